@@ -1,0 +1,1 @@
+//! The thin binary sentry; its library part is public.

@@ -1,0 +1,1 @@
+//! The file format sentry.yaml, usable without the command line.

@@ -1,0 +1,22 @@
+//! Time is given: stamps come through [`Clock`], waits through tokio's timer, so that tests hold both.
+
+use std::fmt;
+
+/// A point in time, shown as RFC 3339 in UTC.
+pub use jiff::Timestamp;
+
+/// Where stamps come from. Waits are never computed from it: a jump of the wall clock delays nothing.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The wall clock of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}

@@ -1,0 +1,98 @@
+//! What is remembered of one branch: the three cursors, and why a head was let pass.
+
+use crate::clock::Timestamp;
+use crate::delivery::{DeliveryId, Reason};
+use crate::repo::{BranchName, CommitSha};
+use crate::watch::WatchName;
+
+/// A commit and when a cursor was moved to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The commit.
+    pub sha: CommitSha,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A head that was settled without a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// The head and when it was let pass.
+    pub mark: Mark,
+    /// [`Reason::Baseline`], [`Reason::SkippedByMarker`] or [`Reason::NoRunMatched`].
+    pub reason: Reason,
+}
+
+/// A head whose delivery was given up until something changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// The head.
+    pub mark: Mark,
+    /// The delivery that was parked.
+    pub delivery: DeliveryId,
+    /// The watch's fingerprint then: another one means that a person changed the configuration.
+    pub fingerprint: String,
+    /// B's commit then, where it was known: another one means that a person changed B.
+    pub manifests: Option<CommitSha>,
+    /// Why, for people.
+    pub error: String,
+}
+
+/// All that is remembered of one (watch, branch).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchState {
+    /// The watch.
+    pub watch: WatchName,
+    /// The branch of A.
+    pub branch: BranchName,
+    /// The head that the forge last reported.
+    pub observed: Mark,
+    /// The head that a delivery was last started for.
+    pub attempted: Option<Mark>,
+    /// The head whose every object the cluster acknowledged.
+    pub delivered: Option<Mark>,
+    /// B's commit that was delivered with it.
+    pub manifests: Option<CommitSha>,
+    /// A later head that was settled without a delivery. Cleared when `delivered` moves.
+    pub passed: Option<Passed>,
+    /// A head that was given up. Cleared by another head, a delivery, or a person's change.
+    pub parked: Option<Parked>,
+    /// When the branch was found deleted, if it is.
+    pub gone: Option<Timestamp>,
+}
+
+impl BranchState {
+    /// The state of a branch that was just seen for the first time: nothing is settled yet.
+    #[must_use]
+    pub fn first_seen(watch: WatchName, branch: BranchName, head: Mark) -> Self {
+        Self {
+            watch,
+            branch,
+            observed: head,
+            attempted: None,
+            delivered: None,
+            manifests: None,
+            passed: None,
+            parked: None,
+            gone: None,
+        }
+    }
+
+    /// The head up to which everything is settled: delivered, or let pass for a reason.
+    #[must_use]
+    pub fn settled(&self) -> Option<&CommitSha> {
+        self.passed.as_ref().map(|p| &p.mark.sha).or(self.delivered.as_ref().map(|m| &m.sha))
+    }
+
+    /// True if the observed head still has to be delivered; a parked head too.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.gone.is_none() && self.settled() != Some(&self.observed.sha)
+    }
+
+    /// True if the observed head is the one that was given up.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        self.is_change() && self.parked.as_ref().is_some_and(|p| p.mark.sha == self.observed.sha)
+    }
+}

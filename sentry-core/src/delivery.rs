@@ -1,0 +1,330 @@
+//! Deliveries, triggers, and the closed list of reasons: the records that are kept.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::plan::ObjectOutcome;
+use crate::repo::{BranchName, CommitSha, ParseError};
+use crate::revision::Revision;
+use crate::watch::WatchName;
+
+/// A delivery's or trigger's id: 26 characters of lower-case Crockford base32, sorted by time (a ULID).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(String);
+
+impl DeliveryId {
+    /// A new id for the given time; `random` makes it unique.
+    #[must_use]
+    pub fn new(at: Timestamp, random: u128) -> Self {
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & ((1 << 48) - 1);
+        let value = (millis << 80) | (random & ((1 << 80) - 1));
+        let digit = |i: u32| char::from(DIGITS[((value >> (5 * (25 - i))) & 31) as usize]);
+        Self((0..26).map(digit).collect())
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DeliveryId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let digit = |c: char| c.is_ascii_digit() || (c.is_ascii_lowercase() && !"ilou".contains(c));
+        if text.len() != 26 || !text.chars().all(digit) {
+            return Err(ParseError::new("delivery id", text, "not 26 characters of 0-9 and a-z"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for DeliveryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a delivery was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A head moved.
+    Change,
+    /// A person asked.
+    Manual,
+    /// A webhook asked.
+    Webhook,
+    /// A person asked for new runs of an earlier delivery's commits.
+    Rerun,
+}
+
+impl Cause {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Change => "change",
+            Self::Manual => "manual",
+            Self::Webhook => "webhook",
+            Self::Rerun => "rerun",
+        }
+    }
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// It waits for its turn, or for the next attempt.
+    Pending,
+    /// B's directory is being fetched.
+    Fetching,
+    /// The manifests are being checked; nothing is written yet.
+    Checking,
+    /// Objects are being written.
+    Applying,
+    /// Every object is acknowledged.
+    Succeeded,
+    /// It ended without success and will not be tried again by itself.
+    Failed,
+    /// A newer head took its place.
+    Superseded,
+    /// It was given up until something changes or a person asks.
+    Parked,
+}
+
+impl DeliveryState {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Fetching => "fetching",
+            Self::Checking => "checking",
+            Self::Applying => "applying",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Parked => "parked",
+        }
+    }
+
+    /// True if nothing more will happen to the delivery by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Superseded | Self::Parked)
+    }
+}
+
+/// Written before the first write to the cluster: with it, an interrupted delivery is finished as it was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// B's commit.
+    pub manifests: CommitSha,
+    /// B's branch.
+    pub manifests_branch: BranchName,
+    /// sha256 of the plan, in hex.
+    pub digest: String,
+    /// When it was committed.
+    pub at: Timestamp,
+}
+
+/// How long one step took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepTiming {
+    /// The step: `resolve`, `fetch`, `check`, `apply`.
+    pub step: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// One attempt-until-settled to bring one change to the target; kept in the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The watch.
+    pub watch: WatchName,
+    /// The branch and commit of A.
+    pub revision: Revision,
+    /// Why it was started.
+    pub cause: Cause,
+    /// The trigger that asked for it, if one did; part of the runs' keys.
+    pub trigger: Option<DeliveryId>,
+    /// True if nothing may be written.
+    pub dry_run: bool,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it ended, if it did.
+    pub finished: Option<Timestamp>,
+    /// The write-ahead record of the current commit of B, once there is one.
+    pub intent: Option<Intent>,
+    /// Failed attempts that count against `max_retries`.
+    pub failures: u32,
+    /// Failed attempts of any kind in a row; what the wait grows with.
+    pub tries: u32,
+    /// When the next attempt is due, while it waits for one.
+    pub next_attempt: Option<Timestamp>,
+    /// What became of each object, at the last attempt that got so far.
+    pub objects: Vec<ObjectOutcome>,
+    /// How long the last attempt's steps took.
+    pub steps: Vec<StepTiming>,
+    /// Things to know that stopped nothing: an unknown variable, a skipped file.
+    pub notes: Vec<String>,
+    /// The last error, for people; without secrets.
+    pub error: Option<String>,
+    /// The head that took its place, if it was superseded.
+    pub superseded_by: Option<CommitSha>,
+}
+
+/// What a trigger asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TriggerKind {
+    /// A delivery of a branch's head, or of the given commit of it.
+    Deliver {
+        /// The branch; it must be one the watch selects.
+        branch: BranchName,
+        /// The commit; the branch's head where it is left out.
+        sha: Option<CommitSha>,
+    },
+    /// Another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
+    Retry(DeliveryId),
+    /// New runs of an earlier delivery's commits.
+    Rerun {
+        /// The earlier delivery.
+        delivery: DeliveryId,
+        /// Only the objects that failed then.
+        failed_only: bool,
+    },
+}
+
+/// Where a trigger stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TriggerState {
+    /// Nobody took it yet.
+    Pending,
+    /// This delivery answers it.
+    Taken(DeliveryId),
+    /// It can't be answered; says why and what to do.
+    Rejected(String),
+}
+
+/// A durable request for a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The idempotency key: a second trigger with the same key is the first one.
+    pub key: String,
+    /// The watch.
+    pub watch: WatchName,
+    /// What is asked for.
+    pub kind: TriggerKind,
+    /// Who asked: `manual` or `webhook`.
+    pub cause: Cause,
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Where it stands.
+    pub state: TriggerState,
+}
+
+/// The closed list of reasons that `why` answers with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Every object was acknowledged.
+    Delivered,
+    /// A delivery is under way, or waits for its turn or its next attempt.
+    Waiting,
+    /// A newer head took its place before it was delivered.
+    SupersededBy(CommitSha),
+    /// It was the head when the branch was first seen.
+    Baseline,
+    /// B held nothing that this head makes run.
+    NoRunMatched,
+    /// The commit's message holds a skip marker.
+    SkippedByMarker,
+    /// The watch is suspended.
+    Suspended,
+    /// It was given up until something changes.
+    Parked,
+    /// The forge has not answered since then, so this commit may not have been seen.
+    ForgeUnreachable {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// No forge ever reported this commit as a head of a watched branch.
+    NotSeen,
+}
+
+impl Reason {
+    /// The words of the closed list, without their arguments.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Waiting => "waiting",
+            Self::SupersededBy(_) => "superseded",
+            Self::Baseline => "baseline",
+            Self::NoRunMatched => "no run matched",
+            Self::SkippedByMarker => "skipped by marker",
+            Self::Suspended => "suspended",
+            Self::Parked => "parked",
+            Self::ForgeUnreachable { .. } => "forge unreachable",
+            Self::NotSeen => "not seen",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SupersededBy(sha) => write!(f, "superseded by {sha}"),
+            Self::ForgeUnreachable { since } => write!(f, "forge unreachable since {since}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
+/// What was decided about one head of one branch, and why. The last one per (watch, branch, commit) is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadRecord {
+    /// The watch.
+    pub watch: WatchName,
+    /// The branch and commit of A.
+    pub revision: Revision,
+    /// The reason.
+    pub reason: Reason,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The delivery it is about, if there is one.
+    pub delivery: Option<DeliveryId>,
+    /// One sentence more, for people: the error of a parked delivery, what comes next.
+    pub detail: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_time_and_read_back() {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let early = DeliveryId::new(at(1_700_000_000_000), u128::MAX);
+        let late = DeliveryId::new(at(1_700_000_000_001), 0);
+        assert!(early < late);
+        assert_eq!(early.as_str().parse::<DeliveryId>().unwrap(), early);
+        assert_eq!(early.as_str().len(), 26);
+        assert!("01hf7yat00".parse::<DeliveryId>().is_err());
+    }
+}

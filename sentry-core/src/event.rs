@@ -1,0 +1,178 @@
+//! What the engine tells while it works. It prints nothing: whoever embeds it decides what a person sees.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::delivery::{Cause, DeliveryId, DeliveryState};
+use crate::plan::ObjectOutcome;
+use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::revision::Revision;
+use crate::watch::WatchName;
+
+/// Something that happened, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The engine runs.
+    Started {
+        /// How many watches it has.
+        watches: usize,
+    },
+    /// A branch was seen for the first time and its head recorded; nothing is delivered.
+    Baseline {
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// Why it is the first time: `first sight`, `selector widened`, `source repository changed`.
+        why: String,
+    },
+    /// A head differs from the last settled one.
+    Change {
+        /// The watch.
+        watch: WatchName,
+        /// The new head.
+        revision: Revision,
+        /// The head settled before, if there was one.
+        from: Option<CommitSha>,
+    },
+    /// A branch is gone.
+    BranchGone {
+        /// The watch.
+        watch: WatchName,
+        /// The branch.
+        branch: BranchName,
+    },
+    /// It was decided not to start something (design: closed list of reasons).
+    NotStarted {
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// The reason of the closed list.
+        reason: crate::delivery::Reason,
+        /// One sentence more.
+        detail: Option<String>,
+    },
+    /// A delivery's attempt began.
+    DeliveryStarted {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// Why.
+        cause: Cause,
+        /// Which attempt, from 1.
+        attempt: u32,
+    },
+    /// A delivery reached another step.
+    DeliveryStep {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The state it is in now.
+        state: DeliveryState,
+    },
+    /// An attempt failed; another one follows.
+    DeliveryRetrying {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// Why it failed.
+        error: String,
+        /// How long until the next attempt.
+        wait: Duration,
+        /// True if the failure counts against `max_retries`.
+        counted: bool,
+    },
+    /// A delivery is final.
+    DeliverySettled {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// Its final state.
+        state: DeliveryState,
+        /// B's commit, if it got so far.
+        manifests: Option<CommitSha>,
+        /// What became of each object.
+        objects: Vec<ObjectOutcome>,
+        /// From its start to its end.
+        took: Duration,
+        /// The error, if it did not succeed.
+        error: Option<String>,
+        /// True if nothing was written on purpose.
+        dry_run: bool,
+    },
+    /// A trigger was taken or rejected.
+    TriggerAnswered {
+        /// The trigger.
+        trigger: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The delivery that answers it, or why it can't be answered.
+        answer: Result<DeliveryId, String>,
+    },
+    /// A forge did not answer, or refused, for these repositories.
+    ForgeUnreachable {
+        /// The forge.
+        forge: String,
+        /// The repository.
+        repo: RepoUrl,
+        /// The error.
+        error: String,
+        /// How long until it is asked again.
+        wait: Duration,
+    },
+    /// A forge answers again.
+    ForgeRecovered {
+        /// The forge.
+        forge: String,
+        /// The repository.
+        repo: RepoUrl,
+        /// How long it did not.
+        after: Duration,
+    },
+    /// A repository has another name now: the configuration should be changed.
+    RepoRenamed {
+        /// The name in the configuration.
+        from: RepoUrl,
+        /// The name now.
+        to: RepoUrl,
+    },
+    /// The state can't be written: nothing advances until it can.
+    StateUnavailable {
+        /// The error.
+        error: String,
+    },
+    /// A round of polling ended.
+    Polled {
+        /// The forge.
+        forge: String,
+        /// How many queries it answered.
+        answered: usize,
+        /// How many failed.
+        failed: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// The engine takes no more work and lets begun work end.
+    Stopping,
+}

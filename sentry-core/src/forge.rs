@@ -1,0 +1,251 @@
+//! The port to the places that host repositories.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
+use crate::retry::Retry;
+use crate::watch::BranchSelector;
+
+/// A place that hosts repositories: GitHub, GitLab, or any git server.
+///
+/// An implementation never trusts an answer: a page instead of data, a truncated body, an empty list or an id that
+/// is no commit is [`ForgeErrorKind::WrongAnswer`], and never "no branches". Its own deadlines bound every call.
+#[async_trait]
+pub trait Forge: fmt::Debug + Send + Sync {
+    /// The name that watches refer to it by.
+    fn name(&self) -> &str;
+
+    /// The heads of many repositories: one answer per query, in order.
+    ///
+    /// A branch that is absent from an `Ok` answer does not exist; an error says nothing about any branch.
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>>;
+
+    /// The files of one directory at one commit.
+    ///
+    /// A directory that does not exist is an empty tree.
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        let _ = query;
+        Err(ForgeError::new(ForgeErrorKind::Unsupported, format!("{} holds no trees", self.name())))
+    }
+
+    /// What a commit says about itself.
+    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        let _ = (repo, sha);
+        Err(ForgeError::new(
+            ForgeErrorKind::Unsupported,
+            format!("{} tells no commits", self.name()),
+        ))
+    }
+
+    /// What is left of the forge's budget for us, as it last said; `None` where it has none.
+    fn budget(&self) -> Option<Budget> {
+        None
+    }
+}
+
+/// One question for heads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadsQuery {
+    /// The repository.
+    pub repo: RepoUrl,
+    /// Which branches.
+    pub branches: BranchSelector,
+    /// What an earlier answer to the same question gave, if it was kept: allows [`HeadsAnswer::NotModified`].
+    pub validator: Option<Validator>,
+}
+
+/// An opaque text by which a forge recognises its earlier answer; only the forge that made it reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validator(pub String);
+
+/// The answer to a [`HeadsQuery`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadsAnswer {
+    /// All is as it was when the query's validator was given.
+    NotModified,
+    /// The heads.
+    Heads(Heads),
+}
+
+/// All branches of a repository that a query selects, with the commits they point at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Heads {
+    /// The heads.
+    pub heads: BTreeMap<BranchName, CommitSha>,
+    /// To be handed back with the next query.
+    pub validator: Option<Validator>,
+    /// Where the forge says the repository is now, if it was renamed on the same host.
+    pub renamed_to: Option<RepoUrl>,
+}
+
+/// One question for a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeQuery {
+    /// Repository B.
+    pub repo: RepoUrl,
+    /// The pinned commit.
+    pub commit: CommitSha,
+    /// The directory.
+    pub dir: DirPath,
+    /// What is refused.
+    pub limits: TreeLimits,
+    /// The longest time the whole call may take.
+    pub timeout: Duration,
+}
+
+/// What a tree may hold at most. More is [`ForgeErrorKind::TooLarge`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TreeLimits {
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Entries of any kind.
+    pub entries: usize,
+    /// Bytes that a fetch may put on the disk.
+    pub repo_bytes: u64,
+}
+
+impl Default for TreeLimits {
+    fn default() -> Self {
+        Self { file_bytes: 1 << 20, total_bytes: 5 << 20, entries: 2_000, repo_bytes: 256 << 20 }
+    }
+}
+
+/// The manifests of B's directory at one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The commit it was read at.
+    pub commit: CommitSha,
+    /// Regular files that end in `.yaml` or `.yml`, at any depth, sorted by path.
+    pub files: Vec<TreeFile>,
+    /// Entries that can't be read safely: symlinks, submodules, odd names. Never opened.
+    pub refused: Vec<RefusedEntry>,
+}
+
+/// One file of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFile {
+    /// Relative to the directory, `/` between parts.
+    pub path: String,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+/// An entry of a tree that is not a plain file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedEntry {
+    /// Relative to the directory; odd bytes are escaped.
+    pub path: String,
+    /// What it is, as a clause: `is a symbolic link (mode 120000)`.
+    pub what: String,
+}
+
+/// What a commit says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// The whole message.
+    pub message: String,
+    /// Who wrote it: the forge's user name where it tells one, else the author's name.
+    pub author: String,
+}
+
+/// A forge's rate limit, as its last answer told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Requests left.
+    pub left: u64,
+    /// Of how many.
+    pub limit: u64,
+    /// When it is full again.
+    pub reset: Option<Timestamp>,
+}
+
+/// What kind of error a forge met; decides the exit code and the retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForgeErrorKind {
+    /// It can't be reached, or did not answer in time, or answered with a server error.
+    Unreachable,
+    /// It asks us to wait.
+    RateLimited,
+    /// It refuses the token, or the token lacks a right (401, 403).
+    Unauthorized,
+    /// The repository or the commit is not there, or the token may not see it (404).
+    NotFound,
+    /// Its answer is not what its API promises.
+    WrongAnswer,
+    /// What it holds is larger than the limits.
+    TooLarge,
+    /// The forge can't do this.
+    Unsupported,
+    /// A program or setting of this machine is missing or unusable.
+    Local,
+}
+
+/// An error of a forge. The text names the forge and the repository, never a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ForgeError {
+    kind: ForgeErrorKind,
+    message: String,
+    after: Option<Duration>,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl ForgeError {
+    /// An error with its text.
+    #[must_use]
+    pub fn new(kind: ForgeErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), after: None, hint: None, source: None }
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// With the earliest time of the next attempt.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.after = Some(wait);
+        self
+    }
+
+    /// With what a person can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ForgeErrorKind {
+        self.kind
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Whether and when to try again. Only what is too large, or can't be done at all, waits for a person.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match (self.kind, self.after) {
+            (ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported, _) => Retry::Stalled,
+            (_, Some(wait)) => Retry::After(wait),
+            _ => Retry::Backoff,
+        }
+    }
+}

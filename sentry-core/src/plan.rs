@@ -1,0 +1,160 @@
+//! What a deployer is asked to do, and what it did, object by object.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::delivery::DeliveryId;
+use crate::watch::ClusterRef;
+
+/// Which document of B an object is, and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// The file, relative to B's directory.
+    pub path: String,
+    /// The document's place in its file, from 1.
+    pub document: usize,
+    /// The line its document starts at, from 1.
+    pub line: usize,
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// The name it has on the cluster.
+    pub name: String,
+}
+
+/// How an object is brought to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Server-side apply with field manager `sentry`: a repeat changes nothing.
+    Apply,
+    /// Create, once per key. When the name exists already, the object's annotation
+    /// [`KEY_ANNOTATION`] decides: the same key means done, another one is a conflict.
+    Create {
+        /// The whole key that the name was derived from.
+        key: String,
+    },
+}
+
+/// The annotation that holds a run's whole key.
+pub const KEY_ANNOTATION: &str = "sentry-gitops.dev/key";
+
+/// One object of a plan. `json` is what is sent, byte for byte what was checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedObject {
+    /// Which document it is.
+    pub object: ObjectRef,
+    /// How it is brought to the cluster.
+    pub operation: Operation,
+    /// The whole object, with name, namespace, labels and annotations set.
+    pub json: Value,
+}
+
+/// All of a delivery, checked and in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Where to.
+    pub cluster: ClusterRef,
+    /// In the order they must be written.
+    pub objects: Vec<PlannedObject>,
+    /// What is left of the delivery's time for checking or applying it.
+    pub timeout: Duration,
+}
+
+impl Plan {
+    /// sha256 over operation and content of every object in order, in hex.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for planned in &self.objects {
+            let operation = match &planned.operation {
+                Operation::Apply => "apply",
+                Operation::Create { key } => key,
+            };
+            hash.update(operation.as_bytes());
+            hash.update([0]);
+            hash.update(planned.json.to_string().as_bytes());
+            hash.update([0]);
+        }
+        data_encoding::HEXLOWER.encode(&hash.finalize())
+    }
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Action {
+    /// It was made.
+    Created,
+    /// It existed and was changed.
+    Configured,
+    /// It existed and was right.
+    Unchanged,
+    /// A run that an earlier attempt had made: not made again.
+    Exists,
+    /// Not sent: an earlier object failed or the document was left out.
+    Skipped,
+    /// The cluster refused it, or did not answer.
+    Failed,
+}
+
+impl Action {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Configured => "configured",
+            Self::Unchanged => "unchanged",
+            Self::Exists => "exists",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// True if the cluster has acknowledged the object.
+    #[must_use]
+    pub fn is_acknowledged(self) -> bool {
+        matches!(self, Self::Created | Self::Configured | Self::Unchanged | Self::Exists)
+    }
+}
+
+/// One object and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectOutcome {
+    /// Which object.
+    pub object: ObjectRef,
+    /// True for a run, false for an object that is applied.
+    pub run: bool,
+    /// What became of it.
+    pub action: Action,
+    /// Why, where that needs saying; without secrets.
+    pub reason: Option<String>,
+}
+
+/// What a deployer did, object by object, in the plan's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeSet {
+    /// One outcome per planned object.
+    pub objects: Vec<ObjectOutcome>,
+    /// What stopped it, where not every object was acknowledged: says whether it counts as a failure.
+    pub error: Option<crate::deployer::DeployError>,
+}
+
+impl ChangeSet {
+    /// True if the cluster has acknowledged every object.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.error.is_none() && self.objects.iter().all(|o| o.action.is_acknowledged())
+    }
+
+    /// How many objects the cluster has acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.objects.iter().filter(|o| o.action.is_acknowledged()).count()
+    }
+}

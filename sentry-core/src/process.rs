@@ -1,0 +1,403 @@
+//! The only place that starts a program: no shell, a cleared environment, a process group, a deadline, capped output.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+
+/// Variables that every child gets from our own environment, where they are set.
+const INHERITED: &[&str] =
+    &["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// Proxy settings, for children that talk to the network.
+const PROXY: &[&str] = &[
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+/// How long a child has between TERM and KILL.
+const TERM_GRACE: Duration = Duration::from_secs(1);
+
+/// A program to run, with everything that bounds it.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    args: Vec<OsString>,
+    env: BTreeMap<OsString, OsString>,
+    dir: Option<PathBuf>,
+    stdin: Vec<u8>,
+    deadline: Duration,
+    output_cap: usize,
+    file_cap: Option<u64>,
+}
+
+/// What a program that ended by itself left behind.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// What it wrote to stderr, up to the cap; may hold secrets: redact before showing.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// stderr as text, odd bytes replaced; may hold secrets: redact before showing.
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).trim().to_owned()
+    }
+}
+
+/// Why a program has no output. The text names the program, never its arguments' values.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// There is no such program, or it may not be run. Retrying does not help.
+    #[error("can't start {program}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It did not end in time and was killed, with everything it had started.
+    #[error("{program} did not end within {} s and was killed", deadline.as_secs_f32())]
+    Timeout {
+        /// The program.
+        program: String,
+        /// The time it had.
+        deadline: Duration,
+    },
+    /// It wrote more to stdout than allowed and was killed.
+    #[error("{program} wrote more than {cap} bytes and was killed")]
+    TooMuchOutput {
+        /// The program.
+        program: String,
+        /// The bytes it may write.
+        cap: usize,
+    },
+    /// Its pipes broke.
+    #[error("lost contact with {program}")]
+    Io {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Program {
+    /// A program by name (looked up in `PATH`) or path, with a deadline of one minute and 8 MiB of output.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        let mut env = BTreeMap::new();
+        for name in INHERITED {
+            if let Some(value) = std::env::var_os(name) {
+                env.insert(OsString::from(name), value);
+            }
+        }
+        Self {
+            path: path.as_ref().to_owned(),
+            args: Vec::new(),
+            env,
+            dir: None,
+            stdin: Vec::new(),
+            deadline: Duration::from_secs(60),
+            output_cap: 8 << 20,
+            file_cap: None,
+        }
+    }
+
+    /// Adds one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the child's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Hands one of our own variables on, if it is set.
+    #[must_use]
+    pub fn inherit(mut self, name: &str) -> Self {
+        if let Some(value) = std::env::var_os(name) {
+            self.env.insert(name.into(), value);
+        }
+        self
+    }
+
+    /// Hands our own proxy settings on.
+    #[must_use]
+    pub fn inherit_proxy(self) -> Self {
+        PROXY.iter().fold(self, |program, name| program.inherit(name))
+    }
+
+    /// Runs in this directory.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Writes this to its stdin, then closes it.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Kills it, and all it started, after this time.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Kills it when it writes more to stdout.
+    #[must_use]
+    pub fn output_cap(mut self, bytes: usize) -> Self {
+        self.output_cap = bytes;
+        self
+    }
+
+    /// No file that it writes may grow beyond this (`RLIMIT_FSIZE`).
+    #[must_use]
+    pub fn file_cap(mut self, bytes: u64) -> Self {
+        self.file_cap = Some(bytes);
+        self
+    }
+
+    /// Runs it to its end. An exit code other than 0 is no error here.
+    ///
+    /// Dropping the future kills the program and all it started.
+    ///
+    /// # Errors
+    /// See [`ProcessError`]; only [`ProcessError::Timeout`] and [`ProcessError::Io`] may pass by themselves.
+    pub async fn run(self) -> Result<Output, ProcessError> {
+        let name = self.path.display().to_string();
+        let until = Instant::now() + self.deadline;
+        let mut child =
+            self.spawn().map_err(|source| ProcessError::Start { program: name.clone(), source })?;
+        let group = Group::of(&child);
+        if let (Some(group), Some(bytes)) = (&group, self.file_cap) {
+            group.cap_files(bytes);
+        }
+        let talk = converse(&mut child, &self.stdin, self.output_cap);
+        let result = timeout_at(until, talk).await;
+        let error = match result {
+            Ok(Ok(output)) => {
+                // Whatever it left running in its group must not outlive it.
+                drop(group);
+                return Ok(output);
+            }
+            Ok(Err(TalkError::Cap)) => {
+                ProcessError::TooMuchOutput { program: name, cap: self.output_cap }
+            }
+            Ok(Err(TalkError::Io(source))) => ProcessError::Io { program: name, source },
+            Err(_) => ProcessError::Timeout { program: name, deadline: self.deadline },
+        };
+        if let Some(group) = group {
+            group.end(&mut child).await;
+        }
+        Err(error)
+    }
+
+    fn spawn(&self) -> std::io::Result<tokio::process::Child> {
+        let mut command = tokio::process::Command::new(&self.path);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(&self.env)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        command.spawn()
+    }
+}
+
+enum TalkError {
+    Cap,
+    Io(std::io::Error),
+}
+
+/// Feeds stdin and reads both outputs at once, so that neither side can block the other.
+async fn converse(
+    child: &mut tokio::process::Child,
+    stdin: &[u8],
+    cap: usize,
+) -> Result<Output, TalkError> {
+    let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let feed = async {
+        if let Some(mut pipe) = input {
+            // A child that closes its stdin early says why on stderr; that is what counts.
+            if pipe.write_all(stdin).await.is_ok() {
+                pipe.shutdown().await.ok();
+            }
+        }
+        Ok(())
+    };
+    let ((), stdout, (stderr, _)) = tokio::try_join!(
+        feed,
+        async {
+            let (bytes, more) = read_capped(stdout, cap).await.map_err(TalkError::Io)?;
+            if more { Err(TalkError::Cap) } else { Ok(bytes) }
+        },
+        async { read_draining(stderr, 64 << 10).await.map_err(TalkError::Io) },
+    )?;
+    let status = child.wait().await.map_err(TalkError::Io)?;
+    Ok(Output { status, stdout, stderr })
+}
+
+/// Reads up to `cap` bytes; the flag says that there were more.
+async fn read_capped(
+    pipe: Option<impl AsyncRead + Unpin>,
+    cap: usize,
+) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut bytes = Vec::new();
+    let Some(pipe) = pipe else { return Ok((bytes, false)) };
+    pipe.take(cap as u64 + 1).read_to_end(&mut bytes).await?;
+    let more = bytes.len() > cap;
+    bytes.truncate(cap);
+    Ok((bytes, more))
+}
+
+/// Keeps the first `cap` bytes and reads the rest away.
+async fn read_draining(
+    pipe: Option<impl AsyncRead + Unpin>,
+    cap: usize,
+) -> std::io::Result<(Vec<u8>, bool)> {
+    let Some(mut pipe) = pipe else { return Ok((Vec::new(), false)) };
+    let (bytes, more) = read_capped(Some(&mut pipe), cap).await?;
+    if more {
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok((bytes, more))
+}
+
+/// A child's process group. Killing only git's parent leaves its helper alive with the pipes, so the group it is.
+/// When dropped, what is left of the group is killed.
+struct Group(Pid);
+
+impl Group {
+    fn of(child: &tokio::process::Child) -> Option<Self> {
+        child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
+    }
+
+    fn cap_files(&self, bytes: u64) {
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        // A child that ended already needs no limit.
+        prlimit(Some(self.0), Resource::Fsize, limit).ok();
+    }
+
+    /// TERM, a second of grace, KILL; then the child is reaped.
+    async fn end(self, child: &mut tokio::process::Child) {
+        kill_process_group(self.0, Signal::TERM).ok();
+        if tokio::time::timeout(TERM_GRACE, child.wait()).await.is_err() {
+            kill_process_group(self.0, Signal::KILL).ok();
+            child.wait().await.ok();
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The group id stays taken while any member lives; with none left the call finds nothing.
+        kill_process_group(self.0, Signal::KILL).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Program {
+        Program::new("sh").args(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn output_and_exit_code_are_returned_and_stdin_is_fed() {
+        let out = sh("cat; echo problem >&2; exit 3").stdin("hello").run().await.unwrap();
+        assert_eq!(
+            (out.stdout.as_slice(), out.stderr_text().as_str()),
+            (b"hello".as_slice(), "problem")
+        );
+        assert_eq!(out.status.code(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn the_environment_holds_only_what_is_named() {
+        let out = sh("env").env("CHOSEN", "1").run().await.unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        assert!(text.contains("CHOSEN=1") && !text.contains("CARGO"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_hung_child_and_its_own_children_die_at_the_deadline() {
+        let started = Instant::now();
+        let dir = std::env::temp_dir().join(format!("sentry-process-{}", std::process::id()));
+        let script =
+            format!("trap '' TERM; sleep 987 & echo $! > {}; wait; wait; sleep 987", dir.display());
+        let error = sh(&script).deadline(Duration::from_millis(300)).run().await.unwrap_err();
+        assert!(matches!(error, ProcessError::Timeout { .. }), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let grandchild = std::fs::read_to_string(&dir).unwrap();
+        std::fs::remove_file(&dir).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim()));
+        assert!(state.is_err() || state.unwrap().contains(") Z "), "the grandchild lives");
+    }
+
+    #[tokio::test]
+    async fn a_child_that_floods_stdout_is_killed_and_a_flood_of_stderr_is_cut() {
+        let error = sh("yes").output_cap(1000).run().await.unwrap_err();
+        assert!(matches!(error, ProcessError::TooMuchOutput { cap: 1000, .. }), "{error}");
+        let out = sh("yes | head -c 1000000 >&2").run().await.unwrap();
+        assert_eq!(out.stderr.len(), 64 << 10);
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let error = Program::new("no-such-program").run().await.unwrap_err();
+        assert_eq!(error.to_string(), "can't start no-such-program");
+    }
+
+    #[tokio::test]
+    async fn a_file_may_not_grow_beyond_its_cap() {
+        let file = std::env::temp_dir().join(format!("sentry-fsize-{}", std::process::id()));
+        let script = format!("sleep 0.2; yes | head -c 100000 > {}", file.display());
+        sh(&script).file_cap(1024).run().await.unwrap();
+        let size = std::fs::metadata(&file).unwrap().len();
+        std::fs::remove_file(&file).unwrap();
+        assert!(size <= 1024, "{size}");
+    }
+}

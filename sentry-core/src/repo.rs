@@ -1,0 +1,504 @@
+//! Parsed names of the git world: once one of these exists, it is safe to hand to a forge or a program.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+/// Why a text is not a repository URL, path, branch or commit. Never retried: a person must change the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?}: {problem}")]
+pub struct ParseError {
+    what: &'static str,
+    value: String,
+    problem: String,
+}
+
+impl ParseError {
+    pub(crate) fn new(what: &'static str, value: &str, problem: impl Into<String>) -> Self {
+        Self { what, value: value.to_owned(), problem: problem.into() }
+    }
+
+    /// What is wrong with the value, without the value itself.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
+/// The commit id of a SHA-1 (40 digits) or SHA-256 (64 digits) repository, in lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommitSha(String);
+
+impl CommitSha {
+    /// The id as lower-case hex.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first eight digits, for names and for people.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        &self.0[..8]
+    }
+
+    /// The hash that git computed the id with: `sha1` or `sha256`.
+    #[must_use]
+    pub fn algorithm(&self) -> &'static str {
+        if self.0.len() == 40 { "sha1" } else { "sha256" }
+    }
+}
+
+impl FromStr for CommitSha {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !hex || !(text.len() == 40 || text.len() == 64) {
+            return Err(ParseError::new("commit", text, "not 40 or 64 hexadecimal digits"));
+        }
+        if text.bytes().all(|b| b == b'0') {
+            return Err(ParseError::new("commit", text, "the null id is no commit"));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+impl fmt::Display for CommitSha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A branch's name without `refs/heads/`, valid by `git check-ref-format --branch`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BranchName(String);
+
+impl BranchName {
+    /// The name without `refs/heads/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The whole ref: `refs/heads/<name>`.
+    #[must_use]
+    pub fn full_ref(&self) -> String {
+        format!("refs/heads/{}", self.0)
+    }
+}
+
+impl FromStr for BranchName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        match ref_problem(text) {
+            None => Ok(Self(text.to_owned())),
+            Some(problem) => Err(ParseError::new("branch", text, problem)),
+        }
+    }
+}
+
+impl fmt::Display for BranchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The rules of git-check-ref-format(1) for a branch, as the first one that the name breaks.
+fn ref_problem(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    if name.len() > 244 {
+        return Some("is longer than 244 bytes");
+    }
+    if name.starts_with('-') {
+        return Some("starts with a dash");
+    }
+    if name == "@" || name == "HEAD" {
+        return Some("is a name that git keeps for itself");
+    }
+    if name.contains("..") || name.contains("@{") {
+        return Some("holds `..` or `@{`");
+    }
+    if name.chars().any(|c| c.is_control() || " ~^:?*[\\\u{7f}".contains(c)) {
+        return Some("holds a space, a control character or one of ~ ^ : ? * [ \\");
+    }
+    if name.ends_with('.') {
+        return Some("ends with a dot");
+    }
+    if name.split('/').any(|p| p.is_empty() || p.starts_with('.') || p.ends_with(".lock")) {
+        return Some("has a part that is empty, starts with a dot or ends with `.lock`");
+    }
+    None
+}
+
+/// How a repository is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// Smart HTTP over TLS.
+    Https,
+    /// Smart HTTP without TLS: accepted for loopback hosts only.
+    Http,
+    /// git over ssh.
+    Ssh,
+    /// A directory of this machine.
+    File,
+}
+
+impl Scheme {
+    /// The scheme as git spells it in URLs and in `GIT_ALLOW_PROTOCOL`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+            Self::Ssh => "ssh",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Where a repository is. Holds no password: a token belongs to the forge, not to the URL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoUrl {
+    url: Url,
+    scheme: Scheme,
+}
+
+impl RepoUrl {
+    /// The URL as text; never with a password.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The URL in parsed form.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// How the repository is reached.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host name, `None` for a directory of this machine.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.url.host_str()
+    }
+
+    /// `scheme://host[:port]`: what a token may be sent to. Empty path, no trailing slash.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match (self.url.host_str(), self.url.port()) {
+            (Some(host), Some(port)) => format!("{}://{host}:{port}", self.url.scheme()),
+            (Some(host), None) => format!("{}://{host}", self.url.scheme()),
+            (None, _) => format!("{}://", self.url.scheme()),
+        }
+    }
+
+    /// The repository's path on its host: `owner/name`, or `group/sub/name`; without `.git`.
+    #[must_use]
+    pub fn path(&self) -> RepoPath {
+        let path = self.url.path().trim_matches('/');
+        RepoPath(percent_decode(path.strip_suffix(".git").unwrap_or(path)))
+    }
+
+    /// True where talking to it stays on this machine: a `file` URL or a loopback host.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.url.host() {
+            None => true,
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        }
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let decoded = (byte == b'%')
+            .then(|| tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(decoded.unwrap_or(byte));
+        rest = if decoded.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl FromStr for RepoUrl {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let err =
+            |problem: String| ParseError::new("repository URL", &without_password(text), problem);
+        if text.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(err("holds a space or a control character".into()));
+        }
+        let url = scp_like(text).map_or_else(|| Url::parse(text), |ssh| Url::parse(&ssh));
+        let url = url.map_err(|e| err(format!("{e}; expected https://host/owner/name")))?;
+        let scheme = match url.scheme() {
+            "https" => Scheme::Https,
+            "http" => Scheme::Http,
+            "ssh" => Scheme::Ssh,
+            "file" => Scheme::File,
+            other => return Err(err(format!("scheme `{other}` is not one of https, ssh, file"))),
+        };
+        let this = Self { url, scheme };
+        match this.problem() {
+            None => Ok(this),
+            Some(problem) => Err(err(problem)),
+        }
+    }
+}
+
+impl RepoUrl {
+    fn problem(&self) -> Option<String> {
+        let url = &self.url;
+        if url.password().is_some() || (self.scheme != Scheme::Ssh && !url.username().is_empty()) {
+            return Some(
+                "holds credentials; put the token into the forge's `token` instead".into(),
+            );
+        }
+        if url.username().starts_with('-') || url.host_str().is_some_and(|h| h.starts_with('-')) {
+            return Some("has a user or host that starts with a dash".into());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Some("has a `?` or `#` part; a repository URL has none".into());
+        }
+        if self.scheme == Scheme::Http && !self.is_local() {
+            return Some("http would send the token in the clear; use https".into());
+        }
+        if self.scheme != Scheme::File && url.host_str().is_none_or(str::is_empty) {
+            return Some("has no host".into());
+        }
+        if self.scheme == Scheme::File && url.host_str().is_some_and(|h| !h.is_empty()) {
+            return Some("a file URL has no host; write file:///path/to/repository".into());
+        }
+        let path = self.path();
+        if path.0.is_empty() || path.0.split('/').any(|part| part == ".." || part.starts_with('-'))
+        {
+            return Some("names no repository: the path is empty or has a part that is `..` or starts with a dash".into());
+        }
+        None
+    }
+}
+
+/// `git@host:group/name.git`, as people copy it from a forge's page, as an ssh URL.
+fn scp_like(text: &str) -> Option<String> {
+    if text.contains("://") {
+        return None;
+    }
+    let (host, path) = text.split_once(':')?;
+    let plain = !host.is_empty() && !host.contains('/') && !path.is_empty();
+    plain.then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
+}
+
+/// The text with whatever stands between `//` and `@` left out, for messages.
+fn without_password(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(start), Some(end)) if end > start => {
+            format!("{}://…{}", &text[..start], &text[end..])
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl fmt::Display for RepoUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str())
+    }
+}
+
+/// A repository's path on its forge: `owner/name`, or `group/sub-group/name` on GitLab; without `.git`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoPath(String);
+
+impl RepoPath {
+    /// The whole path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The last part: the repository's own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// All before the last part: the owner, or the group with its sub-groups. Empty where there is none.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(owner, _)| owner)
+    }
+}
+
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A directory inside a repository, relative, with `/` between its parts and neither `.` nor `..` among them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirPath(String);
+
+impl DirPath {
+    /// The path without a leading or trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The parts from the repository's root down.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl FromStr for DirPath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
+        let bad = |part: &str| part.is_empty() || part == "." || part == ".." || part == ".git";
+        if trimmed.starts_with('/') || trimmed.split('/').any(bad) {
+            return Err(ParseError::new(
+                "directory",
+                text,
+                "must be a relative path inside the repository, such as `.tekton`",
+            ));
+        }
+        if trimmed.starts_with('-') || trimmed.chars().any(char::is_control) {
+            return Err(ParseError::new(
+                "directory",
+                text,
+                "starts with a dash or holds a control character",
+            ));
+        }
+        Ok(Self(trimmed.to_owned()))
+    }
+}
+
+impl fmt::Display for DirPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_40_or_64_hex_digits_and_not_null() {
+        assert_eq!("A".repeat(40).parse::<CommitSha>().unwrap().as_str(), "a".repeat(40));
+        assert_eq!("1".repeat(64).parse::<CommitSha>().unwrap().algorithm(), "sha256");
+        for bad in ["", "abc", &"g".repeat(40), &"0".repeat(40), &"a".repeat(41), "<html>"] {
+            assert!(bad.parse::<CommitSha>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_branch_follows_gits_own_rules() {
+        for good in [
+            "main",
+            "release/1.0",
+            "feat/x#1",
+            "fix#1",
+            "ünï",
+            "a@b",
+            "dependabot/npm_and_yarn/x-1.2",
+        ] {
+            assert!(good.parse::<BranchName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "-x",
+            "--upload-pack=sh",
+            "a..b",
+            "a b",
+            "a/.b",
+            "a.lock",
+            "a/",
+            "/a",
+            "a//b",
+            "x.",
+            "@",
+            "a@{b",
+            "a\nb",
+            "a*",
+        ] {
+            assert!(bad.parse::<BranchName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn urls_of_every_supported_kind_are_read() {
+        let url: RepoUrl = "https://gitlab.example.com/qa/sub/repo-b.git".parse().unwrap();
+        assert_eq!(url.path().as_str(), "qa/sub/repo-b");
+        assert_eq!(
+            (url.path().owner().to_owned(), url.path().name().to_owned()),
+            ("qa/sub".into(), "repo-b".into())
+        );
+        assert_eq!(url.origin(), "https://gitlab.example.com");
+        let ssh: RepoUrl = "git@github.com:example/repo-a.git".parse().unwrap();
+        assert_eq!(ssh.as_str(), "ssh://git@github.com/example/repo-a.git");
+        let file: RepoUrl = "file:///srv/git/a.git".parse().unwrap();
+        assert!(file.is_local());
+        assert!("http://127.0.0.1:8080/a.git".parse::<RepoUrl>().unwrap().is_local());
+    }
+
+    #[test]
+    fn a_url_with_a_token_is_refused_without_repeating_the_token() {
+        let error =
+            "https://user:s3cr3t@github.com/a/b".parse::<RepoUrl>().unwrap_err().to_string();
+        assert!(error.contains("holds credentials"), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
+    }
+
+    #[test]
+    fn urls_that_could_reach_a_program_as_an_option_or_leak_are_refused() {
+        for bad in [
+            "http://example.com/a/b",
+            "ext::sh -c id",
+            "ssh://-oProxyCommand=id/x",
+            "ssh://-x@h/a",
+            "https://h/",
+            "https://h/a/../../b/..%2f",
+            "https://h/a?x=1",
+            "https://h/-a",
+            "ftp://h/a",
+            "file://host/a",
+            "--upload-pack=x",
+            "",
+        ] {
+            let parsed = bad.parse::<RepoUrl>();
+            assert!(
+                parsed.is_err() || !parsed.clone().unwrap().path().as_str().contains(".."),
+                "{bad}: {parsed:?}"
+            );
+        }
+        assert!("ext::sh -c id".parse::<RepoUrl>().is_err());
+        assert!("ssh://-oProxyCommand=id/x".parse::<RepoUrl>().is_err());
+    }
+
+    #[test]
+    fn a_directory_stays_inside_the_repository() {
+        assert_eq!("./.tekton/".parse::<DirPath>().unwrap().as_str(), ".tekton");
+        for bad in ["", "..", "a/../b", "/etc", "a//b", ".git", "-x"] {
+            assert!(bad.parse::<DirPath>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Secrets: held so that they can't be printed, and taken out of any text that might repeat them.
+
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret, SecretString};
+
+/// A token, password or key. Its `Debug` prints no part of it; memory is wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Wraps a secret text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The secret itself: for the one place that sends it, never for a message.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Takes known secrets out of texts, in their plain, URL-encoded and base64 forms. Clones share what they know.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    forms: Arc<RwLock<Vec<String>>>,
+}
+
+/// Secrets shorter than this are not looked for: taking them out would make every text unreadable.
+const SHORTEST: usize = 6;
+
+impl Redactor {
+    /// One that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Learns a secret: from now on it is taken out of every text.
+    pub fn learn(&self, secret: &Secret) {
+        let plain = secret.expose();
+        if plain.len() < SHORTEST {
+            return;
+        }
+        let mut forms = self.forms.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if forms.iter().any(|known| known == plain) {
+            return;
+        }
+        forms.extend(encoded_forms(plain));
+        // The longest first, so that no form is cut by a shorter one inside it.
+        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.dedup();
+    }
+
+    /// The text with every known secret replaced by `[redacted]`.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        let forms = self.forms.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut clean = text.to_owned();
+        for form in forms.iter() {
+            if clean.contains(form.as_str()) {
+                clean = clean.replace(form.as_str(), "[redacted]");
+            }
+        }
+        clean
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+/// The forms in which a secret reaches a log: itself, URL-encoded, and base64 alone or as HTTP basic auth,
+/// at each of the three alignments that base64 can put it in.
+fn encoded_forms(plain: &str) -> Vec<String> {
+    let url: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+    let percent = url.replace('+', "%20");
+    let mut forms = vec![plain.to_owned(), url, percent];
+    for engine in [
+        base64::engine::general_purpose::STANDARD_NO_PAD,
+        base64::engine::general_purpose::URL_SAFE_NO_PAD,
+    ] {
+        for lead in 0..3usize {
+            let mut bytes = vec![0u8; lead];
+            bytes.extend_from_slice(plain.as_bytes());
+            let text = engine.encode(&bytes);
+            // Digits that also depend on neighbours are left out; what stands between is certain.
+            let start = (lead * 8).div_ceil(6);
+            let end = bytes.len() * 8 / 6;
+            if end > start + SHORTEST {
+                forms.push(text[start..end].to_owned());
+            }
+        }
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "glpat-c4n/ry+T0ken==xyz";
+
+    fn redactor() -> Redactor {
+        let redactor = Redactor::new();
+        redactor.learn(&Secret::new(TOKEN));
+        redactor
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_in_every_form_a_log_may_hold() {
+        let b64 = base64::engine::general_purpose::STANDARD;
+        let url: String = url::form_urlencoded::byte_serialize(TOKEN.as_bytes()).collect();
+        for text in [
+            format!("plain {TOKEN} here"),
+            format!("https://oauth2:{url}@host/x"),
+            format!("Authorization: Basic {}", b64.encode(format!("x-access-token:{TOKEN}"))),
+            format!("Basic {}", b64.encode(format!("oauth2:{TOKEN}"))),
+            format!("Basic {}", b64.encode(TOKEN)),
+            format!("Basic {}", b64.encode(format!("ab:{TOKEN}\n"))),
+        ] {
+            let clean = redactor().redact(&text);
+            assert!(clean.contains("[redacted]"), "{text} -> {clean}");
+            assert!(!clean.contains("c4n") && !clean.contains("T0ken"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn other_text_stays_and_short_secrets_are_not_looked_for() {
+        let r = redactor();
+        r.learn(&Secret::new("abc"));
+        assert_eq!(r.redact("abc def"), "abc def");
+    }
+
+    #[test]
+    fn debug_prints_no_part_of_a_secret() {
+        assert_eq!(format!("{:?}", Secret::new(TOKEN)), "[secret]");
+        assert_eq!(format!("{:?}", redactor()), "Redactor");
+    }
+}

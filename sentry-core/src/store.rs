@@ -1,0 +1,245 @@
+//! The port to where state is kept. Everything the engine knows after a restart comes from here.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::cursor::BranchState;
+use crate::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use crate::forge::{Budget, Validator};
+use crate::repo::{BranchName, RepoUrl};
+use crate::watch::WatchName;
+
+/// Keeps cursors, deliveries, triggers and decisions.
+///
+/// One agent works on a store at a time ([`StateStore::lock`]); any number of readers, and of programs that leave
+/// requests ([`StateStore::request`], [`StateStore::commit`] of [`Write::Suspension`]), may work beside it.
+#[async_trait]
+pub trait StateStore: fmt::Debug + Send + Sync {
+    /// Claims the store for one agent until the lock is dropped or the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Held`], naming the holder, if another agent has it.
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError>;
+
+    /// All live state: every branch, watch and validator, deliveries that are not final, pending triggers.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+
+    /// Carries out all writes or none; when it returns `Ok` they survive a crash of the machine.
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// Keeps a trigger and returns it; where one with the same key is kept already, that one is returned instead.
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError>;
+
+    /// What other programs may have left since the last call: asked often, so it must be cheap.
+    async fn inbox(&self) -> Result<Inbox, StoreError>;
+
+    /// Deliveries, newest first.
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
+
+    /// One trigger by its id.
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError>;
+
+    /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError>;
+}
+
+/// Held while an agent works on a store; dropping it lets the next one in.
+pub struct AgentLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Send + Sync>);
+
+impl AgentLock {
+    /// Wraps whatever must live as long as the lock.
+    #[must_use]
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl fmt::Debug for AgentLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AgentLock")
+    }
+}
+
+/// All live state.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// Every branch that was ever seen and is not forgotten.
+    pub branches: Vec<BranchState>,
+    /// What is known of each watch.
+    pub watches: Vec<WatchState>,
+    /// Validators of earlier answers, by query key.
+    pub validators: Vec<(String, Validator)>,
+    /// Deliveries that are not final.
+    pub open: Vec<Delivery>,
+    /// Pending triggers and suspensions.
+    pub inbox: Inbox,
+    /// The agent that last worked on the store.
+    pub agent: Option<AgentState>,
+}
+
+/// What is kept of a watch beside its branches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchState {
+    /// The watch.
+    pub watch: WatchName,
+    /// Repository A at the last poll: another one means a new baseline.
+    pub repo: RepoUrl,
+    /// The patterns of the selector at the last poll, as written: a branch that only a newer selector matches is
+    /// a first sight, one that these matched is new.
+    pub patterns: Vec<String>,
+    /// Since when its forge does not answer, if so.
+    pub unreachable: Option<Outage>,
+    /// When its forge last answered.
+    pub polled: Option<Timestamp>,
+}
+
+/// A forge that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// Since when.
+    pub since: Timestamp,
+    /// The last error, without secrets.
+    pub error: String,
+    /// When it is asked again.
+    pub next: Option<Timestamp>,
+}
+
+/// A watch that a person suspended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspension {
+    /// The watch.
+    pub watch: WatchName,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `None` is until it is resumed.
+    pub until: Option<Timestamp>,
+}
+
+/// What other programs leave for the agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inbox {
+    /// Triggers that nobody took, oldest first.
+    pub triggers: Vec<Trigger>,
+    /// All suspensions in force or past.
+    pub suspensions: Vec<Suspension>,
+}
+
+/// What an agent tells of itself, so that others can see that it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentState {
+    /// Who: process id and host.
+    pub holder: String,
+    /// Since when.
+    pub started: Timestamp,
+    /// When it last said so.
+    pub beat: Timestamp,
+    /// Each forge's poll loop.
+    pub loops: Vec<LoopState>,
+}
+
+/// One poll loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoopState {
+    /// The forge.
+    pub forge: String,
+    /// When it last finished a round, whatever the answers were.
+    pub beat: Timestamp,
+    /// How often it should.
+    pub interval: Duration,
+    /// What is left of the forge's budget.
+    pub budget: Option<Budget>,
+}
+
+/// One write. A commit takes many, all or none.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Write {
+    /// Insert or replace a branch.
+    Branch(BranchState),
+    /// Forget a branch.
+    ForgetBranch(WatchName, BranchName),
+    /// Insert or replace what is kept of a watch.
+    Watch(WatchState),
+    /// Insert, replace or (with `None`) forget a validator.
+    Validator(String, Option<Validator>),
+    /// Insert or replace a delivery.
+    Delivery(Box<Delivery>),
+    /// Replace a trigger's state.
+    Trigger(Trigger),
+    /// Insert or replace what was decided about a head.
+    Head(HeadRecord),
+    /// Insert or replace a suspension.
+    Suspension(Suspension),
+    /// End a suspension.
+    Resume(WatchName),
+    /// Replace the agent's own record.
+    Agent(AgentState),
+    /// Forget final deliveries, answered triggers and decisions older than this, but never the newest
+    /// `keep` deliveries of a watch.
+    Prune {
+        /// Older than this.
+        before: Timestamp,
+        /// Never fewer than this many deliveries per watch.
+        keep: usize,
+    },
+}
+
+/// Which deliveries are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryQuery {
+    /// Only this watch's.
+    pub watch: Option<WatchName>,
+    /// Only ids that start so.
+    pub id_prefix: Option<String>,
+    /// At most so many; `None` is all.
+    pub limit: Option<usize>,
+}
+
+/// What kind of error a store met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// Another agent has the store.
+    Held,
+    /// It can't be written or read now: full, read-only, an I/O error. May pass.
+    Unavailable,
+    /// What is kept is damaged. A person must look.
+    Corrupt,
+    /// It was written by a newer Sentry.
+    Newer,
+}
+
+/// An error of a store. The text names the place and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// An error with its text.
+    #[must_use]
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What kind of error it is. Only [`StoreErrorKind::Unavailable`] may pass by itself.
+    #[must_use]
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}

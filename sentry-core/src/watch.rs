@@ -1,0 +1,396 @@
+//! A watch: one rule that says which branches of A make what of B run where.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use globset::{GlobBuilder, GlobMatcher};
+use sha2::{Digest as _, Sha256};
+
+use crate::repo::{BranchName, DirPath, ParseError, RepoUrl};
+
+/// A watch's name: a DNS label (RFC 1123), so that it is also a valid label value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchName(String);
+
+impl WatchName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WatchName {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        dns_label(text).map_err(|problem| ParseError::new("watch name", text, problem))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for WatchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A Kubernetes namespace's name: a DNS label (RFC 1123).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        dns_label(text).map_err(|problem| ParseError::new("namespace", text, problem))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn dns_label(text: &str) -> Result<(), &'static str> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty() || text.len() > 63 {
+        return Err("must have 1 to 63 characters");
+    }
+    if !text.chars().all(inner) || text.starts_with('-') || text.ends_with('-') {
+        return Err("may hold only a-z, 0-9 and `-`, with a letter or digit at both ends");
+    }
+    Ok(())
+}
+
+/// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`).
+#[derive(Debug, Clone)]
+pub struct BranchSelector {
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+enum Pattern {
+    Exact(BranchName),
+    Glob { text: String, matcher: Box<GlobMatcher> },
+}
+
+impl BranchSelector {
+    /// Reads patterns; at least one is needed.
+    ///
+    /// # Errors
+    /// The first pattern that is neither a branch name nor a glob.
+    pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, ParseError> {
+        let patterns = patterns.into_iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        if patterns.is_empty() {
+            return Err(ParseError::new("branches", "", "at least one branch is needed"));
+        }
+        Ok(Self { patterns })
+    }
+
+    /// True if the branch is selected.
+    #[must_use]
+    pub fn matches(&self, branch: &BranchName) -> bool {
+        self.patterns.iter().any(|p| match p {
+            Pattern::Exact(name) => name == branch,
+            Pattern::Glob { matcher, .. } => matcher.is_match(branch.as_str()),
+        })
+    }
+
+    /// The branches that are named exactly, in the order they were written.
+    pub fn exact(&self) -> impl Iterator<Item = &BranchName> {
+        self.patterns.iter().filter_map(|p| match p {
+            Pattern::Exact(name) => Some(name),
+            Pattern::Glob { .. } => None,
+        })
+    }
+
+    /// The globs, as written.
+    pub fn globs(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().filter_map(|p| match p {
+            Pattern::Exact(_) => None,
+            Pattern::Glob { text, .. } => Some(text.as_str()),
+        })
+    }
+
+    /// For each pattern the part before its first special character: what a server that knows only
+    /// prefixes can be asked for.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|p| match p {
+            Pattern::Exact(name) => name.as_str(),
+            Pattern::Glob { text, .. } => {
+                &text[..text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len())]
+            }
+        })
+    }
+
+    /// True if every pattern is an exact name.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.globs().next().is_none()
+    }
+
+    /// All patterns as written.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|p| match p {
+            Pattern::Exact(name) => name.as_str(),
+            Pattern::Glob { text, .. } => text.as_str(),
+        })
+    }
+
+    /// One selector for what any of the given ones selects, without repeats, in a stable order.
+    #[must_use]
+    pub fn union<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut seen = BTreeMap::new();
+        for pattern in selectors.into_iter().flat_map(|s| &s.patterns) {
+            let text = match pattern {
+                Pattern::Exact(name) => name.as_str(),
+                Pattern::Glob { text, .. } => text.as_str(),
+            };
+            seen.entry(text.to_owned()).or_insert_with(|| pattern.clone());
+        }
+        Self { patterns: seen.into_values().collect() }
+    }
+}
+
+impl fmt::Display for BranchSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.patterns().collect::<Vec<_>>().join(","))
+    }
+}
+
+impl PartialEq for BranchSelector {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns().eq(other.patterns())
+    }
+}
+
+impl Eq for BranchSelector {}
+
+fn pattern(text: &str) -> Result<Pattern, ParseError> {
+    if !text.contains(['*', '?', '[', '{']) {
+        return Ok(Pattern::Exact(text.parse()?));
+    }
+    let probe: String =
+        text.chars().map(|c| if "*?[]{},!\\".contains(c) { 'x' } else { c }).collect();
+    probe.parse::<BranchName>().map_err(|e| ParseError::new("branch glob", text, e.problem()))?;
+    let glob = GlobBuilder::new(text)
+        .build()
+        .map_err(|e| ParseError::new("branch glob", text, e.kind().to_string()))?;
+    Ok(Pattern::Glob { text: text.to_owned(), matcher: Box::new(glob.compile_matcher()) })
+}
+
+/// Repository A and the branches that are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The name of the forge that is asked, as registered with the engine.
+    pub forge: String,
+    /// Repository A.
+    pub repo: RepoUrl,
+    /// Which branches.
+    pub branches: BranchSelector,
+}
+
+/// A branch of B: fixed, or the one with the same name as A's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManifestsBranch {
+    /// `{source_branch}`: B's branch that is called like A's.
+    SourceBranch,
+    /// A fixed branch.
+    Named(BranchName),
+}
+
+/// Repository B: where manifests come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// The name of the forge that is asked, as registered with the engine.
+    pub forge: String,
+    /// Repository B.
+    pub repo: RepoUrl,
+    /// Branches of B in order; the first that exists is used. Never empty.
+    pub branches: Vec<ManifestsBranch>,
+    /// The directory, usually `.tekton`.
+    pub dir: DirPath,
+}
+
+/// Where a delivery goes. Two watches with equal references share a target: they deliver one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterRef {
+    /// The name of the deployer, as registered with the engine.
+    pub deployer: String,
+    /// The kubeconfig's context; `None` is the in-cluster account or the current context.
+    pub context: Option<String>,
+    /// The namespace everything goes into.
+    pub namespace: Namespace,
+}
+
+impl fmt::Display for ClusterRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.context.as_deref().unwrap_or("in-cluster"), self.namespace)
+    }
+}
+
+/// Which kinds may be applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AllowKinds {
+    /// Every namespaced kind; no cluster-scoped one.
+    #[default]
+    Namespaced,
+    /// Only these kinds; a cluster-scoped kind is allowed by being named here.
+    Listed(BTreeSet<String>),
+}
+
+/// What happens when a document is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refusals {
+    /// The delivery stops before the first write.
+    #[default]
+    Strict,
+    /// The document is reported and left out.
+    Lenient,
+}
+
+/// What a head that is seen for the first time means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFirstSight {
+    /// It is the baseline: nothing is delivered until it moves.
+    #[default]
+    Record,
+    /// It is delivered.
+    Deliver,
+}
+
+/// How often and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// The time between two questions for A's heads.
+    pub polling_interval: Duration,
+    /// The longest time a delivery's attempt may take until all objects are acknowledged.
+    pub timeout: Duration,
+    /// How many attempts may follow a failed one before the delivery is parked. Outages do not count.
+    pub max_retries: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            polling_interval: Duration::from_secs(300),
+            timeout: Duration::from_secs(300),
+            max_retries: 3,
+        }
+    }
+}
+
+/// One rule: source (repo A + branches) → manifests (repo B, branch, directory) → cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Its name, unique in a configuration.
+    pub name: WatchName,
+    /// Repository A and its branches.
+    pub source: Source,
+    /// Repository B.
+    pub manifests: Manifests,
+    /// Where to.
+    pub cluster: ClusterRef,
+    /// Which kinds may be applied.
+    pub allow_kinds: AllowKinds,
+    /// What a refused document does to the delivery.
+    pub refusals: Refusals,
+    /// What a first head means.
+    pub on_first_sight: OnFirstSight,
+    /// Also deliver when B's branch moves, not only when A's does.
+    pub watch_manifests: bool,
+    /// The watch's own variables, `{{ name }}` in manifests.
+    pub variables: BTreeMap<String, String>,
+    /// How often and how long.
+    pub timing: Timing,
+}
+
+impl Watch {
+    /// A digest of all that decides what a delivery does, in hex. When it changes, what is parked is tried again.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        // Debug output of plain data; pinned by a test, as stored digests are compared across versions.
+        let what = format!(
+            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+            self.source.repo.as_str(),
+            self.manifests,
+            self.cluster,
+            self.allow_kinds,
+            self.refusals,
+            self.variables
+        );
+        data_encoding::HEXLOWER.encode(&Sha256::digest(what.as_bytes())[..16])
+    }
+
+    /// The branches of B to look for, in order, for a head on the given branch of A.
+    #[must_use]
+    pub fn manifests_branches(&self, source: &BranchName) -> Vec<BranchName> {
+        let mut names: Vec<BranchName> = Vec::new();
+        for branch in &self.manifests.branches {
+            let name = match branch {
+                ManifestsBranch::SourceBranch => source,
+                ManifestsBranch::Named(name) => name,
+            };
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn branch(name: &str) -> BranchName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_selector_takes_exact_names_and_globs() {
+        let s = BranchSelector::new(["main", "release/*"]).unwrap();
+        assert!(s.matches(&branch("main")) && s.matches(&branch("release/1.0")));
+        assert!(!s.matches(&branch("maintenance")) && !s.matches(&branch("feature/main")));
+        assert_eq!(s.prefixes().collect::<Vec<_>>(), ["main", "release/"]);
+        assert_eq!(s.to_string(), "main,release/*");
+        assert!(!s.is_exact());
+    }
+
+    #[test]
+    fn a_selector_refuses_what_git_would_refuse() {
+        for bad in [vec![], vec![""], vec!["a..b"], vec!["-x"], vec!["a[b"], vec!["--x=*"]] {
+            assert!(BranchSelector::new(bad.clone()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_union_selects_what_any_part_selects_without_repeats() {
+        let a = BranchSelector::new(["main", "x"]).unwrap();
+        let b = BranchSelector::new(["main", "release/*"]).unwrap();
+        assert_eq!(BranchSelector::union([&a, &b]).to_string(), "main,release/*,x");
+    }
+
+    #[test]
+    fn names_that_are_no_labels_are_refused() {
+        for bad in ["", "A", "a_b", "-a", "a-", &"a".repeat(64), "a.b"] {
+            assert!(
+                bad.parse::<WatchName>().is_err() && bad.parse::<Namespace>().is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

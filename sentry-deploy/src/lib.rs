@@ -1,0 +1,1 @@
+//! What is done with a plan: kubectl and dry-run deployers.

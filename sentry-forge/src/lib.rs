@@ -1,0 +1,1 @@
+//! Where heads and trees come from: GitHub, GitLab and any git server.
