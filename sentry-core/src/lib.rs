@@ -1,9 +1,11 @@
 //! The domain and the engine of Sentry: what an embedding program uses.
 
+pub mod change;
 pub mod clock;
 pub mod cursor;
 pub mod delivery;
 pub mod deployer;
+pub mod engine;
 pub mod event;
 pub mod forge;
 pub mod manifest;
@@ -15,3 +17,16 @@ pub mod revision;
 pub mod secret;
 pub mod store;
 pub mod watch;
+
+/// An error and its causes as one text: `what failed: why: why that`.
+#[must_use]
+pub fn error_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -87,13 +87,11 @@ pub struct WatchState {
     pub watch: WatchName,
     /// Repository A at the last poll: another one means a new baseline.
     pub repo: RepoUrl,
-    /// The patterns of the selector at the last poll, as written: a branch that only a newer selector matches is
-    /// a first sight, one that these matched is new.
+    /// The patterns of the selector at the last answered poll, as written: a branch that only a newer selector
+    /// matches is a first sight, one that these matched is new. Empty before the first answer.
     pub patterns: Vec<String>,
     /// Since when its forge does not answer, if so.
     pub unreachable: Option<Outage>,
-    /// When its forge last answered.
-    pub polled: Option<Timestamp>,
 }
 
 /// A forge that does not answer.
@@ -160,7 +158,7 @@ pub struct LoopState {
 #[non_exhaustive]
 pub enum Write {
     /// Insert or replace a branch.
-    Branch(BranchState),
+    Branch(Box<BranchState>),
     /// Forget a branch.
     ForgetBranch(WatchName, BranchName),
     /// Insert or replace what is kept of a watch.

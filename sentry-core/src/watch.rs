@@ -352,6 +352,47 @@ impl Watch {
     }
 }
 
+/// Watches for tests.
+#[cfg(any(test, feature = "testing"))]
+pub mod sample {
+    use super::*;
+
+    /// A watch of `https://example.com/product/app` that delivers `https://example.com/qa/tests` into namespace `qa`
+    /// of context `test`, polled every minute, with forge `forge` and deployer `deployer`.
+    ///
+    /// # Panics
+    /// If the name or a pattern is not valid.
+    #[must_use]
+    pub fn watch(name: &str, branches: &[&str]) -> Watch {
+        let parse = "parses";
+        Watch {
+            name: name.parse().expect(parse),
+            source: Source {
+                forge: "forge".into(),
+                repo: "https://example.com/product/app".parse().expect(parse),
+                branches: BranchSelector::new(branches.iter().copied()).expect(parse),
+            },
+            manifests: Manifests {
+                forge: "forge".into(),
+                repo: "https://example.com/qa/tests".parse().expect(parse),
+                branches: vec![ManifestsBranch::Named("main".parse().expect(parse))],
+                dir: ".tekton".parse().expect(parse),
+            },
+            cluster: ClusterRef {
+                deployer: "deployer".into(),
+                context: Some("test".into()),
+                namespace: "qa".parse().expect(parse),
+            },
+            allow_kinds: AllowKinds::Namespaced,
+            refusals: Refusals::Strict,
+            on_first_sight: OnFirstSight::Record,
+            watch_manifests: false,
+            variables: BTreeMap::new(),
+            timing: Timing { polling_interval: Duration::from_secs(60), ..Timing::default() },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,263 @@
+//! From what a forge reported to what changed. Pure: the same cursors and heads give the same answer.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Timestamp;
+use crate::cursor::{BranchState, Mark, Passed};
+use crate::delivery::Reason;
+use crate::repo::{BranchName, CommitSha};
+use crate::store::WatchState;
+use crate::watch::{BranchSelector, OnFirstSight, Watch};
+
+/// What a poll found out about one branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Seen for the first time and recorded: nothing is delivered until it moves.
+    Baseline {
+        /// Why it is the first time.
+        why: &'static str,
+    },
+    /// The head is another one than before.
+    Moved {
+        /// The head before that was still to be delivered, if there was one: it is superseded.
+        unsettled: Option<CommitSha>,
+    },
+    /// The branch was deleted.
+    Gone {
+        /// The head that was still to be delivered, if there was one.
+        unsettled: Option<CommitSha>,
+    },
+    /// The watch does not select the branch any more.
+    Forgotten,
+}
+
+/// One branch that is not as it was: its new state, and what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// The state to keep.
+    pub state: BranchState,
+    /// What happened.
+    pub finding: Finding,
+}
+
+/// Compares the heads that a forge reported with what is remembered of a watch's branches.
+///
+/// `known` is what is remembered of the watch itself, `None` before its first poll. `heads` may hold branches that
+/// the watch does not select. Branches that are as they were are not in the answer.
+#[must_use]
+pub fn detect(
+    watch: &Watch,
+    known: Option<&WatchState>,
+    branches: &BTreeMap<BranchName, BranchState>,
+    heads: &BTreeMap<BranchName, CommitSha>,
+    now: Timestamp,
+) -> Vec<Sighting> {
+    // Before its first answer a watch may be remembered for its outage only.
+    let known = known.filter(|k| !k.patterns.is_empty());
+    let same_repo = known.is_none_or(|k| k.repo == watch.source.repo);
+    let mut sightings = Vec::new();
+    for (branch, state) in branches {
+        let selected = watch.source.branches.matches(branch);
+        if !selected || (!same_repo && !heads.contains_key(branch)) {
+            sightings.push(Sighting { state: state.clone(), finding: Finding::Forgotten });
+        } else if !heads.contains_key(branch) && state.gone.is_none() {
+            let unsettled = state.is_change().then(|| state.observed.sha.clone());
+            let state = BranchState { gone: Some(now), parked: None, ..state.clone() };
+            sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
+        }
+    }
+    for (branch, sha) in heads.iter().filter(|(b, _)| watch.source.branches.matches(b)) {
+        let mark = Mark { sha: sha.clone(), at: now };
+        let before = branches.get(branch).filter(|_| same_repo);
+        sightings.extend(match before {
+            Some(state) if state.gone.is_none() => moved(state, mark),
+            Some(state) => Some(reborn(state, mark)),
+            None => Some(first_sight(watch, known, branch, mark)),
+        });
+    }
+    sightings
+}
+
+fn moved(state: &BranchState, head: Mark) -> Option<Sighting> {
+    if state.observed.sha == head.sha {
+        return None;
+    }
+    let unsettled = state.is_change().then(|| state.observed.sha.clone());
+    let state = BranchState { observed: head, parked: None, ..state.clone() };
+    Some(Sighting { state, finding: Finding::Moved { unsettled } })
+}
+
+/// A deleted branch that is there again is a change, even at the commit it had.
+fn reborn(state: &BranchState, head: Mark) -> Sighting {
+    let state = BranchState::first_seen(state.watch.clone(), state.branch.clone(), head);
+    Sighting { state, finding: Finding::Moved { unsettled: None } }
+}
+
+fn first_sight(
+    watch: &Watch,
+    known: Option<&WatchState>,
+    branch: &BranchName,
+    head: Mark,
+) -> Sighting {
+    let mut state = BranchState::first_seen(watch.name.clone(), branch.clone(), head.clone());
+    let why = match known {
+        None => Some("first sight: no state was kept of this watch"),
+        Some(k) if k.repo != watch.source.repo => Some("the watch's source repository was changed"),
+        Some(k) if !selected_before(k, branch) => Some("the watch's branches were widened"),
+        Some(_) => None,
+    };
+    match why {
+        Some(why) if watch.on_first_sight == OnFirstSight::Record => {
+            state.passed = Some(Passed { mark: head, reason: Reason::Baseline });
+            Sighting { state, finding: Finding::Baseline { why } }
+        }
+        // A branch that appears later and that the watch already selected is a change.
+        _ => Sighting { state, finding: Finding::Moved { unsettled: None } },
+    }
+}
+
+fn selected_before(known: &WatchState, branch: &BranchName) -> bool {
+    BranchSelector::new(known.patterns.iter().map(String::as_str)).is_ok_and(|s| s.matches(branch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::sample::watch;
+
+    fn sha(digit: char) -> CommitSha {
+        digit.to_string().repeat(40).parse().unwrap()
+    }
+
+    fn heads(list: &[(&str, char)]) -> BTreeMap<BranchName, CommitSha> {
+        list.iter().map(|(b, c)| (b.parse().unwrap(), sha(*c))).collect()
+    }
+
+    fn known(watch: &Watch) -> WatchState {
+        WatchState {
+            watch: watch.name.clone(),
+            repo: watch.source.repo.clone(),
+            patterns: watch.source.branches.patterns().map(str::to_owned).collect(),
+            unreachable: None,
+        }
+    }
+
+    /// Keeps what `detect` says, as the engine does.
+    #[derive(Default)]
+    struct Memory(BTreeMap<BranchName, BranchState>);
+
+    impl Memory {
+        fn see(
+            &mut self,
+            watch: &Watch,
+            known: Option<&WatchState>,
+            list: &[(&str, char)],
+        ) -> Vec<Finding> {
+            let found = detect(watch, known, &self.0, &heads(list), Timestamp::UNIX_EPOCH);
+            for s in &found {
+                if s.finding == Finding::Forgotten {
+                    self.0.remove(&s.state.branch);
+                } else {
+                    self.0.insert(s.state.branch.clone(), s.state.clone());
+                }
+            }
+            found.into_iter().map(|s| s.finding).collect()
+        }
+
+        fn deliver(&mut self, branch: &str) {
+            let state = self.0.get_mut(&branch.parse().unwrap()).unwrap();
+            state.delivered = Some(state.observed.clone());
+            state.passed = None;
+        }
+
+        fn is_change(&self, branch: &str) -> bool {
+            self.0[&branch.parse().unwrap()].is_change()
+        }
+    }
+
+    #[test]
+    fn the_first_head_is_the_baseline_and_a_later_one_a_change() {
+        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+        assert!(matches!(m.see(&w, None, &[("main", 'a')])[..], [Finding::Baseline { .. }]));
+        assert!(!m.is_change("main"));
+        let k = known(&w);
+        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
+        assert_eq!(m.see(&w, Some(&k), &[("main", 'b')]), [Finding::Moved { unsettled: None }]);
+        assert!(m.is_change("main"));
+    }
+
+    #[test]
+    fn on_first_sight_deliver_makes_the_first_head_a_change() {
+        let mut w = watch("qa", &["main"]);
+        w.on_first_sight = OnFirstSight::Deliver;
+        let mut m = Memory::default();
+        m.see(&w, None, &[("main", 'a')]);
+        assert!(m.is_change("main"));
+    }
+
+    #[test]
+    fn a_branch_that_appears_later_is_a_change_and_others_are_ignored() {
+        let (w, mut m) = (watch("qa", &["main", "release/*"]), Memory::default());
+        m.see(&w, None, &[("main", 'a')]);
+        let found =
+            m.see(&w, Some(&known(&w)), &[("main", 'a'), ("release/1.0", 'b'), ("topic", 'c')]);
+        assert_eq!(found, [Finding::Moved { unsettled: None }]);
+        assert!(m.is_change("release/1.0"));
+    }
+
+    #[test]
+    fn a_widened_selector_records_baselines_and_a_narrowed_one_forgets() {
+        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+        m.see(&w, None, &[("main", 'a')]);
+        let k = known(&w);
+        let wide = watch("qa", &["main", "dev"]);
+        let found = m.see(&wide, Some(&k), &[("main", 'a'), ("dev", 'b')]);
+        assert!(matches!(found[..], [Finding::Baseline { why }] if why.contains("widened")));
+        assert_eq!(m.see(&w, Some(&known(&wide)), &[("main", 'a')]), [Finding::Forgotten]);
+    }
+
+    #[test]
+    fn a_head_that_moves_before_it_was_delivered_is_superseded() {
+        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+        m.see(&w, None, &[("main", 'a')]);
+        let k = known(&w);
+        m.see(&w, Some(&k), &[("main", 'b')]);
+        assert_eq!(
+            m.see(&w, Some(&k), &[("main", 'c')]),
+            [Finding::Moved { unsettled: Some(sha('b')) }]
+        );
+    }
+
+    #[test]
+    fn a_head_moved_back_to_an_earlier_commit_is_a_change() {
+        let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+        let k = known(&w);
+        m.see(&w, None, &[("main", 'a')]);
+        m.see(&w, Some(&k), &[("main", 'b')]);
+        m.deliver("main");
+        m.see(&w, Some(&k), &[("main", 'a')]);
+        assert!(m.is_change("main"));
+    }
+
+    #[test]
+    fn a_deleted_branch_does_nothing_and_is_a_change_when_it_is_back_even_at_the_same_commit() {
+        let (w, mut m) = (watch("qa", &["main", "x"]), Memory::default());
+        let k = known(&w);
+        m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
+        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), [Finding::Gone { unsettled: None }]);
+        assert!(!m.is_change("x"));
+        assert_eq!(m.see(&w, Some(&k), &[("main", 'a')]), []);
+        m.see(&w, Some(&k), &[("main", 'a'), ("x", 'b')]);
+        assert!(m.is_change("x"));
+    }
+
+    #[test]
+    fn another_source_repository_starts_anew() {
+        let (w, mut m) = (watch("qa", &["main", "x"]), Memory::default());
+        let mut k = known(&w);
+        m.see(&w, None, &[("main", 'a'), ("x", 'b')]);
+        k.repo = "https://example.com/other/repo".parse().unwrap();
+        let found = m.see(&w, Some(&k), &[("main", 'c')]);
+        assert!(matches!(found[..], [Finding::Forgotten, Finding::Baseline { .. }]), "{found:?}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Puts an engine together and checks that nothing is missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use super::{Engine, Options, Parts};
+use crate::clock::{Clock, SystemClock};
+use crate::deployer::Deployer;
+use crate::forge::Forge;
+use crate::store::StateStore;
+use crate::watch::Watch;
+
+/// How many events a slow listener may fall behind.
+const EVENT_BUFFER: usize = 1024;
+
+/// What is missing or doubled. A person must change the program or its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// There is nothing to watch.
+    #[error("no watch was given; add at least one")]
+    NoWatch,
+    /// Two watches have one name.
+    #[error("two watches are called {0}; give each a name of its own")]
+    DoubledWatch(String),
+    /// A watch names a forge or deployer that was not given.
+    #[error("watch {watch} names the {kind} {name:?}, which was not given")]
+    Missing {
+        /// The watch.
+        watch: String,
+        /// `forge` or `deployer`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+/// Puts an [`Engine`] together.
+#[derive(Debug)]
+pub struct Builder {
+    watches: Vec<Watch>,
+    forges: BTreeMap<String, Arc<dyn Forge>>,
+    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    holder: String,
+}
+
+impl Builder {
+    pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
+        Self {
+            watches: Vec::new(),
+            forges: BTreeMap::new(),
+            deployers: BTreeMap::new(),
+            store,
+            clock: Arc::new(SystemClock),
+            options: Options::default(),
+            holder: format!("process {}", std::process::id()),
+        }
+    }
+
+    /// Adds a watch.
+    #[must_use]
+    pub fn watch(mut self, watch: Watch) -> Self {
+        self.watches.push(watch);
+        self
+    }
+
+    /// Adds a forge under its own name.
+    #[must_use]
+    pub fn forge(mut self, forge: Arc<dyn Forge>) -> Self {
+        self.forges.insert(forge.name().to_owned(), forge);
+        self
+    }
+
+    /// Adds a deployer under its own name.
+    #[must_use]
+    pub fn deployer(mut self, deployer: Arc<dyn Deployer>) -> Self {
+        self.deployers.insert(deployer.name().to_owned(), deployer);
+        self
+    }
+
+    /// Takes stamps from this clock instead of the machine's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Works by these options instead of the defaults.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// What another agent is told about who holds the state: process and host.
+    #[must_use]
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    /// [`BuildError`] names what is missing or doubled.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        if self.watches.is_empty() {
+            return Err(BuildError::NoWatch);
+        }
+        let mut watches = BTreeMap::new();
+        for watch in self.watches {
+            for forge in [&watch.source.forge, &watch.manifests.forge] {
+                present(&self.forges, &watch, "forge", forge)?;
+            }
+            present(&self.deployers, &watch, "deployer", &watch.cluster.deployer)?;
+            let name = watch.name.clone();
+            if watches.insert(name.clone(), Arc::new(watch)).is_some() {
+                return Err(BuildError::DoubledWatch(name.to_string()));
+            }
+        }
+        let parts = Parts {
+            watches,
+            forges: self.forges,
+            deployers: self.deployers,
+            store: self.store,
+            clock: self.clock,
+            options: self.options,
+            holder: self.holder,
+            events: broadcast::channel(EVENT_BUFFER).0,
+        };
+        Ok(Engine { parts: Arc::new(parts) })
+    }
+}
+
+fn present<T>(
+    given: &BTreeMap<String, T>,
+    watch: &Watch,
+    kind: &'static str,
+    name: &str,
+) -> Result<(), BuildError> {
+    if given.contains_key(name) {
+        return Ok(());
+    }
+    Err(BuildError::Missing { watch: watch.name.to_string(), kind, name: name.to_owned() })
+}

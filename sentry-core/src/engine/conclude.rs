@@ -1,0 +1,260 @@
+//! How a delivery's attempt ended: the one place that decides the retry, writes the record and tells the event. Pure.
+
+use std::time::Duration;
+
+use super::courier::{AttemptEnd, AttemptError, Outcome};
+use crate::clock::Timestamp;
+use crate::cursor::{BranchState, Mark, Parked, Passed};
+use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason};
+use crate::event::EventKind;
+use crate::forge::ForgeErrorKind;
+use crate::repo::CommitSha;
+use crate::retry::{Backoff, Retry};
+use crate::store::Write;
+use crate::watch::Watch;
+
+/// What an ended attempt comes to.
+#[derive(Debug)]
+pub(super) struct Conclusion {
+    pub(super) writes: Vec<Write>,
+    pub(super) events: Vec<EventKind>,
+    /// How long until the next attempt, if there is one.
+    pub(super) retry: Option<Duration>,
+}
+
+impl AttemptError {
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Forge { source, .. } => source.retry(),
+            Self::Deploy { source, .. } => source.retry(),
+            Self::NoBranch { .. } | Self::Refused { .. } => Retry::Stalled,
+            Self::State(_) | Self::Timeout { .. } | Self::Panic(_) => Retry::Backoff,
+        }
+    }
+
+    /// True if it counts against `max_retries`: what is merely away is waited for.
+    pub(super) fn counts(&self) -> bool {
+        match self {
+            Self::Forge { source, .. } => {
+                matches!(source.kind(), ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported)
+            }
+            Self::Deploy { source, .. } => source.counts(),
+            // Nothing came back in time: that is an outage, not a refusal.
+            Self::State(_) | Self::Timeout { .. } => false,
+            Self::NoBranch { .. } | Self::Refused { .. } | Self::Panic(_) => true,
+        }
+    }
+}
+
+/// Decides. `branch` is the state of the delivery's branch, `None` if it was forgotten meanwhile.
+pub(super) fn conclude(
+    end: AttemptEnd,
+    watch: &Watch,
+    branch: Option<&BranchState>,
+    now: Timestamp,
+    backoff: &Backoff,
+) -> Conclusion {
+    let AttemptEnd { mut delivery, manifests, outcome } = end;
+    delivery.next_attempt = None;
+    match outcome {
+        Outcome::Done => succeeded(delivery, manifests, branch, now),
+        Outcome::Passed(reason) => passed(delivery, branch, reason, now),
+        Outcome::Superseded(by) => superseded(delivery, Some(by), now),
+        Outcome::Interrupted => interrupted(delivery),
+        Outcome::Failed(error) => failed(delivery, manifests, &error, watch, branch, now, backoff),
+    }
+}
+
+/// The delivery in a final state, with the event that tells it.
+fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> EventKind {
+    delivery.state = state;
+    delivery.finished = Some(now);
+    let took = now.duration_since(delivery.started);
+    EventKind::DeliverySettled {
+        id: delivery.id.clone(),
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        state,
+        manifests: delivery.intent.as_ref().map(|i| i.manifests.clone()),
+        objects: delivery.objects.clone(),
+        took: Duration::try_from(took).unwrap_or_default(),
+        error: delivery.error.clone(),
+        dry_run: delivery.dry_run,
+    }
+}
+
+fn record(delivery: &Delivery, reason: Reason, detail: Option<String>, now: Timestamp) -> Write {
+    Write::Head(HeadRecord {
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        reason,
+        at: now,
+        delivery: Some(delivery.id.clone()),
+        detail,
+    })
+}
+
+fn succeeded(
+    mut delivery: Delivery,
+    manifests: Option<CommitSha>,
+    branch: Option<&BranchState>,
+    now: Timestamp,
+) -> Conclusion {
+    delivery.error = None;
+    let event = settle(&mut delivery, DeliveryState::Succeeded, now);
+    let mut writes = Vec::new();
+    if delivery.dry_run {
+        let shown = "a dry run showed what would be delivered; nothing was written".to_owned();
+        writes.push(record(&delivery, Reason::Waiting, Some(shown), now));
+    } else {
+        writes.push(record(&delivery, Reason::Delivered, None, now));
+        if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
+            let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
+            let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
+            writes.push(Write::Branch(Box::new(BranchState {
+                delivered: Some(mark),
+                manifests,
+                passed: None,
+                parked: unpark,
+                ..state.clone()
+            })));
+        }
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events: vec![event], retry: None }
+}
+
+/// A change moves the cursor to its own head; what a person asked for does so only if it is the branch's head now.
+fn moves_cursor(delivery: &Delivery, branch: &BranchState) -> bool {
+    branch.gone.is_none()
+        && match delivery.cause {
+            Cause::Change => true,
+            Cause::Manual | Cause::Webhook | Cause::Rerun => {
+                branch.observed.sha == delivery.revision.sha
+            }
+        }
+}
+
+fn passed(
+    mut delivery: Delivery,
+    branch: Option<&BranchState>,
+    reason: Reason,
+    now: Timestamp,
+) -> Conclusion {
+    delivery.error = None;
+    delivery.notes.push(format!("nothing was delivered: {reason}"));
+    let mut events = vec![EventKind::NotStarted {
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        reason: reason.clone(),
+        detail: None,
+    }];
+    events.push(settle(&mut delivery, DeliveryState::Succeeded, now));
+    let mut writes = Vec::new();
+    if !delivery.dry_run {
+        writes.push(record(&delivery, reason.clone(), None, now));
+        if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
+            let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
+            let passed = Some(Passed { mark, reason });
+            writes.push(Write::Branch(Box::new(BranchState {
+                passed,
+                parked: None,
+                ..state.clone()
+            })));
+        }
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events, retry: None }
+}
+
+/// A newer head (or none, if the branch is gone) takes the delivery's place.
+pub(super) fn superseded(
+    mut delivery: Delivery,
+    by: Option<CommitSha>,
+    now: Timestamp,
+) -> Conclusion {
+    delivery.superseded_by.clone_from(&by);
+    delivery.error = by.is_none().then(|| "the branch was deleted".to_owned());
+    let event = settle(&mut delivery, DeliveryState::Superseded, now);
+    let mut writes = Vec::new();
+    if let Some(by) = by {
+        writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events: vec![event], retry: None }
+}
+
+fn interrupted(mut delivery: Delivery) -> Conclusion {
+    delivery.state = DeliveryState::Pending;
+    delivery.error = Some("interrupted before it was through; it is taken up again".into());
+    Conclusion {
+        writes: vec![Write::Delivery(Box::new(delivery))],
+        events: Vec::new(),
+        retry: None,
+    }
+}
+
+fn failed(
+    mut delivery: Delivery,
+    manifests: Option<CommitSha>,
+    error: &AttemptError,
+    watch: &Watch,
+    branch: Option<&BranchState>,
+    now: Timestamp,
+    backoff: &Backoff,
+) -> Conclusion {
+    let text = crate::error_text(error);
+    let counted = error.counts();
+    delivery.tries = delivery.tries.saturating_add(1);
+    delivery.failures += u32::from(counted);
+    delivery.error = Some(text.clone());
+    let exhausted = delivery.failures > watch.timing.max_retries;
+    let wait = backoff.wait(error.retry(), delivery.tries, fastrand::f64()).filter(|_| !exhausted);
+    let Some(wait) = wait else { return park(delivery, manifests, text, watch, branch, now) };
+    delivery.state = DeliveryState::Pending;
+    delivery.next_attempt = now.checked_add(wait).ok();
+    let event = EventKind::DeliveryRetrying {
+        id: delivery.id.clone(),
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        error: text.clone(),
+        wait,
+        counted,
+    };
+    let mut writes = Vec::new();
+    if !delivery.dry_run {
+        writes.push(record(&delivery, Reason::Waiting, Some(text), now));
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events: vec![event], retry: Some(wait) }
+}
+
+/// Gives up until something changes: a change is parked with its head, what a person asked for has failed.
+fn park(
+    mut delivery: Delivery,
+    manifests: Option<CommitSha>,
+    text: String,
+    watch: &Watch,
+    branch: Option<&BranchState>,
+    now: Timestamp,
+) -> Conclusion {
+    let is_change = delivery.cause == Cause::Change;
+    let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
+    let event = settle(&mut delivery, state, now);
+    let mut writes = Vec::new();
+    if !delivery.dry_run {
+        writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
+    }
+    if let Some(state) = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha) {
+        let parked = Some(Parked {
+            mark: Mark { sha: delivery.revision.sha.clone(), at: now },
+            delivery: delivery.id.clone(),
+            fingerprint: watch.fingerprint(),
+            manifests,
+            error: text,
+        });
+        writes.push(Write::Branch(Box::new(BranchState { parked, ..state.clone() })));
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events: vec![event], retry: None }
+}

@@ -1,0 +1,426 @@
+//! One attempt of one delivery: named steps, each made of what the last one gave.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Stop;
+use crate::clock::Clock;
+use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, StepTiming};
+use crate::deployer::{DeployError, DeployErrorKind, Deployer};
+use crate::forge::{
+    CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeLimits,
+    TreeQuery,
+};
+use crate::manifest::{self, Context, DocumentDecision, ManifestSet};
+use crate::plan::{ChangeSet, Plan};
+use crate::repo::{BranchName, CommitSha};
+use crate::watch::{BranchSelector, Refusals, Watch};
+
+/// PaC's markers in a commit's message: with one of them a push starts nothing
+/// (Pipelines-as-Code, "Skip CI commands").
+const SKIP_MARKERS: &[&str] = &["[skip ci]", "[ci skip]", "[skip tkn]", "[tkn skip]"];
+
+/// A port that keeps its own deadline has a better error than ours: it goes first.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// Why an attempt did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    #[error("{what}")]
+    Forge {
+        what: String,
+        #[source]
+        source: ForgeError,
+    },
+    #[error("{what}")]
+    Deploy {
+        what: String,
+        #[source]
+        source: DeployError,
+    },
+    #[error("{repo} has none of the branches {wanted}; create one, or change `manifests.branch`")]
+    NoBranch { repo: String, wanted: String },
+    #[error("{} of {total} documents are refused: {}", refusals.len(), list(refusals))]
+    Refused { refusals: Vec<DocumentDecision>, total: usize },
+    #[error("the state could not be written before the cluster was: {0}")]
+    State(String),
+    #[error("it took longer than the watch's timeout of {} s", limit.as_secs())]
+    Timeout { limit: Duration },
+    #[error("the attempt broke down: {0}")]
+    Panic(String),
+}
+
+fn list(refusals: &[DocumentDecision]) -> String {
+    let one = |d: &DocumentDecision| {
+        let place =
+            d.column.map_or_else(|| d.line.to_string(), |column| format!("{}:{column}", d.line));
+        format!("{}:{place} (document {}): {}", d.path, d.document, d.reason)
+    };
+    refusals.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Every object is acknowledged.
+    Done,
+    /// Nothing was to be delivered.
+    Passed(Reason),
+    /// A newer head took its place before anything was written.
+    Superseded(CommitSha),
+    /// It failed.
+    Failed(AttemptError),
+    /// It was stopped.
+    Interrupted,
+}
+
+/// The delivery as the attempt left it.
+#[derive(Debug)]
+pub(super) struct AttemptEnd {
+    pub(super) delivery: Delivery,
+    /// B's commit, where it was found.
+    pub(super) manifests: Option<CommitSha>,
+    pub(super) outcome: Outcome,
+}
+
+/// Why an attempt must not go on.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Superseded(CommitSha),
+    State(String),
+    Stopping,
+}
+
+/// A delivery that reached another step, and where the answer goes: it is written down before the step begins.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) delivery: Box<Delivery>,
+    pub(super) go: oneshot::Sender<Result<(), Halt>>,
+}
+
+/// Everything one attempt needs.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) delivery: Delivery,
+    pub(super) watch: Arc<Watch>,
+    pub(super) source: Arc<dyn Forge>,
+    pub(super) manifests: Arc<dyn Forge>,
+    pub(super) deployer: Arc<dyn Deployer>,
+    /// Held while objects are checked and written: one at a time per cluster and namespace.
+    pub(super) target: Arc<Mutex<()>>,
+    /// Only these (path, document) are run, in a rerun of what failed.
+    pub(super) only: Option<BTreeSet<(String, usize)>>,
+    pub(super) progress: mpsc::Sender<Progress>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) stop: Stop,
+}
+
+enum Interrupt {
+    Halt(Halt),
+    Error(AttemptError),
+    Passed(Reason),
+}
+
+impl From<AttemptError> for Interrupt {
+    fn from(error: AttemptError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// B at the commit that is delivered.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    pub(super) branch: BranchName,
+    pub(super) sha: CommitSha,
+}
+
+impl Attempt {
+    pub(super) async fn run(mut self) -> AttemptEnd {
+        let mut manifests = None;
+        self.delivery.steps.clear();
+        self.delivery.notes.clear();
+        let outcome = match self.steps(&mut manifests).await {
+            Ok(()) => Outcome::Done,
+            Err(Interrupt::Passed(reason)) => Outcome::Passed(reason),
+            Err(Interrupt::Error(error)) => Outcome::Failed(error),
+            Err(Interrupt::Halt(Halt::Superseded(by))) => Outcome::Superseded(by),
+            Err(Interrupt::Halt(Halt::State(error))) => Outcome::Failed(AttemptError::State(error)),
+            Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
+        };
+        AttemptEnd { delivery: self.delivery, manifests, outcome }
+    }
+
+    async fn steps(&mut self, found: &mut Option<CommitSha>) -> Result<(), Interrupt> {
+        let until = Instant::now() + self.watch.timing.timeout;
+        self.enter(DeliveryState::Fetching).await?;
+        let info = self.commit_info(until).await?;
+        let pinned = self.resolve(until).await?;
+        *found = Some(pinned.sha.clone());
+        let tree = self.fetch(&pinned, until).await?;
+
+        // Waiting for the target is not the delivery's own time.
+        let (waited, target) = (Instant::now(), Arc::clone(&self.target));
+        let _turn = target.lock().await;
+        let until = until + waited.elapsed();
+        self.enter(DeliveryState::Checking).await?;
+        let plan = self.check(&tree, &pinned, info.as_ref(), until).await?;
+        drop(tree);
+
+        self.delivery.intent = Some(Intent {
+            manifests: pinned.sha,
+            manifests_branch: pinned.branch,
+            digest: plan.digest(),
+            at: self.clock.now(),
+        });
+        self.enter(DeliveryState::Applying).await?;
+        self.apply(plan, until).await
+    }
+
+    /// Writes down that a step begins; only then it does.
+    async fn enter(&mut self, state: DeliveryState) -> Result<(), Interrupt> {
+        self.delivery.state = state;
+        let (go, answer) = oneshot::channel();
+        let told = Progress { delivery: Box::new(self.delivery.clone()), go };
+        if self.progress.send(told).await.is_err() {
+            return Err(Interrupt::Halt(Halt::Stopping));
+        }
+        answer.await.unwrap_or(Err(Halt::Stopping)).map_err(Interrupt::Halt)
+    }
+
+    /// Runs one step that writes nothing: a stop or the deadline ends it.
+    async fn timed<T>(
+        &mut self,
+        step: &str,
+        until: Instant,
+        work: impl Future<Output = Result<T, AttemptError>>,
+    ) -> Result<T, Interrupt> {
+        let (started, clock) = (self.clock.now(), Instant::now());
+        let result = tokio::select! {
+            biased;
+            result = work => result.map_err(Interrupt::Error),
+            () = self.stop.soft.cancelled() => Err(Interrupt::Halt(Halt::Stopping)),
+            () = tokio::time::sleep_until(until + SLACK) => {
+                Err(AttemptError::Timeout { limit: self.watch.timing.timeout }.into())
+            }
+        };
+        self.delivery.steps.push(StepTiming {
+            step: step.to_owned(),
+            started,
+            took: clock.elapsed(),
+        });
+        result
+    }
+
+    /// What A's commit says of itself: a skip marker ends the delivery of a change here.
+    async fn commit_info(&mut self, until: Instant) -> Result<Option<CommitInfo>, Interrupt> {
+        let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
+        let sha = self.delivery.revision.sha.clone();
+        let ask = async move {
+            match source.commit(&repo, &sha).await {
+                Ok(info) => Ok(Some(info)),
+                Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
+                Err(source) => Err(AttemptError::Forge {
+                    what: format!("can't read commit {sha} of {repo}"),
+                    source,
+                }),
+            }
+        };
+        let info = self.timed("inspect", until, ask).await?;
+        let marked =
+            info.as_ref().is_some_and(|i| SKIP_MARKERS.iter().any(|m| i.message.contains(m)));
+        if marked && self.delivery.cause == Cause::Change {
+            return Err(Interrupt::Passed(Reason::SkippedByMarker));
+        }
+        Ok(info)
+    }
+
+    async fn resolve(&mut self, until: Instant) -> Result<Pinned, Interrupt> {
+        if let Some(intent) = &self.delivery.intent {
+            // What was begun with one commit of B is finished with it.
+            return Ok(Pinned {
+                branch: intent.manifests_branch.clone(),
+                sha: intent.manifests.clone(),
+            });
+        }
+        let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
+        let branch = self.delivery.revision.branch.clone();
+        let work = async move { resolve(forge.as_ref(), &watch, &branch).await };
+        self.timed("resolve", until, work).await
+    }
+
+    async fn fetch(&mut self, pinned: &Pinned, until: Instant) -> Result<Tree, Interrupt> {
+        let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
+        let (sha, left) = (pinned.sha.clone(), until.saturating_duration_since(Instant::now()));
+        self.timed("fetch", until, async move { fetch(forge.as_ref(), &watch, &sha, left).await })
+            .await
+    }
+
+    async fn check(
+        &mut self,
+        tree: &Tree,
+        pinned: &Pinned,
+        info: Option<&CommitInfo>,
+        until: Instant,
+    ) -> Result<Plan, Interrupt> {
+        let (deployer, watch) = (Arc::clone(&self.deployer), Arc::clone(&self.watch));
+        let cluster = watch.cluster.clone();
+        let kinds = async {
+            let what = || format!("can't ask {cluster} for its kinds");
+            deployer
+                .kinds(&cluster)
+                .await
+                .map_err(|source| AttemptError::Deploy { what: what(), source })
+        };
+        let kinds = self.timed("discover", until, kinds).await?;
+        let mut set = manifest::prepare(
+            &manifest::parse(tree),
+            &Context {
+                watch: &watch,
+                revision: &self.delivery.revision,
+                delivery: &self.delivery.id,
+                trigger: self.delivery.trigger.as_ref(),
+                manifests_branch: &pinned.branch,
+                manifests: &pinned.sha,
+                sender: info.map(|i| i.author.as_str()),
+                kinds: kinds.as_deref(),
+            },
+        );
+        if let Some(only) = &self.only {
+            set.objects.retain(|o| {
+                let place = (o.object.path.clone(), o.object.document);
+                o.operation == crate::plan::Operation::Apply || only.contains(&place)
+            });
+        }
+        self.delivery.notes = notes(&set, watch.refusals);
+        let timeout = until.saturating_duration_since(Instant::now());
+        let plan = plan(set, &watch, &self.delivery, timeout)?;
+        let work = async { check(deployer.as_ref(), &plan).await };
+        self.timed("check", until, work).await?;
+        Ok(plan)
+    }
+
+    /// A begun apply is never cut off from here: the deployer keeps the deadline, a hard stop drops the whole task.
+    async fn apply(&mut self, mut plan: Plan, until: Instant) -> Result<(), Interrupt> {
+        let (started, clock) = (self.clock.now(), Instant::now());
+        plan.timeout = until.saturating_duration_since(Instant::now());
+        let what = || format!("the delivery to {} was not completed", self.watch.cluster);
+        let result = self.deployer.apply(&plan).await;
+        self.delivery.steps.push(StepTiming {
+            step: "apply".into(),
+            started,
+            took: clock.elapsed(),
+        });
+        let changes = result.map_err(|source| AttemptError::Deploy { what: what(), source })?;
+        let complete = changes.is_complete() && changes.objects.len() == plan.objects.len();
+        let ChangeSet { objects, error } = changes;
+        let (acknowledged, total) =
+            (objects.iter().filter(|o| o.action.is_acknowledged()).count(), plan.objects.len());
+        self.delivery.objects = objects;
+        if complete {
+            return Ok(());
+        }
+        let source = error.unwrap_or_else(|| {
+            DeployError::new(
+                DeployErrorKind::Refused,
+                "the deployer did not say why an object was not acknowledged",
+            )
+        });
+        let what = format!(
+            "{acknowledged} of {total} objects were acknowledged by {}",
+            self.watch.cluster
+        );
+        Err(AttemptError::Deploy { what, source }.into())
+    }
+}
+
+/// What stops nothing but is worth knowing: the manifests' own notes, and what a lenient watch leaves out.
+fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
+    let left_out = set
+        .refusals()
+        .filter(|_| refusals == Refusals::Lenient)
+        .map(|d| format!("left out {}:{} (document {}): {}", d.path, d.line, d.document, d.reason));
+    set.notes.iter().cloned().chain(left_out).collect()
+}
+
+/// B's branch and its head, for a head on the given branch of A.
+pub(super) async fn resolve(
+    forge: &dyn Forge,
+    watch: &Watch,
+    source: &BranchName,
+) -> Result<Pinned, AttemptError> {
+    let (repo, names) = (watch.manifests.repo.clone(), watch.manifests_branches(source));
+    let wanted = names.iter().map(BranchName::as_str).collect::<Vec<_>>().join(", ");
+    let none = || AttemptError::NoBranch { repo: repo.to_string(), wanted: wanted.clone() };
+    let branches = BranchSelector::new(names.iter().map(BranchName::as_str)).map_err(|_| none())?;
+    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let failed = |source| AttemptError::Forge {
+        what: format!("can't read the head of {wanted} in {repo}"),
+        source,
+    };
+    let answer = forge.heads(std::slice::from_ref(&query)).await.pop();
+    let heads = match answer.transpose().map_err(failed)? {
+        Some(HeadsAnswer::Heads(heads)) => heads.heads,
+        Some(HeadsAnswer::NotModified) | None => {
+            let text = "the forge gave no answer to a question without a validator";
+            return Err(failed(ForgeError::new(ForgeErrorKind::WrongAnswer, text)));
+        }
+    };
+    names
+        .iter()
+        .find_map(|name| {
+            heads.get(name).map(|sha| Pinned { branch: name.clone(), sha: sha.clone() })
+        })
+        .ok_or_else(none)
+}
+
+/// B's directory at the pinned commit.
+pub(super) async fn fetch(
+    forge: &dyn Forge,
+    watch: &Watch,
+    sha: &CommitSha,
+    timeout: Duration,
+) -> Result<Tree, AttemptError> {
+    let Watch { manifests, .. } = watch;
+    let query = TreeQuery {
+        repo: manifests.repo.clone(),
+        commit: sha.clone(),
+        dir: manifests.dir.clone(),
+        limits: TreeLimits::default(),
+        timeout,
+    };
+    forge.tree(&query).await.map_err(|source| AttemptError::Forge {
+        what: format!("can't fetch {} of {} at {sha}", manifests.dir, manifests.repo),
+        source,
+    })
+}
+
+/// The plan, if the watch's rule for refused documents allows one and there is something to do.
+fn plan(
+    set: ManifestSet,
+    watch: &Watch,
+    delivery: &Delivery,
+    timeout: Duration,
+) -> Result<Plan, Interrupt> {
+    let refusals: Vec<_> = set.refusals().cloned().collect();
+    if !refusals.is_empty() && watch.refusals == Refusals::Strict {
+        return Err(AttemptError::Refused { refusals, total: set.decisions.len() }.into());
+    }
+    if set.objects.is_empty() {
+        return Err(Interrupt::Passed(Reason::NoRunMatched));
+    }
+    Ok(Plan {
+        delivery: delivery.id.clone(),
+        cluster: watch.cluster.clone(),
+        objects: set.objects,
+        timeout,
+    })
+}
+
+async fn check(deployer: &dyn Deployer, plan: &Plan) -> Result<(), AttemptError> {
+    let what = || format!("{} would not take the delivery; nothing was written", plan.cluster);
+    deployer.check(plan).await.map_err(|source| AttemptError::Deploy { what: what(), source })
+}

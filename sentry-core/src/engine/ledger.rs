@@ -1,0 +1,137 @@
+//! The engine's own copy of the live state: written through to the store first, then changed here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::cursor::BranchState;
+use crate::delivery::{Cause, Delivery, DeliveryId, TriggerState};
+use crate::forge::Validator;
+use crate::repo::BranchName;
+use crate::store::{DeliveryQuery, Inbox, StateStore, StoreError, Suspension, WatchState, Write};
+use crate::watch::WatchName;
+
+/// A watch and a branch of its A: what deliveries are counted by.
+pub(super) type BranchKey = (WatchName, BranchName);
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    store: Arc<dyn StateStore>,
+    pub(super) branches: BTreeMap<WatchName, BTreeMap<BranchName, BranchState>>,
+    pub(super) watches: BTreeMap<WatchName, WatchState>,
+    pub(super) validators: HashMap<String, Validator>,
+    pub(super) open: BTreeMap<DeliveryId, Delivery>,
+    pub(super) inbox: Inbox,
+}
+
+impl Ledger {
+    pub(super) async fn load(store: Arc<dyn StateStore>) -> Result<Self, StoreError> {
+        let snapshot = store.snapshot().await?;
+        let mut ledger = Self {
+            store,
+            branches: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            validators: snapshot.validators.into_iter().collect(),
+            open: BTreeMap::new(),
+            inbox: snapshot.inbox,
+        };
+        let live = snapshot.branches.into_iter().map(|b| Write::Branch(Box::new(b)));
+        let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));
+        for write in live.chain(snapshot.open.into_iter().map(|d| Write::Delivery(Box::new(d)))) {
+            ledger.apply(write);
+        }
+        Ok(ledger)
+    }
+
+    /// All or nothing: if the store does not take the writes, nothing changes here either.
+    pub(super) async fn commit(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(&writes).await?;
+        for write in writes {
+            self.apply(write);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn refresh_inbox(&mut self) -> Result<(), StoreError> {
+        self.inbox = self.store.inbox().await?;
+        Ok(())
+    }
+
+    fn apply(&mut self, write: Write) {
+        match write {
+            Write::Branch(state) => {
+                self.branches
+                    .entry(state.watch.clone())
+                    .or_default()
+                    .insert(state.branch.clone(), *state);
+            }
+            Write::ForgetBranch(watch, branch) => {
+                self.branches.entry(watch).or_default().remove(&branch);
+            }
+            Write::Watch(state) => {
+                self.watches.insert(state.watch.clone(), state);
+            }
+            Write::Validator(key, Some(validator)) => {
+                self.validators.insert(key, validator);
+            }
+            Write::Validator(key, None) => {
+                self.validators.remove(&key);
+            }
+            Write::Delivery(delivery) if delivery.state.is_final() => {
+                self.open.remove(&delivery.id);
+            }
+            Write::Delivery(delivery) => {
+                self.open.insert(delivery.id.clone(), *delivery);
+            }
+            Write::Trigger(trigger) => {
+                self.inbox.triggers.retain(|t| t.id != trigger.id);
+                if trigger.state == TriggerState::Pending {
+                    self.inbox.triggers.push(trigger);
+                }
+            }
+            Write::Head(_)
+            | Write::Suspension(_)
+            | Write::Resume(_)
+            | Write::Agent(_)
+            | Write::Prune { .. } => {}
+        }
+    }
+
+    pub(super) fn branch(&self, key: &BranchKey) -> Option<&BranchState> {
+        self.branches.get(&key.0)?.get(&key.1)
+    }
+
+    /// The open delivery of a head that moved, if there is one.
+    pub(super) fn open_change(&self, key: &BranchKey) -> Option<&Delivery> {
+        self.open
+            .values()
+            .find(|d| d.cause == Cause::Change && d.trigger.is_none() && key_of(d) == *key)
+    }
+
+    pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {
+        self.inbox
+            .suspensions
+            .iter()
+            .find(|s| s.watch == *watch && s.until.is_none_or(|until| now < until))
+    }
+}
+
+pub(super) fn key_of(delivery: &Delivery) -> BranchKey {
+    (delivery.watch.clone(), delivery.revision.branch.clone())
+}
+
+/// One delivery by its whole id.
+pub(super) async fn delivery(
+    store: &dyn StateStore,
+    id: &DeliveryId,
+) -> Result<Option<Delivery>, StoreError> {
+    let query = DeliveryQuery {
+        id_prefix: Some(id.to_string()),
+        limit: Some(1),
+        ..DeliveryQuery::default()
+    };
+    Ok(store.deliveries(&query).await?.into_iter().next())
+}

@@ -1,0 +1,264 @@
+//! The engine: polls A, delivers B, keeps what it decided. What another program embeds.
+//!
+//! [`poller`](self) asks forges, `scheduler` decides without a runtime what may start, `courier` carries one delivery
+//! through its named steps, `conclude` writes how it ended, and `agent` is the loop that owns the state.
+
+mod agent;
+mod builder;
+mod conclude;
+mod courier;
+mod ledger;
+mod poller;
+mod preview;
+mod scheduler;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::delivery::{Delivery, DeliveryId};
+use crate::deployer::{DeployError, Deployer};
+use crate::event::{Event, EventKind};
+use crate::forge::{Forge, ForgeError, ForgeErrorKind};
+use crate::repo::BranchName;
+use crate::retry::Backoff;
+use crate::store::{StateStore, StoreError};
+use crate::watch::{Watch, WatchName};
+
+pub use builder::{BuildError, Builder};
+pub use preview::Preview;
+
+/// How an engine works.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// How many deliveries may be under way at once, over all targets.
+    pub max_parallel: usize,
+    /// How long a begun apply may go on after the first stop.
+    pub grace: Duration,
+    /// The waits between attempts.
+    pub backoff: Backoff,
+    /// How often other programs' requests are looked for.
+    pub inbox_interval: Duration,
+    /// How long answered triggers, final deliveries and decisions are kept.
+    pub keep: Duration,
+    /// How many deliveries of a watch are kept however old they are.
+    pub keep_deliveries: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_parallel: 8,
+            grace: Duration::from_secs(25),
+            backoff: Backoff::default(),
+            inbox_interval: Duration::from_secs(1),
+            keep: Duration::from_secs(90 * 24 * 3600),
+            keep_deliveries: 200,
+        }
+    }
+}
+
+/// How a running engine is told to stop. Clones stop the same engine.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    soft: CancellationToken,
+    hard: CancellationToken,
+}
+
+impl Stop {
+    /// One that nobody used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No new work; a begun apply may finish within the grace period.
+    pub fn soft(&self) {
+        self.soft.cancel();
+    }
+
+    /// At once: children are killed, what was begun is finished at the next start.
+    pub fn hard(&self) {
+        self.soft.cancel();
+        self.hard.cancel();
+    }
+
+    /// True after either.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.soft.is_cancelled()
+    }
+
+    /// True after [`Stop::hard`].
+    #[must_use]
+    pub fn is_aborted(&self) -> bool {
+        self.hard.is_cancelled()
+    }
+}
+
+/// Why an engine ended, or could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store can't be used; [`crate::store::StoreErrorKind::Held`] says that another agent has it.
+    #[error("the state can't be used")]
+    Store(#[from] StoreError),
+    /// A forge did not answer what was asked.
+    #[error("{what}")]
+    Forge {
+        /// What was asked.
+        what: String,
+        /// Why there is no answer.
+        #[source]
+        source: ForgeError,
+    },
+    /// The cluster did not answer what was asked.
+    #[error("{what}")]
+    Deploy {
+        /// What was asked.
+        what: String,
+        /// Why there is no answer.
+        #[source]
+        source: DeployError,
+    },
+    /// There is no such watch, branch or delivery; says what there is.
+    #[error("{0}")]
+    Unknown(String),
+    /// It was stopped before it was through.
+    #[error("stopped before it was through")]
+    Stopped,
+}
+
+/// What one pass of [`Engine::once`] came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// The deliveries of this pass as they stand now; one that is not final is waited for by the next pass.
+    pub deliveries: Vec<Delivery>,
+    /// Watches whose forge did not answer, with the kind and text of the error.
+    pub poll_errors: Vec<(WatchName, ForgeErrorKind, String)>,
+}
+
+/// Watches branches and delivers. Cheap to clone; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    watches: BTreeMap<WatchName, Arc<Watch>>,
+    forges: BTreeMap<String, Arc<dyn Forge>>,
+    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    store: Arc<dyn StateStore>,
+    clock: Arc<dyn Clock>,
+    options: Options,
+    holder: String,
+    events: broadcast::Sender<Event>,
+}
+
+impl Parts {
+    fn emit(&self, kind: EventKind) {
+        // Nobody listening is no error.
+        self.events.send(Event { at: self.clock.now(), kind }).ok();
+    }
+
+    fn new_id(&self) -> DeliveryId {
+        DeliveryId::new(self.clock.now(), fastrand::u128(..))
+    }
+}
+
+impl Engine {
+    /// Starts to put an engine together; see [`Builder`].
+    #[must_use]
+    pub fn builder(store: Arc<dyn StateStore>) -> Builder {
+        Builder::new(store)
+    }
+
+    /// What happens from now on. A listener that falls more than 1,024 events behind misses the oldest and is told
+    /// how many (`RecvError::Lagged`); the store misses nothing.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.parts.events.subscribe()
+    }
+
+    /// The watches, by name.
+    #[must_use]
+    pub fn watches(&self) -> Vec<&Watch> {
+        self.parts.watches.values().map(AsRef::as_ref).collect()
+    }
+
+    /// Watches and delivers until it is told to stop.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] if the state can't be claimed or read at the start. Later errors of any port are
+    /// retried and told as events.
+    pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
+        agent::Agent::start(&self.parts, agent::Mode::Run, stop).await?.work().await.map(drop)
+    }
+
+    /// One pass: asks every forge once, delivers what changed, and waits until it is settled. Outages are waited for
+    /// as long as `max_retries` attempts take; what is not through then is left for the next pass.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] as for [`Engine::run`]; [`EngineError::Stopped`] if it was stopped.
+    pub async fn once(&self, stop: &Stop) -> Result<Summary, EngineError> {
+        let summary =
+            agent::Agent::start(&self.parts, agent::Mode::Once, stop).await?.work().await?;
+        if stop.is_stopping() { Err(EngineError::Stopped) } else { Ok(summary) }
+    }
+
+    /// Answers these triggers and nothing else, and returns their deliveries in order.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] as for [`Engine::run`]; [`EngineError::Unknown`] if a trigger was rejected;
+    /// [`EngineError::Stopped`] if it was stopped.
+    pub async fn settle(
+        &self,
+        triggers: &[DeliveryId],
+        stop: &Stop,
+    ) -> Result<Vec<Delivery>, EngineError> {
+        let mode = agent::Mode::Settle(triggers.to_vec());
+        agent::Agent::start(&self.parts, mode, stop).await?.work().await?;
+        if stop.is_stopping() {
+            return Err(EngineError::Stopped);
+        }
+        let mut deliveries = Vec::new();
+        for id in triggers {
+            deliveries.push(self.delivery_of(id).await?);
+        }
+        Ok(deliveries)
+    }
+
+    async fn delivery_of(&self, trigger: &DeliveryId) -> Result<Delivery, EngineError> {
+        use crate::delivery::TriggerState;
+        let store = &self.parts.store;
+        let unknown = || EngineError::Unknown(format!("no trigger {trigger} is kept"));
+        match store.trigger(trigger).await?.ok_or_else(unknown)?.state {
+            TriggerState::Rejected(why) => Err(EngineError::Unknown(why)),
+            TriggerState::Pending => Err(EngineError::Stopped),
+            TriggerState::Taken(id) => {
+                ledger::delivery(store.as_ref(), &id).await?.ok_or_else(unknown)
+            }
+        }
+    }
+
+    /// What a delivery of a branch's head (or of the given commit) would do. Nothing is written anywhere, nothing is
+    /// locked.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] for a watch or branch that does not exist, [`EngineError::Forge`] and
+    /// [`EngineError::Deploy`] if one of them can't be asked.
+    pub async fn preview(
+        &self,
+        watch: &WatchName,
+        branch: &BranchName,
+        sha: Option<crate::repo::CommitSha>,
+    ) -> Result<Preview, EngineError> {
+        preview::preview(&self.parts, watch, branch, sha).await
+    }
+}

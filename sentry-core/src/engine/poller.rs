@@ -1,0 +1,420 @@
+//! Which repositories are asked when, and what their answers change. One request answers all watches of a repository.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ledger::{BranchKey, Ledger};
+use crate::change::{Finding, detect};
+use crate::clock::Timestamp;
+use crate::cursor::BranchState;
+use crate::delivery::{HeadRecord, Reason};
+use crate::event::EventKind;
+use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::retry::{Backoff, Retry};
+use crate::revision::Revision;
+use crate::store::{Outage, WatchState, Write};
+use crate::watch::{BranchSelector, Watch, WatchName};
+
+/// One repository on one forge, with the watches that want to know its heads.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) forge: String,
+    pub(super) repo: RepoUrl,
+    /// Watches whose A it is.
+    sources: Vec<Arc<Watch>>,
+    /// Watches whose B it is.
+    manifests: Vec<Arc<Watch>>,
+    pub(super) interval: Duration,
+    pub(super) due: Instant,
+    pub(super) in_flight: bool,
+    /// Rounds that ended since the start, whatever the answer.
+    pub(super) rounds: u64,
+    failures: u32,
+    outage: Option<(Timestamp, Instant)>,
+    /// B's heads as last reported: a NotModified refers to them.
+    last: Option<BTreeMap<BranchName, CommitSha>>,
+}
+
+/// What an answer comes to: what to keep, what to tell, and B's heads where somebody waits for them.
+#[derive(Debug, Default)]
+pub(super) struct Absorbed {
+    pub(super) writes: Vec<Write>,
+    pub(super) events: Vec<EventKind>,
+    pub(super) closed: Vec<(BranchKey, Option<CommitSha>)>,
+}
+
+pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) -> Vec<Group> {
+    let mut groups: BTreeMap<(String, RepoUrl), Group> = BTreeMap::new();
+    for watch in watches.values() {
+        let sides = [
+            (&watch.source.forge, &watch.source.repo, true),
+            (&watch.manifests.forge, &watch.manifests.repo, false),
+        ];
+        for (forge, repo, is_source) in sides {
+            let interval = watch.timing.polling_interval;
+            let group = groups.entry((forge.clone(), repo.clone())).or_insert_with(|| Group {
+                forge: forge.clone(),
+                repo: repo.clone(),
+                sources: Vec::new(),
+                manifests: Vec::new(),
+                interval,
+                due: now,
+                in_flight: false,
+                rounds: 0,
+                failures: 0,
+                outage: None,
+                last: None,
+            });
+            group.interval = group.interval.min(interval);
+            let side = if is_source { &mut group.sources } else { &mut group.manifests };
+            side.push(Arc::clone(watch));
+        }
+    }
+    groups.into_values().collect()
+}
+
+impl Group {
+    pub(super) fn is_source_of(&self, watch: &WatchName) -> bool {
+        self.sources.iter().any(|w| w.name == *watch)
+    }
+
+    pub(super) fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// The question to ask now; `None` if nobody waits for an answer.
+    pub(super) fn query(&self, ledger: &Ledger) -> Option<HeadsQuery> {
+        let wanted = self.wanted_manifests(ledger);
+        if self.sources.is_empty() && wanted.is_empty() {
+            return None;
+        }
+        let names = BranchSelector::new(wanted.iter().map(BranchName::as_str)).ok();
+        let selectors = self.sources.iter().map(|w| &w.source.branches).chain(names.as_ref());
+        let branches = BranchSelector::union(selectors);
+        // An answer "as before" helps only if every watch has seen what was before.
+        let seen = self
+            .sources
+            .iter()
+            .all(|w| ledger.watches.get(&w.name).is_some_and(|k| is_current(k, w)));
+        let usable = seen && (wanted.is_empty() || self.last.is_some());
+        let validator = usable
+            .then(|| ledger.validators.get(&self.validator_key(&branches)).cloned())
+            .flatten();
+        Some(HeadsQuery { repo: self.repo.clone(), branches, validator })
+    }
+
+    fn validator_key(&self, branches: &BranchSelector) -> String {
+        format!("{} {} {branches}", self.forge, self.repo)
+    }
+
+    /// The branches of B that somebody waits for: a watch that also follows B, or a parked head.
+    fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<BranchName> {
+        let mut wanted = BTreeSet::new();
+        for watch in &self.manifests {
+            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+                if state.is_parked() || (watch.watch_manifests && state.gone.is_none()) {
+                    wanted.extend(watch.manifests_branches(&state.branch));
+                }
+            }
+        }
+        wanted
+    }
+
+    /// When it is asked again after a good answer: the interval, spread so that agents and groups do not beat as one.
+    fn schedule(&mut self, wait: Duration, now: Instant) {
+        self.due = now + wait;
+        self.in_flight = false;
+        self.rounds += 1;
+    }
+
+    /// Takes an answer in.
+    pub(super) fn absorb(
+        &mut self,
+        query: &HeadsQuery,
+        answer: Result<HeadsAnswer, ForgeError>,
+        ledger: &Ledger,
+        stamp: Timestamp,
+        backoff: &Backoff,
+    ) -> Absorbed {
+        let now = Instant::now();
+        match answer {
+            Ok(answer) => {
+                let spread = self.interval.mul_f64(fastrand::f64() * 0.05);
+                self.schedule(self.interval + spread, now);
+                let mut absorbed = self.recovered(ledger, now);
+                match answer {
+                    HeadsAnswer::NotModified => {}
+                    HeadsAnswer::Heads(heads) => {
+                        self.heads(query, heads, ledger, stamp, &mut absorbed)
+                    }
+                }
+                self.unpark(ledger, &mut absorbed);
+                absorbed
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                let wait = self.wait_after(&error, backoff);
+                self.schedule(wait, now);
+                self.failed(&error, wait, ledger, stamp, now)
+            }
+        }
+    }
+
+    /// A repository that fails by itself comes down to an eighth of the normal rate; an outage is asked after at
+    /// least every five minutes; a refused token every interval, where the forge itself holds requests back.
+    fn wait_after(&self, error: &ForgeError, backoff: &Backoff) -> Duration {
+        if error.kind() == ForgeErrorKind::Unauthorized {
+            return self.interval;
+        }
+        let slowest = match error.kind() {
+            ForgeErrorKind::Unreachable | ForgeErrorKind::RateLimited => {
+                backoff.cap.max(self.interval)
+            }
+            _ => self.interval.saturating_mul(8),
+        };
+        let advice = if error.retry() == Retry::Stalled { Retry::Backoff } else { error.retry() };
+        let growing = Backoff { base: backoff.base, cap: slowest };
+        growing.wait(advice, self.failures, 0.5 + fastrand::f64() / 2.0).unwrap_or(slowest)
+    }
+
+    fn recovered(&mut self, ledger: &Ledger, now: Instant) -> Absorbed {
+        let mut absorbed = Absorbed::default();
+        self.failures = 0;
+        if let Some((_, since)) = self.outage.take() {
+            let (forge, repo) = (self.forge.clone(), self.repo.clone());
+            absorbed.events.push(EventKind::ForgeRecovered { forge, repo, after: now - since });
+        }
+        for watch in &self.sources {
+            if let Some(known) = ledger.watches.get(&watch.name).filter(|k| k.unreachable.is_some())
+            {
+                absorbed
+                    .writes
+                    .push(Write::Watch(WatchState { unreachable: None, ..known.clone() }));
+            }
+        }
+        absorbed
+    }
+
+    fn failed(
+        &mut self,
+        error: &ForgeError,
+        wait: Duration,
+        ledger: &Ledger,
+        stamp: Timestamp,
+        now: Instant,
+    ) -> Absorbed {
+        let (since, _) = *self.outage.get_or_insert((stamp, now));
+        let text = crate::error_text(error);
+        let mut absorbed = Absorbed::default();
+        for watch in &self.sources {
+            let known = ledger.watches.get(&watch.name).cloned().unwrap_or_else(|| WatchState {
+                watch: watch.name.clone(),
+                repo: watch.source.repo.clone(),
+                patterns: Vec::new(),
+                unreachable: None,
+            });
+            let since = known.unreachable.as_ref().map_or(since, |o| o.since);
+            let outage = Outage { since, error: text.clone(), next: stamp.checked_add(wait).ok() };
+            absorbed.writes.push(Write::Watch(WatchState { unreachable: Some(outage), ..known }));
+        }
+        let (forge, repo) = (self.forge.clone(), self.repo.clone());
+        absorbed.events.push(EventKind::ForgeUnreachable { forge, repo, error: text, wait });
+        absorbed
+    }
+
+    fn heads(
+        &mut self,
+        query: &HeadsQuery,
+        heads: Heads,
+        ledger: &Ledger,
+        stamp: Timestamp,
+        absorbed: &mut Absorbed,
+    ) {
+        if let Some(to) = heads.renamed_to {
+            absorbed.events.push(EventKind::RepoRenamed { from: self.repo.clone(), to });
+        }
+        for watch in &self.sources {
+            sight(watch, &heads.heads, ledger, stamp, absorbed);
+        }
+        let key = self.validator_key(&query.branches);
+        if heads.validator.as_ref() != ledger.validators.get(&key) {
+            absorbed.writes.push(Write::Validator(key, heads.validator));
+        }
+        self.last = (!self.manifests.is_empty()).then_some(heads.heads);
+    }
+
+    /// A parked head whose B has moved since is tried again by itself.
+    fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
+        let Some(heads) = &self.last else { return };
+        for watch in &self.manifests {
+            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+                let Some(parked) = state.parked.as_ref().filter(|_| state.is_parked()) else {
+                    continue;
+                };
+                let names = watch.manifests_branches(&state.branch);
+                let head = names.iter().find_map(|name| heads.get(name));
+                if head.is_some() && head != parked.manifests.as_ref() {
+                    absorbed.writes.push(Write::Branch(Box::new(BranchState {
+                        parked: None,
+                        ..state.clone()
+                    })));
+                }
+            }
+        }
+    }
+
+    /// For watches that also follow B: the branches whose delivered B commit is not B's head any more.
+    pub(super) fn moved_manifests(&self, ledger: &Ledger) -> Vec<(BranchKey, CommitSha)> {
+        let Some(heads) = &self.last else { return Vec::new() };
+        let mut moved = Vec::new();
+        for watch in self.manifests.iter().filter(|w| w.watch_manifests) {
+            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+                let names = watch.manifests_branches(&state.branch);
+                let head = names.iter().find_map(|name| heads.get(name));
+                let settled = !state.is_change() && state.gone.is_none();
+                let differs = |h: &&CommitSha| state.manifests.as_ref().is_some_and(|m| m != *h);
+                if let Some(head) = head.filter(|h| settled && differs(h)) {
+                    moved.push(((watch.name.clone(), state.branch.clone()), head.clone()));
+                }
+            }
+        }
+        moved
+    }
+}
+
+/// True if the watch was polled with the repository and the patterns it has now.
+fn is_current(known: &WatchState, watch: &Watch) -> bool {
+    known.repo == watch.source.repo
+        && watch.source.branches.patterns().eq(known.patterns.iter().map(String::as_str))
+}
+
+fn sight(
+    watch: &Watch,
+    heads: &BTreeMap<BranchName, CommitSha>,
+    ledger: &Ledger,
+    stamp: Timestamp,
+    absorbed: &mut Absorbed,
+) {
+    let none = BTreeMap::new();
+    let known = ledger.watches.get(&watch.name);
+    let branches = ledger.branches.get(&watch.name).unwrap_or(&none);
+    for sighting in detect(watch, known, branches, heads, stamp) {
+        found(watch, sighting.state, sighting.finding, branches, ledger, stamp, absorbed);
+    }
+    if known.is_none_or(|k| !is_current(k, watch)) {
+        absorbed.writes.push(Write::Watch(WatchState {
+            watch: watch.name.clone(),
+            repo: watch.source.repo.clone(),
+            patterns: watch.source.branches.patterns().map(str::to_owned).collect(),
+            unreachable: None,
+        }));
+    }
+}
+
+fn found(
+    watch: &Watch,
+    state: BranchState,
+    finding: Finding,
+    before: &BTreeMap<BranchName, BranchState>,
+    ledger: &Ledger,
+    stamp: Timestamp,
+    absorbed: &mut Absorbed,
+) {
+    let name = watch.name.clone();
+    let key = (name.clone(), state.branch.clone());
+    match finding {
+        Finding::Baseline { why } => {
+            let revision =
+                Revision { branch: state.branch.clone(), sha: state.observed.sha.clone() };
+            absorbed.writes.push(record(
+                watch,
+                &revision,
+                Reason::Baseline,
+                stamp,
+                Some(why.to_owned()),
+            ));
+            absorbed.events.push(EventKind::Baseline {
+                watch: name,
+                revision,
+                why: why.to_owned(),
+            });
+        }
+        Finding::Moved { unsettled } => {
+            let from = before.get(&state.branch).and_then(|b| b.settled().cloned());
+            moved(watch, &state, unsettled, from, ledger, stamp, absorbed);
+        }
+        Finding::Gone { unsettled } => {
+            absorbed
+                .events
+                .push(EventKind::BranchGone { watch: name, branch: state.branch.clone() });
+            absorbed.closed.extend(unsettled.map(|_| (key, None)));
+        }
+        Finding::Forgotten => {
+            absorbed.writes.push(Write::ForgetBranch(name, state.branch));
+            absorbed.closed.push((key, None));
+            return;
+        }
+    }
+    absorbed.writes.push(Write::Branch(Box::new(state)));
+}
+
+fn moved(
+    watch: &Watch,
+    state: &BranchState,
+    unsettled: Option<CommitSha>,
+    from: Option<CommitSha>,
+    ledger: &Ledger,
+    stamp: Timestamp,
+    absorbed: &mut Absorbed,
+) {
+    let revision = Revision { branch: state.branch.clone(), sha: state.observed.sha.clone() };
+    if let Some(old) = unsettled {
+        let reason = Reason::SupersededBy(revision.sha.clone());
+        let old = Revision { branch: state.branch.clone(), sha: old };
+        absorbed.events.push(not_started(watch, &old, &reason, None));
+        absorbed.writes.push(record(watch, &old, reason, stamp, None));
+        let key = (watch.name.clone(), state.branch.clone());
+        absorbed.closed.push((key, Some(revision.sha.clone())));
+    }
+    let change = EventKind::Change { watch: watch.name.clone(), revision: revision.clone(), from };
+    absorbed.events.push(change);
+    if !state.is_change() {
+        return;
+    }
+    let suspended = ledger.suspension(&watch.name, stamp);
+    let detail = suspended.and_then(|s| s.reason.clone());
+    let reason = if suspended.is_some() { Reason::Suspended } else { Reason::Waiting };
+    if suspended.is_some() {
+        absorbed.events.push(not_started(watch, &revision, &reason, detail.clone()));
+    }
+    absorbed.writes.push(record(watch, &revision, reason, stamp, detail));
+}
+
+fn record(
+    watch: &Watch,
+    revision: &Revision,
+    reason: Reason,
+    at: Timestamp,
+    detail: Option<String>,
+) -> Write {
+    let (watch, revision) = (watch.name.clone(), revision.clone());
+    Write::Head(HeadRecord { watch, revision, reason, at, delivery: None, detail })
+}
+
+fn not_started(
+    watch: &Watch,
+    revision: &Revision,
+    reason: &Reason,
+    detail: Option<String>,
+) -> EventKind {
+    EventKind::NotStarted {
+        watch: watch.name.clone(),
+        revision: revision.clone(),
+        reason: reason.clone(),
+        detail,
+    }
+}

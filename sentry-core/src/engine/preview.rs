@@ -1,0 +1,136 @@
+//! What a delivery would do, found out without writing or locking anything.
+
+use std::time::Duration;
+
+use super::courier::{self, AttemptError};
+use super::{EngineError, Parts};
+use crate::deployer::{DeployError, DeployErrorKind};
+use crate::forge::{CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::manifest::{self, Context, ManifestSet};
+use crate::plan::Plan;
+use crate::repo::{BranchName, CommitSha};
+use crate::revision::Revision;
+use crate::watch::{BranchSelector, Refusals, Watch, WatchName};
+
+/// What a delivery would do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Preview {
+    /// The branch and commit of A.
+    pub revision: Revision,
+    /// The branch and commit of B.
+    pub manifests: Revision,
+    /// Every document with what would be done with it.
+    pub set: ManifestSet,
+    /// What the deployer would be asked to do; `None` if the delivery would be refused or has nothing to do.
+    pub plan: Option<Plan>,
+    /// Whether the cluster would take the plan.
+    pub check: Result<(), DeployError>,
+}
+
+pub(super) async fn preview(
+    parts: &Parts,
+    watch: &WatchName,
+    branch: &BranchName,
+    sha: Option<CommitSha>,
+) -> Result<Preview, EngineError> {
+    let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
+    let source = parts.forges[&watch.source.forge].as_ref();
+    let sha = match sha {
+        Some(sha) => sha,
+        None => head(source, watch, branch).await?,
+    };
+    let revision = Revision { branch: branch.clone(), sha };
+    let info = commit_info(source, watch, &revision.sha).await?;
+    let b = parts.forges[&watch.manifests.forge].as_ref();
+    let pinned =
+        courier::resolve(b, watch, branch).await.map_err(|error| attempt_error(error, watch))?;
+    let tree = courier::fetch(b, watch, &pinned.sha, watch.timing.timeout).await;
+    let tree = tree.map_err(|error| attempt_error(error, watch))?;
+    let deployer = &parts.deployers[&watch.cluster.deployer];
+    let delivery = parts.new_id();
+    let kinds = deployer.kinds(&watch.cluster).await;
+    let set = manifest::prepare(
+        &manifest::parse(&tree),
+        &Context {
+            watch,
+            revision: &revision,
+            delivery: &delivery,
+            trigger: None,
+            manifests_branch: &pinned.branch,
+            manifests: &pinned.sha,
+            sender: info.as_ref().map(|i| i.author.as_str()),
+            kinds: kinds.as_ref().ok().and_then(Option::as_deref),
+        },
+    );
+    let refused = watch.refusals == Refusals::Strict && set.refusals().next().is_some();
+    let plan = (!refused && !set.objects.is_empty()).then(|| Plan {
+        delivery,
+        cluster: watch.cluster.clone(),
+        objects: set.objects.clone(),
+        timeout: watch.timing.timeout.max(Duration::from_secs(1)),
+    });
+    let check = match (kinds, &plan) {
+        (Err(error), _) => Err(error),
+        (Ok(_), Some(plan)) => deployer.check(plan).await,
+        (Ok(_), None) => Ok(()),
+    };
+    let manifests = Revision { branch: pinned.branch, sha: pinned.sha };
+    Ok(Preview { revision, manifests, set, plan, check })
+}
+
+/// The head of a branch of A, asked for now.
+async fn head(
+    source: &dyn Forge,
+    watch: &Watch,
+    branch: &BranchName,
+) -> Result<CommitSha, EngineError> {
+    let repo = &watch.source.repo;
+    let none = || EngineError::Unknown(format!("{repo} has no branch {branch}"));
+    let branches = BranchSelector::new([branch.as_str()]).map_err(|_| none())?;
+    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let failed = |source| EngineError::Forge {
+        what: format!("can't read the head of {branch} in {repo}"),
+        source,
+    };
+    match source.heads(std::slice::from_ref(&query)).await.pop().transpose().map_err(failed)? {
+        Some(HeadsAnswer::Heads(mut heads)) => heads.heads.remove(branch).ok_or_else(none),
+        _ => Err(none()),
+    }
+}
+
+async fn commit_info(
+    source: &dyn Forge,
+    watch: &Watch,
+    sha: &CommitSha,
+) -> Result<Option<CommitInfo>, EngineError> {
+    match source.commit(&watch.source.repo, sha).await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
+        Err(source) => Err(EngineError::Forge {
+            what: format!("can't read commit {sha} of {}", watch.source.repo),
+            source,
+        }),
+    }
+}
+
+fn attempt_error(error: AttemptError, watch: &Watch) -> EngineError {
+    match error {
+        AttemptError::Forge { what, source } => EngineError::Forge { what, source },
+        AttemptError::Deploy { what, source } => EngineError::Deploy { what, source },
+        AttemptError::NoBranch { .. } => {
+            let text = error.to_string();
+            let what = format!("watch {} has nothing to deliver", watch.name);
+            EngineError::Forge { what, source: ForgeError::new(ForgeErrorKind::NotFound, text) }
+        }
+        other => {
+            let source = DeployError::new(DeployErrorKind::Refused, other.to_string());
+            EngineError::Deploy { what: format!("watch {} can't be delivered", watch.name), source }
+        }
+    }
+}
+
+fn unknown_watch(parts: &Parts, watch: &WatchName) -> EngineError {
+    let names: Vec<_> = parts.watches.keys().map(WatchName::as_str).collect();
+    EngineError::Unknown(format!("there is no watch {watch}; there is {}", names.join(", ")))
+}

@@ -1,0 +1,98 @@
+//! What may start now. A synchronous decision over the ledger: no runtime, no I/O, no clock of its own.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::ledger::{BranchKey, Ledger, key_of};
+use crate::clock::Timestamp;
+use crate::delivery::{Cause, DeliveryId, Trigger, TriggerKind};
+use crate::repo::CommitSha;
+use crate::watch::{Watch, WatchName};
+
+/// All that the decision depends on.
+pub(super) struct View<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) watches: &'a BTreeMap<WatchName, Arc<Watch>>,
+    /// Branches with a delivery under way: each has at most one.
+    pub(super) running: &'a HashMap<BranchKey, DeliveryId>,
+    /// When a waiting delivery may be tried again; those not in it may at once.
+    pub(super) retry_at: &'a HashMap<DeliveryId, Instant>,
+    /// Heads that a dry run has shown already.
+    pub(super) shown: &'a HashMap<BranchKey, CommitSha>,
+    /// Watches that were asked for since a trigger named them.
+    pub(super) fresh: &'a HashSet<DeliveryId>,
+    /// Only these triggers and deliveries are worked on, and no change; `None` is everything.
+    pub(super) only: Option<&'a [DeliveryId]>,
+    pub(super) now: Instant,
+    pub(super) stamp: Timestamp,
+}
+
+/// What to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Another attempt of an open delivery.
+    Resume(DeliveryId),
+    /// A new delivery of a branch's head.
+    Change(BranchKey),
+    /// The delivery that a trigger asks for.
+    Trigger(DeliveryId),
+}
+
+/// Everything that may start now, in the order it should, at most one for each branch.
+pub(super) fn runnable(view: &View<'_>) -> Vec<Start> {
+    let mut ready: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
+    for delivery in view.ledger.open.values() {
+        if view.may_resume(&delivery.id) {
+            ready.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
+        }
+    }
+    for trigger in view.ledger.inbox.triggers.iter().filter(|t| view.may_answer(t)) {
+        let TriggerKind::Deliver { branch, .. } = &trigger.kind else { continue };
+        let key = (trigger.watch.clone(), branch.clone());
+        ready.push((trigger.at, key, Start::Trigger(trigger.id.clone())));
+    }
+    for (watch, branches) in &view.ledger.branches {
+        for (branch, state) in branches.iter().filter(|(_, s)| s.is_change() && !s.is_parked()) {
+            let key = (watch.clone(), branch.clone());
+            if view.may_change(&key) {
+                ready.push((state.observed.at, key.clone(), Start::Change(key)));
+            }
+        }
+    }
+    ready.sort_by_key(|(since, _, _)| *since);
+    let mut taken: HashSet<BranchKey> = view.running.keys().cloned().collect();
+    ready.retain(|(_, key, _)| taken.insert(key.clone()));
+    ready.into_iter().map(|(_, _, start)| start).collect()
+}
+
+impl View<'_> {
+    fn may_resume(&self, id: &DeliveryId) -> bool {
+        let Some(delivery) = self.ledger.open.get(id) else { return false };
+        let wanted = self.only.is_none_or(|only| {
+            only.contains(id) || delivery.trigger.as_ref().is_some_and(|t| only.contains(t))
+        });
+        let held = delivery.cause == Cause::Change && self.is_suspended(&delivery.watch);
+        let due = self.retry_at.get(id).is_none_or(|at| *at <= self.now);
+        wanted && !held && due && self.watches.contains_key(&delivery.watch)
+    }
+
+    fn may_answer(&self, trigger: &Trigger) -> bool {
+        let wanted = self.only.is_none_or(|only| only.contains(&trigger.id));
+        wanted && self.fresh.contains(&trigger.id)
+    }
+
+    fn may_change(&self, key: &BranchKey) -> bool {
+        let Some(state) = self.ledger.branch(key) else { return false };
+        self.only.is_none()
+            && self.watches.contains_key(&key.0)
+            && !self.is_suspended(&key.0)
+            && self.shown.get(key) != Some(&state.observed.sha)
+            && self.ledger.open_change(key).is_none()
+    }
+
+    fn is_suspended(&self, watch: &WatchName) -> bool {
+        self.ledger.suspension(watch, self.stamp).is_some()
+    }
+}
