@@ -1,10 +1,36 @@
 //! From the files of B to the objects of a plan. Pure: the same input gives the same output, nothing is asked.
 //!
-//! `parse` → `policy` → `variables` → `order` → `naming`, each a file; [`prepare`] is the way through them.
+//! `parse` → `variables` → `policy` → `naming` → `order`, each a file; [`prepare`] is the way through them.
+//! Policy comes after variables: what is checked is what is sent.
 
+mod kinds;
+mod naming;
+mod order;
+mod parse;
+mod policy;
+mod tree_value;
+mod variables;
+
+#[cfg(test)]
+mod corpus_test;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+pub use self::parse::{
+    Documents, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_TOTAL_BYTES, parse,
+};
+
+use self::naming::RunIdentity;
+use self::parse::{Content, Entry};
+use self::policy::Subject;
+use self::variables::{Findings, Variables};
 use crate::delivery::DeliveryId;
 use crate::deployer::KindTable;
-use crate::plan::PlannedObject;
+use crate::plan::{ObjectRef, Operation, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::watch::Watch;
@@ -92,5 +118,231 @@ impl ManifestSet {
     /// The refused documents.
     pub fn refusals(&self) -> impl Iterator<Item = &DocumentDecision> {
         self.decisions.iter().filter(|d| d.decision == Decision::Refuse)
+    }
+}
+
+/// Decides about every document and makes the objects of those that go to the cluster.
+///
+/// [`crate::watch::Refusals`] changes nothing here: what a refusal does to the delivery is the engine's to say.
+#[must_use]
+pub fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestSet {
+    let mut preparation = Preparation {
+        context,
+        variables: Variables::new(context),
+        set: ManifestSet::default(),
+        seen: BTreeMap::new(),
+        noted: BTreeSet::new(),
+    };
+    for entry in &documents.entries {
+        preparation.entry(entry);
+    }
+    let mut set = preparation.set;
+    order::sort(&mut set.objects);
+    set
+}
+
+struct Preparation<'c, 'a> {
+    context: &'c Context<'a>,
+    variables: Variables<'a>,
+    set: ManifestSet,
+    /// Where each object that is applied was first seen, by group, kind and name.
+    seen: BTreeMap<(String, String, String), String>,
+    /// What was noted before and is not noted again.
+    noted: BTreeSet<String>,
+}
+
+impl Preparation<'_, '_> {
+    fn entry(&mut self, entry: &Entry) {
+        let mut decision = DocumentDecision {
+            path: entry.path.clone(),
+            document: entry.document,
+            line: entry.line,
+            column: None,
+            kind: None,
+            name: None,
+            decision: Decision::Skip,
+            reason: String::new(),
+        };
+        match &entry.content {
+            Content::Skip(why) => decision.reason.clone_from(why),
+            Content::Refused { line, column, reason } => {
+                decision.decision = Decision::Refuse;
+                (decision.line, decision.column) = (*line, *column);
+                decision.reason.clone_from(reason);
+            }
+            Content::Parsed(value) => {
+                let object = value.as_object();
+                decision.kind = object.and_then(|o| policy::text(o, "kind")).map(str::to_owned);
+                decision.name = policy::name_in(value).map(str::to_owned);
+                (decision.decision, decision.reason) = self.document(entry, value);
+            }
+        }
+        self.set.decisions.push(decision);
+    }
+
+    fn document(&mut self, entry: &Entry, value: &Value) -> (Decision, String) {
+        if let Some(why) = policy::not_an_object(value) {
+            return (Decision::Skip, why);
+        }
+        let mut findings = Findings::default();
+        let mut object = value.clone();
+        self.variables.substitute(&mut object, &mut findings);
+        let mut problems: Vec<String> = findings.problems.iter().cloned().collect();
+        let planned = match policy::check(&object, self.context) {
+            Ok(subject) => self.plan(entry, value, object, &subject),
+            Err(found) => Err(found),
+        };
+        self.note_findings(entry, &findings);
+        match planned {
+            Ok(planned) if problems.is_empty() => {
+                let (decision, reason) = match planned.operation {
+                    Operation::Apply => (Decision::Apply, "applied".to_owned()),
+                    Operation::Create { .. } => {
+                        (Decision::Run, format!("created as {}", planned.object.name))
+                    }
+                };
+                self.set.objects.push(planned);
+                (decision, reason)
+            }
+            planned => {
+                problems.extend(planned.err().unwrap_or_default());
+                (Decision::Refuse, problems.join("; "))
+            }
+        }
+    }
+
+    /// The object as it is sent: with name, namespace, labels and annotations.
+    fn plan(
+        &mut self,
+        entry: &Entry,
+        raw: &Value,
+        mut object: Value,
+        subject: &Subject,
+    ) -> Result<PlannedObject, Vec<String>> {
+        let (name, operation) = if subject.is_run {
+            self.run(entry, raw, subject)?
+        } else {
+            self.claim(entry, subject)?;
+            (subject.base.clone(), Operation::Apply)
+        };
+        let key = match &operation {
+            Operation::Create { key } => Some(key.as_str()),
+            Operation::Apply => None,
+        };
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            self.finish(entry, metadata, subject, &name, key);
+        }
+        Ok(PlannedObject {
+            object: ObjectRef {
+                path: entry.path.clone(),
+                document: entry.document,
+                line: entry.line,
+                api_version: subject.api_version.clone(),
+                kind: subject.kind.clone(),
+                name,
+            },
+            operation,
+            json: object,
+        })
+    }
+
+    /// The name and key of a run.
+    fn run(
+        &self,
+        entry: &Entry,
+        raw: &Value,
+        subject: &Subject,
+    ) -> Result<(String, Operation), Vec<String>> {
+        if let Some(variable) = policy::name_in(raw).and_then(variables::unstable_in) {
+            return Err(vec![format!(
+                "the name of a run must be the same at every attempt, and `{{{{ {variable} }}}}` \
+                 is not: remove it from the name"
+            )]);
+        }
+        let identity = RunIdentity {
+            path: &entry.path,
+            ordinal: entry.document,
+            kind: &subject.kind,
+            base: &subject.base,
+        };
+        let key = identity.key(self.context);
+        let name = naming::run_name(&subject.base, &self.context.revision.sha, &key);
+        Ok((name, Operation::Create { key }))
+    }
+
+    /// An object may stand in the tree once: of two, the later would silently win.
+    fn claim(&mut self, entry: &Entry, subject: &Subject) -> Result<(), Vec<String>> {
+        let id = (subject.group.clone(), subject.kind.clone(), subject.base.clone());
+        let place = format!("{} (document {})", entry.path, entry.document);
+        if let Some(first) = self.seen.get(&id) {
+            return Err(vec![format!(
+                "{} {} stands in {first} already: remove one of the two",
+                subject.kind, subject.base
+            )]);
+        }
+        self.seen.insert(id, place);
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        entry: &Entry,
+        metadata: &mut Map<String, Value>,
+        subject: &Subject,
+        name: &str,
+        key: Option<&str>,
+    ) {
+        let dropped = policy::drop_server_set(metadata);
+        if !dropped.is_empty() {
+            self.note(
+                entry,
+                &format!(
+                    "metadata.{} left out: only a server sets that",
+                    dropped.join(", metadata.")
+                ),
+            );
+        }
+        metadata.remove("generateName");
+        metadata.insert("name".to_owned(), name.into());
+        if subject.namespaced {
+            let namespace = self.context.watch.cluster.namespace.as_str();
+            metadata.insert("namespace".to_owned(), namespace.into());
+        } else {
+            metadata.remove("namespace");
+        }
+        if naming::mark(metadata, self.context, key) {
+            self.note(entry, "pipelinesascode.tekton.dev/state left out: Pipelines-as-Code would take the run over");
+        }
+    }
+
+    fn note_findings(&mut self, entry: &Entry, findings: &Findings) {
+        for name in &findings.unknown {
+            self.note_once(
+                entry,
+                &format!("`{{{{ {name} }}}}` stays as it is: nobody sets the variable `{name}`"),
+            );
+        }
+        if findings.no_sender {
+            self.note_once(entry, "`{{ sender }}` is empty: it is not known who made the commit");
+        }
+        for name in &findings.in_script {
+            self.note(
+                entry,
+                &format!(
+                    "`{{{{ {name} }}}}` inside a `script` becomes shell text: whoever chooses its \
+                     value runs commands; hand it over through `params` or `env`"
+                ),
+            );
+        }
+    }
+
+    fn note_once(&mut self, entry: &Entry, text: &str) {
+        if self.noted.insert(text.to_owned()) {
+            self.note(entry, text);
+        }
+    }
+
+    fn note(&mut self, entry: &Entry, text: &str) {
+        self.set.notes.push(format!("{}:{}: {text}", entry.path, entry.line));
     }
 }

@@ -1,0 +1,325 @@
+//! Which documents are objects, and which objects may go to the cluster.
+
+use serde_json::{Map, Value};
+
+use super::kinds::{self, Scope};
+use super::{Context, variables};
+use crate::watch::AllowKinds;
+
+/// Fields that only a server sets; `kubectl` sends them and the server refuses or ignores them.
+const SERVER_SET: &[&str] =
+    &["uid", "resourceVersion", "managedFields", "creationTimestamp", "generation", "selfLink"];
+
+/// An object that may go to the cluster.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) api_version: String,
+    pub(super) group: String,
+    pub(super) kind: String,
+    /// `name`, or `generateName` without its trailing dash.
+    pub(super) base: String,
+    /// True if it is created once per key instead of being applied.
+    pub(super) is_run: bool,
+    pub(super) namespaced: bool,
+}
+
+/// Why a document is nothing for the cluster, if it is not.
+pub(super) fn not_an_object(value: &Value) -> Option<String> {
+    let map = match value {
+        Value::Null => return Some("the document is empty".to_owned()),
+        Value::Object(map) => map,
+        other => return Some(format!("the document is {}, no Kubernetes object", what(other))),
+    };
+    if !["apiVersion", "kind", "metadata"].iter().any(|field| map.contains_key(*field)) {
+        return Some("no Kubernetes object: no apiVersion, kind or metadata".to_owned());
+    }
+    let group = text(map, "apiVersion").map_or("", group_of);
+    (group == "kustomize.config.k8s.io")
+        .then(|| "a kustomization is for kustomize, not for the cluster".to_owned())
+}
+
+/// A text field of a mapping, if it is one and not empty.
+pub(super) fn text<'m>(map: &'m Map<String, Value>, field: &str) -> Option<&'m str> {
+    map.get(field).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+/// The name in a document (`generateName` with its dash), if it can be read.
+pub(super) fn name_in(value: &Value) -> Option<&str> {
+    let metadata = value.get("metadata")?.as_object()?;
+    text(metadata, "name").or_else(|| text(metadata, "generateName"))
+}
+
+/// The metadata without what only a server may set; the names of what was removed and held something.
+pub(super) fn drop_server_set(metadata: &mut Map<String, Value>) -> Vec<&'static str> {
+    let held = |field: &&&str| metadata.remove(**field).is_some_and(|old| !old.is_null());
+    SERVER_SET.iter().filter(held).copied().collect()
+}
+
+/// Checks an object whose variables are replaced.
+///
+/// # Errors
+/// All that is wrong with it, each with its remedy.
+pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec<String>> {
+    let empty = Map::new();
+    let object = value.as_object().unwrap_or(&empty);
+    let mut check = Check { problems: Vec::new() };
+    check.spelling(object, &["apiVersion", "kind", "metadata", "items"], "");
+    let metadata = match object.get("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        None | Some(Value::Null) => {
+            check.say("`metadata` is missing: give the object a name".to_owned());
+            &empty
+        }
+        Some(other) => {
+            check.say(format!("`metadata` is {}, not a mapping", what(other)));
+            &empty
+        }
+    };
+    check.spelling(metadata, &["name", "generateName", "namespace"], "metadata.");
+    let api_version = check.required(object, "apiVersion");
+    let kind = check.required(object, "kind");
+    check.list(object, kind);
+    check.string_maps(metadata);
+    let group = group_of(api_version);
+    if !api_version.is_empty() && !is_api_version(api_version) {
+        check.say(format!(
+            "`apiVersion: {api_version}` is not `version` or `group/version`: correct it"
+        ));
+    }
+    let run_kind = group == "tekton.dev" && matches!(kind, "PipelineRun" | "TaskRun" | "CustomRun");
+    let generated = text(metadata, "name").is_none();
+    let is_run = run_kind || (generated && text(metadata, "generateName").is_some());
+    let base = check.name(metadata, group, is_run);
+    let namespaced = check.kind(group, kind, context);
+    check.namespace(metadata, kind, namespaced, context);
+    if !check.problems.is_empty() {
+        return Err(check.problems);
+    }
+    Ok(Subject {
+        api_version: api_version.to_owned(),
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        base,
+        is_run,
+        namespaced,
+    })
+}
+
+struct Check {
+    problems: Vec<String>,
+}
+
+impl Check {
+    fn say(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    /// Some readers take a field in another case for the field itself: then another object would be sent than checked.
+    fn spelling(&mut self, map: &Map<String, Value>, fields: &[&str], at: &str) {
+        for key in map.keys() {
+            if let Some(field) = fields.iter().find(|f| key.eq_ignore_ascii_case(f) && key != *f) {
+                self.say(format!("`{at}{key}` is not how `{at}{field}` is spelled: correct it"));
+            }
+        }
+    }
+
+    fn required<'m>(&mut self, map: &'m Map<String, Value>, field: &str) -> &'m str {
+        match map.get(field) {
+            Some(Value::String(text)) if text.contains("{{") => {
+                self.unresolved(field, text);
+                ""
+            }
+            Some(Value::String(text)) if !text.is_empty() => text,
+            None | Some(Value::Null | Value::String(_)) => {
+                self.say(format!("`{field}` is missing: add it, or move the file elsewhere"));
+                ""
+            }
+            Some(other) => {
+                self.say(format!("`{field}` is {}, not text: quote it", what(other)));
+                ""
+            }
+        }
+    }
+
+    fn unresolved(&mut self, field: &str, text: &str) {
+        let name = variables::first_in(text).unwrap_or(text);
+        self.say(format!(
+            "`{field}` uses `{{{{ {name} }}}}`, which nobody sets: correct the name or set it \
+             under the watch's `variables`"
+        ));
+    }
+
+    /// kubectl would send what is inside a list, each as an object of its own.
+    fn list(&mut self, object: &Map<String, Value>, kind: &str) {
+        if object.contains_key("items") {
+            self.say("a list of objects (`items`): write them as documents of their own".into());
+        } else if kind.ends_with("List") {
+            self.say(format!(
+                "`kind: {kind}` is a list of objects: write them as documents of their own"
+            ));
+        }
+    }
+
+    fn string_maps(&mut self, metadata: &Map<String, Value>) {
+        for field in ["labels", "annotations"] {
+            match metadata.get(field) {
+                None | Some(Value::Null) => {}
+                Some(Value::Object(map)) => {
+                    // The API server reads null as an empty text.
+                    let wrong = |value: &Value| !value.is_string() && !value.is_null();
+                    for (key, value) in map.iter().filter(|(_, value)| wrong(value)) {
+                        let what = what(value);
+                        self.say(format!(
+                            "`metadata.{field}`: the value of `{key}` is {what}, not text: quote it"
+                        ));
+                    }
+                }
+                Some(other) => {
+                    self.say(format!("`metadata.{field}` is {}, not a mapping", what(other)));
+                }
+            }
+        }
+    }
+
+    /// The name, or what a run's name is made of.
+    fn name(&mut self, metadata: &Map<String, Value>, group: &str, is_run: bool) -> String {
+        for field in ["name", "generateName"] {
+            match metadata.get(field) {
+                None | Some(Value::Null) => {}
+                Some(Value::String(text)) if text.is_empty() => {}
+                Some(Value::String(text)) if text.contains("{{") => {
+                    self.unresolved(&format!("metadata.{field}"), text);
+                    return String::new();
+                }
+                Some(Value::String(text)) if is_run => {
+                    return text.strip_suffix('-').unwrap_or(text).to_owned();
+                }
+                Some(Value::String(text)) => {
+                    if let Some(problem) = name_problem(text, group) {
+                        self.say(format!("`metadata.name: {text}` {problem}: choose another name"));
+                    }
+                    return text.clone();
+                }
+                Some(other) => {
+                    let what = what(other);
+                    self.say(format!("`metadata.{field}` is {what}, not text: quote it"));
+                    return String::new();
+                }
+            }
+        }
+        if self.problems.iter().all(|p| !p.contains("`metadata`")) {
+            self.say("`metadata.name` or `metadata.generateName` is missing: add one".into());
+        }
+        String::new()
+    }
+
+    /// Whether the kind exists and may be applied. True if it lives in a namespace.
+    fn kind(&mut self, group: &str, kind: &str, context: &Context<'_>) -> bool {
+        if kind.is_empty() {
+            return true;
+        }
+        let place = if group.is_empty() { "the core group".to_owned() } else { group.to_owned() };
+        let namespaced = match context.kinds {
+            Some(table) => table.is_namespaced(group, kind),
+            None => match kinds::scope(group, kind) {
+                Scope::Namespaced => Some(true),
+                Scope::Cluster => Some(false),
+                Scope::Missing => None,
+            },
+        };
+        let Some(namespaced) = namespaced else {
+            let what = if context.kinds.is_some() { "on this cluster" } else { "in Kubernetes" };
+            self.say(format!(
+                "no such kind {what}: {kind} of {place}; correct apiVersion and kind, or install \
+                 what defines it"
+            ));
+            return true;
+        };
+        match &context.watch.allow_kinds {
+            AllowKinds::Listed(allowed) if !allowed.contains(kind) => self.say(format!(
+                "{kind} is not among the watch's `allow_kinds`: add it there or remove the document"
+            )),
+            AllowKinds::Namespaced if !namespaced => self.say(format!(
+                "{kind} is cluster-scoped: name it in the watch's `allow_kinds` or remove the \
+                 document"
+            )),
+            _ => {}
+        }
+        namespaced
+    }
+
+    fn namespace(
+        &mut self,
+        metadata: &Map<String, Value>,
+        kind: &str,
+        namespaced: bool,
+        context: &Context<'_>,
+    ) {
+        let own = context.watch.cluster.namespace.as_str();
+        match metadata.get("namespace") {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) if text.is_empty() => {}
+            Some(_) if !namespaced => {
+                self.say(format!("{kind} lives in no namespace: remove `metadata.namespace`"))
+            }
+            Some(Value::String(text)) if text == own => {}
+            Some(Value::String(text)) if text.contains("{{") => {
+                self.unresolved("metadata.namespace", text);
+            }
+            Some(Value::String(text)) => self.say(format!(
+                "`metadata.namespace: {text}` is not the watch's namespace `{own}`: remove it or \
+                 use \"{{{{ target_namespace }}}}\""
+            )),
+            Some(other) => {
+                let what = what(other);
+                self.say(format!("`metadata.namespace` is {what}, not text: quote it"));
+            }
+        }
+    }
+}
+
+fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
+fn is_api_version(text: &str) -> bool {
+    let (group, version) = text.split_once('/').unwrap_or(("x", text));
+    is_subdomain(group) && is_subdomain(version) && !version.contains('.')
+}
+
+/// What keeps a text from being an object's name.
+fn name_problem(name: &str, group: &str) -> Option<&'static str> {
+    // Roles and bindings alone may be called what fits into a URL, such as `system:reader`.
+    if group == "rbac.authorization.k8s.io" {
+        let fits = name != "." && name != ".." && !name.contains(['/', '%']);
+        let plain = !name.chars().any(char::is_control);
+        return (!(fits && plain)).then_some("holds `/`, `%` or a control character, or is a dot");
+    }
+    (!is_subdomain(name)).then_some(
+        "is not at most 253 characters of a-z, 0-9, `-` and `.`, with a letter or digit at the \
+         ends of each part",
+    )
+}
+
+/// A DNS subdomain (RFC 1123), as Kubernetes checks names.
+fn is_subdomain(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let label = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(inner)
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn what(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "empty",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a mapping",
+    }
+}

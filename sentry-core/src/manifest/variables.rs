@@ -1,0 +1,236 @@
+//! `{{ name }}` in parsed texts: so a value can't change a document's structure.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Context;
+
+/// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
+const MAX_VALUE_BYTES: usize = 5 << 20;
+
+/// What may stand in a `script`: hex, labels, fixed words, and what the watch's configuration names. The text of the
+/// others is chosen by whoever may push a branch, and must not get into a shell.
+const HARMLESS: &[&str] = &[
+    "revision",
+    "repo_url",
+    "repo_owner",
+    "repo_name",
+    "source_url",
+    "event_type",
+    "target_namespace",
+    "git_tag",
+    "trigger_comment",
+    "pull_request_number",
+    "pull_request_labels",
+    "sentry.watch",
+    "sentry.delivery",
+    "sentry.manifests_revision",
+    "sentry.manifests_url",
+];
+
+/// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
+const UNSTABLE: &[&str] = &["sender", "sentry.delivery", "sentry.manifests_revision"];
+
+/// Where a text uses a variable.
+struct Use<'t> {
+    start: usize,
+    end: usize,
+    name: &'t str,
+}
+
+/// The uses of variables in a text, as Pipelines-as-Code finds them: `{{`, no `}` inside, `}}`.
+fn uses_in(text: &str) -> impl Iterator<Item = Use<'_>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let start = from + text[from..].find("{{")?;
+            let inside = start + 2;
+            let end = inside + text[inside..].find('}')?;
+            if text[end..].starts_with("}}") {
+                from = end + 2;
+                return Some(Use { start, end: from, name: text[inside..end].trim() });
+            }
+            from = end;
+        }
+    })
+}
+
+/// True for what can be a variable's name. Anything else between the braces (`{{ .Values.x }}`) is not ours.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+}
+
+/// True if any text in the value uses the variable.
+pub(super) fn uses(value: &Value, variable: &str) -> bool {
+    match value {
+        Value::String(text) => uses_in(text).any(|u| u.name == variable),
+        Value::Array(items) => items.iter().any(|item| uses(item, variable)),
+        Value::Object(map) => map.values().any(|item| uses(item, variable)),
+        _ => false,
+    }
+}
+
+/// The first variable's name in a text, known or not.
+pub(super) fn first_in(text: &str) -> Option<&str> {
+    uses_in(text).map(|u| u.name).next()
+}
+
+/// The first variable in a run's name that differs between attempts.
+pub(super) fn unstable_in(text: &str) -> Option<&str> {
+    uses_in(text).map(|u| u.name).find(|name| UNSTABLE.contains(name))
+}
+
+/// What a name stands for.
+enum Meaning<'v> {
+    Value(&'v str),
+    Refused(String),
+    Unknown,
+}
+
+/// The variables of a delivery.
+#[derive(Debug)]
+pub(super) struct Variables<'a> {
+    builtin: BTreeMap<&'static str, String>,
+    own: &'a BTreeMap<String, String>,
+    sender_known: bool,
+    /// Bytes that values may still add to all documents together.
+    room: Cell<usize>,
+}
+
+/// What substituting a document found, beside the new texts.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Why the document may not go to the cluster.
+    pub(super) problems: BTreeSet<String>,
+    /// Variables that nobody knows.
+    pub(super) unknown: BTreeSet<String>,
+    /// Variables whose value a shell would read as program text.
+    pub(super) in_script: BTreeSet<String>,
+    /// True if `sender` was used and is not known.
+    pub(super) no_sender: bool,
+}
+
+impl<'a> Variables<'a> {
+    /// What Pipelines-as-Code sets for a push, with A's values, and Sentry's own.
+    pub(super) fn new(context: &Context<'a>) -> Self {
+        let watch = context.watch;
+        let url = watch.source.repo.as_str();
+        let path = watch.source.repo.path();
+        let branch = context.revision.branch.as_str();
+        let builtin = [
+            ("revision", context.revision.sha.as_str()),
+            ("repo_url", url),
+            ("source_url", url),
+            ("repo_owner", &path.owner().to_lowercase()),
+            ("repo_name", &path.name().to_lowercase()),
+            ("source_branch", branch),
+            ("target_branch", branch),
+            ("sender", context.sender.unwrap_or_default()),
+            ("event_type", "push"),
+            ("target_namespace", watch.cluster.namespace.as_str()),
+            ("git_tag", ""),
+            ("trigger_comment", ""),
+            ("pull_request_number", ""),
+            ("pull_request_labels", ""),
+            ("sentry.watch", watch.name.as_str()),
+            ("sentry.delivery", context.delivery.as_str()),
+            ("sentry.manifests_revision", context.manifests.as_str()),
+            ("sentry.manifests_url", watch.manifests.repo.as_str()),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        Self {
+            builtin: builtin.into(),
+            own: &watch.variables,
+            sender_known: context.sender.is_some(),
+            room: Cell::new(MAX_VALUE_BYTES),
+        }
+    }
+
+    /// Puts the values into every text of a document. Keys are left as they are.
+    pub(super) fn substitute(&self, value: &mut Value, findings: &mut Findings) {
+        self.walk(value, false, findings);
+    }
+
+    fn walk(&self, value: &mut Value, script: bool, findings: &mut Findings) {
+        match value {
+            Value::String(text) => {
+                if let Some(new) = self.text(text, script, findings) {
+                    *text = new;
+                }
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.walk(item, false, findings));
+            }
+            Value::Object(map) => {
+                map.iter_mut().for_each(|(key, item)| self.walk(item, key == "script", findings));
+            }
+            _ => {}
+        }
+    }
+
+    /// The text with its variables replaced; a value is never looked into again.
+    fn text(&self, text: &str, script: bool, findings: &mut Findings) -> Option<String> {
+        let mut new = String::new();
+        let mut copied = 0;
+        for u in uses_in(text) {
+            match self.meaning(u.name) {
+                Meaning::Value(value) if value.len() > self.room.get() => {
+                    findings.problems.insert(format!(
+                        "the values of variables have more than {MAX_VALUE_BYTES} bytes in all: \
+                         use fewer of them"
+                    ));
+                }
+                Meaning::Value(value) => {
+                    self.room.set(self.room.get() - value.len());
+                    new.push_str(&text[copied..u.start]);
+                    new.push_str(value);
+                    copied = u.end;
+                    findings.no_sender |= u.name == "sender" && !self.sender_known;
+                    if script && !HARMLESS.contains(&u.name) {
+                        findings.in_script.insert(u.name.to_owned());
+                    }
+                }
+                Meaning::Refused(why) => {
+                    findings.problems.insert(why);
+                }
+                Meaning::Unknown if is_name(u.name) => {
+                    findings.unknown.insert(u.name.to_owned());
+                }
+                Meaning::Unknown => {}
+            }
+        }
+        (copied > 0).then(|| new + &text[copied..])
+    }
+
+    fn meaning(&self, name: &str) -> Meaning<'_> {
+        if let Some(value) = self.builtin.get(name).or_else(|| self.own.get(name)) {
+            return Meaning::Value(value);
+        }
+        if name == "git_auth_secret" {
+            return Meaning::Refused(
+                "`{{ git_auth_secret }}` is used and git_auth_secret is not set for this watch: \
+                 name the Secret under the watch's `variables`"
+                    .to_owned(),
+            );
+        }
+        if name.starts_with("cel:") {
+            return Meaning::Refused(format!(
+                "`{{{{ {name} }}}}` is an expression over a webhook's payload, which a watched \
+                 branch does not have: set a variable of the watch instead"
+            ));
+        }
+        let of_event = ["body", "headers", "files"]
+            .iter()
+            .any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(['.', '['])));
+        if of_event {
+            return Meaning::Refused(format!(
+                "`{{{{ {name} }}}}` is part of a webhook's payload, which a watched branch does \
+                 not have: use a variable such as `{{{{ revision }}}}` or set one for the watch"
+            ));
+        }
+        Meaning::Unknown
+    }
+}
