@@ -1,0 +1,612 @@
+//! The engine over honest fakes, with time that the tests hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentry_core::cursor::BranchState;
+use sentry_core::delivery::{
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind, TriggerState,
+};
+use sentry_core::engine::{Engine, EngineError, Options, Stop};
+use sentry_core::forge::ForgeErrorKind;
+use sentry_core::repo::CommitSha;
+use sentry_core::store::{DeliveryQuery, StateStore, StoreErrorKind, Suspension, Write};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::watch::sample::watch;
+use sentry_core::watch::{OnFirstSight, Watch};
+use sentry_store::MemoryStore;
+use tokio::task::JoinSet;
+
+const A: &str = "https://example.com/product/app";
+const B: &str = "https://example.com/qa/tests";
+const TASK: (&str, &str) = ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n");
+const RUN: (&str, &str) =
+    ("run.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n");
+
+/// Everything around an engine.
+struct World {
+    forge: Arc<FakeForge>,
+    deployer: Arc<FakeDeployer>,
+    store: Arc<MemoryStore>,
+    watch: Watch,
+    clock: Arc<TokioClock>,
+    agent: JoinSet<Result<(), EngineError>>,
+    stop: Stop,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(FakeDeployer::new())
+    }
+
+    fn with(deployer: FakeDeployer) -> Self {
+        let world = Self {
+            forge: Arc::new(FakeForge::new()),
+            deployer: Arc::new(deployer),
+            store: Arc::new(MemoryStore::new()),
+            watch: watch("qa", &["main", "release/*"]),
+            clock: Arc::new(TokioClock::new()),
+            agent: JoinSet::new(),
+            stop: Stop::new(),
+        };
+        world.forge.commit(A, "main", "first", &[]);
+        world.forge.commit(B, "main", "tests", &[TASK, RUN]);
+        world
+    }
+
+    fn engine(&self) -> Engine {
+        Engine::builder(Arc::clone(&self.store) as Arc<dyn StateStore>)
+            .clock(Arc::clone(&self.clock) as _)
+            .watch(self.watch.clone())
+            .forge(Arc::clone(&self.forge) as _)
+            .deployer(Arc::clone(&self.deployer) as _)
+            .options(Options::default())
+            .build()
+            .unwrap()
+    }
+
+    fn start(&mut self) {
+        let (engine, stop) = (self.engine(), self.stop.clone());
+        self.agent.spawn(async move { engine.run(&stop).await });
+    }
+
+    async fn stop(&mut self) {
+        self.stop.soft();
+        self.agent.join_next().await.unwrap().unwrap().unwrap();
+        self.stop = Stop::new();
+    }
+
+    /// As kill -9 does: nothing is cleaned up.
+    async fn kill(&mut self) {
+        self.agent.abort_all();
+        while self.agent.join_next().await.is_some() {}
+        self.stop = Stop::new();
+    }
+
+    /// Baselined and running.
+    async fn running() -> Self {
+        let mut world = Self::new();
+        world.start();
+        minutes(1).await;
+        world
+    }
+
+    fn push(&self) -> CommitSha {
+        self.forge.commit(A, "main", "work", &[])
+    }
+
+    async fn branch(&self, name: &str) -> Option<BranchState> {
+        let snapshot = self.store.snapshot().await.unwrap();
+        snapshot.branches.into_iter().find(|b| b.branch.as_str() == name)
+    }
+
+    async fn delivered(&self) -> Option<CommitSha> {
+        self.branch("main").await?.delivered.map(|m| m.sha)
+    }
+
+    async fn deliveries(&self) -> Vec<Delivery> {
+        self.store.deliveries(&DeliveryQuery::default()).await.unwrap()
+    }
+
+    async fn why(&self, sha: &CommitSha) -> HeadRecord {
+        self.store.heads(sha.as_str()).await.unwrap().remove(0)
+    }
+
+    fn trigger(&self, key: &str, kind: TriggerKind) -> Trigger {
+        Trigger {
+            id: DeliveryId::new(sentry_core::clock::Clock::now(self.clock.as_ref()), fastrand::u128(..)),
+            key: key.into(),
+            watch: self.watch.name.clone(),
+            kind,
+            cause: Cause::Manual,
+            at: sentry_core::clock::Clock::now(self.clock.as_ref()),
+            state: TriggerState::Pending,
+        }
+    }
+
+    async fn ask(&self, kind: TriggerKind) -> DeliveryId {
+        let trigger = self.trigger(&format!("key-{}", fastrand::u128(..)), kind);
+        self.store.request(&trigger).await.unwrap().id
+    }
+
+    async fn trigger_state(&self, id: &DeliveryId) -> TriggerState {
+        self.store.trigger(id).await.unwrap().unwrap().state
+    }
+}
+
+fn deliver(sha: Option<&CommitSha>) -> TriggerKind {
+    TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: sha.cloned() }
+}
+
+async fn minutes(n: u64) {
+    seconds(n * 60 + 5).await;
+}
+
+async fn seconds(n: u64) {
+    tokio::time::sleep(Duration::from_secs(n)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_head_is_recorded_and_nothing_is_delivered() {
+    let world = World::running().await;
+    assert_eq!(world.deliveries().await, []);
+    let main = world.branch("main").await.unwrap();
+    assert_eq!(main.passed.unwrap().reason, Reason::Baseline);
+    assert_eq!(world.why(&main.observed.sha).await.reason, Reason::Baseline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_is_delivered_once_and_a_second_push_makes_a_new_run_of_the_same_fixed_name() {
+    let world = World::running().await;
+    let first = world.push();
+    minutes(2).await;
+    assert_eq!(world.delivered().await, Some(first.clone()));
+    let second = world.push();
+    minutes(3).await;
+    assert_eq!(world.delivered().await, Some(second.clone()));
+    let runs = world.deployer.created();
+    let specs: Vec<_> = runs.iter().map(|r| r.json["spec"]["sha"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(specs, [first.to_string(), second.to_string()]);
+    assert_eq!(world.why(&first).await.reason, Reason::Delivered);
+    assert_eq!(world.deliveries().await[0].state, DeliveryState::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_first_sight_deliver_delivers_the_first_head() {
+    let mut world = World::new();
+    world.watch.on_first_sight = OnFirstSight::Deliver;
+    world.start();
+    seconds(5).await;
+    assert_eq!(world.deployer.created().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_branch_that_the_glob_matches_is_delivered() {
+    let world = World::running().await;
+    world.forge.commit(A, "release/1.0", "cut", &[]);
+    world.forge.commit(A, "topic", "unrelated", &[]);
+    minutes(2).await;
+    assert_eq!(world.deployer.created().len(), 1);
+    assert!(world.branch("topic").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_branch_does_nothing_and_a_re_created_one_is_delivered() {
+    let world = World::running().await;
+    world.forge.commit(A, "release/1.0", "cut", &[]);
+    minutes(2).await;
+    world.forge.delete(A, "release/1.0");
+    minutes(2).await;
+    assert!(world.branch("release/1.0").await.unwrap().gone.is_some());
+    assert_eq!(world.deployer.created().len(), 1);
+    world.forge.commit(A, "release/1.0", "cut again", &[]);
+    minutes(2).await;
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_force_push_back_is_settled_without_a_second_run_of_that_commit() {
+    let world = World::running().await;
+    let first = world.push();
+    minutes(2).await;
+    world.push();
+    minutes(2).await;
+    world.forge.set(A, "main", &first);
+    minutes(2).await;
+    assert_eq!(world.delivered().await, Some(first));
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_delivery() {
+    let world = World::running().await;
+    world.deployer.refuse(Some("unit"));
+    let sha = world.push();
+    seconds(63).await;
+    assert_eq!(world.delivered().await, None);
+    world.deployer.refuse(None);
+    minutes(1).await;
+    assert_eq!(world.delivered().await, Some(sha));
+    assert_eq!(world.deployer.created().len(), 1);
+    assert_eq!(world.deliveries().await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_max_retries_a_head_is_parked_and_a_change_of_b_tries_it_again_by_itself() {
+    let world = World::running().await;
+    world.deployer.refuse(Some("unit"));
+    let sha = world.push();
+    minutes(30).await;
+    let delivery = world.deliveries().await.remove(0);
+    assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 4));
+    let outcome = &delivery.objects[0];
+    assert!(outcome.reason.as_ref().unwrap().contains("refused by the cluster"), "{outcome:?}");
+    assert_eq!(world.why(&sha).await.reason, Reason::Parked);
+    world.deployer.refuse(None);
+    minutes(10).await;
+    assert_eq!(world.delivered().await, None, "nothing changed yet");
+    world.forge.commit(B, "main", "repaired", &[TASK, RUN]);
+    minutes(3).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_configuration_tries_a_parked_head_again() {
+    let mut world = World::running().await;
+    world.deployer.refuse(Some("unit"));
+    let sha = world.push();
+    minutes(30).await;
+    world.stop().await;
+    world.deployer.refuse(None);
+    world.watch.variables.insert("team".into(), "qa".into());
+    world.start();
+    minutes(1).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_document_parks_at_once_with_nothing_written_and_says_where() {
+    let world = World::running().await;
+    world.forge.commit(B, "main", "broken", &[TASK, RUN, ("z.yaml", "kind: [")]);
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.deployer.applies(), (0, 0));
+    let record = world.why(&sha).await;
+    assert_eq!(record.reason, Reason::Parked);
+    assert!(record.detail.unwrap().contains("z.yaml"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_minutes_without_a_cluster_park_nothing_and_the_latest_head_is_delivered_after() {
+    let world = World::running().await;
+    world.deployer.down(true);
+    for _ in 0..10 {
+        world.push();
+        minutes(1).await;
+    }
+    let last = world.push();
+    minutes(2).await;
+    assert!(world.branch("main").await.unwrap().parked.is_none());
+    let open = world.store.snapshot().await.unwrap().open;
+    assert!(open.len() <= 1, "at most one waits for the target: {open:?}");
+    world.deployer.down(false);
+    minutes(6).await;
+    assert_eq!(world.delivered().await, Some(last));
+    assert_eq!(world.deployer.created().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_minutes_without_a_forge_park_nothing_and_why_says_since_when() {
+    let world = World::running().await;
+    world.forge.fail(Some(ForgeErrorKind::Unreachable));
+    minutes(10).await;
+    let snapshot = world.store.snapshot().await.unwrap();
+    let outage = snapshot.watches[0].unreachable.clone().unwrap();
+    assert!(outage.error.contains("told to fail"), "{outage:?}");
+    let last = world.push();
+    world.forge.fail(None);
+    minutes(6).await;
+    assert_eq!(world.delivered().await, Some(last));
+    assert!(world.store.snapshot().await.unwrap().watches[0].unreachable.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forge_that_is_away_from_the_start_is_told_and_its_first_answer_is_still_the_baseline() {
+    let mut world = World::new();
+    world.forge.fail(Some(ForgeErrorKind::Unreachable));
+    world.start();
+    minutes(3).await;
+    assert!(world.store.snapshot().await.unwrap().watches[0].unreachable.is_some());
+    world.forge.fail(None);
+    minutes(6).await;
+    assert_eq!(world.branch("main").await.unwrap().passed.unwrap().reason, Reason::Baseline);
+    assert!(world.deployer.created().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_fails_is_asked_at_most_an_eighth_as_often() {
+    let world = World::running().await;
+    world.forge.fail(Some(ForgeErrorKind::NotFound));
+    minutes(120).await;
+    let before = world.forge.asked().len();
+    minutes(480).await;
+    let asked = world.forge.asked().len() - before;
+    assert!(asked <= 480 / 8 + 60, "{asked} of 480 normal ones");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_pushes_during_a_slow_apply_the_last_wins_in_few_deliveries() {
+    let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(5)));
+    world.watch.timing.polling_interval = Duration::from_secs(1);
+    world.start();
+    seconds(3).await;
+    let mut last = world.push();
+    for _ in 0..99 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        last = world.push();
+    }
+    minutes(1).await;
+    assert_eq!(world.delivered().await, Some(last));
+    assert!(world.deployer.created().len() <= 4, "{} deliveries", world.deployer.created().len());
+    assert_eq!(world.deployer.applies().1, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_triggers_are_all_answered_one_at_a_time() {
+    let mut world = World::with(FakeDeployer::new().taking(Duration::from_millis(200)));
+    world.start();
+    minutes(1).await;
+    let mut ids = Vec::new();
+    for _ in 0..200 {
+        ids.push(world.ask(deliver(None)).await);
+    }
+    minutes(10).await;
+    for id in ids {
+        assert!(matches!(world.trigger_state(&id).await, TriggerState::Taken(_)));
+    }
+    assert_eq!(world.deployer.applies(), (200, 1));
+    assert_eq!(world.deployer.created().len(), 200, "each trigger makes its own runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_requests_with_one_key_are_one_delivery() {
+    let world = World::running().await;
+    for _ in 0..50 {
+        let trigger = world.trigger("nightly", deliver(None));
+        world.store.request(&trigger).await.unwrap();
+    }
+    minutes(3).await;
+    assert_eq!(world.deployer.created().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_delivers_the_head_that_was_pushed_just_before_and_no_second_delivery_follows() {
+    let world = World::running().await;
+    let sha = world.push();
+    world.ask(deliver(None)).await;
+    seconds(3).await;
+    assert_eq!(world.delivered().await, Some(sha.clone()));
+    minutes(5).await;
+    assert_eq!(world.deployer.created().len(), 1);
+    assert_eq!(world.deliveries().await[0].cause, Cause::Manual);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_for_an_older_commit_does_not_move_the_cursor() {
+    let world = World::running().await;
+    let first = world.push();
+    minutes(2).await;
+    let second = world.push();
+    minutes(2).await;
+    world.ask(deliver(Some(&first))).await;
+    minutes(2).await;
+    assert_eq!(world.delivered().await, Some(second));
+    assert_eq!(world.deployer.created().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_for_a_branch_that_is_not_there_is_rejected_with_the_reason() {
+    let world = World::running().await;
+    let absent = TriggerKind::Deliver { branch: "release/9".parse().unwrap(), sha: None };
+    let foreign = TriggerKind::Deliver { branch: "topic".parse().unwrap(), sha: None };
+    let (absent, foreign) = (world.ask(absent).await, world.ask(foreign).await);
+    minutes(2).await;
+    let TriggerState::Rejected(why) = world.trigger_state(&absent).await else { panic!("not rejected") };
+    assert!(why.contains("no branch release/9"), "{why}");
+    let TriggerState::Rejected(why) = world.trigger_state(&foreign).await else { panic!("not rejected") };
+    assert!(why.contains("does not select branch topic"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
+    let world = World::running().await;
+    let now = sentry_core::clock::Clock::now(world.clock.as_ref());
+    let name = world.watch.name.clone();
+    let suspension = Suspension { watch: name.clone(), reason: Some("freeze".into()), since: now, until: None };
+    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    minutes(1).await;
+    let sha = world.push();
+    minutes(3).await;
+    assert_eq!(world.why(&sha).await.reason, Reason::Suspended);
+    assert!(world.deployer.created().is_empty());
+    world.store.commit(&[Write::Resume(name)]).await.unwrap();
+    seconds(5).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skip_marker_and_an_empty_directory_settle_a_head_without_runs() {
+    let world = World::running().await;
+    let skipped = world.forge.commit(A, "main", "docs only [skip ci]", &[]);
+    minutes(2).await;
+    assert_eq!(world.why(&skipped).await.reason, Reason::SkippedByMarker);
+    world.forge.commit(B, "main", "empty", &[]);
+    let idle = world.push();
+    minutes(2).await;
+    assert_eq!(world.why(&idle).await.reason, Reason::NoRunMatched);
+    assert_eq!(world.deployer.applies(), (0, 0));
+    assert!(!world.branch("main").await.unwrap().is_change());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_was_overtaken_says_by_which() {
+    let world = World::running().await;
+    world.deployer.down(true);
+    let old = world.push();
+    minutes(2).await;
+    assert_eq!(world.why(&old).await.reason, Reason::Waiting);
+    let new = world.push();
+    minutes(2).await;
+    assert_eq!(world.why(&old).await.reason, Reason::SupersededBy(new));
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_moment_of_a_delivery_every_head_arrives_and_no_run_twice() {
+    for millis in (0..400).step_by(20) {
+        let mut world = World::with(FakeDeployer::new().taking(Duration::from_millis(200)));
+        world.watch.timing.polling_interval = Duration::from_secs(1);
+        world.start();
+        seconds(3).await;
+        let sha = world.push();
+        tokio::time::sleep(Duration::from_millis(900 + millis)).await;
+        world.kill().await;
+        world.start();
+        seconds(60).await;
+        assert_eq!(world.delivered().await, Some(sha), "killed after {millis} ms");
+        assert_eq!(world.deployer.created().len(), 1, "killed after {millis} ms");
+        world.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soft_stop_lets_a_begun_apply_finish_and_a_hard_one_does_not_wait() {
+    let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(10)));
+    world.start();
+    minutes(1).await;
+    let sha = world.push();
+    seconds(62).await;
+    world.stop().await;
+    assert_eq!(world.delivered().await, Some(sha));
+
+    world.start();
+    seconds(5).await;
+    let next = world.push();
+    seconds(62).await;
+    assert_eq!(world.deployer.applies().0, 2);
+    world.stop.hard();
+    world.agent.join_next().await.unwrap().unwrap().unwrap();
+    assert_ne!(world.delivered().await, Some(next.clone()));
+    let open = world.store.snapshot().await.unwrap().open;
+    assert!(open[0].intent.is_some() && open[0].error.as_ref().unwrap().contains("interrupted"));
+    world.stop = Stop::new();
+    world.start();
+    minutes(1).await;
+    assert_eq!(world.delivered().await, Some(next));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_resumes_with_the_same_keys_and_a_rerun_makes_new_runs_of_the_same_commits() {
+    let world = World::running().await;
+    world.forge.commit(B, "main", "two", &[RUN, ("zz.yaml", &RUN.1.replace("qa", "second"))]);
+    let bad = "second";
+    let sha = world.push();
+    world.deployer.refuse(None);
+    minutes(2).await;
+    let done = world.deliveries().await.remove(0);
+    assert_eq!(done.objects.len(), 2);
+    let retry = world.ask(TriggerKind::Retry(done.id.clone())).await;
+    minutes(1).await;
+    let TriggerState::Rejected(why) = world.trigger_state(&retry).await else { panic!("{bad}") };
+    assert!(why.contains("rerun"), "{why}");
+    world.forge.commit(B, "main", "newer", &[TASK]);
+    world.ask(TriggerKind::Rerun { delivery: done.id.clone(), failed_only: false }).await;
+    minutes(1).await;
+    let rerun = world.deliveries().await.remove(0);
+    assert_eq!((rerun.cause, rerun.state), (Cause::Rerun, DeliveryState::Succeeded));
+    assert_eq!(rerun.revision.sha, sha);
+    assert_eq!(rerun.intent.unwrap().manifests, done.intent.unwrap().manifests);
+    assert_eq!(world.deployer.created().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_a_parked_delivery_completes_it() {
+    let world = World::running().await;
+    world.deployer.refuse(Some("unit"));
+    let sha = world.push();
+    minutes(30).await;
+    world.deployer.refuse(None);
+    let parked = world.deliveries().await.remove(0);
+    world.ask(TriggerKind::Retry(parked.id.clone())).await;
+    seconds(5).await;
+    assert_eq!(world.delivered().await, Some(sha));
+    assert_eq!(world.deliveries().await[0].id, parked.id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_follows_b_delivers_when_only_b_moves() {
+    let mut world = World::new();
+    world.watch.watch_manifests = true;
+    world.start();
+    minutes(1).await;
+    world.push();
+    minutes(2).await;
+    assert_eq!(world.deployer.created().len(), 1);
+    world.forge.commit(B, "main", "new tests", &[TASK, RUN]);
+    minutes(3).await;
+    assert_eq!(world.deployer.created().len(), 2);
+    minutes(10).await;
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_baselines_then_delivers_and_ends_and_settle_answers_only_its_trigger() {
+    let world = World::new();
+    let summary = world.engine().once(&Stop::new()).await.unwrap();
+    assert!(summary.deliveries.is_empty() && summary.poll_errors.is_empty());
+    let sha = world.push();
+    let summary = world.engine().once(&Stop::new()).await.unwrap();
+    assert_eq!(summary.deliveries[0].state, DeliveryState::Succeeded);
+    assert_eq!(world.delivered().await, Some(sha));
+    let id = world.ask(deliver(None)).await;
+    let settled = world.engine().settle(&[id], &Stop::new()).await.unwrap();
+    assert_eq!((settled.len(), settled[0].state), (1, DeliveryState::Succeeded));
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_ends_even_while_the_cluster_or_the_forge_is_away() {
+    let world = World::new();
+    world.engine().once(&Stop::new()).await.unwrap();
+    world.push();
+    world.deployer.down(true);
+    let summary = world.engine().once(&Stop::new()).await.unwrap();
+    assert_eq!(summary.deliveries[0].state, DeliveryState::Pending);
+    world.forge.fail(Some(ForgeErrorKind::Unreachable));
+    let summary = world.engine().once(&Stop::new()).await.unwrap();
+    assert_eq!(summary.poll_errors[0].1, ForgeErrorKind::Unreachable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_agent_on_the_same_state_is_refused() {
+    let world = World::running().await;
+    let error = world.engine().run(&Stop::new()).await.unwrap_err();
+    let EngineError::Store(error) = error else { panic!("{error}") };
+    assert_eq!(error.kind(), StoreErrorKind::Held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_polls_hand_the_validator_back_and_write_nothing() {
+    let world = World::running().await;
+    minutes(10).await;
+    let asked = world.forge.asked();
+    assert!(asked[0].validator.is_none() && asked[1..].iter().all(|q| q.validator.is_some()), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
+    let world = World::new();
+    let preview = world.engine().preview(&world.watch.name, &"main".parse().unwrap(), None).await.unwrap();
+    assert_eq!(preview.plan.unwrap().objects.len(), 2);
+    assert!(world.deployer.names().is_empty());
+    assert_eq!(world.store.snapshot().await.unwrap().branches, []);
+}
