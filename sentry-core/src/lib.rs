@@ -14,4 +14,6 @@ pub mod retry;
 pub mod revision;
 pub mod secret;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod watch;
