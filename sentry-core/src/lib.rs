@@ -16,6 +16,8 @@ pub mod retry;
 pub mod revision;
 pub mod secret;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod watch;
 
 /// An error and its causes as one text: `what failed: why: why that`.

@@ -1,1 +1,16 @@
-//! Where state is kept: SQLite and memory.
+//! Where state is kept: [`SqliteStore`] on a disk, [`MemoryStore`] for as long as the program lives.
+//!
+//! Both keep the contract of [`StateStore`](sentry_core::store::StateStore), clause by clause:
+//! `tests/contract.rs` runs [`store_contract`](sentry_core::testing::store_contract) against each. A store of
+//! your own keeps records in the same versioned JSON with the feature `dto`.
+
+#[cfg(feature = "dto")]
+pub mod dto;
+#[cfg(not(feature = "dto"))]
+#[expect(unreachable_pub, reason = "public with the feature `dto`")]
+mod dto;
+mod memory;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use sqlite::SqliteStore;

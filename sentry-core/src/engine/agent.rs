@@ -155,10 +155,10 @@ impl Agent {
             let fingerprint = watch.fingerprint();
             for state in self.ledger.branches.get(name).into_iter().flat_map(BTreeMap::values) {
                 if state.parked.as_ref().is_some_and(|p| p.fingerprint != fingerprint) {
-                    writes.push(Write::Branch(Box::new(BranchState {
+                    writes.push(Write::Branch(BranchState {
                         parked: None,
                         ..state.clone()
-                    })));
+                    }));
                 }
             }
         }
@@ -516,7 +516,7 @@ impl Agent {
         delivery.state = DeliveryState::Pending;
         let mut writes = Vec::new();
         if let Some(state) = self.ledger.branch(&key_of(&delivery)) {
-            writes.push(Write::Branch(Box::new(BranchState { parked: None, ..state.clone() })));
+            writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
         }
         writes.push(Write::Delivery(Box::new(delivery)));
         self.retry_at.remove(id);
@@ -633,7 +633,7 @@ impl Agent {
         }
         if let Some(state) = self.ledger.branch(&key).filter(|_| !delivery.dry_run) {
             let attempted = Some(Mark { sha: delivery.revision.sha.clone(), at: stamp });
-            writes.push(Write::Branch(Box::new(BranchState { attempted, ..state.clone() })));
+            writes.push(Write::Branch(BranchState { attempted, ..state.clone() }));
             writes.push(Write::Head(waiting(&delivery, stamp)));
         }
         writes.push(Write::Delivery(Box::new(delivery.clone())));

@@ -111,13 +111,13 @@ fn succeeded(
         if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
             let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
-            writes.push(Write::Branch(Box::new(BranchState {
+            writes.push(Write::Branch(BranchState {
                 delivered: Some(mark),
                 manifests,
                 passed: None,
                 parked: unpark,
                 ..state.clone()
-            })));
+            }));
         }
     }
     writes.push(Write::Delivery(Box::new(delivery)));
@@ -156,11 +156,11 @@ fn passed(
         if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
             let passed = Some(Passed { mark, reason });
-            writes.push(Write::Branch(Box::new(BranchState {
+            writes.push(Write::Branch(BranchState {
                 passed,
                 parked: None,
                 ..state.clone()
-            })));
+            }));
         }
     }
     writes.push(Write::Delivery(Box::new(delivery)));
@@ -253,7 +253,7 @@ fn park(
             manifests,
             error: text,
         });
-        writes.push(Write::Branch(Box::new(BranchState { parked, ..state.clone() })));
+        writes.push(Write::Branch(BranchState { parked, ..state.clone() }));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: None }

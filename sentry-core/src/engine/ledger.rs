@@ -35,7 +35,7 @@ impl Ledger {
             open: BTreeMap::new(),
             inbox: snapshot.inbox,
         };
-        let live = snapshot.branches.into_iter().map(|b| Write::Branch(Box::new(b)));
+        let live = snapshot.branches.into_iter().map(Write::Branch);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));
         for write in live.chain(snapshot.open.into_iter().map(|d| Write::Delivery(Box::new(d)))) {
             ledger.apply(write);
@@ -66,7 +66,7 @@ impl Ledger {
                 self.branches
                     .entry(state.watch.clone())
                     .or_default()
-                    .insert(state.branch.clone(), *state);
+                    .insert(state.branch.clone(), state);
             }
             Write::ForgetBranch(watch, branch) => {
                 self.branches.entry(watch).or_default().remove(&branch);

@@ -258,10 +258,10 @@ impl Group {
                 let names = watch.manifests_branches(&state.branch);
                 let head = names.iter().find_map(|name| heads.get(name));
                 if head.is_some() && head != parked.manifests.as_ref() {
-                    absorbed.writes.push(Write::Branch(Box::new(BranchState {
+                    absorbed.writes.push(Write::Branch(BranchState {
                         parked: None,
                         ..state.clone()
-                    })));
+                    }));
                 }
             }
         }
@@ -359,7 +359,7 @@ fn found(
             return;
         }
     }
-    absorbed.writes.push(Write::Branch(Box::new(state)));
+    absorbed.writes.push(Write::Branch(state));
 }
 
 fn moved(

@@ -1,0 +1,236 @@
+//! Sample records with every field set. Equal numbers give equal records, different numbers different ones;
+//! a greater number is a later time and a later id. Change a field by struct update:
+//!
+//! ```
+//! use sentry_core::delivery::{Delivery, DeliveryState};
+//! use sentry_core::testing::sample;
+//!
+//! let parked = Delivery { state: DeliveryState::Parked, ..sample::delivery(1) };
+//! ```
+
+use std::fmt::Debug;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::cursor::{BranchState, Mark, Parked, Passed};
+use crate::delivery::{
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Intent, Reason, StepTiming, Trigger,
+    TriggerKind, TriggerState,
+};
+use crate::forge::{Budget, Validator};
+use crate::plan::{Action, ObjectOutcome, ObjectRef};
+use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::revision::Revision;
+use crate::store::{AgentState, LoopState, Outage, Suspension, WatchState};
+use crate::watch::WatchName;
+
+/// Parses a text that is known to be valid.
+///
+/// # Panics
+/// If it is not.
+pub fn parse<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().expect("a valid sample text")
+}
+
+/// A watch's name.
+#[must_use]
+pub fn watch(name: &str) -> WatchName {
+    parse(name)
+}
+
+/// A branch's name.
+#[must_use]
+pub fn branch(name: &str) -> BranchName {
+    parse(name)
+}
+
+/// The `n`th commit; ids of neighbours differ in their last digits only.
+#[must_use]
+pub fn sha(n: u32) -> CommitSha {
+    parse(&format!("0a1b2c3d{n:032x}"))
+}
+
+/// `n` seconds after a fixed moment, with a fraction that survives only a store that keeps nanoseconds.
+#[must_use]
+pub fn time(n: u32) -> Timestamp {
+    Timestamp::new(1_790_000_000 + i64::from(n), 123_456_789).expect("a time in jiff's range")
+}
+
+/// The `n`th id.
+#[must_use]
+pub fn id(n: u32) -> DeliveryId {
+    DeliveryId::new(time(n), u128::from(n))
+}
+
+/// The `n`th commit of the branch `main`.
+#[must_use]
+pub fn revision(n: u32) -> Revision {
+    Revision { branch: branch("main"), sha: sha(n) }
+}
+
+/// The `n`th commit, marked at the `n`th time.
+#[must_use]
+pub fn mark(n: u32) -> Mark {
+    Mark { sha: sha(n), at: time(n) }
+}
+
+/// All that can be remembered of the branch `main` of the watch `app`.
+#[must_use]
+pub fn branch_state(n: u32) -> BranchState {
+    BranchState {
+        watch: watch("app"),
+        branch: branch("main"),
+        observed: mark(n + 4),
+        attempted: Some(mark(n + 3)),
+        delivered: Some(mark(n + 1)),
+        manifests: Some(parse(&"b".repeat(64))),
+        passed: Some(Passed { mark: mark(n + 2), reason: Reason::SkippedByMarker }),
+        parked: Some(Parked {
+            mark: mark(n + 3),
+            delivery: id(n),
+            fingerprint: format!("fingerprint-{n}"),
+            manifests: Some(sha(n + 9)),
+            error: format!("namespace \"team-{n}\" not found"),
+        }),
+        gone: Some(time(n + 5)),
+    }
+}
+
+/// What can be kept of the watch `app`, its forge being unreachable.
+#[must_use]
+pub fn watch_state(n: u32) -> WatchState {
+    WatchState {
+        watch: watch("app"),
+        repo: parse::<RepoUrl>("https://git.example/group/sub/app.git"),
+        patterns: vec!["main".to_owned(), format!("release/{n}/*")],
+        unreachable: Some(Outage {
+            since: time(n),
+            error: "git.example: connection refused".to_owned(),
+            next: Some(time(n + 1)),
+        }),
+    }
+}
+
+/// A validator.
+#[must_use]
+pub fn validator(n: u32) -> Validator {
+    Validator(format!("W/\"{n}\""))
+}
+
+/// A delivery of the watch `app` that is being applied: open, with every field set.
+#[must_use]
+pub fn open_delivery(n: u32) -> Delivery {
+    Delivery {
+        state: DeliveryState::Applying,
+        finished: None,
+        superseded_by: None,
+        ..delivery(n)
+    }
+}
+
+/// A delivery of the watch `app` that was superseded: final, with every field set.
+#[must_use]
+pub fn delivery(n: u32) -> Delivery {
+    Delivery {
+        id: id(n),
+        watch: watch("app"),
+        revision: revision(n),
+        cause: Cause::Manual,
+        trigger: Some(id(n + 1000)),
+        dry_run: true,
+        state: DeliveryState::Superseded,
+        started: time(n),
+        finished: Some(time(n)),
+        intent: Some(Intent {
+            manifests: sha(n + 7),
+            manifests_branch: branch("main"),
+            digest: "d".repeat(64),
+            at: time(n),
+        }),
+        failures: 2,
+        tries: 3,
+        next_attempt: Some(time(n + 60)),
+        objects: vec![outcome(Action::Exists), outcome(Action::Failed)],
+        steps: vec![StepTiming {
+            step: "apply".to_owned(),
+            started: time(n),
+            took: Duration::new(1, 234_567_891),
+        }],
+        notes: vec!["ci.yaml:3: unknown variable {{ ünï }}".to_owned(), String::new()],
+        error: Some("line one\nline \"two\" 'x'; -- \u{1b}[31m".to_owned()),
+        superseded_by: Some(sha(n + 1)),
+    }
+}
+
+/// A run that an action happened to.
+#[must_use]
+pub fn outcome(action: Action) -> ObjectOutcome {
+    ObjectOutcome {
+        object: ObjectRef {
+            path: "runs/ci.yaml".to_owned(),
+            document: 2,
+            line: 14,
+            api_version: "tekton.dev/v1".to_owned(),
+            kind: "PipelineRun".to_owned(),
+            name: "ci-0a1b2c3d-abcdefghijklmnop".to_owned(),
+        },
+        run: true,
+        action,
+        reason: Some(format!("was {}", action.as_str())),
+    }
+}
+
+/// A pending trigger for the branch `main` of the watch `app`, with a key of its own.
+#[must_use]
+pub fn trigger(n: u32) -> Trigger {
+    Trigger {
+        id: id(n),
+        key: format!("key-{n}"),
+        watch: watch("app"),
+        kind: TriggerKind::Deliver { branch: branch("main"), sha: Some(sha(n)) },
+        cause: Cause::Webhook,
+        at: time(n),
+        state: TriggerState::Pending,
+    }
+}
+
+/// What was decided about the `n`th commit of `app`'s branch `main`.
+#[must_use]
+pub fn head(n: u32) -> HeadRecord {
+    HeadRecord {
+        watch: watch("app"),
+        revision: revision(n),
+        reason: Reason::SupersededBy(sha(n + 1)),
+        at: time(n),
+        delivery: Some(id(n)),
+        detail: Some("a newer head came".to_owned()),
+    }
+}
+
+/// A suspension of a watch with a reason and an end.
+#[must_use]
+pub fn suspension(name: &str, n: u32) -> Suspension {
+    Suspension {
+        watch: watch(name),
+        reason: Some("cluster upgrade".to_owned()),
+        since: time(n),
+        until: Some(time(n + 3600)),
+    }
+}
+
+/// An agent with one poll loop.
+#[must_use]
+pub fn agent(n: u32) -> AgentState {
+    AgentState {
+        holder: format!("pid {n} on host-a"),
+        started: time(n),
+        beat: time(n + 1),
+        loops: vec![LoopState {
+            forge: "github".to_owned(),
+            beat: time(n + 2),
+            interval: Duration::from_millis(15_500),
+            budget: Some(Budget { left: 4_999, limit: u64::MAX, reset: Some(time(n + 3)) }),
+        }],
+    }
+}

@@ -1,0 +1,108 @@
+//! The records as versioned JSON, apart from the engine's own types: those may change, what lies on disks may not.
+//!
+//! A change that an older Sentry can't read right raises [`VERSION`]; a text of a newer version is refused. A field
+//! that is added without raising it must be optional.
+
+mod records;
+mod values;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The version that [`Record::encode`] writes.
+pub const VERSION: u32 = 1;
+
+/// Why a record can't be written, or a text can't be read. Never retried.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DtoError {
+    /// The record holds a value that version [`VERSION`] has no word for.
+    #[error("version {VERSION} of the stored form has no word for {0}")]
+    NoWord(String),
+    /// The text was written by a newer Sentry.
+    #[error("written in version {0} of the stored form, this Sentry reads up to {VERSION}")]
+    Newer(u32),
+    /// The text is not what any version writes.
+    #[error("not a record in version {VERSION} of the stored form")]
+    Unreadable(#[source] serde_json::Error),
+}
+
+/// A record that is kept as JSON.
+pub trait Record: Sized {
+    /// The JSON of version [`VERSION`], as one line.
+    ///
+    /// # Errors
+    /// [`DtoError::NoWord`] if the record holds a value that is newer than this crate.
+    fn encode(&self) -> Result<String, DtoError>;
+
+    /// Reads a text of the given version; a version below [`VERSION`] is brought forward.
+    ///
+    /// # Errors
+    /// [`DtoError::Newer`], or [`DtoError::Unreadable`].
+    fn decode(version: u32, json: &str) -> Result<Self, DtoError>;
+}
+
+/// The stored form of a `T`.
+trait Mirror<T>: Sized {
+    fn of(value: T) -> Result<Self, DtoError>;
+    fn back(self) -> T;
+}
+
+fn encode<T: Clone, M: Mirror<T> + Serialize>(record: &T) -> Result<String, DtoError> {
+    let mirror = M::of(record.clone())?;
+    serde_json::to_string(&mirror).map_err(DtoError::Unreadable)
+}
+
+fn decode<T, M: Mirror<T> + DeserializeOwned>(version: u32, json: &str) -> Result<T, DtoError> {
+    if version > VERSION {
+        return Err(DtoError::Newer(version));
+    }
+    serde_json::from_str::<M>(json).map(M::back).map_err(DtoError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::cursor::BranchState;
+    use sentry_core::delivery::{Delivery, Trigger};
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    #[test]
+    fn a_newer_version_is_refused_and_says_so() {
+        let json = sample::branch_state(1).encode().unwrap();
+        let refused = BranchState::decode(VERSION + 1, &json).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "written in version 2 of the stored form, this Sentry reads up to 1"
+        );
+    }
+
+    #[test]
+    fn a_text_of_version_1_reads_as_it_was_written() {
+        let json = r#"{"id":"01kjeg1d7k0000000000000001","key":"k","watch":"app",
+            "kind":{"rerun":{"delivery":"01kjeg1d7k0000000000000002","failed_only":true}},
+            "cause":"manual","at":"2026-09-21T14:13:21.000000000Z","state":{"rejected":"no such"}}"#;
+        let trigger = Trigger::decode(1, json).unwrap();
+        let compact: String = json.split("\n            ").collect();
+        assert_eq!(trigger.encode().unwrap(), compact);
+    }
+
+    #[test]
+    fn every_invalid_name_or_word_is_unreadable() {
+        let json = sample::delivery(1).encode().unwrap();
+        assert_eq!(Delivery::decode(1, &json).unwrap(), sample::delivery(1));
+        for (good, bad) in [
+            ("\"app\"", "\"-rf\""),
+            ("\"superseded\"", "\"finished\""),
+            ("\"main\"", "\"a..b\""),
+            ("0a1b2c3d", "xyz"),
+            ("2026-", "tomorrow-"),
+            ("\"failures\":2", "\"failures\":-2"),
+        ] {
+            assert!(json.contains(good), "{good}");
+            let spoilt = json.replace(good, bad);
+            assert!(matches!(Delivery::decode(1, &spoilt), Err(DtoError::Unreadable(_))), "{bad}");
+        }
+    }
+}

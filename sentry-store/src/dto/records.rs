@@ -1,0 +1,299 @@
+//! The stored form of each record, field by field. A field that the engine's record gains does not compile here
+//! until it was decided how it is stored.
+
+use std::time::Duration;
+
+use sentry_core::delivery::DeliveryId;
+use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+use sentry_core::watch::WatchName;
+use sentry_core::{cursor, delivery, forge, plan, revision, store};
+use serde::{Deserialize, Serialize};
+
+use super::values::{Stamp, Text, Word};
+use super::{DtoError, Mirror, Record, decode, encode};
+
+/// A struct whose fields are named as those of the record it mirrors.
+macro_rules! mirrors {
+    ($($name:ident of $record:path { $($field:ident: $kind:ty,)* })*) => {
+        $(
+            #[derive(Serialize, Deserialize)]
+            struct $name { $($field: $kind,)* }
+
+            impl Mirror<$record> for $name {
+                fn of(value: $record) -> Result<Self, DtoError> {
+                    let $record { $($field,)* } = value;
+                    Ok(Self { $($field: Mirror::of($field)?,)* })
+                }
+
+                fn back(self) -> $record {
+                    $record { $($field: self.$field.back(),)* }
+                }
+            }
+        )*
+    };
+}
+
+macro_rules! records {
+    ($($record:path as $name:ident),* $(,)?) => {
+        $(impl Record for $record {
+            fn encode(&self) -> Result<String, DtoError> {
+                encode::<Self, $name>(self)
+            }
+
+            fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
+                decode::<Self, $name>(version, json)
+            }
+        })*
+    };
+}
+
+records! {
+    cursor::BranchState as Branch,
+    store::WatchState as Watch,
+    delivery::Delivery as Delivery,
+    delivery::Trigger as Trigger,
+    delivery::HeadRecord as Head,
+    store::Suspension as Suspension,
+    store::AgentState as Agent,
+}
+
+mirrors! {
+    Mark of cursor::Mark {
+        sha: Text<CommitSha>,
+        at: Stamp,
+    }
+    Passed of cursor::Passed {
+        mark: Mark,
+        reason: Reason,
+    }
+    Parked of cursor::Parked {
+        mark: Mark,
+        delivery: Text<DeliveryId>,
+        fingerprint: String,
+        manifests: Option<Text<CommitSha>>,
+        error: String,
+    }
+    Branch of cursor::BranchState {
+        watch: Text<WatchName>,
+        branch: Text<BranchName>,
+        observed: Mark,
+        attempted: Option<Mark>,
+        delivered: Option<Mark>,
+        manifests: Option<Text<CommitSha>>,
+        passed: Option<Passed>,
+        parked: Option<Parked>,
+        gone: Option<Stamp>,
+    }
+    Watch of store::WatchState {
+        watch: Text<WatchName>,
+        repo: Text<RepoUrl>,
+        patterns: Vec<String>,
+        unreachable: Option<Outage>,
+    }
+    Outage of store::Outage {
+        since: Stamp,
+        error: String,
+        next: Option<Stamp>,
+    }
+    Revision of revision::Revision {
+        branch: Text<BranchName>,
+        sha: Text<CommitSha>,
+    }
+    Intent of delivery::Intent {
+        manifests: Text<CommitSha>,
+        manifests_branch: Text<BranchName>,
+        digest: String,
+        at: Stamp,
+    }
+    Step of delivery::StepTiming {
+        step: String,
+        started: Stamp,
+        took: Duration,
+    }
+    Object of plan::ObjectRef {
+        path: String,
+        document: usize,
+        line: usize,
+        api_version: String,
+        kind: String,
+        name: String,
+    }
+    Outcome of plan::ObjectOutcome {
+        object: Object,
+        run: bool,
+        action: Word<plan::Action>,
+        reason: Option<String>,
+    }
+    Delivery of delivery::Delivery {
+        id: Text<DeliveryId>,
+        watch: Text<WatchName>,
+        revision: Revision,
+        cause: Word<delivery::Cause>,
+        trigger: Option<Text<DeliveryId>>,
+        dry_run: bool,
+        state: Word<delivery::DeliveryState>,
+        started: Stamp,
+        finished: Option<Stamp>,
+        intent: Option<Intent>,
+        failures: u32,
+        tries: u32,
+        next_attempt: Option<Stamp>,
+        objects: Vec<Outcome>,
+        steps: Vec<Step>,
+        notes: Vec<String>,
+        error: Option<String>,
+        superseded_by: Option<Text<CommitSha>>,
+    }
+    Trigger of delivery::Trigger {
+        id: Text<DeliveryId>,
+        key: String,
+        watch: Text<WatchName>,
+        kind: TriggerKind,
+        cause: Word<delivery::Cause>,
+        at: Stamp,
+        state: TriggerState,
+    }
+    Head of delivery::HeadRecord {
+        watch: Text<WatchName>,
+        revision: Revision,
+        reason: Reason,
+        at: Stamp,
+        delivery: Option<Text<DeliveryId>>,
+        detail: Option<String>,
+    }
+    Suspension of store::Suspension {
+        watch: Text<WatchName>,
+        reason: Option<String>,
+        since: Stamp,
+        until: Option<Stamp>,
+    }
+    Agent of store::AgentState {
+        holder: String,
+        started: Stamp,
+        beat: Stamp,
+        loops: Vec<Loop>,
+    }
+    Loop of store::LoopState {
+        forge: String,
+        beat: Stamp,
+        interval: Duration,
+        budget: Option<Budget>,
+    }
+    Budget of forge::Budget {
+        left: u64,
+        limit: u64,
+        reset: Option<Stamp>,
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Reason {
+    Delivered,
+    Waiting,
+    SupersededBy(Text<CommitSha>),
+    Baseline,
+    NoRunMatched,
+    SkippedByMarker,
+    Suspended,
+    Parked,
+    ForgeUnreachable { since: Stamp },
+    NotSeen,
+}
+
+impl Mirror<delivery::Reason> for Reason {
+    fn of(value: delivery::Reason) -> Result<Self, DtoError> {
+        use delivery::Reason as R;
+        Ok(match value {
+            R::Delivered => Self::Delivered,
+            R::Waiting => Self::Waiting,
+            R::SupersededBy(sha) => Self::SupersededBy(Mirror::of(sha)?),
+            R::Baseline => Self::Baseline,
+            R::NoRunMatched => Self::NoRunMatched,
+            R::SkippedByMarker => Self::SkippedByMarker,
+            R::Suspended => Self::Suspended,
+            R::Parked => Self::Parked,
+            R::ForgeUnreachable { since } => Self::ForgeUnreachable { since: Mirror::of(since)? },
+            R::NotSeen => Self::NotSeen,
+        })
+    }
+
+    fn back(self) -> delivery::Reason {
+        use delivery::Reason as R;
+        match self {
+            Self::Delivered => R::Delivered,
+            Self::Waiting => R::Waiting,
+            Self::SupersededBy(sha) => R::SupersededBy(sha.back()),
+            Self::Baseline => R::Baseline,
+            Self::NoRunMatched => R::NoRunMatched,
+            Self::SkippedByMarker => R::SkippedByMarker,
+            Self::Suspended => R::Suspended,
+            Self::Parked => R::Parked,
+            Self::ForgeUnreachable { since } => R::ForgeUnreachable { since: since.back() },
+            Self::NotSeen => R::NotSeen,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TriggerKind {
+    Deliver { branch: Text<BranchName>, sha: Option<Text<CommitSha>> },
+    Retry(Text<DeliveryId>),
+    Rerun { delivery: Text<DeliveryId>, failed_only: bool },
+}
+
+impl Mirror<delivery::TriggerKind> for TriggerKind {
+    fn of(value: delivery::TriggerKind) -> Result<Self, DtoError> {
+        use delivery::TriggerKind as K;
+        Ok(match value {
+            K::Deliver { branch, sha } => {
+                Self::Deliver { branch: Mirror::of(branch)?, sha: Mirror::of(sha)? }
+            }
+            K::Retry(delivery) => Self::Retry(Mirror::of(delivery)?),
+            K::Rerun { delivery, failed_only } => {
+                Self::Rerun { delivery: Mirror::of(delivery)?, failed_only }
+            }
+            other => return Err(DtoError::NoWord(format!("the trigger {other:?}"))),
+        })
+    }
+
+    fn back(self) -> delivery::TriggerKind {
+        use delivery::TriggerKind as K;
+        match self {
+            Self::Deliver { branch, sha } => K::Deliver { branch: branch.back(), sha: sha.back() },
+            Self::Retry(delivery) => K::Retry(delivery.back()),
+            Self::Rerun { delivery, failed_only } => {
+                K::Rerun { delivery: delivery.back(), failed_only }
+            }
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum TriggerState {
+    Pending,
+    Taken(Text<DeliveryId>),
+    Rejected(String),
+}
+
+impl Mirror<delivery::TriggerState> for TriggerState {
+    fn of(value: delivery::TriggerState) -> Result<Self, DtoError> {
+        use delivery::TriggerState as S;
+        Ok(match value {
+            S::Pending => Self::Pending,
+            S::Taken(delivery) => Self::Taken(Mirror::of(delivery)?),
+            S::Rejected(why) => Self::Rejected(why),
+        })
+    }
+
+    fn back(self) -> delivery::TriggerState {
+        use delivery::TriggerState as S;
+        match self {
+            Self::Pending => S::Pending,
+            Self::Taken(delivery) => S::Taken(delivery.back()),
+            Self::Rejected(why) => S::Rejected(why),
+        }
+    }
+}

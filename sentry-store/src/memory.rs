@@ -1,0 +1,181 @@
+//! State for as long as the program lives: for tests, dry runs and trying things out.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sentry_core::clock::Timestamp;
+use sentry_core::cursor::BranchState;
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger, TriggerState};
+use sentry_core::forge::Validator;
+use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::revision::Revision;
+use sentry_core::store::{
+    AgentLock, AgentState, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, StoreErrorKind,
+    Suspension, WatchState, Write,
+};
+use sentry_core::watch::WatchName;
+
+/// Keeps state in memory. A clone is another handle on the same state.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    kept: Arc<Mutex<Kept>>,
+    holder: Arc<Mutex<Option<String>>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kept {
+    branches: BTreeMap<(WatchName, BranchName), BranchState>,
+    watches: BTreeMap<WatchName, WatchState>,
+    validators: BTreeMap<String, Validator>,
+    deliveries: BTreeMap<DeliveryId, Delivery>,
+    triggers: BTreeMap<DeliveryId, Trigger>,
+    heads: BTreeMap<(CommitSha, WatchName, BranchName), HeadRecord>,
+    suspensions: BTreeMap<WatchName, Suspension>,
+    agent: Option<AgentState>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl StateStore for MemoryStore {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        let mut held = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(other) = &*held {
+            let message = format!("the state in memory is in use by {other}; stop that agent first");
+            return Err(StoreError::new(StoreErrorKind::Held, message));
+        }
+        *held = Some(holder.to_owned());
+        Ok(AgentLock::new(Held(Arc::clone(&self.holder))))
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let kept = self.kept();
+        Ok(Snapshot {
+            branches: kept.branches.values().cloned().collect(),
+            watches: kept.watches.values().cloned().collect(),
+            validators: kept.validators.clone().into_iter().collect(),
+            open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
+            inbox: kept.inbox(),
+            agent: kept.agent.clone(),
+        })
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        let mut next = kept.clone();
+        writes.iter().try_for_each(|write| next.apply(write.clone()))?;
+        *kept = next;
+        Ok(())
+    }
+
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        let mut kept = self.kept();
+        let first = kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
+        Ok(first.unwrap_or_else(|| {
+            kept.triggers.insert(trigger.id.clone(), trigger.clone());
+            trigger.clone()
+        }))
+    }
+
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        Ok(self.kept().inbox())
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let prefix = query.id_prefix.as_deref().unwrap_or_default();
+        let wanted = |d: &&Delivery| {
+            d.id.as_str().starts_with(prefix) && query.watch.as_ref().is_none_or(|w| *w == d.watch)
+        };
+        let kept = self.kept();
+        let newest_first = kept.deliveries.values().rev().filter(wanted);
+        Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        Ok(self.kept().triggers.get(id).cloned())
+    }
+
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        let kept = self.kept();
+        let wanted = |head: &&HeadRecord| head.revision.sha.as_str().starts_with(sha);
+        let mut heads: Vec<HeadRecord> = kept.heads.values().filter(wanted).cloned().collect();
+        heads.sort_by_key(|head| Reverse(head.at));
+        Ok(heads)
+    }
+}
+
+impl Kept {
+    fn inbox(&self) -> Inbox {
+        let pending = self.triggers.values().filter(|t| t.state == TriggerState::Pending);
+        let mut triggers: Vec<Trigger> = pending.cloned().collect();
+        triggers.sort_by_key(|trigger| trigger.at);
+        Inbox { triggers, suspensions: self.suspensions.values().cloned().collect() }
+    }
+
+    /// Carries out one write.
+    fn apply(&mut self, write: Write) -> Result<(), StoreError> {
+        match write {
+            Write::Branch(b) => drop(self.branches.insert((b.watch.clone(), b.branch.clone()), b)),
+            Write::ForgetBranch(watch, branch) => drop(self.branches.remove(&(watch, branch))),
+            Write::Watch(state) => drop(self.watches.insert(state.watch.clone(), state)),
+            Write::Validator(key, Some(value)) => drop(self.validators.insert(key, value)),
+            Write::Validator(key, None) => drop(self.validators.remove(&key)),
+            Write::Delivery(d) => drop(self.deliveries.insert(d.id.clone(), *d)),
+            Write::Trigger(trigger) => {
+                if let Some(kept) = self.triggers.get_mut(&trigger.id) {
+                    kept.state = trigger.state;
+                }
+            }
+            Write::Head(head) => {
+                let Revision { branch, sha } = head.revision.clone();
+                self.heads.insert((sha, head.watch.clone(), branch), head);
+            }
+            Write::Suspension(s) => drop(self.suspensions.insert(s.watch.clone(), s)),
+            Write::Resume(watch) => drop(self.suspensions.remove(&watch)),
+            Write::Agent(state) => self.agent = Some(state),
+            Write::Prune { before, keep } => self.prune(before, keep),
+            other => {
+                let message = format!("the store in memory is older than the write {other:?}");
+                return Err(StoreError::new(StoreErrorKind::Newer, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn prune(&mut self, before: Timestamp, keep: usize) {
+        let mut newer: BTreeMap<WatchName, usize> = BTreeMap::new();
+        let mut forgotten = Vec::new();
+        for delivery in self.deliveries.values().rev() {
+            let count = newer.entry(delivery.watch.clone()).or_default();
+            *count += 1;
+            let ended = delivery.finished.unwrap_or(delivery.started);
+            if *count > keep && delivery.state.is_final() && ended < before {
+                forgotten.push(delivery.id.clone());
+            }
+        }
+        self.deliveries.retain(|id, _| !forgotten.contains(id));
+        self.triggers.retain(|_, t| t.state == TriggerState::Pending || t.at >= before);
+        self.heads.retain(|_, head| head.at >= before);
+    }
+}
+
+/// Lets the next agent in when it is dropped.
+struct Held(Arc<Mutex<Option<String>>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

@@ -1,0 +1,121 @@
+//! What can go wrong with the database, before it is put into words for a person.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+use sentry_core::store::{StoreError, StoreErrorKind};
+
+use super::BUSY_TIMEOUT;
+use crate::dto::DtoError;
+
+/// An error below the port.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// SQLite says no.
+    Sql(rusqlite::Error),
+    /// What was read is not what was written.
+    Damaged(String),
+    /// A record can't be written, or a row can't be read.
+    Record(DtoError),
+    /// The schema is newer than this program.
+    NewerSchema(i64),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<DtoError> for Failure {
+    fn from(error: DtoError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl Failure {
+    /// What kind of error a caller sees.
+    pub(super) fn kind(&self) -> StoreErrorKind {
+        match self {
+            Self::Damaged(_) | Self::Record(DtoError::Unreadable(_)) => StoreErrorKind::Corrupt,
+            Self::NewerSchema(_) | Self::Record(_) => StoreErrorKind::Newer,
+            Self::Sql(error) => sql_kind(error),
+        }
+    }
+
+    /// The error for a caller: what, where, and what to do.
+    pub(super) fn at(self, db: &Path) -> StoreError {
+        let (kind, db) = (self.kind(), db.display());
+        match self {
+            Self::Damaged(what) => StoreError::new(
+                kind,
+                format!("the state in {db} is damaged ({what}); {RESTART}"),
+            ),
+            Self::NewerSchema(version) => StoreError::new(
+                kind,
+                format!(
+                    "the state in {db} was written by a newer Sentry (schema {version}, this one \
+                     knows {}); run that one, or use another state directory",
+                    super::schema::VERSION
+                ),
+            ),
+            Self::Record(error) => {
+                let message = if kind == StoreErrorKind::Corrupt {
+                    format!("the state in {db} is damaged (a row can't be read); {RESTART}")
+                } else {
+                    format!(
+                        "the state in {db} and this Sentry do not fit each other; run the newest \
+                         Sentry that worked on it, or use another state directory"
+                    )
+                };
+                StoreError::new(kind, message).with_source(error)
+            }
+            Self::Sql(error) if kind == StoreErrorKind::Corrupt => {
+                StoreError::new(kind, format!("the state in {db} is damaged; {RESTART}"))
+                    .with_source(error)
+            }
+            Self::Sql(error) => {
+                let message = format!("the state in {db} {}", unavailable(&error));
+                StoreError::new(kind, message).with_source(error)
+            }
+        }
+    }
+}
+
+const RESTART: &str =
+    "stop the agent and start it again: it moves the damaged file aside and says what follows";
+
+/// Damage, as far as SQLite can tell; a statement of ours that it does not understand means another schema.
+fn sql_kind(error: &rusqlite::Error) -> StoreErrorKind {
+    match error.sqlite_error_code() {
+        None
+        | Some(
+            ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase
+            | ErrorCode::Unknown
+            | ErrorCode::TypeMismatch
+            | ErrorCode::ConstraintViolation,
+        ) => StoreErrorKind::Corrupt,
+        Some(_) => StoreErrorKind::Unavailable,
+    }
+}
+
+fn unavailable(error: &rusqlite::Error) -> String {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => {
+            "can't be written: the disk is full; free some space, and Sentry goes on by itself".into()
+        }
+        Some(ErrorCode::ReadOnly) => {
+            "can't be written: it is read-only; check the directory's rights and its mount".into()
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            "can't be opened; check that the directory exists and that this user may write to it"
+                .into()
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!(
+            "was locked by another program for {} s; end that program (an open sqlite3 shell?)",
+            BUSY_TIMEOUT.as_secs()
+        ),
+        _ => "can't be read or written; check the disk".into(),
+    }
+}

@@ -1,0 +1,252 @@
+//! State in one SQLite file: WAL, every commit synced to the disk, tables that people can query.
+
+mod failure;
+mod place;
+mod rows;
+mod schema;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::store::{
+    AgentLock, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, StoreErrorKind, Write,
+};
+
+use self::failure::Failure;
+use self::place::Place;
+
+/// How long a write waits for another program's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Keeps state in `state.db` of a directory.
+///
+/// Any number of handles, in any number of programs, may be open at a time; [`StateStore::lock`] lets one agent
+/// among them. Every call works on a thread of tokio's blocking pool, and ends there even if its future is dropped:
+/// a commit is never half.
+///
+/// For people: `sqlite3 -readonly DIR/state.db 'SELECT watch, branch, delivered FROM branches'`.
+#[derive(Clone)]
+pub struct SqliteStore {
+    place: Place,
+    session: Arc<Mutex<Session>>,
+}
+
+/// A connection, and the inbox as it was at a data version.
+struct Session {
+    connection: Connection,
+    inbox: Option<(i64, Inbox)>,
+}
+
+impl SqliteStore {
+    /// Opens the state in a directory, and makes both where they are not there: the directory for this user only.
+    ///
+    /// Reads all of it once, to find damage before an agent works with it; that takes time in proportion to its
+    /// size, on the calling thread.
+    ///
+    /// # Errors
+    /// - [`StoreErrorKind::Corrupt`] if it is damaged. The file was then moved to `state.db.corrupt-<time>` beside
+    ///   it, and the next call begins with fresh state; while an agent holds the lock it stays where it is.
+    /// - [`StoreErrorKind::Newer`] if a newer Sentry has written it.
+    /// - [`StoreErrorKind::Unavailable`] if the directory or the disk can't be used.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let place = Place::new(dir);
+        place.make_dir()?;
+        let _alone = place.setup_lock()?;
+        if place.has_orphans() {
+            let what = "the database is gone, only its log is there";
+            return Err(place.quarantine(Failure::Damaged(what.into())));
+        }
+        if !place.db().exists() {
+            place.make_draft()?;
+            make(&place.draft()).map_err(|failure| failure.at(place.db()))?;
+            place.adopt_draft()?;
+        }
+        match open_existing(&place) {
+            Ok(connection) => Ok(Self::new(place, connection)),
+            Err(failure) if failure.kind() == StoreErrorKind::Corrupt => {
+                Err(place.quarantine(failure))
+            }
+            Err(failure) => Err(failure.at(place.db())),
+        }
+    }
+
+    /// Opens the state for reading beside an agent. Nothing is made, moved, brought forward or checked beforehand;
+    /// a write is [`StoreErrorKind::Unavailable`].
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Unavailable`] if there is no state yet, or it is of an older Sentry that no newer agent
+    /// has opened so far; [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
+    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        let place = Place::new(dir);
+        if !place.db().exists() {
+            let message = format!(
+                "there is no state in {}: no agent has run with this state directory yet",
+                place.dir().display()
+            );
+            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+        }
+        let open = || {
+            place.check_header()?;
+            let connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let version = schema::version(&connection)?;
+            Ok((connection, version))
+        };
+        let (connection, version) = open().map_err(|failure: Failure| failure.at(place.db()))?;
+        if version < schema::VERSION {
+            let message = format!(
+                "the state in {} is of an older Sentry; start the agent once, it brings it forward",
+                place.db().display()
+            );
+            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+        }
+        Ok(Self::new(place, connection))
+    }
+
+    fn new(place: Place, connection: Connection) -> Self {
+        Self { place, session: Arc::new(Mutex::new(Session { connection, inbox: None })) }
+    }
+
+    /// Works on the session on a thread that may block.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let session = Arc::clone(&self.session);
+        let work = move || {
+            // A panic under the lock has rolled its transaction back: the session is whole.
+            work(&mut session.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        blocking(work).await?.map_err(|failure| failure.at(self.place.db()))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        StoreError::new(StoreErrorKind::Unavailable, "the thread that worked on the state stopped")
+            .with_source(e)
+    })
+}
+
+/// Makes a whole, empty database, closed and in WAL mode.
+fn make(path: &Path) -> Result<(), Failure> {
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    schema::migrate(&mut connection)?;
+    connection.close().map_err(|(_, error)| error.into())
+}
+
+fn open_existing(place: &Place) -> Result<Connection, Failure> {
+    place.check_header()?;
+    let mut connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if schema::version(&connection)? == 0 {
+        return Err(Failure::Damaged("it holds no schema".into()));
+    }
+    schema::migrate(&mut connection)?;
+    schema::verify(&connection)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
+    let connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+impl Session {
+    /// Carries out the work as one transaction, which no other program's can come between.
+    fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.inbox = None;
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let answer = work(&transaction)?;
+        transaction.commit()?;
+        Ok(answer)
+    }
+
+    /// SQLite tells by a number whether another program has written: while it has not, the last answer holds.
+    fn inbox(&mut self) -> Result<Inbox, Failure> {
+        let version = rows::data_version(&self.connection)?;
+        match &self.inbox {
+            Some((at, inbox)) if *at == version => Ok(inbox.clone()),
+            _ => {
+                let read = self.connection.transaction()?;
+                let inbox = rows::inbox(&read)?;
+                read.commit()?;
+                self.inbox = Some((version, inbox.clone()));
+                Ok(inbox)
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for SqliteStore {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        let (place, holder) = (self.place.clone(), holder.to_owned());
+        blocking(move || place.agent_lock(&holder)).await?.map(AgentLock::new)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.with(|session| {
+            let read = session.connection.transaction()?;
+            let snapshot = rows::snapshot(&read)?;
+            read.commit()?;
+            Ok(snapshot)
+        })
+        .await
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let writes = writes.to_vec();
+        self.with(move |session| {
+            session.write(|db| writes.iter().try_for_each(|write| rows::apply(db, write)))
+        })
+        .await
+    }
+
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        let trigger = trigger.clone();
+        self.with(move |session| session.write(|db| rows::request(db, &trigger))).await
+    }
+
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        self.with(Session::inbox).await
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let query = query.clone();
+        self.with(move |session| rows::deliveries(&session.connection, &query)).await
+    }
+
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        let id = id.clone();
+        self.with(move |session| rows::trigger(&session.connection, &id)).await
+    }
+
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        let sha = sha.to_owned();
+        self.with(move |session| rows::heads(&session.connection, &sha)).await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqliteStore").field(&self.place.db()).finish()
+    }
+}

@@ -1,0 +1,217 @@
+//! Records to rows and back. Every statement of the store is here.
+
+use data_encoding::HEXLOWER;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::forge::Validator;
+use sentry_core::store::{DeliveryQuery, Inbox, Snapshot, Write};
+use sha2::{Digest as _, Sha256};
+
+use super::failure::Failure;
+use crate::dto::{DtoError, Record, VERSION};
+
+/// Carries out one write of a transaction.
+pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
+    match write {
+        Write::Branch(state) => put(db, "branches", state),
+        Write::ForgetBranch(watch, branch) => run(
+            db,
+            "DELETE FROM branches WHERE watch = ?1 AND branch = ?2",
+            [watch.as_str(), branch.as_str()],
+        ),
+        Write::Watch(state) => put(db, "watches", state),
+        Write::Validator(key, Some(validator)) => run(
+            db,
+            "INSERT OR REPLACE INTO validators (key, validator, checksum) VALUES (?1, ?2, ?3)",
+            [key, &validator.0, &checksum(key, &validator.0)],
+        ),
+        Write::Validator(key, None) => run(db, "DELETE FROM validators WHERE key = ?1", [key]),
+        Write::Delivery(delivery) => put(db, "deliveries", delivery.as_ref()),
+        Write::Trigger(trigger) => replace_trigger(db, trigger),
+        Write::Head(head) => put(db, "heads", head),
+        Write::Suspension(suspension) => put(db, "suspensions", suspension),
+        Write::Resume(watch) => {
+            run(db, "DELETE FROM suspensions WHERE watch = ?1", [watch.as_str()])
+        }
+        Write::Agent(agent) => {
+            let (version, sum, json) = columns(agent)?;
+            run(
+                db,
+                "INSERT OR REPLACE INTO agent (only, version, checksum, record) \
+                 VALUES (1, ?1, ?2, ?3)",
+                params![version, sum, json],
+            )
+        }
+        Write::Prune { before, keep } => prune(db, *before, *keep),
+        other => Err(DtoError::NoWord(format!("the write {other:?}")).into()),
+    }
+}
+
+fn run(db: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
+    db.prepare_cached(sql)?.execute(params)?;
+    Ok(())
+}
+
+/// Inserts a record, or replaces the one with the same key.
+fn put<R: Record>(db: &Connection, table: &str, record: &R) -> Result<(), Failure> {
+    let (version, sum, json) = columns(record)?;
+    let sql =
+        format!("INSERT OR REPLACE INTO {table} (version, checksum, record) VALUES (?1, ?2, ?3)");
+    run(db, &sql, params![version, sum, json])
+}
+
+/// `INSERT OR REPLACE` would let a trigger take the place of another one that has its key.
+fn replace_trigger(db: &Connection, trigger: &Trigger) -> Result<(), Failure> {
+    let (version, sum, json) = columns(trigger)?;
+    run(
+        db,
+        "UPDATE triggers SET version = ?1, checksum = ?2, record = ?3 WHERE id = ?4 AND key = ?5",
+        params![version, sum, json, trigger.id.as_str(), trigger.key],
+    )
+}
+
+/// Keeps a trigger unless its key is kept; returns the one that is.
+pub(super) fn request(db: &Connection, trigger: &Trigger) -> Result<Trigger, Failure> {
+    let find = "SELECT version, checksum, record FROM triggers WHERE key = ?1";
+    if let Some(first) = read(db, find, [&trigger.key])?.pop() {
+        return Ok(first);
+    }
+    let (version, sum, json) = columns(trigger)?;
+    run(
+        db,
+        "INSERT INTO triggers (version, checksum, record) VALUES (?1, ?2, ?3)",
+        params![version, sum, json],
+    )?;
+    Ok(trigger.clone())
+}
+
+fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure> {
+    let before = format!("{before:.9}");
+    run(
+        db,
+        "DELETE FROM deliveries WHERE final = 1 AND coalesce(finished, started) < ?1 AND id NOT IN (
+             SELECT id FROM (
+                 SELECT id, row_number() OVER (PARTITION BY watch ORDER BY id DESC) AS place
+                 FROM deliveries)
+             WHERE place <= ?2)",
+        params![before, i64::try_from(keep).unwrap_or(i64::MAX)],
+    )?;
+    run(db, "DELETE FROM triggers WHERE pending = 0 AND at < ?1", [&before])?;
+    run(db, "DELETE FROM heads WHERE at < ?1", [&before])
+}
+
+/// All live state. The caller holds a transaction, so that it is of one moment.
+pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
+    let all = |table, order| {
+        format!("SELECT version, checksum, record FROM {table} ORDER BY {order}")
+    };
+    let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
+    Ok(Snapshot {
+        branches: read(db, &all("branches", "watch, branch"), [])?,
+        watches: read(db, &all("watches", "watch"), [])?,
+        validators: validators(db)?,
+        open: read(db, open, [])?,
+        inbox: inbox(db)?,
+        agent: read(db, &all("agent", "only"), [])?.pop(),
+    })
+}
+
+pub(super) fn validators(db: &Connection) -> Result<Vec<(String, Validator)>, Failure> {
+    let sql = "SELECT key, validator, checksum FROM validators ORDER BY key";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut validators = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (key, validator): (String, String) = (row.get(0)?, row.get(1)?);
+        matches(row, 2, &checksum(&key, &validator))?;
+        validators.push((key, Validator(validator)));
+    }
+    Ok(validators)
+}
+
+pub(super) fn inbox(db: &Connection) -> Result<Inbox, Failure> {
+    let pending =
+        "SELECT version, checksum, record FROM triggers WHERE pending = 1 ORDER BY at, id";
+    let suspensions = "SELECT version, checksum, record FROM suspensions ORDER BY watch";
+    Ok(Inbox { triggers: read(db, pending, [])?, suspensions: read(db, suspensions, [])? })
+}
+
+/// A number that changes when another connection has committed.
+pub(super) fn data_version(db: &Connection) -> Result<i64, Failure> {
+    Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
+pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
+    let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    let prefix = query.id_prefix.as_deref().unwrap_or_default();
+    let select = "SELECT version, checksum, record FROM deliveries WHERE";
+    let range = "id BETWEEN ?1 AND ?1 || '~' ORDER BY id DESC LIMIT ?2";
+    match &query.watch {
+        None => read(db, &format!("{select} {range}"), params![prefix, limit]),
+        Some(watch) => {
+            let sql = format!("{select} watch = ?3 AND {range}");
+            read(db, &sql, params![prefix, limit, watch.as_str()])
+        }
+    }
+}
+
+pub(super) fn trigger(db: &Connection, id: &DeliveryId) -> Result<Option<Trigger>, Failure> {
+    let sql = "SELECT version, checksum, record FROM triggers WHERE id = ?1";
+    Ok(read(db, sql, [id.as_str()])?.pop())
+}
+
+/// Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
+pub(super) fn heads(db: &Connection, sha: &str) -> Result<Vec<HeadRecord>, Failure> {
+    let sql = "SELECT version, checksum, record FROM heads \
+               WHERE sha BETWEEN ?1 AND ?1 || '~' ORDER BY at DESC, sha, watch, branch";
+    read(db, sql, [sha])
+}
+
+/// Reads every row of a table and forgets it.
+pub(super) fn check<R: Record>(db: &Connection, table: &str) -> Result<(), Failure> {
+    let mut statement =
+        db.prepare(&format!("SELECT version, checksum, record FROM {table}"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        record::<R>(row)?;
+    }
+    Ok(())
+}
+
+fn read<R: Record>(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<R>, Failure> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(record(row)?);
+    }
+    Ok(records)
+}
+
+/// The checksum is compared first: a flipped bit of `version` is damage, not a newer Sentry.
+fn record<R: Record>(row: &Row<'_>) -> Result<R, Failure> {
+    let version: i64 = row.get(0)?;
+    let json = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+    matches(row, 1, &checksum(&version.to_string(), json))?;
+    Ok(R::decode(u32::try_from(version).unwrap_or(u32::MAX), json)?)
+}
+
+fn columns<R: Record>(record: &R) -> Result<(u32, String, String), Failure> {
+    let json = record.encode()?;
+    Ok((VERSION, checksum(&VERSION.to_string(), &json), json))
+}
+
+/// 64 bits of sha256.
+fn checksum(first: &str, second: &str) -> String {
+    let hash = Sha256::new().chain_update(first).chain_update([0]).chain_update(second);
+    HEXLOWER.encode(&hash.finalize()[..8])
+}
+
+fn matches(row: &Row<'_>, column: usize, expected: &str) -> Result<(), Failure> {
+    let kept = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    if kept == expected {
+        return Ok(());
+    }
+    Err(Failure::Damaged(format!("a row has checksum {kept:?} and should have {expected}")))
+}

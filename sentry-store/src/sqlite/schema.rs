@@ -1,0 +1,59 @@
+//! The tables, how an older schema is brought forward, and whether what lies in them is whole.
+
+use rusqlite::{Connection, TransactionBehavior};
+use sentry_core::cursor::BranchState;
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::store::{AgentState, Suspension, WatchState};
+
+use super::failure::Failure;
+use super::rows;
+
+/// Step `n` brings schema `n` to schema `n + 1`. Steps are only ever added.
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// The schema that this program works on.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Marks the file as Sentry's: `SNTR`.
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"SNTR");
+
+/// The schema of the file.
+///
+/// # Errors
+/// [`Failure::NewerSchema`] where it is not for us.
+pub(super) fn version(connection: &Connection) -> Result<i64, Failure> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION { Err(Failure::NewerSchema(version)) } else { Ok(version) }
+}
+
+/// Brings the file to [`VERSION`], step by step, each one whole or not at all.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    while version(connection)? < VERSION {
+        let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let from = version(&step)?;
+        let Some(sql) = usize::try_from(from).ok().and_then(|from| MIGRATIONS.get(from)) else {
+            return Err(Failure::Damaged(format!("there is no schema {from}")));
+        };
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", from + 1)?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+/// Reads everything once: SQLite's own check, then every row against its checksum.
+pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
+    let found: String =
+        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if found != "ok" {
+        return Err(Failure::Damaged(found.trim().replace('\n', " ")));
+    }
+    rows::check::<BranchState>(connection, "branches")?;
+    rows::check::<WatchState>(connection, "watches")?;
+    rows::check::<Delivery>(connection, "deliveries")?;
+    rows::check::<Trigger>(connection, "triggers")?;
+    rows::check::<HeadRecord>(connection, "heads")?;
+    rows::check::<Suspension>(connection, "suspensions")?;
+    rows::check::<AgentState>(connection, "agent")?;
+    rows::validators(connection).map(drop)
+}

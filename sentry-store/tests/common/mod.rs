@@ -1,0 +1,54 @@
+//! What the tests of the file on the disk share.
+
+use std::path::{Path, PathBuf};
+
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, StoreError, Write};
+use sentry_core::testing::sample;
+use sentry_store::SqliteStore;
+
+/// Everything that a store tells.
+#[derive(Debug, PartialEq)]
+pub struct All(Snapshot, Vec<Delivery>, Vec<HeadRecord>, Option<Trigger>);
+
+/// Reads everything that a store tells.
+pub async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
+    Ok(All(
+        store.snapshot().await?,
+        store.deliveries(&DeliveryQuery::default()).await?,
+        store.heads("").await?,
+        store.trigger(&sample::id(1)).await?,
+    ))
+}
+
+/// Some records of every kind: enough for pages of every kind.
+pub async fn fill(store: &SqliteStore) {
+    let mut writes = vec![
+        Write::Branch(sample::branch_state(1)),
+        Write::Watch(sample::watch_state(1)),
+        Write::Suspension(sample::suspension("app", 1)),
+        Write::Agent(sample::agent(1)),
+    ];
+    for n in 0..40 {
+        writes.push(Write::Delivery(Box::new(sample::delivery(n))));
+        writes.push(Write::Delivery(Box::new(sample::open_delivery(n + 100))));
+        writes.push(Write::Head(sample::head(n)));
+        writes.push(Write::Validator(format!("key-{n}"), Some(sample::validator(n))));
+        store.request(&sample::trigger(n)).await.unwrap();
+    }
+    store.commit(&writes).await.unwrap();
+}
+
+/// The names of a directory's files, sorted.
+pub fn names(dir: &Path) -> Vec<String> {
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
+    let entries = std::fs::read_dir(dir).unwrap().map(name);
+    let mut names: Vec<String> = entries.map(|n| n.into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The database of a state directory.
+pub fn db(dir: &Path) -> PathBuf {
+    dir.join("state.db")
+}

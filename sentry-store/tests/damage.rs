@@ -1,0 +1,260 @@
+//! What becomes of a damaged file, a foreign one, and one that can't be used.
+
+mod common;
+
+use std::error::Error as _;
+use std::fs;
+use std::path::Path;
+
+use common::{All, db, fill, names, read_all};
+use sentry_core::store::{Snapshot, StateStore as _, StoreError, StoreErrorKind, Write};
+use sentry_core::testing::sample;
+use sentry_store::SqliteStore;
+use tempfile::TempDir;
+
+/// The bytes of a closed store, and what it holds.
+async fn whole() -> (Vec<u8>, All) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    fill(&store).await;
+    let all = read_all(&store).await.unwrap();
+    drop(store);
+    assert_eq!(names(dir.path()), ["setup.lock", "state.db"], "a closed store leaves no log");
+    (fs::read(db(dir.path())).unwrap(), all)
+}
+
+fn dir_with(bytes: &[u8]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(db(dir.path()), bytes).unwrap();
+    dir
+}
+
+/// Opens the file as a starting agent would. Damage must be found at once, told, and be out of the way after that.
+async fn open_damaged(dir: &Path) -> Result<All, StoreError> {
+    let error = match SqliteStore::open(dir) {
+        Ok(store) => return read_all(&store).await,
+        Err(error) => error,
+    };
+    if error.kind() == StoreErrorKind::Corrupt {
+        let moved = names(dir).into_iter().find(|name| name.starts_with("state.db.corrupt-"));
+        let moved = moved.expect("the damaged file is kept");
+        assert!(error.to_string().contains(&moved), "{error}");
+        assert!(error.to_string().contains("fresh state"), "{error}");
+        let fresh = SqliteStore::open(dir).expect("the second start");
+        assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default());
+    }
+    Err(error)
+}
+
+#[tokio::test]
+async fn a_file_cut_anywhere_is_found_damaged_and_moved_aside() {
+    let (bytes, _) = whole().await;
+    for part in 0..64 {
+        let dir = dir_with(&bytes[..bytes.len() * part / 64]);
+        let error = open_damaged(dir.path()).await.expect_err("a cut file opened");
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "cut at {part}/64: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_found_or_changes_nothing() {
+    let (bytes, all) = whole().await;
+    let mut random = fastrand::Rng::with_seed(20);
+    let mut found = 0;
+    // Every bit of the file's header, then 500 anywhere.
+    let header = 0..100 * 8;
+    for bit in header.chain(std::iter::repeat_with(|| random.usize(..bytes.len() * 8)).take(500)) {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let dir = dir_with(&flipped);
+        match open_damaged(dir.path()).await {
+            Ok(read) => assert_eq!(read, all, "bit {bit} changed what is read and was not found"),
+            Err(error) => {
+                // The schema's number is not covered by any sum: another one reads as a newer Sentry's.
+                let schema = (60..64).contains(&(bit / 8));
+                let newer = error.kind() == StoreErrorKind::Newer && schema;
+                assert!(newer || error.kind() == StoreErrorKind::Corrupt, "bit {bit}: {error}");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 400, "only {found} flipped bits were found");
+}
+
+#[tokio::test]
+async fn a_bit_flipped_under_an_open_store_is_found_by_a_read_without_a_panic() {
+    let (bytes, all) = whole().await;
+    let mut random = fastrand::Rng::with_seed(21);
+    for _ in 0..100 {
+        let dir = dir_with(&bytes);
+        let store = SqliteStore::open_read_only(dir.path()).unwrap();
+        let bit = random.usize(100 * 8..bytes.len() * 8);
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        fs::write(db(dir.path()), flipped).unwrap();
+        match read_all(&store).await {
+            Ok(read) => drop(read),
+            Err(error) => {
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "bit {bit}: {error}");
+                assert!(error.to_string().contains("stop the agent and start it again"), "{error}");
+            }
+        }
+        assert!(all == read_all(&SqliteStore::open(dir_with(&bytes).path()).unwrap()).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_database_or_not_ours_is_moved_aside() {
+    let foreign = tempfile::tempdir().unwrap();
+    let other = rusqlite::Connection::open(db(foreign.path())).unwrap();
+    other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)").unwrap();
+    drop(other);
+    let foreign = fs::read(db(foreign.path())).unwrap();
+    for bytes in [&b""[..], b"x", b"<html>not found</html>", &[0; 8192], &foreign] {
+        let dir = dir_with(bytes);
+        let error = open_damaged(dir.path()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_without_its_database_is_not_played_into_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    fill(&store).await;
+    let log = fs::read(dir.path().join("state.db-wal")).unwrap();
+    drop(store);
+    fs::remove_file(db(dir.path())).unwrap();
+    fs::write(dir.path().join("state.db-wal"), log).unwrap();
+    let error = open_damaged(dir.path()).await.unwrap_err();
+    assert!(error.to_string().contains("only its log is there"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_stays_where_it_is_while_an_agent_works_on_it() {
+    let (mut bytes, _) = whole().await;
+    let dir = dir_with(&bytes);
+    let agent = SqliteStore::open(dir.path()).unwrap();
+    let lock = agent.lock("pid 7 on host-a").await.unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x55);
+    fs::write(db(dir.path()), &bytes).unwrap();
+    let error = SqliteStore::open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert!(error.to_string().contains("pid 7 on host-a"), "{error}");
+    assert!(!names(dir.path()).iter().any(|name| name.contains("corrupt")));
+    drop((lock, agent));
+    assert_eq!(open_damaged(dir.path()).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_alone() {
+    let (bytes, _) = whole().await;
+    let dir = dir_with(&bytes);
+    let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
+    raw.pragma_update(None, "user_version", 7).unwrap();
+    drop(raw);
+    for open in [SqliteStore::open, SqliteStore::open_read_only] {
+        let error = open(dir.path()).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Newer);
+        assert!(error.to_string().contains("schema 7, this one knows 1"), "{error}");
+    }
+    assert!(!names(dir.path()).iter().any(|name| name.contains("corrupt")));
+}
+
+#[tokio::test]
+async fn a_row_of_a_newer_sentry_is_refused_and_left_alone() {
+    use sha2::{Digest as _, Sha256};
+    let (bytes, _) = whole().await;
+    let dir = dir_with(&bytes);
+    let sum = Sha256::digest(b"9\0{\"watch\":\"app\"}");
+    let sum: String = sum[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
+    let sql = "UPDATE watches SET version = 9, record = '{\"watch\":\"app\"}', checksum = ?1";
+    raw.execute(sql, [sum]).unwrap();
+    drop(raw);
+    let error = SqliteStore::open(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Newer, "{error}");
+    let cause = error.source().expect("a cause").to_string();
+    assert!(cause.contains("version 9") && !error.to_string().contains(&cause), "{error}: {cause}");
+    let reader = SqliteStore::open_read_only(dir.path()).unwrap();
+    assert_eq!(reader.snapshot().await.unwrap_err().kind(), StoreErrorKind::Newer);
+}
+
+#[tokio::test]
+async fn an_edited_row_is_damage() {
+    let (bytes, _) = whole().await;
+    let dir = dir_with(&bytes);
+    let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
+    raw.execute("UPDATE deliveries SET record = json_set(record, '$.state', 'failed')", []).unwrap();
+    drop(raw);
+    let reader = SqliteStore::open_read_only(dir.path()).unwrap();
+    let error = reader.deliveries(&Default::default()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    assert_eq!(open_damaged(dir.path()).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_place_that_cant_be_used_is_unavailable_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let below_a_file = dir.path().join("file/state");
+    let error = SqliteStore::open(&below_a_file).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(error.to_string().contains("file/state"), "{error}");
+
+    let a_directory = dir.path().join("taken");
+    fs::create_dir_all(db(&a_directory)).unwrap();
+    let error = SqliteStore::open(&a_directory).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_read_only_directory_is_unavailable_and_nothing_is_moved() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (bytes, _) = whole().await;
+    let dir = dir_with(&bytes);
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let result = SqliteStore::open(dir.path());
+    // The superuser writes to it all the same.
+    if let Err(error) = result {
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    }
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(!names(dir.path()).iter().any(|name| name.contains("corrupt")));
+}
+
+#[tokio::test]
+async fn a_reader_finds_no_state_sees_an_agents_writes_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = SqliteStore::open_read_only(dir.path()).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(error.to_string().contains("no agent has run"), "{error}");
+    assert!(names(dir.path()).is_empty());
+
+    let agent = SqliteStore::open(dir.path()).unwrap();
+    let reader = SqliteStore::open_read_only(dir.path()).unwrap();
+    fill(&agent).await;
+    assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
+    let refused = reader.commit(&[Write::Branch(sample::branch_state(2))]).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
+    assert!(refused.to_string().contains("read-only"), "{refused}");
+    assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_made_is_for_this_user_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("a/b");
+    let store = SqliteStore::open(&state).unwrap();
+    let _lock = store.lock("agent").await.unwrap();
+    fill(&store).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state), 0o700);
+    for name in names(&state) {
+        assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
+    }
+}
