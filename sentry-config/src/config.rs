@@ -1,0 +1,233 @@
+//! The configuration as the program uses it: checked, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use sentry_core::secret::Secret;
+use sentry_core::watch::Watch;
+use url::Url;
+
+use crate::problem::Problem;
+pub use crate::values::{LogLevel, Polling, TokenKind};
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where the state is kept, if the file says so.
+    pub state_dir: Option<PathBuf>,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// How many deliveries may run at the same time.
+    pub max_parallel: NonZeroUsize,
+    /// The forges that watches name.
+    pub forges: Vec<ForgeConfig>,
+    /// The deployers that watches name.
+    pub deployers: Vec<DeployerConfig>,
+    /// The watches, in the order of the file; at least one.
+    pub watches: Vec<Watch>,
+    /// What a person should know though nothing fails by it.
+    pub warnings: Vec<Problem>,
+    /// How values were written that `${…}` was filled into and that must not be shown: by path in the long form.
+    pub(crate) references: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Every secret that the file or the environment gave, for the redactor. What stands in token files is not read here.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.forges.iter().flat_map(|forge| {
+            let token = match &forge.auth {
+                ForgeAuth::Token(token) => Some(token),
+                _ => None,
+            };
+            let password = forge.proxy.as_ref().and_then(|p| p.credentials.as_ref());
+            token.into_iter().chain(password.map(|(_, password)| password))
+        })
+    }
+
+    /// The forge of a name.
+    #[must_use]
+    pub fn forge(&self, name: &str) -> Option<&ForgeConfig> {
+        self.forges.iter().find(|forge| forge.name == name)
+    }
+}
+
+/// What kind of place hosts repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForgeKind {
+    /// github.com or GitHub Enterprise.
+    GitHub,
+    /// gitlab.com or a self-managed GitLab.
+    GitLab,
+    /// Any git server, or directories of this machine.
+    Git,
+}
+
+impl ForgeKind {
+    /// The word the file uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Git => "git",
+        }
+    }
+}
+
+/// One forge.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ForgeConfig {
+    /// The name that watches refer to it by.
+    pub name: String,
+    /// What it is.
+    pub kind: ForgeKind,
+    /// Its base URL; `None` for github.com, gitlab.com, and for plain git, which takes any.
+    pub url: Option<Url>,
+    /// How it is told who we are.
+    pub auth: ForgeAuth,
+    /// GitLab: what kind of token it is.
+    pub token_kind: TokenKind,
+    /// Plain git: the user that goes with the token; `None` is the forge's own default.
+    pub username: Option<String>,
+    /// Plain git over ssh.
+    pub ssh: Option<SshConfig>,
+    /// The proxy for API calls and git.
+    pub proxy: Option<ProxyUrl>,
+    /// Hosts that are reached without the proxy.
+    pub no_proxy: Vec<String>,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How heads are asked for.
+    pub polling: Polling,
+}
+
+impl ForgeConfig {
+    /// The host that its repositories are on; `None` for plain git without a URL, which takes any.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match (self.kind, &self.url) {
+            (_, Some(url)) => url.host_str(),
+            (ForgeKind::GitHub, None) => Some("github.com"),
+            (ForgeKind::GitLab, None) => Some("gitlab.com"),
+            (ForgeKind::Git, None) => None,
+        }
+    }
+}
+
+/// How a forge is told who we are.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ForgeAuth {
+    /// Not at all: public repositories only.
+    Anonymous,
+    /// By a token.
+    Token(Secret),
+    /// By a token that is read from a file, again when the file changes.
+    TokenFile(PathBuf),
+    /// As an installation of a GitHub App.
+    App {
+        /// The app's id.
+        id: u64,
+        /// The installation's id.
+        installation_id: u64,
+        /// The app's private key (PEM).
+        private_key_file: PathBuf,
+    },
+}
+
+/// ssh credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshConfig {
+    /// The private key.
+    pub key_file: PathBuf,
+    /// The servers' keys.
+    pub known_hosts: PathBuf,
+}
+
+/// A proxy's address. Neither `Debug` nor `Display` shows its password.
+#[derive(Debug, Clone)]
+pub struct ProxyUrl {
+    pub(crate) url: Url,
+    pub(crate) credentials: Option<(String, Secret)>,
+}
+
+impl ProxyUrl {
+    /// Takes the credentials out of a URL. A password in it may be percent-encoded, and is kept so.
+    #[must_use]
+    pub fn new(mut url: Url) -> Self {
+        let user = url.username().to_owned();
+        let password = url.password().map(Secret::new);
+        // Both calls fail only for URLs that can't hold credentials: then there are none to take out.
+        let taken = url.set_username("").and_then(|()| url.set_password(None)).is_ok();
+        let credentials = (taken && (!user.is_empty() || password.is_some()))
+            .then(|| (user, password.unwrap_or_else(|| Secret::new(""))));
+        Self { url, credentials }
+    }
+
+    /// The address without credentials.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The whole address with its credentials: for the one place that connects, never for a message.
+    #[must_use]
+    pub fn expose(&self) -> String {
+        let mut url = self.url.clone();
+        if let Some((user, password)) = &self.credentials {
+            let password = Some(password.expose()).filter(|p| !p.is_empty());
+            // They came out of this URL, so they fit in again.
+            let _ = url.set_username(user).and_then(|()| url.set_password(password));
+        }
+        url.into()
+    }
+}
+
+impl fmt::Display for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str())
+    }
+}
+
+/// One deployer. Watches with the same settings share one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeployerConfig {
+    /// The name that a watch's cluster refers to it by; the same settings always get the same name.
+    pub name: String,
+    /// What it is.
+    pub kind: DeployerKind,
+}
+
+/// What carries out plans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeployerKind {
+    /// kubectl.
+    Kubectl {
+        /// The program: a name that is looked for in PATH, or a path.
+        path: PathBuf,
+        /// The kubeconfig; `None` is kubectl's own choice.
+        kubeconfig: Option<PathBuf>,
+    },
+    /// Nothing is written.
+    DryRun,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxys_password_is_given_only_when_asked_for() {
+        let text = "http://user:s3cr%40t@proxy.example.com:3128/";
+        let proxy = ProxyUrl::new(text.parse().unwrap());
+        assert_eq!(proxy.to_string(), "http://proxy.example.com:3128/");
+        assert!(!format!("{proxy:?}").contains("s3cr"));
+        assert_eq!(proxy.expose(), text);
+    }
+}

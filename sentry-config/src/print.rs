@@ -1,0 +1,197 @@
+//! A configuration written as the long form, with every default spelled out and without any secret.
+
+use sentry_core::watch::{AllowKinds, ManifestsBranch, OnFirstSight, Refusals, Watch};
+use serde_json::{Value, json};
+
+use crate::config::{Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, TokenKind};
+use crate::environment::is_name;
+
+/// The long form of a configuration, as YAML. Tokens stand as the `${VAR}` they were written as, or as `[secret]`.
+#[must_use]
+pub fn to_long_form(config: &Config) -> String {
+    let mut out = Lines::default();
+    if let Some(dir) = &config.state_dir {
+        out.put("state_dir", dir.display().to_string());
+    }
+    out.put("log_level", config.log_level.as_str());
+    out.put("max_parallel", config.max_parallel.get());
+    out.nest("forges", |out| {
+        for forge in &config.forges {
+            out.nest(&forge.name, |out| write_forge(out, forge, config));
+        }
+    });
+    out.nest("watches", |out| {
+        for watch in &config.watches {
+            out.item(|out| write_watch(out, watch, config));
+        }
+    });
+    out.text
+}
+
+/// YAML in block style; values are written as JSON, which is YAML.
+#[derive(Default)]
+struct Lines {
+    text: String,
+    indent: usize,
+    dash: bool,
+}
+
+impl Lines {
+    fn key(&mut self, key: &str) {
+        let plain = key.starts_with(|c: char| c.is_ascii_alphabetic())
+            && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"].contains(&key);
+        let pad = " ".repeat(self.indent.saturating_sub(if self.dash { 2 } else { 0 }));
+        self.text.push_str(&pad);
+        self.text.push_str(if std::mem::take(&mut self.dash) { "- " } else { "" });
+        self.text.push_str(&if plain { key.to_owned() } else { json!(key).to_string() });
+        self.text.push(':');
+    }
+
+    fn put(&mut self, key: &str, value: impl Into<Value>) {
+        self.key(key);
+        self.text.push_str(&format!(" {}\n", value.into()));
+    }
+
+    fn nest(&mut self, key: &str, inside: impl FnOnce(&mut Self)) {
+        self.key(key);
+        let (start, indent) = (self.text.len(), self.indent);
+        self.text.push('\n');
+        self.indent += 2;
+        inside(self);
+        self.indent = indent;
+        if self.text.len() == start + 1 {
+            self.text.insert_str(start, " {}");
+        }
+    }
+
+    fn item(&mut self, inside: impl FnOnce(&mut Self)) {
+        self.indent += 2;
+        self.dash = true;
+        inside(self);
+        self.indent -= 2;
+    }
+}
+
+fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
+    let path = |path: &std::path::Path| path.display().to_string();
+    out.put("type", forge.kind.as_str());
+    if let Some(url) = &forge.url {
+        out.put("url", url.as_str().trim_end_matches('/'));
+    }
+    match &forge.auth {
+        ForgeAuth::Anonymous => {}
+        ForgeAuth::Token(_) => {
+            out.put("token", reference(config, &format!("forges.{}.token", forge.name)))
+        }
+        ForgeAuth::TokenFile(file) => out.put("token_file", path(file)),
+        ForgeAuth::App { id, installation_id, private_key_file } => out.nest("app", |out| {
+            out.put("id", *id);
+            out.put("installation_id", *installation_id);
+            out.put("private_key_file", path(private_key_file));
+        }),
+    }
+    if forge.token_kind != TokenKind::Private {
+        out.put("token_kind", forge.token_kind.as_str());
+    }
+    if let Some(username) = &forge.username {
+        out.put("username", escaped(username));
+    }
+    if let Some(ssh) = &forge.ssh {
+        out.nest("ssh", |out| {
+            out.put("key_file", path(&ssh.key_file));
+            out.put("known_hosts", path(&ssh.known_hosts));
+        });
+    }
+    if let Some(proxy) = &forge.proxy {
+        let shown = match &proxy.credentials {
+            None => proxy.to_string(),
+            Some(_) => reference(config, &format!("forges.{}.proxy", forge.name)),
+        };
+        out.put("proxy", shown);
+    }
+    if !forge.no_proxy.is_empty() {
+        out.put("no_proxy", forge.no_proxy.clone());
+    }
+    if let Some(file) = &forge.ca_file {
+        out.put("ca_file", path(file));
+    }
+    if forge.polling != Polling::Auto {
+        out.put("polling", forge.polling.as_str());
+    }
+}
+
+/// `${NAME}` if the value was written as one reference, else a mask: a default or text around it may be the secret.
+fn reference(config: &Config, path: &str) -> String {
+    let name = config.references.get(path).and_then(|written| {
+        let inner = written.trim().strip_prefix("${")?.strip_suffix('}')?;
+        let name = inner.split(":-").next()?;
+        is_name(name).then_some(name)
+    });
+    name.map_or_else(|| "[secret]".to_owned(), |name| format!("${{{name}}}"))
+}
+
+/// `$${`, so that what was filled in is not filled again.
+fn escaped(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
+    out.put("name", watch.name.as_str());
+    out.nest("source", |out| {
+        out.put("forge", watch.source.forge.as_str());
+        out.put("url", watch.source.repo.as_str());
+        out.put("branches", watch.source.branches.patterns().collect::<Vec<_>>());
+    });
+    out.nest("manifests", |out| {
+        out.put("forge", watch.manifests.forge.as_str());
+        out.put("url", watch.manifests.repo.as_str());
+        let name = |branch: &ManifestsBranch| match branch {
+            ManifestsBranch::SourceBranch => "{source_branch}".to_owned(),
+            ManifestsBranch::Named(name) => name.to_string(),
+        };
+        out.put("branch", watch.manifests.branches.iter().map(name).collect::<Vec<_>>());
+        out.put("dir", watch.manifests.dir.as_str());
+    });
+    out.nest("cluster", |out| write_cluster(out, watch, config));
+    if let AllowKinds::Listed(kinds) = &watch.allow_kinds {
+        out.put("allow_kinds", kinds.iter().cloned().collect::<Vec<_>>());
+    }
+    let strict = watch.refusals == Refusals::Strict;
+    out.put("refusals", if strict { "strict" } else { "lenient" });
+    let record = watch.on_first_sight == OnFirstSight::Record;
+    out.put("on_first_sight", if record { "record" } else { "deliver" });
+    out.put("watch_manifests", watch.watch_manifests);
+    if !watch.variables.is_empty() {
+        out.nest("variables", |out| {
+            for (name, value) in &watch.variables {
+                let path = format!("watches.{}.variables.{name}", watch.name);
+                let filled = config.references.contains_key(&path);
+                out.put(name, if filled { reference(config, &path) } else { escaped(value) });
+            }
+        });
+    }
+    out.put("polling_interval", watch.timing.polling_interval.as_secs());
+    out.put("max_retries", watch.timing.max_retries);
+    out.put("timeout", watch.timing.timeout.as_secs());
+}
+
+fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {
+    if let Some(context) = &watch.cluster.context {
+        out.put("context", context.as_str());
+    }
+    out.put("namespace", watch.cluster.namespace.as_str());
+    let deployer = config.deployers.iter().find(|d| d.name == watch.cluster.deployer);
+    match deployer.map(|d| &d.kind) {
+        Some(DeployerKind::Kubectl { path, kubeconfig }) => {
+            out.put("deployer", "kubectl");
+            out.nest("kubectl", |out| {
+                out.put("path", path.display().to_string());
+                if let Some(kubeconfig) = kubeconfig {
+                    out.put("kubeconfig", kubeconfig.display().to_string());
+                }
+            });
+        }
+        Some(DeployerKind::DryRun) | None => out.put("deployer", "dry-run"),
+    }
+}

@@ -1,0 +1,314 @@
+//! The file as it is written: the short form and the long form, each key once.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use crate::node::Node;
+use crate::place::{At, Place};
+use crate::problem::Report;
+use crate::read::{Fields, Read};
+use crate::values::{
+    DeployerWord, FirstSight, ForgeType, Kinds, LogLevel, Polling, RefusalsWord, SecretText, Span,
+    Texts, TokenKind,
+};
+
+/// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
+macro_rules! raw {
+    ($(#[$meta:meta])* $name:ident { $($(#[$fmeta:meta])* $field:ident $key:literal: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$fmeta])* #[schemars(rename = $key)] pub $field: Option<At<$type>>,)*
+        }
+
+        impl $name {
+            /// The keys that may stand in it.
+            pub const KEYS: &'static [&'static str] = &[$($key),*];
+        }
+
+        impl Read for $name {
+            fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+                let fields = Fields::open(node, place, Self::KEYS, report)?;
+                Some(Self { $($field: fields.get($key, report),)* })
+            }
+        }
+    };
+}
+
+raw! {
+    /// The short form: one watch.
+    RawShort {
+        /// Repository A: what is watched.
+        target_repo "target_repo": RawTargetRepo,
+        /// Repository B: where the manifests are.
+        qa_repo "qa_repo": RawQaRepo,
+        /// Tokens.
+        auth "auth": RawAuth,
+        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
+        polling_interval "polling_interval": Span,
+        /// The directory of B. Default `.tekton`.
+        tekton_dir "tekton_dir": String,
+        /// The kubeconfig's context; `default` in a pod without a kubeconfig is the in-cluster account.
+        kubectl_context "kubectl_context": String,
+        /// The namespace everything goes into.
+        namespace "namespace": String,
+        /// How much is logged. Default `info`.
+        log_level "log_level": LogLevel,
+        /// Attempts after a failed one. Default 3.
+        max_retries "max_retries": u32,
+        /// The longest time one attempt may take. Default 300.
+        timeout "timeout": Span,
+        /// Where the state is kept.
+        state_dir "state_dir": String,
+    }
+}
+
+raw! {
+    /// Repository A in the short form.
+    RawTargetRepo {
+        /// Its URL.
+        url "url": String,
+        /// Exact names and globs: `main,release/*`, or a list.
+        branches "branches": Texts,
+        /// What hosts it.
+        forge_type "type": ForgeType,
+    }
+}
+
+raw! {
+    /// Repository B in the short form.
+    RawQaRepo {
+        /// Its URL.
+        url "url": String,
+        /// Its branch, or branches in order: the first that exists is taken. `{source_branch}` is A's.
+        branch "branch": Texts,
+        /// What hosts it.
+        forge_type "type": ForgeType,
+    }
+}
+
+raw! {
+    /// Tokens in the short form; each is used for the forge of its type.
+    RawAuth {
+        /// For GitHub.
+        github_token "github_token": SecretText,
+        /// For GitLab.
+        gitlab_token "gitlab_token": SecretText,
+        /// For a plain git server.
+        git_token "git_token": SecretText,
+    }
+}
+
+raw! {
+    /// The long form: any number of watches.
+    RawLong {
+        /// Where the state is kept.
+        state_dir "state_dir": String,
+        /// How much is logged. Default `info`.
+        log_level "log_level": LogLevel,
+        /// How many deliveries may run at the same time. Default 4.
+        max_parallel "max_parallel": u32,
+        /// What every watch gets unless it says otherwise.
+        defaults "defaults": RawDefaults,
+        /// The places that host repositories, by a name of your choice.
+        forges "forges": BTreeMap<String, At<RawForge>>,
+        /// The rules.
+        watches "watches": Vec<At<RawWatch>>,
+    }
+}
+
+raw! {
+    /// A place that hosts repositories.
+    RawForge {
+        /// What it is.
+        forge_type "type": ForgeType,
+        /// Its address, for what is not github.com or gitlab.com.
+        url "url": String,
+        /// A token.
+        token "token": SecretText,
+        /// A file that holds the token; read again when it changes.
+        token_file "token_file": String,
+        /// GitLab: what kind of token it is. Default `private`.
+        token_kind "token_kind": TokenKind,
+        /// Plain git: the user that goes with the token. Default `git`.
+        username "username": String,
+        /// GitHub: an app instead of a token.
+        app "app": RawApp,
+        /// Plain git over ssh.
+        ssh "ssh": RawSsh,
+        /// The proxy for API calls and git.
+        proxy "proxy": SecretText,
+        /// Hosts that are reached without the proxy.
+        no_proxy "no_proxy": Texts,
+        /// Certificates (PEM) to trust besides the system's.
+        ca_file "ca_file": String,
+        /// How heads are asked for. Default `auto`.
+        polling "polling": Polling,
+    }
+}
+
+raw! {
+    /// A GitHub App.
+    RawApp {
+        /// The app's id.
+        id "id": u64,
+        /// The id of its installation.
+        installation_id "installation_id": u64,
+        /// Its private key (PEM).
+        private_key_file "private_key_file": String,
+    }
+}
+
+raw! {
+    /// ssh credentials.
+    RawSsh {
+        /// The private key.
+        key_file "key_file": String,
+        /// The servers' keys.
+        known_hosts "known_hosts": String,
+    }
+}
+
+raw! {
+    /// What every watch gets unless it says otherwise.
+    RawDefaults {
+        /// Repository A.
+        source "source": RawSource,
+        /// Repository B.
+        manifests "manifests": RawManifests,
+        /// Where to.
+        cluster "cluster": RawCluster,
+        /// Which kinds may be applied: `tekton` or a list. Default: every namespaced kind.
+        allow_kinds "allow_kinds": Kinds,
+        /// What a refused document does. Default `strict`.
+        refusals "refusals": RefusalsWord,
+        /// What a first head means. Default `record`.
+        on_first_sight "on_first_sight": FirstSight,
+        /// Also deliver when B's branch moves. Default false.
+        watch_manifests "watch_manifests": bool,
+        /// `{{ name }}` in manifests.
+        variables "variables": BTreeMap<String, At<String>>,
+        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
+        polling_interval "polling_interval": Span,
+        /// Attempts after a failed one. Default 3.
+        max_retries "max_retries": u32,
+        /// The longest time one attempt may take. Default 300.
+        timeout "timeout": Span,
+    }
+}
+
+raw! {
+    /// One rule: source → manifests → cluster. Whatever it leaves out comes from `defaults`.
+    RawWatch {
+        /// Its name, unique: a-z, 0-9 and `-`.
+        name "name": String,
+        /// Repository A.
+        source "source": RawSource,
+        /// Repository B.
+        manifests "manifests": RawManifests,
+        /// Where to.
+        cluster "cluster": RawCluster,
+        /// Which kinds may be applied: `tekton` or a list. Default: every namespaced kind.
+        allow_kinds "allow_kinds": Kinds,
+        /// What a refused document does. Default `strict`.
+        refusals "refusals": RefusalsWord,
+        /// What a first head means. Default `record`.
+        on_first_sight "on_first_sight": FirstSight,
+        /// Also deliver when B's branch moves. Default false.
+        watch_manifests "watch_manifests": bool,
+        /// `{{ name }}` in manifests; added to those of `defaults`.
+        variables "variables": BTreeMap<String, At<String>>,
+        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
+        polling_interval "polling_interval": Span,
+        /// Attempts after a failed one. Default 3.
+        max_retries "max_retries": u32,
+        /// The longest time one attempt may take. Default 300.
+        timeout "timeout": Span,
+    }
+}
+
+raw! {
+    /// Repository A and its branches.
+    RawSource {
+        /// A name from `forges`; may be left out where the URL's host fits exactly one.
+        forge "forge": String,
+        /// Its URL.
+        url "url": String,
+        /// Exact names and globs: `main,release/*`, or a list.
+        branches "branches": Texts,
+    }
+}
+
+raw! {
+    /// Repository B.
+    RawManifests {
+        /// A name from `forges`; may be left out where the URL's host fits exactly one.
+        forge "forge": String,
+        /// Its URL.
+        url "url": String,
+        /// Its branch, or branches in order: the first that exists is taken. `{source_branch}` is A's.
+        branch "branch": Texts,
+        /// The directory. Default `.tekton`.
+        dir "dir": String,
+    }
+}
+
+raw! {
+    /// Where a delivery goes.
+    RawCluster {
+        /// The kubeconfig's context. Default: its current one, or the in-cluster account.
+        context "context": String,
+        /// The namespace everything goes into.
+        namespace "namespace": String,
+        /// What carries the plan out. Default `kubectl`.
+        deployer "deployer": DeployerWord,
+        /// How kubectl is called.
+        kubectl "kubectl": RawKubectl,
+    }
+}
+
+raw! {
+    /// How kubectl is called.
+    RawKubectl {
+        /// The program. Default `kubectl`, looked for in PATH.
+        path "path": String,
+        /// The kubeconfig. Default: kubectl's own choice.
+        kubeconfig "kubeconfig": String,
+    }
+}
+
+/// The short form's keys that the long form has not.
+const SHORT_ONLY: [&str; 5] = ["target_repo", "qa_repo", "auth", "kubectl_context", "tekton_dir"];
+
+/// A whole file.
+#[derive(Debug, Clone)]
+pub enum RawConfig {
+    /// One watch.
+    Short(Box<RawShort>),
+    /// Any number of watches.
+    Long(Box<RawLong>),
+}
+
+impl Read for RawConfig {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        if let crate::node::Kind::Map(entries) = &node.kind {
+            let short = entries.iter().any(|(key, _)| SHORT_ONLY.contains(&key.text.as_str()));
+            let long =
+                entries.iter().find(|(key, _)| key.text == "watches" || key.text == "forges");
+            if let (true, Some((key, _))) = (short, long) {
+                report.error(
+                    &crate::read::key_place(key, ""),
+                    "belongs to the long form, but the file also has keys of the short form",
+                    "use one of the two forms: `watches` and `forges`, or `target_repo` and `qa_repo`",
+                );
+                return None;
+            }
+            if short {
+                return RawShort::read(node, place, report).map(|raw| Self::Short(Box::new(raw)));
+            }
+        }
+        RawLong::read(node, place, report).map(|raw| Self::Long(Box::new(raw)))
+    }
+}

@@ -1,0 +1,335 @@
+//! Forges: their addresses and credentials.
+
+use std::collections::BTreeMap;
+
+use sentry_core::repo::{RepoUrl, Scheme};
+use url::Url;
+
+use super::Resolver;
+use crate::config::{ForgeAuth, ForgeConfig, ForgeKind, Polling, ProxyUrl, SshConfig, TokenKind};
+use crate::place::{At, Place};
+use crate::raw::{RawApp, RawForge, RawSsh};
+use crate::values::{ForgeType, SecretText};
+
+impl Resolver<'_> {
+    /// Every forge; one that has a problem is kept as far as it goes, so that watches can name it.
+    pub(super) fn forges(
+        &mut self,
+        raw: Option<At<BTreeMap<String, At<RawForge>>>>,
+    ) -> Vec<ForgeConfig> {
+        raw.into_iter()
+            .flat_map(|at| at.value)
+            .filter_map(|(name, at)| self.forge(name, at))
+            .collect()
+    }
+
+    fn forge(&mut self, name: String, at: At<RawForge>) -> Option<ForgeConfig> {
+        let At { value: mut raw, place, .. } = at;
+        let kind = match raw.forge_type.as_ref().map(|at| at.value) {
+            Some(ForgeType::GitHub) => ForgeKind::GitHub,
+            Some(ForgeType::GitLab) => ForgeKind::GitLab,
+            Some(ForgeType::Git) => ForgeKind::Git,
+            None => {
+                self.report.missing(&place, "type", "write github, gitlab or git");
+                // Watches that name it should not be told that it does not exist.
+                self.report.mark_bad(&place.path);
+                return None;
+            }
+        };
+        self.misplaced(kind, &raw);
+        let url = raw.url.take().and_then(|at| self.forge_url(kind, &at));
+        let (token_kind, polling) = (raw.token_kind.take(), raw.polling.take());
+        let no_proxy = raw.no_proxy.take().map(|at| at.value.0).unwrap_or_default();
+        Some(ForgeConfig {
+            kind,
+            url,
+            token_kind: token_kind.map_or(TokenKind::Private, |at| at.value),
+            username: raw.username.take().map(|at| at.value),
+            ssh: raw.ssh.take().and_then(|at| self.ssh(at)),
+            proxy: raw.proxy.take().and_then(|at| self.proxy(&name, &at)),
+            no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
+            ca_file: raw.ca_file.take().map(|at| self.file(&at)),
+            polling: polling.map_or(Polling::Auto, |at| at.value),
+            auth: self.auth(&name, raw, &place),
+            name,
+        })
+    }
+
+    /// Keys that mean nothing for this type of forge: whoever wrote them expects something that will not happen.
+    fn misplaced(&mut self, kind: ForgeKind, raw: &RawForge) {
+        let places = [
+            (ForgeKind::GitHub, raw.app.as_ref().map(|at| &at.place)),
+            (ForgeKind::GitLab, raw.token_kind.as_ref().map(|at| &at.place)),
+            (ForgeKind::Git, raw.username.as_ref().map(|at| &at.place)),
+            (ForgeKind::Git, raw.ssh.as_ref().map(|at| &at.place)),
+        ];
+        for (wanted, place) in places {
+            if let Some(place) = place.filter(|_| wanted != kind) {
+                let message = format!("has no meaning for a forge of type {}", kind.as_str());
+                let hint = format!("remove it; it belongs to type {}", wanted.as_str());
+                self.report.error(place, message, &hint);
+            }
+        }
+        if let Some(at) =
+            raw.polling.as_ref().filter(|at| at.value == Polling::Api && kind == ForgeKind::Git)
+        {
+            self.report.error(&at.place, "a plain git server has no API", "write auto or git");
+        }
+    }
+
+    fn forge_url(&mut self, kind: ForgeKind, at: &At<String>) -> Option<Url> {
+        let hint = "write the address alone: https://gitlab.example.com";
+        let url = match Url::parse(at.value.trim()) {
+            Ok(url) => url,
+            Err(error) => {
+                self.report.error(&at.place, format!("is no URL: {error}"), hint);
+                return None;
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.report.error(
+                &at.place,
+                "holds credentials",
+                "put the token into the forge's `token` instead",
+            );
+            return None;
+        }
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let schemes: &[&str] = if kind == ForgeKind::Git {
+            &["https", "http", "ssh", "file"]
+        } else {
+            &["https", "http"]
+        };
+        if !schemes.contains(&url.scheme()) {
+            self.report.error(
+                &at.place,
+                format!("has none of the schemes {}", schemes.join(", ")),
+                hint,
+            );
+            return None;
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            self.report.error(&at.place, "http would send the token in the clear", "use https");
+            return None;
+        }
+        let other = match host.as_str() {
+            "github.com" => (kind == ForgeKind::GitLab).then_some("github"),
+            "gitlab.com" => (kind == ForgeKind::GitHub).then_some("gitlab"),
+            _ => None,
+        };
+        if let Some(other) = other {
+            let message = format!("{host} is not of type {}", kind.as_str());
+            self.report.error(
+                &at.place,
+                message,
+                &format!("write type: {other}, or the right address"),
+            );
+            return None;
+        }
+        // The public forges are what a missing address means.
+        let public = matches!(host.as_str(), "github.com" | "gitlab.com") && kind != ForgeKind::Git;
+        (!public).then_some(url)
+    }
+
+    fn auth(&mut self, name: &str, raw: RawForge, place: &Place) -> ForgeAuth {
+        let RawForge { token, token_file, app, .. } = raw;
+        let given = [
+            token.as_ref().map(|at| &at.place),
+            token_file.as_ref().map(|at| &at.place),
+            app.as_ref().map(|at| &at.place),
+        ];
+        if let [_, second, ..] = given.into_iter().flatten().collect::<Vec<_>>()[..] {
+            let hint = "keep one of token, token_file and app";
+            self.report.error(
+                second,
+                format!("{} already has other credentials", place.path),
+                hint,
+            );
+        }
+        if let Some(at) = token {
+            return self.token(name, at);
+        }
+        if let Some(at) = token_file {
+            return ForgeAuth::TokenFile(self.file(&at));
+        }
+        app.and_then(|at| self.app(at)).unwrap_or(ForgeAuth::Anonymous)
+    }
+
+    fn token(&mut self, name: &str, at: At<SecretText>) -> ForgeAuth {
+        if at.value.0.expose().chars().any(|c| c.is_control() || c == ' ') {
+            let hint = "copy the token again: it is one word";
+            self.report.error(
+                &at.place,
+                "holds a space, a line break or a control character",
+                hint,
+            );
+        }
+        match at.written {
+            Some(written) => {
+                self.references.insert(format!("forges.{name}.token"), written);
+            }
+            None if at.place.variable.is_none() => {
+                let hint = "write ${VARIABLE}, or use token_file";
+                self.report.warn(&at.place, "a token stands in the file itself", hint);
+            }
+            None => {}
+        }
+        ForgeAuth::Token(at.value.0)
+    }
+
+    fn app(&mut self, at: At<RawApp>) -> Option<ForgeAuth> {
+        let At { value: raw, place, .. } = at;
+        let hint = "an app needs id, installation_id and private_key_file";
+        for (there, key) in [
+            (raw.id.is_some(), "id"),
+            (raw.installation_id.is_some(), "installation_id"),
+            (raw.private_key_file.is_some(), "private_key_file"),
+        ] {
+            if !there {
+                self.report.missing(&place, key, hint);
+            }
+        }
+        let private_key_file = raw.private_key_file.map(|at| self.file(&at));
+        Some(ForgeAuth::App {
+            id: raw.id?.value,
+            installation_id: raw.installation_id?.value,
+            private_key_file: private_key_file?,
+        })
+    }
+
+    fn ssh(&mut self, at: At<RawSsh>) -> Option<SshConfig> {
+        let At { value: raw, place, .. } = at;
+        for (there, key) in
+            [(raw.key_file.is_some(), "key_file"), (raw.known_hosts.is_some(), "known_hosts")]
+        {
+            if !there {
+                self.report.missing(&place, key, "ssh needs key_file and known_hosts");
+            }
+        }
+        let key_file = raw.key_file.map(|at| self.file(&at));
+        let known_hosts = raw.known_hosts.map(|at| self.file(&at));
+        Some(SshConfig { key_file: key_file?, known_hosts: known_hosts? })
+    }
+
+    fn proxy(&mut self, name: &str, at: &At<SecretText>) -> Option<ProxyUrl> {
+        let hint = "write http://proxy.example.com:3128";
+        let url = Url::parse(at.value.0.expose());
+        let fits = |url: &Url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some();
+        match url {
+            Ok(url) if fits(&url) => {
+                if let Some(written) = &at.written {
+                    self.references.insert(format!("forges.{name}.proxy"), written.clone());
+                }
+                Some(ProxyUrl::new(url))
+            }
+            _ => {
+                self.report.error(&at.place, "is no http or https URL of a proxy", hint);
+                None
+            }
+        }
+    }
+
+    /// The forge of a repository: the named one, or the only one that the host fits.
+    pub(super) fn forge_of(
+        &mut self,
+        name: Option<&At<String>>,
+        url: &At<String>,
+        repo: &RepoUrl,
+        forges: &[&ForgeConfig],
+    ) -> Option<String> {
+        let forge = match name {
+            Some(name) => self.named(name, forges)?,
+            None => self.fitting(url, repo, forges)?,
+        };
+        if forge.kind != ForgeKind::Git && !matches!(repo.scheme(), Scheme::Https | Scheme::Http) {
+            let message = format!("a forge of type {} is asked over https", forge.kind.as_str());
+            self.report.error(
+                &url.place,
+                message,
+                "write https://host/owner/name, or use a forge of type git",
+            );
+            return None;
+        }
+        if !fits(forge, repo) {
+            let place = forge.host().unwrap_or_default();
+            let message = format!(
+                "is not on {place}, where forge `{}` (type {}) is",
+                forge.name,
+                forge.kind.as_str()
+            );
+            let hint = "correct the URL, the forge's `url` or its `type`; a token is sent to its own forge only";
+            self.report.error(&url.place, message, hint);
+            return None;
+        }
+        Some(forge.name.clone())
+    }
+
+    fn named<'f>(
+        &mut self,
+        name: &At<String>,
+        forges: &[&'f ForgeConfig],
+    ) -> Option<&'f ForgeConfig> {
+        if let Some(forge) = forges.iter().find(|forge| forge.name == name.value) {
+            return Some(forge);
+        }
+        if !self.report.is_bad(&format!("forges.{}", name.value)) {
+            let known: Vec<&str> = forges.iter().map(|forge| forge.name.as_str()).collect();
+            let hint = match known[..] {
+                [] => "add it under `forges`".to_owned(),
+                _ => crate::read::nearest_hint(&name.value, &known),
+            };
+            self.report.error(&name.place, "no forge has this name", &hint);
+        }
+        None
+    }
+
+    fn fitting<'f>(
+        &mut self,
+        url: &At<String>,
+        repo: &RepoUrl,
+        forges: &[&'f ForgeConfig],
+    ) -> Option<&'f ForgeConfig> {
+        let fit = |exact: bool| -> Vec<&'f ForgeConfig> {
+            let fits = |f: &&&ForgeConfig| f.host().is_some() == exact && fits(f, repo);
+            forges.iter().filter(fits).copied().collect()
+        };
+        let exact = fit(true);
+        let candidates = if exact.is_empty() { fit(false) } else { exact };
+        match candidates[..] {
+            [one] => return Some(one),
+            [] if self.report.is_bad("forges") || self.a_forge_failed() => {}
+            [] => {
+                let hint = "add a forge with this host under `forges`, or name one by `forge`";
+                self.report.error(&url.place, "no forge fits this URL's host", hint);
+            }
+            _ => {
+                let names: Vec<&str> = candidates.iter().map(|f| f.name.as_str()).collect();
+                let hint = format!("add `forge:` with one of {}", names.join(", "));
+                self.report.error(&url.place, "several forges fit this URL's host", &hint);
+            }
+        }
+        None
+    }
+
+    fn a_forge_failed(&self) -> bool {
+        self.report.any_bad_below("forges.")
+    }
+}
+
+/// True if the repository is where the forge is.
+fn fits(forge: &ForgeConfig, repo: &RepoUrl) -> bool {
+    let Some(host) = forge.host() else { return true };
+    let port = forge.url.as_ref().map_or(Some(443), Url::port_or_known_default);
+    // ssh has a port of its own.
+    let same_port = repo.scheme() == Scheme::Ssh || repo.url().port_or_known_default() == port;
+    repo.host().unwrap_or_default() == host && same_port
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

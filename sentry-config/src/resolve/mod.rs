@@ -1,0 +1,128 @@
+//! From what the file says to what the program uses: names become checked types, defaults are filled in.
+
+mod forge;
+mod short;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use sentry_core::repo::ParseError;
+
+use crate::config::{Config, DeployerConfig, ForgeConfig, LogLevel};
+use crate::environment::Environment;
+use crate::place::{At, Place};
+use crate::problem::{Problem, Problems, Report};
+use crate::raw::{RawConfig, RawLong};
+
+/// What resolving needs besides the raw values, and what it collects.
+pub(crate) struct Resolver<'a> {
+    pub(crate) env: &'a Environment,
+    /// The directory that relative paths start from.
+    pub(crate) base: &'a Path,
+    pub(crate) report: &'a mut Report,
+    /// Values that were filled and must not be shown, by path in the long form.
+    pub(crate) references: BTreeMap<String, String>,
+    pub(crate) deployers: Vec<DeployerConfig>,
+}
+
+/// A configuration without its warnings.
+pub(crate) fn resolve(
+    raw: RawConfig,
+    env: &Environment,
+    base: &Path,
+    report: &mut Report,
+) -> Option<Config> {
+    let resolver =
+        Resolver { env, base, report, references: BTreeMap::new(), deployers: Vec::new() };
+    resolver.run(raw)
+}
+
+/// Joins the configuration with what was found on the way.
+pub(crate) fn finish(config: Option<Config>, report: Report) -> Result<Config, Problems> {
+    let warnings = report.finish()?;
+    config.map(|config| Config { warnings, ..config }).ok_or_else(|| {
+        // Nothing resolved without a reason: kept so that a slip here can't start an agent with no watches.
+        let hint = "report this as an error of Sentry";
+        Problems::new(vec![Problem::at_line("", 1, "", "can't be resolved", hint)])
+    })
+}
+
+impl Resolver<'_> {
+    fn run(mut self, raw: RawConfig) -> Option<Config> {
+        let raw = match raw {
+            RawConfig::Long(long) => *long,
+            RawConfig::Short(short) => short::to_long(*short, self.report),
+        };
+        let RawLong { state_dir, log_level, max_parallel, defaults, forges, watches } = raw;
+        let forges = self.forges(forges);
+        let known: Vec<&ForgeConfig> = forges.iter().collect();
+        let watches = self.watches(watches, defaults.map(|at| at.value), &known);
+        let max_parallel = match max_parallel {
+            None => NonZeroUsize::new(4),
+            Some(at) => {
+                let number = usize::try_from(at.value).ok().and_then(NonZeroUsize::new);
+                if number.is_none() {
+                    self.report.error(
+                        &at.place,
+                        "is 0: nothing would ever be delivered",
+                        "write 1 or more",
+                    );
+                }
+                number
+            }
+        };
+        Some(Config {
+            state_dir: state_dir.map(|at| self.path(&at.value)),
+            log_level: log_level.map_or(LogLevel::Info, |at| at.value),
+            max_parallel: max_parallel?,
+            deployers: self.deployers,
+            watches: watches?,
+            warnings: Vec::new(),
+            references: self.references,
+            forges,
+        })
+    }
+
+    /// A path with `~` filled in, relative to the file's directory.
+    fn path(&self, text: &str) -> PathBuf {
+        self.env.path(text, self.base)
+    }
+
+    /// A file that must be there and be readable.
+    fn file(&mut self, at: &At<String>) -> PathBuf {
+        let path = self.path(&at.value);
+        let problem = match File::open(&path) {
+            Err(error) => Some(format!("can't be read: {error}")),
+            Ok(_) if path.is_dir() => Some("is a directory, not a file".to_owned()),
+            Ok(_) => None,
+        };
+        if let Some(problem) = problem {
+            let hint = "correct the path (relative ones start at the configuration's directory), or the file's permissions";
+            self.report.error(&at.place, problem, hint);
+        }
+        path
+    }
+
+    /// A value of one of core's checked types.
+    fn parsed<T: std::str::FromStr<Err = ParseError>>(
+        &mut self,
+        at: &At<String>,
+        hint: &str,
+    ) -> Option<T> {
+        match at.value.trim().parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problem(&at.place, &error, hint);
+                None
+            }
+        }
+    }
+
+    /// Says what is wrong with a value without repeating it: it may have come from the environment.
+    fn problem(&mut self, place: &Place, error: &ParseError, hint: &str) {
+        self.report.error(place, error.problem(), hint);
+    }
+}

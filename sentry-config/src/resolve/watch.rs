@@ -1,0 +1,337 @@
+//! Watches: each with what `defaults` gives it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sentry_core::repo::{BranchName, DirPath, RepoUrl};
+use sentry_core::watch::{
+    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, Namespace, OnFirstSight,
+    Refusals, Source, Timing, Watch, WatchName,
+};
+
+use super::Resolver;
+use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
+use crate::place::{At, Place, join};
+use crate::raw::{RawCluster, RawDefaults, RawKubectl, RawManifests, RawSource, RawWatch};
+use crate::values::{DeployerWord, FirstSight, Kinds, RefusalsWord, Span, Texts};
+
+const TEKTON: [&str; 5] = ["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
+const SHORTEST: Duration = Duration::from_secs(60);
+const REPO_HINT: &str = "write https://host/owner/name";
+
+impl Resolver<'_> {
+    /// Every watch; `None` if one has a problem, or if there is none.
+    pub(super) fn watches(
+        &mut self,
+        raw: Option<At<Vec<At<RawWatch>>>>,
+        defaults: Option<RawDefaults>,
+        forges: &[&ForgeConfig],
+    ) -> Option<Vec<Watch>> {
+        let hint = "add at least one watch with name, source, manifests and cluster";
+        let Some(raw) = raw else {
+            self.report.missing(&Place::root(), "watches", hint);
+            return None;
+        };
+        if raw.value.is_empty() {
+            self.report.error(&raw.place, "is empty", hint);
+        }
+        let defaults = defaults.unwrap_or_default();
+        let count = raw.value.len();
+        let mut names = BTreeMap::new();
+        let mut watches = Vec::new();
+        for at in raw.value {
+            let line = at.place.line;
+            if let Some(name) = &at.value.name
+                && let Some(first) = names.insert(name.value.clone(), line)
+            {
+                let message = format!("another watch has this name, in line {first}");
+                self.report.error(&name.place, message, "give each watch a name of its own");
+            }
+            watches.extend(self.watch(at, &defaults, forges));
+        }
+        (watches.len() == count && count > 0).then_some(watches)
+    }
+
+    fn watch(
+        &mut self,
+        at: At<RawWatch>,
+        d: &RawDefaults,
+        forges: &[&ForgeConfig],
+    ) -> Option<Watch> {
+        let At { value: raw, place, .. } = at;
+        let name: Option<WatchName> = match &raw.name {
+            Some(name) => self.parsed(name, "write a short name such as qa-main"),
+            None => {
+                self.report.missing(&place, "name", "give it a short name such as qa-main");
+                None
+            }
+        };
+        let source = self.source(raw.source, d.source.as_ref(), &place, forges);
+        let manifests = self.manifests(raw.manifests, d.manifests.as_ref(), &place, forges);
+        let cluster = self.cluster(raw.cluster, d.cluster.as_ref(), &place);
+        let timing = self.timing(
+            raw.polling_interval.or_else(|| d.polling_interval.clone()),
+            raw.max_retries.or_else(|| d.max_retries.clone()).map(|at| at.value),
+            raw.timeout.or_else(|| d.timeout.clone()).map(|at| at.value.0),
+            source.as_ref().map(|source| &source.repo),
+        );
+        let variables = self.variables(name.as_ref(), raw.variables, d.variables.as_ref());
+        let refusals = raw.refusals.or_else(|| d.refusals.clone()).map(|at| at.value);
+        let first_sight =
+            raw.on_first_sight.or_else(|| d.on_first_sight.clone()).map(|at| at.value);
+        let watch_manifests = raw.watch_manifests.or_else(|| d.watch_manifests.clone());
+        let kinds = raw.allow_kinds.or_else(|| d.allow_kinds.clone()).map(|at| at.value);
+        Some(Watch {
+            name: name?,
+            source: source?,
+            manifests: manifests?,
+            cluster: cluster?,
+            allow_kinds: allow_kinds(kinds),
+            refusals: match refusals {
+                Some(RefusalsWord::Lenient) => Refusals::Lenient,
+                Some(RefusalsWord::Strict) | None => Refusals::Strict,
+            },
+            on_first_sight: match first_sight {
+                Some(FirstSight::Deliver) => OnFirstSight::Deliver,
+                Some(FirstSight::Record) | None => OnFirstSight::Record,
+            },
+            watch_manifests: watch_manifests.is_some_and(|at| at.value),
+            variables: variables?,
+            timing: timing?,
+        })
+    }
+
+    fn source(
+        &mut self,
+        raw: Option<At<RawSource>>,
+        d: Option<&At<RawSource>>,
+        watch: &Place,
+        forges: &[&ForgeConfig],
+    ) -> Option<Source> {
+        let (raw, place) = part(raw, watch, "source");
+        let d = d.map(|at| at.value.clone()).unwrap_or_default();
+        let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
+        let hint = "name at least one: main, or release/*";
+        let branches = self.required(raw.branches.or(d.branches), &place, "branches", hint);
+        let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
+        let branches = branches.and_then(|at| self.selector(&at.value));
+        let forge =
+            self.forge_of(raw.forge.or(d.forge).as_ref(), url.as_ref()?, repo.as_ref()?, forges);
+        Some(Source { forge: forge?, repo: repo?, branches: branches? })
+    }
+
+    fn manifests(
+        &mut self,
+        raw: Option<At<RawManifests>>,
+        d: Option<&At<RawManifests>>,
+        watch: &Place,
+        forges: &[&ForgeConfig],
+    ) -> Option<Manifests> {
+        let (raw, place) = part(raw, watch, "manifests");
+        let d = d.map(|at| at.value.clone()).unwrap_or_default();
+        let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
+        let hint = "write the branch: main, or [\"{source_branch}\", main]";
+        let branches = self.required(raw.branch.or(d.branch), &place, "branch", hint);
+        let branches = branches.and_then(|at| self.manifests_branches(&at.value));
+        let dir = match raw.dir.or(d.dir) {
+            Some(at) => self.parsed(&at, "write a directory of the repository: .tekton"),
+            None => ".tekton".parse::<DirPath>().ok(),
+        };
+        let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
+        let forge =
+            self.forge_of(raw.forge.or(d.forge).as_ref(), url.as_ref()?, repo.as_ref()?, forges);
+        Some(Manifests { forge: forge?, repo: repo?, branches: branches?, dir: dir? })
+    }
+
+    fn required<T>(
+        &mut self,
+        at: Option<At<T>>,
+        parent: &Place,
+        key: &str,
+        hint: &str,
+    ) -> Option<At<T>> {
+        if at.is_none() {
+            self.report.missing(parent, key, hint);
+        }
+        at
+    }
+
+    fn selector(&mut self, texts: &Texts) -> Option<BranchSelector> {
+        let mut good = true;
+        for text in &texts.0 {
+            if let Err(error) = BranchSelector::new([text.value.as_str()]) {
+                good = false;
+                self.problem(
+                    &text.place,
+                    &error,
+                    "write a branch's name, or a glob such as release/*",
+                );
+            }
+        }
+        // Each was read alone, so together they are read as well.
+        good.then(|| BranchSelector::new(texts.0.iter().map(|at| at.value.as_str())).ok()).flatten()
+    }
+
+    fn manifests_branches(&mut self, texts: &Texts) -> Option<Vec<ManifestsBranch>> {
+        let hint = "write a branch's name, or {source_branch}; globs have no meaning here";
+        let branches: Vec<_> = texts
+            .0
+            .iter()
+            .filter_map(|at| match at.value.as_str() {
+                "{source_branch}" => Some(ManifestsBranch::SourceBranch),
+                _ => self.parsed::<BranchName>(at, hint).map(ManifestsBranch::Named),
+            })
+            .collect();
+        (branches.len() == texts.0.len()).then_some(branches)
+    }
+
+    fn cluster(
+        &mut self,
+        raw: Option<At<RawCluster>>,
+        d: Option<&At<RawCluster>>,
+        watch: &Place,
+    ) -> Option<ClusterRef> {
+        let (raw, place) = part(raw, watch, "cluster");
+        let d = d.map(|at| at.value.clone()).unwrap_or_default();
+        let hint = "write the namespace that B's runs belong to";
+        let namespace = self.required(raw.namespace.or(d.namespace), &place, "namespace", hint);
+        let namespace: Option<Namespace> = namespace.and_then(|at| {
+            if at.value == "tekton-pipelines" {
+                let message = "is the namespace of Tekton's own controllers";
+                self.report.warn(&at.place, message, "give the runs a namespace of their own");
+            }
+            self.parsed(&at, "write a namespace's name, such as qa")
+        });
+        let deployer = raw.deployer.or(d.deployer).map(|at| at.value);
+        let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
+        let kubectl_default = d.kubectl.map(|at| at.value).unwrap_or_default();
+        let kubectl = RawKubectl {
+            path: kubectl.path.or(kubectl_default.path),
+            kubeconfig: kubectl.kubeconfig.or(kubectl_default.kubeconfig),
+        };
+        let has_kubeconfig = kubectl.kubeconfig.is_some() || self.env.kubeconfig_exists;
+        let deployer = self.deployer(deployer.unwrap_or(DeployerWord::Kubectl), kubectl);
+        let context = self.context(raw.context.or(d.context), has_kubeconfig);
+        Some(ClusterRef { deployer, context, namespace: namespace? })
+    }
+
+    /// In a pod without a kubeconfig the in-cluster account is meant, and kubectl must not be given a context.
+    fn context(&mut self, context: Option<At<String>>, has_kubeconfig: bool) -> Option<String> {
+        let context = context?;
+        if self.env.in_cluster && !has_kubeconfig {
+            if context.value == "default" {
+                return None;
+            }
+            let message = "names a context, but this pod has no kubeconfig";
+            let hint = "mount a kubeconfig, or write `default` for the pod's own account";
+            self.report.warn(&context.place, message, hint);
+        }
+        if context.value.starts_with('-') || context.value.chars().any(char::is_control) {
+            let hint = "see the contexts with `kubectl config get-contexts`";
+            self.report.error(&context.place, "is no context's name", hint);
+        }
+        Some(context.value)
+    }
+
+    /// The name of the deployer with these settings.
+    fn deployer(&mut self, word: DeployerWord, kubectl: RawKubectl) -> String {
+        let deployer = match word {
+            DeployerWord::DryRun => {
+                DeployerConfig { name: "dry-run".into(), kind: DeployerKind::DryRun }
+            }
+            DeployerWord::Kubectl => {
+                let path = match kubectl.path {
+                    Some(at) if at.value.contains('/') => self.path(&at.value),
+                    Some(at) => PathBuf::from(at.value),
+                    None => "kubectl".into(),
+                };
+                let kubeconfig = kubectl.kubeconfig.map(|at| self.file(&at));
+                let mut name = "kubectl".to_owned();
+                if path != PathBuf::from("kubectl") {
+                    name = format!("{name}:{}", path.display());
+                }
+                if let Some(kubeconfig) = &kubeconfig {
+                    name = format!("{name}@{}", kubeconfig.display());
+                }
+                DeployerConfig { name, kind: DeployerKind::Kubectl { path, kubeconfig } }
+            }
+        };
+        let name = deployer.name.clone();
+        if !self.deployers.contains(&deployer) {
+            self.deployers.push(deployer);
+        }
+        name
+    }
+
+    fn timing(
+        &mut self,
+        interval: Option<At<Span>>,
+        max_retries: Option<u32>,
+        timeout: Option<Duration>,
+        repo: Option<&RepoUrl>,
+    ) -> Option<Timing> {
+        let standard = Timing::default();
+        let local = repo.is_none_or(RepoUrl::is_local);
+        if let Some(at) = interval.as_ref().filter(|at| at.value.0 < SHORTEST && !local) {
+            let message = "is shorter than 60 seconds";
+            self.report.error(
+                &at.place,
+                message,
+                "write 60 or more: forges limit how often they may be asked",
+            );
+            return None;
+        }
+        Some(Timing {
+            polling_interval: interval.map_or(standard.polling_interval, |at| at.value.0),
+            timeout: timeout.unwrap_or(standard.timeout),
+            max_retries: max_retries.unwrap_or(standard.max_retries),
+        })
+    }
+
+    fn variables(
+        &mut self,
+        watch: Option<&WatchName>,
+        own: Option<At<BTreeMap<String, At<String>>>>,
+        defaults: Option<&At<BTreeMap<String, At<String>>>>,
+    ) -> Option<BTreeMap<String, String>> {
+        let mut all = defaults.map(|at| at.value.clone()).unwrap_or_default();
+        all.extend(own.into_iter().flat_map(|at| at.value));
+        let mut good = true;
+        let mut variables = BTreeMap::new();
+        for (name, at) in all {
+            let word = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+            if name.is_empty() || !name.chars().all(word) {
+                good = false;
+                let hint = "use letters, digits, `_`, `-` and `.`";
+                self.report.error(&at.place, "is no variable's name", hint);
+            }
+            if let (Some(watch), Some(written)) = (watch, at.written) {
+                self.references.insert(
+                    format!("{}.variables.{name}", join("watches", watch.as_str())),
+                    written,
+                );
+            }
+            variables.insert(name, at.value);
+        }
+        good.then_some(variables)
+    }
+}
+
+/// A part of a watch with its place; what is left out is looked for at the place it would have.
+fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) {
+    match raw {
+        Some(at) => (at.value, at.place),
+        None => (T::default(), Place { path: join(&watch.path, key), ..watch.clone() }),
+    }
+}
+
+fn allow_kinds(kinds: Option<Kinds>) -> AllowKinds {
+    match kinds {
+        None => AllowKinds::Namespaced,
+        Some(Kinds::Tekton) => AllowKinds::Listed(TEKTON.map(str::to_owned).into()),
+        Some(Kinds::Listed(kinds)) => {
+            AllowKinds::Listed(kinds.into_iter().map(|at| at.value).collect::<BTreeSet<_>>())
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Values of the file that may be written in more than one way.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use sentry_core::secret::Secret;
+
+use crate::node::{Kind, Node};
+use crate::place::{At, Place};
+use crate::problem::Report;
+use crate::read::{Read, nearest_hint, wrong_type};
+
+/// Gives a type that has no schema of its own one that stands where it is used.
+macro_rules! inline_schema {
+    ($type:ty, $name:literal, $schema:tt) => {
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    };
+}
+
+/// A time span: `300` (seconds), `"90s"`, `5m`, `1h30m`, `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+inline_schema!(Span, "Span", {
+    "anyOf": [
+        {"type": "integer", "minimum": 1},
+        {"type": "string", "pattern": r"^([0-9]+[smhd]?)+$|\$\{"}
+    ]
+});
+
+impl Read for Span {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        let hint = "write seconds (300) or units: 90s, 5m, 1h30m";
+        let (Kind::Number(text) | Kind::Text { text, .. }) = &node.kind else {
+            wrong_type(node, place, "a duration", hint, report);
+            return None;
+        };
+        let span = parse_span(text.trim());
+        if span.is_none() {
+            report.error(place, "is not a duration longer than nothing", hint);
+        }
+        span.map(Self)
+    }
+}
+
+fn parse_span(text: &str) -> Option<Duration> {
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = rest[digits..].chars().next();
+        let seconds = match unit {
+            Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 3600,
+            Some('d') => 86_400,
+            None if digits == text.len() => 1,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(seconds)?)?;
+        rest = &rest[digits + unit.map_or(0, char::len_utf8)..];
+    }
+    // Ten years: longer is a slip, and later sums of times must not overflow.
+    (1..=315_360_000).contains(&total).then(|| Duration::from_secs(total))
+}
+
+/// Texts as a list, or in one text with commas between them.
+#[derive(Debug, Clone)]
+pub struct Texts(pub Vec<At<String>>);
+
+inline_schema!(Texts, "Texts", {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
+    ]
+});
+
+impl Read for Texts {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        let texts = match &node.kind {
+            Kind::List(_) => Vec::read(node, place, report)?,
+            Kind::Text { text, .. } => split(text)
+                .into_iter()
+                .filter(|part| !part.is_empty())
+                .map(|part| At::new(part.to_owned(), place.clone()))
+                .collect(),
+            _ => {
+                wrong_type(
+                    node,
+                    place,
+                    "a text or a list",
+                    "write names in quotes: [\"main\", \"1.0\"]",
+                    report,
+                );
+                return None;
+            }
+        };
+        if texts.is_empty() {
+            report.error(place, "is empty", "name at least one, such as main");
+            return None;
+        }
+        Some(Self(texts))
+    }
+}
+
+/// The parts between commas; commas inside a glob's braces separate nothing.
+fn split(text: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    text.split(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+    .map(str::trim)
+    .collect()
+}
+
+/// `allow_kinds`: the word `tekton`, or a list of kinds.
+#[derive(Debug, Clone)]
+pub enum Kinds {
+    /// Task, StepAction, Pipeline, PipelineRun, TaskRun.
+    Tekton,
+    /// These kinds.
+    Listed(Vec<At<String>>),
+}
+
+inline_schema!(Kinds, "Kinds", {
+    "anyOf": [
+        {"const": "tekton"},
+        {"type": "array", "items": {"type": "string", "pattern": "^[A-Z][A-Za-z0-9]*$"}}
+    ]
+});
+
+impl Read for Kinds {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        let hint = "write `tekton`, or a list of kinds: [ConfigMap, Secret]";
+        match &node.kind {
+            Kind::Text { text, .. } if text == "tekton" => Some(Self::Tekton),
+            Kind::Text { .. } => {
+                report.error(place, "is no known group of kinds", hint);
+                None
+            }
+            Kind::List(_) => {
+                let kinds: Vec<At<String>> = Vec::read(node, place, report)?;
+                let mut good = true;
+                for kind in &kinds {
+                    let name = &kind.value;
+                    if !name.starts_with(|c: char| c.is_ascii_uppercase())
+                        || !name.chars().all(|c| c.is_ascii_alphanumeric())
+                    {
+                        good = false;
+                        report.error(
+                            &kind.place,
+                            "is no kind's name",
+                            "write it as in a manifest: ConfigMap",
+                        );
+                    }
+                }
+                good.then_some(Self::Listed(kinds))
+            }
+            _ => {
+                wrong_type(node, place, "a list of kinds", hint, report);
+                None
+            }
+        }
+    }
+}
+
+/// A token, or an address that may hold a password.
+#[derive(Debug, Clone)]
+pub struct SecretText(pub Secret);
+
+inline_schema!(SecretText, "SecretText", {"type": "string", "minLength": 1});
+
+impl Read for SecretText {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        String::read(node, place, report).map(|text| Self(Secret::new(text.trim())))
+    }
+}
+
+/// Defines an enum of words and how it is read.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+        #[schemars(inline)]
+        pub enum $name {
+            $($(#[$vmeta])* #[schemars(rename = $word)] $variant,)*
+        }
+
+        impl $name {
+            /// The word as the file spells it.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl Read for $name {
+            fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+                match String::read(node, place, report)?.as_str() {
+                    $($word => Some(Self::$variant),)*
+                    other => {
+                        report.error(place, "is none of the words that may stand here", &nearest_hint(other, &[$($word),*]));
+                        None
+                    }
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// How much is logged.
+    LogLevel {
+        /// Every call to a forge as well.
+        Debug = "debug",
+        /// Starts, changes, deliveries, verdicts.
+        Info = "info",
+        /// Retries and partial failures.
+        Warn = "warn",
+        /// What a person must act on.
+        Error = "error",
+    }
+}
+
+words! {
+    /// What kind of place hosts a repository.
+    ForgeType {
+        /// github.com or GitHub Enterprise.
+        GitHub = "github",
+        /// gitlab.com or a self-managed GitLab.
+        GitLab = "gitlab",
+        /// Any git server, or a directory.
+        Git = "git",
+    }
+}
+
+words! {
+    /// What kind of token a GitLab is given.
+    TokenKind {
+        /// A personal, project or group access token.
+        Private = "private",
+        /// An OAuth 2.0 access token.
+        OAuth = "oauth",
+        /// A CI job's token.
+        Job = "job",
+    }
+}
+
+words! {
+    /// How heads are asked for.
+    Polling {
+        /// Whatever costs less for the branches that are watched.
+        Auto = "auto",
+        /// The forge's API.
+        Api = "api",
+        /// The git protocol.
+        Git = "git",
+    }
+}
+
+words! {
+    /// What a refused document does.
+    RefusalsWord {
+        /// The delivery stops before the first write.
+        Strict = "strict",
+        /// It is reported and left out.
+        Lenient = "lenient",
+    }
+}
+
+words! {
+    /// What a head that is seen for the first time means.
+    FirstSight {
+        /// The baseline: nothing is delivered until it moves.
+        Record = "record",
+        /// It is delivered.
+        Deliver = "deliver",
+    }
+}
+
+words! {
+    /// What carries out a plan.
+    DeployerWord {
+        /// kubectl.
+        Kubectl = "kubectl",
+        /// Nothing is written; what would be is shown.
+        DryRun = "dry-run",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_seconds_or_units() {
+        for (text, seconds) in
+            [("300", 300), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800)]
+        {
+            assert_eq!(parse_span(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in
+            ["", "0", "-5", "5x", "m", "1m30", "1.5h", "5 m", "99999999999999999999", "400000000"]
+        {
+            assert_eq!(parse_span(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn commas_inside_braces_separate_nothing() {
+        assert_eq!(split("main, {a,b}/*,x"), ["main", "{a,b}/*", "x"]);
+    }
+}
