@@ -1,1 +1,24 @@
-//! Test support.
+//! Test support: the outside world of Sentry, on this machine and under a test's control.
+//!
+//! Every server listens on a free port of 127.0.0.1, runs on a thread with a runtime of its own (so that plain
+//! `#[test]` functions use it), keeps a log of what it was asked (the oracle of a test), can be paused and resumed
+//! on the same port, and stops when it is dropped.
+//!
+//! | module | what it stands for |
+//! |---|---|
+//! | [`repo`] | bare repositories, written by git plumbing, hostile ones included |
+//! | [`gitserver`] | a git server: the real `git http-backend` |
+//! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
+//! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
+//! | [`tls`] | a throw-away certificate authority |
+//! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
+
+pub mod forges;
+pub mod gitserver;
+pub mod host;
+pub mod http;
+pub mod proxy;
+pub mod repo;
+pub mod sandbox;
+pub mod tls;

@@ -1,0 +1,402 @@
+//! GitHub, or GitHub Enterprise Server.
+//!
+//! Sources: the REST API's reference (commits, commit statuses, apps) and its pages on rate limits, conditional
+//! requests and best practices.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HeaderMap, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+
+use super::{Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, now, origin};
+use crate::gitserver::{Access, GitBackend, GitOptions, Tokens, presented};
+use crate::http::{Fault, HttpServer, Reply, decode, lock};
+use crate::repo::BareRepo;
+
+/// The refusal of the secondary rate limit, with `Retry-After` in seconds or without it.
+pub fn secondary_limit(retry_after: Option<&str>) -> Fault {
+    let fault = Fault::status(403).body(
+        &json!({ "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+                 "documentation_url": "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits" })
+        .to_string(),
+    );
+    match retry_after {
+        Some(value) => fault.retry_after(value),
+        None => fault,
+    }
+}
+
+/// A fake GitHub on 127.0.0.1. Stops on drop.
+#[derive(Debug)]
+pub struct GitHub {
+    http: HttpServer,
+    site: Arc<Site>,
+}
+
+impl GitHub {
+    /// Serves the bare repositories `root/owner/name.git`. They are public until a token is granted.
+    pub fn start(root: &Path, options: ForgeOptions) -> Self {
+        let tokens = Tokens::default();
+        let site = Arc::new(Site {
+            shelf: Shelf::new(root),
+            git: GitBackend::new(root, options.git, tokens.clone()),
+            tokens,
+            prefix: if options.enterprise { "/api/v3" } else { "" },
+            tls: options.tls.is_some(),
+            budget: Mutex::new(Budget::per_hour(5000)),
+            statuses: Mutex::default(),
+            minted: Mutex::new(0),
+        });
+        let shared = Arc::clone(&site);
+        let http = HttpServer::start("github", options.tls, move |request| {
+            let site = Arc::clone(&shared);
+            Box::pin(async move { site.answer(request).await })
+        });
+        Self { http, site }
+    }
+
+    /// Where the API is: the origin, or its `/api/v3`.
+    pub fn api(&self) -> String {
+        format!("{}{}", self.http.origin(), self.site.prefix)
+    }
+
+    /// The clone URL of `owner/name`.
+    pub fn clone_url(&self, name: &str) -> String {
+        format!("{}/{name}.git", self.http.origin())
+    }
+
+    /// Port, log, faults, pause.
+    pub fn http(&self) -> &HttpServer {
+        &self.http
+    }
+
+    /// The tokens that API and git accept; the first one makes every repository private.
+    pub fn tokens(&self) -> &Tokens {
+        &self.site.tokens
+    }
+
+    /// How the git side behaves from now on.
+    pub fn set_git(&self, options: GitOptions) {
+        self.site.git.set(options);
+    }
+
+    /// Renames `owner/a` to `owner/b`: the old name answers 301 from now on, the id stays.
+    pub fn rename(&self, old: &str, new: &str) {
+        self.site.shelf.rename(old, new);
+    }
+
+    /// What is left of the primary rate limit.
+    pub fn budget(&self) -> Budget {
+        *lock(&self.site.budget)
+    }
+
+    /// Sets the primary rate limit.
+    pub fn set_budget(&self, budget: Budget) {
+        *lock(&self.site.budget) = budget;
+    }
+
+    /// The commit statuses that were set, oldest first.
+    pub fn statuses(&self) -> Vec<PostedStatus> {
+        lock(&self.site.statuses).clone()
+    }
+}
+
+#[derive(Debug)]
+struct Site {
+    shelf: Shelf,
+    git: GitBackend,
+    tokens: Tokens,
+    prefix: &'static str,
+    tls: bool,
+    budget: Mutex<Budget>,
+    statuses: Mutex<Vec<PostedStatus>>,
+    minted: Mutex<u32>,
+}
+
+/// One question to the API.
+struct Ask {
+    method: Method,
+    origin: String,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Site {
+    async fn answer(&self, request: Request<Incoming>) -> Reply {
+        if GitBackend::is_git(request.uri().path()) {
+            return match self.shelf.git_moved(&request) {
+                Some(moved) => moved,
+                None => self.git.answer(request).await,
+            };
+        }
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let ask = Ask {
+            method: head.method,
+            origin: origin(self.tls, &head.headers),
+            headers: head.headers,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        };
+        let answer = match head.uri.path().strip_prefix(self.prefix) {
+            Some(path) => self.admit(&ask, path),
+            None => not_found(),
+        };
+        self.stamp(answer.conditional(&ask.headers))
+    }
+
+    /// Everything that is decided before the path is looked at.
+    fn admit(&self, ask: &Ask, path: &str) -> Answer {
+        if !ask.headers.contains_key(USER_AGENT) {
+            let text = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.";
+            return message(StatusCode::FORBIDDEN, text);
+        }
+        let token = presented(&ask.headers);
+        if path == "/app" || path.starts_with("/app/") || path.ends_with("/installation") {
+            return self.app(ask, path, token.as_deref());
+        }
+        match self.tokens.check(token.as_deref()) {
+            Access::Wrong => return message(StatusCode::UNAUTHORIZED, "Bad credentials"),
+            Access::Missing => return not_found(),
+            Access::Granted => {}
+        }
+        let budget = self.budget();
+        if path == "/rate_limit" {
+            let core = json!({ "limit": budget.limit, "remaining": budget.remaining,
+                "used": budget.limit.saturating_sub(budget.remaining), "reset": budget.reset });
+            return Answer::ok(&json!({ "resources": { "core": core }, "rate": core }));
+        }
+        if budget.remaining == 0 {
+            return message(StatusCode::FORBIDDEN, "API rate limit exceeded for this token.");
+        }
+        self.route(ask, path)
+    }
+
+    fn route(&self, ask: &Ask, path: &str) -> Answer {
+        let pieces: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let (name, rest) = match pieces.as_slice() {
+            ["repos", owner, repo, rest @ ..] => {
+                (format!("{}/{}", decode(owner), decode(repo)), rest)
+            }
+            ["repositories", id, rest @ ..] => match self.shelf.name_of(id) {
+                Some(name) => (name, rest),
+                None => return not_found(),
+            },
+            _ => return not_found(),
+        };
+        if let Some(new) = self.shelf.moved(&name) {
+            return self.moved(ask, &new, rest);
+        }
+        let Some(repo) = self.shelf.find(&name) else { return not_found() };
+        match (&ask.method, rest) {
+            (&Method::GET, []) => Answer::ok(&self.describe(ask, &name, &repo)),
+            (&Method::GET, ["commits", reference @ ..]) if !reference.is_empty() => {
+                commit(ask, &repo, &decode(&reference.join("/")))
+            }
+            (&Method::GET, ["branches", branch]) => branch_json(&repo, &decode(branch)),
+            (&Method::POST, ["statuses", sha]) => self.set_status(ask, &name, &repo, sha),
+            _ => not_found(),
+        }
+    }
+
+    fn moved(&self, ask: &Ask, new: &str, rest: &[&str]) -> Answer {
+        let mut url = format!("{}{}/repositories/{}", ask.origin, self.prefix, self.shelf.id(new));
+        for piece in rest {
+            url.push('/');
+            url.push_str(piece);
+        }
+        let body = json!({ "message": "Moved Permanently", "url": url,
+            "documentation_url": "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects" });
+        let mut answer = Answer::json(StatusCode::MOVED_PERMANENTLY, &body);
+        answer.location = Some(url);
+        answer
+    }
+
+    fn describe(&self, ask: &Ask, name: &str, repo: &BareRepo) -> Value {
+        let (owner, short) = name.split_once('/').unwrap_or(("", name));
+        let head = repo.git(&["symbolic-ref", "--short", "HEAD"]);
+        json!({
+            "id": self.shelf.id(name), "name": short, "full_name": name, "owner": { "login": owner, "type": "Organization" },
+            "private": self.tokens.check(None) != Access::Granted, "archived": false, "disabled": false,
+            "default_branch": head, "url": format!("{}{}/repos/{name}", ask.origin, self.prefix),
+            "html_url": format!("{}/{name}", ask.origin), "clone_url": format!("{}/{name}.git", ask.origin),
+            "permissions": { "admin": false, "maintain": false, "push": true, "triage": true, "pull": true },
+        })
+    }
+
+    fn set_status(&self, ask: &Ask, name: &str, repo: &BareRepo, sha: &str) -> Answer {
+        const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+        if Commit::read(repo, sha).is_none() {
+            return message(UNPROCESSABLE, &format!("No commit found for SHA: {sha}"));
+        }
+        let text = |key: &str| ask.body[key].as_str().unwrap_or_default();
+        if !["error", "failure", "pending", "success"].contains(&text("state"))
+            || text("description").chars().count() > 140
+        {
+            return message(UNPROCESSABLE, "Validation Failed");
+        }
+        let posted =
+            PostedStatus { repo: name.to_owned(), sha: sha.to_owned(), body: ask.body.clone() };
+        let mut statuses = lock(&self.statuses);
+        statuses.push(posted);
+        let id = statuses.len();
+        Answer::json(
+            StatusCode::CREATED,
+            &json!({ "id": id, "node_id": format!("S_{id}"), "state": ask.body["state"], "context": ask.body["context"],
+                "description": ask.body["description"], "target_url": ask.body["target_url"],
+                "url": format!("{}{}/repos/{name}/statuses/{sha}", ask.origin, self.prefix) }),
+        )
+    }
+
+    /// A GitHub App's own questions: they need its JSON web token.
+    fn app(&self, ask: &Ask, path: &str, token: Option<&str>) -> Answer {
+        if let Err(text) = check_jwt(token) {
+            return message(StatusCode::UNAUTHORIZED, text);
+        }
+        let pieces: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match (&ask.method, pieces.as_slice()) {
+            (&Method::GET, ["app"]) => {
+                Answer::ok(&json!({ "id": 1, "slug": "sentry", "name": "Sentry" }))
+            }
+            (&Method::GET, ["repos", owner, repo, "installation"])
+                if self.shelf.find(&format!("{owner}/{repo}")).is_some() =>
+            {
+                Answer::ok(&json!({ "id": 42, "app_id": 1, "account": { "login": owner } }))
+            }
+            (&Method::POST, ["app", "installations", id, "access_tokens"])
+                if id.parse::<u64>().is_ok() =>
+            {
+                let mut minted = lock(&self.minted);
+                *minted += 1;
+                let token = format!("ghs_installation{id}token{minted}");
+                self.tokens.grant(&token);
+                let expires = sentry_core::clock::Timestamp::from_second(now() + 3600)
+                    .map(|at| at.to_string())
+                    .unwrap_or_default();
+                let mut permissions = ask.body["permissions"].clone();
+                if permissions.is_null() {
+                    permissions =
+                        json!({ "contents": "read", "metadata": "read", "statuses": "write" });
+                }
+                Answer::json(
+                    StatusCode::CREATED,
+                    &json!({ "token": token, "expires_at": expires, "permissions": permissions,
+                        "repository_selection": "selected" }),
+                )
+            }
+            _ => not_found(),
+        }
+    }
+
+    fn budget(&self) -> Budget {
+        let mut budget = lock(&self.budget);
+        if budget.reset <= now() {
+            *budget = Budget::per_hour(budget.limit);
+        }
+        *budget
+    }
+
+    /// Counts the answer, unless it is "not modified", and says what is left.
+    fn stamp(&self, answer: Answer) -> Reply {
+        let mut budget = lock(&self.budget);
+        if answer.status != StatusCode::NOT_MODIFIED {
+            budget.remaining = budget.remaining.saturating_sub(1);
+        }
+        answer.into_reply(&[
+            ("x-ratelimit-limit", &budget.limit.to_string()),
+            ("x-ratelimit-remaining", &budget.remaining.to_string()),
+            ("x-ratelimit-used", &budget.limit.saturating_sub(budget.remaining).to_string()),
+            ("x-ratelimit-reset", &budget.reset.to_string()),
+            ("x-ratelimit-resource", "core"),
+            ("x-github-request-id", "0000:0000:0000:0000:00000000"),
+            ("cache-control", "private, max-age=60, s-maxage=60"),
+            ("vary", "Accept, Authorization, Cookie, X-GitHub-OTP"),
+        ])
+    }
+}
+
+/// Its shape, algorithm, issuer and life time; not its signature.
+fn check_jwt(token: Option<&str>) -> Result<(), &'static str> {
+    let part = |text: &str| -> Option<Value> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    };
+    let mut parts = token.unwrap_or_default().split('.');
+    let header = parts.next().and_then(part).unwrap_or_default();
+    let claims = parts.next().and_then(part).unwrap_or_default();
+    if header["alg"] != "RS256" || parts.next().is_none_or(str::is_empty) {
+        return Err("A JSON web token could not be decoded");
+    }
+    if claims["iss"].is_null() {
+        return Err("'Issuer' claim ('iss') must be an Integer or String");
+    }
+    match claims["exp"].as_i64() {
+        Some(exp) if exp > now() + 660 => {
+            Err("'Expiration time' claim ('exp') is too far in the future")
+        }
+        Some(exp) if exp > now() => Ok(()),
+        _ => Err(
+            "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires",
+        ),
+    }
+}
+
+fn commit(ask: &Ask, repo: &BareRepo, reference: &str) -> Answer {
+    let full = |prefix: &str| repo.ref_at(&format!("{prefix}{reference}"));
+    let sha = if reference.starts_with("heads/") || reference.starts_with("tags/") {
+        full("refs/")
+    } else {
+        full("refs/heads/").or_else(|| full("refs/tags/")).or_else(|| Some(reference.to_owned()))
+    };
+    let Some(commit) = sha.and_then(|sha| Commit::read(repo, &sha)) else {
+        if repo.git(&["for-each-ref", "--count=1"]).is_empty() {
+            return message(StatusCode::CONFLICT, "Git Repository is empty.");
+        }
+        let text = format!("No commit found for SHA: {reference}");
+        return message(StatusCode::UNPROCESSABLE_ENTITY, &text);
+    };
+    let accept = ask.headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/vnd.github.sha")
+        || accept.contains("application/vnd.github.v3.sha")
+    {
+        return Answer {
+            status: StatusCode::OK,
+            content_type: "application/vnd.github.sha; charset=utf-8",
+            etag: Some(format!("\"{}\"", commit.sha)),
+            body: commit.sha,
+            location: None,
+        };
+    }
+    Answer::ok(&commit_json(&commit))
+}
+
+fn commit_json(commit: &Commit) -> Value {
+    let person = json!({ "name": commit.author, "email": commit.email, "date": commit.date });
+    let parents: Vec<_> = commit.parents.iter().map(|sha| json!({ "sha": sha })).collect();
+    json!({ "sha": commit.sha, "node_id": format!("C_{}", commit.sha), "parents": parents,
+        "author": null, "committer": null,
+        "commit": { "message": commit.message, "tree": { "sha": commit.tree }, "author": person, "committer": person } })
+}
+
+fn branch_json(repo: &BareRepo, branch: &str) -> Answer {
+    match repo.branch_at(branch).and_then(|sha| Commit::read(repo, &sha)) {
+        Some(commit) => Answer::ok(
+            &json!({ "name": branch, "commit": commit_json(&commit), "protected": false }),
+        ),
+        None => message(StatusCode::NOT_FOUND, "Branch not found"),
+    }
+}
+
+fn not_found() -> Answer {
+    message(StatusCode::NOT_FOUND, "Not Found")
+}
+
+fn message(status: StatusCode, text: &str) -> Answer {
+    let body = json!({ "message": text, "documentation_url": "https://docs.github.com/rest",
+        "status": status.as_u16().to_string() });
+    Answer::json(status, &body)
+}
