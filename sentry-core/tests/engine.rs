@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind,
+    TriggerState,
 };
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::ForgeErrorKind;
@@ -19,9 +20,12 @@ use tokio::task::JoinSet;
 
 const A: &str = "https://example.com/product/app";
 const B: &str = "https://example.com/qa/tests";
-const TASK: (&str, &str) = ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n");
-const RUN: (&str, &str) =
-    ("run.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n");
+const TASK: (&str, &str) =
+    ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n");
+const RUN: (&str, &str) = (
+    "run.yaml",
+    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n",
+);
 
 /// Everything around an engine.
 struct World {
@@ -114,7 +118,10 @@ impl World {
 
     fn trigger(&self, key: &str, kind: TriggerKind) -> Trigger {
         Trigger {
-            id: DeliveryId::new(sentry_core::clock::Clock::now(self.clock.as_ref()), fastrand::u128(..)),
+            id: DeliveryId::new(
+                sentry_core::clock::Clock::now(self.clock.as_ref()),
+                fastrand::u128(..),
+            ),
             key: key.into(),
             watch: self.watch.name.clone(),
             kind,
@@ -165,7 +172,8 @@ async fn a_push_is_delivered_once_and_a_second_push_makes_a_new_run_of_the_same_
     minutes(3).await;
     assert_eq!(world.delivered().await, Some(second.clone()));
     let runs = world.deployer.created();
-    let specs: Vec<_> = runs.iter().map(|r| r.json["spec"]["sha"].as_str().unwrap().to_owned()).collect();
+    let specs: Vec<_> =
+        runs.iter().map(|r| r.json["spec"]["sha"].as_str().unwrap().to_owned()).collect();
     assert_eq!(specs, [first.to_string(), second.to_string()]);
     assert_eq!(world.why(&first).await.reason, Reason::Delivered);
     assert_eq!(world.deliveries().await[0].state, DeliveryState::Succeeded);
@@ -222,7 +230,9 @@ async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_deliv
     let world = World::running().await;
     world.deployer.refuse(Some("unit"));
     let sha = world.push();
-    seconds(63).await;
+    while world.deliveries().await.first().is_none_or(|d| d.failures == 0) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(world.delivered().await, None);
     world.deployer.refuse(None);
     minutes(1).await;
@@ -411,9 +421,13 @@ async fn a_trigger_for_a_branch_that_is_not_there_is_rejected_with_the_reason() 
     let foreign = TriggerKind::Deliver { branch: "topic".parse().unwrap(), sha: None };
     let (absent, foreign) = (world.ask(absent).await, world.ask(foreign).await);
     minutes(2).await;
-    let TriggerState::Rejected(why) = world.trigger_state(&absent).await else { panic!("not rejected") };
+    let TriggerState::Rejected(why) = world.trigger_state(&absent).await else {
+        panic!("not rejected")
+    };
     assert!(why.contains("no branch release/9"), "{why}");
-    let TriggerState::Rejected(why) = world.trigger_state(&foreign).await else { panic!("not rejected") };
+    let TriggerState::Rejected(why) = world.trigger_state(&foreign).await else {
+        panic!("not rejected")
+    };
     assert!(why.contains("does not select branch topic"), "{why}");
 }
 
@@ -422,7 +436,8 @@ async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
     let world = World::running().await;
     let now = sentry_core::clock::Clock::now(world.clock.as_ref());
     let name = world.watch.name.clone();
-    let suspension = Suspension { watch: name.clone(), reason: Some("freeze".into()), since: now, until: None };
+    let suspension =
+        Suspension { watch: name.clone(), reason: Some("freeze".into()), since: now, until: None };
     world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
     minutes(1).await;
     let sha = world.push();
@@ -599,13 +614,17 @@ async fn idle_polls_hand_the_validator_back_and_write_nothing() {
     let world = World::running().await;
     minutes(10).await;
     let asked = world.forge.asked();
-    assert!(asked[0].validator.is_none() && asked[1..].iter().all(|q| q.validator.is_some()), "{asked:?}");
+    assert!(
+        asked[0].validator.is_none() && asked[1..].iter().all(|q| q.validator.is_some()),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
     let world = World::new();
-    let preview = world.engine().preview(&world.watch.name, &"main".parse().unwrap(), None).await.unwrap();
+    let preview =
+        world.engine().preview(&world.watch.name, &"main".parse().unwrap(), None).await.unwrap();
     assert_eq!(preview.plan.unwrap().objects.len(), 2);
     assert!(world.deployer.names().is_empty());
     assert_eq!(world.store.snapshot().await.unwrap().branches, []);

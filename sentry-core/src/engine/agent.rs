@@ -155,10 +155,7 @@ impl Agent {
             let fingerprint = watch.fingerprint();
             for state in self.ledger.branches.get(name).into_iter().flat_map(BTreeMap::values) {
                 if state.parked.as_ref().is_some_and(|p| p.fingerprint != fingerprint) {
-                    writes.push(Write::Branch(BranchState {
-                        parked: None,
-                        ..state.clone()
-                    }));
+                    writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
                 }
             }
         }

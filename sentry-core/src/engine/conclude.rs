@@ -156,11 +156,7 @@ fn passed(
         if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
             let passed = Some(Passed { mark, reason });
-            writes.push(Write::Branch(BranchState {
-                passed,
-                parked: None,
-                ..state.clone()
-            }));
+            writes.push(Write::Branch(BranchState { passed, parked: None, ..state.clone() }));
         }
     }
     writes.push(Write::Delivery(Box::new(delivery)));

@@ -258,10 +258,9 @@ impl Group {
                 let names = watch.manifests_branches(&state.branch);
                 let head = names.iter().find_map(|name| heads.get(name));
                 if head.is_some() && head != parked.manifests.as_ref() {
-                    absorbed.writes.push(Write::Branch(BranchState {
-                        parked: None,
-                        ..state.clone()
-                    }));
+                    absorbed
+                        .writes
+                        .push(Write::Branch(BranchState { parked: None, ..state.clone() }));
                 }
             }
         }

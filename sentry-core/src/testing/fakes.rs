@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Timestamp};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer};
 use crate::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile, TreeQuery,
-    Validator,
+    CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile,
+    TreeQuery, Validator,
 };
 use crate::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
@@ -79,13 +79,22 @@ impl FakeForge {
     ///
     /// # Panics
     /// If the URL or the branch is not valid.
-    pub fn commit(&self, repo: &str, branch: &str, message: &str, files: &[(&str, &str)]) -> CommitSha {
+    pub fn commit(
+        &self,
+        repo: &str,
+        branch: &str,
+        message: &str,
+        files: &[(&str, &str)],
+    ) -> CommitSha {
         let mut host = guard(&self.host);
         host.commits += 1;
-        let sha: CommitSha = format!("{:040x}", host.commits + 0xabc0_0000_0000).parse().expect("hex");
-        let file = |(path, text): &(&str, &str)| TreeFile { path: (*path).into(), bytes: (*text).into() };
+        let sha: CommitSha =
+            format!("{:040x}", host.commits + 0xabc0_0000_0000).parse().expect("hex");
+        let file =
+            |(path, text): &(&str, &str)| TreeFile { path: (*path).into(), bytes: (*text).into() };
         host.trees.insert(sha.clone(), files.iter().map(file).collect());
-        host.infos.insert(sha.clone(), CommitInfo { message: message.into(), author: "ada".into() });
+        host.infos
+            .insert(sha.clone(), CommitInfo { message: message.into(), author: "ada".into() });
         drop(host);
         self.set(repo, branch, &sha);
         sha
@@ -105,7 +114,8 @@ impl FakeForge {
     /// # Panics
     /// If the URL or the branch is not valid.
     pub fn delete(&self, repo: &str, branch: &str) {
-        let (repo, branch): (RepoUrl, BranchName) = (repo.parse().expect("a URL"), branch.parse().expect("a branch"));
+        let (repo, branch): (RepoUrl, BranchName) =
+            (repo.parse().expect("a URL"), branch.parse().expect("a branch"));
         guard(&self.host).branches.entry(repo).or_default().remove(&branch);
     }
 
@@ -129,12 +139,14 @@ impl FakeForge {
 
 impl Host {
     fn up(&self) -> Result<(), ForgeError> {
-        self.down.map_or(Ok(()), |kind| Err(ForgeError::new(kind, "the fake forge was told to fail")))
+        self.down
+            .map_or(Ok(()), |kind| Err(ForgeError::new(kind, "the fake forge was told to fail")))
     }
 
     fn heads(&self, query: &HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
         self.up()?;
-        let none = || ForgeError::new(ForgeErrorKind::NotFound, format!("no repository {}", query.repo));
+        let none =
+            || ForgeError::new(ForgeErrorKind::NotFound, format!("no repository {}", query.repo));
         let all = self.branches.get(&query.repo).ok_or_else(none)?;
         let selected = all.iter().filter(|(branch, _)| query.branches.matches(branch));
         let heads: BTreeMap<_, _> = selected.map(|(b, s)| (b.clone(), s.clone())).collect();
@@ -162,7 +174,8 @@ impl Forge for FakeForge {
         let mut host = guard(&self.host);
         host.trees_asked.push(query.clone());
         host.up()?;
-        let none = || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {}", query.commit));
+        let none =
+            || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {}", query.commit));
         let files = host.trees.get(&query.commit).ok_or_else(none)?.clone();
         Ok(Tree { commit: query.commit.clone(), files, refused: Vec::new() })
     }
@@ -243,12 +256,15 @@ impl Cluster {
         let name = &planned.object.name;
         if self.refused.as_deref() == Some(name.as_str()) {
             let text = format!("{} {name} is refused by the cluster", planned.object.kind);
-            return Err(DeployError::new(DeployErrorKind::Refused, text).with_object(planned.object.clone()));
+            return Err(DeployError::new(DeployErrorKind::Refused, text)
+                .with_object(planned.object.clone()));
         }
         let slot = (planned.object.kind.clone(), name.clone());
         let before = self.objects.get(&slot).map(|o| o.operation.clone());
         let action = match (&planned.operation, before) {
-            (Operation::Create { .. }, Some(earlier)) if earlier == planned.operation => return Ok(Action::Exists),
+            (Operation::Create { .. }, Some(earlier)) if earlier == planned.operation => {
+                return Ok(Action::Exists);
+            }
             (Operation::Create { .. }, Some(_)) => {
                 let text = format!("{} {name} exists with another key", planned.object.kind);
                 return Err(DeployError::new(DeployErrorKind::NameConflict, text));
@@ -265,7 +281,9 @@ impl Cluster {
     }
 
     fn reach(&self) -> Result<(), DeployError> {
-        let away = || DeployError::new(DeployErrorKind::Unreachable, "the fake cluster was told to be away");
+        let away = || {
+            DeployError::new(DeployErrorKind::Unreachable, "the fake cluster was told to be away")
+        };
         if self.down { Err(away()) } else { Ok(()) }
     }
 }
@@ -313,7 +331,6 @@ impl Deployer for FakeDeployer {
         for planned in &plan.objects {
             let put = if error.is_none() { cluster.put(planned) } else { Ok(Action::Skipped) };
             let (action, reason) = match put {
-
                 Ok(action) => (action, None),
                 Err(failure) => {
                     let reason = failure.to_string();
