@@ -12,8 +12,6 @@ mod tree_value;
 mod variables;
 
 #[cfg(test)]
-mod corpus_test;
-#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
