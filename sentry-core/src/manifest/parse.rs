@@ -252,7 +252,8 @@ fn options() -> serde_saphyr::Options {
             max_recorded_anchor_events: 10_000,
             max_recorded_anchor_bytes: 4 << 20,
             max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH + 1,
+            // The scanner reads ahead: the limit on depth, which explains itself, must be met first.
+            flow_nesting_limit: 2 * MAX_DEPTH,
             max_documents: 2,
             max_nodes: MAX_NODES,
             max_total_scalar_bytes: MAX_FILE_BYTES,
@@ -300,7 +301,8 @@ fn explain(chunk: &Chunk<'_>, error: &Error, breach: bool) -> Content {
     }
     let mut reason = match error {
         Error::Budget { breach, .. } => over(breach),
-        _ => escape(&serde_saphyr::UserMessageFormatter.format_message(error)),
+        _ if is_breach(error) => "aliases stand for too much".to_owned(),
+        _ => serde_saphyr::UserMessageFormatter.format_message(error).into_owned(),
     };
     if !is_blank(excerpt) {
         reason.push_str(&format!(" (near `{}`)", shown(excerpt)));
@@ -363,21 +365,19 @@ fn template(text: &str, failing: &str) -> Option<String> {
 }
 
 fn shown(line: &str) -> String {
-    let line = line.trim();
-    let mut cut: String = line.chars().take(EXCERPT_CHARS).collect();
-    if cut.len() < line.len() {
-        cut.push('…');
-    }
-    escape(&cut)
+    printable(line.trim(), EXCERPT_CHARS)
 }
 
-/// Control characters as `\u{…}`: what a repository holds must not steer a terminal.
-fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+/// The start of a text, control characters as `\u{…}`: what a repository holds must neither steer a terminal nor fill
+/// the records.
+pub(super) fn printable(text: &str, chars: usize) -> String {
+    let mut out = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == chars {
+            out.push('…');
+            break;
+        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }

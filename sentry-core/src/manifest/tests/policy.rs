@@ -164,3 +164,14 @@ fn all_that_is_wrong_with_a_document_is_said_at_once_in_both_modes() {
         assert_eq!(set.objects.len(), 1);
     }
 }
+
+#[test]
+fn what_a_document_is_called_neither_steers_a_terminal_nor_fills_the_records() {
+    let name = format!("\\e[31m{}", "x".repeat(100_000));
+    let set = prepared(&object("v1", "ConfigMap", &format!("{{name: \"{name}\"}}")));
+    let d = &set.decisions[0];
+    assert_eq!(d.decision, Decision::Refuse);
+    let name = d.name.as_deref().unwrap();
+    assert!(name.starts_with("\\u{1b}[31m") && name.len() < 300 && d.reason.len() < 2_100);
+    assert!(!d.reason.contains('\u{1b}'));
+}

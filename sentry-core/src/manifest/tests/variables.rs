@@ -165,3 +165,11 @@ fn documents_tell_which_variables_they_want() {
     assert!(documents.wants("sender"));
     assert!(!documents.wants("revision") && !documents.wants("key") && !documents.wants("no"));
 }
+
+#[test]
+fn notes_have_an_end() {
+    let many: String = (0..500).map(|i| format!("{{{{ v{i} }}}}")).collect();
+    let set = prepared(&config_map("{name: a}", &format!("'{many}'")));
+    assert_eq!(set.notes.len(), 101);
+    assert!(set.notes[100].contains("left out"));
+}
