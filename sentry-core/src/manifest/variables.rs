@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, MAX_NOTES};
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
@@ -179,7 +179,8 @@ impl<'a> Variables<'a> {
                 Meaning::Refused(why) => {
                     findings.problems.insert(why);
                 }
-                Meaning::Unknown if is_name(u.name) => {
+                // More than can be noted need not be kept.
+                Meaning::Unknown if is_name(u.name) && findings.unknown.len() <= MAX_NOTES => {
                     findings.unknown.insert(u.name.to_owned());
                 }
                 Meaning::Unknown => {}
