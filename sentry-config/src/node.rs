@@ -102,7 +102,8 @@ fn small(number: u64) -> usize {
 /// The first line of the parser's message, without the place that is told beside it.
 fn without_place(message: &str) -> &str {
     let line = message.lines().next().unwrap_or("is not valid YAML");
-    line.rfind(" at line ").map_or(line, |end| &line[..end])
+    let end = [" at line ", " (defined at "].iter().filter_map(|mark| line.find(mark)).min();
+    end.map_or(line, |end| &line[..end])
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -10,17 +10,23 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
     let Some(rules) = schema.as_object() else { return schema == &json!(true) };
     rules.iter().all(|(rule, wanted)| match rule.as_str() {
         "$ref" => {
-            let path = wanted.as_str().unwrap().trim_start_matches('#');
+            let path = wanted.as_str().expect("a schema's own shape").trim_start_matches('#');
             fits(root, root.pointer(path).unwrap_or_else(|| panic!("{path}")), value)
         }
-        "anyOf" | "oneOf" => wanted.as_array().unwrap().iter().any(|one| fits(root, one, value)),
+        "anyOf" | "oneOf" => wanted
+            .as_array()
+            .expect("a schema's own shape")
+            .iter()
+            .any(|one| fits(root, one, value)),
         "type" => match wanted {
             Value::Array(types) => types.iter().any(|one| is_type(one, value)),
             one => is_type(one, value),
         },
         "const" => wanted == value,
-        "enum" => wanted.as_array().unwrap().contains(value),
-        "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+        "enum" => wanted.as_array().expect("a schema's own shape").contains(value),
+        "minimum" => value
+            .as_f64()
+            .is_none_or(|number| number >= wanted.as_f64().expect("a schema's own shape")),
         "items" => value.as_array().is_none_or(|all| all.iter().all(|one| fits(root, wanted, one))),
         "additionalProperties" => value.as_object().is_none_or(|map| {
             let known = rules.get("properties").and_then(Value::as_object);
@@ -36,7 +42,7 @@ fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
 }
 
 fn is_type(name: &Value, value: &Value) -> bool {
-    match name.as_str().unwrap() {
+    match name.as_str().expect("a schema's own shape") {
         "null" => value.is_null(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
@@ -48,7 +54,7 @@ fn is_type(name: &Value, value: &Value) -> bool {
 }
 
 fn file_fits(text: &str) -> bool {
-    let value: Value = serde_saphyr::from_str(text).unwrap();
+    let value: Value = serde_saphyr::from_str(text).expect("YAML");
     let schema = sentry_config::schema();
     fits(&schema, &schema, &value)
 }
