@@ -122,12 +122,7 @@ pub fn validator(n: u32) -> Validator {
 /// A delivery of the watch `app` that is being applied: open, with every field set.
 #[must_use]
 pub fn open_delivery(n: u32) -> Delivery {
-    Delivery {
-        state: DeliveryState::Applying,
-        finished: None,
-        superseded_by: None,
-        ..delivery(n)
-    }
+    Delivery { state: DeliveryState::Applying, finished: None, superseded_by: None, ..delivery(n) }
 }
 
 /// A delivery of the watch `app` that was superseded: final, with every field set.

@@ -338,11 +338,8 @@ pub async fn deliveries_are_found_by_watch_and_id_prefix(at: Handles) {
 
 /// See the name.
 pub async fn a_prefix_with_wildcards_matches_nothing(at: Handles) {
-    at.commit(&[
-        Write::Delivery(Box::new(sample::delivery(1))),
-        Write::Head(sample::head(1)),
-    ])
-    .await;
+    at.commit(&[Write::Delivery(Box::new(sample::delivery(1))), Write::Head(sample::head(1))])
+        .await;
     for odd in ["%", "_", "*", "?", "' OR 1=1 --", "0*", "[0-9]", "~", "\u{10ffff}"] {
         let query = DeliveryQuery { id_prefix: Some(odd.to_owned()), ..DeliveryQuery::default() };
         assert_eq!(at.deliveries(&query).await, [], "{odd:?}");
@@ -473,11 +470,8 @@ pub async fn a_head_is_replaced_not_repeated_and_found_by_prefix(at: Handles) {
 
 /// See the name.
 pub async fn the_same_commit_of_two_watches_has_two_decisions_newest_first(at: Handles) {
-    let other = HeadRecord {
-        watch: sample::watch("other"),
-        at: sample::time(60),
-        ..sample::head(1)
-    };
+    let other =
+        HeadRecord { watch: sample::watch("other"), at: sample::time(60), ..sample::head(1) };
     at.commit(&[Write::Head(other.clone()), Write::Head(sample::head(1))]).await;
     assert_eq!(at.heads(sample::sha(1).as_str()).await, [other, sample::head(1)]);
 }
@@ -544,13 +538,8 @@ pub async fn a_prune_forgets_what_is_older_and_spares_what_is_open(at: Handles) 
     for n in [1, 2, 3, 4] {
         let asked = at.request(&sample::trigger(n)).await;
         let taken = Trigger { state: TriggerState::Taken(sample::id(n)), ..asked };
-        let delivery =
-            if n == 2 { sample::open_delivery(n) } else { sample::delivery(n) };
-        at.commit(&[
-            Write::Delivery(Box::new(delivery)),
-            Write::Head(sample::head(n)),
-        ])
-        .await;
+        let delivery = if n == 2 { sample::open_delivery(n) } else { sample::delivery(n) };
+        at.commit(&[Write::Delivery(Box::new(delivery)), Write::Head(sample::head(n))]).await;
         if n != 2 {
             at.commit(&[Write::Trigger(taken)]).await;
         }
