@@ -1,7 +1,9 @@
 //! The apply: named objects in one call, then the runs in another, then what became of those that were not confirmed.
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
-use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject};
+use sentry_core::plan::{
+    Action, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
+};
 use serde_json::Value;
 
 use super::call::{self, Caller, Reply};
@@ -22,9 +24,8 @@ impl<'a> Book<'a> {
 
     /// The places of the runs, or of the others, that have no outcome yet.
     fn open(&self, runs: bool) -> Vec<usize> {
-        let open = |at: &usize| {
-            is_run(&self.plan.objects[*at]) == runs && self.outcomes[*at].is_none()
-        };
+        let open =
+            |at: &usize| is_run(&self.plan.objects[*at]) == runs && self.outcomes[*at].is_none();
         (0..self.outcomes.len()).filter(open).collect()
     }
 

@@ -11,8 +11,8 @@ use sentry_core::watch::ClusterRef;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::output;
 use super::KubectlSettings;
+use super::output;
 
 /// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -117,7 +117,12 @@ impl<'a> Caller<'a> {
             Err(error @ ProcessError::Start { .. }) => Err(missing(&error)),
             Err(error) => {
                 let ended = DeployError::new(DeployErrorKind::Local, error.to_string());
-                Ok(Reply { success: false, stdout: String::new(), errors: vec![], ended: Some(ended) })
+                Ok(Reply {
+                    success: false,
+                    stdout: String::new(),
+                    errors: vec![],
+                    ended: Some(ended),
+                })
             }
         }
     }

@@ -85,11 +85,12 @@ impl Kubectl {
     /// # Errors
     /// [`DeployErrorKind::Local`] if the directory for temporary files can't be written to.
     pub fn new(settings: KubectlSettings) -> Result<Self, DeployError> {
-        let cache = tempfile::Builder::new().prefix("sentry-kubectl-").tempdir().map_err(|error| {
-            let text = format!("can't make a directory for kubectl's cache: {error}");
-            DeployError::new(DeployErrorKind::Local, text)
-                .with_hint("make TMPDIR a writable directory")
-        })?;
+        let cache =
+            tempfile::Builder::new().prefix("sentry-kubectl-").tempdir().map_err(|error| {
+                let text = format!("can't make a directory for kubectl's cache: {error}");
+                DeployError::new(DeployErrorKind::Local, text)
+                    .with_hint("make TMPDIR a writable directory")
+            })?;
         Ok(Self {
             settings,
             cache,

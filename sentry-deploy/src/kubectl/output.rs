@@ -210,14 +210,16 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
     }
 }
 
-const GRANT: &str = "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
+const GRANT: &str =
+    "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
 const LOG_IN: &str = "renew the credentials in the kubeconfig, or the pod's service account";
 const TAKE_OVER: &str = "another field manager owns these fields: remove them there, set `force_conflicts: true`, or \
     take them over once with `kubectl apply --server-side --force-conflicts --field-manager=sentry`";
 const NAMESPACE: &str = "create the namespace first: Sentry does not";
 const NO_KIND: &str = "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
 const CERTIFICATE: &str = "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";
-const NO_CLUSTER: &str = "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
+const NO_CLUSTER: &str =
+    "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
 const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
 
 /// A server's error without the words that say nothing here.
@@ -296,7 +298,10 @@ mod tests {
             ),
             ("Unable to connect to the server: net/http: TLS handshake timeout", Unreachable),
             ("Unable to connect to the server: EOF", Unreachable),
-            ("Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host", Unreachable),
+            (
+                "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host",
+                Unreachable,
+            ),
             ("Error from server (ServiceUnavailable): the server is overloaded", Unreachable),
             ("Error from server (TooManyRequests): the server is overloaded", Unreachable),
             (
@@ -305,13 +310,22 @@ mod tests {
                 Unreachable,
             ),
             ("Error from server (Invalid): Task \"EOF\" is invalid: connection refused", Refused),
-            ("Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch", Forbidden),
+            (
+                "Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch",
+                Forbidden,
+            ),
             ("Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q", Refused),
             ("error: You must be logged in to the server (Unauthorized)", Forbidden),
             ("error: context \"x\" does not exist", Local),
             ("error: stat /x: no such file or directory", Local),
-            ("Unable to connect to the server: x509: certificate signed by unknown authority", Local),
-            ("error: resource mapping not found for name: \"x\": no matches for kind \"K\" in version \"V\"", Refused),
+            (
+                "Unable to connect to the server: x509: certificate signed by unknown authority",
+                Local,
+            ),
+            (
+                "error: resource mapping not found for name: \"x\": no matches for kind \"K\" in version \"V\"",
+                Refused,
+            ),
         ] {
             assert_eq!(classify(text).0, kind, "{text}");
         }

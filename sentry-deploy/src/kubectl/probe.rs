@@ -101,5 +101,9 @@ fn right(cluster: &ClusterRef, answer: &Value) -> Probe {
             format!("not in the namespace {}: grant it with a Role", cluster.namespace)
         }
     };
-    Probe { what: format!("{} {}.{}", word("verb"), word("resource"), word("group")), allowed, detail }
+    Probe {
+        what: format!("{} {}.{}", word("verb"), word("resource"), word("group")),
+        allowed,
+        detail,
+    }
 }

@@ -57,7 +57,8 @@ fn unescape(text: &str) -> String {
         match byte {
             b'+' => bytes.push(b' '),
             b'%' => {
-                let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0);
+                let mut digit =
+                    || rest.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0);
                 bytes.push(u8::try_from(digit() * 16 + digit()).unwrap_or(b'?'));
             }
             other => bytes.push(other),
@@ -172,9 +173,9 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
             .get(&target.place(name))
             .map_or_else(|| target.not_found(name), |object| Answer::ok(object.clone())),
         ("list", _) => list(state, &target, call),
-        ("delete", Some(name)) => state
-            .delete(&target.place(name))
-            .map_or_else(|| target.not_found(name), Answer::ok),
+        ("delete", Some(name)) => {
+            state.delete(&target.place(name)).map_or_else(|| target.not_found(name), Answer::ok)
+        }
         _ => write(state, faults, &target, call),
     }
 }
@@ -281,17 +282,12 @@ fn placed(target: &Target, body: &Value, name: &str) -> Value {
     object
 }
 
-fn patch(
-    state: &mut State,
-    faults: &Faults,
-    target: &Target,
-    call: &Call,
-    name: &str,
-) -> Answer {
+fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name: &str) -> Answer {
     let place = target.place(name);
     if call.content_type.starts_with("application/apply-patch") {
         // Making an object by applying it needs the right to create as well.
-        let refused = state.get(&place).is_none().then(|| forbidden(faults, target, "create", Some(name)));
+        let refused =
+            state.get(&place).is_none().then(|| forbidden(faults, target, "create", Some(name)));
         if let Some(refused) = refused.flatten() {
             return refused;
         }

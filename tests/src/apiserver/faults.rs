@@ -99,9 +99,7 @@ impl Faults {
 
     pub(super) fn refusal(&self, kind: &str, name: &str, dry_run: bool) -> Option<(u16, String)> {
         let inner = self.lock();
-        let hit = |r: &&Refusal| {
-            r.kind == kind && r.name == name && (r.dry_runs_too || !dry_run)
-        };
+        let hit = |r: &&Refusal| r.kind == kind && r.name == name && (r.dry_runs_too || !dry_run);
         inner.refusals.iter().find(hit).map(|r| (r.status, r.message.clone()))
     }
 

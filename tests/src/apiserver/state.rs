@@ -43,7 +43,9 @@ impl SeenRequest {
     /// True if it would change an object: not a read, a dry run or an access review.
     #[must_use]
     pub fn is_write(&self) -> bool {
-        self.method != "GET" && !self.is_dry_run() && !self.path.contains("authorization.k8s.io/v1/self")
+        self.method != "GET"
+            && !self.is_dry_run()
+            && !self.path.contains("authorization.k8s.io/v1/self")
     }
 }
 
@@ -183,8 +185,13 @@ impl State {
         if !conflicts.is_empty() && !force {
             return Applied::Conflict(conflicts);
         }
-        let kept: BTreeSet<_> =
-            next.owners.iter().filter(|(m, _)| *m != manager).flat_map(|(_, f)| f).cloned().collect();
+        let kept: BTreeSet<_> = next
+            .owners
+            .iter()
+            .filter(|(m, _)| *m != manager)
+            .flat_map(|(_, f)| f)
+            .cloned()
+            .collect();
         let before = next.owners.insert(manager.to_owned(), wanted.keys().cloned().collect());
         for field in before.unwrap_or_default() {
             if !wanted.contains_key(&field) && !kept.contains(&field) {
