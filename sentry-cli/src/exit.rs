@@ -4,9 +4,13 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use sentry_config::LoadError;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::engine::EngineError;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::store::{StoreError, StoreErrorKind};
+
+use crate::compose::ComposeError;
 
 /// How the program ends. The numbers are a contract: scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +139,49 @@ impl From<DeployError> for Failure {
     }
 }
 
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(store) => store.into(),
+            EngineError::Forge { what, source } => Self::from(source).after(what),
+            EngineError::Deploy { what, source } => Self::from(source).after(what),
+            EngineError::Stopped => Self::wrapping(Exit::Aborted, None, error),
+            other => Self::wrapping(Exit::Usage, None, other),
+        }
+    }
+}
+
+impl From<ComposeError> for Failure {
+    fn from(error: ComposeError) -> Self {
+        let hint = match &error {
+            ComposeError::Forge { source, .. } => source.hint(),
+            ComposeError::Deployer { source, .. } => source.hint(),
+            ComposeError::Engine(_) => None,
+        };
+        let hint = hint.map(str::to_owned);
+        Self::wrapping(Exit::Usage, hint, error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Problems(problems) => {
+                let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Self::usage(all.join("\nerror: "))
+            }
+            other => Self::wrapping(Exit::Usage, None, other),
+        }
+    }
+}
+
 impl Failure {
+    /// With what was tried as the message, and the message it had as its cause.
+    fn after(self, what: String) -> Self {
+        let Self { exit, hint, .. } = &self;
+        Self { exit: *exit, hint: hint.clone(), message: what, source: Some(Box::new(self)) }
+    }
+
     /// The error's own text as the message, and its causes as ours.
     fn wrapping(
         exit: Exit,

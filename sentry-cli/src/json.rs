@@ -241,6 +241,7 @@ pub(crate) struct Validation {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ProblemJson {
+    pub(crate) file: String,
     pub(crate) path: String,
     pub(crate) line: Option<usize>,
     pub(crate) column: Option<usize>,

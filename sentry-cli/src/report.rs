@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::{debug, error, info, warn};
 
-use crate::ui::{Tone, count, plain, span, tinted};
+use crate::ui::{Tone, count, count_of, plain, span, tinted};
 
 /// Shows events while some work goes on, all of those that it sent included.
 pub(crate) async fn during<T>(
@@ -88,7 +88,7 @@ impl Live {
     fn show(&mut self, event: &EventKind) {
         match event {
             EventKind::Started { watches } => {
-                self.idle.set_message(format!("watching {}", count_watches(*watches)));
+                self.idle.set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
                 self.idle.enable_steady_tick(Duration::from_millis(120));
             }
             EventKind::DeliveryStarted { id, watch, revision, attempt, .. } => {
@@ -140,10 +140,6 @@ fn console_colors() -> bool {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
-}
-
-fn count_watches(number: usize) -> String {
-    if number == 1 { "1 watch".to_owned() } else { format!("{number} watches") }
 }
 
 /// `main 1a2b3c4d`: for a line that a person reads now; the whole id is in the logs and in `sentry show`.

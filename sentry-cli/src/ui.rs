@@ -80,7 +80,9 @@ impl Ui {
         let mut err = AutoStream::new(io::stderr(), self.choice).lock();
         for line in self.redactor.redact(text).lines() {
             let line = plain(line);
-            let marked = [("error:", Tone::Bad), ("caused by:", Tone::Quiet), ("hint:", Tone::Busy)]
+            let marked = [("error:", Tone::Bad), ("caused by:", Tone::Quiet), ("hint:", Tone::Busy),
+                ("warning:", Tone::Busy),
+            ]
                 .iter()
                 .find_map(|(word, tone)| {
                     line.strip_prefix(word).map(|rest| format!("{}{rest}", tinted(word, *tone)))
@@ -184,6 +186,11 @@ pub(crate) fn ahead(now: Timestamp, at: Timestamp) -> String {
 /// `1 object`, `3 objects`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// `1 watch`, `3 watches`: for words whose plural is not made with an `s` alone.
+pub(crate) fn count_of(number: usize, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 #[cfg(test)]

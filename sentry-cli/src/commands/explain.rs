@@ -1,9 +1,7 @@
 //! `sentry explain`: what would be done with each document of B, and why. Writes nothing, takes no lock.
 
-use std::sync::Arc;
-
 use sentry_config::Config;
-use sentry_core::engine::{Preview, Stop};
+use sentry_core::engine::Preview;
 use sentry_core::plan::{Operation, PlannedObject};
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::watch::Watch;
@@ -37,10 +35,8 @@ pub(crate) async fn preview(
     branch: &BranchName,
     sha: Option<CommitSha>,
 ) -> Result<Preview, Failure> {
-    let store = compose::memory_store();
-    let engine = compose::engine(ctx, config, Arc::clone(&store))?;
-    let (stop, mut signals) = (Stop::new(), Signals::listen()?);
-    match signals.until(engine.preview(&watch.name, branch, sha, &stop)).await {
+    let engine = compose::engine(config, compose::memory_store(), &ctx.redactor)?;
+    match Signals::listen()?.until(engine.preview(&watch.name, branch, sha)).await {
         Some(preview) => Ok(preview?),
         None => Err(Failure::new(Exit::Aborted, "stopped; nothing was written")),
     }

@@ -134,7 +134,7 @@ fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
         sender: None,
         kinds: None,
     };
-    Ok(manifest::prepare(tree, &context))
+    Ok(manifest::prepare(&manifest::parse(tree), &context))
 }
 
 /// All documents with what is done with them, as a table or as JSON.

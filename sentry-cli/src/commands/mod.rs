@@ -15,7 +15,7 @@ pub(crate) mod validate;
 pub(crate) mod watch;
 pub(crate) mod why;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
@@ -94,16 +94,19 @@ impl Context {
     /// The configuration; all its problems as one failure.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let file = self.config_file()?;
-        sentry_config::load(&file, &self.env).map_err(|problems| {
-            let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Failure::usage(all.join("\nerror: "))
-        })
+        Ok(sentry_config::load(&file, &self.env)?)
+    }
+
+    /// Takes what holds for the whole process from the configuration: its secrets and its log level.
+    pub(crate) fn adopt(&self, config: &Config) {
+        compose::learn_secrets(config, &self.redactor);
+        self.start_logging(log_level(config.log_level));
     }
 
     /// The configuration, with logging as it says.
     pub(crate) fn start(&self) -> Result<Config, Failure> {
         let config = self.config()?;
-        self.start_logging(log_level(config.log_level));
+        self.adopt(&config);
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -175,11 +178,6 @@ impl Context {
     /// The state, made if it isn't there: for commands that leave a request.
     pub(crate) fn state_to_write(&self) -> Result<Arc<dyn StateStore>, Failure> {
         Ok(compose::open_store(&self.state_dir(None)?)?)
-    }
-
-    /// Where the forges keep what they fetched: beside the state.
-    pub(crate) fn cache_dir(&self, state: &Path) -> PathBuf {
-        state.join("cache")
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn new_trigger(
     key: Option<String>,
 ) -> Trigger {
     let at = ctx.now();
-    let id = DeliveryId::new(at, compose::random());
+    let id = DeliveryId::new(at, fastrand::u128(..));
     let key = key.unwrap_or_else(|| id.to_string());
     Trigger { id, key, watch, kind, cause, at, state: TriggerState::Pending }
 }
@@ -54,7 +54,7 @@ pub(crate) async fn carry_out(
 ) -> Result<Exit, Failure> {
     let kept = store.request(trigger).await?;
     tracing::info!(trigger = %kept.id, watch = %kept.watch, "trigger stored");
-    let engine = compose::engine(ctx, config, Arc::clone(&store))?;
+    let engine = compose::engine(config, Arc::clone(&store), &ctx.redactor)?;
     let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
     let mut events = engine.events();
     let ids = [kept.id.clone()];

@@ -24,7 +24,7 @@ pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure>
     } else {
         compose::open_store(&state)?
     };
-    let engine = compose::engine(ctx, &config, Arc::clone(&store))?;
+    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
     let file = ctx.config_file()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

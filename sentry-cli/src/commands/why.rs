@@ -1,8 +1,9 @@
 //! `sentry why COMMIT`: for any commit of A one reason of the closed list, its time, and the next step.
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, HeadRecord, Reason};
-use sentry_core::store::{Snapshot, Suspension};
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason};
+use sentry_core::repo::CommitSha;
+use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, Suspension};
 use sentry_core::watch::WatchName;
 
 use super::Context;
@@ -14,11 +15,10 @@ use crate::ui::{Tone, Ui, age, ahead, plain, tinted};
 
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let prefix = commit_prefix(&args.commit)?;
-    let (records, snapshot) = match ctx.state_to_read()?.store {
-        Some(store) => (store.heads(&prefix).await?, store.snapshot().await?),
-        None => (Vec::new(), Snapshot::default()),
+    let known = match ctx.state_to_read()?.store {
+        Some(store) => Known::ask(store.as_ref(), &prefix, ctx.now()).await?,
+        None => Known::nothing(ctx.now()),
     };
-    let known = Known { records, snapshot, now: ctx.now() };
     let names = known.watches(ctx.configured_watches(), args.watch.as_ref())?;
     let answers = known.answers(&prefix, &names)?;
     if args.output.is_json() {
@@ -28,6 +28,18 @@ pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> 
         show(&ctx.ui, &prefix, &answers, known.now);
     }
     Ok(Exit::Done)
+}
+
+/// The answers for a commit as a person sees them.
+pub(crate) async fn explain_commit(
+    ctx: &Context,
+    store: &dyn StateStore,
+    sha: &CommitSha,
+) -> Result<(), Failure> {
+    let known = Known::ask(store, sha.as_str(), ctx.now()).await?;
+    let names = known.watches(Vec::new(), None)?;
+    show(&ctx.ui, sha.as_str(), &known.answers(sha.as_str(), &names)?, known.now);
+    Ok(())
 }
 
 /// Seven digits or more: fewer mean too many commits.
@@ -44,6 +56,8 @@ fn commit_prefix(text: &str) -> Result<String, Failure> {
 /// All that an answer is made of.
 struct Known {
     records: Vec<HeadRecord>,
+    /// The deliveries among those of the records that wrote nothing on purpose.
+    dry_runs: Vec<DeliveryId>,
     snapshot: Snapshot,
     now: Timestamp,
 }
@@ -62,6 +76,25 @@ struct Answer {
 }
 
 impl Known {
+    fn nothing(now: Timestamp) -> Self {
+        Self { records: Vec::new(), dry_runs: Vec::new(), snapshot: Snapshot::default(), now }
+    }
+
+    async fn ask(store: &dyn StateStore, prefix: &str, now: Timestamp) -> Result<Self, Failure> {
+        let records = store.heads(prefix).await?;
+        let mut dry_runs = Vec::new();
+        for id in records.iter().filter_map(|r| r.delivery.as_ref()) {
+            let query = DeliveryQuery {
+                id_prefix: Some(id.to_string()),
+                limit: Some(1),
+                ..DeliveryQuery::default()
+            };
+            let found = store.deliveries(&query).await?;
+            dry_runs.extend(found.into_iter().filter(|d| d.dry_run).map(|d| d.id));
+        }
+        Ok(Self { records, dry_runs, snapshot: store.snapshot().await?, now })
+    }
+
     fn watches(
         &self,
         mut names: Vec<WatchName>,
@@ -144,6 +177,9 @@ impl Known {
         let watch = &record.watch;
         match reason {
             Reason::Delivered => format!("nothing; `sentry show {id}` lists the objects"),
+            Reason::Waiting if record.delivery.as_ref().is_some_and(|d| self.dry_runs.contains(d)) => {
+                format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
+            }
             Reason::Waiting => self.waiting_for(open),
             Reason::SupersededBy(sha) => {
                 format!("`sentry why {sha}` follows that one; to deliver this one: `{by_hand}`")
@@ -208,7 +244,7 @@ impl Known {
             watch: watch.clone(),
             branch: head.map(|b| b.branch.to_string()),
             sha: head.map(|b| b.observed.sha.to_string()),
-            at: head.map(|b| b.observed.at).or_else(|| kept.and_then(|w| w.polled)),
+            at: head.map(|b| b.observed.at),
             delivery: None,
             reason,
             detail,
@@ -241,7 +277,7 @@ fn not_seen_detail(polled: bool) -> String {
     }
 }
 
-fn ambiguous(prefix: &str, shas: [&sentry_core::repo::CommitSha; 2]) -> Failure {
+fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> Failure {
     Failure::usage(format!("{prefix} begins more than one commit: {} and {}", shas[0], shas[1]))
         .with_hint("write more of it")
 }
@@ -288,8 +324,7 @@ fn show(ui: &Ui, prefix: &str, answers: &[Answer], now: Timestamp) {
         let branch = answer.branch.as_deref().map(|b| format!(", branch {b}")).unwrap_or_default();
         ui.line(format!("  watch  {}{branch}", answer.watch));
         if let Some(at) = answer.at {
-            let what = if answer.sha.is_some() { "when" } else { "asked" };
-            ui.line(format!("  {what:<5}  {at} ({} ago)", age(now, at)));
+            ui.line(format!("  when   {at} ({} ago)", age(now, at)));
         }
         if let Some(detail) = &answer.detail {
             ui.line(format!("  detail {}", plain(detail)));
@@ -328,7 +363,7 @@ mod tests {
     }
 
     fn known(records: Vec<HeadRecord>) -> Known {
-        Known { records, snapshot: Snapshot::default(), now: at(60) }
+        Known { records, ..Known::nothing(at(60)) }
     }
 
     fn reason(known: &Known) -> Reason {
@@ -365,7 +400,6 @@ mod tests {
             repo: "https://github.com/a/b".parse().unwrap(),
             patterns: vec!["main".into()],
             unreachable: Some(Outage { since: at(5), error: "no answer".into(), next: None }),
-            polled: None,
         });
         assert_eq!(reason(&known), Reason::ForgeUnreachable { since: at(5) });
     }
