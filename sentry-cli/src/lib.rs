@@ -1,1 +1,59 @@
-//! The thin binary sentry; its library part is public.
+//! The command line of Sentry, as a library: [`run`] is the whole program, [`compose`] is the default wiring from
+//! a configuration to an engine for programs that embed one.
+//!
+//! | room | what it answers |
+//! |---|---|
+//! | `args` | what can be written on the command line |
+//! | [`compose`] | which concrete forge, deployer and store a configuration means |
+//! | `commands` | what each command does |
+//! | `report` | how an event looks to a person |
+//! | `exit` | how an error looks, and which code the process ends with |
+//! | `ui`, `json` | how results look, to people and to programs |
+//! | `logging`, `signals` | where log lines go; how the process is stopped |
+
+mod args;
+mod commands;
+pub mod compose;
+mod exit;
+mod json;
+mod logging;
+mod report;
+mod signals;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sentry_config::Environment;
+
+pub use exit::{Exit, Failure};
+
+/// Runs the program with its arguments, the program's own name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match args::Cli::try_parse_from(args::modernised(args)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors: clap knows which stream each goes to.
+            error.print().ok();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    let ctx = commands::Context::new(cli.global, Environment::from_process());
+    match runtime().and_then(|rt| rt.block_on(commands::dispatch(&ctx, &cli.command))) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            ctx.ui.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        // The work is waiting for others: more threads would only cost memory.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::usage("can't start the runtime").with_source(e))
+}

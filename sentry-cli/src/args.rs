@@ -1,0 +1,408 @@
+//! The command line as clap sees it, and nothing else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sentry_core::delivery::DeliveryId;
+use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl};
+use sentry_core::watch::{Namespace, WatchName};
+
+/// Watches git branches and runs what another repository keeps for them, on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "sentry", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "New here? `sentry demo` shows all of it on this machine in a few seconds.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The configuration [default: $SENTRY_CONFIG, ./sentry.yaml, /config/sentry.yaml, /etc/sentry/sentry.yaml]
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where state is kept [default: $SENTRY_STATE_DIR, `state_dir` of the configuration, $STATE_DIRECTORY, ~/.local/state/sentry]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How much is logged [default: `log_level` of the configuration, else info]
+    #[arg(long, value_name = "LEVEL", global = true)]
+    pub(crate) log_level: Option<LogLevel>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+    /// When to use colours
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub(crate) color: Color,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How a result is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct OutputArg {
+    /// How the result is shown; JSON is stable, see docs/cli.md
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: Format,
+}
+
+impl OutputArg {
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Format::Json
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch the configured branches and deliver their changes until stopped
+    Watch(WatchArgs),
+    /// Deliver a branch's head now, or a given commit of it
+    Trigger(TriggerArgs),
+    /// Check the configuration; with --online also tokens, repositories and cluster
+    Validate(ValidateArgs),
+    /// Show what was seen and delivered per branch, and what comes next
+    Status(StatusArgs),
+    /// List deliveries, newest first
+    History(HistoryArgs),
+    /// Show one delivery: its objects, steps and errors
+    Show(ShowArgs),
+    /// Say for a commit why it was delivered, or why not
+    Why(WhyArgs),
+    /// Say for each document of the manifests repository what would be done with it
+    Explain(ExplainArgs),
+    /// Say the same for a local directory, offline
+    Lint(LintArgs),
+    /// Try a failed or parked delivery again; nothing that ran runs twice
+    Retry(RetryArgs),
+    /// Start new runs of an earlier delivery's commits
+    Rerun(RerunArgs),
+    /// Start nothing new for a watch until it is resumed
+    Suspend(SuspendArgs),
+    /// End a suspension
+    Resume(ResumeArgs),
+    /// Write a commented sentry.yaml and .env.example
+    Init(Box<InitArgs>),
+    /// Show the whole road on this machine, with nothing set up; only git is needed
+    Demo,
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WatchArgs {
+    /// One pass over all watches: deliver what changed, wait until it is settled, exit
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Write nothing: neither to a cluster nor to the state, and take no lock
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TriggerArgs {
+    /// The watch; may be left out where there is only one
+    pub(crate) watch: Option<WatchName>,
+    /// The branch; may be left out where the watch has only one
+    #[arg(short, long, value_name = "BRANCH")]
+    pub(crate) branch: Option<BranchName>,
+    /// The commit, whole [default: the branch's head]
+    #[arg(short, long, value_name = "SHA")]
+    pub(crate) revision: Option<CommitSha>,
+    /// Only show what would be written
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the trigger's id and return once it is stored
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) no_wait: bool,
+    /// A second trigger with the same key is the first one
+    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
+    pub(crate) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ValidateArgs {
+    /// Also ask the forges and the cluster
+    #[arg(long)]
+    pub(crate) online: bool,
+    /// Print the configuration in its long form, secrets left out
+    #[arg(long)]
+    pub(crate) print: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only this watch
+    pub(crate) watch: Option<WatchName>,
+    /// Exit 1 when no agent works on the state, or one of its loops missed 3 intervals
+    #[arg(long)]
+    pub(crate) check: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Only this watch
+    pub(crate) watch: Option<WatchName>,
+    /// At most so many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The delivery's id, or its first characters
+    pub(crate) delivery: String,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The commit, whole or its first 7 or more digits
+    pub(crate) commit: String,
+    /// Only this watch
+    #[arg(short, long, value_name = "WATCH")]
+    pub(crate) watch: Option<WatchName>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The watch; may be left out where there is only one
+    pub(crate) watch: Option<WatchName>,
+    /// The branch; may be left out where the watch has only one
+    #[arg(short, long, value_name = "BRANCH")]
+    pub(crate) branch: Option<BranchName>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LintArgs {
+    /// The directory
+    #[arg(default_value = ".tekton")]
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// The delivery's id, or its first characters
+    pub(crate) delivery: String,
+    /// Return once the request is stored
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// The delivery's id, or its first characters
+    pub(crate) delivery: String,
+    /// Only what failed then
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Return once the request is stored
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuspendArgs {
+    /// The watch
+    pub(crate) watch: WatchName,
+    /// Why; shown in status
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// For how long, such as 30m, 2h or 3d [default: until resumed]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The watch
+    pub(crate) watch: WatchName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The directory to write to
+    #[arg(default_value = ".")]
+    pub(crate) dir: PathBuf,
+    /// Repository A, whose branches are watched
+    #[arg(long, value_name = "URL")]
+    pub(crate) source: Option<RepoUrl>,
+    /// The branches of A, separated by commas [default: main]
+    #[arg(long, value_name = "LIST")]
+    pub(crate) branches: Option<String>,
+    /// Repository B, which holds what is run
+    #[arg(long, value_name = "URL")]
+    pub(crate) manifests: Option<RepoUrl>,
+    /// The branch of B [default: main]
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) manifests_branch: Option<BranchName>,
+    /// The directory of B [default: .tekton]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) manifests_dir: Option<DirPath>,
+    /// The kubeconfig's context [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+    /// The namespace that everything goes into [default: qa]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) namespace: Option<Namespace>,
+    /// Only show what would be delivered: use the dry-run deployer
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `90`, `90s`, `30m`, `2h`, `3d`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err("expected a number with s, m, h or d, such as 2h".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "expected a number with s, m, h or d, such as 2h")?;
+    match number.checked_mul(seconds).filter(|all| (1..=366 * 86_400).contains(all)) {
+        Some(all) => Ok(Duration::from_secs(all)),
+        None => Err("must be more than nothing and at most 366d".to_owned()),
+    }
+}
+
+/// The ids that `retry`, `rerun` and `show` take: a whole one or its first characters.
+pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
+    let prefix = text.to_ascii_lowercase();
+    let filled = format!("{prefix:0<26}");
+    if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
+        return Err(format!("{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"));
+    }
+    Ok(prefix)
+}
+
+/// Rewrites the form that older scripts use, `sentry -action=watch`, to `sentry watch`.
+pub(crate) fn modernised(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let action = |arg: &OsString| {
+        let text = arg.to_str()?;
+        let rest = text.strip_prefix("--action").or_else(|| text.strip_prefix("-action"))?;
+        (rest.is_empty() || rest.starts_with('=')).then(|| rest.trim_start_matches('=').to_owned())
+    };
+    let Some(at) = args.iter().position(|arg| action(arg).is_some()) else { return args };
+    let mut rest = args;
+    let inline = action(&rest.remove(at)).filter(|value| !value.is_empty());
+    let command = match inline {
+        Some(value) => OsString::from(value),
+        None if at < rest.len() => rest.remove(at),
+        None => OsString::from(""),
+    };
+    let program = if rest.is_empty() { OsString::from("sentry") } else { rest.remove(0) };
+    let rest = rest.into_iter().map(two_dashes);
+    [program, command].into_iter().chain(rest).collect()
+}
+
+/// `-config=x` as `--config=x`: with one dash clap would read it as `-c onfig=x`.
+fn two_dashes(arg: OsString) -> OsString {
+    match arg.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            OsString::from(format!("-{text}"))
+        }
+        _ => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn modern(args: &[&str]) -> Vec<String> {
+        modernised(args.iter().map(OsString::from))
+            .into_iter()
+            .map(|arg| arg.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn clap_finds_no_contradiction_in_the_commands() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_one_dash_form_means_the_command() {
+        assert_eq!(modern(&["sentry", "-action=watch"]), ["sentry", "watch"]);
+        assert_eq!(modern(&["sentry", "-action", "status"]), ["sentry", "status"]);
+        assert_eq!(
+            modern(&["sentry", "-config=/etc/s.yaml", "--action=trigger", "-branch", "main"]),
+            ["sentry", "trigger", "--config=/etc/s.yaml", "--branch", "main"]
+        );
+        assert_eq!(modern(&["sentry", "-c", "x", "why", "-h"]), ["sentry", "-c", "x", "why", "-h"]);
+    }
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        assert_eq!(parse_duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
+        for bad in ["", "h", "2w", "-1h", "0", "367d", "99999999999999999999d", "1.5h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_may_be_shortened_but_not_to_nothing() {
+        assert_eq!(id_prefix("01HF7Y").unwrap(), "01hf7y");
+        for bad in ["", "01h", "../x", "ilou", &"0".repeat(27)] {
+            assert!(id_prefix(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `sentry lint`: what would be done with each document of a local directory. Asks nobody.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::DeliveryId;
+use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
+use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet};
+use sentry_core::repo::{BranchName, CommitSha, ParseError};
+use sentry_core::revision::Revision;
+use sentry_core::watch::{
+    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Refusals,
+    Source, Timing, Watch,
+};
+
+use super::Context;
+use crate::args::LintArgs;
+use crate::exit::{Exit, Failure};
+use crate::json;
+use crate::ui::{Rows, Tone, Ui, count, plain};
+
+pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
+    let tree = read_tree(&args.dir)?;
+    let set = prepare(&tree).map_err(|e| Failure::usage("can't lint").with_source(e))?;
+    show_set(&ctx.ui, &set, args.output.is_json())?;
+    Ok(if set.refusals().next().is_some() { Exit::Failed } else { Exit::Done })
+}
+
+/// The directory as a forge would give it: plain files that end in `.yaml` or `.yml`; nothing else is opened.
+fn read_tree(dir: &Path) -> Result<Tree, Failure> {
+    let cant = |path: &Path, e: io::Error| {
+        Failure::usage(format!("can't read {}", path.display())).with_source(e)
+    };
+    if !fs::metadata(dir).map_err(|e| cant(dir, e))?.is_dir() {
+        return Err(Failure::usage(format!("{} is no directory", dir.display())));
+    }
+    let commit = placeholder().map_err(|e| Failure::usage("can't lint").with_source(e))?;
+    let mut tree = Tree { commit, files: Vec::new(), refused: Vec::new() };
+    let limits = TreeLimits::default();
+    let (mut entries, mut total) = (0, 0);
+    let mut open: Vec<PathBuf> = vec![dir.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).map_err(|e| cant(&at, e))? {
+            let entry = entry.map_err(|e| cant(&at, e))?;
+            entries += 1;
+            if entries > limits.entries {
+                return Err(too_large(dir, &format!("more than {} entries", limits.entries)));
+            }
+            // Of the entry itself: a symbolic link is not followed.
+            let meta = entry.metadata().map_err(|e| cant(&entry.path(), e))?;
+            let Some(path) = relative(dir, &entry.path()) else {
+                tree.refused.push(refused(&entry.path(), "has a name that is not UTF-8"));
+                continue;
+            };
+            if meta.is_symlink() {
+                tree.refused.push(refused(Path::new(&path), "is a symbolic link"));
+            } else if meta.is_dir() {
+                if entry.file_name() != ".git" {
+                    open.push(entry.path());
+                }
+            } else if is_yaml(&path) {
+                total += meta.len();
+                if meta.len() > limits.file_bytes || total > limits.total_bytes {
+                    return Err(too_large(&entry.path(), "more bytes than a delivery may hold"));
+                }
+                let bytes = fs::read(entry.path()).map_err(|e| cant(&entry.path(), e))?;
+                tree.files.push(TreeFile { path, bytes });
+            }
+        }
+    }
+    tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+    tree.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(tree)
+}
+
+fn is_yaml(path: &str) -> bool {
+    [".yaml", ".yml"].iter().any(|end| path.ends_with(end))
+}
+
+fn relative(dir: &Path, path: &Path) -> Option<String> {
+    path.strip_prefix(dir).ok()?.to_str().map(str::to_owned)
+}
+
+fn refused(path: &Path, what: &str) -> RefusedEntry {
+    RefusedEntry { path: path.to_string_lossy().into_owned(), what: what.to_owned() }
+}
+
+fn too_large(path: &Path, what: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("{} holds {what}", path.display()))
+}
+
+fn placeholder() -> Result<CommitSha, ParseError> {
+    "1".repeat(40).parse()
+}
+
+/// A watch that stands for any: names that depend on a commit are made up.
+fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
+    let branch: BranchName = "main".parse()?;
+    let watch = Watch {
+        name: "lint".parse()?,
+        source: Source {
+            forge: "lint".to_owned(),
+            repo: "https://example.com/lint/source".parse()?,
+            branches: BranchSelector::new(["main"])?,
+        },
+        manifests: Manifests {
+            forge: "lint".to_owned(),
+            repo: "https://example.com/lint/manifests".parse()?,
+            branches: vec![ManifestsBranch::Named(branch.clone())],
+            dir: ".tekton".parse()?,
+        },
+        cluster: ClusterRef {
+            deployer: "dry-run".to_owned(),
+            context: None,
+            namespace: "lint".parse()?,
+        },
+        allow_kinds: AllowKinds::default(),
+        refusals: Refusals::default(),
+        on_first_sight: OnFirstSight::default(),
+        watch_manifests: false,
+        variables: std::collections::BTreeMap::new(),
+        timing: Timing::default(),
+    };
+    let revision = Revision { branch: branch.clone(), sha: tree.commit.clone() };
+    let context = manifest::Context {
+        watch: &watch,
+        revision: &revision,
+        delivery: &DeliveryId::new(Timestamp::UNIX_EPOCH, 0),
+        trigger: None,
+        manifests_branch: &branch,
+        manifests: &tree.commit,
+        sender: None,
+        kinds: None,
+    };
+    Ok(manifest::prepare(&manifest::parse(tree), &context))
+}
+
+/// All documents with what is done with them, as a table or as JSON.
+pub(crate) fn show_set(ui: &Ui, set: &ManifestSet, json: bool) -> Result<(), Failure> {
+    if json {
+        let documents = set.decisions.iter().map(Into::into).collect();
+        return ui.json(&json::Documents { version: json::VERSION, documents });
+    }
+    if set.decisions.is_empty() {
+        ui.line("no documents: files end in .yaml or .yml");
+    } else {
+        ui.table(&table(&set.decisions));
+        ui.line("");
+        ui.line(totals(&set.decisions));
+    }
+    for note in &set.notes {
+        ui.line(format!("note: {}", plain(note)));
+    }
+    Ok(())
+}
+
+fn table(decisions: &[DocumentDecision]) -> Rows {
+    let mut rows = Rows::new(&["decision", "file", "kind", "name", "reason"]);
+    for decision in decisions {
+        let tone = match decision.decision {
+            Decision::Apply | Decision::Run => Tone::Good,
+            Decision::Skip => Tone::Quiet,
+            Decision::Refuse => Tone::Bad,
+        };
+        let column = decision.column.map(|c| format!(":{c}")).unwrap_or_default();
+        rows.row([
+            (decision.decision.as_str(), tone),
+            (&format!("{}:{}{column}", decision.path, decision.line), Tone::Plain),
+            (decision.kind.as_deref().unwrap_or("-"), Tone::Plain),
+            (decision.name.as_deref().unwrap_or("-"), Tone::Plain),
+            (&decision.reason, Tone::Plain),
+        ]);
+    }
+    rows
+}
+
+/// `4 documents: 1 apply, 2 run, 1 refuse`.
+fn totals(decisions: &[DocumentDecision]) -> String {
+    let words = [Decision::Apply, Decision::Run, Decision::Skip, Decision::Refuse];
+    let parts = words.iter().filter_map(|word| {
+        let number = decisions.iter().filter(|d| d.decision == *word).count();
+        (number > 0).then(|| format!("{number} {}", word.as_str()))
+    });
+    format!("{}: {}", count(decisions.len(), "document"), parts.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_yaml_files_are_read_and_links_are_refused_unopened() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("tasks")).unwrap();
+        fs::write(at("tasks/b.yml"), "b").unwrap();
+        fs::write(at("a.yaml"), "a").unwrap();
+        fs::write(at("README.md"), "no").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", at("evil.yaml")).unwrap();
+        std::os::unix::fs::symlink("/", at("root")).unwrap();
+        let tree = read_tree(dir.path()).unwrap();
+        let files: Vec<&str> = tree.files.iter().map(|f| f.path.as_str()).collect();
+        let refused: Vec<&str> = tree.refused.iter().map(|f| f.path.as_str()).collect();
+        assert_eq!((files, refused), (vec!["a.yaml", "tasks/b.yml"], vec!["evil.yaml", "root"]));
+    }
+
+    #[test]
+    fn a_file_larger_than_a_delivery_may_hold_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs::File::create(dir.path().join("a.yaml")).unwrap();
+        file.set_len(2 << 20).unwrap();
+        let failure = read_tree(dir.path()).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Failed);
+        assert!(failure.to_string().contains("a.yaml"), "{failure}");
+    }
+}

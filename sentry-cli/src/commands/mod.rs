@@ -1,0 +1,242 @@
+//! The commands, one file per command or family, and what they share.
+
+pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod generate;
+pub(crate) mod history;
+pub(crate) mod init;
+pub(crate) mod lint;
+pub(crate) mod online;
+pub(crate) mod request;
+pub(crate) mod status;
+pub(crate) mod suspend;
+pub(crate) mod trigger;
+pub(crate) mod validate;
+pub(crate) mod watch;
+pub(crate) mod why;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+use sentry_config::{Config, Environment};
+use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
+use sentry_core::repo::BranchName;
+use sentry_core::secret::Redactor;
+use sentry_core::store::StateStore;
+use sentry_core::watch::{Watch, WatchName};
+
+use crate::args::{Command, Global, LogFormat, LogLevel};
+use crate::compose;
+use crate::exit::{Exit, Failure};
+use crate::logging;
+use crate::report::{Live, Reporter};
+use crate::ui::Ui;
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) ui: Ui,
+    pub(crate) global: Global,
+    pub(crate) env: Environment,
+    pub(crate) redactor: Redactor,
+    lines: MultiProgress,
+}
+
+/// The state as a reading command finds it.
+pub(crate) struct FoundState {
+    pub(crate) dir: PathBuf,
+    /// `None` where no agent has made it yet.
+    pub(crate) store: Option<Arc<dyn StateStore>>,
+}
+
+/// Carries out a command.
+pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Watch(args) => watch::run(ctx, *args).await,
+        Command::Trigger(args) => trigger::run(ctx, args).await,
+        Command::Validate(args) => validate::run(ctx, *args).await,
+        Command::Status(args) => status::run(ctx, args).await,
+        Command::History(args) => history::history(ctx, args).await,
+        Command::Show(args) => history::show(ctx, args).await,
+        Command::Why(args) => why::run(ctx, args).await,
+        Command::Explain(args) => explain::run(ctx, args).await,
+        Command::Lint(args) => lint::run(ctx, args),
+        Command::Retry(args) => trigger::retry(ctx, args).await,
+        Command::Rerun(args) => trigger::rerun(ctx, args).await,
+        Command::Suspend(args) => suspend::suspend(ctx, args).await,
+        Command::Resume(args) => suspend::resume(ctx, args).await,
+        Command::Init(args) => init::run(ctx, args),
+        Command::Demo => demo::run(ctx).await,
+        Command::Schema => generate::schema(ctx),
+        Command::Completions { shell } => Ok(generate::completions(ctx, *shell)),
+        Command::Man => generate::man(ctx),
+    }
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, env: Environment) -> Self {
+        let redactor = Redactor::new();
+        let ui = Ui::new(global.color, redactor.clone());
+        Self { ui, global, env, redactor, lines: MultiProgress::new() }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// The configuration's file.
+    pub(crate) fn config_file(&self) -> Result<PathBuf, Failure> {
+        sentry_config::locate(self.global.config.as_deref(), &self.env).map_err(|e| {
+            Failure::usage(e.to_string()).with_hint("`sentry init` writes one; --config names one")
+        })
+    }
+
+    /// The configuration; all its problems as one failure.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let file = self.config_file()?;
+        Ok(sentry_config::load(&file, &self.env)?)
+    }
+
+    /// Takes what holds for the whole process from the configuration: its secrets and its log level.
+    pub(crate) fn adopt(&self, config: &Config) {
+        compose::learn_secrets(config, &self.redactor);
+        self.start_logging(log_level(config.log_level));
+    }
+
+    /// The configuration, with logging as it says.
+    pub(crate) fn start(&self) -> Result<Config, Failure> {
+        let config = self.config()?;
+        self.adopt(&config);
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    }
+
+    /// From now on log lines reach stderr. A flag comes before what the configuration says.
+    pub(crate) fn start_logging(&self, configured: LogLevel) {
+        let settings = logging::Settings {
+            level: self.global.log_level.unwrap_or(configured),
+            format: self.global.log_format,
+            color: self.global.color,
+            live: self.is_live(),
+        };
+        logging::init(settings, logging::Sink::new(self.redactor.clone(), self.lines.clone()));
+    }
+
+    /// Live lines for a person at a terminal who didn't ask for a program's or a developer's view.
+    fn is_live(&self) -> bool {
+        use std::io::IsTerminal as _;
+        std::io::stderr().is_terminal()
+            && self.global.log_format == LogFormat::Text
+            && self.global.log_level != Some(LogLevel::Debug)
+    }
+
+    pub(crate) fn reporter(&self) -> Reporter {
+        if self.is_live() { Reporter::Live(Live::new(self.lines.clone())) } else { Reporter::Log }
+    }
+
+    /// The names of the configured watches, in order; none where there is no readable configuration.
+    pub(crate) fn configured_watches(&self) -> Vec<WatchName> {
+        self.config().map(|c| c.watches.into_iter().map(|w| w.name).collect()).unwrap_or_default()
+    }
+
+    /// Where state is kept: flag, environment, configuration, systemd, home.
+    pub(crate) fn state_dir(&self, config: Option<&Config>) -> Result<PathBuf, Failure> {
+        let var = |name: &str| self.env.vars.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        if let Some(dir) = self.global.state_dir.clone().or_else(|| var("SENTRY_STATE_DIR")) {
+            return Ok(dir);
+        }
+        let configured = match config {
+            Some(config) => config.state_dir.clone(),
+            // Without any file the other places count; a broken one must not send us to another state.
+            None if self.global.config.is_none() && self.config_file().is_err() => None,
+            None => self.config()?.state_dir,
+        };
+        let systemd = || {
+            let list = self.env.vars.get("STATE_DIRECTORY")?;
+            list.split(':').find(|dir| !dir.is_empty()).map(PathBuf::from)
+        };
+        let xdg = || var("XDG_STATE_HOME").filter(|dir| dir.is_absolute());
+        let home = || self.env.home.as_ref().map(|home| home.join(".local/state"));
+        configured
+            .or_else(systemd)
+            .or_else(|| xdg().or_else(home).map(|dir| dir.join("sentry")))
+            .ok_or_else(|| {
+                Failure::usage("no directory to keep state in: HOME is not set")
+                    .with_hint("name one with --state-dir or SENTRY_STATE_DIR")
+            })
+    }
+
+    /// The state, if there is one: for commands that only read.
+    pub(crate) fn state_to_read(&self) -> Result<FoundState, Failure> {
+        let dir = self.state_dir(None)?;
+        let store = compose::read_store(&dir)?;
+        Ok(FoundState { dir, store })
+    }
+
+    /// The state, made if it isn't there: for commands that leave a request.
+    pub(crate) fn state_to_write(&self) -> Result<Arc<dyn StateStore>, Failure> {
+        Ok(compose::open_store(&self.state_dir(None)?)?)
+    }
+}
+
+fn log_level(level: sentry_config::LogLevel) -> LogLevel {
+    match level {
+        sentry_config::LogLevel::Debug => LogLevel::Debug,
+        sentry_config::LogLevel::Info => LogLevel::Info,
+        sentry_config::LogLevel::Warn => LogLevel::Warn,
+        sentry_config::LogLevel::Error => LogLevel::Error,
+    }
+}
+
+/// The watch that is meant: the named one, or the only one.
+pub(crate) fn pick_watch<'c>(
+    config: &'c Config,
+    name: Option<&WatchName>,
+) -> Result<&'c Watch, Failure> {
+    let names: Vec<WatchName> = config.watches.iter().map(|w| w.name.clone()).collect();
+    match (name, config.watches.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(Failure::usage("there is more than one watch: name the one you mean")
+            .with_hint(format!("the watches are {}", list(&names)))),
+        (Some(name), all) => {
+            all.iter().find(|w| w.name == *name).ok_or_else(|| unknown_watch(name, &names))
+        }
+    }
+}
+
+/// The branch that is meant: the given one if it is watched, or the watch's only one.
+pub(crate) fn pick_branch(
+    watch: &Watch,
+    branch: Option<&BranchName>,
+) -> Result<BranchName, Failure> {
+    let selector = &watch.source.branches;
+    let mut exact = selector.exact();
+    match (branch, exact.next(), exact.next()) {
+        (Some(branch), ..) if selector.matches(branch) => Ok(branch.clone()),
+        (Some(branch), ..) => Err(Failure::usage(format!(
+            "watch {} does not watch branch {branch}",
+            watch.name
+        ))
+        .with_hint(format!("its branches are {selector}"))),
+        (None, Some(only), None) if selector.is_exact() => Ok(only.clone()),
+        (None, ..) => Err(Failure::usage(format!(
+            "watch {} has more than one branch: name one with --branch",
+            watch.name
+        ))
+        .with_hint(format!("its branches are {selector}"))),
+    }
+}
+
+pub(crate) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> Failure {
+    let failure = Failure::usage(format!("there is no watch {wanted}"));
+    match names {
+        [] => failure.with_hint("no watch is known here: --config and --state-dir say where"),
+        names => failure.with_hint(format!("the watches are {}", list(names))),
+    }
+}
+
+fn list(names: &[WatchName]) -> String {
+    names.iter().map(WatchName::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,235 @@
+//! What `sentry validate --online` asks: do tokens work, are repositories and branches there, does the lint pass,
+//! does the cluster let us in. Nothing is written anywhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sentry_config::Config;
+use sentry_core::deployer::DeployErrorKind;
+use sentry_core::engine::{Engine, EngineError};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::repo::{BranchName, RepoUrl};
+use sentry_core::watch::{BranchSelector, ClusterRef, Watch};
+
+use super::Context;
+use crate::compose::{self, AnyForge};
+use crate::exit::{Exit, Failure};
+use crate::json;
+use crate::ui::count_of;
+
+/// One question and its answer.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// What was asked about: a repository, a watch, a cluster.
+    pub(crate) subject: String,
+    /// What was asked.
+    pub(crate) what: String,
+    /// The answer.
+    pub(crate) detail: String,
+    /// How bad it is, if it is.
+    pub(crate) problem: Option<Severity>,
+    /// What to do about it.
+    pub(crate) remedy: Option<String>,
+}
+
+/// What kind of trouble a check has found; the worse one is later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// Something that a person must change.
+    Found,
+    /// Somebody can't be reached or refuses us.
+    Unreachable,
+}
+
+impl Check {
+    fn fine(subject: &str, what: &str, detail: impl Into<String>) -> Self {
+        let (subject, what) = (subject.to_owned(), what.to_owned());
+        Self { subject, what, detail: detail.into(), problem: None, remedy: None }
+    }
+
+    fn found(subject: &str, what: &str, detail: impl Into<String>, remedy: &str) -> Self {
+        let remedy = Some(remedy.to_owned());
+        let problem = Some(Severity::Found);
+        Self { problem, remedy, ..Self::fine(subject, what, detail) }
+    }
+
+    fn forge(subject: &str, what: &str, error: &ForgeError) -> Self {
+        let problem = match error.kind() {
+            ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported | ForgeErrorKind::Local => {
+                Severity::Found
+            }
+            _ => Severity::Unreachable,
+        };
+        Self {
+            problem: Some(problem),
+            remedy: error.hint().map(str::to_owned),
+            ..Self::fine(subject, what, sentry_core::error_text(error))
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> json::CheckJson {
+        json::CheckJson {
+            check: self.what.clone(),
+            subject: self.subject.clone(),
+            result: match self.problem {
+                None => "ok",
+                Some(Severity::Found) => "failed",
+                Some(Severity::Unreachable) => "unreachable",
+            },
+            detail: self.detail.clone(),
+            remedy: self.remedy.clone(),
+        }
+    }
+}
+
+/// 3 if somebody can't be reached or refuses us, 1 if a check found something else.
+pub(crate) fn exit(checks: &[Check]) -> Exit {
+    match checks.iter().filter_map(|c| c.problem).max() {
+        None => Exit::Done,
+        Some(Severity::Found) => Exit::Failed,
+        Some(Severity::Unreachable) => Exit::Unreachable,
+    }
+}
+
+/// Asks everything that the configuration's watches need.
+pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure> {
+    let mut forges = BTreeMap::new();
+    for forge in &config.forges {
+        forges.insert(forge.name.as_str(), compose::forge(forge, &ctx.redactor)?);
+    }
+    let mut checks = Vec::new();
+    let mut asked = BTreeSet::new();
+    for watch in &config.watches {
+        for (forge, repo) in [
+            (&watch.source.forge, &watch.source.repo),
+            (&watch.manifests.forge, &watch.manifests.repo),
+        ] {
+            if asked.insert((forge.clone(), repo.clone())) {
+                let forge = &forges[forge.as_str()];
+                checks.push(rights(forge, repo).await);
+            }
+        }
+    }
+    let engine = compose::engine(config, compose::memory_store(), &ctx.redactor)?;
+    for watch in &config.watches {
+        checks.extend(branches(&forges, watch, &engine).await);
+    }
+    checks.extend(clusters(ctx, config).await?);
+    Ok(checks)
+}
+
+async fn rights(forge: &AnyForge, repo: &RepoUrl) -> Check {
+    let what = "repository readable";
+    match forge.rights(repo).await {
+        Ok(rights) => Check::fine(repo.as_str(), what, rights),
+        Err(error) => Check::forge(repo.as_str(), what, &error),
+    }
+}
+
+/// The watch's branches of A; and for the first of them, what of B would run.
+async fn branches(
+    forges: &BTreeMap<&str, AnyForge>,
+    watch: &Watch,
+    engine: &Engine,
+) -> Vec<Check> {
+    let (subject, what) = (format!("watch {}", watch.name), "branches exist");
+    let selector = &watch.source.branches;
+    let forge = &forges[watch.source.forge.as_str()];
+    let heads = match heads(forge, &watch.source.repo, selector).await {
+        Ok(heads) => heads,
+        Err(error) => return vec![Check::forge(&subject, what, &error)],
+    };
+    let missing: Vec<_> = selector.exact().filter(|b| !heads.heads.contains_key(*b)).collect();
+    let mut checks = Vec::new();
+    checks.push(if let Some(branch) = missing.first() {
+        let detail = format!("{} has no branch {branch}", watch.source.repo);
+        Check::found(&subject, what, detail, "correct `branches`, or push the branch")
+    } else if heads.heads.is_empty() {
+        let detail = format!("no branch matches {selector}");
+        Check::found(&subject, what, detail, "correct `branches`, or push such a branch")
+    } else {
+        Check::fine(&subject, what, count_of(heads.heads.len(), "branch", "branches"))
+    });
+    if let Some(branch) = heads.heads.keys().next() {
+        checks.push(documents(engine, watch, branch, &subject).await);
+    }
+    checks
+}
+
+async fn heads(
+    forge: &AnyForge,
+    repo: &RepoUrl,
+    branches: &BranchSelector,
+) -> Result<Heads, ForgeError> {
+    let query =
+        HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
+    match forge.as_forge().heads(std::slice::from_ref(&query)).await.pop().transpose()? {
+        Some(HeadsAnswer::Heads(heads)) => Ok(heads),
+        _ => Err(ForgeError::new(
+            ForgeErrorKind::WrongAnswer,
+            format!("{repo}: no answer to the question for its branches"),
+        )),
+    }
+}
+
+/// Whether B's directory is there and every document in it may run.
+async fn documents(
+    engine: &Engine,
+    watch: &Watch,
+    branch: &BranchName,
+    subject: &str,
+) -> Check {
+    let what = "manifests pass lint";
+    let preview = match engine.preview(&watch.name, branch, None).await {
+        Ok(preview) => preview,
+        Err(EngineError::Forge { source, .. }) => return Check::forge(subject, what, &source),
+        Err(error) => {
+            let remedy = format!("sentry explain {} --branch {branch}", watch.name);
+            return Check::found(subject, what, sentry_core::error_text(&error), &remedy);
+        }
+    };
+    if let Some(refusal) = preview.set.refusals().next() {
+        let all = count_of(preview.set.refusals().count(), "refusal", "refusals");
+        let detail = format!("{all}; {}:{}: {}", refusal.path, refusal.line, refusal.reason);
+        let remedy = format!("`sentry explain {} --branch {branch}` lists all", watch.name);
+        return Check::found(subject, what, detail, &remedy);
+    }
+    if preview.set.objects.is_empty() {
+        let detail = format!("nothing to run in {} of {}", watch.manifests.dir, watch.manifests.repo);
+        return Check::found(subject, what, detail, "correct `dir`, or add manifests to it");
+    }
+    let objects = count_of(preview.set.objects.len(), "object", "objects");
+    match &preview.check {
+        Ok(()) => Check::fine(subject, what, format!("{objects} for {branch}")),
+        // Whether the cluster can be asked at all is a check of its own.
+        Err(e) if e.kind() == DeployErrorKind::Refused => {
+            Check::found(subject, what, e.to_string(), e.hint().unwrap_or("correct the manifest"))
+        }
+        Err(_) => Check::fine(subject, what, format!("{objects} for {branch}, not asked the cluster")),
+    }
+}
+
+/// Each cluster and namespace once.
+async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure> {
+    let targets: BTreeSet<&ClusterRef> = config.watches.iter().map(|w| &w.cluster).collect();
+    let mut checks = Vec::new();
+    for deployer in &config.deployers {
+        let built = compose::deployer(deployer, &ctx.redactor)?;
+        for target in targets.iter().filter(|t| t.deployer == deployer.name) {
+            let subject = format!("cluster {target}");
+            match built.ask(target).await {
+                Ok(answers) if answers.is_empty() => {
+                    checks.push(Check::fine(&subject, "dry run", "nothing is written, none asked"));
+                }
+                Ok(answers) => checks.extend(answers.into_iter().map(|answer| Check {
+                    problem: (!answer.allowed).then_some(Severity::Unreachable),
+                    ..Check::fine(&subject, &answer.what, answer.detail)
+                })),
+                Err(error) => {
+                    let remedy = error.hint().unwrap_or("install kubectl, or name it in `kubectl`");
+                    checks.push(Check::found(&subject, "kubectl", error.to_string(), remedy));
+                }
+            }
+        }
+    }
+    Ok(checks)
+}

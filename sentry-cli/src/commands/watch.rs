@@ -1,0 +1,92 @@
+//! `sentry watch`: the agent.
+
+use std::sync::Arc;
+
+use sentry_core::delivery::Delivery;
+use sentry_core::engine::{Engine, Stop, Summary};
+
+use super::Context;
+use super::history::tone;
+use super::request::verdict;
+use crate::args::WatchArgs;
+use crate::compose;
+use crate::exit::{Exit, Failure};
+use crate::report::{during, objects_line};
+use crate::signals::{Ended, Signals};
+use crate::ui::{Ui, plain, tinted};
+
+pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure> {
+    let mut config = ctx.start()?;
+    let state = ctx.state_dir(Some(&config))?;
+    let store = if args.dry_run {
+        compose::dry_run(&mut config);
+        compose::memory_store()
+    } else {
+        compose::open_store(&state)?
+    };
+    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    let file = ctx.config_file()?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = %file.display(),
+        state = %if args.dry_run { "memory".to_owned() } else { state.display().to_string() },
+        watches = config.watches.len(),
+        dry_run = args.dry_run,
+        "sentry"
+    );
+    if args.once { once(ctx, &engine).await } else { until_stopped(ctx, &engine).await }
+}
+
+async fn until_stopped(ctx: &Context, engine: &Engine) -> Result<Exit, Failure> {
+    let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
+    let mut events = engine.events();
+    let work = during(&mut events, &mut reporter, engine.run(&stop));
+    match signals.around(&stop, work).await {
+        Ended::Aborted => Ok(Exit::Aborted),
+        Ended::Itself(result) => {
+            result?;
+            tracing::info!("stopped");
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn once(ctx: &Context, engine: &Engine) -> Result<Exit, Failure> {
+    let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
+    let mut events = engine.events();
+    let work = during(&mut events, &mut reporter, engine.once(&stop));
+    match signals.around(&stop, work).await {
+        Ended::Aborted => Ok(Exit::Aborted),
+        Ended::Itself(summary) => Ok(conclude(&ctx.ui, &summary?)),
+    }
+}
+
+/// A failed delivery weighs more than a forge that can't be reached: it needs a person.
+fn conclude(ui: &Ui, summary: &Summary) -> Exit {
+    for delivery in &summary.deliveries {
+        ui.line(delivery_line(delivery));
+    }
+    for (watch, _, error) in &summary.poll_errors {
+        ui.complain(&format!("error: {watch}: {error}"));
+    }
+    if summary.deliveries.is_empty() && summary.poll_errors.is_empty() {
+        ui.line("nothing to deliver");
+    }
+    match (verdict(&summary.deliveries), summary.poll_errors.is_empty()) {
+        (Exit::Done, false) => Exit::Unreachable,
+        (exit, _) => exit,
+    }
+}
+
+fn delivery_line(delivery: &Delivery) -> String {
+    let state = tinted(delivery.state.as_str(), tone(delivery.state));
+    let mut line =
+        format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
+    if !delivery.objects.is_empty() {
+        line.push_str(&format!("  {}", objects_line(&delivery.objects)));
+    }
+    if let Some(error) = &delivery.error {
+        line.push_str(&format!("  {}", plain(error)));
+    }
+    line
+}

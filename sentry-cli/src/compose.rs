@@ -1,0 +1,315 @@
+//! The default wiring: which concrete forge, deployer and store a configuration means. For the command line, and for
+//! programs that embed an engine and keep sentry.yaml as its configuration.
+//!
+//! This is the one file that names concrete types.
+//!
+//! ```no_run
+//! use sentry_cli::compose;
+//! use sentry_config::Environment;
+//! use sentry_core::engine::Stop;
+//! use sentry_core::secret::Redactor;
+//!
+//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = sentry_config::load("sentry.yaml".as_ref(), &Environment::from_process())?;
+//! let store = compose::open_store("/var/lib/sentry".as_ref())?;
+//! let engine = compose::engine(&config, store, &Redactor::new())?;
+//! engine.run(&Stop::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sentry_config::{
+    Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
+};
+use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::engine::{BuildError, Engine, Options};
+use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::repo::RepoUrl;
+use sentry_core::secret::Redactor;
+use sentry_core::store::{StateStore, StoreError};
+use sentry_core::watch::ClusterRef;
+use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
+use sentry_forge::credential::Credential;
+use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
+use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::http::{Http, HttpSettings};
+use sentry_store::{MemoryStore, SqliteStore};
+
+/// Why a configuration that is right in itself can't be put to work here. A person must act.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// A forge can't be set up.
+    #[error("can't set up the forge {name}")]
+    Forge {
+        /// The forge.
+        name: String,
+        /// Why.
+        source: ForgeError,
+    },
+    /// A deployer can't be set up.
+    #[error("can't set up the deployer {name}")]
+    Deployer {
+        /// The deployer.
+        name: String,
+        /// Why.
+        source: DeployError,
+    },
+    /// The parts don't fit together.
+    #[error("can't put the engine together")]
+    Engine(#[from] BuildError),
+}
+
+/// An engine with everything that the configuration names. Every secret is made known to the redactor.
+///
+/// # Errors
+/// [`ComposeError`] names the part that can't be set up. Nobody was asked anything yet.
+pub fn engine(
+    config: &Config,
+    store: Arc<dyn StateStore>,
+    redactor: &Redactor,
+) -> Result<Engine, ComposeError> {
+    let mut options = Options::default();
+    options.max_parallel = config.max_parallel.get();
+    let mut builder = Engine::builder(store).options(options).holder(holder());
+    for forge in &config.forges {
+        builder = builder.forge(self::forge(forge, redactor)?.into_forge());
+    }
+    for deployer in &config.deployers {
+        builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
+    }
+    for watch in &config.watches {
+        builder = builder.watch(watch.clone());
+    }
+    Ok(builder.build()?)
+}
+
+/// Makes the redactor know every secret that the configuration holds.
+pub fn learn_secrets(config: &Config, redactor: &Redactor) {
+    config.secrets().for_each(|secret| redactor.learn(secret));
+}
+
+/// Makes every deployer of the configuration one that writes nothing.
+pub fn dry_run(config: &mut Config) {
+    config.deployers.iter_mut().for_each(|deployer| deployer.kind = DeployerKind::DryRun);
+}
+
+/// The state in a directory, made if it isn't there.
+///
+/// # Errors
+/// As [`SqliteStore::open`].
+pub fn open_store(dir: &Path) -> Result<Arc<dyn StateStore>, StoreError> {
+    Ok(Arc::new(SqliteStore::open(dir)?))
+}
+
+/// The state in a directory, for reading beside an agent; `None` if there is none yet.
+///
+/// # Errors
+/// As [`SqliteStore::open_read_only`].
+pub fn read_store(dir: &Path) -> Result<Option<Arc<dyn StateStore>>, StoreError> {
+    if !dir.join("state.db").exists() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(SqliteStore::open_read_only(dir)?)))
+}
+
+/// A state that ends with the program.
+#[must_use]
+pub fn memory_store() -> Arc<dyn StateStore> {
+    Arc::new(MemoryStore::new())
+}
+
+/// What another agent, or a person, is told about who holds the state.
+fn holder() -> String {
+    let system = rustix::system::uname();
+    format!("process {} on {}", std::process::id(), system.nodename().to_string_lossy())
+}
+
+/// A forge as it is configured, with the questions that only its own kind can be asked.
+pub(crate) enum AnyForge {
+    GitHub(GitHub),
+    GitLab(GitLab),
+    Git(GitForge),
+}
+
+impl AnyForge {
+    pub(crate) fn into_forge(self) -> Arc<dyn Forge> {
+        match self {
+            Self::GitHub(forge) => Arc::new(forge),
+            Self::GitLab(forge) => Arc::new(forge),
+            Self::Git(forge) => Arc::new(forge),
+        }
+    }
+
+    pub(crate) fn as_forge(&self) -> &dyn Forge {
+        match self {
+            Self::GitHub(forge) => forge,
+            Self::GitLab(forge) => forge,
+            Self::Git(forge) => forge,
+        }
+    }
+
+    /// What we may do in a repository, for people.
+    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<String, ForgeError> {
+        let probe = match self {
+            Self::GitHub(forge) => forge.probe(repo).await?,
+            Self::GitLab(forge) => forge.probe(repo).await?,
+            Self::Git(forge) => {
+                let branches = forge.probe(repo).await?;
+                return Ok(crate::ui::count_of(branches, "branch", "branches"));
+            }
+        };
+        if probe.can_read {
+            return Ok(probe.rights);
+        }
+        let text = format!("{repo} is there, but its contents may not be read: {}", probe.rights);
+        Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
+            .with_hint("give the token the right to read the repository's contents"))
+    }
+}
+
+/// The forge that a configuration describes.
+pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForge, ComposeError> {
+    let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
+    let settings = http_settings(config, redactor);
+    let http = Http::new(&settings).map_err(failed)?;
+    let mut transport = TransportSettings::new(settings);
+    transport.ssh = config.ssh.as_ref().map(|ssh| SshSettings {
+        key_file: ssh.key_file.clone(),
+        known_hosts_file: ssh.known_hosts.clone(),
+    });
+    let git = Transport::new(transport);
+    let name = config.name.clone();
+    let polling = polling(config.polling);
+    Ok(match config.kind {
+        ForgeKind::GitHub => {
+            let (api, auth) = (github_api(config), github_auth(config));
+            let settings = GitHubSettings { name, api, auth, polling, http, git };
+            AnyForge::GitHub(GitHub::new(settings).map_err(failed)?)
+        }
+        ForgeKind::GitLab => {
+            let (url, credential) = (config.url.clone(), credential(&config.auth));
+            let token_kind = gitlab_token(config.token_kind);
+            let settings = GitLabSettings { name, url, credential, token_kind, polling, http, git };
+            AnyForge::GitLab(GitLab::new(settings).map_err(failed)?)
+        }
+        ForgeKind::Git => AnyForge::Git(GitForge::new(GitSettings {
+            name,
+            credential: credential(&config.auth),
+            username: config.username.clone().unwrap_or_else(|| "git".to_owned()),
+            http,
+            transport: Arc::new(git),
+        })),
+    })
+}
+
+fn http_settings(config: &ForgeConfig, redactor: &Redactor) -> HttpSettings {
+    let mut settings = HttpSettings::new(redactor.clone());
+    settings.proxy = config.proxy.as_ref().and_then(|proxy| proxy.expose().parse().ok());
+    settings.no_proxy = (!config.no_proxy.is_empty()).then(|| config.no_proxy.join(","));
+    settings.ca_file.clone_from(&config.ca_file);
+    settings
+}
+
+/// GitHub Enterprise Server answers below `/api/v3` of its own address.
+/// <https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api>
+fn github_api(config: &ForgeConfig) -> Option<url::Url> {
+    let mut url = config.url.clone()?;
+    let base = url.path().trim_end_matches('/').to_owned();
+    if !base.ends_with("/api/v3") {
+        url.set_path(&format!("{base}/api/v3"));
+    }
+    Some(url)
+}
+
+fn github_auth(config: &ForgeConfig) -> GitHubAuth {
+    match &config.auth {
+        ForgeAuth::App { id, installation_id, private_key_file } => GitHubAuth::App {
+            app_id: *id,
+            installation_id: *installation_id,
+            key: Credential::TokenFile(private_key_file.clone()),
+        },
+        other => GitHubAuth::Token(credential(other)),
+    }
+}
+
+fn credential(auth: &ForgeAuth) -> Credential {
+    match auth {
+        ForgeAuth::Token(token) => Credential::Token(token.clone()),
+        ForgeAuth::TokenFile(path) => Credential::TokenFile(path.clone()),
+        _ => Credential::Anonymous,
+    }
+}
+
+fn gitlab_token(kind: TokenKind) -> GitLabToken {
+    match kind {
+        TokenKind::Private => GitLabToken::Private,
+        TokenKind::OAuth => GitLabToken::OAuth,
+        TokenKind::Job => GitLabToken::Job,
+    }
+}
+
+fn polling(polling: Polling) -> sentry_forge::github::Polling {
+    match polling {
+        Polling::Auto => sentry_forge::github::Polling::Auto,
+        Polling::Api => sentry_forge::github::Polling::Api,
+        Polling::Git => sentry_forge::github::Polling::Git,
+    }
+}
+
+/// A deployer as it is configured, with the questions that only its own kind can be asked.
+pub(crate) enum AnyDeployer {
+    Kubectl(Box<Kubectl>),
+    DryRun(DryRun),
+}
+
+/// One answer to a question about a cluster.
+pub(crate) struct ClusterAnswer {
+    pub(crate) what: String,
+    pub(crate) allowed: bool,
+    pub(crate) detail: String,
+}
+
+impl AnyDeployer {
+    fn into_deployer(self) -> Arc<dyn Deployer> {
+        match self {
+            Self::Kubectl(deployer) => Arc::from(deployer as Box<dyn Deployer>),
+            Self::DryRun(deployer) => Arc::new(deployer),
+        }
+    }
+
+    /// Whether the cluster is there and lets us do what deliveries need; nothing for a dry run.
+    pub(crate) async fn ask(
+        &self,
+        cluster: &ClusterRef,
+    ) -> Result<Vec<ClusterAnswer>, DeployError> {
+        let Self::Kubectl(kubectl) = self else { return Ok(Vec::new()) };
+        let answer = |p: sentry_deploy::Probe| ClusterAnswer {
+            what: p.what,
+            allowed: p.allowed,
+            detail: p.detail,
+        };
+        Ok(kubectl.probe(cluster).await?.into_iter().map(answer).collect())
+    }
+}
+
+/// The deployer that a configuration describes.
+pub(crate) fn deployer(
+    config: &DeployerConfig,
+    redactor: &Redactor,
+) -> Result<AnyDeployer, ComposeError> {
+    match &config.kind {
+        DeployerKind::Kubectl { path, kubeconfig } => {
+            let mut settings = KubectlSettings::new(&config.name, redactor.clone());
+            settings.path.clone_from(path);
+            settings.kubeconfig.clone_from(kubeconfig);
+            let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
+            Ok(AnyDeployer::Kubectl(Box::new(Kubectl::new(settings).map_err(failed)?)))
+        }
+        _ => Ok(AnyDeployer::DryRun(DryRun::new(&config.name))),
+    }
+}

@@ -1,0 +1,235 @@
+//! The one door to the person when something goes wrong: kind of error → `error:`, `caused by:`, `hint:`, exit code.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use sentry_config::LoadError;
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::engine::EngineError;
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::store::{StoreError, StoreErrorKind};
+
+use crate::compose::ComposeError;
+
+/// How the program ends. The numbers are a contract: scripts depend on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All was done.
+    Done = 0,
+    /// A delivery failed, or a check found something.
+    Failed = 1,
+    /// The command line, the configuration or the state can't be used as it is.
+    Usage = 2,
+    /// A forge, git server or cluster can't be reached or refuses us.
+    Unreachable = 3,
+    /// Another agent holds the state.
+    Held = 4,
+    /// A person aborted it.
+    Aborted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what was asked, with what a person can do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// A failure with its text.
+    #[must_use]
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None, source: None }
+    }
+
+    /// A wrong command line, configuration or state.
+    #[must_use]
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// With what a person can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What is shown: the error, its causes without repeats, the hint.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = format!("error: {}", self.message);
+        let mut said = self.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let clause = cause.to_string();
+            if !said.contains(&clause) {
+                write!(text, "\ncaused by: {clause}").ok();
+            }
+            said = clause;
+            next = cause.source();
+        }
+        if let Some(hint) = &self.hint {
+            write!(text, "\nhint: {hint}").ok();
+        }
+        text
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (exit, hint) = match error.kind() {
+            StoreErrorKind::Held => {
+                (Exit::Held, Some("stop that agent, or give this one a --state-dir of its own"))
+            }
+            StoreErrorKind::Newer => {
+                (Exit::Usage, Some("use the newer sentry, or another --state-dir"))
+            }
+            _ => (Exit::Usage, None),
+        };
+        Self::wrapping(exit, hint.map(str::to_owned), error)
+    }
+}
+
+impl From<ForgeError> for Failure {
+    fn from(error: ForgeError) -> Self {
+        let exit = match error.kind() {
+            ForgeErrorKind::TooLarge => Exit::Failed,
+            ForgeErrorKind::Unsupported | ForgeErrorKind::Local => Exit::Usage,
+            _ => Exit::Unreachable,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self::wrapping(exit, hint, error)
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        let exit = match error.kind() {
+            DeployErrorKind::Unreachable | DeployErrorKind::Forbidden => Exit::Unreachable,
+            DeployErrorKind::Local => Exit::Usage,
+            DeployErrorKind::Interrupted => Exit::Aborted,
+            _ => Exit::Failed,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self::wrapping(exit, hint, error)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(store) => store.into(),
+            EngineError::Forge { what, source } => Self::from(source).after(what),
+            EngineError::Deploy { what, source } => Self::from(source).after(what),
+            EngineError::Stopped => Self::wrapping(Exit::Aborted, None, error),
+            other => Self::wrapping(Exit::Usage, None, other),
+        }
+    }
+}
+
+impl From<ComposeError> for Failure {
+    fn from(error: ComposeError) -> Self {
+        let hint = match &error {
+            ComposeError::Forge { source, .. } => source.hint(),
+            ComposeError::Deployer { source, .. } => source.hint(),
+            ComposeError::Engine(_) => None,
+        };
+        let hint = hint.map(str::to_owned);
+        Self::wrapping(Exit::Usage, hint, error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Problems(problems) => {
+                let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Self::usage(all.join("\nerror: "))
+            }
+            other => Self::wrapping(Exit::Usage, None, other),
+        }
+    }
+}
+
+impl Failure {
+    /// With what was tried as the message, and the message it had as its cause.
+    fn after(self, what: String) -> Self {
+        let Self { exit, hint, .. } = &self;
+        Self { exit: *exit, hint: hint.clone(), message: what, source: Some(Box::new(self)) }
+    }
+
+    /// The error's own text as the message, and its causes as ours.
+    fn wrapping(
+        exit: Exit,
+        hint: Option<String>,
+        error: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { exit, message: error.to_string(), hint, source: Some(Box::new(error)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_is_said_once_and_the_hint_comes_last() {
+        let disk = std::io::Error::other("no space left on device");
+        let store = StoreError::new(StoreErrorKind::Unavailable, "can't write /state/sentry.db")
+            .with_source(disk);
+        let failure = Failure::from(store).with_hint("free some space");
+        insta::assert_snapshot!(failure.render(), @r"
+        error: can't write /state/sentry.db
+        caused by: no space left on device
+        hint: free some space
+        ");
+        assert_eq!(failure.exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_documented_code() {
+        let store = |kind| Failure::from(StoreError::new(kind, "x")).exit();
+        assert_eq!(store(StoreErrorKind::Held), Exit::Held);
+        assert_eq!(store(StoreErrorKind::Corrupt), Exit::Usage);
+        let forge = |kind| Failure::from(ForgeError::new(kind, "x")).exit();
+        for kind in [
+            ForgeErrorKind::Unreachable,
+            ForgeErrorKind::RateLimited,
+            ForgeErrorKind::Unauthorized,
+            ForgeErrorKind::NotFound,
+            ForgeErrorKind::WrongAnswer,
+        ] {
+            assert_eq!(forge(kind), Exit::Unreachable, "{kind:?}");
+        }
+        assert_eq!(forge(ForgeErrorKind::TooLarge), Exit::Failed);
+        assert_eq!(forge(ForgeErrorKind::Local), Exit::Usage);
+        let deploy = |kind| Failure::from(DeployError::new(kind, "x")).exit();
+        assert_eq!(deploy(DeployErrorKind::Unreachable), Exit::Unreachable);
+        assert_eq!(deploy(DeployErrorKind::Refused), Exit::Failed);
+        assert_eq!(Exit::Aborted as u8, 130);
+    }
+}

@@ -1,0 +1,5 @@
+//! The binary `sentry`.
+
+fn main() -> std::process::ExitCode {
+    sentry_cli::run(std::env::args_os())
+}

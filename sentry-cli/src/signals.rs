@@ -1,0 +1,78 @@
+//! The first SIGTERM or SIGINT asks the work to stop, the second one ends it.
+
+use std::io;
+use std::time::Duration;
+
+use sentry_core::engine::Stop;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::Failure;
+
+/// How long begun work has to put itself away after the second signal.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
+/// The signals that ask us to stop.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    term: Signal,
+    interrupt: Signal,
+}
+
+/// How watched work ended.
+#[derive(Debug)]
+pub(crate) enum Ended<T> {
+    /// By itself, or because it was asked to.
+    Itself(T),
+    /// By a second signal.
+    Aborted,
+}
+
+impl Signals {
+    /// From now on the signals no longer end the process by themselves.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let failed =
+            |e: io::Error| Failure::usage("can't listen for SIGTERM and SIGINT").with_source(e);
+        Ok(Self {
+            term: signal(SignalKind::terminate()).map_err(failed)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The work's result, or `None` if a signal came first: for work that may be left at any point.
+    pub(crate) async fn until<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.next() => None,
+        }
+    }
+
+    /// Does the work, and tells its stop of the signals.
+    pub(crate) async fn around<T>(
+        &mut self,
+        stop: &Stop,
+        work: impl Future<Output = T>,
+    ) -> Ended<T> {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            done = &mut work => return Ended::Itself(done),
+            () = self.next() => {}
+        }
+        tracing::info!("stopping: what has begun is finished first; a second signal aborts it");
+        stop.soft();
+        tokio::select! {
+            done = &mut work => return Ended::Itself(done),
+            () = self.next() => {}
+        }
+        tracing::warn!("aborting: what was begun is finished by the next start");
+        stop.hard();
+        tokio::time::timeout(LAST_GRACE, work).await.ok();
+        Ended::Aborted
+    }
+}
