@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has nothing better to do")]
 
+#[expect(dead_code, reason = "shared with the tests, which use the rest")]
 #[path = "../tests/git/support/repo.rs"]
 mod repo;
 #[expect(dead_code, reason = "shared with the tests, which use the rest")]
@@ -46,7 +47,7 @@ fn main() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let transport = Transport::new(TransportSettings::new(HttpSettings::new(Redactor::new())));
-    let mut fetch = |sha: &str| {
+    let fetch = |sha: &str| {
         let tree = runtime.block_on(transport.tree(&query(&url, sha), None)).unwrap();
         assert_eq!(tree.files.len(), 32);
     };

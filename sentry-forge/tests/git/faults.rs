@@ -144,3 +144,16 @@ async fn the_token_is_in_no_argument_and_in_no_file() {
     assert!(seen.contains("--filter=tree:1") && !seen.contains("s3cr3t"), "{seen}");
     assert!(!seen.contains("Authorization") && !seen.contains("Basic"), "{seen}");
 }
+
+#[tokio::test]
+async fn heads_and_trees_go_through_the_configured_proxy() {
+    let (proxy, _) = liar(ResponseTemplate::new(503)).await;
+    let lab = Lab::behind(&proxy.uri().replace("http://", "http://user:hunter22@"));
+    let url: RepoUrl = "http://127.0.0.1:1/a/b.git".parse().unwrap();
+    let heads = lab.heads(&url, &["main"]).await.unwrap_err();
+    let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+    let asked = proxy.received_requests().await.unwrap();
+    let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "GET"]);
+    assert!(!format!("{heads:?} {tree:?}").contains("hunter22"));
+}

@@ -1,4 +1,5 @@
 //! The plain-git forge against real repositories: over files, and over a real smart HTTP server.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to fail")]
 
 mod faults;
 mod support {

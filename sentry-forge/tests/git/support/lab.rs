@@ -32,9 +32,19 @@ impl Lab {
         Self::with_git("git".as_ref())
     }
 
+    /// One that reaches everything through this proxy.
+    pub(crate) fn behind(proxy: &str) -> Self {
+        let mut http = HttpSettings::new(Redactor::new());
+        http.proxy = Some(proxy.parse().unwrap());
+        Self::with_http("git".as_ref(), &http)
+    }
+
     pub(crate) fn with_git(git: &Path) -> Self {
+        Self::with_http(git, &HttpSettings::new(Redactor::new()))
+    }
+
+    fn with_http(git: &Path, http: &HttpSettings) -> Self {
         let (repos, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let http = HttpSettings::new(Redactor::new());
         let mut settings = TransportSettings::new(http.clone());
         settings.git = git.to_owned();
         settings.temp_dir = Some(temp.path().to_owned());
@@ -42,7 +52,7 @@ impl Lab {
             name: "plain".into(),
             credential: Credential::Token(Secret::new(TOKEN)),
             username: "git".into(),
-            http: Http::new(&http).unwrap(),
+            http: Http::new(http).unwrap(),
             transport: Arc::new(Transport::new(settings)),
         });
         Self { repos, temp, forge }
