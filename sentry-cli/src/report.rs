@@ -88,7 +88,8 @@ impl Live {
     fn show(&mut self, event: &EventKind) {
         match event {
             EventKind::Started { watches } => {
-                self.idle.set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
+                self.idle
+                    .set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
                 self.idle.enable_steady_tick(Duration::from_millis(120));
             }
             EventKind::DeliveryStarted { id, watch, revision, attempt, .. } => {
@@ -200,8 +201,9 @@ fn forge_line(event: &EventKind) -> Option<String> {
 }
 
 fn settled_line(event: &EventKind) -> Option<String> {
-    let EventKind::DeliverySettled { watch, revision, state, objects, took, error, dry_run, .. } =
-        event
+    let EventKind::DeliverySettled {
+        watch, revision, state, objects, took, error, dry_run, ..
+    } = event
     else {
         return None;
     };
@@ -287,7 +289,15 @@ fn log_delivery(event: &EventKind) {
 
 fn log_settled(event: &EventKind) {
     let EventKind::DeliverySettled {
-        id, watch, revision, state, manifests, objects, took, error, dry_run,
+        id,
+        watch,
+        revision,
+        state,
+        manifests,
+        objects,
+        took,
+        error,
+        dry_run,
     } = event
     else {
         return;

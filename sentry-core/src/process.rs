@@ -251,7 +251,10 @@ impl Program {
 /// Only what a process list shows anyway: the environment and stdin may hold secrets.
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program").field("path", &self.path).field("args", &self.args).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("path", &self.path)
+            .field("args", &self.args)
+            .finish_non_exhaustive()
     }
 }
 

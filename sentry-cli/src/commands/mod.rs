@@ -215,11 +215,10 @@ pub(crate) fn pick_branch(
     let mut exact = selector.exact();
     match (branch, exact.next(), exact.next()) {
         (Some(branch), ..) if selector.matches(branch) => Ok(branch.clone()),
-        (Some(branch), ..) => Err(Failure::usage(format!(
-            "watch {} does not watch branch {branch}",
-            watch.name
-        ))
-        .with_hint(format!("its branches are {selector}"))),
+        (Some(branch), ..) => {
+            Err(Failure::usage(format!("watch {} does not watch branch {branch}", watch.name))
+                .with_hint(format!("its branches are {selector}")))
+        }
         (None, Some(only), None) if selector.is_exact() => Ok(only.clone()),
         (None, ..) => Err(Failure::usage(format!(
             "watch {} has more than one branch: name one with --branch",

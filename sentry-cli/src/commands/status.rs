@@ -146,8 +146,7 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn of(snapshot: &'a Snapshot, branch: &'a BranchState) -> Self {
-        let mine =
-            |d: &&Delivery| d.watch == branch.watch && d.revision.branch == branch.branch;
+        let mine = |d: &&Delivery| d.watch == branch.watch && d.revision.branch == branch.branch;
         // The one that works or waits for its next attempt comes before one that waits behind it.
         let open = snapshot.open.iter().filter(mine).min_by_key(|d| d.id.clone());
         let watch = snapshot.watches.iter().find(|w| w.watch == branch.watch);
@@ -176,7 +175,16 @@ fn show(ui: &Ui, snapshot: &Snapshot, names: &[WatchName], now: Timestamp) {
         if branches.is_empty() {
             let quiet = |text| (text, Tone::Quiet);
             let name = (name.as_str(), Tone::Plain);
-            rows.row([name, quiet("-"), quiet("not seen yet"), quiet("-"), quiet("-"), quiet("-"), quiet("-"), quiet("")]);
+            rows.row([
+                name,
+                quiet("-"),
+                quiet("not seen yet"),
+                quiet("-"),
+                quiet("-"),
+                quiet("-"),
+                quiet("-"),
+                quiet(""),
+            ]);
         }
         for branch in branches {
             branch_row(&mut rows, &Facts::of(snapshot, branch), now);
@@ -315,8 +323,7 @@ fn run_totals(branch: &BranchState, recent: &[Delivery]) -> json::RunTotals {
                 && d.revision.sha == mark.sha
         })
     });
-    let started = |d: &Delivery| {
-        d.objects.iter().filter(|o| o.run && o.action.is_acknowledged()).count()
-    };
+    let started =
+        |d: &Delivery| d.objects.iter().filter(|o| o.run && o.action.is_acknowledged()).count();
     json::RunTotals { total: delivered.map_or(0, started), ..json::RunTotals::default() }
 }
