@@ -86,7 +86,7 @@ fn is_reference(value: &str) -> bool {
 fn mask_values(line: &str) -> String {
     for (start, value) in secret_values(line) {
         let first = value.split_inclusive('}').next().unwrap_or_default();
-        if !value.trim().is_empty() && !(is_reference(value) || is_reference(first)) {
+        if !(value.trim().is_empty() || is_reference(value) || is_reference(first)) {
             return format!("{} {MASK}", &line[..start]);
         }
     }

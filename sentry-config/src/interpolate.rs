@@ -26,7 +26,10 @@ pub(crate) fn fill(node: &mut Node, path: &str, variables: &Variables<'_>, repor
     }
     match &mut node.kind {
         Kind::Text { text, written } if text.contains("${") => match filled(text, variables) {
-            Ok(value) => *written = Some(std::mem::replace(text, value)),
+            Ok((value, had_reference)) => {
+                let original = std::mem::replace(text, value);
+                *written = had_reference.then_some(original);
+            }
             Err((message, hint)) => {
                 let place = Place {
                     line: node.line,
@@ -52,9 +55,10 @@ pub(crate) fn fill(node: &mut Node, path: &str, variables: &Variables<'_>, repor
     }
 }
 
-/// The text with its references replaced, or a message and a hint. `$${` stands for `${` itself.
-fn filled(text: &str, variables: &Variables<'_>) -> Result<String, (String, String)> {
+/// The text with its references replaced, and whether it had any; or a message and a hint. `$${` stands for `${` itself.
+fn filled(text: &str, variables: &Variables<'_>) -> Result<(String, bool), (String, String)> {
     let mut out = String::new();
+    let mut had_reference = false;
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         if rest[..start].ends_with('$') {
@@ -64,6 +68,7 @@ fn filled(text: &str, variables: &Variables<'_>) -> Result<String, (String, Stri
             continue;
         }
         out.push_str(&rest[..start]);
+        had_reference = true;
         let Some(end) = rest[start..].find('}').map(|i| start + i) else {
             return Err((
                 "has a `${` without its `}`".into(),
@@ -93,7 +98,7 @@ fn filled(text: &str, variables: &Variables<'_>) -> Result<String, (String, Stri
         rest = &rest[end + 1..];
     }
     out.push_str(rest);
-    Ok(out)
+    Ok((out, had_reference))
 }
 
 #[cfg(test)]
@@ -104,7 +109,9 @@ mod tests {
         let environment = [("A", "1"), ("EMPTY", ""), ("X", "x: {y: ${A}}")];
         let environment = environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         let dotenv = [("A", "dot"), ("B", "2")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        filled(text, &Variables { environment: &environment, dotenv: &dotenv }).map_err(|e| e.0)
+        filled(text, &Variables { environment: &environment, dotenv: &dotenv })
+            .map(|(text, _)| text)
+            .map_err(|e| e.0)
     }
 
     #[test]

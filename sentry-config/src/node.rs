@@ -78,6 +78,8 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
             max_replay_stack_depth: 16,
             max_alias_expansions_per_anchor: 100,
         },
+        // YAML 1.1 reads y, no and on as booleans: as names of branches and variables they are texts.
+        strict_booleans: true,
         with_snippet: false,
     };
     match serde_saphyr::from_str_with_options::<Node>(text, options) {
@@ -87,7 +89,7 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
             let (line, column) =
                 error.location().map_or((1, 1), |l| (small(l.line()), small(l.column())));
             let message = error.to_string();
-            report.syntax(line.max(1), column.max(1), &first_line(&message));
+            report.syntax(line.max(1), column.max(1), without_place(&message));
             None
         }
     }
@@ -97,8 +99,11 @@ fn small(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("is not valid YAML").to_owned()
+/// The first line of the parser's message, without the place that is told beside it.
+fn without_place(message: &str) -> &str {
+    let line = message.lines().next().unwrap_or("is not valid YAML");
+    let end = [" at line ", " (defined at "].iter().filter_map(|mark| line.find(mark)).min();
+    end.map_or(line, |end| &line[..end])
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -166,8 +166,8 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
         out.nest("variables", |out| {
             for (name, value) in &watch.variables {
                 let path = format!("watches.{}.variables.{name}", watch.name);
-                let filled = config.references.contains_key(&path);
-                out.put(name, if filled { reference(config, &path) } else { escaped(value) });
+                let written = config.references.get(&path);
+                out.put(name, written.cloned().unwrap_or_else(|| escaped(value)));
             }
         });
     }

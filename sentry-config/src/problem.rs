@@ -126,7 +126,7 @@ impl Report {
 
     /// Adds a problem with the value at a place; the same one of a shared default is told once.
     pub(crate) fn error(&mut self, place: &Place, message: impl Into<String>, hint: &str) {
-        let problem = self.problem(place, message.into(), hint);
+        let problem = self.problem(place, &message.into(), hint);
         self.bad.insert(place.path.clone());
         if self.seen.insert((problem.path.clone(), problem.line, problem.message.clone())) {
             self.problems.push(problem);
@@ -135,7 +135,7 @@ impl Report {
 
     /// Adds what a person should know though nothing fails by it.
     pub(crate) fn warn(&mut self, place: &Place, message: impl Into<String>, hint: &str) {
-        let problem = self.problem(place, message.into(), hint);
+        let problem = self.problem(place, &message.into(), hint);
         if self.seen.insert((problem.path.clone(), problem.line, problem.message.clone())) {
             self.warnings.push(problem);
         }
@@ -182,8 +182,8 @@ impl Report {
         if self.problems.is_empty() { Ok(self.warnings) } else { Err(Problems::new(self.problems)) }
     }
 
-    fn problem(&self, place: &Place, message: String, hint: &str) -> Problem {
-        let message = self.excerpts.clean(&message);
+    fn problem(&self, place: &Place, message: &str, hint: &str) -> Problem {
+        let message = self.excerpts.clean(message);
         let hint = self.excerpts.clean(hint);
         match &place.variable {
             Some(name) => Problem {

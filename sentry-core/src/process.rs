@@ -79,6 +79,8 @@ pub enum ProcessError {
         program: String,
         /// The time it had.
         deadline: Duration,
+        /// What it had written to stdout until then.
+        stdout: Vec<u8>,
     },
     /// It wrote more to stdout than allowed and was killed.
     #[error("{program} wrote more than {cap} bytes and was killed")]
@@ -207,19 +209,20 @@ impl Program {
         if let (Some(group), Some(bytes)) = (&group, self.file_cap) {
             group.cap_files(bytes);
         }
-        let talk = converse(&mut child, &self.stdin, self.output_cap);
+        let mut stdout = Vec::new();
+        let talk = converse(&mut child, &self.stdin, &mut stdout, self.output_cap);
         let result = timeout_at(until, talk).await;
         let error = match result {
-            Ok(Ok(output)) => {
+            Ok(Ok((status, stderr))) => {
                 // Whatever it left running in its group must not outlive it.
                 drop(group);
-                return Ok(output);
+                return Ok(Output { status, stdout, stderr });
             }
             Ok(Err(TalkError::Cap)) => {
                 ProcessError::TooMuchOutput { program: name, cap: self.output_cap }
             }
             Ok(Err(TalkError::Io(source))) => ProcessError::Io { program: name, source },
-            Err(_) => ProcessError::Timeout { program: name, deadline: self.deadline },
+            Err(_) => ProcessError::Timeout { program: name, deadline: self.deadline, stdout },
         };
         if let Some(group) = group {
             group.end(&mut child).await;
@@ -254,9 +257,10 @@ enum TalkError {
 async fn converse(
     child: &mut tokio::process::Child,
     stdin: &[u8],
+    stdout: &mut Vec<u8>,
     cap: usize,
-) -> Result<Output, TalkError> {
-    let (input, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+) -> Result<(ExitStatus, Vec<u8>), TalkError> {
+    let (input, output, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feed = async {
         if let Some(mut pipe) = input {
             // A child that closes its stdin early says why on stderr; that is what counts.
@@ -266,29 +270,29 @@ async fn converse(
         }
         Ok(())
     };
-    let ((), stdout, (stderr, _)) = tokio::try_join!(
+    let ((), (), (stderr, _)) = tokio::try_join!(
         feed,
         async {
-            let (bytes, more) = read_capped(stdout, cap).await.map_err(TalkError::Io)?;
-            if more { Err(TalkError::Cap) } else { Ok(bytes) }
+            let more = read_capped(output, stdout, cap).await.map_err(TalkError::Io)?;
+            if more { Err(TalkError::Cap) } else { Ok(()) }
         },
         async { read_draining(stderr, 64 << 10).await.map_err(TalkError::Io) },
     )?;
     let status = child.wait().await.map_err(TalkError::Io)?;
-    Ok(Output { status, stdout, stderr })
+    Ok((status, stderr))
 }
 
-/// Reads up to `cap` bytes; the flag says that there were more.
+/// Reads up to `cap` bytes; true if there were more.
 async fn read_capped(
     pipe: Option<impl AsyncRead + Unpin>,
+    bytes: &mut Vec<u8>,
     cap: usize,
-) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut bytes = Vec::new();
-    let Some(pipe) = pipe else { return Ok((bytes, false)) };
-    pipe.take(cap as u64 + 1).read_to_end(&mut bytes).await?;
+) -> std::io::Result<bool> {
+    let Some(pipe) = pipe else { return Ok(false) };
+    pipe.take(cap as u64 + 1).read_to_end(bytes).await?;
     let more = bytes.len() > cap;
     bytes.truncate(cap);
-    Ok((bytes, more))
+    Ok(more)
 }
 
 /// Keeps the first `cap` bytes and reads the rest away.
@@ -297,7 +301,8 @@ async fn read_draining(
     cap: usize,
 ) -> std::io::Result<(Vec<u8>, bool)> {
     let Some(mut pipe) = pipe else { return Ok((Vec::new(), false)) };
-    let (bytes, more) = read_capped(Some(&mut pipe), cap).await?;
+    let mut bytes = Vec::new();
+    let more = read_capped(Some(&mut pipe), &mut bytes, cap).await?;
     if more {
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
@@ -375,6 +380,13 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let state = std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim()));
         assert!(state.is_err() || state.unwrap().contains(") Z "), "the grandchild lives");
+    }
+
+    #[tokio::test]
+    async fn what_a_hung_child_had_written_is_kept() {
+        let error = sh("echo done; sleep 987").deadline(Duration::from_millis(500)).run().await;
+        let Err(ProcessError::Timeout { stdout, .. }) = error else { panic!("{error:?}") };
+        assert_eq!(stdout, b"done\n");
     }
 
     #[tokio::test]

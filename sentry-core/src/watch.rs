@@ -76,12 +76,12 @@ fn dns_label(text: &str) -> Result<(), &'static str> {
 }
 
 /// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BranchSelector {
     patterns: Vec<Pattern>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Pattern {
     Exact(BranchName),
     Glob { text: String, matcher: Box<GlobMatcher> },
@@ -168,6 +168,13 @@ impl BranchSelector {
 impl fmt::Display for BranchSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.patterns().collect::<Vec<_>>().join(","))
+    }
+}
+
+impl fmt::Debug for BranchSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A compiled glob's own output fills pages.
+        f.debug_list().entries(self.patterns()).finish()
     }
 }
 

@@ -1,1 +1,10 @@
 //! Where heads and trees come from: GitHub, GitLab and any git server.
+
+pub mod credential;
+mod gate;
+pub mod git;
+pub mod github;
+pub mod gitlab;
+mod hosted;
+pub mod http;
+pub mod status;

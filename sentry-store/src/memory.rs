@@ -53,7 +53,8 @@ impl StateStore for MemoryStore {
     async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
         let mut held = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = &*held {
-            let message = format!("the state in memory is in use by {other}; stop that agent first");
+            let message =
+                format!("the state in memory is in use by {other}; stop that agent first");
             return Err(StoreError::new(StoreErrorKind::Held, message));
         }
         *held = Some(holder.to_owned());

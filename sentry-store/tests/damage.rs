@@ -40,10 +40,16 @@ async fn open_damaged(dir: &Path) -> Result<All, StoreError> {
         let moved = moved.expect("the damaged file is kept");
         assert!(error.to_string().contains(&moved), "{error}");
         assert!(error.to_string().contains("fresh state"), "{error}");
-        let fresh = SqliteStore::open(dir).expect("the second start");
-        assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default());
+        assert!(!db(dir).exists() && !dir.join("state.db-wal").exists());
     }
     Err(error)
+}
+
+/// The start after the one that found the damage.
+async fn starts_afresh(dir: &Path) {
+    let fresh = SqliteStore::open(dir).expect("the second start");
+    assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default());
+    fill(&fresh).await;
 }
 
 #[tokio::test]
@@ -53,6 +59,7 @@ async fn a_file_cut_anywhere_is_found_damaged_and_moved_aside() {
         let dir = dir_with(&bytes[..bytes.len() * part / 64]);
         let error = open_damaged(dir.path()).await.expect_err("a cut file opened");
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "cut at {part}/64: {error}");
+        starts_afresh(dir.path()).await;
     }
 }
 
@@ -83,7 +90,7 @@ async fn a_flipped_bit_is_found_or_changes_nothing() {
 
 #[tokio::test]
 async fn a_bit_flipped_under_an_open_store_is_found_by_a_read_without_a_panic() {
-    let (bytes, all) = whole().await;
+    let (bytes, _) = whole().await;
     let mut random = fastrand::Rng::with_seed(21);
     for _ in 0..100 {
         let dir = dir_with(&bytes);
@@ -93,13 +100,12 @@ async fn a_bit_flipped_under_an_open_store_is_found_by_a_read_without_a_panic() 
         flipped[bit / 8] ^= 1 << (bit % 8);
         fs::write(db(dir.path()), flipped).unwrap();
         match read_all(&store).await {
-            Ok(read) => drop(read),
+            Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), StoreErrorKind::Corrupt, "bit {bit}: {error}");
                 assert!(error.to_string().contains("stop the agent and start it again"), "{error}");
             }
         }
-        assert!(all == read_all(&SqliteStore::open(dir_with(&bytes).path()).unwrap()).await.unwrap());
     }
 }
 
@@ -114,6 +120,7 @@ async fn what_is_no_database_or_not_ours_is_moved_aside() {
         let dir = dir_with(bytes);
         let error = open_damaged(dir.path()).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        starts_afresh(dir.path()).await;
     }
 }
 
@@ -128,6 +135,7 @@ async fn a_log_without_its_database_is_not_played_into_a_new_one() {
     fs::write(dir.path().join("state.db-wal"), log).unwrap();
     let error = open_damaged(dir.path()).await.unwrap_err();
     assert!(error.to_string().contains("only its log is there"), "{error}");
+    starts_afresh(dir.path()).await;
 }
 
 #[tokio::test]
@@ -186,7 +194,8 @@ async fn an_edited_row_is_damage() {
     let (bytes, _) = whole().await;
     let dir = dir_with(&bytes);
     let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
-    raw.execute("UPDATE deliveries SET record = json_set(record, '$.state', 'failed')", []).unwrap();
+    raw.execute("UPDATE deliveries SET record = json_set(record, '$.state', 'failed')", [])
+        .unwrap();
     drop(raw);
     let reader = SqliteStore::open_read_only(dir.path()).unwrap();
     let error = reader.deliveries(&Default::default()).await.unwrap_err();

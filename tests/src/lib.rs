@@ -9,11 +9,13 @@
 //! | [`repo`] | bare repositories, written by git plumbing, hostile ones included |
 //! | [`gitserver`] | a git server: the real `git http-backend` |
 //! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
+//! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
+pub mod apiserver;
 pub mod forges;
 pub mod gitserver;
 pub mod host;

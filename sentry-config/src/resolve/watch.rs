@@ -248,7 +248,7 @@ impl Resolver<'_> {
                 };
                 let kubeconfig = kubectl.kubeconfig.map(|at| self.file(&at));
                 let mut name = "kubectl".to_owned();
-                if path != PathBuf::from("kubectl") {
+                if path.as_os_str() != "kubectl" {
                     name = format!("{name}:{}", path.display());
                 }
                 if let Some(kubeconfig) = &kubeconfig {

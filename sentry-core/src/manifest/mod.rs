@@ -12,8 +12,6 @@ mod tree_value;
 mod variables;
 
 #[cfg(test)]
-mod corpus_test;
-#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +23,7 @@ pub use self::parse::{
 };
 
 use self::naming::RunIdentity;
-use self::parse::{Content, Entry};
+use self::parse::{Content, Entry, printable};
 use self::policy::Subject;
 use self::variables::{Findings, Variables};
 use crate::delivery::DeliveryId;
@@ -121,6 +119,12 @@ impl ManifestSet {
     }
 }
 
+/// The longest reason or note, and the longest name, that is kept.
+const MAX_TEXT_CHARS: usize = 2_000;
+const MAX_NAME_CHARS: usize = 253;
+/// The most notes that are kept.
+const MAX_NOTES: usize = 100;
+
 /// Decides about every document and makes the objects of those that go to the cluster.
 ///
 /// [`crate::watch::Refusals`] changes nothing here: what a refusal does to the delivery is the engine's to say.
@@ -172,11 +176,13 @@ impl Preparation<'_, '_> {
             }
             Content::Parsed(value) => {
                 let object = value.as_object();
-                decision.kind = object.and_then(|o| policy::text(o, "kind")).map(str::to_owned);
-                decision.name = policy::name_in(value).map(str::to_owned);
+                let shown = |text| printable(text, MAX_NAME_CHARS);
+                decision.kind = object.and_then(|o| policy::text(o, "kind")).map(shown);
+                decision.name = policy::name_in(value).map(shown);
                 (decision.decision, decision.reason) = self.document(entry, value);
             }
         }
+        decision.reason = printable(&decision.reason, MAX_TEXT_CHARS);
         self.set.decisions.push(decision);
     }
 
@@ -343,6 +349,14 @@ impl Preparation<'_, '_> {
     }
 
     fn note(&mut self, entry: &Entry, text: &str) {
-        self.set.notes.push(format!("{}:{}: {text}", entry.path, entry.line));
+        let notes = &mut self.set.notes;
+        match notes.len() {
+            ..MAX_NOTES => {
+                let text = printable(text, MAX_TEXT_CHARS);
+                notes.push(format!("{}:{}: {text}", entry.path, entry.line));
+            }
+            MAX_NOTES => notes.push("there is more to note, which is left out".to_owned()),
+            _ => {}
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{Error, MessageFormatter as _};
 
 use super::tree_value::{KEY_IS_NO_TEXT, Seed, Spent};
@@ -25,6 +26,8 @@ pub const MAX_NODES: usize = 50_000;
 /// Mappings and lists inside each other.
 pub const MAX_DEPTH: usize = 64;
 
+/// Anchors, and aliases, of one document.
+const MAX_ALIASES: usize = 100;
 /// Bytes of all texts of all files, aliases expanded.
 const MAX_TEXT_BYTES: usize = 8 << 20;
 /// A tree with more documents over a limit than this is read no further: it is an attack or an accident.
@@ -244,12 +247,13 @@ fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_events: 120_000,
-            max_aliases: 100,
-            max_anchors: 100,
+            max_aliases: MAX_ALIASES,
+            max_anchors: MAX_ALIASES,
             max_recorded_anchor_events: 10_000,
             max_recorded_anchor_bytes: 4 << 20,
             max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH + 1,
+            // The scanner reads ahead: the limit on depth, which explains itself, must be met first.
+            flow_nesting_limit: 2 * MAX_DEPTH,
             max_documents: 2,
             max_nodes: MAX_NODES,
             max_total_scalar_bytes: MAX_FILE_BYTES,
@@ -292,17 +296,36 @@ fn explain(chunk: &Chunk<'_>, error: &Error, breach: bool) -> Content {
     });
     // An error at the end of the text stands on a line that is not there.
     let excerpt = chunk.text.lines().nth(line - 1).unwrap_or_default();
-    if let Some(why) = template(chunk.text) {
+    if let Some(why) = template(chunk.text, excerpt) {
         return Content::Skip(why);
     }
-    let message = serde_saphyr::UserMessageFormatter.format_message(error);
-    let mut reason = escape(&message);
+    let mut reason = match error {
+        Error::Budget { breach, .. } => over(breach),
+        _ if is_breach(error) => "aliases stand for too much".to_owned(),
+        _ => serde_saphyr::UserMessageFormatter.format_message(error).into_owned(),
+    };
     if !is_blank(excerpt) {
         reason.push_str(&format!(" (near `{}`)", shown(excerpt)));
     }
     reason.push_str(": ");
     reason.push_str(&remedy(chunk, error, line, breach));
     Content::Refused { line: chunk.line + line - 1, column, reason }
+}
+
+fn over(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Depth { .. } => {
+            format!("more than {MAX_DEPTH} mappings and lists inside each other")
+        }
+        BudgetBreach::Nodes { .. } => format!("more than {MAX_NODES} nodes in one document"),
+        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
+            format!("more than {MAX_ALIASES} anchors or aliases in one document")
+        }
+        BudgetBreach::ScalarBytes { .. } => {
+            format!("more than {MAX_FILE_BYTES} bytes of text in one document, aliases expanded")
+        }
+        _ => "the document is too complex".to_owned(),
+    }
 }
 
 fn remedy(chunk: &Chunk<'_>, error: &Error, line: usize, breach: bool) -> String {
@@ -331,29 +354,30 @@ fn unquoted_variable(line: &str) -> Option<&str> {
     (is_value && variables::is_name(name)).then_some(name)
 }
 
-/// Why a text that is no YAML is a Helm template, if it is one.
-fn template(text: &str) -> Option<String> {
-    let helm = ["{{-", "{{ .Values", "{{ .Release", "{{ .Chart", "{{.Values", "{{ include \""];
-    let mark = helm.iter().find(|mark| text.contains(*mark))?;
-    Some(format!("a Helm template (`{mark}`) is no object until Helm has rendered it"))
+/// Why a text that is no YAML is a Helm template, if it is one: where it fails it uses Helm's words, or it has a line
+/// that starts with braces, which no text inside an object can have.
+fn template(text: &str, failing: &str) -> Option<String> {
+    let helm = ["{{-", "{{ .", "{{.", "{{ include ", "{{ if ", "{{ range ", "{{ end"];
+    let mark = helm
+        .iter()
+        .find(|mark| failing.contains(*mark) || text.lines().any(|line| line.starts_with(*mark)))?;
+    Some(format!("a Helm template (`{mark}`): no object until Helm has rendered it"))
 }
 
 fn shown(line: &str) -> String {
-    let line = line.trim();
-    let mut cut: String = line.chars().take(EXCERPT_CHARS).collect();
-    if cut.len() < line.len() {
-        cut.push('…');
-    }
-    escape(&cut)
+    printable(line.trim(), EXCERPT_CHARS)
 }
 
-/// Control characters as `\u{…}`: what a repository holds must not steer a terminal.
-fn escape(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
+/// The start of a text, control characters as `\u{…}`: what a repository holds must neither steer a terminal nor fill
+/// the records.
+pub(super) fn printable(text: &str, chars: usize) -> String {
+    let mut out = String::new();
+    for (index, c) in text.chars().enumerate() {
+        if index == chars {
+            out.push('…');
+            break;
+        }
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }

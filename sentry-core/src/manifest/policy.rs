@@ -64,17 +64,8 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
     let object = value.as_object().unwrap_or(&empty);
     let mut check = Check { problems: Vec::new() };
     check.spelling(object, &["apiVersion", "kind", "metadata", "items"], "");
-    let metadata = match object.get("metadata") {
-        Some(Value::Object(metadata)) => metadata,
-        None | Some(Value::Null) => {
-            check.say("`metadata` is missing: give the object a name".to_owned());
-            &empty
-        }
-        Some(other) => {
-            check.say(format!("`metadata` is {}, not a mapping", what(other)));
-            &empty
-        }
-    };
+    let given = check.metadata(object);
+    let metadata = given.unwrap_or(&empty);
     check.spelling(metadata, &["name", "generateName", "namespace"], "metadata.");
     let api_version = check.required(object, "apiVersion");
     let kind = check.required(object, "kind");
@@ -89,7 +80,7 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
     let run_kind = group == "tekton.dev" && matches!(kind, "PipelineRun" | "TaskRun" | "CustomRun");
     let generated = text(metadata, "name").is_none();
     let is_run = run_kind || (generated && text(metadata, "generateName").is_some());
-    let base = check.name(metadata, group, is_run);
+    let base = given.map(|metadata| check.name(metadata, group, is_run)).unwrap_or_default();
     let namespaced = check.kind(group, kind, context);
     check.namespace(metadata, kind, namespaced, context);
     if !check.problems.is_empty() {
@@ -112,6 +103,20 @@ struct Check {
 impl Check {
     fn say(&mut self, problem: String) {
         self.problems.push(problem);
+    }
+
+    fn metadata<'m>(&mut self, object: &'m Map<String, Value>) -> Option<&'m Map<String, Value>> {
+        match object.get("metadata") {
+            Some(Value::Object(metadata)) => return Some(metadata),
+            None | Some(Value::Null) => {
+                self.say("`metadata` is missing: give the object a name".to_owned());
+            }
+            Some(other) => self.say(format!(
+                "`metadata` is {}, not a mapping: write `metadata: {{name: …}}`",
+                what(other)
+            )),
+        }
+        None
     }
 
     /// Some readers take a field in another case for the field itself: then another object would be sent than checked.
@@ -175,7 +180,8 @@ impl Check {
                     }
                 }
                 Some(other) => {
-                    self.say(format!("`metadata.{field}` is {}, not a mapping", what(other)));
+                    let what = what(other);
+                    self.say(format!("`metadata.{field}` is {what}, not a mapping: correct it"));
                 }
             }
         }
@@ -207,9 +213,7 @@ impl Check {
                 }
             }
         }
-        if self.problems.iter().all(|p| !p.contains("`metadata`")) {
-            self.say("`metadata.name` or `metadata.generateName` is missing: add one".into());
-        }
+        self.say("`metadata.name` or `metadata.generateName` is missing: add one".into());
         String::new()
     }
 

@@ -5,30 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, MAX_NOTES};
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
 
-/// What may stand in a `script`: hex, labels, fixed words, and what the watch's configuration names. The text of the
-/// others is chosen by whoever may push a branch, and must not get into a shell.
-const HARMLESS: &[&str] = &[
-    "revision",
-    "repo_url",
-    "repo_owner",
-    "repo_name",
-    "source_url",
-    "event_type",
-    "target_namespace",
-    "git_tag",
-    "trigger_comment",
-    "pull_request_number",
-    "pull_request_labels",
-    "sentry.watch",
-    "sentry.delivery",
-    "sentry.manifests_revision",
-    "sentry.manifests_url",
-];
+/// Values that whoever may push a branch chooses: in a `script` they would be program text.
+const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender"];
 
 /// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
 const UNSTABLE: &[&str] = &["sender", "sentry.delivery", "sentry.manifests_revision"];
@@ -189,14 +172,15 @@ impl<'a> Variables<'a> {
                     new.push_str(value);
                     copied = u.end;
                     findings.no_sender |= u.name == "sender" && !self.sender_known;
-                    if script && !HARMLESS.contains(&u.name) {
+                    if script && CHOSEN_OUTSIDE.contains(&u.name) {
                         findings.in_script.insert(u.name.to_owned());
                     }
                 }
                 Meaning::Refused(why) => {
                     findings.problems.insert(why);
                 }
-                Meaning::Unknown if is_name(u.name) => {
+                // More than can be noted need not be kept.
+                Meaning::Unknown if is_name(u.name) && findings.unknown.len() <= MAX_NOTES => {
                     findings.unknown.insert(u.name.to_owned());
                 }
                 Meaning::Unknown => {}

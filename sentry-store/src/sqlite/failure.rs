@@ -45,39 +45,29 @@ impl Failure {
 
     /// The error for a caller: what, where, and what to do.
     pub(super) fn at(self, db: &Path) -> StoreError {
-        let (kind, db) = (self.kind(), db.display());
+        let kind = self.kind();
+        let what = match (&self, kind) {
+            (Self::Damaged(what), _) => format!("is damaged ({what}); {RESTART}"),
+            (_, StoreErrorKind::Corrupt) => format!("is damaged; {RESTART}"),
+            (Self::Sql(error), _) => unavailable(error),
+            (Self::NewerSchema(version), _) => format!(
+                "was written by a newer Sentry (schema {version}, this one knows {}); run that \
+                 one, or use another state directory",
+                super::schema::VERSION
+            ),
+            (Self::Record(_), _) => "and this Sentry do not fit each other; run the newest Sentry \
+                                     that worked on it, or use another state directory"
+                .to_owned(),
+        };
+        self.cause_of(StoreError::new(kind, format!("the state in {} {what}", db.display())))
+    }
+
+    /// The error with this one's own cause, if it has one.
+    pub(super) fn cause_of(self, error: StoreError) -> StoreError {
         match self {
-            Self::Damaged(what) => StoreError::new(
-                kind,
-                format!("the state in {db} is damaged ({what}); {RESTART}"),
-            ),
-            Self::NewerSchema(version) => StoreError::new(
-                kind,
-                format!(
-                    "the state in {db} was written by a newer Sentry (schema {version}, this one \
-                     knows {}); run that one, or use another state directory",
-                    super::schema::VERSION
-                ),
-            ),
-            Self::Record(error) => {
-                let message = if kind == StoreErrorKind::Corrupt {
-                    format!("the state in {db} is damaged (a row can't be read); {RESTART}")
-                } else {
-                    format!(
-                        "the state in {db} and this Sentry do not fit each other; run the newest \
-                         Sentry that worked on it, or use another state directory"
-                    )
-                };
-                StoreError::new(kind, message).with_source(error)
-            }
-            Self::Sql(error) if kind == StoreErrorKind::Corrupt => {
-                StoreError::new(kind, format!("the state in {db} is damaged; {RESTART}"))
-                    .with_source(error)
-            }
-            Self::Sql(error) => {
-                let message = format!("the state in {db} {}", unavailable(&error));
-                StoreError::new(kind, message).with_source(error)
-            }
+            Self::Sql(cause) => error.with_source(cause),
+            Self::Record(cause) => error.with_source(cause),
+            Self::Damaged(_) | Self::NewerSchema(_) => error,
         }
     }
 }
@@ -103,7 +93,8 @@ fn sql_kind(error: &rusqlite::Error) -> StoreErrorKind {
 fn unavailable(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
-            "can't be written: the disk is full; free some space, and Sentry goes on by itself".into()
+            "can't be written: the disk is full; free some space, and Sentry goes on by itself"
+                .into()
         }
         Some(ErrorCode::ReadOnly) => {
             "can't be written: it is read-only; check the directory's rights and its mount".into()

@@ -155,8 +155,7 @@ fn open_existing(place: &Place) -> Result<Connection, Failure> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {
-    let connection =
-        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -248,5 +247,97 @@ impl StateStore for SqliteStore {
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SqliteStore").field(&self.place.db()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    fn set(store: &SqliteStore, pragma: &str, value: i64) {
+        store.session.lock().unwrap().connection.pragma_update(None, pragma, value).unwrap();
+    }
+
+    /// A commit whose last write is the one that no longer fits.
+    fn large() -> Vec<Write> {
+        let notes = vec!["x".repeat(1 << 16)];
+        let delivery = Delivery { notes, ..sample::delivery(1) };
+        vec![Write::Branch(sample::branch_state(1)), Write::Delivery(Box::new(delivery))]
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_keeps_nothing_of_a_commit_and_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        set(&store, "max_page_count", 40);
+        let error = store.commit(&large()).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+        set(&store, "max_page_count", 4000);
+        store.commit(&large()).await.unwrap();
+        assert_eq!(store.snapshot().await.unwrap().branches, [sample::branch_state(1)]);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_cant_be_kept_takes_its_whole_commit_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        store.session.lock().unwrap().connection.execute_batch("DROP TABLE heads").unwrap();
+        let writes = [Write::Branch(sample::branch_state(1)), Write::Head(sample::head(1))];
+        assert_eq!(store.commit(&writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+    }
+
+    #[tokio::test]
+    async fn an_idle_inbox_is_answered_without_reading_it_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        store.request(&sample::trigger(1)).await.unwrap();
+        let inbox = store.inbox().await.unwrap();
+        // This connection's own change does not count as another's: only a cached answer survives it.
+        store.session.lock().unwrap().connection.execute_batch("DROP TABLE triggers").unwrap();
+        assert_eq!(store.inbox().await.unwrap(), inbox);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_middle_of_a_write_leaves_the_store_usable() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let panicked: Result<(), StoreError> = store
+            .with(|session| {
+                session.write(|db| {
+                    rows::apply(db, &Write::Branch(sample::branch_state(1)))?;
+                    panic!("a test's panic")
+                })
+            })
+            .await;
+        assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Unavailable);
+        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+        store.commit(&large()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_query_of_the_hot_path_uses_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let session = store.session.lock().unwrap();
+        for query in [
+            "SELECT record FROM triggers WHERE pending = 1 ORDER BY at, id",
+            "SELECT record FROM triggers WHERE key = 'k'",
+            "SELECT record FROM triggers WHERE id = 'i'",
+            "SELECT record FROM deliveries WHERE final = 0 ORDER BY id",
+            "SELECT record FROM deliveries WHERE id BETWEEN '0' AND '0~' ORDER BY id DESC",
+            "SELECT record FROM deliveries WHERE watch = 'w' AND id BETWEEN '0' AND '0~'",
+            "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
+            "DELETE FROM branches WHERE watch = 'w' AND branch = 'b'",
+        ] {
+            let sql = format!("EXPLAIN QUERY PLAN {query}");
+            let plan: String =
+                session.connection.query_row(&sql, [], |row| row.get("detail")).unwrap();
+            assert!(plan.contains("USING INDEX"), "{query}: {plan}");
+        }
     }
 }

@@ -15,8 +15,9 @@ use super::schema::APPLICATION_ID;
 /// How long an opener waits for another one that checks or makes the file.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What SQLite keeps beside a database.
-const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
+/// What SQLite keeps beside a database: an index of the log, and the log.
+const SIDE_FILES: [&str; 2] = ["-shm", LOG];
+const LOG: &str = "-wal";
 
 /// A state directory.
 #[derive(Debug, Clone)]
@@ -140,7 +141,7 @@ impl Place {
     /// True if there is no database, though SQLite's log of one: without it the log is worth nothing, and
     /// SQLite would play it into a new database.
     pub(super) fn has_orphans(&self) -> bool {
-        !self.db.exists() && beside(&self.db, SIDE_FILES[0]).exists()
+        !self.db.exists() && beside(&self.db, LOG).exists()
     }
 
     /// Looks at the file's first bytes, which never change while it is ours.
@@ -168,13 +169,12 @@ impl Place {
     /// Moves a damaged database aside and says so, unless an agent has it open. Nothing is deleted.
     pub(super) fn quarantine(&self, failure: Failure) -> StoreError {
         let db = self.db.display();
-        let cause = match failure {
-            Failure::Damaged(what) => (format!(" ({what})"), None),
-            other => (String::new(), Some(other.at(&self.db))),
+        let what = match &failure {
+            Failure::Damaged(what) => format!("the state in {db} is damaged ({what})"),
+            _ => format!("the state in {db} is damaged"),
         };
-        let what = format!("the state in {db} is damaged{}", cause.0);
         let message = match self.agent_lock("a program that moves damaged state aside") {
-            Err(held) => format!("{what} and was left where it is, as {held}"),
+            Err(held) => format!("{what} and was left where it is: {held}"),
             Ok(_alone) => match self.move_aside() {
                 Ok(aside) => format!(
                     "{what}. It was moved to {}, nothing was deleted. The next start begins with \
@@ -189,28 +189,24 @@ impl Place {
                 }
             },
         };
-        let error = StoreError::new(StoreErrorKind::Corrupt, message);
-        match cause.1 {
-            Some(source) => match std::error::Error::source(&source) {
-                Some(sql) => error.with_source(io::Error::other(sql.to_string())),
-                None => error,
-            },
-            None => error,
-        }
+        failure.cause_of(StoreError::new(StoreErrorKind::Corrupt, message))
     }
 
     /// The side files go first: should it stop half-way, the database is still found damaged.
+    /// Returns where the last of the files is now.
     fn move_aside(&self) -> io::Result<PathBuf> {
         let stamp = SystemClock.now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string();
         let aside = beside(&self.db, &format!(".corrupt-{stamp}"));
+        let mut moved = aside.clone();
         for side in SIDE_FILES.into_iter().chain([""]) {
             match fs::rename(beside(&self.db, side), beside(&aside, side)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
+                Ok(()) => moved = beside(&aside, side),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
             }
         }
         File::open(&self.dir)?.sync_all()?;
-        Ok(aside)
+        Ok(moved)
     }
 }
 

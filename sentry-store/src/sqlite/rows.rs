@@ -103,9 +103,8 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
 
 /// All live state. The caller holds a transaction, so that it is of one moment.
 pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
-    let all = |table, order| {
-        format!("SELECT version, checksum, record FROM {table} ORDER BY {order}")
-    };
+    let all =
+        |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
     let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
     Ok(Snapshot {
         branches: read(db, &all("branches", "watch, branch"), [])?,
@@ -170,8 +169,7 @@ pub(super) fn heads(db: &Connection, sha: &str) -> Result<Vec<HeadRecord>, Failu
 
 /// Reads every row of a table and forgets it.
 pub(super) fn check<R: Record>(db: &Connection, table: &str) -> Result<(), Failure> {
-    let mut statement =
-        db.prepare(&format!("SELECT version, checksum, record FROM {table}"))?;
+    let mut statement = db.prepare(&format!("SELECT version, checksum, record FROM {table}"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         record::<R>(row)?;

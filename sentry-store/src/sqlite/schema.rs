@@ -43,8 +43,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
 
 /// Reads everything once: SQLite's own check, then every row against its checksum.
 pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
-    let found: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
         return Err(Failure::Damaged(found.trim().replace('\n', " ")));
     }

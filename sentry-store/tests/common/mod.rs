@@ -9,10 +9,10 @@ use sentry_store::SqliteStore;
 
 /// Everything that a store tells.
 #[derive(Debug, PartialEq)]
-pub struct All(Snapshot, Vec<Delivery>, Vec<HeadRecord>, Option<Trigger>);
+pub(crate) struct All(Snapshot, Vec<Delivery>, Vec<HeadRecord>, Option<Trigger>);
 
 /// Reads everything that a store tells.
-pub async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
+pub(crate) async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
     Ok(All(
         store.snapshot().await?,
         store.deliveries(&DeliveryQuery::default()).await?,
@@ -22,7 +22,7 @@ pub async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
 }
 
 /// Some records of every kind: enough for pages of every kind.
-pub async fn fill(store: &SqliteStore) {
+pub(crate) async fn fill(store: &SqliteStore) {
     let mut writes = vec![
         Write::Branch(sample::branch_state(1)),
         Write::Watch(sample::watch_state(1)),
@@ -40,7 +40,7 @@ pub async fn fill(store: &SqliteStore) {
 }
 
 /// The names of a directory's files, sorted.
-pub fn names(dir: &Path) -> Vec<String> {
+pub(crate) fn names(dir: &Path) -> Vec<String> {
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name();
     let entries = std::fs::read_dir(dir).unwrap().map(name);
     let mut names: Vec<String> = entries.map(|n| n.into_string().unwrap()).collect();
@@ -49,6 +49,6 @@ pub fn names(dir: &Path) -> Vec<String> {
 }
 
 /// The database of a state directory.
-pub fn db(dir: &Path) -> PathBuf {
+pub(crate) fn db(dir: &Path) -> PathBuf {
     dir.join("state.db")
 }

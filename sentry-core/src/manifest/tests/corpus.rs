@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::tests::{Scene, tree};
-use super::*;
+use super::{Scene, tree};
+use crate::manifest::{Decision, DocumentDecision, parse, prepare};
 
 #[test]
 fn every_document_of_real_directories_gets_a_decision() {

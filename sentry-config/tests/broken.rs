@@ -1,0 +1,586 @@
+//! Files that are wrong: what is said, where, and what to do.
+
+use std::fmt::Write as _;
+
+use sentry_config::{Environment, Problems, load, parse};
+
+fn problems_of(text: &str) -> Problems {
+    let vars = [("TOKEN", "canary-token-value"), ("EMPTY", "")];
+    let env = Environment::new(vars.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
+    parse(text, "sentry.yaml", &env).expect_err(text)
+}
+
+/// A right file with one line of it replaced.
+fn long(line: &str, by: &str) -> String {
+    let good = "\
+forges:
+  hub: {type: github, token: '${TOKEN}'}
+  lab: {type: gitlab, url: 'https://lab.example.com'}
+  any: {type: git}
+defaults: {timeout: 60}
+watches:
+  - name: qa
+    source:
+      forge: hub
+      url: https://github.com/a/b
+      branches: [main]
+    manifests:
+      url: https://lab.example.com/a/b
+      branch: main
+    cluster:
+      namespace: qa
+";
+    assert!(good.contains(line), "{line}");
+    good.replacen(line, by, 1)
+}
+
+/// One kind of broken file: the line that is replaced and by what; line, column, path, and parts of message and hint.
+type Case = (&'static str, &'static str, usize, usize, &'static str, &'static str, &'static str);
+
+const CASES: &[Case] = &[
+    (
+        "defaults: {timeout: 60}",
+        "defaults: {timeout: [}",
+        5,
+        21,
+        "",
+        "mismatched bracket",
+        "correct the YAML",
+    ),
+    ("defaults: {timeout: 60}", "\tdefaults: x", 5, 2, "", "tabs", "correct the YAML"),
+    ("defaults: {timeout: 60}", "defaults: *none", 5, 11, "", "alias", "correct the YAML"),
+    (
+        "timeout: 60",
+        "timeot: 60",
+        5,
+        12,
+        "defaults.timeot",
+        "unknown key",
+        "did you mean `timeout`?",
+    ),
+    (
+        "timeout: 60",
+        "timeout: 60, timeout: 61",
+        5,
+        25,
+        "defaults.timeout",
+        "twice, first in line 5",
+        "remove one",
+    ),
+    ("timeout: 60", "timeout: soon", 5, 21, "defaults.timeout", "is not a duration", "5m"),
+    ("timeout: 60", "timeout: -5", 5, 21, "defaults.timeout", "is not a duration", "5m"),
+    ("timeout: 60", "timeout: []", 5, 21, "defaults.timeout", "is a list, not a duration", "5m"),
+    (
+        "timeout: 60",
+        "max_retries: '3'",
+        5,
+        25,
+        "defaults.max_retries",
+        "is a text, not a number",
+        "such as 3",
+    ),
+    (
+        "timeout: 60",
+        "max_retries: -1",
+        5,
+        25,
+        "defaults.max_retries",
+        "not a whole number",
+        "such as 3",
+    ),
+    (
+        "timeout: 60",
+        "watch_manifests: yes",
+        5,
+        29,
+        "defaults.watch_manifests",
+        "not true or false",
+        "without quotes",
+    ),
+    (
+        "timeout: 60",
+        "refusals: strickt",
+        5,
+        22,
+        "defaults.refusals",
+        "none of the words",
+        "`strict`?",
+    ),
+    (
+        "timeout: 60",
+        "on_first_sight: run",
+        5,
+        28,
+        "defaults.on_first_sight",
+        "none of the words",
+        "record, deliver",
+    ),
+    (
+        "timeout: 60",
+        "allow_kinds: teckton",
+        5,
+        25,
+        "defaults.allow_kinds",
+        "no known group",
+        "`tekton`",
+    ),
+    (
+        "timeout: 60",
+        "allow_kinds: [configMap]",
+        5,
+        26,
+        "defaults.allow_kinds[0]",
+        "no kind's name",
+        "ConfigMap",
+    ),
+    ("timeout: 60", "run_timeout: 60", 5, 12, "defaults.run_timeout", "unknown key", "timeout"),
+    (
+        "timeout: 60",
+        "variables: {x: 1}",
+        5,
+        27,
+        "defaults.variables.x",
+        "is a number, not a text",
+        "in quotes",
+    ),
+    (
+        "timeout: 60",
+        "polling_interval: 59",
+        5,
+        30,
+        "defaults.polling_interval",
+        "shorter than 60",
+        "60 or more",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "log_level: loud",
+        5,
+        12,
+        "log_level",
+        "none of the words",
+        "debug, info, warn, error",
+    ),
+    ("defaults: {timeout: 60}", "max_parallel: 0", 5, 15, "max_parallel", "is 0", "1 or more"),
+    (
+        "defaults: {timeout: 60}",
+        "target_repo: {}",
+        1,
+        1,
+        "forges",
+        "long form",
+        "one of the two forms",
+    ),
+    ("defaults: {timeout: 60}", "state_dir: ''", 5, 12, "state_dir", "is empty", "write a value"),
+    ("type: github", "type: githup", 2, 15, "forges.hub.type", "none of the words", "`github`?"),
+    ("type: gitlab, ", "", 3, 8, "forges.lab.type", "is missing", "github, gitlab or git"),
+    (
+        "'${TOKEN}'",
+        "'${TOKN}'",
+        2,
+        30,
+        "forges.hub.token",
+        "environment variable TOKN is not set",
+        ".env",
+    ),
+    ("'${TOKEN}'", "'${EMPTY}'", 2, 30, "forges.hub.token", "is empty", "write a value"),
+    ("'${TOKEN}'", "'${TOKEN'", 2, 30, "forges.hub.token", "without its `}`", "close it"),
+    (
+        "'${TOKEN}'",
+        "'${TO KEN}'",
+        2,
+        30,
+        "forges.hub.token",
+        "names no variable",
+        "${NAME:-default}",
+    ),
+    (
+        "'${TOKEN}'",
+        "'${TOKEN}', token_file: sentry.yaml.none",
+        2,
+        54,
+        "forges.hub.token_file",
+        "already has other credentials",
+        "keep one of",
+    ),
+    (
+        "token: '${TOKEN}'",
+        "token_file: ./none",
+        2,
+        35,
+        "forges.hub.token_file",
+        "can't be read",
+        "correct the path",
+    ),
+    (
+        "token: '${TOKEN}'",
+        "ca_file: ./none",
+        2,
+        32,
+        "forges.hub.ca_file",
+        "can't be read",
+        "correct the path",
+    ),
+    (
+        "token: '${TOKEN}'",
+        "app: {id: 1, installation_id: 2}",
+        2,
+        28,
+        "forges.hub.app.private_key_file",
+        "is missing",
+        "an app needs",
+    ),
+    (
+        "token: '${TOKEN}'",
+        "token_kind: job",
+        2,
+        35,
+        "forges.hub.token_kind",
+        "no meaning",
+        "gitlab",
+    ),
+    (
+        "token: '${TOKEN}'",
+        "proxy: 'socks4:x'",
+        2,
+        30,
+        "forges.hub.proxy",
+        "no http or https URL",
+        "3128",
+    ),
+    (
+        "https://lab.example.com'",
+        "http://lab.example.com'",
+        3,
+        28,
+        "forges.lab.url",
+        "in the clear",
+        "https",
+    ),
+    (
+        "https://lab.example.com'",
+        "https://u:canary-pw@lab.example.com'",
+        3,
+        28,
+        "forges.lab.url",
+        "holds credentials",
+        "`token`",
+    ),
+    (
+        "https://lab.example.com'",
+        "https://github.com'",
+        3,
+        28,
+        "forges.lab.url",
+        "not of type gitlab",
+        "type: github",
+    ),
+    (
+        "https://lab.example.com'",
+        "lab.example.com'",
+        3,
+        28,
+        "forges.lab.url",
+        "is no URL",
+        "https://gitlab",
+    ),
+    (
+        "forge: hub",
+        "forge: hob",
+        9,
+        14,
+        "watches[0].source.forge",
+        "no forge has this name",
+        "`hub`?",
+    ),
+    (
+        "forge: hub",
+        "forge: lab",
+        10,
+        12,
+        "watches[0].source.url",
+        "is not on lab.example.com",
+        "correct the URL",
+    ),
+    (
+        "https://github.com/a/b",
+        "git@github.com:a/b",
+        10,
+        12,
+        "watches[0].source.url",
+        "asked over https",
+        "type git",
+    ),
+    (
+        "https://github.com/a/b",
+        "https://u:canary-pw@github.com/a/b",
+        10,
+        12,
+        "watches[0].source.url",
+        "holds credentials",
+        "https://host",
+    ),
+    (
+        "https://github.com/a/b",
+        "http://github.com/a/b",
+        10,
+        12,
+        "watches[0].source.url",
+        "in the clear",
+        "https://host",
+    ),
+    (
+        "https://github.com/a/b",
+        "github.com/a/b",
+        10,
+        12,
+        "watches[0].source.url",
+        "expected https",
+        "https://host",
+    ),
+    ("[main]", "[]", 11, 17, "watches[0].source.branches", "is empty", "at least one"),
+    ("[main]", "''", 11, 17, "watches[0].source.branches", "is empty", "at least one"),
+    (
+        "[main]",
+        "[main, 'a[b']",
+        11,
+        24,
+        "watches[0].source.branches[1]",
+        "unclosed",
+        "glob such as",
+    ),
+    (
+        "[main]",
+        "[1.0]",
+        11,
+        18,
+        "watches[0].source.branches[0]",
+        "is a number, not a text",
+        "in quotes",
+    ),
+    ("[main]", "{a: b}", 11, 17, "watches[0].source.branches", "is a mapping", "in quotes"),
+    (
+        "branch: main",
+        "branch: 'release/*'",
+        14,
+        15,
+        "watches[0].manifests.branch",
+        "*",
+        "globs have no meaning",
+    ),
+    (
+        "branch: main",
+        "branch: main\n      dir: ../x",
+        15,
+        12,
+        "watches[0].manifests.dir",
+        "relative path",
+        ".tekton",
+    ),
+    (
+        "      branch: main\n",
+        "",
+        13,
+        7,
+        "watches[0].manifests.branch",
+        "is missing",
+        "source_branch",
+    ),
+    (
+        "namespace: qa",
+        "namespace: QA_1",
+        16,
+        18,
+        "watches[0].cluster.namespace",
+        "only a-z",
+        "such as qa",
+    ),
+    (
+        "    cluster:\n      namespace: qa\n",
+        "",
+        7,
+        5,
+        "watches[0].cluster.namespace",
+        "is missing",
+        "B's runs",
+    ),
+    (
+        "namespace: qa",
+        "namespace: qa\n      deployer: kubctl",
+        17,
+        17,
+        "watches[0].cluster.deployer",
+        "none of the words",
+        "`kubectl`?",
+    ),
+    (
+        "namespace: qa",
+        "namespace: qa\n      kubectl: {kubeconfig: ./none}",
+        17,
+        29,
+        "watches[0].cluster.kubectl.kubeconfig",
+        "can't be read",
+        "correct the path",
+    ),
+    ("name: qa", "name: Q A", 7, 11, "watches[0].name", "only a-z", "short name"),
+    ("name: qa\n    source:", "source:", 7, 5, "watches[0].name", "is missing", "short name"),
+];
+
+#[test]
+fn each_kind_of_broken_file_is_told_with_line_column_path_and_remedy() {
+    let mut wrong = String::new();
+    for (line, by, row, column, path, message, hint) in CASES {
+        let problems = problems_of(&long(line, by));
+        let all: Vec<_> = problems.iter().collect();
+        let fits = all.len() == 1
+            && (all[0].line, all[0].column, all[0].path.as_str()) == (*row, *column, *path)
+            && all[0].message.contains(message)
+            && all[0].hint.contains(hint)
+            && !all[0].message.is_empty();
+        if !fits {
+            let _ = writeln!(
+                wrong,
+                "{by:?}, expected {row}:{column} {path} {message:?} {hint:?}:\n{problems}\n"
+            );
+        }
+        assert!(!problems.to_string().contains("canary"), "{problems}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn a_repeated_watch_name_is_told_with_the_first_ones_line() {
+    let text = long("name: qa", "name: qa");
+    let (head, watch) = text.split_once("watches:\n").unwrap();
+    let problems = problems_of(&format!("{head}watches:\n{watch}{watch}"));
+    let problem = problems.iter().next().unwrap();
+    assert_eq!((problems.count(), problem.line, problem.path.as_str()), (1, 17, "watches[1].name"));
+    assert!(problem.message.contains("in line 7"), "{problem}");
+}
+
+#[test]
+fn a_host_that_fits_no_forge_or_several_is_told() {
+    let none = problems_of(
+        &long("  any: {type: git}\n", "").replace("lab.example.com/a", "other.example.com/a"),
+    );
+    assert!(none.to_string().contains("no forge fits this URL's host"), "{none}");
+    let two = problems_of(&long(
+        "  any: {type: git}",
+        "  lab2: {type: gitlab, url: 'https://lab.example.com'}",
+    ));
+    assert!(two.to_string().contains("`forge:` with one of lab, lab2"), "{two}");
+}
+
+#[test]
+fn ten_problems_of_a_file_are_told_at_once_in_its_order() {
+    let text = "\
+log_level: loud
+defaults: {timeout: soon, retries: 3}
+forges:
+  hub: {type: githup}
+  lab: {type: gitlab, url: 'http://lab.example.com'}
+watches:
+  - name: Q
+    source: {forge: hub, url: 'https://u:p@github.com/a/b', branches: []}
+    manifests: {url: 'https://lab.example.com/a/b', branch: 'a..b'}
+    cluster: {namespace: '-', context: '${NONE}'}
+";
+    let problems = problems_of(text);
+    let places: Vec<_> =
+        problems.iter().map(|p| format!("{}:{} {}", p.line, p.column, p.path)).collect();
+    assert_eq!(
+        places,
+        [
+            "1:12 log_level",
+            "2:21 defaults.timeout",
+            "2:27 defaults.retries",
+            "4:15 forges.hub.type",
+            "5:28 forges.lab.url",
+            "7:11 watches[0].name",
+            "8:31 watches[0].source.url",
+            "8:71 watches[0].source.branches",
+            "9:61 watches[0].manifests.branch",
+            "10:26 watches[0].cluster.namespace",
+            "10:40 watches[0].cluster.context",
+        ],
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_problem_is_shown_with_its_line_a_caret_and_the_remedy() {
+    let problems = problems_of(&long("timeout: 60", "timeot: 60"));
+    insta::assert_snapshot!(problems.to_string(), @r"
+    sentry.yaml:5:12: defaults.timeot: unknown key
+        5 | defaults: {timeot: 60}
+          |            ^
+      hint: did you mean `timeout`?
+    ");
+}
+
+#[test]
+fn an_empty_file_and_one_that_is_no_mapping_are_told() {
+    for text in ["", "# nothing\n", "- a\n", "text", "3"] {
+        let problems = problems_of(text);
+        assert_eq!(problems.count(), 1, "{problems}");
+    }
+    assert!(problems_of("log_level: info\n").to_string().contains("watches: is missing"));
+}
+
+#[test]
+fn no_message_repeats_a_secret() {
+    let secret = "canary-5ecret-value";
+    for text in [
+        long("'${TOKEN}'", &format!("{secret}, tokn: {secret}, typ: x")),
+        long("'${TOKEN}'", &format!("[{secret}]")),
+        long("'${TOKEN}'", &format!("\"{secret}")),
+        long(
+            "  any: {type: git}",
+            &format!("  any:\n    type: git\n    token: >\n      {secret}\n   broken"),
+        ),
+        long("  any: {type: git}", &format!("  any:\n    token \"{secret}\n    type: git")),
+        long("'${TOKEN}'", &format!("'${{TOKEN}} {secret}'")),
+        long("token: '${TOKEN}'", &format!("proxy: 'http://u:{secret}@'")),
+        long("namespace: qa", &format!("password: {secret}")),
+        format!("auth: {secret}\n"),
+        format!("auth:\n  github_token: {secret}\n  github_tokn: {secret}\ntarget_repo: 1\n"),
+        long("namespace: qa", "namespace: '${TOKEN}_X'"),
+        long("https://github.com/a/b", "${TOKEN}"),
+        long("forge: hub", "forge: '${TOKEN}'"),
+        long("'${TOKEN}'", &format!("!!int {secret}")),
+        long("'${TOKEN}'", &format!("*{secret}")),
+    ] {
+        let problems = problems_of(&text);
+        for shown in [problems.to_string(), format!("{problems:?}")] {
+            assert!(!shown.contains("5ecret") && !shown.contains("canary"), "{text}\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn hostile_files_are_refused_without_being_expanded() {
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..12 {
+        let items = vec![format!("*a{}", i - 1); 10].join(", ");
+        let _ = writeln!(bomb, "a{i}: &a{i} [{items}]");
+    }
+    let deep = format!("watches: {}", "[".repeat(10_000));
+    let wide = format!("watches: [{}]", "{},".repeat(60_000));
+    let scalar = format!("x: &x {}\ny: [{}]\n", "s".repeat(900_000), vec!["*x"; 5000].join(","));
+    let keys: String = (0..20_000).map(|i| format!("k{i}: 1\n")).collect();
+    let large = "x".repeat(10 << 20);
+    for text in [&bomb, &deep, &wide, &scalar, &keys, &large, &"\0".to_owned(), &"%".to_owned()] {
+        let problems = problems_of(text);
+        assert!(problems.to_string().len() < 100_000);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sentry.yaml");
+    for (bytes, expected) in
+        [(large.into_bytes(), "larger than 1 MiB"), (vec![0xff, 0xfe], "not UTF-8")]
+    {
+        std::fs::write(&file, bytes).unwrap();
+        let error = load(&file, &Environment::default()).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains(expected), "{error}: {source}");
+    }
+}

@@ -1,0 +1,281 @@
+//! Files that are right: both forms, the samples, variables, overrides.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use sentry_config::{
+    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, load, parse, to_long_form,
+};
+use sentry_core::watch::{AllowKinds, ManifestsBranch, OnFirstSight, Refusals};
+
+const SHORT: &str = include_str!("../../docs/config/short.yaml");
+const LONG: &str = r#"
+state_dir: /var/lib/sentry
+log_level: info
+defaults: {polling_interval: 60, max_retries: 3, timeout: 300, on_first_sight: record}
+forges:
+  hub:   {type: github, token: "${GITHUB_TOKEN}"}
+  lab:   {type: gitlab, url: "https://gitlab.example.com", token: "${GITLAB_TOKEN}", proxy: "http://u:pr0xy-s3cret@proxy:3128", no_proxy: "a,b"}
+  plain: {type: git}
+watches:
+  - name: qa
+    source:    {forge: hub, url: "https://github.com/example/repo-a", branches: ["main", "release/*"]}
+    manifests: {url: "https://gitlab.example.com/qa/repo-b", branch: ["{source_branch}", main], dir: .tekton}
+    cluster:   {context: prod, namespace: qa, deployer: kubectl, kubectl: {path: ./bin/kubectl}}
+    allow_kinds: [ConfigMap]
+    variables: {team: qa, pass: "${GITLAB_TOKEN}", dollar: "$${x}"}
+    polling_interval: 5m
+    refusals: lenient
+    watch_manifests: true
+  - name: local
+    source:    {url: "file:///srv/a.git", branches: "main, dev"}
+    manifests: {url: "file:///srv/b.git", branch: main}
+    cluster:   {namespace: qa, deployer: dry-run}
+    polling_interval: 1
+"#;
+
+fn env(extra: &[(&str, &str)]) -> Environment {
+    let tokens = [("GITHUB_TOKEN", "ghp_canary1"), ("GITLAB_TOKEN", "glpat-canary2")];
+    let vars = tokens.iter().chain(extra).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Environment::new(vars.collect::<BTreeMap<_, _>>())
+}
+
+fn read(text: &str, extra: &[(&str, &str)]) -> Result<Config, Problems> {
+    parse(text, "/etc/sentry/sentry.yaml", &env(extra))
+}
+
+fn good(text: &str, extra: &[(&str, &str)]) -> Config {
+    read(text, extra).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_short_form_becomes_one_watch() {
+    let config = good(SHORT, &[]);
+    let [watch] = &config.watches[..] else { panic!("{:?}", config.watches) };
+    assert_eq!(watch.name.as_str(), "default");
+    assert_eq!(watch.source.branches.to_string(), "main,develop");
+    assert_eq!((watch.source.forge.as_str(), watch.manifests.forge.as_str()), ("github", "gitlab"));
+    assert_eq!(watch.manifests.dir.as_str(), ".tekton");
+    assert_eq!(watch.cluster.context.as_deref(), Some("default"));
+    assert_eq!(watch.cluster.deployer, "kubectl");
+    assert_eq!(watch.timing.polling_interval, Duration::from_secs(300));
+    let lab = config.forge("gitlab").unwrap();
+    assert_eq!(lab.url.as_ref().unwrap().as_str(), "https://gitlab.example.com/");
+    assert_eq!(config.forge("github").unwrap().url, None);
+    let secrets: Vec<_> = config.secrets().map(|s| s.expose()).collect();
+    assert_eq!(secrets, ["ghp_canary1", "glpat-canary2"]);
+    let warnings: Vec<_> = config.warnings.iter().map(|w| (w.line, w.path.as_str())).collect();
+    assert_eq!(warnings, [(15, "namespace")]);
+}
+
+#[test]
+fn an_unset_token_is_named_with_line_and_column() {
+    let env = Environment::new([("GITLAB_TOKEN".to_owned(), "x".to_owned())].into());
+    let problems = parse(SHORT, "sentry.yaml", &env).unwrap_err();
+    let all: Vec<_> = problems.iter().collect();
+    let [problem] = all[..] else { panic!("{problems}") };
+    assert_eq!((problem.line, problem.column), (10, 17));
+    assert_eq!(problem.path, "auth.github_token");
+    assert_eq!(problem.message, "environment variable GITHUB_TOKEN is not set");
+    assert!(problem.hint.contains(".env"));
+}
+
+#[test]
+fn the_long_form_is_read_with_its_defaults() {
+    let config = good(LONG, &[]);
+    let [qa, local] = &config.watches[..] else { panic!("{:?}", config.watches) };
+    assert_eq!(qa.manifests.forge, "lab");
+    assert_eq!(qa.manifests.branches[0], ManifestsBranch::SourceBranch);
+    assert_eq!(qa.timing.polling_interval, Duration::from_secs(300));
+    assert_eq!(qa.allow_kinds, AllowKinds::Listed(["ConfigMap".to_owned()].into()));
+    assert_eq!((qa.refusals, qa.on_first_sight), (Refusals::Lenient, OnFirstSight::Record));
+    assert!(qa.watch_manifests && !local.watch_manifests);
+    assert_eq!(qa.variables["dollar"], "${x}");
+    assert_eq!(
+        (local.source.forge.as_str(), local.cluster.deployer.as_str()),
+        ("plain", "dry-run")
+    );
+    assert_eq!(local.timing.polling_interval, Duration::from_secs(1));
+    assert_eq!(config.forges.len(), 3);
+    let lab = config.forge("lab").unwrap();
+    assert_eq!((lab.kind, lab.no_proxy.join(" ")), (ForgeKind::GitLab, "a b".into()));
+    let names: Vec<_> = config.deployers.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["kubectl:/etc/sentry/./bin/kubectl", "dry-run"]);
+    assert!(matches!(config.deployers[1].kind, DeployerKind::DryRun));
+}
+
+#[test]
+fn parts_of_a_watch_may_stand_in_defaults() {
+    let text = "
+forges: {g: {type: git}}
+defaults:
+  source: {url: 'https://git.example.com/a', branches: main}
+  manifests: {url: 'https://git.example.com/b', branch: main, dir: ci/tekton}
+  cluster: {namespace: qa, deployer: dry-run}
+  allow_kinds: tekton
+  variables: {a: x, b: x}
+  on_first_sight: deliver
+watches:
+  - {name: one}
+  - {name: two, source: {branches: dev}, cluster: {namespace: other}, variables: {b: y}}
+";
+    let config = good(text, &[]);
+    let [one, two] = &config.watches[..] else { panic!("{:?}", config.watches) };
+    assert_eq!(one.manifests, two.manifests);
+    assert_eq!(two.source.branches.to_string(), "dev");
+    assert_eq!(two.source.repo, one.source.repo);
+    assert_eq!(two.cluster.to_string(), "in-cluster/other");
+    assert_eq!((two.variables["a"].as_str(), two.variables["b"].as_str()), ("x", "y"));
+    assert_eq!(two.on_first_sight, OnFirstSight::Deliver);
+    assert!(matches!(&one.allow_kinds, AllowKinds::Listed(kinds) if kinds.contains("StepAction")));
+}
+
+#[test]
+fn default_means_the_in_cluster_account_only_in_a_pod_without_a_kubeconfig() {
+    let context = |extra: &[(&str, &str)]| good(SHORT, extra).watches[0].cluster.context.clone();
+    let pod = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
+    assert_eq!(context(&[pod]), None);
+    assert_eq!(context(&[pod, ("KUBECONFIG", "/k")]).as_deref(), Some("default"));
+    assert_eq!(context(&[]).as_deref(), Some("default"));
+    let other = SHORT.replace("kubectl_context: \"default\"", "kubectl_context: prod");
+    let config = good(&other, &[pod]);
+    assert_eq!(config.watches[0].cluster.context.as_deref(), Some("prod"));
+    assert!(config.warnings.iter().any(|w| w.path == "kubectl_context"));
+}
+
+#[test]
+fn both_repositories_of_the_short_form_may_be_on_the_same_or_on_any_forge() {
+    let same = SHORT
+        .replace("gitlab.example.com", "github.com")
+        .replace("type: \"gitlab\"", "type: github");
+    assert_eq!(good(&same, &[]).forges.len(), 1);
+    let two = SHORT.replace("type: \"gitlab\"", "type: github");
+    let config = good(&two, &[]);
+    assert_eq!(config.watches[0].manifests.forge, "github-qa");
+    let git = SHORT.replace("type: \"gitlab\"", "type: git").replace("gitlab_token", "git_token");
+    let config = good(&git, &[]);
+    assert!(
+        matches!(&config.forge("git").unwrap().auth, ForgeAuth::Token(t) if t.expose() == "glpat-canary2")
+    );
+}
+
+#[test]
+fn what_is_printed_as_the_long_form_loads_again_as_the_same() {
+    for text in [SHORT, LONG] {
+        let config = good(text, &[]);
+        let printed = to_long_form(&config);
+        assert!(printed.contains("token: \"${GITHUB_TOKEN}\""), "{printed}");
+        for secret in ["canary", "pr0xy"] {
+            assert!(!printed.contains(secret), "{printed}");
+        }
+        let printed = printed.replace("proxy: \"[secret]\"", "proxy: \"http://proxy/\"");
+        let again = good(&printed, &[]);
+        assert_eq!(again.watches, config.watches, "{printed}");
+        assert_eq!(to_long_form(&again), printed);
+    }
+}
+
+#[test]
+fn a_literal_token_is_warned_of_and_never_printed() {
+    let text = SHORT.replace("${GITHUB_TOKEN}", "l1teral-canary");
+    let config = good(&text, &[]);
+    let warning = config.warnings.iter().find(|w| w.path == "auth.github_token").unwrap();
+    assert!(!warning.to_string().contains("l1teral"), "{warning}");
+    assert!(to_long_form(&config).contains("token: \"[secret]\""));
+    assert!(!format!("{config:?}").contains("l1teral"));
+}
+
+#[test]
+fn overrides_come_from_double_underscores_only() {
+    let config = good(
+        LONG,
+        &[
+            ("SENTRY__DEFAULTS__TIMEOUT", "60"),
+            ("SENTRY__WATCHES__0__SOURCE__BRANCHES", "a,b"),
+            ("SENTRY__WATCHES__1__CLUSTER__NAMESPACE", "123"),
+            ("SENTRY__FORGES__LAB__TOKEN", "has-${NOTHING}-to-fill"),
+            ("SENTRY_DSN", "https://x"),
+            ("SENTRY_LOG", "x"),
+        ],
+    );
+    assert_eq!(config.watches[0].source.branches.to_string(), "a,b");
+    assert_eq!(config.watches[0].timing.timeout, Duration::from_secs(60));
+    assert_eq!(config.watches[1].cluster.namespace.as_str(), "123");
+    assert!(config.secrets().any(|s| s.expose() == "has-${NOTHING}-to-fill"));
+    let short = good(SHORT, &[("SENTRY__POLLING_INTERVAL", "120"), ("SENTRY__MAX_RETRIES", "7")]);
+    assert_eq!(short.watches[0].timing.polling_interval, Duration::from_secs(120));
+    assert_eq!(short.watches[0].timing.max_retries, 7);
+}
+
+#[test]
+fn an_override_that_fits_nothing_is_named() {
+    let problems = read(
+        LONG,
+        &[
+            ("SENTRY__DEFAULTS__TIMEOUTS", "60"),
+            ("SENTRY__WATCHES__9__NAME", "x"),
+            ("SENTRY__LOG_LEVEL__X", "x"),
+            ("SENTRY__DEFAULTS__MAX_RETRIES", "many"),
+            ("SENTRY____X", "x"),
+        ],
+    )
+    .unwrap_err();
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 5, "{texts:#?}");
+    for name in [
+        "SENTRY__DEFAULTS__TIMEOUTS",
+        "SENTRY__WATCHES__9__NAME",
+        "SENTRY__LOG_LEVEL__X",
+        "SENTRY__DEFAULTS__MAX_RETRIES",
+        "SENTRY____X",
+    ] {
+        assert!(
+            texts.iter().any(|t| t.starts_with(&format!("environment: {name} "))),
+            "{name}: {texts:#?}"
+        );
+    }
+    assert!(texts.iter().any(|t| t.contains("did you mean `timeout`?")), "{texts:#?}");
+}
+
+#[test]
+fn dotenv_beside_the_file_fills_what_the_environment_leaves_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sentry.yaml");
+    std::fs::write(&file, SHORT).unwrap();
+    std::fs::write(
+        dir.path().join(".env"),
+        "GITHUB_TOKEN=from-dotenv\nexport GITLAB_TOKEN='lab'\n",
+    )
+    .unwrap();
+    let env = Environment::new([("GITHUB_TOKEN".to_owned(), "from-env".to_owned())].into());
+    let config = load(&file, &env).unwrap();
+    assert_eq!(config.secrets().map(|s| s.expose()).collect::<Vec<_>>(), ["from-env", "lab"]);
+    std::fs::write(dir.path().join(".env"), "GITLAB_TOKEN='lab-canary\n").unwrap();
+    let error = load(&file, &env).unwrap_err().to_string();
+    assert!(error.contains(".env:1:1: is not NAME=value"), "{error}");
+    assert!(error.contains("GITLAB_TOKEN is not set") && !error.contains("canary"), "{error}");
+}
+
+#[test]
+fn files_are_looked_for_from_the_configurations_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "x").unwrap();
+    let text = LONG.replace("token: \"${GITHUB_TOKEN}\"", "token_file: token");
+    let file = dir.path().join("sentry.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let config = load(&file, &env(&[])).unwrap();
+    let auth = &config.forge("hub").unwrap().auth;
+    assert!(matches!(auth, ForgeAuth::TokenFile(path) if *path == dir.path().join("token")));
+}
+
+#[test]
+fn the_samples_of_the_repository_load() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let config = load(&root.join("sentry.yaml"), &env(&[])).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let example = std::fs::read_to_string(root.join(".env.example")).unwrap();
+    for name in ["GITHUB_TOKEN", "GITLAB_TOKEN"] {
+        assert!(example.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
+    }
+}

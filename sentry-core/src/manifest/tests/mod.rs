@@ -1,0 +1,127 @@
+//! The way from files to decisions and objects, case by case.
+
+mod corpus;
+mod objects;
+mod policy;
+mod reading;
+mod variables;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::forge::{Tree, TreeFile};
+use crate::watch::{
+    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Refusals,
+    Source, Timing,
+};
+
+const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+
+/// All that a [`Context`] borrows.
+struct Scene {
+    watch: Watch,
+    revision: Revision,
+    delivery: DeliveryId,
+    trigger: Option<DeliveryId>,
+    branch: BranchName,
+    manifests: CommitSha,
+    sender: Option<&'static str>,
+    kinds: Option<KindTable>,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        let watch = Watch {
+            name: "web".parse().unwrap(),
+            source: Source {
+                forge: "github".into(),
+                repo: "https://github.com/Acme/Web.git".parse().unwrap(),
+                branches: BranchSelector::new(["main"]).unwrap(),
+            },
+            manifests: Manifests {
+                forge: "github".into(),
+                repo: "https://github.com/acme/deploy".parse().unwrap(),
+                branches: vec![ManifestsBranch::SourceBranch],
+                dir: ".tekton".parse().unwrap(),
+            },
+            cluster: ClusterRef {
+                deployer: "kubectl".into(),
+                context: None,
+                namespace: "qa".parse().unwrap(),
+            },
+            allow_kinds: AllowKinds::Namespaced,
+            refusals: Refusals::Strict,
+            on_first_sight: OnFirstSight::Record,
+            watch_manifests: false,
+            variables: BTreeMap::from([("env".into(), "stage".into())]),
+            timing: Timing::default(),
+        };
+        Self {
+            watch,
+            revision: Revision {
+                branch: "release/1.0".parse().unwrap(),
+                sha: SHA.parse().unwrap(),
+            },
+            delivery: "01jdq0000000000000000000aa".parse().unwrap(),
+            trigger: None,
+            branch: "main".parse().unwrap(),
+            manifests: "b".repeat(40).parse().unwrap(),
+            sender: Some("ada"),
+            kinds: None,
+        }
+    }
+}
+
+impl Scene {
+    fn context(&self) -> Context<'_> {
+        Context {
+            watch: &self.watch,
+            revision: &self.revision,
+            delivery: &self.delivery,
+            trigger: self.trigger.as_ref(),
+            manifests_branch: &self.branch,
+            manifests: &self.manifests,
+            sender: self.sender,
+            kinds: self.kinds.as_ref(),
+        }
+    }
+
+    /// What becomes of one file `a.yaml`.
+    fn prepare(&self, text: &str) -> ManifestSet {
+        prepare(&parse(&tree([("a.yaml", text.as_bytes())])), &self.context())
+    }
+
+    /// What becomes of some files.
+    fn files(&self, files: &[(&str, &str)]) -> ManifestSet {
+        let files = files.iter().map(|(path, text)| (*path, text.as_bytes()));
+        prepare(&parse(&tree(files)), &self.context())
+    }
+}
+
+fn tree<'f>(files: impl IntoIterator<Item = (&'f str, &'f [u8])>) -> Tree {
+    let files = files
+        .into_iter()
+        .map(|(path, bytes)| TreeFile { path: path.to_owned(), bytes: bytes.to_vec() })
+        .collect();
+    Tree { commit: SHA.parse().unwrap(), files, refused: Vec::new() }
+}
+
+fn prepared(text: &str) -> ManifestSet {
+    Scene::default().prepare(text)
+}
+
+/// The first decision about one file `a.yaml`: the word, and why.
+fn decided(text: &str) -> (&'static str, String) {
+    let set = prepared(text);
+    (set.decisions[0].decision.as_str(), set.decisions[0].reason.clone())
+}
+
+/// A ConfigMap with the given `metadata` and `data.x`.
+fn config_map(metadata: &str, x: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {metadata}\ndata: {{x: {x}}}\n")
+}
+
+/// A PipelineRun with the given `metadata`.
+fn run(metadata: &str) -> String {
+    format!("apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {metadata}\nspec: {{}}\n")
+}

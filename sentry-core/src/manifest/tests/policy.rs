@@ -1,0 +1,177 @@
+//! Which objects may go to the cluster.
+
+use super::{Scene, config_map, prepared, run};
+use crate::deployer::KindTable;
+use crate::manifest::Decision;
+use crate::watch::{AllowKinds, Refusals};
+
+fn object(api_version: &str, kind: &str, metadata: &str) -> String {
+    format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {metadata}\n")
+}
+
+#[test]
+fn an_object_needs_a_version_a_kind_and_a_name() {
+    for (text, word) in [
+        ("kind: Task\nmetadata: {name: a}\n", "`apiVersion` is missing"),
+        ("apiVersion: v1\nmetadata: {name: a}\n", "`kind` is missing"),
+        ("apiVersion: v1\nkind: ConfigMap\n", "`metadata` is missing"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: []\n", "`metadata` is a list"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "`metadata.name` or"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}\n", "`metadata.name` or"),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 12}\n", "is a number, not text: quote"),
+        ("apiVersion: 1\nkind: ConfigMap\nmetadata: {name: a}\n", "`apiVersion` is a number"),
+        ("apiVersion: v1\nkind: [Pod]\nmetadata: {name: a}\n", "`kind` is a list"),
+        ("apiVersion: a/b/c\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
+        ("apiVersion: /v1\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
+        ("apiVersion: 'v 1'\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
+        ("apiVersion: v1\nkind: Pod\nKind: Node\nmetadata: {name: a}\n", "`Kind` is not how"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, Namespace: x}\n", "`metadata.Namespace`"),
+    ] {
+        refused(text, word);
+    }
+}
+
+fn refused(text: &str, word: &str) {
+    let set = prepared(text);
+    let d = &set.decisions[0];
+    assert_eq!(d.decision, Decision::Refuse, "{text}: {}", d.reason);
+    assert!(d.reason.contains(word), "{text}: {}", d.reason);
+    assert!(set.objects.is_empty(), "{text}");
+}
+
+#[test]
+fn what_kubectl_would_take_apart_is_refused() {
+    for (text, word) in [
+        ("apiVersion: v1\nkind: List\nmetadata: {name: a}\nitems: []\n", "`items`"),
+        ("apiVersion: v1\nkind: ConfigMapList\nmetadata: {name: a}\n", "is a list of objects"),
+        (&(run("{name: a}") + "items: [{kind: ClusterRole}]\n"), "`items`"),
+        (&(config_map("{name: a}", "1") + "Items: []\n"), "`Items` is not how"),
+    ] {
+        refused(text, word);
+    }
+    let nested = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: a}\nspec: {items: []}\n";
+    assert_eq!(prepared(nested).objects.len(), 1);
+}
+
+#[test]
+fn a_name_must_be_one_that_kubernetes_takes() {
+    for name in ["A", "a_b", "-a", "a-", "a..b", ".a", "a b", "a/b", "ü", &"a".repeat(254)] {
+        refused(&config_map(&format!("{{name: '{name}'}}"), "1"), "`metadata.name:");
+    }
+    for name in ["a", "a.b-c.1", "9", &"a".repeat(253)] {
+        let text = config_map(&format!("{{name: '{name}'}}"), "1");
+        assert_eq!(prepared(&text).objects[0].object.name, name);
+    }
+    let role = object("rbac.authorization.k8s.io/v1", "Role", "{name: 'system:reader'}");
+    assert_eq!(prepared(&role).objects.len(), 1);
+    refused(&role.replace("system:reader", "a/b"), "holds `/`");
+}
+
+#[test]
+fn labels_and_annotations_are_texts() {
+    refused(&config_map("{name: a, labels: {x: true}}", "1"), "value of `x` is a boolean");
+    refused(&config_map("{name: a, annotations: {x: 1}}", "1"), "value of `x` is a number");
+    refused(&config_map("{name: a, labels: []}", "1"), "`metadata.labels` is a list");
+    assert_eq!(prepared(&config_map("{name: a, annotations: {x: }}", "1")).objects.len(), 1);
+}
+
+#[test]
+fn a_namespace_is_absent_or_the_watchs_own() {
+    for good in ["qa", "''", "~", "'{{ target_namespace }}'"] {
+        let text = config_map(&format!("{{name: a, namespace: {good}}}"), "1");
+        assert_eq!(prepared(&text).objects[0].json["metadata"]["namespace"], "qa", "{good}");
+    }
+    refused(&config_map("{name: a, namespace: prod}", "1"), "not the watch's namespace `qa`");
+    refused(&config_map("{name: a, namespace: 5}", "1"), "is a number, not text");
+    refused(&config_map("{name: a, namespace: '{{ nobody }}'}", "1"), "`{{ nobody }}`");
+}
+
+#[test]
+fn without_a_cluster_the_built_in_table_says_what_is_cluster_scoped() {
+    refused(&object("v1", "Namespace", "{name: a}"), "Namespace is cluster-scoped");
+    refused(
+        &object("rbac.authorization.k8s.io/v1", "ClusterRole", "{name: a}"),
+        "ClusterRole is cluster-scoped",
+    );
+    refused(&object("apps/v1", "Deploiment", "{name: a}"), "no such kind in Kubernetes");
+    assert_eq!(prepared(&object("example.org/v1", "Thing", "{name: a}")).objects.len(), 1);
+}
+
+#[test]
+fn a_cluster_says_which_kinds_it_has() {
+    let kinds: KindTable =
+        [("", "ConfigMap", true), ("example.org", "Thing", false)].into_iter().collect();
+    let scene = Scene { kinds: Some(kinds), ..Scene::default() };
+    for (text, decision, word) in [
+        (config_map("{name: a}", "1"), Decision::Apply, ""),
+        (object("example.org/v1", "Thing", "{name: a}"), Decision::Refuse, "cluster-scoped"),
+        (
+            object("example.org/v1", "Thong", "{name: a}"),
+            Decision::Refuse,
+            "no such kind on this cluster: Thong of example.org",
+        ),
+        (object("v1", "Secret", "{name: a}"), Decision::Refuse, "no such kind on this cluster"),
+    ] {
+        let set = scene.prepare(&text);
+        let d = &set.decisions[0];
+        assert!(d.decision == decision && d.reason.contains(word), "{text}: {}", d.reason);
+    }
+}
+
+#[test]
+fn allow_kinds_narrows_and_is_the_only_way_to_cluster_scoped_kinds() {
+    let mut scene = Scene::default();
+    scene.watch.allow_kinds = AllowKinds::Listed(["Task", "Namespace"].map(str::to_owned).into());
+    for (text, word) in [
+        (config_map("{name: a}", "1"), "not among the watch's `allow_kinds`"),
+        (object("v1", "Namespace", "{name: a, namespace: qa}"), "lives in no namespace"),
+    ] {
+        let set = scene.prepare(&text);
+        assert!(set.decisions[0].reason.contains(word), "{}", set.decisions[0].reason);
+    }
+    let set = scene.prepare(&object("v1", "Namespace", "{name: a}"));
+    assert_eq!(set.objects[0].json["metadata"].get("namespace"), None);
+    assert_eq!(scene.prepare(&object("tekton.dev/v1", "Task", "{name: a}")).objects.len(), 1);
+}
+
+#[test]
+fn of_two_documents_for_one_object_the_second_is_refused() {
+    let one = config_map("{name: a}", "1");
+    let set = Scene::default().files(&[
+        ("a.yaml", &one),
+        ("b.yaml", &format!("{}---\n{one}", config_map("{name: b}", "1"))),
+    ]);
+    let refusals: Vec<_> = set.refusals().collect();
+    assert_eq!((refusals.len(), set.objects.len()), (1, 2));
+    assert!(refusals[0].reason.contains("ConfigMap a stands in a.yaml (document 1) already"));
+    let runs = format!("{}---\n{}", run("{name: a}"), run("{name: a}"));
+    assert_eq!(prepared(&runs).objects.len(), 2, "each run has a name of its own");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_document_is_said_at_once_in_both_modes() {
+    let text =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: A, namespace: x}\nspec: {a: '{{ body.x }}'}\n";
+    for mode in [Refusals::Strict, Refusals::Lenient] {
+        let mut scene = Scene::default();
+        scene.watch.refusals = mode;
+        let set = scene.prepare(&format!("{text}---\n{}", config_map("{name: a}", "1")));
+        let d = &set.decisions[0];
+        for word in ["`metadata.name: A`", "namespace `qa`", "webhook's payload"] {
+            assert!(d.reason.contains(word), "{}", d.reason);
+        }
+        assert_eq!((d.kind.as_deref(), d.name.as_deref()), (Some("Pod"), Some("A")));
+        assert_eq!(set.objects.len(), 1);
+    }
+}
+
+#[test]
+fn what_a_document_is_called_neither_steers_a_terminal_nor_fills_the_records() {
+    let name = format!("\\e[31m{}", "x".repeat(100_000));
+    let set = prepared(&object("v1", "ConfigMap", &format!("{{name: \"{name}\"}}")));
+    let d = &set.decisions[0];
+    assert_eq!(d.decision, Decision::Refuse);
+    let name = d.name.as_deref().unwrap();
+    assert!(name.starts_with("\\u{1b}[31m") && name.len() < 300 && d.reason.len() < 2_100);
+    assert!(!d.reason.contains('\u{1b}'));
+}

@@ -1,0 +1,255 @@
+//! What is read from files: values as kubectl reads them, errors with place and remedy, budgets.
+
+use serde_json::{Value, json};
+
+use super::{config_map, decided, prepared, tree};
+use crate::forge::RefusedEntry;
+use crate::manifest::parse::Content;
+use crate::manifest::{Decision, MAX_DOCUMENTS, MAX_FILE_BYTES, parse};
+
+/// What `data.x` is when it is sent.
+fn sent(yaml: &str) -> Value {
+    let set = prepared(&config_map("{name: a}", yaml));
+    assert_eq!(set.decisions[0].decision, Decision::Apply, "{yaml}: {}", set.decisions[0].reason);
+    set.objects[0].json["data"]["x"].clone()
+}
+
+#[test]
+fn a_scalar_is_what_kubectl_reads() {
+    // Each compared with `kubectl annotate --local -o jsonpath` of kubectl 1.32.
+    for (yaml, want) in [
+        ("0755", json!(493)),
+        ("-0755", json!(-493)),
+        ("0o14", json!(12)),
+        ("0x1F", json!(31)),
+        ("0b11", json!(3)),
+        ("1_000", json!(1000)),
+        ("0789", json!(789)),
+        ("+1", json!(1)),
+        ("1.0", json!(1)),
+        ("-0.0", json!(0)),
+        ("1e3", json!(1000)),
+        ("1.5", json!(1.5)),
+        (".5", json!(0.5)),
+        ("1e21", json!(1e21)),
+        ("18446744073709551615", json!(u64::MAX)),
+        ("123456789012345678901234567890", json!(1.234_567_890_123_456_8e29)),
+        ("yes", json!(true)),
+        ("on", json!(true)),
+        ("n", json!(false)),
+        ("~", Value::Null),
+        ("null", Value::Null),
+        ("2024-01-01", json!("2024-01-01")),
+        ("1:30", json!("1:30")),
+        ("0o8", json!("0o8")),
+        ("1.2.3", json!("1.2.3")),
+        ("'0755'", json!("0755")),
+        ("\"yes\"", json!("yes")),
+        ("!!str 12", json!("12")),
+        ("!!binary aGk=", json!("hi")),
+        ("{<<: {a: 1}, b: 2}", json!({"a": 1, "b": 2})),
+    ] {
+        assert_eq!(sent(yaml), want, "{yaml}");
+    }
+    assert_eq!(sent("1.0").to_string(), "1");
+}
+
+#[test]
+fn what_readers_disagree_about_is_refused_with_a_remedy() {
+    for (yaml, word) in [
+        ("{a: 1, a: 2}", "remove one of the two"),
+        ("{on: 1}", "quote the key"),
+        ("{1: 2}", "quote the key"),
+        ("{~: 1}", "quote the key"),
+        ("{? [a] : b}", "quote the key"),
+        (".nan", "quote it"),
+        ("-.inf", "quote it"),
+        ("1e400", "quote it"),
+        ("!foo x", "remove the tag"),
+        ("*nowhere", "correct the YAML"),
+        ("{{ revision }}", "quote it: \"{{ revision }}\""),
+        ("[a, {{ env }}]", "quote it: \"{{ env }}\""),
+    ] {
+        let (decision, reason) = decided(&config_map("{name: a}", yaml));
+        assert!(decision == "refuse" && reason.contains(word), "{yaml}: {reason}");
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_refused_at_its_place_with_an_excerpt() {
+    for (text, line, excerpt) in [
+        ("kind: a\nx: [1, 2\n", 2, "near `x: [1, 2`"),
+        ("a: 1\n b: 2\n", 2, "near `b: 2`"),
+        ("a: 'x\n", 1, "near `a: 'x`"),
+        ("a: b: c\n", 1, "near `a: b: c`"),
+        ("a: `x`\n", 1, "near `a: `x``"),
+        ("a: 1\n---#x\nb: 2\n", 2, "near `---#x`"),
+        ("{\"a\":1}{\"b\":2}", 1, "near `{\"a\":1}{\"b\":2}`"),
+        ("a: 1\n...\nb: 2\n", 3, "put a line `---` between documents"),
+        ("%YAML 1.1\n---\na: 1\n", 2, "remove the line with `%`"),
+        ("\u{0}", 1, "near `\\u{0}`"),
+        ("a: 1\nb: \"\u{1b}[31m\" x\n", 2, "\\u{1b}[31m"),
+        ("m:\n  - name: {{ repo_name }}-x\n", 2, "quote it: \"{{ repo_name }}\""),
+    ] {
+        let set = prepared(text);
+        let d = &set.decisions[0];
+        assert_eq!((d.decision, d.line), (Decision::Refuse, line), "{text:?}: {}", d.reason);
+        assert!(d.column.is_some() && d.reason.contains(excerpt), "{text:?}: {}", d.reason);
+        assert!(!d.reason.contains('\u{1b}'), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_no_kubernetes_object_is_skipped() {
+    for text in [
+        "",
+        "# only a comment\n",
+        "---\n",
+        "- a\n- b\n",
+        "just text\n",
+        "12\n",
+        "replicas: 2\nimage: {tag: x}\n",
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [a.yaml]\n",
+        "{{- if .Values.x }}\napiVersion: v1\n{{- end }}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}\n",
+    ] {
+        assert_eq!(decided(text).0, "skip", "{text:?}: {}", decided(text).1);
+    }
+    let set = super::Scene::default().files(&[("base/kustomization.yml", "resources: [x: y: z]")]);
+    assert_eq!(set.decisions[0].decision, Decision::Skip);
+}
+
+#[test]
+fn a_broken_object_that_only_mentions_helm_is_refused_not_skipped() {
+    let text = format!(
+        "{}broken: [\n",
+        super::run("{name: a}").replace("spec: {}", "spec:\n  script: |\n    echo {{- .x }}")
+    );
+    assert_eq!(decided(&text).0, "refuse");
+}
+
+#[test]
+fn every_document_is_looked_at_and_numbered_by_its_place_in_the_file() {
+    let good = config_map("{name: a}", "1");
+    let text = format!(
+        "# header\n---\na: [\n--- # two\n# comment\n{good}---\nkey: 'x\n---\n{}",
+        config_map("{name: b}", "1")
+    );
+    let set = prepared(&text);
+    let got: Vec<_> =
+        set.decisions.iter().map(|d| (d.document, d.line, d.decision.as_str())).collect();
+    assert_eq!(got, [(1, 3, "refuse"), (2, 6, "apply"), (3, 11, "refuse"), (4, 13, "apply")]);
+    assert_eq!(set.objects[1].object.line, 13);
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark_change_nothing() {
+    let text = format!("\u{feff}---\n{}---\n{}", config_map("{name: a}", "1"), "a: [\n");
+    let set = prepared(&text.replace('\n', "\r\n"));
+    let got: Vec<_> = set.decisions.iter().map(|d| (d.line, d.decision.as_str())).collect();
+    assert_eq!(got, [(2, "apply"), (7, "refuse")]);
+}
+
+#[test]
+fn a_marker_inside_a_block_text_is_text() {
+    let text =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  x: |\n    ---\n    b\n";
+    assert_eq!(prepared(text).objects[0].json["data"]["x"], "---\nb\n");
+}
+
+#[test]
+fn entries_that_were_not_read_are_refused_by_name() {
+    let mut tree = tree([("b.yaml", b"".as_slice()), ("z.yaml", b"\xff\xfe".as_slice())]);
+    tree.refused.push(RefusedEntry {
+        path: "c/link.yaml".into(),
+        what: "is a symbolic link (mode 120000)".into(),
+    });
+    let entries = parse(&tree).entries;
+    let paths: Vec<_> = entries.iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(paths, ["b.yaml", "c/link.yaml", "z.yaml"]);
+    for (entry, word) in [(&entries[1], "symbolic link"), (&entries[2], "not UTF-8")] {
+        let Content::Refused { reason, .. } = &entry.content else { panic!("{entry:?}") };
+        assert!(reason.contains(word), "{reason}");
+    }
+}
+
+/// All reasons of refusals of one file, joined.
+fn refusals(text: &str) -> String {
+    prepared(text).refusals().map(|d| format!("{}\n", d.reason)).collect()
+}
+
+/// Nine levels of nine aliases each.
+fn alias_bomb() -> String {
+    let level = |i: usize| format!("l{i}: &l{i} [{}]\n", vec![format!("*l{}", i - 1); 9].join(","));
+    format!("l0: &l0 [x,x,x,x,x,x,x,x,x]\n{}", (1..9).map(level).collect::<String>())
+}
+
+#[test]
+fn hostile_files_are_refused() {
+    let text_bomb = format!("a: &a {}\nb: [{}]\n", "x".repeat(900_000), vec!["*a"; 90].join(","));
+    let one_breach = "a: &a [1]\nb: [".to_owned() + &"*a,".repeat(200) + "]\n---\n";
+    for (what, text, word) in [
+        ("alias bomb", alias_bomb(), "keep less in one document"),
+        ("long text many times", text_bomb, "bytes of text in one document"),
+        ("deep lists", "[".repeat(65) + &"]".repeat(65), "more than 64 mappings and lists"),
+        ("deep mappings", (0..70).map(|i| " ".repeat(i) + "a:\n").collect(), "keep less"),
+        ("many lists never closed", "[".repeat(100_000), ""),
+        ("many nodes", "- a\n".repeat(50_001), "more than 50000 nodes"),
+        ("many documents", "---\na: 1\n".repeat(MAX_DOCUMENTS + 1), "more than 200 documents"),
+        ("a large file", "#".repeat(MAX_FILE_BYTES + 1), "split it"),
+        (
+            "many anchors",
+            (0..200).map(|i| format!("- &a{i} x\n")).collect(),
+            "more than 100 anchors",
+        ),
+        ("many breaches", one_breach.repeat(20), "too many documents over a limit"),
+        ("itself", "a: &a [*a]\n".into(), "correct the YAML"),
+    ] {
+        let refusals = refusals(&text);
+        assert!(!refusals.is_empty() && refusals.contains(word), "{what}: {refusals}");
+    }
+}
+
+#[test]
+fn budgets_are_shared_by_all_files() {
+    let nodes = "- a\n".repeat(30_000);
+    let bytes = format!("a: 1 # {}\n", "x".repeat(1_000_000));
+    for (text, count, word) in [
+        (nodes.as_str(), 2, "more than 50000 nodes"),
+        (bytes.as_str(), 6, "more than 5 MiB in all"),
+        ("---\na: 1\n", 201, "more than 200 documents"),
+    ] {
+        let names: Vec<_> = (0..count).map(|i| format!("{i:03}.yaml")).collect();
+        let files: Vec<_> = names.iter().map(|name| (name.as_str(), text)).collect();
+        let set = super::Scene::default().files(&files);
+        let reasons: String = set.refusals().map(|d| d.reason.as_str()).collect();
+        assert!(reasons.contains(word), "{reasons}");
+        let fewer = super::Scene::default().files(&files[..count - 1]);
+        assert_eq!(fewer.refusals().count(), 0, "{word}");
+    }
+}
+
+#[test]
+fn depth_up_to_the_limit_is_read() {
+    let nested = |depth: usize| config_map("{name: a}", &("[".repeat(depth) + &"]".repeat(depth)));
+    assert_eq!(decided(&nested(62)).0, "apply");
+    assert_eq!(decided(&nested(63)).0, "refuse");
+}
+
+#[test]
+fn no_bytes_make_the_reader_panic() {
+    let seed = format!("{}---\n{}", config_map("{name: &a b}", "*a"), alias_bomb());
+    let mut random = fastrand::Rng::with_seed(11);
+    for _ in 0..500 {
+        let mut bytes = seed.clone().into_bytes();
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(0..bytes.len());
+            match random.u8(0..3) {
+                0 => bytes[at] = random.u8(..),
+                1 => bytes.truncate(at.max(1)),
+                _ => bytes.insert(at, *random.choice(b"{}[]:-#&*!|>'\"%@`,?\n\t ").unwrap()),
+            }
+        }
+        assert!(!parse(&tree([("a.yaml", bytes.as_slice())])).entries.is_empty());
+    }
+}

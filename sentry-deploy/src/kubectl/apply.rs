@@ -1,0 +1,204 @@
+//! The apply: named objects in one call, then the runs in another, then what became of those that were not confirmed.
+
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::plan::{
+    Action, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
+};
+use serde_json::Value;
+
+use super::call::{self, Caller, Reply};
+use super::check::{apply_args, is_run, object_error, place};
+use super::{Before, Kubectl, output};
+
+/// The outcomes while they are being found out.
+struct Book<'a> {
+    plan: &'a Plan,
+    outcomes: Vec<Option<(Action, Option<String>)>>,
+    error: Option<DeployError>,
+}
+
+impl<'a> Book<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        Self { plan, outcomes: vec![None; plan.objects.len()], error: None }
+    }
+
+    /// The places of the runs, or of the others, that have no outcome yet.
+    fn open(&self, runs: bool) -> Vec<usize> {
+        let open =
+            |at: &usize| is_run(&self.plan.objects[*at]) == runs && self.outcomes[*at].is_none();
+        (0..self.outcomes.len()).filter(open).collect()
+    }
+
+    fn planned(&self, places: &[usize]) -> Vec<&'a PlannedObject> {
+        places.iter().map(|&at| &self.plan.objects[at]).collect()
+    }
+
+    fn refs(&self, places: &[usize]) -> Vec<&'a ObjectRef> {
+        places.iter().map(|&at| &self.plan.objects[at].object).collect()
+    }
+
+    fn done(&mut self, at: usize, action: Action) {
+        self.outcomes[at] = Some((action, None));
+    }
+
+    fn failed(&mut self, at: usize, error: DeployError) {
+        self.outcomes[at] = Some((Action::Failed, Some(error.to_string())));
+        self.error.get_or_insert(error);
+    }
+
+    /// Notes what a reply confirms; the rest of the places stays open.
+    fn confirm(&mut self, places: &[usize], reply: &Reply, action: impl Fn(usize) -> Action) {
+        let confirmed = output::acknowledged(&reply.stdout, &self.refs(places));
+        for (&at, _) in places.iter().zip(confirmed).filter(|(_, confirmed)| *confirmed) {
+            self.done(at, action(at));
+        }
+    }
+
+    /// The error of each open place of a reply.
+    fn errors(&self, places: &[usize], reply: &Reply) -> Vec<DeployError> {
+        let texts = output::assign(&reply.errors, &self.refs(places));
+        let each = places.iter().zip(texts);
+        each.map(|(&at, text)| match (text, &reply.ended) {
+            (_, Some(ended)) => ended.clone(),
+            (Some(text), None) => object_error(&self.plan.objects[at].object, &text),
+            (None, None) => reply.error(&place(&self.plan.objects[at].object)),
+        })
+        .collect()
+    }
+
+    fn close(self) -> ChangeSet {
+        let outcome = |(planned, outcome): (&PlannedObject, Option<(Action, Option<String>)>)| {
+            let skipped = || (Action::Skipped, Some("an earlier object failed".to_owned()));
+            let (action, reason) = outcome.unwrap_or_else(skipped);
+            ObjectOutcome { object: planned.object.clone(), run: is_run(planned), action, reason }
+        };
+        let objects = self.plan.objects.iter().zip(self.outcomes).map(outcome).collect();
+        ChangeSet { objects, error: self.error }
+    }
+}
+
+pub(super) async fn apply(
+    kubectl: &Kubectl,
+    plan: &Plan,
+    before: Option<Before>,
+) -> Result<ChangeSet, DeployError> {
+    let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
+    let mut book = Book::new(plan);
+    let named = book.open(false);
+    if !named.is_empty() {
+        // The check has just validated the same bytes strictly; asking again costs an OpenAPI download.
+        let mut args = apply_args(kubectl);
+        args.push("--validate=false");
+        let reply = caller.run(&args, call::list(&book.planned(&named))).await?;
+        if let Some(error) = never_sent(&reply) {
+            return Err(error);
+        }
+        let fresh = |at| before.as_ref().is_some_and(|before| !before.contains_key(&at));
+        let action = |at| if fresh(at) { Action::Created } else { Action::Configured };
+        book.confirm(&named, &reply, action);
+        let open = book.open(false);
+        for (&at, error) in open.iter().zip(book.errors(&open, &reply)) {
+            book.failed(at, error);
+        }
+        mark_unchanged(&mut book, &caller, &before.unwrap_or_default()).await;
+    }
+    if book.error.is_none() {
+        if let Err(error) = create_runs(&mut book, &caller).await {
+            if named.is_empty() {
+                return Err(error);
+            }
+            for at in book.open(true) {
+                book.failed(at, error.clone());
+            }
+        }
+    }
+    Ok(book.close())
+}
+
+/// The error of a call that failed before kubectl sent anything, because of something on this side.
+fn never_sent(reply: &Reply) -> Option<DeployError> {
+    let local = |error: &String| output::classify(error).0 == DeployErrorKind::Local;
+    let all_local = !reply.errors.is_empty() && reply.errors.iter().all(local);
+    (reply.stdout.is_empty() && all_local).then(|| reply.error("kubectl"))
+}
+
+/// Server-side apply does not say whether it changed anything: the resource versions do. Only for people, so a failure
+/// leaves the objects as "configured".
+async fn mark_unchanged(book: &mut Book<'_>, caller: &Caller<'_>, before: &Before) {
+    let acknowledged = |at: &&usize| {
+        book.outcomes[**at].as_ref().is_some_and(|(action, _)| action.is_acknowledged())
+    };
+    let existed: Vec<usize> = before.keys().filter(acknowledged).copied().collect();
+    if existed.is_empty() {
+        return;
+    }
+    let Ok(live) = live(caller, &book.planned(&existed)).await else { return };
+    for at in existed {
+        let now = output::find(&live, &book.plan.objects[at].object);
+        if now.and_then(output::resource_version).as_ref() == before.get(&at) {
+            book.done(at, Action::Unchanged);
+        }
+    }
+}
+
+/// What the cluster holds of these objects.
+async fn live(caller: &Caller<'_>, planned: &[&PlannedObject]) -> Result<Vec<Value>, DeployError> {
+    let args = ["get", "-f", "-", "--ignore-not-found", "-o", "json"];
+    let reply = caller.run(&args, call::list(planned)).await?;
+    if reply.success {
+        Ok(output::objects(&reply.stdout))
+    } else {
+        Err(reply.error("can't read back what was created"))
+    }
+}
+
+/// Creates the runs. Those that were not confirmed are read back: the answer may have been lost, or an earlier attempt
+/// may have made them.
+async fn create_runs(book: &mut Book<'_>, caller: &Caller<'_>) -> Result<(), DeployError> {
+    let runs = book.open(true);
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let args = ["create", "-f", "-", "--validate=false"];
+    let reply = caller.run(&args, call::list(&book.planned(&runs))).await?;
+    if let Some(error) = never_sent(&reply) {
+        return Err(error);
+    }
+    book.confirm(&runs, &reply, |_| Action::Created);
+    let open = book.open(true);
+    if open.is_empty() {
+        return Ok(());
+    }
+    let errors = book.errors(&open, &reply);
+    let live = if caller.has_time() { live(caller, &book.planned(&open)).await.ok() } else { None };
+    for (at, error) in open.into_iter().zip(errors) {
+        let planned = &book.plan.objects[at];
+        let found = live.as_deref().and_then(|live| output::find(live, &planned.object));
+        match found.map(|found| conflict(planned, found)) {
+            Some(None) => book.done(at, Action::Exists),
+            Some(Some(conflict)) => book.failed(at, conflict),
+            None => book.failed(at, error),
+        }
+    }
+    Ok(())
+}
+
+/// The error if a live run is not the planned one: the keys decide.
+fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployError> {
+    let Operation::Create { key } = &planned.operation else { return None };
+    let other = output::key(live);
+    if other == Some(key) {
+        return None;
+    }
+    let theirs = other.map_or("no key".to_owned(), |other| format!("the key {other}"));
+    let text = format!(
+        "{}: an object of this name exists with {theirs}, and this one has the key {key}",
+        place(&planned.object)
+    );
+    let hint = format!(
+        "rename the run in {}, or delete {} {} from the cluster",
+        planned.object.path, planned.object.kind, planned.object.name
+    );
+    let error = DeployError::new(DeployErrorKind::NameConflict, text);
+    Some(error.with_hint(hint).with_object(planned.object.clone()))
+}

@@ -1,0 +1,194 @@
+//! One call of kubectl: arguments, environment, bounds, and what came back without secrets.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::plan::{Plan, PlannedObject};
+use sentry_core::process::{ProcessError, Program};
+use sentry_core::secret::{Redactor, Secret};
+use sentry_core::watch::ClusterRef;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::KubectlSettings;
+use super::output;
+
+/// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// More than a check's answer for a full plan (5 MiB of manifests, pretty-printed).
+const OUTPUT_CAP: usize = 32 << 20;
+
+/// What a call left behind.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// True if kubectl ended by itself with exit code 0.
+    pub(super) success: bool,
+    pub(super) stdout: String,
+    /// One text per error; redacted, scrubbed and cut.
+    pub(super) errors: Vec<String>,
+    /// Why it was ended, where it did not end by itself.
+    pub(super) ended: Option<DeployError>,
+}
+
+impl Reply {
+    /// The error that a failed call as a whole amounts to.
+    pub(super) fn error(&self, doing: &str) -> DeployError {
+        if let Some(ended) = &self.ended {
+            return ended.clone();
+        }
+        let text = self.errors.first().map_or("kubectl failed and did not say why", String::as_str);
+        describe(doing, text)
+    }
+}
+
+/// An error from one of kubectl's texts.
+pub(super) fn describe(doing: &str, text: &str) -> DeployError {
+    let (kind, hint) = output::classify(text);
+    let error = DeployError::new(kind, format!("{doing}: {}", output::plain(text)));
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// Everything that calls for one cluster share.
+#[derive(Debug)]
+pub(super) struct Caller<'a> {
+    settings: &'a KubectlSettings,
+    cache: &'a std::path::Path,
+    cluster: &'a ClusterRef,
+    until: Instant,
+    /// What the plan's own Secret objects hold: known to nobody else.
+    own: Redactor,
+}
+
+impl<'a> Caller<'a> {
+    pub(super) fn new(
+        settings: &'a KubectlSettings,
+        cache: &'a std::path::Path,
+        cluster: &'a ClusterRef,
+        timeout: Duration,
+    ) -> Self {
+        let until = Instant::now() + timeout;
+        Self { settings, cache, cluster, until, own: Redactor::new() }
+    }
+
+    /// Takes what the plan's Secret objects hold out of every text.
+    pub(super) fn hiding(self, plan: &Plan) -> Self {
+        for secret in plan.objects.iter().filter(|planned| planned.object.kind == "Secret") {
+            for field in ["data", "stringData"] {
+                let values = secret.json[field].as_object().into_iter().flatten();
+                for value in values.filter_map(|(_, value)| value.as_str()) {
+                    self.own.learn(&Secret::new(value));
+                    // A server's error quotes what the base64 stands for.
+                    if let Some(plain) = (field == "data").then(|| decode(value)).flatten() {
+                        self.own.learn(&Secret::new(plain));
+                    }
+                }
+            }
+        }
+        self
+    }
+
+    /// True if there is time left for another call.
+    pub(super) fn has_time(&self) -> bool {
+        self.until > Instant::now()
+    }
+
+    /// Runs kubectl with the cluster's own arguments before the given ones.
+    ///
+    /// # Errors
+    /// Only if kubectl could not be started, so that nothing can have happened.
+    pub(super) async fn run(&self, args: &[&str], stdin: Vec<u8>) -> Result<Reply, DeployError> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let program = self.program(left).args(args.iter().copied()).stdin(stdin).deadline(left);
+        tracing::debug!(cluster = %self.cluster, ?args, "calling kubectl");
+        match program.run().await {
+            Ok(out) => Ok(Reply {
+                success: out.status.success(),
+                errors: self.clean(&out.stderr_text()),
+                stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
+                ended: None,
+            }),
+            Err(ProcessError::Timeout { deadline, stdout, .. }) => {
+                Ok(self.killed(deadline, &stdout))
+            }
+            Err(error @ ProcessError::Start { .. }) => Err(missing(&error)),
+            Err(error) => {
+                let ended = DeployError::new(DeployErrorKind::Local, error.to_string());
+                Ok(Reply {
+                    success: false,
+                    stdout: String::new(),
+                    errors: vec![],
+                    ended: Some(ended),
+                })
+            }
+        }
+    }
+
+    fn program(&self, left: Duration) -> Program {
+        let mut program = Program::new(&self.settings.path)
+            .inherit("KUBECONFIG")
+            .inherit("KUBERNETES_SERVICE_HOST")
+            .inherit("KUBERNETES_SERVICE_PORT")
+            .inherit_proxy()
+            .output_cap(OUTPUT_CAP)
+            .arg(joined("--cache-dir=", self.cache))
+            .arg(format!("--namespace={}", self.cluster.namespace))
+            .arg(format!("--request-timeout={}ms", left.min(REQUEST_TIMEOUT).as_millis().max(1)));
+        // As an argument, for a missing file is an error there, while through KUBECONFIG it silently means localhost.
+        if let Some(kubeconfig) = &self.settings.kubeconfig {
+            program = program.arg(joined("--kubeconfig=", kubeconfig));
+        }
+        match &self.cluster.context {
+            Some(context) => program.arg(format!("--context={context}")),
+            None => program,
+        }
+    }
+
+    /// Killed at the deadline. If nothing at all came, the cluster is away, which counts as no failure.
+    fn killed(&self, deadline: Duration, stdout: &[u8]) -> Reply {
+        let stdout = String::from_utf8_lossy(stdout).into_owned();
+        let seconds = deadline.as_secs_f32();
+        let ended = if stdout.is_empty() {
+            let text = format!("{} did not answer within {seconds:.1} s", self.cluster);
+            DeployError::new(DeployErrorKind::Unreachable, text)
+        } else {
+            let text = format!("{} was not through after {seconds:.1} s", self.cluster);
+            DeployError::new(DeployErrorKind::Timeout, text)
+                .with_hint("raise the watch's timeout, or look at the API server's load")
+        };
+        Reply { success: false, stdout, errors: Vec::new(), ended: Some(ended) }
+    }
+
+    fn clean(&self, stderr: &str) -> Vec<String> {
+        let text = self.settings.redactor.redact(&self.own.redact(stderr));
+        let errors = output::errors(&text);
+        errors.iter().map(|error| output::cut(&output::scrub(error))).collect()
+    }
+}
+
+fn joined(option: &str, path: &std::path::Path) -> OsString {
+    let mut argument = OsString::from(option);
+    argument.push(path);
+    argument
+}
+
+fn missing(error: &ProcessError) -> DeployError {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    DeployError::new(DeployErrorKind::Local, format!("{error}: {cause}"))
+        .with_hint("install kubectl, or set `kubectl` to its path")
+}
+
+fn decode(text: &str) -> Option<String> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// The very objects of the plan as one `List`, for kubectl's stdin.
+pub(super) fn list(objects: &[&PlannedObject]) -> Vec<u8> {
+    let items: Vec<&Value> = objects.iter().map(|planned| &planned.json).collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
+}

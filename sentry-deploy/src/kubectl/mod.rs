@@ -1,0 +1,181 @@
+//! A deployer that drives `kubectl`.
+
+mod apply;
+mod call;
+mod check;
+mod output;
+mod probe;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
+use sentry_core::plan::{ChangeSet, Plan};
+use sentry_core::secret::Redactor;
+use sentry_core::watch::ClusterRef;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use call::Caller;
+pub use probe::Probe;
+
+/// How long a cluster's table of kinds is used before it is asked for again.
+const KINDS_AGE: Duration = Duration::from_secs(600);
+/// The time that discovery and probes have.
+const ASK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Checked plans that are remembered until they are applied.
+const REMEMBERED: usize = 256;
+
+/// How kubectl is called.
+#[derive(Debug, Clone)]
+pub struct KubectlSettings {
+    /// The name that watches refer to the deployer by.
+    pub name: String,
+    /// The program: a path, or a name to look up in `PATH`.
+    pub path: PathBuf,
+    /// The kubeconfig; without one, what `KUBECONFIG` or `~/.kube/config` says, or the pod's service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Takes over fields that another field manager owns, instead of refusing the object.
+    ///
+    /// Off by default: an object that somebody else changes on the cluster is reported with the manager's name, and
+    /// neither side overwrites the other for ever.
+    pub force_conflicts: bool,
+    /// Takes known secrets out of kubectl's texts.
+    pub redactor: Redactor,
+}
+
+impl KubectlSettings {
+    /// `kubectl` from `PATH` with the default kubeconfig.
+    #[must_use]
+    pub fn new(name: impl Into<String>, redactor: Redactor) -> Self {
+        Self {
+            name: name.into(),
+            path: PathBuf::from("kubectl"),
+            kubeconfig: None,
+            force_conflicts: false,
+            redactor,
+        }
+    }
+}
+
+/// The resource versions that a checked plan's objects had, by their place in the plan.
+type Before = BTreeMap<usize, String>;
+
+/// Brings plans to a cluster with `kubectl`: named objects by server-side apply, runs by create.
+///
+/// Manifests reach kubectl on its stdin only. Every call is bounded by the plan's timeout, whatever kubectl or the
+/// server do; what is left of it then is killed with all it started.
+#[derive(Debug)]
+pub struct Kubectl {
+    settings: KubectlSettings,
+    /// kubectl's discovery cache: ours alone, so that nobody else can put something into it.
+    cache: TempDir,
+    minor: OnceCell<u32>,
+    kinds: Mutex<HashMap<ClusterRef, (Instant, Arc<KindTable>)>>,
+    checked: Mutex<HashMap<String, Before>>,
+}
+
+impl Kubectl {
+    /// A deployer; nothing is called yet.
+    ///
+    /// # Errors
+    /// [`DeployErrorKind::Local`] if the directory for temporary files can't be written to.
+    pub fn new(settings: KubectlSettings) -> Result<Self, DeployError> {
+        let cache =
+            tempfile::Builder::new().prefix("sentry-kubectl-").tempdir().map_err(|error| {
+                let text = format!("can't make a directory for kubectl's cache: {error}");
+                DeployError::new(DeployErrorKind::Local, text)
+                    .with_hint("make TMPDIR a writable directory")
+            })?;
+        Ok(Self {
+            settings,
+            cache,
+            minor: OnceCell::new(),
+            kinds: Mutex::default(),
+            checked: Mutex::default(),
+        })
+    }
+
+    fn caller<'a>(&'a self, cluster: &'a ClusterRef, timeout: Duration) -> Caller<'a> {
+        Caller::new(&self.settings, self.cache.path(), cluster, timeout)
+    }
+
+    /// kubectl's own minor version, asked once.
+    async fn minor(&self, caller: &Caller<'_>) -> Result<u32, DeployError> {
+        let ask = || async {
+            let reply = caller.run(&["version", "--client", "-o", "json"], Vec::new()).await?;
+            if let Some(ended) = &reply.ended {
+                return Err(ended.clone());
+            }
+            output::client_minor(&reply.stdout).ok_or_else(|| {
+                let program = self.settings.path.display();
+                let text = format!("{program} does not tell its version: is it kubectl?");
+                DeployError::new(DeployErrorKind::Local, text)
+                    .with_hint("set `kubectl` to the path of a kubectl 1.20 or newer")
+            })
+        };
+        self.minor.get_or_try_init(ask).await.copied()
+    }
+
+    /// Forgets the kinds of a cluster, so that the next question is answered by the server: for a caller that met a
+    /// kind which the table lacks.
+    pub fn forget_kinds(&self, cluster: &ClusterRef) {
+        lock(&self.kinds).remove(cluster);
+    }
+
+    fn remember(&self, plan: &Plan, before: Before) {
+        let mut checked = lock(&self.checked);
+        if checked.len() >= REMEMBERED {
+            checked.clear();
+        }
+        checked.insert(plan.digest(), before);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Deployer for Kubectl {
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not, where
+    /// `get --raw` would take a call for each API group. Its table is kept for ten minutes.
+    async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
+        if let Some((at, table)) = lock(&self.kinds).get(cluster) {
+            if at.elapsed() < KINDS_AGE {
+                return Ok(Some(Arc::clone(table)));
+            }
+        }
+        let caller = self.caller(cluster, ASK_TIMEOUT);
+        let reply = caller.run(&["api-resources", "--no-headers"], Vec::new()).await?;
+        let table = Arc::new(output::kinds(&reply.stdout));
+        // With one broken aggregated API it fails and still prints the rest: enough to go on with, not to keep.
+        if *table == KindTable::default() {
+            return Err(reply.error(&format!("can't read the kinds of {cluster}")));
+        }
+        if reply.success {
+            lock(&self.kinds).insert(cluster.clone(), (Instant::now(), Arc::clone(&table)));
+        }
+        Ok(Some(table))
+    }
+
+    /// A dry run on the server, with strict field validation where kubectl can ask for it (1.25 and newer).
+    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+        let before = check::check(self, plan).await?;
+        self.remember(plan, before);
+        Ok(())
+    }
+
+    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+        let before = lock(&self.checked).remove(&plan.digest());
+        apply::apply(self, plan, before).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Questions that `validate --online` asks: is the cluster there, and may we do what deliveries need?
+
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::watch::ClusterRef;
+use serde_json::{Value, json};
+
+use super::{ASK_TIMEOUT, Kubectl, output};
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What was asked: `reach the cluster`, `create pipelineruns.tekton.dev`.
+    pub what: String,
+    /// True if it is there or allowed.
+    pub allowed: bool,
+    /// More for people: the server's version, or the reason and the remedy.
+    pub detail: String,
+}
+
+/// The rights that a delivery of Tekton objects uses. Applying needs `create` beside `patch`, for a new object;
+/// `get` is for comparing keys and versions.
+const RIGHTS: &[(&str, &str)] = &[
+    ("create", "pipelineruns"),
+    ("get", "pipelineruns"),
+    ("create", "tasks"),
+    ("patch", "tasks"),
+    ("get", "tasks"),
+    ("create", "pipelines"),
+    ("patch", "pipelines"),
+    ("get", "pipelines"),
+];
+
+impl Kubectl {
+    /// Asks whether the context exists, the server answers, and our account has the rights that deliveries of Tekton
+    /// objects use in the cluster's namespace. Nothing is written.
+    ///
+    /// # Errors
+    /// [`DeployErrorKind::Local`] if kubectl can't be started; whatever the cluster says is an answer, not an error.
+    pub async fn probe(&self, cluster: &ClusterRef) -> Result<Vec<Probe>, DeployError> {
+        let caller = self.caller(cluster, ASK_TIMEOUT);
+        let reply = caller.run(&["version", "-o", "json"], Vec::new()).await?;
+        let version: Value = serde_json::from_str(&reply.stdout).unwrap_or_default();
+        let server = version["serverVersion"]["gitVersion"].as_str().filter(|_| reply.success);
+        let Some(server) = server else {
+            let error = reply.error(&format!("can't use {cluster}"));
+            let context = error.kind() == DeployErrorKind::Local;
+            let what = if context { "use the kubeconfig's context" } else { "reach the cluster" };
+            return Ok(vec![refused(what, &error)]);
+        };
+        let mut probes = vec![Probe {
+            what: "reach the cluster".into(),
+            allowed: true,
+            detail: format!("Kubernetes {server}"),
+        }];
+        // All reviews in one call; `auth can-i` would be one call for each.
+        let reviews: Vec<Value> = RIGHTS.iter().map(|right| review(cluster, right)).collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
+        let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
+        let reply = caller.run(&args, list.into_bytes()).await?;
+        let answers = documents(&reply.stdout);
+        if answers.is_empty() {
+            let error = reply.error("can't ask what the account may do");
+            probes.push(refused("ask for our own rights", &error));
+        }
+        probes.extend(answers.iter().map(|answer| right(cluster, answer)));
+        Ok(probes)
+    }
+}
+
+fn refused(what: &str, error: &DeployError) -> Probe {
+    let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    Probe { what: what.to_owned(), allowed: false, detail: format!("{error}{hint}") }
+}
+
+fn review(cluster: &ClusterRef, (verb, resource): &(&str, &str)) -> Value {
+    json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "group": "tekton.dev", "resource": resource, "verb": verb,
+            "namespace": cluster.namespace.as_str(),
+        }},
+    })
+}
+
+/// kubectl prints what it creates as one JSON document after another.
+fn documents(stdout: &str) -> Vec<Value> {
+    let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();
+    values.map_while(Result::ok).flat_map(|value| output::objects(&value.to_string())).collect()
+}
+
+fn right(cluster: &ClusterRef, answer: &Value) -> Probe {
+    let asked = &answer["spec"]["resourceAttributes"];
+    let word = |field: &str| asked[field].as_str().unwrap_or("?").to_owned();
+    let allowed = answer["status"]["allowed"].as_bool().unwrap_or(false);
+    let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
+    let detail = match (allowed, reason) {
+        (true, _) => format!("in the namespace {}", cluster.namespace),
+        (false, Some(reason)) => format!("not in the namespace {}: {reason}", cluster.namespace),
+        (false, None) => {
+            format!("not in the namespace {}: grant it with a Role", cluster.namespace)
+        }
+    };
+    Probe {
+        what: format!("{} {}.{}", word("verb"), word("resource"), word("group")),
+        allowed,
+        detail,
+    }
+}

@@ -1,0 +1,333 @@
+//! The gate before a forge: no request while the forge asked us to wait, and hardly any with a refused token.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use sentry_core::forge::{Budget, ForgeError, ForgeErrorKind};
+use sentry_core::repo::RepoUrl;
+use sentry_core::retry::{AFTER_CAP, Retry};
+use sentry_core::secret::Secret;
+use tokio::time::Instant;
+
+use crate::status::{self, StatusError};
+
+/// The first wait after a limit that named no time; it doubles up to [`AFTER_CAP`].
+const LIMITED: Duration = Duration::from_secs(60);
+/// The pause after a refused token: GitLab bans an address for an hour after 30 failures in 3 minutes.
+const REFUSED: Duration = Duration::from_secs(6 * 60);
+/// Refusals within [`HOUR`] after which nothing is asked until the oldest of them is an hour old.
+const REFUSALS: usize = 10;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a forge has told us about our welcome. Kept in memory: a restart asks anew.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    forge: String,
+    state: Mutex<State>,
+    /// Held by the first request with a token that the forge has not answered yet, so that a bad token is refused
+    /// once and not once per request in flight.
+    first: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    limited_until: Option<Instant>,
+    limits_in_a_row: u32,
+    answered: Option<Secret>,
+    refused: Option<Refusal>,
+    refused_repos: HashMap<RepoUrl, Refusal>,
+    refusals: VecDeque<Instant>,
+    budget: Option<Budget>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    token: Option<Secret>,
+    until: Instant,
+}
+
+impl Refusal {
+    fn left(&self, token: Option<&Secret>) -> Option<Duration> {
+        same(self.token.as_ref(), token).then(|| left(self.until)).flatten()
+    }
+}
+
+/// The right to send one request; its outcome goes to [`Pass::conclude`].
+#[derive(Debug)]
+pub(crate) struct Pass<'a> {
+    gate: &'a Gate,
+    token: Option<&'a Secret>,
+    repo: &'a RepoUrl,
+    _first: Option<tokio::sync::MutexGuard<'a, ()>>,
+}
+
+impl Gate {
+    pub(crate) fn new(forge: &str) -> Self {
+        Self {
+            forge: forge.to_owned(),
+            state: Mutex::default(),
+            first: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Lets a request through, or says at once why not and for how long.
+    pub(crate) async fn enter<'a>(
+        &'a self,
+        token: Option<&'a Secret>,
+        repo: &'a RepoUrl,
+    ) -> Result<Pass<'a>, ForgeError> {
+        let pass = |first| Pass { gate: self, token, repo, _first: first };
+        if self.check(token, repo)? {
+            return Ok(pass(None));
+        }
+        let first = self.first.lock().await;
+        let answered = self.check(token, repo)?;
+        Ok(pass((!answered).then_some(first)))
+    }
+
+    /// What the forge last said about its rate limit.
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.state().budget
+    }
+
+    /// Reads the rate limit from an answer.
+    pub(crate) fn learn(&self, headers: &HeaderMap) {
+        if let Some(budget) = status::budget(headers) {
+            self.state().budget = Some(budget);
+        }
+    }
+
+    /// True if the forge has answered this token before; an error if it must not be asked now.
+    fn check(&self, token: Option<&Secret>, repo: &RepoUrl) -> Result<bool, ForgeError> {
+        let state = self.state();
+        if let Some(wait) = state.limited_until.and_then(left) {
+            let text = format!("{}: asked us to wait; not asked before that", self.forge);
+            return Err(ForgeError::new(ForgeErrorKind::RateLimited, text).retry_after(wait));
+        }
+        let whole = state.refused.as_ref().and_then(|refusal| refusal.left(token));
+        let here = state.refused_repos.get(repo).and_then(|refusal| refusal.left(token));
+        if let Some(wait) = whole.or(here) {
+            let text =
+                format!("{}: {repo}: the token was refused; not asked again yet", self.forge);
+            return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
+                .retry_after(wait)
+                .with_hint(
+                    "rotate the token or extend its rights; a changed token is tried at once",
+                ));
+        }
+        Ok(token.is_none() || same(state.answered.as_ref(), token))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass<'_> {
+    /// Learns from the outcome of the request and adds to an error the wait that follows from it.
+    pub(crate) fn conclude<T>(self, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+        let mut state = self.gate.state();
+        match outcome {
+            Err(error) if error.kind() == ForgeErrorKind::RateLimited => {
+                let wait = state.limited(error.retry());
+                Err(error.retry_after(wait))
+            }
+            Err(error) if error.kind() == ForgeErrorKind::Unauthorized => {
+                // A 401 refuses the token, a 403 what it asked for; so one forbidden repository stops no other.
+                let whole = StatusError::of(&error) == Some(StatusCode::UNAUTHORIZED);
+                let wait = match self.token {
+                    Some(token) if whole => state.refuse(token),
+                    token => state.refuse_repo(self.repo, token),
+                };
+                Err(error.retry_after(wait))
+            }
+            outcome => {
+                state.answered = self.token.cloned();
+                if outcome.is_ok() {
+                    state.limits_in_a_row = 0;
+                    state.refused_repos.remove(self.repo);
+                }
+                outcome
+            }
+        }
+    }
+}
+
+impl State {
+    fn limited(&mut self, advice: Retry) -> Duration {
+        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(self.limits_in_a_row.min(16)));
+        let wait = match advice {
+            Retry::After(wait) => wait,
+            _ => doubled,
+        };
+        let wait = wait.min(AFTER_CAP);
+        // Requests that were under way together count as one.
+        if self.limited_until.and_then(left).is_none() {
+            self.limits_in_a_row += 1;
+        }
+        let until = (Instant::now() + wait).max(self.limited_until.unwrap_or_else(Instant::now));
+        self.limited_until = Some(until);
+        until.duration_since(Instant::now())
+    }
+
+    fn refuse(&mut self, token: &Secret) -> Duration {
+        let now = Instant::now();
+        self.refusals.retain(|at| now.duration_since(*at) < HOUR);
+        self.refusals.push_back(now);
+        let mut until = now + REFUSED;
+        if let Some(over) = self.refusals.len().checked_sub(REFUSALS) {
+            until = until.max(self.refusals[over] + HOUR);
+        }
+        self.answered = None;
+        self.refused = Some(Refusal { token: Some(token.clone()), until });
+        until.duration_since(now)
+    }
+
+    fn refuse_repo(&mut self, repo: &RepoUrl, token: Option<&Secret>) -> Duration {
+        let refusal = Refusal { token: token.cloned(), until: Instant::now() + REFUSED };
+        self.refused_repos.insert(repo.clone(), refusal);
+        REFUSED
+    }
+}
+
+fn left(until: Instant) -> Option<Duration> {
+    until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+}
+
+fn same(one: Option<&Secret>, other: Option<&Secret>) -> bool {
+    one.map(Secret::expose) == other.map(Secret::expose)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repo(name: &str) -> RepoUrl {
+        format!("https://hub.example.com/o/{name}").parse().unwrap()
+    }
+
+    fn error(kind: ForgeErrorKind, status: u16) -> ForgeError {
+        let status = StatusCode::from_u16(status).unwrap();
+        ForgeError::new(kind, "hub").with_source(StatusError(status))
+    }
+
+    fn refused(status: u16) -> Result<(), ForgeError> {
+        Err(error(ForgeErrorKind::Unauthorized, status))
+    }
+
+    fn limited() -> Result<(), ForgeError> {
+        Err(error(ForgeErrorKind::RateLimited, 429))
+    }
+
+    async fn ask(
+        gate: &Gate,
+        token: &str,
+        name: &str,
+        outcome: Result<(), ForgeError>,
+    ) -> Option<Retry> {
+        let (token, repo) = (Secret::new(token), repo(name));
+        match gate.enter(Some(&token), &repo).await {
+            Ok(pass) => pass.conclude(outcome).err().map(|e| e.retry()),
+            Err(e) => Some(e.retry()),
+        }
+    }
+
+    async fn is_open(gate: &Gate, token: &str, name: &str) -> bool {
+        gate.enter(Some(&Secret::new(token)), &repo(name)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_without_a_time_closes_the_gate_for_60_seconds_doubling_up_to_an_hour() {
+        let gate = Gate::new("hub");
+        for seconds in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
+            let wait = Duration::from_secs(seconds);
+            assert_eq!(ask(&gate, "t", "a", limited()).await, Some(Retry::After(wait)));
+            tokio::time::advance(wait - Duration::from_millis(1)).await;
+            assert!(!is_open(&gate, "t", "b").await, "early after {seconds} s");
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(ask(&gate, "t", "a", Ok(())).await, None);
+        let again = ask(&gate, "t", "a", limited()).await;
+        assert_eq!(again, Some(Retry::After(LIMITED)), "an answer ends the doubling");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_limit_that_comes_late_does_not_shorten_a_longer_one() {
+        let gate = Gate::new("hub");
+        let (token, repo) = (Secret::new("t"), repo("a"));
+        gate.enter(Some(&token), &repo).await.unwrap().conclude(Ok(())).unwrap();
+        let one = gate.enter(Some(&token), &repo).await.unwrap();
+        let two = gate.enter(Some(&token), &repo).await.unwrap();
+        let long = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(600));
+        one.conclude::<()>(Err(long)).unwrap_err();
+        let short = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(5));
+        let short = two.conclude::<()>(Err(short)).unwrap_err();
+        assert_eq!(short.retry(), Retry::After(Duration::from_secs(600)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_refused_for_an_hour_is_tried_at_most_ten_times_and_a_new_one_at_once() {
+        let gate = Gate::new("hub");
+        let mut failures = 0;
+        for _ in 0..3600 {
+            let repo = repo("a");
+            let token = Secret::new("old");
+            if let Ok(pass) = gate.enter(Some(&token), &repo).await {
+                pass.conclude(refused(401)).unwrap_err();
+                failures += 1;
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert!((2..=10).contains(&failures), "{failures}");
+        assert_eq!(ask(&gate, "new", "a", Ok(())).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_refusals_counts_against_the_hour() {
+        let gate = Gate::new("hub");
+        let (token, repo) = (Secret::new("t"), repo("a"));
+        gate.enter(Some(&token), &repo).await.unwrap().conclude(Ok(())).unwrap();
+        let mut passes = Vec::new();
+        for _ in 0..10 {
+            passes.push(gate.enter(Some(&token), &repo).await.unwrap());
+        }
+        for pass in passes {
+            pass.conclude(refused(401)).unwrap_err();
+        }
+        tokio::time::advance(HOUR - Duration::from_secs(1)).await;
+        assert!(!is_open(&gate, "t", "a").await);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(is_open(&gate, "t", "a").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_requests_with_a_new_bad_token_one_is_sent() {
+        let gate = Gate::new("hub");
+        let (token, repo) = (Secret::new("bad"), repo("a"));
+        let one = || async {
+            match gate.enter(Some(&token), &repo).await {
+                Ok(pass) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    pass.conclude(refused(401)).unwrap_err();
+                    1
+                }
+                Err(_) => 0,
+            }
+        };
+        let sent: i32 = futures::future::join_all((0..20).map(|_| one())).await.into_iter().sum();
+        assert_eq!(sent, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forbidden_repository_stops_no_other() {
+        let gate = Gate::new("hub");
+        assert!(ask(&gate, "t", "secret", refused(403)).await.is_some());
+        assert!(!is_open(&gate, "t", "secret").await);
+        assert!(is_open(&gate, "t", "other").await);
+        assert!(is_open(&gate, "rotated", "secret").await);
+        tokio::time::advance(REFUSED).await;
+        assert!(is_open(&gate, "t", "secret").await);
+    }
+}

@@ -1,0 +1,172 @@
+//! What git says when it fails, by kind. git has no exit codes for causes, so its English texts are recognised;
+//! `LC_ALL=C` keeps them English.
+
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::process::ProcessError;
+use sentry_core::repo::RepoUrl;
+
+use super::ls_refs::cut;
+
+use ForgeErrorKind::{
+    Local, NotFound, RateLimited, TooLarge, Unauthorized, Unreachable, Unsupported, WrongAnswer,
+};
+
+/// What to look for in git's lower-cased output; the first hit counts. Texts of git 2.39 to 2.47 and OpenSSH 9.
+const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
+    ("file too large", TooLarge, "is larger than the limit for a fetch"),
+    ("died of signal 25", TooLarge, "is larger than the limit for a fetch"),
+    ("maximum allowed tree depth", TooLarge, "has directories nested too deeply"),
+    ("no space left on device", Local, "the disk is full"),
+    ("returned error: 429", RateLimited, "the server asks us to wait"),
+    ("returned error: 401", Unauthorized, "the token is refused"),
+    ("returned error: 403", Unauthorized, "the token may not read this"),
+    ("authentication failed", Unauthorized, "the token is refused"),
+    ("could not read username", Unauthorized, "the server asks for a token"),
+    ("could not read password", Unauthorized, "the server asks for a token"),
+    ("terminal prompts disabled", Unauthorized, "the server asks for a token"),
+    ("permission denied (", Unauthorized, "the ssh key is refused"),
+    ("access denied", Unauthorized, "access is denied"),
+    (
+        "host key verification failed",
+        Unauthorized,
+        "the server's ssh host key is not in the known hosts file",
+    ),
+    ("returned error: 404", NotFound, "is not there, or the token may not see it"),
+    ("returned error: 410", NotFound, "is not there any more"),
+    ("returned error: 3", WrongAnswer, "is redirected to a place that is not followed"),
+    ("returned error: 5", Unreachable, "the server has an error of its own"),
+    ("not our ref", NotFound, "the server does not have the commit (any more)"),
+    ("unadvertised object", NotFound, "the server does not give out the commit"),
+    ("couldn't find remote ref", NotFound, "the server does not have the commit (any more)"),
+    ("does not appear to be a git repository", NotFound, "is no git repository, or is not there"),
+    ("repository not found", NotFound, "is not there, or the token may not see it"),
+    // How git words a 404 over HTTP.
+    ("' not found", NotFound, "is not there, or the token may not see it"),
+    ("dubious ownership", Local, "belongs to another user of this machine"),
+    ("is this a git repository", WrongAnswer, "what answers there is no git server"),
+    ("bad line length", WrongAnswer, "the answer is not git's protocol"),
+    ("protocol error", WrongAnswer, "the answer is not git's protocol"),
+    ("invalid index-pack output", WrongAnswer, "the answer holds no whole pack"),
+    ("dumb http transport", Unsupported, "the server speaks only git's dumb protocol"),
+    ("transport 'file' not allowed", Unsupported, "this transport is not allowed"),
+    ("unsupported ssl backend", Local, "git can't speak TLS"),
+    ("certificate", Unreachable, "the server's certificate is not trusted"),
+    ("could not resolve host", Unreachable, "the host's name can't be resolved"),
+    ("could not resolve hostname", Unreachable, "the host's name can't be resolved"),
+    ("failed to connect", Unreachable, "can't be reached"),
+    ("couldn't connect to server", Unreachable, "can't be reached"),
+    ("connection refused", Unreachable, "can't be reached"),
+    ("timed out", Unreachable, "did not answer in time"),
+    ("timeout", Unreachable, "did not answer in time"),
+    ("too slow", Unreachable, "answers too slowly"),
+];
+
+/// The error that a text of git stands for. `doing` is a clause: `fetching .tekton`. The text must be redacted.
+pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
+    let lower = text.to_ascii_lowercase();
+    let known = TEXTS.iter().find(|(sign, ..)| lower.contains(sign));
+    let (kind, what) = known.map_or((Unreachable, "git failed"), |&(_, kind, what)| (kind, what));
+    let error = ForgeError::new(kind, format!("{repo}: {what} ({doing})"));
+    let error = match kind {
+        Unauthorized => error
+            .with_hint("check the forge's token or ssh key and that it may read the repository"),
+        NotFound => {
+            error.with_hint("check the repository's URL; a commit disappears after a force-push")
+        }
+        TooLarge => {
+            error.with_hint("raise the limit, or keep the manifests in a smaller repository")
+        }
+        WrongAnswer => error.with_hint("configure the address where the repository is now"),
+        Local if lower.contains("dubious ownership") => {
+            error.with_hint("give the directory to the account that runs this")
+        }
+        _ => error,
+    };
+    match said(text) {
+        Some(said) => error.with_source(GitSaid(said)),
+        None => error,
+    }
+}
+
+/// The error of a git that could not be run to its end.
+pub(crate) fn from_process(repo: &RepoUrl, doing: &str, error: ProcessError) -> ForgeError {
+    let (kind, what) = match &error {
+        ProcessError::Timeout { .. } => (Unreachable, "did not answer in time"),
+        ProcessError::TooMuchOutput { .. } => (TooLarge, "holds more than is read"),
+        _ => (Local, "git can't be run"),
+    };
+    let failure = ForgeError::new(kind, format!("{repo}: {what} ({doing})")).with_source(error);
+    match kind {
+        Local => failure.with_hint("install git, version 2.39 or later"),
+        TooLarge => failure.with_hint("raise the limit, or keep less in the directory"),
+        _ => failure,
+    }
+}
+
+/// An error of this machine's disk.
+pub(crate) fn from_disk(repo: &RepoUrl, what: &str, error: std::io::Error) -> ForgeError {
+    ForgeError::new(Local, format!("{repo}: can't {what}")).with_source(error)
+}
+
+/// What git itself said, as a cause.
+#[derive(Debug, thiserror::Error)]
+#[error("git said: {0}")]
+struct GitSaid(String);
+
+/// The lines that say why, without control characters, at most 300 characters. A text of the server
+/// (`remote: …`) counts only where git itself says nothing.
+fn said(text: &str) -> Option<String> {
+    let why = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let chosen: Vec<&str> = match lines.iter().copied().filter(why).collect::<Vec<_>>() {
+        none if none.is_empty() => lines.last().copied().into_iter().collect(),
+        some => some,
+    };
+    let clean = chosen.join("; ").replace(|c: char| c.is_control(), " ");
+    (!clean.is_empty()).then(|| cut(&clean, 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    fn kind(text: &str) -> ForgeErrorKind {
+        let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
+        from_text(&repo, "fetching", text).kind()
+    }
+
+    #[test]
+    fn gits_texts_become_kinds() {
+        let url = "unable to access 'https://git.example.com/a/b/'";
+        for (text, expected) in [
+            (format!("fatal: {url}: The requested URL returned error: 403"), Unauthorized),
+            (format!("fatal: {url}: The requested URL returned error: 503"), Unreachable),
+            (format!("fatal: {url}: The requested URL returned error: 429"), RateLimited),
+            (format!("fatal: {url}: The requested URL returned error: 301"), WrongAnswer),
+            (format!("fatal: {url}: Could not resolve host: git.example.com"), Unreachable),
+            (
+                "fatal: could not read Username for 'https://x': terminal prompts disabled".into(),
+                Unauthorized,
+            ),
+            ("fatal: remote error: upload-pack: not our ref 1111".into(), NotFound),
+            ("fatal: repository 'https://git.example.com/a/b/' not found".into(), NotFound),
+            (
+                "Host key verification failed.\nfatal: Could not read from remote repository."
+                    .into(),
+                Unauthorized,
+            ),
+            ("something nobody has seen".into(), Unreachable),
+        ] {
+            assert_eq!(kind(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_gits_own_line_without_control_characters() {
+        let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
+        let text = "remote: hello\nfatal: bad \x1b[31mthing\nhint: do that";
+        let error = from_text(&repo, "fetching", text);
+        assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad  [31mthing");
+    }
+}

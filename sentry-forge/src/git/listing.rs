@@ -1,0 +1,256 @@
+//! What `git ls-tree` and `git cat-file --batch` print, parsed. Pure; nothing here opens a file.
+
+use std::collections::HashSet;
+
+use sentry_core::forge::{RefusedEntry, TreeLimits};
+
+/// Why a listing is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// git printed what it never prints.
+    Garbled(&'static str),
+    /// A limit is exceeded; the text says which, and by what.
+    TooLarge(String),
+}
+
+/// One entry of a tree.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) mode: &'a str,
+    pub(crate) oid: &'a str,
+    /// Bytes, for blobs.
+    pub(crate) size: Option<u64>,
+    pub(crate) path: &'a [u8],
+}
+
+/// The lines of `ls-tree -z`, with or without `-l`.
+pub(crate) fn entries(output: &[u8]) -> Result<Vec<Entry<'_>>, Problem> {
+    let garbled = Problem::Garbled("git ls-tree printed no tree");
+    let Some(body) = output.strip_suffix(b"\0") else {
+        return if output.is_empty() { Ok(Vec::new()) } else { Err(garbled) };
+    };
+    body.split(|&b| b == 0).map(entry).collect::<Option<_>>().ok_or(garbled)
+}
+
+fn entry(line: &[u8]) -> Option<Entry<'_>> {
+    let tab = line.iter().position(|&b| b == b'\t')?;
+    let mut words = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
+    let (mode, _kind, oid) = (words.next()?, words.next()?, words.next()?);
+    let size = words.next().and_then(|text| text.parse().ok());
+    Some(Entry { mode, oid, size, path: &line[tab + 1..] })
+}
+
+/// A manifest to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) path: String,
+    pub(crate) oid: String,
+    pub(crate) size: u64,
+}
+
+/// What a directory holds, by what is done with it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) refused: Vec<RefusedEntry>,
+    pub(crate) bytes: u64,
+}
+
+/// Sorts the output of `ls-tree -r -t -z -l` into what is read, what is refused, and the rest, which is neither.
+pub(crate) fn sort(output: &[u8], limits: &TreeLimits) -> Result<Listing, Problem> {
+    let entries = entries(output)?;
+    if entries.len() > limits.entries {
+        let text = format!("holds {} entries, at most {} allowed", entries.len(), limits.entries);
+        return Err(Problem::TooLarge(text));
+    }
+    let mut listing = Listing::default();
+    let mut trees = HashSet::from([&b""[..]]);
+    let mut seen = HashSet::new();
+    for entry in &entries {
+        let (parent, name) = match entry.path.iter().rposition(|&b| b == b'/') {
+            Some(slash) => (&entry.path[..slash], &entry.path[slash + 1..]),
+            None => (&b""[..], entry.path),
+        };
+        let odd = odd_name(name).or_else(|| {
+            // A path whose parent was not listed is one name with a slash in it, or below a refused tree.
+            (!trees.contains(parent)).then_some("has a parent that is refused or does not exist")
+        });
+        let twice = (!seen.insert(entry.path)).then_some("appears twice");
+        match (odd.or(twice), entry.mode) {
+            (None, "040000") => _ = trees.insert(entry.path),
+            (None, "100644" | "100755") => want(entry, limits, &mut listing)?,
+            (odd, mode) => listing.refused.push(RefusedEntry {
+                path: entry.path.escape_ascii().to_string(),
+                what: odd.map_or_else(|| what_is(mode), str::to_owned),
+            }),
+        }
+    }
+    listing.wanted.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(listing)
+}
+
+/// Notes a manifest; any other regular file is left out.
+fn want(entry: &Entry<'_>, limits: &TreeLimits, listing: &mut Listing) -> Result<(), Problem> {
+    let path = String::from_utf8_lossy(entry.path).into_owned();
+    if !(path.ends_with(".yaml") || path.ends_with(".yml")) {
+        return Ok(());
+    }
+    let size = entry.size.ok_or(Problem::Garbled("git ls-tree printed a file without a size"))?;
+    if size > limits.file_bytes {
+        let most = limits.file_bytes;
+        return Err(Problem::TooLarge(format!("{path}: {size} bytes, at most {most} allowed")));
+    }
+    listing.bytes += size;
+    if listing.bytes > limits.total_bytes {
+        let most = limits.total_bytes;
+        return Err(Problem::TooLarge(format!("its manifests have more than {most} bytes")));
+    }
+    listing.wanted.push(Wanted { path, oid: entry.oid.to_owned(), size });
+    Ok(())
+}
+
+/// What a mode that is neither a file's nor a directory's stands for, as a clause.
+pub(crate) fn what_is(mode: &str) -> String {
+    match mode {
+        "120000" => "is a symbolic link (mode 120000)".into(),
+        "160000" => "is a submodule (mode 160000)".into(),
+        "100644" | "100755" => format!("is a file (mode {mode})"),
+        _ => format!("has the odd mode {mode}"),
+    }
+}
+
+fn odd_name(name: &[u8]) -> Option<&'static str> {
+    let Ok(text) = std::str::from_utf8(name) else { return Some("has a name that is not UTF-8") };
+    if text.is_empty() || text == "." || text == ".." || text.eq_ignore_ascii_case(".git") {
+        return Some("has a name that is no file name");
+    }
+    if text.chars().any(|c| c.is_control() || c == '\\') {
+        return Some("has a name with a control character or backslash");
+    }
+    None
+}
+
+/// One object of `cat-file --batch`'s output.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Object<'a> {
+    Missing,
+    Found { kind: &'a str, bytes: &'a [u8] },
+}
+
+/// Takes the next object off the output; `None` if there is no whole one.
+pub(crate) fn object<'a>(output: &mut &'a [u8]) -> Option<Object<'a>> {
+    let end = output.iter().position(|&b| b == b'\n')?;
+    let head = std::str::from_utf8(&output[..end]).ok()?;
+    let rest = &output[end + 1..];
+    if head.ends_with(" missing") {
+        *output = rest;
+        return Some(Object::Missing);
+    }
+    let mut words = head.split(' ').skip(1);
+    let (kind, size) = (words.next()?, words.next()?.parse().ok()?);
+    let (bytes, rest) = rest.split_at_checked(size)?;
+    *output = rest.strip_prefix(b"\n")?;
+    Some(Object::Found { kind, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OID: &str = "a8926a52d8dcba5c4386945476ab6a2ad008afd4";
+
+    fn listing(lines: &[(&str, &str, &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (mode, size, path) in lines {
+            out.extend_from_slice(format!("{mode} x {OID} {size:>7}\t").as_bytes());
+            out.extend_from_slice(path);
+            out.push(0);
+        }
+        out
+    }
+
+    fn sorted(lines: &[(&str, &str, &[u8])]) -> (Vec<String>, Vec<String>) {
+        let sorted = sort(&listing(lines), &TreeLimits::default()).unwrap();
+        (
+            sorted.wanted.into_iter().map(|w| w.path).collect(),
+            sorted.refused.into_iter().map(|r| format!("{} {}", r.path, r.what)).collect(),
+        )
+    }
+
+    #[test]
+    fn manifests_are_wanted_at_any_depth_and_other_files_are_left_out() {
+        let (wanted, refused) = sorted(&[
+            ("100644", "5", b"z.yaml"),
+            ("100644", "5", b"README.md"),
+            ("040000", "-", b"sub"),
+            ("100755", "5", b"sub/a.yml"),
+        ]);
+        assert_eq!(wanted, ["sub/a.yml", "z.yaml"]);
+        assert!(refused.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_refused_by_name() {
+        let (wanted, refused) = sorted(&[
+            ("120000", "5", b"link.yaml"),
+            ("160000", "-", b"module"),
+            ("100600", "5", b"odd.yaml"),
+            ("100644", "5", b"\xff.yaml"),
+            ("100644", "5", b"a\x1bb.yaml"),
+            ("040000", "-", b".."),
+            ("100644", "5", b"../up.yaml"),
+            ("100644", "5", b"no/parent.yaml"),
+            ("040000", "-", b".GIT"),
+            ("100644", "5", b"ok.yaml"),
+            ("100644", "5", b"ok.yaml"),
+        ]);
+        assert_eq!(wanted, ["ok.yaml"]);
+        assert_eq!(
+            refused,
+            [
+                "link.yaml is a symbolic link (mode 120000)",
+                "module is a submodule (mode 160000)",
+                "odd.yaml has the odd mode 100600",
+                "\\xff.yaml has a name that is not UTF-8",
+                "a\\x1bb.yaml has a name with a control character or backslash",
+                ".. has a name that is no file name",
+                "../up.yaml has a parent that is refused or does not exist",
+                "no/parent.yaml has a parent that is refused or does not exist",
+                ".GIT has a name that is no file name",
+                "ok.yaml appears twice",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_limit_is_checked_by_name() {
+        let limits = TreeLimits { file_bytes: 10, total_bytes: 15, entries: 2, repo_bytes: 0 };
+        let large = |lines: &[(&str, &str, &[u8])]| match sort(&listing(lines), &limits) {
+            Err(Problem::TooLarge(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(large(&[("100644", "11", b"a.yaml")]), "a.yaml: 11 bytes, at most 10 allowed");
+        let two = [("100644", "9", &b"a.yaml"[..]), ("100644", "9", b"b.yaml")];
+        assert_eq!(large(&two), "its manifests have more than 15 bytes");
+        let three = [("100644", "1", &b"a"[..]), ("100644", "1", b"b"), ("100644", "1", b"c")];
+        assert_eq!(large(&three), "holds 3 entries, at most 2 allowed");
+        let unread = sort(&listing(&[("100644", "999", b"big.bin")]), &limits).unwrap();
+        assert_eq!(unread, Listing::default());
+    }
+
+    #[test]
+    fn garbled_listings_are_errors() {
+        for bad in [&b"x"[..], b"\0", b"100644 blob\tx\0", b"100644 blob abc x"] {
+            assert!(entries(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(entries(b"").unwrap(), []);
+    }
+
+    #[test]
+    fn objects_are_read_one_by_one_and_a_cut_one_is_none() {
+        let mut output = &b"aa blob 3\na\nb\nbb missing\ncc commit 9\nshort"[..];
+        assert_eq!(object(&mut output), Some(Object::Found { kind: "blob", bytes: b"a\nb" }));
+        assert_eq!(object(&mut output), Some(Object::Missing));
+        assert_eq!(object(&mut output), None);
+    }
+}

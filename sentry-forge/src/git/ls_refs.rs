@@ -1,0 +1,294 @@
+//! Heads by protocol v2 `ls-refs` (gitprotocol-v2(5)): one POST per repository, whatever the number of branches.
+//!
+//! The capability advertisement that git asks for first is left out: a server that speaks v2 answers the command
+//! alone as well, and one that does not gives an answer without packets, which is recognised.
+
+use http::{HeaderValue, header};
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+
+use super::pkt_line::{Packet, Packets, push_line};
+use crate::http::Http;
+use crate::status::check_status;
+
+/// The largest answer that is read: about 200,000 branches.
+pub(crate) const ANSWER_CAP: usize = 16 << 20;
+/// What we call ourselves.
+pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
+
+const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
+const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
+const BRANCHES: &str = "refs/heads/";
+
+/// The branches that a server named.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct RefList {
+    /// In the server's order. Names that no branch can have are left out.
+    pub(crate) refs: Vec<(BranchName, CommitSha)>,
+    /// True if it also said where HEAD is.
+    pub(crate) had_head: bool,
+}
+
+/// Why a message is no list of refs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NoList {
+    /// Not one packet: the server does not speak protocol v2, or stores SHA-256 while SHA-1 was assumed.
+    Silent,
+    /// The server says why, in a text of its own.
+    Refused(String),
+    /// It is not what the protocol promises; a clause.
+    Garbled(String),
+}
+
+/// The branches of a repository that start with one of `prefixes` (branch names without `refs/heads/`; none means
+/// all), and perhaps others: the caller filters.
+///
+/// # Errors
+/// [`ForgeErrorKind::Unsupported`] if the server does not speak protocol v2, [`ForgeErrorKind::WrongAnswer`] if it
+/// names neither a branch nor HEAD, and what [`check_status`] and [`Http::send`] say.
+pub(crate) async fn ls_refs(
+    http: &Http,
+    repo: &RepoUrl,
+    prefixes: &[String],
+    authorization: Option<&HeaderValue>,
+) -> Result<RefList, ForgeError> {
+    let url = format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/'));
+    let mut request = http
+        .client()
+        .post(url)
+        .header(header::CONTENT_TYPE, REQUEST_TYPE)
+        .header(header::ACCEPT, RESULT_TYPE)
+        .header("git-protocol", "version=2")
+        .body(request(prefixes));
+    if let Some(value) = authorization {
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    let request = request.build().map_err(|e| {
+        let text = format!("{repo}: can't be asked over HTTP");
+        ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
+    })?;
+    let answer = http.send(request, ANSWER_CAP).await?;
+    check_status(&answer, repo.as_str())?;
+    let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if kind != Some(RESULT_TYPE) {
+        let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
+        let text = format!("{repo}: answered {:?} where git's refs were asked for", cut(&said, 80));
+        return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text).with_hint(
+            "check that the URL is a git repository's, and that no sign-in page or proxy answers",
+        ));
+    }
+    let list = parse(&answer.body).map_err(|no| no.into_error(repo, &|text| http.redact(text)))?;
+    not_empty(list, repo)
+}
+
+/// An empty list is never taken for "no branches": a server that lost its repository says the same.
+pub(crate) fn not_empty(list: RefList, repo: &RepoUrl) -> Result<RefList, ForgeError> {
+    if list.refs.is_empty() && !list.had_head {
+        let text = format!("{repo}: the server names no branch and no HEAD");
+        return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text)
+            .with_hint("push a first commit; if there is one, the server's answer is wrong"));
+    }
+    Ok(list)
+}
+
+/// The body of the request. HEAD is asked for as well: it tells a repository without the branch from a wrong answer.
+pub(crate) fn request(prefixes: &[String]) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_line(&mut body, "command=ls-refs");
+    push_line(&mut body, &format!("agent={AGENT}"));
+    body.extend_from_slice(b"0001");
+    push_line(&mut body, "ref-prefix HEAD");
+    for prefix in needed(prefixes) {
+        push_line(&mut body, &format!("ref-prefix {BRANCHES}{prefix}"));
+    }
+    body.extend_from_slice(b"0000");
+    body
+}
+
+/// The prefixes without those that another one covers; everything if there is none.
+fn needed(prefixes: &[String]) -> Vec<&str> {
+    let mut sorted: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let mut needed: Vec<&str> = Vec::new();
+    for prefix in sorted {
+        if !needed.last().is_some_and(|last| prefix.starts_with(last)) {
+            needed.push(prefix);
+        }
+    }
+    if needed.is_empty() { vec![""] } else { needed }
+}
+
+/// Reads the answer: `<id> SP <ref> [SP <attribute>…] LF` per packet, then one flush, then nothing.
+pub(crate) fn parse(body: &[u8]) -> Result<RefList, NoList> {
+    if body.is_empty() {
+        return Err(NoList::Silent);
+    }
+    let mut list = RefList::default();
+    let mut packets = Packets::new(body);
+    loop {
+        let packet = packets.next().unwrap_or(Err("ends before its flush packet"));
+        match packet.map_err(|problem| NoList::Garbled(problem.into()))? {
+            Packet::Data(line) => add(&mut list, line)?,
+            Packet::Delimiter => return Err(NoList::Garbled("has a section too many".into())),
+            Packet::Flush if packets.next().is_none() => return Ok(list),
+            Packet::Flush => return Err(NoList::Garbled("goes on after its end".into())),
+        }
+    }
+}
+
+/// Reads what `git ls-remote --heads` prints: `<id> TAB <ref> LF` per branch.
+pub(crate) fn parse_ls_remote(output: &[u8]) -> Result<RefList, NoList> {
+    let mut list = RefList::default();
+    for line in output.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+        let tab = line.iter().position(|&b| b == b'\t');
+        let mut line = line.to_vec();
+        tab.into_iter().for_each(|at| line[at] = b' ');
+        add(&mut list, &line)?;
+    }
+    Ok(list)
+}
+
+fn add(list: &mut RefList, line: &[u8]) -> Result<(), NoList> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    if let Some(text) = line.strip_prefix(b"ERR ") {
+        return Err(NoList::Refused(String::from_utf8_lossy(text).into_owned()));
+    }
+    let garbled = |what: &str| {
+        NoList::Garbled(format!("{what}: {:?}", cut(&line.escape_ascii().to_string(), 80)))
+    };
+    let space =
+        line.iter().position(|&b| b == b' ').ok_or_else(|| garbled("has a line without a ref"))?;
+    let id = std::str::from_utf8(&line[..space]).ok().and_then(|id| id.parse::<CommitSha>().ok());
+    let id = id.ok_or_else(|| garbled("has an id that is none"))?;
+    // A ref's name holds no space: what follows one is an attribute.
+    let name = line[space + 1..].split(|&b| b == b' ').next().unwrap_or_default();
+    if name == b"HEAD" {
+        list.had_head = true;
+        return Ok(());
+    }
+    let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_prefix(BRANCHES));
+    match name.and_then(|name| name.parse::<BranchName>().ok()) {
+        Some(branch) if list.refs.last().is_some_and(|(last, _)| *last == branch) => {
+            return Err(garbled("names a branch twice"));
+        }
+        Some(branch) => list.refs.push((branch, id)),
+        None => {
+            tracing::trace!(line = %line.escape_ascii(), "left out: no branch can have this name")
+        }
+    }
+    Ok(())
+}
+
+impl NoList {
+    /// The error to report; `redact` takes secrets out of a text of the server.
+    pub(crate) fn into_error(self, repo: &RepoUrl, redact: &dyn Fn(&str) -> String) -> ForgeError {
+        match self {
+            Self::Silent => ForgeError::new(
+                ForgeErrorKind::Unsupported,
+                format!("{repo}: the server does not answer protocol v2"),
+            ),
+            Self::Refused(text) => {
+                super::failure::from_text(repo, "reading its refs", &redact(&text))
+            }
+            Self::Garbled(problem) => ForgeError::new(
+                ForgeErrorKind::WrongAnswer,
+                format!("{repo}: the server's list of refs {problem}"),
+            ),
+        }
+    }
+}
+
+/// The first `most` characters.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA: &str = "9c5edb202dacd9799fd777dca310fd6cea918eed";
+
+    fn answer(lines: &[&str]) -> Vec<u8> {
+        let mut body = Vec::new();
+        lines.iter().for_each(|line| push_line(&mut body, line));
+        body.extend_from_slice(b"0000");
+        body
+    }
+
+    fn names(list: &RefList) -> Vec<&str> {
+        list.refs.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_request_is_exactly_what_git_would_send() {
+        let body = String::from_utf8(request(&["main".into()])).unwrap();
+        let agent = format!("{:04x}agent={AGENT}\n", AGENT.len() + 11);
+        let rest = "00010014ref-prefix HEAD\n001fref-prefix refs/heads/main\n0000";
+        assert_eq!(body, format!("0014command=ls-refs\n{agent}{rest}"));
+    }
+
+    #[test]
+    fn prefixes_that_another_one_covers_are_not_sent_and_none_means_all() {
+        let given: Vec<String> = ["release/1", "main", "release/", "main"].map(Into::into).into();
+        assert_eq!(needed(&given), ["main", "release/"]);
+        assert_eq!(needed(&[]), [""]);
+    }
+
+    #[test]
+    fn branches_are_read_and_attributes_and_other_refs_are_not() {
+        let list = parse(&answer(&[
+            &format!("{SHA} HEAD symref-target:refs/heads/main"),
+            &format!("{SHA} refs/heads/feat/x#1 peeled:{SHA}"),
+            &format!("{SHA} refs/heads/main"),
+            &format!("{SHA} refs/heads/-upload-pack=x"),
+            &format!("{SHA} refs/tags/v1"),
+        ]))
+        .unwrap();
+        assert_eq!(names(&list), ["feat/x#1", "main"]);
+        assert!(list.had_head);
+    }
+
+    #[test]
+    fn a_branch_whose_name_is_not_utf_8_is_left_out() {
+        let mut body = format!("{:04x}{SHA} refs/heads/", SHA.len() + 17).into_bytes();
+        body.extend_from_slice(b"\xff0000");
+        assert_eq!(parse(&body).unwrap(), RefList::default());
+    }
+
+    #[test]
+    fn every_cut_of_an_answer_is_an_error() {
+        let whole = answer(&[&format!("{SHA} HEAD"), &format!("{SHA} refs/heads/main")]);
+        for end in 0..whole.len() {
+            assert!(parse(&whole[..end]).is_err(), "cut at {end}");
+        }
+        assert!(parse(&whole).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_list_is_never_taken_for_one() {
+        let null = "0".repeat(40);
+        for bad in [
+            answer(&["<html>"]),
+            answer(&[&format!("{null} refs/heads/main")]),
+            answer(&[&format!("{SHA} refs/heads/a"), &format!("{SHA} refs/heads/a")]),
+            answer(&["abc refs/heads/main"]),
+            b"<!DOCTYPE html>".to_vec(),
+            b"00000000".to_vec(),
+            b"0000garbage".to_vec(),
+            b"00010000".to_vec(),
+        ] {
+            assert!(matches!(parse(&bad), Err(NoList::Garbled(_))), "{bad:?}");
+        }
+        assert_eq!(parse(b""), Err(NoList::Silent));
+        let refused = answer(&["ERR access denied"]);
+        assert_eq!(parse(&refused), Err(NoList::Refused("access denied".into())));
+    }
+
+    #[test]
+    fn an_answer_without_any_ref_is_a_wrong_answer() {
+        let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
+        let error = not_empty(parse(b"0000").unwrap(), &repo).unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer);
+    }
+}

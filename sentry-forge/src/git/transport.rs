@@ -1,0 +1,540 @@
+//! The hardened git client: one directory at one commit, without a clone and without a check-out.
+//!
+//! The commit is fetched with its root tree only, the way to the directory is walked tree by tree, and only the
+//! directory itself is fetched whole: a few kilobytes more than its own pack, whatever the repository's size.
+//! Objects are read from git's pipes; no path of a repository is ever opened on this disk.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use sentry_core::forge::{
+    CommitInfo, ForgeError, ForgeErrorKind, RefusedEntry, Tree, TreeFile, TreeLimits, TreeQuery,
+};
+use sentry_core::process::{Output, Program};
+use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
+use tokio::time::Instant;
+
+use super::TransportSettings;
+use super::cache::{Cache, Content, Key};
+use super::command::Remote;
+use super::failure;
+use super::listing::{self, Listing, Object, Problem};
+use super::ls_refs::{self, ANSWER_CAP, NoList, RefList};
+use super::scratch::{Scratch, sweep};
+
+/// The longest time for what a query sets no time for.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The longest commit message that is read, in bytes, with the commit's other lines.
+const COMMIT_CAP: usize = 1 << 20;
+
+/// Fetches from any git server. Clones of settings are cheap; the transport itself is shared.
+#[derive(Debug)]
+pub struct Transport {
+    settings: TransportSettings,
+    /// What each repository's server was found to accept, where it is not the best.
+    filters: Mutex<HashMap<RepoUrl, Filter>>,
+    cache: Mutex<Cache>,
+    swept: Once,
+}
+
+/// What is left out of a fetched commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filter {
+    /// All but the commit and its root tree.
+    RootTree,
+    /// All but the commit: some servers refuse the above.
+    Commit,
+    /// Nothing: the server knows no filters.
+    Nothing,
+}
+
+impl Filter {
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Self::RootTree => &["--depth=1", "--filter=tree:1"],
+            Self::Commit => &["--depth=1", "--filter=tree:0"],
+            Self::Nothing => &["--depth=1", "--no-filter"],
+        }
+    }
+}
+
+impl Transport {
+    /// One with these settings. Starts nothing.
+    #[must_use]
+    pub fn new(settings: TransportSettings) -> Self {
+        Self { settings, filters: Mutex::default(), cache: Mutex::default(), swept: Once::new() }
+    }
+
+    /// The manifests of one directory at one commit. `authorization` is sent to the repository's own origin only.
+    ///
+    /// # Errors
+    /// [`ForgeErrorKind::NotFound`] if the repository or the commit is not there (any more),
+    /// [`ForgeErrorKind::TooLarge`] if a limit is exceeded, [`ForgeErrorKind::Local`] if git or the disk fails,
+    /// and whatever the server makes of the question.
+    pub async fn tree(
+        &self,
+        query: &TreeQuery,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Tree, ForgeError> {
+        let remote = self.remote(&query.repo, authorization);
+        let room = query.limits.repo_bytes;
+        let mut attempt =
+            self.attempt(remote, &query.commit, room, Instant::now() + query.timeout)?;
+        attempt.fetch_commit(self.filter(&query.repo)).await?;
+        let (files, refused) = match attempt.find(&query.dir).await? {
+            Found::Nothing => (Vec::new(), Vec::new()),
+            Found::NoDirectory(entry) => (Vec::new(), vec![entry]),
+            Found::Directory(oid) => {
+                let content = self.content(&attempt, oid, query).await?;
+                (content.files, content.refused)
+            }
+        };
+        Ok(Tree { commit: query.commit.clone(), files, refused })
+    }
+
+    /// The directory's content, fetched unless it was read before.
+    async fn content(
+        &self,
+        attempt: &Attempt<'_>,
+        oid: String,
+        query: &TreeQuery,
+    ) -> Result<Content, ForgeError> {
+        let (repo, dir) = (query.repo.to_string(), query.dir.to_string());
+        let key = Key { repo, dir, oid, limits: query.limits };
+        if let Some(content) = self.cache().get(&key) {
+            return Ok(content);
+        }
+        attempt.fetch_directory(&key.oid).await?;
+        let content = attempt.read(&key.oid, &query.limits).await?;
+        self.cache().put(key, content.clone());
+        Ok(content)
+    }
+
+    /// What a commit says about itself, by a fetch of nothing else.
+    ///
+    /// # Errors
+    /// As [`Transport::tree`].
+    pub async fn commit(
+        &self,
+        repo: &RepoUrl,
+        sha: &CommitSha,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<CommitInfo, ForgeError> {
+        let remote = self.remote(repo, authorization);
+        let room = TreeLimits::default().repo_bytes;
+        let mut attempt = self.attempt(remote, sha, room, Instant::now() + DEADLINE)?;
+        attempt.fetch_commit(self.filter(repo).max_of_commit()).await?;
+        Ok(commit_info(&attempt.raw_commit().await?))
+    }
+
+    /// The branches of a repository, asked for by a child process: for ssh, for directories of this machine, and
+    /// for servers that speak only older protocols. May name more than `prefixes` ask for.
+    pub(crate) async fn refs(
+        &self,
+        repo: &RepoUrl,
+        prefixes: &[String],
+        authorization: Option<&HeaderValue>,
+    ) -> Result<RefList, ForgeError> {
+        let remote = self.remote(repo, authorization);
+        let deadline = Instant::now() + DEADLINE;
+        let list = match local_path(repo)? {
+            Some(path) => match self.local_refs(remote, &path, prefixes, deadline).await? {
+                Some(list) => list,
+                None => self.ls_remote(remote, deadline).await?,
+            },
+            None => self.ls_remote(remote, deadline).await?,
+        };
+        ls_refs::not_empty(list, repo)
+    }
+
+    /// One process, where `ls-remote` would start three. `None` if the repository has ids of another kind.
+    async fn local_refs(
+        &self,
+        remote: Remote<'_>,
+        path: &std::path::Path,
+        prefixes: &[String],
+        deadline: Instant,
+    ) -> Result<Option<RefList>, ForgeError> {
+        let program = remote.upload_pack(path, deadline).stdin(ls_refs::request(prefixes));
+        let output = run(remote.repo, READING, program).await?;
+        if !output.status.success() {
+            let text = self.redact(&output.stderr_text());
+            if text.contains("mismatched object format") {
+                return Ok(None);
+            }
+            return Err(failure::from_text(remote.repo, READING, &text));
+        }
+        match ls_refs::parse(&output.stdout) {
+            Ok(list) => Ok(Some(list)),
+            Err(NoList::Silent) => Ok(None),
+            Err(no) => Err(no.into_error(remote.repo, &|text| self.redact(text))),
+        }
+    }
+
+    async fn ls_remote(
+        &self,
+        remote: Remote<'_>,
+        deadline: Instant,
+    ) -> Result<RefList, ForgeError> {
+        let scratch = self.scratch(remote.repo, "sha1")?;
+        let program = remote
+            .git(&scratch, deadline)
+            .map_err(|e| failure::from_disk(remote.repo, "prepare a fetch", e))?
+            .args(["ls-remote", "--quiet", "--heads", "--end-of-options", "origin"])
+            .output_cap(ANSWER_CAP);
+        let output = run(remote.repo, READING, program).await?;
+        if !output.status.success() {
+            let text = self.redact(&output.stderr_text());
+            return Err(failure::from_text(remote.repo, READING, &text));
+        }
+        ls_refs::parse_ls_remote(&output.stdout)
+            .map_err(|no| no.into_error(remote.repo, &|text| self.redact(text)))
+    }
+
+    fn remote<'a>(
+        &'a self,
+        repo: &'a RepoUrl,
+        authorization: Option<&'a HeaderValue>,
+    ) -> Remote<'a> {
+        Remote { settings: &self.settings, repo, authorization }
+    }
+
+    fn attempt<'a>(
+        &'a self,
+        remote: Remote<'a>,
+        commit: &'a CommitSha,
+        room: u64,
+        deadline: Instant,
+    ) -> Result<Attempt<'a>, ForgeError> {
+        local_path(remote.repo)?;
+        let scratch = self.scratch(remote.repo, commit.algorithm())?;
+        let filter = Filter::RootTree;
+        Ok(Attempt { transport: self, remote, commit, room, deadline, scratch, filter })
+    }
+
+    fn scratch(&self, repo: &RepoUrl, algorithm: &str) -> Result<Scratch, ForgeError> {
+        if repo.scheme() == Scheme::Ssh && self.settings.ssh.is_none() {
+            let text = format!("{repo}: no ssh key and known hosts file are configured");
+            return Err(ForgeError::new(ForgeErrorKind::Local, text)
+                .with_hint("set the forge's `ssh`, or use the repository's https URL"));
+        }
+        let parent = self.settings.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
+        let scratch = Scratch::new(&parent, algorithm).map_err(|e| {
+            failure::from_disk(repo, &format!("make a directory under {}", parent.display()), e)
+        })?;
+        // Only the owner of what we just made tells who we are, without asking the system for ids.
+        if let Ok(about) = std::fs::metadata(scratch.path()) {
+            self.swept.call_once(|| sweep(&parent, about.uid()));
+        }
+        Ok(scratch)
+    }
+
+    fn filter(&self, repo: &RepoUrl) -> Filter {
+        let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        filters.get(repo).copied().unwrap_or(Filter::RootTree)
+    }
+
+    /// Keeps what the server was found to accept, so that nothing is tried twice and warned of twice.
+    fn remember(&self, repo: &RepoUrl, filter: Filter) {
+        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        if filters.insert(repo.clone(), filter) != Some(filter) && filter == Filter::Nothing {
+            tracing::warn!(
+                %repo,
+                "the server knows no filters: each delivery downloads the whole commit; \
+                 allow them there with `uploadpack.allowFilter`"
+            );
+        }
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn redact(&self, text: &str) -> String {
+        self.settings.http.redactor.redact(text)
+    }
+}
+
+const READING: &str = "reading its refs";
+
+impl Filter {
+    /// The same, for a fetch that is about the commit alone.
+    fn max_of_commit(self) -> Self {
+        if self == Self::RootTree { Self::Commit } else { self }
+    }
+
+    /// What to try after the server refused this one.
+    fn weaker(self) -> Option<Self> {
+        match self {
+            Self::RootTree => Some(Self::Commit),
+            Self::Commit => Some(Self::Nothing),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// What is at the directory's place in the commit.
+enum Found {
+    Nothing,
+    Directory(String),
+    NoDirectory(RefusedEntry),
+}
+
+/// One fetch: its directory is gone when it is dropped, however it ended.
+struct Attempt<'a> {
+    transport: &'a Transport,
+    remote: Remote<'a>,
+    commit: &'a CommitSha,
+    room: u64,
+    deadline: Instant,
+    scratch: Scratch,
+    filter: Filter,
+}
+
+impl Attempt<'_> {
+    /// Fetches the commit with as little else as the server can be talked into.
+    async fn fetch_commit(&mut self, filter: Filter) -> Result<(), ForgeError> {
+        self.filter = filter;
+        loop {
+            let output = self.fetch(self.commit.as_str(), self.filter.args()).await?;
+            let text = self.transport.redact(&output.stderr_text());
+            if output.status.success() {
+                if text.contains("filtering not recognized by server") {
+                    self.filter = Filter::Nothing;
+                }
+                break;
+            }
+            match self.filter.weaker() {
+                Some(weaker) if text.contains("filter") => self.filter = weaker,
+                _ => return Err(failure::from_text(self.repo(), &self.fetching(), &text)),
+            }
+            // What a failed fetch leaves is never built upon.
+            self.scratch = self.transport.scratch(self.repo(), self.commit.algorithm())?;
+        }
+        if self.filter != filter {
+            self.transport.remember(self.repo(), self.filter);
+        }
+        Ok(())
+    }
+
+    /// Walks from the commit's root down to the directory.
+    async fn find(&self, dir: &DirPath) -> Result<Found, ForgeError> {
+        let mut tree = root_of(&self.raw_commit().await?)
+            .ok_or_else(|| self.wrong("the commit names no tree"))?;
+        let mut present = self.filter != Filter::Commit;
+        let mut walked = String::new();
+        for part in dir.parts() {
+            if !present {
+                self.fetch_object(&tree, "--filter=tree:0").await?;
+            }
+            present = self.filter == Filter::Nothing;
+            walked = if walked.is_empty() { part.to_owned() } else { format!("{walked}/{part}") };
+            let output =
+                self.git(["ls-tree", "-z", "--end-of-options", &tree, part], &[], 1 << 20).await?;
+            let entries =
+                listing::entries(&output).map_err(|problem| self.bad(problem, &walked))?;
+            let refused = |what| Found::NoDirectory(RefusedEntry { path: walked.clone(), what });
+            match entries.as_slice() {
+                [] => return Ok(Found::Nothing),
+                [entry] if entry.mode == "040000" => entry.oid.clone_into(&mut tree),
+                [entry] => return Ok(refused(listing::what_is(entry.mode))),
+                _ => return Ok(refused("appears twice".into())),
+            }
+        }
+        Ok(Found::Directory(tree))
+    }
+
+    async fn fetch_directory(&self, oid: &str) -> Result<(), ForgeError> {
+        match self.filter {
+            Filter::Nothing => Ok(()),
+            _ => self.fetch_object(oid, "--no-filter").await,
+        }
+    }
+
+    /// Reads the manifests of a tree that is wholly here.
+    async fn read(&self, oid: &str, limits: &TreeLimits) -> Result<Content, ForgeError> {
+        // A tree that holds itself many times over is tiny in a pack and endless in a listing.
+        let cap = limits.entries.saturating_mul(512).saturating_add(64 << 10);
+        let args = ["ls-tree", "-r", "-t", "-z", "-l", "--end-of-options", oid];
+        let output = self.git(args, &[], cap).await?;
+        let Listing { wanted, refused, bytes } =
+            listing::sort(&output, limits).map_err(|problem| self.bad(problem, "the directory"))?;
+        if wanted.is_empty() {
+            return Ok(Content { files: Vec::new(), refused });
+        }
+        let names: String = wanted.iter().map(|file| format!("{}\n", file.oid)).collect();
+        let cap = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(wanted.len() * 128);
+        let output = self.git(["cat-file", "--batch", "--buffer"], names.as_bytes(), cap).await?;
+        let mut rest = output.as_slice();
+        let mut files = Vec::with_capacity(wanted.len());
+        for file in wanted {
+            match listing::object(&mut rest) {
+                Some(Object::Found { kind: "blob", bytes }) if bytes.len() as u64 == file.size => {
+                    files.push(TreeFile { path: file.path, bytes: bytes.to_vec() });
+                }
+                _ => return Err(self.wrong(&format!("{} can't be read", file.path))),
+            }
+        }
+        Ok(Content { files, refused })
+    }
+
+    /// The commit's own text; proves that it is here, and a commit.
+    async fn raw_commit(&self) -> Result<Vec<u8>, ForgeError> {
+        let name = format!("{}\n", self.commit);
+        let output = self.git(["cat-file", "--batch"], name.as_bytes(), COMMIT_CAP).await?;
+        match listing::object(&mut output.as_slice()) {
+            Some(Object::Found { kind: "commit", bytes }) => Ok(bytes.to_vec()),
+            Some(Object::Found { kind, .. }) => {
+                Err(self.wrong(&format!("{} is a {kind}, not a commit", self.commit)))
+            }
+            Some(Object::Missing) => {
+                let text = format!("{}: the server sent no commit {}", self.repo(), self.commit);
+                Err(ForgeError::new(ForgeErrorKind::NotFound, text))
+            }
+            None => Err(self.wrong("git cat-file printed no object")),
+        }
+    }
+
+    async fn fetch_object(&self, oid: &str, filter: &str) -> Result<(), ForgeError> {
+        let output = self.fetch(oid, &[filter]).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = self.transport.redact(&output.stderr_text());
+        Err(failure::from_text(self.repo(), &self.fetching(), &text))
+    }
+
+    /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
+    async fn fetch(&self, oid: &str, args: &[&str]) -> Result<Output, ForgeError> {
+        let program = self
+            .program()?
+            .args([
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+                "--no-auto-maintenance",
+            ])
+            .args(args)
+            .args(["--end-of-options", "origin", oid])
+            .file_cap(self.left()? / 2);
+        let output = run(self.repo(), &self.fetching(), program).await?;
+        self.left()?;
+        Ok(output)
+    }
+
+    /// Bytes that may still be put on the disk.
+    fn left(&self) -> Result<u64, ForgeError> {
+        let used = self.scratch.bytes();
+        let used = used.map_err(|e| failure::from_disk(self.repo(), "measure the fetch", e))?;
+        self.room.checked_sub(used).filter(|&left| left > 0).ok_or_else(|| {
+            let text = format!("{}: a fetch would take more than {} bytes", self.repo(), self.room);
+            ForgeError::new(ForgeErrorKind::TooLarge, text)
+                .with_hint("raise the limit, or keep the manifests in a smaller repository")
+        })
+    }
+
+    /// Runs a git that only reads what is here.
+    async fn git<const N: usize>(
+        &self,
+        args: [&str; N],
+        stdin: &[u8],
+        cap: usize,
+    ) -> Result<Vec<u8>, ForgeError> {
+        let program = self.program()?.args(args).stdin(stdin).output_cap(cap);
+        let doing = format!("reading commit {}", self.commit.short());
+        let output = run(self.repo(), &doing, program).await?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let text = self.transport.redact(&output.stderr_text());
+        let error = failure::from_text(self.repo(), &doing, &text);
+        // Nothing was asked of the network: what is here is broken, as the server sent it.
+        Err(match error.kind() {
+            ForgeErrorKind::Unreachable => {
+                self.wrong("the objects that it sent are broken").with_source(error)
+            }
+            _ => error,
+        })
+    }
+
+    fn program(&self) -> Result<Program, ForgeError> {
+        let program = self.remote.git(&self.scratch, self.deadline);
+        program.map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))
+    }
+
+    fn repo(&self) -> &RepoUrl {
+        self.remote.repo
+    }
+
+    fn fetching(&self) -> String {
+        format!("fetching commit {}", self.commit)
+    }
+
+    fn wrong(&self, what: &str) -> ForgeError {
+        ForgeError::new(ForgeErrorKind::WrongAnswer, format!("{}: {what}", self.repo()))
+    }
+
+    fn bad(&self, problem: Problem, what: &str) -> ForgeError {
+        match problem {
+            Problem::Garbled(text) => self.wrong(text),
+            Problem::TooLarge(text) => {
+                let text = format!("{} at {}: {what}: {text}", self.repo(), self.commit.short());
+                ForgeError::new(ForgeErrorKind::TooLarge, text)
+                    .with_hint("raise the limit, or keep less in the directory")
+            }
+        }
+    }
+}
+
+async fn run(repo: &RepoUrl, doing: &str, program: Program) -> Result<Output, ForgeError> {
+    program.run().await.map_err(|e| failure::from_process(repo, doing, e))
+}
+
+/// The directory that a file URL names; `None` for other URLs.
+fn local_path(repo: &RepoUrl) -> Result<Option<PathBuf>, ForgeError> {
+    if repo.scheme() != Scheme::File {
+        return Ok(None);
+    }
+    repo.url()
+        .to_file_path()
+        .map(Some)
+        .map_err(|()| ForgeError::new(ForgeErrorKind::Local, format!("{repo}: names no directory")))
+}
+
+/// The root tree that a commit's text names in its first line.
+fn root_of(commit: &[u8]) -> Option<String> {
+    let line = commit.split(|&b| b == b'\n').next()?.strip_prefix(b"tree ")?;
+    // A tree's id has the same form as a commit's.
+    Some(std::str::from_utf8(line).ok()?.parse::<CommitSha>().ok()?.to_string())
+}
+
+fn commit_info(commit: &[u8]) -> CommitInfo {
+    let text = String::from_utf8_lossy(commit);
+    let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let author = head.lines().find_map(|line| line.strip_prefix("author ")).unwrap_or_default();
+    let author = author.split(" <").next().unwrap_or_default();
+    CommitInfo { message: message.to_owned(), author: author.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commits_text_is_read() {
+        let sha = "9c5edb202dacd9799fd777dca310fd6cea918eed";
+        let raw = format!(
+            "tree {sha}\nauthor Ada L <a@b> 1 +0000\ncommitter B <b@b> 1 +0000\n\nSay\n\nmore\n"
+        );
+        assert_eq!(root_of(raw.as_bytes()).unwrap(), sha);
+        let info = commit_info(raw.as_bytes());
+        assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada L", "Say\n\nmore\n"));
+        assert_eq!(root_of(b"tree --output=x\n"), None);
+    }
+}

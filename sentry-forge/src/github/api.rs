@@ -1,0 +1,262 @@
+//! GitHub's requests and answers: <https://docs.github.com/en/rest/commits/commits#get-a-commit>
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use sentry_core::forge::{CommitInfo, ForgeError};
+use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::secret::Secret;
+use serde::Deserialize;
+use url::Url;
+
+use super::GitHubAuth;
+use super::app::App;
+use crate::credential::{Credential, basic, bearer};
+use crate::hosted::api::{
+    Absence, Api, Place, RepoFacts, Wanted, base, content_type, json, message, number_after, origin,
+};
+use crate::http::{Answer, Http};
+
+#[derive(Debug)]
+pub(super) struct GitHubApi {
+    base: Url,
+    web: String,
+    credential: Credential,
+    app: Option<App>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    id: u64,
+    full_name: String,
+    clone_url: String,
+    default_branch: Option<String>,
+    #[serde(default)]
+    permissions: std::collections::BTreeMap<String, bool>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    sha: String,
+    commit: CommitText,
+    author: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct CommitText {
+    message: String,
+    author: Option<Person>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    name: String,
+}
+
+/// `{}` stands for an author who has no account.
+#[derive(Deserialize)]
+struct Account {
+    login: Option<String>,
+}
+
+impl GitHubApi {
+    pub(super) fn new(name: &str, api: Option<Url>, auth: GitHubAuth) -> Result<Self, ForgeError> {
+        let (base, web) = match api {
+            Some(api) => {
+                let base = base(name, api)?;
+                let web = web_origin(&base);
+                (base, web)
+            }
+            None => (
+                Url::parse("https://api.github.com/").map_err(|e| {
+                    ForgeError::new(sentry_core::forge::ForgeErrorKind::Local, name).with_source(e)
+                })?,
+                "https://github.com".to_owned(),
+            ),
+        };
+        let (credential, app) = match auth {
+            GitHubAuth::Token(credential) => (credential, None),
+            GitHubAuth::App { app_id, installation_id, key } => {
+                (key, Some(App::new(name, app_id, installation_id)))
+            }
+        };
+        Ok(Self { base, web, credential, app })
+    }
+}
+
+/// The hosted services keep API and repositories on two hosts, GitHub Enterprise Server on one.
+fn web_origin(base: &Url) -> String {
+    let host = base.host_str().unwrap_or_default();
+    match host.strip_prefix("api.") {
+        Some(web) if web == "github.com" || web.ends_with(".ghe.com") => format!("https://{web}"),
+        _ => origin(base),
+    }
+}
+
+#[async_trait]
+impl Api for GitHubApi {
+    fn base(&self) -> &Url {
+        &self.base
+    }
+
+    fn web_origin(&self) -> &str {
+        &self.web
+    }
+
+    fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    async fn token(&self, http: &Http, secret: &Secret) -> Result<Secret, ForgeError> {
+        match &self.app {
+            Some(app) => app.token(&self.base, http, secret).await,
+            None => Ok(secret.clone()),
+        }
+    }
+
+    fn forget_token(&self) {
+        if let Some(app) = &self.app {
+            app.forget();
+        }
+    }
+
+    fn authorization(&self, token: &Secret) -> Result<(HeaderName, HeaderValue), ForgeError> {
+        Ok((header::AUTHORIZATION, bearer(token)?))
+    }
+
+    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError> {
+        basic("x-access-token", token)
+    }
+
+    fn path(&self, place: &Place, wanted: Wanted<'_>) -> Result<String, String> {
+        let repo = match place {
+            Place::Id(id) => format!("repositories/{id}"),
+            Place::Path(path) if path.owner().is_empty() || path.owner().contains('/') => {
+                return Err("a repository of GitHub is called OWNER/NAME".to_owned());
+            }
+            Place::Path(path) => {
+                format!("repos/{}/{}", segment(path.owner()), segment(path.name()))
+            }
+        };
+        Ok(match wanted {
+            Wanted::Repo => repo,
+            Wanted::Head(branch) => {
+                format!("{repo}/commits/{}", segment(&format!("heads/{branch}")))
+            }
+            // One file is the least that GitHub can be asked for besides the commit.
+            Wanted::Commit(sha) => format!("{repo}/commits/{sha}?per_page=1"),
+        })
+    }
+
+    fn accept(&self, wanted: Wanted<'_>) -> &'static str {
+        match wanted {
+            Wanted::Head(_) => "application/vnd.github.sha",
+            Wanted::Repo | Wanted::Commit(_) => "application/vnd.github+json",
+        }
+    }
+
+    fn read_head(&self, answer: &Answer, _: &BranchName) -> Result<CommitSha, String> {
+        let kind = content_type(answer);
+        if !(kind.starts_with("application/vnd.github.") || kind == "text/plain") {
+            return Err(format!("the answer is {kind:?} instead of a commit id"));
+        }
+        let text = std::str::from_utf8(&answer.body).unwrap_or_default().trim();
+        text.parse().map_err(|_| "the answer is not a commit id".to_owned())
+    }
+
+    fn absence(&self, answer: &Answer) -> Absence {
+        let message = message(answer);
+        match answer.status {
+            StatusCode::UNPROCESSABLE_ENTITY if message.starts_with("No commit found for") => {
+                Absence::Certain
+            }
+            StatusCode::CONFLICT if message.starts_with("Git Repository is empty") => {
+                Absence::Certain
+            }
+            StatusCode::NOT_FOUND => Absence::Unclear,
+            _ => Absence::NoAnswer,
+        }
+    }
+
+    fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String> {
+        let repo: Repository = json(answer)?;
+        let granted = repo.permissions.iter().filter(|(_, granted)| **granted);
+        let mut rights = granted.map(|(right, _)| right.as_str()).collect::<Vec<_>>().join(", ");
+        // Classic tokens tell their scopes in a header, others tell nothing more.
+        if let Some(scopes) = answer.headers.get("x-oauth-scopes").and_then(|v| v.to_str().ok()) {
+            rights = format!("{rights}; scopes: {scopes}");
+        }
+        if rights.is_empty() {
+            "not told".clone_into(&mut rights);
+        }
+        Ok(RepoFacts {
+            id: repo.id,
+            path: repo.full_name,
+            url: repo.clone_url,
+            default_branch: repo.default_branch,
+            rights,
+        })
+    }
+
+    fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String> {
+        let commit: Commit = json(answer)?;
+        let sha = commit.sha.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
+        let login = commit.author.and_then(|account| account.login);
+        let author = login.or(commit.commit.author.map(|person| person.name)).unwrap_or_default();
+        Ok((sha, CommitInfo { message: commit.commit.message, author }))
+    }
+
+    fn moved_to(&self, path: &str) -> Option<u64> {
+        number_after(path, "repositories/")
+    }
+}
+
+/// One segment of a path: all but letters, digits and `*-._` is percent-encoded.
+fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(base: Option<&str>) -> GitHubApi {
+        let base = base.map(|url| url.parse().unwrap());
+        GitHubApi::new("github", base, GitHubAuth::Token(Credential::Anonymous)).unwrap()
+    }
+
+    fn path(repo: &str, branch: &str) -> Result<String, String> {
+        let repo: sentry_core::repo::RepoUrl = repo.parse().unwrap();
+        api(None).path(&Place::Path(repo.path()), Wanted::Head(&branch.parse().unwrap()))
+    }
+
+    #[test]
+    fn branches_are_percent_encoded_as_one_segment() {
+        let at = |branch| path("https://github.com/o/r.git", branch).unwrap();
+        assert_eq!(at("main"), "repos/o/r/commits/heads%2Fmain");
+        assert_eq!(at("fix#1"), "repos/o/r/commits/heads%2Ffix%231");
+        assert_eq!(at("release/1.0"), "repos/o/r/commits/heads%2Frelease%2F1.0");
+        assert_eq!(at("a+b%20ü"), "repos/o/r/commits/heads%2Fa%2Bb%2520%C3%BC");
+    }
+
+    #[test]
+    fn a_repository_without_owner_or_with_a_group_is_refused() {
+        assert!(path("https://github.com/r", "main").is_err());
+        assert!(path("https://github.com/g/s/r", "main").is_err());
+    }
+
+    #[test]
+    fn the_origin_of_repositories_follows_from_the_api() {
+        assert_eq!(api(None).web_origin(), "https://github.com");
+        for (base, web) in [
+            ("https://api.github.com", "https://github.com"),
+            ("https://api.octo.ghe.com", "https://octo.ghe.com"),
+            ("https://ghes.example.com/api/v3", "https://ghes.example.com"),
+            ("http://127.0.0.1:8080/api/v3/", "http://127.0.0.1:8080"),
+        ] {
+            assert_eq!(api(Some(base)).web_origin(), web);
+        }
+        let plain = Some("http://ghes.example.com".parse().unwrap());
+        let auth = GitHubAuth::Token(Credential::Anonymous);
+        assert!(GitHubApi::new("github", plain, auth).is_err());
+    }
+}

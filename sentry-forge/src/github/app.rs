@@ -1,0 +1,123 @@
+//! A GitHub App's installation tokens: <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
+
+use std::time::Duration;
+
+use http::{StatusCode, header};
+use octocrab::auth::{AppAuth, EncodingKey};
+use octocrab::models::AppId;
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::secret::Secret;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::credential::bearer;
+use crate::hosted::api::json;
+use crate::http::Http;
+use crate::status::check_status;
+
+/// How long a token is used: ten minutes less than the hour that GitHub grants, so that none ends during a fetch.
+const USED_FOR: Duration = Duration::from_secs(50 * 60);
+const CAP: usize = 64 * 1024;
+
+/// One installation of an App.
+#[derive(Debug)]
+pub(super) struct App {
+    forge: String,
+    app_id: u64,
+    installation_id: u64,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Debug)]
+struct Token {
+    secret: Secret,
+    /// The key it was made with.
+    key: Secret,
+    until: Instant,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    token: String,
+}
+
+impl App {
+    pub(super) fn new(forge: &str, app_id: u64, installation_id: u64) -> Self {
+        Self { forge: forge.to_owned(), app_id, installation_id, token: Mutex::default() }
+    }
+
+    /// A token that is good for ten minutes at least; made once for all who wait for it.
+    pub(super) async fn token(
+        &self,
+        base: &Url,
+        http: &Http,
+        key: &Secret,
+    ) -> Result<Secret, ForgeError> {
+        let mut kept = self.token.lock().await;
+        let good = |t: &&Token| t.until > Instant::now() && t.key.expose() == key.expose();
+        if let Some(token) = kept.as_ref().filter(good) {
+            return Ok(token.secret.clone());
+        }
+        let begin = Instant::now();
+        let secret = self.create(base, http, key).await?;
+        let token = Token { secret: secret.clone(), key: key.clone(), until: begin + USED_FOR };
+        *kept = Some(token);
+        Ok(secret)
+    }
+
+    /// Drops the token, unless one is being made at the moment.
+    pub(super) fn forget(&self) {
+        if let Ok(mut kept) = self.token.try_lock() {
+            *kept = None;
+        }
+    }
+
+    async fn create(&self, base: &Url, http: &Http, key: &Secret) -> Result<Secret, ForgeError> {
+        let what = format!("{}: the token of installation {}", self.forge, self.installation_id);
+        let wrong =
+            |why: &str| ForgeError::new(ForgeErrorKind::WrongAnswer, format!("{what}: {why}"));
+        // Reading contents is all that is needed; GitHub adds reading metadata by itself.
+        let scope = serde_json::json!({ "permissions": { "contents": "read" } });
+        let request = http
+            .client()
+            .post(format!("{base}app/installations/{}/access_tokens", self.installation_id))
+            .header(header::ACCEPT, "application/vnd.github+json")
+            .header(header::AUTHORIZATION, bearer(&self.jwt(key)?)?)
+            .json(&scope)
+            .build()
+            .map_err(|e| wrong("the request can't be built").with_source(e.without_url()))?;
+        let answer = http.send(request, CAP).await?;
+        if answer.status == StatusCode::NOT_FOUND
+            || answer.status == StatusCode::UNPROCESSABLE_ENTITY
+        {
+            let text = format!(
+                "{what} can't be made: the App has no such installation or no right to read contents"
+            );
+            return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text).with_hint(
+                "check app_id and installation_id, and that the installation grants Contents: read",
+            ));
+        }
+        check_status(&answer, &what)?;
+        if answer.status != StatusCode::CREATED {
+            return Err(wrong("is answered with an odd status"));
+        }
+        let created: Created = json(&answer).map_err(|why| wrong(&why))?;
+        let secret = Secret::new(created.token);
+        http.settings().redactor.learn(&secret);
+        Ok(secret)
+    }
+
+    fn jwt(&self, key: &Secret) -> Result<Secret, ForgeError> {
+        // The cause is left out: it could quote the key.
+        let unusable = || {
+            let text = format!("{}: the App's private key is unusable", self.forge);
+            ForgeError::new(ForgeErrorKind::Local, text)
+                .with_hint("use the RSA private key in PEM as GitHub hands it out")
+        };
+        let key = EncodingKey::from_rsa_pem(key.expose().as_bytes()).map_err(|_| unusable())?;
+        let app = AppAuth { app_id: AppId(self.app_id), key };
+        app.generate_bearer_token().map(Secret::new).map_err(|_| unusable())
+    }
+}

@@ -1,0 +1,98 @@
+//! GitLab: gitlab.com and self-managed, with sub-groups.
+
+mod api;
+
+use async_trait::async_trait;
+use sentry_core::forge::{
+    Budget, CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+};
+use sentry_core::repo::{CommitSha, RepoUrl};
+use url::Url;
+
+use crate::credential::Credential;
+use crate::git::Transport;
+use crate::hosted::Hosted;
+pub use crate::hosted::{Polling, Probe};
+use crate::http::Http;
+
+/// What kind of token a GitLab is asked with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum GitLabToken {
+    /// A personal, group or project access token.
+    #[default]
+    Private,
+    /// An OAuth access token.
+    OAuth,
+    /// A CI job's token. It opens git and few parts of the API, so `polling: auto` uses git:
+    /// <https://docs.gitlab.com/ci/jobs/ci_job_token/>
+    Job,
+}
+
+/// What a [`GitLab`] is made from.
+#[derive(Debug)]
+pub struct GitLabSettings {
+    /// The name that watches refer to it by.
+    pub name: String,
+    /// Where the instance is, without `/api/v4`; `None` for gitlab.com. May have a path.
+    pub url: Option<Url>,
+    /// Who asks.
+    pub credential: Credential,
+    /// What kind of token the credential is.
+    pub token_kind: GitLabToken,
+    /// How heads are asked for.
+    pub polling: Polling,
+    /// The network.
+    pub http: Http,
+    /// What fetches trees.
+    pub git: Transport,
+}
+
+/// A GitLab.
+#[derive(Debug)]
+pub struct GitLab {
+    hosted: Hosted<api::GitLabApi>,
+}
+
+impl GitLab {
+    /// Sets it up; asks nothing yet.
+    ///
+    /// # Errors
+    /// [`sentry_core::forge::ForgeErrorKind::Local`] if the address is neither https nor on this machine.
+    pub fn new(settings: GitLabSettings) -> Result<Self, ForgeError> {
+        let GitLabSettings { name, url, credential, token_kind, polling, http, git } = settings;
+        let api = api::GitLabApi::new(&name, url, credential, token_kind)?;
+        Ok(Self { hosted: Hosted::new(name, api, http, polling, git) })
+    }
+
+    /// Asks whether the token works for a project, and with which rights.
+    ///
+    /// # Errors
+    /// Those of the forge; [`sentry_core::forge::ForgeErrorKind::Unauthorized`] if the token is refused.
+    pub async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
+        self.hosted.probe(repo).await
+    }
+}
+
+#[async_trait]
+impl Forge for GitLab {
+    fn name(&self) -> &str {
+        self.hosted.name()
+    }
+
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        self.hosted.heads(queries).await
+    }
+
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.hosted.tree(query).await
+    }
+
+    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        self.hosted.commit(repo, sha).await
+    }
+
+    fn budget(&self) -> Option<Budget> {
+        self.hosted.budget()
+    }
+}

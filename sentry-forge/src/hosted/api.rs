@@ -1,0 +1,174 @@
+//! What GitHub's and GitLab's APIs differ in: requests and answers, without any sending.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use sentry_core::forge::{CommitInfo, ForgeError};
+use sentry_core::repo::{BranchName, CommitSha, RepoPath};
+use sentry_core::secret::Secret;
+use url::Url;
+
+use crate::credential::Credential;
+use crate::http::{Answer, Http};
+
+/// A repository, by the name that people use or by the number that stays when it is renamed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    Path(RepoPath),
+    Id(u64),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    Repo,
+    Head(&'a BranchName),
+    Commit(&'a CommitSha),
+}
+
+/// What a forge says about a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RepoFacts {
+    pub(crate) id: u64,
+    /// `owner/name` as the forge spells it now.
+    pub(crate) path: String,
+    /// Where git finds it, as text: not yet checked.
+    pub(crate) url: String,
+    pub(crate) default_branch: Option<String>,
+    /// The token's rights, for people.
+    pub(crate) rights: String,
+}
+
+/// What a failed request for a branch's head says about the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The repository is there, the branch is not.
+    Certain,
+    /// Either may be missing.
+    Unclear,
+    /// Nothing: it is an error.
+    NoAnswer,
+}
+
+/// One kind of API. Everything but [`Api::token`] is pure; a `String` error is what is wrong with an answer, as a
+/// clause, and never quotes the answer.
+#[async_trait]
+pub(crate) trait Api: fmt::Debug + Send + Sync {
+    /// The API's base, ending with a slash.
+    fn base(&self) -> &Url;
+
+    /// `scheme://host[:port]` of the repositories' URLs.
+    fn web_origin(&self) -> &str;
+
+    /// What proves who we are: a token, or the key that tokens are made with.
+    fn credential(&self) -> &Credential;
+
+    /// The token to send, made from the credential's secret.
+    async fn token(&self, http: &Http, secret: &Secret) -> Result<Secret, ForgeError> {
+        let _ = http;
+        Ok(secret.clone())
+    }
+
+    /// Drops a token that was made and then refused.
+    fn forget_token(&self) {}
+
+    /// False if the token opens git only, not the API's branches.
+    fn reads_branches(&self) -> bool {
+        true
+    }
+
+    /// The header that carries the token to the API.
+    fn authorization(&self, token: &Secret) -> Result<(HeaderName, HeaderValue), ForgeError>;
+
+    /// The `Authorization` header that carries the token to git over HTTP.
+    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError>;
+
+    /// The path below the base, percent-encoded.
+    fn path(&self, place: &Place, wanted: Wanted<'_>) -> Result<String, String>;
+
+    /// The `Accept` header.
+    fn accept(&self, wanted: Wanted<'_>) -> &'static str;
+
+    /// The head from a 200 answer.
+    fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String>;
+
+    /// What a 4xx answer says about the branch that was asked for.
+    fn absence(&self, answer: &Answer) -> Absence;
+
+    /// The repository from a 200 answer.
+    fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String>;
+
+    /// The commit from a 200 answer, with its own id.
+    fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String>;
+
+    /// The repository's number in the path of a redirect.
+    fn moved_to(&self, path: &str) -> Option<u64>;
+}
+
+/// Reads JSON, if the answer says that it is JSON.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, String> {
+    let kind = content_type(answer);
+    if !(kind == "application/json" || kind.ends_with("+json")) {
+        return Err(format!("the answer is {kind:?} instead of JSON"));
+    }
+    // The place is told, the content is not.
+    serde_json::from_slice(&answer.body).map_err(|e| {
+        format!("the JSON breaks the API's promise at line {} column {}", e.line(), e.column())
+    })
+}
+
+/// The media type in lower case without parameters, at most 60 characters; empty if there is none.
+pub(crate) fn content_type(answer: &Answer) -> String {
+    let value = answer.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    let kind = value.unwrap_or_default().split(';').next().unwrap_or_default();
+    kind.trim().chars().take(60).collect::<String>().to_ascii_lowercase()
+}
+
+/// The `message` of a JSON error, empty if there is none.
+pub(crate) fn message(answer: &Answer) -> String {
+    #[derive(serde::Deserialize)]
+    struct Error {
+        message: String,
+    }
+    json::<Error>(answer).map(|e| e.message).unwrap_or_default()
+}
+
+/// The number after `marker` in a path.
+pub(crate) fn number_after(path: &str, marker: &str) -> Option<u64> {
+    let (_, rest) = path.split_once(marker)?;
+    rest.split('/').next()?.parse().ok()
+}
+
+/// Checks an API's base: https, or http on this machine. Ends it with a slash.
+///
+/// # Errors
+/// [`sentry_core::forge::ForgeErrorKind::Local`], with what to write instead.
+pub(crate) fn base(forge: &str, mut url: Url) -> Result<Url, ForgeError> {
+    let local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let clean = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !(clean && (url.scheme() == "https" || (url.scheme() == "http" && local))) {
+        return Err(ForgeError::new(
+            sentry_core::forge::ForgeErrorKind::Local,
+            format!("{forge}: the address of the API is unusable"),
+        )
+        .with_hint(
+            "write https://HOST, without user, password and query; http only for loopback",
+        ));
+    }
+    url.set_fragment(None);
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// `scheme://host[:port]` of a URL.
+pub(crate) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

@@ -1,0 +1,445 @@
+//! What GitHub and GitLab have in common: asking an API with care, and git for what the API is too dear for.
+
+pub(crate) mod api;
+mod known;
+mod questions;
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use http::{HeaderValue, StatusCode, header};
+use sentry_core::forge::{
+    Budget, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+};
+use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+use sentry_core::secret::Secret;
+
+use crate::gate::Gate;
+use crate::git::Transport;
+use crate::git::ls_refs::{RefList, ls_refs};
+use crate::hosted::api::{Absence, Api, Place, RepoFacts, Wanted};
+use crate::hosted::known::{Head, Known};
+use crate::hosted::questions::{Question, again, questions};
+use crate::http::{Answer, Http};
+use crate::status::{StatusError, check_status};
+
+/// Requests of one batch that are under way at a time.
+const IN_FLIGHT: usize = 8;
+/// More exact branches than this are cheaper by one `ls-refs` than by the API.
+const FEW: usize = 5;
+/// The largest answer of the API that is read, in bytes. A commit's list of files is what makes answers large.
+const CAP: usize = 4 << 20;
+
+/// How heads are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Polling {
+    /// The API for up to five exact branches of a repository, git for more.
+    #[default]
+    Auto,
+    /// The API for every exact branch. Globs need git in any case.
+    Api,
+    /// git's `ls-refs`, one request per repository, which counts against no API limit.
+    Git,
+}
+
+/// What a forge answers when it is asked what the token may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// True if the repository's contents can be read.
+    pub can_read: bool,
+    /// What the forge says about the token's rights, for people.
+    pub rights: String,
+    /// The default branch, if the forge tells it.
+    pub default_branch: Option<String>,
+}
+
+/// A forge with an API of kind `A`.
+#[derive(Debug)]
+pub(crate) struct Hosted<A> {
+    name: String,
+    api: A,
+    http: Http,
+    polling: Polling,
+    gate: Gate,
+    git: Transport,
+    /// Repositories that were seen to have another name now.
+    moved: Mutex<HashMap<RepoUrl, Moved>>,
+}
+
+#[derive(Debug, Clone)]
+struct Moved {
+    id: u64,
+    url: RepoUrl,
+}
+
+impl<A: Api> Hosted<A> {
+    pub(crate) fn new(name: String, api: A, http: Http, polling: Polling, git: Transport) -> Self {
+        let gate = Gate::new(&name);
+        Self { name, api, http, polling, gate, git, moved: Mutex::default() }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        self.gate.budget()
+    }
+
+    /// Each repository is asked once, whatever the number of queries for it.
+    pub(crate) async fn heads(
+        &self,
+        queries: &[HeadsQuery],
+    ) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        let questions = questions(queries);
+        let asked: Vec<_> = questions.iter().map(|question| self.found(question).boxed()).collect();
+        let found: Vec<_> = stream::iter(asked).buffered(IN_FLIGHT).collect().await;
+        let by_repo: HashMap<&RepoUrl, _> =
+            questions.iter().map(|question| question.repo).zip(found).collect();
+        let answer = |query: &HeadsQuery| match by_repo.get(&query.repo) {
+            Some(Ok(found)) => {
+                let before = query.validator.as_ref().and_then(Known::read);
+                let mut mine = found.clone();
+                mine.heads.retain(|branch, _| query.branches.matches(branch));
+                Ok(mine.answer(before.as_ref()))
+            }
+            Some(Err(error)) => Err(again(error)),
+            None => Err(self.wrong(&query.repo, "was not asked")),
+        };
+        queries.iter().map(answer).collect()
+    }
+
+    async fn found(&self, question: &Question<'_>) -> Result<Known, ForgeError> {
+        self.belongs(question.repo)?;
+        let by_git = match self.polling {
+            Polling::Git => true,
+            Polling::Api => question.has_globs(),
+            Polling::Auto => {
+                question.has_globs() || question.exact().count() > FEW || !self.api.reads_branches()
+            }
+        };
+        let heads = if by_git {
+            self.heads_by_git(question).await?
+        } else {
+            self.heads_by_api(question).await?
+        };
+        let heads = heads.into_iter().collect();
+        Ok(Known { heads, renamed_to: self.moved(question.repo).map(|moved| moved.url) })
+    }
+
+    async fn heads_by_api(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
+        let mut heads = Vec::new();
+        let mut repo_is_there = false;
+        for branch in question.exact() {
+            let before = question.known.get(branch);
+            match self.head(question.repo, branch, before).await? {
+                Ok(head) => heads.push((branch.clone(), head)),
+                Err(Absence::Unclear) if !repo_is_there => {
+                    self.facts(question.repo).await?;
+                    repo_is_there = true;
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The head of one branch, or why it has none.
+    async fn head(
+        &self,
+        repo: &RepoUrl,
+        branch: &BranchName,
+        before: Option<&Head>,
+    ) -> Result<Result<Head, Absence>, ForgeError> {
+        let etag = before.and_then(|head| head.etag.as_deref());
+        let answer = self.get(repo, Wanted::Head(branch), etag).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return match before.filter(|_| etag.is_some()) {
+                Some(head) => Ok(Ok(head.clone())),
+                None => {
+                    Err(self.wrong(repo, "says \"not modified\" without having been asked that"))
+                }
+            };
+        }
+        if answer.status == StatusCode::OK {
+            let sha = self.api.read_head(&answer, branch).map_err(|why| self.wrong(repo, &why))?;
+            let etag = answer.headers.get(header::ETAG).and_then(|v| v.to_str().ok());
+            return Ok(Ok(Head { sha, etag: etag.map(ToOwned::to_owned) }));
+        }
+        match self.api.absence(&answer) {
+            Absence::NoAnswer => Err(self.refused(repo, &answer)),
+            absence => Ok(Err(absence)),
+        }
+    }
+
+    async fn heads_by_git(
+        &self,
+        question: &Question<'_>,
+    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
+        let prefixes: Vec<String> = question.prefixes().map(ToOwned::to_owned).collect();
+        let listed = match self.ls_refs(question.repo, &prefixes).await {
+            Err(error) if self.has_moved(question.repo, &error).await => {
+                self.ls_refs(question.repo, &prefixes).await
+            }
+            listed => listed,
+        }?;
+        let head = |(branch, sha)| (branch, Head { sha, etag: None });
+        Ok(listed.refs.into_iter().filter(|(b, _)| question.wants(b)).map(head).collect())
+    }
+
+    async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+        let now = self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url);
+        let secret = self.secret().await?;
+        let pass = self.gate.enter(secret.as_ref(), repo).await?;
+        let outcome = match self.git_authorization(secret.as_ref()).await {
+            Ok(header) => ls_refs(&self.http, &now, prefixes, header.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        self.noticed(pass.conclude(outcome))
+    }
+
+    pub(crate) async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.belongs(&query.repo)?;
+        match self.tree_once(query).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => self.tree_once(query).await,
+            tree => tree,
+        }
+    }
+
+    async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        let mut now = query.clone();
+        if let Some(moved) = self.moved(&query.repo) {
+            now.repo = moved.url;
+        }
+        let secret = self.secret().await?;
+        let pass = self.gate.enter(secret.as_ref(), &query.repo).await?;
+        let outcome = match self.git_authorization(secret.as_ref()).await {
+            Ok(header) => self.git.tree(&now, header.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        self.noticed(pass.conclude(outcome))
+    }
+
+    pub(crate) async fn commit(
+        &self,
+        repo: &RepoUrl,
+        sha: &CommitSha,
+    ) -> Result<CommitInfo, ForgeError> {
+        self.belongs(repo)?;
+        let answer = self.get_ok(repo, Wanted::Commit(sha)).await?;
+        let (found, info) = self.api.read_commit(&answer).map_err(|why| self.wrong(repo, &why))?;
+        if found != *sha {
+            return Err(self.wrong(repo, "describes another commit than the one asked for"));
+        }
+        Ok(info)
+    }
+
+    pub(crate) async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
+        self.belongs(repo)?;
+        if !self.api.reads_branches() {
+            let listed = self.ls_refs(repo, &["HEAD".to_owned()]).await?;
+            let rights = "git read access; this kind of token does not open the API".to_owned();
+            return Ok(Probe { can_read: listed.had_head, rights, default_branch: None });
+        }
+        let facts = self.facts(repo).await?;
+        let default = facts.default_branch.as_deref().and_then(|name| name.parse().ok());
+        let can_read = match &default {
+            None => true,
+            Some(branch) => match self.head(repo, branch, None).await {
+                Ok(_) => true,
+                Err(e) if e.kind() == ForgeErrorKind::Unauthorized => false,
+                Err(e) => return Err(e),
+            },
+        };
+        Ok(Probe { can_read, rights: facts.rights, default_branch: facts.default_branch })
+    }
+
+    /// What the forge says about a repository, checked to be the one that was meant.
+    async fn facts(&self, repo: &RepoUrl) -> Result<RepoFacts, ForgeError> {
+        let answer = self.get_ok(repo, Wanted::Repo).await?;
+        let facts = self.api.read_repo(&answer).map_err(|why| self.wrong(repo, &why))?;
+        let right = match self.moved(repo) {
+            Some(moved) => moved.id == facts.id,
+            None => facts.path.eq_ignore_ascii_case(repo.path().as_str()),
+        };
+        if right { Ok(facts) } else { Err(self.wrong(repo, "describes another repository")) }
+    }
+
+    async fn get_ok(&self, repo: &RepoUrl, wanted: Wanted<'_>) -> Result<Answer, ForgeError> {
+        let answer = self.get(repo, wanted, None).await?;
+        if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(repo, &answer)) }
+    }
+
+    /// Asks the API, following one rename. An answer may be a 404, 409 or 422: the caller knows what it means.
+    async fn get(
+        &self,
+        repo: &RepoUrl,
+        wanted: Wanted<'_>,
+        etag: Option<&str>,
+    ) -> Result<Answer, ForgeError> {
+        let place = match self.moved(repo) {
+            Some(moved) => Place::Id(moved.id),
+            None => Place::Path(repo.path()),
+        };
+        let answer = self.ask(repo, &place, wanted, etag).await?;
+        if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(answer);
+        }
+        let Some(id) = self.new_place(&answer).filter(|_| matches!(place, Place::Path(_))) else {
+            return Err(self.refused(repo, &answer));
+        };
+        self.follow(repo, id).await?;
+        self.ask(repo, &Place::Id(id), wanted, etag).await
+    }
+
+    /// True if git's error came from a rename that the API now told.
+    async fn has_moved(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
+        let redirected = StatusError::of(error).is_some_and(|status| status.is_redirection());
+        let may_be = redirected || error.kind() == ForgeErrorKind::NotFound;
+        if !may_be || self.moved(repo).is_some() || !self.api.reads_branches() {
+            return false;
+        }
+        self.facts(repo).await.is_ok() && self.moved(repo).is_some()
+    }
+
+    /// The repository's number in a redirect that stays at the API. The address itself is never asked.
+    fn new_place(&self, answer: &Answer) -> Option<u64> {
+        let location = answer.headers.get(header::LOCATION)?.to_str().ok()?;
+        let url = self.api.base().join(location).ok()?;
+        let stays = url.origin() == self.api.base().origin();
+        let path = url.path().strip_prefix(self.api.base().path()).filter(|_| stays)?;
+        self.api.moved_to(path)
+    }
+
+    /// Remembers where a renamed repository is now, once the forge has confirmed it under its number.
+    async fn follow(&self, repo: &RepoUrl, id: u64) -> Result<(), ForgeError> {
+        let answer = self.ask(repo, &Place::Id(id), Wanted::Repo, None).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.refused(repo, &answer));
+        }
+        let facts = self.api.read_repo(&answer).map_err(|why| self.wrong(repo, &why))?;
+        let url = facts.url.parse::<RepoUrl>().ok().filter(|url| self.belongs(url).is_ok());
+        match url.filter(|_| facts.id == id) {
+            Some(url) => {
+                tracing::warn!(forge = self.name, %repo, now = %url, "renamed: change the configuration");
+                let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+                moved.insert(repo.clone(), Moved { id, url });
+                Ok(())
+            }
+            None => Err(self.wrong(repo, "is redirected to something that is not this repository")),
+        }
+    }
+
+    async fn ask(
+        &self,
+        repo: &RepoUrl,
+        place: &Place,
+        wanted: Wanted<'_>,
+        etag: Option<&str>,
+    ) -> Result<Answer, ForgeError> {
+        let secret = self.secret().await?;
+        let pass = self.gate.enter(secret.as_ref(), repo).await?;
+        let outcome = self.exchange(repo, place, wanted, etag, secret.as_ref()).await;
+        self.noticed(pass.conclude(outcome))
+    }
+
+    async fn exchange(
+        &self,
+        repo: &RepoUrl,
+        place: &Place,
+        wanted: Wanted<'_>,
+        etag: Option<&str>,
+        secret: Option<&Secret>,
+    ) -> Result<Answer, ForgeError> {
+        let path = self.api.path(place, wanted).map_err(|why| self.wrong(repo, &why))?;
+        let url = format!("{}{path}", self.api.base());
+        let mut request =
+            self.http.client().get(url).header(header::ACCEPT, self.api.accept(wanted));
+        if let Some(secret) = secret {
+            let (name, value) =
+                self.api.authorization(&self.api.token(&self.http, secret).await?)?;
+            request = request.header(name, value);
+        }
+        if let Some(etag) = etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        let request = request.build().map_err(|e| {
+            self.wrong(repo, "makes a request that can't be built").with_source(e.without_url())
+        })?;
+        let answer = self.http.send(request, CAP).await.map_err(|error| match error.kind() {
+            ForgeErrorKind::TooLarge => {
+                self.wrong(repo, "the answer is far larger than it should be")
+            }
+            _ => error,
+        })?;
+        self.gate.learn(&answer.headers);
+        match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {}
+            status if status.is_redirection() => {}
+            _ => check_status(&answer, &self.what(repo))?,
+        }
+        Ok(answer)
+    }
+
+    async fn secret(&self) -> Result<Option<Secret>, ForgeError> {
+        self.api.credential().token(&self.http.settings().redactor).await
+    }
+
+    async fn git_authorization(
+        &self,
+        secret: Option<&Secret>,
+    ) -> Result<Option<HeaderValue>, ForgeError> {
+        match secret {
+            None => Ok(None),
+            Some(secret) => {
+                let token = self.api.token(&self.http, secret).await?;
+                self.api.git_authorization(&token).map(Some)
+            }
+        }
+    }
+
+    /// A refused token that was made from a key is made anew next time.
+    fn noticed<T>(&self, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+        if let Err(error) = &outcome
+            && StatusError::of(error) == Some(StatusCode::UNAUTHORIZED)
+        {
+            self.api.forget_token();
+        }
+        outcome
+    }
+
+    /// The token goes to the forge's own origin only; another repository is refused before any request.
+    fn belongs(&self, repo: &RepoUrl) -> Result<(), ForgeError> {
+        let origin = self.api.web_origin();
+        if repo.origin() == origin {
+            return Ok(());
+        }
+        let text = format!("{}: {repo} is not a repository of {origin}", self.what(repo));
+        Err(ForgeError::new(ForgeErrorKind::Unsupported, text).with_hint(format!(
+            "write {origin}/OWNER/NAME, or name the forge that hosts it; ssh needs a forge of kind git"
+        )))
+    }
+
+    fn moved(&self, repo: &RepoUrl) -> Option<Moved> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned()
+    }
+
+    fn what(&self, repo: &RepoUrl) -> String {
+        format!("{}: {}", self.name, repo.path())
+    }
+
+    fn wrong(&self, repo: &RepoUrl, why: &str) -> ForgeError {
+        let text = format!("{}: {why}", self.what(repo));
+        ForgeError::new(ForgeErrorKind::WrongAnswer, text)
+    }
+
+    /// The error that an answer's status stands for.
+    fn refused(&self, repo: &RepoUrl, answer: &Answer) -> ForgeError {
+        let what = self.what(repo);
+        check_status(answer, &what).err().unwrap_or_else(|| self.wrong(repo, "gives an odd status"))
+    }
+}

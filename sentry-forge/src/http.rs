@@ -1,0 +1,263 @@
+//! The one HTTP client: pooled, with timeouts and caps, without redirects.
+
+use std::error::Error as _;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use reqwest::{Certificate, NoProxy, Proxy, redirect};
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::secret::{Redactor, Secret};
+use tokio::time::Instant;
+use url::Url;
+
+/// The longest time for a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The longest silence while an answer is read.
+const READ: Duration = Duration::from_secs(20);
+/// The longest time of a whole exchange, unless the request brings its own.
+const TOTAL: Duration = Duration::from_secs(30);
+
+/// How to reach the network.
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// The proxy for everything; may hold a user and password. `None`: as `HTTPS_PROXY`, `HTTP_PROXY` and
+    /// `NO_PROXY` say.
+    pub proxy: Option<Url>,
+    /// Hosts that `proxy` is not used for: a comma-separated list like `NO_PROXY`.
+    pub no_proxy: Option<String>,
+    /// A PEM file with certificate authorities that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// What takes secrets out of texts.
+    pub redactor: Redactor,
+}
+
+impl HttpSettings {
+    /// The system's proxies and roots.
+    #[must_use]
+    pub fn new(redactor: Redactor) -> Self {
+        Self { proxy: None, no_proxy: None, ca_file: None, redactor }
+    }
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("proxy", &self.proxy.as_ref().map(Url::host_str))
+            .field("no_proxy", &self.no_proxy)
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client whose clones share one pool of connections.
+#[derive(Debug, Clone)]
+pub struct Http {
+    client: reqwest::Client,
+    settings: Arc<HttpSettings>,
+}
+
+/// An answer that was read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, decompressed, not larger than the cap that was asked for.
+    pub body: Bytes,
+}
+
+impl Http {
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// [`ForgeErrorKind::Local`] if the proxy or the CA file is unusable, or the system has no root certificates.
+    pub fn new(settings: &HttpSettings) -> Result<Self, ForgeError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .read_timeout(READ)
+            .timeout(TOTAL);
+        if let Some(url) = &settings.proxy {
+            if let Some(password) = url.password() {
+                settings.redactor.learn(&Secret::new(password));
+            }
+            // The cause could quote the URL with its password.
+            let proxy =
+                Proxy::all(url.clone()).map_err(|_| local("the proxy's URL is unusable"))?;
+            let except = settings.no_proxy.as_deref().and_then(NoProxy::from_string);
+            builder = builder.proxy(proxy.no_proxy(except));
+        }
+        if let Some(path) = &settings.ca_file {
+            let certificates = std::fs::read(path).map_err(|e| {
+                local(&format!("can't read the CA file {}", path.display())).with_source(e)
+            })?;
+            let certificates = Certificate::from_pem_bundle(&certificates).map_err(|e| {
+                local(&format!("the CA file {} holds no PEM certificates", path.display()))
+                    .with_source(e)
+            })?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|e| {
+            local("the HTTP client can't be set up")
+                .with_source(e)
+                .with_hint("install the system's root certificates (package ca-certificates)")
+        })?;
+        Ok(Self { client, settings: Arc::new(settings.clone()) })
+    }
+
+    /// The client itself, for requests to be built with.
+    #[must_use]
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// What it was built from.
+    #[must_use]
+    pub fn settings(&self) -> &HttpSettings {
+        &self.settings
+    }
+
+    /// Takes known secrets out of a text.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.settings.redactor.redact(text)
+    }
+
+    /// Sends one request and reads the whole answer, whatever its status is. Redirects are not followed.
+    ///
+    /// # Errors
+    /// [`ForgeErrorKind::Unreachable`] if there is no whole answer in time, [`ForgeErrorKind::TooLarge`] if the
+    /// body has more than `cap` bytes. The caller decides whether that can change.
+    pub async fn send(&self, request: reqwest::Request, cap: usize) -> Result<Answer, ForgeError> {
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let begin = Instant::now();
+        let outcome = self.exchange(request, cap, &host).await;
+        let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let path = self.redact(url.path());
+        match &outcome {
+            Ok(answer) => tracing::debug!(
+                %method, host, path, status = answer.status.as_u16(), ms, bytes = answer.body.len(),
+                left = crate::status::header_number(&answer.headers, &crate::status::LEFT), "answered"
+            ),
+            Err(error) => {
+                tracing::debug!(%method, host, path, ms, error = %self.redact(&error.to_string()), "failed");
+            }
+        }
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::Request,
+        cap: usize,
+        host: &str,
+    ) -> Result<Answer, ForgeError> {
+        let mut response = self.client.execute(request).await.map_err(|e| transport(e, host))?;
+        let too_large = || {
+            let text = format!("the answer of {host} has more than {cap} bytes");
+            ForgeError::new(ForgeErrorKind::TooLarge, text)
+        };
+        if response.content_length().is_some_and(|length| length > cap as u64) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| transport(e, host))? {
+            if body.len() + chunk.len() > cap {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        Ok(Answer { status, headers, body: body.freeze() })
+    }
+}
+
+/// An error without an answer. The URL is left out of the cause: the text names the host already.
+fn transport(error: reqwest::Error, host: &str) -> ForgeError {
+    let what = if error.is_timeout() {
+        "did not answer in time"
+    } else if error.is_connect() {
+        "can't be reached"
+    } else if error.is_body() || error.is_decode() {
+        "broke off in the middle of its answer"
+    } else {
+        "gave no usable answer"
+    };
+    let failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"));
+    let error = error.without_url();
+    if error.source().is_some() { failure.with_source(error) } else { failure }
+}
+
+fn local(message: &str) -> ForgeError {
+    ForgeError::new(ForgeErrorKind::Local, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wiremock::matchers::any;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    fn http() -> Http {
+        Http::new(&HttpSettings::new(Redactor::new())).unwrap()
+    }
+
+    async fn get(http: &Http, url: &str, cap: usize) -> Result<Answer, ForgeError> {
+        http.send(http.client().get(url).build().unwrap(), cap).await
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_cap_is_refused_and_one_of_just_the_cap_is_read() {
+        let server = MockServer::start().await;
+        let reply = ResponseTemplate::new(200).set_body_string("x".repeat(100));
+        Mock::given(any()).respond_with(reply).mount(&server).await;
+        assert_eq!(get(&http(), &server.uri(), 100).await.unwrap().body.len(), 100);
+        let error = get(&http(), &server.uri(), 99).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_handed_back_and_not_followed() {
+        let server = MockServer::start().await;
+        let reply = ResponseTemplate::new(302).insert_header("location", "/elsewhere");
+        Mock::given(any()).respond_with(reply).expect(1).mount(&server).await;
+        assert_eq!(get(&http(), &server.uri(), 10).await.unwrap().status, StatusCode::FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_listens_on_is_unreachable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = get(&http(), &format!("http://{address}/"), 10).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Unreachable);
+        assert_eq!(error.to_string(), "127.0.0.1 can't be reached");
+    }
+
+    #[test]
+    fn a_proxys_password_is_not_printed() {
+        let mut settings = HttpSettings::new(Redactor::new());
+        settings.proxy = Some("http://user:hunter22@proxy.example.com:3128".parse().unwrap());
+        let http = Http::new(&settings).unwrap();
+        assert!(!format!("{settings:?} {http:?}").contains("hunter22"));
+        assert_eq!(http.redact("hunter22"), "[redacted]");
+    }
+
+    #[test]
+    fn a_ca_file_without_certificates_is_refused_by_name() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut settings = HttpSettings::new(Redactor::new());
+        settings.ca_file = Some(file.path().join("missing"));
+        let error = Http::new(&settings).unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Local);
+        assert!(error.to_string().contains("missing"), "{error}");
+    }
+}

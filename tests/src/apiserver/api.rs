@@ -1,0 +1,330 @@
+//! What each request is answered with.
+
+use std::collections::BTreeMap;
+
+use hyper::{Method, Uri};
+use serde_json::{Value, json};
+
+use super::discovery;
+use super::faults::Faults;
+use super::kinds::{self, Kind};
+use super::state::{Applied, Place, State, merge, text};
+
+/// One request, read.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: BTreeMap<String, String>,
+    pub(super) content_type: String,
+    pub(super) body: Value,
+}
+
+impl Call {
+    pub(super) fn new(method: &Method, uri: &Uri, content_type: &str, body: &[u8]) -> Self {
+        Self {
+            method: method.to_string(),
+            path: uri.path().to_owned(),
+            query: query(uri.query().unwrap_or_default()),
+            content_type: content_type.to_owned(),
+            body: serde_json::from_slice(body).unwrap_or(Value::Null),
+        }
+    }
+
+    fn dry_run(&self) -> bool {
+        self.query.get("dryRun").is_some_and(|all| all == "All")
+    }
+
+    fn manager(&self) -> &str {
+        self.query.get("fieldManager").map_or("unknown", String::as_str)
+    }
+}
+
+fn query(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (unescape(key), unescape(value))
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let mut digit =
+                    || rest.next().and_then(|b| char::from(b).to_digit(16)).unwrap_or(0);
+                bytes.push(u8::try_from(digit() * 16 + digit()).unwrap_or(b'?'));
+            }
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// One answer, or its loss.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Value,
+    pub(super) retry_after: Option<u64>,
+    pub(super) lost: bool,
+}
+
+impl Answer {
+    fn ok(body: Value) -> Self {
+        Self { status: 200, body, retry_after: None, lost: false }
+    }
+
+    fn created(body: Value) -> Self {
+        Self { status: 201, ..Self::ok(body) }
+    }
+
+    fn lost() -> Self {
+        Self { lost: true, status: 0, ..Self::ok(Value::Null) }
+    }
+
+    /// A `Status` object, as every error of a Kubernetes API is.
+    pub(super) fn error(status: u16, reason: &str, message: &str) -> Self {
+        let body = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "code": status,
+        });
+        Self { status, ..Self::ok(body) }
+    }
+
+    fn of_status(status: u16, message: &str) -> Self {
+        let reason = match status {
+            403 => "Forbidden",
+            404 => "NotFound",
+            409 => "Conflict",
+            422 => "Invalid",
+            400..500 => "BadRequest",
+            _ => "InternalError",
+        };
+        Self::error(status, reason, message)
+    }
+}
+
+/// What a path names: a kind, perhaps a namespace, perhaps an object.
+struct Target {
+    kind: &'static Kind,
+    namespace: String,
+    name: Option<String>,
+}
+
+impl Target {
+    fn read(path: &str) -> Option<Self> {
+        let words: Vec<_> = path.trim_matches('/').split('/').collect();
+        let (group, version, rest) = match words[..] {
+            ["api", version, ref rest @ ..] => ("", version, rest),
+            ["apis", group, version, ref rest @ ..] => (group, version, rest),
+            _ => return None,
+        };
+        let (namespace, plural, name) = match *rest {
+            ["namespaces", namespace, plural] => (namespace, plural, None),
+            ["namespaces", namespace, plural, name] => (namespace, plural, Some(name.to_owned())),
+            [plural] => ("", plural, None),
+            [plural, name] => ("", plural, Some(name.to_owned())),
+            _ => return None,
+        };
+        let kind = kinds::by_plural(group, version, plural)?;
+        Some(Self { kind, namespace: namespace.to_owned(), name })
+    }
+
+    fn place(&self, name: &str) -> Place {
+        (self.kind.resource(), self.namespace.clone(), name.to_owned())
+    }
+
+    fn not_found(&self, name: &str) -> Answer {
+        Answer::error(404, "NotFound", &format!("{} {name:?} not found", self.kind.resource()))
+    }
+}
+
+/// Answers one request.
+pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer {
+    if let Some(document) = discovery::document(&call.path).filter(|_| call.method == "GET") {
+        return Answer::ok(document);
+    }
+    let Some(target) = Target::read(&call.path) else {
+        return Answer::error(404, "NotFound", "the server could not find the requested resource");
+    };
+    if !target.kind.stored {
+        return review(faults, &target, call);
+    }
+    let verb = match (call.method.as_str(), &target.name) {
+        ("GET", Some(_)) => "get",
+        ("GET", None) => "list",
+        ("POST", _) => "create",
+        ("PATCH", _) => "patch",
+        ("DELETE", _) => "delete",
+        _ => return Answer::error(405, "MethodNotAllowed", "the method is not allowed here"),
+    };
+    if let Some(refused) = forbidden(faults, &target, verb, target.name.as_deref()) {
+        return refused;
+    }
+    match (verb, &target.name) {
+        ("get", Some(name)) => state
+            .get(&target.place(name))
+            .map_or_else(|| target.not_found(name), |object| Answer::ok(object.clone())),
+        ("list", _) => list(state, &target, call),
+        ("delete", Some(name)) => {
+            state.delete(&target.place(name)).map_or_else(|| target.not_found(name), Answer::ok)
+        }
+        _ => write(state, faults, &target, call),
+    }
+}
+
+fn forbidden(faults: &Faults, target: &Target, verb: &str, name: Option<&str>) -> Option<Answer> {
+    if faults.may(verb, &target.kind.resource()) {
+        return None;
+    }
+    let (resource, kind) = (target.kind.resource(), target.kind);
+    let about = name.map(|name| format!(" {name:?}")).unwrap_or_default();
+    let message = format!(
+        "{resource}{about} is forbidden: User \"sentry\" cannot {verb} resource {:?} in API group {:?} in the \
+         namespace {:?}",
+        kind.plural, kind.group, target.namespace
+    );
+    Some(Answer::error(403, "Forbidden", &message))
+}
+
+fn list(state: &State, target: &Target, call: &Call) -> Answer {
+    let selector = call.query.get("labelSelector").map_or("", String::as_str);
+    let matches = |object: &&Value| {
+        selector.split(',').filter(|s| !s.is_empty()).all(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            object["metadata"]["labels"][key] == value.trim_start_matches('=')
+        })
+    };
+    let namespace = Some(target.namespace.as_str()).filter(|n| !n.is_empty());
+    let items: Vec<_> =
+        state.list(&target.kind.resource(), namespace).into_iter().filter(matches).collect();
+    Answer::ok(json!({
+        "kind": format!("{}List", target.kind.kind), "apiVersion": target.kind.api_version(),
+        "metadata": {"resourceVersion": state.revision()}, "items": items,
+    }))
+}
+
+/// A create or a patch: faults first, then the checks that dry runs share, then the commit.
+fn write(state: &mut State, faults: &Faults, target: &Target, call: &Call) -> Answer {
+    let dry_run = call.dry_run();
+    if !dry_run && faults.drops_write() {
+        return Answer::lost();
+    }
+    let name = target.name.clone().unwrap_or_else(|| given_name(state, &call.body));
+    if let Some((status, message)) = faults.refusal(target.kind.kind, &name, dry_run) {
+        return Answer::of_status(status, &message);
+    }
+    let space = ("namespaces".to_owned(), String::new(), target.namespace.clone());
+    if target.kind.namespaced && state.get(&space).is_none() {
+        let message = format!("namespaces {:?} not found", target.namespace);
+        return Answer::error(404, "NotFound", &message);
+    }
+    let strict = call.query.get("fieldValidation").is_some_and(|how| how == "Strict");
+    if let Some(field) = strict.then(|| unknown_field(target.kind, &call.body)).flatten() {
+        let (kind, version) = (target.kind.kind, target.kind.version);
+        let message = format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: unknown field \
+             {field:?}"
+        );
+        return Answer::error(400, "BadRequest", &message);
+    }
+    let answer = match call.method.as_str() {
+        "POST" => create(state, target, call, &name),
+        _ => patch(state, faults, target, call, &name),
+    };
+    let committed = answer.status < 300 && !dry_run;
+    if committed && faults.loses_response() { Answer::lost() } else { answer }
+}
+
+fn given_name(state: &State, body: &Value) -> String {
+    match body["metadata"]["name"].as_str() {
+        Some(name) => name.to_owned(),
+        None => format!("{}{}", text(&body["metadata"]["generateName"]), state.revision()),
+    }
+}
+
+fn unknown_field(kind: &Kind, body: &Value) -> Option<String> {
+    let top = body.as_object()?.keys().find(|key| {
+        let common = ["apiVersion", "kind", "metadata"].contains(&key.as_str());
+        !common && !kind.top_level().contains(&key.as_str())
+    });
+    if let Some(key) = top {
+        return Some(key.clone());
+    }
+    let spec = body["spec"].as_object().filter(|_| !kind.spec.is_empty())?;
+    spec.keys().find(|key| !kind.spec.contains(&key.as_str())).map(|key| format!("spec.{key}"))
+}
+
+fn create(state: &mut State, target: &Target, call: &Call, name: &str) -> Answer {
+    let place = target.place(name);
+    if state.get(&place).is_some() {
+        let message = format!("{} {name:?} already exists", target.kind.resource());
+        return Answer::error(409, "AlreadyExists", &message);
+    }
+    let object = placed(target, &call.body, name);
+    Answer::created(state.create(place, object, call.manager(), call.dry_run()))
+}
+
+/// The object as it is stored: its name and namespace come from the request's path.
+fn placed(target: &Target, body: &Value, name: &str) -> Value {
+    let mut object = body.clone();
+    object["metadata"]["name"] = json!(name);
+    if target.kind.namespaced {
+        object["metadata"]["namespace"] = json!(target.namespace);
+    }
+    object
+}
+
+fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name: &str) -> Answer {
+    let place = target.place(name);
+    if call.content_type.starts_with("application/apply-patch") {
+        // Making an object by applying it needs the right to create as well.
+        let refused =
+            state.get(&place).is_none().then(|| forbidden(faults, target, "create", Some(name)));
+        if let Some(refused) = refused.flatten() {
+            return refused;
+        }
+        let force = call.query.get("force").is_some_and(|force| force == "true");
+        let object = placed(target, &call.body, name);
+        return match state.apply(place, &object, call.manager(), force, call.dry_run()) {
+            Applied::Created(object) => Answer::created(object),
+            Applied::Changed(object) | Applied::Same(object) => Answer::ok(object),
+            Applied::Conflict(fields) => conflict(&fields),
+        };
+    }
+    let Some(live) = state.get(&place) else { return target.not_found(name) };
+    let mut next = live.clone();
+    merge(&mut next, &call.body);
+    Answer::ok(state.replace(&place, next, call.dry_run()))
+}
+
+fn conflict(fields: &[(String, String)]) -> Answer {
+    let plural = if fields.len() == 1 { "conflict" } else { "conflicts" };
+    let each: Vec<_> = fields
+        .iter()
+        .map(|(manager, field)| format!("conflict with {manager:?}: {}", field.replace('/', ".")))
+        .collect();
+    let message = format!("Apply failed with {} {plural}: {}", fields.len(), each.join(", "));
+    Answer::error(409, "Conflict", &message)
+}
+
+/// Answers access reviews from what [`Faults::grant_only`] left.
+fn review(faults: &Faults, target: &Target, call: &Call) -> Answer {
+    let mut body = call.body.clone();
+    body["status"] = if target.kind.kind == "SelfSubjectAccessReview" {
+        let asked = &call.body["spec"]["resourceAttributes"];
+        let (group, resource) = (text(&asked["group"]), text(&asked["resource"]));
+        let full = if group.is_empty() { resource } else { format!("{resource}.{group}") };
+        json!({"allowed": faults.may(&text(&asked["verb"]), &full)})
+    } else {
+        json!({"resourceRules": [], "nonResourceRules": [], "incomplete": true})
+    };
+    Answer::created(body)
+}

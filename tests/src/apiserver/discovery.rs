@@ -1,0 +1,76 @@
+//! Discovery documents: as little as kubectl needs.
+
+use serde_json::{Value, json};
+
+use super::kinds::{KINDS, Kind};
+
+const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+
+/// The document at a path, if it is one of these.
+pub(super) fn document(path: &str) -> Option<Value> {
+    match path {
+        "/version" => Some(json!({
+            "major": "1", "minor": "32", "gitVersion": "v1.32.4", "gitCommit": "0", "gitTreeState": "clean",
+            "buildDate": "2025-05-15T00:00:00Z", "goVersion": "go1.23.8", "compiler": "gc",
+            "platform": "linux/amd64",
+        })),
+        "/livez" | "/readyz" | "/healthz" => Some(json!("ok")),
+        "/api" => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
+        "/apis" => Some(groups()),
+        // kubectl asks for protobuf here and wants some document, though it validates by the server: no bytes are one.
+        "/openapi/v2" => Some(json!("")),
+        _ => group_version(path).and_then(|(group, version)| resources(group, version)),
+    }
+}
+
+/// `api/v1` or `apis/GROUP/VERSION`.
+fn group_version(path: &str) -> Option<(&str, &str)> {
+    match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+        ["api", version] => Some(("", version)),
+        ["apis", group, version] => Some((group, version)),
+        _ => None,
+    }
+}
+
+fn groups() -> Value {
+    let mut names = Vec::new();
+    for kind in KINDS.iter().filter(|kind| !kind.group.is_empty()) {
+        if !names.contains(&kind.group) {
+            names.push(kind.group);
+        }
+    }
+    let group = |name: &&str| {
+        let mut versions: Vec<&str> = Vec::new();
+        for kind in KINDS.iter().filter(|kind| kind.group == *name) {
+            if !versions.contains(&kind.version) {
+                versions.push(kind.version);
+            }
+        }
+        let versions: Vec<_> = versions
+            .iter()
+            .map(|v| json!({"groupVersion": format!("{name}/{v}"), "version": v}))
+            .collect();
+        json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
+    };
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": names.iter().map(group).collect::<Vec<_>>()})
+}
+
+fn of(group: &str, version: &str) -> Vec<&'static Kind> {
+    KINDS.iter().filter(|kind| (kind.group, kind.version) == (group, version)).collect()
+}
+
+fn resources(group: &str, version: &str) -> Option<Value> {
+    let kinds = of(group, version);
+    let group_version = kinds.first()?.api_version();
+    let resource = |kind: &&Kind| {
+        let verbs = if kind.stored { VERBS } else { &["create"] };
+        json!({
+            "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced,
+            "kind": kind.kind, "verbs": verbs,
+        })
+    };
+    let resources: Vec<_> = kinds.iter().map(resource).collect();
+    Some(json!({
+        "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources,
+    }))
+}

@@ -1,0 +1,128 @@
+//! What the server can be told to do wrong.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::api::{Answer, Call};
+
+/// A named object that is refused.
+#[derive(Debug, Clone)]
+struct Refusal {
+    kind: String,
+    name: String,
+    status: u16,
+    message: String,
+    dry_runs_too: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    hang: bool,
+    canned: Option<(u16, Option<u64>)>,
+    refusals: Vec<Refusal>,
+    lose: Vec<usize>,
+    drop_writes_after: Option<usize>,
+    granted: Option<Vec<(String, String)>>,
+}
+
+/// The switchboard of faults: each holds until it is taken back by [`Faults::heal`].
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Inner>);
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes back every fault and every restriction.
+    pub fn heal(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    /// Takes every request and never answers.
+    pub fn hang(&self) {
+        self.lock().hang = true;
+    }
+
+    /// Answers every request with this status, and `Retry-After` in seconds.
+    pub fn answer_all(&self, status: u16, retry_after: Option<u64>) {
+        self.lock().canned = Some((status, retry_after));
+    }
+
+    /// Refuses an object with 403 or 422 when it is really written; its dry run passes.
+    pub fn refuse_write(&self, kind: &str, name: &str, status: u16, message: &str) {
+        self.refuse(kind, name, status, message, false);
+    }
+
+    /// Refuses an object with 403 or 422, in dry runs as well.
+    pub fn refuse_always(&self, kind: &str, name: &str, status: u16, message: &str) {
+        self.refuse(kind, name, status, message, true);
+    }
+
+    fn refuse(&self, kind: &str, name: &str, status: u16, message: &str, dry_runs_too: bool) {
+        let (kind, name, message) = (kind.to_owned(), name.to_owned(), message.to_owned());
+        self.lock().refusals.push(Refusal { kind, name, status, message, dry_runs_too });
+    }
+
+    /// Commits the n-th write from now (from 1; dry runs do not count), then drops the connection without an answer.
+    pub fn lose_response_of_write(&self, n: usize) {
+        self.lock().lose.push(n);
+    }
+
+    /// Lets n writes through, then drops the connection of each further one before it is committed.
+    pub fn drop_writes_after(&self, n: usize) {
+        self.lock().drop_writes_after = Some(n);
+    }
+
+    /// Grants only these rights, each a verb and a resource such as `("create", "pipelineruns.tekton.dev")`.
+    pub fn grant_only(&self, rights: &[(&str, &str)]) {
+        let own = |(verb, resource): &(&str, &str)| ((*verb).to_owned(), (*resource).to_owned());
+        self.lock().granted = Some(rights.iter().map(own).collect());
+    }
+
+    pub(super) fn hangs(&self, _call: &Call) -> bool {
+        self.lock().hang
+    }
+
+    pub(super) fn canned_answer(&self, _call: &Call) -> Option<Answer> {
+        let (status, retry_after) = self.lock().canned?;
+        let reason = if status == 429 { "TooManyRequests" } else { "ServiceUnavailable" };
+        let mut answer = Answer::error(status, reason, "the server is overloaded");
+        answer.retry_after = retry_after;
+        Some(answer)
+    }
+
+    pub(super) fn may(&self, verb: &str, resource: &str) -> bool {
+        let inner = self.lock();
+        let granted = inner.granted.as_ref();
+        granted.is_none_or(|all| all.iter().any(|(v, r)| v == verb && r == resource))
+    }
+
+    pub(super) fn refusal(&self, kind: &str, name: &str, dry_run: bool) -> Option<(u16, String)> {
+        let inner = self.lock();
+        let hit = |r: &&Refusal| r.kind == kind && r.name == name && (r.dry_runs_too || !dry_run);
+        inner.refusals.iter().find(hit).map(|r| (r.status, r.message.clone()))
+    }
+
+    /// Counts a write: true if its connection must be dropped before it is committed.
+    pub(super) fn drops_write(&self) -> bool {
+        match &mut self.lock().drop_writes_after {
+            None => false,
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+        }
+    }
+
+    /// Counts a committed write: true if its response must be lost.
+    pub(super) fn loses_response(&self) -> bool {
+        let lose = &mut self.lock().lose;
+        for n in lose.iter_mut() {
+            *n = n.saturating_sub(1);
+        }
+        let lost = lose.contains(&0);
+        lose.retain(|n| *n > 0);
+        lost
+    }
+}

@@ -1,0 +1,190 @@
+//! A Kubernetes API server in memory, good enough for the real kubectl.
+//!
+//! It runs on a thread of its own, so synchronous tests can use it. What it saw ([`ApiServer::requests`]) and what it
+//! holds ([`ApiServer::objects`]) is the oracle of a test: never what the program under test says about itself.
+
+mod api;
+mod discovery;
+mod faults;
+mod kinds;
+mod serve;
+mod state;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+pub use faults::Faults;
+pub use state::SeenRequest;
+
+use state::State;
+
+/// What the accept loop is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serve,
+    Pause,
+    Stop,
+}
+
+/// What the handle and the serving thread share.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    faults: Faults,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running API server; it stops when dropped.
+#[derive(Debug)]
+pub struct ApiServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+    listening: watch::Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ApiServer {
+    /// Starts a server with the namespaces `default` and `qa` on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When no port or thread is to be had: a test can't go on without.
+    #[must_use]
+    pub fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let shared = Arc::new(Shared::default());
+        for namespace in ["default", "qa"] {
+            shared.lock().add_namespace(namespace);
+        }
+        let (phase, phases) = watch::channel(Phase::Serve);
+        let (listens, listening) = watch::channel(true);
+        let thread = std::thread::Builder::new()
+            .name("apiserver".into())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || serve::run(listener, shared, phases, &listens)
+            })
+            .expect("a thread");
+        Self { address, shared, phase, listening, thread: Some(thread) }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The port; the same over [`Self::pause`] and [`Self::resume`].
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Writes a kubeconfig with the context `default` into a directory and returns its path.
+    ///
+    /// # Panics
+    /// When the directory can't be written to.
+    #[must_use]
+    pub fn kubeconfig(&self, dir: &Path) -> PathBuf {
+        let path = dir.join("kubeconfig");
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "default",
+            "clusters": [{"name": "default", "cluster": {"server": self.url()}}],
+            "users": [{"name": "default", "user": {}}],
+            "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+        });
+        std::fs::write(&path, text.to_string()).expect("a writable directory");
+        path
+    }
+
+    /// Adds a namespace.
+    pub fn add_namespace(&self, name: &str) {
+        self.shared.lock().add_namespace(name);
+    }
+
+    /// Every object, in the order of its creation.
+    #[must_use]
+    pub fn objects(&self) -> Vec<Value> {
+        self.shared.lock().all()
+    }
+
+    /// The objects of one kind, in the order of their creation.
+    #[must_use]
+    pub fn objects_of(&self, kind: &str) -> Vec<Value> {
+        self.objects().into_iter().filter(|object| object["kind"] == kind).collect()
+    }
+
+    /// One object, by kind and name.
+    #[must_use]
+    pub fn object(&self, kind: &str, name: &str) -> Option<Value> {
+        self.objects_of(kind).into_iter().find(|object| object["metadata"]["name"] == name)
+    }
+
+    /// Changes an object as a controller would (a run's status, say). False if there is no such object.
+    pub fn edit(&self, kind: &str, name: &str, change: impl FnOnce(&mut Value)) -> bool {
+        self.shared.lock().edit(kind, name, change)
+    }
+
+    /// Every request since the start, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.shared.lock().log.clone()
+    }
+
+    /// The names that creating requests of a kind were committed under, in order; dry runs do not count, lost
+    /// responses do.
+    #[must_use]
+    pub fn creates_of(&self, kind: &str) -> Vec<String> {
+        let state = self.shared.lock();
+        state.created.iter().filter(|(k, _)| k == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// How many requests changed something, or were let through to do so.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        self.requests().iter().filter(|request| request.is_write()).count()
+    }
+
+    /// The faults it can be told to show.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    /// Closes the port and every connection: clients see "connection refused". Returns once it is closed.
+    pub fn pause(&self) {
+        self.turn(Phase::Pause, false);
+    }
+
+    /// Opens the same port again. Returns once it is open.
+    pub fn resume(&self) {
+        self.turn(Phase::Serve, true);
+    }
+
+    fn turn(&self, phase: Phase, listening: bool) {
+        self.phase.send_replace(phase);
+        while *self.listening.borrow() != listening {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Stop);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Connections: accepting, pausing, and faults that lie below HTTP.
+
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::api::{self, Answer, Call};
+use super::state::SeenRequest;
+use super::{Phase, Shared};
+
+/// Serves until told to stop.
+pub(super) fn run(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    phases: watch::Receiver<Phase>,
+    listening: &watch::Sender<bool>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(accept(listener, shared, phases, listening));
+}
+
+async fn accept(
+    listener: StdListener,
+    shared: Arc<Shared>,
+    mut phases: watch::Receiver<Phase>,
+    listening: &watch::Sender<bool>,
+) {
+    let address = listener.local_addr().expect("a bound address");
+    listener.set_nonblocking(true).expect("a usable socket");
+    let mut open = Some(TcpListener::from_std(listener).expect("a usable socket"));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            changed = phases.changed() => {
+                let phase = *phases.borrow_and_update();
+                if changed.is_err() || phase == Phase::Stop {
+                    return;
+                }
+                if phase == Phase::Pause {
+                    open = None;
+                    connections.shutdown().await;
+                } else if open.is_none() {
+                    open = Some(rebind(address).await);
+                }
+                listening.send_replace(open.is_some());
+            }
+            Some(socket) = next(open.as_ref()) => {
+                connections.spawn(connection(socket, Arc::clone(&shared)));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn next(open: Option<&TcpListener>) -> Option<tokio::net::TcpStream> {
+    match open {
+        Some(listener) => listener.accept().await.ok().map(|(socket, _)| socket),
+        None => std::future::pending().await,
+    }
+}
+
+async fn rebind(address: SocketAddr) -> TcpListener {
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn connection(socket: tokio::net::TcpStream, shared: Arc<Shared>) {
+    socket.set_nodelay(true).ok();
+    let service = service_fn(move |request| handle(request, Arc::clone(&shared)));
+    // A client that goes away, or a response that a fault loses, ends the connection: that is what is wanted.
+    hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(socket), service)
+        .await
+        .ok();
+}
+
+/// The response must be lost: hyper closes the connection when a service fails.
+#[derive(Debug, thiserror::Error)]
+#[error("the response is lost")]
+struct Lost;
+
+async fn handle(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+) -> Result<Response<Full<Bytes>>, Lost> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
+    let content_type = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
+    let call = Call::new(&head.method, &head.uri, content_type, &body);
+    if shared.faults.hangs(&call) {
+        shared.lock().log.push(SeenRequest::of(&call, 0));
+        return std::future::pending().await;
+    }
+    let answer = match shared.faults.canned_answer(&call) {
+        Some(answer) => answer,
+        None => api::answer(&mut shared.lock(), &shared.faults, &call),
+    };
+    shared.lock().log.push(SeenRequest::of(&call, answer.status));
+    if answer.lost { Err(Lost) } else { Ok(respond(&answer)) }
+}
+
+fn respond(answer: &Answer) -> Response<Full<Bytes>> {
+    let text = match &answer.body {
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    };
+    let mut response =
+        Response::builder().status(answer.status).header("content-type", "application/json");
+    if let Some(seconds) = answer.retry_after {
+        response = response.header("retry-after", seconds);
+    }
+    response.body(Full::new(Bytes::from(text))).expect("a valid response")
+}
