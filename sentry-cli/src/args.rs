@@ -312,7 +312,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => return Err("expected a number with s, m, h or d, such as 2h".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "expected a number with s, m, h or d, such as 2h")?;
+    let number: u64 =
+        digits.parse().map_err(|_| "expected a number with s, m, h or d, such as 2h")?;
     match number.checked_mul(seconds).filter(|all| (1..=366 * 86_400).contains(all)) {
         Some(all) => Ok(Duration::from_secs(all)),
         None => Err("must be more than nothing and at most 366d".to_owned()),
@@ -324,7 +325,9 @@ pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
     let prefix = text.to_ascii_lowercase();
     let filled = format!("{prefix:0<26}");
     if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
-        return Err(format!("{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"));
+        return Err(format!(
+            "{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"
+        ));
     }
     Ok(prefix)
 }

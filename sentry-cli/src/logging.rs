@@ -89,9 +89,7 @@ pub(crate) fn init(settings: Settings, sink: Sink) {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(sink);
     match settings.format {
-        LogFormat::Text => {
-            registry.with(layer.with_ansi(ansi).with_target(false)).try_init().ok()
-        }
+        LogFormat::Text => registry.with(layer.with_ansi(ansi).with_target(false)).try_init().ok(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init().ok(),
     };
 }

@@ -88,7 +88,8 @@ impl Live {
     fn show(&mut self, event: &EventKind) {
         match event {
             EventKind::Started { watches } => {
-                self.idle.set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
+                self.idle
+                    .set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
                 self.idle.enable_steady_tick(Duration::from_millis(120));
             }
             EventKind::DeliveryStarted { id, watch, revision, attempt, .. } => {
@@ -200,8 +201,9 @@ fn forge_line(event: &EventKind) -> Option<String> {
 }
 
 fn settled_line(event: &EventKind) -> Option<String> {
-    let EventKind::DeliverySettled { watch, revision, state, objects, took, error, dry_run, .. } =
-        event
+    let EventKind::DeliverySettled {
+        watch, revision, state, objects, took, error, dry_run, ..
+    } = event
     else {
         return None;
     };
@@ -287,13 +289,21 @@ fn log_delivery(event: &EventKind) {
 
 fn log_settled(event: &EventKind) {
     let EventKind::DeliverySettled {
-        id, watch, revision, state, manifests, objects, took, error, dry_run,
+        id,
+        watch,
+        revision,
+        state,
+        manifests,
+        objects,
+        took,
+        error,
+        dry_run,
     } = event
     else {
         return;
     };
     let manifests = manifests.as_ref().map(tracing::field::display);
-    let (objects, took_ms) = (tally(objects), took.as_millis());
+    let (objects, took_ms) = (tally(objects), millis(*took));
     match state {
         DeliveryState::Succeeded | DeliveryState::Superseded => info!(
             %watch, %revision, delivery = %id, manifests, objects, took_ms, dry_run, error,
@@ -330,9 +340,14 @@ fn log_forge(event: &EventKind) {
     }
 }
 
+/// As a number that JSON has.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn debug_log(event: &EventKind) {
     if let EventKind::Polled { forge, answered, failed, took } = event {
-        debug!(forge, answered, failed, took_ms = took.as_millis(), "polled");
+        debug!(forge, answered, failed, took_ms = millis(*took), "polled");
     }
 }
 

@@ -94,13 +94,16 @@ impl Ui {
         let mut err = AutoStream::new(io::stderr(), self.choice).lock();
         for line in self.redactor.redact(text).lines() {
             let line = plain(line);
-            let marked = [("error:", Tone::Bad), ("caused by:", Tone::Quiet), ("hint:", Tone::Busy),
+            let marked = [
+                ("error:", Tone::Bad),
+                ("caused by:", Tone::Quiet),
+                ("hint:", Tone::Busy),
                 ("warning:", Tone::Busy),
             ]
-                .iter()
-                .find_map(|(word, tone)| {
-                    line.strip_prefix(word).map(|rest| format!("{}{rest}", tinted(word, *tone)))
-                });
+            .iter()
+            .find_map(|(word, tone)| {
+                line.strip_prefix(word).map(|rest| format!("{}{rest}", tinted(word, *tone)))
+            });
             writeln!(err, "{}", marked.unwrap_or(line)).ok();
         }
     }

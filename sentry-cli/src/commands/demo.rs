@@ -59,7 +59,10 @@ pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
         Ended::Aborted => Ok(Exit::Aborted),
         Ended::Itself(result) => {
             result?;
-            ctx.ui.line(tinted("\nThat was all of it; the temporary directory is gone.", Tone::Quiet));
+            ctx.ui.line(tinted(
+                "\nThat was all of it; the temporary directory is gone.",
+                Tone::Quiet,
+            ));
             ctx.ui.line("Your own repositories: `sentry init`, then `sentry watch`.");
             Ok(Exit::Done)
         }
@@ -95,11 +98,7 @@ async fn play(ctx: &Context, dir: &TempDir, stop: &Stop) -> Result<(), Failure> 
 }
 
 /// The plot: a baseline, a commit, its delivery.
-async fn script(
-    ui: &Ui,
-    stage: &Stage,
-    mut events: Receiver<Event>,
-) -> Result<CommitSha, Failure> {
+async fn script(ui: &Ui, stage: &Stage, mut events: Receiver<Event>) -> Result<CommitSha, Failure> {
     let baseline = next(&mut events, "the baseline", |event| match event {
         EventKind::Baseline { revision, .. } => Some(revision),
         _ => None,
@@ -162,11 +161,14 @@ async fn next<T>(
     what: &str,
     mut wanted: impl FnMut(EventKind) -> Option<T>,
 ) -> Result<T, Failure> {
-    let failed = |why: &str| Failure::new(Exit::Failed, format!("the demo waited for {what}: {why}"));
+    let failed =
+        |why: &str| Failure::new(Exit::Failed, format!("the demo waited for {what}: {why}"));
     let find = async {
         loop {
             match events.recv().await {
-                Ok(Event { kind: EventKind::Stopping, .. }) => return Err(failed("it was stopped")),
+                Ok(Event { kind: EventKind::Stopping, .. }) => {
+                    return Err(failed("it was stopped"));
+                }
                 Ok(event) => {
                     if let Some(found) = wanted(event.kind) {
                         return Ok(found);
@@ -189,8 +191,7 @@ struct Stage {
 
 impl Stage {
     async fn set(dir: &Path) -> Result<Self, Failure> {
-        let stage =
-            Self { dir: dir.to_owned(), a: dir.join("product.git"), b: dir.join("qa.git") };
+        let stage = Self { dir: dir.to_owned(), a: dir.join("product.git"), b: dir.join("qa.git") };
         for repo in [&stage.a, &stage.b] {
             let args = ["init", "--quiet", "--bare", "--initial-branch=main"];
             stage.git(git().args(args).arg(repo.as_os_str())).await?;
@@ -201,7 +202,12 @@ impl Stage {
     }
 
     /// Commits files to a bare repository's main.
-    async fn commit(&self, repo: &Path, message: &str, files: &[(&str, &str)]) -> Result<(), Failure> {
+    async fn commit(
+        &self,
+        repo: &Path,
+        message: &str,
+        files: &[(&str, &str)],
+    ) -> Result<(), Failure> {
         let mut stream = format!(
             "commit refs/heads/main\ncommitter Demo <demo@example.com> now\ndata {}\n{message}\n",
             message.len()

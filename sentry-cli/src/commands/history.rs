@@ -38,6 +38,8 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
         "delivery", "watch", "branch", "commit", "trigger", "state", "started", "took", "objects",
     ]);
     for delivery in deliveries {
+        let dry = if delivery.dry_run { " (dry run)" } else { "" };
+        let state = format!("{}{dry}", delivery.state.as_str());
         let started = format!("{} ago", age(now, delivery.started));
         let took = delivery.finished.map_or_else(String::new, |end| took(delivery.started, end));
         rows.row([
@@ -46,7 +48,7 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
             (delivery.revision.branch.as_str(), Tone::Plain),
             (delivery.revision.sha.short(), Tone::Plain),
             (delivery.cause.as_str(), Tone::Quiet),
-            (delivery.state.as_str(), tone(delivery.state)),
+            (&state, tone(delivery.state)),
             (&started, Tone::Quiet),
             (&took, Tone::Quiet),
             (&summary(delivery), Tone::Plain),

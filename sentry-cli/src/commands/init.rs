@@ -65,7 +65,11 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let mut options = OpenOptions::new();
     options.write(true);
     // Without --force a file that another program made meanwhile is not replaced either.
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut file = options.open(path).map_err(|e| cant_write(path, e))?;
     file.write_all(text.as_bytes()).map_err(|e| cant_write(path, e))
 }
@@ -86,8 +90,7 @@ impl Answers {
     fn collect(ctx: &Context, args: &InitArgs) -> Result<Self, Failure> {
         let ask = Asker { ctx, interactive: io::stdin().is_terminal() };
         let source = ask.or(args.source.clone(), "--source", "Repository to watch (URL)", None)?;
-        let branches =
-            ask.or(args.branches.clone(), "--branches", "Its branches", Some("main"))?;
+        let branches = ask.or(args.branches.clone(), "--branches", "Its branches", Some("main"))?;
         let branches = BranchSelector::new(branches.split(',').map(str::trim))
             .map_err(|e| Failure::usage(format!("--branches: {e}")))?;
         Ok(Self {

@@ -15,6 +15,7 @@ pub(crate) mod validate;
 pub(crate) mod watch;
 pub(crate) mod why;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -215,11 +216,10 @@ pub(crate) fn pick_branch(
     let mut exact = selector.exact();
     match (branch, exact.next(), exact.next()) {
         (Some(branch), ..) if selector.matches(branch) => Ok(branch.clone()),
-        (Some(branch), ..) => Err(Failure::usage(format!(
-            "watch {} does not watch branch {branch}",
-            watch.name
-        ))
-        .with_hint(format!("its branches are {selector}"))),
+        (Some(branch), ..) => {
+            Err(Failure::usage(format!("watch {} does not watch branch {branch}", watch.name))
+                .with_hint(format!("its branches are {selector}")))
+        }
         (None, Some(only), None) if selector.is_exact() => Ok(only.clone()),
         (None, ..) => Err(Failure::usage(format!(
             "watch {} has more than one branch: name one with --branch",
@@ -238,5 +238,6 @@ pub(crate) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> Failure 
 }
 
 fn list(names: &[WatchName]) -> String {
-    names.iter().map(WatchName::as_str).collect::<Vec<_>>().join(", ")
+    let names: BTreeSet<&str> = names.iter().map(WatchName::as_str).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -126,11 +126,7 @@ async fn rights(forge: &AnyForge, repo: &RepoUrl) -> Check {
 }
 
 /// The watch's branches of A; and for the first of them, what of B would run.
-async fn branches(
-    forges: &BTreeMap<&str, AnyForge>,
-    watch: &Watch,
-    engine: &Engine,
-) -> Vec<Check> {
+async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Engine) -> Vec<Check> {
     let (subject, what) = (format!("watch {}", watch.name), "branches exist");
     let selector = &watch.source.branches;
     let forge = &forges[watch.source.forge.as_str()];
@@ -160,8 +156,7 @@ async fn heads(
     repo: &RepoUrl,
     branches: &BranchSelector,
 ) -> Result<Heads, ForgeError> {
-    let query =
-        HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
+    let query = HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
     match forge.as_forge().heads(std::slice::from_ref(&query)).await.pop().transpose()? {
         Some(HeadsAnswer::Heads(heads)) => Ok(heads),
         _ => Err(ForgeError::new(
@@ -172,12 +167,7 @@ async fn heads(
 }
 
 /// Whether B's directory is there and every document in it may run.
-async fn documents(
-    engine: &Engine,
-    watch: &Watch,
-    branch: &BranchName,
-    subject: &str,
-) -> Check {
+async fn documents(engine: &Engine, watch: &Watch, branch: &BranchName, subject: &str) -> Check {
     let what = "manifests pass lint";
     let preview = match engine.preview(&watch.name, branch, None).await {
         Ok(preview) => preview,
@@ -194,7 +184,8 @@ async fn documents(
         return Check::found(subject, what, detail, &remedy);
     }
     if preview.set.objects.is_empty() {
-        let detail = format!("nothing to run in {} of {}", watch.manifests.dir, watch.manifests.repo);
+        let detail =
+            format!("nothing to run in {} of {}", watch.manifests.dir, watch.manifests.repo);
         return Check::found(subject, what, detail, "correct `dir`, or add manifests to it");
     }
     let objects = count_of(preview.set.objects.len(), "object", "objects");
@@ -204,7 +195,9 @@ async fn documents(
         Err(e) if e.kind() == DeployErrorKind::Refused => {
             Check::found(subject, what, e.to_string(), e.hint().unwrap_or("correct the manifest"))
         }
-        Err(_) => Check::fine(subject, what, format!("{objects} for {branch}, not asked the cluster")),
+        Err(_) => {
+            Check::fine(subject, what, format!("{objects} for {branch}, not asked the cluster"))
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_config::Config;
-use sentry_core::delivery::{Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind, TriggerState};
+use sentry_core::delivery::{
+    Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind, TriggerState,
+};
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::event::{Event, EventKind};
 use sentry_core::store::{DeliveryQuery, StateStore, StoreErrorKind};
@@ -80,9 +82,8 @@ pub(crate) async fn carry_out(
 
 /// 0 only if every delivery has succeeded.
 pub(crate) fn verdict(deliveries: &[Delivery]) -> Exit {
-    let fine = |d: &Delivery| {
-        matches!(d.state, DeliveryState::Succeeded | DeliveryState::Superseded)
-    };
+    let fine =
+        |d: &Delivery| matches!(d.state, DeliveryState::Succeeded | DeliveryState::Superseded);
     if deliveries.iter().all(fine) { Exit::Done } else { Exit::Failed }
 }
 

@@ -70,7 +70,8 @@ fn show(ctx: &Context, file: &str, config: &Config, checks: &[online::Check]) {
     ctx.ui.line("");
     let mut rows = Rows::new(&["", "subject", "check", "detail"]);
     for check in checks {
-        let (word, tone) = if check.problem.is_none() { ("ok", Tone::Good) } else { ("✗", Tone::Bad) };
+        let (word, tone) =
+            if check.problem.is_none() { ("ok", Tone::Good) } else { ("✗", Tone::Bad) };
         rows.row([
             (word, tone),
             (&check.subject, Tone::Plain),

@@ -80,8 +80,7 @@ fn conclude(ui: &Ui, summary: &Summary) -> Exit {
 
 fn delivery_line(delivery: &Delivery) -> String {
     let state = tinted(delivery.state.as_str(), tone(delivery.state));
-    let mut line =
-        format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
+    let mut line = format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
     if !delivery.objects.is_empty() {
         line.push_str(&format!("  {}", objects_line(&delivery.objects)));
     }

@@ -139,9 +139,11 @@ impl Known {
     }
 
     fn recorded(&self, record: &HeadRecord) -> Answer {
-        let open = self.snapshot.open.iter().find(|d| {
-            d.watch == record.watch && d.revision == record.revision
-        });
+        let open = self
+            .snapshot
+            .open
+            .iter()
+            .find(|d| d.watch == record.watch && d.revision == record.revision);
         let suspended = self.suspension(&record.watch).is_some();
         // What a person did since is newer than the record.
         let reason = match &record.reason {
@@ -177,7 +179,9 @@ impl Known {
         let watch = &record.watch;
         match reason {
             Reason::Delivered => format!("nothing; `sentry show {id}` lists the objects"),
-            Reason::Waiting if record.delivery.as_ref().is_some_and(|d| self.dry_runs.contains(d)) => {
+            Reason::Waiting
+                if record.delivery.as_ref().is_some_and(|d| self.dry_runs.contains(d)) =>
+            {
                 format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
             }
             Reason::Waiting => self.waiting_for(open),
