@@ -138,7 +138,7 @@ impl From<&Delivery> for DeliveryJson {
             started: delivery.started.to_string(),
             finished: delivery.finished.map(|at| at.to_string()),
             objects: delivery.objects.iter().map(ObjectJson::from).collect(),
-            runs: delivery.objects.iter().filter(|o| o.run).map(RunJson::from).collect(),
+            runs: delivery.objects.iter().filter(|o| o.run).map(|o| run(delivery, o)).collect(),
             error: delivery.error.clone(),
         }
     }
@@ -156,22 +156,21 @@ impl From<&ObjectOutcome> for ObjectJson {
     }
 }
 
-impl From<&ObjectOutcome> for RunJson {
-    fn from(outcome: &ObjectOutcome) -> Self {
-        Self {
-            name: outcome.object.name.clone(),
-            state: run_state(outcome.action),
-            reason: outcome.reason.clone(),
-        }
+fn run(delivery: &Delivery, outcome: &ObjectOutcome) -> RunJson {
+    RunJson {
+        name: outcome.object.name.clone(),
+        state: run_state(delivery.dry_run, outcome.action),
+        reason: outcome.reason.clone(),
     }
 }
 
 /// A run that the cluster has acknowledged is started; how it ends is not known here.
-fn run_state(action: Action) -> &'static str {
+fn run_state(dry_run: bool, action: Action) -> &'static str {
     match action {
         Action::Failed => "failed",
-        action if action.is_acknowledged() => "started",
-        _ => "skipped",
+        action if !action.is_acknowledged() => "skipped",
+        _ if dry_run => "planned",
+        _ => "started",
     }
 }
 

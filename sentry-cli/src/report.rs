@@ -303,7 +303,7 @@ fn log_settled(event: &EventKind) {
         return;
     };
     let manifests = manifests.as_ref().map(tracing::field::display);
-    let (objects, took_ms) = (tally(objects), took.as_millis());
+    let (objects, took_ms) = (tally(objects), millis(*took));
     match state {
         DeliveryState::Succeeded | DeliveryState::Superseded => info!(
             %watch, %revision, delivery = %id, manifests, objects, took_ms, dry_run, error,
@@ -340,9 +340,14 @@ fn log_forge(event: &EventKind) {
     }
 }
 
+/// As a number that JSON has.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn debug_log(event: &EventKind) {
     if let EventKind::Polled { forge, answered, failed, took } = event {
-        debug!(forge, answered, failed, took_ms = took.as_millis(), "polled");
+        debug!(forge, answered, failed, took_ms = millis(*took), "polled");
     }
 }
 

@@ -62,7 +62,21 @@ impl Ui {
     }
 
     pub(crate) fn table(&self, table: &Rows) {
-        self.line(table.render());
+        self.indented(table, "");
+    }
+
+    /// A table below a line that it belongs to.
+    pub(crate) fn indented(&self, table: &Rows, indent: &str) {
+        let colors = AutoStream::new(io::stdout(), self.choice).current_choice();
+        for line in table.table.lines() {
+            let line = format!("{indent}{line}");
+            // Without colours the padding of the last column is nothing but trailing blanks.
+            if colors == ColorChoice::Never {
+                self.line(anstream::adapter::strip_str(&line).to_string().trim_end());
+            } else {
+                self.line(line);
+            }
+        }
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
@@ -126,10 +140,6 @@ impl Rows {
     pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
-
-    pub(crate) fn render(&self) -> String {
-        self.table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
-    }
 }
 
 fn toned(text: &str, tone: Tone) -> Cell {
@@ -158,6 +168,11 @@ pub(crate) fn tinted(text: &str, tone: Tone) -> String {
 /// A text of foreign origin without characters that move the cursor or change colours.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A time to the second, in UTC.
+pub(crate) fn time(at: Timestamp) -> String {
+    format!("{at:.0}")
 }
 
 /// How long ago, in the largest unit that says something: `12s`, `5m`, `3h`, `2d`.
@@ -215,18 +230,5 @@ mod tests {
     #[test]
     fn foreign_text_can_not_drive_the_terminal() {
         assert_eq!(plain("a\u{1b}[31mb\rc"), "a\u{fffd}[31mb\u{fffd}c");
-    }
-
-    #[test]
-    fn columns_are_aligned_and_lines_end_clean() {
-        let mut rows = Rows::new(&["name", "state"]);
-        rows.row([("a", Tone::Plain), ("ok", Tone::Plain)]);
-        rows.row([("longer", Tone::Plain), ("failed", Tone::Plain)]);
-        let text = anstream::adapter::strip_str(&rows.render()).to_string();
-        insta::assert_snapshot!(text, @r"
-        NAME    STATE
-        a       ok
-        longer  failed
-        ");
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sentry_config::{Config, Environment};
 use sentry_core::engine::Stop;
 use sentry_core::event::{Event, EventKind};
+use sentry_core::plan::ObjectOutcome;
 use sentry_core::process::Program;
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
@@ -15,12 +16,12 @@ use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Context, history, why};
+use super::{Context, why};
 use crate::args::LogLevel;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::signals::{Ended, Signals};
-use crate::ui::{Tone, Ui, span, tinted};
+use crate::ui::{Rows, Tone, Ui, span, tinted};
 
 /// How long an event is waited for: a few intervals of a watch on this machine's disk.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -125,13 +126,25 @@ async fn script(ui: &Ui, stage: &Stage, mut events: Receiver<Event>) -> Result<C
         return Err(Failure::new(Exit::Failed, format!("the demo's delivery failed: {error}")));
     }
     let of = manifests.map(|sha| format!(" of B's commit {}", sha.short())).unwrap_or_default();
-    ui.line(format!(
-        "   delivery {id} took {}{of}; with a cluster it would have made:\n",
-        span(took)
-    ));
-    let table = history::objects(objects.iter()).render();
-    table.lines().for_each(|line| ui.line(format!("   {line}")));
+    ui.line(format!("   delivered in {}{of}: delivery {id}", span(took)));
+    ui.line("   The dry-run deployer wrote nothing; kubectl would have been asked to:\n");
+    ui.indented(&made(&objects), "   ");
     Ok(change.sha)
+}
+
+fn made(objects: &[ObjectOutcome]) -> Rows {
+    let mut rows = Rows::new(&["", "kind", "name", "file of B"]);
+    for outcome in objects {
+        let (word, tone) =
+            if outcome.run { ("create", Tone::Good) } else { ("apply", Tone::Plain) };
+        rows.row([
+            (word, tone),
+            (&outcome.object.kind, Tone::Plain),
+            (&outcome.object.name, Tone::Plain),
+            (&format!(".tekton/{}", outcome.object.path), Tone::Quiet),
+        ]);
+    }
+    rows
 }
 
 fn title(ui: &Ui, number: u8, text: &str) {

@@ -9,7 +9,7 @@ use super::Context;
 use crate::args::{HistoryArgs, ShowArgs, id_prefix};
 use crate::exit::{Exit, Failure};
 use crate::json;
-use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, tinted};
+use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
     let state = ctx.state_to_read()?;
@@ -38,6 +38,8 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
         "delivery", "watch", "branch", "commit", "trigger", "state", "started", "took", "objects",
     ]);
     for delivery in deliveries {
+        let dry = if delivery.dry_run { " (dry run)" } else { "" };
+        let state = format!("{}{dry}", delivery.state.as_str());
         let started = format!("{} ago", age(now, delivery.started));
         let took = delivery.finished.map_or_else(String::new, |end| took(delivery.started, end));
         rows.row([
@@ -46,7 +48,7 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
             (delivery.revision.branch.as_str(), Tone::Plain),
             (delivery.revision.sha.short(), Tone::Plain),
             (delivery.cause.as_str(), Tone::Quiet),
-            (delivery.state.as_str(), tone(delivery.state)),
+            (&state, tone(delivery.state)),
             (&started, Tone::Quiet),
             (&took, Tone::Quiet),
             (&summary(delivery), Tone::Plain),
@@ -152,13 +154,13 @@ pub(crate) fn show_text(ui: &Ui, delivery: &Delivery, now: Timestamp) {
         ui.line(format!("manifests  {branch}@{}:{manifests}", manifests.algorithm()));
     }
     ui.line(format!("trigger    {}", delivery.cause.as_str()));
-    ui.line(format!("started    {} ({} ago)", delivery.started, age(now, delivery.started)));
+    ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
     if let Some(end) = delivery.finished {
-        ui.line(format!("finished   {end} (took {})", took(delivery.started, end)));
+        ui.line(format!("finished   {} (took {})", time(end), took(delivery.started, end)));
     }
     ui.line(format!("attempts   {}", attempts(delivery)));
     if let Some(at) = delivery.next_attempt {
-        ui.line(format!("next       {at} ({})", ahead(now, at)));
+        ui.line(format!("next       {} ({})", time(at), ahead(now, at)));
     }
     if let Some(by) = &delivery.superseded_by {
         ui.line(format!("superseded by {by}"));

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use sentry_config::Environment;
 use sentry_core::repo::{BranchName, DirPath, RepoUrl, Scheme};
 use sentry_core::watch::{BranchSelector, Namespace};
 
@@ -14,7 +15,10 @@ use crate::args::InitArgs;
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
-    let (config, env) = (args.dir.join("sentry.yaml"), args.dir.join(".env.example"));
+    let place = |name: &str| {
+        if args.dir == Path::new(".") { PathBuf::from(name) } else { args.dir.join(name) }
+    };
+    let (config, env) = (place("sentry.yaml"), place(".env.example"));
     if !args.force {
         for file in [&config, &env] {
             if file.exists() {
@@ -25,8 +29,10 @@ pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
     }
     let answers = Answers::collect(ctx, args)?;
     let forges = forges(&answers);
+    let text = yaml(&answers, &forges);
+    must_load(&text, &forges)?;
     std::fs::create_dir_all(&args.dir).map_err(|e| cant_write(&args.dir, e))?;
-    write(&config, &yaml(&answers, &forges), args.force)?;
+    write(&config, &text, args.force)?;
     write(&env, &dotenv(&forges), args.force)?;
     ctx.ui.line(format!("wrote {} and {}", config.display(), env.display()));
     ctx.ui.line("next:");
@@ -39,6 +45,16 @@ pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
         ctx.ui.line("  2. sentry watch");
     }
     Ok(Exit::Done)
+}
+
+/// What is written can be read back, once the tokens are filled in.
+fn must_load(text: &str, forges: &[ForgeEntry]) -> Result<(), Failure> {
+    let tokens = forges.iter().filter_map(|f| f.token.clone());
+    let vars = tokens.map(|name| (name, "to-be-filled-in".to_owned())).collect();
+    match sentry_config::parse(text, "sentry.yaml", &Environment::new(vars)) {
+        Ok(_) => Ok(()),
+        Err(problems) => Err(Failure::usage(problems.to_string())),
+    }
 }
 
 fn cant_write(path: &Path, error: io::Error) -> Failure {
@@ -282,6 +298,9 @@ fn dotenv(forges: &[ForgeEntry]) -> String {
     let mut text = String::from(
         "# Copy to .env and fill in; never commit .env. Set variables of the environment come first.\n",
     );
+    if forges.iter().all(|f| f.token.is_none()) {
+        text.push_str("# sentry.yaml uses no variables yet.\n");
+    }
     for forge in forges {
         let Some(token) = &forge.token else { continue };
         let rights = match forge.kind {

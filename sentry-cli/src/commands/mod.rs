@@ -15,6 +15,7 @@ pub(crate) mod validate;
 pub(crate) mod watch;
 pub(crate) mod why;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -237,5 +238,6 @@ pub(crate) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> Failure 
 }
 
 fn list(names: &[WatchName]) -> String {
-    names.iter().map(WatchName::as_str).collect::<Vec<_>>().join(", ")
+    let names: BTreeSet<&str> = names.iter().map(WatchName::as_str).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -14,10 +14,10 @@ use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::{Rows, Tone, Ui, age, ahead, plain, tinted};
 
-/// An agent that did not say that it lives for so long is taken for dead.
-const AGENT_SILENCE: Duration = Duration::from_secs(90);
+/// An agent that did not say that it lives for so long is taken for dead: three of its beats of 10 s, and a slow disk.
+const AGENT_SILENCE: Duration = Duration::from_secs(35);
 /// What a loop may be late beside its three intervals: a slow request is no hang.
-const LOOP_SLACK: Duration = Duration::from_secs(30);
+const LOOP_SLACK: Duration = Duration::from_secs(5);
 /// How far back a branch's delivery is looked for, to count its runs.
 const LOOK_BACK: usize = 200;
 
@@ -104,7 +104,7 @@ fn health(agent: Option<&AgentState>, now: Timestamp) -> Result<String, String> 
             late.forge,
             age(now, late.beat)
         )),
-        None => Ok(format!("agent {} works since {}", agent.holder, age(now, agent.started))),
+        None => Ok(format!("agent {} works for {}", agent.holder, age(now, agent.started))),
     }
 }
 
@@ -263,7 +263,7 @@ pub(crate) fn in_force(suspension: &Suspension, now: Timestamp) -> bool {
 
 fn suspension_line(suspension: &Suspension, now: Timestamp) -> String {
     let mut line =
-        format!("watch {} is suspended since {}", suspension.watch, age(now, suspension.since));
+        format!("watch {} is suspended for {}", suspension.watch, age(now, suspension.since));
     if let Some(until) = suspension.until {
         line.push_str(&format!(", ends {}", ahead(now, until)));
     }

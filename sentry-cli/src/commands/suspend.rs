@@ -21,7 +21,10 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
     let watch = args.watch.clone();
     let suspension = Suspension { watch, reason: args.reason.clone(), since, until };
     store.commit(&[Write::Suspension(suspension)]).await?;
-    let end = until.map_or_else(|| "until it is resumed".to_owned(), |at| format!("until {at}"));
+    let end = until.map_or_else(
+        || "until it is resumed".to_owned(),
+        |at| format!("until {}", crate::ui::time(at)),
+    );
     ctx.ui.line(format!("watch {} is suspended {end}; what has begun goes on", args.watch));
     Ok(Exit::Done)
 }

@@ -11,7 +11,7 @@ use super::status::in_force;
 use crate::args::WhyArgs;
 use crate::exit::{Exit, Failure};
 use crate::json;
-use crate::ui::{Tone, Ui, age, ahead, plain, tinted};
+use crate::ui::{Tone, Ui, age, ahead, plain, time, tinted};
 
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let prefix = commit_prefix(&args.commit)?;
@@ -328,7 +328,7 @@ fn show(ui: &Ui, prefix: &str, answers: &[Answer], now: Timestamp) {
         let branch = answer.branch.as_deref().map(|b| format!(", branch {b}")).unwrap_or_default();
         ui.line(format!("  watch  {}{branch}", answer.watch));
         if let Some(at) = answer.at {
-            ui.line(format!("  when   {at} ({} ago)", age(now, at)));
+            ui.line(format!("  when   {} ({} ago)", time(at), age(now, at)));
         }
         if let Some(detail) = &answer.detail {
             ui.line(format!("  detail {}", plain(detail)));

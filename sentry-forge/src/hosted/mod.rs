@@ -192,7 +192,7 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let now = self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url);
+        let now = git_url(&self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url));
         let secret = self.secret().await?;
         let pass = self.gate.enter(secret.as_ref(), repo).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
@@ -215,6 +215,7 @@ impl<A: Api> Hosted<A> {
         if let Some(moved) = self.moved(&query.repo) {
             now.repo = moved.url;
         }
+        now.repo = git_url(&now.repo);
         let secret = self.secret().await?;
         let pass = self.gate.enter(secret.as_ref(), &query.repo).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
@@ -443,6 +444,15 @@ impl<A: Api> Hosted<A> {
         let what = self.what(repo);
         check_status(answer, &what).err().unwrap_or_else(|| self.wrong(repo, "gives an odd status"))
     }
+}
+
+/// Where git finds a repository: with `.git`, which both forges answer without a redirect.
+fn git_url(repo: &RepoUrl) -> RepoUrl {
+    let text = repo.as_str().trim_end_matches('/');
+    if text.ends_with(".git") {
+        return repo.clone();
+    }
+    format!("{text}.git").parse().unwrap_or_else(|_| repo.clone())
 }
 
 #[cfg(test)]
