@@ -1,5 +1,7 @@
 //! The whole road with the real parts: the binary, git over HTTP with a token, kubectl, SQLite.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use std::path::PathBuf;
 
 use sentry_tests::apiserver::ApiServer;
