@@ -29,3 +29,7 @@ pub fn lines(summary: &Summary) -> Vec<String> {
     };
     summary.deliveries.iter().flat_map(line).collect()
 }
+
+/// The document's code, compiled.
+#[doc = include_str!("../../docs/embedding.md")]
+pub mod embedding {}

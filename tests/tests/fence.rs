@@ -1,0 +1,65 @@
+//! Core knows no edges: what it depends on is looked at, so that a new dependency can't bring HTTP, SQL or clap along.
+
+use std::process::Command;
+
+const FORBIDDEN: &[&str] = &[
+    "reqwest",
+    "hyper",
+    "http",
+    "octocrab",
+    "gitlab",
+    "rusqlite",
+    "clap",
+    "git2",
+    "gix",
+    "kube",
+    "axum",
+    "anyhow",
+    "sentry-forge",
+    "sentry-deploy",
+    "sentry-store",
+    "sentry-config",
+    "sentry-cli",
+];
+
+fn dependencies(package: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            package,
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn core_depends_on_no_edge() {
+    let found = dependencies("sentry-core");
+    assert!(found.iter().any(|d| d == "tokio"), "nothing was read: {found:?}");
+    let edges: Vec<_> = found.iter().filter(|d| FORBIDDEN.contains(&d.as_str())).collect();
+    assert!(edges.is_empty(), "sentry-core gained {edges:?}");
+}
+
+#[test]
+fn siblings_do_not_know_each_other() {
+    let siblings = ["sentry-forge", "sentry-deploy", "sentry-store", "sentry-config"];
+    for one in siblings {
+        let known = dependencies(one);
+        let others: Vec<_> =
+            siblings.iter().filter(|s| **s != one && known.iter().any(|d| d == *s)).collect();
+        assert!(others.is_empty(), "{one} knows {others:?}");
+    }
+}
