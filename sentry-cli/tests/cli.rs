@@ -1,5 +1,6 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
+#[cfg(test)]
 mod sandbox;
 
 use sandbox::Sandbox;
