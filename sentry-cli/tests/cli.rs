@@ -207,6 +207,24 @@ fn a_trigger_delivers_the_head_now_and_a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_trigger_for_a_commit_that_is_not_there_fails_and_says_so() {
+    let sandbox = Sandbox::with_repositories();
+    let run = sandbox.run(&["trigger", "--revision", &"1".repeat(40)]);
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains(&"1".repeat(40)), "{run:?}");
+}
+
+#[test]
+fn a_dry_watch_shows_and_keeps_nothing() {
+    let sandbox = Sandbox::with_repositories();
+    let config = sandbox.read("sentry.yaml").replace("dry-run", "kubectl");
+    sandbox.write("sentry.yaml", &format!("{config}    on_first_sight: deliver\n"));
+    let text = sandbox.ok(&["watch", "--once", "--dry-run"]);
+    assert!(text.contains("2 objects: 2 created"), "{text}");
+    assert!(!sandbox.path("state").exists(), "a dry run made state");
+}
+
+#[test]
 fn a_trigger_for_what_is_not_watched_names_what_is() {
     let sandbox = Sandbox::with_repositories();
     let run = sandbox.run(&["trigger", "--branch", "other"]);
