@@ -10,12 +10,10 @@ pub const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {
                        spec: {params: [{name: revision, value: '{{ revision }}'}]}\n";
 
 /// Makes `a.git` with one commit and `b.git` with a `.tekton` directory below `root`.
-#[must_use]
-pub fn repositories(root: &Path) -> (BareRepo, BareRepo) {
+pub fn repositories(root: &Path) {
     let (a, b) = (BareRepo::create(root, "a.git"), BareRepo::create(root, "b.git"));
     a.commit("main", &[("README.md", "A")], "first");
     b.commit("main", &[(".tekton/run.yaml", RUN)], "tests");
-    (a, b)
 }
 
 /// One line per object that a pass brought to the cluster.

@@ -1,5 +1,7 @@
 //! Runs every example as its reader would.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

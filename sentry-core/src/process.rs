@@ -28,7 +28,7 @@ const PROXY: &[&str] = &[
 const TERM_GRACE: Duration = Duration::from_secs(1);
 
 /// A program to run, with everything that bounds it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Program {
     path: PathBuf,
     args: Vec<OsString>,
@@ -245,6 +245,16 @@ impl Program {
             command.current_dir(dir);
         }
         command.spawn()
+    }
+}
+
+/// Only what a process list shows anyway: the environment and stdin may hold secrets.
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("path", &self.path)
+            .field("args", &self.args)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The engine over honest fakes, with time that the tests hold.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

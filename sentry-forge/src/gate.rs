@@ -143,6 +143,8 @@ impl Pass<'_> {
                 };
                 Err(error.retry_after(wait))
             }
+            // Nothing was sent.
+            Err(error) if error.kind() == ForgeErrorKind::Local => Err(error),
             outcome => {
                 state.answered = self.token.cloned();
                 if outcome.is_ok() {

@@ -1,5 +1,7 @@
 //! The contract of the port, clause by clause, against both stores.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use std::sync::Arc;
 
 use sentry_core::testing::store_contract::Handles;

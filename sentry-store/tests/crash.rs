@@ -1,5 +1,7 @@
 //! Programs that die while they work on the state: this test binary runs itself as the program that dies.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader};

@@ -1,12 +1,14 @@
 //! What becomes of a damaged file, a foreign one, and one that can't be used.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 mod common;
 
 use std::error::Error as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use common::{All, db, fill, names, read_all};
+use common::{All, fill, names, read_all};
 use sentry_core::store::{Snapshot, StateStore as _, StoreError, StoreErrorKind, Write};
 use sentry_core::testing::sample;
 use sentry_store::SqliteStore;
@@ -266,4 +268,9 @@ async fn what_is_made_is_for_this_user_only() {
     for name in names(&state) {
         assert_eq!(mode(&state.join(&name)), 0o600, "{name}");
     }
+}
+
+/// The database of a state directory.
+fn db(dir: &Path) -> PathBuf {
+    dir.join("state.db")
 }

@@ -102,14 +102,14 @@ pub(super) async fn apply(
         }
         mark_unchanged(&mut book, &caller, &before.unwrap_or_default()).await;
     }
-    if book.error.is_none() {
-        if let Err(error) = create_runs(&mut book, &caller).await {
-            if named.is_empty() {
-                return Err(error);
-            }
-            for at in book.open(true) {
-                book.failed(at, error.clone());
-            }
+    if book.error.is_none()
+        && let Err(error) = create_runs(&mut book, &caller).await
+    {
+        if named.is_empty() {
+            return Err(error);
+        }
+        for at in book.open(true) {
+            book.failed(at, error.clone());
         }
     }
     Ok(book.close())

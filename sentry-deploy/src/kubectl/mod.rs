@@ -149,10 +149,10 @@ impl Deployer for Kubectl {
     /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not, where
     /// `get --raw` would take a call for each API group. Its table is kept for ten minutes.
     async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
-        if let Some((at, table)) = lock(&self.kinds).get(cluster) {
-            if at.elapsed() < KINDS_AGE {
-                return Ok(Some(Arc::clone(table)));
-            }
+        if let Some((at, table)) = lock(&self.kinds).get(cluster)
+            && at.elapsed() < KINDS_AGE
+        {
+            return Ok(Some(Arc::clone(table)));
         }
         let caller = self.caller(cluster, ASK_TIMEOUT);
         let reply = caller.run(&["api-resources", "--no-headers"], Vec::new()).await?;

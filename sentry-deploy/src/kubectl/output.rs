@@ -146,7 +146,7 @@ pub(super) fn classify(error: &str) -> (DeployErrorKind, Option<&'static str>) {
             (Unreachable, None)
         }
         // A webhook or a storage that is away passes; the server wraps both in an internal error.
-        Some("InternalError") if AWAY.iter().any(|part| has(part)) => (Unreachable, None),
+        Some("InternalError") if AWAY.iter().any(has) => (Unreachable, None),
         Some("Conflict") => (Refused, Some(TAKE_OVER)),
         Some("NotFound") if error.contains("namespaces \"") => (Refused, Some(NAMESPACE)),
         Some(_) => (Refused, None),

@@ -201,4 +201,28 @@ mod tests {
         assert!(text.contains(r"-i '/keys/it'\''s $(here)' "), "{text}");
         assert!(text.contains("StrictHostKeyChecking=yes"));
     }
+
+    #[test]
+    fn the_configured_authority_joins_the_systems_in_a_private_file() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let extra = dir.path().join("extra.pem");
+        fs::write(&extra, "the extra authority").unwrap();
+        let mut http = crate::http::HttpSettings::new(sentry_core::secret::Redactor::new());
+        http.ca_file = Some(extra);
+        let settings = TransportSettings::new(http);
+        let scratch = Scratch::new(dir.path(), "sha1").unwrap();
+        for (url, expected) in
+            [("http://127.0.0.1/a/b", false), ("https://git.example.com/a/b", true)]
+        {
+            let repo = url.parse().unwrap();
+            let remote = Remote { settings: &settings, repo: &repo, authorization: None };
+            // The second call finds the file of the first.
+            remote.roots(&scratch).unwrap();
+            assert_eq!(remote.roots(&scratch).unwrap().is_some(), expected, "{url}");
+        }
+        let file = scratch.path().join("roots.pem");
+        assert!(fs::read_to_string(&file).unwrap().ends_with("the extra authority\n"));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -47,7 +47,8 @@ const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
     ("bad line length", WrongAnswer, "the answer is not git's protocol"),
     ("protocol error", WrongAnswer, "the answer is not git's protocol"),
     ("invalid index-pack output", WrongAnswer, "the answer holds no whole pack"),
-    ("dumb http transport", Unsupported, "the server speaks only git's dumb protocol"),
+    // What git makes of any page with status 200.
+    ("dumb http transport", WrongAnswer, "what answers there is no git server"),
     ("transport 'file' not allowed", Unsupported, "this transport is not allowed"),
     ("unsupported ssl backend", Local, "git can't speak TLS"),
     ("certificate", Unreachable, "the server's certificate is not trusted"),

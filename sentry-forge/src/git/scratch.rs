@@ -64,18 +64,23 @@ impl Scratch {
         self.path.join("repo")
     }
 
-    /// Bytes of all files in it.
-    pub(crate) fn bytes(&self) -> io::Result<u64> {
-        fn sum(dir: &Path) -> io::Result<u64> {
-            let mut total = 0;
+    /// Bytes of all files in it, and of the largest one.
+    pub(crate) fn bytes(&self) -> io::Result<(u64, u64)> {
+        fn add(dir: &Path, sizes: &mut (u64, u64)) -> io::Result<()> {
             for entry in fs::read_dir(dir)? {
                 let entry = entry?;
                 let about = entry.metadata()?;
-                total += if about.is_dir() { sum(&entry.path())? } else { about.len() };
+                if about.is_dir() {
+                    add(&entry.path(), sizes)?;
+                } else {
+                    *sizes = (sizes.0 + about.len(), sizes.1.max(about.len()));
+                }
             }
-            Ok(total)
+            Ok(())
         }
-        sum(&self.path)
+        let mut sizes = (0, 0);
+        add(&self.path, &mut sizes)?;
+        Ok(sizes)
     }
 }
 
@@ -121,7 +126,7 @@ mod tests {
         let scratch = Scratch::new(parent.path(), "sha1").unwrap();
         let about = fs::metadata(scratch.path()).unwrap();
         assert_eq!(about.permissions().mode() & 0o777, 0o700);
-        assert!(scratch.bytes().unwrap() > 0);
+        assert!(scratch.bytes().unwrap().0 > 0);
         drop(scratch);
         assert!(names(parent.path()).is_empty());
     }

@@ -410,6 +410,8 @@ impl Attempt<'_> {
 
     /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
     async fn fetch(&self, oid: &str, args: &[&str]) -> Result<Output, ForgeError> {
+        let (used, _) = self.used()?;
+        let cap = self.room.saturating_sub(used) / 2;
         let program = self
             .program()?
             .args([
@@ -422,21 +424,26 @@ impl Attempt<'_> {
             ])
             .args(args)
             .args(["--end-of-options", "origin", oid])
-            .file_cap(self.left()? / 2);
+            .file_cap(cap);
         let output = run(self.repo(), &self.fetching(), program).await?;
-        self.left()?;
+        let (used, largest) = self.used()?;
+        // The system ends the process that writes beyond the cap, without a word.
+        if used > self.room || (largest >= cap && !output.status.success()) {
+            let text = format!(
+                "{}: {} takes more than the {} bytes allowed",
+                self.repo(),
+                self.fetching(),
+                self.room
+            );
+            return Err(ForgeError::new(ForgeErrorKind::TooLarge, text)
+                .with_hint("raise the limit, or keep the manifests in a smaller repository"));
+        }
         Ok(output)
     }
 
-    /// Bytes that may still be put on the disk.
-    fn left(&self) -> Result<u64, ForgeError> {
-        let used = self.scratch.bytes();
-        let used = used.map_err(|e| failure::from_disk(self.repo(), "measure the fetch", e))?;
-        self.room.checked_sub(used).filter(|&left| left > 0).ok_or_else(|| {
-            let text = format!("{}: a fetch would take more than {} bytes", self.repo(), self.room);
-            ForgeError::new(ForgeErrorKind::TooLarge, text)
-                .with_hint("raise the limit, or keep the manifests in a smaller repository")
-        })
+    /// Bytes on the disk, and of the largest file.
+    fn used(&self) -> Result<(u64, u64), ForgeError> {
+        self.scratch.bytes().map_err(|e| failure::from_disk(self.repo(), "measure the fetch", e))
     }
 
     /// Runs a git that only reads what is here.

@@ -127,7 +127,7 @@ impl Api for GitHubApi {
         basic("x-access-token", token)
     }
 
-    fn path(&self, place: &Place, wanted: Wanted<'_>) -> Result<String, String> {
+    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
         let repo = match place {
             Place::Id(id) => format!("repositories/{id}"),
             Place::Path(path) if path.owner().is_empty() || path.owner().contains('/') => {
@@ -147,7 +147,7 @@ impl Api for GitHubApi {
         })
     }
 
-    fn accept(&self, wanted: Wanted<'_>) -> &'static str {
+    fn accept(&self, wanted: &Wanted) -> &'static str {
         match wanted {
             Wanted::Head(_) => "application/vnd.github.sha",
             Wanted::Repo | Wanted::Commit(_) => "application/vnd.github+json",
@@ -226,7 +226,7 @@ mod tests {
 
     fn path(repo: &str, branch: &str) -> Result<String, String> {
         let repo: sentry_core::repo::RepoUrl = repo.parse().unwrap();
-        api(None).path(&Place::Path(repo.path()), Wanted::Head(&branch.parse().unwrap()))
+        api(None).path(&Place::Path(repo.path()), &Wanted::Head(branch.parse().unwrap()))
     }
 
     #[test]

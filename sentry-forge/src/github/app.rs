@@ -76,19 +76,27 @@ impl App {
 
     async fn create(&self, base: &Url, http: &Http, key: &Secret) -> Result<Secret, ForgeError> {
         let what = format!("{}: the token of installation {}", self.forge, self.installation_id);
-        let wrong =
-            |why: &str| ForgeError::new(ForgeErrorKind::WrongAnswer, format!("{what}: {why}"));
+        // A content type is quoted, and a server may echo anything.
+        let wrong = |why: &str| {
+            let text = http.redact(&format!("{what}: {why}"));
+            ForgeError::new(ForgeErrorKind::WrongAnswer, text)
+        };
+        let jwt = self.jwt(key)?;
+        http.settings().redactor.learn(&jwt);
         // Reading contents is all that is needed; GitHub adds reading metadata by itself.
         let scope = serde_json::json!({ "permissions": { "contents": "read" } });
         let request = http
             .client()
             .post(format!("{base}app/installations/{}/access_tokens", self.installation_id))
             .header(header::ACCEPT, "application/vnd.github+json")
-            .header(header::AUTHORIZATION, bearer(&self.jwt(key)?)?)
+            .header(header::AUTHORIZATION, bearer(&jwt)?)
             .json(&scope)
             .build()
             .map_err(|e| wrong("the request can't be built").with_source(e.without_url()))?;
-        let answer = http.send(request, CAP).await?;
+        let answer = http.send(request, CAP).await.map_err(|error| match error.kind() {
+            ForgeErrorKind::TooLarge => wrong("is far larger than a token"),
+            _ => error,
+        })?;
         if answer.status == StatusCode::NOT_FOUND
             || answer.status == StatusCode::UNPROCESSABLE_ENTITY
         {

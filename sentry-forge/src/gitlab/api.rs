@@ -139,7 +139,7 @@ impl Api for GitLabApi {
         }
     }
 
-    fn path(&self, place: &Place, wanted: Wanted<'_>) -> Result<String, String> {
+    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
         let project = self.project(place)?;
         let missing = |e: &dyn std::fmt::Display| e.to_string();
         let path = match wanted {
@@ -164,7 +164,7 @@ impl Api for GitLabApi {
         Ok(path.into_owned())
     }
 
-    fn accept(&self, _: Wanted<'_>) -> &'static str {
+    fn accept(&self, _: &Wanted) -> &'static str {
         "application/json"
     }
 
@@ -243,10 +243,10 @@ mod tests {
         let api = api(None, GitLabToken::Private);
         let branch = "feat/x#1".parse().unwrap();
         assert_eq!(
-            api.path(&place("https://gitlab.com/g/sub/p.git"), Wanted::Head(&branch)).unwrap(),
+            api.path(&place("https://gitlab.com/g/sub/p.git"), &Wanted::Head(branch)).unwrap(),
             "projects/g%2Fsub%2Fp/repository/branches/feat%2Fx%231"
         );
-        assert_eq!(api.path(&Place::Id(7), Wanted::Repo).unwrap(), "projects/7");
+        assert_eq!(api.path(&Place::Id(7), &Wanted::Repo).unwrap(), "projects/7");
         assert_eq!(api.base().as_str(), "https://gitlab.com/api/v4/");
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn an_instance_below_a_path_keeps_it_out_of_the_projects_name() {
         let api = api(Some("https://example.com/gitlab"), GitLabToken::Private);
         assert_eq!(api.base().as_str(), "https://example.com/gitlab/api/v4/");
-        let at = |repo| api.path(&place(repo), Wanted::Repo);
+        let at = |repo| api.path(&place(repo), &Wanted::Repo);
         assert_eq!(at("https://example.com/gitlab/g/p").unwrap(), "projects/g%2Fp");
         assert!(at("https://example.com/g/p").is_err());
         assert!(at("https://example.com/gitlab/p").is_err());

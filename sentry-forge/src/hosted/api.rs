@@ -20,11 +20,11 @@ pub(crate) enum Place {
 }
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Wanted<'a> {
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
     Repo,
-    Head(&'a BranchName),
-    Commit(&'a CommitSha),
+    Head(BranchName),
+    Commit(CommitSha),
 }
 
 /// What a forge says about a repository.
@@ -53,6 +53,7 @@ pub(crate) enum Absence {
 
 /// One kind of API. Everything but [`Api::token`] is pure; a `String` error is what is wrong with an answer, as a
 /// clause, and never quotes the answer.
+#[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub(crate) trait Api: fmt::Debug + Send + Sync {
     /// The API's base, ending with a slash.
@@ -85,10 +86,10 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError>;
 
     /// The path below the base, percent-encoded.
-    fn path(&self, place: &Place, wanted: Wanted<'_>) -> Result<String, String>;
+    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String>;
 
     /// The `Accept` header.
-    fn accept(&self, wanted: Wanted<'_>) -> &'static str;
+    fn accept(&self, wanted: &Wanted) -> &'static str;
 
     /// The head from a 200 answer.
     fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String>;

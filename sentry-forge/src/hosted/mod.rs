@@ -156,7 +156,7 @@ impl<A: Api> Hosted<A> {
         before: Option<&Head>,
     ) -> Result<Result<Head, Absence>, ForgeError> {
         let etag = before.and_then(|head| head.etag.as_deref());
-        let answer = self.get(repo, Wanted::Head(branch), etag).await?;
+        let answer = self.get(repo, &Wanted::Head(branch.clone()), etag).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
             return match before.filter(|_| etag.is_some()) {
                 Some(head) => Ok(Ok(head.clone())),
@@ -192,7 +192,7 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let now = self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url);
+        let now = git_url(&self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url));
         let secret = self.secret().await?;
         let pass = self.gate.enter(secret.as_ref(), repo).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
@@ -215,6 +215,7 @@ impl<A: Api> Hosted<A> {
         if let Some(moved) = self.moved(&query.repo) {
             now.repo = moved.url;
         }
+        now.repo = git_url(&now.repo);
         let secret = self.secret().await?;
         let pass = self.gate.enter(secret.as_ref(), &query.repo).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
@@ -230,7 +231,7 @@ impl<A: Api> Hosted<A> {
         sha: &CommitSha,
     ) -> Result<CommitInfo, ForgeError> {
         self.belongs(repo)?;
-        let answer = self.get_ok(repo, Wanted::Commit(sha)).await?;
+        let answer = self.get_ok(repo, &Wanted::Commit(sha.clone())).await?;
         let (found, info) = self.api.read_commit(&answer).map_err(|why| self.wrong(repo, &why))?;
         if found != *sha {
             return Err(self.wrong(repo, "describes another commit than the one asked for"));
@@ -260,7 +261,7 @@ impl<A: Api> Hosted<A> {
 
     /// What the forge says about a repository, checked to be the one that was meant.
     async fn facts(&self, repo: &RepoUrl) -> Result<RepoFacts, ForgeError> {
-        let answer = self.get_ok(repo, Wanted::Repo).await?;
+        let answer = self.get_ok(repo, &Wanted::Repo).await?;
         let facts = self.api.read_repo(&answer).map_err(|why| self.wrong(repo, &why))?;
         let right = match self.moved(repo) {
             Some(moved) => moved.id == facts.id,
@@ -269,7 +270,7 @@ impl<A: Api> Hosted<A> {
         if right { Ok(facts) } else { Err(self.wrong(repo, "describes another repository")) }
     }
 
-    async fn get_ok(&self, repo: &RepoUrl, wanted: Wanted<'_>) -> Result<Answer, ForgeError> {
+    async fn get_ok(&self, repo: &RepoUrl, wanted: &Wanted) -> Result<Answer, ForgeError> {
         let answer = self.get(repo, wanted, None).await?;
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(repo, &answer)) }
     }
@@ -278,7 +279,7 @@ impl<A: Api> Hosted<A> {
     async fn get(
         &self,
         repo: &RepoUrl,
-        wanted: Wanted<'_>,
+        wanted: &Wanted,
         etag: Option<&str>,
     ) -> Result<Answer, ForgeError> {
         let place = match self.moved(repo) {
@@ -317,7 +318,7 @@ impl<A: Api> Hosted<A> {
 
     /// Remembers where a renamed repository is now, once the forge has confirmed it under its number.
     async fn follow(&self, repo: &RepoUrl, id: u64) -> Result<(), ForgeError> {
-        let answer = self.ask(repo, &Place::Id(id), Wanted::Repo, None).await?;
+        let answer = self.ask(repo, &Place::Id(id), &Wanted::Repo, None).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refused(repo, &answer));
         }
@@ -338,7 +339,7 @@ impl<A: Api> Hosted<A> {
         &self,
         repo: &RepoUrl,
         place: &Place,
-        wanted: Wanted<'_>,
+        wanted: &Wanted,
         etag: Option<&str>,
     ) -> Result<Answer, ForgeError> {
         let secret = self.secret().await?;
@@ -351,7 +352,7 @@ impl<A: Api> Hosted<A> {
         &self,
         repo: &RepoUrl,
         place: &Place,
-        wanted: Wanted<'_>,
+        wanted: &Wanted,
         etag: Option<&str>,
         secret: Option<&Secret>,
     ) -> Result<Answer, ForgeError> {
@@ -433,7 +434,8 @@ impl<A: Api> Hosted<A> {
     }
 
     fn wrong(&self, repo: &RepoUrl, why: &str) -> ForgeError {
-        let text = format!("{}: {why}", self.what(repo));
+        // A content type is quoted, and a server may echo anything.
+        let text = self.http.redact(&format!("{}: {why}", self.what(repo)));
         ForgeError::new(ForgeErrorKind::WrongAnswer, text)
     }
 
@@ -441,5 +443,56 @@ impl<A: Api> Hosted<A> {
     fn refused(&self, repo: &RepoUrl, answer: &Answer) -> ForgeError {
         let what = self.what(repo);
         check_status(answer, &what).err().unwrap_or_else(|| self.wrong(repo, "gives an odd status"))
+    }
+}
+
+/// Where git finds a repository: with `.git`, which both forges answer without a redirect.
+fn git_url(repo: &RepoUrl) -> RepoUrl {
+    let text = repo.as_str().trim_end_matches('/');
+    if text.ends_with(".git") {
+        return repo.clone();
+    }
+    format!("{text}.git").parse().unwrap_or_else(|_| repo.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::api::MockApi;
+    use super::*;
+    use crate::credential::Credential;
+    use crate::git::TransportSettings;
+    use crate::http::HttpSettings;
+    use sentry_core::secret::Redactor;
+
+    /// An API whose key is good and whose tokens are made as `make` says; nobody listens at its address.
+    fn hosted(make: impl Fn() -> Result<Secret, ForgeError> + Send + 'static) -> Hosted<MockApi> {
+        let mut api = MockApi::new();
+        api.expect_base().return_const(url::Url::parse("http://127.0.0.1:1/").unwrap());
+        api.expect_web_origin().return_const("https://hub.example.com".to_owned());
+        api.expect_credential().return_const(Credential::Token(Secret::new("the-key")));
+        api.expect_reads_branches().return_const(true);
+        api.expect_path().returning(|_, _| Ok("x".to_owned()));
+        api.expect_accept().return_const("text/plain");
+        // Once: a fake would make as many as it is asked for.
+        api.expect_token().times(1).returning(move |_, _| make());
+        api.expect_forget_token().times(1).return_const(());
+        let settings = HttpSettings::new(Redactor::new());
+        let http = Http::new(&settings).unwrap();
+        let git = Transport::new(TransportSettings::new(settings));
+        Hosted::new("hub".to_owned(), api, http, Polling::Auto, git)
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_makes_no_second_token_and_what_it_made_is_forgotten() {
+        let hosted = hosted(|| {
+            Err(ForgeError::new(ForgeErrorKind::Unauthorized, "hub: refused")
+                .with_source(StatusError(StatusCode::UNAUTHORIZED)))
+        });
+        let repo: RepoUrl = "https://hub.example.com/o/r".parse().unwrap();
+        let sha: CommitSha = "a".repeat(40).parse().unwrap();
+        for _ in 0..3 {
+            let error = hosted.commit(&repo, &sha).await.unwrap_err();
+            assert_eq!(error.kind(), ForgeErrorKind::Unauthorized);
+        }
     }
 }

@@ -262,7 +262,7 @@ mod tests {
 
     /// A commit whose last write is the one that no longer fits.
     fn large() -> Vec<Write> {
-        let notes = vec!["x".repeat(1 << 16)];
+        let notes = vec!["x".repeat(1 << 18)];
         let delivery = Delivery { notes, ..sample::delivery(1) };
         vec![Write::Branch(sample::branch_state(1)), Write::Delivery(Box::new(delivery))]
     }

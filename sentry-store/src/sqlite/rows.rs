@@ -1,7 +1,7 @@
 //! Records to rows and back. Every statement of the store is here.
 
 use data_encoding::HEXLOWER;
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use sentry_core::forge::Validator;

@@ -1,6 +1,6 @@
 //! What the tests of the file on the disk share.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, StoreError, Write};
@@ -46,9 +46,4 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = entries.map(|n| n.into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// The database of a state directory.
-pub(crate) fn db(dir: &Path) -> PathBuf {
-    dir.join("state.db")
 }

@@ -1,0 +1,159 @@
+//! The plain-git forge against servers that lie, break off, redirect or hang.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use crate::support::lab::{Lab, TOKEN, query};
+use crate::support::repo::Repo;
+use sentry_core::forge::{Forge as _, ForgeErrorKind};
+use sentry_core::repo::RepoUrl;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const REFS: &str = "application/x-git-upload-pack-result";
+const SHA: &str = "9c5edb202dacd9799fd777dca310fd6cea918eed";
+
+/// A server that answers everything with this.
+async fn liar(answer: ResponseTemplate) -> (MockServer, RepoUrl) {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(answer).mount(&server).await;
+    let url = format!("{}/b.git", server.uri()).parse().unwrap();
+    (server, url)
+}
+
+fn refs(body: &str) -> ResponseTemplate {
+    ResponseTemplate::new(200).set_body_raw(body.to_owned(), REFS)
+}
+
+#[tokio::test]
+async fn what_is_no_list_of_refs_is_a_wrong_answer_and_never_no_branches() {
+    let line = format!("003d{SHA} refs/heads/main\n");
+    let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
+    for (name, answer) in [
+        ("a page", html),
+        ("a page that calls itself refs", refs("<html>Sign in</html>")),
+        ("an empty list", refs("0000")),
+        ("a cut packet", refs(&line[..40])),
+        ("a list without its end", refs(&line)),
+        ("a null id", refs(&format!("003d{} refs/heads/main\n0000", "0".repeat(40)))),
+        ("garbage behind the end", refs(&format!("{line}0000garbage"))),
+    ] {
+        let lab = Lab::new();
+        let (_server, url) = liar(answer).await;
+        let error = lab.heads(&url, &["main"]).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{name}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_from_what_is_no_git_server_fails_and_leaves_nothing() {
+    let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
+    for (answer, kind) in [
+        (html, ForgeErrorKind::WrongAnswer),
+        (ResponseTemplate::new(404), ForgeErrorKind::NotFound),
+        (ResponseTemplate::new(403), ForgeErrorKind::Unauthorized),
+        (ResponseTemplate::new(429), ForgeErrorKind::RateLimited),
+        (ResponseTemplate::new(503), ForgeErrorKind::Unreachable),
+    ] {
+        let lab = Lab::new();
+        let (_server, url) = liar(answer).await;
+        let error = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(!format!("{error:?}").contains(TOKEN), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_gets_no_request_at_all() {
+    let other = MockServer::start().await;
+    let there = format!("{}/b.git/info/refs?service=git-upload-pack", other.uri());
+    let answer = ResponseTemplate::new(302).insert_header("location", there.as_str());
+    let (server, url) = liar(answer).await;
+    let lab = Lab::new();
+    let heads = lab.heads(&url, &["main"]).await.unwrap_err();
+    let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+    assert_eq!([heads.kind(), tree.kind()], [ForgeErrorKind::WrongAnswer; 2], "{tree:?}");
+    assert_eq!(other.received_requests().await.unwrap().len(), 0);
+    let asked = server.received_requests().await.unwrap();
+    assert!(asked.iter().all(|request| request.headers.contains_key("authorization")));
+}
+
+#[tokio::test]
+async fn a_hung_server_ends_at_the_deadline_and_leaves_nothing() {
+    let lab = Lab::new();
+    let (_server, url) = liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
+    let mut query = query(&url, SHA, ".tekton");
+    query.timeout = Duration::from_millis(500);
+    let error = lab.tree(&query).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::Unreachable, "{error:?}");
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_given_up_leaves_no_directory() {
+    let lab = Lab::new();
+    let (_server, url) = liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
+    for _ in 0..20 {
+        let query = query(&url, SHA, ".tekton");
+        let fetch = lab.forge.tree(&query);
+        assert!(tokio::time::timeout(Duration::from_millis(30), fetch).await.is_err());
+        assert_eq!(std::fs::read_dir(lab.temp.path()).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_pack_is_an_error_and_leaves_nothing() {
+    let lab = Lab::new();
+    let repo = lab.repo();
+    let sha = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+    let (server, url) = lab.serve(Some(TOKEN));
+    for cut in [1, 40, 120] {
+        server.cut_answers_after(cut);
+        let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
+        let kinds = [ForgeErrorKind::WrongAnswer, ForgeErrorKind::Unreachable];
+        assert!(kinds.contains(&error.kind()), "{cut}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_repositorys_missing_git_is_a_local_error_with_a_remedy() {
+    let lab = Lab::with_git("no-such-git".as_ref());
+    Repo::new(lab.repos.path(), "b.git");
+    let error = lab.tree(&query(&lab.file_url(), SHA, ".tekton")).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::Local);
+    assert!(error.hint().unwrap().contains("install git"));
+}
+
+#[tokio::test]
+async fn the_token_is_in_no_argument_and_in_no_file() {
+    let spy = tempfile::tempdir().unwrap();
+    let (git, seen) = (spy.path().join("git"), spy.path().join("seen"));
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> {seen}\ngit \"$@\"; code=$?\ncat \"$GIT_DIR\"/config >> {seen}\n\
+         grep -rl s3cr3t \"$GIT_DIR\"/.. >> {seen}\nexit $code\n",
+        seen = seen.display()
+    );
+    std::fs::write(&git, script).unwrap();
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lab = Lab::with_git(&git);
+    let repo = lab.repo();
+    let sha = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+    let (server, url) = lab.serve(Some(TOKEN));
+    assert_eq!(lab.tree(&query(&url, &sha, ".tekton")).await.unwrap().files.len(), 1);
+    assert!(server.take_log().iter().all(|asked| asked.authorization.is_some()));
+    let seen = std::fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("--filter=tree:1") && !seen.contains("s3cr3t"), "{seen}");
+    assert!(!seen.contains("Authorization") && !seen.contains("Basic"), "{seen}");
+}
+
+#[tokio::test]
+async fn heads_and_trees_go_through_the_configured_proxy() {
+    let (proxy, _) = liar(ResponseTemplate::new(503)).await;
+    let lab = Lab::behind(&proxy.uri().replace("http://", "http://user:hunter22@"));
+    let url: RepoUrl = "http://127.0.0.1:1/a/b.git".parse().unwrap();
+    let heads = lab.heads(&url, &["main"]).await.unwrap_err();
+    let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+    let asked = proxy.received_requests().await.unwrap();
+    let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "GET"]);
+    assert!(!format!("{heads:?} {tree:?}").contains("hunter22"));
+}

@@ -1,0 +1,128 @@
+//! A plain-git forge with directories of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentry_core::forge::{
+    Forge as _, ForgeError, Heads, HeadsAnswer, HeadsQuery, Tree, TreeLimits, TreeQuery,
+};
+use sentry_core::repo::RepoUrl;
+use sentry_core::secret::{Redactor, Secret};
+use sentry_core::watch::BranchSelector;
+use sentry_forge::credential::Credential;
+use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
+use sentry_forge::http::{Http, HttpSettings};
+use tempfile::TempDir;
+
+use super::repo::Repo;
+use super::server::GitServer;
+
+pub(crate) const TOKEN: &str = "s3cr3t-t0ken-0123";
+
+/// Repositories below `repos`, the forge's temporary files below `temp`.
+pub(crate) struct Lab {
+    pub(crate) repos: TempDir,
+    pub(crate) temp: TempDir,
+    pub(crate) forge: GitForge,
+}
+
+impl Lab {
+    pub(crate) fn new() -> Self {
+        Self::with_git("git".as_ref())
+    }
+
+    /// One that reaches everything through this proxy.
+    pub(crate) fn behind(proxy: &str) -> Self {
+        let mut http = HttpSettings::new(Redactor::new());
+        http.proxy = Some(proxy.parse().unwrap());
+        Self::with_http("git".as_ref(), &http)
+    }
+
+    pub(crate) fn with_git(git: &Path) -> Self {
+        Self::with_http(git, &HttpSettings::new(Redactor::new()))
+    }
+
+    fn with_http(git: &Path, http: &HttpSettings) -> Self {
+        let (repos, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut settings = TransportSettings::new(http.clone());
+        settings.git = git.to_owned();
+        settings.temp_dir = Some(temp.path().to_owned());
+        let forge = GitForge::new(GitSettings {
+            name: "plain".into(),
+            credential: Credential::Token(Secret::new(TOKEN)),
+            username: "git".into(),
+            http: Http::new(http).unwrap(),
+            transport: Arc::new(Transport::new(settings)),
+        });
+        Self { repos, temp, forge }
+    }
+
+    pub(crate) fn repo(&self) -> Repo {
+        Repo::new(self.repos.path(), "b.git")
+    }
+
+    pub(crate) fn serve(&self, token: Option<&str>) -> (GitServer, RepoUrl) {
+        let server = GitServer::start(self.repos.path(), token);
+        let url = format!("{}/b.git", server.url).parse().unwrap();
+        (server, url)
+    }
+
+    pub(crate) fn file_url(&self) -> RepoUrl {
+        format!("file://{}/b.git", self.repos.path().display()).parse().unwrap()
+    }
+
+    pub(crate) async fn heads(
+        &self,
+        repo: &RepoUrl,
+        branches: &[&str],
+    ) -> Result<Heads, ForgeError> {
+        match self.ask(repo, branches, None).await? {
+            HeadsAnswer::Heads(heads) => Ok(heads),
+            HeadsAnswer::NotModified => panic!("no validator was given"),
+        }
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        repo: &RepoUrl,
+        branches: &[&str],
+        earlier: Option<&Heads>,
+    ) -> Result<HeadsAnswer, ForgeError> {
+        let query = HeadsQuery {
+            repo: repo.clone(),
+            branches: BranchSelector::new(branches.iter().copied()).unwrap(),
+            validator: earlier.and_then(|heads| heads.validator.clone()),
+        };
+        self.forge.heads(&[query]).await.remove(0)
+    }
+
+    /// The tree, after a look that nothing was left on the disk.
+    pub(crate) async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        let tree = self.forge.tree(query).await;
+        assert_eq!(std::fs::read_dir(self.temp.path()).unwrap().count(), 0, "a fetch left files");
+        tree
+    }
+}
+
+pub(crate) fn query(repo: &RepoUrl, commit: &str, dir: &str) -> TreeQuery {
+    TreeQuery {
+        repo: repo.clone(),
+        commit: commit.parse().unwrap(),
+        dir: dir.parse().unwrap(),
+        limits: TreeLimits::default(),
+        timeout: Duration::from_secs(60),
+    }
+}
+
+pub(crate) fn names(heads: &Heads) -> Vec<&str> {
+    heads.heads.keys().map(|name| name.as_str()).collect()
+}
+
+pub(crate) fn paths(tree: &Tree) -> Vec<&str> {
+    tree.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+pub(crate) fn refused(tree: &Tree) -> Vec<String> {
+    tree.refused.iter().map(|entry| format!("{} {}", entry.path, entry.what)).collect()
+}

@@ -1,0 +1,301 @@
+//! The whole road with the real parts: the binary, git over HTTP with a token, kubectl, SQLite.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
+use std::path::PathBuf;
+
+use sentry_tests::apiserver::ApiServer;
+use sentry_tests::gitserver::{GitOptions, GitServer};
+use sentry_tests::repo::BareRepo;
+use sentry_tests::sandbox::{Agent, Output, Sandbox, eventually};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TOKEN: &str = "canary-t0ken-9f2c7a";
+const TASK: &str = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n\
+                    spec: {steps: [{name: s, image: busybox, script: 'true'}]}\n";
+const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
+                        spec: {tasks: [{name: unit, taskRef: {name: unit}}]}\n";
+const FIXED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: nightly}\n\
+                     spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";
+const GENERATED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: smoke-}\n\
+                         spec: {pipelineRef: {name: suite}}\n";
+/// Runs sort before what they need, as real trees have it.
+const TREE: &[(&str, &str)] = &[
+    (".tekton/a-run.yaml", FIXED),
+    (".tekton/b-smoke.yaml", GENERATED),
+    (".tekton/p.yaml", PIPELINE),
+    (".tekton/t.yml", TASK),
+];
+
+/// A, B, a git server, a cluster and a home directory.
+struct Road {
+    a: BareRepo,
+    b: BareRepo,
+    git: GitServer,
+    cluster: ApiServer,
+    sandbox: Sandbox,
+    _repos: TempDir,
+}
+
+impl Road {
+    fn new() -> Self {
+        let repos = TempDir::new().unwrap();
+        let (a, b) =
+            (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
+        a.commit("main", &[("README.md", "A")], "first");
+        b.commit("main", TREE, "tests");
+        let git = GitServer::start(repos.path(), GitOptions::default(), None);
+        git.tokens().grant(TOKEN);
+        let cluster = ApiServer::start();
+        cluster.add_namespace("qa");
+        let mut sandbox = Sandbox::new();
+        sandbox.env("GIT_TOKEN", TOKEN);
+        let road = Self { a, b, git, cluster, sandbox, _repos: repos };
+        road.configure("branches: [main, 'release/*']");
+        road
+    }
+
+    fn configure(&self, branches: &str) {
+        let kubeconfig: PathBuf = self.cluster.kubeconfig(self.sandbox.root());
+        self.sandbox.write_config(&format!(
+            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
+             source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: plain, url: '{}', branch: main}}\n    \
+             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
+            self.git.url("a.git"),
+            self.git.url("b.git"),
+            kubeconfig.display()
+        ));
+    }
+
+    fn once(&self) -> Output {
+        self.sandbox.sentry(["watch", "--once"])
+    }
+
+    fn watch(&self) -> Agent {
+        self.sandbox.spawn(["watch", "--log-level", "debug"])
+    }
+
+    fn push(&self) -> String {
+        self.a.commit("main", &[("README.md", &format!("{}", fastrand()))], "work")
+    }
+
+    fn runs(&self) -> Vec<Value> {
+        self.cluster.objects_of("PipelineRun")
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.sandbox.sentry(args);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
+    }
+
+    fn why(&self, sha: &str) -> String {
+        self.sandbox.sentry(["why", sha]).stdout
+    }
+}
+
+/// Different every time.
+fn fastrand() -> u128 {
+    std::time::Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id()) ^ {
+        use std::hash::{BuildHasher as _, Hasher as _};
+        u128::from(std::collections::hash_map::RandomState::new().build_hasher().finish())
+    }
+}
+
+#[test]
+fn a_push_delivers_in_order_a_second_push_makes_new_runs_and_the_same_head_makes_none() {
+    let road = Road::new();
+    let first = road.once();
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(road.cluster.writes(), 0, "the first head is the baseline");
+    let baseline = road.a.branch_at("main").unwrap();
+    assert!(road.why(&baseline).contains("baseline"), "{}", road.why(&baseline));
+
+    let sha = road.push();
+    let done = road.once();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let kinds: Vec<_> =
+        road.cluster.objects().iter().map(|o| o["kind"].as_str().unwrap().to_owned()).collect();
+    let ours: Vec<_> = kinds
+        .iter()
+        .filter(|k| ["Task", "Pipeline", "PipelineRun"].contains(&k.as_str()))
+        .collect();
+    assert_eq!(ours, ["Task", "Pipeline", "PipelineRun", "PipelineRun"]);
+    assert_eq!(road.runs()[0]["spec"]["params"][0]["value"], sha.as_str());
+    assert!(road.why(&sha).contains("delivered"), "{}", road.why(&sha));
+
+    assert_eq!(road.once().code, Some(0));
+    assert_eq!(road.runs().len(), 2, "the same head makes nothing");
+    road.push();
+    assert_eq!(road.once().code, Some(0));
+    let names: std::collections::BTreeSet<_> =
+        road.runs().iter().map(|r| r["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.len(), 4, "{names:?}");
+    let history = road.json(&["history", "-o", "json"]);
+    assert_eq!(history["version"], 1);
+    assert_eq!(history["deliveries"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn new_deleted_re_created_and_forced_branches_behave_as_promised() {
+    let road = Road::new();
+    road.once();
+    let cut = road.a.commit("release/1.0", &[("v", "1")], "cut");
+    road.a.commit("topic", &[("v", "1")], "unrelated");
+    road.once();
+    assert_eq!(road.runs().len(), 2, "a new branch of the glob is a change, another one is not");
+    road.a.delete_branch("release/1.0");
+    road.once();
+    assert_eq!(road.runs().len(), 2);
+    road.a.commit("release/1.0", &[("v", "2")], "cut again");
+    road.once();
+    assert_eq!(road.runs().len(), 4);
+    road.a.force("release/1.0", &cut);
+    road.once();
+    assert_eq!(road.runs().len(), 4, "runs of that commit are there already");
+    let status = road.json(&["status", "-o", "json"]);
+    let branches = status["watches"][0]["branches"].as_array().unwrap().clone();
+    let release = branches.iter().find(|b| b["branch"] == "release/1.0").unwrap();
+    assert_eq!(release["delivered"]["sha"], cut.as_str());
+}
+
+#[test]
+fn a_trigger_works_with_and_without_a_running_agent_and_a_second_agent_exits_4() {
+    let road = Road::new();
+    let alone = road.sandbox.sentry(["trigger", "qa", "--branch", "main"]);
+    assert_eq!(alone.code, Some(0), "{alone:?}");
+    assert_eq!(road.runs().len(), 2);
+    let agent = road.watch();
+    eventually("the agent answers", || road.sandbox.sentry(["status", "--check"]).code == Some(0));
+    let second = road.sandbox.sentry(["watch"]);
+    assert_eq!(second.code, Some(4), "{second:?}");
+    let beside = road.sandbox.sentry(["trigger", "qa", "--branch", "main"]);
+    assert_eq!(beside.code, Some(0), "{beside:?}");
+    assert_eq!(road.runs().len(), 4);
+    let ended = agent.term();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
+fn one_bad_document_at_any_place_writes_nothing() {
+    for place in 0..4 {
+        let road = Road::new();
+        road.once();
+        let mut tree: Vec<(String, String)> =
+            TREE.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        tree[place].1.push_str("---\nkind: Broken\n");
+        let files: Vec<(&str, &str)> = tree.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+        road.b.commit("main", &files, "broken");
+        let sha = road.push();
+        assert_eq!(road.once().code, Some(1));
+        assert_eq!(road.cluster.writes(), 0, "place {place}");
+        let why = road.why(&sha);
+        assert!(
+            why.contains("parked") && why.contains(tree[place].0.trim_start_matches(".tekton/")),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn an_object_that_the_server_refuses_is_named_in_the_history_and_the_retry_completes_it() {
+    let road = Road::new();
+    road.once();
+    road.cluster.faults().refuse_always("Pipeline", "suite", 422, "spec is not to our taste");
+    let sha = road.push();
+    let failed = road.once();
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(road.runs().is_empty());
+    let history = road.json(&["history", "-o", "json"]).to_string();
+    assert!(history.contains("suite") && history.contains("not to our taste"), "{history}");
+    let parked =
+        road.json(&["history", "-o", "json"])["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    road.cluster.faults().heal();
+    let retried = road.sandbox.sentry(["retry", &parked]);
+    assert_eq!(retried.code, Some(0), "{retried:?}");
+    assert_eq!(road.runs().len(), 2);
+    assert!(road.why(&sha).contains("delivered"));
+}
+
+#[test]
+fn killed_again_and_again_the_agent_loses_no_head_and_makes_no_run_twice() {
+    let road = Road::new();
+    road.once();
+    let mut shas = Vec::new();
+    for kill in 0..12u64 {
+        shas.push(road.push());
+        let agent = road.watch();
+        std::thread::sleep(std::time::Duration::from_millis(120 + kill * 70));
+        agent.kill9();
+    }
+    let last = shas.last().unwrap().clone();
+    assert_eq!(road.once().code, Some(0));
+    assert!(road.why(&last).contains("delivered"), "{}", road.why(&last));
+    let mut keys: Vec<_> = road
+        .runs()
+        .iter()
+        .map(|r| r["metadata"]["annotations"]["sentry-gitops.dev/key"].as_str().unwrap().to_owned())
+        .collect();
+    let all = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), all, "a run was made twice");
+    assert_eq!(keys.iter().filter(|key| key.contains(&last)).count(), 2);
+}
+
+#[test]
+fn outages_of_cluster_and_git_server_park_nothing_and_the_latest_head_arrives_after() {
+    let road = Road::new();
+    road.once();
+    let mut agent = road.watch();
+    agent.wait_for_log("started");
+    road.cluster.pause();
+    road.push();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    road.git.http().pause();
+    let last = road.push();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    road.git.http().resume();
+    road.cluster.resume();
+    eventually("the last head is delivered", || road.why(&last).contains("delivered"));
+    let history = road.json(&["history", "-o", "json"]);
+    let states: Vec<_> =
+        history["deliveries"].as_array().unwrap().iter().map(|d| d["state"].clone()).collect();
+    assert!(!states.iter().any(|s| s == "parked" || s == "failed"), "{states:?}");
+    assert_eq!(agent.term().code, Some(0));
+}
+
+#[test]
+fn the_token_appears_in_no_log_state_or_answer_of_a_failing_session() {
+    let road = Road::new();
+    road.once();
+    let mut agent = road.watch();
+    agent.wait_for_log("started");
+    road.git.tokens().revoke(TOKEN);
+    road.git.tokens().grant("another-token-entirely");
+    road.push();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let output = agent.term();
+    let mut seen = output.stderr + &output.stdout;
+    for args in [
+        &["status", "-o", "json"][..],
+        &["history", "-o", "json"],
+        &["validate", "--print"],
+        &["validate", "--online"],
+    ] {
+        let output = road.sandbox.sentry(args);
+        seen += &(output.stdout + &output.stderr);
+    }
+    for entry in walk(road.sandbox.root()) {
+        if let Ok(bytes) = std::fs::read(&entry) {
+            seen += &String::from_utf8_lossy(&bytes);
+        }
+    }
+    assert!(seen.len() > 1000);
+    assert!(!seen.contains(TOKEN), "the token is in what was written");
+}
+
+fn walk(dir: &std::path::Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.flat_map(|e| if e.path().is_dir() { walk(&e.path()) } else { vec![e.path()] }).collect()
+}
