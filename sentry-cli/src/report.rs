@@ -121,11 +121,10 @@ impl Live {
     }
 
     fn say(&self, event: &EventKind) {
-        if let Some(text) = line(event) {
-            let text = anstream::adapter::strip_str(&text).to_string();
-            let shown = if console_colors() { line(event).unwrap_or(text) } else { text };
-            self.lines.println(shown).ok();
-        }
+        let Some(text) = line(event) else { return };
+        let colors = anstream::stderr().current_choice() != anstream::ColorChoice::Never;
+        let text = if colors { text } else { anstream::adapter::strip_str(&text).to_string() };
+        self.lines.println(text).ok();
     }
 
     fn clear(&mut self) {
@@ -133,10 +132,6 @@ impl Live {
         self.idle.finish_and_clear();
         self.lines.clear().ok();
     }
-}
-
-fn console_colors() -> bool {
-    anstream::stderr().current_choice() != anstream::ColorChoice::Never
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -76,3 +76,31 @@ impl Signals {
         Ended::Aborted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use rustix::process::{Signal as Which, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_asks_to_stop_and_the_second_one_aborts() {
+        let mut signals = Signals::listen().unwrap();
+        let stop = Stop::new();
+        let script = async {
+            kill_process(getpid(), Which::TERM).unwrap();
+            while !stop.is_stopping() {
+                tokio::task::yield_now().await;
+            }
+            assert!(!stop.is_aborted());
+            kill_process(getpid(), Which::INT).unwrap();
+            while !stop.is_aborted() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let (ended, ()) = tokio::join!(signals.around(&stop, pending::<()>()), script);
+        assert!(matches!(ended, Ended::Aborted), "{ended:?}");
+    }
+}

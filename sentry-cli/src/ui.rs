@@ -120,12 +120,10 @@ impl Rows {
         let mut table = Table::new();
         table
             .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
+            // Cells are never broken: a line too long for the terminal is the terminal's to wrap, and can be copied.
+            .set_content_arrangement(ContentArrangement::Disabled)
             .enforce_styling()
             .set_header(headers.iter().map(|h| toned(&h.to_uppercase(), Tone::Quiet)));
-        if table.width().is_none() {
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }

@@ -68,11 +68,16 @@ pub(crate) async fn carry_out(
             tracing::info!("an agent works on this state: it delivers, we follow");
             vec![follow(ctx, store.as_ref(), &kept.id, &mut signals, &mut reporter).await?]
         }
+        Ended::Itself(Err(EngineError::Unknown(why))) => {
+            return Err(Failure::new(Exit::Failed, why));
+        }
+        Ended::Itself(Err(EngineError::Stopped)) => {
+            let text = format!("stopped before trigger {} was answered", kept.id);
+            let hint = "it is kept: the next `sentry watch` answers it";
+            return Err(Failure::new(Exit::Aborted, text).with_hint(hint));
+        }
         Ended::Itself(Err(error)) => return Err(error.into()),
     };
-    if deliveries.is_empty() {
-        return rejected(store.as_ref(), &kept.id).await;
-    }
     let now = ctx.now();
     for delivery in &deliveries {
         show_text(&ctx.ui, delivery, now);
@@ -85,15 +90,6 @@ pub(crate) fn verdict(deliveries: &[Delivery]) -> Exit {
     let fine =
         |d: &Delivery| matches!(d.state, DeliveryState::Succeeded | DeliveryState::Superseded);
     if deliveries.iter().all(fine) { Exit::Done } else { Exit::Failed }
-}
-
-/// Why a trigger has no delivery.
-async fn rejected(store: &dyn StateStore, id: &DeliveryId) -> Result<Exit, Failure> {
-    match store.trigger(id).await?.map(|t| t.state) {
-        Some(TriggerState::Rejected(why)) => Err(Failure::new(Exit::Failed, why)),
-        _ => Err(Failure::new(Exit::Aborted, format!("trigger {id} was not answered yet"))
-            .with_hint("it is kept: the next `sentry watch` answers it")),
-    }
 }
 
 /// Looks at what the agent does with the trigger until it is settled.

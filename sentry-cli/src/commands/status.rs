@@ -153,12 +153,16 @@ impl<'a> Facts<'a> {
         Self { branch, open, watch }
     }
 
-    fn error(&self) -> Option<&'a str> {
+    /// Why the branch's head is not delivered, where that was tried.
+    fn delivery_error(&self) -> Option<&'a str> {
         let delivery = self.open.and_then(|d| d.error.as_deref());
-        let parked =
-            || self.branch.parked.as_ref().filter(|_| self.branch.is_parked()).map(|p| &*p.error);
+        let parked = self.branch.parked.as_ref().filter(|_| self.branch.is_parked());
+        delivery.or(parked.map(|p| p.error.as_str()))
+    }
+
+    fn error(&self) -> Option<&'a str> {
         let forge = || self.watch?.unreachable.as_ref().map(|o| o.error.as_str());
-        delivery.or_else(parked).or_else(forge)
+        self.delivery_error().or_else(forge)
     }
 
     fn next_attempt(&self) -> Option<Timestamp> {
@@ -168,8 +172,7 @@ impl<'a> Facts<'a> {
 }
 
 fn show(ui: &Ui, snapshot: &Snapshot, names: &[WatchName], now: Timestamp) {
-    let mut rows =
-        Rows::new(&["watch", "branch", "state", "head", "seen", "delivered", "next", "last error"]);
+    let mut rows = Rows::new(&["watch", "branch", "state", "head", "seen", "delivered", "next"]);
     for name in names {
         let branches: Vec<_> = snapshot.branches.iter().filter(|b| b.watch == *name).collect();
         if branches.is_empty() {
@@ -179,7 +182,6 @@ fn show(ui: &Ui, snapshot: &Snapshot, names: &[WatchName], now: Timestamp) {
                 name,
                 quiet("-"),
                 quiet("not seen yet"),
-                quiet("-"),
                 quiet("-"),
                 quiet("-"),
                 quiet("-"),
@@ -195,7 +197,7 @@ fn show(ui: &Ui, snapshot: &Snapshot, names: &[WatchName], now: Timestamp) {
     } else {
         ui.table(&rows);
     }
-    let foot = footer(snapshot, names, now);
+    let foot = [errors(snapshot, names, now), footer(snapshot, names, now)].concat();
     if !foot.is_empty() {
         ui.line("");
     }
@@ -213,7 +215,6 @@ fn branch_row(rows: &mut Rows, facts: &Facts<'_>, now: Timestamp) {
         |mark| format!("{} {} ago", mark.sha.short(), age(now, mark.at)),
     );
     let next = facts.next_attempt().map_or_else(String::new, |at| ahead(now, at));
-    let error = facts.error().unwrap_or_default();
     rows.row([
         (branch.watch.as_str(), Tone::Plain),
         (branch.branch.as_str(), Tone::Plain),
@@ -222,8 +223,25 @@ fn branch_row(rows: &mut Rows, facts: &Facts<'_>, now: Timestamp) {
         (&seen, Tone::Quiet),
         (&delivered, Tone::Plain),
         (&next, Tone::Plain),
-        (error.lines().next().unwrap_or_default(), Tone::Bad),
     ]);
+}
+
+/// What keeps watches and branches from going on.
+fn errors(snapshot: &Snapshot, names: &[WatchName], now: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    for name in names {
+        let kept = snapshot.watches.iter().find(|w| w.watch == *name);
+        if let Some(outage) = kept.and_then(|w| w.unreachable.as_ref()) {
+            let since = age(now, outage.since);
+            lines.push(format!("{name}: no answer for {since}: {}", plain(&outage.error)));
+        }
+        for branch in snapshot.branches.iter().filter(|b| b.watch == *name) {
+            if let Some(error) = Facts::of(snapshot, branch).delivery_error() {
+                lines.push(format!("{name} {}: {}", branch.branch, plain(error)));
+            }
+        }
+    }
+    lines.into_iter().map(|line| tinted(&line, Tone::Bad)).collect()
 }
 
 /// Suspensions, waiting triggers, the forges' budgets, the agent.
@@ -326,4 +344,65 @@ fn run_totals(branch: &BranchState, recent: &[Delivery]) -> json::RunTotals {
     let started =
         |d: &Delivery| d.objects.iter().filter(|o| o.run && o.action.is_acknowledged()).count();
     json::RunTotals { total: delivered.map_or(0, started), ..json::RunTotals::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::cursor::{Mark, Parked, Passed};
+    use sentry_core::store::LoopState;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn agent(beat: i64, round: i64) -> AgentState {
+        AgentState {
+            holder: "process 7 on host".into(),
+            started: at(0),
+            beat: at(beat),
+            loops: vec![LoopState {
+                forge: "hub".into(),
+                beat: at(round),
+                interval: Duration::from_secs(60),
+                budget: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn an_agent_is_healthy_while_it_speaks_and_no_loop_missed_three_intervals() {
+        assert!(health(Some(&agent(1000, 830)), at(1010)).is_ok());
+        let silent = health(Some(&agent(1000, 1000)), at(1036)).unwrap_err();
+        assert!(silent.contains("process 7 on host was last heard of 36s ago"), "{silent}");
+        let late = health(Some(&agent(1000, 810)), at(1000)).unwrap_err();
+        assert!(late.contains("forge hub missed 3 intervals"), "{late}");
+        assert!(health(None, at(0)).is_err());
+        assert!(health(Some(&agent(1000, 1000)), at(0)).is_ok(), "the clock was set back");
+    }
+
+    #[test]
+    fn each_branch_has_a_word_of_the_documented_list() {
+        let mark = |digit: &str| Mark { sha: digit.repeat(40).parse().unwrap(), at: at(0) };
+        let watch = || "qa".parse::<WatchName>().unwrap();
+        let seen = BranchState::first_seen(watch(), "main".parse().unwrap(), mark("1"));
+        let word = |branch: &BranchState| branch_word(branch, None).0;
+        assert_eq!(word(&seen), "pending");
+        let baseline = Passed { mark: mark("1"), reason: Reason::Baseline };
+        let baseline = BranchState { passed: Some(baseline), ..seen.clone() };
+        assert_eq!(word(&baseline), "baseline");
+        let delivered = BranchState { delivered: Some(mark("1")), ..seen.clone() };
+        assert_eq!(word(&delivered), "delivered");
+        let parked = Parked {
+            mark: mark("1"),
+            delivery: sentry_core::delivery::DeliveryId::new(at(0), 1),
+            fingerprint: String::new(),
+            manifests: None,
+            error: "refused".into(),
+        };
+        let parked = BranchState { parked: Some(parked), ..seen };
+        assert_eq!(word(&parked), "parked");
+        assert_eq!(word(&BranchState { gone: Some(at(1)), ..parked }), "gone");
+    }
 }

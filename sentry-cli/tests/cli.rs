@@ -1,0 +1,334 @@
+//! The program from outside: what it prints, what it leaves behind, which code it ends with.
+
+#[cfg(test)]
+mod sandbox;
+
+use sandbox::Sandbox;
+use serde_json::Value;
+
+#[test]
+fn help_lists_every_command_of_the_contract() {
+    let help = Sandbox::new().ok(&["--help"]);
+    for command in [
+        "watch",
+        "trigger",
+        "validate",
+        "status",
+        "history",
+        "show",
+        "why",
+        "explain",
+        "lint",
+        "retry",
+        "rerun",
+        "suspend",
+        "resume",
+        "init",
+        "demo",
+        "schema",
+        "completions",
+        "man",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is not in\n{help}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_prints_nothing_to_stdout() {
+    let sandbox = Sandbox::new();
+    for args in [&["no-such-command"][..], &["status", "--nope"], &[], &["why", "main"]] {
+        let run = sandbox.run(args);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{args:?}");
+        assert!(!run.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn without_a_configuration_every_place_is_named_with_the_remedy() {
+    let run = Sandbox::new().run(&["validate"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: no configuration file; looked for sentry.yaml, /config/sentry.yaml, /etc/sentry/sentry.yaml
+    hint: `sentry init` writes one; --config names one
+    ");
+}
+
+#[test]
+fn all_problems_of_a_file_are_printed_at_once_with_line_and_remedy() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "sentry.yaml",
+        "forges:\n  hub: {type: github, token: \"${GITHUB_TOKEN}\"}\nwatchs: []\n",
+    );
+    let run = sandbox.run(&["validate"]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("sentry.yaml:2:") && run.stderr.contains("GITHUB_TOKEN"),
+        "{run:?}"
+    );
+    assert!(run.stderr.contains("sentry.yaml:3:") && run.stderr.contains("watches"), "{run:?}");
+    let json = sandbox.run(&["validate", "-o", "json"]);
+    let value: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, &value["valid"]), (2, &Value::Bool(false)));
+    assert!(value["problems"].as_array().unwrap().len() >= 2);
+}
+
+#[test]
+fn the_one_dash_form_means_the_command() {
+    let sandbox = Sandbox::with_repositories();
+    assert_eq!(sandbox.ok(&["-action=validate"]), sandbox.ok(&["validate"]));
+    assert_eq!(sandbox.ok(&["-action", "status"]), sandbox.ok(&["status"]));
+    assert_eq!(sandbox.run(&["-action=nonsense"]).code, 2);
+}
+
+#[test]
+fn before_the_first_watch_every_question_has_an_answer() {
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        sandbox.json(&["status", "-o", "json"]),
+        serde_json::json!({"version": 1, "watches": []})
+    );
+    let history = sandbox.json(&["history", "-o", "json"]);
+    assert_eq!(history, serde_json::json!({"version": 1, "deliveries": []}));
+    assert!(sandbox.ok(&["why", "abcdef1"]).contains("abcdef1: not seen"));
+    assert_eq!(sandbox.run(&["status", "--check"]).code, 1);
+    assert_eq!(sandbox.run(&["show", "01hf7y"]).code, 2);
+    assert!(!sandbox.path("state").exists(), "a question made state");
+}
+
+#[test]
+fn what_init_writes_loads_and_is_not_overwritten() {
+    let sandbox = Sandbox::new();
+    let init = [
+        "init",
+        "--source",
+        "https://github.com/example/repo-a",
+        "--branches",
+        "main,release/*",
+        "--manifests",
+        "https://gitlab.example.com/qa/repo-b",
+    ];
+    sandbox.ok(&init);
+    let env = sandbox.read(".env.example");
+    assert!(env.contains("\nGITHUB_TOKEN=\n") && env.contains("\nGITLAB_TOKEN=\n"), "{env}");
+    assert_eq!(sandbox.run(&["validate"]).code, 2, "tokens are not filled in");
+    sandbox.write(".env", "GITHUB_TOKEN=ghp_0123456789\nGITLAB_TOKEN=glpat-0123456789\n");
+    assert!(sandbox.ok(&["validate"]).contains("sentry.yaml is valid: 1 watch, 2 forges"));
+    let printed = sandbox.ok(&["validate", "--print"]);
+    assert!(printed.contains("${GITHUB_TOKEN}") && !printed.contains("ghp_"), "{printed}");
+    let again = sandbox.run(&init);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("--force"), "{}", again.stderr);
+    sandbox.write("sentry.yaml", "broken");
+    sandbox.ok(&[&init[..], &["--force"]].concat());
+    sandbox.ok(&["validate"]);
+}
+
+#[test]
+fn init_without_a_terminal_names_the_missing_flag() {
+    let run = Sandbox::new().run(&["init", "--manifests", "https://github.com/example/b"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.starts_with("error: --source is missing"), "{}", run.stderr);
+}
+
+#[test]
+fn the_demo_shows_the_road_and_leaves_nothing_behind() {
+    let sandbox = Sandbox::new();
+    let text = sandbox.ok(&["demo"]);
+    for part in
+        ["baseline", "differs from the baseline", "PipelineRun", ".tekton/run.yaml", "sentry why"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert_eq!(sandbox.entries("tmp"), [""; 0], "left in the temporary directory");
+    assert!(!sandbox.path("state").exists());
+}
+
+#[test]
+fn a_change_is_delivered_once_and_can_be_explained() {
+    let sandbox = Sandbox::with_repositories();
+    let first = sandbox.ok(&["watch", "--once"]);
+    assert_eq!(first, "nothing to deliver\n");
+    let base = sandbox.head("a");
+    assert!(sandbox.ok(&["why", &base[..7]]).contains(&format!("{base}: baseline")));
+    let sha = sandbox.commit("a", "file", "2");
+    assert!(sandbox.ok(&["watch", "--once"]).contains(&format!("main@sha1:{sha}  succeeded")));
+    let history = sandbox.json(&["history", "-o", "json"]);
+    let delivery = &history["deliveries"][0];
+    assert_eq!(delivery["revision"], sha.as_str());
+    assert_eq!((&delivery["state"], &delivery["trigger"]), (&"succeeded".into(), &"change".into()));
+    assert_eq!(delivery["manifests_revision"], sandbox.head("b").as_str());
+    let keys: Vec<&String> = delivery.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "branch",
+            "error",
+            "finished",
+            "id",
+            "manifests_revision",
+            "objects",
+            "revision",
+            "runs",
+            "started",
+            "state",
+            "trigger",
+            "watch"
+        ]
+    );
+    let id = delivery["id"].as_str().unwrap();
+    assert!(sandbox.ok(&["show", &id[..20]]).contains(&format!("commit     main@sha1:{sha}")));
+    assert_eq!(sandbox.json(&["show", id, "-o", "json"])["delivery"], *delivery);
+}
+
+#[test]
+fn the_status_has_exactly_the_documented_shape() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.ok(&["watch", "--once"]);
+    let mut status = sandbox.json(&["status", "-o", "json"]);
+    let observed = &mut status["watches"][0]["branches"][0]["observed"];
+    assert_eq!(observed["sha"], sandbox.head("a").as_str());
+    *observed = Value::from("checked");
+    insta::assert_snapshot!(status.to_string(), @r#"{"version":1,"watches":[{"branches":[{"attempted":null,"branch":"main","delivered":null,"last_error":null,"manifests_revision":null,"next_attempt":null,"observed":"checked","runs":{"failed":0,"running":0,"succeeded":0,"total":0},"state":"baseline","verdict":null}],"name":"qa","suspended":false}]}"#);
+    assert_eq!(sandbox.run(&["status", "nope"]).code, 2);
+}
+
+#[test]
+fn a_trigger_delivers_the_head_now_and_a_dry_run_writes_nothing() {
+    let sandbox = Sandbox::with_repositories();
+    let dry = sandbox.ok(&["trigger", "--dry-run"]);
+    assert!(dry.contains("would write 2 objects; nothing was written"), "{dry}");
+    assert!(!sandbox.path("state").exists(), "a dry run made state");
+    let text = sandbox.ok(&["trigger", "qa", "--idempotency-key", "k"]);
+    assert!(text.contains("trigger    manual"), "{text}");
+    let once = sandbox.ok(&["trigger", "qa", "--idempotency-key", "k"]);
+    assert_eq!(once.lines().next(), text.lines().next(), "the same key made another delivery");
+    assert_eq!(sandbox.json(&["history", "-o", "json"])["deliveries"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_trigger_for_a_commit_that_is_not_there_fails_and_says_so() {
+    let sandbox = Sandbox::with_repositories();
+    let run = sandbox.run(&["trigger", "--revision", &"1".repeat(40)]);
+    assert_ne!(run.code, 0);
+    assert!(run.stderr.contains(&"1".repeat(40)), "{run:?}");
+}
+
+#[test]
+fn a_dry_watch_shows_and_keeps_nothing() {
+    let sandbox = Sandbox::with_repositories();
+    let config = sandbox.read("sentry.yaml").replace("dry-run", "kubectl");
+    sandbox.write("sentry.yaml", &format!("{config}    on_first_sight: deliver\n"));
+    let text = sandbox.ok(&["watch", "--once", "--dry-run"]);
+    assert!(text.contains("2 objects: 2 created"), "{text}");
+    assert!(!sandbox.path("state").exists(), "a dry run made state");
+}
+
+#[test]
+fn a_trigger_for_what_is_not_watched_names_what_is() {
+    let sandbox = Sandbox::with_repositories();
+    let run = sandbox.run(&["trigger", "--branch", "other"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr, @r"
+    error: watch qa does not watch branch other
+    hint: its branches are main
+    ");
+    assert_eq!(sandbox.run(&["trigger", "nope"]).code, 2);
+}
+
+#[test]
+fn a_request_that_does_not_wait_is_kept_and_answered_by_the_next_pass() {
+    let sandbox = Sandbox::with_repositories();
+    let id = sandbox.ok(&["trigger", "--no-wait"]);
+    assert_eq!(id.trim().len(), 26, "{id}");
+    sandbox.ok(&["watch", "--once"]);
+    let history = sandbox.json(&["history", "-o", "json"]);
+    assert_eq!(history["deliveries"][0]["trigger"], "manual");
+    let delivery = history["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    let retry = sandbox.run(&["retry", &delivery]);
+    assert_eq!(retry.code, 2, "a succeeded delivery was retried");
+    assert!(sandbox.ok(&["rerun", &delivery]).contains("trigger    rerun"));
+}
+
+#[test]
+fn a_suspended_watch_starts_nothing_until_it_is_resumed() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.ok(&["watch", "--once"]);
+    sandbox.ok(&["suspend", "qa", "--reason", "holiday", "--for", "2h"]);
+    assert!(sandbox.ok(&["status"]).contains("holiday"));
+    let sha = sandbox.commit("a", "file", "2");
+    sandbox.ok(&["watch", "--once"]);
+    assert!(sandbox.ok(&["why", &sha]).starts_with(&format!("{sha}: suspended")));
+    sandbox.ok(&["resume", "qa"]);
+    assert!(sandbox.ok(&["watch", "--once"]).contains(&sha));
+    assert_eq!(sandbox.run(&["suspend", "nope"]).code, 2);
+}
+
+#[test]
+fn lint_and_explain_say_what_would_be_done_with_each_document() {
+    let sandbox = Sandbox::with_repositories();
+    let lint = sandbox.json(&["lint", "b/.tekton", "-o", "json"]);
+    let documents = lint["documents"].as_array().unwrap();
+    let decisions: Vec<_> = documents.iter().map(|d| d["decision"].as_str().unwrap()).collect();
+    assert_eq!(decisions, ["apply", "run"]);
+    let explain = sandbox.json(&["explain", "-o", "json"]);
+    assert_eq!(explain["documents"].as_array().unwrap().len(), 2);
+    sandbox.write(
+        "b/.tekton/bad.yaml",
+        "kind: ClusterRole\napiVersion: rbac.authorization.k8s.io/v1\nmetadata: {name: x}\n",
+    );
+    let refused = sandbox.run(&["lint", "b/.tekton"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.stdout.contains("bad.yaml"), "{}", refused.stdout);
+}
+
+#[test]
+fn online_checks_name_what_is_missing() {
+    let sandbox = Sandbox::with_repositories();
+    let good = sandbox.ok(&["validate", "--online"]);
+    assert!(good.contains("manifests pass lint"), "{good}");
+    std::fs::remove_dir_all(sandbox.path("b")).unwrap();
+    let run = sandbox.run(&["validate", "--online", "-o", "json"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stdout.contains("\"unreachable\""), "{}", run.stdout);
+}
+
+#[test]
+fn one_agent_holds_the_state_and_triggers_of_others_are_followed() {
+    let sandbox = Sandbox::with_repositories();
+    let agent = sandbox.start(&["watch"]);
+    sandbox.eventually(|| sandbox.run(&["status", "--check"]).code == 0);
+    let second = sandbox.run(&["watch", "--once"]);
+    assert_eq!(second.code, 4, "{second:?}");
+    let holder = format!("process {}", agent.id());
+    assert!(second.stderr.contains(&holder), "{}", second.stderr);
+    let text = sandbox.ok(&["trigger"]);
+    assert!(text.contains("state      succeeded"), "{text}");
+    assert_eq!(agent.stop(), Some(0));
+}
+
+#[test]
+fn log_lines_go_to_stderr_as_text_or_json_and_colours_only_where_asked() {
+    let sandbox = Sandbox::with_repositories();
+    let json = sandbox.run(&["watch", "--once", "--log-format", "json"]);
+    for line in json.stderr.lines() {
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert!(value["level"].is_string() && value["message"].is_string(), "{line}");
+    }
+    assert!(json.stderr.contains(&format!("main@sha1:{}", sandbox.head("a"))), "{}", json.stderr);
+    assert_eq!(json.stdout, "nothing to deliver\n");
+    assert_eq!(sandbox.run(&["watch", "--once", "--log-level", "error"]).stderr, "");
+    let colored = sandbox.ok(&["status", "--color", "always"]);
+    assert!(colored.contains('\u{1b}'), "{colored:?}");
+    assert!(!sandbox.ok(&["status"]).contains('\u{1b}'));
+}
+
+#[test]
+fn generated_texts_are_whole() {
+    let sandbox = Sandbox::new();
+    let schema = sandbox.json(&["schema"]);
+    assert!(schema["$schema"].is_string(), "{schema}");
+    assert!(sandbox.ok(&["completions", "bash"]).contains("_sentry"));
+    let man = sandbox.ok(&["man"]);
+    assert!(man.contains(".TH") && man.contains("SENTRY TRIGGER"), "{man}");
+}
