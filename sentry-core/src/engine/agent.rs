@@ -215,7 +215,8 @@ impl Agent {
     }
 
     fn next_wake(&self) -> Instant {
-        let polls = self.groups.iter().filter(|g| !g.in_flight).map(|g| g.due);
+        let asked = |g: &&Group| !g.in_flight && is_asked(&self.mode, &self.ledger, g);
+        let polls = self.groups.iter().filter(asked).map(|g| g.due);
         let retries = self.retry_at.values().copied().filter(|at| *at > Instant::now());
         let state =
             (!self.state_ok || !self.unwritten.is_empty()).then(|| Instant::now() + STATE_RETRY);
@@ -314,9 +315,7 @@ impl Agent {
         let now = Instant::now();
         let mut rounds: BTreeMap<String, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
         for (index, group) in self.groups.iter_mut().enumerate() {
-            let unasked = matches!(self.mode, Mode::Settle(_))
-                && !self.ledger.inbox.triggers.iter().any(|t| group.is_source_of(&t.watch));
-            if group.in_flight || group.due > now || unasked {
+            if group.in_flight || group.due > now || !is_asked(&self.mode, &self.ledger, group) {
                 continue;
             }
             match group.query(&self.ledger) {
@@ -898,6 +897,14 @@ impl Agent {
             );
         }
         self.commit(writes).await;
+    }
+}
+
+/// Where only triggers are answered, only their repositories are asked.
+fn is_asked(mode: &Mode, ledger: &Ledger, group: &Group) -> bool {
+    match mode {
+        Mode::Run | Mode::Once => true,
+        Mode::Settle(_) => ledger.inbox.triggers.iter().any(|t| group.is_source_of(&t.watch)),
     }
 }
 
