@@ -1,106 +1,10 @@
-//! The whole road with the real parts: the binary, git over HTTP with a token, kubectl, SQLite.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+//! What is delivered, in which order, how often; outages, kills and secrets.
 
 use std::path::PathBuf;
 
-use sentry_tests::apiserver::ApiServer;
-use sentry_tests::gitserver::{GitOptions, GitServer};
-use sentry_tests::repo::BareRepo;
-use sentry_tests::sandbox::{Agent, Output, Sandbox, eventually};
-use serde_json::Value;
-use tempfile::TempDir;
+use sentry_tests::sandbox::eventually;
 
-const TOKEN: &str = "canary-t0ken-9f2c7a";
-const TASK: &str = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n\
-                    spec: {steps: [{name: s, image: busybox, script: 'true'}]}\n";
-const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
-                        spec: {tasks: [{name: unit, taskRef: {name: unit}}]}\n";
-const FIXED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: nightly}\n\
-                     spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";
-const GENERATED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: smoke-}\n\
-                         spec: {pipelineRef: {name: suite}}\n";
-/// Runs sort before what they need, as real trees have it.
-const TREE: &[(&str, &str)] = &[
-    (".tekton/a-run.yaml", FIXED),
-    (".tekton/b-smoke.yaml", GENERATED),
-    (".tekton/p.yaml", PIPELINE),
-    (".tekton/t.yml", TASK),
-];
-
-/// A, B, a git server, a cluster and a home directory.
-struct Road {
-    a: BareRepo,
-    b: BareRepo,
-    git: GitServer,
-    cluster: ApiServer,
-    sandbox: Sandbox,
-    _repos: TempDir,
-}
-
-impl Road {
-    fn new() -> Self {
-        let repos = TempDir::new().unwrap();
-        let (a, b) =
-            (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
-        a.commit("main", &[("README.md", "A")], "first");
-        b.commit("main", TREE, "tests");
-        let git = GitServer::start(repos.path(), GitOptions::default(), None);
-        git.tokens().grant(TOKEN);
-        let cluster = ApiServer::start();
-        cluster.add_namespace("qa");
-        let mut sandbox = Sandbox::new();
-        sandbox.env("GIT_TOKEN", TOKEN);
-        let road = Self { a, b, git, cluster, sandbox, _repos: repos };
-        road.configure("branches: [main, 'release/*']");
-        road
-    }
-
-    fn configure(&self, branches: &str) {
-        let kubeconfig: PathBuf = self.cluster.kubeconfig(self.sandbox.root());
-        self.sandbox.write_config(&format!(
-            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
-             source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: plain, url: '{}', branch: main}}\n    \
-             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
-            self.git.url("a.git"),
-            self.git.url("b.git"),
-            kubeconfig.display()
-        ));
-    }
-
-    fn once(&self) -> Output {
-        self.sandbox.sentry(["watch", "--once"])
-    }
-
-    fn watch(&self) -> Agent {
-        self.sandbox.spawn(["watch", "--log-level", "debug"])
-    }
-
-    fn push(&self) -> String {
-        self.a.commit("main", &[("README.md", &format!("{}", fastrand()))], "work")
-    }
-
-    fn runs(&self) -> Vec<Value> {
-        self.cluster.objects_of("PipelineRun")
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let output = self.sandbox.sentry(args);
-        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
-    }
-
-    fn why(&self, sha: &str) -> String {
-        self.sandbox.sentry(["why", sha]).stdout
-    }
-}
-
-/// Different every time.
-fn fastrand() -> u128 {
-    std::time::Instant::now().elapsed().as_nanos() ^ u128::from(std::process::id()) ^ {
-        use std::hash::{BuildHasher as _, Hasher as _};
-        u128::from(std::collections::hash_map::RandomState::new().build_hasher().finish())
-    }
-}
+use crate::harness::{Road, TOKEN, TREE};
 
 #[test]
 fn a_push_delivers_in_order_a_second_push_makes_new_runs_and_the_same_head_makes_none() {

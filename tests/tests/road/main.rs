@@ -1,0 +1,8 @@
+//! The whole road with the real parts: the binary, git over HTTP with a token, kubectl, SQLite.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
+mod delivery;
+mod harness;
+mod hostile;
+mod why;
