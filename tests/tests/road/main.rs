@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod delivery;
+mod forges;
 mod harness;
 mod hostile;
 mod why;

@@ -1,6 +1,6 @@
 //! The support itself, held to what it promises: real git and plain HTTP against every server of this crate.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test that uses them")]
 
 mod forges;
 mod git;
