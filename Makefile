@@ -1,25 +1,19 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test build fmt clippy doctest deps lint bench ci
+.PHONY: demo test fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
 
-test: build
-	cargo test --workspace --all-targets
-
-# The end-to-end tests run the binary itself.
-build:
+# Unit, integration, end-to-end and doc tests; the binary that the end-to-end tests run is built with them.
+test:
 	scripts/setup
-	cargo build --workspace --all-targets
+	cargo test --workspace
 
 fmt:
 	cargo fmt --all --check
 
 clippy:
 	cargo clippy --workspace --all-targets -- -D warnings
-
-doctest:
-	cargo test --workspace --doc
 
 # No second TLS stack, and core knows no edges (a test guards that too); licences, bans and sources.
 deps:
@@ -31,6 +25,8 @@ lint:
 
 bench:
 	cargo bench -p sentry-forge --bench fetch
+	cargo build --release -p sentry-cli
+	cargo bench -p sentry-tests --bench idle
 
 ci:
 	.ci/run

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc as answer;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -103,10 +104,16 @@ impl Door {
     fn shut(self, address: SocketAddr) -> Self {
         let Self::Open(listener) = self else { return self };
         drop(listener);
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_reuseaddr(true).expect("SO_REUSEADDR");
-        socket.bind(address).expect("the port that was just ours");
-        Self::Shut(socket)
+        // A child that is just being started holds a copy of the listener until its exec closes it.
+        for _ in 0..200 {
+            let socket = TcpSocket::new_v4().expect("a socket");
+            socket.set_reuseaddr(true).expect("SO_REUSEADDR");
+            if socket.bind(address).is_ok() {
+                return Self::Shut(socket);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("port {} is not free again after 2 s", address.port());
     }
 
     fn open(self) -> Self {
