@@ -1,0 +1,317 @@
+//! Deliveries: started, led from step to step, and taken in when they end.
+
+use super::*;
+
+impl Agent {
+    pub(super) fn runnable(&self) -> Vec<Start> {
+        let fresh: HashSet<DeliveryId> = self
+            .ledger
+            .inbox
+            .triggers
+            .iter()
+            .filter(|t| self.is_fresh(t))
+            .map(|t| t.id.clone())
+            .collect();
+        let only = if let Mode::Settle(ids) = &self.mode { Some(self.settling(ids)) } else { None };
+        runnable(&View {
+            ledger: &self.ledger,
+            watches: &self.parts.watches,
+            running: &self.running,
+            retry_at: &self.retry_at,
+            shown: &self.shown,
+            fresh: &fresh,
+            only: only.as_deref(),
+            now: Instant::now(),
+            stamp: self.parts.clock.now(),
+        })
+    }
+
+    /// The triggers to answer, and the deliveries that answer them.
+    pub(super) fn settling(&self, triggers: &[DeliveryId]) -> Vec<DeliveryId> {
+        triggers.iter().cloned().chain(self.touched.iter().cloned()).collect()
+    }
+
+    /// True once the trigger's repository was asked after the trigger came, or its commit is given.
+    pub(super) fn is_fresh(&self, trigger: &Trigger) -> bool {
+        let TriggerKind::Deliver { branch, sha } = &trigger.kind else { return false };
+        let key = (trigger.watch.clone(), branch.clone());
+        let known = self.ledger.branch(&key).is_some_and(|s| s.gone.is_none());
+        let group = self.groups.iter().find(|g| g.is_source_of(&trigger.watch));
+        let asked =
+            self.asked.get(&trigger.id).zip(group).is_some_and(|(first, g)| g.rounds > *first);
+        asked && (known || sha.is_some())
+    }
+
+    pub(super) async fn start_deliveries(&mut self) {
+        for start in self.runnable() {
+            if self.running.len() >= self.parts.options.max_parallel {
+                break;
+            }
+            self.start_one(start).await;
+            if !self.state_ok {
+                break;
+            }
+        }
+    }
+
+    pub(super) async fn start_one(&mut self, start: Start) {
+        let stamp = self.parts.clock.now();
+        let mut writes = Vec::new();
+        let mut answered = None;
+        let delivery = match start {
+            Start::Resume(id) => self.ledger.open[&id].clone(),
+            Start::Change(key) => {
+                let Some(state) = self.ledger.branch(&key) else { return };
+                let revision = Revision { branch: key.1.clone(), sha: state.observed.sha.clone() };
+                self.new_delivery(&key.0, revision, Cause::Change)
+            }
+            Start::Trigger(id) => {
+                let Some(trigger) = self.ledger.inbox.triggers.iter().find(|t| t.id == id).cloned()
+                else {
+                    return;
+                };
+                let Some(delivery) = self.triggered(&trigger) else { return };
+                let state = TriggerState::Taken(delivery.id.clone());
+                writes.push(Write::Trigger(Trigger { state, ..trigger.clone() }));
+                answered = Some(trigger);
+                delivery
+            }
+        };
+        let key = key_of(&delivery);
+        if let Some(by) = self.newer_head(&delivery) {
+            let end = superseded(delivery, Some(by), stamp);
+            return self.written(end).await;
+        }
+        if let Some(state) = self.ledger.branch(&key).filter(|_| !delivery.dry_run) {
+            let attempted = Some(Mark { sha: delivery.revision.sha.clone(), at: stamp });
+            writes.push(Write::Branch(BranchState { attempted, ..state.clone() }));
+            writes.push(Write::Head(waiting(&delivery, stamp)));
+        }
+        writes.push(Write::Delivery(Box::new(delivery.clone())));
+        if !self.commit(writes).await {
+            return;
+        }
+        if let Some(trigger) = answered {
+            self.told(&trigger, Ok(delivery.id.clone()));
+        }
+        self.launch(delivery, key).await;
+    }
+
+    pub(super) fn new_delivery(
+        &self,
+        watch: &WatchName,
+        revision: Revision,
+        cause: Cause,
+    ) -> Delivery {
+        let deployer =
+            self.parts.watches.get(watch).map(|w| &self.parts.deployers[&w.cluster.deployer]);
+        Delivery {
+            id: self.parts.new_id(),
+            watch: watch.clone(),
+            revision,
+            cause,
+            trigger: None,
+            dry_run: deployer.is_some_and(|d| d.is_dry_run()),
+            state: DeliveryState::Pending,
+            started: self.parts.clock.now(),
+            finished: None,
+            intent: None,
+            failures: 0,
+            tries: 0,
+            next_attempt: None,
+            objects: Vec::new(),
+            steps: Vec::new(),
+            notes: Vec::new(),
+            error: None,
+            superseded_by: None,
+        }
+    }
+
+    pub(super) fn triggered(&self, trigger: &Trigger) -> Option<Delivery> {
+        let TriggerKind::Deliver { branch, sha } = &trigger.kind else { return None };
+        let key = (trigger.watch.clone(), branch.clone());
+        let sha =
+            sha.clone().or_else(|| self.ledger.branch(&key).map(|s| s.observed.sha.clone()))?;
+        let revision = Revision { branch: branch.clone(), sha };
+        let mut delivery = self.new_delivery(&trigger.watch, revision, trigger.cause);
+        delivery.trigger = Some(trigger.id.clone());
+        Some(delivery)
+    }
+
+    /// The head that takes a change's place, if there is a newer one.
+    pub(super) fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
+        let state = self.ledger.branch(&key_of(delivery))?;
+        let is_change = delivery.cause == Cause::Change && delivery.trigger.is_none();
+        (is_change && state.observed.sha != delivery.revision.sha)
+            .then(|| state.observed.sha.clone())
+    }
+
+    pub(super) async fn launch(&mut self, delivery: Delivery, key: BranchKey) {
+        let Some(watch) = self.parts.watches.get(&delivery.watch).cloned() else { return };
+        let Some(only) = self.rerun_filter(&delivery).await else { return };
+        let target = Arc::clone(self.targets.entry(watch.cluster.clone()).or_default());
+        self.parts.emit(EventKind::DeliveryStarted {
+            id: delivery.id.clone(),
+            watch: delivery.watch.clone(),
+            revision: delivery.revision.clone(),
+            cause: delivery.cause,
+            attempt: delivery.tries + 1,
+        });
+        self.running.insert(key, delivery.id.clone());
+        self.retry_at.remove(&delivery.id);
+        self.touched.insert(delivery.id.clone());
+        if matches!(self.mode, Mode::Run) {
+            self.touched.clear();
+        }
+        let job = Job::Attempt(Box::new(delivery.clone()));
+        let attempt = Attempt {
+            source: Arc::clone(&self.parts.forges[&watch.source.forge]),
+            manifests: Arc::clone(&self.parts.forges[&watch.manifests.forge]),
+            deployer: Arc::clone(&self.parts.deployers[&watch.cluster.deployer]),
+            delivery,
+            watch,
+            target,
+            only,
+            progress: self.progress.0.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            stop: self.stop.clone(),
+        };
+        let task = self.tasks.spawn(async move { Ended::Attempted(Box::new(attempt.run().await)) });
+        self.jobs.insert(task.id(), job);
+    }
+
+    /// What a rerun is limited to; the outer `None` means that the state could not be read.
+    pub(super) async fn rerun_filter(
+        &mut self,
+        delivery: &Delivery,
+    ) -> Option<Option<BTreeSet<(String, usize)>>> {
+        let Some(id) = delivery.trigger.as_ref().filter(|_| delivery.cause == Cause::Rerun) else {
+            return Some(None);
+        };
+        let trigger = self.parts.store.trigger(id).await;
+        let trigger = self.state(trigger)?;
+        let Some(TriggerKind::Rerun { delivery, failed_only: true }) = trigger.map(|t| t.kind)
+        else {
+            return Some(None);
+        };
+        let earlier = self.kept(&delivery).await?;
+        let failed =
+            earlier.into_iter().flat_map(|d| d.objects).filter(|o| !o.action.is_acknowledged());
+        Some(Some(failed.map(|o| (o.object.path, o.object.document)).collect()))
+    }
+
+    /// A delivery wants to take its next step: it may once that is written down.
+    pub(super) async fn proceed(&mut self, progress: Progress) {
+        let Progress { delivery, go } = progress;
+        let newer =
+            self.newer_head(&delivery).filter(|_| delivery.state != DeliveryState::Applying);
+        let answer = if self.grace_ends.is_some() {
+            Err(Halt::Stopping)
+        } else if let Some(by) = newer {
+            Err(Halt::Superseded(by))
+        } else {
+            let (id, watch, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
+            if self.commit(vec![Write::Delivery(delivery)]).await {
+                self.parts.emit(EventKind::DeliveryStep { id, watch, state });
+                Ok(())
+            } else {
+                Err(Halt::State("see the event before".into()))
+            }
+        };
+        // An attempt that is gone needs no answer.
+        go.send(answer).ok();
+    }
+
+    pub(super) async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
+        match ended {
+            Ok((id, Ended::Polled { forge, asked, answers, took })) => {
+                self.jobs.remove(&id);
+                self.polled(forge, asked, answers, took).await;
+            }
+            Ok((id, Ended::Attempted(end))) => {
+                self.jobs.remove(&id);
+                self.attempted(*end).await;
+            }
+            Err(error) => self.broke_down(&error).await,
+        }
+    }
+
+    /// A task was cut off by a stop, or an embedder's port panicked: neither may hold its branch or repository.
+    pub(super) async fn broke_down(&mut self, error: &JoinError) {
+        match self.jobs.remove(&error.id()) {
+            Some(Job::Poll(indexes)) => {
+                for index in indexes {
+                    self.groups[index].in_flight = false;
+                    self.groups[index].due = Instant::now() + self.groups[index].interval;
+                }
+            }
+            Some(Job::Attempt(begun)) => {
+                let delivery = self.ledger.open.get(&begun.id).cloned().unwrap_or(*begun);
+                let outcome = if error.is_cancelled() {
+                    Outcome::Interrupted
+                } else {
+                    Outcome::Failed(AttemptError::Panic(error.to_string()))
+                };
+                self.attempted(AttemptEnd { delivery, manifests: None, outcome }).await;
+            }
+            None => {}
+        }
+    }
+
+    pub(super) async fn attempted(&mut self, end: AttemptEnd) {
+        self.running.remove(&key_of(&end.delivery));
+        self.unwritten.push(end);
+        self.write_unwritten().await;
+    }
+
+    /// Writes down how attempts ended. What the store does not take is kept here and tried again.
+    pub(super) async fn write_unwritten(&mut self) {
+        for end in std::mem::take(&mut self.unwritten) {
+            self.conclude(end).await;
+        }
+    }
+
+    pub(super) async fn conclude(&mut self, end: AttemptEnd) {
+        let stamp = self.parts.clock.now();
+        let Some(watch) = self.parts.watches.get(&end.delivery.watch).cloned() else { return };
+        let key = key_of(&end.delivery);
+        let again = AttemptEnd {
+            delivery: end.delivery.clone(),
+            manifests: end.manifests.clone(),
+            outcome: Outcome::Interrupted,
+        };
+        let (id, dry_run, sha) =
+            (end.delivery.id.clone(), end.delivery.dry_run, end.delivery.revision.sha.clone());
+        let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
+        let conclusion =
+            conclude(end, &watch, self.ledger.branch(&key), stamp, &self.parts.options.backoff);
+        if let Some(wait) = conclusion.retry {
+            self.retry_at.insert(id, Instant::now() + wait);
+        }
+        if dry_run && done {
+            self.shown.insert(key, sha);
+        }
+        self.written_or(conclusion, again).await;
+    }
+
+    pub(super) async fn written(&mut self, conclusion: Conclusion) {
+        if self.commit(conclusion.writes).await {
+            for event in conclusion.events {
+                self.parts.emit(event);
+            }
+        }
+    }
+
+    /// An end that the store did not take is an interruption: the attempt is made once more, which makes nothing
+    /// twice.
+    pub(super) async fn written_or(&mut self, conclusion: Conclusion, again: AttemptEnd) {
+        if self.commit(conclusion.writes).await {
+            for event in conclusion.events {
+                self.parts.emit(event);
+            }
+        } else {
+            self.running.remove(&key_of(&again.delivery));
+            self.unwritten.push(again);
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! The loop: it owns the state, starts polls and attempts, and takes in how they end. Everything else is asked.
+
+mod deliveries;
+mod polls;
+mod triggers;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::conclude::{Conclusion, conclude, superseded};
+use super::courier::{Attempt, AttemptEnd, AttemptError, Halt, Outcome, Progress};
+use super::ledger::{self, BranchKey, Ledger, key_of};
+use super::poller::{self, Absorbed, Group};
+use super::scheduler::{Start, View, runnable};
+use super::{EngineError, Parts, Stop, Summary};
+use crate::clock::Timestamp;
+use crate::cursor::{BranchState, Mark};
+use crate::delivery::{
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind,
+    TriggerState,
+};
+use crate::event::EventKind;
+use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::repo::CommitSha;
+use crate::revision::Revision;
+use crate::store::{AgentLock, AgentState, LoopState, StoreError, Write};
+use crate::watch::{ClusterRef, WatchName};
+
+/// How long after a failed write the state is tried again.
+const STATE_RETRY: Duration = Duration::from_secs(2);
+/// The agent says at most this often that it lives.
+const BEAT: Duration = Duration::from_secs(10);
+/// Old records are looked for this often.
+const PRUNE: Duration = Duration::from_secs(6 * 3600);
+
+/// What the loop works for.
+#[derive(Debug)]
+pub(super) enum Mode {
+    /// Until it is stopped.
+    Run,
+    /// One pass.
+    Once,
+    /// Until these triggers are answered.
+    Settle(Vec<DeliveryId>),
+}
+
+/// Why the loop woke up.
+enum Wake {
+    Ended(Result<(Id, Ended), JoinError>),
+    Progress(Progress),
+    Tick,
+    Stop,
+}
+
+/// How a task ended.
+enum Ended {
+    Polled {
+        forge: String,
+        asked: Vec<(usize, HeadsQuery)>,
+        answers: Vec<Result<HeadsAnswer, ForgeError>>,
+        took: Duration,
+    },
+    Attempted(Box<AttemptEnd>),
+}
+
+/// What a task is about, should it break down.
+enum Job {
+    Poll(Vec<usize>),
+    Attempt(Box<Delivery>),
+}
+
+pub(super) struct Agent {
+    parts: Arc<Parts>,
+    mode: Mode,
+    stop: Stop,
+    ledger: Ledger,
+    groups: Vec<Group>,
+    tasks: JoinSet<Ended>,
+    jobs: HashMap<Id, Job>,
+    running: HashMap<BranchKey, DeliveryId>,
+    retry_at: HashMap<DeliveryId, Instant>,
+    shown: HashMap<BranchKey, CommitSha>,
+    targets: HashMap<ClusterRef, Arc<Mutex<()>>>,
+    /// Triggers, with the rounds that their watch's repository had when they were first seen.
+    asked: HashMap<DeliveryId, u64>,
+    /// Ends that the store did not take yet.
+    unwritten: Vec<AttemptEnd>,
+    progress: (mpsc::Sender<Progress>, mpsc::Receiver<Progress>),
+    next_inbox: Instant,
+    next_beat: Instant,
+    next_prune: Instant,
+    state_ok: bool,
+    grace_ends: Option<Instant>,
+    aborted: bool,
+    started: Timestamp,
+    summary: Summary,
+    touched: BTreeSet<DeliveryId>,
+    _lock: AgentLock,
+}
+
+impl Agent {
+    pub(super) async fn start(
+        parts: &Arc<Parts>,
+        mode: Mode,
+        stop: &Stop,
+    ) -> Result<Self, EngineError> {
+        let lock = parts.store.lock(&parts.holder).await?;
+        let ledger = Ledger::load(Arc::clone(&parts.store)).await?;
+        let now = Instant::now();
+        let mut agent = Self {
+            parts: Arc::clone(parts),
+            mode,
+            stop: stop.clone(),
+            ledger,
+            groups: poller::groups(&parts.watches, now),
+            tasks: JoinSet::new(),
+            jobs: HashMap::new(),
+            running: HashMap::new(),
+            retry_at: HashMap::new(),
+            shown: HashMap::new(),
+            targets: HashMap::new(),
+            asked: HashMap::new(),
+            unwritten: Vec::new(),
+            progress: mpsc::channel(16),
+            next_inbox: now,
+            next_beat: now,
+            next_prune: now,
+            state_ok: true,
+            grace_ends: None,
+            aborted: false,
+            started: parts.clock.now(),
+            summary: Summary::default(),
+            touched: BTreeSet::new(),
+            _lock: lock,
+        };
+        agent.restore().await?;
+        parts.emit(EventKind::Started { watches: parts.watches.len() });
+        Ok(agent)
+    }
+
+    /// Takes up what an earlier agent left: waits that it had begun, and heads that a person's change unparks.
+    async fn restore(&mut self) -> Result<(), EngineError> {
+        let (now, stamp) = (Instant::now(), self.parts.clock.now());
+        for delivery in self.ledger.open.values() {
+            let left = delivery
+                .next_attempt
+                .map(|at| Duration::try_from(at.duration_since(stamp)).unwrap_or_default());
+            // A wall clock that was set back must not hold a delivery longer than the longest wait.
+            let left = left.unwrap_or_default().min(self.parts.options.backoff.cap);
+            // A single pass makes its attempt, however long an earlier pass wanted to wait.
+            let left = if matches!(self.mode, Mode::Run) { left } else { Duration::ZERO };
+            self.retry_at.insert(delivery.id.clone(), now + left);
+        }
+        let mut writes = Vec::new();
+        for (name, watch) in &self.parts.watches {
+            let fingerprint = watch.fingerprint();
+            for state in self.ledger.branches.get(name).into_iter().flat_map(BTreeMap::values) {
+                if state.parked.as_ref().is_some_and(|p| p.fingerprint != fingerprint) {
+                    writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
+                }
+            }
+        }
+        Ok(self.ledger.commit(writes).await?)
+    }
+
+    pub(super) async fn work(mut self) -> Result<Summary, EngineError> {
+        loop {
+            self.tick().await;
+            if self.is_finished() {
+                break;
+            }
+            match self.wait().await {
+                Wake::Ended(ended) => self.ended(ended).await,
+                Wake::Progress(progress) => self.proceed(progress).await,
+                Wake::Tick => {}
+                Wake::Stop => self.stopping(),
+            }
+        }
+        self.finish().await
+    }
+
+    /// Everything that is due now.
+    async fn tick(&mut self) {
+        if self.stop.is_aborted() || self.grace_ends.is_some_and(|end| end <= Instant::now()) {
+            self.aborted = true;
+            self.tasks.abort_all();
+            return;
+        }
+        self.write_unwritten().await;
+        if Instant::now() >= self.next_inbox {
+            self.next_inbox = Instant::now() + self.parts.options.inbox_interval;
+            let read = self.ledger.refresh_inbox().await;
+            self.state(read);
+            self.take_triggers().await;
+        }
+        if self.grace_ends.is_none() {
+            self.start_polls();
+            if self.state_ok {
+                self.start_deliveries().await;
+            }
+        }
+        self.beat().await;
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let deadline = self.next_wake();
+        let stopping = self.grace_ends.is_some();
+        tokio::select! {
+            biased;
+            () = self.stop.soft.cancelled(), if !stopping => Wake::Stop,
+            () = self.stop.hard.cancelled(), if stopping && !self.aborted => Wake::Tick,
+            Some(progress) = self.progress.1.recv() => Wake::Progress(progress),
+            Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
+            () = tokio::time::sleep_until(deadline) => Wake::Tick,
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let asked = |g: &&Group| !g.in_flight && is_asked(&self.mode, &self.ledger, g);
+        let polls = self.groups.iter().filter(asked).map(|g| g.due);
+        let retries = self.retry_at.values().copied().filter(|at| *at > Instant::now());
+        let state =
+            (!self.state_ok || !self.unwritten.is_empty()).then(|| Instant::now() + STATE_RETRY);
+        let grace = self.grace_ends.into_iter();
+        let wakes = polls.chain(retries).chain(state).chain(grace);
+        wakes.chain([self.next_inbox]).min().unwrap_or_else(|| Instant::now() + STATE_RETRY)
+    }
+
+    fn stopping(&mut self) {
+        self.grace_ends = Some(Instant::now() + self.parts.options.grace);
+        self.parts.emit(EventKind::Stopping);
+        // Polls write nothing: they need not end.
+        self.abort_polls();
+    }
+
+    fn abort_polls(&mut self) {
+        if !self.jobs.values().any(|job| matches!(job, Job::Attempt(_))) {
+            self.tasks.abort_all();
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        if self.grace_ends.is_some() {
+            return self.tasks.is_empty()
+                || !self.jobs.values().any(|j| matches!(j, Job::Attempt(_)));
+        }
+        let quiet = self.running.is_empty() && self.unwritten.is_empty() && self.state_ok;
+        match &self.mode {
+            Mode::Run => false,
+            Mode::Once => {
+                let polled = self.groups.iter().all(|g| g.rounds > 0 && !g.in_flight);
+                let answered = self.ledger.inbox.triggers.is_empty();
+                let idle = self.runnable().is_empty()
+                    && self.ledger.open.values().all(|d| self.is_given_up(d));
+                quiet && polled && answered && idle
+            }
+            Mode::Settle(ids) => {
+                let wanted = self.settling(ids);
+                let open = |d: &&Delivery| {
+                    wanted.contains(&d.id) || d.trigger.as_ref().is_some_and(|t| ids.contains(t))
+                };
+                let waiting = self.ledger.inbox.triggers.iter().any(|t| ids.contains(&t.id));
+                quiet
+                    && !waiting
+                    && self.ledger.open.values().filter(open).all(|d| self.is_given_up(d))
+            }
+        }
+    }
+
+    /// In one pass an outage is waited for only so long; what is held by a suspension is not waited for at all.
+    fn is_given_up(&self, delivery: &Delivery) -> bool {
+        let Some(watch) = self.parts.watches.get(&delivery.watch) else { return true };
+        let held = delivery.cause == Cause::Change
+            && self.ledger.suspension(&delivery.watch, self.parts.clock.now()).is_some();
+        held || delivery.tries > watch.timing.max_retries
+    }
+
+    async fn finish(mut self) -> Result<Summary, EngineError> {
+        self.tasks.abort_all();
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended).await;
+        }
+        self.write_unwritten().await;
+        for id in std::mem::take(&mut self.touched) {
+            self.summary.deliveries.extend(ledger::delivery(self.parts.store.as_ref(), &id).await?);
+        }
+        Ok(self.summary)
+    }
+
+    /// Notes whether the state could be used, and tells the first time it can't.
+    fn state<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                if std::mem::replace(&mut self.state_ok, false) {
+                    self.parts
+                        .emit(EventKind::StateUnavailable { error: crate::error_text(&error) });
+                }
+                None
+            }
+        }
+    }
+
+    async fn commit(&mut self, writes: Vec<Write>) -> bool {
+        let nothing = writes.is_empty();
+        let result = self.ledger.commit(writes).await;
+        let kept = self.state(result).is_some();
+        // A full disk can still be read: only a write shows that the state is usable again.
+        self.state_ok |= kept && !nothing;
+        kept
+    }
+
+    /// Says that the agent lives, and forgets what is old.
+    async fn beat(&mut self) {
+        let now = Instant::now();
+        if now < self.next_beat {
+            return;
+        }
+        let stamp = self.parts.clock.now();
+        let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
+        self.next_beat = now + fastest.min(BEAT);
+        let mut loops: BTreeMap<&str, LoopState> = BTreeMap::new();
+        for group in self.groups.iter().filter(|g| g.has_sources()) {
+            let budget = self.parts.forges[&group.forge].budget();
+            let fresh = LoopState {
+                forge: group.forge.clone(),
+                beat: stamp,
+                interval: group.interval,
+                budget,
+            };
+            let state = loops.entry(&group.forge).or_insert(fresh);
+            state.interval = state.interval.min(group.interval);
+        }
+        let loops = loops.into_values().collect();
+        let state = AgentState {
+            holder: self.parts.holder.clone(),
+            started: self.started,
+            beat: stamp,
+            loops,
+        };
+        let mut writes = vec![Write::Agent(state)];
+        if now >= self.next_prune {
+            self.next_prune = now + PRUNE;
+            let keep = self.parts.options.keep_deliveries;
+            writes.extend(
+                stamp
+                    .checked_sub(self.parts.options.keep)
+                    .ok()
+                    .map(|before| Write::Prune { before, keep }),
+            );
+        }
+        self.commit(writes).await;
+    }
+}
+
+/// Where only triggers are answered, only their repositories are asked.
+fn is_asked(mode: &Mode, ledger: &Ledger, group: &Group) -> bool {
+    match mode {
+        Mode::Run | Mode::Once => true,
+        Mode::Settle(_) => ledger.inbox.triggers.iter().any(|t| group.is_source_of(&t.watch)),
+    }
+}
+
+fn waiting(delivery: &Delivery, at: Timestamp) -> HeadRecord {
+    HeadRecord {
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        reason: Reason::Waiting,
+        at,
+        delivery: Some(delivery.id.clone()),
+        detail: delivery.error.clone(),
+    }
+}
