@@ -289,6 +289,30 @@ async fn one_bad_document_parks_at_once_with_nothing_written_and_says_where() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_bad_document_among_twenty_writes_nothing_at_any_place() {
+    for bad in 0..20 {
+        let world = World::running().await;
+        let documents: Vec<(String, String)> = (0..20)
+            .map(|n| {
+                let kind = if n == bad { "" } else { "kind: ConfigMap\n" };
+                (
+                    format!("{n:02}.yaml"),
+                    format!("apiVersion: v1\n{kind}metadata: {{name: c{n}}}\n"),
+                )
+            })
+            .collect();
+        let files: Vec<(&str, &str)> =
+            documents.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        world.forge.commit(B, "main", "one is broken", &files);
+        let sha = world.push();
+        minutes(2).await;
+        assert_eq!(world.deployer.applies(), (0, 0), "place {bad}");
+        let why = world.why(&sha).await.detail.unwrap();
+        assert!(why.contains(&format!("{bad:02}.yaml")), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_minutes_without_a_cluster_park_nothing_and_the_latest_head_is_delivered_after() {
     let world = World::running().await;
     world.deployer.down(true);
