@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, Write,
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_core::watch::{OnFirstSight, sample};
+use sentry_core::watch::{OnFirstSight, WatchName, sample};
 use sentry_store::MemoryStore;
 
 /// Counts what is decided about heads.
@@ -53,6 +53,10 @@ impl StateStore for Audited {
 
     async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
+    }
+
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.inner.inventory(watch).await
     }
 
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {

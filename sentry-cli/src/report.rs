@@ -293,6 +293,7 @@ fn log_settled(event: &EventKind) {
         took,
         error,
         dry_run,
+        ..
     } = event
     else {
         return;

@@ -89,9 +89,11 @@ pub enum DeliveryState {
     Checking,
     /// Objects are being written.
     Applying,
-    /// Every object is acknowledged.
+    /// Every object is acknowledged and its runs go on, or some runs wait for the namespace to have room.
+    Following,
+    /// Every object is acknowledged, and no run that was followed failed.
     Succeeded,
-    /// It ended without success and will not be tried again by itself.
+    /// It ended without success, or a run that it started did, and will not be tried again by itself.
     Failed,
     /// A newer head took its place.
     Superseded,
@@ -108,6 +110,7 @@ impl DeliveryState {
             Self::Fetching => "fetching",
             Self::Checking => "checking",
             Self::Applying => "applying",
+            Self::Following => "following",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
@@ -119,6 +122,102 @@ impl DeliveryState {
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Superseded | Self::Parked)
+    }
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunState {
+    /// It was created and did not end yet.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It failed or ran out of time: the reason tells.
+    Failed,
+    /// Somebody, or a newer run of the same branch, stopped it.
+    Cancelled,
+    /// It was deleted before its end was seen.
+    Gone,
+    /// It is not followed: its kind has no end that is known, or the deployer can't tell, or `run_timeout` passed.
+    Unfollowed,
+}
+
+impl RunState {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Gone => "gone",
+            Self::Unfollowed => "unfollowed",
+        }
+    }
+
+    /// True if it will not change any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        self != Self::Running
+    }
+}
+
+/// A run that a delivery started, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Which object it is.
+    pub object: crate::plan::ObjectRef,
+    /// Where it stands.
+    pub state: RunState,
+    /// The cluster's reason, as it words it.
+    pub reason: Option<String>,
+    /// For a run that did not succeed: task, step, why and the last log line, without secrets.
+    pub message: Option<String>,
+    /// When it ended.
+    pub completed: Option<Timestamp>,
+    /// What its document asks for beside being run.
+    pub rules: crate::plan::RunRules,
+}
+
+/// How the runs that a delivery started ended: all of them, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every run succeeded.
+    Success,
+    /// A run failed.
+    Failure,
+    /// A run could not be started or followed to its end.
+    Error,
+}
+
+impl Verdict {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Which runs of B a delivery starts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// The event that runs must be meant for (`on-event`); `None` is `push`.
+    pub event: Option<String>,
+    /// Only the run whose name or generateName in its document is this one.
+    pub run: Option<String>,
+}
+
+impl Selection {
+    /// The event's name.
+    #[must_use]
+    pub fn event(&self) -> &str {
+        self.event.as_deref().unwrap_or("push")
     }
 }
 
@@ -159,6 +258,8 @@ pub struct Delivery {
     pub cause: Cause,
     /// The trigger that asked for it, if one did; part of the runs' keys.
     pub trigger: Option<DeliveryId>,
+    /// Which runs it starts.
+    pub selection: Selection,
     /// True if nothing may be written.
     pub dry_run: bool,
     /// Where it stands.
@@ -177,6 +278,12 @@ pub struct Delivery {
     pub next_attempt: Option<Timestamp>,
     /// What became of each object, at the last attempt that got so far.
     pub objects: Vec<ObjectOutcome>,
+    /// The runs that it started, and how they stand.
+    pub runs: Vec<RunRecord>,
+    /// Since when every object is acknowledged and only runs are waited for.
+    pub following_since: Option<Timestamp>,
+    /// How its runs ended, once all did; `None` if there were none.
+    pub verdict: Option<Verdict>,
     /// How long the last attempt's steps took.
     pub steps: Vec<StepTiming>,
     /// Things to know that stopped nothing: an unknown variable, a skipped file.
@@ -197,6 +304,8 @@ pub enum TriggerKind {
         branch: BranchName,
         /// The commit; the branch's head where it is left out.
         sha: Option<CommitSha>,
+        /// Which runs of B.
+        selection: Selection,
     },
     /// Another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
     Retry(DeliveryId),

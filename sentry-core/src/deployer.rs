@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 
-use crate::plan::{ChangeSet, ObjectRef, Plan};
+use crate::clock::Timestamp;
+use crate::delivery::{DeliveryId, RunState};
+use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::retry::Retry;
 use crate::watch::ClusterRef;
 
@@ -36,6 +40,112 @@ pub trait Deployer: fmt::Debug + Send + Sync {
     /// Brings every object to the target, in order. `Err` only if nothing was attempted: what happened to each object
     /// stands in the [`ChangeSet`].
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError>;
+
+    /// What the plan would change, object by object in its order. Nothing is written, nothing secret is told.
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        let _ = plan;
+        Err(DeployError::new(
+            DeployErrorKind::Local,
+            format!("{} can't tell what would change", self.name()),
+        ))
+    }
+
+    /// Tells how the wanted runs stand: first each one that exists, then [`RunChange::Synced`], then every change,
+    /// until it is dropped. It ends only with an error; whoever follows asks anew, which tells all again.
+    ///
+    /// `None` where runs can't be followed: then a delivery ends when its objects are acknowledged.
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        let _ = query;
+        None
+    }
+
+    /// Asks the cluster to stop or to forget runs that Sentry made. A run that is gone is no error; a run without
+    /// Sentry's labels is left alone.
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        let _ = request;
+        Err(DeployError::new(DeployErrorKind::Local, format!("{} can't retire runs", self.name())))
+    }
+}
+
+/// Which runs are followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowQuery {
+    /// Where they are.
+    pub cluster: ClusterRef,
+    /// The deliveries that made them: runs carry the id as the label [`crate::plan::DELIVERY_LABEL`].
+    pub deliveries: Vec<DeliveryId>,
+    /// `apiVersion` and `kind` of the runs, each pair once.
+    pub kinds: Vec<(String, String)>,
+}
+
+/// Something that became known about followed runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunChange {
+    /// How a run stands.
+    Stands(RunStatus),
+    /// A run is not there any more.
+    Gone {
+        /// `kind`.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// Every run that exists was told: what was not does not exist.
+    Synced,
+}
+
+/// How a run stands on the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStatus {
+    /// `kind`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// The condition's reason, as the cluster words it: `Running`, `PipelineRunTimeout`.
+    pub reason: Option<String>,
+    /// For a run that did not succeed: which task and step, why, and its last log line when it may be read; without
+    /// secrets, at most 1,000 characters.
+    pub message: Option<String>,
+    /// When it ended, by the cluster's clock.
+    pub completed: Option<Timestamp>,
+}
+
+/// What is to be done with runs that are not wanted any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retire {
+    /// Where they are.
+    pub cluster: ClusterRef,
+    /// The runs: `apiVersion`, `kind`, name.
+    pub runs: Vec<(String, String, String)>,
+    /// What to do.
+    pub how: RetireHow,
+    /// The longest time the whole call may take.
+    pub timeout: Duration,
+}
+
+/// How runs are retired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetireHow {
+    /// A run that goes on is cancelled; its `finally` tasks run. One that ended is left as it is.
+    Cancel,
+    /// A run that ended is deleted. One that goes on is left alone.
+    Delete,
+}
+
+/// What a plan would do to one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectDiff {
+    /// Which object.
+    pub object: ObjectRef,
+    /// [`Action::Created`], [`Action::Configured`], [`Action::Unchanged`] or [`Action::Exists`].
+    pub action: Action,
+    /// The object on the cluster as YAML, without what only a server sets; `None` if there is none. Data of Secrets is
+    /// replaced by digests.
+    pub before: Option<String>,
+    /// The object as it would be, in the same form.
+    pub after: String,
 }
 
 /// Which kinds exist, and whether they live in a namespace.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, DeliveryId, DeliveryState};
+use crate::delivery::{Cause, DeliveryId, DeliveryState, RunRecord, Verdict};
+use crate::forge::CommitStatus;
 use crate::plan::ObjectOutcome;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
-use crate::watch::WatchName;
+use crate::watch::{ClusterRef, WatchName};
 
 /// Something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +115,65 @@ pub enum EventKind {
         manifests: Option<CommitSha>,
         /// What became of each object.
         objects: Vec<ObjectOutcome>,
+        /// The runs that it started, and how they ended.
+        runs: Vec<RunRecord>,
+        /// How its runs ended, if there were any.
+        verdict: Option<Verdict>,
         /// From its start to its end.
         took: Duration,
         /// The error, if it did not succeed.
         error: Option<String>,
         /// True if nothing was written on purpose.
         dry_run: bool,
+    },
+    /// Runs of a delivery wait until the namespace has room for them.
+    RunsQueued {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// How many wait.
+        queued: usize,
+        /// How many runs may go on in the namespace.
+        limit: u32,
+    },
+    /// A run that a delivery started stands otherwise than before.
+    RunChanged {
+        /// The delivery.
+        id: DeliveryId,
+        /// The watch.
+        watch: WatchName,
+        /// The head.
+        revision: Revision,
+        /// The run.
+        run: RunRecord,
+    },
+    /// Runs can't be followed now; it is tried again.
+    FollowFailed {
+        /// Where they are.
+        cluster: ClusterRef,
+        /// Why.
+        error: String,
+        /// How long until the next attempt.
+        wait: Duration,
+    },
+    /// A status was shown on a commit of A.
+    Reported {
+        /// The watch.
+        watch: WatchName,
+        /// The status.
+        status: CommitStatus,
+    },
+    /// A status could not be shown. That never fails a delivery.
+    ReportFailed {
+        /// The watch.
+        watch: WatchName,
+        /// The status.
+        status: CommitStatus,
+        /// Why.
+        error: String,
+        /// How long until the next attempt; `None` if there is none.
+        wait: Option<Duration>,
     },
     /// A trigger was taken or rejected.
     TriggerAnswered {

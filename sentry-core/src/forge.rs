@@ -42,6 +42,29 @@ pub trait Forge: fmt::Debug + Send + Sync {
         ))
     }
 
+    /// The paths that differ between two commits of A.
+    ///
+    /// [`ForgeErrorKind::Unsupported`] where the forge can't tell; whoever asks then takes everything for changed.
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let _ = query;
+        Err(ForgeError::new(
+            ForgeErrorKind::Unsupported,
+            format!("{} compares no commits", self.name()),
+        ))
+    }
+
+    /// Shows a status on a commit of A. A status that is there already is no error, and none is asked for before.
+    ///
+    /// [`ForgeErrorKind::Unsupported`] where the forge has no statuses, [`ForgeErrorKind::Unauthorized`] where the
+    /// token may not set them: neither is retried, neither fails a delivery.
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        let _ = (repo, status);
+        Err(ForgeError::new(
+            ForgeErrorKind::Unsupported,
+            format!("{} shows no statuses", self.name()),
+        ))
+    }
+
     /// What is left of the forge's budget for us, as it last said; `None` where it has none.
     fn budget(&self) -> Option<Budget> {
         None
@@ -153,6 +176,85 @@ pub struct CommitInfo {
     pub message: String,
     /// Who wrote it: the forge's user name where it tells one, else the author's name.
     pub author: String,
+}
+
+impl CommitInfo {
+    /// The first line of the message.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.message.lines().next().unwrap_or_default()
+    }
+}
+
+/// One question for the difference of two commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangesQuery {
+    /// Repository A.
+    pub repo: RepoUrl,
+    /// The older commit.
+    pub from: CommitSha,
+    /// The newer commit.
+    pub to: CommitSha,
+    /// The longest time the whole call may take.
+    pub timeout: Duration,
+}
+
+/// What differs between two commits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChangedPaths {
+    /// Paths that were added, changed or deleted, relative to the repository; of a renamed file both. Sorted.
+    pub paths: Vec<String>,
+    /// True if there are more than the forge tells, or than [`MAX_CHANGED_PATHS`].
+    pub truncated: bool,
+}
+
+/// The most changed paths that an answer holds.
+pub const MAX_CHANGED_PATHS: usize = 3_000;
+
+/// A status on a commit of A.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitStatus {
+    /// The commit.
+    pub revision: crate::revision::Revision,
+    /// Which line of the commit's statuses it is: a later status of the same context replaces it.
+    pub context: String,
+    /// What it says.
+    pub state: StatusState,
+    /// One sentence, at most 140 characters; without secrets.
+    pub description: String,
+    /// Where there is more to read.
+    pub link: Option<String>,
+    /// The delivery it is about: the same one may be told again after a crash.
+    pub delivery: crate::delivery::DeliveryId,
+}
+
+/// What a commit's status says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusState {
+    /// A delivery is under way, or its runs are.
+    Pending,
+    /// All runs succeeded.
+    Success,
+    /// A run failed.
+    Failure,
+    /// It could not be started or followed.
+    Error,
+    /// Nothing was to run, or a newer head took its place: neither good nor bad.
+    Neutral,
+}
+
+impl StatusState {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Error => "error",
+            Self::Neutral => "neutral",
+        }
+    }
 }
 
 /// A forge's rate limit, as its last answer told it.

@@ -21,6 +21,8 @@ pub struct ObjectRef {
     pub api_version: String,
     /// `kind`.
     pub kind: String,
+    /// The namespace it lives in; `None` for a cluster-scoped object.
+    pub namespace: Option<String>,
     /// The name it has on the cluster.
     pub name: String,
 }
@@ -41,6 +43,18 @@ pub enum Operation {
 /// The annotation that holds a run's whole key.
 pub const KEY_ANNOTATION: &str = "sentry-gitops.dev/key";
 
+/// The label that holds the id of the delivery which made an object.
+pub const DELIVERY_LABEL: &str = "sentry-gitops.dev/delivery";
+
+/// What a run's document asks for beside being run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunRules {
+    /// How many ended runs of the same document are kept (`max-keep-runs`); `None` is all.
+    pub keep: Option<u32>,
+    /// Whether an older run of the same watch, branch and document is cancelled (`cancel-in-progress`).
+    pub cancels_older: bool,
+}
+
 /// One object of a plan. `json` is what is sent, byte for byte what was checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedObject {
@@ -50,6 +64,16 @@ pub struct PlannedObject {
     pub operation: Operation,
     /// The whole object, with name, namespace, labels and annotations set.
     pub json: Value,
+    /// What its document asks for beside being run; nothing for an object that is applied.
+    pub rules: RunRules,
+}
+
+impl PlannedObject {
+    /// True for a run, false for an object that is applied.
+    #[must_use]
+    pub fn is_run(&self) -> bool {
+        matches!(self.operation, Operation::Create { .. })
+    }
 }
 
 /// All of a delivery, checked and in order.
@@ -98,6 +122,8 @@ pub enum Action {
     Exists,
     /// Not sent: an earlier object failed or the document was left out.
     Skipped,
+    /// A run that is not sent yet: the namespace has as many active runs as it may.
+    Queued,
     /// The cluster refused it, or did not answer.
     Failed,
 }
@@ -112,6 +138,7 @@ impl Action {
             Self::Unchanged => "unchanged",
             Self::Exists => "exists",
             Self::Skipped => "skipped",
+            Self::Queued => "queued",
             Self::Failed => "failed",
         }
     }

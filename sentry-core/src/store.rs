@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::cursor::BranchState;
 use crate::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
-use crate::forge::{Budget, Validator};
+use crate::forge::{Budget, CommitStatus, StatusState, Validator};
+use crate::plan::ObjectRef;
 use crate::repo::{BranchName, RepoUrl};
 use crate::watch::WatchName;
 
@@ -42,6 +43,9 @@ pub trait StateStore: fmt::Debug + Send + Sync {
     /// One trigger by its id.
     async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError>;
 
+    /// What a watch put where and is not known to be deleted.
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
+
     /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError>;
 }
@@ -74,10 +78,69 @@ pub struct Snapshot {
     pub validators: Vec<(String, Validator)>,
     /// Deliveries that are not final.
     pub open: Vec<Delivery>,
+    /// Statuses that are still to be shown.
+    pub reports: Vec<Report>,
     /// Pending triggers and suspensions.
     pub inbox: Inbox,
     /// The agent that last worked on the store.
     pub agent: Option<AgentState>,
+}
+
+/// A status that is to be shown on a commit of A, or was. One is kept for each watch, commit and context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The watch.
+    pub watch: WatchName,
+    /// What is to be shown.
+    pub status: CommitStatus,
+    /// When that was decided.
+    pub at: Timestamp,
+    /// What the forge was last told and took.
+    pub sent: Option<StatusState>,
+    /// Failed attempts in a row to show it.
+    pub tries: u32,
+    /// The last error, without secrets.
+    pub error: Option<String>,
+    /// True if it will not be tried again: the forge has no statuses, or the token may not set them.
+    pub given_up: bool,
+}
+
+impl Report {
+    /// True if it is still to be shown.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        !self.given_up && self.sent != Some(self.status.state)
+    }
+}
+
+/// An object that a delivery put on a cluster. Kept until it is known to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryItem {
+    /// The watch.
+    pub watch: WatchName,
+    /// The branch of A.
+    pub branch: BranchName,
+    /// The cluster, as [`crate::watch::ClusterRef`] shows it: context and namespace of the watch.
+    pub cluster: String,
+    /// The object. An item with the same watch, cluster, group, kind, namespace and name is the same item.
+    pub object: ObjectRef,
+    /// True for a run.
+    pub run: bool,
+    /// The delivery that last put it there.
+    pub delivery: DeliveryId,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl InventoryItem {
+    /// What makes it the same object of its watch: cluster, group, kind, namespace and name, as one text.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let ObjectRef { api_version, kind, namespace, name, .. } = &self.object;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let namespace = namespace.as_deref().unwrap_or_default();
+        format!("{} {group} {kind} {namespace} {name}", self.cluster)
+    }
 }
 
 /// What is kept of a watch beside its branches.
@@ -172,13 +235,19 @@ pub enum Write {
     Trigger(Trigger),
     /// Insert or replace what was decided about a head.
     Head(HeadRecord),
+    /// Insert or replace a status that is to be shown.
+    Report(Report),
+    /// Insert or replace an object of the inventory.
+    Inventory(InventoryItem),
+    /// An object of the inventory is known to be deleted.
+    ForgetInventory(InventoryItem),
     /// Insert or replace a suspension.
     Suspension(Suspension),
     /// End a suspension.
     Resume(WatchName),
     /// Replace the agent's own record.
     Agent(AgentState),
-    /// Forget final deliveries, answered triggers and decisions older than this, but never the newest
+    /// Forget final deliveries, answered triggers, settled reports and decisions older than this, but never the newest
     /// `keep` deliveries of a watch.
     Prune {
         /// Older than this.

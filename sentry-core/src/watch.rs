@@ -279,6 +279,93 @@ pub enum OnFirstSight {
     Deliver,
 }
 
+/// Which namespaces documents may name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NamespacePolicy {
+    /// Only the cluster's own; another one is refused.
+    #[default]
+    Refuse,
+    /// Any: the cluster's own is written in its place, which is told.
+    Override,
+    /// The cluster's own and these; an object that names one of them goes there.
+    Listed(BTreeSet<Namespace>),
+}
+
+/// What happens to a run without Pipelines-as-Code's annotations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unannotated {
+    /// It runs for every head.
+    #[default]
+    Run,
+    /// It is skipped.
+    Skip,
+}
+
+/// Where `{{ git_auth_secret }}` comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum GitAuthSecret {
+    /// Nowhere: a document that uses it is refused.
+    #[default]
+    Unset,
+    /// A Secret that is there already, by its name.
+    Named(String),
+    /// A Secret that is made for each run from the source forge's credential, and owned by the run.
+    PerRun,
+}
+
+/// How documents are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Which namespaces documents may name.
+    pub namespace_policy: NamespacePolicy,
+    /// Whether tasks and pipelines that the tree holds are put into the runs which refer to them.
+    pub inline: bool,
+    /// Whether a run may refer to a task or pipeline that neither tree nor cluster holds.
+    pub allow_missing_refs: bool,
+    /// What happens to a run without annotations.
+    pub unannotated: Unannotated,
+    /// Where `{{ git_auth_secret }}` comes from.
+    pub git_auth_secret: GitAuthSecret,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            namespace_policy: NamespacePolicy::default(),
+            inline: true,
+            allow_missing_refs: false,
+            unannotated: Unannotated::default(),
+            git_auth_secret: GitAuthSecret::default(),
+        }
+    }
+}
+
+/// What is shown on A's commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReportMode {
+    /// One status for the watch.
+    #[default]
+    PerWatch,
+    /// One status for the watch and one for each run.
+    PerRun,
+    /// Nothing.
+    Off,
+}
+
+/// How verdicts are shown on A's commits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reporting {
+    /// What is shown.
+    pub mode: ReportMode,
+    /// The status's context; `None` is `sentry-gitops/<watch>`.
+    pub context: Option<String>,
+    /// A template of the link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.
+    pub link: Option<String>,
+}
+
+/// The most runs of Sentry's that go on in one namespace, where nothing else is said.
+pub const MAX_ACTIVE_RUNS: u32 = 20;
+
 /// How often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -288,6 +375,10 @@ pub struct Timing {
     pub timeout: Duration,
     /// How many attempts may follow a failed one before the delivery is parked. Outages do not count.
     pub max_retries: u32,
+    /// The longest time that runs are followed; `None` is until they end.
+    pub run_timeout: Option<Duration>,
+    /// How many runs of Sentry's may go on in the watch's namespace; more wait.
+    pub max_active_runs: u32,
 }
 
 impl Default for Timing {
@@ -296,6 +387,8 @@ impl Default for Timing {
             polling_interval: Duration::from_secs(300),
             timeout: Duration::from_secs(300),
             max_retries: 3,
+            run_timeout: None,
+            max_active_runs: MAX_ACTIVE_RUNS,
         }
     }
 }
@@ -315,6 +408,10 @@ pub struct Watch {
     pub allow_kinds: AllowKinds,
     /// What a refused document does to the delivery.
     pub refusals: Refusals,
+    /// How documents are read.
+    pub reading: Reading,
+    /// How verdicts are shown on A's commits.
+    pub reporting: Reporting,
     /// What a first head means.
     pub on_first_sight: OnFirstSight,
     /// Also deliver when B's branch moves, not only when A's does.
@@ -331,12 +428,13 @@ impl Watch {
     pub fn fingerprint(&self) -> String {
         // Debug output of plain data; pinned by a test, as stored digests are compared across versions.
         let what = format!(
-            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
             self.source.repo.as_str(),
             self.manifests,
             self.cluster,
             self.allow_kinds,
             self.refusals,
+            self.reading,
             self.variables
         );
         data_encoding::HEXLOWER.encode(&Sha256::digest(what.as_bytes())[..16])
@@ -392,6 +490,8 @@ pub mod sample {
             },
             allow_kinds: AllowKinds::Namespaced,
             refusals: Refusals::Strict,
+            reading: Reading::default(),
+            reporting: Reporting::default(),
             on_first_sight: OnFirstSight::Record,
             watch_manifests: false,
             variables: BTreeMap::new(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sentry_core::clock::Clock as _;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, HeadRecord, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryId, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{Engine, Stop};
@@ -18,11 +18,11 @@ use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery,
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, Write,
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
-use sentry_core::watch::Watch;
 use sentry_core::watch::sample::watch;
+use sentry_core::watch::{Watch, WatchName};
 use sentry_store::MemoryStore;
 use tokio::task::JoinSet;
 
@@ -84,6 +84,9 @@ impl StateStore for Mortal<MemoryStore> {
     }
     async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
+    }
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.inner.inventory(watch).await
     }
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
         self.inner.heads(sha).await
@@ -190,7 +193,11 @@ impl World {
             id: DeliveryId::new(at, 7),
             key: "nightly".into(),
             watch: self.watch.name.clone(),
-            kind: TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: None },
+            kind: TriggerKind::Deliver {
+                branch: "main".parse().unwrap(),
+                sha: None,
+                selection: Selection::default(),
+            },
             cause: Cause::Manual,
             at,
             state: TriggerState::Pending,

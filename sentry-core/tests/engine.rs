@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind,
-    TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
+    TriggerKind, TriggerState,
 };
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::ForgeErrorKind;
@@ -144,7 +144,11 @@ impl World {
 }
 
 fn deliver(sha: Option<&CommitSha>) -> TriggerKind {
-    TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: sha.cloned() }
+    TriggerKind::Deliver {
+        branch: "main".parse().unwrap(),
+        sha: sha.cloned(),
+        selection: Selection::default(),
+    }
 }
 
 async fn minutes(n: u64) {
@@ -443,8 +447,12 @@ async fn a_trigger_for_an_older_commit_does_not_move_the_cursor() {
 #[tokio::test(start_paused = true)]
 async fn a_trigger_for_a_branch_that_is_not_there_is_rejected_with_the_reason() {
     let world = World::running().await;
-    let absent = TriggerKind::Deliver { branch: "release/9".parse().unwrap(), sha: None };
-    let foreign = TriggerKind::Deliver { branch: "topic".parse().unwrap(), sha: None };
+    let branch = |name: &str| TriggerKind::Deliver {
+        branch: name.parse().unwrap(),
+        sha: None,
+        selection: Selection::default(),
+    };
+    let (absent, foreign) = (branch("release/9"), branch("topic"));
     let (absent, foreign) = (world.ask(absent).await, world.ask(foreign).await);
     minutes(2).await;
     let TriggerState::Rejected(why) = world.trigger_state(&absent).await else {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::DeliveryId;
 use sentry_core::deployer::{DeployErrorKind, Deployer as _};
-use sentry_core::plan::{Action, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject};
+use sentry_core::plan::{
+    Action, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject, RunRules,
+};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ClusterRef;
 use sentry_deploy::{Kubectl, KubectlSettings};
@@ -46,10 +48,11 @@ fn planned(kind: &str, name: &str, key: Option<&str>) -> PlannedObject {
         line: 1,
         api_version: "tekton.dev/v1".into(),
         kind: kind.into(),
+        namespace: Some("qa".into()),
         name: name.into(),
     };
     let operation = key.map_or(Operation::Apply, |key| Operation::Create { key: key.into() });
-    PlannedObject { object, operation, json }
+    PlannedObject { object, operation, json, rules: RunRules::default() }
 }
 
 fn plan(objects: Vec<PlannedObject>) -> Plan {

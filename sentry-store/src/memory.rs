@@ -12,8 +12,8 @@ use sentry_core::forge::Validator;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, AgentState, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, StoreErrorKind,
-    Suspension, WatchState, Write,
+    AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, StateStore,
+    StoreError, StoreErrorKind, Suspension, WatchState, Write,
 };
 use sentry_core::watch::WatchName;
 
@@ -32,6 +32,8 @@ struct Kept {
     deliveries: BTreeMap<DeliveryId, Delivery>,
     triggers: BTreeMap<DeliveryId, Trigger>,
     heads: BTreeMap<(CommitSha, WatchName, BranchName), HeadRecord>,
+    reports: BTreeMap<(WatchName, CommitSha, String), Report>,
+    inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
     agent: Option<AgentState>,
 }
@@ -68,6 +70,7 @@ impl StateStore for MemoryStore {
             watches: kept.watches.values().cloned().collect(),
             validators: kept.validators.clone().into_iter().collect(),
             open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
+            reports: kept.reports.values().filter(|r| r.is_due()).cloned().collect(),
             inbox: kept.inbox(),
             agent: kept.agent.clone(),
         })
@@ -108,6 +111,11 @@ impl StateStore for MemoryStore {
         Ok(self.kept().triggers.get(id).cloned())
     }
 
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        let kept = self.kept();
+        Ok(kept.inventory.values().filter(|item| item.watch == *watch).cloned().collect())
+    }
+
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
         let kept = self.kept();
         let wanted = |head: &&HeadRecord| head.revision.sha.as_str().starts_with(sha);
@@ -143,6 +151,16 @@ impl Kept {
                 let Revision { branch, sha } = head.revision.clone();
                 self.heads.insert((sha, head.watch.clone(), branch), head);
             }
+            Write::Report(r) => {
+                let sha = r.status.revision.sha.clone();
+                self.reports.insert((r.watch.clone(), sha, r.status.context.clone()), r);
+            }
+            Write::Inventory(item) => {
+                drop(self.inventory.insert((item.watch.clone(), item.identity()), item));
+            }
+            Write::ForgetInventory(item) => {
+                drop(self.inventory.remove(&(item.watch.clone(), item.identity())));
+            }
             Write::Suspension(s) => drop(self.suspensions.insert(s.watch.clone(), s)),
             Write::Resume(watch) => drop(self.suspensions.remove(&watch)),
             Write::Agent(state) => self.agent = Some(state),
@@ -169,6 +187,7 @@ impl Kept {
         self.deliveries.retain(|id, _| !forgotten.contains(id));
         self.triggers.retain(|_, t| t.state == TriggerState::Pending || t.at >= before);
         self.heads.retain(|_, head| head.at >= before);
+        self.reports.retain(|_, report| report.is_due() || report.at >= before);
     }
 }
 

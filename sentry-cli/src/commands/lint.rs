@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::DeliveryId;
+use sentry_core::delivery::{DeliveryId, Selection};
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
 use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet};
 use sentry_core::repo::{BranchName, CommitSha, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Refusals,
-    Source, Timing, Watch,
+    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Reading,
+    Refusals, Reporting, Source, Timing, Watch,
 };
 
 use super::Context;
@@ -118,6 +118,8 @@ fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
         },
         allow_kinds: AllowKinds::default(),
         refusals: Refusals::default(),
+        reading: Reading::default(),
+        reporting: Reporting::default(),
         on_first_sight: OnFirstSight::default(),
         watch_manifests: false,
         variables: std::collections::BTreeMap::new(),
@@ -132,6 +134,9 @@ fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
         manifests_branch: &branch,
         manifests: &tree.commit,
         sender: None,
+        title: "",
+        selection: &Selection::default(),
+        changed: None,
         kinds: None,
     };
     let mut set = manifest::prepare(&manifest::parse(tree), &context);

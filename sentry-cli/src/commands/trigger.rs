@@ -20,7 +20,11 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         return dry_run(ctx, &config, watch, &branch, args).await;
     }
     let store = compose::open_store(&ctx.state_dir(Some(&config))?)?;
-    let kind = TriggerKind::Deliver { branch, sha: args.revision.clone() };
+    let kind = TriggerKind::Deliver {
+        branch,
+        sha: args.revision.clone(),
+        selection: sentry_core::delivery::Selection::default(),
+    };
     let key = args.idempotency_key.clone();
     let trigger = new_trigger(ctx, watch.name.clone(), kind, Cause::Manual, key);
     if args.no_wait {

@@ -92,6 +92,8 @@ impl Resolver<'_> {
                 Some(RefusalsWord::Lenient) => Refusals::Lenient,
                 Some(RefusalsWord::Strict) | None => Refusals::Strict,
             },
+            reading: sentry_core::watch::Reading::default(),
+            reporting: sentry_core::watch::Reporting::default(),
             on_first_sight: match first_sight {
                 Some(FirstSight::Deliver) => OnFirstSight::Deliver,
                 Some(FirstSight::Record) | None => OnFirstSight::Record,
@@ -286,6 +288,7 @@ impl Resolver<'_> {
             polling_interval: interval.map_or(standard.polling_interval, |at| at.value.0),
             timeout: timeout.unwrap_or(standard.timeout),
             max_retries: max_retries.unwrap_or(standard.max_retries),
+            ..standard
         })
     }
 

@@ -77,6 +77,8 @@ fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> Even
         state,
         manifests: delivery.intent.as_ref().map(|i| i.manifests.clone()),
         objects: delivery.objects.clone(),
+        runs: delivery.runs.clone(),
+        verdict: delivery.verdict,
         took: Duration::try_from(took).unwrap_or_default(),
         error: delivery.error.clone(),
         dry_run: delivery.dry_run,

@@ -286,6 +286,9 @@ impl Attempt {
                 manifests_branch: &pinned.branch,
                 manifests: &pinned.sha,
                 sender: info.map(|i| i.author.as_str()),
+                title: info.map_or("", CommitInfo::title),
+                selection: &self.delivery.selection,
+                changed: None,
                 kinds: kinds.as_deref(),
             },
         );

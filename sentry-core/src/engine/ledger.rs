@@ -7,8 +7,10 @@ use crate::clock::Timestamp;
 use crate::cursor::BranchState;
 use crate::delivery::{Cause, Delivery, DeliveryId, TriggerState};
 use crate::forge::Validator;
-use crate::repo::BranchName;
-use crate::store::{DeliveryQuery, Inbox, StateStore, StoreError, Suspension, WatchState, Write};
+use crate::repo::{BranchName, CommitSha};
+use crate::store::{
+    DeliveryQuery, Inbox, Report, StateStore, StoreError, Suspension, WatchState, Write,
+};
 use crate::watch::WatchName;
 
 /// A watch and a branch of its A: what deliveries are counted by.
@@ -21,7 +23,17 @@ pub(super) struct Ledger {
     pub(super) watches: BTreeMap<WatchName, WatchState>,
     pub(super) validators: HashMap<String, Validator>,
     pub(super) open: BTreeMap<DeliveryId, Delivery>,
+    /// Statuses that are still to be shown.
+    pub(super) reports: BTreeMap<ReportKey, Report>,
     pub(super) inbox: Inbox,
+}
+
+/// One line of a commit's statuses.
+pub(super) type ReportKey = (WatchName, CommitSha, String);
+
+pub(super) fn report_key(report: &Report) -> ReportKey {
+    let status = &report.status;
+    (report.watch.clone(), status.revision.sha.clone(), status.context.clone())
 }
 
 impl Ledger {
@@ -33,10 +45,12 @@ impl Ledger {
             watches: BTreeMap::new(),
             validators: snapshot.validators.into_iter().collect(),
             open: BTreeMap::new(),
+            reports: BTreeMap::new(),
             inbox: snapshot.inbox,
         };
         let live = snapshot.branches.into_iter().map(Write::Branch);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));
+        let live = live.chain(snapshot.reports.into_iter().map(Write::Report));
         for write in live.chain(snapshot.open.into_iter().map(|d| Write::Delivery(Box::new(d)))) {
             ledger.apply(write);
         }
@@ -92,7 +106,17 @@ impl Ledger {
                     self.inbox.triggers.push(trigger);
                 }
             }
+            Write::Report(report) => {
+                let key = report_key(&report);
+                if report.is_due() {
+                    self.reports.insert(key, report);
+                } else {
+                    self.reports.remove(&key);
+                }
+            }
             Write::Head(_)
+            | Write::Inventory(_)
+            | Write::ForgetInventory(_)
             | Write::Suspension(_)
             | Write::Resume(_)
             | Write::Agent(_)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::courier::{self, AttemptError};
 use super::{EngineError, Parts};
+use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind};
 use crate::forge::{CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
 use crate::manifest::{self, Context, ManifestSet};
@@ -60,6 +61,9 @@ pub(super) async fn preview(
             manifests_branch: &pinned.branch,
             manifests: &pinned.sha,
             sender: info.as_ref().map(|i| i.author.as_str()),
+            title: info.as_ref().map_or("", CommitInfo::title),
+            selection: &Selection::default(),
+            changed: None,
             kinds: kinds.as_ref().ok().and_then(Option::as_deref),
         },
     );

@@ -26,9 +26,10 @@ use self::naming::RunIdentity;
 use self::parse::{Content, Entry, printable};
 use self::policy::Subject;
 use self::variables::{Findings, Variables};
-use crate::delivery::DeliveryId;
+use crate::delivery::{DeliveryId, Selection};
 use crate::deployer::KindTable;
-use crate::plan::{ObjectRef, Operation, PlannedObject};
+use crate::forge::ChangedPaths;
+use crate::plan::{ObjectRef, Operation, PlannedObject, RunRules};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::watch::Watch;
@@ -50,6 +51,12 @@ pub struct Context<'a> {
     pub manifests: &'a CommitSha,
     /// Who made A's commit, where it is known.
     pub sender: Option<&'a str>,
+    /// The first line of A's commit's message; empty where it is not known.
+    pub title: &'a str,
+    /// Which runs are wanted.
+    pub selection: &'a Selection,
+    /// What changed in A since the delivered head; `None` where it is not known: then everything counts as changed.
+    pub changed: Option<&'a ChangedPaths>,
     /// The kinds of the cluster; `None` means the built-in table, which can't tell that a kind does not exist.
     pub kinds: Option<&'a KindTable>,
 }
@@ -245,10 +252,14 @@ impl Preparation<'_, '_> {
                 line: entry.line,
                 api_version: subject.api_version.clone(),
                 kind: subject.kind.clone(),
+                namespace: subject
+                    .namespaced
+                    .then(|| self.context.watch.cluster.namespace.to_string()),
                 name,
             },
             operation,
             json: object,
+            rules: RunRules::default(),
         })
     }
 

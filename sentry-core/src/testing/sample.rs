@@ -15,14 +15,14 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark, Parked, Passed};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Intent, Reason, StepTiming, Trigger,
-    TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState,
+    Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
 };
-use crate::forge::{Budget, Validator};
-use crate::plan::{Action, ObjectOutcome, ObjectRef};
+use crate::forge::{Budget, CommitStatus, StatusState, Validator};
+use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
-use crate::store::{AgentState, LoopState, Outage, Suspension, WatchState};
+use crate::store::{AgentState, InventoryItem, LoopState, Outage, Report, Suspension, WatchState};
 use crate::watch::WatchName;
 
 /// Parses a text that is known to be valid.
@@ -133,6 +133,7 @@ pub fn delivery(n: u32) -> Delivery {
         revision: revision(n),
         cause: Cause::Manual,
         trigger: Some(id(n + 1000)),
+        selection: selection(),
         dry_run: true,
         state: DeliveryState::Superseded,
         started: time(n),
@@ -147,6 +148,9 @@ pub fn delivery(n: u32) -> Delivery {
         tries: 3,
         next_attempt: Some(time(n + 60)),
         objects: vec![outcome(Action::Exists), outcome(Action::Failed)],
+        runs: vec![run(RunState::Failed)],
+        following_since: Some(time(n + 2)),
+        verdict: Some(Verdict::Failure),
         steps: vec![StepTiming {
             step: "apply".to_owned(),
             started: time(n),
@@ -158,18 +162,79 @@ pub fn delivery(n: u32) -> Delivery {
     }
 }
 
+/// A run as a deployer names it.
+#[must_use]
+pub fn object() -> ObjectRef {
+    ObjectRef {
+        path: "runs/ci.yaml".to_owned(),
+        document: 2,
+        line: 14,
+        api_version: "tekton.dev/v1".to_owned(),
+        kind: "PipelineRun".to_owned(),
+        namespace: Some("qa".to_owned()),
+        name: "ci-0a1b2c3d-abcdefghijklmnop".to_owned(),
+    }
+}
+
+/// A run that stands so.
+#[must_use]
+pub fn run(state: RunState) -> RunRecord {
+    RunRecord {
+        object: object(),
+        state,
+        reason: Some("PipelineRunTimeout".to_owned()),
+        message: Some("task unit, step test: exit code 1".to_owned()),
+        completed: Some(time(9)),
+        rules: RunRules { keep: Some(5), cancels_older: true },
+    }
+}
+
+/// A selection of one run for an event of a person's own.
+#[must_use]
+pub fn selection() -> Selection {
+    Selection { event: Some("nightly".to_owned()), run: Some("ci".to_owned()) }
+}
+
+/// A status of the `n`th commit, still to be shown.
+#[must_use]
+pub fn report(n: u32) -> Report {
+    Report {
+        watch: watch("app"),
+        status: CommitStatus {
+            revision: revision(n),
+            context: "sentry-gitops/app".to_owned(),
+            state: StatusState::Failure,
+            description: "1 of 2 runs failed: ci".to_owned(),
+            link: Some("https://dash.example/run".to_owned()),
+            delivery: id(n),
+        },
+        at: time(n),
+        sent: Some(StatusState::Pending),
+        tries: 2,
+        error: Some("hub: 502".to_owned()),
+        given_up: false,
+    }
+}
+
+/// A run called `name` that the watch `app` put into its namespace.
+#[must_use]
+pub fn inventory(name: &str, n: u32) -> InventoryItem {
+    InventoryItem {
+        watch: watch("app"),
+        branch: branch("main"),
+        cluster: "prod/qa".to_owned(),
+        object: ObjectRef { name: name.to_owned(), ..object() },
+        run: true,
+        delivery: id(n),
+        at: time(n),
+    }
+}
+
 /// A run that an action happened to.
 #[must_use]
 pub fn outcome(action: Action) -> ObjectOutcome {
     ObjectOutcome {
-        object: ObjectRef {
-            path: "runs/ci.yaml".to_owned(),
-            document: 2,
-            line: 14,
-            api_version: "tekton.dev/v1".to_owned(),
-            kind: "PipelineRun".to_owned(),
-            name: "ci-0a1b2c3d-abcdefghijklmnop".to_owned(),
-        },
+        object: object(),
         run: true,
         action,
         reason: Some(format!("was {}", action.as_str())),
@@ -183,7 +248,11 @@ pub fn trigger(n: u32) -> Trigger {
         id: id(n),
         key: format!("key-{n}"),
         watch: watch("app"),
-        kind: TriggerKind::Deliver { branch: branch("main"), sha: Some(sha(n)) },
+        kind: TriggerKind::Deliver {
+            branch: branch("main"),
+            sha: Some(sha(n)),
+            selection: selection(),
+        },
         cause: Cause::Webhook,
         at: time(n),
         state: TriggerState::Pending,

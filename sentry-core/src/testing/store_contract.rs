@@ -31,13 +31,13 @@ use futures::future::join_all;
 use super::sample;
 use crate::cursor::{BranchState, Mark, Passed};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind,
-    TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
+    TriggerKind, TriggerState,
 };
 use crate::plan::Action;
 use crate::store::{
-    DeliveryQuery, Inbox, Outage, Snapshot, StateStore, StoreErrorKind, Suspension, WatchState,
-    Write,
+    DeliveryQuery, Inbox, InventoryItem, Outage, Report, Snapshot, StateStore, StoreErrorKind,
+    Suspension, WatchState, Write,
 };
 
 /// An empty store, opened twice, as two programs would.
@@ -91,6 +91,10 @@ impl Handles {
         self.deliveries(&DeliveryQuery::default()).await.into_iter().map(|d| d.id).collect()
     }
 
+    async fn inventory(&self, watch: &str) -> Vec<InventoryItem> {
+        self.store.inventory(&sample::watch(watch)).await.expect("the inventory")
+    }
+
     async fn heads(&self, prefix: &str) -> Vec<HeadRecord> {
         self.store.heads(prefix).await.expect("the heads")
     }
@@ -130,6 +134,10 @@ macro_rules! store_contract_tests {
             a_head_is_replaced_not_repeated_and_found_by_prefix
             the_same_commit_of_two_watches_has_two_decisions_newest_first
             the_agents_record_is_kept_and_replaced
+            a_report_is_live_until_it_is_shown_or_given_up
+            reports_of_other_contexts_and_commits_stand_beside_each_other
+            the_inventory_keeps_an_object_until_it_is_known_to_be_deleted
+            pruning_forgets_settled_reports_and_never_the_inventory
             a_commit_carries_out_all_its_writes_in_order
             an_empty_commit_changes_nothing
             commits_from_two_handles_at_once_are_all_kept
@@ -350,8 +358,16 @@ pub async fn a_prefix_with_wildcards_matches_nothing(at: Handles) {
 /// See the name.
 pub async fn a_trigger_reads_back_whatever_it_asks_for(at: Handles) {
     let kinds = [
-        TriggerKind::Deliver { branch: sample::branch("a/b"), sha: None },
-        TriggerKind::Deliver { branch: sample::branch("a/b"), sha: Some(sample::sha(3)) },
+        TriggerKind::Deliver {
+            branch: sample::branch("a/b"),
+            sha: None,
+            selection: Selection::default(),
+        },
+        TriggerKind::Deliver {
+            branch: sample::branch("a/b"),
+            sha: Some(sample::sha(3)),
+            selection: Selection::default(),
+        },
         TriggerKind::Retry(sample::id(7)),
         TriggerKind::Rerun { delivery: sample::id(7), failed_only: true },
         TriggerKind::Rerun { delivery: sample::id(7), failed_only: false },
@@ -484,6 +500,58 @@ pub async fn the_agents_record_is_kept_and_replaced(at: Handles) {
 }
 
 /// See the name.
+pub async fn a_report_is_live_until_it_is_shown_or_given_up(at: Handles) {
+    let due = sample::report(1);
+    at.commit(&[Write::Report(due.clone()), Write::Report(sample::report(2))]).await;
+    assert_eq!(at.snapshot().await.reports, [due.clone(), sample::report(2)]);
+    let shown = Report { sent: Some(due.status.state), ..due.clone() };
+    at.commit(&[Write::Report(shown.clone())]).await;
+    assert_eq!(at.snapshot().await.reports, [sample::report(2)]);
+    at.commit(&[Write::Report(Report { given_up: true, ..sample::report(2) })]).await;
+    assert_eq!(at.snapshot().await.reports, []);
+    at.commit(&[Write::Report(due.clone())]).await;
+    assert_eq!(at.snapshot().await.reports, [due]);
+}
+
+/// See the name.
+pub async fn reports_of_other_contexts_and_commits_stand_beside_each_other(at: Handles) {
+    let one = sample::report(1);
+    let mut other = one.clone();
+    other.status.context = "sentry-gitops/app/ci".to_owned();
+    at.commit(&[Write::Report(one.clone()), Write::Report(other.clone())]).await;
+    let mut kept = at.snapshot().await.reports;
+    kept.sort_by_key(|r| r.status.context.len());
+    assert_eq!(kept, [one, other]);
+}
+
+/// See the name.
+pub async fn the_inventory_keeps_an_object_until_it_is_known_to_be_deleted(at: Handles) {
+    let (old, new) = (sample::inventory("ci-1", 1), sample::inventory("ci-2", 2));
+    at.commit(&[Write::Inventory(old.clone()), Write::Inventory(new.clone())]).await;
+    assert_eq!(at.inventory("app").await, [old.clone(), new.clone()]);
+    let again = InventoryItem { delivery: sample::id(3), at: sample::time(3), ..old.clone() };
+    at.commit(&[Write::Inventory(again.clone())]).await;
+    let kept = at.inventory("app").await;
+    assert_eq!(kept, [again.clone(), new.clone()]);
+    assert_eq!(at.inventory("other").await, []);
+    // An item of another delivery is the same object: what is deleted is the object.
+    at.commit(&[Write::ForgetInventory(old)]).await;
+    assert_eq!(at.inventory("app").await, [new]);
+}
+
+/// See the name.
+pub async fn pruning_forgets_settled_reports_and_never_the_inventory(at: Handles) {
+    let due = sample::report(1);
+    let shown = Report { sent: Some(due.status.state), ..sample::report(2) };
+    let item = sample::inventory("ci-1", 1);
+    at.commit(&[Write::Report(due.clone()), Write::Report(shown), Write::Inventory(item.clone())])
+        .await;
+    at.commit(&[Write::Prune { before: sample::time(50), keep: 0 }]).await;
+    assert_eq!(at.snapshot().await.reports, [due]);
+    assert_eq!(at.inventory("app").await, [item]);
+}
+
+/// See the name.
 pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
     let forget = Write::ForgetBranch(sample::watch("app"), sample::branch("main"));
     at.commit(&[
@@ -494,6 +562,7 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         Write::Validator("k".into(), Some(sample::validator(1))),
         Write::Delivery(Box::new(sample::open_delivery(1))),
         Write::Head(sample::head(1)),
+        Write::Report(sample::report(1)),
         Write::Suspension(sample::suspension("app", 1)),
         Write::Agent(sample::agent(1)),
     ])
@@ -503,6 +572,7 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         watches: vec![sample::watch_state(1)],
         validators: vec![("k".into(), sample::validator(1))],
         open: vec![sample::open_delivery(1)],
+        reports: vec![sample::report(1)],
         inbox: Inbox { triggers: vec![], suspensions: vec![sample::suspension("app", 1)] },
         agent: Some(sample::agent(1)),
     };

@@ -264,6 +264,7 @@ mod tests {
             line: 1,
             api_version: api_version.into(),
             kind: kind.into(),
+            namespace: Some("qa".into()),
             name: name.into(),
         }
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version that [`Record::encode`] writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Why a record can't be written, or a text can't be read. Never retried.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ mod tests {
         let refused = BranchState::decode(VERSION + 1, &json).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "written in version 2 of the stored form, this Sentry reads up to 1"
+            "written in version 3 of the stored form, this Sentry reads up to 2"
         );
     }
 
@@ -86,6 +86,19 @@ mod tests {
         let trigger = Trigger::decode(1, json).unwrap();
         let compact: String = json.split("\n            ").collect();
         assert_eq!(trigger.encode().unwrap(), compact);
+    }
+
+    #[test]
+    fn a_delivery_of_version_1_has_no_runs_and_selects_what_a_push_does() {
+        let json = sample::delivery(1).encode().unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let fields = old.as_object_mut().unwrap();
+        for new in ["selection", "runs", "following_since", "verdict"] {
+            assert!(fields.remove(new).is_some(), "{new}");
+        }
+        let read = Delivery::decode(1, &old.to_string()).unwrap();
+        assert_eq!((read.runs.len(), read.verdict, read.selection.event()), (0, None, "push"));
+        assert_eq!(read.id, sample::delivery(1).id);
     }
 
     #[test]

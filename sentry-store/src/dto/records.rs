@@ -14,10 +14,10 @@ use super::{DtoError, Mirror, Record, decode, encode};
 
 /// A struct whose fields are named as those of the record it mirrors.
 macro_rules! mirrors {
-    ($($name:ident of $record:path { $($field:ident: $kind:ty,)* })*) => {
+    ($($name:ident of $record:path { $($(#[$how:meta])* $field:ident: $kind:ty,)* })*) => {
         $(
             #[derive(Serialize, Deserialize)]
-            struct $name { $($field: $kind,)* }
+            struct $name { $($(#[$how])* $field: $kind,)* }
 
             impl Mirror<$record> for $name {
                 fn of(value: $record) -> Result<Self, DtoError> {
@@ -53,6 +53,8 @@ records! {
     delivery::Delivery as Delivery,
     delivery::Trigger as Trigger,
     delivery::HeadRecord as Head,
+    store::Report as Report,
+    store::InventoryItem as Inventory,
     store::Suspension as Suspension,
     store::AgentState as Agent,
 }
@@ -116,7 +118,46 @@ mirrors! {
         line: usize,
         api_version: String,
         kind: String,
+        namespace: Option<String>,
         name: String,
+    }
+    Rules of plan::RunRules {
+        keep: Option<u32>,
+        cancels_older: bool,
+    }
+    Run of delivery::RunRecord {
+        object: Object,
+        state: Word<delivery::RunState>,
+        reason: Option<String>,
+        message: Option<String>,
+        completed: Option<Stamp>,
+        rules: Rules,
+    }
+    Status of forge::CommitStatus {
+        revision: Revision,
+        context: String,
+        state: Word<forge::StatusState>,
+        description: String,
+        link: Option<String>,
+        delivery: Text<DeliveryId>,
+    }
+    Report of store::Report {
+        watch: Text<WatchName>,
+        status: Status,
+        at: Stamp,
+        sent: Option<Word<forge::StatusState>>,
+        tries: u32,
+        error: Option<String>,
+        given_up: bool,
+    }
+    Inventory of store::InventoryItem {
+        watch: Text<WatchName>,
+        branch: Text<BranchName>,
+        cluster: String,
+        object: Object,
+        run: bool,
+        delivery: Text<DeliveryId>,
+        at: Stamp,
     }
     Outcome of plan::ObjectOutcome {
         object: Object,
@@ -130,6 +171,8 @@ mirrors! {
         revision: Revision,
         cause: Word<delivery::Cause>,
         trigger: Option<Text<DeliveryId>>,
+        #[serde(default)]
+        selection: Selection,
         dry_run: bool,
         state: Word<delivery::DeliveryState>,
         started: Stamp,
@@ -139,6 +182,10 @@ mirrors! {
         tries: u32,
         next_attempt: Option<Stamp>,
         objects: Vec<Outcome>,
+        #[serde(default)]
+        runs: Vec<Run>,
+        following_since: Option<Stamp>,
+        verdict: Option<Word<delivery::Verdict>>,
         steps: Vec<Step>,
         notes: Vec<String>,
         error: Option<String>,
@@ -183,6 +230,23 @@ mirrors! {
         left: u64,
         limit: u64,
         reset: Option<Stamp>,
+    }
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Selection {
+    event: Option<String>,
+    run: Option<String>,
+}
+
+impl Mirror<delivery::Selection> for Selection {
+    fn of(value: delivery::Selection) -> Result<Self, DtoError> {
+        let delivery::Selection { event, run } = value;
+        Ok(Self { event, run })
+    }
+
+    fn back(self) -> delivery::Selection {
+        delivery::Selection { event: self.event, run: self.run }
     }
 }
 
@@ -238,18 +302,28 @@ impl Mirror<delivery::Reason> for Reason {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum TriggerKind {
-    Deliver { branch: Text<BranchName>, sha: Option<Text<CommitSha>> },
+    Deliver {
+        branch: Text<BranchName>,
+        sha: Option<Text<CommitSha>>,
+        #[serde(default)]
+        selection: Selection,
+    },
     Retry(Text<DeliveryId>),
-    Rerun { delivery: Text<DeliveryId>, failed_only: bool },
+    Rerun {
+        delivery: Text<DeliveryId>,
+        failed_only: bool,
+    },
 }
 
 impl Mirror<delivery::TriggerKind> for TriggerKind {
     fn of(value: delivery::TriggerKind) -> Result<Self, DtoError> {
         use delivery::TriggerKind as K;
         Ok(match value {
-            K::Deliver { branch, sha } => {
-                Self::Deliver { branch: Mirror::of(branch)?, sha: Mirror::of(sha)? }
-            }
+            K::Deliver { branch, sha, selection } => Self::Deliver {
+                branch: Mirror::of(branch)?,
+                sha: Mirror::of(sha)?,
+                selection: Mirror::of(selection)?,
+            },
             K::Retry(delivery) => Self::Retry(Mirror::of(delivery)?),
             K::Rerun { delivery, failed_only } => {
                 Self::Rerun { delivery: Mirror::of(delivery)?, failed_only }
@@ -261,7 +335,9 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
     fn back(self) -> delivery::TriggerKind {
         use delivery::TriggerKind as K;
         match self {
-            Self::Deliver { branch, sha } => K::Deliver { branch: branch.back(), sha: sha.back() },
+            Self::Deliver { branch, sha, selection } => {
+                K::Deliver { branch: branch.back(), sha: sha.back(), selection: selection.back() }
+            }
             Self::Retry(delivery) => K::Retry(delivery.back()),
             Self::Rerun { delivery, failed_only } => {
                 K::Rerun { delivery: delivery.back(), failed_only }

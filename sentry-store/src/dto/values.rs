@@ -5,7 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Cause, DeliveryState};
+use sentry_core::delivery::{Cause, DeliveryState, RunState, Verdict};
+use sentry_core::forge::StatusState;
 use sentry_core::plan::Action;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -82,6 +83,7 @@ impl Words for DeliveryState {
         Self::Fetching,
         Self::Checking,
         Self::Applying,
+        Self::Following,
         Self::Succeeded,
         Self::Failed,
         Self::Superseded,
@@ -100,8 +102,41 @@ impl Words for Action {
         Self::Unchanged,
         Self::Exists,
         Self::Skipped,
+        Self::Queued,
         Self::Failed,
     ];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Words for RunState {
+    const ALL: &'static [Self] = &[
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Gone,
+        Self::Unfollowed,
+    ];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Words for Verdict {
+    const ALL: &'static [Self] = &[Self::Success, Self::Failure, Self::Error];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Words for StatusState {
+    const ALL: &'static [Self] =
+        &[Self::Pending, Self::Success, Self::Failure, Self::Error, Self::Neutral];
 
     fn word(self) -> &'static str {
         self.as_str()

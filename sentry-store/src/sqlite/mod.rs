@@ -14,8 +14,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, Snapshot, StateStore, StoreError, StoreErrorKind, Write,
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
+    StoreErrorKind, Write,
 };
+use sentry_core::watch::WatchName;
 
 use self::failure::Failure;
 use self::place::Place;
@@ -238,6 +240,11 @@ impl StateStore for SqliteStore {
         self.with(move |session| rows::trigger(&session.connection, &id)).await
     }
 
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        let watch = watch.clone();
+        self.with(move |session| rows::inventory(&session.connection, &watch)).await
+    }
+
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
         let sha = sha.to_owned();
         self.with(move |session| rows::heads(&session.connection, &sha)).await
@@ -331,6 +338,8 @@ mod tests {
             "SELECT record FROM deliveries WHERE final = 0 ORDER BY id",
             "SELECT record FROM deliveries WHERE id BETWEEN '0' AND '0~' ORDER BY id DESC",
             "SELECT record FROM deliveries WHERE watch = 'w' AND id BETWEEN '0' AND '0~'",
+            "SELECT record FROM reports WHERE due = 1 ORDER BY at, context",
+            "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",
             "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
             "DELETE FROM branches WHERE watch = 'w' AND branch = 'b'",
         ] {

@@ -5,7 +5,8 @@ use rusqlite::{Connection, Params, Row, params};
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use sentry_core::forge::Validator;
-use sentry_core::store::{DeliveryQuery, Inbox, Snapshot, Write};
+use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Snapshot, Write};
+use sentry_core::watch::WatchName;
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
@@ -30,6 +31,21 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
         Write::Delivery(delivery) => put(db, "deliveries", delivery.as_ref()),
         Write::Trigger(trigger) => replace_trigger(db, trigger),
         Write::Head(head) => put(db, "heads", head),
+        Write::Report(report) => put(db, "reports", report),
+        Write::Inventory(item) => {
+            let (version, sum, json) = columns(item)?;
+            run(
+                db,
+                "INSERT OR REPLACE INTO inventory (version, checksum, record, identity) \
+                 VALUES (?1, ?2, ?3, ?4)",
+                params![version, sum, json, item.identity()],
+            )
+        }
+        Write::ForgetInventory(item) => run(
+            db,
+            "DELETE FROM inventory WHERE watch = ?1 AND identity = ?2",
+            [item.watch.as_str(), &item.identity()],
+        ),
         Write::Suspension(suspension) => put(db, "suspensions", suspension),
         Write::Resume(watch) => {
             run(db, "DELETE FROM suspensions WHERE watch = ?1", [watch.as_str()])
@@ -98,6 +114,7 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
         params![before, i64::try_from(keep).unwrap_or(i64::MAX)],
     )?;
     run(db, "DELETE FROM triggers WHERE pending = 0 AND at < ?1", [&before])?;
+    run(db, "DELETE FROM reports WHERE due = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM heads WHERE at < ?1", [&before])
 }
 
@@ -106,11 +123,13 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
     let all =
         |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
     let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
+    let due = "SELECT version, checksum, record FROM reports WHERE due = 1 ORDER BY at, context";
     Ok(Snapshot {
         branches: read(db, &all("branches", "watch, branch"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
         open: read(db, open, [])?,
+        reports: read(db, due, [])?,
         inbox: inbox(db)?,
         agent: read(db, &all("agent", "only"), [])?.pop(),
     })
@@ -158,6 +177,11 @@ pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<D
 pub(super) fn trigger(db: &Connection, id: &DeliveryId) -> Result<Option<Trigger>, Failure> {
     let sql = "SELECT version, checksum, record FROM triggers WHERE id = ?1";
     Ok(read(db, sql, [id.as_str()])?.pop())
+}
+
+pub(super) fn inventory(db: &Connection, watch: &WatchName) -> Result<Vec<InventoryItem>, Failure> {
+    let sql = "SELECT version, checksum, record FROM inventory WHERE watch = ?1 ORDER BY identity";
+    read(db, sql, [watch.as_str()])
 }
 
 /// Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.

@@ -33,7 +33,7 @@ impl Agent {
 
     /// True once the trigger's repository was asked after the trigger came, or its commit is given.
     pub(super) fn is_fresh(&self, trigger: &Trigger) -> bool {
-        let TriggerKind::Deliver { branch, sha } = &trigger.kind else { return false };
+        let TriggerKind::Deliver { branch, sha, .. } = &trigger.kind else { return false };
         let key = (trigger.watch.clone(), branch.clone());
         let known = self.ledger.branch(&key).is_some_and(|s| s.gone.is_none());
         let group = self.groups.iter().find(|g| g.is_source_of(&trigger.watch));
@@ -111,6 +111,7 @@ impl Agent {
             revision,
             cause,
             trigger: None,
+            selection: Selection::default(),
             dry_run: deployer.is_some_and(|d| d.is_dry_run()),
             state: DeliveryState::Pending,
             started: self.parts.clock.now(),
@@ -120,6 +121,9 @@ impl Agent {
             tries: 0,
             next_attempt: None,
             objects: Vec::new(),
+            runs: Vec::new(),
+            following_since: None,
+            verdict: None,
             steps: Vec::new(),
             notes: Vec::new(),
             error: None,
@@ -128,13 +132,14 @@ impl Agent {
     }
 
     pub(super) fn triggered(&self, trigger: &Trigger) -> Option<Delivery> {
-        let TriggerKind::Deliver { branch, sha } = &trigger.kind else { return None };
+        let TriggerKind::Deliver { branch, sha, selection } = &trigger.kind else { return None };
         let key = (trigger.watch.clone(), branch.clone());
         let sha =
             sha.clone().or_else(|| self.ledger.branch(&key).map(|s| s.observed.sha.clone()))?;
         let revision = Revision { branch: branch.clone(), sha };
         let mut delivery = self.new_delivery(&trigger.watch, revision, trigger.cause);
         delivery.trigger = Some(trigger.id.clone());
+        delivery.selection = selection.clone();
         Some(delivery)
     }
 

@@ -21,8 +21,8 @@ use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger, TriggerKind,
-    TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
+    TriggerKind, TriggerState,
 };
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};

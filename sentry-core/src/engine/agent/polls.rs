@@ -106,7 +106,7 @@ impl Agent {
         for ((watch, branch), sha) in self.groups[index].moved_manifests(&self.ledger) {
             let key = format!("manifests {watch} {branch} {sha}");
             let id = self.parts.new_id();
-            let kind = TriggerKind::Deliver { branch, sha: None };
+            let kind = TriggerKind::Deliver { branch, sha: None, selection: Selection::default() };
             let state = TriggerState::Pending;
             let trigger = Trigger { id, key, watch, kind, cause: Cause::Change, at: stamp, state };
             let kept = self.parts.store.request(&trigger).await;

@@ -20,7 +20,7 @@ impl Agent {
     }
 
     pub(super) async fn take_deliver(&mut self, trigger: Trigger) {
-        let TriggerKind::Deliver { branch, sha } = &trigger.kind else { return };
+        let TriggerKind::Deliver { branch, sha, .. } = &trigger.kind else { return };
         let Some(watch) = self.parts.watches.get(&trigger.watch).cloned() else {
             return self.reject(&trigger, format!("there is no watch {}", trigger.watch)).await;
         };

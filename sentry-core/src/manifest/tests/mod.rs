@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::forge::{Tree, TreeFile};
 use crate::watch::{
-    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Refusals,
-    Source, Timing,
+    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Reading,
+    Refusals, Reporting, Source, Timing,
 };
 
 const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
@@ -26,6 +26,8 @@ struct Scene {
     branch: BranchName,
     manifests: CommitSha,
     sender: Option<&'static str>,
+    selection: Selection,
+    changed: Option<ChangedPaths>,
     kinds: Option<KindTable>,
 }
 
@@ -51,6 +53,8 @@ impl Default for Scene {
             },
             allow_kinds: AllowKinds::Namespaced,
             refusals: Refusals::Strict,
+            reading: Reading::default(),
+            reporting: Reporting::default(),
             on_first_sight: OnFirstSight::Record,
             watch_manifests: false,
             variables: BTreeMap::from([("env".into(), "stage".into())]),
@@ -67,6 +71,8 @@ impl Default for Scene {
             branch: "main".parse().unwrap(),
             manifests: "b".repeat(40).parse().unwrap(),
             sender: Some("ada"),
+            selection: Selection::default(),
+            changed: None,
             kinds: None,
         }
     }
@@ -82,6 +88,9 @@ impl Scene {
             manifests_branch: &self.branch,
             manifests: &self.manifests,
             sender: self.sender,
+            title: "Add the shop",
+            selection: &self.selection,
+            changed: self.changed.as_ref(),
             kinds: self.kinds.as_ref(),
         }
     }
