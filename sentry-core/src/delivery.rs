@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::plan::ObjectOutcome;
+use crate::plan::{Action, ObjectOutcome};
 use crate::repo::{BranchName, CommitSha, ParseError};
 use crate::revision::Revision;
 use crate::watch::WatchName;
@@ -284,6 +284,8 @@ pub struct Delivery {
     pub following_since: Option<Timestamp>,
     /// How its runs ended, once all did; `None` if there were none.
     pub verdict: Option<Verdict>,
+    /// Why it started no run, if it did not: [`Reason::SkippedByMarker`] or [`Reason::NoRunMatched`].
+    pub passed: Option<Reason>,
     /// How long the last attempt's steps took.
     pub steps: Vec<StepTiming>,
     /// Things to know that stopped nothing: an unknown variable, a skipped file.
@@ -292,6 +294,19 @@ pub struct Delivery {
     pub error: Option<String>,
     /// The head that took its place, if it was superseded.
     pub superseded_by: Option<CommitSha>,
+}
+
+impl Delivery {
+    /// True if some of its runs wait for the namespace to have room.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        self.objects.iter().any(|o| o.action == Action::Queued)
+    }
+
+    /// Its runs that did not end yet.
+    pub fn active_runs(&self) -> impl Iterator<Item = &RunRecord> {
+        self.runs.iter().filter(|run| !run.state.is_final())
+    }
 }
 
 /// What a trigger asks for.

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use super::courier::{AttemptEnd, AttemptError, Outcome};
+use super::verdict::{self, identity};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark, Parked, Passed};
-use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason};
+use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Verdict};
 use crate::event::EventKind;
 use crate::forge::ForgeErrorKind;
+use crate::plan::{Action, ObjectOutcome};
 use crate::repo::CommitSha;
 use crate::retry::{Backoff, Retry};
-use crate::store::Write;
+use crate::store::{InventoryItem, Write};
 use crate::watch::Watch;
 
 /// What an ended attempt comes to.
@@ -54,10 +56,10 @@ pub(super) fn conclude(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    let AttemptEnd { mut delivery, manifests, outcome } = end;
+    let AttemptEnd { mut delivery, manifests, outcome, turn: _ } = end;
     delivery.next_attempt = None;
     match outcome {
-        Outcome::Done => succeeded(delivery, manifests, branch, now),
+        Outcome::Done => acknowledged(delivery, manifests, watch, branch, now),
         Outcome::Passed(reason) => passed(delivery, branch, reason, now),
         Outcome::Superseded(by) => superseded(delivery, Some(by), now),
         Outcome::Interrupted => interrupted(delivery),
@@ -96,34 +98,115 @@ fn record(delivery: &Delivery, reason: Reason, detail: Option<String>, now: Time
     })
 }
 
-fn succeeded(
+/// Every object that has room is acknowledged: the runs are followed, or there is nothing more to wait for.
+fn acknowledged(
     mut delivery: Delivery,
     manifests: Option<CommitSha>,
+    watch: &Watch,
     branch: Option<&BranchState>,
     now: Timestamp,
 ) -> Conclusion {
-    delivery.error = None;
-    let event = settle(&mut delivery, DeliveryState::Succeeded, now);
-    let mut writes = Vec::new();
+    (delivery.error, delivery.tries) = (None, 0);
     if delivery.dry_run {
-        let shown = "a dry run showed what would be delivered; nothing was written".to_owned();
-        writes.push(record(&delivery, Reason::Waiting, Some(shown), now));
-    } else {
-        writes.push(record(&delivery, Reason::Delivered, None, now));
-        if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
-            let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
-            let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
-            writes.push(Write::Branch(BranchState {
-                delivered: Some(mark),
-                manifests,
-                passed: None,
-                parked: unpark,
-                ..state.clone()
-            }));
+        return shown(delivery, now);
+    }
+    let mut writes = inventory(&delivery, watch, now);
+    if delivery.is_queued() {
+        let queued = delivery.objects.iter().filter(|o| o.action == Action::Queued).count();
+        let limit = watch.timing.max_active_runs;
+        let text = format!("{queued} runs wait: {limit} may go on in {}", watch.cluster.namespace);
+        writes.push(record(&delivery, Reason::Waiting, Some(text), now));
+        let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
+        let queued = EventKind::RunsQueued { id, watch, queued, limit };
+        return follow(delivery, writes, vec![queued], now);
+    }
+    let (reason, detail) = match &delivery.passed {
+        Some(reason) => (reason.clone(), Some("other objects were applied".to_owned())),
+        None => (Reason::Delivered, None),
+    };
+    writes.push(record(&delivery, reason, detail, now));
+    if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
+        let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
+        let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
+        writes.push(Write::Branch(BranchState {
+            delivered: Some(mark),
+            manifests,
+            passed: None,
+            parked: unpark,
+            ..state.clone()
+        }));
+    }
+    if delivery.active_runs().next().is_some() {
+        return follow(delivery, writes, Vec::new(), now);
+    }
+    let end = finished(delivery, now);
+    writes.extend(end.writes);
+    Conclusion { writes, ..end }
+}
+
+fn shown(mut delivery: Delivery, now: Timestamp) -> Conclusion {
+    let event = settle(&mut delivery, DeliveryState::Succeeded, now);
+    let text = "a dry run showed what would be delivered; nothing was written".to_owned();
+    let record = record(&delivery, Reason::Waiting, Some(text), now);
+    let writes = vec![record, Write::Delivery(Box::new(delivery))];
+    Conclusion { writes, events: vec![event], retry: None }
+}
+
+fn follow(
+    mut delivery: Delivery,
+    mut writes: Vec<Write>,
+    mut events: Vec<EventKind>,
+    now: Timestamp,
+) -> Conclusion {
+    let state = DeliveryState::Following;
+    delivery.state = state;
+    delivery.following_since.get_or_insert(now);
+    let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
+    events.push(EventKind::DeliveryStep { id, watch, state });
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events, retry: None }
+}
+
+/// No run of the delivery goes on and none waits: its verdict is its end.
+pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
+    delivery.verdict = verdict::verdict(&delivery);
+    let state = match delivery.verdict {
+        _ if delivery.superseded_by.is_some() => DeliveryState::Superseded,
+        Some(Verdict::Failure) => {
+            delivery.error = Some(verdict::failures(&delivery));
+            DeliveryState::Failed
         }
+        Some(Verdict::Error) => {
+            delivery.error = Some(verdict::unknown_ends(&delivery));
+            DeliveryState::Failed
+        }
+        Some(Verdict::Success) | None => DeliveryState::Succeeded,
+    };
+    let event = settle(&mut delivery, state, now);
+    let mut writes = Vec::new();
+    if state == DeliveryState::Failed {
+        writes.push(record(&delivery, Reason::Delivered, delivery.error.clone(), now));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: None }
+}
+
+/// What the cluster is known to hold since this attempt.
+fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> Vec<Write> {
+    let there = delivery.objects.iter().filter(|o| o.action.is_acknowledged());
+    there
+        .map(|outcome| {
+            Write::Inventory(InventoryItem {
+                watch: delivery.watch.clone(),
+                branch: delivery.revision.branch.clone(),
+                cluster: watch.cluster.to_string(),
+                object: outcome.object.clone(),
+                run: outcome.run,
+                delivery: delivery.id.clone(),
+                at: now,
+            })
+        })
+        .collect()
 }
 
 /// A change moves the cursor to its own head; what a person asked for does so only if it is the branch's head now.
@@ -143,7 +226,7 @@ fn passed(
     reason: Reason,
     now: Timestamp,
 ) -> Conclusion {
-    delivery.error = None;
+    (delivery.error, delivery.passed) = (None, Some(reason.clone()));
     delivery.notes.push(format!("nothing was delivered: {reason}"));
     let mut events = vec![EventKind::NotStarted {
         watch: delivery.watch.clone(),
@@ -165,7 +248,7 @@ fn passed(
     Conclusion { writes, events, retry: None }
 }
 
-/// A newer head (or none, if the branch is gone) takes the delivery's place.
+/// A newer head (or none, if the branch is gone) takes the delivery's place. Runs that go on are followed to their end.
 pub(super) fn superseded(
     mut delivery: Delivery,
     by: Option<CommitSha>,
@@ -173,13 +256,32 @@ pub(super) fn superseded(
 ) -> Conclusion {
     delivery.superseded_by.clone_from(&by);
     delivery.error = by.is_none().then(|| "the branch was deleted".to_owned());
-    let event = settle(&mut delivery, DeliveryState::Superseded, now);
+    for queued in delivery.objects.iter_mut().filter(|o| o.action == Action::Queued) {
+        queued.action = Action::Skipped;
+        queued.reason = Some("a newer head took its place before it had room".to_owned());
+    }
     let mut writes = Vec::new();
     if let Some(by) = by {
         writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
     }
+    keep_only_real_runs(&mut delivery);
+    if delivery.active_runs().next().is_some() {
+        return follow(delivery, writes, Vec::new(), now);
+    }
+    let event = settle(&mut delivery, DeliveryState::Superseded, now);
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: None }
+}
+
+/// Drops records of runs that were to be made and that the cluster did not acknowledge.
+fn keep_only_real_runs(delivery: &mut Delivery) {
+    let objects = std::mem::take(&mut delivery.objects);
+    let made = |run: &RunRecord| {
+        let same = |o: &&ObjectOutcome| identity(&o.object) == identity(&run.object);
+        objects.iter().find(same).is_some_and(|o| o.action.is_acknowledged())
+    };
+    delivery.runs.retain(made);
+    delivery.objects = objects;
 }
 
 fn interrupted(mut delivery: Delivery) -> Conclusion {
@@ -221,6 +323,7 @@ fn failed(
     };
     let mut writes = Vec::new();
     if !delivery.dry_run {
+        writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
@@ -237,10 +340,12 @@ fn park(
     now: Timestamp,
 ) -> Conclusion {
     let is_change = delivery.cause == Cause::Change;
+    keep_only_real_runs(&mut delivery);
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
     let event = settle(&mut delivery, state, now);
     let mut writes = Vec::new();
     if !delivery.dry_run {
+        writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }
     if let Some(state) = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha) {

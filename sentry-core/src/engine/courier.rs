@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::Stop;
+use super::outcomes::Outcomes;
+use super::{Stop, verdict};
 use crate::clock::Clock;
-use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, StepTiming};
+use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer};
 use crate::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeLimits,
-    TreeQuery,
+    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
+    HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
-use crate::manifest::{self, Context, DocumentDecision, ManifestSet};
-use crate::plan::{ChangeSet, Plan};
+use crate::manifest::{self, Context, Decision, DocumentDecision, Documents, ManifestSet};
+use crate::plan::{ChangeSet, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::watch::{BranchSelector, Refusals, Watch};
 
@@ -85,6 +86,8 @@ pub(super) struct AttemptEnd {
     /// B's commit, where it was found.
     pub(super) manifests: Option<CommitSha>,
     pub(super) outcome: Outcome,
+    /// The turn at the target: held until the end is written down, so that the next attempt counts its runs.
+    pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Why an attempt must not go on.
@@ -99,7 +102,10 @@ pub(super) enum Halt {
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) delivery: Box<Delivery>,
-    pub(super) go: oneshot::Sender<Result<(), Halt>>,
+    /// The runs that it wants to create now.
+    pub(super) wanted: Vec<RunRecord>,
+    /// How many of them it may, the first ones first.
+    pub(super) go: oneshot::Sender<Result<usize, Halt>>,
 }
 
 /// Everything one attempt needs.
@@ -112,6 +118,8 @@ pub(super) struct Attempt {
     pub(super) deployer: Arc<dyn Deployer>,
     /// Held while objects are checked and written: one at a time per cluster and namespace.
     pub(super) target: Arc<Mutex<()>>,
+    /// The head that changed paths are counted from, where there is one.
+    pub(super) base: Option<CommitSha>,
     /// Only these (path, document) are run, in a rerun of what failed.
     pub(super) only: Option<BTreeSet<(String, usize)>>,
     pub(super) progress: mpsc::Sender<Progress>,
@@ -140,10 +148,11 @@ pub(super) struct Pinned {
 
 impl Attempt {
     pub(super) async fn run(mut self) -> AttemptEnd {
-        let mut manifests = None;
+        let (mut manifests, mut turn) = (None, None);
         self.delivery.steps.clear();
         self.delivery.notes.clear();
-        let outcome = match self.steps(&mut manifests).await {
+        self.delivery.passed = None;
+        let outcome = match self.steps(&mut manifests, &mut turn).await {
             Ok(()) => Outcome::Done,
             Err(Interrupt::Passed(reason)) => Outcome::Passed(reason),
             Err(Interrupt::Error(error)) => Outcome::Failed(error),
@@ -151,24 +160,32 @@ impl Attempt {
             Err(Interrupt::Halt(Halt::State(error))) => Outcome::Failed(AttemptError::State(error)),
             Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
         };
-        AttemptEnd { delivery: self.delivery, manifests, outcome }
+        AttemptEnd { delivery: self.delivery, manifests, outcome, turn }
     }
 
-    async fn steps(&mut self, found: &mut Option<CommitSha>) -> Result<(), Interrupt> {
+    async fn steps(
+        &mut self,
+        found: &mut Option<CommitSha>,
+        turn: &mut Option<OwnedMutexGuard<()>>,
+    ) -> Result<(), Interrupt> {
         let until = Instant::now() + self.watch.timing.timeout;
-        self.enter(DeliveryState::Fetching).await?;
+        self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let info = self.commit_info(until).await?;
         let pinned = self.resolve(until).await?;
         *found = Some(pinned.sha.clone());
         let tree = self.fetch(&pinned, until).await?;
+        let documents = manifest::parse(&tree);
+        drop(tree);
+        let changed = self.changed(&documents, until).await?;
 
         // Waiting for the target is not the delivery's own time.
-        let (waited, target) = (Instant::now(), Arc::clone(&self.target));
-        let _turn = target.lock().await;
+        let waited = Instant::now();
+        *turn = Some(Arc::clone(&self.target).lock_owned().await);
         let until = until + waited.elapsed();
-        self.enter(DeliveryState::Checking).await?;
-        let plan = self.check(&tree, &pinned, info.as_ref(), until).await?;
-        drop(tree);
+        self.enter(DeliveryState::Checking, Vec::new()).await?;
+        let about = About { info: info.as_ref(), changed: changed.as_ref() };
+        let plan = self.check(&documents, &pinned, &about, until).await?;
+        drop(documents);
 
         self.delivery.intent = Some(Intent {
             manifests: pinned.sha,
@@ -176,15 +193,26 @@ impl Attempt {
             digest: plan.digest(),
             at: self.clock.now(),
         });
-        self.enter(DeliveryState::Applying).await?;
+        let wanted = if self.delivery.dry_run {
+            Vec::new()
+        } else {
+            verdict::wanted(&plan, &self.delivery.runs)
+        };
+        let allowed = self.enter(DeliveryState::Applying, wanted.clone()).await?;
+        self.delivery.runs.extend(wanted.into_iter().take(allowed));
         self.apply(plan, until).await
     }
 
-    /// Writes down that a step begins; only then it does.
-    async fn enter(&mut self, state: DeliveryState) -> Result<(), Interrupt> {
+    /// Writes down that a step begins, with the runs it wants to create; only then it does. Returns how many of them
+    /// the namespace has room for.
+    async fn enter(
+        &mut self,
+        state: DeliveryState,
+        wanted: Vec<RunRecord>,
+    ) -> Result<usize, Interrupt> {
         self.delivery.state = state;
         let (go, answer) = oneshot::channel();
-        let told = Progress { delivery: Box::new(self.delivery.clone()), go };
+        let told = Progress { delivery: Box::new(self.delivery.clone()), wanted, go };
         if self.progress.send(told).await.is_err() {
             return Err(Interrupt::Halt(Halt::Stopping));
         }
@@ -259,11 +287,29 @@ impl Attempt {
             .await
     }
 
+    /// What changed in A since the delivered head, if a document asks for it. Not knowing is no failure: then
+    /// everything counts as changed.
+    async fn changed(
+        &mut self,
+        documents: &Documents,
+        until: Instant,
+    ) -> Result<Option<ChangedPaths>, Interrupt> {
+        let Some(from) = self.base.clone().filter(|_| manifest::needs_changes(documents)) else {
+            return Ok(None);
+        };
+        let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
+        let to = self.delivery.revision.sha.clone();
+        let timeout = until.saturating_duration_since(Instant::now());
+        let query = ChangesQuery { repo, from, to, timeout };
+        let ask = async move { Ok(source.changes(&query).await.ok()) };
+        self.timed("compare", until, ask).await
+    }
+
     async fn check(
         &mut self,
-        tree: &Tree,
+        documents: &Documents,
         pinned: &Pinned,
-        info: Option<&CommitInfo>,
+        about: &About<'_>,
         until: Instant,
     ) -> Result<Plan, Interrupt> {
         let (deployer, watch) = (Arc::clone(&self.deployer), Arc::clone(&self.watch));
@@ -277,7 +323,7 @@ impl Attempt {
         };
         let kinds = self.timed("discover", until, kinds).await?;
         let mut set = manifest::prepare(
-            &manifest::parse(tree),
+            documents,
             &Context {
                 watch: &watch,
                 revision: &self.delivery.revision,
@@ -285,10 +331,10 @@ impl Attempt {
                 trigger: self.delivery.trigger.as_ref(),
                 manifests_branch: &pinned.branch,
                 manifests: &pinned.sha,
-                sender: info.map(|i| i.author.as_str()),
-                title: info.map_or("", CommitInfo::title),
+                sender: about.info.map(|i| i.author.as_str()),
+                title: about.info.map_or("", CommitInfo::title),
                 selection: &self.delivery.selection,
-                changed: None,
+                changed: about.changed,
                 kinds: kinds.as_deref(),
             },
         );
@@ -299,6 +345,9 @@ impl Attempt {
             });
         }
         self.delivery.notes = notes(&set, watch.refusals);
+        if no_run_matched(&set) {
+            self.delivery.passed = Some(Reason::NoRunMatched);
+        }
         let timeout = until.saturating_duration_since(Instant::now());
         let plan = plan(set, &watch, &self.delivery, timeout)?;
         let work = async { check(deployer.as_ref(), &plan).await };
@@ -307,22 +356,27 @@ impl Attempt {
     }
 
     /// A begun apply is never cut off from here: the deployer keeps the deadline, a hard stop drops the whole task.
-    async fn apply(&mut self, mut plan: Plan, until: Instant) -> Result<(), Interrupt> {
+    async fn apply(&mut self, plan: Plan, until: Instant) -> Result<(), Interrupt> {
         let (started, clock) = (self.clock.now(), Instant::now());
-        plan.timeout = until.saturating_duration_since(Instant::now());
+        let mut outcomes = Outcomes::of(&plan, &self.delivery);
+        let timeout = until.saturating_duration_since(Instant::now());
+        let sent = Plan { timeout, objects: outcomes.to_send(plan.objects), ..plan };
         let what = || format!("the delivery to {} was not completed", self.watch.cluster);
-        let result = self.deployer.apply(&plan).await;
+        let result = if sent.objects.is_empty() {
+            Ok(ChangeSet { objects: Vec::new(), error: None })
+        } else {
+            self.deployer.apply(&sent).await
+        };
         self.delivery.steps.push(StepTiming {
             step: "apply".into(),
             started,
             took: clock.elapsed(),
         });
+
         let changes = result.map_err(|source| AttemptError::Deploy { what: what(), source })?;
-        let complete = changes.is_complete() && changes.objects.len() == plan.objects.len();
+        let complete = changes.is_complete() && changes.objects.len() == sent.objects.len();
         let ChangeSet { objects, error } = changes;
-        let (acknowledged, total) =
-            (objects.iter().filter(|o| o.action.is_acknowledged()).count(), plan.objects.len());
-        self.delivery.objects = objects;
+        self.delivery.objects = outcomes.with(objects);
         if complete {
             return Ok(());
         }
@@ -332,12 +386,31 @@ impl Attempt {
                 "the deployer did not say why an object was not acknowledged",
             )
         });
+        let objects = &self.delivery.objects;
+        let acknowledged = objects.iter().filter(|o| o.action.is_acknowledged()).count();
         let what = format!(
-            "{acknowledged} of {total} objects were acknowledged by {}",
+            "{acknowledged} of {} objects were acknowledged by {}",
+            objects.len(),
             self.watch.cluster
         );
         Err(AttemptError::Deploy { what, source }.into())
     }
+}
+
+/// What is known of A's head beside its name.
+struct About<'a> {
+    info: Option<&'a CommitInfo>,
+    changed: Option<&'a ChangedPaths>,
+}
+
+/// True if B holds runs and none of them is meant for this head.
+fn no_run_matched(set: &ManifestSet) -> bool {
+    let skipped_run = |d: &DocumentDecision| {
+        let kind = d.kind.as_deref();
+        let is_run = matches!(kind, Some("PipelineRun" | "TaskRun" | "CustomRun"));
+        is_run && d.decision == Decision::Skip
+    };
+    !set.objects.iter().any(PlannedObject::is_run) && set.decisions.iter().any(skipped_run)
 }
 
 /// What stops nothing but is worth knowing: the manifests' own notes, and what a lenient watch leaves out.

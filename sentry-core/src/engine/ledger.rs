@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::cursor::BranchState;
-use crate::delivery::{Cause, Delivery, DeliveryId, TriggerState};
+use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, TriggerState};
 use crate::forge::Validator;
 use crate::repo::{BranchName, CommitSha};
 use crate::store::{
@@ -128,11 +128,15 @@ impl Ledger {
         self.branches.get(&key.0)?.get(&key.1)
     }
 
-    /// The open delivery of a head that moved, if there is one.
+    /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
     pub(super) fn open_change(&self, key: &BranchKey) -> Option<&Delivery> {
-        self.open
-            .values()
-            .find(|d| d.cause == Cause::Change && d.trigger.is_none() && key_of(d) == *key)
+        let only_followed = |d: &Delivery| d.state == DeliveryState::Following && !d.is_queued();
+        self.open.values().find(|d| {
+            d.cause == Cause::Change
+                && d.trigger.is_none()
+                && key_of(d) == *key
+                && !only_followed(d)
+        })
     }
 
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {

@@ -8,9 +8,11 @@ mod builder;
 mod conclude;
 mod courier;
 mod ledger;
+mod outcomes;
 mod poller;
 mod preview;
 mod scheduler;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ledger::{BranchKey, Ledger, key_of};
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, DeliveryId, Trigger, TriggerKind};
+use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind};
 use crate::repo::CommitSha;
 use crate::watch::{Watch, WatchName};
 
@@ -70,12 +70,40 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<Start> {
 impl View<'_> {
     fn may_resume(&self, id: &DeliveryId) -> bool {
         let Some(delivery) = self.ledger.open.get(id) else { return false };
+        // What is only followed needs no attempt; what waits in the queue, when there is room.
+        if delivery.state == DeliveryState::Following
+            && !(delivery.is_queued() && self.room(delivery) > 0)
+        {
+            return false;
+        }
         let wanted = self.only.is_none_or(|only| {
             only.contains(id) || delivery.trigger.as_ref().is_some_and(|t| only.contains(t))
         });
         let held = delivery.cause == Cause::Change && self.is_suspended(&delivery.watch);
         let due = self.retry_at.get(id).is_none_or(|at| *at <= self.now);
         wanted && !held && due && self.watches.contains_key(&delivery.watch)
+    }
+
+    /// How many more runs the delivery may start now: what its namespace has room for, and none while an older
+    /// delivery's runs wait for the same room.
+    pub(super) fn room(&self, delivery: &Delivery) -> usize {
+        let Some(watch) = self.watches.get(&delivery.watch) else { return 0 };
+        let here = |d: &&Delivery| {
+            self.watches.get(&d.watch).is_some_and(|other| other.cluster == watch.cluster)
+        };
+        let older_waits = self
+            .ledger
+            .open
+            .values()
+            .filter(here)
+            .any(|d| d.id < delivery.id && d.is_queued() && !self.is_suspended(&d.watch));
+        if older_waits {
+            return 0;
+        }
+        let active: usize =
+            self.ledger.open.values().filter(here).map(|d| d.active_runs().count()).sum();
+        let limit = usize::try_from(watch.timing.max_active_runs).unwrap_or(usize::MAX);
+        limit.saturating_sub(active)
     }
 
     fn may_answer(&self, trigger: &Trigger) -> bool {

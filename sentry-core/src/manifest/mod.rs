@@ -371,3 +371,10 @@ impl Preparation<'_, '_> {
         }
     }
 }
+
+/// Placeholder until merged.
+#[must_use]
+pub fn needs_changes(documents: &Documents) -> bool {
+    let _ = documents;
+    false
+}

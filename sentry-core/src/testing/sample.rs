@@ -151,6 +151,7 @@ pub fn delivery(n: u32) -> Delivery {
         runs: vec![run(RunState::Failed)],
         following_since: Some(time(n + 2)),
         verdict: Some(Verdict::Failure),
+        passed: Some(Reason::NoRunMatched),
         steps: vec![StepTiming {
             step: "apply".to_owned(),
             started: time(n),

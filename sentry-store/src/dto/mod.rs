@@ -93,7 +93,7 @@ mod tests {
         let json = sample::delivery(1).encode().unwrap();
         let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
         let fields = old.as_object_mut().unwrap();
-        for new in ["selection", "runs", "following_since", "verdict"] {
+        for new in ["selection", "runs", "following_since", "verdict", "passed"] {
             assert!(fields.remove(new).is_some(), "{new}");
         }
         let read = Delivery::decode(1, &old.to_string()).unwrap();

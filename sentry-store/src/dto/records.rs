@@ -186,6 +186,7 @@ mirrors! {
         runs: Vec<Run>,
         following_since: Option<Stamp>,
         verdict: Option<Word<delivery::Verdict>>,
+        passed: Option<Reason>,
         steps: Vec<Step>,
         notes: Vec<String>,
         error: Option<String>,

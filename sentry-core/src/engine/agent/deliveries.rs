@@ -1,6 +1,7 @@
 //! Deliveries: started, led from step to step, and taken in when they end.
 
 use super::*;
+use crate::delivery::RunState;
 
 impl Agent {
     pub(super) fn runnable(&self) -> Vec<Start> {
@@ -13,17 +14,29 @@ impl Agent {
             .map(|t| t.id.clone())
             .collect();
         let only = if let Mode::Settle(ids) = &self.mode { Some(self.settling(ids)) } else { None };
-        runnable(&View {
+        runnable(&self.view(&fresh, only.as_deref()))
+    }
+
+    fn view<'a>(
+        &'a self,
+        fresh: &'a HashSet<DeliveryId>,
+        only: Option<&'a [DeliveryId]>,
+    ) -> View<'a> {
+        View {
             ledger: &self.ledger,
             watches: &self.parts.watches,
             running: &self.running,
             retry_at: &self.retry_at,
             shown: &self.shown,
-            fresh: &fresh,
-            only: only.as_deref(),
+            fresh,
+            only,
             now: Instant::now(),
             stamp: self.parts.clock.now(),
-        })
+        }
+    }
+
+    fn room(&self, delivery: &Delivery) -> usize {
+        self.view(&HashSet::new(), None).room(delivery)
     }
 
     /// The triggers to answer, and the deliveries that answer them.
@@ -124,6 +137,7 @@ impl Agent {
             runs: Vec::new(),
             following_since: None,
             verdict: None,
+            passed: None,
             steps: Vec::new(),
             notes: Vec::new(),
             error: None,
@@ -169,7 +183,11 @@ impl Agent {
             self.touched.clear();
         }
         let job = Job::Attempt(Box::new(delivery.clone()));
+        // What a person asks for runs whatever changed.
+        let base = self.ledger.branch(&key_of(&delivery)).and_then(|b| b.delivered.clone());
+        let base = base.filter(|_| delivery.trigger.is_none()).map(|mark| mark.sha);
         let attempt = Attempt {
+            base,
             source: Arc::clone(&self.parts.forges[&watch.source.forge]),
             manifests: Arc::clone(&self.parts.forges[&watch.manifests.forge]),
             deployer: Arc::clone(&self.parts.deployers[&watch.cluster.deployer]),
@@ -200,14 +218,12 @@ impl Agent {
             return Some(None);
         };
         let earlier = self.kept(&delivery).await?;
-        let failed =
-            earlier.into_iter().flat_map(|d| d.objects).filter(|o| !o.action.is_acknowledged());
-        Some(Some(failed.map(|o| (o.object.path, o.object.document)).collect()))
+        Some(Some(earlier.as_ref().map(failed_documents).unwrap_or_default()))
     }
 
     /// A delivery wants to take its next step: it may once that is written down.
     pub(super) async fn proceed(&mut self, progress: Progress) {
-        let Progress { delivery, go } = progress;
+        let Progress { mut delivery, wanted, go } = progress;
         let newer =
             self.newer_head(&delivery).filter(|_| delivery.state != DeliveryState::Applying);
         let answer = if self.grace_ends.is_some() {
@@ -216,9 +232,13 @@ impl Agent {
             Err(Halt::Superseded(by))
         } else {
             let (id, watch, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
+            merge_runs(&mut delivery, self.ledger.open.get(&id));
+            let allowed = if wanted.is_empty() { 0 } else { self.room(&delivery) };
+            let allowed = allowed.min(wanted.len());
+            delivery.runs.extend(wanted.into_iter().take(allowed));
             if self.commit(vec![Write::Delivery(delivery)]).await {
                 self.parts.emit(EventKind::DeliveryStep { id, watch, state });
-                Ok(())
+                Ok(allowed)
             } else {
                 Err(Halt::State("see the event before".into()))
             }
@@ -236,6 +256,14 @@ impl Agent {
             Ok((id, Ended::Attempted(end))) => {
                 self.jobs.remove(&id);
                 self.attempted(*end).await;
+            }
+            Ok((_, Ended::Followed(cluster, number))) => self.follower_ended(&cluster, number),
+            Ok((id, Ended::Reported(key, report, result))) => {
+                self.jobs.remove(&id);
+                self.reported(key, *report, result).await;
+            }
+            Ok((_, Ended::Retired(request, items, result))) => {
+                self.retired(*request, items, result).await;
             }
             Err(error) => self.broke_down(&error).await,
         }
@@ -257,8 +285,10 @@ impl Agent {
                 } else {
                     Outcome::Failed(AttemptError::Panic(error.to_string()))
                 };
-                self.attempted(AttemptEnd { delivery, manifests: None, outcome }).await;
+                let end = AttemptEnd { delivery, manifests: None, outcome, turn: None };
+                self.attempted(end).await;
             }
+            Some(Job::Report(key)) => drop(self.reporting.remove(&key)),
             None => {}
         }
     }
@@ -276,14 +306,19 @@ impl Agent {
         }
     }
 
-    pub(super) async fn conclude(&mut self, end: AttemptEnd) {
+    pub(super) async fn conclude(&mut self, mut end: AttemptEnd) {
         let stamp = self.parts.clock.now();
+        // The next attempt at the target counts this one's runs: it waits until they are written down.
+        let _turn = end.turn.take();
+        let known = self.ledger.open.get(&end.delivery.id);
+        merge_runs(&mut end.delivery, known);
         let Some(watch) = self.parts.watches.get(&end.delivery.watch).cloned() else { return };
         let key = key_of(&end.delivery);
         let again = AttemptEnd {
             delivery: end.delivery.clone(),
             manifests: end.manifests.clone(),
             outcome: Outcome::Interrupted,
+            turn: None,
         };
         let (id, dry_run, sha) =
             (end.delivery.id.clone(), end.delivery.dry_run, end.delivery.revision.sha.clone());
@@ -319,4 +354,12 @@ impl Agent {
             self.unwritten.push(again);
         }
     }
+}
+
+/// The documents whose object was not acknowledged, or whose run did not succeed.
+fn failed_documents(delivery: &Delivery) -> BTreeSet<(String, usize)> {
+    let objects = delivery.objects.iter().filter(|o| !o.action.is_acknowledged());
+    let runs = delivery.runs.iter().filter(|run| run.state != RunState::Succeeded);
+    let objects = objects.map(|o| &o.object).chain(runs.map(|run| &run.object));
+    objects.map(|object| (object.path.clone(), object.document)).collect()
 }

@@ -1,7 +1,10 @@
 //! The loop: it owns the state, starts polls and attempts, and takes in how they end. Everything else is asked.
 
 mod deliveries;
+mod follow;
 mod polls;
+mod reports;
+mod retire;
 mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -12,9 +15,11 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+use self::follow::{FollowFailures, Follower, Seen, merge_runs};
+use self::retire::Retiring;
 use super::conclude::{Conclusion, conclude, superseded};
 use super::courier::{Attempt, AttemptEnd, AttemptError, Halt, Outcome, Progress};
-use super::ledger::{self, BranchKey, Ledger, key_of};
+use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
 use super::scheduler::{Start, View, runnable};
 use super::{EngineError, Parts, Stop, Summary};
@@ -24,11 +29,13 @@ use crate::delivery::{
     Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
     TriggerKind, TriggerState,
 };
+use crate::deployer::{DeployError, Retire};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
 use crate::repo::CommitSha;
+use crate::retry::Retry;
 use crate::revision::Revision;
-use crate::store::{AgentLock, AgentState, LoopState, StoreError, Write};
+use crate::store::{AgentLock, AgentState, InventoryItem, LoopState, Report, StoreError, Write};
 use crate::watch::{ClusterRef, WatchName};
 
 /// How long after a failed write the state is tried again.
@@ -53,6 +60,7 @@ pub(super) enum Mode {
 enum Wake {
     Ended(Result<(Id, Ended), JoinError>),
     Progress(Progress),
+    Seen(Seen),
     Tick,
     Stop,
 }
@@ -66,12 +74,16 @@ enum Ended {
         took: Duration,
     },
     Attempted(Box<AttemptEnd>),
+    Followed(ClusterRef, u64),
+    Reported(ReportKey, Box<Report>, Result<(), ForgeError>),
+    Retired(Box<Retire>, Vec<InventoryItem>, Result<(), DeployError>),
 }
 
 /// What a task is about, should it break down.
 enum Job {
     Poll(Vec<usize>),
     Attempt(Box<Delivery>),
+    Report(ReportKey),
 }
 
 pub(super) struct Agent {
@@ -91,6 +103,19 @@ pub(super) struct Agent {
     /// Ends that the store did not take yet.
     unwritten: Vec<AttemptEnd>,
     progress: (mpsc::Sender<Progress>, mpsc::Receiver<Progress>),
+    followers: HashMap<ClusterRef, Follower>,
+    follower_number: u64,
+    follow_failures: FollowFailures,
+    /// When the runs of a delivery are followed no longer.
+    follow_until: HashMap<DeliveryId, Instant>,
+    seen: (mpsc::Sender<Seen>, mpsc::Receiver<Seen>),
+    /// Statuses that are being shown.
+    reporting: HashSet<ReportKey>,
+    /// When a status that could not be shown is tried again.
+    report_at: HashMap<ReportKey, Instant>,
+    /// Watches of which it was told that their statuses can't be shown.
+    denied: HashSet<WatchName>,
+    retiring: Retiring,
     next_inbox: Instant,
     next_beat: Instant,
     next_prune: Instant,
@@ -127,6 +152,15 @@ impl Agent {
             asked: HashMap::new(),
             unwritten: Vec::new(),
             progress: mpsc::channel(16),
+            followers: HashMap::new(),
+            follower_number: 0,
+            follow_failures: FollowFailures::new(),
+            follow_until: HashMap::new(),
+            seen: mpsc::channel(64),
+            reporting: HashSet::new(),
+            report_at: HashMap::new(),
+            denied: HashSet::new(),
+            retiring: Retiring::new(),
             next_inbox: now,
             next_beat: now,
             next_prune: now,
@@ -177,6 +211,7 @@ impl Agent {
             match self.wait().await {
                 Wake::Ended(ended) => self.ended(ended).await,
                 Wake::Progress(progress) => self.proceed(progress).await,
+                Wake::Seen(seen) => self.saw(seen).await,
                 Wake::Tick => {}
                 Wake::Stop => self.stopping(),
             }
@@ -202,6 +237,10 @@ impl Agent {
             self.start_polls();
             if self.state_ok {
                 self.start_deliveries().await;
+                self.end_overdue().await;
+                self.manage_followers();
+                self.cancel_older().await;
+                self.send_reports();
             }
         }
         self.beat().await;
@@ -215,6 +254,7 @@ impl Agent {
             () = self.stop.soft.cancelled(), if !stopping => Wake::Stop,
             () = self.stop.hard.cancelled(), if stopping && !self.aborted => Wake::Tick,
             Some(progress) = self.progress.1.recv() => Wake::Progress(progress),
+            Some(seen) = self.seen.1.recv() => Wake::Seen(seen),
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
             () = tokio::time::sleep_until(deadline) => Wake::Tick,
         }
@@ -227,7 +267,9 @@ impl Agent {
         let state =
             (!self.state_ok || !self.unwritten.is_empty()).then(|| Instant::now() + STATE_RETRY);
         let grace = self.grace_ends.into_iter();
+        let reports = self.report_at.values().copied().filter(|at| *at > Instant::now());
         let wakes = polls.chain(retries).chain(state).chain(grace);
+        let wakes = wakes.chain(reports).chain(self.next_follow());
         wakes.chain([self.next_inbox]).min().unwrap_or_else(|| Instant::now() + STATE_RETRY)
     }
 
@@ -239,17 +281,24 @@ impl Agent {
     }
 
     fn abort_polls(&mut self) {
-        if !self.jobs.values().any(|job| matches!(job, Job::Attempt(_))) {
+        if !self.must_end() {
             self.tasks.abort_all();
         }
     }
 
+    /// True while something is under way that a stop does not cut off: a begun attempt, a status that is being shown.
+    fn must_end(&self) -> bool {
+        self.jobs.values().any(|job| matches!(job, Job::Attempt(_) | Job::Report(_)))
+    }
+
     fn is_finished(&self) -> bool {
         if self.grace_ends.is_some() {
-            return self.tasks.is_empty()
-                || !self.jobs.values().any(|j| matches!(j, Job::Attempt(_)));
+            return self.tasks.is_empty() || !self.must_end();
         }
-        let quiet = self.running.is_empty() && self.unwritten.is_empty() && self.state_ok;
+        let quiet = self.running.is_empty()
+            && self.unwritten.is_empty()
+            && self.state_ok
+            && !self.owes_reports();
         match &self.mode {
             Mode::Run => false,
             Mode::Once => {
@@ -277,6 +326,10 @@ impl Agent {
         let Some(watch) = self.parts.watches.get(&delivery.watch) else { return true };
         let held = delivery.cause == Cause::Change
             && self.ledger.suspension(&delivery.watch, self.parts.clock.now()).is_some();
+        if delivery.state == DeliveryState::Following && !delivery.is_queued() {
+            let failures = self.follow_failures.get(&watch.cluster).map_or(0, |(n, _)| *n);
+            return failures > watch.timing.max_retries;
+        }
         held || delivery.tries > watch.timing.max_retries
     }
 
@@ -306,7 +359,9 @@ impl Agent {
         }
     }
 
-    async fn commit(&mut self, writes: Vec<Write>) -> bool {
+    /// Writes all or nothing, with the statuses that the deliveries among it change.
+    async fn commit(&mut self, mut writes: Vec<Write>) -> bool {
+        self.add_reports(&mut writes);
         let nothing = writes.is_empty();
         let result = self.ledger.commit(writes).await;
         let kept = self.state(result).is_some();

@@ -83,7 +83,15 @@ impl Agent {
                 format!("delivery {id} has {}; to run it anew use rerun", delivery.state.as_str());
             return self.reject(&trigger, text).await;
         }
-        if self.running.values().any(|running| running == id) {
+        if delivery.verdict.is_some() {
+            let text = format!(
+                "delivery {id} is through and its runs did not succeed; for new runs use rerun --failed"
+            );
+            return self.reject(&trigger, text).await;
+        }
+        if delivery.state == DeliveryState::Following
+            || self.running.values().any(|running| running == id)
+        {
             return self.answer(&trigger, id, Vec::new()).await;
         }
         (delivery.failures, delivery.tries, delivery.next_attempt, delivery.finished) =

@@ -1,0 +1,369 @@
+//! Runs that deliveries started: followed to their end, one follower for each cluster and namespace.
+
+use futures::StreamExt as _;
+use tokio::task::AbortHandle;
+
+use super::*;
+use crate::delivery::{RunRecord, RunState};
+use crate::deployer::{DeployError, FollowQuery, RunChange, RunStatus};
+use crate::engine::conclude::finished;
+use crate::engine::verdict::{CANT_FOLLOW, RUN_TIMEOUT};
+use crate::plan::{Action, ObjectRef};
+use crate::store::InventoryItem;
+use crate::watch::Watch;
+
+/// Who follows the runs of one cluster and namespace.
+pub(super) struct Follower {
+    /// Tells its messages from those of the follower before.
+    number: u64,
+    deliveries: BTreeSet<DeliveryId>,
+    kinds: BTreeSet<(String, String)>,
+    /// Runs that it told of, by kind and name.
+    told: BTreeSet<(String, String)>,
+    task: AbortHandle,
+}
+
+/// What a follower found out. `None` says that the deployer can't follow runs.
+pub(super) struct Seen {
+    cluster: ClusterRef,
+    number: u64,
+    change: Option<Result<RunChange, DeployError>>,
+}
+
+/// Failures in a row of following one cluster, and when it is tried again.
+pub(super) type FollowFailures = HashMap<ClusterRef, (u32, Instant)>;
+
+type Wanted = BTreeMap<ClusterRef, (BTreeSet<DeliveryId>, BTreeSet<(String, String)>)>;
+
+impl Agent {
+    /// Follows what must be followed now, and nothing else.
+    pub(super) fn manage_followers(&mut self) {
+        let wanted = self.wanted_runs();
+        let covers = |cluster: &ClusterRef, follower: &mut Follower| {
+            wanted.get(cluster).is_some_and(|(deliveries, kinds)| {
+                follower.deliveries.is_superset(deliveries) && follower.kinds.is_superset(kinds)
+            })
+        };
+        self.followers.retain(|cluster, follower| {
+            let keep = covers(cluster, follower);
+            if !keep {
+                follower.task.abort();
+            }
+            keep
+        });
+        let now = Instant::now();
+        for (cluster, (deliveries, kinds)) in wanted {
+            let waits = self.follow_failures.get(&cluster).is_some_and(|(_, at)| *at > now);
+            if !waits && !self.followers.contains_key(&cluster) {
+                self.start_follower(cluster, deliveries, kinds);
+            }
+        }
+    }
+
+    /// The runs that go on, of deliveries with no attempt under way.
+    fn wanted_runs(&self) -> Wanted {
+        let attempted: HashSet<&DeliveryId> = self.running.values().collect();
+        let mut wanted = Wanted::new();
+        for delivery in self.ledger.open.values().filter(|d| !attempted.contains(&d.id)) {
+            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            for run in delivery.active_runs() {
+                let (deliveries, kinds) = wanted.entry(cluster_of(watch, &run.object)).or_default();
+                deliveries.insert(delivery.id.clone());
+                kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
+            }
+        }
+        wanted
+    }
+
+    fn start_follower(
+        &mut self,
+        cluster: ClusterRef,
+        deliveries: BTreeSet<DeliveryId>,
+        kinds: BTreeSet<(String, String)>,
+    ) {
+        let Some(deployer) = self.parts.deployers.get(&cluster.deployer).cloned() else { return };
+        self.follower_number += 1;
+        let number = self.follower_number;
+        let query = FollowQuery {
+            cluster: cluster.clone(),
+            deliveries: deliveries.iter().cloned().collect(),
+            kinds: kinds.iter().cloned().collect(),
+        };
+        let (sender, place) = (self.seen.0.clone(), cluster.clone());
+        let task = self.tasks.spawn(async move {
+            let seen = |change| Seen { cluster: place.clone(), number, change };
+            match deployer.follow(query) {
+                // A closed channel means that the agent is gone.
+                None => drop(sender.send(seen(None)).await),
+                Some(mut changes) => {
+                    while let Some(change) = changes.next().await {
+                        let over = change.is_err();
+                        if sender.send(seen(Some(change))).await.is_err() || over {
+                            break;
+                        }
+                    }
+                }
+            }
+            Ended::Followed(place, number)
+        });
+        let told = BTreeSet::new();
+        self.followers.insert(cluster, Follower { number, deliveries, kinds, told, task });
+    }
+
+    /// A follower's task ended: another one is started when there is still something to follow.
+    pub(super) fn follower_ended(&mut self, cluster: &ClusterRef, number: u64) {
+        if self.followers.get(cluster).is_some_and(|f| f.number == number) {
+            self.followers.remove(cluster);
+        }
+    }
+
+    pub(super) async fn saw(&mut self, seen: Seen) {
+        let Seen { cluster, number, change } = seen;
+        let current = self.followers.get(&cluster).is_some_and(|f| f.number == number);
+        match change {
+            Some(Ok(RunChange::Stands(status))) => {
+                self.follow_failures.remove(&cluster);
+                if let Some(follower) = self.followers.get_mut(&cluster).filter(|_| current) {
+                    follower.told.insert((status.kind.clone(), status.name.clone()));
+                }
+                self.stands(&cluster, status).await;
+            }
+            Some(Ok(RunChange::Gone { kind, name })) => self.gone(&cluster, &kind, &name).await,
+            Some(Ok(RunChange::Synced)) if current => self.synced(&cluster).await,
+            Some(Err(error)) if current => self.follow_failed(&cluster, &error).await,
+            None if current => self.unfollowed(&cluster, None, |_| true).await,
+            _ => {}
+        }
+    }
+
+    /// The place of an active run in the ledger.
+    fn find_run(&self, cluster: &ClusterRef, kind: &str, name: &str) -> Option<DeliveryId> {
+        let here = |d: &&Delivery| {
+            let watch = self.parts.watches.get(&d.watch);
+            watch.is_some_and(|watch| {
+                d.active_runs().any(|run| {
+                    run.object.kind == kind
+                        && run.object.name == name
+                        && cluster_of(watch, &run.object) == *cluster
+                })
+            })
+        };
+        self.ledger.open.values().find(here).map(|d| d.id.clone())
+    }
+
+    async fn stands(&mut self, cluster: &ClusterRef, status: RunStatus) {
+        self.change_run(cluster, &status.kind, &status.name, |run| {
+            run.state = status.state;
+            run.reason.clone_from(&status.reason);
+            run.message.clone_from(&status.message);
+            run.completed = status.completed;
+        })
+        .await;
+    }
+
+    async fn gone(&mut self, cluster: &ClusterRef, kind: &str, name: &str) {
+        self.change_run(cluster, kind, name, |run| run.state = RunState::Gone).await;
+    }
+
+    /// Changes the record of one active run; what nobody waits for is left alone.
+    async fn change_run(
+        &mut self,
+        cluster: &ClusterRef,
+        kind: &str,
+        name: &str,
+        change: impl FnOnce(&mut RunRecord),
+    ) {
+        let found = self.find_run(cluster, kind, name).and_then(|id| self.ledger.open.get(&id));
+        let Some(mut delivery) = found.cloned() else { return };
+        let it = |run: &&mut RunRecord| run.object.kind == kind && run.object.name == name;
+        if let Some(run) = delivery.runs.iter_mut().find(it) {
+            change(run);
+        }
+        self.runs_changed(delivery).await;
+    }
+
+    /// What was not told of does not exist any more: of deliveries whose objects are all acknowledged.
+    async fn synced(&mut self, cluster: &ClusterRef) {
+        let Some(follower) = self.followers.get(cluster) else { return };
+        let attempted: HashSet<&DeliveryId> = self.running.values().collect();
+        let mut gone = Vec::new();
+        for delivery in follower.deliveries.iter().filter_map(|id| self.ledger.open.get(id)) {
+            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            if delivery.state != DeliveryState::Following || attempted.contains(&delivery.id) {
+                continue;
+            }
+            let absent = delivery.active_runs().filter(|run| {
+                let identity = (run.object.kind.clone(), run.object.name.clone());
+                cluster_of(watch, &run.object) == *cluster && !follower.told.contains(&identity)
+            });
+            gone.extend(absent.map(|run| (run.object.kind.clone(), run.object.name.clone())));
+        }
+        self.follow_failures.remove(cluster);
+        for (kind, name) in gone {
+            self.gone(cluster, &kind, &name).await;
+        }
+    }
+
+    /// An outage is waited for; what the cluster refuses for good ends the following of what was tried often enough.
+    async fn follow_failed(&mut self, cluster: &ClusterRef, error: &DeployError) {
+        if let Some(follower) = self.followers.remove(cluster) {
+            follower.task.abort();
+        }
+        let failures = self.follow_failures.get(cluster).map_or(0, |(n, _)| *n).saturating_add(1);
+        let backoff = self.parts.options.backoff;
+        let wait = backoff.wait(Retry::Backoff, failures, fastrand::f64()).unwrap_or(backoff.cap);
+        self.follow_failures.insert(cluster.clone(), (failures, Instant::now() + wait));
+        let text = crate::error_text(error);
+        self.parts.emit(EventKind::FollowFailed {
+            cluster: cluster.clone(),
+            error: text.clone(),
+            wait,
+        });
+        if error.counts() {
+            let exhausted = |watch: &Watch| failures > watch.timing.max_retries;
+            self.unfollowed(cluster, Some((CANT_FOLLOW, text)), exhausted).await;
+        }
+    }
+
+    /// The runs of a cluster are followed no more: of the watches that this is true for.
+    async fn unfollowed(
+        &mut self,
+        cluster: &ClusterRef,
+        why: Option<(&str, String)>,
+        of: impl Fn(&Watch) -> bool,
+    ) {
+        let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().0;
+        for id in wanted {
+            let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
+            let watch = self.parts.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();
+            let Some(watch) = watch else { continue };
+            for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
+                if cluster_of(&watch, &run.object) == *cluster {
+                    run.state = RunState::Unfollowed;
+                    run.reason = why.as_ref().map(|(reason, _)| (*reason).to_owned());
+                    run.message = why.as_ref().map(|(_, text)| text.clone());
+                }
+            }
+            self.runs_changed(delivery).await;
+        }
+    }
+
+    /// Deliveries whose runs were followed as long as their watch allows.
+    pub(super) async fn end_overdue(&mut self) {
+        let (now, stamp) = (Instant::now(), self.parts.clock.now());
+        self.follow_until.retain(|id, _| self.ledger.open.contains_key(id));
+        for delivery in self.ledger.open.values() {
+            let watch = self.parts.watches.get(&delivery.watch);
+            let limit = watch.and_then(|watch| watch.timing.run_timeout);
+            let (Some(limit), Some(since)) = (limit, delivery.following_since) else { continue };
+            // A jump of the wall clock shortens or lengthens nothing by more than the limit itself.
+            let passed = Duration::try_from(stamp.duration_since(since)).unwrap_or_default();
+            let left = limit.saturating_sub(passed);
+            self.follow_until.entry(delivery.id.clone()).or_insert(now + left);
+        }
+        let overdue: Vec<DeliveryId> = self
+            .follow_until
+            .iter()
+            .filter(|(id, at)| **at <= now && !self.running.values().any(|r| r == *id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in overdue {
+            self.follow_until.remove(&id);
+            let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
+            for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
+                (run.state, run.reason) = (RunState::Unfollowed, Some(RUN_TIMEOUT.to_owned()));
+            }
+            for queued in delivery.objects.iter_mut().filter(|o| o.action == Action::Queued) {
+                queued.action = Action::Skipped;
+                queued.reason = Some("run_timeout passed before there was room".to_owned());
+            }
+            self.runs_changed(delivery).await;
+        }
+    }
+
+    /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for.
+    async fn runs_changed(&mut self, delivery: Delivery) {
+        let Some(known) = self.ledger.open.get(&delivery.id) else { return };
+        let differ = |(now, before): &(&RunRecord, &RunRecord)| now != before;
+        let pairs = delivery.runs.iter().zip(&known.runs).filter(differ);
+        let (changed, told): (Vec<RunRecord>, Vec<bool>) =
+            pairs.map(|(now, before)| (now.clone(), now.state != before.state)).unzip();
+        if changed.is_empty() && !self.is_over(&delivery) {
+            return;
+        }
+        let mut writes = self.forget_gone(&delivery, &changed);
+        let mut events = Vec::new();
+        for run in changed.iter().zip(told).filter(|(_, told)| *told).map(|(run, _)| run.clone()) {
+            let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
+            let revision = delivery.revision.clone();
+            events.push(EventKind::RunChanged { id, watch, revision, run });
+        }
+        if self.is_over(&delivery) {
+            let end = finished(delivery.clone(), self.parts.clock.now());
+            writes.extend(end.writes);
+            events.extend(end.events);
+        } else {
+            writes.push(Write::Delivery(Box::new(delivery.clone())));
+        }
+        if !self.commit(writes).await {
+            // The cluster still knows: it is asked anew once the state can be written.
+            self.followers.drain().for_each(|(_, follower)| follower.task.abort());
+            return;
+        }
+        for event in events {
+            self.parts.emit(event);
+        }
+        self.tidy(&delivery, &changed).await;
+    }
+
+    /// True if a delivery that is only followed has nothing left to wait for.
+    fn is_over(&self, delivery: &Delivery) -> bool {
+        delivery.state == DeliveryState::Following
+            && !delivery.is_queued()
+            && delivery.active_runs().next().is_none()
+            && !self.running.values().any(|id| *id == delivery.id)
+    }
+
+    fn forget_gone(&self, delivery: &Delivery, changed: &[RunRecord]) -> Vec<Write> {
+        let Some(watch) = self.parts.watches.get(&delivery.watch) else { return Vec::new() };
+        let gone = changed.iter().filter(|run| run.state == RunState::Gone);
+        gone.map(|run| {
+            Write::ForgetInventory(InventoryItem {
+                watch: delivery.watch.clone(),
+                branch: delivery.revision.branch.clone(),
+                cluster: watch.cluster.to_string(),
+                object: run.object.clone(),
+                run: true,
+                delivery: delivery.id.clone(),
+                at: delivery.started,
+            })
+        })
+        .collect()
+    }
+
+    /// When followers are tried again, and deliveries run out of their time.
+    pub(super) fn next_follow(&self) -> impl Iterator<Item = Instant> {
+        let again = self.follow_failures.values().map(|(_, at)| *at);
+        let overdue = self.follow_until.values().copied();
+        let now = Instant::now();
+        again.chain(overdue).filter(move |at| *at > now)
+    }
+}
+
+/// The states of runs that were seen to end while an attempt held an older copy of the delivery.
+pub(super) fn merge_runs(delivery: &mut Delivery, known: Option<&Delivery>) {
+    let Some(known) = known else { return };
+    for run in &mut delivery.runs {
+        let newer = known.runs.iter().find(|k| k.object == run.object && k.state.is_final());
+        if let Some(newer) = newer {
+            run.clone_from(newer);
+        }
+    }
+}
+
+/// Where a run is: the watch's cluster, in the run's own namespace.
+pub(super) fn cluster_of(watch: &Watch, object: &ObjectRef) -> ClusterRef {
+    let own = object.namespace.as_deref().and_then(|name| name.parse().ok());
+    let namespace = own.unwrap_or_else(|| watch.cluster.namespace.clone());
+    ClusterRef { namespace, ..watch.cluster.clone() }
+}

@@ -1,0 +1,139 @@
+//! Statuses on A's commits: written down with the delivery that they tell of, then shown, at most once per change.
+
+use super::*;
+use crate::engine::ledger::ReportKey;
+use crate::engine::verdict::statuses;
+use crate::forge::{CommitStatus, StatusState};
+use crate::store::Report;
+
+/// Statuses that are being shown at a time.
+const IN_FLIGHT: usize = 4;
+
+impl Agent {
+    /// Adds to deliveries that are written the statuses which they change.
+    pub(super) fn add_reports(&self, writes: &mut Vec<Write>) {
+        let at = self.parts.clock.now();
+        let mut reports = Vec::new();
+        for write in writes.iter() {
+            let Write::Delivery(delivery) = write else { continue };
+            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            let before = self.ledger.open.get(&delivery.id);
+            let before = before.map(|d| statuses(watch, d)).unwrap_or_default();
+            for status in statuses(watch, delivery) {
+                let shown = before.iter().find(|b| b.context == status.context).map(|b| b.state);
+                reports.extend(self.report(&delivery.watch, status, shown, at));
+            }
+        }
+        writes.extend(reports.into_iter().map(Write::Report));
+    }
+
+    /// The report, if it says otherwise than what was decided for this delivery before.
+    fn report(
+        &self,
+        watch: &WatchName,
+        status: CommitStatus,
+        before: Option<StatusState>,
+        at: Timestamp,
+    ) -> Option<Report> {
+        let key = (watch.clone(), status.revision.sha.clone(), status.context.clone());
+        let due = self.ledger.reports.get(&key);
+        let of_this = due.filter(|r| r.status.delivery == status.delivery);
+        let decided = of_this.map(|r| r.status.state).or(before);
+        if decided == Some(status.state) {
+            return None;
+        }
+        let sent = due.map_or(before, |r| r.sent);
+        let (watch, tries, error, given_up) = (watch.clone(), 0, None, false);
+        Some(Report { watch, status, at, sent, tries, error, given_up })
+    }
+
+    /// Starts to show what is due.
+    pub(super) fn send_reports(&mut self) {
+        let now = Instant::now();
+        let due: Vec<(ReportKey, Report)> = self
+            .ledger
+            .reports
+            .iter()
+            .filter(|(key, _)| !self.reporting.contains(*key))
+            .filter(|(key, _)| self.report_at.get(*key).is_none_or(|at| *at <= now))
+            .map(|(key, report)| (key.clone(), report.clone()))
+            .collect();
+        for (key, report) in due {
+            if self.reporting.len() >= IN_FLIGHT {
+                return;
+            }
+            let Some(watch) = self.parts.watches.get(&report.watch) else { continue };
+            let forge = Arc::clone(&self.parts.forges[&watch.source.forge]);
+            let repo = watch.source.repo.clone();
+            self.reporting.insert(key.clone());
+            let job = Job::Report(key.clone());
+            let task = self.tasks.spawn(async move {
+                let result = forge.set_status(&repo, &report.status).await;
+                Ended::Reported(key, Box::new(report), result)
+            });
+            self.jobs.insert(task.id(), job);
+        }
+    }
+
+    pub(super) async fn reported(
+        &mut self,
+        key: ReportKey,
+        sent: Report,
+        result: Result<(), ForgeError>,
+    ) {
+        self.reporting.remove(&key);
+        self.report_at.remove(&key);
+        let state = sent.status.state;
+        // What is to be shown may have changed meanwhile.
+        let now = self.ledger.reports.get(&key).cloned().unwrap_or_else(|| sent.clone());
+        match result {
+            Ok(()) => {
+                let report = Report { sent: Some(state), tries: 0, error: None, ..now };
+                if self.commit(vec![Write::Report(report)]).await {
+                    let (watch, status) = (sent.watch, sent.status);
+                    self.parts.emit(EventKind::Reported { watch, status });
+                }
+            }
+            Err(error) => self.not_reported(key, now, &error).await,
+        }
+    }
+
+    /// A forge without statuses, or one that forbids them, is not asked again for this one; all else is tried again.
+    async fn not_reported(&mut self, key: ReportKey, report: Report, error: &ForgeError) {
+        let tries = report.tries.saturating_add(1);
+        let max = self.parts.watches.get(&report.watch).map_or(0, |w| w.timing.max_retries);
+        let hopeless = match error.kind() {
+            ForgeErrorKind::Unsupported | ForgeErrorKind::Unauthorized => true,
+            ForgeErrorKind::Unreachable | ForgeErrorKind::RateLimited => false,
+            _ => tries > max,
+        };
+        let backoff = self.parts.options.backoff;
+        let wait = backoff.wait(error.retry(), tries, fastrand::f64()).filter(|_| !hopeless);
+        if let Some(wait) = wait {
+            self.report_at.insert(key, Instant::now() + wait);
+        }
+        let text = crate::error_text(error);
+        let (watch, status) = (report.watch.clone(), report.status.clone());
+        let given_up = wait.is_none();
+        self.commit(vec![Write::Report(Report {
+            tries,
+            error: Some(text.clone()),
+            given_up,
+            ..report
+        })])
+        .await;
+        let said = given_up && !self.denied.insert(watch.clone());
+        if error.kind() != ForgeErrorKind::Unsupported && !said {
+            let error = error.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"));
+            self.parts.emit(EventKind::ReportFailed { watch, status, error, wait });
+        }
+    }
+
+    /// True if a status is still to be shown that a single pass waits for.
+    pub(super) fn owes_reports(&self) -> bool {
+        self.ledger.reports.values().any(|report| {
+            let watch = self.parts.watches.get(&report.watch);
+            watch.is_some_and(|watch| report.tries <= watch.timing.max_retries)
+        })
+    }
+}

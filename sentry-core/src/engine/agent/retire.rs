@@ -1,0 +1,162 @@
+//! Runs that are not wanted any more: older ones that a newer one cancels, and ended ones beyond what is kept.
+
+use super::follow::cluster_of;
+use super::*;
+use crate::delivery::RunRecord;
+use crate::deployer::{DeployError, Retire, RetireHow};
+use crate::plan::ObjectRef;
+use crate::store::InventoryItem;
+
+/// How long after a failure it is tried again.
+const RETIRE_RETRY: Duration = Duration::from_secs(30);
+
+/// The longest time that one call may take.
+const RETIRE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs that are being retired, and when a failed attempt is made again.
+pub(super) type Retiring = HashMap<(ClusterRef, String), Option<Instant>>;
+
+impl Agent {
+    /// `cancel-in-progress`: an older run of the same watch, branch and document is cancelled by a newer one.
+    pub(super) async fn cancel_older(&mut self) {
+        let mut cancelled: Vec<(DeliveryId, CommitSha, Vec<ObjectRef>)> = Vec::new();
+        for newer in self.ledger.open.values().filter(|d| d.state == DeliveryState::Following) {
+            let cancelling: Vec<&RunRecord> =
+                newer.runs.iter().filter(|run| run.rules.cancels_older).collect();
+            if cancelling.is_empty() {
+                continue;
+            }
+            let older = |d: &&Delivery| d.id < newer.id && key_of(d) == key_of(newer);
+            for older in self.ledger.open.values().filter(older) {
+                let same = |run: &&RunRecord| {
+                    cancelling.iter().any(|by| {
+                        let (by, run) = (&by.object, &run.object);
+                        (&by.path, by.document, &by.kind) == (&run.path, run.document, &run.kind)
+                    })
+                };
+                let runs: Vec<ObjectRef> =
+                    older.active_runs().filter(same).map(|run| run.object.clone()).collect();
+                if !runs.is_empty() {
+                    cancelled.push((older.id.clone(), newer.revision.sha.clone(), runs));
+                }
+            }
+        }
+        for (id, by, runs) in cancelled {
+            self.cancel(&id, by, runs).await;
+        }
+    }
+
+    async fn cancel(&mut self, id: &DeliveryId, by: CommitSha, runs: Vec<ObjectRef>) {
+        let Some(delivery) = self.ledger.open.get(id).cloned() else { return };
+        let watch = delivery.watch.clone();
+        if delivery.superseded_by.is_none() && !self.running.values().any(|r| r == id) {
+            let delivery = Delivery { superseded_by: Some(by), ..delivery };
+            self.commit(vec![Write::Delivery(Box::new(delivery))]).await;
+        }
+        self.retire(&watch, runs, RetireHow::Cancel, Vec::new());
+    }
+
+    /// `max-keep-runs`: of the ended runs of a document the newest ones are kept.
+    pub(super) async fn tidy(&mut self, delivery: &Delivery, changed: &[RunRecord]) {
+        for run in changed.iter().filter(|run| run.state.is_final()) {
+            if let Some(watch) = self.parts.watches.get(&delivery.watch) {
+                self.retiring.remove(&(cluster_of(watch, &run.object), run.object.name.clone()));
+            }
+            let Some(keep) = run.rules.keep else { continue };
+            let kept = self.parts.store.inventory(&delivery.watch).await;
+            let Some(items) = self.state(kept) else { return };
+            let active: HashSet<&str> = self
+                .ledger
+                .open
+                .values()
+                .flat_map(Delivery::active_runs)
+                .map(|run| run.object.name.as_str())
+                .collect();
+            let mut ended: Vec<InventoryItem> = items
+                .into_iter()
+                .filter(|item| {
+                    let (a, b) = (&item.object, &run.object);
+                    (&a.path, a.document, &a.kind) == (&b.path, b.document, &b.kind)
+                        && !active.contains(a.name.as_str())
+                })
+                .collect();
+            ended.sort_by(|a, b| b.delivery.cmp(&a.delivery));
+            let old: Vec<InventoryItem> =
+                ended.into_iter().skip(usize::try_from(keep).unwrap_or(usize::MAX)).collect();
+            let runs = old.iter().map(|item| item.object.clone()).collect();
+            self.retire(&delivery.watch, runs, RetireHow::Delete, old);
+        }
+    }
+
+    /// Asks the deployer, one call for each namespace; what is asked for already is not asked for again.
+    fn retire(
+        &mut self,
+        watch: &WatchName,
+        runs: Vec<ObjectRef>,
+        how: RetireHow,
+        items: Vec<InventoryItem>,
+    ) {
+        let Some(watch) = self.parts.watches.get(watch).cloned() else { return };
+        let now = Instant::now();
+        let mut calls: BTreeMap<ClusterRef, Vec<ObjectRef>> = BTreeMap::new();
+        for run in runs {
+            let cluster = cluster_of(&watch, &run);
+            let slot = (cluster.clone(), run.name.clone());
+            let due =
+                self.retiring.get(&slot).is_none_or(|again| again.is_some_and(|at| at <= now));
+            if due {
+                self.retiring.insert(slot, None);
+                calls.entry(cluster).or_default().push(run);
+            }
+        }
+        for (cluster, runs) in calls {
+            let deployer = Arc::clone(&self.parts.deployers[&cluster.deployer]);
+            let named =
+                |run: &ObjectRef| (run.api_version.clone(), run.kind.clone(), run.name.clone());
+            let request = Retire {
+                cluster,
+                runs: runs.iter().map(named).collect(),
+                how,
+                timeout: RETIRE_TIMEOUT,
+            };
+            let names: HashSet<String> = runs.into_iter().map(|run| run.name).collect();
+            let items =
+                items.iter().filter(|item| names.contains(&item.object.name)).cloned().collect();
+            self.tasks.spawn(async move {
+                let result = deployer.retire(&request).await;
+                Ended::Retired(Box::new(request), items, result)
+            });
+        }
+    }
+
+    pub(super) async fn retired(
+        &mut self,
+        request: Retire,
+        items: Vec<InventoryItem>,
+        result: Result<(), DeployError>,
+    ) {
+        let slots = request.runs.iter().map(|(_, _, name)| (request.cluster.clone(), name.clone()));
+        match result {
+            Ok(()) => {
+                let forget = items.into_iter().map(Write::ForgetInventory).collect();
+                self.commit(forget).await;
+                // A cancelled run is followed to its end: until then it must not be cancelled again.
+                if request.how == RetireHow::Delete {
+                    for slot in slots {
+                        self.retiring.remove(&slot);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    cluster = %request.cluster, how = ?request.how, error = %error,
+                    "runs that are not wanted any more could not be retired"
+                );
+                let again = Some(Instant::now() + RETIRE_RETRY);
+                for slot in slots {
+                    self.retiring.insert(slot, again);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Which objects of a plan are sent now, and what became of all of them. Pure.
+
+use std::collections::BTreeMap;
+
+use super::verdict::identity;
+use crate::delivery::Delivery;
+use crate::plan::{Action, ObjectOutcome, Plan, PlannedObject};
+
+/// The outcomes of a plan's objects while they are being found out.
+///
+/// A run that the cluster acknowledged before is never sent again: it may have been deleted since, and must not run
+/// twice. A run without a record has no room yet. What an earlier attempt applied is applied again, unless that
+/// attempt was complete and only its queue goes on.
+pub(super) struct Outcomes {
+    all: Vec<Option<ObjectOutcome>>,
+}
+
+impl Outcomes {
+    pub(super) fn of(plan: &Plan, delivery: &Delivery) -> Self {
+        let before: BTreeMap<_, _> =
+            delivery.objects.iter().map(|o| (identity(&o.object), o)).collect();
+        let queue_goes_on = delivery.is_queued();
+        let known = |planned: &PlannedObject| {
+            let earlier = before.get(&identity(&planned.object)).copied();
+            let done = earlier.filter(|o| o.action.is_acknowledged());
+            if let Some(done) = done.filter(|_| planned.is_run() || queue_goes_on) {
+                return Some(done.clone());
+            }
+            let has_room = delivery.dry_run
+                || !planned.is_run()
+                || delivery.runs.iter().any(|r| identity(&r.object) == identity(&planned.object));
+            (!has_room).then(|| ObjectOutcome {
+                object: planned.object.clone(),
+                run: true,
+                action: Action::Queued,
+                reason: Some("waits until other runs in the namespace end".to_owned()),
+            })
+        };
+        Self { all: plan.objects.iter().map(known).collect() }
+    }
+
+    /// The objects without an outcome.
+    pub(super) fn to_send(&self, objects: Vec<PlannedObject>) -> Vec<PlannedObject> {
+        let open = objects.into_iter().zip(&self.all).filter(|(_, known)| known.is_none());
+        open.map(|(planned, _)| planned).collect()
+    }
+
+    /// All outcomes in the plan's order, with those of the objects that were sent.
+    pub(super) fn with(&mut self, sent: Vec<ObjectOutcome>) -> Vec<ObjectOutcome> {
+        let mut sent = sent.into_iter();
+        self.all.drain(..).filter_map(|known| known.or_else(|| sent.next())).collect()
+    }
+}

@@ -1,0 +1,334 @@
+//! How the runs of a delivery ended, and what is shown of a delivery on A's commit. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::delivery::{Delivery, DeliveryState, RunRecord, RunState, Verdict};
+use crate::forge::{CommitStatus, StatusState};
+use crate::plan::{ObjectRef, Plan};
+use crate::watch::{ReportMode, Watch};
+
+/// The reason of runs that were not followed to their end within `run_timeout`.
+pub(super) const RUN_TIMEOUT: &str = "RunTimeout";
+
+/// The reason of runs that the deployer could not follow to their end.
+pub(super) const CANT_FOLLOW: &str = "CantFollow";
+
+/// What GitHub takes of a description (REST API, "Create a commit status"); GitLab takes more.
+const DESCRIPTION_CHARS: usize = 140;
+
+/// A record for each run of a plan that the delivery has none of yet, in the plan's order.
+pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
+    let known: BTreeSet<_> = known.iter().map(|run| identity(&run.object)).collect();
+    let new = plan.objects.iter().filter(|p| p.is_run() && !known.contains(&identity(&p.object)));
+    new.map(|planned| RunRecord {
+        object: planned.object.clone(),
+        state: RunState::Running,
+        reason: None,
+        message: None,
+        completed: None,
+        rules: planned.rules,
+    })
+    .collect()
+}
+
+/// What makes an object the same object on one cluster.
+pub(super) fn identity(object: &ObjectRef) -> (&str, Option<&str>, &str) {
+    (&object.kind, object.namespace.as_deref(), &object.name)
+}
+
+/// How the runs ended. `None` while one goes on, and where there is none whose end is known.
+pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
+    if delivery.active_runs().next().is_some() {
+        return None;
+    }
+    delivery.runs.iter().filter_map(|run| verdict_of(run, delivery)).max_by_key(|v| match v {
+        Verdict::Success => 0,
+        Verdict::Error => 1,
+        Verdict::Failure => 2,
+    })
+}
+
+fn verdict_of(run: &RunRecord, delivery: &Delivery) -> Option<Verdict> {
+    match run.state {
+        RunState::Running => None,
+        RunState::Succeeded => Some(Verdict::Success),
+        RunState::Failed => Some(Verdict::Failure),
+        // A newer run took its place: that says nothing of this one.
+        RunState::Cancelled if delivery.superseded_by.is_some() => None,
+        RunState::Cancelled | RunState::Gone => Some(Verdict::Error),
+        // Without a reason its kind has no end that can be known.
+        RunState::Unfollowed => run.reason.as_ref().map(|_| Verdict::Error),
+    }
+}
+
+/// What A's commit is to show of the delivery now: nothing before it has done anything, and nothing of a dry run.
+pub(super) fn statuses(watch: &Watch, delivery: &Delivery) -> Vec<CommitStatus> {
+    let mode = watch.reporting.mode;
+    if mode == ReportMode::Off || delivery.dry_run {
+        return Vec::new();
+    }
+    let context =
+        watch.reporting.context.clone().unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
+    let whole = whole(watch, delivery)
+        .map(|(state, text)| status(watch, delivery, &context, state, &text, None));
+    let runs = delivery.runs.iter().filter(|_| mode == ReportMode::PerRun).filter_map(|run| {
+        let (state, text) = single(run, delivery)?;
+        let context = format!("{context}/{}", short_name(run, &delivery.runs));
+        Some(status(watch, delivery, &context, state, &text, Some(&run.object.name)))
+    });
+    whole.into_iter().chain(runs).collect()
+}
+
+fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
+    let error = || delivery.error.clone().unwrap_or_default();
+    let runs = delivery.runs.len();
+    Some(match delivery.state {
+        DeliveryState::Following => {
+            let ended = runs - delivery.active_runs().count();
+            (StatusState::Pending, format!("{ended} of {runs} runs ended"))
+        }
+        DeliveryState::Succeeded => match (&delivery.passed, delivery.verdict) {
+            (Some(reason), _) => (StatusState::Neutral, reason.to_string()),
+            (None, Some(_)) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
+            (None, None) => (StatusState::Success, acknowledged(delivery)),
+        },
+        DeliveryState::Failed | DeliveryState::Parked => match delivery.verdict {
+            Some(Verdict::Failure) => (StatusState::Failure, failures(delivery)),
+            _ => (StatusState::Error, error()),
+        },
+        DeliveryState::Superseded => (StatusState::Neutral, superseded(delivery)),
+        // An outage is waited for, however long; whoever looks at the commit must see that nothing runs.
+        _ if delivery.tries > watch.timing.max_retries => {
+            (StatusState::Error, format!("not started yet, it is tried again: {}", error()))
+        }
+        DeliveryState::Checking | DeliveryState::Applying => {
+            (StatusState::Pending, "the manifests are being delivered".to_owned())
+        }
+        _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
+        _ => return None,
+    })
+}
+
+fn single(run: &RunRecord, delivery: &Delivery) -> Option<(StatusState, String)> {
+    let state = match (run.state, verdict_of(run, delivery)) {
+        (RunState::Running, _) => StatusState::Pending,
+        (RunState::Cancelled, None) => StatusState::Neutral,
+        (_, Some(Verdict::Success)) => StatusState::Success,
+        (_, Some(Verdict::Failure)) => StatusState::Failure,
+        (_, Some(Verdict::Error)) => StatusState::Error,
+        (_, None) => return None,
+    };
+    let why = run.message.as_ref().or(run.reason.as_ref());
+    let text = why.map_or_else(
+        || run.state.as_str().to_owned(),
+        |why| format!("{}: {why}", run.state.as_str()),
+    );
+    Some((state, text))
+}
+
+fn status(
+    watch: &Watch,
+    delivery: &Delivery,
+    context: &str,
+    state: StatusState,
+    text: &str,
+    run: Option<&str>,
+) -> CommitStatus {
+    let fill = |template: &String| {
+        template
+            .replace("{watch}", watch.name.as_str())
+            .replace("{delivery}", delivery.id.as_str())
+            .replace("{branch}", delivery.revision.branch.as_str())
+            .replace("{revision}", delivery.revision.sha.as_str())
+            .replace("{namespace}", watch.cluster.namespace.as_str())
+            .replace("{run}", run.unwrap_or_default())
+    };
+    CommitStatus {
+        revision: delivery.revision.clone(),
+        context: context.to_owned(),
+        state,
+        description: shortened(text),
+        link: watch.reporting.link.as_ref().map(fill),
+        delivery: delivery.id.clone(),
+    }
+}
+
+/// One line of at most so many characters.
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= DESCRIPTION_CHARS {
+        return line;
+    }
+    line.chars().take(DESCRIPTION_CHARS - 1).chain(['…']).collect()
+}
+
+/// A run's name without the commit and the key; with its file where two runs of the delivery are called alike.
+fn short_name(run: &RunRecord, all: &[RunRecord]) -> String {
+    let base = base_name(&run.object);
+    let alike = all.iter().filter(|other| base_name(&other.object) == base).count();
+    if alike < 2 {
+        return base.to_owned();
+    }
+    format!("{base} ({}, document {})", run.object.path, run.object.document)
+}
+
+/// The part of a run's name that its document gave.
+pub(super) fn base_name(object: &ObjectRef) -> &str {
+    object.name.rsplitn(3, '-').nth(2).unwrap_or(&object.name)
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+fn acknowledged(delivery: &Delivery) -> String {
+    let objects = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
+    format!("{} delivered", count(objects, "object"))
+}
+
+/// `1 of 3 runs failed: smoke (task unit, step test: exit code 1)`.
+pub(super) fn failures(delivery: &Delivery) -> String {
+    let failed: Vec<String> = delivery
+        .runs
+        .iter()
+        .filter(|run| run.state == RunState::Failed)
+        .map(|run| {
+            let why = run.message.as_ref().or(run.reason.as_ref());
+            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("{}{why}", base_name(&run.object))
+        })
+        .collect();
+    let all = count(delivery.runs.len(), "run");
+    format!("{} of {all} failed: {}", failed.len(), failed.join(", "))
+}
+
+/// Why a delivery whose runs neither failed nor all succeeded ended so.
+pub(super) fn unknown_ends(delivery: &Delivery) -> String {
+    let odd = |run: &&RunRecord| verdict_of(run, delivery) == Some(Verdict::Error);
+    let each = delivery.runs.iter().filter(odd).map(|run| {
+        let name = &run.object.name;
+        match (run.state, run.reason.as_deref()) {
+            (RunState::Gone, _) => format!("{name} was deleted before its end was seen"),
+            (RunState::Cancelled, _) => format!("{name} was cancelled"),
+            (_, Some(RUN_TIMEOUT)) => format!("{name} did not end within the watch's run_timeout"),
+            (_, _) => {
+                let why = run.message.as_deref().unwrap_or("no reason was given");
+                format!("{name} could not be followed: {why}")
+            }
+        }
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn superseded(delivery: &Delivery) -> String {
+    match &delivery.superseded_by {
+        Some(by) => format!("superseded by {by}"),
+        None => delivery.error.clone().unwrap_or_else(|| "superseded".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Reason;
+    use crate::testing::sample;
+    use crate::watch::sample::watch;
+
+    fn with(states: &[RunState]) -> Delivery {
+        let runs = states.iter().map(|state| RunRecord {
+            reason: (*state == RunState::Unfollowed).then(|| RUN_TIMEOUT.to_owned()),
+            ..sample::run(*state)
+        });
+        Delivery {
+            dry_run: false,
+            state: DeliveryState::Following,
+            superseded_by: None,
+            passed: None,
+            verdict: None,
+            tries: 0,
+            runs: runs.collect(),
+            ..sample::delivery(1)
+        }
+    }
+
+    #[test]
+    fn one_failed_run_makes_the_verdict_and_an_unknown_end_is_an_error() {
+        use RunState::{Cancelled, Failed, Gone, Running, Succeeded, Unfollowed};
+        for (runs, want) in [
+            (&[][..], None),
+            (&[Succeeded, Running], None),
+            (&[Succeeded, Succeeded], Some(Verdict::Success)),
+            (&[Succeeded, Failed, Gone], Some(Verdict::Failure)),
+            (&[Succeeded, Gone], Some(Verdict::Error)),
+            (&[Cancelled], Some(Verdict::Error)),
+            (&[Succeeded, Unfollowed], Some(Verdict::Error)),
+        ] {
+            assert_eq!(verdict(&with(runs)), want, "{runs:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_a_newer_one_cancelled_and_one_without_a_known_end_say_nothing() {
+        let mut delivery = with(&[RunState::Cancelled, RunState::Succeeded]);
+        delivery.superseded_by = Some(sample::sha(9));
+        assert_eq!(verdict(&delivery), Some(Verdict::Success));
+        let mut delivery = with(&[RunState::Unfollowed]);
+        delivery.runs[0].reason = None;
+        assert_eq!(verdict(&delivery), None);
+    }
+
+    #[test]
+    fn every_state_of_a_delivery_has_its_status() {
+        let qa = watch("qa", &["main"]);
+        let shown = |change: &dyn Fn(&mut Delivery)| {
+            let mut delivery = with(&[RunState::Failed, RunState::Succeeded]);
+            change(&mut delivery);
+            let shown = statuses(&qa, &delivery);
+            assert!(shown.iter().all(|s| s.context == "sentry-gitops/qa"));
+            shown.into_iter().next().map(|s| (s.state, s.description))
+        };
+        let state = |to: DeliveryState| move |d: &mut Delivery| d.state = to;
+        assert_eq!(shown(&state(DeliveryState::Pending)), None);
+        assert_eq!(shown(&state(DeliveryState::Fetching)), None);
+        let word = |s: &(StatusState, String)| s.0;
+        let of = |change: &dyn Fn(&mut Delivery)| shown(change).as_ref().map(word);
+        assert_eq!(of(&state(DeliveryState::Checking)), Some(StatusState::Pending));
+        assert_eq!(of(&state(DeliveryState::Following)), Some(StatusState::Pending));
+        assert_eq!(of(&state(DeliveryState::Parked)), Some(StatusState::Error));
+        assert_eq!(of(&state(DeliveryState::Superseded)), Some(StatusState::Neutral));
+        let long_outage = of(&|d| (d.state, d.tries) = (DeliveryState::Pending, 4));
+        assert_eq!(long_outage, Some(StatusState::Error));
+        let failed = |d: &mut Delivery| {
+            (d.state, d.verdict) = (DeliveryState::Failed, Some(Verdict::Failure))
+        };
+        let (word, text) = shown(&failed).unwrap();
+        assert_eq!(word, StatusState::Failure);
+        assert!(text.starts_with("1 of 2 runs failed: ci (task unit, step test"), "{text}");
+        let passed = |d: &mut Delivery| {
+            (d.state, d.passed) = (DeliveryState::Succeeded, Some(Reason::NoRunMatched));
+        };
+        assert_eq!(shown(&passed), Some((StatusState::Neutral, "no run matched".to_owned())));
+        assert_eq!(of(&|d| d.dry_run = true), None);
+    }
+
+    #[test]
+    fn each_run_has_a_line_of_its_own_when_asked_for_and_a_link_names_it() {
+        let mut qa = watch("qa", &["main"]);
+        qa.reporting.mode = ReportMode::PerRun;
+        qa.reporting.link = Some("https://dash.example/{namespace}/{run}?c={revision}".to_owned());
+        let mut delivery = with(&[RunState::Running, RunState::Succeeded]);
+        delivery.runs[1].object.name = "smoke-0a1b2c3d-qqqqqqqqqqqqqqqq".to_owned();
+        let contexts: Vec<String> =
+            statuses(&qa, &delivery).into_iter().map(|s| s.context).collect();
+        assert_eq!(contexts, ["sentry-gitops/qa", "sentry-gitops/qa/ci", "sentry-gitops/qa/smoke"]);
+        let link = statuses(&qa, &delivery)[2].link.clone().unwrap();
+        assert!(link.starts_with("https://dash.example/qa/smoke-0a1b2c3d"), "{link}");
+    }
+
+    #[test]
+    fn a_description_is_one_line_of_at_most_140_characters() {
+        let text = shortened(&"ünï\n".repeat(200));
+        assert_eq!(text.chars().count(), 140);
+        assert!(text.ends_with('…') && !text.contains('\n'));
+    }
+}
