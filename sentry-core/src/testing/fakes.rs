@@ -59,6 +59,7 @@ struct Host {
     trees: HashMap<CommitSha, Vec<TreeFile>>,
     infos: HashMap<CommitSha, CommitInfo>,
     down: Option<ForgeErrorKind>,
+    trees_lost: Option<ForgeErrorKind>,
     commits: u64,
     asked: Vec<HeadsQuery>,
     trees_asked: Vec<TreeQuery>,
@@ -128,6 +129,11 @@ impl FakeForge {
     /// From now on every call fails so; `None` ends it.
     pub fn fail(&self, kind: Option<ForgeErrorKind>) {
         guard(&self.host).down = kind;
+    }
+
+    /// From now on no tree can be fetched, and the error is this; `None` ends it.
+    pub fn lose_trees(&self, kind: Option<ForgeErrorKind>) {
+        guard(&self.host).trees_lost = kind;
     }
 
     /// From now on these paths differ between the two commits; where nothing was told, the difference is
@@ -209,6 +215,9 @@ impl Forge for FakeForge {
         let mut host = guard(&self.host);
         host.trees_asked.push(query.clone());
         host.up()?;
+        if let Some(kind) = host.trees_lost {
+            return Err(ForgeError::new(kind, "the fake forge was told to lose its trees"));
+        }
         let none =
             || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {}", query.commit));
         let files = host.trees.get(&query.commit).ok_or_else(none)?.clone();

@@ -1,0 +1,122 @@
+//! No more runs go on in a namespace than it may have: the others wait in order, and none runs twice.
+
+use sentry_core::delivery::{RunState, Verdict};
+use sentry_core::plan::{Action, PlannedObject};
+
+use super::following::following;
+use super::*;
+
+fn runs(n: usize) -> Vec<(String, String)> {
+    let run = |i| {
+        let text =
+            format!("apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {{name: r{i:02}}}\n");
+        (format!("r{i:02}.yaml"), text)
+    };
+    (0..n).map(run).collect()
+}
+
+impl World {
+    fn put_runs(&self, n: usize) {
+        let files = runs(n);
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+        self.forge.commit(B, "main", "runs", &files);
+    }
+
+    /// The documents of all runs that were made, in the order in which they were, for one commit.
+    fn made(&self, sha: &CommitSha) -> Vec<String> {
+        let created = self.deployer.created();
+        let of = |o: &PlannedObject| {
+            o.json["metadata"]["labels"]["sentry-gitops.dev/commit"] == sha.as_str()
+        };
+        created.into_iter().filter(of).map(|o| o.object.path).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn eighteen_branches_at_once_never_have_more_runs_than_the_namespace_may_and_all_run() {
+    let mut world = World::with(
+        FakeDeployer::new().following().auto_finish(Duration::from_secs(60), RunState::Succeeded),
+    );
+    world.put_runs(15);
+    for i in 0..18 {
+        world.forge.commit(A, &format!("release/{i}"), "first", &[]);
+    }
+    world.start();
+    minutes(1).await;
+    let heads: Vec<CommitSha> =
+        (0..18).map(|i| world.forge.commit(A, &format!("release/{i}"), "work", &[])).collect();
+    minutes(60).await;
+    assert_eq!(world.deployer.most_active(), 20);
+    let wanted: Vec<String> = runs(15).into_iter().map(|(path, _)| path).collect();
+    for head in &heads {
+        assert_eq!(world.made(head), wanted, "each once, in file order");
+    }
+    assert_eq!(world.deployer.created().len(), 18 * 15);
+    let verdicts: Vec<_> = world.deliveries().await.into_iter().map(|d| d.verdict).collect();
+    assert_eq!(verdicts, vec![Some(Verdict::Success); 18]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_in_the_queue_is_told_and_survives_a_kill() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 2;
+    world.put_runs(5);
+    world.start();
+    minutes(1).await;
+    let sha = world.push();
+    minutes(2).await;
+    let delivery = world.last().await;
+    let queued = delivery.objects.iter().filter(|o| o.action == Action::Queued).count();
+    assert_eq!((delivery.state, queued), (DeliveryState::Following, 3));
+    let why = world.why(&sha).await;
+    assert_eq!(why.reason, Reason::Waiting);
+    assert!(why.detail.unwrap().contains("3 runs wait: 2 may go on in qa"));
+    assert_eq!(world.delivered().await, None, "not every object is acknowledged");
+    world.kill().await;
+    world.start();
+    for _ in 0..5 {
+        assert!(world.deployer.active_runs().len() <= 2);
+        for run in world.deployer.active_runs() {
+            world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+        }
+        minutes(1).await;
+    }
+    assert_eq!(world.made(&sha).len(), 5);
+    assert_eq!(world.last().await.verdict, Some(Verdict::Success));
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_head_takes_the_place_of_what_still_waits_and_what_runs_is_followed() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 2;
+    world.put_runs(3);
+    world.start();
+    minutes(1).await;
+    let first = world.push();
+    minutes(2).await;
+    let second = world.push();
+    minutes(2).await;
+    assert_eq!(world.why(&first).await.reason, Reason::SupersededBy(second.clone()));
+    for _ in 0..4 {
+        for run in world.deployer.active_runs() {
+            world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+        }
+        minutes(1).await;
+    }
+    assert_eq!((world.made(&first).len(), world.made(&second).len()), (2, 3));
+    let states: Vec<_> = world.deliveries().await.into_iter().map(|d| d.state).collect();
+    assert_eq!(states, [DeliveryState::Succeeded, DeliveryState::Superseded]);
+    assert_eq!(world.delivered().await, Some(second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_that_bites_nothing_waits() {
+    let world = following().await;
+    world.put_runs(20);
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.made(&sha).len(), 20);
+    assert!(!world.last().await.is_queued());
+}

@@ -1,0 +1,151 @@
+//! The verdict stands on A's commit: one request per change of state, whatever happens to the agent or the forge.
+
+use sentry_core::delivery::RunState;
+use sentry_core::event::EventKind;
+use sentry_core::forge::{ForgeErrorKind, StatusState};
+
+use super::following::following;
+use super::*;
+
+impl World {
+    fn shown(&self, sha: &CommitSha) -> Vec<StatusState> {
+        let of = |s: &sentry_core::forge::CommitStatus| s.revision.sha == *sha;
+        self.forge.statuses().into_iter().filter(of).map(|s| s.state).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_then_success_are_two_requests() {
+    let world = following().await;
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending]);
+    world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+    minutes(10).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Success]);
+    assert_eq!(world.forge.statuses()[0].context, "sentry-gitops/qa");
+    assert_eq!(world.forge.status_calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_is_a_failure_and_a_deleted_one_an_error() {
+    let world = following().await;
+    let failed = world.push();
+    minutes(2).await;
+    world.deployer.finish(&world.only_run(), RunState::Failed, "Failed");
+    seconds(1).await;
+    let deleted = world.push();
+    minutes(2).await;
+    world.deployer.delete_run(&world.only_run());
+    seconds(1).await;
+    assert_eq!(world.shown(&failed), [StatusState::Pending, StatusState::Failure]);
+    assert_eq!(world.shown(&deleted), [StatusState::Pending, StatusState::Error]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_in_between_asks_for_nothing_twice() {
+    let mut world = following().await;
+    let sha = world.push();
+    minutes(2).await;
+    let run = world.only_run();
+    world.stop().await;
+    world.start();
+    minutes(2).await;
+    world.kill().await;
+    world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+    world.start();
+    minutes(2).await;
+    world.stop().await;
+    world.start();
+    minutes(2).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Success]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_forge_takes_no_statuses_only_the_last_state_waits_for_it() {
+    let mut world = following().await;
+    world.forge.fail_statuses(Some(ForgeErrorKind::Unreachable));
+    let sha = world.push();
+    minutes(2).await;
+    world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+    minutes(20).await;
+    world.kill().await;
+    world.start();
+    minutes(1).await;
+    world.forge.fail_statuses(None);
+    minutes(6).await;
+    assert_eq!(world.shown(&sha), [StatusState::Success]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_without_the_right_is_told_once_and_fails_no_delivery() {
+    let world = following().await;
+    let mut events = world.events.resubscribe();
+    world.forge.fail_statuses(Some(ForgeErrorKind::Unauthorized));
+    for _ in 0..2 {
+        world.push();
+        minutes(2).await;
+        world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+        minutes(2).await;
+    }
+    let states: Vec<_> = world.deliveries().await.into_iter().map(|d| d.state).collect();
+    assert_eq!(states, [DeliveryState::Succeeded, DeliveryState::Succeeded]);
+    let mut told = 0;
+    while let Ok(event) = events.try_recv() {
+        told += usize::from(matches!(event.kind, EventKind::ReportFailed { .. }));
+    }
+    assert_eq!(told, 1);
+    assert_eq!(world.forge.status_calls(), 4, "one for each change of state");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_delivery_is_an_error_on_its_commit_and_a_repaired_one_ends_well() {
+    let world = following().await;
+    world.forge.commit(B, "main", "broken", &[("x.yaml", "kind: Task\nmetadata: {name: x}\n")]);
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.shown(&sha).last(), Some(&StatusState::Error));
+    world.forge.commit(B, "main", "repaired", &[TASK, RUN]);
+    minutes(3).await;
+    world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+    seconds(1).await;
+    assert_eq!(world.shown(&sha).last(), Some(&StatusState::Success));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_b_is_an_error_on_the_commit_once_it_lasts_and_ends_with_it() {
+    let world = following().await;
+    world.forge.lose_trees(Some(ForgeErrorKind::Unreachable));
+    let sha = world.push();
+    minutes(10).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Error]);
+    world.forge.lose_trees(None);
+    minutes(6).await;
+    assert_eq!(world.shown(&sha).last(), Some(&StatusState::Pending));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_reports_nothing_asks_for_nothing_and_one_per_run_has_a_line_each() {
+    let mut quiet = World::with(FakeDeployer::new().following());
+    quiet.watch.reporting.mode = sentry_core::watch::ReportMode::Off;
+    quiet.start();
+    minutes(1).await;
+    quiet.push();
+    minutes(2).await;
+    assert_eq!(quiet.forge.status_calls(), 0);
+
+    let mut each = World::with(FakeDeployer::new().following());
+    each.watch.reporting.mode = sentry_core::watch::ReportMode::PerRun;
+    each.start();
+    minutes(1).await;
+    each.push();
+    minutes(2).await;
+    each.deployer.finish(&each.only_run(), RunState::Succeeded, "Succeeded");
+    minutes(1).await;
+    let contexts: std::collections::BTreeSet<_> =
+        each.forge.statuses().into_iter().map(|s| s.context).collect();
+    assert_eq!(
+        contexts.into_iter().collect::<Vec<_>>(),
+        ["sentry-gitops/qa", "sentry-gitops/qa/qa"]
+    );
+}
