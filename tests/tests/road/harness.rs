@@ -38,11 +38,16 @@ pub(crate) struct Road {
 
 impl Road {
     pub(crate) fn new() -> Self {
+        Self::with(TREE)
+    }
+
+    /// One whose B holds these files.
+    pub(crate) fn with(tree: &[(&str, &str)]) -> Self {
         let repos = TempDir::new().unwrap();
         let (a, b) =
             (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
         a.commit("main", &[("README.md", "A")], "first");
-        b.commit("main", TREE, "tests");
+        b.commit("main", tree, "tests");
         let git = GitServer::start(repos.path(), GitOptions::default(), None);
         git.tokens().grant(TOKEN);
         let cluster = ApiServer::start();

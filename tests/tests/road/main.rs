@@ -6,4 +6,5 @@ mod delivery;
 mod forges;
 mod harness;
 mod hostile;
+mod kills;
 mod why;
