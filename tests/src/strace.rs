@@ -19,6 +19,14 @@ impl Strace {
     /// When there is no `strace`, or it may not trace here: what was not seen proves nothing.
     #[track_caller]
     pub fn of_the_tree(calls: &str) -> Self {
+        let mut this = Self::of_all(calls);
+        // Only these calls stop a program then; it goes with nothing but all programs.
+        this.options.push("--seccomp-bpf".into());
+        this
+    }
+
+    #[track_caller]
+    fn of_all(calls: &str) -> Self {
         let log = TempDir::new().expect("a temporary directory");
         let works = Command::new("strace")
             .args(["-o", "/dev/null", "true"])
@@ -42,7 +50,7 @@ impl Strace {
     /// Sees these calls of the program and of its threads; looks away from what it starts.
     #[track_caller]
     pub fn of_the_program(calls: &str) -> Self {
-        let mut this = Self::of_the_tree(calls);
+        let mut this = Self::of_all(calls);
         this.options.extend(["-b", "execve"].map(OsString::from));
         this
     }
