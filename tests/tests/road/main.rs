@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod agents;
 mod canary;
 mod delivery;
 mod forges;
