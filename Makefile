@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test fmt clippy deps lint bench ci
+.PHONY: demo test kill-points fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -8,6 +8,12 @@ demo:
 test:
 	scripts/setup
 	cargo test --workspace
+
+# The process killed at each of its points, some 250 of them; `make test` takes 40.
+kill-points:
+	scripts/setup
+	cargo build -p sentry-cli
+	SENTRY_KILL_POINTS=all cargo test -p sentry-tests --test road kills -- --nocapture
 
 fmt:
 	cargo fmt --all --check

@@ -87,7 +87,8 @@ impl fmt::Debug for Redactor {
 fn encoded_forms(plain: &str) -> Vec<String> {
     let url: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
     let percent = url.replace('+', "%20");
-    let mut forms = vec![plain.to_owned(), url, percent];
+    let mut forms =
+        vec![plain.to_owned(), lower_escapes(&url), lower_escapes(&percent), url, percent];
     for engine in [
         base64::engine::general_purpose::STANDARD_NO_PAD,
         base64::engine::general_purpose::URL_SAFE_NO_PAD,
@@ -106,6 +107,16 @@ fn encoded_forms(plain: &str) -> Vec<String> {
     }
     forms.retain(|form| form.len() >= SHORTEST);
     forms
+}
+
+/// A URL-encoded text with the digits of its escapes in lower case, as some programs write them.
+fn lower_escapes(url: &str) -> String {
+    let mut pieces = url.split('%');
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| {
+        let (digits, rest) = piece.split_at(piece.len().min(2));
+        format!("{text}%{}{rest}", digits.to_ascii_lowercase())
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +138,10 @@ mod tests {
         for text in [
             format!("plain {TOKEN} here"),
             format!("https://oauth2:{url}@host/x"),
+            format!(
+                "lower {}",
+                url.replace("%2F", "%2f").replace("%2B", "%2b").replace("%3D", "%3d")
+            ),
             format!("Authorization: Basic {}", b64.encode(format!("x-access-token:{TOKEN}"))),
             format!("Basic {}", b64.encode(format!("oauth2:{TOKEN}"))),
             format!("Basic {}", b64.encode(TOKEN)),

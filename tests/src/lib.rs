@@ -13,6 +13,7 @@
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`strace`] | what a program asks the system for, and its death at one of these calls |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
 pub mod apiserver;
@@ -23,4 +24,5 @@ pub mod http;
 pub mod proxy;
 pub mod repo;
 pub mod sandbox;
+pub mod strace;
 pub mod tls;

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::lock;
+use crate::strace::Strace;
 
 /// How long a command may take before it is killed and the test fails.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -141,9 +142,34 @@ impl Sandbox {
     /// When the program is not there.
     #[track_caller]
     pub fn spawn<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Agent {
-        let program = self.program.clone().unwrap_or_else(sentry_binary);
-        let mut child = Command::new(&program)
-            .args(args)
+        let mut command = Command::new(self.program());
+        command.args(args);
+        self.start(command)
+    }
+
+    /// Starts `sentry ARGS` in the background, seen by strace. Signals to the [`Agent`] reach strace, not `sentry`.
+    ///
+    /// # Panics
+    /// When the program is not there.
+    #[track_caller]
+    pub fn spawn_under<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(
+        &self,
+        strace: &Strace,
+        args: I,
+    ) -> Agent {
+        let mut command = Command::new("strace");
+        command.args(strace.words()).arg("--").arg(self.program()).args(args);
+        self.start(command)
+    }
+
+    #[track_caller]
+    fn program(&self) -> PathBuf {
+        self.program.clone().unwrap_or_else(sentry_binary)
+    }
+
+    #[track_caller]
+    fn start(&self, mut command: Command) -> Agent {
+        let mut child = command
             .env_clear()
             .envs(&self.env)
             .current_dir(self.work())
@@ -151,7 +177,7 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let stdout = Gathered::from(child.stdout.take().expect("stdout is piped"));
         let stderr = Gathered::from(child.stderr.take().expect("stderr is piped"));
         Agent { child, stdout, stderr }

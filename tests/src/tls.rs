@@ -1,4 +1,4 @@
-//! A throw-away certificate authority and a server certificate for 127.0.0.1 and localhost.
+//! A throw-away certificate authority and a server certificate for 127.0.0.1, localhost and names of a test.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,14 @@ impl Tls {
     /// When keys cannot be made or the temporary directory cannot be written.
     #[expect(clippy::new_without_default, reason = "it makes keys and files: not a default value")]
     pub fn new() -> Self {
+        Self::with_names(&[])
+    }
+
+    /// The same, and the server may also have these names: a proxy can lead to it by them.
+    ///
+    /// # Panics
+    /// As [`Tls::new`].
+    pub fn with_names(more: &[&str]) -> Self {
         let ca_key = KeyPair::generate().expect("a key for the authority");
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "Sentry test authority");
@@ -35,8 +43,8 @@ impl Tls {
         let ca_certificate = ca.self_signed(&ca_key).expect("a self-signed authority");
 
         let key = KeyPair::generate().expect("a key for the server");
-        let mut leaf = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])
-            .expect("two plain names");
+        let names = ["127.0.0.1", "localhost"].iter().chain(more).map(ToString::to_string);
+        let mut leaf = CertificateParams::new(names.collect::<Vec<_>>()).expect("plain names");
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         leaf.use_authority_key_identifier_extension = true;

@@ -17,6 +17,8 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 pub use faults::Faults;
 pub use state::SeenRequest;
@@ -61,6 +63,16 @@ impl ApiServer {
     /// When no port or thread is to be had: a test can't go on without.
     #[must_use]
     pub fn start() -> Self {
+        Self::serve(None)
+    }
+
+    /// The same over TLS ([`crate::tls::Tls::server`]); [`Self::kubeconfig_for`] tells kubectl how to reach it.
+    #[must_use]
+    pub fn start_tls(tls: Arc<ServerConfig>) -> Self {
+        Self::serve(Some(tls))
+    }
+
+    fn serve(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let shared = Arc::new(Shared::default());
@@ -73,7 +85,8 @@ impl ApiServer {
             .name("apiserver".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || serve::run(listener, shared, phases, &listens)
+                let tls = tls.map(TlsAcceptor::from);
+                move || serve::run(listener, shared, tls, phases, &listens)
             })
             .expect("a thread");
         Self { address, shared, phase, listening, thread: Some(thread) }
@@ -97,15 +110,18 @@ impl ApiServer {
     /// When the directory can't be written to.
     #[must_use]
     pub fn kubeconfig(&self, dir: &Path) -> PathBuf {
-        let path = dir.join("kubeconfig");
-        let text = serde_json::json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "default",
-            "clusters": [{"name": "default", "cluster": {"server": self.url()}}],
-            "users": [{"name": "default", "user": {}}],
-            "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
-        });
-        std::fs::write(&path, text.to_string()).expect("a writable directory");
-        path
+        write_kubeconfig(dir, &serde_json::json!({"server": self.url()}), &serde_json::json!({}))
+    }
+
+    /// The same for another address of this server, with the authority to trust and a token.
+    ///
+    /// # Panics
+    /// When the directory can't be written to.
+    #[must_use]
+    pub fn kubeconfig_for(&self, dir: &Path, url: &str, ca: &Path, token: &str) -> PathBuf {
+        let cluster =
+            serde_json::json!({"server": url, "certificate-authority": ca.display().to_string()});
+        write_kubeconfig(dir, &cluster, &serde_json::json!({"token": token}))
     }
 
     /// Adds a namespace.
@@ -178,6 +194,18 @@ impl ApiServer {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
+}
+
+fn write_kubeconfig(dir: &Path, cluster: &Value, user: &Value) -> PathBuf {
+    let path = dir.join("kubeconfig");
+    let text = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "default",
+        "clusters": [{"name": "default", "cluster": cluster}],
+        "users": [{"name": "default", "user": user}],
+        "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+    });
+    std::fs::write(&path, text.to_string()).expect("a writable directory");
+    path
 }
 
 impl Drop for ApiServer {

@@ -10,9 +10,11 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::api::{self, Answer, Call};
 use super::state::SeenRequest;
@@ -22,16 +24,18 @@ use super::{Phase, Shared};
 pub(super) fn run(
     listener: StdListener,
     shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
     phases: watch::Receiver<Phase>,
     listening: &watch::Sender<bool>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(accept(listener, shared, phases, listening));
+    runtime.expect("a runtime").block_on(accept(listener, shared, tls, phases, listening));
 }
 
 async fn accept(
     listener: StdListener,
     shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
     mut phases: watch::Receiver<Phase>,
     listening: &watch::Sender<bool>,
 ) {
@@ -55,14 +59,14 @@ async fn accept(
                 listening.send_replace(open.is_some());
             }
             Some(socket) = next(open.as_ref()) => {
-                connections.spawn(connection(socket, Arc::clone(&shared)));
+                connections.spawn(connection(socket, tls.clone(), Arc::clone(&shared)));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn next(open: Option<&TcpListener>) -> Option<tokio::net::TcpStream> {
+async fn next(open: Option<&TcpListener>) -> Option<TcpStream> {
     match open {
         Some(listener) => listener.accept().await.ok().map(|(socket, _)| socket),
         None => std::future::pending().await,
@@ -78,12 +82,24 @@ async fn rebind(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn connection(socket: tokio::net::TcpStream, shared: Arc<Shared>) {
+async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     socket.set_nodelay(true).ok();
+    match tls {
+        None => converse(socket, shared).await,
+        Some(tls) => {
+            // A client that does not trust the authority goes away: its error, not the server's.
+            if let Ok(stream) = tls.accept(socket).await {
+                converse(stream, shared).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<Shared>) {
     let service = service_fn(move |request| handle(request, Arc::clone(&shared)));
     // A client that goes away, or a response that a fault loses, ends the connection: that is what is wanted.
     hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(socket), service)
+        .serve_connection(TokioIo::new(stream), service)
         .await
         .ok();
 }

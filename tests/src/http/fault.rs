@@ -20,7 +20,7 @@ pub enum Fault {
     Answer {
         /// The status code.
         status: u16,
-        /// Headers, added to a JSON content type.
+        /// Headers; a JSON content type is added where they have none.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
@@ -78,8 +78,11 @@ impl Fault {
         let code = |status: u16| StatusCode::from_u16(status).expect("a status code of HTTP");
         match self {
             Self::Answer { status, headers, body } => {
-                let mut all = vec![JSON];
-                all.extend(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+                let mut all: Vec<_> =
+                    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                if all.iter().all(|(name, _)| *name != JSON.0) {
+                    all.push(JSON);
+                }
                 reply(code(*status), &all, body.clone())
             }
             Self::Html => reply(

@@ -64,23 +64,6 @@ fn new_deleted_re_created_and_forced_branches_behave_as_promised() {
 }
 
 #[test]
-fn a_trigger_works_with_and_without_a_running_agent_and_a_second_agent_exits_4() {
-    let road = Road::new();
-    let alone = road.sandbox.sentry(["trigger", "qa", "--branch", "main"]);
-    assert_eq!(alone.code, Some(0), "{alone:?}");
-    assert_eq!(road.runs().len(), 2);
-    let agent = road.watch();
-    eventually("the agent answers", || road.sandbox.sentry(["status", "--check"]).code == Some(0));
-    let second = road.sandbox.sentry(["watch"]);
-    assert_eq!(second.code, Some(4), "{second:?}");
-    let beside = road.sandbox.sentry(["trigger", "qa", "--branch", "main"]);
-    assert_eq!(beside.code, Some(0), "{beside:?}");
-    assert_eq!(road.runs().len(), 4);
-    let ended = agent.term();
-    assert_eq!(ended.code, Some(0), "{ended:?}");
-}
-
-#[test]
 fn one_bad_document_at_any_place_writes_nothing() {
     for place in 0..4 {
         let road = Road::new();

@@ -12,6 +12,7 @@ use crate::harness::TREE;
 
 const HUB: &str = "github-token-51af0c";
 const LAB: &str = "gitlab-token-77b2de";
+const KUBE: &str = "cluster-token-0d93b1";
 
 fn options(tls: &Tls) -> ForgeOptions {
     ForgeOptions { tls: Some(tls.server()), enterprise: true, ..ForgeOptions::default() }
@@ -66,4 +67,70 @@ fn a_push_on_github_delivers_from_gitlab_through_the_proxy_and_with_the_private_
     proxy.pause();
     let cut = sandbox.sentry(["watch", "--once"]);
     assert_eq!(cut.code, Some(3), "the forges are reached by the proxy only: {cut:?}");
+}
+
+/// Names that nobody resolves but the proxy: what arrives has gone through it.
+const NAMES: [&str; 3] = ["hub.test", "lab.test", "cluster.test"];
+
+#[test]
+fn api_git_and_kubectl_go_through_the_proxy_of_the_environment_to_names_that_it_alone_knows() {
+    let repos = TempDir::new().unwrap();
+    let a = BareRepo::create(repos.path(), "product/app.git");
+    let b = BareRepo::create(repos.path(), "qa/tests.git");
+    a.commit("main", &[("README.md", "A")], "first");
+    b.commit("main", TREE, "tests");
+    let tls = Tls::with_names(&NAMES);
+    let (hub, lab) =
+        (GitHub::start(repos.path(), options(&tls)), GitLab::start(repos.path(), options(&tls)));
+    hub.tokens().grant(HUB);
+    lab.tokens().grant(LAB);
+    let cluster = ApiServer::start_tls(tls.server());
+    let proxy = HttpProxy::start(Some(("agent", "pr0xy-passw0rd")));
+    proxy.lead("hub.test:443", hub.http().port());
+    proxy.lead("lab.test:443", lab.http().port());
+    proxy.lead("cluster.test:6443", cluster.port());
+    let mut sandbox = Sandbox::new();
+    sandbox.env("HUB", HUB).env("LAB", LAB).env("HTTPS_PROXY", proxy.url_with_credentials());
+    let ca = tls.ca_pem();
+    let kubeconfig = cluster.kubeconfig_for(sandbox.root(), "https://cluster.test:6443", ca, KUBE);
+    let forge = |name: &str, kind: &str, token: &str| {
+        let ca = ca.display();
+        format!(
+            "  {name}: {{type: {kind}, url: 'https://{name}.test', token: '${{{token}}}', ca_file: '{ca}'}}\n"
+        )
+    };
+    sandbox.write_config(&format!(
+        "forges:\n{}{}watches:\n  - name: qa\n    source: {{forge: hub, url: 'https://hub.test/product/app', branches: main}}\n    \
+         manifests: {{forge: lab, url: 'https://lab.test/qa/tests', branch: main}}\n    \
+         cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
+        forge("hub", "github", "HUB"),
+        forge("lab", "gitlab", "LAB"),
+        kubeconfig.display()
+    ));
+    let mut told = String::new();
+    let mut once = |sandbox: &Sandbox| {
+        let output = sandbox.sentry(["watch", "--once", "--log-level", "debug"]);
+        told += &format!("{}{}", output.stdout, output.stderr);
+        output
+    };
+    assert_eq!(once(&sandbox).code, Some(0));
+    a.commit("main", &[("README.md", "B")], "work");
+    let delivered = once(&sandbox);
+    assert_eq!(delivered.code, Some(0), "{delivered:?}");
+    assert_eq!(cluster.objects_of("PipelineRun").len(), 2);
+    for name in NAMES {
+        let through = proxy.log().matching(&format!("CONNECT {name}:"));
+        assert!(through.iter().any(|request| request.status == Some(200)), "{name}: {through:?}");
+    }
+    assert!(lab.http().log().saw(LAB), "git used its token");
+
+    // With another password nothing gets through.
+    sandbox.env("HTTPS_PROXY", proxy.url_with_credentials().replace("pr0xy", "wr0ng"));
+    a.commit("main", &[("README.md", "C")], "more work");
+    let refused = once(&sandbox);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert_eq!(cluster.objects_of("PipelineRun").len(), 2);
+    for secret in [HUB, LAB, KUBE, "pr0xy-passw0rd", "wr0ng-passw0rd"] {
+        assert!(!told.contains(secret), "{secret} is told: {told}");
+    }
 }

@@ -38,11 +38,16 @@ pub(crate) struct Road {
 
 impl Road {
     pub(crate) fn new() -> Self {
+        Self::with(TREE)
+    }
+
+    /// One whose B holds these files.
+    pub(crate) fn with(tree: &[(&str, &str)]) -> Self {
         let repos = TempDir::new().unwrap();
         let (a, b) =
             (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
         a.commit("main", &[("README.md", "A")], "first");
-        b.commit("main", TREE, "tests");
+        b.commit("main", tree, "tests");
         let git = GitServer::start(repos.path(), GitOptions::default(), None);
         git.tokens().grant(TOKEN);
         let cluster = ApiServer::start();
@@ -55,11 +60,20 @@ impl Road {
     }
 
     pub(crate) fn configure(&self, branches: &str) {
+        self.write_config(branches, "");
+    }
+
+    /// The usual watch with one more setting.
+    pub(crate) fn configure_watch(&self, setting: &str) {
+        self.write_config("branches: [main, 'release/*']", &format!("    {setting}\n"));
+    }
+
+    fn write_config(&self, branches: &str, more: &str) {
         let kubeconfig: PathBuf = self.cluster.kubeconfig(self.sandbox.root());
         self.sandbox.write_config(&format!(
             "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
              source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: plain, url: '{}', branch: main}}\n    \
-             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
+             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n{more}",
             self.git.url("a.git"),
             self.git.url("b.git"),
             kubeconfig.display()

@@ -1,6 +1,7 @@
 //! What B may hold and must not reach the cluster, nor be opened: refused by name, nothing written.
 
 use sentry_tests::repo::Entry;
+use sentry_tests::strace::Strace;
 
 use crate::harness::{FIXED, Road};
 
@@ -69,7 +70,7 @@ fn shapes_that_kubectl_would_read_otherwise_are_refused() {
 }
 
 #[test]
-fn a_path_with_dots_is_refused_and_the_target_of_a_link_is_never_opened() {
+fn a_path_with_dots_is_refused() {
     let road = Road::new();
     road.once();
     let blob = road.b.blob(FIXED);
@@ -79,18 +80,75 @@ fn a_path_with_dots_is_refused_and_the_target_of_a_link_is_never_opened() {
     let sha = road.push();
     road.once();
     assert_eq!(road.cluster.writes(), 0, "{}", road.why(&sha));
+}
 
-    let canary = road.sandbox.write("canary.yaml", FIXED);
+#[test]
+fn no_program_of_the_whole_road_touches_what_links_lead_to() {
+    let road = Road::new();
+    road.configure_watch("refusals: lenient");
+    road.once();
+    let canary = road.sandbox.write("canary/canary.yaml", FIXED);
+    let (file, dir) = (canary.to_str().unwrap(), canary.parent().unwrap().to_str().unwrap());
+    let up = format!("{}{}", "../".repeat(12), file.trim_start_matches('/'));
     road.b.commit_entries(
         "main",
-        &[Entry::symlink(".tekton/link.yaml", canary.to_str().unwrap())],
-        "link",
+        &[
+            Entry::symlink(".tekton/absolute.yaml", file),
+            Entry::symlink(".tekton/relative.yaml", &up),
+            Entry::symlink(".tekton/directory", dir),
+        ],
+        "links",
     );
-    let before = std::fs::metadata(&canary).unwrap().accessed().unwrap();
-    refused(&road, &["link.yaml"]);
-    assert_eq!(
-        std::fs::metadata(&canary).unwrap().accessed().unwrap(),
-        before,
-        "the link's target was read"
+    road.push();
+    // Every call that names a file, by Sentry and by all that it starts.
+    let strace = Strace::of_the_tree("%file");
+    let delivered = road.sandbox.spawn_under(&strace, ["watch", "--once"]).wait();
+    assert_eq!(delivered.code, Some(0), "{delivered:?}");
+    assert_eq!(road.runs().len(), 2, "the other documents went all the way");
+    let seen = strace.lines();
+    let opened = |name: &str| {
+        seen.iter()
+            .any(|line| line.contains("open") && line.contains(name) && !line.contains("-1 E"))
+    };
+    for name in ["sentry.yaml", "kubeconfig", "/repo/objects/pack/"] {
+        assert!(opened(name), "{name} is opened by Sentry, by kubectl or by git: strace is blind");
+    }
+    let touched: Vec<_> = seen.iter().filter(|line| line.contains("canary")).collect();
+    assert!(touched.is_empty(), "{touched:?}");
+}
+
+#[test]
+fn a_tree_of_ten_thousand_million_files_is_refused_by_name_with_bounded_memory() {
+    let road = Road::new();
+    road.once();
+    let blob = road.b.blob(FIXED);
+    let names: Vec<_> = (0..10).map(|n| format!("n{n}.yaml")).collect();
+    let mut tree = road.b.raw_tree(
+        &names.iter().map(|name| ("100644", name.as_bytes(), &*blob)).collect::<Vec<_>>(),
     );
+    for _ in 1..10 {
+        tree = road.b.raw_tree(
+            &names.iter().map(|name| ("40000", name.as_bytes(), &*tree)).collect::<Vec<_>>(),
+        );
+    }
+    let root = road.b.raw_tree(&[("40000", b".tekton", &tree)]);
+    let commit = road.b.commit_tree("main", &root, "bomb");
+    let objects = road.b.git(&["rev-list", "--objects", "--count", "-1", &commit]);
+    assert_eq!(objects, "13", "a commit, eleven trees, a file");
+    let sha = road.push();
+    let mut agent = road.watch();
+    agent.wait_for_log("parked");
+    let peak = peak_kib(agent.id());
+    assert!(peak > 1024 && peak < 128 << 10, "{peak} KiB at most in memory");
+    assert_eq!(road.cluster.writes(), 0);
+    let why = road.why(&sha);
+    assert!(why.contains("parked") && why.contains("can't fetch .tekton of"), "{why}");
+    assert_eq!(agent.term().code, Some(0));
+}
+
+/// The most memory that a process ever held, in KiB.
+fn peak_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod agents;
+mod canary;
 mod delivery;
 mod forges;
 mod harness;
 mod hostile;
+mod kills;
 mod why;

@@ -1,0 +1,81 @@
+//! What a program asks the system for, seen by `strace`; it can also be killed at one of these calls.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A look at the calls of one run of a program, for [`crate::sandbox::Sandbox::spawn_under`].
+#[derive(Debug)]
+pub struct Strace {
+    options: Vec<OsString>,
+    log: TempDir,
+}
+
+impl Strace {
+    /// Sees these calls (`open,openat`) of the program, of its threads, and of every program that is started below it.
+    ///
+    /// # Panics
+    /// When there is no `strace`, or it may not trace here: what was not seen proves nothing.
+    #[track_caller]
+    pub fn of_the_tree(calls: &str) -> Self {
+        let mut this = Self::of_all(calls);
+        // Only these calls stop a program then; it goes with nothing but all programs.
+        this.options.push("--seccomp-bpf".into());
+        this
+    }
+
+    #[track_caller]
+    fn of_all(calls: &str) -> Self {
+        let log = TempDir::new().expect("a temporary directory");
+        let works = Command::new("strace")
+            .args(["-o", "/dev/null", "true"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| {
+                panic!("strace does not start ({error}); scripts/setup installs it")
+            });
+        assert!(
+            works.status.success(),
+            "strace can't trace here (a container without the right to ptrace?): {}",
+            String::from_utf8_lossy(&works.stderr)
+        );
+        // Texts and argument lists whole; of an environment only its size.
+        let options = ["-f", "-qq", "-s", "1000000", "-e"].map(OsString::from);
+        let mut this = Self { options: options.into(), log };
+        this.options.push(format!("trace={calls}").into());
+        this
+    }
+
+    /// Sees these calls of the program and of its threads; looks away from what it starts.
+    #[track_caller]
+    pub fn of_the_program(calls: &str) -> Self {
+        let mut this = Self::of_all(calls);
+        this.options.extend(["-b", "execve"].map(OsString::from));
+        this
+    }
+
+    /// Kills the program (SIGKILL) when one of its threads comes to the n-th of these calls, before it is carried out.
+    #[must_use]
+    pub fn killing_at(mut self, calls: &str, n: usize) -> Self {
+        self.options.push("-e".into());
+        self.options.push(format!("inject={calls}:signal=KILL:when={n}").into());
+        self
+    }
+
+    /// The words to put before the program's own.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut words = self.options.clone();
+        words.extend(["-o".into(), self.log.path().join("calls").into_os_string()]);
+        words
+    }
+
+    /// What was seen so far: `PID CALL(...) = RESULT`, a line each.
+    ///
+    /// # Panics
+    /// When nothing was run under it.
+    pub fn lines(&self) -> Vec<String> {
+        let bytes = std::fs::read(self.log.path().join("calls")).expect("strace wrote its log");
+        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,302 @@
+//! kill -9 of the real process: at its state writes, at the start and the end of its children, and at random times.
+//!
+//! After each death it is started again, killed once more while it recovers, and then left to finish. What became of
+//! it is judged by what the API server holds, never by what Sentry says about itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use sentry_tests::strace::Strace;
+
+use crate::harness::{Road, TASK};
+
+/// Both runs carry the commit and the document that they stand for.
+const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {NAME, labels: {document: DOCUMENT}}\n\
+                   spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";
+const DOCUMENTS: [(&str, &str); 2] =
+    [("first", "name: nightly"), ("second", "generateName: smoke-")];
+
+/// What the process is doing when it dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Moment {
+    StateWrite,
+    StateSync,
+    BeforeChild,
+    ChildStarted,
+    ChildEnded,
+    AnyTime,
+}
+
+const MOMENTS: [Moment; 6] = [
+    Moment::StateWrite,
+    Moment::StateSync,
+    Moment::BeforeChild,
+    Moment::ChildStarted,
+    Moment::ChildEnded,
+    Moment::AnyTime,
+];
+
+impl Moment {
+    /// The system calls that mark it. Only SQLite writes by offset and syncs; threads are made by another call than
+    /// children; the runtime asks for a handle of a child that it has just started, and waits for one that has ended.
+    fn calls(self) -> &'static str {
+        match self {
+            Self::StateWrite => "pwrite64",
+            Self::StateSync => "fsync,fdatasync",
+            Self::BeforeChild => "clone,?vfork",
+            Self::ChildStarted => "pidfd_open",
+            Self::ChildEnded => "wait4,waitid",
+            Self::AnyTime => "none",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::StateWrite => "state writes",
+            Self::StateSync => "state syncs",
+            Self::BeforeChild => "before a child starts",
+            Self::ChildStarted => "after a child started",
+            Self::ChildEnded => "at a child's end",
+            Self::AnyTime => "at random times",
+        }
+    }
+}
+
+/// The n-th call of a moment in one thread; for [`Moment::AnyTime`] milliseconds after the start.
+type Point = (Moment, usize);
+
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+/// A road, what was pushed to it, and how often its agent died.
+struct Story {
+    road: Road,
+    dice: Dice,
+    /// How many of a moment's calls one thread makes in a cycle; the milliseconds that two cycles take.
+    reach: BTreeMap<Moment, usize>,
+    deaths: BTreeMap<Moment, usize>,
+    /// How many deaths left 0, 1 and 2 runs of the newest head on the cluster.
+    left: [usize; 3],
+    pushed: Vec<String>,
+    /// The heads that stood until they were settled: these must not be lost.
+    stood: Vec<String>,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let runs =
+            DOCUMENTS.map(|(label, name)| RUN.replace("DOCUMENT", label).replace("NAME", name));
+        let tree = [
+            (".tekton/a.yaml", &*runs[0]),
+            (".tekton/b.yaml", &*runs[1]),
+            (".tekton/t.yaml", TASK),
+        ];
+        let road = Road::with(&tree);
+        assert_eq!(road.once().code, Some(0));
+        Self {
+            road,
+            dice: Dice(7),
+            reach: BTreeMap::new(),
+            deaths: MOMENTS.map(|moment| (moment, 0)).into(),
+            left: [0; 3],
+            pushed: Vec::new(),
+            stood: Vec::new(),
+        }
+    }
+
+    /// Looks at undisturbed cycles.
+    fn measure(&mut self) {
+        for moment in MOMENTS.into_iter().filter(|moment| *moment != Moment::AnyTime) {
+            self.push();
+            let strace = Strace::of_the_program(moment.calls());
+            let output = self.road.sandbox.spawn_under(&strace, ["watch", "--once"]).wait();
+            assert_eq!(output.code, Some(0), "{output:?}");
+            let mut threads = BTreeMap::<String, usize>::new();
+            for line in strace.lines().iter().filter(|line| line.contains('(')) {
+                *threads.entry(line.split(' ').next().unwrap().to_owned()).or_default() += 1;
+            }
+            let most = threads.into_values().max().unwrap_or(0);
+            assert!(most > 0, "no {}: are these still the calls that mark it?", moment.name());
+            self.reach.insert(moment, most);
+            self.settle();
+        }
+        self.push();
+        let began = Instant::now();
+        self.settle();
+        let cycle = usize::try_from(began.elapsed().as_millis()).unwrap();
+        self.reach.insert(Moment::AnyTime, cycle * 2);
+    }
+
+    fn push(&mut self) {
+        self.pushed.push(self.road.push());
+    }
+
+    /// Left alone, the agent delivers what is pushed by now.
+    fn settle(&mut self) {
+        let output = self.road.once();
+        assert_eq!(output.code, Some(0), "{output:?}");
+        let head = self.pushed.last().unwrap();
+        assert_eq!(self.runs_of(head), 2, "{head}: {output:?}");
+        self.stood.push(head.clone());
+    }
+
+    fn runs_of(&self, head: &str) -> usize {
+        let runs = self.road.runs();
+        runs.iter().filter(|run| run["spec"]["params"][0]["value"] == head).count()
+    }
+
+    /// Every point of a cycle and some random times, each moment's in random order, the moments in turn.
+    fn points(&mut self) -> Vec<Point> {
+        let mut queues: Vec<Vec<Point>> = Vec::new();
+        for moment in MOMENTS {
+            let reach = self.reach[&moment];
+            let mut queue: Vec<Point> = match moment {
+                Moment::AnyTime => (0..40).map(|_| (moment, self.dice.below(reach))).collect(),
+                _ => (1..=reach).map(|n| (moment, n)).collect(),
+            };
+            for place in 1..queue.len() {
+                queue.swap(place, self.dice.below(place + 1));
+            }
+            queues.push(queue);
+        }
+        let longest = queues.iter().map(Vec::len).max().unwrap_or(0);
+        (0..longest)
+            .flat_map(|turn| queues.iter().filter_map(move |queue| queue.get(turn)))
+            .copied()
+            .collect()
+    }
+
+    /// A push, a death, perhaps another push, a death in the recovery from the first one; then peace.
+    fn round(&mut self, point: Point) {
+        self.push();
+        if self.die(point) {
+            if self.dice.below(3) == 0 {
+                self.push();
+            }
+            let moment = MOMENTS[self.dice.below(MOMENTS.len())];
+            let n = 1 + self.dice.below(self.reach[&moment]);
+            self.die((moment, n));
+        }
+        self.settle();
+    }
+
+    /// False if the agent came to its end before it came to the point: then nothing died.
+    fn die(&mut self, (moment, n): Point) -> bool {
+        let sandbox = &self.road.sandbox;
+        let output = if moment == Moment::AnyTime {
+            let agent = sandbox.spawn(["watch"]);
+            std::thread::sleep(Duration::from_millis(n as u64));
+            agent.kill9()
+        } else {
+            let calls = moment.calls();
+            let strace = Strace::of_the_program(calls).killing_at(calls, n);
+            sandbox.spawn_under(&strace, ["watch", "--once"]).wait()
+        };
+        let died = output.code.is_none();
+        assert!(died || output.code == Some(0), "{} {n}: {output:?}", moment.name());
+        if died {
+            *self.deaths.get_mut(&moment).unwrap() += 1;
+            let runs = self.runs_of(self.pushed.last().unwrap());
+            self.left[runs.min(2)] += 1;
+        }
+        died
+    }
+
+    fn total(&self) -> usize {
+        self.deaths.values().sum()
+    }
+
+    /// Heads that stood and lack a run, and runs beyond one per commit and document.
+    fn judge(&self) -> (usize, usize) {
+        let mut made = BTreeMap::<(String, String), usize>::new();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        for run in self.road.runs() {
+            let document = text(&run["metadata"]["labels"]["document"]);
+            *made.entry((text(&run["spec"]["params"][0]["value"]), document)).or_default() += 1;
+        }
+        let created = self.road.cluster.creates_of("PipelineRun").len();
+        assert_eq!(created, made.values().sum::<usize>(), "the API server forgot none");
+        let lost = |head: &&String| {
+            DOCUMENTS
+                .iter()
+                .any(|(label, _)| !made.contains_key(&((*head).clone(), (*label).into())))
+        };
+        (self.stood.iter().filter(lost).count(), made.values().map(|runs| runs - 1).sum())
+    }
+
+    fn report(&self) -> String {
+        let mut text = format!(
+            "{} heads pushed, the agent killed {} times:\n",
+            self.pushed.len(),
+            self.total()
+        );
+        for (moment, deaths) in &self.deaths {
+            _ = writeln!(text, "  {deaths:4}  {}", moment.name());
+        }
+        let [none, one, two] = self.left;
+        _ = writeln!(
+            text,
+            "deaths that left 0, 1, 2 runs of the newest head: {none}, {one}, {two}"
+        );
+        let (lost, doubled) = self.judge();
+        _ = write!(text, "lost heads: {lost}, doubled runs: {doubled}");
+        text
+    }
+}
+
+/// What `SENTRY_KILL_POINTS` says: `all`, or a number of deaths.
+fn wanted() -> usize {
+    match std::env::var("SENTRY_KILL_POINTS").as_deref() {
+        Ok("all") => usize::MAX,
+        Ok(number) => number.parse().expect("SENTRY_KILL_POINTS is a number or `all`"),
+        Err(_) => 40,
+    }
+}
+
+#[test]
+fn killed_wherever_it_may_be_the_process_loses_no_head_and_makes_no_run_twice() {
+    let wanted = wanted();
+    let mut story = Story::begin();
+    story.measure();
+    for point in story.points() {
+        if story.total() >= wanted {
+            break;
+        }
+        story.round(point);
+    }
+    println!("{}", story.report());
+    assert_eq!(story.judge(), (0, 0), "{}", story.report());
+    assert!(story.total() >= wanted.min(200), "too few deaths to prove it: {}", story.report());
+    for (moment, deaths) in &story.deaths {
+        assert!(*deaths > 0, "no death {}: {}", moment.name(), story.report());
+    }
+    assert!(
+        story.left[0] > 0 && story.left[2] > 0,
+        "all on one side of the apply: {}",
+        story.report()
+    );
+}
+
+#[test]
+fn the_judge_of_the_kills_sees_a_lost_head_and_a_doubled_run() {
+    let mut story = Story::begin();
+    story.push();
+    story.settle();
+    assert_eq!(story.judge(), (0, 0));
+    // A person's trigger makes new runs of the same commit: what must never happen by itself.
+    let again = story.road.sandbox.sentry(["trigger", "qa", "--branch", "main"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert_eq!(story.judge(), (0, 2));
+    story.push();
+    story.stood.push(story.pushed.last().unwrap().clone());
+    assert_eq!(story.judge(), (1, 2));
+}
