@@ -57,6 +57,7 @@ struct Host {
     trees: HashMap<CommitSha, Vec<TreeFile>>,
     infos: HashMap<CommitSha, CommitInfo>,
     down: Option<ForgeErrorKind>,
+    slow: Duration,
     commits: u64,
     asked: Vec<HeadsQuery>,
     trees_asked: Vec<TreeQuery>,
@@ -124,6 +125,11 @@ impl FakeForge {
         guard(&self.host).down = kind;
     }
 
+    /// From now on heads arrive so long after they were looked up.
+    pub fn answer_after(&self, wait: Duration) {
+        guard(&self.host).slow = wait;
+    }
+
     /// Every question for heads so far.
     #[must_use]
     pub fn asked(&self) -> Vec<HeadsQuery> {
@@ -165,9 +171,13 @@ impl Forge for FakeForge {
     }
 
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        let mut host = guard(&self.host);
-        host.asked.extend(queries.iter().cloned());
-        queries.iter().map(|query| host.heads(query)).collect()
+        let (answers, wait) = {
+            let mut host = guard(&self.host);
+            host.asked.extend(queries.iter().cloned());
+            (queries.iter().map(|query| host.heads(query)).collect(), host.slow)
+        };
+        tokio::time::sleep(wait).await;
+        answers
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
