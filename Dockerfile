@@ -1,7 +1,7 @@
 # Builds the binary, then puts it beside git, kubectl and CA certificates, as a user without rights.
 FROM rust:1.95-slim-bookworm AS build
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev cmake && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked -p sentry-cli

@@ -50,9 +50,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        // The work is waiting for others: more threads would only cost memory.
-        .worker_threads(2)
+    // The work is waiting for others: more threads would only cost memory, and CPU to wake each other. What blocks
+    // (SQLite, files, names of hosts) has tokio's pool, children have processes of their own.
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::usage("can't start the runtime").with_source(e))

@@ -141,15 +141,16 @@ impl Http {
         let begin = Instant::now();
         let outcome = self.exchange(request, cap, &host).await;
         let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let path = self.redact(url.path());
         match &outcome {
             Ok(answer) => tracing::debug!(
-                %method, host, path, status = answer.status.as_u16(), ms, bytes = answer.body.len(),
+                %method, host, path = self.redact(url.path()), status = answer.status.as_u16(), ms,
+                bytes = answer.body.len(),
                 left = crate::status::header_number(&answer.headers, &crate::status::LEFT), "answered"
             ),
-            Err(error) => {
-                tracing::debug!(%method, host, path, ms, error = %self.redact(&error.to_string()), "failed");
-            }
+            Err(error) => tracing::debug!(
+                %method, host, path = self.redact(url.path()), ms,
+                error = %self.redact(&error.to_string()), "failed"
+            ),
         }
         outcome
     }

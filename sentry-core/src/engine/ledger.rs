@@ -1,6 +1,6 @@
 //! The engine's own copy of the live state: written through to the store first, then changed here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -20,6 +20,8 @@ pub(super) type BranchKey = (WatchName, BranchName);
 pub(super) struct Ledger {
     store: Arc<dyn StateStore>,
     pub(super) branches: BTreeMap<WatchName, BTreeMap<BranchName, BranchState>>,
+    /// Those whose head waits for a delivery: few, where `branches` may be thousands and the loop turns often.
+    pub(super) changes: BTreeSet<BranchKey>,
     pub(super) watches: BTreeMap<WatchName, WatchState>,
     pub(super) validators: HashMap<String, Validator>,
     pub(super) open: BTreeMap<DeliveryId, Delivery>,
@@ -42,6 +44,7 @@ impl Ledger {
         let mut ledger = Self {
             store,
             branches: BTreeMap::new(),
+            changes: BTreeSet::new(),
             watches: BTreeMap::new(),
             validators: snapshot.validators.into_iter().collect(),
             open: BTreeMap::new(),
@@ -77,13 +80,20 @@ impl Ledger {
     fn apply(&mut self, write: Write) {
         match write {
             Write::Branch(state) => {
+                let key = (state.watch.clone(), state.branch.clone());
+                if state.is_change() && !state.is_parked() {
+                    self.changes.insert(key);
+                } else {
+                    self.changes.remove(&key);
+                }
                 self.branches
                     .entry(state.watch.clone())
                     .or_default()
                     .insert(state.branch.clone(), state);
             }
             Write::ForgetBranch(watch, branch) => {
-                self.branches.entry(watch).or_default().remove(&branch);
+                self.branches.entry(watch.clone()).or_default().remove(&branch);
+                self.changes.remove(&(watch, branch));
             }
             Write::Watch(state) => {
                 self.watches.insert(state.watch.clone(), state);

@@ -53,12 +53,9 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<Start> {
         let key = (trigger.watch.clone(), branch.clone());
         ready.push((trigger.at, key, Start::Trigger(trigger.id.clone())));
     }
-    for (watch, branches) in &view.ledger.branches {
-        for (branch, state) in branches.iter().filter(|(_, s)| s.is_change() && !s.is_parked()) {
-            let key = (watch.clone(), branch.clone());
-            if view.may_change(&key) {
-                ready.push((state.observed.at, key.clone(), Start::Change(key)));
-            }
+    for key in view.ledger.changes.iter().filter(|key| view.may_change(key)) {
+        if let Some(state) = view.ledger.branch(key) {
+            ready.push((state.observed.at, key.clone(), Start::Change(key.clone())));
         }
     }
     ready.sort_by_key(|(since, _, _)| *since);

@@ -7,6 +7,7 @@ pub use deployer::FakeDeployer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -60,6 +61,7 @@ struct Host {
     infos: HashMap<CommitSha, CommitInfo>,
     down: Option<ForgeErrorKind>,
     trees_lost: Option<ForgeErrorKind>,
+    slow: Duration,
     commits: u64,
     asked: Vec<HeadsQuery>,
     trees_asked: Vec<TreeQuery>,
@@ -165,6 +167,11 @@ impl FakeForge {
         guard(&self.host).status_calls
     }
 
+    /// From now on heads arrive so long after they were looked up.
+    pub fn answer_after(&self, wait: Duration) {
+        guard(&self.host).slow = wait;
+    }
+
     /// Every question for heads so far.
     #[must_use]
     pub fn asked(&self) -> Vec<HeadsQuery> {
@@ -206,9 +213,13 @@ impl Forge for FakeForge {
     }
 
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        let mut host = guard(&self.host);
-        host.asked.extend(queries.iter().cloned());
-        queries.iter().map(|query| host.heads(query)).collect()
+        let (answers, wait) = {
+            let mut host = guard(&self.host);
+            host.asked.extend(queries.iter().cloned());
+            (queries.iter().map(|query| host.heads(query)).collect(), host.slow)
+        };
+        tokio::time::sleep(wait).await;
+        answers
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {

@@ -278,6 +278,20 @@ async fn a_trigger_delivers_the_head_that_was_pushed_just_before_and_no_second_d
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_trigger_that_comes_during_a_round_is_answered_by_the_next_one_at_once() {
+    let world = World::running().await;
+    world.forge.answer_after(Duration::from_secs(2));
+    let asked = world.forge.asked().len();
+    while world.forge.asked().len() == asked {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let sha = world.push();
+    world.ask(deliver(None)).await;
+    seconds(10).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trigger_for_an_older_commit_does_not_move_the_cursor() {
     let world = World::running().await;
     let first = world.push();

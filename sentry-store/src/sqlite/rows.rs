@@ -64,6 +64,20 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
     }
 }
 
+/// True if what [`inbox`] reads may be another after this write.
+pub(super) fn is_for_the_inbox(write: &Write) -> bool {
+    !matches!(
+        write,
+        Write::Branch(_)
+            | Write::ForgetBranch(..)
+            | Write::Watch(_)
+            | Write::Validator(..)
+            | Write::Delivery(_)
+            | Write::Head(_)
+            | Write::Agent(_)
+    )
+}
+
 fn run(db: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
     db.prepare_cached(sql)?.execute(params)?;
     Ok(())

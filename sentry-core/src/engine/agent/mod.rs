@@ -42,6 +42,8 @@ use crate::watch::{ClusterRef, WatchName};
 const STATE_RETRY: Duration = Duration::from_secs(2);
 /// The agent says at most this often that it lives.
 const BEAT: Duration = Duration::from_secs(10);
+/// Polls that fall due within so long are asked together: of a thousand watches one is due every few milliseconds.
+const GATHER: Duration = Duration::from_millis(200);
 /// Old records are looked for this often.
 const PRUNE: Duration = Duration::from_secs(6 * 3600);
 
@@ -117,6 +119,8 @@ pub(super) struct Agent {
     denied: HashSet<WatchName>,
     retiring: Retiring,
     next_inbox: Instant,
+    /// No round of polls begins before, unless a person waits for it.
+    next_round: Instant,
     next_beat: Instant,
     next_prune: Instant,
     state_ok: bool,
@@ -162,6 +166,7 @@ impl Agent {
             denied: HashSet::new(),
             retiring: Retiring::new(),
             next_inbox: now,
+            next_round: now,
             next_beat: now,
             next_prune: now,
             state_ok: true,
@@ -262,7 +267,7 @@ impl Agent {
 
     fn next_wake(&self) -> Instant {
         let asked = |g: &&Group| !g.in_flight && is_asked(&self.mode, &self.ledger, g);
-        let polls = self.groups.iter().filter(asked).map(|g| g.due);
+        let polls = self.groups.iter().filter(asked).map(|g| g.due.max(self.next_round));
         let retries = self.retry_at.values().copied().filter(|at| *at > Instant::now());
         let state =
             (!self.state_ok || !self.unwritten.is_empty()).then(|| Instant::now() + STATE_RETRY);

@@ -5,6 +5,9 @@ use super::*;
 impl Agent {
     pub(super) fn start_polls(&mut self) {
         let now = Instant::now();
+        if now < self.next_round {
+            return;
+        }
         let mut rounds: BTreeMap<String, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
         for (index, group) in self.groups.iter_mut().enumerate() {
             if group.in_flight || group.due > now || !is_asked(&self.mode, &self.ledger, group) {
@@ -17,6 +20,9 @@ impl Agent {
                     group.rounds += 1;
                 }
             }
+        }
+        if !rounds.is_empty() {
+            self.next_round = now + GATHER;
         }
         for (forge, asked) in rounds {
             for (index, _) in &asked {

@@ -33,12 +33,14 @@ impl Agent {
         }
         let group = self.groups.iter_mut().find(|g| g.is_source_of(&watch.name));
         let Some(group) = group else { return };
-        let first = *self.asked.entry(trigger.id.clone()).or_insert_with(|| {
-            group.due = group.due.min(Instant::now());
-            // A round that is under way may have begun before the push.
-            group.rounds + u64::from(group.in_flight)
-        });
+        // A round that is under way may have begun before the push.
+        let rounds = group.rounds + u64::from(group.in_flight);
+        let first = *self.asked.entry(trigger.id.clone()).or_insert(rounds);
         let asked = group.rounds > first;
+        if !asked && !group.in_flight {
+            let now = Instant::now();
+            (group.due, self.next_round) = (group.due.min(now), self.next_round.min(now));
+        }
         let state = self.ledger.branch(&(watch.name.clone(), branch.clone()));
         let known = state.is_some_and(|s| s.gone.is_none());
         if asked && !known && sha.is_none() {
