@@ -74,6 +74,9 @@ pub(super) fn is_for_the_inbox(write: &Write) -> bool {
             | Write::Validator(..)
             | Write::Delivery(_)
             | Write::Head(_)
+            | Write::Report(_)
+            | Write::Inventory(_)
+            | Write::ForgetInventory(_)
             | Write::Agent(_)
     )
 }
