@@ -66,6 +66,9 @@ impl Agent {
         let mut wanted = Wanted::new();
         for delivery in self.ledger.open.values().filter(|d| !attempted.contains(&d.id)) {
             let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            if self.is_dry(watch) {
+                continue;
+            }
             for run in delivery.active_runs() {
                 let (deliveries, kinds) = wanted.entry(cluster_of(watch, &run.object)).or_default();
                 deliveries.insert(delivery.id.clone());
@@ -314,6 +317,11 @@ impl Agent {
             self.parts.emit(event);
         }
         self.tidy(&delivery, &changed).await;
+    }
+
+    /// True if the watch's deployer never writes: what a real one started before is for that one to follow.
+    pub(super) fn is_dry(&self, watch: &Watch) -> bool {
+        self.parts.deployers.get(&watch.cluster.deployer).is_some_and(|d| d.is_dry_run())
     }
 
     /// True if a delivery that is only followed has nothing left to wait for.

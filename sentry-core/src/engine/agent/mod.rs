@@ -333,7 +333,7 @@ impl Agent {
             && self.ledger.suspension(&delivery.watch, self.parts.clock.now()).is_some();
         if delivery.state == DeliveryState::Following && !delivery.is_queued() {
             let failures = self.follow_failures.get(&watch.cluster).map_or(0, |(n, _)| *n);
-            return failures > watch.timing.max_retries;
+            return failures > watch.timing.max_retries || self.is_dry(watch);
         }
         held || delivery.tries > watch.timing.max_retries
     }
