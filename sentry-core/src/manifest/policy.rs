@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::{self, Scope};
 use super::{Context, variables};
-use crate::watch::AllowKinds;
+use crate::watch::{AllowKinds, NamespacePolicy};
 
 /// Fields that only a server sets; `kubectl` sends them and the server refuses or ignores them.
 const SERVER_SET: &[&str] =
@@ -20,11 +20,25 @@ pub(super) struct Subject {
     pub(super) base: String,
     /// True if it is created once per key instead of being applied.
     pub(super) is_run: bool,
-    pub(super) namespaced: bool,
+    /// Where it goes; `None` for an object of the whole cluster.
+    pub(super) namespace: Option<String>,
 }
 
+/// The group of Pipelines-as-Code's own kinds.
+pub(super) const PAC_GROUP: &str = "pipelinesascode.tekton.dev";
+
 /// Why a document is nothing for the cluster, if it is not.
-pub(super) fn not_an_object(value: &Value) -> Option<String> {
+pub(super) fn nothing_for_the_cluster(value: &Value, context: &Context<'_>) -> Option<String> {
+    not_an_object(value).or_else(|| {
+        let map = value.as_object()?;
+        let (group, kind) = (text(map, "apiVersion").map_or("", group_of), text(map, "kind")?);
+        let missing = context.kinds.is_some_and(|t| t.is_namespaced(group, kind).is_none());
+        (group == PAC_GROUP && missing)
+            .then(|| format!("{kind} is for Pipelines-as-Code, which this cluster does not have"))
+    })
+}
+
+fn not_an_object(value: &Value) -> Option<String> {
     let map = match value {
         Value::Null => return Some("the document is empty".to_owned()),
         Value::Object(map) => map,
@@ -34,8 +48,25 @@ pub(super) fn not_an_object(value: &Value) -> Option<String> {
         return Some("no Kubernetes object: no apiVersion, kind or metadata".to_owned());
     }
     let group = text(map, "apiVersion").map_or("", group_of);
-    (group == "kustomize.config.k8s.io")
-        .then(|| "a kustomization is for kustomize, not for the cluster".to_owned())
+    if group == "kustomize.config.k8s.io" {
+        return Some("a kustomization is for kustomize, not for the cluster".to_owned());
+    }
+    let template = ["apiVersion", "kind"].iter().filter_map(|field| text(map, field));
+    let mut template = template.chain(name_in(value));
+    template
+        .any(|text| text.contains("{{ .") || text.contains("{{."))
+        .then(|| "a Helm template: no object until Helm has rendered it".to_owned())
+}
+
+/// True for what is created once per key instead of being applied.
+pub(super) fn is_run(value: &Value) -> bool {
+    let Some(map) = value.as_object() else { return false };
+    let metadata = map.get("metadata").and_then(Value::as_object);
+    let named = |field| metadata.is_some_and(|metadata| text(metadata, field).is_some());
+    let kind = text(map, "kind").unwrap_or_default();
+    let tekton = text(map, "apiVersion").map(group_of) == Some("tekton.dev");
+    (tekton && matches!(kind, "PipelineRun" | "TaskRun" | "CustomRun"))
+        || (!named("name") && named("generateName"))
 }
 
 /// A text field of a mapping, if it is one and not empty.
@@ -77,12 +108,10 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
             "`apiVersion: {api_version}` is not `version` or `group/version`: correct it"
         ));
     }
-    let run_kind = group == "tekton.dev" && matches!(kind, "PipelineRun" | "TaskRun" | "CustomRun");
-    let generated = text(metadata, "name").is_none();
-    let is_run = run_kind || (generated && text(metadata, "generateName").is_some());
+    let is_run = is_run(value);
     let base = given.map(|metadata| check.name(metadata, group, is_run)).unwrap_or_default();
     let namespaced = check.kind(group, kind, context);
-    check.namespace(metadata, kind, namespaced, context);
+    let namespace = check.namespace(metadata, kind, namespaced, context);
     if !check.problems.is_empty() {
         return Err(check.problems);
     }
@@ -92,7 +121,7 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
         kind: kind.to_owned(),
         base,
         is_run,
-        namespaced,
+        namespace,
     })
 }
 
@@ -252,33 +281,43 @@ impl Check {
         namespaced
     }
 
+    /// The namespace it goes to.
     fn namespace(
         &mut self,
         metadata: &Map<String, Value>,
         kind: &str,
         namespaced: bool,
         context: &Context<'_>,
-    ) {
+    ) -> Option<String> {
         let own = context.watch.cluster.namespace.as_str();
         match metadata.get("namespace") {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(_) if !namespaced => {
-                self.say(format!("{kind} lives in no namespace: remove `metadata.namespace`"))
+                self.say(format!("{kind} lives in no namespace: remove `metadata.namespace`"));
             }
             Some(Value::String(text)) if text == own => {}
-            Some(Value::String(text)) if text.contains("{{") => {
-                self.unresolved("metadata.namespace", text);
-            }
-            Some(Value::String(text)) => self.say(format!(
-                "`metadata.namespace: {text}` is not the watch's namespace `{own}`: remove it or \
-                 use \"{{{{ target_namespace }}}}\""
-            )),
+            Some(Value::String(text)) => match &context.watch.reading.namespace_policy {
+                NamespacePolicy::Override => {}
+                NamespacePolicy::Listed(listed) if listed.iter().any(|n| n.as_str() == text) => {
+                    return Some(text.clone());
+                }
+                _ if text.contains("{{") => self.unresolved("metadata.namespace", text),
+                NamespacePolicy::Listed(_) => self.say(format!(
+                    "`metadata.namespace: {text}` is neither the watch's namespace `{own}` nor \
+                     listed in its `namespace_policy`: correct it or list it"
+                )),
+                NamespacePolicy::Refuse => self.say(format!(
+                    "`metadata.namespace: {text}` is not the watch's namespace `{own}`: remove it, \
+                     use \"{{{{ target_namespace }}}}\", or set `namespace_policy`"
+                )),
+            },
             Some(other) => {
                 let what = what(other);
                 self.say(format!("`metadata.namespace` is {what}, not text: quote it"));
             }
         }
+        namespaced.then(|| own.to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Context, MAX_NOTES};
+use crate::watch::GitAuthSecret;
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
@@ -78,6 +79,7 @@ enum Meaning<'v> {
 pub(super) struct Variables<'a> {
     builtin: BTreeMap<&'static str, String>,
     own: &'a BTreeMap<String, String>,
+    git_auth_secret: &'a GitAuthSecret,
     sender_known: bool,
     /// Bytes that values may still add to all documents together.
     room: Cell<usize>,
@@ -112,7 +114,7 @@ impl<'a> Variables<'a> {
             ("source_branch", branch),
             ("target_branch", branch),
             ("sender", context.sender.unwrap_or_default()),
-            ("event_type", "push"),
+            ("event_type", context.selection.event()),
             ("target_namespace", watch.cluster.namespace.as_str()),
             ("git_tag", ""),
             ("trigger_comment", ""),
@@ -127,6 +129,7 @@ impl<'a> Variables<'a> {
         Self {
             builtin: builtin.into(),
             own: &watch.variables,
+            git_auth_secret: &watch.reading.git_auth_secret,
             sender_known: context.sender.is_some(),
             room: Cell::new(MAX_VALUE_BYTES),
         }
@@ -135,6 +138,13 @@ impl<'a> Variables<'a> {
     /// Puts the values into every text of a document. Keys are left as they are.
     pub(super) fn substitute(&self, value: &mut Value, findings: &mut Findings) {
         self.walk(value, false, findings);
+    }
+
+    /// Puts the values into one text.
+    pub(super) fn fill(&self, text: &mut String, findings: &mut Findings) {
+        if let Some(new) = self.text(text, false, findings) {
+            *text = new;
+        }
     }
 
     fn walk(&self, value: &mut Value, script: bool, findings: &mut Findings) {
@@ -194,11 +204,7 @@ impl<'a> Variables<'a> {
             return Meaning::Value(value);
         }
         if name == "git_auth_secret" {
-            return Meaning::Refused(
-                "`{{ git_auth_secret }}` is used and git_auth_secret is not set for this watch: \
-                 name the Secret under the watch's `variables`"
-                    .to_owned(),
-            );
+            return self.git_auth_secret();
         }
         if name.starts_with("cel:") {
             return Meaning::Refused(format!(
@@ -216,5 +222,21 @@ impl<'a> Variables<'a> {
             ));
         }
         Meaning::Unknown
+    }
+
+    fn git_auth_secret(&self) -> Meaning<'_> {
+        match self.git_auth_secret {
+            GitAuthSecret::Named(name) => Meaning::Value(name),
+            GitAuthSecret::Unset => Meaning::Refused(
+                "`{{ git_auth_secret }}` is used and not set for this watch: set \
+                 `git_auth_secret` to the name of a Secret that can read A"
+                    .to_owned(),
+            ),
+            GitAuthSecret::PerRun => Meaning::Refused(
+                "`{{ git_auth_secret }}` is used, and a Secret for each run is not made yet: set \
+                 `git_auth_secret` to the name of a Secret that can read A"
+                    .to_owned(),
+            ),
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 mod corpus;
 mod objects;
+mod pac;
 mod policy;
 mod reading;
+mod refs;
 mod variables;
 
 use std::collections::BTreeMap;

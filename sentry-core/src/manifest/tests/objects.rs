@@ -131,7 +131,8 @@ fn what_only_a_server_sets_is_left_out_with_a_note() {
 #[test]
 fn marks_of_pipelines_as_code_stay_but_the_one_that_hands_the_run_over() {
     let set =
-        prepared(&run("{name: a, annotations: {pipelinesascode.tekton.dev/on-event: '[push]'}, \
+        prepared(&run("{name: a, annotations: {pipelinesascode.tekton.dev/on-event: '[push]', \
+         pipelinesascode.tekton.dev/on-target-branch: '[release/*]'}, \
          labels: {pipelinesascode.tekton.dev/state: queued, sentry-gitops.dev/watch: forged}}"));
     let metadata = &set.objects[0].json["metadata"];
     assert_eq!(metadata["annotations"]["pipelinesascode.tekton.dev/on-event"], "[push]");

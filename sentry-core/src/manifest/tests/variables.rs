@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{SHA, Scene, config_map, prepared, run, tree};
 use crate::manifest::{Decision, parse};
+use crate::watch::GitAuthSecret;
 
 /// What a text becomes as `data.x`.
 fn becomes(text: &str) -> String {
@@ -87,7 +88,13 @@ fn git_auth_secret_is_refused_until_the_watch_sets_it() {
     let text = config_map("{name: a}", "'{{ git_auth_secret }}'");
     let mut scene = Scene::default();
     let set = scene.prepare(&text);
-    assert!(set.decisions[0].reason.contains("git_auth_secret is not set for this watch"));
+    let reason = &set.decisions[0].reason;
+    assert!(reason.contains("set `git_auth_secret` to the name of a Secret"), "{reason}");
+    scene.watch.reading.git_auth_secret = GitAuthSecret::PerRun;
+    let set = scene.prepare(&text);
+    assert!(set.decisions[0].reason.contains("a Secret for each run is not made yet"));
+    scene.watch.reading.git_auth_secret = GitAuthSecret::Named("from-the-watch".into());
+    assert_eq!(scene.prepare(&text).objects[0].json["data"]["x"], "from-the-watch");
     scene.watch.variables.insert("git_auth_secret".into(), "pac".into());
     assert_eq!(scene.prepare(&text).objects[0].json["data"]["x"], "pac");
 }

@@ -1,0 +1,117 @@
+//! What Pipelines-as-Code's annotations hold, read as it reads them.
+
+use serde_json::{Map, Value};
+
+use super::glob::Glob;
+
+/// What every annotation and label of Pipelines-as-Code starts with.
+pub(super) const PREFIX: &str = "pipelinesascode.tekton.dev/";
+
+/// The annotations of an object's metadata that Pipelines-as-Code reads, by their names without the prefix.
+#[derive(Debug, Default)]
+pub(super) struct Annotations(Vec<(String, String)>);
+
+impl Annotations {
+    /// Those of a document. A value that is no text is left out: the policy refuses it where it matters.
+    pub(super) fn of(document: &Value) -> Self {
+        let map = document.pointer("/metadata/annotations").and_then(Value::as_object);
+        let own = |(name, value): (&String, &Value)| {
+            Some((name.strip_prefix(PREFIX)?.to_owned(), value.as_str()?.to_owned()))
+        };
+        Self(map.map_or_else(Vec::new, |map: &Map<_, _>| map.iter().filter_map(own).collect()))
+    }
+
+    /// The values, to replace variables in them.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.0.iter_mut().map(|(_, value)| value)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+}
+
+/// The values of `a`, `[a, b]`, with `&#44;` for a comma inside one.
+///
+/// # Errors
+/// If it is neither.
+pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
+    let text = text.trim();
+    let value = |text: &str| text.trim().replace("&#44;", ",");
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let values: Vec<String> = inner.split(',').map(value).collect();
+        if values[0].is_empty() {
+            return Err("is empty".to_owned());
+        }
+        return Ok(values);
+    }
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.contains(['[', ']']) || text.contains(char::is_whitespace) {
+        return Err("is neither one value nor a list `[a, b]`".to_owned());
+    }
+    Ok(vec![value(text)])
+}
+
+/// True for a pattern that only tags can match.
+pub(super) fn is_for_tags(pattern: &str) -> bool {
+    pattern.starts_with("refs/tags/")
+}
+
+/// The glob for a branch or path. A branch may be written with or without `refs/heads/`.
+///
+/// # Errors
+/// What is wrong with the pattern.
+pub(super) fn glob_of(pattern: &str) -> Result<Glob, String> {
+    let short = pattern.strip_prefix("refs/heads/").unwrap_or(pattern);
+    Glob::new(short).map_err(|problem| format!("`{pattern}` {problem}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_as_pipelines_as_code_reads_it() {
+        for (text, want) in [
+            ("push", vec!["push"]),
+            (" [push, pull_request] ", vec!["push", "pull_request"]),
+            ("[a&#44;b]", vec!["a,b"]),
+            ("a&#44;b", vec!["a,b"]),
+            ("[a, ]", vec!["a", ""]),
+            ("a,b", vec!["a,b"]),
+            ("[\"a\"]", vec!["\"a\""]),
+        ] {
+            assert_eq!(list(text).unwrap(), want, "{text}");
+        }
+        for bad in ["", "[]", "[ ]", "[,a]", "a b", "[a", "a]", "a, b"] {
+            assert!(list(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_branch_is_matched_with_and_without_its_prefix() {
+        for (pattern, branch, want) in [
+            ("main", "main", true),
+            ("refs/heads/main", "main", true),
+            ("refs/heads/*", "main", true),
+            ("release-*", "release-1.0", true),
+            ("*", "feature/x", true),
+            ("ma.n", "main", false),
+            ("main", "main2", false),
+        ] {
+            let matches = glob_of(pattern).unwrap().matches(branch);
+            assert_eq!(matches, want, "{pattern} {branch}");
+        }
+        assert!(is_for_tags("refs/tags/*") && !is_for_tags("tags"));
+    }
+}

@@ -1,0 +1,94 @@
+//! `on-cel-expression`: what Pipelines-as-Code decides by an expression, within bounds.
+//!
+//! The expression is read by the `cel` crate, which knows the language and its macros. It is evaluated here and not
+//! by that crate, because whoever writes B writes the expression: every step costs fuel, so nested loops, growing
+//! texts and costly patterns end, and "which paths changed is not known" is an answer of its own.
+
+mod check;
+mod eval;
+mod functions;
+mod guard;
+mod patterns;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use cel::common::ast::IdedExpr;
+
+use super::fuel::Fuel;
+use crate::forge::ChangedPaths;
+
+/// What an expression can ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// `event` and `event_type`.
+    pub(super) event: &'a str,
+    /// `source_branch` and `target_branch`, without `refs/heads/`.
+    pub(super) branch: &'a str,
+    /// `source_url` and `target_url`.
+    pub(super) url: &'a str,
+    /// `event_title`.
+    pub(super) title: &'a str,
+    /// The watch's own variables.
+    pub(super) own: &'a BTreeMap<String, String>,
+    /// What changed; `None` where it is not known.
+    pub(super) changed: Option<&'a ChangedPaths>,
+}
+
+/// What an expression says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// It depends on which paths changed, or how, which is not known.
+    DependsOnPaths,
+}
+
+/// The stack that an expression gets: at the limits of [`guard`], the parser needs a few megabytes without
+/// optimisation, and the caller may have less left.
+const STACK_BYTES: usize = 32 << 20;
+
+/// Evaluates an expression.
+///
+/// # Errors
+/// Why it has no answer, in a few words.
+pub(super) fn evaluate(text: &str, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
+    guard::check(text)?;
+    on_a_stack(STACK_BYTES, || evaluate_here(text, facts, fuel))?
+}
+
+fn evaluate_here(text: &str, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
+    let expression = parse(text)?;
+    let own = |name: &str| facts.own.contains_key(name);
+    let full_refs = check::check(&expression, &own)?;
+    let prefix = if full_refs { "refs/heads/" } else { "" };
+    eval::answer(&expression, facts, &format!("{prefix}{}", facts.branch), fuel)
+}
+
+/// True if an expression asks which paths changed. One that can't be read asks nothing.
+pub(super) fn asks_for_paths(text: &str) -> bool {
+    let asks = || parse(text).is_ok_and(|expression| check::mentions_paths(&expression));
+    guard::check(text).is_ok() && on_a_stack(STACK_BYTES, asks).unwrap_or(false)
+}
+
+/// Does something on a stack of its own.
+fn on_a_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(bytes).spawn_scoped(scope, work);
+        let joined = thread.map_err(|e| format!("no thread can be started: {e}"))?.join();
+        joined.map_err(|_| "the parser failed".to_owned())
+    })
+}
+
+fn parse(text: &str) -> Result<IdedExpr, String> {
+    let parser =
+        cel::parser::Parser::new().max_recursion_depth(guard::MAX_NESTING).error_recovery_limit(1);
+    parser.parse(text).map_err(|errors| {
+        // The crate's own text is a drawing of several lines.
+        let first = errors.errors.first().map_or("", |e| e.msg.as_str());
+        format!("can't be read: {}", super::printable(first, 120))
+    })
+}

@@ -1,0 +1,276 @@
+//! What expressions say, and that none of them costs much.
+
+use std::collections::BTreeMap;
+
+use super::super::fuel::Fuel;
+use super::{
+    Answer, Facts, STACK_BYTES, asks_for_paths, evaluate, evaluate_here, guard, on_a_stack,
+};
+use crate::forge::ChangedPaths;
+
+fn paths(paths: &[&str]) -> ChangedPaths {
+    ChangedPaths { paths: paths.iter().map(|p| (*p).to_owned()).collect(), truncated: false }
+}
+
+/// A push to `main` that changed the given paths.
+fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, String> {
+    let own = BTreeMap::from([("team".to_owned(), "qa".to_owned())]);
+    let facts = Facts {
+        event: "push",
+        branch: "main",
+        url: "https://example.com/a/b",
+        title: "feat: a shop",
+        own: &own,
+        changed,
+    };
+    evaluate_here(text, &facts, &mut Fuel::new())
+}
+
+/// A push to `main` that changed `docs/a.md` and `cmd/x.go`.
+fn with_paths(text: &str) -> Result<Answer, String> {
+    says(text, Some(&paths(&["cmd/x.go", "docs/a.md"])))
+}
+
+#[test]
+fn an_expression_is_true_or_false_for_a_push() {
+    for (text, want) in [
+        ("event == \"push\" && target_branch == \"main\"", Answer::Yes),
+        ("event == 'push' && source_branch == 'dev'", Answer::No),
+        ("event == 'pull_request'", Answer::No),
+        ("event_type == 'push' && team == 'qa'", Answer::Yes),
+        ("target_branch == 'refs/heads/main'", Answer::Yes),
+        ("target_branch.startsWith('refs/heads/')", Answer::Yes),
+        ("target_branch.startsWith('refs/tags/')", Answer::No),
+        ("target_branch.matches('^(master|main)$')", Answer::Yes),
+        ("matches(target_branch, 'ai')", Answer::Yes),
+        ("source_url == target_url && source_url.endsWith('/b')", Answer::Yes),
+        ("event_title.startsWith('feat') && !event_title.contains('skip')", Answer::Yes),
+        ("event in ['push', 'incoming']", Answer::Yes),
+        ("{'push': true}[event] && 'push' in {'push': 1}", Answer::Yes),
+        ("size(event) == 4 && event.size() < 5 && [1, 2].size() == 2", Answer::Yes),
+        ("event == 'push' ? 1 + 2 * 3 == 7 : false", Answer::Yes),
+        ("has({'a': 1}.a) && !has({'a': 1}.b)", Answer::Yes),
+        ("[1, 2, 3].filter(x, x > 1).map(x, x * 2) == [4, 6]", Answer::Yes),
+        ("[1, 2, 3].exists_one(x, x == 2) && ['a'].all(x, x == 'a')", Answer::Yes),
+        ("string(1) + 'a' == '1a' && int('7') == 7 && 7 % 4 == 3 && -1 < 0", Answer::Yes),
+        ("1 == 1.0 && 1u == 1 && !(1 == '1') && null == null", Answer::Yes),
+        ("\"a\\\"b\".size() == 3 && r'\\d' == '\\\\d' && '''a'b''' != \"\"", Answer::Yes),
+    ] {
+        assert_eq!(says(text, None), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn paths_that_changed_are_asked_for() {
+    for (text, want) in [
+        ("'docs/***'.pathChanged()", Answer::Yes),
+        ("'***/*.go'.pathChanged() && !'*.rs'.pathChanged()", Answer::Yes),
+        ("'*.go'.pathChanged() && 'cmd/x.go'.pathChanged()", Answer::Yes),
+        ("files.all.exists(x, x.matches('^cmd/'))", Answer::Yes),
+        ("files['all'].size() == 2 && has(files.all)", Answer::Yes),
+        ("files.all.all(x, x.startsWith('docs/'))", Answer::No),
+        ("files.added.exists(x, x == 'cmd/x.go')", Answer::DependsOnPaths),
+        ("event == 'pull_request' && files.deleted.size() > 0", Answer::No),
+    ] {
+        assert_eq!(with_paths(text), Ok(want), "{text}");
+    }
+    assert_eq!(says("files.added.size() == 0", Some(&paths(&[]))), Ok(Answer::Yes));
+    let cut = ChangedPaths { paths: vec!["a".into()], truncated: true };
+    assert_eq!(says("'a'.pathChanged()", Some(&cut)), Ok(Answer::DependsOnPaths));
+}
+
+#[test]
+fn what_is_not_known_about_paths_matters_only_where_it_decides() {
+    for (text, want) in [
+        ("'a'.pathChanged()", Answer::DependsOnPaths),
+        ("!'a'.pathChanged()", Answer::DependsOnPaths),
+        ("'a'.pathChanged() && event == 'pull_request'", Answer::No),
+        ("'a'.pathChanged() || event == 'push'", Answer::Yes),
+        ("event == 'push' && (files.all.exists(x, x == 'a') || false)", Answer::DependsOnPaths),
+        ("['a', 'b'].exists(x, x.pathChanged())", Answer::DependsOnPaths),
+        ("['a', 'b'].exists(x, x.pathChanged() || x == 'b')", Answer::Yes),
+    ] {
+        assert_eq!(says(text, None), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn a_webhooks_payload_has_no_value_and_matters_only_where_it_decides() {
+    for (text, want) in [
+        ("event == 'pull_request' && body.action == 'opened'", Answer::No),
+        ("body.action == 'opened' && event == 'pull_request'", Answer::No),
+        ("event == 'push' || has(body.pull_request)", Answer::Yes),
+        ("headers['x-y'] == 'z' || event == 'push'", Answer::Yes),
+    ] {
+        assert_eq!(says(text, None), Ok(want), "{text}");
+    }
+    for text in ["body.x == 1", "!has(body.x)", "headers['a'] == 'b' && event == 'push'"] {
+        let error = says(text, None).unwrap_err();
+        assert!(error.contains("webhook's payload"), "{text}: {error}");
+    }
+    let both = says("'a'.pathChanged() && body.x == 1", None);
+    assert!(both.unwrap_err().contains("webhook's payload"));
+}
+
+#[test]
+fn an_expression_without_an_answer_says_why() {
+    for (text, word) in [
+        ("event ==", "can't be read"),
+        ("", "can't be read"),
+        ("event == 'push' || nobody == 1", "no variable `nobody`"),
+        ("event == 'push' || foo(1)", "function `foo` is not known"),
+        ("event.lowerAscii() == 'push'", "function `lowerAscii`"),
+        ("'push'", "it is a text, not true or false"),
+        ("event && true", "used as a condition"),
+        ("1 < 'a'", "not compared"),
+        ("1 / 0 == 1", "too large"),
+        ("9223372036854775807 + 1 > 0", "too large"),
+        ("[1][5] == 1", "no place 5"),
+        ("{'a': 1}.b == 1", "no field `b`"),
+        ("target_branch.matches('(')", "no regular expression"),
+        ("'['.pathChanged() && true", "not closed"),
+        ("Foo{a: 1} == null", "object of a type"),
+        ("b'a' == b'a'", "bytes"),
+    ] {
+        let error = with_paths(text).unwrap_err();
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
+fn it_is_known_which_expressions_ask_for_paths() {
+    for (text, want) in [
+        ("event == 'push' && 'a'.pathChanged()", true),
+        ("files.all.size() > 0", true),
+        ("event == 'files'", false),
+        ("event ==", false),
+    ] {
+        assert_eq!(asks_for_paths(text), want, "{text}");
+    }
+}
+
+/// Small expressions of every kind, put together.
+fn random_expression(random: &mut fastrand::Rng, depth: usize) -> String {
+    let leaf = ["1", "2", "0", "true", "false", "'a'", "'ab'", "[1, 2]", "['a']", "x", "null"];
+    if depth == 0 {
+        return (*random.choice(leaf).unwrap()).to_owned();
+    }
+    let mut part = || random_expression(random, depth - 1);
+    let (a, b, c) = (part(), part(), part());
+    match random.u8(0..14) {
+        0 => format!("({a} && {b})"),
+        1 => format!("({a} || {b})"),
+        2 => format!("!({a})"),
+        3 => format!("({a} == {b})"),
+        4 => format!("({a} < {b})"),
+        5 => format!("({a} + {b})"),
+        6 => format!("({a} ? {b} : {c})"),
+        7 => format!("({a} in {b})"),
+        8 => format!("({a}).exists(y, y == {b})"),
+        9 => format!("({a}).all(y, {b})"),
+        10 => format!("({a}).map(y, {b}, {c})"),
+        11 => format!("({a}).filter(y, y != {b})"),
+        12 => format!("size({a})"),
+        _ => format!("({a} % {b})"),
+    }
+}
+
+#[test]
+fn it_agrees_with_the_evaluator_of_the_library() {
+    let mut random = fastrand::Rng::with_seed(5);
+    let own = BTreeMap::from([("x".to_owned(), "a".to_owned())]);
+    let facts = Facts { event: "", branch: "", url: "", title: "", own: &own, changed: None };
+    let mut context = cel::Context::default();
+    context.add_variable_from_value("x", "a");
+    let (mut yes, mut no, mut errors) = (0, 0, 0);
+    for _ in 0..3_000 {
+        let depth = random.usize(1..4);
+        let text = random_expression(&mut random, depth);
+        let theirs = cel::Program::compile(&text).unwrap().execute(&context);
+        match (evaluate(&text, &facts, &mut Fuel::new()), theirs) {
+            (Ok(Answer::Yes), Ok(cel::Value::Bool(true))) => yes += 1,
+            (Ok(Answer::No), Ok(cel::Value::Bool(false))) => no += 1,
+            (Err(_), Err(_)) => errors += 1,
+            (Err(why), Ok(value)) => {
+                assert!(why.contains("not true or false"), "{text}: {why}, theirs {value:?}");
+            }
+            (ours, theirs) => panic!("{text}: {ours:?}, theirs {theirs:?}"),
+        }
+    }
+    assert!(yes > 50 && no > 50 && errors > 50, "{yes} {no} {errors}");
+}
+
+/// What an expression says about a push of 3,000 paths, with half the stack that it gets.
+fn on_half_the_stack(text: &str) -> Result<Answer, String> {
+    guard::check(text)?;
+    let many: Vec<String> = (0..3_000).map(|i| format!("some/path/of/{i}/file.go")).collect();
+    let changed = ChangedPaths { paths: many, truncated: false };
+    on_a_stack(STACK_BYTES / 2, || says(text, Some(&changed)))?
+}
+
+#[test]
+fn no_expression_overflows_the_stack() {
+    let chain = |part: &str, times: usize| format!("1{}", part.repeat(times));
+    for text in [
+        "(".repeat(4_000) + &")".repeat(4_000),
+        "(".repeat(24) + "1" + &")".repeat(24),
+        "(".repeat(25) + "1" + &")".repeat(25),
+        "[".repeat(24) + "1" + &"]".repeat(24),
+        "{1:".repeat(20) + "1" + &"}".repeat(20),
+        "!".repeat(399) + "true",
+        "-".repeat(399) + "1",
+        chain("+1", 399),
+        chain(".a", 399),
+        chain("==1", 199),
+        chain("?1:1", 199),
+        "true?".repeat(199) + "1" + &":1".repeat(199),
+        "true&&".repeat(199) + "false",
+        "a[".repeat(24) + "1" + &"]".repeat(24),
+        "f(".repeat(24) + "1" + &")".repeat(24),
+        "[1].map(x,".repeat(20) + "x" + &")".repeat(20),
+        "[1]".to_owned() + &".map(x,x)".repeat(80),
+        "((((((((((((((((((((((((".to_owned() + &"a".repeat(4_000),
+        "'".to_owned() + &"(".repeat(4_000),
+        "\u{0}\u{1}".repeat(1_000),
+        "é".repeat(2_000),
+    ] {
+        let outcome = on_half_the_stack(&text);
+        assert!(outcome != Ok(Answer::Yes), "{text}");
+    }
+}
+
+#[test]
+fn no_expression_takes_long_or_fills_the_memory() {
+    let double = |start: &str, times: usize| format!("{start}{}", ".map(x,x+x)".repeat(times));
+    for text in [
+        "files.all.all(a, files.all.all(b, files.all.all(c, a != b || b != c || true)))".to_owned(),
+        "files.all.map(a, files.all.map(b, files.all)).size() > 0".to_owned(),
+        "files.all.all(a, files.all.all(b, !(a in files.all) || a + b != b + a || true))"
+            .to_owned(),
+        double("['aaaaaaaaaaaaaaaa']", 80) + ".size() > 0",
+        double("[[1]]", 80) + ".size() > 0",
+        "files.all.all(a, a.matches('(a|b|c|some)*(path|file)[a-z]{1,50}') || a.matches(a))"
+            .to_owned(),
+        "'aaaaaaaaaaaaaaaaaaaa'.matches('((a{1,100}){1,100}){1,100}')".to_owned(),
+        format!("files.all.all(a, !a.matches('{}x'))", "(e?){60}".repeat(8)),
+        format!("files.all.all(a, !a.matches('{}'))", r"[\\w/]*x".repeat(40)),
+        format!("files.all.all(a, !'{}x'.pathChanged())", "*/".repeat(400)),
+        format!("files.all.all(a, !(a + a + '{}').matches('(.*)*$z'))", "y".repeat(1_000)),
+        format!("[{}].all(a, files.all.all(b, files == files || true))", "1,".repeat(150) + "1"),
+    ] {
+        let outcome = on_half_the_stack(&text);
+        assert_ne!(outcome, Ok(Answer::No), "{text}");
+    }
+}
+
+#[test]
+fn a_large_push_and_a_real_expression_stay_within_the_fuel() {
+    let text = r#"event == "push" && target_branch == "main" && (
+        (files.all.exists(x, x.matches(".*\\.rs$")) && (
+          files.all.exists(x, x.matches("^cmd/sink/")) || files.all.exists(x, !x.matches("^some/"))
+        )) ||
+        files.all.exists(x, x.matches("go\\.(mod|sum)$")) ||
+        files.all.exists(x, x.matches("^.tekton/ko-build-pipeline.yaml$")) ||
+        "docs/***".pathChanged())"#;
+    assert_eq!(on_half_the_stack(text), Ok(Answer::No));
+}

@@ -1,0 +1,31 @@
+//! Helm charts that stand in the tree: what is in them is for Helm.
+
+use std::collections::BTreeSet;
+
+/// The directories that hold a `Chart.yaml`, with a slash at the end; the top is empty.
+#[derive(Debug, Default)]
+pub(super) struct Charts(BTreeSet<String>);
+
+impl Charts {
+    pub(super) fn of<'p>(paths: impl Iterator<Item = &'p str>) -> Self {
+        let chart = |path: &'p str| {
+            let directory = path.strip_suffix("Chart.yaml")?;
+            (directory.is_empty() || directory.ends_with('/')).then(|| directory.to_owned())
+        };
+        Self(paths.filter_map(chart).collect())
+    }
+
+    /// Why a file is nothing for the cluster, if it is part of a chart.
+    pub(super) fn part(&self, path: &str) -> Option<String> {
+        let inside = self.0.iter().find_map(|directory| {
+            let rest = path.strip_prefix(directory.as_str())?;
+            let values = rest.starts_with("values") && !rest.contains('/');
+            let part = rest == "Chart.yaml"
+                || values
+                || ["templates/", "charts/", "crds/"].iter().any(|d| rest.starts_with(d));
+            part.then_some(directory.as_str())
+        })?;
+        let name = if inside.is_empty() { "." } else { inside.trim_end_matches('/') };
+        Some(format!("part of the Helm chart in `{name}`: no object until Helm has rendered it"))
+    }
+}

@@ -1,0 +1,433 @@
+//! The way of all documents of a tree: first what each is and whether it starts, then what runs refer to, then what is
+//! sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::annotations::Annotations;
+use super::charts::Charts;
+use super::fuel::Fuel;
+use super::naming::{self, RunIdentity};
+use super::notes::Notes;
+use super::parse::{Content, Entry, printable};
+use super::policy::{self, Subject};
+use super::refs::{self, Inliner, Library};
+use super::remotes::{self, Remote};
+use super::selection::{self, Start, Started};
+use super::variables::{self, Findings, Variables};
+use super::{
+    Context, Decision, DocumentDecision, Documents, MAX_NAME_CHARS, MAX_OBJECT_BYTES,
+    MAX_PLAN_BYTES, MAX_TEXT_CHARS, ManifestSet, MissingRef, order, ownership,
+};
+use crate::plan::{ObjectRef, Operation, PlannedObject, RunRules};
+
+pub(super) fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestSet {
+    let mut preparation = Preparation::new(documents, context);
+    let drafts: Vec<_> = documents.entries.iter().map(|entry| preparation.draft(entry)).collect();
+    let mut library = Library::default();
+    for work in drafts.iter().filter_map(|draft| draft.work.as_ref()) {
+        library.add(&work.object, work.namespace(), !work.problems.is_empty());
+    }
+    let started =
+        drafts.iter().filter_map(|draft| draft.work.as_ref()).filter(|w| w.started.is_some());
+    let used = started.flat_map(|w| library.reachable(&w.object, w.namespace())).collect();
+    for draft in &drafts {
+        preparation.finish(draft, &library, &used);
+    }
+    let mut set = preparation.set;
+    set.notes = preparation.notes.texts;
+    set.no_such_run = no_such_run(documents, context);
+    order::sort(&mut set.objects);
+    set
+}
+
+/// What to say if the run that is asked for is not there.
+fn no_such_run(documents: &Documents, context: &Context<'_>) -> Option<String> {
+    let asked = context.selection.run.as_deref()?;
+    let names: Vec<&str> = documents
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.content {
+            Content::Parsed(value) if policy::is_run(value) => policy::name_in(value),
+            _ => None,
+        })
+        .collect();
+    if names.iter().any(|name| selection::is_called(name, asked)) {
+        return None;
+    }
+    let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+    let text =
+        format!("there is no run {asked} in {}; there is {known}", context.watch.manifests.dir);
+    Some(printable(&text, MAX_TEXT_CHARS))
+}
+
+/// A document on its way.
+struct Draft<'e> {
+    entry: &'e Entry,
+    decision: DocumentDecision,
+    /// What is left to do; nothing for what is decided already.
+    work: Option<Work<'e>>,
+}
+
+/// An object that may go to the cluster.
+struct Work<'e> {
+    raw: &'e Value,
+    /// With variables replaced.
+    object: Value,
+    /// What it is, if the policy lets it pass.
+    subject: Option<Subject>,
+    problems: Vec<String>,
+    findings: Findings,
+    /// Why it starts, if it is a run.
+    started: Option<Started>,
+}
+
+impl Work<'_> {
+    /// The namespace it goes to; empty for one of the whole cluster.
+    fn namespace(&self) -> &str {
+        self.subject.as_ref().and_then(|s| s.namespace.as_deref()).unwrap_or_default()
+    }
+}
+
+/// What started runs refer to, by kind and name.
+type Used = BTreeSet<(&'static str, String)>;
+
+struct Preparation<'c, 'a> {
+    context: &'c Context<'a>,
+    variables: Variables<'a>,
+    charts: Charts,
+    files: BTreeSet<&'c str>,
+    fuel: Fuel,
+    /// Bytes that may still be put into runs, and of objects that may still be sent.
+    room: (usize, usize),
+    set: ManifestSet,
+    /// Where each object that is applied was first seen, by group, kind, namespace and name.
+    seen: BTreeMap<[String; 4], String>,
+    notes: Notes,
+}
+
+impl<'c, 'a> Preparation<'c, 'a> {
+    fn new(documents: &'c Documents, context: &'c Context<'a>) -> Self {
+        let paths = || documents.entries.iter().map(|entry| entry.path.as_str());
+        Self {
+            context,
+            variables: Variables::new(context),
+            charts: Charts::of(paths()),
+            files: paths().collect(),
+            fuel: Fuel::new(),
+            room: (MAX_PLAN_BYTES, MAX_PLAN_BYTES),
+            set: ManifestSet::default(),
+            seen: BTreeMap::new(),
+            notes: Notes::default(),
+        }
+    }
+
+    fn draft<'e>(&mut self, entry: &'e Entry) -> Draft<'e> {
+        let mut decision = DocumentDecision {
+            path: entry.path.clone(),
+            document: entry.document,
+            line: entry.line,
+            column: None,
+            kind: None,
+            name: None,
+            decision: Decision::Skip,
+            reason: String::new(),
+        };
+        let mut work = None;
+        match (&entry.content, self.charts.part(&entry.path)) {
+            // What is wrong with a whole file, such as its size, is said in any case.
+            (_, Some(chart)) if entry.document > 0 => decision.reason = chart,
+            (Content::Skip(why), _) => decision.reason.clone_from(why),
+            (Content::Refused { line, column, reason }, _) => {
+                decision.decision = Decision::Refuse;
+                (decision.line, decision.column) = (*line, *column);
+                decision.reason.clone_from(reason);
+            }
+            (Content::Parsed(value), _) => {
+                let shown = |text| printable(text, MAX_NAME_CHARS);
+                let object = value.as_object();
+                decision.kind = object.and_then(|o| policy::text(o, "kind")).map(shown);
+                decision.name = policy::name_in(value).map(shown);
+                match self.work(value) {
+                    Ok(found) => work = Some(found),
+                    Err(skipped) => decision.reason = skipped,
+                }
+            }
+        }
+        Draft { entry, decision, work }
+    }
+
+    /// What an object is, with its variables replaced.
+    ///
+    /// # Errors
+    /// Why it is left out.
+    fn work<'e>(&mut self, raw: &'e Value) -> Result<Work<'e>, String> {
+        if let Some(why) = policy::nothing_for_the_cluster(raw, self.context) {
+            return Err(why);
+        }
+        let started = if policy::is_run(raw) {
+            match selection::decide(raw, self.context, &self.variables, &mut self.fuel) {
+                Start::Yes(started) => Some(started),
+                Start::No(why) => return Err(why),
+            }
+        } else {
+            None
+        };
+        let mut findings = Findings::default();
+        let mut object = raw.clone();
+        self.variables.substitute(&mut object, &mut findings);
+        let mut problems: Vec<String> = findings.problems.iter().cloned().collect();
+        let subject = policy::check(&object, self.context).map_err(|found| problems.extend(found));
+        Ok(Work { raw, object, subject: subject.ok(), problems, findings, started })
+    }
+
+    fn finish(&mut self, draft: &Draft<'_>, library: &Library<'_>, used: &Used) {
+        let mut decision = draft.decision.clone();
+        if let Some(work) = &draft.work {
+            (decision.decision, decision.reason) = self.decide(draft.entry, work, library, used);
+        }
+        decision.reason = printable(&decision.reason, MAX_TEXT_CHARS);
+        self.set.decisions.push(decision);
+    }
+
+    fn decide(
+        &mut self,
+        entry: &Entry,
+        work: &Work<'_>,
+        library: &Library<'_>,
+        used: &Used,
+    ) -> (Decision, String) {
+        if let Some(why) = needed_by_none(work, used) {
+            return (Decision::Skip, why);
+        }
+        let started = work.started.iter().flat_map(|started| &started.notes);
+        started.for_each(|note| self.notes.note(entry, note));
+        self.notes.findings(entry, &work.findings);
+        let mut problems = work.problems.clone();
+        let planned = work.subject.as_ref().map(|subject| self.plan(entry, work, subject, library));
+        match planned {
+            Some(Ok(planned)) if problems.is_empty() => {
+                let name = &planned.object.name;
+                let decided = match (&planned.operation, &work.started) {
+                    (Operation::Create { .. }, Some(Started { why, .. })) => {
+                        (Decision::Run, format!("created as {name}: {why}"))
+                    }
+                    (Operation::Create { .. }, None) => {
+                        (Decision::Run, format!("created as {name}"))
+                    }
+                    (Operation::Apply, _) => (Decision::Apply, "applied".to_owned()),
+                };
+                self.set.objects.push(planned);
+                decided
+            }
+            planned => {
+                problems.extend(planned.and_then(Result::err).unwrap_or_default());
+                (Decision::Refuse, problems.join("; "))
+            }
+        }
+    }
+
+    /// The object as it is sent: with name, namespace, labels and annotations.
+    fn plan(
+        &mut self,
+        entry: &Entry,
+        work: &Work<'_>,
+        subject: &Subject,
+        library: &Library<'_>,
+    ) -> Result<PlannedObject, Vec<String>> {
+        let mut object = work.object.clone();
+        let (name, operation) = if subject.is_run {
+            let named = self.run(entry, work.raw, subject)?;
+            self.resolve(entry, work, &mut object, library)?;
+            named
+        } else {
+            self.claim(entry, subject)?;
+            (subject.base.clone(), Operation::Apply)
+        };
+        let key = match &operation {
+            Operation::Create { key } => Some(key.as_str()),
+            Operation::Apply => None,
+        };
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            self.metadata(entry, metadata, subject, &name, key);
+        }
+        self.weigh(&object)?;
+        Ok(PlannedObject {
+            object: ObjectRef {
+                path: entry.path.clone(),
+                document: entry.document,
+                line: entry.line,
+                api_version: subject.api_version.clone(),
+                kind: subject.kind.clone(),
+                namespace: subject.namespace.clone(),
+                name,
+            },
+            operation,
+            json: object,
+            rules: work.started.as_ref().map_or_else(RunRules::default, |started| started.rules),
+        })
+    }
+
+    /// The name and key of a run.
+    fn run(
+        &self,
+        entry: &Entry,
+        raw: &Value,
+        subject: &Subject,
+    ) -> Result<(String, Operation), Vec<String>> {
+        if let Some(variable) = policy::name_in(raw).and_then(variables::unstable_in) {
+            return Err(vec![format!(
+                "the name of a run must be the same at every attempt, and `{{{{ {variable} }}}}` \
+                 is not: remove it from the name"
+            )]);
+        }
+        let identity = RunIdentity {
+            path: &entry.path,
+            ordinal: entry.document,
+            kind: &subject.kind,
+            base: &subject.base,
+        };
+        let key = identity.key(self.context);
+        let name = naming::run_name(&subject.base, &self.context.revision.sha, &key);
+        Ok((name, Operation::Create { key }))
+    }
+
+    /// Puts what the tree holds into a run, and tells what it does not hold.
+    fn resolve(
+        &mut self,
+        entry: &Entry,
+        work: &Work<'_>,
+        object: &mut Value,
+        library: &Library<'_>,
+    ) -> Result<(), Vec<String>> {
+        let reading = &self.context.watch.reading;
+        let namespace = work.namespace();
+        let mut inliner =
+            Inliner { library, namespace, inline: reading.inline, room: &mut self.room.0 };
+        let resolved = inliner.resolve(object);
+        let directory = self.context.watch.manifests.dir.to_string();
+        let remotes = remotes::remotes(&Annotations::of(&work.object), &directory, &self.files);
+        for remote in &remotes {
+            self.notes.note(entry, &remote.note());
+        }
+        for note in &resolved.notes {
+            self.notes.note(entry, note);
+        }
+        for (kind, name) in resolved.missing {
+            if reading.allow_missing_refs {
+                self.notes.note(
+                    entry,
+                    &format!("{kind} {name} is not in the directory: the cluster must have it"),
+                );
+                continue;
+            }
+            let hint = remotes.iter().find(|remote| remote.may_be(kind, &name)).map(Remote::remedy);
+            self.set.missing.push(MissingRef {
+                path: entry.path.clone(),
+                document: entry.document,
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name,
+                hint,
+            });
+        }
+        if resolved.problems.is_empty() {
+            Ok(())
+        } else {
+            Err(resolved.problems.into_iter().collect())
+        }
+    }
+
+    /// An object may stand in the tree once: of two, the later would silently win.
+    fn claim(&mut self, entry: &Entry, subject: &Subject) -> Result<(), Vec<String>> {
+        let namespace = subject.namespace.clone().unwrap_or_default();
+        let id = [subject.group.clone(), subject.kind.clone(), namespace, subject.base.clone()];
+        let place = format!("{} (document {})", entry.path, entry.document);
+        if let Some(first) = self.seen.get(&id) {
+            return Err(vec![format!(
+                "{} {} stands in {first} already: remove one of the two",
+                subject.kind, subject.base
+            )]);
+        }
+        self.seen.insert(id, place);
+        Ok(())
+    }
+
+    /// What is put into runs can make a small tree a large plan.
+    fn weigh(&mut self, object: &Value) -> Result<(), Vec<String>> {
+        let bytes = object.to_string().len();
+        if bytes > MAX_OBJECT_BYTES {
+            return Err(vec![format!(
+                "the object has {bytes} bytes as JSON, a cluster takes {MAX_OBJECT_BYTES}: split it"
+            )]);
+        }
+        if bytes > self.room.1 {
+            self.room.1 = 0;
+            return Err(vec![format!(
+                "the delivery has more than {} MiB: split the directory, or set `inline: false`",
+                MAX_PLAN_BYTES >> 20
+            )]);
+        }
+        self.room.1 -= bytes;
+        Ok(())
+    }
+
+    fn metadata(
+        &mut self,
+        entry: &Entry,
+        metadata: &mut Map<String, Value>,
+        subject: &Subject,
+        name: &str,
+        key: Option<&str>,
+    ) {
+        let dropped = policy::drop_server_set(metadata);
+        if !dropped.is_empty() {
+            self.notes.note(
+                entry,
+                &format!(
+                    "metadata.{} left out: only a server sets that",
+                    dropped.join(", metadata.")
+                ),
+            );
+        }
+        if let Some((mark, tool)) = ownership::other_tool(metadata) {
+            self.notes.note(
+                entry,
+                &format!("`{mark}` is a mark of {tool}: two tools would write this object"),
+            );
+        }
+        metadata.remove("generateName");
+        metadata.insert("name".to_owned(), name.into());
+        let written = match &subject.namespace {
+            Some(namespace) => metadata.insert("namespace".to_owned(), namespace.as_str().into()),
+            None => metadata.remove("namespace"),
+        };
+        if let (Some(Value::String(written)), Some(namespace)) = (written, &subject.namespace)
+            && !written.is_empty()
+            && written != *namespace
+        {
+            self.notes.note(
+                entry,
+                &format!("namespace {written} is replaced by the watch's {namespace}"),
+            );
+        }
+        if naming::mark(metadata, self.context, key) {
+            self.notes.note(entry, "pipelinesascode.tekton.dev/state left out: Pipelines-as-Code would take the run over");
+        }
+        if subject.group == policy::PAC_GROUP {
+            self.notes
+                .note(entry, "Pipelines-as-Code on this cluster may start the same runs once more");
+        }
+    }
+}
+
+/// Why a task or pipeline is left out: only runs that do not start could use it, since it needs what a push to a watched
+/// branch does not have.
+fn needed_by_none(work: &Work<'_>, used: &Used) -> Option<String> {
+    let kind = refs::referable(&work.object)?;
+    let subject = work.subject.as_ref()?;
+    let why = work.findings.problems.first()?;
+    (!used.contains(&(kind, subject.base.clone())))
+        .then(|| format!("no run that starts here refers to it, and {why}"))
+}
