@@ -204,10 +204,3 @@ pub fn needs_changes(documents: &Documents) -> bool {
         Content::Skip(_) | Content::Refused { .. } => false,
     })
 }
-
-/// Placeholder until merged.
-#[must_use]
-pub fn needs_changes(documents: &Documents) -> bool {
-    let _ = documents;
-    false
-}

@@ -120,3 +120,50 @@ async fn without_a_limit_that_bites_nothing_waits() {
     assert_eq!(world.made(&sha).len(), 20);
     assert!(!world.last().await.is_queued());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_run_cancels_the_older_one_of_its_branch_where_its_document_says_so() {
+    let mut world = World::with(FakeDeployer::new().following());
+    let run = (
+        "run.yaml",
+        "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: qa\n  annotations: {pipelinesascode.tekton.dev/cancel-in-progress: 'true'}\n",
+    );
+    world.forge.commit(B, "main", "cancelling", &[run]);
+    world.forge.commit(A, "release/1", "first", &[]);
+    world.start();
+    minutes(1).await;
+    world.push();
+    world.forge.commit(A, "release/1", "work", &[]);
+    minutes(2).await;
+    let second = world.push();
+    minutes(2).await;
+    let states: Vec<_> = world.deliveries().await.into_iter().map(|d| d.state).collect();
+    use DeliveryState::{Following, Superseded};
+    assert_eq!(states.iter().filter(|s| **s == Following).count(), 2, "{states:?}");
+    assert_eq!(states.iter().filter(|s| **s == Superseded).count(), 1, "{states:?}");
+    assert_eq!(world.deployer.retired().len(), 1);
+    assert_eq!(world.made(&second).len(), 1);
+    assert_eq!(world.deployer.active_runs().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_ended_runs_only_as_many_are_kept_as_their_document_says() {
+    let mut world = World::with(
+        FakeDeployer::new().following().auto_finish(Duration::from_secs(30), RunState::Failed),
+    );
+    let run = (
+        "run.yaml",
+        "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: qa\n  annotations: {pipelinesascode.tekton.dev/max-keep-runs: '2'}\n",
+    );
+    world.forge.commit(B, "main", "keeping", &[run]);
+    world.start();
+    minutes(1).await;
+    for _ in 0..4 {
+        world.push();
+        minutes(2).await;
+    }
+    let created = world.deployer.created().into_iter().map(|o| o.object.name);
+    let mut newest: Vec<String> = created.skip(2).collect();
+    newest.sort();
+    assert_eq!((world.deployer.names(), world.inventory().await), (newest.clone(), newest));
+}

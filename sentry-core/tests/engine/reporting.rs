@@ -149,3 +149,21 @@ async fn a_watch_that_reports_nothing_asks_for_nothing_and_one_per_run_has_a_lin
         ["sentry-gitops/qa", "sentry-gitops/qa/qa"]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_skipped_commit_and_one_that_no_run_is_meant_for_are_neutral() {
+    let world = following().await;
+    let skipped = world.forge.commit(A, "main", "docs [skip ci]", &[]);
+    minutes(2).await;
+    let run = (
+        "pr.yaml",
+        "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: pr\n  annotations:\n    pipelinesascode.tekton.dev/on-event: '[pull_request]'\n    pipelinesascode.tekton.dev/on-target-branch: '[main]'\n",
+    );
+    world.forge.commit(B, "main", "pull requests only", &[run]);
+    let unmatched = world.push();
+    minutes(2).await;
+    assert_eq!(world.shown(&skipped), [StatusState::Neutral]);
+    assert_eq!(world.shown(&unmatched).last(), Some(&StatusState::Neutral));
+    assert_eq!(world.why(&unmatched).await.reason, Reason::NoRunMatched);
+    assert_eq!(world.deployer.created(), []);
+}
