@@ -1,6 +1,6 @@
 //! The port to what carries out a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,6 +64,19 @@ pub trait Deployer: fmt::Debug + Send + Sync {
     async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
         let _ = request;
         Err(DeployError::new(DeployErrorKind::Local, format!("{} can't retire runs", self.name())))
+    }
+
+    /// Which of these objects, each an `apiVersion`, `kind` and name, exist in the cluster's namespace: their kinds and
+    /// names. For judging references that the plan itself does not answer.
+    ///
+    /// `None` where that can't be told: then nothing may be concluded.
+    async fn exist(
+        &self,
+        cluster: &ClusterRef,
+        objects: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        let _ = (cluster, objects);
+        Ok(None)
     }
 }
 

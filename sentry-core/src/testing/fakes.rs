@@ -1,19 +1,21 @@
 //! Honest fakes of the ports: small worlds in memory that keep the ports' contracts and can be told to fail.
 
+mod cluster;
+mod deployer;
+
+pub use deployer::FakeDeployer;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
-use crate::deployer::{DeployError, DeployErrorKind, Deployer};
 use crate::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile,
     TreeQuery, Validator,
 };
-use crate::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,162 +187,5 @@ impl Forge for FakeForge {
         host.up()?;
         let none = || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {sha}"));
         host.infos.get(sha).cloned().ok_or_else(none)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Cluster {
-    objects: BTreeMap<(String, String), PlannedObject>,
-    created: Vec<PlannedObject>,
-    refused: Option<String>,
-    down: bool,
-    busy: usize,
-    busiest: usize,
-    applies: usize,
-    checks: usize,
-}
-
-/// A deployer called `deployer` with a cluster in memory.
-#[derive(Debug, Default)]
-pub struct FakeDeployer {
-    cluster: Mutex<Cluster>,
-    takes: Duration,
-}
-
-impl FakeDeployer {
-    /// One with an empty cluster that answers at once.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Every apply takes this long.
-    #[must_use]
-    pub fn taking(mut self, time: Duration) -> Self {
-        self.takes = time;
-        self
-    }
-
-    /// From now on the cluster refuses the object of this name when it is applied; `None` ends it.
-    pub fn refuse(&self, name: Option<&str>) {
-        guard(&self.cluster).refused = name.map(str::to_owned);
-    }
-
-    /// From now on the cluster can't be reached, or can again.
-    pub fn down(&self, down: bool) {
-        guard(&self.cluster).down = down;
-    }
-
-    /// Every run that was made, in order; one that was made before is not in it twice.
-    #[must_use]
-    pub fn created(&self) -> Vec<PlannedObject> {
-        guard(&self.cluster).created.clone()
-    }
-
-    /// The names of all objects that are on the cluster.
-    #[must_use]
-    pub fn names(&self) -> Vec<String> {
-        guard(&self.cluster).objects.keys().map(|(_, name)| name.clone()).collect()
-    }
-
-    /// How many applies were asked for, and how many of them went on at once at most.
-    #[must_use]
-    pub fn applies(&self) -> (usize, usize) {
-        let cluster = guard(&self.cluster);
-        (cluster.applies, cluster.busiest)
-    }
-}
-
-impl Cluster {
-    fn put(&mut self, planned: &PlannedObject) -> Result<Action, DeployError> {
-        let name = &planned.object.name;
-        if self.refused.as_deref() == Some(name.as_str()) {
-            let text = format!("{} {name} is refused by the cluster", planned.object.kind);
-            return Err(DeployError::new(DeployErrorKind::Refused, text)
-                .with_object(planned.object.clone()));
-        }
-        let slot = (planned.object.kind.clone(), name.clone());
-        let before = self.objects.get(&slot).map(|o| o.operation.clone());
-        let action = match (&planned.operation, before) {
-            (Operation::Create { .. }, Some(earlier)) if earlier == planned.operation => {
-                return Ok(Action::Exists);
-            }
-            (Operation::Create { .. }, Some(_)) => {
-                let text = format!("{} {name} exists with another key", planned.object.kind);
-                return Err(DeployError::new(DeployErrorKind::NameConflict, text));
-            }
-            (Operation::Create { .. }, None) => {
-                self.created.push(planned.clone());
-                Action::Created
-            }
-            (Operation::Apply, None) => Action::Created,
-            (Operation::Apply, Some(_)) => Action::Configured,
-        };
-        self.objects.insert(slot, planned.clone());
-        Ok(action)
-    }
-
-    fn reach(&self) -> Result<(), DeployError> {
-        let away = || {
-            DeployError::new(DeployErrorKind::Unreachable, "the fake cluster was told to be away")
-        };
-        if self.down { Err(away()) } else { Ok(()) }
-    }
-}
-
-/// Counts an apply as going on until it is dropped.
-struct Busy<'a>(&'a Mutex<Cluster>);
-
-impl<'a> Busy<'a> {
-    fn start(cluster: &'a Mutex<Cluster>) -> Self {
-        let mut c = guard(cluster);
-        c.applies += 1;
-        c.busy += 1;
-        c.busiest = c.busiest.max(c.busy);
-        Self(cluster)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        guard(self.0).busy -= 1;
-    }
-}
-
-#[async_trait]
-impl Deployer for FakeDeployer {
-    fn name(&self) -> &'static str {
-        "deployer"
-    }
-
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
-        let mut cluster = guard(&self.cluster);
-        cluster.checks += 1;
-        cluster.reach()
-    }
-
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
-        guard(&self.cluster).reach()?;
-        let _busy = Busy::start(&self.cluster);
-        if !self.takes.is_zero() {
-            tokio::time::sleep(self.takes).await;
-        }
-        let mut cluster = guard(&self.cluster);
-        let mut error = None;
-        let mut objects = Vec::new();
-        for planned in &plan.objects {
-            let put = if error.is_none() { cluster.put(planned) } else { Ok(Action::Skipped) };
-            let (action, reason) = match put {
-                Ok(action) => (action, None),
-                Err(failure) => {
-                    let reason = failure.to_string();
-                    error = Some(failure);
-                    (Action::Failed, Some(reason))
-                }
-            };
-            let run = matches!(planned.operation, Operation::Create { .. });
-            objects.push(ObjectOutcome { object: planned.object.clone(), run, action, reason });
-        }
-        Ok(ChangeSet { objects, error })
     }
 }

@@ -1,0 +1,249 @@
+//! The cluster behind the fake deployer: objects and runs, and what happened to the runs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::Timestamp;
+use crate::delivery::{DeliveryId, RunState};
+use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RunChange, RunStatus};
+use crate::plan::{Action, DELIVERY_LABEL, Operation, Plan, PlannedObject};
+
+/// Where an object lives: namespace (empty for a cluster-scoped object), kind, name.
+type Slot = (String, String, String);
+
+/// One run.
+#[derive(Debug, Clone)]
+struct Run {
+    delivery: String,
+    /// `apiVersion` and `kind`.
+    kind: (String, String),
+    status: RunStatus,
+    /// When it ends by itself.
+    due: Option<Instant>,
+}
+
+/// Everything the fake cluster holds.
+#[derive(Debug, Default)]
+pub(super) struct Cluster {
+    objects: BTreeMap<Slot, PlannedObject>,
+    runs: BTreeMap<Slot, Run>,
+    /// What happened to runs since the start: followers keep their place in it.
+    changes: Vec<(Run, RunChange)>,
+    most_active: usize,
+    pub(super) created: Vec<PlannedObject>,
+    pub(super) refused: Option<String>,
+    pub(super) down: bool,
+    pub(super) follow_fails: Option<DeployErrorKind>,
+    pub(super) auto_finish: Option<(Duration, RunState)>,
+    pub(super) busy: usize,
+    pub(super) busiest: usize,
+    pub(super) applies: usize,
+    pub(super) checks: usize,
+}
+
+fn slot(planned: &PlannedObject) -> Slot {
+    let object = &planned.object;
+    (object.namespace.clone().unwrap_or_default(), object.kind.clone(), object.name.clone())
+}
+
+fn wanted(run: &Run, query: &FollowQuery) -> bool {
+    query.kinds.contains(&run.kind) && query.deliveries.iter().any(|d| d.as_str() == run.delivery)
+}
+
+impl Cluster {
+    pub(super) fn reach(&self) -> Result<(), DeployError> {
+        let away = || {
+            DeployError::new(DeployErrorKind::Unreachable, "the fake cluster was told to be away")
+        };
+        if self.down { Err(away()) } else { Ok(()) }
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.objects.keys().map(|(_, _, name)| name.clone()).collect()
+    }
+
+    pub(super) fn get(&self, planned: &PlannedObject) -> Option<&PlannedObject> {
+        self.objects.get(&slot(planned))
+    }
+
+    pub(super) fn holds(&self, kind: &str, name: &str) -> bool {
+        self.objects.keys().any(|(_, k, n)| k == kind && n == name)
+    }
+
+    /// What writing an object would come to.
+    pub(super) fn action(&self, planned: &PlannedObject) -> Result<Action, DeployError> {
+        let name = &planned.object.name;
+        if self.refused.as_deref() == Some(name.as_str()) {
+            let text = format!("{} {name} is refused by the cluster", planned.object.kind);
+            return Err(DeployError::new(DeployErrorKind::Refused, text)
+                .with_object(planned.object.clone()));
+        }
+        match (&planned.operation, self.get(planned).map(|live| &live.operation)) {
+            (Operation::Create { .. }, Some(earlier)) if *earlier == planned.operation => {
+                Ok(Action::Exists)
+            }
+            (Operation::Create { .. }, Some(_)) => {
+                let text = format!("{} {name} exists with another key", planned.object.kind);
+                Err(DeployError::new(DeployErrorKind::NameConflict, text))
+            }
+            (_, None) => Ok(Action::Created),
+            (Operation::Apply, Some(_)) => Ok(Action::Configured),
+        }
+    }
+
+    pub(super) fn put(
+        &mut self,
+        plan: &Plan,
+        planned: &PlannedObject,
+        now: Timestamp,
+    ) -> Result<Action, DeployError> {
+        self.settle(now);
+        let action = self.action(planned)?;
+        if action == Action::Exists {
+            return Ok(action);
+        }
+        self.objects.insert(slot(planned), planned.clone());
+        if planned.is_run() {
+            self.created.push(planned.clone());
+            self.start(plan, planned);
+        }
+        Ok(action)
+    }
+
+    fn start(&mut self, plan: &Plan, planned: &PlannedObject) {
+        let label = planned.json["metadata"]["labels"][DELIVERY_LABEL].as_str();
+        let status = RunStatus {
+            kind: planned.object.kind.clone(),
+            name: planned.object.name.clone(),
+            state: RunState::Running,
+            reason: Some("Running".to_owned()),
+            message: None,
+            completed: None,
+        };
+        let run = Run {
+            delivery: label.unwrap_or(plan.delivery.as_str()).to_owned(),
+            kind: (planned.object.api_version.clone(), planned.object.kind.clone()),
+            status,
+            due: self.auto_finish.map(|(after, _)| Instant::now() + after),
+        };
+        self.tell(run.clone());
+        let slot = slot(planned);
+        let active = |((namespace, _, _), run): &(&Slot, &Run)| {
+            *namespace == slot.0 && run.status.state == RunState::Running
+        };
+        let others = self.runs.iter().filter(active).count();
+        self.most_active = self.most_active.max(others + 1);
+        self.runs.insert(slot, run);
+    }
+
+    fn tell(&mut self, run: Run) {
+        let change = RunChange::Stands(run.status.clone());
+        self.changes.push((run, change));
+    }
+
+    /// Ends the runs whose time has come.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        let Some((_, state)) = self.auto_finish else { return };
+        let due = |run: &Run| {
+            run.status.state == RunState::Running
+                && run.due.is_some_and(|due| due <= Instant::now())
+        };
+        let ended: Vec<Slot> =
+            self.runs.iter().filter(|(_, run)| due(run)).map(|(slot, _)| slot.clone()).collect();
+        for slot in ended {
+            self.end(&slot, state, "finished by itself", now);
+        }
+    }
+
+    fn end(&mut self, slot: &Slot, state: RunState, reason: &str, now: Timestamp) {
+        let Some(run) = self.runs.get_mut(slot) else { return };
+        run.status.state = state;
+        run.status.reason = Some(reason.to_owned());
+        run.status.completed = state.is_final().then_some(now);
+        run.status.message =
+            (state == RunState::Failed).then(|| format!("{} failed: {reason}", run.status.name));
+        let run = run.clone();
+        self.tell(run);
+    }
+
+    fn slots(&self, name: &str) -> Vec<Slot> {
+        self.runs.keys().filter(|(_, _, n)| n == name).cloned().collect()
+    }
+
+    /// Says how the runs of this name stand from now on; false if there is none.
+    pub(super) fn finish(
+        &mut self,
+        name: &str,
+        state: RunState,
+        reason: &str,
+        now: Timestamp,
+    ) -> bool {
+        self.settle(now);
+        let slots = self.slots(name);
+        for slot in &slots {
+            self.end(slot, state, reason, now);
+        }
+        !slots.is_empty()
+    }
+
+    pub(super) fn delete_runs(&mut self, name: &str, which: impl Fn(&RunStatus) -> bool) -> bool {
+        let mut any = false;
+        for slot in self.slots(name) {
+            let Some(run) = self.runs.get(&slot).filter(|run| which(&run.status)).cloned() else {
+                continue;
+            };
+            self.runs.remove(&slot);
+            self.objects.remove(&slot);
+            let gone = RunChange::Gone { kind: slot.1, name: slot.2 };
+            self.changes.push((run, gone));
+            any = true;
+        }
+        any
+    }
+
+    /// Cancels the runs of this name that go on.
+    pub(super) fn cancel(&mut self, name: &str, now: Timestamp) {
+        for slot in self.slots(name) {
+            if self.runs.get(&slot).is_some_and(|run| run.status.state == RunState::Running) {
+                self.end(&slot, RunState::Cancelled, "Cancelled", now);
+            }
+        }
+    }
+
+    /// How a run stands, by its delivery and name.
+    pub(super) fn status(&self, delivery: &DeliveryId, name: &str) -> Option<RunStatus> {
+        let hit = |run: &&Run| run.delivery == delivery.as_str() && run.status.name == name;
+        self.runs.values().find(hit).map(|run| run.status.clone())
+    }
+
+    /// The names of the runs that go on.
+    pub(super) fn active(&self) -> Vec<String> {
+        let active = self.runs.values().filter(|run| run.status.state == RunState::Running);
+        active.map(|run| run.status.name.clone()).collect()
+    }
+
+    pub(super) fn most_active(&self) -> usize {
+        self.most_active
+    }
+
+    /// How every wanted run stands, and the place in the changes from which to go on.
+    pub(super) fn standing(&self, query: &FollowQuery) -> (Vec<RunChange>, usize) {
+        let runs = self.runs.values().filter(|run| wanted(run, query));
+        let stand = runs.map(|run| RunChange::Stands(run.status.clone())).collect();
+        (stand, self.changes.len())
+    }
+
+    /// What happened to wanted runs from a place on, and the next place.
+    pub(super) fn since(&self, query: &FollowQuery, place: usize) -> (Vec<RunChange>, usize) {
+        let new = self.changes[place..].iter().filter(|(run, _)| wanted(run, query));
+        (new.map(|(_, change)| change.clone()).collect(), self.changes.len())
+    }
+
+    /// When the next run ends by itself.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let active = self.runs.values().filter(|run| run.status.state == RunState::Running);
+        active.filter_map(|run| run.due).min()
+    }
+}
