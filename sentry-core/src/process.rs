@@ -10,6 +10,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
+mod lines;
+
+pub use lines::{End, Lines};
+
 /// Variables that every child gets from our own environment, where they are set.
 const INHERITED: &[&str] =
     &["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -321,6 +325,7 @@ async fn read_draining(
 
 /// A child's process group. Killing only git's parent leaves its helper alive with the pipes, so the group it is.
 /// When dropped, what is left of the group is killed.
+#[derive(Debug)]
 struct Group(Pid);
 
 impl Group {

@@ -1,13 +1,14 @@
-//! The apply: named objects in one call, then the runs in another, then what became of those that were not confirmed.
+//! The apply: for each namespace the named objects in one call; then, for each, the runs in another, and what became of
+//! those that were not confirmed.
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{
-    Action, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
+    Action, ChangeSet, DELIVERY_LABEL, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
 };
 use serde_json::Value;
 
 use super::call::{self, Caller, Reply};
-use super::check::{apply_args, is_run, object_error, place};
+use super::check::{apply_args, by_namespace, is_run, object_error, place};
 use super::{Before, Kubectl, output};
 
 /// The outcomes while they are being found out.
@@ -27,6 +28,16 @@ impl<'a> Book<'a> {
         let open =
             |at: &usize| is_run(&self.plan.objects[*at]) == runs && self.outcomes[*at].is_none();
         (0..self.outcomes.len()).filter(open).collect()
+    }
+
+    /// Those of the places that have no outcome yet.
+    fn left(&self, places: &[usize]) -> Vec<usize> {
+        places.iter().copied().filter(|&at| self.outcomes[at].is_none()).collect()
+    }
+
+    /// True if nothing was attempted yet.
+    fn is_untouched(&self) -> bool {
+        self.outcomes.iter().all(Option::is_none)
     }
 
     fn planned(&self, places: &[usize]) -> Vec<&'a PlannedObject> {
@@ -84,35 +95,54 @@ pub(super) async fn apply(
 ) -> Result<ChangeSet, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let mut book = Book::new(plan);
-    let named = book.open(false);
-    if !named.is_empty() {
-        // The check has just validated the same bytes strictly; asking again costs an OpenAPI download.
-        let mut args = apply_args(kubectl);
-        args.push("--validate=false");
-        let reply = caller.run(&args, call::list(&book.planned(&named))).await?;
-        if let Some(error) = never_sent(&reply) {
-            return Err(error);
-        }
-        let fresh = |at| before.as_ref().is_some_and(|before| !before.contains_key(&at));
-        let action = |at| if fresh(at) { Action::Created } else { Action::Configured };
-        book.confirm(&named, &reply, action);
-        let open = book.open(false);
-        for (&at, error) in open.iter().zip(book.errors(&open, &reply)) {
-            book.failed(at, error);
-        }
-        mark_unchanged(&mut book, &caller, &before.unwrap_or_default()).await;
-    }
-    if book.error.is_none()
-        && let Err(error) = create_runs(&mut book, &caller).await
-    {
-        if named.is_empty() {
-            return Err(error);
-        }
-        for at in book.open(true) {
-            book.failed(at, error.clone());
+    // The named objects of every namespace come before any run.
+    for runs in [false, true] {
+        for (namespace, places) in by_namespace(plan, book.open(runs)) {
+            if book.error.is_some() {
+                return Ok(book.close());
+            }
+            let caller = caller.in_namespace(namespace);
+            let done = if runs {
+                create_runs(&mut book, &caller, &places).await
+            } else {
+                apply_named(&mut book, kubectl, &caller, &places, before.as_ref()).await
+            };
+            match done {
+                Err(error) if book.is_untouched() => return Err(error),
+                Err(error) => places.iter().for_each(|&at| book.failed(at, error.clone())),
+                Ok(()) => {}
+            }
         }
     }
     Ok(book.close())
+}
+
+/// Applies the named objects of one namespace. `Err` only if nothing was sent.
+async fn apply_named(
+    book: &mut Book<'_>,
+    kubectl: &Kubectl,
+    caller: &Caller<'_>,
+    places: &[usize],
+    before: Option<&Before>,
+) -> Result<(), DeployError> {
+    // The check has just validated the same bytes strictly; asking again costs an OpenAPI download.
+    let mut args = apply_args(kubectl);
+    args.push("--validate=false");
+    let reply = caller.run(&args, call::list(&book.planned(places))).await?;
+    if let Some(error) = never_sent(&reply) {
+        return Err(error);
+    }
+    let fresh = |at| before.is_some_and(|before| !before.contains_key(&at));
+    let action = |at| if fresh(at) { Action::Created } else { Action::Configured };
+    book.confirm(places, &reply, action);
+    let open = book.left(places);
+    for (&at, error) in open.iter().zip(book.errors(&open, &reply)) {
+        book.failed(at, error);
+    }
+    if let Some(before) = before {
+        mark_unchanged(book, caller, places, before).await;
+    }
+    Ok(())
 }
 
 /// The error of a call that failed before kubectl sent anything, because of something on this side.
@@ -124,11 +154,17 @@ fn never_sent(reply: &Reply) -> Option<DeployError> {
 
 /// Server-side apply does not say whether it changed anything: the resource versions do. Only for people, so a failure
 /// leaves the objects as "configured".
-async fn mark_unchanged(book: &mut Book<'_>, caller: &Caller<'_>, before: &Before) {
+async fn mark_unchanged(
+    book: &mut Book<'_>,
+    caller: &Caller<'_>,
+    places: &[usize],
+    before: &Before,
+) {
     let acknowledged = |at: &&usize| {
         book.outcomes[**at].as_ref().is_some_and(|(action, _)| action.is_acknowledged())
     };
-    let existed: Vec<usize> = before.keys().filter(acknowledged).copied().collect();
+    let existed = places.iter().filter(|at| before.contains_key(at)).filter(acknowledged);
+    let existed: Vec<usize> = existed.copied().collect();
     if existed.is_empty() {
         return;
     }
@@ -142,30 +178,33 @@ async fn mark_unchanged(book: &mut Book<'_>, caller: &Caller<'_>, before: &Befor
 }
 
 /// What the cluster holds of these objects.
-async fn live(caller: &Caller<'_>, planned: &[&PlannedObject]) -> Result<Vec<Value>, DeployError> {
+pub(super) async fn live(
+    caller: &Caller<'_>,
+    planned: &[&PlannedObject],
+) -> Result<Vec<Value>, DeployError> {
     let args = ["get", "-f", "-", "--ignore-not-found", "-o", "json"];
     let reply = caller.run(&args, call::list(planned)).await?;
     if reply.success {
         Ok(output::objects(&reply.stdout))
     } else {
-        Err(reply.error("can't read back what was created"))
+        Err(reply.error("can't read the objects"))
     }
 }
 
-/// Creates the runs. Those that were not confirmed are read back: the answer may have been lost, or an earlier attempt
-/// may have made them.
-async fn create_runs(book: &mut Book<'_>, caller: &Caller<'_>) -> Result<(), DeployError> {
-    let runs = book.open(true);
-    if runs.is_empty() {
-        return Ok(());
-    }
+/// Creates the runs of one namespace. Those that were not confirmed are read back: the answer may have been lost, or
+/// an earlier attempt may have made them. `Err` only if nothing was sent.
+async fn create_runs(
+    book: &mut Book<'_>,
+    caller: &Caller<'_>,
+    places: &[usize],
+) -> Result<(), DeployError> {
     let args = ["create", "-f", "-", "--validate=false"];
-    let reply = caller.run(&args, call::list(&book.planned(&runs))).await?;
+    let reply = caller.run(&args, call::list(&book.planned(places))).await?;
     if let Some(error) = never_sent(&reply) {
         return Err(error);
     }
-    book.confirm(&runs, &reply, |_| Action::Created);
-    let open = book.open(true);
+    book.confirm(places, &reply, |_| Action::Created);
+    let open = book.left(places);
     if open.is_empty() {
         return Ok(());
     }
@@ -175,7 +214,9 @@ async fn create_runs(book: &mut Book<'_>, caller: &Caller<'_>) -> Result<(), Dep
         let planned = &book.plan.objects[at];
         let found = live.as_deref().and_then(|live| output::find(live, &planned.object));
         match found.map(|found| conflict(planned, found)) {
-            Some(None) => book.done(at, Action::Exists),
+            Some(None) => {
+                book.outcomes[at] = Some((Action::Exists, made_by_another(planned, found)))
+            }
             Some(Some(conflict)) => book.failed(at, conflict),
             None => book.failed(at, error),
         }
@@ -183,8 +224,17 @@ async fn create_runs(book: &mut Book<'_>, caller: &Caller<'_>) -> Result<(), Dep
     Ok(())
 }
 
+/// Which delivery made a run that exists, if it was an earlier one: it is followed by that one's id.
+fn made_by_another(planned: &PlannedObject, live: Option<&Value>) -> Option<String> {
+    let label =
+        |object: &Value| object["metadata"]["labels"][DELIVERY_LABEL].as_str().map(str::to_owned);
+    let theirs = live.and_then(label)?;
+    (label(&planned.json).as_ref() != Some(&theirs))
+        .then(|| format!("made by the delivery {theirs}"))
+}
+
 /// The error if a live run is not the planned one: the keys decide.
-fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployError> {
+pub(super) fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployError> {
     let Operation::Create { key } = &planned.operation else { return None };
     let other = output::key(live);
     if other == Some(key) {

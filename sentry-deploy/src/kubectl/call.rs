@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{Plan, PlannedObject};
-use sentry_core::process::{ProcessError, Program};
+use sentry_core::process::{Lines, ProcessError, Program};
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::watch::ClusterRef;
 use serde_json::{Value, json};
@@ -53,11 +53,12 @@ pub(super) fn describe(doing: &str, text: &str) -> DeployError {
 }
 
 /// Everything that calls for one cluster share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Caller<'a> {
     settings: &'a KubectlSettings,
     cache: &'a std::path::Path,
     cluster: &'a ClusterRef,
+    namespace: &'a str,
     until: Instant,
     /// What the plan's own Secret objects hold: known to nobody else.
     own: Redactor,
@@ -70,8 +71,13 @@ impl<'a> Caller<'a> {
         cluster: &'a ClusterRef,
         timeout: Duration,
     ) -> Self {
-        let until = Instant::now() + timeout;
-        Self { settings, cache, cluster, until, own: Redactor::new() }
+        let (until, namespace) = (Instant::now() + timeout, cluster.namespace.as_str());
+        Self { settings, cache, cluster, namespace, until, own: Redactor::new() }
+    }
+
+    /// The same for another namespace: kubectl refuses an object that names another one than the call.
+    pub(super) fn in_namespace(&self, namespace: &'a str) -> Self {
+        Self { namespace, ..self.clone() }
     }
 
     /// Takes what the plan's Secret objects hold out of every text.
@@ -102,8 +108,10 @@ impl<'a> Caller<'a> {
     /// Only if kubectl could not be started, so that nothing can have happened.
     pub(super) async fn run(&self, args: &[&str], stdin: Vec<u8>) -> Result<Reply, DeployError> {
         let left = self.until.saturating_duration_since(Instant::now());
-        let program = self.program(left).args(args.iter().copied()).stdin(stdin).deadline(left);
-        tracing::debug!(cluster = %self.cluster, ?args, "calling kubectl");
+        let request = left.min(REQUEST_TIMEOUT).as_millis().max(1);
+        let program = self.program().arg(format!("--request-timeout={request}ms"));
+        let program = program.args(args.iter().copied()).stdin(stdin).deadline(left);
+        tracing::debug!(cluster = %self.cluster, namespace = self.namespace, ?args, "calling kubectl");
         match program.run().await {
             Ok(out) => Ok(Reply {
                 success: out.status.success(),
@@ -127,7 +135,32 @@ impl<'a> Caller<'a> {
         }
     }
 
-    fn program(&self, left: Duration) -> Program {
+    /// The answer to a GET of a path of the API.
+    ///
+    /// # Errors
+    /// Whatever kubectl or the server said.
+    pub(super) async fn get(&self, path: &str) -> Result<String, DeployError> {
+        let reply = self.run(&["get", "--raw", path], Vec::new()).await?;
+        if reply.success {
+            Ok(reply.stdout)
+        } else {
+            Err(reply.error(&format!("can't read {} of {}", resource(path), self.cluster)))
+        }
+    }
+
+    /// The lines of an answer that goes on until the caller's deadline at most.
+    ///
+    /// # Errors
+    /// Only if kubectl could not be started.
+    pub(super) fn lines(&self, path: &str) -> Result<Lines, DeployError> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        tracing::debug!(cluster = %self.cluster, path, "starting kubectl for a watch");
+        // No request timeout: it would end the watch with an error, and our own deadline holds.
+        let program = self.program().args(["get", "--raw", path]).deadline(left);
+        program.lines().map_err(|error| missing(&error))
+    }
+
+    fn program(&self) -> Program {
         let mut program = Program::new(&self.settings.path)
             .inherit("KUBECONFIG")
             .inherit("KUBERNETES_SERVICE_HOST")
@@ -135,8 +168,7 @@ impl<'a> Caller<'a> {
             .inherit_proxy()
             .output_cap(OUTPUT_CAP)
             .arg(joined("--cache-dir=", self.cache))
-            .arg(format!("--namespace={}", self.cluster.namespace))
-            .arg(format!("--request-timeout={}ms", left.min(REQUEST_TIMEOUT).as_millis().max(1)));
+            .arg(format!("--namespace={}", self.namespace));
         // As an argument, for a missing file is an error there, while through KUBECONFIG it silently means localhost.
         if let Some(kubeconfig) = &self.settings.kubeconfig {
             program = program.arg(joined("--kubeconfig=", kubeconfig));
@@ -162,8 +194,14 @@ impl<'a> Caller<'a> {
         Reply { success: false, stdout, errors: Vec::new(), ended: Some(ended) }
     }
 
-    fn clean(&self, stderr: &str) -> Vec<String> {
-        let text = self.settings.redactor.redact(&self.own.redact(stderr));
+    /// The text without any secret that is known.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.settings.redactor.redact(&self.own.redact(text))
+    }
+
+    /// The errors in kubectl's stderr, fit to be shown.
+    pub(super) fn clean(&self, stderr: &str) -> Vec<String> {
+        let text = self.redact(stderr);
         let errors = output::errors(&text);
         errors.iter().map(|error| output::cut(&output::scrub(error))).collect()
     }
@@ -181,6 +219,12 @@ fn missing(error: &ProcessError) -> DeployError {
         .with_hint("install kubectl, or set `kubectl` to its path")
 }
 
+/// The resource that a path is about, for error texts: its last word.
+fn resource(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
+    path.rsplit('/').next().unwrap_or_default()
+}
+
 fn decode(text: &str) -> Option<String> {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
@@ -190,5 +234,12 @@ fn decode(text: &str) -> Option<String> {
 /// The very objects of the plan as one `List`, for kubectl's stdin.
 pub(super) fn list(objects: &[&PlannedObject]) -> Vec<u8> {
     let items: Vec<&Value> = objects.iter().map(|planned| &planned.json).collect();
+    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
+}
+
+/// Objects that are only named, each an `apiVersion`, kind and name, as one `List`.
+pub(super) fn references(objects: &[(String, String, String)]) -> Vec<u8> {
+    let item = |(api_version, kind, name): &(String, String, String)| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
+    let items: Vec<Value> = objects.iter().map(item).collect();
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
 }

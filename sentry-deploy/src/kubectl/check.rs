@@ -11,25 +11,57 @@ const STRICT_SINCE: u32 = 25;
 
 pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Before, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
-    let strict = kubectl.minor(&caller).await? >= STRICT_SINCE;
-    let validate = if strict { "--validate=strict" } else { "--validate=true" };
-    let (runs, named): (Vec<&PlannedObject>, Vec<_>) = plan.objects.iter().partition(|p| is_run(p));
-    let (first, second) = tokio::join!(
-        check_named(kubectl, &caller, validate, &named),
-        check_runs(&caller, validate, &runs),
-    );
-    let result = first.and_then(|live| second.map(|()| live));
-    let live = result.inspect_err(|error| {
-        // The table of kinds let the kind through: it is out of date.
-        if error.to_string().contains("no matches for kind") {
-            kubectl.forget_kinds(&plan.cluster);
+    let validate = validation(kubectl, &caller).await?;
+    let mut before = Before::new();
+    for (namespace, places) in by_namespace(plan, 0..plan.objects.len()) {
+        let caller = caller.in_namespace(namespace);
+        let (runs, named): (Vec<&PlannedObject>, Vec<_>) =
+            places.iter().map(|&at| &plan.objects[at]).partition(|p| is_run(p));
+        let (first, second) = tokio::join!(
+            check_named(kubectl, &caller, validate, &named),
+            check_runs(&caller, validate, &runs),
+        );
+        let result = first.and_then(|live| second.map(|()| live));
+        let live = result.inspect_err(|error| {
+            // The table of kinds let the kind through: it is out of date.
+            if error.to_string().contains("no matches for kind") {
+                kubectl.forget_kinds(&plan.cluster);
+            }
+        })?;
+        for at in places.into_iter().filter(|&at| !is_run(&plan.objects[at])) {
+            let found = output::find(&live, &plan.objects[at].object);
+            before.extend(found.and_then(output::resource_version).map(|version| (at, version)));
         }
-    })?;
-    let version = |(place, planned): (usize, &PlannedObject)| {
-        let found = output::find(&live, &planned.object)?;
-        Some((place, output::resource_version(found)?))
-    };
-    Ok(plan.objects.iter().enumerate().filter(|(_, p)| !is_run(p)).filter_map(version).collect())
+    }
+    Ok(before)
+}
+
+/// How kubectl is told to validate fields.
+pub(super) async fn validation(
+    kubectl: &Kubectl,
+    caller: &Caller<'_>,
+) -> Result<&'static str, DeployError> {
+    let strict = kubectl.minor(caller).await? >= STRICT_SINCE;
+    Ok(if strict { "--validate=strict" } else { "--validate=true" })
+}
+
+/// Places of a plan by namespace, in order: one call of kubectl is for one namespace. First the cluster's own, with
+/// what lives in none, since other namespaces' objects may need it.
+pub(super) fn by_namespace(
+    plan: &Plan,
+    places: impl IntoIterator<Item = usize>,
+) -> Vec<(&str, Vec<usize>)> {
+    let own = plan.cluster.namespace.as_str();
+    let mut groups = vec![(own, Vec::new())];
+    for at in places {
+        let namespace = plan.objects[at].object.namespace.as_deref().unwrap_or(own);
+        match groups.iter_mut().find(|(known, _)| *known == namespace) {
+            Some((_, group)) => group.push(at),
+            None => groups.push((namespace, vec![at])),
+        }
+    }
+    groups.retain(|(_, group)| !group.is_empty());
+    groups
 }
 
 pub(super) fn is_run(planned: &PlannedObject) -> bool {
@@ -37,7 +69,7 @@ pub(super) fn is_run(planned: &PlannedObject) -> bool {
 }
 
 /// Returns what the objects would be: those that exist carry a resource version.
-async fn check_named(
+pub(super) async fn check_named(
     kubectl: &Kubectl,
     caller: &Caller<'_>,
     validate: &str,
@@ -83,7 +115,7 @@ async fn check_runs(
 }
 
 /// The first object that is refused for a reason that is none of the excused ones.
-fn refused(
+pub(super) fn refused(
     reply: &Reply,
     objects: &[&PlannedObject],
     excused: impl Fn(&str) -> bool,

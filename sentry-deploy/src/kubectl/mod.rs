@@ -1,18 +1,28 @@
 //! A deployer that drives `kubectl`.
 
+mod api;
 mod apply;
 mod call;
 mod check;
+mod detail;
+mod diff;
+mod failure;
+mod follow;
 mod output;
 mod probe;
+mod retire;
+mod runs;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
+use futures::stream::BoxStream;
+use sentry_core::deployer::{
+    DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, Retire, RunChange,
+};
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ClusterRef;
@@ -44,12 +54,15 @@ pub struct KubectlSettings {
     /// Off by default: an object that somebody else changes on the cluster is reported with the manager's name, and
     /// neither side overwrites the other for ever.
     pub force_conflicts: bool,
+    /// How long one watch of runs goes on before it is opened anew, at least 1 s. A connection that died without a word
+    /// is noticed after this and 20 s more.
+    pub watch: Duration,
     /// Takes known secrets out of kubectl's texts.
     pub redactor: Redactor,
 }
 
 impl KubectlSettings {
-    /// `kubectl` from `PATH` with the default kubeconfig.
+    /// `kubectl` from `PATH` with the default kubeconfig, and watches of 290 s.
     #[must_use]
     pub fn new(name: impl Into<String>, redactor: Redactor) -> Self {
         Self {
@@ -57,6 +70,7 @@ impl KubectlSettings {
             path: PathBuf::from("kubectl"),
             kubeconfig: None,
             force_conflicts: false,
+            watch: Duration::from_secs(290),
             redactor,
         }
     }
@@ -177,5 +191,51 @@ impl Deployer for Kubectl {
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
         let before = lock(&self.checked).remove(&plan.digest());
         apply::apply(self, plan, before).await
+    }
+
+    /// One list and then one watch for each kind. A run of a kind whose end is not known is told once, as not
+    /// followed; that kind must still be allowed to be listed.
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        Some(follow::follow(self, query))
+    }
+
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        diff::diff(self, plan).await
+    }
+
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        retire::retire(self, request).await
+    }
+
+    /// One call for all, and none if the cluster has none of the kinds. `None` if the cluster does not let us look,
+    /// or does not serve a kind in the version that is asked for.
+    async fn exist(
+        &self,
+        cluster: &ClusterRef,
+        objects: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        let kinds = self.kinds(cluster).await?.unwrap_or_default();
+        // kubectl fails on a kind that the cluster does not have: there are no objects of it.
+        let known = |(api_version, kind, _): &&(String, String, String)| {
+            kinds.is_namespaced(output::group(api_version), kind).is_some()
+        };
+        let asked: Vec<_> = objects.iter().filter(known).cloned().collect();
+        if asked.is_empty() {
+            return Ok(Some(BTreeSet::new()));
+        }
+        let caller = self.caller(cluster, ASK_TIMEOUT);
+        let args = ["get", "-f", "-", "--ignore-not-found", "-o", "name"];
+        let reply = caller.run(&args, call::references(&asked)).await?;
+        if !reply.success {
+            let error = reply.error(&format!("can't look for objects of {cluster}"));
+            let unknown = error.kind() == DeployErrorKind::Forbidden
+                || error.to_string().contains("no matches for kind");
+            return if unknown { Ok(None) } else { Err(error) };
+        }
+        let names = output::names(&reply.stdout);
+        let there = asked.into_iter().filter(|(api_version, kind, name)| {
+            names.contains(output::line_name(api_version, kind, name).as_str())
+        });
+        Ok(Some(there.map(|(_, kind, name)| (kind, name)).collect()))
     }
 }

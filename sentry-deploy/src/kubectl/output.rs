@@ -1,5 +1,7 @@
 //! Reads what kubectl writes. Pure; the texts are those of kubectl 1.20 and 1.32.
 
+use std::collections::BTreeSet;
+
 use sentry_core::deployer::{DeployErrorKind, KindTable};
 use sentry_core::plan::{KEY_ANNOTATION, ObjectRef};
 use serde_json::Value;
@@ -20,11 +22,7 @@ pub(super) fn acknowledged(stdout: &str, objects: &[&ObjectRef]) -> Vec<bool> {
         .filter(|line| line.ends_with('\n'))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let word = |object: &&ObjectRef| {
-        let (kind, group) = (object.kind.to_lowercase(), group(&object.api_version));
-        let dot = if group.is_empty() { "" } else { "." };
-        format!("{kind}{dot}{group}/{}", object.name)
-    };
+    let word = |object: &&ObjectRef| line_name(&object.api_version, &object.kind, &object.name);
     objects.iter().map(|object| lines.contains(&word(object).as_str())).collect()
 }
 
@@ -37,6 +35,24 @@ pub(super) fn objects(stdout: &str) -> Vec<Value> {
         },
         Err(_) => Vec::new(),
     }
+}
+
+/// The objects in what `create` prints: one JSON document after another.
+pub(super) fn documents(stdout: &str) -> Vec<Value> {
+    let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();
+    values.map_while(Result::ok).flat_map(|value| objects(&value.to_string())).collect()
+}
+
+/// The names in what `get -o name` prints: one line `task.tekton.dev/NAME` each.
+pub(super) fn names(stdout: &str) -> BTreeSet<&str> {
+    stdout.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+/// How kubectl names an object in its lines: `task.tekton.dev/NAME`, `configmap/NAME`.
+pub(super) fn line_name(api_version: &str, kind: &str, name: &str) -> String {
+    let (kind, group) = (kind.to_lowercase(), group(api_version));
+    let dot = if group.is_empty() { "" } else { "." };
+    format!("{kind}{dot}{group}/{name}")
 }
 
 /// The object among kubectl's that a planned one became.
@@ -184,6 +200,10 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
         "Client.Timeout",
         "deadline exceeded",
         "request canceled",
+        "http2: ",
+        "stream error: ",
+        "use of closed network connection",
+        "broken pipe",
         "EOF",
         "currently unable to handle the request",
         "Too many requests",

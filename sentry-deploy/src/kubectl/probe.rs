@@ -57,7 +57,7 @@ impl Kubectl {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
         let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
         let reply = caller.run(&args, list.into_bytes()).await?;
-        let answers = documents(&reply.stdout);
+        let answers = output::documents(&reply.stdout);
         if answers.is_empty() {
             let error = reply.error("can't ask what the account may do");
             probes.push(refused("ask for our own rights", &error));
@@ -81,12 +81,6 @@ fn review(cluster: &ClusterRef, (verb, resource): &(&str, &str)) -> Value {
             "namespace": cluster.namespace.as_str(),
         }},
     })
-}
-
-/// kubectl prints what it creates as one JSON document after another.
-fn documents(stdout: &str) -> Vec<Value> {
-    let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();
-    values.map_while(Result::ok).flat_map(|value| output::objects(&value.to_string())).collect()
 }
 
 fn right(cluster: &ClusterRef, answer: &Value) -> Probe {

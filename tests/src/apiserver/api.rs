@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use super::discovery;
 use super::faults::Faults;
 use super::kinds::{self, Kind};
-use super::state::{Applied, Place, State, merge, text};
+use super::reads;
+use super::runs;
+use super::selector::Selector;
+use super::state::{Applied, Place, State, merge_patch, text};
+use super::watch::Watched;
 
 /// One request, read.
 #[derive(Debug, Clone)]
@@ -33,6 +37,18 @@ impl Call {
 
     fn dry_run(&self) -> bool {
         self.query.get("dryRun").is_some_and(|all| all == "All")
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.query.get(name).and_then(|text| text.parse().ok())
+    }
+
+    pub(super) fn on(&self, name: &str) -> bool {
+        self.query.get(name).is_some_and(|on| on == "1" || on == "true")
+    }
+
+    pub(super) fn selector(&self) -> Option<Selector> {
+        Selector::read(self.query.get("labelSelector").map_or("", String::as_str))
     }
 
     fn manager(&self) -> &str {
@@ -71,14 +87,17 @@ fn unescape(text: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// JSON; a string is sent as it is.
     pub(super) body: Value,
+    /// The watch that is answered instead of a body.
+    pub(super) watch: Option<Watched>,
     pub(super) retry_after: Option<u64>,
     pub(super) lost: bool,
 }
 
 impl Answer {
-    fn ok(body: Value) -> Self {
-        Self { status: 200, body, retry_after: None, lost: false }
+    pub(super) fn ok(body: Value) -> Self {
+        Self { status: 200, body, watch: None, retry_after: None, lost: false }
     }
 
     fn created(body: Value) -> Self {
@@ -111,37 +130,68 @@ impl Answer {
     }
 }
 
-/// What a path names: a kind, perhaps a namespace, perhaps an object.
-struct Target {
-    kind: &'static Kind,
-    namespace: String,
+/// What a path names: a kind, perhaps a namespace, perhaps an object, perhaps a part of it.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) kind: &'static Kind,
+    pub(super) namespace: String,
     name: Option<String>,
+    /// `log` of a pod.
+    part: Option<String>,
 }
 
 impl Target {
-    fn read(path: &str) -> Option<Self> {
+    pub(super) fn read(path: &str) -> Option<Self> {
         let words: Vec<_> = path.trim_matches('/').split('/').collect();
         let (group, version, rest) = match words[..] {
             ["api", version, ref rest @ ..] => ("", version, rest),
             ["apis", group, version, ref rest @ ..] => (group, version, rest),
             _ => return None,
         };
-        let (namespace, plural, name) = match *rest {
-            ["namespaces", namespace, plural] => (namespace, plural, None),
-            ["namespaces", namespace, plural, name] => (namespace, plural, Some(name.to_owned())),
-            [plural] => ("", plural, None),
-            [plural, name] => ("", plural, Some(name.to_owned())),
+        let (namespace, plural, name, part) = match *rest {
+            ["namespaces", namespace, plural] => (namespace, plural, None, None),
+            ["namespaces", namespace, plural, name] => (namespace, plural, Some(name), None),
+            ["namespaces", namespace, "pods", name, "log"] => {
+                (namespace, "pods", Some(name), Some("log"))
+            }
+            [plural] => ("", plural, None, None),
+            [plural, name] => ("", plural, Some(name), None),
             _ => return None,
         };
         let kind = kinds::by_plural(group, version, plural)?;
-        Some(Self { kind, namespace: namespace.to_owned(), name })
+        let (name, part) = (name.map(str::to_owned), part.map(str::to_owned));
+        Some(Self { kind, namespace: namespace.to_owned(), name, part })
+    }
+
+    /// The verb that rights are granted for.
+    pub(super) fn verb(&self, method: &str, watch: bool) -> Option<&'static str> {
+        match (method, &self.name) {
+            ("GET", Some(_)) => Some("get"),
+            ("GET", None) if watch => Some("watch"),
+            ("GET", None) => Some("list"),
+            ("POST", _) => Some("create"),
+            ("PATCH", _) => Some("patch"),
+            ("DELETE", _) => Some("delete"),
+            _ => None,
+        }
+    }
+
+    /// `pipelineruns.tekton.dev`, `pods/log`.
+    pub(super) fn resource(&self) -> String {
+        let part = self.part.as_ref().map(|part| format!("/{part}")).unwrap_or_default();
+        self.kind.resource() + &part
+    }
+
+    /// The namespace, if it is about one.
+    pub(super) fn space(&self) -> Option<&str> {
+        Some(self.namespace.as_str()).filter(|namespace| !namespace.is_empty())
     }
 
     fn place(&self, name: &str) -> Place {
         (self.kind.resource(), self.namespace.clone(), name.to_owned())
     }
 
-    fn not_found(&self, name: &str) -> Answer {
+    pub(super) fn not_found(&self, name: &str) -> Answer {
         Answer::error(404, "NotFound", &format!("{} {name:?} not found", self.kind.resource()))
     }
 }
@@ -157,22 +207,19 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
     if !target.kind.stored {
         return review(faults, &target, call);
     }
-    let verb = match (call.method.as_str(), &target.name) {
-        ("GET", Some(_)) => "get",
-        ("GET", None) => "list",
-        ("POST", _) => "create",
-        ("PATCH", _) => "patch",
-        ("DELETE", _) => "delete",
-        _ => return Answer::error(405, "MethodNotAllowed", "the method is not allowed here"),
+    let Some(verb) = target.verb(&call.method, call.on("watch")) else {
+        return Answer::error(405, "MethodNotAllowed", "the method is not allowed here");
     };
     if let Some(refused) = forbidden(faults, &target, verb, target.name.as_deref()) {
         return refused;
     }
     match (verb, &target.name) {
+        ("get", Some(name)) if target.part.is_some() => reads::log(state, &target, call, name),
         ("get", Some(name)) => state
             .get(&target.place(name))
             .map_or_else(|| target.not_found(name), |object| Answer::ok(object.clone())),
-        ("list", _) => list(state, &target, call),
+        ("list", _) => reads::list(state, &target, call),
+        ("watch", _) => reads::watch(target, call),
         ("delete", Some(name)) => {
             state.delete(&target.place(name)).map_or_else(|| target.not_found(name), Answer::ok)
         }
@@ -181,10 +228,10 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
 }
 
 fn forbidden(faults: &Faults, target: &Target, verb: &str, name: Option<&str>) -> Option<Answer> {
-    if faults.may(verb, &target.kind.resource()) {
+    if faults.may(verb, &target.resource()) {
         return None;
     }
-    let (resource, kind) = (target.kind.resource(), target.kind);
+    let (resource, kind) = (target.resource(), target.kind);
     let about = name.map(|name| format!(" {name:?}")).unwrap_or_default();
     let message = format!(
         "{resource}{about} is forbidden: User \"sentry\" cannot {verb} resource {:?} in API group {:?} in the \
@@ -192,23 +239,6 @@ fn forbidden(faults: &Faults, target: &Target, verb: &str, name: Option<&str>) -
         kind.plural, kind.group, target.namespace
     );
     Some(Answer::error(403, "Forbidden", &message))
-}
-
-fn list(state: &State, target: &Target, call: &Call) -> Answer {
-    let selector = call.query.get("labelSelector").map_or("", String::as_str);
-    let matches = |object: &&Value| {
-        selector.split(',').filter(|s| !s.is_empty()).all(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            object["metadata"]["labels"][key] == value.trim_start_matches('=')
-        })
-    };
-    let namespace = Some(target.namespace.as_str()).filter(|n| !n.is_empty());
-    let items: Vec<_> =
-        state.list(&target.kind.resource(), namespace).into_iter().filter(matches).collect();
-    Answer::ok(json!({
-        "kind": format!("{}List", target.kind.kind), "apiVersion": target.kind.api_version(),
-        "metadata": {"resourceVersion": state.revision()}, "items": items,
-    }))
 }
 
 /// A create or a patch: faults first, then the checks that dry runs share, then the commit.
@@ -301,8 +331,21 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
     }
     let Some(live) = state.get(&place) else { return target.not_found(name) };
     let mut next = live.clone();
-    merge(&mut next, &call.body);
-    Answer::ok(state.replace(&place, next, call.dry_run()))
+    merge_patch(&mut next, &call.body);
+    if runs::is_done(live) && live["spec"] != next["spec"] {
+        let message = format!(
+            "admission webhook \"validation.webhook.pipeline.tekton.dev\" denied the request: validation failed: \
+             invalid value: Once the {} is complete, no updates are allowed: spec",
+            target.kind.kind
+        );
+        return Answer::error(400, "BadRequest", &message);
+    }
+    let stop = runs::is_active(&next) && runs::is_cancelled(&next) && !call.dry_run();
+    let answer = Answer::ok(state.replace(&place, next, call.dry_run()));
+    if stop {
+        state.finish_run(name, runs::Outcome::Cancelled);
+    }
+    answer
 }
 
 fn conflict(fields: &[(String, String)]) -> Answer {

@@ -22,6 +22,7 @@ struct Inner {
     lose: Vec<usize>,
     drop_writes_after: Option<usize>,
     granted: Option<Vec<(String, String)>>,
+    silent_watches: bool,
 }
 
 /// The switchboard of faults: each holds until it is taken back by [`Faults::heal`].
@@ -77,6 +78,15 @@ impl Faults {
     pub fn grant_only(&self, rights: &[(&str, &str)]) {
         let own = |(verb, resource): &(&str, &str)| ((*verb).to_owned(), (*resource).to_owned());
         self.lock().granted = Some(rights.iter().map(own).collect());
+    }
+
+    /// Open watches stay open and tell nothing, not even their end, until [`Self::heal`].
+    pub fn silence_watches(&self) {
+        self.lock().silent_watches = true;
+    }
+
+    pub(super) fn silences_watches(&self) -> bool {
+        self.lock().silent_watches
     }
 
     pub(super) fn hangs(&self, _call: &Call) -> bool {

@@ -173,6 +173,7 @@ pub(super) const KINDS: &[Kind] = &[
     stored("tekton.dev", "v1beta1", "PipelineRun", "pipelineruns", true, PIPELINE_RUN),
     stored("tekton.dev", "v1beta1", "TaskRun", "taskruns", true, TASK_RUN),
     stored("tekton.dev", "v1beta1", "StepAction", "stepactions", true, STEP),
+    stored("tekton.dev", "v1beta1", "CustomRun", "customruns", true, &[]),
 ];
 
 /// A kind by the path's words.

@@ -7,20 +7,26 @@ mod api;
 mod discovery;
 mod faults;
 mod kinds;
+mod reads;
+mod runs;
+mod selector;
 mod serve;
 mod state;
+mod watch;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::watch as cell;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 pub use faults::Faults;
+pub use runs::Outcome;
 pub use state::SeenRequest;
 
 use state::State;
@@ -51,8 +57,8 @@ impl Shared {
 pub struct ApiServer {
     address: SocketAddr,
     shared: Arc<Shared>,
-    phase: watch::Sender<Phase>,
-    listening: watch::Receiver<bool>,
+    phase: cell::Sender<Phase>,
+    listening: cell::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,8 +85,8 @@ impl ApiServer {
         for namespace in ["default", "qa"] {
             shared.lock().add_namespace(namespace);
         }
-        let (phase, phases) = watch::channel(Phase::Serve);
-        let (listens, listening) = watch::channel(true);
+        let (phase, phases) = cell::channel(Phase::Serve);
+        let (listens, listening) = cell::channel(true);
         let thread = std::thread::Builder::new()
             .name("apiserver".into())
             .spawn({
@@ -170,6 +176,54 @@ impl ApiServer {
     #[must_use]
     pub fn writes(&self) -> usize {
         self.requests().iter().filter(|request| request.is_write()).count()
+    }
+
+    /// How often each right was used, by verb and resource: `("watch", "pipelineruns.tekton.dev")`. Discovery and
+    /// access reviews are not among them.
+    #[must_use]
+    pub fn rights_used(&self) -> BTreeMap<(String, String), usize> {
+        let mut used = BTreeMap::new();
+        let rights = self.requests().into_iter().filter_map(|request| request.right());
+        for right in rights.filter(|(_, resource)| !resource.contains("authorization.k8s.io")) {
+            *used.entry(right).or_insert(0) += 1;
+        }
+        used
+    }
+
+    /// Ends a run, as Tekton's controller would. False if there is none of this name that goes on. A run that is
+    /// patched to be cancelled ends by itself.
+    pub fn finish_run(&self, name: &str, outcome: Outcome<'_>) -> bool {
+        self.shared.lock().finish_run(name, outcome)
+    }
+
+    /// Deletes an object as somebody else would. False if there is no such object.
+    pub fn delete(&self, kind: &str, name: &str) -> bool {
+        let mut state = self.shared.lock();
+        let place = state.find(|place, object| object["kind"] == kind && place.2 == name);
+        place.is_some_and(|place| state.delete(&place).is_some())
+    }
+
+    /// The names of the runs that go on, in all namespaces; not of those that other runs made.
+    #[must_use]
+    pub fn active_runs(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        state.active(None).into_iter().map(|(_, _, name)| name.clone()).collect()
+    }
+
+    /// The most runs that ever went on at once in one namespace.
+    #[must_use]
+    pub fn most_active_runs(&self) -> usize {
+        self.shared.lock().most_active()
+    }
+
+    /// Breaks every open watch off in the middle.
+    pub fn cut_watches(&self) {
+        self.shared.lock().cut();
+    }
+
+    /// Forgets what happened so far: open watches and page tokens end with "410 Gone".
+    pub fn expire_watches(&self) {
+        self.shared.lock().expire();
     }
 
     /// The faults it can be told to show.

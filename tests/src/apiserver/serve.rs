@@ -4,7 +4,8 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::api::{self, Answer, Call};
 use super::state::SeenRequest;
-use super::{Phase, Shared};
+use super::{Phase, Shared, watch as watches};
 
 /// Serves until told to stop.
 pub(super) fn run(
@@ -107,12 +108,11 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared:
 /// The response must be lost: hyper closes the connection when a service fails.
 #[derive(Debug, thiserror::Error)]
 #[error("the response is lost")]
-struct Lost;
+pub(super) struct Lost;
 
-async fn handle(
-    request: Request<Incoming>,
-    shared: Arc<Shared>,
-) -> Result<Response<Full<Bytes>>, Lost> {
+type Body = BoxBody<Bytes, Lost>;
+
+async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Lost> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
     let content_type = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
@@ -121,23 +121,34 @@ async fn handle(
         shared.lock().log.push(SeenRequest::of(&call, 0));
         return std::future::pending().await;
     }
-    let answer = match shared.faults.canned_answer(&call) {
+    let mut answer = match shared.faults.canned_answer(&call) {
         Some(answer) => answer,
         None => api::answer(&mut shared.lock(), &shared.faults, &call),
     };
     shared.lock().log.push(SeenRequest::of(&call, answer.status));
-    if answer.lost { Err(Lost) } else { Ok(respond(&answer)) }
+    if answer.lost {
+        return Err(Lost);
+    }
+    let body = match answer.watch.take() {
+        Some(watched) => StreamBody::new(watches::stream(shared, watched)).boxed(),
+        None => text(&answer),
+    };
+    Ok(respond(&answer, body))
 }
 
-fn respond(answer: &Answer) -> Response<Full<Bytes>> {
+fn text(answer: &Answer) -> Body {
     let text = match &answer.body {
         Value::String(text) => text.clone(),
         json => json.to_string(),
     };
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
+}
+
+fn respond(answer: &Answer, body: Body) -> Response<Body> {
     let mut response =
         Response::builder().status(answer.status).header("content-type", "application/json");
     if let Some(seconds) = answer.retry_after {
         response = response.header("retry-after", seconds);
     }
-    response.body(Full::new(Bytes::from(text))).expect("a valid response")
+    response.body(body).expect("a valid response")
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use sentry_core::clock::{Clock as _, SystemClock};
 
-use super::api::Call;
+use super::api::{Call, Target};
+use super::runs;
 
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
@@ -47,6 +49,15 @@ impl SeenRequest {
             && !self.is_dry_run()
             && !self.path.contains("authorization.k8s.io/v1/self")
     }
+
+    /// The right that it uses: a verb and a resource, such as `watch` and `pipelineruns.tekton.dev`, or `get` and
+    /// `pods/log`. `None` for discovery and other paths that name no object.
+    #[must_use]
+    pub fn right(&self) -> Option<(String, String)> {
+        let target = Target::read(&self.path)?;
+        let watch = self.query.get("watch").is_some_and(|on| on == "1" || on == "true");
+        Some((target.verb(&self.method, watch)?.to_owned(), target.resource()))
+    }
 }
 
 /// An object's place: resource (`tasks.tekton.dev`), namespace, name.
@@ -61,11 +72,31 @@ struct Stored {
     born: u64,
 }
 
+/// One change of one object.
+#[derive(Debug)]
+pub(super) struct Event {
+    pub(super) revision: u64,
+    pub(super) place: Place,
+    pub(super) before: Option<Value>,
+    pub(super) after: Option<Value>,
+}
+
 /// Everything the server holds.
 #[derive(Debug, Default)]
 pub(super) struct State {
     objects: BTreeMap<Place, Stored>,
     revision: u64,
+    /// Every change since the start, for watches.
+    events: Vec<Event>,
+    /// Who asks for what happened after an older revision is told that it is too old.
+    pub(super) oldest: u64,
+    /// How often every open watch was cut.
+    pub(super) cuts: u64,
+    /// Wakes watches after every change.
+    pub(super) wake: watch::Sender<()>,
+    /// What containers wrote, by namespace, pod and container.
+    pub(super) logs: BTreeMap<(String, String, String), String>,
+    most_active: usize,
     pub(super) log: Vec<SeenRequest>,
     /// Kind and name of every committed creation.
     pub(super) created: Vec<(String, String)>,
@@ -99,8 +130,66 @@ impl State {
             .collect()
     }
 
+    pub(super) fn find(&self, hit: impl Fn(&Place, &Value) -> bool) -> Option<Place> {
+        let mut all = self.objects.iter();
+        all.find(|(place, stored)| hit(place, &stored.object)).map(|(place, _)| place.clone())
+    }
+
     pub(super) fn revision(&self) -> String {
         self.revision.to_string()
+    }
+
+    pub(super) fn revision_number(&self) -> u64 {
+        self.revision
+    }
+
+    /// What happened after a revision.
+    pub(super) fn since(&self, revision: u64) -> impl Iterator<Item = &Event> {
+        self.events[self.events.partition_point(|event| event.revision <= revision)..].iter()
+    }
+
+    /// Forgets what happened so far: who watches must list again.
+    pub(super) fn expire(&mut self) {
+        self.revision += 1;
+        self.oldest = self.revision;
+        self.wake.send_replace(());
+    }
+
+    /// Cuts every open watch.
+    pub(super) fn cut(&mut self) {
+        self.cuts += 1;
+        self.wake.send_replace(());
+    }
+
+    /// The runs of one namespace, or of all, that go on.
+    pub(super) fn active(&self, namespace: Option<&str>) -> Vec<&Place> {
+        let here = |place: &Place| namespace.is_none_or(|namespace| namespace == place.1);
+        let active = self.objects.iter().filter(|(p, s)| here(p) && runs::is_active(&s.object));
+        active.map(|(place, _)| place).collect()
+    }
+
+    pub(super) fn most_active(&self) -> usize {
+        self.most_active
+    }
+
+    /// Notes a change that was made under the current revision.
+    fn happened(&mut self, place: Place, before: Option<Value>, after: Option<Value>) {
+        if before.is_none() {
+            self.most_active = self.most_active.max(self.active(Some(&place.1)).len());
+        }
+        self.events.push(Event { revision: self.revision, place, before, after });
+        self.wake.send_replace(());
+    }
+
+    /// Puts an object in the place of another, under a new revision.
+    fn store(&mut self, place: &Place, object: Value) -> Value {
+        let Some(stored) = self.objects.get_mut(place) else { return object };
+        self.revision += 1;
+        let before = std::mem::replace(&mut stored.object, object);
+        stored.object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let after = stored.object.clone();
+        self.happened(place.clone(), Some(before), Some(after.clone()));
+        after
     }
 
     pub(super) fn all(&self) -> Vec<Value> {
@@ -110,13 +199,14 @@ impl State {
     }
 
     pub(super) fn edit(&mut self, kind: &str, name: &str, change: impl FnOnce(&mut Value)) -> bool {
-        let hit = |stored: &&mut Stored| {
-            stored.object["kind"] == kind && stored.object["metadata"]["name"] == name
+        let place = self.find(|place, object| object["kind"] == kind && place.2 == name);
+        let Some((place, mut object)) =
+            place.and_then(|p| Some((p.clone(), self.get(&p)?.clone())))
+        else {
+            return false;
         };
-        let Some(stored) = self.objects.values_mut().find(hit) else { return false };
-        self.revision += 1;
-        change(&mut stored.object);
-        stored.object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        change(&mut object);
+        self.store(&place, object);
         true
     }
 
@@ -138,24 +228,30 @@ impl State {
         object["metadata"]["resourceVersion"] = json!(serial.to_string());
         let owners = BTreeMap::from([(manager.to_owned(), leaves(&object).into_keys().collect())]);
         self.created.push((text(&object["kind"]), place.2.clone()));
-        self.objects.insert(place, Stored { object: object.clone(), owners, born: serial });
+        self.objects.insert(place.clone(), Stored { object: object.clone(), owners, born: serial });
+        self.happened(place, None, Some(object.clone()));
         object
     }
 
     /// Replaces an object after a patch that knows no owners.
     pub(super) fn replace(&mut self, place: &Place, object: Value, dry_run: bool) -> Value {
-        let Some(stored) = self.objects.get_mut(place).filter(|_| !dry_run) else { return object };
-        if stored.object != object {
-            self.revision += 1;
-            stored.object = object;
-            stored.object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        }
-        stored.object.clone()
+        if dry_run || self.get(place) == Some(&object) { object } else { self.store(place, object) }
     }
 
+    /// Deletes an object and what it owns.
     pub(super) fn delete(&mut self, place: &Place) -> Option<Value> {
+        let object = self.objects.remove(place)?.object;
         self.revision += 1;
-        self.objects.remove(place).map(|stored| stored.object)
+        self.happened(place.clone(), Some(object.clone()), None);
+        let uid = &object["metadata"]["uid"];
+        let owned = |_: &Place, other: &Value| {
+            let owners = other["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == *uid))
+        };
+        while let Some(place) = self.find(owned) {
+            self.delete(&place);
+        }
+        Some(object)
     }
 
     /// Server-side apply: fields merge, lists are replaced whole, what the manager no longer sends it gives up.
@@ -202,12 +298,12 @@ impl State {
         if next.object == stored.object {
             return Applied::Same(next.object);
         }
-        if !dry_run {
-            self.revision += 1;
-            next.object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-            self.objects.insert(place, next.clone());
+        if dry_run {
+            return Applied::Changed(next.object);
         }
-        Applied::Changed(next.object)
+        let object = std::mem::take(&mut next.object);
+        self.objects.entry(place.clone()).and_modify(|stored| stored.owners = next.owners);
+        Applied::Changed(self.store(&place, object))
     }
 }
 
@@ -246,6 +342,23 @@ fn remove(object: &mut Value, pointer: &str) {
     let key = key.replace("~1", "/").replace("~0", "~");
     if let Some(Value::Object(map)) = object.pointer_mut(parent) {
         map.remove(&key);
+    }
+}
+
+/// Lays `sent` over `live`, as a JSON merge patch (RFC 7386): null removes.
+pub(super) fn merge_patch(live: &mut Value, sent: &Value) {
+    let Value::Object(fields) = sent else {
+        *live = sent.clone();
+        return;
+    };
+    if !live.is_object() {
+        *live = json!({});
+    }
+    for (key, value) in fields {
+        match (value, live.as_object_mut()) {
+            (Value::Null, Some(map)) => drop(map.remove(key)),
+            (value, _) => merge_patch(&mut live[key], value),
+        }
     }
 }
 

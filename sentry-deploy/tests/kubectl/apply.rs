@@ -1,72 +1,11 @@
-//! The deployer with the real kubectl, against an API server that can lose answers.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+//! Checking and applying.
 
 use std::time::Duration;
 
-use sentry_core::clock::Timestamp;
-use sentry_core::delivery::DeliveryId;
 use sentry_core::deployer::{DeployErrorKind, Deployer as _};
-use sentry_core::plan::{
-    Action, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject, RunRules,
-};
-use sentry_core::secret::Redactor;
-use sentry_core::watch::ClusterRef;
-use sentry_deploy::{Kubectl, KubectlSettings};
-use sentry_tests::apiserver::ApiServer;
-use serde_json::json;
-use tempfile::TempDir;
+use sentry_core::plan::{Action, Plan};
 
-struct Lab {
-    server: ApiServer,
-    kubectl: Kubectl,
-    _home: TempDir,
-}
-
-fn lab() -> Lab {
-    let (server, home) = (ApiServer::start(), TempDir::new().unwrap());
-    server.add_namespace("qa");
-    let kubectl = Kubectl::new(KubectlSettings {
-        name: "deployer".into(),
-        path: "kubectl".into(),
-        kubeconfig: Some(server.kubeconfig(home.path())),
-        force_conflicts: false,
-        redactor: Redactor::new(),
-    })
-    .unwrap();
-    Lab { server, kubectl, _home: home }
-}
-
-fn planned(kind: &str, name: &str, key: Option<&str>) -> PlannedObject {
-    let mut json = json!({"apiVersion": "tekton.dev/v1", "kind": kind, "metadata": {"name": name, "namespace": "qa"}, "spec": {}});
-    if let Some(key) = key {
-        json["metadata"]["annotations"] = json!({KEY_ANNOTATION: key});
-    }
-    let object = ObjectRef {
-        path: format!("{name}.yaml"),
-        document: 1,
-        line: 1,
-        api_version: "tekton.dev/v1".into(),
-        kind: kind.into(),
-        namespace: Some("qa".into()),
-        name: name.into(),
-    };
-    let operation = key.map_or(Operation::Apply, |key| Operation::Create { key: key.into() });
-    PlannedObject { object, operation, json, rules: RunRules::default() }
-}
-
-fn plan(objects: Vec<PlannedObject>) -> Plan {
-    Plan {
-        delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
-        cluster: ClusterRef {
-            deployer: "deployer".into(),
-            context: Some("default".into()),
-            namespace: "qa".parse().unwrap(),
-        },
-        objects,
-        timeout: Duration::from_secs(30),
-    }
-}
+use crate::lab::{lab, moved, plan, planned};
 
 fn four() -> Plan {
     plan(vec![
@@ -147,4 +86,64 @@ async fn a_context_that_does_not_exist_is_ours_to_repair() {
     let error = lab.kubectl.check(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Local, "{error}");
     assert!(error.hint().is_some());
+}
+
+#[tokio::test]
+async fn objects_of_two_namespaces_are_checked_and_applied_and_no_run_before_all_named_ones() {
+    let lab = lab();
+    lab.server.add_namespace("other");
+    let both = plan(vec![
+        planned("Task", "unit", None),
+        moved(planned("Task", "unit", None), "other"),
+        planned("PipelineRun", "one", Some("one")),
+        moved(planned("PipelineRun", "one", Some("other one")), "other"),
+        moved(planned("PipelineRun", "two", Some("two")), "other"),
+    ]);
+    lab.kubectl.check(&both).await.unwrap();
+    assert_eq!(lab.server.writes(), 0);
+    let changes = lab.kubectl.apply(&both).await.unwrap();
+    assert!(changes.is_complete(), "{changes:?}");
+    let writes = lab.server.requests().into_iter().filter(|request| request.is_write());
+    let paths: Vec<String> = writes.map(|request| request.path).collect();
+    let at =
+        |namespace: &str, rest: &str| format!("/apis/tekton.dev/v1/namespaces/{namespace}/{rest}");
+    assert_eq!(
+        paths,
+        [
+            at("qa", "tasks/unit"),
+            at("other", "tasks/unit"),
+            at("qa", "pipelineruns"),
+            at("other", "pipelineruns"),
+            at("other", "pipelineruns"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_failure_in_the_second_namespace_names_its_object_and_stops_the_runs() {
+    let lab = lab();
+    let both = plan(vec![
+        planned("Task", "unit", None),
+        moved(planned("Task", "unit", None), "missing"),
+        planned("PipelineRun", "one", Some("one")),
+    ]);
+    let error = lab.kubectl.check(&both).await.unwrap_err();
+    assert!(error.to_string().contains("missing"), "{error}");
+    let changes = lab.kubectl.apply(&both).await.unwrap();
+    let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
+    assert_eq!(actions[1..], [Action::Failed, Action::Skipped]);
+    assert!(changes.objects[0].action.is_acknowledged(), "{changes:?}");
+    assert!(lab.server.creates_of("PipelineRun").is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_an_earlier_delivery_made_is_told_with_its_id() {
+    let lab = lab();
+    let mut earlier = planned("PipelineRun", "one", Some("key"));
+    earlier.json["metadata"]["labels"]["sentry-gitops.dev/delivery"] = "earlier".into();
+    lab.kubectl.apply(&plan(vec![earlier])).await.unwrap();
+    let again = plan(vec![planned("PipelineRun", "one", Some("key"))]);
+    let changes = lab.kubectl.apply(&again).await.unwrap();
+    assert_eq!(changes.objects[0].action, Action::Exists);
+    assert_eq!(changes.objects[0].reason.as_deref(), Some("made by the delivery earlier"));
 }

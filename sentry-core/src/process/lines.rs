@@ -1,0 +1,258 @@
+//! A program whose output is read line by line while it runs.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Group, ProcessError, Program};
+
+/// What is kept of stderr, in bytes.
+const STDERR_CAP: usize = 64 << 10;
+
+/// A running program, its stdout read line by line. Dropping it kills the program and all it started.
+#[derive(Debug)]
+pub struct Lines {
+    name: String,
+    deadline: Duration,
+    until: Instant,
+    cap: usize,
+    stdout: BufReader<ChildStdout>,
+    stderr: Option<ChildStderr>,
+    said: Vec<u8>,
+    /// The part of a line that came so far.
+    part: Vec<u8>,
+    /// Declared before the child: the group is killed before the child is given up.
+    group: Option<Group>,
+    child: Child,
+}
+
+/// How a program ended by itself.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to stderr, up to 64 KiB; may hold secrets: redact before showing.
+    pub stderr: Vec<u8>,
+}
+
+impl Program {
+    /// Starts it with an empty stdin. Its deadline holds for its whole life, its output cap for each line.
+    ///
+    /// # Errors
+    /// [`ProcessError::Start`] and [`ProcessError::Io`].
+    pub fn lines(self) -> Result<Lines, ProcessError> {
+        let name = self.path.display().to_string();
+        let until = Instant::now() + self.deadline;
+        let mut child =
+            self.spawn().map_err(|source| ProcessError::Start { program: name.clone(), source })?;
+        let group = Group::of(&child);
+        drop(child.stdin.take());
+        let (Some(stdout), stderr) = (child.stdout.take(), child.stderr.take()) else {
+            let source = std::io::Error::other("its output is no pipe");
+            return Err(ProcessError::Io { program: name, source });
+        };
+        Ok(Lines {
+            name,
+            deadline: self.deadline,
+            until,
+            cap: self.output_cap,
+            stdout: BufReader::new(stdout),
+            stderr,
+            said: Vec::new(),
+            part: Vec::new(),
+            group,
+            child,
+        })
+    }
+}
+
+impl Lines {
+    /// The next line without its end, also a last one that has none; `None` once stdout is closed. May be dropped
+    /// and called again without losing anything.
+    ///
+    /// # Errors
+    /// [`ProcessError::Timeout`] at the deadline and [`ProcessError::TooMuchOutput`] for a line beyond the cap: the
+    /// program was killed then. [`ProcessError::Io`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ProcessError> {
+        let until = self.until;
+        match timeout_at(until, self.read()).await {
+            Ok(line) => line,
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    /// Waits for the program's own end, after the last line.
+    ///
+    /// # Errors
+    /// [`ProcessError::Timeout`] and [`ProcessError::Io`], as [`Self::next`].
+    pub async fn end(mut self) -> Result<End, ProcessError> {
+        let until = self.until;
+        let rest = async {
+            while self.stderr.is_some() {
+                self.drain().await;
+            }
+            self.child.wait().await
+        };
+        match timeout_at(until, rest).await {
+            Ok(Ok(status)) => Ok(End { status, stderr: std::mem::take(&mut self.said) }),
+            Ok(Err(source)) => Err(self.lost(source)),
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Vec<u8>>, ProcessError> {
+        loop {
+            let chunk = tokio::select! {
+                chunk = self.stdout.fill_buf() => chunk,
+                () = drain(&mut self.stderr, &mut self.said) => continue,
+            };
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(source) => return Err(self.lost(source)),
+            };
+            if chunk.is_empty() {
+                return Ok((!self.part.is_empty()).then(|| std::mem::take(&mut self.part)));
+            }
+            let end = chunk.iter().position(|&byte| byte == b'\n');
+            self.part.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+            let read = end.map_or(chunk.len(), |end| end + 1);
+            self.stdout.consume(read);
+            if self.part.len() > self.cap {
+                self.kill();
+                let program = self.name.clone();
+                return Err(ProcessError::TooMuchOutput { program, cap: self.cap });
+            }
+            if end.is_some() {
+                return Ok(Some(std::mem::take(&mut self.part)));
+            }
+        }
+    }
+
+    async fn drain(&mut self) {
+        drain(&mut self.stderr, &mut self.said).await;
+    }
+
+    fn lost(&self, source: std::io::Error) -> ProcessError {
+        ProcessError::Io { program: self.name.clone(), source }
+    }
+
+    fn timed_out(&mut self) -> ProcessError {
+        self.kill();
+        let stdout = std::mem::take(&mut self.part);
+        ProcessError::Timeout { program: self.name.clone(), deadline: self.deadline, stdout }
+    }
+
+    /// What it writes is read as it comes, so that there is nothing it could still want to finish.
+    fn kill(&mut self) {
+        drop(self.group.take());
+    }
+}
+
+/// Reads some of stderr away, keeping its start. Waits for ever once it is closed.
+async fn drain(pipe: &mut Option<ChildStderr>, said: &mut Vec<u8>) {
+    let Some(open) = pipe else { return std::future::pending().await };
+    let mut chunk = [0; 4096];
+    match open.read(&mut chunk).await {
+        Ok(0) | Err(_) => *pipe = None,
+        Ok(read) => {
+            let room = STDERR_CAP - said.len();
+            said.extend_from_slice(&chunk[..read.min(room)]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Program {
+        Program::new("sh").args(["-c", script])
+    }
+
+    /// True if a process is there and not only waiting to be reaped.
+    fn lives(pid: &[u8]) -> bool {
+        let pid = String::from_utf8_lossy(pid);
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    /// Until none of the processes lives.
+    async fn all_die(pids: &[Vec<u8>]) {
+        while pids.iter().any(|pid| lives(pid)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn lines_come_while_the_program_runs_and_its_end_is_told() {
+        let script = "echo one; echo problem >&2; read x; echo two; printf three; exit 3";
+        let mut lines = sh(script).lines().unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"one");
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"two");
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"three");
+        assert_eq!(lines.next().await.unwrap(), None);
+        let end = lines.end().await.unwrap();
+        assert_eq!((end.status.code(), end.stderr.as_slice()), (Some(3), &b"problem\n"[..]));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_when_reading_is_interrupted_in_the_middle_of_a_line() {
+        let mut lines = sh("printf one; sleep 0.3; echo two").lines().unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(100), lines.next()).await;
+        assert!(early.is_err());
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"onetwo");
+    }
+
+    #[tokio::test]
+    async fn dropping_kills_the_program_and_what_it_started() {
+        let mut lines = sh("sleep 987 & echo $!; echo $$; wait").lines().unwrap();
+        let pids = [lines.next().await.unwrap().unwrap(), lines.next().await.unwrap().unwrap()];
+        assert!(pids.iter().all(|pid| lives(pid)));
+        drop(lines);
+        all_die(&pids).await;
+    }
+
+    #[tokio::test]
+    async fn a_hung_program_is_killed_at_its_deadline_even_if_it_ignores_term() {
+        let script = "trap '' TERM; sleep 987 & echo $!; echo $$; while :; do wait; done";
+        let mut lines = sh(script).deadline(Duration::from_millis(500)).lines().unwrap();
+        let pids = [lines.next().await.unwrap().unwrap(), lines.next().await.unwrap().unwrap()];
+        let error = lines.next().await.unwrap_err();
+        assert!(matches!(error, ProcessError::Timeout { .. }), "{error}");
+        all_die(&pids).await;
+    }
+
+    #[tokio::test]
+    async fn a_line_beyond_the_cap_ends_it_while_many_short_lines_do_not() {
+        let mut lines = sh("yes | head -c 100000").output_cap(10).lines().unwrap();
+        let mut count = 0;
+        while lines.next().await.unwrap().is_some() {
+            count += 1;
+        }
+        assert_eq!(count, 50_000);
+        let mut long = sh("echo $$; head -c 100000 /dev/zero; sleep 987").output_cap(1000);
+        long = long.deadline(Duration::from_secs(60));
+        let mut long = long.lines().unwrap();
+        let pid = long.next().await.unwrap().unwrap();
+        let error = long.next().await.unwrap_err();
+        assert!(matches!(error, ProcessError::TooMuchOutput { cap: 1000, .. }), "{error}");
+        all_die(&[pid]).await;
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_stderr_neither_blocks_nor_fills_memory() {
+        let mut lines = sh("yes | head -c 1000000 >&2; echo done").lines().unwrap();
+        assert_eq!(lines.next().await.unwrap().unwrap(), b"done");
+        assert_eq!(lines.next().await.unwrap(), None);
+        assert_eq!(lines.end().await.unwrap().stderr.len(), STDERR_CAP);
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named_here_too() {
+        let error = Program::new("no-such-program").lines().unwrap_err();
+        assert_eq!(error.to_string(), "can't start no-such-program");
+    }
+}

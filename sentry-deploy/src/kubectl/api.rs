@@ -1,0 +1,80 @@
+//! Paths of the Kubernetes API, for `kubectl get --raw`.
+
+use sentry_core::deployer::FollowQuery;
+use sentry_core::plan::DELIVERY_LABEL;
+
+/// The most deliveries that a selector names; of more, all of Sentry's objects are read and sorted out here, so that
+/// neither the path nor the number of watches grows with them.
+pub(super) const NAMED: usize = 50;
+/// How many objects one page of a list holds. A run with its tasks' specs is some 20 KiB, at worst 1.5 MiB.
+const PAGE: usize = 50;
+
+/// `/apis/tekton.dev/v1/namespaces/qa/pipelineruns`.
+pub(super) fn collection(api_version: &str, namespace: &str, plural: &str) -> String {
+    let root = if api_version.contains('/') { "apis" } else { "api" };
+    format!("/{root}/{api_version}/namespaces/{namespace}/{plural}")
+}
+
+/// One page of a list.
+pub(super) fn page(collection: &str, selector: &str, next: Option<&str>) -> String {
+    let next = next.map(|next| format!("&continue={}", encode(next))).unwrap_or_default();
+    format!("{collection}?labelSelector={}&limit={PAGE}{next}", encode(selector))
+}
+
+/// What happens after a resource version, for so many seconds.
+pub(super) fn watch(collection: &str, selector: &str, from: &str, seconds: u64) -> String {
+    format!(
+        "{collection}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}&labelSelector={}",
+        encode(from),
+        encode(selector)
+    )
+}
+
+/// The end of a container's log: its last five lines, since the last one may be empty.
+pub(super) fn log(namespace: &str, pod: &str, container: &str, bytes: usize) -> String {
+    let pods = collection("v1", namespace, "pods");
+    let (pod, container) = (encode(pod), encode(container));
+    format!("{pods}/{pod}/log?container={container}&tailLines=5&limitBytes={bytes}")
+}
+
+/// The label selector for the objects of a query's deliveries.
+pub(super) fn deliveries(query: &FollowQuery) -> String {
+    if query.deliveries.len() > NAMED {
+        return DELIVERY_LABEL.to_owned();
+    }
+    let ids: Vec<_> = query.deliveries.iter().map(|id| id.as_str()).collect();
+    format!("{DELIVERY_LABEL} in ({})", ids.join(","))
+}
+
+/// Percent-encodes all that is not unreserved (RFC 3986).
+fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_group_version_and_namespace_and_hide_nothing_in_their_queries() {
+        let runs = collection("tekton.dev/v1", "qa", "pipelineruns");
+        assert_eq!(runs, "/apis/tekton.dev/v1/namespaces/qa/pipelineruns");
+        assert_eq!(collection("v1", "qa", "pods"), "/api/v1/namespaces/qa/pods");
+        assert_eq!(
+            page("/p", "a/b in (c)", Some("x&y")),
+            "/p?labelSelector=a%2Fb%20in%20%28c%29&limit=50&continue=x%26y"
+        );
+        assert!(
+            log("qa", "../secrets", "c", 9)
+                .starts_with("/api/v1/namespaces/qa/pods/..%2Fsecrets/log?")
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a run failed: which task and step, and the last line of its log.
+
+use std::time::Duration;
+
+use sentry_core::delivery::RunState;
+use sentry_core::deployer::{DeployError, FollowQuery, RunStatus};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{Kubectl, api, failure, output};
+
+/// What looking into one failed run may take. A node that is away lets its logs hang.
+const LIMIT: Duration = Duration::from_secs(10);
+/// What is read of a log, in bytes.
+const LOG: usize = 16 << 10;
+
+/// The same status; of a run that failed, with a message that says where and why. What can't be read is left out: how
+/// the run stands is never lost.
+pub(super) async fn explained(
+    kubectl: &Kubectl,
+    query: &FollowQuery,
+    status: RunStatus,
+    object: &Value,
+) -> RunStatus {
+    if status.state != RunState::Failed {
+        return status;
+    }
+    match timeout(LIMIT, message(kubectl, query, &status, object)).await {
+        Ok(Some(text)) => RunStatus { message: Some(text), ..status },
+        Ok(None) | Err(_) => status,
+    }
+}
+
+async fn message(
+    kubectl: &Kubectl,
+    query: &FollowQuery,
+    status: &RunStatus,
+    object: &Value,
+) -> Option<String> {
+    let version = object["apiVersion"].as_str()?;
+    let failed = match (output::group(version), status.kind.as_str()) {
+        ("tekton.dev", "PipelineRun") => {
+            failure::of(&task_runs(kubectl, query, version, &status.name).await.ok()?)
+        }
+        ("tekton.dev", "TaskRun") => failure::of(std::slice::from_ref(object)),
+        _ => None,
+    }?;
+    let redactor = &kubectl.settings.redactor;
+    let line = match &failed.log {
+        // Its own limit, so that a log which hangs takes only itself away.
+        Some((pod, container)) => {
+            let log = log(kubectl, query, pod, container);
+            let log = timeout(LIMIT / 2, log).await.ok().and_then(Result::ok).unwrap_or_default();
+            failure::last_line(&redactor.redact(&log), log.len() < LOG)
+        }
+        None => None,
+    };
+    Some(failure::message(&redactor.redact(&failed.text), line.as_deref()))
+}
+
+/// The task runs that Tekton made for a pipeline run: its first 50 tell enough.
+async fn task_runs(
+    kubectl: &Kubectl,
+    query: &FollowQuery,
+    version: &str,
+    name: &str,
+) -> Result<Vec<Value>, DeployError> {
+    let task_runs = api::collection(version, query.cluster.namespace.as_str(), "taskruns");
+    let path = api::page(&task_runs, &format!("tekton.dev/pipelineRun={name}"), None);
+    let text = kubectl.caller(&query.cluster, LIMIT).get(&path).await?;
+    Ok(output::objects(&text))
+}
+
+async fn log(
+    kubectl: &Kubectl,
+    query: &FollowQuery,
+    pod: &str,
+    container: &str,
+) -> Result<String, DeployError> {
+    let path = api::log(query.cluster.namespace.as_str(), pod, container, LOG);
+    kubectl.caller(&query.cluster, LIMIT).get(&path).await
+}

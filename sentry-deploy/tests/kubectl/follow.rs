@@ -1,0 +1,302 @@
+//! Following runs to their end.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sentry_core::delivery::RunState;
+use sentry_core::deployer::{DeployErrorKind, Deployer as _};
+use sentry_tests::apiserver::Outcome;
+use serde_json::json;
+
+use crate::lab::{Follower, TOKEN, delivery, lab, lab_with, plan, planned, query};
+
+const RUNS: &str = "pipelineruns.tekton.dev";
+
+fn failed(log: &str) -> Outcome<'_> {
+    Outcome::Failed { task: "unit", step: "go-test", exit_code: 2, log }
+}
+
+#[tokio::test]
+async fn runs_are_told_as_they_stand_and_then_to_their_success() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two"]).await;
+    assert!(lab.server.finish_run("one", Outcome::Succeeded));
+    let mut told = lab.follow(&["PipelineRun"]);
+    let first = told.status().await;
+    assert_eq!((first.name.as_str(), first.state), ("one", RunState::Succeeded));
+    assert!(first.completed.is_some());
+    assert_eq!(told.stands("two").await, (RunState::Running, None));
+    told.synced().await;
+    lab.server.finish_run("two", Outcome::Succeeded);
+    assert_eq!(told.stands("two").await, (RunState::Succeeded, Some("Succeeded".into())));
+}
+
+#[tokio::test]
+async fn a_failed_run_tells_task_step_exit_code_and_last_log_line_without_secrets() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one"]).await;
+    lab.make("TaskRun", &["alone"]).await;
+    let mut told = lab.follow(&["PipelineRun", "TaskRun"]);
+    let both = BTreeSet::from([told.status().await.name, told.status().await.name]);
+    assert_eq!(both, BTreeSet::from(["alone".to_owned(), "one".to_owned()]));
+    told.synced().await;
+    let log = format!("ok\n\u{1b}[31mFAIL: TestLogin with {TOKEN}\u{1b}[0m\n\n");
+    lab.server.finish_run("one", failed(&log));
+    let status = told.status().await;
+    assert_eq!((status.name.as_str(), status.state), ("one", RunState::Failed));
+    assert_eq!(status.reason.as_deref(), Some("Failed"));
+    let message = status.message.unwrap();
+    let want = "task unit, step go-test: exit code 2: FAIL: TestLogin with [redacted]";
+    assert_eq!(message, want);
+    // The task run that Tekton made for it carries the same labels and is no run of ours.
+    lab.server.finish_run("alone", failed("boom\n"));
+    let status = told.status().await;
+    assert_eq!((status.name.as_str(), status.state), ("alone", RunState::Failed));
+    assert_eq!(status.message.as_deref(), Some("step go-test: exit code 2: boom"));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_without_what_may_not_be_read() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two"]).await;
+    lab.server.finish_run("one", failed("the log"));
+    lab.server.finish_run("two", failed("the log"));
+    lab.server.faults().grant_only(&[
+        ("list", RUNS),
+        ("watch", RUNS),
+        ("list", "taskruns.tekton.dev"),
+    ]);
+    let status = lab.follow(&["PipelineRun"]).status().await;
+    let message = status.message.as_deref();
+    assert_eq!(
+        (status.state, message),
+        (RunState::Failed, Some("task unit, step go-test: exit code 2"))
+    );
+    lab.server.faults().grant_only(&[("list", RUNS), ("watch", RUNS)]);
+    let status = lab.follow(&["PipelineRun"]).status().await;
+    assert_eq!(status.state, RunState::Failed);
+    assert!(status.message.unwrap().starts_with("Tasks Completed"));
+}
+
+#[tokio::test]
+async fn timeouts_are_failures_and_cancelled_runs_are_told_apart() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.status().await;
+    told.synced().await;
+    lab.server.finish_run("one", Outcome::TimedOut);
+    let status = told.status().await;
+    assert_eq!(
+        (status.state, status.reason.as_deref()),
+        (RunState::Failed, Some("PipelineRunTimeout"))
+    );
+    assert!(status.message.unwrap().contains("failed to finish within"));
+    lab.server.finish_run("two", Outcome::Cancelled);
+    assert_eq!(told.stands("two").await, (RunState::Cancelled, Some("Cancelled".into())));
+}
+
+#[tokio::test]
+async fn a_run_that_is_deleted_is_gone_and_its_end_is_told_before() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.status().await;
+    told.synced().await;
+    lab.server.delete("PipelineRun", "one");
+    told.gone("one").await;
+    lab.server.finish_run("two", failed("x"));
+    lab.server.delete("PipelineRun", "two");
+    assert_eq!(told.stands("two").await.0, RunState::Failed);
+    told.gone("two").await;
+}
+
+#[tokio::test]
+async fn a_watch_that_is_cut_goes_on_where_it_was() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.synced().await;
+    let watching = async {
+        for cut in 1..=3 {
+            lab.until_used("watch", RUNS, cut).await;
+            lab.server.cut_watches();
+        }
+        lab.until_used("watch", RUNS, 4).await;
+        lab.server.finish_run("one", Outcome::Succeeded);
+    };
+    let (status, ()) = tokio::join!(told.stands("one"), watching);
+    assert_eq!(status.0, RunState::Succeeded);
+    assert_eq!(lab.server.rights_used()[&("list".into(), RUNS.into())], 1);
+}
+
+#[tokio::test]
+async fn after_410_gone_everything_is_read_again_and_what_vanished_is_gone() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two", "three"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    for _ in 0..3 {
+        told.status().await;
+    }
+    told.synced().await;
+    let lapse = async {
+        lab.until_used("watch", RUNS, 1).await;
+        // Silent, so that the watch can't tell what happens before it is too old.
+        lab.server.faults().silence_watches();
+        lab.server.finish_run("one", Outcome::Succeeded);
+        lab.server.delete("PipelineRun", "two");
+        lab.server.expire_watches();
+        lab.server.faults().heal();
+        lab.server.expire_watches();
+    };
+    let ((state, _), ()) = tokio::join!(told.stands("one"), lapse);
+    assert_eq!(state, RunState::Succeeded);
+    told.gone("two").await;
+    lab.server.finish_run("three", Outcome::Succeeded);
+    assert_eq!(told.stands("three").await.0, RunState::Succeeded);
+    assert_eq!(lab.server.rights_used()[&("list".into(), RUNS.into())], 2);
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_in_time_is_opened_anew_and_one_that_went_silent_is_killed() {
+    let lab = lab_with(|settings| settings.watch = Duration::from_secs(1));
+    lab.make("PipelineRun", &["one", "two"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.status().await;
+    told.synced().await;
+    let renewed = async {
+        lab.until_used("watch", RUNS, 3).await;
+        lab.server.finish_run("one", Outcome::Succeeded);
+    };
+    let ((state, _), ()) = tokio::join!(told.stands("one"), renewed);
+    assert_eq!(state, RunState::Succeeded);
+    let silent = async {
+        lab.server.faults().silence_watches();
+        lab.server.finish_run("two", Outcome::Succeeded);
+        let right = ("watch".to_owned(), RUNS.to_owned());
+        let opened = lab.server.rights_used()[&right];
+        // A silent watch does not end by itself: a further one means that it was killed.
+        lab.until_used("watch", RUNS, opened + 2).await;
+        lab.server.faults().heal();
+    };
+    let ((state, _), ()) = tokio::join!(told.stands("two"), silent);
+    assert_eq!(state, RunState::Succeeded);
+    assert_eq!(lab.server.rights_used()[&("list".into(), RUNS.into())], 1);
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_is_found_again() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.synced().await;
+    let restart = async {
+        lab.until_used("watch", RUNS, 1).await;
+        lab.server.pause();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        lab.server.resume();
+        lab.server.finish_run("one", Outcome::Succeeded);
+    };
+    let ((state, _), ()) = tokio::join!(told.stands("one"), restart);
+    assert_eq!(state, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn an_outage_ends_the_stream_and_a_missing_right_ends_it_at_once() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one"]).await;
+    lab.server.faults().grant_only(&[("list", RUNS)]);
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.synced().await;
+    let error = told.next().await.unwrap_err();
+    assert_eq!(error.kind(), DeployErrorKind::Forbidden, "{error}");
+    assert!(told.ends().await);
+    lab.server.faults().heal();
+    lab.server.pause();
+    let mut told = lab.follow(&["PipelineRun"]);
+    let error = told.next().await.unwrap_err();
+    assert_eq!(error.kind(), DeployErrorKind::Unreachable, "{error}");
+    assert!(told.ends().await);
+}
+
+#[tokio::test]
+async fn two_hundred_runs_are_followed_by_one_process_that_dies_with_the_stream() {
+    let lab = lab();
+    let names: Vec<String> = (0..200).map(|n| format!("run-{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    lab.make("PipelineRun", &names).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    let mut seen = BTreeSet::new();
+    for _ in 0..200 {
+        seen.insert(told.status().await.name);
+    }
+    told.synced().await;
+    assert_eq!(seen.len(), 200);
+    let finish = async {
+        lab.until_used("watch", RUNS, 1).await;
+        for name in &names {
+            lab.server.finish_run(name, Outcome::Succeeded);
+        }
+    };
+    let (_, ()) = tokio::join!(told.status(), finish);
+    assert_eq!(lab.children(), 1);
+    for _ in 1..200 {
+        assert_eq!(told.status().await.state, RunState::Succeeded);
+    }
+    let used = lab.server.rights_used();
+    assert_eq!(used[&("watch".into(), RUNS.into())], 1);
+    assert_eq!(used[&("list".into(), RUNS.into())], 4);
+    drop(told);
+    lab.until_children(0).await;
+}
+
+#[tokio::test]
+async fn runs_of_other_deliveries_are_not_told_however_many_deliveries_are_asked_for() {
+    let lab = lab();
+    let mut foreign = planned("PipelineRun", "foreign", Some("foreign"));
+    foreign.json["metadata"]["labels"] = json!({"sentry-gitops.dev/delivery": "another"});
+    let mut bare = planned("PipelineRun", "bare", Some("bare"));
+    bare.json["metadata"]["labels"] = json!({});
+    lab.kubectl.apply(&plan(vec![foreign, bare])).await.unwrap();
+    lab.make("PipelineRun", &["ours"]).await;
+    for more in [0, 60] {
+        let mut query = query(&["PipelineRun"]);
+        query.deliveries.extend(std::iter::repeat_n(delivery(), more));
+        let mut told = Follower::of(lab.kubectl.follow(query).unwrap());
+        told.stands("ours").await;
+        told.synced().await;
+    }
+}
+
+#[tokio::test]
+async fn a_kind_without_a_known_end_is_told_at_once_as_not_followed() {
+    let lab = lab();
+    lab.make("ConfigMap", &["settings"]).await;
+    lab.make("Job", &["job"]).await;
+    let mut told = lab.follow(&["ConfigMap", "Job"]);
+    let both = [told.status().await, told.status().await];
+    let state = |name: &str| both.iter().find(|status| status.name == name).unwrap().state;
+    assert_eq!((state("settings"), state("job")), (RunState::Unfollowed, RunState::Running));
+    told.synced().await;
+    let finish = async {
+        lab.until_used("watch", "jobs.batch", 1).await;
+        lab.server.edit("Job", "job", |job| {
+            job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        });
+    };
+    let (status, ()) = tokio::join!(told.stands("job"), finish);
+    assert_eq!(status.0, RunState::Succeeded);
+}
+
+#[tokio::test]
+async fn nothing_to_follow_is_synced_at_once() {
+    let lab = lab();
+    lab.follow(&[]).synced().await;
+    lab.follow(&["PipelineRun"]).synced().await;
+}

@@ -1,0 +1,207 @@
+//! A server, a deployer for it, and plans.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{DeliveryId, RunState};
+use sentry_core::deployer::{
+    DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
+};
+use sentry_core::plan::{
+    DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject, RunRules,
+};
+use sentry_core::secret::{Redactor, Secret};
+use sentry_core::watch::ClusterRef;
+use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_tests::apiserver::ApiServer;
+use serde_json::json;
+use tempfile::TempDir;
+
+/// A secret that the redactor knows.
+pub(crate) const TOKEN: &str = "glpat-s3cr3t-t0ken";
+
+pub(crate) struct Lab {
+    pub(crate) server: ApiServer,
+    pub(crate) kubectl: Kubectl,
+    kubeconfig: PathBuf,
+    _home: TempDir,
+}
+
+pub(crate) fn lab() -> Lab {
+    lab_with(|_| {})
+}
+
+/// One whose deployer has other settings.
+pub(crate) fn lab_with(change: impl FnOnce(&mut KubectlSettings)) -> Lab {
+    let (server, home) = (ApiServer::start(), TempDir::new().unwrap());
+    let kubeconfig = server.kubeconfig(home.path());
+    let redactor = Redactor::new();
+    redactor.learn(&Secret::new(TOKEN));
+    let mut settings = KubectlSettings {
+        kubeconfig: Some(kubeconfig.clone()),
+        ..KubectlSettings::new("deployer", redactor)
+    };
+    change(&mut settings);
+    Lab { server, kubectl: Kubectl::new(settings).unwrap(), kubeconfig, _home: home }
+}
+
+impl Lab {
+    /// Makes runs of these names.
+    pub(crate) async fn make(&self, kind: &str, names: &[&str]) {
+        let runs = names.iter().map(|name| planned(kind, name, Some(name))).collect();
+        let changes = self.kubectl.apply(&plan(runs)).await.unwrap();
+        assert!(changes.is_complete(), "{changes:?}");
+    }
+
+    pub(crate) fn follow(&self, kinds: &[&str]) -> Follower<'_> {
+        Follower::of(self.kubectl.follow(query(kinds)).unwrap())
+    }
+
+    /// How many programs run for this lab.
+    pub(crate) fn children(&self) -> usize {
+        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
+        let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.filter(|line| String::from_utf8_lossy(line).contains(&kubeconfig)).count()
+    }
+
+    /// Until so many programs run for this lab.
+    pub(crate) async fn until_children(&self, count: usize) {
+        patiently(async {
+            while self.children() != count {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    /// Until the server has seen a right being used so often.
+    pub(crate) async fn until_used(&self, verb: &str, resource: &str, count: usize) {
+        let right = (verb.to_owned(), resource.to_owned());
+        patiently(async {
+            while self.server.rights_used().get(&right).is_none_or(|used| *used < count) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+
+    pub(crate) async fn retire(&self, how: RetireHow, names: &[&str]) -> Result<(), DeployError> {
+        let run = |name: &&str| ("tekton.dev/v1".into(), "PipelineRun".into(), (*name).to_owned());
+        let runs = names.iter().map(run).collect();
+        let timeout = Duration::from_secs(60);
+        self.kubectl.retire(&Retire { cluster: cluster(), runs, how, timeout }).await
+    }
+}
+
+/// What never comes fails the test instead of hanging it.
+pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(120), future).await.expect("it never came")
+}
+
+pub(crate) struct Follower<'a>(BoxStream<'a, Result<RunChange, DeployError>>);
+
+impl<'a> Follower<'a> {
+    pub(crate) fn of(stream: BoxStream<'a, Result<RunChange, DeployError>>) -> Self {
+        Self(stream)
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<RunChange, DeployError> {
+        patiently(self.0.next()).await.expect("the stream ended without an error")
+    }
+
+    /// The next change, which must be how a run stands.
+    pub(crate) async fn status(&mut self) -> RunStatus {
+        match self.next().await.unwrap() {
+            RunChange::Stands(status) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The next change, which must be how this run stands.
+    pub(crate) async fn stands(&mut self, name: &str) -> (RunState, Option<String>) {
+        let status = self.status().await;
+        assert_eq!(status.name, name, "{status:?}");
+        (status.state, status.reason)
+    }
+
+    pub(crate) async fn synced(&mut self) {
+        assert_eq!(self.next().await.unwrap(), RunChange::Synced);
+    }
+
+    pub(crate) async fn gone(&mut self, name: &str) {
+        let gone = RunChange::Gone { kind: "PipelineRun".into(), name: name.into() };
+        assert_eq!(self.next().await.unwrap(), gone);
+    }
+
+    pub(crate) async fn ends(&mut self) -> bool {
+        patiently(self.0.next()).await.is_none()
+    }
+}
+
+pub(crate) fn api_version(kind: &str) -> &'static str {
+    match kind {
+        "ConfigMap" | "Secret" | "Pod" => "v1",
+        "Job" => "batch/v1",
+        "CustomRun" => "tekton.dev/v1beta1",
+        _ => "tekton.dev/v1",
+    }
+}
+
+/// An object of the namespace `qa`; a run, if it has a key.
+pub(crate) fn planned(kind: &str, name: &str, key: Option<&str>) -> PlannedObject {
+    let labels = json!({DELIVERY_LABEL: delivery().as_str()});
+    let mut json = json!({
+        "apiVersion": api_version(kind), "kind": kind,
+        "metadata": {"name": name, "namespace": "qa", "labels": labels},
+    });
+    if !["ConfigMap", "Secret"].contains(&kind) {
+        json["spec"] = json!({});
+    }
+    if let Some(key) = key {
+        json["metadata"]["annotations"] = json!({KEY_ANNOTATION: key});
+    }
+    let object = ObjectRef {
+        path: format!("{name}.yaml"),
+        document: 1,
+        line: 1,
+        api_version: api_version(kind).into(),
+        kind: kind.into(),
+        namespace: Some("qa".into()),
+        name: name.into(),
+    };
+    let operation = key.map_or(Operation::Apply, |key| Operation::Create { key: key.into() });
+    PlannedObject { object, operation, json, rules: RunRules::default() }
+}
+
+/// The same object in another namespace.
+pub(crate) fn moved(mut planned: PlannedObject, namespace: &str) -> PlannedObject {
+    planned.json["metadata"]["namespace"] = json!(namespace);
+    planned.object.namespace = Some(namespace.into());
+    planned
+}
+
+pub(crate) fn delivery() -> DeliveryId {
+    DeliveryId::new(Timestamp::UNIX_EPOCH, 1)
+}
+
+pub(crate) fn cluster() -> ClusterRef {
+    ClusterRef {
+        deployer: "deployer".into(),
+        context: Some("default".into()),
+        namespace: "qa".parse().unwrap(),
+    }
+}
+
+pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
+    Plan { delivery: delivery(), cluster: cluster(), objects, timeout: Duration::from_secs(60) }
+}
+
+pub(crate) fn query(kinds: &[&str]) -> FollowQuery {
+    let kind = |kind: &&str| (api_version(kind).to_owned(), (*kind).to_owned());
+    let kinds = kinds.iter().map(kind).collect();
+    FollowQuery { cluster: cluster(), deliveries: vec![delivery()], kinds }
+}

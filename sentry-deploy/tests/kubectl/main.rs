@@ -1,0 +1,10 @@
+//! The deployer with the real kubectl, against an API server in memory that can lose answers, cut watches and forget.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
+mod apply;
+mod diff;
+mod exist;
+mod follow;
+mod lab;
+mod retire;
