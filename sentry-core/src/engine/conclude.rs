@@ -29,7 +29,7 @@ impl AttemptError {
         match self {
             Self::Forge { source, .. } => source.retry(),
             Self::Deploy { source, .. } => source.retry(),
-            Self::NoBranch { .. } | Self::Refused { .. } => Retry::Stalled,
+            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,
             Self::State(_) | Self::Timeout { .. } | Self::Panic(_) => Retry::Backoff,
         }
     }
@@ -43,7 +43,9 @@ impl AttemptError {
             Self::Deploy { source, .. } => source.counts(),
             // Nothing came back in time: that is an outage, not a refusal.
             Self::State(_) | Self::Timeout { .. } => false,
-            Self::NoBranch { .. } | Self::Refused { .. } | Self::Panic(_) => true,
+            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) | Self::Panic(_) => {
+                true
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::outcomes::Outcomes;
-use super::{Stop, verdict};
+use super::{Stop, references, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer};
@@ -47,6 +47,8 @@ pub(super) enum AttemptError {
     NoBranch { repo: String, wanted: String },
     #[error("{} of {total} documents are refused: {}", refusals.len(), list(refusals))]
     Refused { refusals: Vec<DocumentDecision>, total: usize },
+    #[error("{0}")]
+    NoSuchRun(String),
     #[error("the state could not be written before the cluster was: {0}")]
     State(String),
     #[error("it took longer than the watch's timeout of {} s", limit.as_secs())]
@@ -338,6 +340,16 @@ impl Attempt {
                 kinds: kinds.as_deref(),
             },
         );
+        let what = || format!("can't ask {} for what runs refer to", watch.cluster);
+        let missing = async {
+            references::refuse_missing(deployer.as_ref(), &watch, &mut set)
+                .await
+                .map_err(|source| AttemptError::Deploy { what: what(), source })
+        };
+        self.timed("references", until, missing).await?;
+        if let Some(text) = set.no_such_run.take() {
+            return Err(AttemptError::NoSuchRun(text).into());
+        }
         if let Some(only) = &self.only {
             set.objects.retain(|o| {
                 let place = (o.object.path.clone(), o.object.document);

@@ -11,6 +11,7 @@ mod ledger;
 mod outcomes;
 mod poller;
 mod preview;
+mod references;
 mod scheduler;
 mod verdict;
 

@@ -10,6 +10,7 @@ use super::faults::Faults;
 use super::kinds::{self, Kind};
 use super::reads;
 use super::runs;
+use super::runs::Outcome;
 use super::selector::Selector;
 use super::state::{Applied, Place, State, merge_patch, text};
 use super::watch::Watched;
@@ -299,7 +300,11 @@ fn create(state: &mut State, target: &Target, call: &Call, name: &str) -> Answer
         return Answer::error(409, "AlreadyExists", &message);
     }
     let object = placed(target, &call.body, name);
-    Answer::created(state.create(place, object, call.manager(), call.dry_run()))
+    let made = state.create(place, object, call.manager(), call.dry_run());
+    if state.ends_new_runs && !call.dry_run() {
+        state.finish_run(name, Outcome::Succeeded);
+    }
+    Answer::created(made)
 }
 
 /// The object as it is stored: its name and namespace come from the request's path.

@@ -190,6 +190,11 @@ impl ApiServer {
         used
     }
 
+    /// From now on a run that is made succeeds at once, as if Tekton had nothing to do.
+    pub fn end_new_runs(&self) {
+        self.shared.lock().ends_new_runs = true;
+    }
+
     /// Ends a run, as Tekton's controller would. False if there is none of this name that goes on. A run that is
     /// patched to be cancelled ends by itself.
     pub fn finish_run(&self, name: &str, outcome: Outcome<'_>) -> bool {

@@ -96,6 +96,8 @@ pub(super) struct State {
     pub(super) wake: watch::Sender<()>,
     /// What containers wrote, by namespace, pod and container.
     pub(super) logs: BTreeMap<(String, String, String), String>,
+    /// True if a run that is made succeeds at once.
+    pub(super) ends_new_runs: bool,
     most_active: usize,
     pub(super) log: Vec<SeenRequest>,
     /// Kind and name of every committed creation.

@@ -33,6 +33,7 @@ fn a_push_on_github_delivers_from_gitlab_through_the_proxy_and_with_the_private_
     let proxy = HttpProxy::start(Some(("agent", "pr0xy-passw0rd")));
     let cluster = ApiServer::start();
     cluster.add_namespace("qa");
+    cluster.end_new_runs();
     let mut sandbox = Sandbox::new();
     sandbox.env("HUB", HUB).env("LAB", LAB).env("PROXY", proxy.url_with_credentials());
     // kubectl goes its own way here: what reaches it is HTTPS_PROXY, and its server is plain HTTP on loopback.

@@ -52,6 +52,7 @@ impl Road {
         git.tokens().grant(TOKEN);
         let cluster = ApiServer::start();
         cluster.add_namespace("qa");
+        cluster.end_new_runs();
         let mut sandbox = Sandbox::new();
         sandbox.env("GIT_TOKEN", TOKEN);
         let road = Self { a, b, git, cluster, sandbox, _repos: repos };
