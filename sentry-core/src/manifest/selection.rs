@@ -68,7 +68,7 @@ pub(super) fn decide(
 pub(super) fn needs_changes(document: &Value) -> bool {
     let own = Annotations::of(document);
     match own.get(EXPRESSION) {
-        Some(expression) => cel::asks_for_paths(expression),
+        Some(expression) => cel::may_ask_for_paths(expression),
         None => own.names().any(|name| PATHS.contains(&name) || IGNORED_PATHS.contains(&name)),
     }
 }
@@ -293,7 +293,7 @@ impl<'c> Choice<'c> {
             }
             let glob = annotations::glob_of(pattern).map_err(read)?;
             let late = |_| format!("{name} takes too long");
-            self.fuel.spend(2_000).map_err(late)?;
+            self.fuel.spend(200 + 20 * pattern.len()).map_err(late)?;
             for text in texts {
                 self.fuel.spend((1 + pattern.len() / 32) * (8 + text.len() / 4)).map_err(late)?;
                 if found {
