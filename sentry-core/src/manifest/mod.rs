@@ -19,6 +19,7 @@ mod policy;
 mod preparation;
 mod refs;
 mod remotes;
+mod room;
 mod selection;
 mod tree_value;
 mod variables;
@@ -186,6 +187,8 @@ const MAX_NOTES: usize = 100;
 pub const MAX_OBJECT_BYTES: usize = 3 << 19;
 /// Bytes of all objects of a delivery as JSON, with what is put into runs.
 pub const MAX_PLAN_BYTES: usize = 16 << 20;
+/// Mappings, lists, keys and values of all objects of a delivery, with what is put into runs.
+pub const MAX_PLAN_NODES: usize = 400_000;
 
 /// Decides about every document and makes the objects of those that go to the cluster.
 ///

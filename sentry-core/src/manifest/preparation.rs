@@ -14,11 +14,12 @@ use super::parse::{Content, Entry, printable};
 use super::policy::{self, Subject};
 use super::refs::{self, Inliner, Library};
 use super::remotes::{self, Remote};
+use super::room::{self, Room, Size};
 use super::selection::{self, Start, Started};
 use super::variables::{self, Findings, Variables};
 use super::{
     Context, Decision, DocumentDecision, Documents, MAX_NAME_CHARS, MAX_OBJECT_BYTES,
-    MAX_PLAN_BYTES, MAX_TEXT_CHARS, ManifestSet, MissingRef, order, ownership,
+    MAX_TEXT_CHARS, ManifestSet, MissingRef, order, ownership,
 };
 use crate::plan::{ObjectRef, Operation, PlannedObject, RunRules};
 
@@ -37,29 +38,9 @@ pub(super) fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestS
     }
     let mut set = preparation.set;
     set.notes = preparation.notes.texts;
-    set.no_such_run = no_such_run(documents, context);
+    set.no_such_run = selection::no_such_run(documents, context);
     order::sort(&mut set.objects);
     set
-}
-
-/// What to say if the run that is asked for is not there.
-fn no_such_run(documents: &Documents, context: &Context<'_>) -> Option<String> {
-    let asked = context.selection.run.as_deref()?;
-    let names: Vec<&str> = documents
-        .entries
-        .iter()
-        .filter_map(|entry| match &entry.content {
-            Content::Parsed(value) if policy::is_run(value) => policy::name_in(value),
-            _ => None,
-        })
-        .collect();
-    if names.iter().any(|name| selection::is_called(name, asked)) {
-        return None;
-    }
-    let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
-    let text =
-        format!("there is no run {asked} in {}; there is {known}", context.watch.manifests.dir);
-    Some(printable(&text, MAX_TEXT_CHARS))
 }
 
 /// A document on its way.
@@ -99,8 +80,10 @@ struct Preparation<'c, 'a> {
     charts: Charts,
     files: BTreeSet<&'c str>,
     fuel: Fuel,
-    /// Bytes that may still be put into runs, and of objects that may still be sent.
-    room: (usize, usize),
+    /// How much may still be put into runs.
+    room_in_runs: Room,
+    /// How much may still be sent.
+    room: Room,
     set: ManifestSet,
     /// Where each object that is applied was first seen, by group, kind, namespace and name.
     seen: BTreeMap<[String; 4], String>,
@@ -116,7 +99,8 @@ impl<'c, 'a> Preparation<'c, 'a> {
             charts: Charts::of(paths()),
             files: paths().collect(),
             fuel: Fuel::new(),
-            room: (MAX_PLAN_BYTES, MAX_PLAN_BYTES),
+            room_in_runs: Room::new(),
+            room: Room::new(),
             set: ManifestSet::default(),
             seen: BTreeMap::new(),
             notes: Notes::default(),
@@ -304,7 +288,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let reading = &self.context.watch.reading;
         let namespace = work.namespace();
         let mut inliner =
-            Inliner { library, namespace, inline: reading.inline, room: &mut self.room.0 };
+            Inliner { library, namespace, inline: reading.inline, room: &mut self.room_in_runs };
         let resolved = inliner.resolve(object);
         let directory = self.context.watch.manifests.dir.to_string();
         let remotes = remotes::remotes(&Annotations::of(&work.object), &directory, &self.files);
@@ -356,21 +340,14 @@ impl<'c, 'a> Preparation<'c, 'a> {
 
     /// What is put into runs can make a small tree a large plan.
     fn weigh(&mut self, object: &Value) -> Result<(), Vec<String>> {
-        let bytes = object.to_string().len();
-        if bytes > MAX_OBJECT_BYTES {
+        let size = Size::of(object);
+        if size.bytes > MAX_OBJECT_BYTES {
             return Err(vec![format!(
-                "the object has {bytes} bytes as JSON, a cluster takes {MAX_OBJECT_BYTES}: split it"
+                "the object has {} bytes as JSON, a cluster takes {MAX_OBJECT_BYTES}: split it",
+                size.bytes
             )]);
         }
-        if bytes > self.room.1 {
-            self.room.1 = 0;
-            return Err(vec![format!(
-                "the delivery has more than {} MiB: split the directory, or set `inline: false`",
-                MAX_PLAN_BYTES >> 20
-            )]);
-        }
-        self.room.1 -= bytes;
-        Ok(())
+        if self.room.take(size) { Ok(()) } else { Err(vec![room::too_large()]) }
     }
 
     fn metadata(

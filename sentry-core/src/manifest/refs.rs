@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::room::{self, Room, Size};
+
 /// A task or pipeline by kind, namespace and name.
 type Key = (&'static str, String, String);
 
@@ -20,8 +22,7 @@ pub(super) struct Library<'d> {
 struct Held<'d> {
     api_version: &'d str,
     object: &'d Value,
-    /// Bytes of it as JSON.
-    bytes: usize,
+    size: Size,
     /// True if it may not go to the cluster.
     refused: bool,
 }
@@ -35,8 +36,7 @@ impl<'d> Library<'d> {
             return;
         };
         let Some(kind) = referable(object) else { return };
-        let bytes = object.to_string().len();
-        let held = Held { api_version, object, bytes, refused };
+        let held = Held { api_version, object, size: Size::of(object), refused };
         self.objects.entry((kind, namespace.to_owned(), name.to_owned())).or_insert(held);
     }
 
@@ -133,8 +133,8 @@ pub(super) struct Inliner<'l, 'd> {
     pub(super) namespace: &'l str,
     /// False: references stay, and are only looked up.
     pub(super) inline: bool,
-    /// Bytes that may still be put into runs.
-    pub(super) room: &'l mut usize,
+    /// How much may still be put into runs.
+    pub(super) room: &'l mut Room,
 }
 
 impl Inliner<'_, '_> {
@@ -211,17 +211,10 @@ impl Inliner<'_, '_> {
             ));
             return;
         }
-        if held.bytes > *self.room {
-            *self.room = 0;
-            resolved.problems.insert(format!(
-                "with {kind} {} and all other tasks and pipelines put into the runs, the delivery has more than {} MiB: \
-                 split the directory, or set `inline: false`",
-                wanted.name,
-                super::MAX_PLAN_BYTES >> 20
-            ));
+        if !self.room.take(held.size) {
+            resolved.problems.insert(room::too_large());
             return;
         }
-        *self.room -= held.bytes;
         let mut spec = held.object.get("spec").cloned().unwrap_or_else(|| json!({}));
         // A pipeline's own task takes labels and annotations; a TaskRun's and a PipelineRun's spec do not.
         if let (true, Some(spec)) = (holder.get("name").is_some(), spec.as_object_mut()) {

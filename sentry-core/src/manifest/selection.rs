@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::annotations::{self, Annotations};
 use super::cel::{self, Answer};
 use super::fuel::Fuel;
+use super::parse::{Content, printable};
 use super::variables::{Findings, Variables};
-use super::{Context, policy};
+use super::{Context, Documents, MAX_TEXT_CHARS, policy};
 use crate::plan::RunRules;
 use crate::watch::{NamespacePolicy, Unannotated};
 
@@ -68,9 +69,29 @@ pub(super) fn decide(
 pub(super) fn needs_changes(document: &Value) -> bool {
     let own = Annotations::of(document);
     match own.get(EXPRESSION) {
-        Some(expression) => cel::asks_for_paths(expression),
+        Some(expression) => cel::may_ask_for_paths(expression),
         None => own.names().any(|name| PATHS.contains(&name) || IGNORED_PATHS.contains(&name)),
     }
+}
+
+/// What to say if the run that is asked for is not there.
+pub(super) fn no_such_run(documents: &Documents, context: &Context<'_>) -> Option<String> {
+    let asked = context.selection.run.as_deref()?;
+    let names: Vec<&str> = documents
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.content {
+            Content::Parsed(value) if policy::is_run(value) => policy::name_in(value),
+            _ => None,
+        })
+        .collect();
+    if names.iter().any(|name| is_called(name, asked)) {
+        return None;
+    }
+    let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
+    let text =
+        format!("there is no run {asked} in {}; there is {known}", context.watch.manifests.dir);
+    Some(printable(&text, MAX_TEXT_CHARS))
 }
 
 struct Choice<'c> {
@@ -293,7 +314,7 @@ impl<'c> Choice<'c> {
             }
             let glob = annotations::glob_of(pattern).map_err(read)?;
             let late = |_| format!("{name} takes too long");
-            self.fuel.spend(2_000).map_err(late)?;
+            self.fuel.spend(200 + 20 * pattern.len()).map_err(late)?;
             for text in texts {
                 self.fuel.spend((1 + pattern.len() / 32) * (8 + text.len() / 4)).map_err(late)?;
                 if found {
@@ -332,6 +353,6 @@ fn list(name: &str, text: &str) -> Result<Vec<String>, String> {
 }
 
 /// True if a run is the one that is asked for: by its `name`, or its `generateName` with or without the dash.
-pub(super) fn is_called(name: &str, asked: &str) -> bool {
+fn is_called(name: &str, asked: &str) -> bool {
     !name.is_empty() && (name == asked || name.strip_suffix('-') == Some(asked))
 }

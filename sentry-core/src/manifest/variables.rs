@@ -17,6 +17,10 @@ const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender"];
 /// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
 const UNSTABLE: &[&str] = &["sender", "sentry.delivery", "sentry.manifests_revision"];
 
+/// Fields of webhooks' payloads that a push's payload does not have, on GitHub and GitLab.
+const NOT_OF_A_PUSH: &[&str] =
+    &["action", "comment", "issue", "number", "object_attributes", "pull_request", "review"];
+
 /// Where a text uses a variable.
 struct Use<'t> {
     start: usize,
@@ -190,10 +194,12 @@ impl<'a> Variables<'a> {
                     findings.problems.insert(why);
                 }
                 // More than can be noted need not be kept.
-                Meaning::Unknown if is_name(u.name) && findings.unknown.len() <= MAX_NOTES => {
-                    findings.unknown.insert(u.name.to_owned());
+                Meaning::Unknown => {
+                    let ours = is_name(u.name) || u.name.starts_with("body.");
+                    if ours && findings.unknown.len() <= MAX_NOTES {
+                        findings.unknown.insert(u.name.to_owned());
+                    }
                 }
-                Meaning::Unknown => {}
             }
         }
         (copied > 0).then(|| new + &text[copied..])
@@ -212,6 +218,9 @@ impl<'a> Variables<'a> {
                  branch does not have: set a variable of the watch instead"
             ));
         }
+        if let Some(meaning) = self.of_a_push(name) {
+            return meaning;
+        }
         let of_event = ["body", "headers", "files"]
             .iter()
             .any(|p| name.strip_prefix(p).is_some_and(|rest| rest.starts_with(['.', '['])));
@@ -222,6 +231,19 @@ impl<'a> Variables<'a> {
             ));
         }
         Meaning::Unknown
+    }
+
+    /// What is known of a push's payload without having it: the event's name, and what no push has. Pipelines-as-Code
+    /// leaves the latter as it is, and scripts that ask for pull requests too rely on that.
+    fn of_a_push(&self, name: &str) -> Option<Meaning<'_>> {
+        let event = self.builtin.get("event_type").filter(|event| *event == "push")?;
+        let header = name.strip_prefix("headers[").and_then(|rest| rest.strip_suffix(']'));
+        let header = header.map(|header| header.trim_matches(['"', '\'']));
+        if header.is_some_and(|header| header.eq_ignore_ascii_case("X-GitHub-Event")) {
+            return Some(Meaning::Value(event));
+        }
+        let field = name.strip_prefix("body.")?.split(['.', '[']).next()?;
+        NOT_OF_A_PUSH.contains(&field).then_some(Meaning::Unknown)
     }
 
     fn git_auth_secret(&self) -> Meaning<'_> {

@@ -79,17 +79,6 @@ pub(super) fn check(expression: &IdedExpr, own: &dyn Fn(&str) -> bool) -> Result
     problem.map_or(Ok(full_refs), Err)
 }
 
-/// True if it asks which paths changed.
-pub(super) fn mentions_paths(expression: &IdedExpr) -> bool {
-    let mut mentions = false;
-    walk(expression, &mut Vec::new(), &mut |expression, _| match expression {
-        Expr::Ident(name) => mentions |= name.trim_start_matches('.') == "files",
-        Expr::Call(call) => mentions |= call.func_name == "pathChanged",
-        _ => {}
-    });
-    mentions
-}
-
 /// Looks at every part, with the names that loops around it gave.
 fn walk<'e>(
     expression: &'e IdedExpr,

@@ -24,7 +24,6 @@ pub(super) fn answer(
     branch: &str,
     fuel: &mut Fuel,
 ) -> Result<Answer, String> {
-    fuel.refill();
     let globals = globals(facts, branch);
     let mut run =
         Evaluation { facts, globals, scope: Vec::new(), patterns: Patterns::default(), fuel };
@@ -33,7 +32,7 @@ pub(super) fn answer(
         Ok(Value::Bool(false)) => Ok(Answer::No),
         Ok(other) => Err(format!("it is {}, not true or false", other.kind())),
         Err(Fault::Paths) => Ok(Answer::DependsOnPaths),
-        Err(Fault::Exhausted) => Err("it takes too long".to_owned()),
+        Err(Fault::Exhausted) => Err(super::TOO_LONG.to_owned()),
         Err(Fault::Other(why)) => Err(why),
     }
 }

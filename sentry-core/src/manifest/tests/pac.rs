@@ -236,7 +236,7 @@ fn a_run_that_does_not_start_is_judged_no_further() {
 #[test]
 fn a_task_that_only_such_runs_need_stops_nothing() {
     let task = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: comment}\nspec: {steps: \
-                [{image: x, args: ['{{ body.number }}']}]}\n";
+                [{image: x, args: ['{{ body.ref }}']}]}\n";
     let run = |event: &str| {
         format!(
             "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: qa\n  annotations:\n    \

@@ -204,6 +204,15 @@ fn a_small_tree_does_not_become_a_large_plan() {
 }
 
 #[test]
+fn a_plan_of_many_small_nodes_does_not_fill_the_memory() {
+    let many = TASK.replace("spec: {", &format!("spec: {{volumes: [{}], ", "[],".repeat(30_000)));
+    let text = run("{pipelineSpec: {tasks: [{name: x, taskRef: {name: t}}]}}") + "---\n";
+    let set = Scene::default().files(&[("a.yaml", &text.repeat(100)), ("t.yaml", &many)]);
+    assert!((5..15).contains(&set.objects.len()), "{}", set.objects.len());
+    assert!(set.refusals().next().unwrap().reason.contains("400000 nodes"));
+}
+
+#[test]
 fn one_run_with_all_that_is_put_into_it_fits_into_a_cluster() {
     let large = TASK.replace("{{ revision }}", &"x".repeat(900_000));
     let tasks: String = (0..5).map(|i| format!("{{name: x{i}, taskRef: {{name: t}}}},")).collect();

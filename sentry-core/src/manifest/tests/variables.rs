@@ -84,6 +84,22 @@ fn what_only_a_webhook_knows_is_refused() {
 }
 
 #[test]
+fn what_is_known_of_a_push_without_its_payload_is_used() {
+    assert_eq!(becomes("{{ headers['X-Github-Event'] }}"), "push");
+    assert_eq!(becomes("{{ headers[\"x-github-event\"] }}"), "push");
+    for name in ["body.pull_request.base.sha", "body.issue.user", "body.object_attributes['x']"] {
+        let text = format!("{{{{ {name} }}}}");
+        assert_eq!(becomes(&text), text, "Pipelines-as-Code leaves it as it is");
+    }
+    let mut scene = Scene::default();
+    scene.selection.event = Some("pull_request".into());
+    let set = scene.prepare(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
+    assert_eq!(set.decisions[0].decision, Decision::Refuse);
+    let set = prepared(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
+    assert!(set.notes[0].contains("`{{ body.pull_request.number }}` stays as it is"));
+}
+
+#[test]
 fn git_auth_secret_is_refused_until_the_watch_sets_it() {
     let text = config_map("{name: a}", "'{{ git_auth_secret }}'");
     let mut scene = Scene::default();
