@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use sentry_core::clock::{Clock as _, SystemClock};
 
-use super::api::{Call, Target};
+use super::api::Call;
 use super::runs;
 
 /// One request as the server saw it.
@@ -49,15 +49,6 @@ impl SeenRequest {
             && !self.is_dry_run()
             && !self.path.contains("authorization.k8s.io/v1/self")
     }
-
-    /// The right that it uses: a verb and a resource, such as `watch` and `pipelineruns.tekton.dev`, or `get` and
-    /// `pods/log`. `None` for discovery and other paths that name no object.
-    #[must_use]
-    pub fn right(&self) -> Option<(String, String)> {
-        let target = Target::read(&self.path)?;
-        let watch = self.query.get("watch").is_some_and(|on| on == "1" || on == "true");
-        Some((target.verb(&self.method, watch)?.to_owned(), target.resource()))
-    }
 }
 
 /// An object's place: resource (`tasks.tekton.dev`), namespace, name.
@@ -97,6 +88,8 @@ pub(super) struct State {
     /// What containers wrote, by namespace, pod and container.
     pub(super) logs: BTreeMap<(String, String, String), String>,
     most_active: usize,
+    /// How often each right, a verb and a resource, was asked for by a request.
+    pub(super) rights: BTreeMap<(String, String), usize>,
     pub(super) log: Vec<SeenRequest>,
     /// Kind and name of every committed creation.
     pub(super) created: Vec<(String, String)>,
