@@ -220,7 +220,9 @@ impl State {
         self.revision = serial;
         object["metadata"]["resourceVersion"] = json!(serial.to_string());
         let owners = BTreeMap::from([(manager.to_owned(), leaves(&object).into_keys().collect())]);
-        self.created.push((text(&object["kind"]), place.2.clone()));
+        if manager != runs::CONTROLLER {
+            self.created.push((text(&object["kind"]), place.2.clone()));
+        }
         self.objects.insert(place.clone(), Stored { object: object.clone(), owners, born: serial });
         self.happened(place, None, Some(object.clone()));
         object
