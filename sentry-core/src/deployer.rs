@@ -83,9 +83,10 @@ pub trait Deployer: fmt::Debug + Send + Sync {
 /// Which runs are followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowQuery {
-    /// Where they are.
+    /// Where they are: only the namespace it names is looked at.
     pub cluster: ClusterRef,
-    /// The deliveries that made them: runs carry the id as the label [`crate::plan::DELIVERY_LABEL`].
+    /// The deliveries that made them: runs carry the id as the label [`crate::plan::DELIVERY_LABEL`]. A run that an
+    /// earlier delivery made ([`crate::plan::Action::Exists`]) carries that one's id.
     pub deliveries: Vec<DeliveryId>,
     /// `apiVersion` and `kind` of the runs, each pair once.
     pub kinds: Vec<(String, String)>,
@@ -128,7 +129,7 @@ pub struct RunStatus {
 /// What is to be done with runs that are not wanted any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retire {
-    /// Where they are.
+    /// Where they are: only the namespace it names is looked at.
     pub cluster: ClusterRef,
     /// The runs: `apiVersion`, `kind`, name.
     pub runs: Vec<(String, String, String)>,
@@ -154,8 +155,9 @@ pub struct ObjectDiff {
     pub object: ObjectRef,
     /// [`Action::Created`], [`Action::Configured`], [`Action::Unchanged`] or [`Action::Exists`].
     pub action: Action,
-    /// The object on the cluster as YAML, without what only a server sets; `None` if there is none. Data of Secrets is
-    /// replaced by digests.
+    /// The object on the cluster as YAML, without what only a server sets and without Sentry's own labels and
+    /// annotations, which change with every delivery; `None` if there is none. Data of Secrets is replaced by digests
+    /// that can be compared within one answer only.
     pub before: Option<String>,
     /// The object as it would be, in the same form.
     pub after: String,

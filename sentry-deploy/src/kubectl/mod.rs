@@ -7,6 +7,7 @@ mod check;
 mod detail;
 mod diff;
 mod failure;
+mod feed;
 mod follow;
 mod output;
 mod probe;

@@ -17,17 +17,13 @@ pub struct Probe {
     pub detail: String,
 }
 
-/// The rights that a delivery of Tekton objects uses. Applying needs `create` beside `patch`, for a new object;
-/// `get` is for comparing keys and versions.
-const RIGHTS: &[(&str, &str)] = &[
-    ("create", "pipelineruns"),
-    ("get", "pipelineruns"),
-    ("create", "tasks"),
-    ("patch", "tasks"),
-    ("get", "tasks"),
-    ("create", "pipelines"),
-    ("patch", "pipelines"),
-    ("get", "pipelines"),
+/// The rights that a delivery of Tekton objects uses. Applying needs `create` beside `patch`, for a new object; `get` is
+/// for comparing keys and versions. Runs are listed and watched to their end, patched to cancel them, and deleted when
+/// only so many are to be kept. What only explains a failed run better is not asked for: task runs and `pods/log`.
+const RIGHTS: &[(&str, &[&str])] = &[
+    ("pipelineruns", &["create", "get", "list", "watch", "patch", "delete"]),
+    ("tasks", &["create", "patch", "get"]),
+    ("pipelines", &["create", "patch", "get"]),
 ];
 
 impl Kubectl {
@@ -53,7 +49,10 @@ impl Kubectl {
             detail: format!("Kubernetes {server}"),
         }];
         // All reviews in one call; `auth can-i` would be one call for each.
-        let reviews: Vec<Value> = RIGHTS.iter().map(|right| review(cluster, right)).collect();
+        let each = |(resource, verbs): &(&str, &[&str])| -> Vec<Value> {
+            verbs.iter().map(|verb| review(cluster, verb, resource)).collect()
+        };
+        let reviews: Vec<Value> = RIGHTS.iter().flat_map(each).collect();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
         let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
         let reply = caller.run(&args, list.into_bytes()).await?;
@@ -72,7 +71,7 @@ fn refused(what: &str, error: &DeployError) -> Probe {
     Probe { what: what.to_owned(), allowed: false, detail: format!("{error}{hint}") }
 }
 
-fn review(cluster: &ClusterRef, (verb, resource): &(&str, &str)) -> Value {
+fn review(cluster: &ClusterRef, verb: &str, resource: &str) -> Value {
     json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",

@@ -48,7 +48,8 @@ async fn a_failed_run_tells_task_step_exit_code_and_last_log_line_without_secret
     let message = status.message.unwrap();
     let want = "task unit, step go-test: exit code 2: FAIL: TestLogin with [redacted]";
     assert_eq!(message, want);
-    // The task run that Tekton made for it carries the same labels and is no run of ours.
+    // The task run that Tekton made for it carries the same marks and is no run of ours.
+    assert!(lab.server.object("TaskRun", "one-unit").is_some());
     lab.server.finish_run("alone", failed("boom\n"));
     let status = told.status().await;
     assert_eq!((status.name.as_str(), status.state), ("alone", RunState::Failed));

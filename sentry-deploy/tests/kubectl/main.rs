@@ -1,10 +1,13 @@
 //! The deployer with the real kubectl, against an API server in memory that can lose answers, cut watches and forget.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+#![expect(clippy::print_stderr, reason = "figures and what was skipped")]
 
 mod apply;
 mod diff;
 mod exist;
 mod follow;
 mod lab;
+mod real;
 mod retire;
+mod role;

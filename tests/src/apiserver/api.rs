@@ -211,7 +211,7 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
     let Some(verb) = target.verb(&call.method, call.on("watch")) else {
         return Answer::error(405, "MethodNotAllowed", "the method is not allowed here");
     };
-    if let Some(refused) = forbidden(faults, &target, verb, target.name.as_deref()) {
+    if let Some(refused) = forbidden(state, faults, &target, verb, target.name.as_deref()) {
         return refused;
     }
     match (verb, &target.name) {
@@ -228,7 +228,14 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
     }
 }
 
-fn forbidden(faults: &Faults, target: &Target, verb: &str, name: Option<&str>) -> Option<Answer> {
+fn forbidden(
+    state: &mut State,
+    faults: &Faults,
+    target: &Target,
+    verb: &str,
+    name: Option<&str>,
+) -> Option<Answer> {
+    *state.rights.entry((verb.to_owned(), target.resource())).or_insert(0) += 1;
     if faults.may(verb, &target.resource()) {
         return None;
     }
@@ -321,9 +328,9 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
     let place = target.place(name);
     if call.content_type.starts_with("application/apply-patch") {
         // Making an object by applying it needs the right to create as well.
-        let refused =
-            state.get(&place).is_none().then(|| forbidden(faults, target, "create", Some(name)));
-        if let Some(refused) = refused.flatten() {
+        let new = state.get(&place).is_none();
+        let refused = new.then(|| forbidden(state, faults, target, "create", Some(name))).flatten();
+        if let Some(refused) = refused {
             return refused;
         }
         let force = call.query.get("force").is_some_and(|force| force == "true");

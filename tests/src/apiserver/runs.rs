@@ -6,6 +6,9 @@ use sentry_core::clock::{Clock as _, SystemClock};
 
 use super::state::{Place, State, text};
 
+/// The field manager of what no request made.
+pub(super) const CONTROLLER: &str = "tekton";
+
 /// How a run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<'a> {
@@ -112,7 +115,7 @@ impl State {
                 },
             });
             let at = ("taskruns.tekton.dev".to_owned(), place.1.clone(), name);
-            self.create(at, object, "tekton", false);
+            self.create(at, object, CONTROLLER, false);
         }
         status
     }

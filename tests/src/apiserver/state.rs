@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use sentry_core::clock::{Clock as _, SystemClock};
 
-use super::api::{Call, Target};
+use super::api::Call;
 use super::runs;
 
 /// One request as the server saw it.
@@ -48,15 +48,6 @@ impl SeenRequest {
         self.method != "GET"
             && !self.is_dry_run()
             && !self.path.contains("authorization.k8s.io/v1/self")
-    }
-
-    /// The right that it uses: a verb and a resource, such as `watch` and `pipelineruns.tekton.dev`, or `get` and
-    /// `pods/log`. `None` for discovery and other paths that name no object.
-    #[must_use]
-    pub fn right(&self) -> Option<(String, String)> {
-        let target = Target::read(&self.path)?;
-        let watch = self.query.get("watch").is_some_and(|on| on == "1" || on == "true");
-        Some((target.verb(&self.method, watch)?.to_owned(), target.resource()))
     }
 }
 
@@ -99,6 +90,8 @@ pub(super) struct State {
     /// True if a run that is made succeeds at once.
     pub(super) ends_new_runs: bool,
     most_active: usize,
+    /// How often each right, a verb and a resource, was asked for by a request.
+    pub(super) rights: BTreeMap<(String, String), usize>,
     pub(super) log: Vec<SeenRequest>,
     /// Kind and name of every committed creation.
     pub(super) created: Vec<(String, String)>,
@@ -229,7 +222,9 @@ impl State {
         self.revision = serial;
         object["metadata"]["resourceVersion"] = json!(serial.to_string());
         let owners = BTreeMap::from([(manager.to_owned(), leaves(&object).into_keys().collect())]);
-        self.created.push((text(&object["kind"]), place.2.clone()));
+        if manager != runs::CONTROLLER {
+            self.created.push((text(&object["kind"]), place.2.clone()));
+        }
         self.objects.insert(place.clone(), Stored { object: object.clone(), owners, born: serial });
         self.happened(place, None, Some(object.clone()));
         object

@@ -1,0 +1,351 @@
+//! The runs of one kind: one list, then one watch, whatever their number; made anew when contact is lost.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sentry_core::deployer::{DeployError, DeployErrorKind, FollowQuery, RunStatus};
+use sentry_core::process::{Lines, ProcessError};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::runs::{self, Followed};
+use super::{ASK_TIMEOUT, Kubectl, api, call, failure, output};
+
+/// What kubectl has beyond the end of its watch before it is killed.
+const SLACK: Duration = Duration::from_secs(20);
+/// A watch that ends sooner without having told anything counts as one that failed.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// How often contact may be lost in a row before the stream ends; the waits between are [`FIRST_WAIT`] and doubled.
+const TRIES: u32 = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// What one kind's feed tells.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A run, with its object: a failed one is looked into.
+    Run(RunStatus, Box<Value>),
+    Gone(String, String),
+    /// All that exist of this kind were told.
+    Synced,
+}
+
+pub(super) type Told = Result<News, DeployError>;
+
+/// Where a feed is.
+enum Place {
+    /// Everything must be read.
+    List,
+    /// What happened after this resource version must be watched.
+    After(String),
+    /// kubectl tells what happens.
+    Watching { lines: Box<Lines>, since: Instant, after: String, heard: bool },
+    /// The kind has no end that could be watched for.
+    Done,
+    /// It ended with an error.
+    Ended,
+}
+
+/// Why a step came to nothing.
+enum Trouble {
+    /// The resource version is too old: everything must be read again.
+    Old,
+    Error(DeployError),
+}
+
+impl From<DeployError> for Trouble {
+    fn from(error: DeployError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What is known of one kind's runs, and how more is learned.
+pub(super) struct Feed<'a> {
+    kubectl: &'a Kubectl,
+    query: Arc<FollowQuery>,
+    api_version: String,
+    kind: String,
+    followed: Option<&'static Followed>,
+    known: BTreeMap<String, RunStatus>,
+    told: VecDeque<News>,
+    place: Place,
+    synced: bool,
+    /// How often contact was lost since something was heard.
+    tries: u32,
+}
+
+impl<'a> Feed<'a> {
+    pub(super) fn new(
+        kubectl: &'a Kubectl,
+        query: Arc<FollowQuery>,
+        api_version: &str,
+        kind: &str,
+    ) -> Self {
+        Self {
+            kubectl,
+            query,
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            followed: runs::followed(api_version, kind),
+            known: BTreeMap::new(),
+            told: VecDeque::new(),
+            place: Place::List,
+            synced: false,
+            tries: 0,
+        }
+    }
+
+    /// The next news, and the feed as it is then; an error is its last.
+    pub(super) async fn step(mut self) -> Option<(Told, Self)> {
+        loop {
+            if let Some(news) = self.told.pop_front() {
+                return Some((Ok(news), self));
+            }
+            let done = match std::mem::replace(&mut self.place, Place::List) {
+                Place::List => self.list().await,
+                Place::After(after) => self.open(after),
+                Place::Watching { lines, since, after, heard } => {
+                    self.read(lines, since, after, heard).await
+                }
+                Place::Done => std::future::pending().await,
+                Place::Ended => return None,
+            };
+            let Err(trouble) = done else { continue };
+            let (error, old) = match trouble {
+                Trouble::Error(error) => (error, false),
+                Trouble::Old => (self.lost("its history is too short to be followed"), true),
+            };
+            let ours = matches!(error.kind(), DeployErrorKind::Forbidden | DeployErrorKind::Local);
+            if ours || self.tries >= TRIES {
+                self.place = Place::Ended;
+                return Some((Err(error), self));
+            }
+            if old {
+                self.place = Place::List;
+            }
+            // The first list after an old version is no sign of an outage.
+            let wait = FIRST_WAIT * 2u32.pow(self.tries) * u32::from(!old || self.tries > 0);
+            self.tries += 1;
+            tracing::debug!(cluster = %self.query.cluster, kind = self.kind, %error, ?wait, "following again");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Reads all runs, and tells those that are not known to stand so.
+    async fn list(&mut self) -> Result<(), Trouble> {
+        let (items, version) = match self.followed {
+            Some(followed) => self.pages(followed.plural).await?,
+            None => (self.unfollowed().await?, None),
+        };
+        let mut gone: BTreeSet<String> = self.known.keys().cloned().collect();
+        for object in items {
+            if let Some(name) = self.see(object) {
+                gone.remove(&name);
+            }
+        }
+        for name in gone {
+            self.forget(&name);
+        }
+        if !std::mem::replace(&mut self.synced, true) {
+            self.told.push_back(News::Synced);
+        }
+        self.place = version.map_or(Place::Done, Place::After);
+        Ok(())
+    }
+
+    /// The objects of all pages, and the version they are of.
+    async fn pages(&self, plural: &str) -> Result<(Vec<Value>, Option<String>), Trouble> {
+        let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
+        let collection = self.collection(plural);
+        let (mut items, mut next) = (Vec::new(), None::<String>);
+        loop {
+            let path = api::page(&collection, &api::deliveries(&self.query), next.as_deref());
+            let text = caller.get(&path).await.map_err(old_or_error)?;
+            let mut list: Value = serde_json::from_str(&text).unwrap_or_default();
+            let Some(Value::Array(page)) = list.get_mut("items").map(Value::take) else {
+                return Err(Trouble::Error(self.lost("its answer is no list of runs")));
+            };
+            items.extend(page);
+            let word = |field: &str| {
+                let text = list["metadata"][field].as_str();
+                text.filter(|text| !text.is_empty()).map(str::to_owned)
+            };
+            next = word("continue");
+            if next.is_none() {
+                let none = || Trouble::Error(self.lost("its list of runs has no version"));
+                return Ok((items, Some(word("resourceVersion").ok_or_else(none)?)));
+            }
+        }
+    }
+
+    /// The objects of a kind without a known end, whose path only kubectl's discovery knows.
+    async fn unfollowed(&self) -> Result<Vec<Value>, DeployError> {
+        let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
+        let kind = match self.api_version.split_once('/') {
+            Some((group, version)) => format!("{}.{version}.{group}", self.kind),
+            None => self.kind.clone(),
+        };
+        let selector = api::deliveries(&self.query);
+        let args = ["get", "-l", selector.as_str(), "-o", "json", "--", kind.as_str()];
+        let reply = caller.run(&args, Vec::new()).await?;
+        if !reply.success {
+            return Err(reply.error(&format!("can't read {kind} of {}", self.query.cluster)));
+        }
+        Ok(output::objects(&reply.stdout))
+    }
+
+    fn collection(&self, plural: &str) -> String {
+        api::collection(&self.api_version, self.query.cluster.namespace.as_str(), plural)
+    }
+
+    fn open(&mut self, after: String) -> Result<(), Trouble> {
+        let Some(followed) = self.followed else { return Ok(()) };
+        let (collection, selector) =
+            (self.collection(followed.plural), api::deliveries(&self.query));
+        let length = self.kubectl.settings.watch.max(SHORTEST);
+        let path = api::watch(&collection, &selector, &after, length.as_secs());
+        let caller = self.kubectl.caller(&self.query.cluster, length + SLACK.min(length));
+        let lines = Box::new(caller.lines(&path)?);
+        self.place = Place::Watching { lines, since: Instant::now(), after, heard: false };
+        Ok(())
+    }
+
+    /// Takes in the next line of a watch, or its end.
+    async fn read(
+        &mut self,
+        mut lines: Box<Lines>,
+        since: Instant,
+        mut after: String,
+        mut heard: bool,
+    ) -> Result<(), Trouble> {
+        match lines.next().await {
+            Ok(Some(line)) => {
+                // A line that was cut in the middle: the end comes next.
+                if let Ok(event) = serde_json::from_slice::<Value>(&line) {
+                    after = self.event(event)?.unwrap_or(after);
+                    (heard, self.tries) = (true, 0);
+                }
+                self.place = Place::Watching { lines, since, after, heard };
+                Ok(())
+            }
+            Ok(None) => {
+                self.place = Place::After(after);
+                let end = lines.end().await.map_err(|error| self.broken(&error))?;
+                if !end.status.success() {
+                    let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
+                    let texts = caller.clean(&String::from_utf8_lossy(&end.stderr));
+                    let text = texts.first().map_or("kubectl did not say why", String::as_str);
+                    let doing = format!("can't follow the runs of {}", self.query.cluster);
+                    return Err(old_or_error(call::describe(&doing, text)));
+                }
+                if !heard && since.elapsed() < SHORTEST {
+                    return Err(Trouble::Error(self.lost("it ends every watch at once")));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.place = Place::After(after);
+                Err(Trouble::Error(self.broken(&error)))
+            }
+        }
+    }
+
+    /// Takes in one event. Returns the version from which to go on, where it names one.
+    fn event(&mut self, mut event: Value) -> Result<Option<String>, Trouble> {
+        let object = event["object"].take();
+        let version = output::resource_version(&object);
+        match event["type"].as_str() {
+            Some("ADDED" | "MODIFIED") => drop(self.see(object)),
+            Some("DELETED") => {
+                // It may have ended since it was last seen.
+                if let Some(name) = self.see(object) {
+                    self.forget(&name);
+                }
+            }
+            Some("ERROR") if object["code"] == 410 => return Err(Trouble::Old),
+            Some("ERROR") => {
+                self.place = Place::List;
+                let text = output::cut(object["message"].as_str().unwrap_or("no reason given"));
+                let text = self.kubectl.settings.redactor.redact(&text);
+                return Err(Trouble::Error(self.lost(&failure::printable(&text, 300))));
+            }
+            _ => {}
+        }
+        Ok(version)
+    }
+
+    /// Notes how an object stands, and tells it if that is new. Its name, if it is a wanted run.
+    fn see(&mut self, object: Value) -> Option<String> {
+        let delivery = runs::delivery(&object)?;
+        if !self.query.deliveries.iter().any(|wanted| wanted.as_str() == delivery) {
+            return None;
+        }
+        let redactor = &self.kubectl.settings.redactor;
+        let status = runs::status(&self.api_version, &self.kind, &object, redactor)?;
+        let name = status.name.clone();
+        if self.known.get(&name) != Some(&status) {
+            self.known.insert(name.clone(), status.clone());
+            self.told.push_back(News::Run(status, Box::new(object)));
+        }
+        Some(name)
+    }
+
+    fn forget(&mut self, name: &str) {
+        if self.known.remove(name).is_some() {
+            self.told.push_back(News::Gone(self.kind.clone(), name.to_owned()));
+        }
+    }
+
+    fn lost(&self, why: &str) -> DeployError {
+        let text = format!("lost sight of the runs of {}: {why}", self.query.cluster);
+        DeployError::new(DeployErrorKind::Unreachable, text)
+    }
+
+    fn broken(&self, error: &ProcessError) -> DeployError {
+        match error {
+            ProcessError::Timeout { .. } => self.lost("it went silent"),
+            other => self.lost(&other.to_string()),
+        }
+    }
+}
+
+/// A server says that a version or a page is too old by `Expired` or `Gone` (status 410).
+fn old_or_error(error: DeployError) -> Trouble {
+    let text = error.to_string();
+    let old = text.contains("too old resource version") || text.contains("continue parameter");
+    if old { Trouble::Old } else { Trouble::Error(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KubectlSettings;
+    use sentry_core::delivery::{DeliveryId, RunState};
+    use sentry_core::secret::Redactor;
+    use sentry_core::watch::ClusterRef;
+    use serde_json::json;
+
+    #[test]
+    fn a_run_whose_end_comes_with_its_deletion_is_told_to_have_ended_before_it_is_gone() {
+        let kubectl = Kubectl::new(KubectlSettings::new("k", Redactor::new())).unwrap();
+        let id: DeliveryId = "01hf7yat000000000000000000".parse().unwrap();
+        let cluster =
+            ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
+        let query = FollowQuery { cluster, deliveries: vec![id.clone()], kinds: Vec::new() };
+        let mut feed = Feed::new(&kubectl, Arc::new(query), "tekton.dev/v1", "PipelineRun");
+        let event = json!({"type": "DELETED", "object": {
+            "metadata": {
+                "name": "run", "resourceVersion": "7",
+                "labels": {"sentry-gitops.dev/delivery": id.as_str()},
+                "annotations": {"sentry-gitops.dev/key": "k"},
+            },
+            "status": {"conditions": [{"type": "Succeeded", "status": "True"}]},
+        }});
+        assert_eq!(feed.event(event).ok().flatten().as_deref(), Some("7"));
+        let told = |news: &News| match news {
+            News::Run(status, _) => Some((status.name.clone(), status.state)),
+            News::Gone(..) | News::Synced => None,
+        };
+        let told: Vec<_> = feed.told.iter().map(told).collect();
+        assert_eq!(told, [Some(("run".into(), RunState::Succeeded)), None]);
+    }
+}
