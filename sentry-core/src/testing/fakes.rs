@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Timestamp};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer};
 use crate::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile,
-    TreeQuery, Validator,
+    ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, ForgeErrorKind, Heads,
+    HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Tree, TreeFile, TreeQuery, Validator,
 };
 use crate::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
@@ -60,6 +60,10 @@ struct Host {
     commits: u64,
     asked: Vec<HeadsQuery>,
     trees_asked: Vec<TreeQuery>,
+    changes: HashMap<(CommitSha, CommitSha), ChangedPaths>,
+    statuses: Vec<CommitStatus>,
+    status_calls: usize,
+    no_statuses: Option<ForgeErrorKind>,
 }
 
 /// A forge called `forge` with repositories in memory.
@@ -124,6 +128,35 @@ impl FakeForge {
         guard(&self.host).down = kind;
     }
 
+    /// From now on these paths differ between the two commits; where nothing was told, the difference is
+    /// [`ForgeErrorKind::Unsupported`]. Of more than [`MAX_CHANGED_PATHS`] the first are told, as truncated.
+    pub fn change_paths(&self, from: &CommitSha, to: &CommitSha, paths: &[&str]) {
+        let mut paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        paths.sort();
+        paths.dedup();
+        let truncated = paths.len() > MAX_CHANGED_PATHS;
+        paths.truncate(MAX_CHANGED_PATHS);
+        let changed = ChangedPaths { paths, truncated };
+        guard(&self.host).changes.insert((from.clone(), to.clone()), changed);
+    }
+
+    /// From now on every status is refused so; `None` ends it. All else goes on.
+    pub fn fail_statuses(&self, kind: Option<ForgeErrorKind>) {
+        guard(&self.host).no_statuses = kind;
+    }
+
+    /// Every status that was set, in order; refused ones are not in it.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<CommitStatus> {
+        guard(&self.host).statuses.clone()
+    }
+
+    /// How often a status was to be set, refusals included.
+    #[must_use]
+    pub fn status_calls(&self) -> usize {
+        guard(&self.host).status_calls
+    }
+
     /// Every question for heads so far.
     #[must_use]
     pub fn asked(&self) -> Vec<HeadsQuery> {
@@ -185,6 +218,24 @@ impl Forge for FakeForge {
         host.up()?;
         let none = || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {sha}"));
         host.infos.get(sha).cloned().ok_or_else(none)
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let host = guard(&self.host);
+        host.up()?;
+        let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
+        host.changes.get(&(query.from.clone(), query.to.clone())).cloned().ok_or_else(none)
+    }
+
+    async fn set_status(&self, _: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        let mut host = guard(&self.host);
+        host.status_calls += 1;
+        host.up()?;
+        if let Some(kind) = host.no_statuses {
+            return Err(ForgeError::new(kind, "the fake forge was told to refuse statuses"));
+        }
+        host.statuses.push(status.clone());
+        Ok(())
     }
 }
 
