@@ -129,6 +129,15 @@ fn holder() -> String {
     format!("process {} on {}", std::process::id(), system.nodename().to_string_lossy())
 }
 
+/// What a forge lets us do in a repository, for people.
+pub(crate) struct Rights {
+    /// How it may be read.
+    pub(crate) reading: String,
+    /// Whether commit statuses may be set, as far as the forge tells, and how that is known; `None` where there are
+    /// none.
+    pub(crate) reporting: Option<(Option<bool>, String)>,
+}
+
 /// A forge as it is configured, with the questions that only its own kind can be asked.
 pub(crate) enum AnyForge {
     GitHub(GitHub),
@@ -153,18 +162,20 @@ impl AnyForge {
         }
     }
 
-    /// What we may do in a repository, for people.
-    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<String, ForgeError> {
+    /// What we may do in a repository.
+    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         let probe = match self {
             Self::GitHub(forge) => forge.probe(repo).await?,
             Self::GitLab(forge) => forge.probe(repo).await?,
             Self::Git(forge) => {
                 let branches = forge.probe(repo).await?;
-                return Ok(crate::ui::count_of(branches, "branch", "branches"));
+                let reading = crate::ui::count_of(branches, "branch", "branches");
+                return Ok(Rights { reading, reporting: None });
             }
         };
         if probe.can_read {
-            return Ok(probe.rights);
+            let reporting = Some((probe.can_report, probe.reporting));
+            return Ok(Rights { reading: probe.rights, reporting });
         }
         let text = format!("{repo} is there, but its contents may not be read: {}", probe.rights);
         Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
@@ -185,16 +196,18 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
     let git = Transport::new(transport);
     let name = config.name.clone();
     let polling = polling(config.polling);
+    let report = config.report_auth.as_ref().map(credential);
     Ok(match config.kind {
         ForgeKind::GitHub => {
             let (api, auth) = (github_api(config), github_auth(config));
-            let settings = GitHubSettings { name, api, auth, polling, http, git };
+            let settings = GitHubSettings { name, api, auth, report, polling, http, git };
             AnyForge::GitHub(GitHub::new(settings).map_err(failed)?)
         }
         ForgeKind::GitLab => {
             let (url, credential) = (config.url.clone(), credential(&config.auth));
             let token_kind = gitlab_token(config.token_kind);
-            let settings = GitLabSettings { name, url, credential, token_kind, polling, http, git };
+            let settings =
+                GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
             AnyForge::GitLab(GitLab::new(settings).map_err(failed)?)
         }
         ForgeKind::Git => AnyForge::Git(GitForge::new(GitSettings {

@@ -8,7 +8,7 @@ use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::repo::{BranchName, RepoUrl};
-use sentry_core::watch::{BranchSelector, ClusterRef, Watch};
+use sentry_core::watch::{BranchSelector, ClusterRef, ReportMode, Watch};
 
 use super::Context;
 use crate::compose::{self, AnyForge};
@@ -105,7 +105,8 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
         ] {
             if asked.insert((forge.clone(), repo.clone())) {
                 let forge = &forges[forge.as_str()];
-                checks.push(rights(forge, repo).await);
+                let reports = reports_to(config, repo);
+                checks.extend(rights(forge, repo, reports).await);
             }
         }
     }
@@ -117,12 +118,31 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
     Ok(checks)
 }
 
-async fn rights(forge: &AnyForge, repo: &RepoUrl) -> Check {
+/// True if verdicts are to be shown on a repository's commits.
+fn reports_to(config: &Config, repo: &RepoUrl) -> bool {
+    let reports = |w: &Watch| w.source.repo == *repo && w.reporting.mode != ReportMode::Off;
+    config.watches.iter().any(reports)
+}
+
+async fn rights(forge: &AnyForge, repo: &RepoUrl, reports: bool) -> Vec<Check> {
     let what = "repository readable";
-    match forge.rights(repo).await {
-        Ok(rights) => Check::fine(repo.as_str(), what, rights),
-        Err(error) => Check::forge(repo.as_str(), what, &error),
+    let rights = match forge.rights(repo).await {
+        Ok(rights) => rights,
+        Err(error) => return vec![Check::forge(repo.as_str(), what, &error)],
+    };
+    let mut checks = vec![Check::fine(repo.as_str(), what, rights.reading)];
+    if let Some((can_report, text)) = rights.reporting.filter(|_| reports) {
+        let what = "statuses may be set";
+        checks.push(match can_report {
+            Some(true) => Check::fine(repo.as_str(), what, text),
+            None => Check::fine(repo.as_str(), what, format!("not known: {text}")),
+            Some(false) => {
+                let remedy = format!("{text}, or write `report: off`");
+                Check::found(repo.as_str(), what, "the token may not", &remedy)
+            }
+        });
     }
+    checks
 }
 
 /// The watch's branches of A; and for the first of them, what of B would run.
