@@ -140,24 +140,24 @@ pub(crate) struct Rights {
 
 /// A forge as it is configured, with the questions that only its own kind can be asked.
 pub(crate) enum AnyForge {
-    GitHub(GitHub),
-    GitLab(GitLab),
+    GitHub(Box<GitHub>),
+    GitLab(Box<GitLab>),
     Git(GitForge),
 }
 
 impl AnyForge {
     pub(crate) fn into_forge(self) -> Arc<dyn Forge> {
         match self {
-            Self::GitHub(forge) => Arc::new(forge),
-            Self::GitLab(forge) => Arc::new(forge),
+            Self::GitHub(forge) => Arc::from(forge as Box<dyn Forge>),
+            Self::GitLab(forge) => Arc::from(forge as Box<dyn Forge>),
             Self::Git(forge) => Arc::new(forge),
         }
     }
 
     pub(crate) fn as_forge(&self) -> &dyn Forge {
         match self {
-            Self::GitHub(forge) => forge,
-            Self::GitLab(forge) => forge,
+            Self::GitHub(forge) => forge.as_ref(),
+            Self::GitLab(forge) => forge.as_ref(),
             Self::Git(forge) => forge,
         }
     }
@@ -201,14 +201,14 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
         ForgeKind::GitHub => {
             let (api, auth) = (github_api(config), github_auth(config));
             let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-            AnyForge::GitHub(GitHub::new(settings).map_err(failed)?)
+            AnyForge::GitHub(Box::new(GitHub::new(settings).map_err(failed)?))
         }
         ForgeKind::GitLab => {
             let (url, credential) = (config.url.clone(), credential(&config.auth));
             let token_kind = gitlab_token(config.token_kind);
             let settings =
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
-            AnyForge::GitLab(GitLab::new(settings).map_err(failed)?)
+            AnyForge::GitLab(Box::new(GitLab::new(settings).map_err(failed)?))
         }
         ForgeKind::Git => AnyForge::Git(GitForge::new(GitSettings {
             name,

@@ -104,9 +104,8 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
             (&watch.manifests.forge, &watch.manifests.repo),
         ] {
             if asked.insert((forge.clone(), repo.clone())) {
-                let forge = &forges[forge.as_str()];
-                let reports = reports_to(config, repo);
-                checks.extend(rights(forge, repo, reports).await);
+                let statuses = Statuses::of(config, forge, repo);
+                checks.extend(rights(&forges[forge.as_str()], repo, statuses).await);
             }
         }
     }
@@ -118,31 +117,55 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
     Ok(checks)
 }
 
-/// True if verdicts are to be shown on a repository's commits.
-fn reports_to(config: &Config, repo: &RepoUrl) -> bool {
-    let reports = |w: &Watch| w.source.repo == *repo && w.reporting.mode != ReportMode::Off;
-    config.watches.iter().any(reports)
-}
-
-async fn rights(forge: &AnyForge, repo: &RepoUrl, reports: bool) -> Vec<Check> {
+async fn rights(forge: &AnyForge, repo: &RepoUrl, statuses: Statuses) -> Vec<Check> {
     let what = "repository readable";
     let rights = match forge.rights(repo).await {
         Ok(rights) => rights,
         Err(error) => return vec![Check::forge(repo.as_str(), what, &error)],
     };
     let mut checks = vec![Check::fine(repo.as_str(), what, rights.reading)];
-    if let Some((can_report, text)) = rights.reporting.filter(|_| reports) {
-        let what = "statuses may be set";
-        checks.push(match can_report {
-            Some(true) => Check::fine(repo.as_str(), what, text),
-            None => Check::fine(repo.as_str(), what, format!("not known: {text}")),
-            Some(false) => {
-                let remedy = format!("{text}, or write `report: off`");
-                Check::found(repo.as_str(), what, "the token may not", &remedy)
-            }
-        });
+    if let Some(reporting) = rights.reporting {
+        checks.extend(statuses.check(repo, reporting));
     }
     checks
+}
+
+/// What is expected of a forge's token besides reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Statuses {
+    /// Nothing is shown there.
+    Off,
+    /// They are shown where the token allows it; deliveries go on without them.
+    Welcome,
+    /// A token was configured for nothing else.
+    Wanted,
+}
+
+impl Statuses {
+    fn of(config: &Config, forge: &str, repo: &RepoUrl) -> Self {
+        let reports = |w: &Watch| w.source.repo == *repo && w.reporting.mode != ReportMode::Off;
+        if !config.watches.iter().any(reports) {
+            return Self::Off;
+        }
+        let apart = config.forge(forge).is_some_and(|forge| forge.report_auth.is_some());
+        if apart { Self::Wanted } else { Self::Welcome }
+    }
+
+    fn check(self, repo: &RepoUrl, (may, text): (Option<bool>, String)) -> Option<Check> {
+        let (repo, what) = (repo.as_str(), "statuses may be set");
+        match (self, may) {
+            (Self::Off, _) => None,
+            (_, Some(true)) => Some(Check::fine(repo, what, text)),
+            (_, None) => Some(Check::fine(repo, what, format!("not known: {text}"))),
+            (Self::Wanted, Some(false)) => {
+                Some(Check::found(repo, what, "the report token may not", &text))
+            }
+            (Self::Welcome, Some(false)) => Some(Check {
+                remedy: Some(format!("{text}, or write `report: off`")),
+                ..Check::fine(repo, what, "the token may not: none will be shown")
+            }),
+        }
+    }
 }
 
 /// The watch's branches of A; and for the first of them, what of B would run.
@@ -245,4 +268,25 @@ async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure>
         }
     }
     Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_right_fails_only_where_a_token_was_given_for_it() {
+        let repo = "https://github.com/a/b".parse().unwrap();
+        let check = |statuses: Statuses, may| statuses.check(&repo, (may, "grant it".to_owned()));
+        assert!(check(Statuses::Off, Some(false)).is_none());
+        for (statuses, may, problem, remedy) in [
+            (Statuses::Wanted, Some(false), Some(Severity::Found), true),
+            (Statuses::Welcome, Some(false), None, true),
+            (Statuses::Wanted, Some(true), None, false),
+            (Statuses::Wanted, None, None, false),
+        ] {
+            let check = check(statuses, may).unwrap();
+            assert_eq!((check.problem, check.remedy.is_some()), (problem, remedy), "{check:?}");
+        }
+    }
 }
