@@ -129,42 +129,53 @@ fn holder() -> String {
     format!("process {} on {}", std::process::id(), system.nodename().to_string_lossy())
 }
 
+/// What a forge lets us do in a repository, for people.
+pub(crate) struct Rights {
+    /// How it may be read.
+    pub(crate) reading: String,
+    /// Whether commit statuses may be set, as far as the forge tells, and how that is known; `None` where there are
+    /// none.
+    pub(crate) reporting: Option<(Option<bool>, String)>,
+}
+
 /// A forge as it is configured, with the questions that only its own kind can be asked.
 pub(crate) enum AnyForge {
-    GitHub(GitHub),
-    GitLab(GitLab),
+    GitHub(Box<GitHub>),
+    GitLab(Box<GitLab>),
     Git(GitForge),
 }
 
 impl AnyForge {
     pub(crate) fn into_forge(self) -> Arc<dyn Forge> {
         match self {
-            Self::GitHub(forge) => Arc::new(forge),
-            Self::GitLab(forge) => Arc::new(forge),
+            Self::GitHub(forge) => Arc::from(forge as Box<dyn Forge>),
+            Self::GitLab(forge) => Arc::from(forge as Box<dyn Forge>),
             Self::Git(forge) => Arc::new(forge),
         }
     }
 
     pub(crate) fn as_forge(&self) -> &dyn Forge {
         match self {
-            Self::GitHub(forge) => forge,
-            Self::GitLab(forge) => forge,
+            Self::GitHub(forge) => forge.as_ref(),
+            Self::GitLab(forge) => forge.as_ref(),
             Self::Git(forge) => forge,
         }
     }
 
-    /// What we may do in a repository, for people.
-    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<String, ForgeError> {
+    /// What we may do in a repository.
+    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         let probe = match self {
             Self::GitHub(forge) => forge.probe(repo).await?,
             Self::GitLab(forge) => forge.probe(repo).await?,
             Self::Git(forge) => {
                 let branches = forge.probe(repo).await?;
-                return Ok(crate::ui::count_of(branches, "branch", "branches"));
+                let reading = crate::ui::count_of(branches, "branch", "branches");
+                return Ok(Rights { reading, reporting: None });
             }
         };
         if probe.can_read {
-            return Ok(probe.rights);
+            let reporting = Some((probe.can_report, probe.reporting));
+            return Ok(Rights { reading: probe.rights, reporting });
         }
         let text = format!("{repo} is there, but its contents may not be read: {}", probe.rights);
         Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
@@ -185,17 +196,19 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
     let git = Transport::new(transport);
     let name = config.name.clone();
     let polling = polling(config.polling);
+    let report = config.report_auth.as_ref().map(credential);
     Ok(match config.kind {
         ForgeKind::GitHub => {
             let (api, auth) = (github_api(config), github_auth(config));
-            let settings = GitHubSettings { name, api, auth, polling, http, git };
-            AnyForge::GitHub(GitHub::new(settings).map_err(failed)?)
+            let settings = GitHubSettings { name, api, auth, report, polling, http, git };
+            AnyForge::GitHub(Box::new(GitHub::new(settings).map_err(failed)?))
         }
         ForgeKind::GitLab => {
             let (url, credential) = (config.url.clone(), credential(&config.auth));
             let token_kind = gitlab_token(config.token_kind);
-            let settings = GitLabSettings { name, url, credential, token_kind, polling, http, git };
-            AnyForge::GitLab(GitLab::new(settings).map_err(failed)?)
+            let settings =
+                GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
+            AnyForge::GitLab(Box::new(GitLab::new(settings).map_err(failed)?))
         }
         ForgeKind::Git => AnyForge::Git(GitForge::new(GitSettings {
             name,

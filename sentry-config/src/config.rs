@@ -38,12 +38,13 @@ impl Config {
     /// Every secret that the file or the environment gave, for the redactor. What stands in token files is not read here.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.forges.iter().flat_map(|forge| {
-            let token = match &forge.auth {
+            let tokens = [Some(&forge.auth), forge.report_auth.as_ref()].into_iter().flatten();
+            let tokens = tokens.filter_map(|auth| match auth {
                 ForgeAuth::Token(token) => Some(token),
                 _ => None,
-            };
+            });
             let password = forge.proxy.as_ref().and_then(|p| p.credentials.as_ref());
-            token.into_iter().chain(password.map(|(_, password)| password))
+            tokens.chain(password.map(|(_, password)| password))
         })
     }
 
@@ -89,6 +90,8 @@ pub struct ForgeConfig {
     pub url: Option<Url>,
     /// How it is told who we are.
     pub auth: ForgeAuth,
+    /// By which token commit statuses are set, and nothing else; `None`: as everything.
+    pub report_auth: Option<ForgeAuth>,
     /// GitLab: what kind of token it is.
     pub token_kind: TokenKind,
     /// Plain git: the user that goes with the token; `None` is the forge's own default.

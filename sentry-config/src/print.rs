@@ -91,6 +91,14 @@ fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
             out.put("private_key_file", path(private_key_file));
         }),
     }
+    match &forge.report_auth {
+        Some(ForgeAuth::Token(_)) => {
+            let path = format!("forges.{}.report_token", forge.name);
+            out.put("report_token", reference(config, &path));
+        }
+        Some(ForgeAuth::TokenFile(file)) => out.put("report_token_file", path(file)),
+        _ => {}
+    }
     if forge.token_kind != TokenKind::Private {
         out.put("token_kind", forge.token_kind.as_str());
     }

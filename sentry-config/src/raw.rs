@@ -130,6 +130,10 @@ raw! {
         token "token": SecretText,
         /// A file that holds the token; read again when it changes.
         token_file "token_file": String,
+        /// A token that sets commit statuses and does nothing else. Default: who reads sets them as well.
+        report_token "report_token": SecretText,
+        /// A file that holds that token; read again when it changes.
+        report_token_file "report_token_file": String,
         /// GitLab: what kind of token it is. Default `private`.
         token_kind "token_kind": TokenKind,
         /// Plain git: the user that goes with the token. Default `git`.

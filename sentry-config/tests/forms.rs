@@ -270,6 +270,36 @@ fn files_are_looked_for_from_the_configurations_directory() {
 }
 
 #[test]
+fn a_token_for_statuses_is_kept_apart_printed_as_written_and_known_as_a_secret() {
+    let text = LONG.replace(
+        "token: \"${GITHUB_TOKEN}\"",
+        "token: \"${GITHUB_TOKEN}\", report_token: \"${REPORT}\"",
+    );
+    let config = good(&text, &[("REPORT", "ghp_report-canary")]);
+    let hub = config.forge("hub").unwrap();
+    let is = |auth: &ForgeAuth, is: &str| matches!(auth, ForgeAuth::Token(t) if t.expose() == is);
+    assert!(is(&hub.auth, "ghp_canary1"));
+    assert!(is(hub.report_auth.as_ref().unwrap(), "ghp_report-canary"));
+    assert!(config.forge("lab").unwrap().report_auth.is_none());
+    assert!(config.secrets().any(|secret| secret.expose() == "ghp_report-canary"));
+    let printed = to_long_form(&config);
+    assert!(printed.contains("report_token: \"${REPORT}\""), "{printed}");
+    assert!(!printed.contains("canary"), "{printed}");
+
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("reporter"), "x").unwrap();
+    let text = LONG.replace("token: \"${GITHUB_TOKEN}\"", "report_token_file: reporter");
+    let file = dir.path().join("sentry.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let config = load(&file, &env(&[])).unwrap();
+    let auth = config.forge("hub").unwrap().report_auth.as_ref();
+    assert!(
+        matches!(auth, Some(ForgeAuth::TokenFile(path)) if *path == dir.path().join("reporter"))
+    );
+    assert!(to_long_form(&config).contains("report_token_file: "));
+}
+
+#[test]
 fn the_samples_of_the_repository_load() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let config = load(&root.join("sentry.yaml"), &env(&[])).unwrap();

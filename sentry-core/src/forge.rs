@@ -42,9 +42,11 @@ pub trait Forge: fmt::Debug + Send + Sync {
         ))
     }
 
-    /// The paths that differ between two commits of A.
+    /// The paths that differ between two commits of A: between the two trees, whatever lies between the commits, so
+    /// that a force-push is no special case.
     ///
-    /// [`ForgeErrorKind::Unsupported`] where the forge can't tell; whoever asks then takes everything for changed.
+    /// [`ForgeErrorKind::Unsupported`] where the forge can't tell, for example because the older commit is gone or
+    /// the trees are too large; whoever asks then takes everything for changed.
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         let _ = query;
         Err(ForgeError::new(

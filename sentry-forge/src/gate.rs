@@ -21,6 +21,17 @@ const REFUSED: Duration = Duration::from_secs(6 * 60);
 const REFUSALS: usize = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// What a request needs the token to allow. Each is refused for itself: a token that may not set statuses still reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Right {
+    /// Reading a repository.
+    Read,
+    /// Setting commit statuses.
+    Statuses,
+    /// Making check runs.
+    Checks,
+}
+
 /// What a forge has told us about our welcome. Kept in memory: a restart asks anew.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -37,7 +48,7 @@ struct State {
     limits_in_a_row: u32,
     answered: Option<Secret>,
     refused: Option<Refusal>,
-    refused_repos: HashMap<RepoUrl, Refusal>,
+    refused_repos: HashMap<(RepoUrl, Right), Refusal>,
     refusals: VecDeque<Instant>,
     budget: Option<Budget>,
 }
@@ -60,6 +71,7 @@ pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     token: Option<&'a Secret>,
     repo: &'a RepoUrl,
+    right: Right,
     _first: Option<tokio::sync::MutexGuard<'a, ()>>,
 }
 
@@ -77,13 +89,14 @@ impl Gate {
         &'a self,
         token: Option<&'a Secret>,
         repo: &'a RepoUrl,
+        right: Right,
     ) -> Result<Pass<'a>, ForgeError> {
-        let pass = |first| Pass { gate: self, token, repo, _first: first };
-        if self.check(token, repo)? {
+        let pass = |first| Pass { gate: self, token, repo, right, _first: first };
+        if self.check(token, repo, right)? {
             return Ok(pass(None));
         }
         let first = self.first.lock().await;
-        let answered = self.check(token, repo)?;
+        let answered = self.check(token, repo, right)?;
         Ok(pass((!answered).then_some(first)))
     }
 
@@ -100,14 +113,20 @@ impl Gate {
     }
 
     /// True if the forge has answered this token before; an error if it must not be asked now.
-    fn check(&self, token: Option<&Secret>, repo: &RepoUrl) -> Result<bool, ForgeError> {
+    fn check(
+        &self,
+        token: Option<&Secret>,
+        repo: &RepoUrl,
+        right: Right,
+    ) -> Result<bool, ForgeError> {
         let state = self.state();
         if let Some(wait) = state.limited_until.and_then(left) {
             let text = format!("{}: asked us to wait; not asked before that", self.forge);
             return Err(ForgeError::new(ForgeErrorKind::RateLimited, text).retry_after(wait));
         }
         let whole = state.refused.as_ref().and_then(|refusal| refusal.left(token));
-        let here = state.refused_repos.get(repo).and_then(|refusal| refusal.left(token));
+        let here = state.refused_repos.get(&(repo.clone(), right));
+        let here = here.and_then(|refusal| refusal.left(token));
         if let Some(wait) = whole.or(here) {
             let text =
                 format!("{}: {repo}: the token was refused; not asked again yet", self.forge);
@@ -139,7 +158,7 @@ impl Pass<'_> {
                 let whole = StatusError::of(&error) == Some(StatusCode::UNAUTHORIZED);
                 let wait = match self.token {
                     Some(token) if whole => state.refuse(token),
-                    token => state.refuse_repo(self.repo, token),
+                    token => state.refuse_repo(self.repo, self.right, token),
                 };
                 Err(error.retry_after(wait))
             }
@@ -149,7 +168,7 @@ impl Pass<'_> {
                 state.answered = self.token.cloned();
                 if outcome.is_ok() {
                     state.limits_in_a_row = 0;
-                    state.refused_repos.remove(self.repo);
+                    state.refused_repos.remove(&(self.repo.clone(), self.right));
                 }
                 outcome
             }
@@ -187,9 +206,9 @@ impl State {
         until.duration_since(now)
     }
 
-    fn refuse_repo(&mut self, repo: &RepoUrl, token: Option<&Secret>) -> Duration {
+    fn refuse_repo(&mut self, repo: &RepoUrl, right: Right, token: Option<&Secret>) -> Duration {
         let refusal = Refusal { token: token.cloned(), until: Instant::now() + REFUSED };
-        self.refused_repos.insert(repo.clone(), refusal);
+        self.refused_repos.insert((repo.clone(), right), refusal);
         REFUSED
     }
 }
@@ -230,14 +249,14 @@ mod tests {
         outcome: Result<(), ForgeError>,
     ) -> Option<Retry> {
         let (token, repo) = (Secret::new(token), repo(name));
-        match gate.enter(Some(&token), &repo).await {
+        match gate.enter(Some(&token), &repo, Right::Read).await {
             Ok(pass) => pass.conclude(outcome).err().map(|e| e.retry()),
             Err(e) => Some(e.retry()),
         }
     }
 
     async fn is_open(gate: &Gate, token: &str, name: &str) -> bool {
-        gate.enter(Some(&Secret::new(token)), &repo(name)).await.is_ok()
+        gate.enter(Some(&Secret::new(token)), &repo(name), Right::Read).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
@@ -259,9 +278,9 @@ mod tests {
     async fn a_shorter_limit_that_comes_late_does_not_shorten_a_longer_one() {
         let gate = Gate::new("hub");
         let (token, repo) = (Secret::new("t"), repo("a"));
-        gate.enter(Some(&token), &repo).await.unwrap().conclude(Ok(())).unwrap();
-        let one = gate.enter(Some(&token), &repo).await.unwrap();
-        let two = gate.enter(Some(&token), &repo).await.unwrap();
+        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
+        let one = gate.enter(Some(&token), &repo, Right::Read).await.unwrap();
+        let two = gate.enter(Some(&token), &repo, Right::Read).await.unwrap();
         let long = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(600));
         one.conclude::<()>(Err(long)).unwrap_err();
         let short = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(5));
@@ -276,7 +295,7 @@ mod tests {
         for _ in 0..3600 {
             let repo = repo("a");
             let token = Secret::new("old");
-            if let Ok(pass) = gate.enter(Some(&token), &repo).await {
+            if let Ok(pass) = gate.enter(Some(&token), &repo, Right::Read).await {
                 pass.conclude(refused(401)).unwrap_err();
                 failures += 1;
             }
@@ -290,10 +309,10 @@ mod tests {
     async fn a_burst_of_refusals_counts_against_the_hour() {
         let gate = Gate::new("hub");
         let (token, repo) = (Secret::new("t"), repo("a"));
-        gate.enter(Some(&token), &repo).await.unwrap().conclude(Ok(())).unwrap();
+        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
         let mut passes = Vec::new();
         for _ in 0..10 {
-            passes.push(gate.enter(Some(&token), &repo).await.unwrap());
+            passes.push(gate.enter(Some(&token), &repo, Right::Read).await.unwrap());
         }
         for pass in passes {
             pass.conclude(refused(401)).unwrap_err();
@@ -309,7 +328,7 @@ mod tests {
         let gate = Gate::new("hub");
         let (token, repo) = (Secret::new("bad"), repo("a"));
         let one = || async {
-            match gate.enter(Some(&token), &repo).await {
+            match gate.enter(Some(&token), &repo, Right::Read).await {
                 Ok(pass) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     pass.conclude(refused(401)).unwrap_err();
@@ -331,5 +350,26 @@ mod tests {
         assert!(is_open(&gate, "rotated", "secret").await);
         tokio::time::advance(REFUSED).await;
         assert!(is_open(&gate, "t", "secret").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_is_refused_closes_no_other() {
+        let gate = Gate::new("hub");
+        let (token, repo) = (Secret::new("t"), repo("a"));
+        let open = |right| {
+            let (gate, token, repo) = (&gate, &token, &repo);
+            async move { gate.enter(Some(token), repo, right).await.is_ok() }
+        };
+        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
+        for status in [403, 404] {
+            let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
+            pass.conclude(refused(status)).unwrap_err();
+            assert!(!open(Right::Statuses).await);
+            assert!(open(Right::Read).await && open(Right::Checks).await);
+            tokio::time::advance(REFUSED).await;
+        }
+        let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
+        pass.conclude(refused(401)).unwrap_err();
+        assert!(!open(Right::Read).await, "a 401 refuses the token itself");
     }
 }

@@ -26,7 +26,16 @@ struct Hub {
 fn forge(server: &MockServer, auth: GitHubAuth, polling: Polling) -> GitHub {
     let (http, git) = network();
     let api = Some(format!("{}/api/v3", server.uri()).parse().unwrap());
-    GitHub::new(GitHubSettings { name: "github".into(), api, auth, polling, http, git }).unwrap()
+    GitHub::new(GitHubSettings {
+        name: "github".into(),
+        api,
+        auth,
+        report: None,
+        polling,
+        http,
+        git,
+    })
+    .unwrap()
 }
 
 impl Hub {
@@ -176,6 +185,7 @@ async fn an_answer_that_breaks_off_is_an_error() {
         name: "github".into(),
         api: Some(root.parse().unwrap()),
         auth: GitHubAuth::Token(token()),
+        report: None,
         polling: Polling::Auto,
         http,
         git,

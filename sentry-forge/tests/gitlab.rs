@@ -29,6 +29,7 @@ impl Lab {
             url: Some(server.uri().parse().unwrap()),
             credential: token(),
             token_kind,
+            report: None,
             polling: Polling::Auto,
             http,
             git,

@@ -3,6 +3,7 @@
 //! They answer as the real ones were seen and documented to answer, refusals included; what they cannot know
 //! (a signature of a GitHub App, a person's rights) they do not check.
 
+mod difference;
 pub mod github;
 pub mod gitlab;
 

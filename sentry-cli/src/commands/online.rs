@@ -8,7 +8,7 @@ use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::repo::{BranchName, RepoUrl};
-use sentry_core::watch::{BranchSelector, ClusterRef, Watch};
+use sentry_core::watch::{BranchSelector, ClusterRef, ReportMode, Watch};
 
 use super::Context;
 use crate::compose::{self, AnyForge};
@@ -104,8 +104,8 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
             (&watch.manifests.forge, &watch.manifests.repo),
         ] {
             if asked.insert((forge.clone(), repo.clone())) {
-                let forge = &forges[forge.as_str()];
-                checks.push(rights(forge, repo).await);
+                let statuses = Statuses::of(config, forge, repo);
+                checks.extend(rights(&forges[forge.as_str()], repo, statuses).await);
             }
         }
     }
@@ -117,11 +117,54 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
     Ok(checks)
 }
 
-async fn rights(forge: &AnyForge, repo: &RepoUrl) -> Check {
+async fn rights(forge: &AnyForge, repo: &RepoUrl, statuses: Statuses) -> Vec<Check> {
     let what = "repository readable";
-    match forge.rights(repo).await {
-        Ok(rights) => Check::fine(repo.as_str(), what, rights),
-        Err(error) => Check::forge(repo.as_str(), what, &error),
+    let rights = match forge.rights(repo).await {
+        Ok(rights) => rights,
+        Err(error) => return vec![Check::forge(repo.as_str(), what, &error)],
+    };
+    let mut checks = vec![Check::fine(repo.as_str(), what, rights.reading)];
+    if let Some(reporting) = rights.reporting {
+        checks.extend(statuses.check(repo, reporting));
+    }
+    checks
+}
+
+/// What is expected of a forge's token besides reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Statuses {
+    /// Nothing is shown there.
+    Off,
+    /// They are shown where the token allows it; deliveries go on without them.
+    Welcome,
+    /// A token was configured for nothing else.
+    Wanted,
+}
+
+impl Statuses {
+    fn of(config: &Config, forge: &str, repo: &RepoUrl) -> Self {
+        let reports = |w: &Watch| w.source.repo == *repo && w.reporting.mode != ReportMode::Off;
+        if !config.watches.iter().any(reports) {
+            return Self::Off;
+        }
+        let apart = config.forge(forge).is_some_and(|forge| forge.report_auth.is_some());
+        if apart { Self::Wanted } else { Self::Welcome }
+    }
+
+    fn check(self, repo: &RepoUrl, (may, text): (Option<bool>, String)) -> Option<Check> {
+        let (repo, what) = (repo.as_str(), "statuses may be set");
+        match (self, may) {
+            (Self::Off, _) => None,
+            (_, Some(true)) => Some(Check::fine(repo, what, text)),
+            (_, None) => Some(Check::fine(repo, what, format!("not known: {text}"))),
+            (Self::Wanted, Some(false)) => {
+                Some(Check::found(repo, what, "the report token may not", &text))
+            }
+            (Self::Welcome, Some(false)) => Some(Check {
+                remedy: Some(format!("{text}, or write `report: off`")),
+                ..Check::fine(repo, what, "the token may not: none will be shown")
+            }),
+        }
     }
 }
 
@@ -225,4 +268,25 @@ async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure>
         }
     }
     Ok(checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_right_fails_only_where_a_token_was_given_for_it() {
+        let repo = "https://github.com/a/b".parse().unwrap();
+        let check = |statuses: Statuses, may| statuses.check(&repo, (may, "grant it".to_owned()));
+        assert!(check(Statuses::Off, Some(false)).is_none());
+        for (statuses, may, problem, remedy) in [
+            (Statuses::Wanted, Some(false), Some(Severity::Found), true),
+            (Statuses::Welcome, Some(false), None, true),
+            (Statuses::Wanted, Some(true), None, false),
+            (Statuses::Wanted, None, None, false),
+        ] {
+            let check = check(statuses, may).unwrap();
+            assert_eq!((check.problem, check.remedy.is_some()), (problem, remedy), "{check:?}");
+        }
+    }
 }

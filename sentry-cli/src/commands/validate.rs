@@ -80,7 +80,7 @@ fn show(ctx: &Context, file: &str, config: &Config, checks: &[online::Check]) {
         ]);
     }
     ctx.ui.table(&rows);
-    for check in checks.iter().filter(|c| c.problem.is_some()) {
+    for check in checks {
         if let Some(remedy) = &check.remedy {
             ctx.ui.complain(&format!("hint: {}, {}: {}", check.subject, check.what, plain(remedy)));
         }

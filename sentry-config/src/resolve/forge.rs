@@ -50,6 +50,7 @@ impl Resolver<'_> {
             no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
             ca_file: raw.ca_file.take().map(|at| self.file(&at)),
             polling: polling.map_or(Polling::Auto, |at| at.value),
+            report_auth: self.report_auth(&name, &mut raw, &place),
             auth: self.auth(&name, raw, &place),
             name,
         })
@@ -69,6 +70,14 @@ impl Resolver<'_> {
                 let hint = format!("remove it; it belongs to type {}", wanted.as_str());
                 self.report.error(place, message, &hint);
             }
+        }
+        let reports = [
+            raw.report_token.as_ref().map(|at| &at.place),
+            raw.report_token_file.as_ref().map(|at| &at.place),
+        ];
+        for place in reports.into_iter().flatten().filter(|_| kind == ForgeKind::Git) {
+            let hint = "remove it; it belongs to types github and gitlab";
+            self.report.error(place, "a plain git server shows no statuses", hint);
         }
         if let Some(at) =
             raw.polling.as_ref().filter(|at| at.value == Polling::Api && kind == ForgeKind::Git)
@@ -147,7 +156,7 @@ impl Resolver<'_> {
             );
         }
         if let Some(at) = token {
-            return self.token(name, at);
+            return self.token(name, "token", at);
         }
         if let Some(at) = token_file {
             return ForgeAuth::TokenFile(self.file(&at));
@@ -155,7 +164,22 @@ impl Resolver<'_> {
         app.and_then(|at| self.app(at)).unwrap_or(ForgeAuth::Anonymous)
     }
 
-    fn token(&mut self, name: &str, at: At<SecretText>) -> ForgeAuth {
+    /// The token that sets statuses, where it is not the other one.
+    fn report_auth(&mut self, name: &str, raw: &mut RawForge, place: &Place) -> Option<ForgeAuth> {
+        let (token, file) = (raw.report_token.take(), raw.report_token_file.take());
+        if let (Some(_), Some(second)) = (&token, &file) {
+            let message = format!("{} already has a report_token", place.path);
+            let hint = "keep one of report_token and report_token_file";
+            self.report.error(&second.place, message, hint);
+        }
+        match (token, file) {
+            (Some(at), _) => Some(self.token(name, "report_token", at)),
+            (None, Some(at)) => Some(ForgeAuth::TokenFile(self.file(&at))),
+            (None, None) => None,
+        }
+    }
+
+    fn token(&mut self, name: &str, key: &str, at: At<SecretText>) -> ForgeAuth {
         if at.value.0.expose().chars().any(|c| c.is_control() || c == ' ') {
             let hint = "copy the token again: it is one word";
             self.report.error(
@@ -166,11 +190,11 @@ impl Resolver<'_> {
         }
         match at.written {
             Some(written) => {
-                self.references.insert(format!("forges.{name}.token"), written);
+                self.references.insert(format!("forges.{name}.{key}"), written);
             }
             None if at.place.variable.is_none() => {
-                let hint = "write ${VARIABLE}, or use token_file";
-                self.report.warn(&at.place, "a token stands in the file itself", hint);
+                let hint = format!("write ${{VARIABLE}}, or use {key}_file");
+                self.report.warn(&at.place, "a token stands in the file itself", &hint);
             }
             None => {}
         }

@@ -1,6 +1,7 @@
 //! Any git server, without an API: heads by one question of git's own protocol, trees by the hardened client.
 
 mod cache;
+mod changes;
 mod command;
 mod failure;
 mod listing;
@@ -17,8 +18,8 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use sentry_core::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
-    Validator,
+    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
+    HeadsQuery, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
 use sha2::{Digest as _, Sha256};
@@ -154,6 +155,11 @@ impl Forge for GitForge {
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
         let authorization = self.authorization(repo).await?;
         self.settings.transport.commit(repo, sha, authorization.as_ref()).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let authorization = self.authorization(&query.repo).await?;
+        self.settings.transport.changes(query, authorization.as_ref()).await
     }
 }
 

@@ -195,7 +195,7 @@ impl Transport {
             .map_err(|no| no.into_error(remote.repo, &|text| self.redact(text)))
     }
 
-    fn remote<'a>(
+    pub(super) fn remote<'a>(
         &'a self,
         repo: &'a RepoUrl,
         authorization: Option<&'a HeaderValue>,
@@ -203,7 +203,7 @@ impl Transport {
         Remote { settings: &self.settings, repo, authorization }
     }
 
-    fn attempt<'a>(
+    pub(super) fn attempt<'a>(
         &'a self,
         remote: Remote<'a>,
         commit: &'a CommitSha,
@@ -285,10 +285,10 @@ enum Found {
 }
 
 /// One fetch: its directory is gone when it is dropped, however it ended.
-struct Attempt<'a> {
+pub(super) struct Attempt<'a> {
     transport: &'a Transport,
     remote: Remote<'a>,
-    commit: &'a CommitSha,
+    pub(super) commit: &'a CommitSha,
     room: u64,
     deadline: Instant,
     scratch: Scratch,
@@ -300,8 +300,8 @@ impl Attempt<'_> {
     async fn fetch_commit(&mut self, filter: Filter) -> Result<(), ForgeError> {
         self.filter = filter;
         loop {
-            let output = self.fetch(self.commit.as_str(), self.filter.args()).await?;
-            let text = self.transport.redact(&output.stderr_text());
+            let output = self.fetch(&[self.commit.as_str()], self.filter.args()).await?;
+            let text = self.redacted(&output);
             if output.status.success() {
                 if text.contains("filtering not recognized by server") {
                     self.filter = Filter::Nothing;
@@ -312,13 +312,23 @@ impl Attempt<'_> {
                 Some(weaker) if text.contains("filter") => self.filter = weaker,
                 _ => return Err(failure::from_text(self.repo(), &self.fetching(), &text)),
             }
-            // What a failed fetch leaves is never built upon.
-            self.scratch = self.transport.scratch(self.repo(), self.commit.algorithm())?;
+            self.start_anew()?;
         }
         if self.filter != filter {
             self.transport.remember(self.repo(), self.filter);
         }
         Ok(())
+    }
+
+    /// What a failed fetch leaves is never built upon.
+    pub(super) fn start_anew(&mut self) -> Result<(), ForgeError> {
+        self.scratch = self.transport.scratch(self.repo(), self.commit.algorithm())?;
+        Ok(())
+    }
+
+    /// What git said, without secrets.
+    pub(super) fn redacted(&self, output: &Output) -> String {
+        self.transport.redact(&output.stderr_text())
     }
 
     /// Walks from the commit's root down to the directory.
@@ -400,7 +410,7 @@ impl Attempt<'_> {
     }
 
     async fn fetch_object(&self, oid: &str, filter: &str) -> Result<(), ForgeError> {
-        let output = self.fetch(oid, &[filter]).await?;
+        let output = self.fetch(&[oid], &[filter]).await?;
         if output.status.success() {
             return Ok(());
         }
@@ -409,7 +419,7 @@ impl Attempt<'_> {
     }
 
     /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
-    async fn fetch(&self, oid: &str, args: &[&str]) -> Result<Output, ForgeError> {
+    pub(super) async fn fetch(&self, oids: &[&str], args: &[&str]) -> Result<Output, ForgeError> {
         let (used, _) = self.used()?;
         let cap = self.room.saturating_sub(used) / 2;
         let program = self
@@ -423,7 +433,8 @@ impl Attempt<'_> {
                 "--no-auto-maintenance",
             ])
             .args(args)
-            .args(["--end-of-options", "origin", oid])
+            .args(["--end-of-options", "origin"])
+            .args(oids)
             .file_cap(cap);
         let output = run(self.repo(), &self.fetching(), program).await?;
         let (used, largest) = self.used()?;
@@ -447,7 +458,7 @@ impl Attempt<'_> {
     }
 
     /// Runs a git that only reads what is here.
-    async fn git<const N: usize>(
+    pub(super) async fn git<const N: usize>(
         &self,
         args: [&str; N],
         stdin: &[u8],
@@ -475,11 +486,11 @@ impl Attempt<'_> {
         program.map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))
     }
 
-    fn repo(&self) -> &RepoUrl {
+    pub(super) fn repo(&self) -> &RepoUrl {
         self.remote.repo
     }
 
-    fn fetching(&self) -> String {
+    pub(super) fn fetching(&self) -> String {
         format!("fetching commit {}", self.commit)
     }
 

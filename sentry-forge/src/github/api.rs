@@ -1,27 +1,72 @@
-//! GitHub's requests and answers: <https://docs.github.com/en/rest/commits/commits#get-a-commit>
+//! GitHub's requests and answers: <https://docs.github.com/en/rest/commits>
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use sentry_core::forge::{CommitInfo, ForgeError};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::GitHubAuth;
-use super::app::App;
+use super::app::{App, Grant};
 use crate::credential::{Credential, basic, bearer};
+use crate::gate::Right;
 use crate::hosted::api::{
-    Absence, Api, Place, RepoFacts, Wanted, base, content_type, json, message, number_after, origin,
+    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, description, json,
+    link, message, number_after, origin,
 };
 use crate::http::{Answer, Http};
+
+/// Files that a comparison names at most.
+/// <https://docs.github.com/en/rest/commits/commits#compare-two-commits>
+const COMPARED_FILES: usize = 300;
+/// How long an App that may make no check runs sets statuses instead, until it is tried again.
+const WITHOUT_CHECKS: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(super) struct GitHubApi {
     base: Url,
     web: String,
     credential: Credential,
-    app: Option<App>,
+    app: Option<Apps>,
+    /// The credential that sets statuses, where it is not the other one.
+    report: Option<Credential>,
+}
+
+/// An installation's tokens, each for one thing.
+#[derive(Debug)]
+struct Apps {
+    contents: App,
+    checks: App,
+    statuses: App,
+    without_checks_until: Mutex<Option<Instant>>,
+}
+
+impl Apps {
+    fn new(name: &str, app_id: u64, installation_id: u64) -> Self {
+        let app = |permission, access, shown| {
+            App::new(name, app_id, installation_id, Grant { permission, access, shown })
+        };
+        Self {
+            contents: app("contents", "read", "Contents"),
+            checks: app("checks", "write", "Checks"),
+            statuses: app("statuses", "write", "Commit statuses"),
+            without_checks_until: Mutex::default(),
+        }
+    }
+
+    fn of(&self, right: Right) -> &App {
+        match right {
+            Right::Read => &self.contents,
+            Right::Checks => &self.checks,
+            Right::Statuses => &self.statuses,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -32,6 +77,34 @@ struct Repository {
     default_branch: Option<String>,
     #[serde(default)]
     permissions: std::collections::BTreeMap<String, bool>,
+}
+
+#[derive(Deserialize)]
+struct Comparison {
+    base_commit: CommitId,
+    merge_base_commit: CommitId,
+    #[serde(default)]
+    files: Option<Vec<ComparedFile>>,
+}
+
+#[derive(Deserialize)]
+struct CommitId {
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct ComparedFile {
+    filename: String,
+    status: String,
+    previous_filename: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SetStatus {
+    #[serde(rename = "state")]
+    _state: String,
+    #[serde(rename = "context")]
+    _context: String,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +132,12 @@ struct Account {
 }
 
 impl GitHubApi {
-    pub(super) fn new(name: &str, api: Option<Url>, auth: GitHubAuth) -> Result<Self, ForgeError> {
+    pub(super) fn new(
+        name: &str,
+        api: Option<Url>,
+        auth: GitHubAuth,
+        report: Option<Credential>,
+    ) -> Result<Self, ForgeError> {
         let (base, web) = match api {
             Some(api) => {
                 let base = base(name, api)?;
@@ -76,10 +154,31 @@ impl GitHubApi {
         let (credential, app) = match auth {
             GitHubAuth::Token(credential) => (credential, None),
             GitHubAuth::App { app_id, installation_id, key } => {
-                (key, Some(App::new(name, app_id, installation_id)))
+                (key, Some(Apps::new(name, app_id, installation_id)))
             }
         };
-        Ok(Self { base, web, credential, app })
+        Ok(Self { base, web, credential, app, report })
+    }
+
+    /// The App's number, if statuses are shown as check runs, which only Apps may make.
+    pub(super) fn makes_checks(&self) -> Option<u64> {
+        let app = self.app.as_ref().filter(|_| self.report.is_none())?;
+        let until = *app.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| until <= Instant::now()).then(|| app.checks.id())
+    }
+
+    /// Remembers that the App may make no check runs.
+    pub(super) fn do_without_checks(&self) {
+        if let Some(app) = &self.app {
+            let mut until = app.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
+            *until = Some(Instant::now() + WITHOUT_CHECKS);
+        }
+    }
+
+    /// The installation whose tokens have this right, if the right is an App's.
+    fn app(&self, right: Right) -> Option<&App> {
+        let own = right == Right::Read || self.report.is_none();
+        self.app.as_ref().filter(|_| own).map(|apps| apps.of(right))
     }
 }
 
@@ -102,24 +201,37 @@ impl Api for GitHubApi {
         &self.web
     }
 
-    fn credential(&self) -> &Credential {
-        &self.credential
+    fn credential(&self, right: Right) -> &Credential {
+        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
     }
 
-    async fn token(&self, http: &Http, secret: &Secret) -> Result<Secret, ForgeError> {
-        match &self.app {
+    fn reports_apart(&self) -> bool {
+        self.report.is_some()
+    }
+
+    async fn token(
+        &self,
+        http: &Http,
+        secret: &Secret,
+        right: Right,
+    ) -> Result<Secret, ForgeError> {
+        match self.app(right) {
             Some(app) => app.token(&self.base, http, secret).await,
             None => Ok(secret.clone()),
         }
     }
 
-    fn forget_token(&self) {
-        if let Some(app) = &self.app {
+    fn forget_token(&self, right: Right) {
+        if let Some(app) = self.app(right) {
             app.forget();
         }
     }
 
-    fn authorization(&self, token: &Secret) -> Result<(HeaderName, HeaderValue), ForgeError> {
+    fn authorization(
+        &self,
+        token: &Secret,
+        _: Right,
+    ) -> Result<(HeaderName, HeaderValue), ForgeError> {
         Ok((header::AUTHORIZATION, bearer(token)?))
     }
 
@@ -144,13 +256,17 @@ impl Api for GitHubApi {
             }
             // One file is the least that GitHub can be asked for besides the commit.
             Wanted::Commit(sha) => format!("{repo}/commits/{sha}?per_page=1"),
+            // The first page holds all files, however few of the commits it holds.
+            Wanted::Compare(from, to) => format!("{repo}/compare/{from}...{to}?per_page=1&page=1"),
+            Wanted::Token => return Err("GitHub has no such question".to_owned()),
+            Wanted::Report(call) => format!("{repo}/{}", call.tail),
         })
     }
 
     fn accept(&self, wanted: &Wanted) -> &'static str {
         match wanted {
             Wanted::Head(_) => "application/vnd.github.sha",
-            Wanted::Repo | Wanted::Commit(_) => "application/vnd.github+json",
+            _ => "application/vnd.github+json",
         }
     }
 
@@ -205,13 +321,79 @@ impl Api for GitHubApi {
         Ok((sha, CommitInfo { message: commit.commit.message, author }))
     }
 
+    /// GitHub compares the newer commit with what both have in common. That is the older commit itself unless
+    /// history was rewritten.
+    fn read_changes(
+        &self,
+        answer: &Answer,
+        from: &CommitSha,
+        _: &CommitSha,
+    ) -> Result<Compared, String> {
+        let comparison: Comparison = json(answer)?;
+        if comparison.base_commit.sha != from.as_str() {
+            return Err("compares another commit than the one asked for".to_owned());
+        }
+        let files = comparison.files.unwrap_or_default();
+        let whole =
+            comparison.merge_base_commit.sha == from.as_str() && files.len() < COMPARED_FILES;
+        let paths = files.into_iter().flat_map(|file| {
+            // A copy's source is as it was.
+            let before = file.previous_filename.filter(|_| file.status != "copied");
+            [Some(file.filename), before].into_iter().flatten()
+        });
+        Ok(Compared { paths: paths.collect(), whole })
+    }
+
+    fn status(&self, status: &CommitStatus) -> Option<Call> {
+        let state = match status.state {
+            StatusState::Pending => "pending",
+            // Statuses know no neutral end; the text says it.
+            StatusState::Success | StatusState::Neutral => "success",
+            StatusState::Failure => "failure",
+            StatusState::Error => "error",
+        };
+        let mut body = serde_json::json!({
+            "state": state,
+            "context": status.context,
+            "description": description(status),
+        });
+        if let Some(link) = link(status, usize::MAX) {
+            body["target_url"] = link.into();
+        }
+        let tail = format!("statuses/{}", status.revision.sha);
+        Some(Call { method: Method::POST, tail, body: Some(body) })
+    }
+
+    fn read_status(&self, answer: &Answer) -> Result<(), String> {
+        json::<SetStatus>(answer).map(drop)
+    }
+
+    fn lacks_commit(&self, answer: &Answer) -> bool {
+        answer.status == StatusCode::UNPROCESSABLE_ENTITY
+            && message(answer).starts_with("No commit found for SHA")
+    }
+
+    fn remedy(&self, right: Right) -> &'static str {
+        match right {
+            Right::Read => "give the token Contents: read",
+            Right::Checks => "grant the App's installation Checks: write",
+            Right::Statuses if self.app(right).is_some() => {
+                "grant the App's installation Checks: write, or Commit statuses: write"
+            }
+            Right::Statuses => {
+                "give the token Commit statuses: write (fine-grained) or the scope repo:status (classic) \
+                 and its owner write access to the repository, or set the forge's report_token"
+            }
+        }
+    }
+
     fn moved_to(&self, path: &str) -> Option<u64> {
         number_after(path, "repositories/")
     }
 }
 
 /// One segment of a path: all but letters, digits and `*-._` is percent-encoded.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
@@ -221,7 +403,7 @@ mod tests {
 
     fn api(base: Option<&str>) -> GitHubApi {
         let base = base.map(|url| url.parse().unwrap());
-        GitHubApi::new("github", base, GitHubAuth::Token(Credential::Anonymous)).unwrap()
+        GitHubApi::new("github", base, GitHubAuth::Token(Credential::Anonymous), None).unwrap()
     }
 
     fn path(repo: &str, branch: &str) -> Result<String, String> {
@@ -257,6 +439,6 @@ mod tests {
         }
         let plain = Some("http://ghes.example.com".parse().unwrap());
         let auth = GitHubAuth::Token(Credential::Anonymous);
-        assert!(GitHubApi::new("github", plain, auth).is_err());
+        assert!(GitHubApi::new("github", plain, auth, None).is_err());
     }
 }

@@ -21,13 +21,25 @@ use crate::status::check_status;
 const USED_FOR: Duration = Duration::from_secs(50 * 60);
 const CAP: usize = 64 * 1024;
 
-/// One installation of an App.
+/// One installation of an App, and the one thing that its tokens are made for.
 #[derive(Debug)]
 pub(super) struct App {
     forge: String,
     app_id: u64,
     installation_id: u64,
+    grant: Grant,
     token: Mutex<Option<Token>>,
+}
+
+/// What a token is made for: no token of ours may do more than its one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// GitHub's name of the permission.
+    pub(super) permission: &'static str,
+    /// `read` or `write`.
+    pub(super) access: &'static str,
+    /// The permission in an installation's settings.
+    pub(super) shown: &'static str,
 }
 
 #[derive(Debug)]
@@ -44,8 +56,13 @@ struct Created {
 }
 
 impl App {
-    pub(super) fn new(forge: &str, app_id: u64, installation_id: u64) -> Self {
-        Self { forge: forge.to_owned(), app_id, installation_id, token: Mutex::default() }
+    pub(super) fn new(forge: &str, app_id: u64, installation_id: u64, grant: Grant) -> Self {
+        Self { forge: forge.to_owned(), app_id, installation_id, grant, token: Mutex::default() }
+    }
+
+    /// The App's number.
+    pub(super) fn id(&self) -> u64 {
+        self.app_id
     }
 
     /// A token that is good for ten minutes at least; made once for all who wait for it.
@@ -83,8 +100,9 @@ impl App {
         };
         let jwt = self.jwt(key)?;
         http.settings().redactor.learn(&jwt);
-        // Reading contents is all that is needed; GitHub adds reading metadata by itself.
-        let scope = serde_json::json!({ "permissions": { "contents": "read" } });
+        // GitHub adds reading metadata by itself.
+        let Grant { permission, access, shown } = self.grant;
+        let scope = serde_json::json!({ "permissions": { permission: access } });
         let request = http
             .client()
             .post(format!("{base}app/installations/{}/access_tokens", self.installation_id))
@@ -100,12 +118,11 @@ impl App {
         if answer.status == StatusCode::NOT_FOUND
             || answer.status == StatusCode::UNPROCESSABLE_ENTITY
         {
-            let text = format!(
-                "{what} can't be made: the App has no such installation or no right to read contents"
-            );
-            return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text).with_hint(
-                "check app_id and installation_id, and that the installation grants Contents: read",
-            ));
+            let text =
+                format!("{what} can't be made: no such installation, or without {shown}: {access}");
+            return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text).with_hint(format!(
+                "check app_id and installation_id, and that the installation grants {shown}: {access}"
+            )));
         }
         check_status(&answer, &what)?;
         if answer.status != StatusCode::CREATED {

@@ -2,10 +2,13 @@
 
 mod api;
 mod app;
+mod checks;
+mod reporting;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
-    Budget, CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    Budget, ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer,
+    HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -22,7 +25,8 @@ use crate::http::Http;
 pub enum GitHubAuth {
     /// A personal access token, classic or fine-grained, or nothing.
     Token(Credential),
-    /// A GitHub App's installation: tokens that read contents only and live for an hour, made as needed.
+    /// A GitHub App's installation: tokens that live for an hour and do one thing each (read contents, write
+    /// checks, write statuses), made as needed.
     App {
         /// The App's number.
         app_id: u64,
@@ -42,6 +46,8 @@ pub struct GitHubSettings {
     pub api: Option<Url>,
     /// Who asks.
     pub auth: GitHubAuth,
+    /// A token that sets statuses and does nothing else; `None`: who asks sets them as well.
+    pub report: Option<Credential>,
     /// How heads are asked for.
     pub polling: Polling,
     /// The network.
@@ -54,6 +60,7 @@ pub struct GitHubSettings {
 #[derive(Debug)]
 pub struct GitHub {
     hosted: Hosted<api::GitHubApi>,
+    checks: checks::Made,
 }
 
 impl GitHub {
@@ -62,17 +69,20 @@ impl GitHub {
     /// # Errors
     /// [`sentry_core::forge::ForgeErrorKind::Local`] if the API's address is neither https nor on this machine.
     pub fn new(settings: GitHubSettings) -> Result<Self, ForgeError> {
-        let api = api::GitHubApi::new(&settings.name, settings.api, settings.auth)?;
-        let GitHubSettings { name, polling, http, git, .. } = settings;
-        Ok(Self { hosted: Hosted::new(name, api, http, polling, git) })
+        let GitHubSettings { name, api, auth, report, polling, http, git } = settings;
+        let api = api::GitHubApi::new(&name, api, auth, report)?;
+        let hosted = Hosted::new(name, api, http, polling, git);
+        Ok(Self { hosted, checks: checks::Made::default() })
     }
 
-    /// Asks whether the token works for a repository, and with which rights.
+    /// Asks whether the token works for a repository, with which rights, and whether statuses may be set.
     ///
     /// # Errors
     /// Those of the forge; [`sentry_core::forge::ForgeErrorKind::Unauthorized`] if the token is refused.
     pub async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
-        self.hosted.probe(repo).await
+        let mut probe = self.hosted.probe(repo).await?;
+        (probe.can_report, probe.reporting) = reporting::ask(&self.hosted, repo).await?;
+        Ok(probe)
     }
 }
 
@@ -92,6 +102,21 @@ impl Forge for GitHub {
 
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
         self.hosted.commit(repo, sha).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.hosted.changes(query).await
+    }
+
+    /// As a check run where an App may make them, else as a commit status.
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        if let Some(app) = self.hosted.api().makes_checks() {
+            match checks::show(&self.hosted, &self.checks, app, repo, status).await {
+                Err(error) if checks::may_not(&error) => self.hosted.api().do_without_checks(),
+                shown => return shown,
+            }
+        }
+        self.hosted.set_status(repo, status).await
     }
 
     fn budget(&self) -> Option<Budget> {

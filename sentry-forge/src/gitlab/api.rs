@@ -1,13 +1,15 @@
-//! GitLab's requests and answers: <https://docs.gitlab.com/api/branches/>, <https://docs.gitlab.com/api/projects/>
+//! GitLab's requests and answers: <https://docs.gitlab.com/api/branches/>, <https://docs.gitlab.com/api/projects/>,
+//! <https://docs.gitlab.com/api/commits/>, <https://docs.gitlab.com/api/repositories/#compare-branches-tags-or-commits>
 
 use async_trait::async_trait;
 use gitlab::api::Endpoint;
 use gitlab::api::common::NameOrId;
+use gitlab::api::personal_access_tokens::PersonalAccessTokenSelf;
 use gitlab::api::projects::Project as ProjectEndpoint;
 use gitlab::api::projects::repository::branches::Branch as BranchEndpoint;
 use gitlab::api::projects::repository::commits::Commit as CommitEndpoint;
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use sentry_core::forge::{CommitInfo, ForgeError, ForgeErrorKind};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState};
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -15,8 +17,10 @@ use url::Url;
 
 use super::GitLabToken;
 use crate::credential::{Credential, basic, bearer, header as sensitive};
+use crate::gate::Right;
 use crate::hosted::api::{
-    Absence, Api, Place, RepoFacts, Wanted, base, json, number_after, origin,
+    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, description, json, link, message,
+    number_after, origin,
 };
 use crate::http::Answer;
 
@@ -28,7 +32,12 @@ pub(super) struct GitLabApi {
     root: String,
     credential: Credential,
     kind: GitLabToken,
+    /// The credential that sets statuses, where it is not the other one. An access token, never a job's.
+    report: Option<Credential>,
 }
+
+/// The longest link that a status takes, in characters.
+const LINK: usize = 255;
 
 #[derive(Deserialize)]
 struct Branch {
@@ -52,9 +61,17 @@ struct Project {
 }
 
 #[derive(Deserialize, Default)]
-struct Permissions {
+pub(super) struct Permissions {
     project_access: Option<Access>,
     group_access: Option<Access>,
+}
+
+impl Permissions {
+    /// The higher of the two roles, if GitLab tells one.
+    pub(super) fn level(&self) -> Option<u64> {
+        let both = [&self.project_access, &self.group_access];
+        both.into_iter().flatten().map(|access| access.access_level).max()
+    }
 }
 
 #[derive(Deserialize)]
@@ -69,19 +86,58 @@ struct Commit {
     author_name: String,
 }
 
+#[derive(Deserialize)]
+struct Comparison {
+    diffs: Vec<Diff>,
+    #[serde(default)]
+    compare_timeout: bool,
+}
+
+#[derive(Deserialize)]
+struct Diff {
+    old_path: String,
+    new_path: String,
+}
+
+#[derive(Deserialize)]
+struct SetStatus {
+    #[serde(rename = "id")]
+    _id: u64,
+    #[serde(rename = "status")]
+    _status: String,
+}
+
+/// The word for a state. A delivery that waits is `running`: `pending` could not be told twice any more than that,
+/// and a pipeline would seem to wait for a runner. A neutral end is `success` with its text: `skipped` can't follow
+/// `running`, and holds merges up where pipelines must succeed.
+fn word(state: StatusState) -> &'static str {
+    match state {
+        StatusState::Pending => "running",
+        StatusState::Success | StatusState::Neutral => "success",
+        StatusState::Failure | StatusState::Error => "failed",
+    }
+}
+
 impl GitLabApi {
     pub(super) fn new(
         name: &str,
         url: Option<Url>,
         credential: Credential,
         kind: GitLabToken,
+        report: Option<Credential>,
     ) -> Result<Self, ForgeError> {
         let bad = |e| ForgeError::new(ForgeErrorKind::Local, name).with_source(e);
         let url = url.map_or_else(|| Url::parse("https://gitlab.com/").map_err(bad), Ok)?;
         let home = base(name, url)?;
         let root = home.path().trim_matches('/').to_owned();
         let base = home.join("api/v4/").map_err(bad)?;
-        Ok(Self { web: origin(&home), base, root, credential, kind })
+        Ok(Self { web: origin(&home), base, root, credential, kind, report })
+    }
+
+    /// False if the token is a job's, which opens no statuses.
+    /// <https://docs.gitlab.com/ci/jobs/ci_job_token/#job-token-access>
+    pub(super) fn sets_statuses(&self) -> bool {
+        self.report.is_some() || self.kind != GitLabToken::Job
     }
 
     /// The project's path on the instance: without the path that the instance itself lives under.
@@ -113,22 +169,28 @@ impl Api for GitLabApi {
         &self.web
     }
 
-    fn credential(&self) -> &Credential {
-        &self.credential
+    fn credential(&self, right: Right) -> &Credential {
+        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
+    }
+
+    fn reports_apart(&self) -> bool {
+        self.report.is_some()
     }
 
     fn reads_branches(&self) -> bool {
         self.kind != GitLabToken::Job
     }
 
-    fn authorization(&self, token: &Secret) -> Result<(HeaderName, HeaderValue), ForgeError> {
+    fn authorization(
+        &self,
+        token: &Secret,
+        right: Right,
+    ) -> Result<(HeaderName, HeaderValue), ForgeError> {
         match self.kind {
-            GitLabToken::Private | GitLabToken::OAuth => {
-                Ok((header::AUTHORIZATION, bearer(token)?))
-            }
-            GitLabToken::Job => {
+            GitLabToken::Job if right == Right::Read => {
                 Ok((HeaderName::from_static("job-token"), sensitive(token.expose())?))
             }
+            _ => Ok((header::AUTHORIZATION, bearer(token)?)),
         }
     }
 
@@ -160,6 +222,15 @@ impl Api for GitLabApi {
                 .build()
                 .map_err(|e| missing(&e))?
                 .endpoint(),
+            Wanted::Token => {
+                PersonalAccessTokenSelf::builder().build().map_err(|e| missing(&e))?.endpoint()
+            }
+            // Straight: the two trees, and not what was done since they parted.
+            Wanted::Compare(from, to) => {
+                let query = format!("from={from}&to={to}&straight=true");
+                format!("projects/{project}/repository/compare?{query}").into()
+            }
+            Wanted::Report(call) => format!("projects/{project}/{}", call.tail).into(),
         };
         Ok(path.into_owned())
     }
@@ -183,8 +254,7 @@ impl Api for GitLabApi {
 
     fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String> {
         let project: Project = json(answer)?;
-        let Permissions { project_access, group_access } = project.permissions;
-        let level = [project_access, group_access].iter().flatten().map(|a| a.access_level).max();
+        let level = project.permissions.level();
         let path = match self.root.as_str() {
             "" => project.path_with_namespace,
             root => format!("{root}/{}", project.path_with_namespace),
@@ -202,6 +272,66 @@ impl Api for GitLabApi {
         let commit: Commit = json(answer)?;
         let sha = commit.id.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
         Ok((sha, CommitInfo { message: commit.message, author: commit.author_name }))
+    }
+
+    fn read_changes(
+        &self,
+        answer: &Answer,
+        _: &CommitSha,
+        _: &CommitSha,
+    ) -> Result<Compared, String> {
+        let comparison: Comparison = json(answer)?;
+        // The flag is true as well where the number of files or of lines was too large.
+        let whole = !comparison.compare_timeout;
+        let paths = comparison.diffs.into_iter().flat_map(|diff| [diff.old_path, diff.new_path]);
+        Ok(Compared { paths: paths.collect(), whole })
+    }
+
+    fn status(&self, status: &CommitStatus) -> Option<Call> {
+        if !self.sets_statuses() {
+            return None;
+        }
+        let mut body = serde_json::json!({
+            "state": word(status.state),
+            "ref": status.revision.branch.as_str(),
+            "name": status.context,
+            "description": description(status),
+        });
+        if let Some(link) = link(status, LINK) {
+            body["target_url"] = link.into();
+        }
+        let tail = format!("statuses/{}", status.revision.sha);
+        Some(Call { method: Method::POST, tail, body: Some(body) })
+    }
+
+    fn read_status(&self, answer: &Answer) -> Result<(), String> {
+        json::<SetStatus>(answer).map(drop)
+    }
+
+    /// `Cannot transition status via :run from :running`: GitLab's statuses are a state machine, which refuses to
+    /// go where it is.
+    fn is_set(&self, answer: &Answer, state: StatusState) -> bool {
+        let message = message(answer);
+        let from = message
+            .strip_prefix("Cannot transition status via :")
+            .and_then(|rest| rest.split_once(" from :"));
+        from.and_then(|(_, rest)| rest.split([' ', '(']).next()) == Some(word(state))
+    }
+
+    fn lacks_commit(&self, answer: &Answer) -> bool {
+        answer.status == StatusCode::NOT_FOUND && message(answer).contains("Commit Not Found")
+    }
+
+    fn remedy(&self, right: Right) -> &'static str {
+        if right == Right::Read {
+            return "give the token the scope read_api and its owner the role Reporter";
+        }
+        if self.sets_statuses() {
+            "give the token the scope api and its owner the role Developer, for a protected branch one that may \
+             push or merge there, or set the forge's report_token"
+        } else {
+            "a CI job's token sets no statuses: set the forge's report_token to an access token with the scope api"
+        }
     }
 
     fn moved_to(&self, path: &str) -> Option<u64> {
@@ -231,7 +361,7 @@ mod tests {
 
     fn api(url: Option<&str>, kind: GitLabToken) -> GitLabApi {
         let url = url.map(|url| url.parse().unwrap());
-        GitLabApi::new("gitlab", url, Credential::Anonymous, kind).unwrap()
+        GitLabApi::new("gitlab", url, Credential::Anonymous, kind, None).unwrap()
     }
 
     fn place(repo: &str) -> Place {
@@ -269,7 +399,7 @@ mod tests {
             (GitLabToken::Job, "job-token", "gitlab-ci-token"),
         ] {
             let api = api(None, kind);
-            assert_eq!(api.authorization(&token).unwrap().0, name);
+            assert_eq!(api.authorization(&token, Right::Read).unwrap().0, name);
             assert_eq!(api.git_authorization(&token).unwrap(), basic(user, &token).unwrap());
         }
     }

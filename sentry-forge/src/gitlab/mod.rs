@@ -1,10 +1,12 @@
 //! GitLab: gitlab.com and self-managed, with sub-groups.
 
 mod api;
+mod reporting;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
-    Budget, CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    Budget, ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer,
+    HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -40,6 +42,8 @@ pub struct GitLabSettings {
     pub credential: Credential,
     /// What kind of token the credential is.
     pub token_kind: GitLabToken,
+    /// An access token that sets statuses and does nothing else; `None`: who asks sets them as well.
+    pub report: Option<Credential>,
     /// How heads are asked for.
     pub polling: Polling,
     /// The network.
@@ -60,17 +64,20 @@ impl GitLab {
     /// # Errors
     /// [`sentry_core::forge::ForgeErrorKind::Local`] if the address is neither https nor on this machine.
     pub fn new(settings: GitLabSettings) -> Result<Self, ForgeError> {
-        let GitLabSettings { name, url, credential, token_kind, polling, http, git } = settings;
-        let api = api::GitLabApi::new(&name, url, credential, token_kind)?;
+        let GitLabSettings { name, url, credential, token_kind, report, polling, http, git } =
+            settings;
+        let api = api::GitLabApi::new(&name, url, credential, token_kind, report)?;
         Ok(Self { hosted: Hosted::new(name, api, http, polling, git) })
     }
 
-    /// Asks whether the token works for a project, and with which rights.
+    /// Asks whether the token works for a project, with which rights, and whether statuses may be set.
     ///
     /// # Errors
     /// Those of the forge; [`sentry_core::forge::ForgeErrorKind::Unauthorized`] if the token is refused.
     pub async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
-        self.hosted.probe(repo).await
+        let mut probe = self.hosted.probe(repo).await?;
+        (probe.can_report, probe.reporting) = reporting::ask(&self.hosted, repo).await?;
+        Ok(probe)
     }
 }
 
@@ -90,6 +97,14 @@ impl Forge for GitLab {
 
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
         self.hosted.commit(repo, sha).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.hosted.changes(query).await
+    }
+
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        self.hosted.set_status(repo, status).await
     }
 
     fn budget(&self) -> Option<Budget> {

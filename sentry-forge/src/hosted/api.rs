@@ -3,13 +3,14 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue};
-use sentry_core::forge::{CommitInfo, ForgeError};
+use http::{HeaderName, HeaderValue, Method};
+use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath};
 use sentry_core::secret::Secret;
 use url::Url;
 
 use crate::credential::Credential;
+use crate::gate::Right;
 use crate::http::{Answer, Http};
 
 /// A repository, by the name that people use or by the number that stays when it is renamed.
@@ -25,6 +26,30 @@ pub(crate) enum Wanted {
     Repo,
     Head(BranchName),
     Commit(CommitSha),
+    /// What differs between an older and a newer commit.
+    Compare(CommitSha, CommitSha),
+    /// What the token itself may do, where there is a place to ask.
+    Token,
+    /// Something that shows a status.
+    Report(Call),
+}
+
+/// A request of one forge's own, about one repository.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// What follows the repository's path, percent-encoded.
+    pub(crate) tail: String,
+    /// Sent as JSON.
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+/// What a forge says differs between two commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Compared {
+    pub(crate) paths: Vec<String>,
+    /// True if that is all, and just what differs between the two.
+    pub(crate) whole: bool,
 }
 
 /// What a forge says about a repository.
@@ -63,16 +88,28 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     fn web_origin(&self) -> &str;
 
     /// What proves who we are: a token, or the key that tokens are made with.
-    fn credential(&self) -> &Credential;
+    fn credential(&self, right: Right) -> &Credential;
+
+    /// True if statuses have a credential of their own.
+    fn reports_apart(&self) -> bool {
+        false
+    }
 
     /// The token to send, made from the credential's secret.
-    async fn token(&self, http: &Http, secret: &Secret) -> Result<Secret, ForgeError> {
-        let _ = http;
+    async fn token(
+        &self,
+        http: &Http,
+        secret: &Secret,
+        right: Right,
+    ) -> Result<Secret, ForgeError> {
+        let _ = (http, right);
         Ok(secret.clone())
     }
 
     /// Drops a token that was made and then refused.
-    fn forget_token(&self) {}
+    fn forget_token(&self, right: Right) {
+        let _ = right;
+    }
 
     /// False if the token opens git only, not the API's branches.
     fn reads_branches(&self) -> bool {
@@ -80,7 +117,11 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     }
 
     /// The header that carries the token to the API.
-    fn authorization(&self, token: &Secret) -> Result<(HeaderName, HeaderValue), ForgeError>;
+    fn authorization(
+        &self,
+        token: &Secret,
+        right: Right,
+    ) -> Result<(HeaderName, HeaderValue), ForgeError>;
 
     /// The `Authorization` header that carries the token to git over HTTP.
     fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError>;
@@ -102,6 +143,32 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
 
     /// The commit from a 200 answer, with its own id.
     fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String>;
+
+    /// What differs, from a 200 answer to [`Wanted::Compare`] with these two commits.
+    fn read_changes(
+        &self,
+        answer: &Answer,
+        from: &CommitSha,
+        to: &CommitSha,
+    ) -> Result<Compared, String>;
+
+    /// The call that shows a status; `None` if this kind of token can't.
+    fn status(&self, status: &CommitStatus) -> Option<Call>;
+
+    /// Checks a 2xx answer to [`Api::status`].
+    fn read_status(&self, answer: &Answer) -> Result<(), String>;
+
+    /// True if a 4xx answer says that the commit has the status already.
+    fn is_set(&self, answer: &Answer, state: StatusState) -> bool {
+        let _ = (answer, state);
+        false
+    }
+
+    /// True if a 4xx answer to a call says that the commit is not there, and not that the token lacks a right.
+    fn lacks_commit(&self, answer: &Answer) -> bool;
+
+    /// What to do where the token lacks this right.
+    fn remedy(&self, right: Right) -> &'static str;
 
     /// The repository's number in the path of a redirect.
     fn moved_to(&self, path: &str) -> Option<u64>;
@@ -133,6 +200,25 @@ pub(crate) fn message(answer: &Answer) -> String {
         message: String,
     }
     json::<Error>(answer).map(|e| e.message).unwrap_or_default()
+}
+
+/// The status's link, if the forge would take it: a web address of at most `most` characters.
+pub(crate) fn link(status: &CommitStatus, most: usize) -> Option<&str> {
+    let link = status.link.as_deref()?;
+    let web = link.starts_with("https://") || link.starts_with("http://");
+    (web && link.chars().count() <= most).then_some(link)
+}
+
+/// The status's text in at most 140 characters, which is GitHub's limit; GitLab's is 255.
+pub(crate) fn description(status: &CommitStatus) -> String {
+    const MOST: usize = 140;
+    let text = &status.description;
+    if text.chars().count() <= MOST {
+        return text.clone();
+    }
+    let mut short: String = text.chars().take(MOST - 1).collect();
+    short.push('…');
+    short
 }
 
 /// The number after `marker` in a path.

@@ -1,21 +1,23 @@
 //! What GitHub and GitLab have in common: asking an API with care, and git for what the API is too dear for.
 
 pub(crate) mod api;
+pub(crate) mod changes;
 mod known;
 mod questions;
+mod statuses;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{
     Budget, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, Right};
 use crate::git::Transport;
 use crate::git::ls_refs::{RefList, ls_refs};
 use crate::hosted::api::{Absence, Api, Place, RepoFacts, Wanted};
@@ -44,7 +46,7 @@ pub enum Polling {
 }
 
 /// What a forge answers when it is asked what the token may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Probe {
     /// True if the repository's contents can be read.
     pub can_read: bool,
@@ -52,6 +54,10 @@ pub struct Probe {
     pub rights: String,
     /// The default branch, if the forge tells it.
     pub default_branch: Option<String>,
+    /// Whether statuses may be set, as far as the forge tells it without one being set.
+    pub can_report: Option<bool>,
+    /// How that is known, or why it is not, for people.
+    pub reporting: String,
 }
 
 /// A forge with an API of kind `A`.
@@ -62,9 +68,25 @@ pub(crate) struct Hosted<A> {
     http: Http,
     polling: Polling,
     gate: Gate,
+    /// Where statuses have a credential of their own: what it meets with is its own as well.
+    report_gate: Option<Gate>,
     git: Transport,
     /// Repositories that were seen to have another name now.
     moved: Mutex<HashMap<RepoUrl, Moved>>,
+}
+
+/// One question to the API.
+#[derive(Debug, Clone, Copy)]
+struct Ask<'a> {
+    wanted: &'a Wanted,
+    right: Right,
+    etag: Option<&'a str>,
+}
+
+impl<'a> Ask<'a> {
+    fn reading(wanted: &'a Wanted) -> Self {
+        Self { wanted, right: Right::Read, etag: None }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +98,17 @@ struct Moved {
 impl<A: Api> Hosted<A> {
     pub(crate) fn new(name: String, api: A, http: Http, polling: Polling, git: Transport) -> Self {
         let gate = Gate::new(&name);
-        Self { name, api, http, polling, gate, git, moved: Mutex::default() }
+        let report_gate = api.reports_apart().then(|| Gate::new(&name));
+        Self { name, api, http, polling, gate, report_gate, git, moved: Mutex::default() }
+    }
+
+    pub(crate) fn api(&self) -> &A {
+        &self.api
+    }
+
+    fn gate(&self, right: Right) -> &Gate {
+        let apart = self.report_gate.as_ref().filter(|_| right != Right::Read);
+        apart.unwrap_or(&self.gate)
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -156,7 +188,8 @@ impl<A: Api> Hosted<A> {
         before: Option<&Head>,
     ) -> Result<Result<Head, Absence>, ForgeError> {
         let etag = before.and_then(|head| head.etag.as_deref());
-        let answer = self.get(repo, &Wanted::Head(branch.clone()), etag).await?;
+        let wanted = Wanted::Head(branch.clone());
+        let answer = self.get(repo, Ask { etag, ..Ask::reading(&wanted) }).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
             return match before.filter(|_| etag.is_some()) {
                 Some(head) => Ok(Ok(head.clone())),
@@ -192,14 +225,19 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let now = git_url(&self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url));
-        let secret = self.secret().await?;
-        let pass = self.gate.enter(secret.as_ref(), repo).await?;
+        let now = self.git_place(repo);
+        let secret = self.secret(Right::Read).await?;
+        let pass = self.gate.enter(secret.as_ref(), repo, Right::Read).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
             Ok(header) => ls_refs(&self.http, &now, prefixes, header.as_ref()).await,
             Err(error) => Err(error),
         };
-        self.noticed(pass.conclude(outcome))
+        self.noticed(Right::Read, pass.conclude(outcome))
+    }
+
+    /// Where git finds a repository now.
+    fn git_place(&self, repo: &RepoUrl) -> RepoUrl {
+        git_url(&self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url))
     }
 
     pub(crate) async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
@@ -211,18 +249,14 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let mut now = query.clone();
-        if let Some(moved) = self.moved(&query.repo) {
-            now.repo = moved.url;
-        }
-        now.repo = git_url(&now.repo);
-        let secret = self.secret().await?;
-        let pass = self.gate.enter(secret.as_ref(), &query.repo).await?;
+        let now = TreeQuery { repo: self.git_place(&query.repo), ..query.clone() };
+        let secret = self.secret(Right::Read).await?;
+        let pass = self.gate.enter(secret.as_ref(), &query.repo, Right::Read).await?;
         let outcome = match self.git_authorization(secret.as_ref()).await {
             Ok(header) => self.git.tree(&now, header.as_ref()).await,
             Err(error) => Err(error),
         };
-        self.noticed(pass.conclude(outcome))
+        self.noticed(Right::Read, pass.conclude(outcome))
     }
 
     pub(crate) async fn commit(
@@ -244,7 +278,7 @@ impl<A: Api> Hosted<A> {
         if !self.api.reads_branches() {
             let listed = self.ls_refs(repo, &["HEAD".to_owned()]).await?;
             let rights = "git read access; this kind of token does not open the API".to_owned();
-            return Ok(Probe { can_read: listed.had_head, rights, default_branch: None });
+            return Ok(Probe { can_read: listed.had_head, rights, ..Probe::default() });
         }
         let facts = self.facts(repo).await?;
         let default = facts.default_branch.as_deref().and_then(|name| name.parse().ok());
@@ -256,7 +290,8 @@ impl<A: Api> Hosted<A> {
                 Err(e) => return Err(e),
             },
         };
-        Ok(Probe { can_read, rights: facts.rights, default_branch: facts.default_branch })
+        let RepoFacts { rights, default_branch, .. } = facts;
+        Ok(Probe { can_read, rights, default_branch, ..Probe::default() })
     }
 
     /// What the forge says about a repository, checked to be the one that was meant.
@@ -271,30 +306,27 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn get_ok(&self, repo: &RepoUrl, wanted: &Wanted) -> Result<Answer, ForgeError> {
-        let answer = self.get(repo, wanted, None).await?;
+        let answer = self.get(repo, Ask::reading(wanted)).await?;
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(repo, &answer)) }
     }
 
-    /// Asks the API, following one rename. An answer may be a 404, 409 or 422: the caller knows what it means.
-    async fn get(
-        &self,
-        repo: &RepoUrl,
-        wanted: &Wanted,
-        etag: Option<&str>,
-    ) -> Result<Answer, ForgeError> {
+    /// Asks the API, following one rename. An answer may be a 404, 409 or 422, to a report a 400 as well: the caller
+    /// knows what it means.
+    async fn get(&self, repo: &RepoUrl, ask: Ask<'_>) -> Result<Answer, ForgeError> {
         let place = match self.moved(repo) {
             Some(moved) => Place::Id(moved.id),
             None => Place::Path(repo.path()),
         };
-        let answer = self.ask(repo, &place, wanted, etag).await?;
+        let by_name = matches!(place, Place::Path(_));
+        let answer = self.ask(repo, &place, ask).await?;
         if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
-        let Some(id) = self.new_place(&answer).filter(|_| matches!(place, Place::Path(_))) else {
+        let Some(id) = self.new_place(&answer).filter(|_| by_name) else {
             return Err(self.refused(repo, &answer));
         };
         self.follow(repo, id).await?;
-        self.ask(repo, &Place::Id(id), wanted, etag).await
+        self.ask(repo, &Place::Id(id), ask).await
     }
 
     /// True if git's error came from a rename that the API now told.
@@ -318,7 +350,7 @@ impl<A: Api> Hosted<A> {
 
     /// Remembers where a renamed repository is now, once the forge has confirmed it under its number.
     async fn follow(&self, repo: &RepoUrl, id: u64) -> Result<(), ForgeError> {
-        let answer = self.ask(repo, &Place::Id(id), &Wanted::Repo, None).await?;
+        let answer = self.ask(repo, &Place::Id(id), Ask::reading(&Wanted::Repo)).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refused(repo, &answer));
         }
@@ -335,59 +367,72 @@ impl<A: Api> Hosted<A> {
         }
     }
 
-    async fn ask(
-        &self,
-        repo: &RepoUrl,
-        place: &Place,
-        wanted: &Wanted,
-        etag: Option<&str>,
-    ) -> Result<Answer, ForgeError> {
-        let secret = self.secret().await?;
-        let pass = self.gate.enter(secret.as_ref(), repo).await?;
-        let outcome = self.exchange(repo, place, wanted, etag, secret.as_ref()).await;
-        self.noticed(pass.conclude(outcome))
+    async fn ask(&self, repo: &RepoUrl, place: &Place, ask: Ask<'_>) -> Result<Answer, ForgeError> {
+        let secret = self.secret(ask.right).await?;
+        let pass = self.gate(ask.right).enter(secret.as_ref(), repo, ask.right).await?;
+        let outcome = self.exchange(repo, place, ask, secret.as_ref()).await;
+        self.noticed(ask.right, pass.conclude(outcome))
     }
 
     async fn exchange(
         &self,
         repo: &RepoUrl,
         place: &Place,
-        wanted: &Wanted,
-        etag: Option<&str>,
+        ask: Ask<'_>,
         secret: Option<&Secret>,
     ) -> Result<Answer, ForgeError> {
-        let path = self.api.path(place, wanted).map_err(|why| self.wrong(repo, &why))?;
-        let url = format!("{}{path}", self.api.base());
-        let mut request =
-            self.http.client().get(url).header(header::ACCEPT, self.api.accept(wanted));
-        if let Some(secret) = secret {
-            let (name, value) =
-                self.api.authorization(&self.api.token(&self.http, secret).await?)?;
-            request = request.header(name, value);
-        }
-        if let Some(etag) = etag {
-            request = request.header(header::IF_NONE_MATCH, etag);
-        }
-        let request = request.build().map_err(|e| {
-            self.wrong(repo, "makes a request that can't be built").with_source(e.without_url())
-        })?;
+        let request = self.request(repo, place, ask, secret).await?;
         let answer = self.http.send(request, CAP).await.map_err(|error| match error.kind() {
             ForgeErrorKind::TooLarge => {
                 self.wrong(repo, "the answer is far larger than it should be")
             }
             _ => error,
         })?;
-        self.gate.learn(&answer.headers);
+        self.gate(ask.right).learn(&answer.headers);
         match answer.status {
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {}
             status if status.is_redirection() => {}
+            _ if matches!(ask.wanted, Wanted::Report(_)) => {
+                self.may_report(repo, ask.right, &answer)?;
+            }
+            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {}
             _ => check_status(&answer, &self.what(repo))?,
         }
         Ok(answer)
     }
 
-    async fn secret(&self) -> Result<Option<Secret>, ForgeError> {
-        self.api.credential().token(&self.http.settings().redactor).await
+    async fn request(
+        &self,
+        repo: &RepoUrl,
+        place: &Place,
+        ask: Ask<'_>,
+        secret: Option<&Secret>,
+    ) -> Result<reqwest::Request, ForgeError> {
+        let path = self.api.path(place, ask.wanted).map_err(|why| self.wrong(repo, &why))?;
+        let url = format!("{}{path}", self.api.base());
+        let (method, body) = match ask.wanted {
+            Wanted::Report(call) => (call.method.clone(), call.body.as_ref()),
+            _ => (Method::GET, None),
+        };
+        let accept = self.api.accept(ask.wanted);
+        let mut request = self.http.client().request(method, url).header(header::ACCEPT, accept);
+        if let Some(secret) = secret {
+            let token = self.api.token(&self.http, secret, ask.right).await?;
+            let (name, value) = self.api.authorization(&token, ask.right)?;
+            request = request.header(name, value);
+        }
+        if let Some(etag) = ask.etag {
+            request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.build().map_err(|e| {
+            self.wrong(repo, "makes a request that can't be built").with_source(e.without_url())
+        })
+    }
+
+    async fn secret(&self, right: Right) -> Result<Option<Secret>, ForgeError> {
+        self.api.credential(right).token(&self.http.settings().redactor).await
     }
 
     async fn git_authorization(
@@ -397,18 +442,18 @@ impl<A: Api> Hosted<A> {
         match secret {
             None => Ok(None),
             Some(secret) => {
-                let token = self.api.token(&self.http, secret).await?;
+                let token = self.api.token(&self.http, secret, Right::Read).await?;
                 self.api.git_authorization(&token).map(Some)
             }
         }
     }
 
     /// A refused token that was made from a key is made anew next time.
-    fn noticed<T>(&self, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+    fn noticed<T>(&self, right: Right, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
         if let Err(error) = &outcome
             && StatusError::of(error) == Some(StatusCode::UNAUTHORIZED)
         {
-            self.api.forget_token();
+            self.api.forget_token(right);
         }
         outcome
     }
@@ -433,7 +478,7 @@ impl<A: Api> Hosted<A> {
         format!("{}: {}", self.name, repo.path())
     }
 
-    fn wrong(&self, repo: &RepoUrl, why: &str) -> ForgeError {
+    pub(crate) fn wrong(&self, repo: &RepoUrl, why: &str) -> ForgeError {
         // A content type is quoted, and a server may echo anything.
         let text = self.http.redact(&format!("{}: {why}", self.what(repo)));
         ForgeError::new(ForgeErrorKind::WrongAnswer, text)
@@ -474,7 +519,8 @@ mod tests {
         api.expect_path().returning(|_, _| Ok("x".to_owned()));
         api.expect_accept().return_const("text/plain");
         // Once: a fake would make as many as it is asked for.
-        api.expect_token().times(1).returning(move |_, _| make());
+        api.expect_reports_apart().return_const(false);
+        api.expect_token().times(1).returning(move |_, _, _| make());
         api.expect_forget_token().times(1).return_const(());
         let settings = HttpSettings::new(Redactor::new());
         let http = Http::new(&settings).unwrap();

@@ -1,6 +1,7 @@
 //! The plain-git forge against real repositories: over files, and over a real smart HTTP server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has to fail")]
 
+mod changes;
 mod faults;
 mod support {
     pub(crate) mod lab;

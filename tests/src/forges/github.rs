@@ -1,7 +1,9 @@
 //! GitHub, or GitHub Enterprise Server.
 //!
-//! Sources: the REST API's reference (commits, commit statuses, apps) and its pages on rate limits, conditional
+//! Sources: the REST API's reference (commits, apps; `reports` has its own) and its pages on rate limits, conditional
 //! requests and best practices.
+
+mod reports;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -18,6 +20,7 @@ use super::{Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, now, orig
 use crate::gitserver::{Access, GitBackend, GitOptions, Tokens, presented};
 use crate::http::{Fault, HttpServer, Reply, decode, lock};
 use crate::repo::BareRepo;
+use reports::{Report, Reports};
 
 /// The refusal of the secondary rate limit, with `Retry-After` in seconds or without it.
 pub fn secondary_limit(retry_after: Option<&str>) -> Fault {
@@ -50,7 +53,7 @@ impl GitHub {
             prefix: if options.enterprise { "/api/v3" } else { "" },
             tls: options.tls.is_some(),
             budget: Mutex::new(Budget::per_hour(5000)),
-            statuses: Mutex::default(),
+            reports: Reports::default(),
             minted: Mutex::new(0),
         });
         let shared = Arc::clone(&site);
@@ -103,7 +106,23 @@ impl GitHub {
 
     /// The commit statuses that were set, oldest first.
     pub fn statuses(&self) -> Vec<PostedStatus> {
-        lock(&self.site.statuses).clone()
+        lock(&self.site.reports.statuses).clone()
+    }
+
+    /// The check runs that were made, as they are now, oldest first.
+    pub fn check_runs(&self) -> Vec<Value> {
+        lock(&self.site.reports.checks).clone()
+    }
+
+    /// From now on this token reads and sets nothing: a status is answered 404.
+    pub fn let_read_only(&self, token: &str) {
+        lock(&self.site.reports.readers).insert(token.to_owned());
+    }
+
+    /// From now on installations grant these permissions (`checks`: `write`) and no others.
+    pub fn set_grants(&self, grants: &[(&str, &str)]) {
+        let grants = grants.iter().map(|(name, access)| ((*name).to_owned(), (*access).to_owned()));
+        *lock(&self.site.reports.granted) = grants.collect();
     }
 }
 
@@ -115,7 +134,7 @@ struct Site {
     prefix: &'static str,
     tls: bool,
     budget: Mutex<Budget>,
-    statuses: Mutex<Vec<PostedStatus>>,
+    reports: Reports,
     minted: Mutex<u32>,
 }
 
@@ -124,6 +143,7 @@ struct Ask {
     method: Method,
     origin: String,
     headers: HeaderMap,
+    query: Option<String>,
     body: Value,
 }
 
@@ -141,6 +161,7 @@ impl Site {
             method: head.method,
             origin: origin(self.tls, &head.headers),
             headers: head.headers,
+            query: head.uri.query().map(str::to_owned),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
         let answer = match head.uri.path().strip_prefix(self.prefix) {
@@ -193,13 +214,24 @@ impl Site {
             return self.moved(ask, &new, rest);
         }
         let Some(repo) = self.shelf.find(&name) else { return not_found() };
+        let token = presented(&ask.headers);
+        let report = Report {
+            method: &ask.method,
+            token: token.as_deref(),
+            name: &name,
+            repo: &repo,
+            body: &ask.body,
+            query: ask.query.as_deref(),
+        };
+        if let Some(answer) = self.reports.answer(&report, rest) {
+            return answer;
+        }
         match (&ask.method, rest) {
             (&Method::GET, []) => Answer::ok(&self.describe(ask, &name, &repo)),
             (&Method::GET, ["commits", reference @ ..]) if !reference.is_empty() => {
                 commit(ask, &repo, &decode(&reference.join("/")))
             }
             (&Method::GET, ["branches", branch]) => branch_json(&repo, &decode(branch)),
-            (&Method::POST, ["statuses", sha]) => self.set_status(ask, &name, &repo, sha),
             _ => not_found(),
         }
     }
@@ -210,9 +242,18 @@ impl Site {
             url.push('/');
             url.push_str(piece);
         }
+        if let Some(query) = &ask.query {
+            url.push('?');
+            url.push_str(query);
+        }
         let body = json!({ "message": "Moved Permanently", "url": url,
             "documentation_url": "https://docs.github.com/rest/guides/best-practices-for-using-the-rest-api#follow-redirects" });
-        let mut answer = Answer::json(StatusCode::MOVED_PERMANENTLY, &body);
+        // What is not read keeps its method.
+        let status = match ask.method {
+            Method::GET => StatusCode::MOVED_PERMANENTLY,
+            _ => StatusCode::TEMPORARY_REDIRECT,
+        };
+        let mut answer = Answer::json(status, &body);
         answer.location = Some(url);
         answer
     }
@@ -227,30 +268,6 @@ impl Site {
             "html_url": format!("{}/{name}", ask.origin), "clone_url": format!("{}/{name}.git", ask.origin),
             "permissions": { "admin": false, "maintain": false, "push": true, "triage": true, "pull": true },
         })
-    }
-
-    fn set_status(&self, ask: &Ask, name: &str, repo: &BareRepo, sha: &str) -> Answer {
-        const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
-        if Commit::read(repo, sha).is_none() {
-            return message(UNPROCESSABLE, &format!("No commit found for SHA: {sha}"));
-        }
-        let text = |key: &str| ask.body[key].as_str().unwrap_or_default();
-        if !["error", "failure", "pending", "success"].contains(&text("state"))
-            || text("description").chars().count() > 140
-        {
-            return message(UNPROCESSABLE, "Validation Failed");
-        }
-        let posted =
-            PostedStatus { repo: name.to_owned(), sha: sha.to_owned(), body: ask.body.clone() };
-        let mut statuses = lock(&self.statuses);
-        statuses.push(posted);
-        let id = statuses.len();
-        Answer::json(
-            StatusCode::CREATED,
-            &json!({ "id": id, "node_id": format!("S_{id}"), "state": ask.body["state"], "context": ask.body["context"],
-                "description": ask.body["description"], "target_url": ask.body["target_url"],
-                "url": format!("{}{}/repos/{name}/statuses/{sha}", ask.origin, self.prefix) }),
-        )
     }
 
     /// A GitHub App's own questions: they need its JSON web token.
@@ -274,15 +291,14 @@ impl Site {
                 let mut minted = lock(&self.minted);
                 *minted += 1;
                 let token = format!("ghs_installation{id}token{minted}");
+                let permissions = match self.reports.mint(&token, &ask.body["permissions"]) {
+                    Ok(permissions) => permissions,
+                    Err(refusal) => return refusal,
+                };
                 self.tokens.grant(&token);
                 let expires = sentry_core::clock::Timestamp::from_second(now() + 3600)
                     .map(|at| at.to_string())
                     .unwrap_or_default();
-                let mut permissions = ask.body["permissions"].clone();
-                if permissions.is_null() {
-                    permissions =
-                        json!({ "contents": "read", "metadata": "read", "statuses": "write" });
-                }
                 Answer::json(
                     StatusCode::CREATED,
                     &json!({ "token": token, "expires_at": expires, "permissions": permissions,

@@ -1,7 +1,9 @@
 //! GitLab, with groups as deep as liked.
 //!
 //! Sources: the REST API's reference (projects, branches, commits, users) and its pages on authentication,
-//! redirects and rate limits. Answers carry weak ETags; a 304 counts like any other answer here.
+//! redirects and rate limits; `reports` has its own. Answers carry weak ETags; a 304 counts like any other answer here.
+
+mod reports;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,7 @@ use super::{Answer, Budget, Commit, ForgeOptions, PostedStatus, Shelf, now, orig
 use crate::gitserver::{Access, GitBackend, GitOptions, Tokens, presented};
 use crate::http::{HttpServer, Reply, decode, lock, reply};
 use crate::repo::BareRepo;
+use reports::Reports;
 
 const API: &str = "/api/v4/";
 
@@ -36,7 +39,7 @@ impl GitLab {
             tokens,
             tls: options.tls.is_some(),
             budget: Mutex::new(Budget { limit: 2000, remaining: 2000, reset: now() + 60 }),
-            statuses: Mutex::default(),
+            reports: Reports::default(),
         });
         let shared = Arc::clone(&site);
         let http = HttpServer::start("gitlab", options.tls, move |request| {
@@ -88,7 +91,12 @@ impl GitLab {
 
     /// The commit statuses that were set, oldest first.
     pub fn statuses(&self) -> Vec<PostedStatus> {
-        lock(&self.site.statuses).clone()
+        lock(&self.site.reports.statuses).clone()
+    }
+
+    /// From now on this token has the scopes to read alone: a status is answered 403.
+    pub fn let_read_only(&self, token: &str) {
+        lock(&self.site.reports.readers).insert(token.to_owned());
     }
 }
 
@@ -99,7 +107,7 @@ struct Site {
     tokens: Tokens,
     tls: bool,
     budget: Mutex<Budget>,
-    statuses: Mutex<Vec<PostedStatus>>,
+    reports: Reports,
 }
 
 impl Site {
@@ -156,6 +164,7 @@ impl Site {
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
         match pieces.as_slice() {
             ["user"] => Answer::ok(&json!({ "id": 1, "username": "sentry", "state": "active" })),
+            ["personal_access_tokens", "self"] => self.reports.token(token.as_deref()),
             ["version"] => Answer::ok(&json!({ "version": "18.0.0", "revision": "0000000" })),
             ["projects", id, rest @ ..] if access == Access::Granted => {
                 self.project(head, id, rest, body)
@@ -201,7 +210,12 @@ impl Site {
                     None => message(StatusCode::NOT_FOUND, "404 Commit Not Found"),
                 }
             }
-            (&Method::POST, ["statuses", sha]) => self.set_status(&name, &repo, sha, body),
+            (&Method::GET, ["repository", "compare"]) => reports::compare(&repo, head.uri.query()),
+            (&Method::POST, ["statuses", sha]) => {
+                let token = token(&head.headers);
+                let who = (token.as_deref(), head.headers.contains_key("job-token"));
+                self.reports.set_status(who, &name, &repo, sha, body)
+            }
             _ => message(StatusCode::NOT_FOUND, "404 Not Found"),
         }
     }
@@ -215,24 +229,6 @@ impl Site {
             "web_url": format!("{origin}/{name}"), "http_url_to_repo": format!("{origin}/{name}.git"),
             "permissions": { "project_access": { "access_level": 30 }, "group_access": null },
         })
-    }
-
-    fn set_status(&self, name: &str, repo: &BareRepo, sha: &str, body: &Value) -> Answer {
-        if Commit::read(repo, sha).is_none() {
-            return message(StatusCode::NOT_FOUND, "404 Commit Not Found");
-        }
-        let state = body["state"].as_str().unwrap_or_default();
-        if !["pending", "running", "success", "failed", "canceled", "skipped"].contains(&state) {
-            let body = json!({ "error": "state does not have a valid value" });
-            return Answer::json(StatusCode::BAD_REQUEST, &body);
-        }
-        let posted =
-            PostedStatus { repo: name.to_owned(), sha: sha.to_owned(), body: body.clone() };
-        let mut statuses = lock(&self.statuses);
-        statuses.push(posted);
-        let said = json!({ "id": statuses.len(), "sha": sha, "status": state, "name": body["name"],
-            "target_url": body["target_url"], "description": body["description"] });
-        Answer::json(StatusCode::CREATED, &said)
     }
 }
 

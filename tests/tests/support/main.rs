@@ -5,6 +5,7 @@
 mod forges;
 mod git;
 mod proxies;
+mod reports;
 mod sandbox;
 
 use std::io::{Read, Write};

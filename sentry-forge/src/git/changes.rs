@@ -1,0 +1,109 @@
+//! What differs between two commits: their trees are fetched without a single file, and compared here.
+//!
+//! Only ids of trees and files are compared, so nothing depends on what the commits have in common, and a
+//! force-push is no special case.
+
+use http::HeaderValue;
+use sentry_core::forge::{
+    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
+};
+use sentry_core::repo::CommitSha;
+use tokio::time::Instant;
+
+use super::failure;
+use super::transport::{Attempt, Transport};
+use crate::hosted::changes::changed_paths;
+
+/// Bytes on the disk that a comparison may take. The trees of 80,000 files are about 5 MB; a server without
+/// filters sends the files as well.
+const ROOM: u64 = 64 << 20;
+/// Bytes of paths that are read.
+const OUTPUT_CAP: usize = 16 << 20;
+
+impl Transport {
+    /// The paths that differ between two commits; of a renamed file both. `authorization` is sent to the
+    /// repository's own origin only.
+    ///
+    /// # Errors
+    /// [`ForgeErrorKind::Unsupported`] if the older commit is not there (any more) or the trees are too large,
+    /// [`ForgeErrorKind::NotFound`] if the newer one is not, and otherwise as [`Transport::tree`].
+    pub async fn changes(
+        &self,
+        query: &ChangesQuery,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<ChangedPaths, ForgeError> {
+        if query.from == query.to {
+            return Ok(ChangedPaths::default());
+        }
+        let remote = self.remote(&query.repo, authorization);
+        let deadline = Instant::now() + query.timeout;
+        let mut attempt = self.attempt(remote, &query.to, ROOM, deadline)?;
+        let compared = match attempt.fetch_trees(&query.from).await {
+            Ok(()) => attempt.compare(&query.from).await,
+            Err(error) => Err(error),
+        };
+        compared.map_err(|error| match error.kind() {
+            ForgeErrorKind::TooLarge => {
+                let text = format!("{}: too large for its changes to be told", query.repo);
+                ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error)
+            }
+            _ => error,
+        })
+    }
+}
+
+impl Attempt<'_> {
+    /// Fetches both commits with all their trees, in one pack and without files.
+    async fn fetch_trees(&mut self, from: &CommitSha) -> Result<(), ForgeError> {
+        let both = [from.as_str(), self.commit.as_str()];
+        let output = self.fetch(&both, &["--depth=1", "--filter=blob:none"]).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let text = self.redacted(&output);
+        if !text.contains("filter") {
+            return Err(self.not_fetched(from, &text));
+        }
+        self.start_anew()?;
+        let output = self.fetch(&both, &["--depth=1", "--no-filter"]).await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(self.not_fetched(from, &self.redacted(&output)))
+    }
+
+    fn not_fetched(&self, from: &CommitSha, text: &str) -> ForgeError {
+        let error = failure::from_text(self.repo(), &self.fetching(), text);
+        // git names the first commit that it can't have.
+        if error.kind() == ForgeErrorKind::NotFound && text.contains(from.as_str()) {
+            let text = format!(
+                "{}: commit {} is not there (any more): what changed since can't be told",
+                self.repo(),
+                from.short()
+            );
+            return ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error);
+        }
+        error
+    }
+
+    async fn compare(&self, from: &CommitSha) -> Result<ChangedPaths, ForgeError> {
+        let args = [
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--no-ext-diff",
+            "--ignore-submodules=none",
+            "--end-of-options",
+            from.as_str(),
+            self.commit.as_str(),
+        ];
+        let output = self.git(args, &[], OUTPUT_CAP).await?;
+        let names = output.split(|&b| b == 0).filter(|name| !name.is_empty());
+        // One more than is told, so that the rest is noticed.
+        let names = names.take(MAX_CHANGED_PATHS + 1);
+        let paths = names.map(|name| String::from_utf8_lossy(name).into_owned());
+        Ok(changed_paths(paths.collect(), false))
+    }
+}

@@ -1,0 +1,104 @@
+//! What differs between two commits: by the API, and by git where the API can't tell it all.
+
+use http::StatusCode;
+use sentry_core::forge::{
+    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
+};
+use tokio::time::Instant;
+
+use crate::gate::Right;
+use crate::hosted::Ask;
+use crate::hosted::Hosted;
+use crate::hosted::api::{Api, Compared, Wanted};
+
+impl<A: Api> Hosted<A> {
+    /// The paths that differ between the two commits, whatever lies between them.
+    pub(crate) async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.belongs(&query.repo)?;
+        if query.from == query.to {
+            return Ok(ChangedPaths::default());
+        }
+        let deadline = Instant::now() + query.timeout;
+        let Ok(told) = tokio::time::timeout_at(deadline, self.compared(query)).await else {
+            let text = format!("{}: did not answer in time", self.what(&query.repo));
+            return Err(ForgeError::new(ForgeErrorKind::Unreachable, text));
+        };
+        let told = told?;
+        if let Some(Compared { paths, whole: true }) = told {
+            return Ok(changed_paths(paths, false));
+        }
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let rest = ChangesQuery { timeout, ..query.clone() };
+        let by_git = match self.changes_by_git(&rest).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => {
+                self.changes_by_git(&rest).await
+            }
+            by_git => by_git,
+        };
+        match (by_git, told) {
+            (Err(error), Some(part)) if error.kind() == ForgeErrorKind::Unsupported => {
+                tracing::debug!(repo = %query.repo, %error, "git can't tell the rest of a difference");
+                Ok(changed_paths(part.paths, true))
+            }
+            (by_git, _) => by_git,
+        }
+    }
+
+    /// What the API says; `None` where it can't.
+    async fn compared(&self, query: &ChangesQuery) -> Result<Option<Compared>, ForgeError> {
+        if !self.api.reads_branches() {
+            return Ok(None);
+        }
+        let wanted = Wanted::Compare(query.from.clone(), query.to.clone());
+        let answer = match self.get(&query.repo, Ask::reading(&wanted)).await {
+            // An answer holds the changed lines as well, and is too large before a list of paths would be.
+            Err(error) if error.kind() == ForgeErrorKind::WrongAnswer => return Ok(None),
+            answer => answer?,
+        };
+        if answer.status != StatusCode::OK {
+            return Ok(None);
+        }
+        match self.api.read_changes(&answer, &query.from, &query.to) {
+            Ok(compared) => Ok(Some(compared)),
+            Err(why) => {
+                tracing::debug!(repo = %query.repo, why, "a comparison is no answer; git is asked");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn changes_by_git(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let now = ChangesQuery { repo: self.git_place(&query.repo), ..query.clone() };
+        let secret = self.secret(Right::Read).await?;
+        let pass = self.gate.enter(secret.as_ref(), &query.repo, Right::Read).await?;
+        let outcome = match self.git_authorization(secret.as_ref()).await {
+            Ok(header) => self.git.changes(&now, header.as_ref()).await,
+            Err(error) => Err(error),
+        };
+        self.noticed(Right::Read, pass.conclude(outcome))
+    }
+}
+
+/// Sorted, each once, no more than are told at most.
+pub(crate) fn changed_paths(mut paths: Vec<String>, truncated: bool) -> ChangedPaths {
+    paths.sort_unstable();
+    paths.dedup();
+    let truncated = truncated || paths.len() > MAX_CHANGED_PATHS;
+    paths.truncate(MAX_CHANGED_PATHS);
+    ChangedPaths { paths, truncated }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_sorted_told_once_and_cut_at_the_most() {
+        let some = changed_paths(vec!["b".into(), "a".into(), "b".into()], false);
+        assert_eq!((some.paths.join(" "), some.truncated), ("a b".to_owned(), false));
+        let many = |n: usize| changed_paths((0..n).map(|i| format!("{i:05}")).collect(), false);
+        assert!(!many(MAX_CHANGED_PATHS).truncated);
+        let cut = many(MAX_CHANGED_PATHS + 1);
+        assert_eq!((cut.paths.len(), cut.truncated), (MAX_CHANGED_PATHS, true));
+    }
+}
