@@ -23,7 +23,8 @@ const CANARIES: [&str; 3] = [HUB, GIT, LAB];
 /// Stands beside the canaries in every text that repeats them: where it is, the canaries were as well.
 const ECHO: &str = "the-server-repeats";
 
-/// The canary as it is, URL-encoded with digits of either case, and base64 alone and behind the user names that git is asked with.
+/// The canary as it is, URL-encoded with digits of either case, and base64 alone and behind the user names that git is
+/// asked with.
 fn forms(canary: &str) -> Vec<String> {
     let url = |digits: fn(u8) -> String| -> String {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric();
