@@ -33,6 +33,7 @@ bench:
 	cargo bench -p sentry-forge --bench fetch
 	cargo build --release -p sentry-cli
 	cargo bench -p sentry-tests --bench idle
+	cargo bench -p sentry-tests --bench road
 
 ci:
 	.ci/run

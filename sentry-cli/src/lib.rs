@@ -23,6 +23,7 @@ mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use sentry_config::Environment;
@@ -53,6 +54,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     // The work is waiting for others: more threads would only cost memory, and CPU to wake each other. What blocks
     // (SQLite, files, names of hosts) has tokio's pool, children have processes of their own.
     tokio::runtime::Builder::new_current_thread()
+        // Longer than the time between two beats: else each would make a thread of its own.
+        .thread_keep_alive(Duration::from_secs(15))
         .enable_all()
         .build()
         .map_err(|e| Failure::usage("can't start the runtime").with_source(e))
