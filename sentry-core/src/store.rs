@@ -219,7 +219,6 @@ pub struct LoopState {
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "writes are few and live shortly")]
 pub enum Write {
     /// Insert or replace a branch.
     Branch(BranchState),
