@@ -206,6 +206,23 @@ impl From<&DocumentDecision> for DocumentJson {
     }
 }
 
+/// `diff -o json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Diff {
+    pub(crate) version: u32,
+    pub(crate) objects: Vec<ObjectDiffJson>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ObjectDiffJson {
+    pub(crate) path: String,
+    pub(crate) document: usize,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) action: &'static str,
+    pub(crate) diff: Option<String>,
+}
+
 /// `why -o json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Why {

@@ -9,6 +9,7 @@ use sentry_core::delivery::{
 };
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::event::{Event, EventKind};
+use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, StoreErrorKind};
 use sentry_core::watch::WatchName;
 
@@ -81,8 +82,20 @@ pub(crate) async fn carry_out(
     let now = ctx.now();
     for delivery in &deliveries {
         show_text(&ctx.ui, delivery, now);
+        if let (Some(run), Exit::Done) = (&delivery.selection.run, verdict(&deliveries))
+            && !delivery.objects.iter().any(|outcome| outcome.run)
+        {
+            return Err(no_such_run(&delivery.watch, &delivery.revision.branch, run));
+        }
     }
     Ok(verdict(&deliveries))
+}
+
+/// Whoever names a run expects it to run: that nothing did is no success.
+pub(crate) fn no_such_run(watch: &WatchName, branch: &BranchName, run: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("no run {run} would start for branch {branch}")).with_hint(
+        format!("`sentry explain {watch} --branch {branch}` lists the documents and says why"),
+    )
 }
 
 /// 0 only if every delivery has succeeded.

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentry_core::delivery::Trigger;
+use sentry_core::store::StateStore as _;
+use sentry_store::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -139,6 +142,13 @@ impl Sandbox {
 
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(args)).unwrap()
+    }
+
+    /// A trigger as the state keeps it.
+    pub(crate) fn trigger(&self, id: &str) -> Option<Trigger> {
+        let store = SqliteStore::open_read_only(&self.path("state")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(store.trigger(&id.parse().unwrap())).unwrap()
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Running {
