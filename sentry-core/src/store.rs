@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub open: Vec<Delivery>,
     /// Statuses that are still to be shown.
     pub reports: Vec<Report>,
+    /// Of each watch the newest status that is not due, if it was given up: why nothing is shown.
+    pub given_up: Vec<Report>,
     /// Pending triggers and suspensions.
     pub inbox: Inbox,
     /// The agent that last worked on the store.
