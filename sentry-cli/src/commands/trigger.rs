@@ -39,7 +39,9 @@ async fn dry_run(
     args: &TriggerArgs,
 ) -> Result<Exit, Failure> {
     let engine = explain::reading_engine(ctx, config)?;
-    let (sha, selection) = (args.revision.as_ref(), selection(args));
+    let (sha, mut selection) = (args.revision.as_ref(), selection(args));
+    // With an event that is named, the question is not what a change would do: every path counts as changed.
+    selection.event.get_or_insert_with(|| "push".to_owned());
     let question = engine.preview(&watch.name, branch, sha, &selection);
     let preview = explain::uninterrupted(question).await?;
     explain::show_plan(&ctx.ui, &preview);

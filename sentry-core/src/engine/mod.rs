@@ -250,7 +250,8 @@ impl Engine {
     }
 
     /// What a delivery of a branch's head (or of the given commit) would do. Nothing is written anywhere, nothing is
-    /// locked.
+    /// locked. With neither a commit nor a selection it is what a change would do: what changed in A since the
+    /// delivered head counts. Else it is what a person's trigger would do, for which everything counts as changed.
     ///
     /// # Errors
     /// [`EngineError::Unknown`] for a watch or branch that does not exist, [`EngineError::Forge`] and

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use super::courier::{self, AttemptError};
 use super::{EngineError, Parts};
+use crate::cursor::BranchState;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
-use crate::forge::{CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
-use crate::manifest::{self, Context, ManifestSet};
+use crate::forge::{
+    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
+    HeadsQuery,
+};
+use crate::manifest::{self, Context, Documents, ManifestSet};
 use crate::plan::Plan;
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
@@ -72,6 +76,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let Question { watch, branch, sha, selection } = question;
     let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
     let source = parts.forges[&watch.source.forge].as_ref();
+    let asked_for = sha.is_some() || *selection != Selection::default();
     let sha = match sha {
         Some(sha) => sha.clone(),
         None => head(source, watch, branch).await?,
@@ -84,6 +89,8 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let tree = courier::fetch(b, watch, &pinned.sha, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = parts.new_id();
+    let changed =
+        if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
     let kinds = parts.deployers[&watch.cluster.deployer].kinds(&watch.cluster).await;
     let set = manifest::prepare(
         &documents,
@@ -97,7 +104,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
             sender: info.as_ref().map(|i| i.author.as_str()),
             title: info.as_ref().map_or("", CommitInfo::title),
             selection,
-            changed: None,
+            changed: changed.as_ref(),
             kinds: kinds.as_ref().ok().and_then(Option::as_deref),
         },
     );
@@ -145,6 +152,24 @@ async fn commit_info(
             source,
         }),
     }
+}
+
+/// What changed in A since the delivered head, if a document asks for it; `None` where that is not known.
+async fn changed(
+    parts: &Parts,
+    source: &dyn Forge,
+    watch: &Watch,
+    revision: &Revision,
+    documents: &Documents,
+) -> Option<ChangedPaths> {
+    if !manifest::needs_changes(documents) {
+        return None;
+    }
+    let branches = parts.store.snapshot().await.ok()?.branches;
+    let of = |b: &&BranchState| b.watch == watch.name && b.branch == revision.branch;
+    let from = branches.iter().find(of)?.delivered.as_ref()?.sha.clone();
+    let (repo, to) = (watch.source.repo.clone(), revision.sha.clone());
+    source.changes(&ChangesQuery { repo, from, to, timeout: watch.timing.timeout }).await.ok()
 }
 
 fn attempt_error(error: AttemptError, watch: &Watch) -> EngineError {
