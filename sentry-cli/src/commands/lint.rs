@@ -158,7 +158,8 @@ fn prepare(tree: &Tree, selection: &Selection) -> Result<ManifestSet, ParseError
 pub(crate) fn show_set(ui: &Ui, set: &ManifestSet, json: bool) -> Result<(), Failure> {
     if json {
         let documents = set.decisions.iter().map(Into::into).collect();
-        return ui.json(&json::Documents { version: json::VERSION, documents });
+        let notes = set.notes.clone();
+        return ui.json(&json::Documents { version: json::VERSION, documents, notes });
     }
     if set.decisions.is_empty() {
         ui.line("no documents: files end in .yaml or .yml");

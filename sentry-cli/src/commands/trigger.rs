@@ -73,6 +73,12 @@ pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failu
         ))
         .with_hint(format!("`sentry rerun {}` makes new runs of the same commits", delivery.id)));
     }
+    if delivery.verdict.is_some() {
+        let text =
+            format!("every object of delivery {} was delivered; its runs ended", delivery.id);
+        return Err(Failure::usage(text)
+            .with_hint(format!("`sentry rerun {} --failed` makes new runs", delivery.id)));
+    }
     let kind = TriggerKind::Retry(delivery.id.clone());
     let trigger = new_trigger(ctx, delivery.watch, kind, Cause::Manual, None);
     match &config {

@@ -1,6 +1,8 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod sandbox;
 
 use sandbox::Sandbox;
@@ -167,6 +169,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
             "branch",
             "error",
             "finished",
+            "following_since",
             "id",
             "manifests_revision",
             "objects",
@@ -175,6 +178,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
             "started",
             "state",
             "trigger",
+            "verdict",
             "watch"
         ]
     );
