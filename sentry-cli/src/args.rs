@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentry_core::delivery::DeliveryId;
 use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl};
@@ -82,6 +83,14 @@ impl OutputArg {
     }
 }
 
+/// The event that runs are asked for.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EventArg {
+    /// Only runs whose `on-event` names this event [default: push]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) event: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Watch the configured branches and deliver their changes until stopped
@@ -102,6 +111,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Say the same for a local directory, offline
     Lint(LintArgs),
+    /// Show what a delivery would change on the cluster; nothing is written
+    Diff(DiffArgs),
     /// Try a failed or parked delivery again; nothing that ran runs twice
     Retry(RetryArgs),
     /// Start new runs of an earlier delivery's commits
@@ -145,6 +156,11 @@ pub(crate) struct TriggerArgs {
     /// The commit, whole [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
     pub(crate) revision: Option<CommitSha>,
+    #[command(flatten)]
+    pub(crate) event: EventArg,
+    /// Only the run of this name (`name` or `generateName` in its document)
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) run: Option<String>,
     /// Only show what would be written
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -217,6 +233,22 @@ pub(crate) struct ExplainArgs {
     #[arg(short, long, value_name = "BRANCH")]
     pub(crate) branch: Option<BranchName>,
     #[command(flatten)]
+    pub(crate) event: EventArg,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The watch; may be left out where there is only one
+    pub(crate) watch: Option<WatchName>,
+    /// The branch; may be left out where the watch has only one
+    #[arg(short, long, value_name = "BRANCH")]
+    pub(crate) branch: Option<BranchName>,
+    /// The commit, whole [default: the branch's head]
+    #[arg(short, long, value_name = "SHA")]
+    pub(crate) revision: Option<CommitSha>,
+    #[command(flatten)]
     pub(crate) output: OutputArg,
 }
 
@@ -225,6 +257,8 @@ pub(crate) struct LintArgs {
     /// The directory
     #[arg(default_value = ".tekton")]
     pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) event: EventArg,
     #[command(flatten)]
     pub(crate) output: OutputArg,
 }

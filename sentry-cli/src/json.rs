@@ -3,8 +3,10 @@
 use sentry_core::cursor::Mark;
 use sentry_core::delivery::{Delivery, StepTiming};
 use sentry_core::manifest::DocumentDecision;
-use sentry_core::plan::{Action, ObjectOutcome};
+use sentry_core::plan::ObjectOutcome;
 use serde::Serialize;
+
+use crate::runs::{self, Totals};
 
 /// The version of all shapes in this file. A change that could break a reader makes it 2.
 pub(crate) const VERSION: u32 = 1;
@@ -32,7 +34,7 @@ pub(crate) struct BranchStatus {
     pub(crate) state: &'static str,
     pub(crate) manifests_revision: Option<String>,
     pub(crate) runs: RunTotals,
-    pub(crate) verdict: Option<String>,
+    pub(crate) verdict: Option<&'static str>,
     pub(crate) last_error: Option<String>,
     pub(crate) next_attempt: Option<String>,
 }
@@ -49,12 +51,19 @@ impl From<&Mark> for MarkJson {
     }
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct RunTotals {
     pub(crate) total: usize,
     pub(crate) running: usize,
     pub(crate) succeeded: usize,
     pub(crate) failed: usize,
+}
+
+impl From<Totals> for RunTotals {
+    fn from(totals: Totals) -> Self {
+        let Totals { running, succeeded, failed, .. } = totals;
+        Self { total: totals.total(), running, succeeded, failed }
+    }
 }
 
 /// `history -o json`.
@@ -86,9 +95,11 @@ pub(crate) struct DeliveryJson {
     pub(crate) manifests_revision: Option<String>,
     pub(crate) state: &'static str,
     pub(crate) started: String,
+    pub(crate) following_since: Option<String>,
     pub(crate) finished: Option<String>,
     pub(crate) objects: Vec<ObjectJson>,
     pub(crate) runs: Vec<RunJson>,
+    pub(crate) verdict: Option<&'static str>,
     pub(crate) error: Option<String>,
 }
 
@@ -106,6 +117,9 @@ pub(crate) struct RunJson {
     pub(crate) name: String,
     pub(crate) state: &'static str,
     pub(crate) reason: Option<String>,
+    /// Only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +141,7 @@ impl From<&StepTiming> for StepJson {
 
 impl From<&Delivery> for DeliveryJson {
     fn from(delivery: &Delivery) -> Self {
+        let runs = delivery.objects.iter().filter(|o| o.run);
         Self {
             id: delivery.id.to_string(),
             watch: delivery.watch.to_string(),
@@ -136,11 +151,22 @@ impl From<&Delivery> for DeliveryJson {
             manifests_revision: delivery.intent.as_ref().map(|i| i.manifests.to_string()),
             state: delivery.state.as_str(),
             started: delivery.started.to_string(),
+            following_since: delivery.following_since.map(|at| at.to_string()),
             finished: delivery.finished.map(|at| at.to_string()),
             objects: delivery.objects.iter().map(ObjectJson::from).collect(),
-            runs: delivery.objects.iter().filter(|o| o.run).map(|o| run(delivery, o)).collect(),
+            runs: runs.map(|outcome| run(delivery, outcome, None)).collect(),
+            verdict: delivery.verdict.map(|verdict| verdict.as_str()),
             error: delivery.error.clone(),
         }
+    }
+}
+
+impl DeliveryJson {
+    /// With what each run that did not succeed says of itself.
+    pub(crate) fn with_messages(delivery: &Delivery) -> Self {
+        let message = |outcome| runs::record(delivery, outcome).and_then(|r| r.message.clone());
+        let runs = delivery.objects.iter().filter(|o| o.run);
+        Self { runs: runs.map(|o| run(delivery, o, message(o))).collect(), ..delivery.into() }
     }
 }
 
@@ -156,21 +182,13 @@ impl From<&ObjectOutcome> for ObjectJson {
     }
 }
 
-fn run(delivery: &Delivery, outcome: &ObjectOutcome) -> RunJson {
+fn run(delivery: &Delivery, outcome: &ObjectOutcome, message: Option<String>) -> RunJson {
+    let record = runs::record(delivery, outcome);
     RunJson {
         name: outcome.object.name.clone(),
-        state: run_state(delivery.dry_run, outcome.action),
-        reason: outcome.reason.clone(),
-    }
-}
-
-/// A run that the cluster has acknowledged is started; how it ends is not known here.
-fn run_state(dry_run: bool, action: Action) -> &'static str {
-    match action {
-        Action::Failed => "failed",
-        action if !action.is_acknowledged() => "skipped",
-        _ if dry_run => "planned",
-        _ => "started",
+        state: runs::word(delivery, outcome),
+        reason: record.and_then(|run| run.reason.clone()).or_else(|| outcome.reason.clone()),
+        message,
     }
 }
 
@@ -179,6 +197,7 @@ fn run_state(dry_run: bool, action: Action) -> &'static str {
 pub(crate) struct Documents {
     pub(crate) version: u32,
     pub(crate) documents: Vec<DocumentJson>,
+    pub(crate) notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -206,6 +225,23 @@ impl From<&DocumentDecision> for DocumentJson {
     }
 }
 
+/// `diff -o json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Diff {
+    pub(crate) version: u32,
+    pub(crate) objects: Vec<ObjectDiffJson>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ObjectDiffJson {
+    pub(crate) path: String,
+    pub(crate) document: usize,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) action: &'static str,
+    pub(crate) diff: Option<String>,
+}
+
 /// `why -o json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Why {
@@ -225,6 +261,9 @@ pub(crate) struct WhyAnswer {
     pub(crate) at: Option<String>,
     pub(crate) delivery: Option<String>,
     pub(crate) detail: Option<String>,
+    pub(crate) runs: Option<RunTotals>,
+    pub(crate) verdict: Option<&'static str>,
+    pub(crate) notes: Vec<String>,
     pub(crate) next_step: String,
 }
 

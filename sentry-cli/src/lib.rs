@@ -7,6 +7,7 @@
 //! | [`compose`] | which concrete forge, deployer and store a configuration means |
 //! | `commands` | what each command does |
 //! | `report` | how an event looks to a person |
+//! | `runs` | how the runs of a delivery stand, in words |
 //! | `exit` | how an error looks, and which code the process ends with |
 //! | `ui`, `json` | how results look, to people and to programs |
 //! | `logging`, `signals` | where log lines go; how the process is stopped |
@@ -18,6 +19,7 @@ mod exit;
 mod json;
 mod logging;
 mod report;
+mod runs;
 mod signals;
 mod ui;
 

@@ -1,18 +1,22 @@
 //! Event → person: a live line per delivery on a terminal, log lines elsewhere.
 
-use std::collections::HashMap;
+mod line;
+mod log;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sentry_core::delivery::{DeliveryId, DeliveryState};
+use sentry_core::delivery::{DeliveryId, RunRecord, RunState};
 use sentry_core::event::{Event, EventKind};
 use sentry_core::plan::{Action, ObjectOutcome};
-use sentry_core::revision::Revision;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tracing::{debug, error, info, warn};
+use tracing::warn;
 
-use crate::ui::{Tone, count, count_of, plain, span, tinted};
+use self::line::{brief, line};
+use self::log::log;
+use crate::ui::{count, count_of};
 
 /// Shows events while some work goes on, all of those that it sent included.
 pub(crate) async fn during<T>(
@@ -75,7 +79,28 @@ impl Reporter {
 pub(crate) struct Live {
     lines: MultiProgress,
     idle: ProgressBar,
-    deliveries: HashMap<DeliveryId, (String, ProgressBar)>,
+    deliveries: HashMap<DeliveryId, LiveDelivery>,
+}
+
+/// A delivery under way.
+#[derive(Debug)]
+struct LiveDelivery {
+    label: String,
+    line: ProgressBar,
+    runs: BTreeMap<String, RunState>,
+}
+
+impl LiveDelivery {
+    fn say(&self, text: &str) {
+        self.line.set_message(format!("{}  {text}", self.label));
+    }
+
+    /// `following, 2 of 3 runs ended`; the runs that are not known yet are not counted.
+    fn say_runs(&mut self, run: &RunRecord) {
+        self.runs.insert(run.object.name.clone(), run.state);
+        let ended = self.runs.values().filter(|state| state.is_final()).count();
+        self.say(&format!("following, {ended} of {} ended", count(self.runs.len(), "run")));
+    }
 }
 
 impl Live {
@@ -93,30 +118,51 @@ impl Live {
                 self.idle.enable_steady_tick(Duration::from_millis(120));
             }
             EventKind::DeliveryStarted { id, watch, revision, attempt, .. } => {
-                let label = format!("{watch}  {}", brief(revision));
-                let line = self.lines.insert_before(&self.idle, ProgressBar::new_spinner());
-                line.set_style(style("{spinner:.cyan} {msg}"));
-                line.set_message(match attempt {
-                    0 | 1 => format!("{label}  starting"),
-                    again => format!("{label}  starting, attempt {again}"),
-                });
-                line.enable_steady_tick(Duration::from_millis(120));
-                self.deliveries.insert(id.clone(), (label, line));
+                self.start(id, format!("{watch}  {}", brief(revision)), *attempt);
             }
             EventKind::DeliveryStep { id, state, .. } => {
-                if let Some((label, line)) = self.deliveries.get(id) {
-                    line.set_message(format!("{label}  {}", state.as_str()));
+                if let Some(delivery) = self.deliveries.get(id) {
+                    delivery.say(state.as_str());
                 }
             }
-            EventKind::DeliveryRetrying { id, .. } | EventKind::DeliverySettled { id, .. } => {
-                if let Some((_, line)) = self.deliveries.remove(id) {
-                    line.finish_and_clear();
-                    self.lines.remove(&line);
+            EventKind::RunsQueued { id, queued, limit, .. } => {
+                if let Some(delivery) = self.deliveries.get(id) {
+                    delivery.say(&waiting(*queued, *limit));
+                }
+            }
+            EventKind::RunChanged { id, watch, revision, run } => {
+                // One that was under way when we started has no line yet.
+                if !self.deliveries.contains_key(id) {
+                    self.start(id, format!("{watch}  {}", brief(revision)), 1);
+                }
+                if let Some(delivery) = self.deliveries.get_mut(id) {
+                    delivery.say_runs(run);
                 }
                 self.say(event);
             }
-            EventKind::Polled { .. } => debug_log(event),
+            EventKind::DeliveryRetrying { id, .. } | EventKind::DeliverySettled { id, .. } => {
+                if let Some(delivery) = self.deliveries.remove(id) {
+                    delivery.line.finish_and_clear();
+                    self.lines.remove(&delivery.line);
+                }
+                self.say(event);
+            }
+            EventKind::Polled { .. } => log(event),
             _ => self.say(event),
+        }
+    }
+
+    fn start(&mut self, id: &DeliveryId, label: String, attempt: u32) {
+        let line = self.lines.insert_before(&self.idle, ProgressBar::new_spinner());
+        line.set_style(style("{spinner:.cyan} {msg}"));
+        line.enable_steady_tick(Duration::from_millis(120));
+        let delivery = LiveDelivery { label, line, runs: BTreeMap::new() };
+        delivery.say(&match attempt {
+            0 | 1 => "starting".to_owned(),
+            again => format!("starting, attempt {again}"),
+        });
+        if let Some(earlier) = self.deliveries.insert(id.clone(), delivery) {
+            self.lines.remove(&earlier.line);
         }
     }
 
@@ -138,83 +184,6 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// `main 1a2b3c4d`: for a line that a person reads now; the whole id is in the logs and in `sentry show`.
-fn brief(revision: &Revision) -> String {
-    format!("{} {}", revision.branch, revision.sha.short())
-}
-
-/// An event as one line for a person, with a sign that says how it is meant; `None` if it is of no interest.
-pub(crate) fn line(event: &EventKind) -> Option<String> {
-    let (sign, tone, text) = match event {
-        EventKind::Baseline { watch, revision, why } => (
-            "·",
-            Tone::Quiet,
-            format!("{watch}  {}  recorded as the baseline ({why})", brief(revision)),
-        ),
-        EventKind::Change { watch, revision, from } => {
-            let from = from.as_ref().map(|s| format!(", was {}", s.short())).unwrap_or_default();
-            ("→", Tone::Busy, format!("{watch}  {}  is new{from}", brief(revision)))
-        }
-        EventKind::BranchGone { watch, branch } => {
-            ("·", Tone::Quiet, format!("{watch}  {branch}  is gone"))
-        }
-        EventKind::NotStarted { watch, revision, reason, .. } => {
-            ("·", Tone::Quiet, format!("{watch}  {}  not started: {reason}", brief(revision)))
-        }
-        EventKind::DeliveryRetrying { watch, revision, error, wait, .. } => (
-            "!",
-            Tone::Bad,
-            format!("{watch}  {}  tried again in {}: {error}", brief(revision), span(*wait)),
-        ),
-        EventKind::DeliverySettled { .. } => return settled_line(event),
-        EventKind::TriggerAnswered { watch, answer: Err(why), .. } => {
-            ("✗", Tone::Bad, format!("{watch}  trigger rejected: {why}"))
-        }
-        other => return forge_line(other),
-    };
-    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
-}
-
-fn forge_line(event: &EventKind) -> Option<String> {
-    let (sign, tone, text) = match event {
-        EventKind::ForgeUnreachable { forge, error, wait, .. } => {
-            ("!", Tone::Bad, format!("{forge}  asked again in {}: {error}", span(*wait)))
-        }
-        EventKind::ForgeRecovered { forge, repo, after } => {
-            ("✓", Tone::Good, format!("{forge}  {repo} answers again after {}", span(*after)))
-        }
-        EventKind::RepoRenamed { from, to } => {
-            ("!", Tone::Busy, format!("{from} is {to} now: change the configuration"))
-        }
-        EventKind::StateUnavailable { error } => {
-            ("✗", Tone::Bad, format!("state can't be written, nothing advances: {error}"))
-        }
-        EventKind::Stopping => ("·", Tone::Quiet, "stopping".to_owned()),
-        _ => return None,
-    };
-    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
-}
-
-fn settled_line(event: &EventKind) -> Option<String> {
-    let EventKind::DeliverySettled {
-        watch, revision, state, objects, took, error, dry_run, ..
-    } = event
-    else {
-        return None;
-    };
-    let (sign, tone) = match state {
-        DeliveryState::Succeeded => ("✓", Tone::Good),
-        DeliveryState::Superseded => ("·", Tone::Quiet),
-        _ => ("✗", Tone::Bad),
-    };
-    let word = if *state == DeliveryState::Succeeded { "delivered" } else { state.as_str() };
-    let dry = if *dry_run { " (dry run, nothing written)" } else { "" };
-    let what = if objects.is_empty() { String::new() } else { format!(": {}", tally(objects)) };
-    let error = error.as_ref().map(|e| format!(": {e}")).unwrap_or_default();
-    let text = format!("{watch}  {}  {word}{dry}{what} in {}{error}", brief(revision), span(*took));
-    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
-}
-
 /// `2 created, 1 unchanged`, in the order of the words.
 pub(crate) fn tally(objects: &[ObjectOutcome]) -> String {
     let words = [
@@ -222,6 +191,7 @@ pub(crate) fn tally(objects: &[ObjectOutcome]) -> String {
         Action::Configured,
         Action::Unchanged,
         Action::Exists,
+        Action::Queued,
         Action::Skipped,
         Action::Failed,
     ];
@@ -232,122 +202,13 @@ pub(crate) fn tally(objects: &[ObjectOutcome]) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// An event as a log line: whole SHAs, one field per fact.
-fn log(event: &EventKind) {
-    match event {
-        EventKind::Started { watches } => info!(watches, "started"),
-        EventKind::Baseline { watch, revision, why } => {
-            info!(%watch, %revision, why, "baseline recorded, nothing delivered");
-        }
-        EventKind::Change { watch, revision, from } => {
-            info!(%watch, %revision, from = from.as_ref().map(tracing::field::display), "change");
-        }
-        EventKind::BranchGone { watch, branch } => info!(%watch, %branch, "branch is gone"),
-        EventKind::NotStarted { watch, revision, reason, detail } => {
-            info!(%watch, %revision, %reason, detail, "not started");
-        }
-        EventKind::TriggerAnswered { trigger, watch, answer: Ok(delivery) } => {
-            info!(%watch, %trigger, %delivery, "trigger taken");
-        }
-        EventKind::TriggerAnswered { trigger, watch, answer: Err(why) } => {
-            error!(%watch, %trigger, why, "trigger rejected");
-        }
-        EventKind::StateUnavailable { error } => {
-            error!(error, "state can't be written: nothing advances until it can");
-        }
-        EventKind::Stopping => info!("stopping: no new work is taken"),
-        EventKind::Polled { .. } => debug_log(event),
-        _ => {
-            log_delivery(event);
-            log_forge(event);
-        }
-    }
-}
-
-fn log_delivery(event: &EventKind) {
-    match event {
-        EventKind::DeliveryStarted { id, watch, revision, cause, attempt } => {
-            let cause = cause.as_str();
-            info!(%watch, %revision, delivery = %id, cause, attempt, "delivery started");
-        }
-        EventKind::DeliveryStep { id, watch, state } => {
-            debug!(%watch, delivery = %id, state = state.as_str(), "delivery goes on");
-        }
-        EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted } => {
-            let wait = span(*wait);
-            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery is retried");
-        }
-        EventKind::DeliverySettled { .. } => log_settled(event),
-        _ => {}
-    }
-}
-
-fn log_settled(event: &EventKind) {
-    let EventKind::DeliverySettled {
-        id,
-        watch,
-        revision,
-        state,
-        manifests,
-        objects,
-        took,
-        error,
-        dry_run,
-        ..
-    } = event
-    else {
-        return;
-    };
-    let manifests = manifests.as_ref().map(tracing::field::display);
-    let (objects, took_ms) = (tally(objects), millis(*took));
-    match state {
-        DeliveryState::Succeeded | DeliveryState::Superseded => info!(
-            %watch, %revision, delivery = %id, manifests, objects, took_ms, dry_run, error,
-            "{}", settled_word(*state)
-        ),
-        _ => error!(
-            %watch, %revision, delivery = %id, manifests, objects, took_ms, dry_run, error,
-            "{}", settled_word(*state)
-        ),
-    }
-}
-
-fn settled_word(state: DeliveryState) -> &'static str {
-    match state {
-        DeliveryState::Succeeded => "delivered",
-        DeliveryState::Superseded => "superseded by a newer head",
-        DeliveryState::Parked => "parked: nothing more is tried until something changes",
-        _ => "delivery failed",
-    }
-}
-
-fn log_forge(event: &EventKind) {
-    match event {
-        EventKind::ForgeUnreachable { forge, repo, error, wait } => {
-            warn!(forge, %repo, wait = span(*wait), error, "forge does not answer");
-        }
-        EventKind::ForgeRecovered { forge, repo, after } => {
-            info!(forge, %repo, after = span(*after), "forge answers again");
-        }
-        EventKind::RepoRenamed { from, to } => {
-            warn!(%from, %to, "repository was renamed: change the configuration");
-        }
-        _ => {}
-    }
-}
-
-/// As a number that JSON has.
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn debug_log(event: &EventKind) {
-    if let EventKind::Polled { forge, answered, failed, took } = event {
-        debug!(forge, answered, failed, took_ms = millis(*took), "polled");
-    }
-}
-
 /// `3 objects: 1 created, 2 unchanged`.
 pub(crate) fn objects_line(objects: &[ObjectOutcome]) -> String {
     format!("{}: {}", count(objects.len(), "object"), tally(objects))
+}
+
+/// `3 runs wait: 20 may go on in the namespace`.
+fn waiting(queued: usize, limit: u32) -> String {
+    let runs = if queued == 1 { "1 run waits".to_owned() } else { format!("{queued} runs wait") };
+    format!("{runs}: {limit} may go on in the namespace")
 }

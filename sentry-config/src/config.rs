@@ -10,7 +10,7 @@ use sentry_core::watch::Watch;
 use url::Url;
 
 use crate::problem::Problem;
-pub use crate::values::{LogLevel, Polling, TokenKind};
+pub use crate::words::{LogLevel, Polling, TokenKind};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]

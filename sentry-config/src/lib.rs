@@ -36,6 +36,7 @@ mod read;
 mod resolve;
 mod schema;
 mod values;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -51,9 +52,8 @@ pub use place::{At, Place};
 pub use print::to_long_form;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
-pub use values::{
-    DeployerWord, FirstSight, ForgeType, Kinds, RefusalsWord, SecretText, Span, Texts,
-};
+pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+pub use words::{DeployerWord, FirstSight, ForgeType, RefusalsWord, ReportWord, UnannotatedWord};
 
 use interpolate::Variables;
 use node::{Kind, Node};

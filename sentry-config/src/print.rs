@@ -1,6 +1,9 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
-use sentry_core::watch::{AllowKinds, ManifestsBranch, OnFirstSight, Refusals, Watch};
+use sentry_core::watch::{
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
+    ReportMode, Reporting, Unannotated, Watch,
+};
 use serde_json::{Value, json};
 
 use crate::config::{Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, TokenKind};
@@ -167,6 +170,7 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     }
     let strict = watch.refusals == Refusals::Strict;
     out.put("refusals", if strict { "strict" } else { "lenient" });
+    write_reading(out, &watch.reading);
     let record = watch.on_first_sight == OnFirstSight::Record;
     out.put("on_first_sight", if record { "record" } else { "deliver" });
     out.put("watch_manifests", watch.watch_manifests);
@@ -182,6 +186,45 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     out.put("polling_interval", watch.timing.polling_interval.as_secs());
     out.put("max_retries", watch.timing.max_retries);
     out.put("timeout", watch.timing.timeout.as_secs());
+    if let Some(limit) = watch.timing.run_timeout {
+        out.put("run_timeout", limit.as_secs());
+    }
+    out.put("max_active_runs", watch.timing.max_active_runs);
+    write_reporting(out, watch, config);
+}
+
+fn write_reading(out: &mut Lines, reading: &Reading) {
+    match &reading.namespace_policy {
+        NamespacePolicy::Refuse => out.put("namespace_policy", "refuse"),
+        NamespacePolicy::Override => out.put("namespace_policy", "override"),
+        NamespacePolicy::Listed(names) => {
+            out.put("namespace_policy", names.iter().map(|n| n.as_str()).collect::<Vec<_>>());
+        }
+    }
+    out.put("inline", reading.inline);
+    out.put("allow_missing_refs", reading.allow_missing_refs);
+    let run = reading.unannotated == Unannotated::Run;
+    out.put("unannotated", if run { "run" } else { "skip" });
+    // No file can ask for a Secret that is made for each run.
+    if let GitAuthSecret::Named(name) = &reading.git_auth_secret {
+        out.put("git_auth_secret", name.as_str());
+    }
+}
+
+fn write_reporting(out: &mut Lines, watch: &Watch, config: &Config) {
+    let Reporting { mode, context, link } = &watch.reporting;
+    let mode = match mode {
+        ReportMode::PerWatch => "per_watch",
+        ReportMode::PerRun => "per_run",
+        ReportMode::Off => "off",
+    };
+    out.put("report", mode);
+    for (key, text) in [("report_context", context), ("report_link", link)] {
+        if let Some(text) = text {
+            let written = config.references.get(&format!("watches.{}.{key}", watch.name));
+            out.put(key, written.cloned().unwrap_or_else(|| escaped(text)));
+        }
+    }
 }
 
 fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {

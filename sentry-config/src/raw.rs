@@ -8,9 +8,10 @@ use crate::node::Node;
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
-use crate::values::{
-    DeployerWord, FirstSight, ForgeType, Kinds, LogLevel, Polling, RefusalsWord, SecretText, Span,
-    Texts, TokenKind,
+use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+use crate::words::{
+    DeployerWord, FirstSight, ForgeType, LogLevel, Polling, RefusalsWord, ReportWord, TokenKind,
+    UnannotatedWord,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -60,6 +61,12 @@ raw! {
         max_retries "max_retries": u32,
         /// The longest time one attempt may take. Default 300.
         timeout "timeout": Span,
+        /// The longest time that runs are followed. Default: until they end.
+        run_timeout "run_timeout": Span,
+        /// The Secret that `{{ git_auth_secret }}` names. Default: none.
+        git_auth_secret "git_auth_secret": SecretName,
+        /// What is shown on A's commits. Default `per_watch`.
+        report "report": ReportWord,
         /// Where the state is kept.
         state_dir "state_dir": String,
     }
@@ -175,61 +182,87 @@ raw! {
     }
 }
 
-raw! {
-    /// What every watch gets unless it says otherwise.
-    RawDefaults {
-        /// Repository A.
-        source "source": RawSource,
-        /// Repository B.
-        manifests "manifests": RawManifests,
-        /// Where to.
-        cluster "cluster": RawCluster,
-        /// Which kinds may be applied: `tekton` or a list. Default: every namespaced kind.
-        allow_kinds "allow_kinds": Kinds,
-        /// What a refused document does. Default `strict`.
-        refusals "refusals": RefusalsWord,
-        /// What a first head means. Default `record`.
-        on_first_sight "on_first_sight": FirstSight,
-        /// Also deliver when B's branch moves. Default false.
-        watch_manifests "watch_manifests": bool,
-        /// `{{ name }}` in manifests.
-        variables "variables": BTreeMap<String, At<String>>,
-        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
-        polling_interval "polling_interval": Span,
-        /// Attempts after a failed one. Default 3.
-        max_retries "max_retries": u32,
-        /// The longest time one attempt may take. Default 300.
-        timeout "timeout": Span,
-    }
+/// Defines the rules of a watch and, with the same keys, what `defaults` may hold.
+macro_rules! rules {
+    ({ $($own:tt)* }
+     joined { $($(#[$jmeta:meta])* $joined:ident $jkey:literal: $jtype:ty,)* }
+     whole { $($(#[$wmeta:meta])* $whole:ident $wkey:literal: $wtype:ty,)* }) => {
+        raw! {
+            /// What every watch gets unless it says otherwise.
+            RawDefaults {
+                $($(#[$jmeta])* $joined $jkey: $jtype,)*
+                $($(#[$wmeta])* $whole $wkey: $wtype,)*
+            }
+        }
+
+        raw! {
+            /// One rule: source → manifests → cluster. Whatever it leaves out comes from `defaults`.
+            RawWatch {
+                $($own)*
+                $($(#[$jmeta])* $joined $jkey: $jtype,)*
+                $($(#[$wmeta])* $whole $wkey: $wtype,)*
+            }
+        }
+
+        impl RawWatch {
+            /// With what `defaults` says where the watch says nothing; what is joined key by key is left as it is.
+            pub(crate) fn or(self, defaults: &RawDefaults) -> Self {
+                Self { $($whole: self.$whole.or_else(|| defaults.$whole.clone()),)* ..self }
+            }
+        }
+    };
 }
 
-raw! {
-    /// One rule: source → manifests → cluster. Whatever it leaves out comes from `defaults`.
-    RawWatch {
+rules! {
+    {
         /// Its name, unique: a-z, 0-9 and `-`.
         name "name": String,
+    }
+    joined {
         /// Repository A.
         source "source": RawSource,
         /// Repository B.
         manifests "manifests": RawManifests,
         /// Where to.
         cluster "cluster": RawCluster,
+        /// `{{ name }}` in manifests; those of `defaults` and of the watch are joined.
+        variables "variables": BTreeMap<String, At<String>>,
+    }
+    whole {
         /// Which kinds may be applied: `tekton` or a list. Default: every namespaced kind.
         allow_kinds "allow_kinds": Kinds,
+        /// Which namespaces documents may name: `refuse`, `override` or a list. Default `refuse`.
+        namespace_policy "namespace_policy": Namespaces,
         /// What a refused document does. Default `strict`.
         refusals "refusals": RefusalsWord,
+        /// Put tasks and pipelines of the tree into the runs that refer to them. Default true.
+        inline "inline": bool,
+        /// Let runs refer to tasks and pipelines that neither tree nor cluster holds. Default false.
+        allow_missing_refs "allow_missing_refs": bool,
+        /// What happens to a run without annotations. Default `run`.
+        unannotated "unannotated": UnannotatedWord,
+        /// The Secret that `{{ git_auth_secret }}` names. Default: none.
+        git_auth_secret "git_auth_secret": SecretName,
         /// What a first head means. Default `record`.
         on_first_sight "on_first_sight": FirstSight,
         /// Also deliver when B's branch moves. Default false.
         watch_manifests "watch_manifests": bool,
-        /// `{{ name }}` in manifests; added to those of `defaults`.
-        variables "variables": BTreeMap<String, At<String>>,
         /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
         polling_interval "polling_interval": Span,
         /// Attempts after a failed one. Default 3.
         max_retries "max_retries": u32,
         /// The longest time one attempt may take. Default 300.
         timeout "timeout": Span,
+        /// The longest time that runs are followed. Default: until they end.
+        run_timeout "run_timeout": Span,
+        /// How many of Sentry's runs may go on in the namespace; more wait. Default 20.
+        max_active_runs "max_active_runs": u32,
+        /// What is shown on A's commits. Default `per_watch`.
+        report "report": ReportWord,
+        /// The name of the status; `{watch}` is filled. Default `sentry-gitops/{watch}`.
+        report_context "report_context": String,
+        /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.
+        report_link "report_link": String,
     }
 }
 

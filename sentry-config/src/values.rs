@@ -183,6 +183,81 @@ impl Read for Kinds {
     }
 }
 
+/// `namespace_policy`: the word `refuse` or `override`, or a list of namespaces.
+#[derive(Debug, Clone)]
+pub enum Namespaces {
+    /// Only the cluster's own.
+    Refuse,
+    /// Any, and the cluster's own is written in its place.
+    Override,
+    /// The cluster's own and these.
+    Listed(Vec<At<String>>),
+}
+
+inline_schema!(Namespaces, "Namespaces", {
+    "anyOf": [
+        {"enum": ["refuse", "override"]},
+        {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
+    ]
+});
+
+impl Read for Namespaces {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        let hint = "write refuse, override, or a list of namespaces: [qa-data, qa-tools]";
+        match &node.kind {
+            Kind::Text { text, .. } => match text.trim() {
+                "refuse" => Some(Self::Refuse),
+                "override" => Some(Self::Override),
+                other => {
+                    let near = nearest_hint(other, &["refuse", "override"]);
+                    let hint = if near.starts_with("did") { &near } else { hint };
+                    report.error(place, "is none of the words that may stand here", hint);
+                    None
+                }
+            },
+            Kind::List(items) if items.is_empty() => {
+                report.error(place, "is empty", hint);
+                None
+            }
+            Kind::List(_) => Vec::read(node, place, report).map(Self::Listed),
+            _ => {
+                wrong_type(node, place, "a word or a list of namespaces", hint, report);
+                None
+            }
+        }
+    }
+}
+
+/// `git_auth_secret`: the name of a Secret that is in the namespace already.
+#[derive(Debug, Clone)]
+pub struct SecretName(pub String);
+
+inline_schema!(SecretName, "SecretName", {"type": "string", "minLength": 1});
+
+impl Read for SecretName {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        let hint = "write the name of a Secret that is in the namespace, such as git-credentials";
+        if matches!(node.kind, Kind::Map(_)) {
+            report.error(place, "is a mapping: Sentry makes no Secret for each run", hint);
+            return None;
+        }
+        let name = String::read(node, place, report)?.trim().to_owned();
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        // The names that Kubernetes allows: labels with dots between them (RFC 1123, "DNS subdomain").
+        let label = |part: &str| {
+            !part.is_empty()
+                && part.chars().all(inner)
+                && !part.starts_with('-')
+                && !part.ends_with('-')
+        };
+        if name.len() > 253 || !name.split('.').all(label) {
+            report.error(place, "is no Secret's name", hint);
+            return None;
+        }
+        Some(Self(name))
+    }
+}
+
 /// A token, or an address that may hold a password.
 #[derive(Debug, Clone)]
 pub struct SecretText(pub Secret);
@@ -192,118 +267,6 @@ inline_schema!(SecretText, "SecretText", {"type": "string", "minLength": 1});
 impl Read for SecretText {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
         String::read(node, place, report).map(|text| Self(Secret::new(text.trim())))
-    }
-}
-
-/// Defines an enum of words and how it is read.
-macro_rules! words {
-    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
-        #[schemars(inline)]
-        pub enum $name {
-            $($(#[$vmeta])* #[schemars(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// The word as the file spells it.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-
-        impl Read for $name {
-            fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-                match String::read(node, place, report)?.as_str() {
-                    $($word => Some(Self::$variant),)*
-                    other => {
-                        report.error(place, "is none of the words that may stand here", &nearest_hint(other, &[$($word),*]));
-                        None
-                    }
-                }
-            }
-        }
-    };
-}
-
-words! {
-    /// How much is logged.
-    LogLevel {
-        /// Every call to a forge as well.
-        Debug = "debug",
-        /// Starts, changes, deliveries, verdicts.
-        Info = "info",
-        /// Retries and partial failures.
-        Warn = "warn",
-        /// What a person must act on.
-        Error = "error",
-    }
-}
-
-words! {
-    /// What kind of place hosts a repository.
-    ForgeType {
-        /// github.com or GitHub Enterprise.
-        GitHub = "github",
-        /// gitlab.com or a self-managed GitLab.
-        GitLab = "gitlab",
-        /// Any git server, or a directory.
-        Git = "git",
-    }
-}
-
-words! {
-    /// What kind of token a GitLab is given.
-    TokenKind {
-        /// A personal, project or group access token.
-        Private = "private",
-        /// An OAuth 2.0 access token.
-        OAuth = "oauth",
-        /// A CI job's token.
-        Job = "job",
-    }
-}
-
-words! {
-    /// How heads are asked for.
-    Polling {
-        /// Whatever costs less for the branches that are watched.
-        Auto = "auto",
-        /// The forge's API.
-        Api = "api",
-        /// The git protocol.
-        Git = "git",
-    }
-}
-
-words! {
-    /// What a refused document does.
-    RefusalsWord {
-        /// The delivery stops before the first write.
-        Strict = "strict",
-        /// It is reported and left out.
-        Lenient = "lenient",
-    }
-}
-
-words! {
-    /// What a head that is seen for the first time means.
-    FirstSight {
-        /// The baseline: nothing is delivered until it moves.
-        Record = "record",
-        /// It is delivered.
-        Deliver = "deliver",
-    }
-}
-
-words! {
-    /// What carries out a plan.
-    DeployerWord {
-        /// kubectl.
-        Kubectl = "kubectl",
-        /// Nothing is written; what would be is shown.
-        DryRun = "dry-run",
     }
 }
 

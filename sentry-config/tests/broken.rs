@@ -133,7 +133,181 @@ const CASES: &[Case] = &[
         "no kind's name",
         "ConfigMap",
     ),
-    ("timeout: 60", "run_timeout: 60", 5, 12, "defaults.run_timeout", "unknown key", "timeout"),
+    (
+        "timeout: 60",
+        "run_timeot: 60",
+        5,
+        12,
+        "defaults.run_timeot",
+        "unknown key",
+        "`run_timeout`?",
+    ),
+    ("timeout: 60", "run_timeout: 0", 5, 25, "defaults.run_timeout", "is not a duration", "5m"),
+    ("timeout: 60", "inlin: true", 5, 12, "defaults.inlin", "unknown key", "`inline`?"),
+    (
+        "timeout: 60",
+        "inline: 'yes'",
+        5,
+        20,
+        "defaults.inline",
+        "not true or false",
+        "without quotes",
+    ),
+    (
+        "timeout: 60",
+        "allow_missing_refs: 1",
+        5,
+        32,
+        "defaults.allow_missing_refs",
+        "not true or false",
+        "without quotes",
+    ),
+    (
+        "timeout: 60",
+        "namespace_policy: overide",
+        5,
+        30,
+        "defaults.namespace_policy",
+        "none of the words",
+        "`override`?",
+    ),
+    (
+        "timeout: 60",
+        "namespace_policy: qa-data",
+        5,
+        30,
+        "defaults.namespace_policy",
+        "none of the words",
+        "a list of namespaces",
+    ),
+    (
+        "timeout: 60",
+        "namespace_policy: []",
+        5,
+        30,
+        "defaults.namespace_policy",
+        "is empty",
+        "refuse",
+    ),
+    (
+        "timeout: 60",
+        "namespace_policy: 1",
+        5,
+        30,
+        "defaults.namespace_policy",
+        "a number",
+        "refuse",
+    ),
+    (
+        "timeout: 60",
+        "namespace_policy: [a, B]",
+        5,
+        34,
+        "defaults.namespace_policy[1]",
+        "only a-z",
+        "qa-data",
+    ),
+    (
+        "timeout: 60",
+        "unannotated: skipp",
+        5,
+        25,
+        "defaults.unannotated",
+        "none of the words",
+        "`skip`?",
+    ),
+    (
+        "timeout: 60",
+        "git_auth_secret: Git_Secret",
+        5,
+        29,
+        "defaults.git_auth_secret",
+        "is no Secret's name",
+        "git-credentials",
+    ),
+    (
+        "timeout: 60",
+        "git_auth_secret: {per_run: true}",
+        5,
+        29,
+        "defaults.git_auth_secret",
+        "makes no Secret for each run",
+        "git-credentials",
+    ),
+    (
+        "timeout: 60",
+        "max_active_runs: 0",
+        5,
+        29,
+        "defaults.max_active_runs",
+        "nothing would ever run",
+        "1 or more",
+    ),
+    ("timeout: 60", "report: per_task", 5, 20, "defaults.report", "none of the words", "per_watch"),
+    ("timeout: 60", "report: false", 5, 20, "defaults.report", "is true or false", "in quotes"),
+    (
+        "timeout: 60",
+        "report_context: 'qa/{wach}'",
+        5,
+        28,
+        "defaults.report_context",
+        "nobody fills",
+        "`{watch}`?",
+    ),
+    (
+        "timeout: 60",
+        "report_context: \"a\\nb\"",
+        5,
+        28,
+        "defaults.report_context",
+        "a line break",
+        "qa/{watch}",
+    ),
+    (
+        "timeout: 60",
+        "report_link: 'https://x.example.com/{delivry}'",
+        5,
+        25,
+        "defaults.report_link",
+        "nobody fills",
+        "`{delivery}`?",
+    ),
+    (
+        "timeout: 60",
+        "report_link: 'https://x.example.com/{sha}'",
+        5,
+        25,
+        "defaults.report_link",
+        "nobody fills",
+        "{watch}, {delivery}, {branch}, {revision}, {namespace}, {run}",
+    ),
+    (
+        "timeout: 60",
+        "report_link: 'https://x.example.com/{run'",
+        5,
+        25,
+        "defaults.report_link",
+        "without its `}`",
+        "close it",
+    ),
+    (
+        "timeout: 60",
+        "report_link: 'x.example.com/{run}'",
+        5,
+        25,
+        "defaults.report_link",
+        "no http or https",
+        "{namespace}/{run}",
+    ),
+    (
+        "timeout: 60",
+        "report_link: 'https://u:canary-pw@x.example.com'",
+        5,
+        25,
+        "defaults.report_link",
+        "holds credentials",
+        "address",
+    ),
     (
         "timeout: 60",
         "variables: {x: 1}",
@@ -483,6 +657,23 @@ fn a_repeated_watch_name_is_told_with_the_first_ones_line() {
     let problem = problems.iter().next().unwrap();
     assert_eq!((problems.count(), problem.line, problem.path.as_str()), (1, 17, "watches[1].name"));
     assert!(problem.message.contains("in line 7"), "{problem}");
+}
+
+#[test]
+fn watches_that_would_overwrite_each_others_status_are_told() {
+    let text = long("timeout: 60", "report_context: ci/qa");
+    let (head, watch) = text.split_once("watches:\n").unwrap();
+    let other = watch.replace("name: qa", "name: other");
+    let both = format!("{head}watches:\n{watch}{other}");
+    let problems = problems_of(&both);
+    let problem = problems.iter().next().unwrap();
+    assert_eq!((problem.line, problem.path.as_str()), (5, "defaults.report_context"));
+    assert!(problem.message.contains("qa and other"), "{problem}");
+    let env = Environment::new([("TOKEN".to_owned(), "x".to_owned())].into());
+    for good in ["report_context: 'ci/{watch}'", "report: off, report_context: ci/qa"] {
+        let text = both.replace("report_context: ci/qa", good);
+        parse(&text, "sentry.yaml", &env).unwrap_or_else(|problems| panic!("{problems}"));
+    }
 }
 
 #[test]

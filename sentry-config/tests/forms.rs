@@ -7,7 +7,10 @@ use std::time::Duration;
 use sentry_config::{
     Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, load, parse, to_long_form,
 };
-use sentry_core::watch::{AllowKinds, ManifestsBranch, OnFirstSight, Refusals};
+use sentry_core::watch::{
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
+    ReportMode, Reporting, Timing, Unannotated,
+};
 
 const SHORT: &str = include_str!("../../docs/config/short.yaml");
 const LONG: &str = r#"
@@ -28,6 +31,16 @@ watches:
     polling_interval: 5m
     refusals: lenient
     watch_manifests: true
+    namespace_policy: [qa-data, qa]
+    inline: false
+    allow_missing_refs: true
+    unannotated: skip
+    git_auth_secret: git-credentials
+    max_active_runs: 5
+    run_timeout: 2h
+    report: per_run
+    report_context: "ci/{watch}"
+    report_link: "https://tekton.example.com/#/{namespace}/{run}?d={delivery}&k=${GITLAB_TOKEN}"
   - name: local
     source:    {url: "file:///srv/a.git", branches: "main, dev"}
     manifests: {url: "file:///srv/b.git", branch: main}
@@ -103,6 +116,63 @@ fn the_long_form_is_read_with_its_defaults() {
     let names: Vec<_> = config.deployers.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["kubectl:/etc/sentry/./bin/kubectl", "dry-run"]);
     assert!(matches!(config.deployers[1].kind, DeployerKind::DryRun));
+}
+
+#[test]
+fn how_documents_are_read_and_verdicts_are_shown_is_read_with_its_defaults() {
+    let config = good(LONG, &[]);
+    let [qa, local] = &config.watches[..] else { panic!("{:?}", config.watches) };
+    let names = ["qa", "qa-data"].map(|name| name.parse().unwrap());
+    assert_eq!(
+        qa.reading,
+        Reading {
+            namespace_policy: NamespacePolicy::Listed(names.into()),
+            inline: false,
+            allow_missing_refs: true,
+            unannotated: Unannotated::Skip,
+            git_auth_secret: GitAuthSecret::Named("git-credentials".into()),
+        }
+    );
+    assert_eq!(
+        (qa.timing.run_timeout, qa.timing.max_active_runs),
+        (Some(Duration::from_secs(7200)), 5)
+    );
+    assert_eq!(qa.reporting.mode, ReportMode::PerRun);
+    assert_eq!(qa.reporting.context.as_deref(), Some("ci/qa"));
+    let link = qa.reporting.link.as_deref().unwrap();
+    assert!(
+        link.starts_with("https://tekton.example.com/#/{namespace}/{run}?d={delivery}&k="),
+        "{link}"
+    );
+    assert_eq!((&local.reading, &local.reporting), (&Reading::default(), &Reporting::default()));
+    let Timing { run_timeout, max_active_runs, .. } = local.timing;
+    assert_eq!((run_timeout, max_active_runs), (None, 20));
+}
+
+#[test]
+fn a_watch_says_otherwise_than_defaults_key_by_key() {
+    let defaults = "defaults: {namespace_policy: override, inline: false, report: off, run_timeout: 1h, \
+                    polling_interval: 60,";
+    let text = LONG.replace("defaults: {polling_interval: 60,", defaults).replace(
+        "    polling_interval: 1\n",
+        "    polling_interval: 1\n    inline: true\n    report: per_watch\n",
+    );
+    let config = good(&text, &[("SENTRY__DEFAULTS__UNANNOTATED", "skip")]);
+    let local = &config.watches[1];
+    assert_eq!(local.reading.namespace_policy, NamespacePolicy::Override);
+    assert!(local.reading.inline && local.reading.unannotated == Unannotated::Skip);
+    assert_eq!(local.reporting.mode, ReportMode::PerWatch);
+    assert_eq!(local.timing.run_timeout, Some(Duration::from_secs(3600)));
+}
+
+#[test]
+fn the_short_form_takes_what_one_watch_needs_for_its_runs() {
+    let more = "run_timeout: 2h\ngit_auth_secret: git-credentials\nreport: off\n";
+    let config = good(&format!("{SHORT}{more}"), &[("SENTRY__REPORT", "per_run")]);
+    let watch = &config.watches[0];
+    assert_eq!(watch.timing.run_timeout, Some(Duration::from_secs(7200)));
+    assert_eq!(watch.reading.git_auth_secret, GitAuthSecret::Named("git-credentials".into()));
+    assert_eq!(watch.reporting.mode, ReportMode::PerRun);
 }
 
 #[test]
@@ -195,6 +265,10 @@ fn overrides_come_from_double_underscores_only() {
             ("SENTRY__WATCHES__0__SOURCE__BRANCHES", "a,b"),
             ("SENTRY__WATCHES__1__CLUSTER__NAMESPACE", "123"),
             ("SENTRY__FORGES__LAB__TOKEN", "has-${NOTHING}-to-fill"),
+            ("SENTRY__WATCHES__0__NAMESPACE_POLICY", "override"),
+            ("SENTRY__WATCHES__0__INLINE", "true"),
+            ("SENTRY__WATCHES__0__MAX_ACTIVE_RUNS", "9"),
+            ("SENTRY__WATCHES__0__REPORT_CONTEXT", "x/{watch}"),
             ("SENTRY_DSN", "https://x"),
             ("SENTRY_LOG", "x"),
         ],
@@ -203,6 +277,10 @@ fn overrides_come_from_double_underscores_only() {
     assert_eq!(config.watches[0].timing.timeout, Duration::from_secs(60));
     assert_eq!(config.watches[1].cluster.namespace.as_str(), "123");
     assert!(config.secrets().any(|s| s.expose() == "has-${NOTHING}-to-fill"));
+    let qa = &config.watches[0];
+    assert_eq!(qa.reading.namespace_policy, NamespacePolicy::Override);
+    assert_eq!((qa.reading.inline, qa.timing.max_active_runs), (true, 9));
+    assert_eq!(qa.reporting.context.as_deref(), Some("x/qa"));
     let short = good(SHORT, &[("SENTRY__POLLING_INTERVAL", "120"), ("SENTRY__MAX_RETRIES", "7")]);
     assert_eq!(short.watches[0].timing.polling_interval, Duration::from_secs(120));
     assert_eq!(short.watches[0].timing.max_retries, 7);

@@ -74,6 +74,13 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         ("type: github", "type: svn"),
         ("allow_kinds: tekton", "allow_kinds: everything"),
         ("dir: .tekton", "dir: [.tekton]"),
+        ("allow_kinds: tekton", "namespace_policy: anywhere"),
+        ("allow_kinds: tekton", "inline: maybe"),
+        ("allow_kinds: tekton", "unannotated: never"),
+        ("allow_kinds: tekton", "git_auth_secret: {per_run: true}"),
+        ("max_active_runs: 20", "max_active_runs: many"),
+        ("report: per_watch", "report: per_task"),
+        ("allow_kinds: tekton", "report_links: x"),
         ("team: qa", "team: 1"),
     ] {
         assert!(SAMPLE.contains(line), "{line}");

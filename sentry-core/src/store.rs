@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub open: Vec<Delivery>,
     /// Statuses that are still to be shown.
     pub reports: Vec<Report>,
+    /// Of each watch the newest status that is not due, if it was given up: why nothing is shown.
+    pub given_up: Vec<Report>,
     /// Pending triggers and suspensions.
     pub inbox: Inbox,
     /// The agent that last worked on the store.
@@ -219,7 +221,6 @@ pub struct LoopState {
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "writes are few and live shortly")]
 pub enum Write {
     /// Insert or replace a branch.
     Branch(BranchState),

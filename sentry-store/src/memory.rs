@@ -71,6 +71,7 @@ impl StateStore for MemoryStore {
             validators: kept.validators.clone().into_iter().collect(),
             open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
             reports: kept.reports.values().filter(|r| r.is_due()).cloned().collect(),
+            given_up: kept.given_up(),
             inbox: kept.inbox(),
             agent: kept.agent.clone(),
         })
@@ -131,6 +132,18 @@ impl Kept {
         let mut triggers: Vec<Trigger> = pending.cloned().collect();
         triggers.sort_by_key(|trigger| trigger.at);
         Inbox { triggers, suspensions: self.suspensions.values().cloned().collect() }
+    }
+
+    /// Of each watch the newest report that is not due, if it was given up.
+    fn given_up(&self) -> Vec<Report> {
+        let mut newest: BTreeMap<&WatchName, &Report> = BTreeMap::new();
+        for report in self.reports.values().filter(|report| !report.is_due()) {
+            let known = newest.entry(&report.watch).or_insert(report);
+            if known.at < report.at {
+                *known = report;
+            }
+        }
+        newest.into_values().filter(|report| report.given_up).cloned().collect()
     }
 
     /// Carries out one write.

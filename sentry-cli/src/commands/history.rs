@@ -1,7 +1,7 @@
 //! `sentry history` and `sentry show`: what was delivered when, by whom, with which objects, how long it took.
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, DeliveryState};
+use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::plan::Action;
 use sentry_core::store::{DeliveryQuery, StateStore};
 
@@ -9,6 +9,7 @@ use super::Context;
 use crate::args::{HistoryArgs, ShowArgs, id_prefix};
 use crate::exit::{Exit, Failure};
 use crate::json;
+use crate::runs::{self, Totals, verdict_tone};
 use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
@@ -36,6 +37,7 @@ pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, F
 fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
     let mut rows = Rows::new(&[
         "delivery", "watch", "branch", "commit", "trigger", "state", "started", "took", "objects",
+        "runs",
     ]);
     for delivery in deliveries {
         let dry = if delivery.dry_run { " (dry run)" } else { "" };
@@ -52,9 +54,15 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
             (&started, Tone::Quiet),
             (&took, Tone::Quiet),
             (&summary(delivery), Tone::Plain),
+            (&runs_words(delivery), Totals::of(delivery).tone()),
         ]);
     }
     rows
+}
+
+/// Of a dry run nothing runs.
+fn runs_words(delivery: &Delivery) -> String {
+    if delivery.dry_run { String::new() } else { Totals::of(delivery).words() }
 }
 
 fn took(started: Timestamp, finished: Timestamp) -> String {
@@ -84,6 +92,7 @@ pub(crate) fn tone(state: DeliveryState) -> Tone {
 pub(crate) fn action_tone(action: Action) -> Tone {
     match action {
         Action::Created | Action::Configured => Tone::Good,
+        Action::Queued => Tone::Busy,
         Action::Failed => Tone::Bad,
         _ => Tone::Quiet,
     }
@@ -125,7 +134,7 @@ fn no_delivery(text: &str) -> Failure {
 fn show_json(delivery: &Delivery) -> json::Show {
     json::Show {
         version: json::VERSION,
-        delivery: delivery.into(),
+        delivery: json::DeliveryJson::with_messages(delivery),
         attempts: attempts(delivery),
         next_attempt: delivery.next_attempt.map(|at| at.to_string()),
         superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
@@ -155,6 +164,12 @@ pub(crate) fn show_text(ui: &Ui, delivery: &Delivery, now: Timestamp) {
     }
     ui.line(format!("trigger    {}", delivery.cause.as_str()));
     ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
+    if let Some(asked) = selection(&delivery.selection) {
+        ui.line(format!("asked for  {}", plain(&asked)));
+    }
+    if let Some(since) = delivery.following_since.filter(|_| !delivery.state.is_final()) {
+        ui.line(format!("following  {} (for {})", time(since), age(now, since)));
+    }
     if let Some(end) = delivery.finished {
         ui.line(format!("finished   {} (took {})", time(end), took(delivery.started, end)));
     }
@@ -165,11 +180,16 @@ pub(crate) fn show_text(ui: &Ui, delivery: &Delivery, now: Timestamp) {
     if let Some(by) = &delivery.superseded_by {
         ui.line(format!("superseded by {by}"));
     }
+    if let Some(verdict) = delivery.verdict {
+        let word = tinted(verdict.as_str(), verdict_tone(verdict));
+        ui.line(format!("verdict    {word}: {}", runs_words(delivery)));
+    }
     if let Some(error) = &delivery.error {
         ui.line(format!("error      {}", tinted(&plain(error), Tone::Bad)));
     }
     show_steps(ui, delivery);
     show_objects(ui, delivery);
+    show_runs(ui, delivery);
     for note in &delivery.notes {
         ui.line(format!("note: {}", plain(note)));
     }
@@ -189,6 +209,44 @@ fn show_objects(ui: &Ui, delivery: &Delivery) {
     }
     ui.line(format!("\n{}", count(delivery.objects.len(), "object")));
     ui.table(&objects(delivery.objects.iter()));
+}
+
+/// `event nightly, run smoke`; `None` where nothing special was asked for.
+fn selection(selection: &Selection) -> Option<String> {
+    let event = selection.event.as_ref().map(|event| format!("event {event}"));
+    let run = selection.run.as_ref().map(|run| format!("run {run}"));
+    let parts: Vec<String> = event.into_iter().chain(run).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Each run and how it stands; below, what those that did not succeed say of themselves.
+fn show_runs(ui: &Ui, delivery: &Delivery) {
+    let outcomes: Vec<_> = delivery.objects.iter().filter(|o| o.run).collect();
+    if outcomes.is_empty() || delivery.dry_run {
+        return;
+    }
+    ui.line(format!("\n{}", count(outcomes.len(), "run")));
+    let mut rows = Rows::new(&["state", "kind", "name", "reason", "ended"]);
+    let mut messages = Vec::new();
+    for outcome in outcomes {
+        let word = runs::word(delivery, outcome);
+        let record = runs::record(delivery, outcome);
+        let reason = record.and_then(|run| run.reason.as_ref()).or(outcome.reason.as_ref());
+        let ended = record.and_then(|run| run.completed).map(time).unwrap_or_default();
+        rows.row([
+            (word, runs::word_tone(word)),
+            (&outcome.object.kind, Tone::Plain),
+            (&outcome.object.name, Tone::Plain),
+            (reason.map(String::as_str).unwrap_or_default(), Tone::Plain),
+            (&ended, Tone::Quiet),
+        ]);
+        let message = record.and_then(|run| run.message.as_ref());
+        messages.extend(message.map(|text| format!("{}: {text}", outcome.object.name)));
+    }
+    ui.table(&rows);
+    for message in messages {
+        ui.line(plain(&message));
+    }
 }
 
 /// A table of objects and what became of them.

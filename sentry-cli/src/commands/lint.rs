@@ -23,9 +23,16 @@ use crate::ui::{Rows, Tone, Ui, count, plain};
 
 pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
     let tree = read_tree(&args.dir)?;
-    let set = prepare(&tree).map_err(|e| Failure::usage("can't lint").with_source(e))?;
+    let selection = Selection { event: args.event.event.clone(), run: None };
+    let set =
+        prepare(&tree, &selection).map_err(|e| Failure::usage("can't lint").with_source(e))?;
     show_set(&ctx.ui, &set, args.output.is_json())?;
-    Ok(if set.refusals().next().is_some() { Exit::Failed } else { Exit::Done })
+    Ok(exit(&set))
+}
+
+/// 1 if a document may not go to the cluster.
+pub(crate) fn exit(set: &ManifestSet) -> Exit {
+    if set.refusals().next().is_some() { Exit::Failed } else { Exit::Done }
 }
 
 /// The directory as a forge would give it: plain files that end in `.yaml` or `.yml`; nothing else is opened.
@@ -96,7 +103,7 @@ fn placeholder() -> Result<CommitSha, ParseError> {
 }
 
 /// A watch that stands for any: names that depend on a commit are made up.
-fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
+fn prepare(tree: &Tree, selection: &Selection) -> Result<ManifestSet, ParseError> {
     let branch: BranchName = "main".parse()?;
     let watch = Watch {
         name: "lint".parse()?,
@@ -135,7 +142,7 @@ fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
         manifests: &tree.commit,
         sender: None,
         title: "",
-        selection: &Selection::default(),
+        selection,
         changed: None,
         kinds: None,
     };
@@ -151,7 +158,8 @@ fn prepare(tree: &Tree) -> Result<ManifestSet, ParseError> {
 pub(crate) fn show_set(ui: &Ui, set: &ManifestSet, json: bool) -> Result<(), Failure> {
     if json {
         let documents = set.decisions.iter().map(Into::into).collect();
-        return ui.json(&json::Documents { version: json::VERSION, documents });
+        let notes = set.notes.clone();
+        return ui.json(&json::Documents { version: json::VERSION, documents, notes });
     }
     if set.decisions.is_empty() {
         ui.line("no documents: files end in .yaml or .yml");

@@ -1,6 +1,7 @@
 //! The commands, one file per command or family, and what they share.
 
 pub(crate) mod demo;
+pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod history;
@@ -62,6 +63,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Why(args) => why::run(ctx, args).await,
         Command::Explain(args) => explain::run(ctx, args).await,
         Command::Lint(args) => lint::run(ctx, args),
+        Command::Diff(args) => diff::run(ctx, args).await,
         Command::Retry(args) => trigger::retry(ctx, args).await,
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sentry_config::Config;
+use sentry_core::delivery::Selection;
 use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
@@ -212,7 +213,8 @@ async fn heads(
 /// Whether B's directory is there and every document in it may run.
 async fn documents(engine: &Engine, watch: &Watch, branch: &BranchName, subject: &str) -> Check {
     let what = "manifests pass lint";
-    let preview = match engine.preview(&watch.name, branch, None).await {
+    let selection = Selection::default();
+    let preview = match engine.preview(&watch.name, branch, None, &selection).await {
         Ok(preview) => preview,
         Err(EngineError::Forge { source, .. }) => return Check::forge(subject, what, &source),
         Err(error) => {

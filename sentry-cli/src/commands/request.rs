@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use sentry_config::Config;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryId, DeliveryState, RunState, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::event::{Event, EventKind};
+use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, StoreErrorKind};
 use sentry_core::watch::WatchName;
 
@@ -81,8 +82,20 @@ pub(crate) async fn carry_out(
     let now = ctx.now();
     for delivery in &deliveries {
         show_text(&ctx.ui, delivery, now);
+        if let (Some(run), Exit::Done) = (&delivery.selection.run, verdict(&deliveries))
+            && !delivery.objects.iter().any(|outcome| outcome.run)
+        {
+            return Err(no_such_run(&delivery.watch, &delivery.revision.branch, run));
+        }
     }
     Ok(verdict(&deliveries))
+}
+
+/// Whoever names a run expects it to run: that nothing did is no success.
+pub(crate) fn no_such_run(watch: &WatchName, branch: &BranchName, run: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("no run {run} would start for branch {branch}")).with_hint(
+        format!("`sentry explain {watch} --branch {branch}` lists the documents and says why"),
+    )
 }
 
 /// 0 only if every delivery has succeeded.
@@ -101,16 +114,16 @@ async fn follow(
     reporter: &mut Reporter,
 ) -> Result<Delivery, Failure> {
     let watching = async {
-        let mut last = None;
+        let mut last: Option<Delivery> = None;
         loop {
             if let Some(delivery) = answer(store, id).await? {
-                if last != Some(delivery.state) {
-                    last = Some(delivery.state);
-                    reporter.show(&step(ctx, &delivery));
+                for kind in progress(last.as_ref(), &delivery) {
+                    reporter.show(&Event { at: ctx.now(), kind });
                 }
                 if delivery.state.is_final() {
                     return Ok(delivery);
                 }
+                last = Some(delivery);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -140,8 +153,81 @@ async fn answer(store: &dyn StateStore, id: &DeliveryId) -> Result<Option<Delive
     Ok(store.deliveries(&query).await?.pop())
 }
 
-/// Another agent's progress as the event that it saw itself.
-fn step(ctx: &Context, delivery: &Delivery) -> Event {
-    let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
-    Event { at: ctx.now(), kind: EventKind::DeliveryStep { id, watch, state: delivery.state } }
+/// Another agent's progress as the events that it told itself.
+fn progress(last: Option<&Delivery>, now: &Delivery) -> Vec<EventKind> {
+    let (id, watch, revision) = (&now.id, &now.watch, &now.revision);
+    let mut events = Vec::new();
+    if last.is_none() {
+        events.push(EventKind::DeliveryStarted {
+            id: id.clone(),
+            watch: watch.clone(),
+            revision: revision.clone(),
+            cause: now.cause,
+            attempt: now.tries + 1,
+        });
+    }
+    for run in &now.runs {
+        let before = last.and_then(|l| l.runs.iter().find(|r| r.object == run.object));
+        if before.map_or(RunState::Running, |before| before.state) != run.state {
+            let (id, watch, revision) = (id.clone(), watch.clone(), revision.clone());
+            events.push(EventKind::RunChanged { id, watch, revision, run: run.clone() });
+        }
+    }
+    if now.state.is_final() {
+        events.push(settled(now));
+    } else if last.is_none_or(|last| last.state != now.state) {
+        let (id, watch, state) = (id.clone(), watch.clone(), now.state);
+        events.push(EventKind::DeliveryStep { id, watch, state });
+    }
+    events
+}
+
+fn settled(delivery: &Delivery) -> EventKind {
+    let end = delivery.finished.unwrap_or(delivery.started);
+    EventKind::DeliverySettled {
+        id: delivery.id.clone(),
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        state: delivery.state,
+        manifests: delivery.intent.as_ref().map(|intent| intent.manifests.clone()),
+        objects: delivery.objects.clone(),
+        runs: delivery.runs.clone(),
+        verdict: delivery.verdict,
+        took: end.duration_since(delivery.started).unsigned_abs(),
+        error: delivery.error.clone(),
+        dry_run: delivery.dry_run,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    fn delivery(state: DeliveryState, run: RunState) -> Delivery {
+        Delivery { state, runs: vec![sample::run(run)], ..sample::delivery(1) }
+    }
+
+    #[test]
+    fn what_another_agent_does_is_told_once_and_to_its_end() {
+        let applying = delivery(DeliveryState::Applying, RunState::Running);
+        let following = delivery(DeliveryState::Following, RunState::Running);
+        let failed = delivery(DeliveryState::Failed, RunState::Failed);
+        let kinds = |last: Option<&Delivery>, now: &Delivery| -> Vec<&'static str> {
+            let word = |event: &EventKind| match event {
+                EventKind::DeliveryStarted { .. } => "started",
+                EventKind::DeliveryStep { state, .. } => state.as_str(),
+                EventKind::RunChanged { run, .. } => run.state.as_str(),
+                EventKind::DeliverySettled { state, .. } => state.as_str(),
+                _ => "other",
+            };
+            progress(last, now).iter().map(word).collect()
+        };
+        assert_eq!(kinds(None, &applying), ["started", "applying"]);
+        assert_eq!(kinds(Some(&applying), &following), ["following"]);
+        assert_eq!(kinds(Some(&following), &following), [""; 0]);
+        assert_eq!(kinds(Some(&following), &failed), ["failed", "failed"]);
+        assert_eq!(kinds(None, &failed), ["started", "failed", "failed"]);
+    }
 }

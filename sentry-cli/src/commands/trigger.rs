@@ -1,12 +1,13 @@
 //! `sentry trigger`, `sentry retry` and `sentry rerun`: deliver now.
 
 use sentry_config::Config;
-use sentry_core::delivery::{Cause, DeliveryState, TriggerKind};
+use sentry_core::delivery::{Cause, DeliveryState, Selection, TriggerKind};
+use sentry_core::plan::PlannedObject;
 use sentry_core::repo::BranchName;
 use sentry_core::watch::Watch;
 
 use super::history::find;
-use super::request::{carry_out, leave, new_trigger};
+use super::request::{carry_out, leave, new_trigger, no_such_run};
 use super::{Context, explain, pick_branch, pick_watch};
 use crate::args::{RerunArgs, RetryArgs, TriggerArgs};
 use crate::compose;
@@ -20,11 +21,8 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         return dry_run(ctx, &config, watch, &branch, args).await;
     }
     let store = compose::open_store(&ctx.state_dir(Some(&config))?)?;
-    let kind = TriggerKind::Deliver {
-        branch,
-        sha: args.revision.clone(),
-        selection: sentry_core::delivery::Selection::default(),
-    };
+    let kind =
+        TriggerKind::Deliver { branch, sha: args.revision.clone(), selection: selection(args) };
     let key = args.idempotency_key.clone();
     let trigger = new_trigger(ctx, watch.name.clone(), kind, Cause::Manual, key);
     if args.no_wait {
@@ -40,13 +38,27 @@ async fn dry_run(
     branch: &BranchName,
     args: &TriggerArgs,
 ) -> Result<Exit, Failure> {
-    let preview = explain::preview(ctx, config, watch, branch, args.revision.clone()).await?;
+    let engine = explain::reading_engine(ctx, config)?;
+    let (sha, mut selection) = (args.revision.as_ref(), selection(args));
+    // With an event that is named, the question is not what a change would do: every path counts as changed.
+    selection.event.get_or_insert_with(|| "push".to_owned());
+    let question = engine.preview(&watch.name, branch, sha, &selection);
+    let preview = explain::uninterrupted(question).await?;
     explain::show_plan(&ctx.ui, &preview);
     if preview.set.refusals().next().is_some() {
         return Ok(Exit::Failed);
     }
     preview.check?;
-    Ok(Exit::Done)
+    match &selection.run {
+        Some(run) if !preview.set.objects.iter().any(PlannedObject::is_run) => {
+            Err(no_such_run(&watch.name, branch, run))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn selection(args: &TriggerArgs) -> Selection {
+    Selection { event: args.event.event.clone(), run: args.run.clone() }
 }
 
 pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failure> {
@@ -60,6 +72,12 @@ pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failu
             delivery.state.as_str()
         ))
         .with_hint(format!("`sentry rerun {}` makes new runs of the same commits", delivery.id)));
+    }
+    if delivery.verdict.is_some() {
+        let text =
+            format!("every object of delivery {} was delivered; its runs ended", delivery.id);
+        return Err(Failure::usage(text)
+            .with_hint(format!("`sentry rerun {} --failed` makes new runs", delivery.id)));
     }
     let kind = TriggerKind::Retry(delivery.id.clone());
     let trigger = new_trigger(ctx, delivery.watch, kind, Cause::Manual, None);

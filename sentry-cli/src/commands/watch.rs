@@ -12,6 +12,7 @@ use crate::args::WatchArgs;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::report::{during, objects_line};
+use crate::runs::Totals;
 use crate::signals::{Ended, Signals};
 use crate::ui::{Ui, plain, tinted};
 
@@ -83,6 +84,10 @@ fn delivery_line(delivery: &Delivery) -> String {
     let mut line = format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
     if !delivery.objects.is_empty() {
         line.push_str(&format!("  {}", objects_line(&delivery.objects)));
+    }
+    let totals = Totals::of(delivery);
+    if totals.total() > 0 && !delivery.dry_run {
+        line.push_str(&format!("  runs: {}", totals.words()));
     }
     if let Some(error) = &delivery.error {
         line.push_str(&format!("  {}", plain(error)));

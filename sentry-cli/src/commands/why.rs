@@ -1,17 +1,21 @@
 //! `sentry why COMMIT`: for any commit of A one reason of the closed list, its time, and the next step.
 
+mod answer;
+mod next;
+
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason};
+use sentry_core::delivery::{Delivery, HeadRecord, Reason};
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, Suspension};
 use sentry_core::watch::WatchName;
 
+use self::answer::{Answer, show};
 use super::Context;
 use super::status::in_force;
 use crate::args::WhyArgs;
 use crate::exit::{Exit, Failure};
 use crate::json;
-use crate::ui::{Tone, Ui, age, ahead, plain, time, tinted};
+use crate::runs::Totals;
 
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let prefix = commit_prefix(&args.commit)?;
@@ -56,43 +60,30 @@ fn commit_prefix(text: &str) -> Result<String, Failure> {
 /// All that an answer is made of.
 struct Known {
     records: Vec<HeadRecord>,
-    /// The deliveries among those of the records that wrote nothing on purpose.
-    dry_runs: Vec<DeliveryId>,
+    /// The deliveries of the records.
+    deliveries: Vec<Delivery>,
     snapshot: Snapshot,
     now: Timestamp,
 }
 
-/// What is said about the commit for one watch and branch.
-#[derive(Debug)]
-struct Answer {
-    watch: WatchName,
-    branch: Option<String>,
-    sha: Option<String>,
-    reason: Reason,
-    at: Option<Timestamp>,
-    delivery: Option<String>,
-    detail: Option<String>,
-    next_step: String,
-}
-
 impl Known {
     fn nothing(now: Timestamp) -> Self {
-        Self { records: Vec::new(), dry_runs: Vec::new(), snapshot: Snapshot::default(), now }
+        let snapshot = Snapshot::default();
+        Self { records: Vec::new(), deliveries: Vec::new(), snapshot, now }
     }
 
     async fn ask(store: &dyn StateStore, prefix: &str, now: Timestamp) -> Result<Self, Failure> {
         let records = store.heads(prefix).await?;
-        let mut dry_runs = Vec::new();
+        let mut deliveries = Vec::new();
         for id in records.iter().filter_map(|r| r.delivery.as_ref()) {
             let query = DeliveryQuery {
                 id_prefix: Some(id.to_string()),
                 limit: Some(1),
                 ..DeliveryQuery::default()
             };
-            let found = store.deliveries(&query).await?;
-            dry_runs.extend(found.into_iter().filter(|d| d.dry_run).map(|d| d.id));
+            deliveries.extend(store.deliveries(&query).await?);
         }
-        Ok(Self { records, dry_runs, snapshot: store.snapshot().await?, now })
+        Ok(Self { records, deliveries, snapshot: store.snapshot().await?, now })
     }
 
     fn watches(
@@ -133,6 +124,10 @@ impl Known {
         Ok(newest.into_iter().map(|record| self.recorded(record)).collect())
     }
 
+    fn delivery(&self, record: &HeadRecord) -> Option<&Delivery> {
+        self.deliveries.iter().find(|d| record.delivery.as_ref() == Some(&d.id))
+    }
+
     fn suspension(&self, watch: &WatchName) -> Option<&Suspension> {
         let suspensions = &self.snapshot.inbox.suspensions;
         suspensions.iter().find(|s| s.watch == *watch && in_force(s, self.now))
@@ -151,6 +146,7 @@ impl Known {
             Reason::Suspended if !suspended => Reason::Waiting,
             other => other.clone(),
         };
+        let delivery = self.delivery(record).filter(|d| !d.dry_run);
         let branch = record.revision.branch.as_str();
         let by_hand = format!(
             "sentry trigger {} --branch {branch} --revision {}",
@@ -163,61 +159,14 @@ impl Known {
             at: Some(record.at),
             delivery: record.delivery.as_ref().map(ToString::to_string),
             detail: record.detail.clone().or_else(|| open.and_then(|d| d.error.clone())),
+            runs: delivery.map(Totals::of).filter(|runs| runs.total() > 0),
+            verdict: delivery.and_then(|d| d.verdict),
+            notes: match reason {
+                Reason::NoRunMatched => delivery.map(|d| d.notes.clone()).unwrap_or_default(),
+                _ => Vec::new(),
+            },
             next_step: self.next_step(record, &reason, open, &by_hand),
             reason,
-        }
-    }
-
-    fn next_step(
-        &self,
-        record: &HeadRecord,
-        reason: &Reason,
-        open: Option<&Delivery>,
-        by_hand: &str,
-    ) -> String {
-        let id = record.delivery.as_ref().map(ToString::to_string).unwrap_or_default();
-        let watch = &record.watch;
-        match reason {
-            Reason::Delivered => format!("nothing; `sentry show {id}` lists the objects"),
-            Reason::Waiting
-                if record.delivery.as_ref().is_some_and(|d| self.dry_runs.contains(d)) =>
-            {
-                format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
-            }
-            Reason::Waiting => self.waiting_for(open),
-            Reason::SupersededBy(sha) => {
-                format!("`sentry why {sha}` follows that one; to deliver this one: `{by_hand}`")
-            }
-            Reason::Baseline => {
-                format!("the branch's next commit is delivered; to deliver this one: `{by_hand}`")
-            }
-            Reason::NoRunMatched => {
-                let branch = &record.revision.branch;
-                format!("`sentry explain {watch} --branch {branch}` says why for each document")
-            }
-            Reason::SkippedByMarker => {
-                format!("its message asks not to be delivered; to deliver it still: `{by_hand}`")
-            }
-            Reason::Suspended => format!("`sentry resume {watch}`"),
-            Reason::Parked => format!(
-                "repair what the detail names: a change of the manifests or of the \
-                 configuration is tried by itself; to try at once: `sentry retry {id}`"
-            ),
-            Reason::ForgeUnreachable { .. } | Reason::NotSeen => self.no_record_step(watch),
-        }
-    }
-
-    fn waiting_for(&self, open: Option<&Delivery>) -> String {
-        if self.snapshot.agent.is_none() {
-            return "no agent has worked on this state: start `sentry watch`".to_owned();
-        }
-        match open {
-            Some(d) if d.next_attempt.is_some() => {
-                let at = d.next_attempt.map(|at| ahead(self.now, at)).unwrap_or_default();
-                format!("nothing: the next attempt is due {at}; `sentry show {}`", d.id)
-            }
-            Some(d) => format!("nothing: it is {}; `sentry show {}`", d.state.as_str(), d.id),
-            None => "nothing: its turn comes; `sentry status` shows what is before it".to_owned(),
         }
     }
 
@@ -250,23 +199,12 @@ impl Known {
             sha: head.map(|b| b.observed.sha.to_string()),
             at: head.map(|b| b.observed.at),
             delivery: None,
+            runs: None,
+            verdict: None,
+            notes: Vec::new(),
             reason,
             detail,
             next_step,
-        }
-    }
-
-    fn no_record_step(&self, watch: &WatchName) -> String {
-        let kept = self.snapshot.watches.iter().find(|w| w.watch == *watch);
-        match kept.and_then(|w| w.unreachable.as_ref()) {
-            Some(outage) => {
-                let next = outage.next.map(|at| ahead(self.now, at)).unwrap_or_default();
-                format!("the forge is asked again {next}; `sentry validate --online` tests it now")
-            }
-            None => format!(
-                "is it pushed, and to a branch that `sentry status {watch}` lists? \
-                 To deliver it: `sentry trigger {watch} --branch BRANCH --revision SHA`"
-            ),
         }
     }
 }
@@ -284,57 +222,6 @@ fn not_seen_detail(polled: bool) -> String {
 fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> Failure {
     Failure::usage(format!("{prefix} begins more than one commit: {} and {}", shas[0], shas[1]))
         .with_hint("write more of it")
-}
-
-impl Answer {
-    fn to_json(&self) -> json::WhyAnswer {
-        let (by, since) = match &self.reason {
-            Reason::SupersededBy(sha) => (Some(sha.to_string()), None),
-            Reason::ForgeUnreachable { since } => (None, Some(since.to_string())),
-            _ => (None, None),
-        };
-        json::WhyAnswer {
-            watch: self.watch.to_string(),
-            branch: self.branch.clone(),
-            sha: self.sha.clone(),
-            reason: self.reason.as_str(),
-            superseded_by: by,
-            since,
-            at: self.at.map(|at| at.to_string()),
-            delivery: self.delivery.clone(),
-            detail: self.detail.clone(),
-            next_step: self.next_step.clone(),
-        }
-    }
-
-    fn tone(&self) -> Tone {
-        match self.reason {
-            Reason::Delivered => Tone::Good,
-            Reason::Waiting => Tone::Busy,
-            Reason::Parked | Reason::ForgeUnreachable { .. } => Tone::Bad,
-            _ => Tone::Plain,
-        }
-    }
-}
-
-fn show(ui: &Ui, prefix: &str, answers: &[Answer], now: Timestamp) {
-    if answers.is_empty() {
-        ui.line(format!("{prefix}: not seen"));
-        ui.line("  next   no watch is known here: `sentry init` writes a configuration");
-    }
-    for answer in answers {
-        let reason = tinted(&answer.reason.to_string(), answer.tone());
-        ui.line(format!("{}: {reason}", answer.sha.as_deref().unwrap_or(prefix)));
-        let branch = answer.branch.as_deref().map(|b| format!(", branch {b}")).unwrap_or_default();
-        ui.line(format!("  watch  {}{branch}", answer.watch));
-        if let Some(at) = answer.at {
-            ui.line(format!("  when   {} ({} ago)", time(at), age(now, at)));
-        }
-        if let Some(detail) = &answer.detail {
-            ui.line(format!("  detail {}", plain(detail)));
-        }
-        ui.line(format!("  next   {}", answer.next_step));
-    }
 }
 
 #[cfg(test)]

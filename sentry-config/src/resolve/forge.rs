@@ -9,7 +9,8 @@ use super::Resolver;
 use crate::config::{ForgeAuth, ForgeConfig, ForgeKind, Polling, ProxyUrl, SshConfig, TokenKind};
 use crate::place::{At, Place};
 use crate::raw::{RawApp, RawForge, RawSsh};
-use crate::values::{ForgeType, SecretText};
+use crate::values::SecretText;
+use crate::words::ForgeType;
 
 impl Resolver<'_> {
     /// Every forge; one that has a problem is kept as far as it goes, so that watches can name it.

@@ -1,6 +1,7 @@
 //! From what the file says to what the program uses: names become checked types, defaults are filled in.
 
 mod forge;
+mod rules;
 mod short;
 mod watch;
 

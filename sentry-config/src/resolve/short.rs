@@ -7,7 +7,8 @@ use crate::problem::Report;
 use crate::raw::{
     RawAuth, RawCluster, RawForge, RawLong, RawManifests, RawShort, RawSource, RawWatch,
 };
-use crate::values::{ForgeType, SecretText};
+use crate::values::SecretText;
+use crate::words::ForgeType;
 
 pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let place_of = |key: &str| Place { path: key.to_owned(), ..Place::root() };
@@ -49,6 +50,9 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
         polling_interval: short.polling_interval,
         max_retries: short.max_retries,
         timeout: short.timeout,
+        run_timeout: short.run_timeout,
+        git_auth_secret: short.git_auth_secret,
+        report: short.report,
         ..RawWatch::default()
     };
     RawLong {

@@ -2,22 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
 use sentry_core::watch::{
     AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, Namespace, OnFirstSight,
-    Refusals, Source, Timing, Watch, WatchName,
+    Refusals, ReportMode, Source, Watch, WatchName,
 };
 
 use super::Resolver;
 use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
 use crate::place::{At, Place, join};
 use crate::raw::{RawCluster, RawDefaults, RawKubectl, RawManifests, RawSource, RawWatch};
-use crate::values::{DeployerWord, FirstSight, Kinds, RefusalsWord, Span, Texts};
+use crate::values::{Kinds, Texts};
+use crate::words::{DeployerWord, FirstSight, RefusalsWord};
 
 const TEKTON: [&str; 5] = ["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
-const SHORTEST: Duration = Duration::from_secs(60);
 const REPO_HINT: &str = "write https://host/owner/name";
 
 impl Resolver<'_> {
@@ -48,7 +47,18 @@ impl Resolver<'_> {
                 let message = format!("another watch has this name, in line {first}");
                 self.report.error(&name.place, message, "give each watch a name of its own");
             }
-            watches.extend(self.watch(at, &defaults, forges));
+            let context = at.value.report_context.as_ref().or(defaults.report_context.as_ref());
+            let context = context.map(|context| context.place.clone());
+            let Some(watch) = self.watch(at, &defaults, forges) else { continue };
+            if let (Some(place), Some(other)) = (context, sharing(&watches, &watch)) {
+                let message = format!(
+                    "watches {} and {} would overwrite each other's status on the same commits",
+                    other.name, watch.name
+                );
+                let hint = "put {watch} into it, or give each watch one of its own";
+                self.report.error(&place, message, hint);
+            }
+            watches.push(watch);
         }
         (watches.len() == count && count > 0).then_some(watches)
     }
@@ -67,38 +77,30 @@ impl Resolver<'_> {
                 None
             }
         };
-        let source = self.source(raw.source, d.source.as_ref(), &place, forges);
-        let manifests = self.manifests(raw.manifests, d.manifests.as_ref(), &place, forges);
-        let cluster = self.cluster(raw.cluster, d.cluster.as_ref(), &place);
-        let timing = self.timing(
-            raw.polling_interval.or_else(|| d.polling_interval.clone()),
-            raw.max_retries.or_else(|| d.max_retries.clone()).map(|at| at.value),
-            raw.timeout.or_else(|| d.timeout.clone()).map(|at| at.value.0),
-            source.as_ref().map(|source| &source.repo),
-        );
+        let raw = raw.or(d);
+        let (reading, reporting) = (self.reading(&raw), self.reporting(&raw, name.as_ref()));
+        let source = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
+        let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
+        let cluster = self.cluster(raw.cluster.clone(), d.cluster.as_ref(), &place);
+        let timing = self.timing(&raw, source.as_ref().map(|source| &source.repo));
         let variables = self.variables(name.as_ref(), raw.variables, d.variables.as_ref());
-        let refusals = raw.refusals.or_else(|| d.refusals.clone()).map(|at| at.value);
-        let first_sight =
-            raw.on_first_sight.or_else(|| d.on_first_sight.clone()).map(|at| at.value);
-        let watch_manifests = raw.watch_manifests.or_else(|| d.watch_manifests.clone());
-        let kinds = raw.allow_kinds.or_else(|| d.allow_kinds.clone()).map(|at| at.value);
         Some(Watch {
             name: name?,
             source: source?,
             manifests: manifests?,
             cluster: cluster?,
-            allow_kinds: allow_kinds(kinds),
-            refusals: match refusals {
+            allow_kinds: allow_kinds(raw.allow_kinds.map(|at| at.value)),
+            refusals: match raw.refusals.map(|at| at.value) {
                 Some(RefusalsWord::Lenient) => Refusals::Lenient,
                 Some(RefusalsWord::Strict) | None => Refusals::Strict,
             },
-            reading: sentry_core::watch::Reading::default(),
-            reporting: sentry_core::watch::Reporting::default(),
-            on_first_sight: match first_sight {
+            reading: reading?,
+            reporting: reporting?,
+            on_first_sight: match raw.on_first_sight.map(|at| at.value) {
                 Some(FirstSight::Deliver) => OnFirstSight::Deliver,
                 Some(FirstSight::Record) | None => OnFirstSight::Record,
             },
-            watch_manifests: watch_manifests.is_some_and(|at| at.value),
+            watch_manifests: raw.watch_manifests.is_some_and(|at| at.value),
             variables: variables?,
             timing: timing?,
         })
@@ -266,32 +268,6 @@ impl Resolver<'_> {
         name
     }
 
-    fn timing(
-        &mut self,
-        interval: Option<At<Span>>,
-        max_retries: Option<u32>,
-        timeout: Option<Duration>,
-        repo: Option<&RepoUrl>,
-    ) -> Option<Timing> {
-        let standard = Timing::default();
-        let local = repo.is_none_or(RepoUrl::is_local);
-        if let Some(at) = interval.as_ref().filter(|at| at.value.0 < SHORTEST && !local) {
-            let message = "is shorter than 60 seconds";
-            self.report.error(
-                &at.place,
-                message,
-                "write 60 or more: forges limit how often they may be asked",
-            );
-            return None;
-        }
-        Some(Timing {
-            polling_interval: interval.map_or(standard.polling_interval, |at| at.value.0),
-            timeout: timeout.unwrap_or(standard.timeout),
-            max_retries: max_retries.unwrap_or(standard.max_retries),
-            ..standard
-        })
-    }
-
     fn variables(
         &mut self,
         watch: Option<&WatchName>,
@@ -319,6 +295,17 @@ impl Resolver<'_> {
         }
         good.then_some(variables)
     }
+}
+
+/// Another watch that shows its statuses under the same name on the same repository.
+fn sharing<'w>(watches: &'w [Watch], new: &Watch) -> Option<&'w Watch> {
+    let shown = |watch: &&Watch| watch.reporting.mode != ReportMode::Off;
+    watches.iter().filter(shown).find(|watch| {
+        shown(&new)
+            && watch.source.repo == new.source.repo
+            && watch.reporting.context.is_some()
+            && watch.reporting.context == new.reporting.context
+    })
 }
 
 /// A part of a watch with its place; what is left out is looked for at the place it would have.

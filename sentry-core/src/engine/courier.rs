@@ -417,21 +417,25 @@ struct About<'a> {
 
 /// True if B holds runs and none of them is meant for this head.
 fn no_run_matched(set: &ManifestSet) -> bool {
-    let skipped_run = |d: &DocumentDecision| {
-        let kind = d.kind.as_deref();
-        let is_run = matches!(kind, Some("PipelineRun" | "TaskRun" | "CustomRun"));
-        is_run && d.decision == Decision::Skip
-    };
-    !set.objects.iter().any(PlannedObject::is_run) && set.decisions.iter().any(skipped_run)
+    !set.objects.iter().any(PlannedObject::is_run) && set.decisions.iter().any(is_skipped_run)
 }
 
-/// What stops nothing but is worth knowing: the manifests' own notes, and what a lenient watch leaves out.
+fn is_skipped_run(decision: &DocumentDecision) -> bool {
+    let kind = decision.kind.as_deref();
+    let is_run = matches!(kind, Some("PipelineRun" | "TaskRun" | "CustomRun"));
+    is_run && decision.decision == Decision::Skip
+}
+
+/// What stops nothing but is worth knowing: the manifests' own notes, runs that do not start and why, and what a
+/// lenient watch leaves out.
 fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
-    let left_out = set
-        .refusals()
-        .filter(|_| refusals == Refusals::Lenient)
-        .map(|d| format!("left out {}:{} (document {}): {}", d.path, d.line, d.document, d.reason));
-    set.notes.iter().cloned().chain(left_out).collect()
+    let told = |word: &str, d: &DocumentDecision| {
+        format!("{word} {}:{} (document {}): {}", d.path, d.line, d.document, d.reason)
+    };
+    let skipped = set.decisions.iter().filter(|d| is_skipped_run(d)).map(|d| told("skipped", d));
+    let left_out =
+        set.refusals().filter(|_| refusals == Refusals::Lenient).map(|d| told("left out", d));
+    set.notes.iter().cloned().chain(skipped).chain(left_out).collect()
 }
 
 /// B's branch and its head, for a head on the given branch of A.

@@ -23,11 +23,11 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::delivery::{Delivery, DeliveryId};
-use crate::deployer::{DeployError, Deployer};
+use crate::delivery::{Delivery, DeliveryId, Selection};
+use crate::deployer::{DeployError, Deployer, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
-use crate::repo::BranchName;
+use crate::repo::{BranchName, CommitSha};
 use crate::retry::Backoff;
 use crate::store::{StateStore, StoreError};
 use crate::watch::{Watch, WatchName};
@@ -251,7 +251,8 @@ impl Engine {
     }
 
     /// What a delivery of a branch's head (or of the given commit) would do. Nothing is written anywhere, nothing is
-    /// locked.
+    /// locked. With neither a commit nor a selection it is what a change would do: what changed in A since the
+    /// delivered head counts. Else it is what a person's trigger would do, for which everything counts as changed.
     ///
     /// # Errors
     /// [`EngineError::Unknown`] for a watch or branch that does not exist, [`EngineError::Forge`] and
@@ -260,8 +261,28 @@ impl Engine {
         &self,
         watch: &WatchName,
         branch: &BranchName,
-        sha: Option<crate::repo::CommitSha>,
+        sha: Option<&CommitSha>,
+        selection: &Selection,
     ) -> Result<Preview, EngineError> {
-        preview::preview(&self.parts, watch, branch, sha).await
+        let question = preview::Question { watch, branch, sha, selection };
+        preview::preview(&self.parts, question).await
+    }
+
+    /// What a delivery would do, and what that would change on the cluster, object by object. Sentry's own labels and
+    /// annotations, which name the delivery, are left out. Nothing is written anywhere, nothing is locked.
+    ///
+    /// No object is told where there is nothing to do, a document is refused, or [`Preview::check`] is an error.
+    ///
+    /// # Errors
+    /// As for [`Engine::preview`]; [`EngineError::Deploy`] also if the deployer can't tell differences.
+    pub async fn diff(
+        &self,
+        watch: &WatchName,
+        branch: &BranchName,
+        sha: Option<&CommitSha>,
+        selection: &Selection,
+    ) -> Result<(Preview, Vec<ObjectDiff>), EngineError> {
+        let question = preview::Question { watch, branch, sha, selection };
+        preview::diff(&self.parts, question).await
     }
 }

@@ -1,13 +1,19 @@
 //! What a delivery would do, found out without writing or locking anything.
 
+mod marks;
+
 use std::time::Duration;
 
 use super::courier::{self, AttemptError};
 use super::{EngineError, Parts};
+use crate::cursor::BranchState;
 use crate::delivery::Selection;
-use crate::deployer::{DeployError, DeployErrorKind};
-use crate::forge::{CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
-use crate::manifest::{self, Context, ManifestSet};
+use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
+use crate::forge::{
+    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
+    HeadsQuery,
+};
+use crate::manifest::{self, Context, Documents, ManifestSet};
 use crate::plan::Plan;
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
@@ -29,16 +35,50 @@ pub struct Preview {
     pub check: Result<(), DeployError>,
 }
 
-pub(super) async fn preview(
+/// What is asked about: a head, and which runs would be wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) watch: &'a WatchName,
+    pub(super) branch: &'a BranchName,
+    /// The branch's head where it is left out.
+    pub(super) sha: Option<&'a CommitSha>,
+    pub(super) selection: &'a Selection,
+}
+
+/// What a delivery would do, and whether the cluster would take it.
+pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
+    let mut preview = prepare(parts, question).await?;
+    if let (Ok(()), Some(plan)) = (&preview.check, &preview.plan) {
+        preview.check = parts.deployers[&plan.cluster.deployer].check(plan).await;
+    }
+    Ok(preview)
+}
+
+/// What a delivery would do, and what that would change; nothing where there is no plan or no cluster to ask.
+pub(super) async fn diff(
     parts: &Parts,
-    watch: &WatchName,
-    branch: &BranchName,
-    sha: Option<CommitSha>,
-) -> Result<Preview, EngineError> {
+    question: Question<'_>,
+) -> Result<(Preview, Vec<ObjectDiff>), EngineError> {
+    let preview = prepare(parts, question).await?;
+    let (Ok(()), Some(plan)) = (&preview.check, &preview.plan) else {
+        return Ok((preview, Vec::new()));
+    };
+    let failed = |source| EngineError::Deploy {
+        what: format!("can't tell what would change on {}", plan.cluster),
+        source,
+    };
+    let diffs = parts.deployers[&plan.cluster.deployer].diff(plan).await.map_err(failed)?;
+    Ok((preview, diffs.into_iter().map(marks::left_out).collect()))
+}
+
+/// All but the deployer's word on the plan; `check` holds only whether it could tell its kinds.
+async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
+    let Question { watch, branch, sha, selection } = question;
     let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
     let source = parts.forges[&watch.source.forge].as_ref();
+    let asked_for = sha.is_some() || *selection != Selection::default();
     let sha = match sha {
-        Some(sha) => sha,
+        Some(sha) => sha.clone(),
         None => head(source, watch, branch).await?,
     };
     let revision = Revision { branch: branch.clone(), sha };
@@ -47,12 +87,13 @@ pub(super) async fn preview(
     let pinned =
         courier::resolve(b, watch, branch).await.map_err(|error| attempt_error(error, watch))?;
     let tree = courier::fetch(b, watch, &pinned.sha, watch.timing.timeout).await;
-    let tree = tree.map_err(|error| attempt_error(error, watch))?;
-    let deployer = &parts.deployers[&watch.cluster.deployer];
+    let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = parts.new_id();
-    let kinds = deployer.kinds(&watch.cluster).await;
+    let changed =
+        if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
+    let kinds = parts.deployers[&watch.cluster.deployer].kinds(&watch.cluster).await;
     let set = manifest::prepare(
-        &manifest::parse(&tree),
+        &documents,
         &Context {
             watch,
             revision: &revision,
@@ -62,8 +103,8 @@ pub(super) async fn preview(
             manifests: &pinned.sha,
             sender: info.as_ref().map(|i| i.author.as_str()),
             title: info.as_ref().map_or("", CommitInfo::title),
-            selection: &Selection::default(),
-            changed: None,
+            selection,
+            changed: changed.as_ref(),
             kinds: kinds.as_ref().ok().and_then(Option::as_deref),
         },
     );
@@ -74,13 +115,8 @@ pub(super) async fn preview(
         objects: set.objects.clone(),
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
     });
-    let check = match (kinds, &plan) {
-        (Err(error), _) => Err(error),
-        (Ok(_), Some(plan)) => deployer.check(plan).await,
-        (Ok(_), None) => Ok(()),
-    };
     let manifests = Revision { branch: pinned.branch, sha: pinned.sha };
-    Ok(Preview { revision, manifests, set, plan, check })
+    Ok(Preview { revision, manifests, set, plan, check: kinds.map(drop) })
 }
 
 /// The head of a branch of A, asked for now.
@@ -116,6 +152,24 @@ async fn commit_info(
             source,
         }),
     }
+}
+
+/// What changed in A since the delivered head, if a document asks for it; `None` where that is not known.
+async fn changed(
+    parts: &Parts,
+    source: &dyn Forge,
+    watch: &Watch,
+    revision: &Revision,
+    documents: &Documents,
+) -> Option<ChangedPaths> {
+    if !manifest::needs_changes(documents) {
+        return None;
+    }
+    let branches = parts.store.snapshot().await.ok()?.branches;
+    let of = |b: &&BranchState| b.watch == watch.name && b.branch == revision.branch;
+    let from = branches.iter().find(of)?.delivered.as_ref()?.sha.clone();
+    let (repo, to) = (watch.source.repo.clone(), revision.sha.clone());
+    source.changes(&ChangesQuery { repo, from, to, timeout: watch.timing.timeout }).await.ok()
 }
 
 fn attempt_error(error: AttemptError, watch: &Watch) -> EngineError {

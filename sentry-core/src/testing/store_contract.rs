@@ -135,6 +135,7 @@ macro_rules! store_contract_tests {
             the_same_commit_of_two_watches_has_two_decisions_newest_first
             the_agents_record_is_kept_and_replaced
             a_report_is_live_until_it_is_shown_or_given_up
+            a_watch_whose_newest_settled_report_was_given_up_is_told
             reports_of_other_contexts_and_commits_stand_beside_each_other
             the_inventory_keeps_an_object_until_it_is_known_to_be_deleted
             pruning_forgets_settled_reports_and_never_the_inventory
@@ -514,6 +515,19 @@ pub async fn a_report_is_live_until_it_is_shown_or_given_up(at: Handles) {
 }
 
 /// See the name.
+pub async fn a_watch_whose_newest_settled_report_was_given_up_is_told(at: Handles) {
+    let given_up = |n| Report { given_up: true, ..sample::report(n) };
+    let shown = |n| Report { sent: Some(sample::report(n).status.state), ..sample::report(n) };
+    let other = Report { watch: sample::watch("other"), ..given_up(9) };
+    at.commit(&[Write::Report(given_up(3)), Write::Report(shown(1)), Write::Report(given_up(2))])
+        .await;
+    at.commit(&[Write::Report(other.clone()), Write::Report(sample::report(4))]).await;
+    assert_eq!(at.snapshot().await.given_up, [given_up(3), other.clone()]);
+    at.commit(&[Write::Report(shown(5))]).await;
+    assert_eq!(at.snapshot().await.given_up, [other]);
+}
+
+/// See the name.
 pub async fn reports_of_other_contexts_and_commits_stand_beside_each_other(at: Handles) {
     let one = sample::report(1);
     let mut other = one.clone();
@@ -573,6 +587,7 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         validators: vec![("k".into(), sample::validator(1))],
         open: vec![sample::open_delivery(1)],
         reports: vec![sample::report(1)],
+        given_up: vec![],
         inbox: Inbox { triggers: vec![], suspensions: vec![sample::suspension("app", 1)] },
         agent: Some(sample::agent(1)),
     };

@@ -517,8 +517,8 @@ async fn idle_polls_hand_the_validator_back_and_write_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
     let world = World::new();
-    let preview =
-        world.engine().preview(&world.watch.name, &"main".parse().unwrap(), None).await.unwrap();
+    let (name, branch) = (&world.watch.name, "main".parse().unwrap());
+    let preview = world.engine().preview(name, &branch, None, &Selection::default()).await.unwrap();
     assert_eq!(preview.plan.unwrap().objects.len(), 2);
     assert!(world.deployer.names().is_empty());
     assert_eq!(world.store.snapshot().await.unwrap().branches, []);

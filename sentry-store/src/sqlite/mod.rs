@@ -359,6 +359,7 @@ mod tests {
             "SELECT record FROM deliveries WHERE id BETWEEN '0' AND '0~' ORDER BY id DESC",
             "SELECT record FROM deliveries WHERE watch = 'w' AND id BETWEEN '0' AND '0~'",
             "SELECT record FROM reports WHERE due = 1 ORDER BY at, context",
+            "SELECT record, max(at) FROM reports WHERE due = 0 GROUP BY watch",
             "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",
             "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
             "DELETE FROM branches WHERE watch = 'w' AND branch = 'b'",

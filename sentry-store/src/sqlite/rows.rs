@@ -5,7 +5,7 @@ use rusqlite::{Connection, Params, Row, params};
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use sentry_core::forge::Validator;
-use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Snapshot, Write};
+use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, Write};
 use sentry_core::watch::WatchName;
 use sha2::{Digest as _, Sha256};
 
@@ -141,12 +141,18 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
         |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
     let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
     let due = "SELECT version, checksum, record FROM reports WHERE due = 1 ORDER BY at, context";
+    // Next to a single max(), SQLite takes the other columns from the row that holds it.
+    let settled =
+        "SELECT version, checksum, record, max(at) FROM reports WHERE due = 0 GROUP BY watch";
+    let mut given_up: Vec<Report> = read(db, settled, [])?;
+    given_up.retain(|report| report.given_up);
     Ok(Snapshot {
         branches: read(db, &all("branches", "watch, branch"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
         open: read(db, open, [])?,
         reports: read(db, due, [])?,
+        given_up,
         inbox: inbox(db)?,
         agent: read(db, &all("agent", "only"), [])?.pop(),
     })

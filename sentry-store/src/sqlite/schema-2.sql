@@ -15,6 +15,7 @@ CREATE TABLE reports (
     UNIQUE (watch, sha, context)
 ) STRICT;
 CREATE INDEX reports_due ON reports (at) WHERE due = 1;
+CREATE INDEX reports_settled ON reports (watch, at) WHERE due = 0;
 
 CREATE TABLE inventory (
     version INTEGER NOT NULL,

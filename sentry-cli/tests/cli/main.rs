@@ -1,9 +1,12 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod runs;
+#[cfg(test)]
 mod sandbox;
 
 use sandbox::Sandbox;
+use sentry_core::delivery::TriggerKind;
 use serde_json::Value;
 
 #[test]
@@ -19,6 +22,7 @@ fn help_lists_every_command_of_the_contract() {
         "why",
         "explain",
         "lint",
+        "diff",
         "retry",
         "rerun",
         "suspend",
@@ -165,6 +169,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
             "branch",
             "error",
             "finished",
+            "following_since",
             "id",
             "manifests_revision",
             "objects",
@@ -173,6 +178,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
             "started",
             "state",
             "trigger",
+            "verdict",
             "watch"
         ]
     );
@@ -204,6 +210,44 @@ fn a_trigger_delivers_the_head_now_and_a_dry_run_writes_nothing() {
     let once = sandbox.ok(&["trigger", "qa", "--idempotency-key", "k"]);
     assert_eq!(once.lines().next(), text.lines().next(), "the same key made another delivery");
     assert_eq!(sandbox.json(&["history", "-o", "json"])["deliveries"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_trigger_keeps_the_event_and_the_run_that_it_names() {
+    let sandbox = Sandbox::with_repositories();
+    let id = sandbox.ok(&["trigger", "--event", "nightly", "--run", "r-", "--no-wait"]);
+    let kept = sandbox.trigger(id.trim());
+    let Some(TriggerKind::Deliver { selection, .. }) = kept.map(|t| t.kind) else { panic!("{id}") };
+    assert_eq!((selection.event(), selection.run.as_deref()), ("nightly", Some("r-")));
+    for args in [["--event", ""], ["--run", ""]] {
+        assert_eq!(sandbox.run(&[&["trigger"][..], &args].concat()).code, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn a_diff_from_who_can_not_tell_one_names_the_reason() {
+    let sandbox = Sandbox::with_repositories();
+    let away = "{deployer: kubectl, context: none, namespace: qa}";
+    let config = sandbox.read("sentry.yaml").replace("{deployer: dry-run, namespace: qa}", away);
+    sandbox.write("sentry.yaml", &config);
+    let kubeconfig = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+                      contexts: [{name: none, context: {cluster: c, user: ''}}]\n";
+    sandbox.write(".kube/config", kubeconfig);
+    let run = sandbox.run(&["diff"]);
+    assert_eq!(run.code, 3, "{run:?}");
+    assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
+    assert!(!sandbox.path("state").exists(), "a question made state");
+    assert_eq!(sandbox.run(&["diff", "--branch", "other"]).code, 2);
+}
+
+#[test]
+fn a_diff_of_refused_documents_says_that_nothing_would_be_delivered() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.commit("b", ".tekton/bad.yaml", "kind: Task\napiVersion: tekton.dev/v1\n");
+    let run = sandbox.run(&["diff"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("bad.yaml:1"), "{}", run.stderr);
+    assert!(run.stdout.contains("nothing would be delivered"), "{}", run.stdout);
 }
 
 #[test]

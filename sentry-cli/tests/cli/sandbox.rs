@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentry_core::delivery::Trigger;
+use sentry_core::store::{StateStore as _, Write};
+use sentry_store::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -141,6 +144,20 @@ impl Sandbox {
         serde_json::from_str(&self.ok(args)).unwrap()
     }
 
+    /// A trigger as the state keeps it.
+    pub(crate) fn trigger(&self, id: &str) -> Option<Trigger> {
+        block_on(self.store().trigger(&id.parse().unwrap())).unwrap()
+    }
+
+    /// Makes the state be so, as an agent would have.
+    pub(crate) fn keep(&self, writes: &[Write]) {
+        block_on(self.store().commit(writes)).unwrap();
+    }
+
+    fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.path("state")).unwrap()
+    }
+
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         let quiet = || Stdio::null();
         Running(self.sentry(args).stdout(quiet()).stderr(quiet()).spawn().unwrap())
@@ -154,6 +171,11 @@ impl Sandbox {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(work)
 }
 
 impl Running {

@@ -1,0 +1,227 @@
+//! An event as one line for a person.
+
+use sentry_core::delivery::{DeliveryState, RunState, Verdict};
+use sentry_core::event::EventKind;
+use sentry_core::revision::Revision;
+
+use super::{tally, waiting};
+use crate::runs::failures;
+use crate::ui::{Tone, count, plain, span, tinted};
+
+/// `main 1a2b3c4d`: for a line that a person reads now; the whole id is in the logs and in `sentry show`.
+pub(super) fn brief(revision: &Revision) -> String {
+    format!("{} {}", revision.branch, revision.sha.short())
+}
+
+/// An event as one line for a person, with a sign that says how it is meant; `None` if it is of no interest.
+pub(super) fn line(event: &EventKind) -> Option<String> {
+    let (sign, tone, text) = match event {
+        EventKind::Baseline { watch, revision, why } => (
+            "·",
+            Tone::Quiet,
+            format!("{watch}  {}  recorded as the baseline ({why})", brief(revision)),
+        ),
+        EventKind::Change { watch, revision, from } => {
+            let from = from.as_ref().map(|s| format!(", was {}", s.short())).unwrap_or_default();
+            ("→", Tone::Busy, format!("{watch}  {}  is new{from}", brief(revision)))
+        }
+        EventKind::BranchGone { watch, branch } => {
+            ("·", Tone::Quiet, format!("{watch}  {branch}  is gone"))
+        }
+        EventKind::NotStarted { watch, revision, reason, .. } => {
+            ("·", Tone::Quiet, format!("{watch}  {}  not started: {reason}", brief(revision)))
+        }
+        EventKind::DeliveryRetrying { watch, revision, error, wait, .. } => (
+            "!",
+            Tone::Bad,
+            format!("{watch}  {}  tried again in {}: {error}", brief(revision), span(*wait)),
+        ),
+        EventKind::DeliverySettled { .. } => return settled_line(event),
+        EventKind::TriggerAnswered { watch, answer: Err(why), .. } => {
+            ("✗", Tone::Bad, format!("{watch}  trigger rejected: {why}"))
+        }
+        other => return run_line(other).or_else(|| forge_line(other)),
+    };
+    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+}
+
+/// What becomes of runs, and of what is shown of them on A's commits.
+fn run_line(event: &EventKind) -> Option<String> {
+    let (sign, tone, text) = match event {
+        EventKind::RunChanged { watch, revision, run, .. } => {
+            let (sign, tone) = match run.state {
+                RunState::Running => ("·", Tone::Quiet),
+                RunState::Succeeded => ("✓", Tone::Good),
+                RunState::Failed => ("✗", Tone::Bad),
+                _ => ("!", Tone::Busy),
+            };
+            let why = run.message.as_ref().or(run.reason.as_ref());
+            let why = why.filter(|_| run.state != RunState::Succeeded);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let (name, word) = (&run.object.name, run.state.as_str());
+            (sign, tone, format!("{watch}  {}  {name} {word}{why}", brief(revision)))
+        }
+        EventKind::RunsQueued { watch, queued, limit, .. } => {
+            ("·", Tone::Quiet, format!("{watch}  {}", waiting(*queued, *limit)))
+        }
+        EventKind::FollowFailed { cluster, error, wait } => {
+            let text = format!("{cluster}  runs can't be followed, tried again in {}", span(*wait));
+            ("!", Tone::Bad, format!("{text}: {error}"))
+        }
+        EventKind::ReportFailed { watch, status, error, wait } => {
+            let again = wait.map_or("not tried again".to_owned(), |wait| {
+                format!("tried again in {}", span(wait))
+            });
+            let what = format!("{watch}  {}  status not shown, {again}", brief(&status.revision));
+            ("!", Tone::Bad, format!("{what}: {error}"))
+        }
+        _ => return None,
+    };
+    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+}
+
+fn forge_line(event: &EventKind) -> Option<String> {
+    let (sign, tone, text) = match event {
+        EventKind::ForgeUnreachable { forge, error, wait, .. } => {
+            ("!", Tone::Bad, format!("{forge}  asked again in {}: {error}", span(*wait)))
+        }
+        EventKind::ForgeRecovered { forge, repo, after } => {
+            ("✓", Tone::Good, format!("{forge}  {repo} answers again after {}", span(*after)))
+        }
+        EventKind::RepoRenamed { from, to } => {
+            ("!", Tone::Busy, format!("{from} is {to} now: change the configuration"))
+        }
+        EventKind::StateUnavailable { error } => {
+            ("✗", Tone::Bad, format!("state can't be written, nothing advances: {error}"))
+        }
+        EventKind::Stopping => ("·", Tone::Quiet, "stopping".to_owned()),
+        _ => return None,
+    };
+    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+}
+
+fn settled_line(event: &EventKind) -> Option<String> {
+    let EventKind::DeliverySettled {
+        watch,
+        revision,
+        state,
+        objects,
+        runs,
+        verdict,
+        took,
+        error,
+        dry_run,
+        ..
+    } = event
+    else {
+        return None;
+    };
+    let (sign, tone) = match state {
+        DeliveryState::Succeeded => ("✓", Tone::Good),
+        DeliveryState::Superseded => ("·", Tone::Quiet),
+        _ => ("✗", Tone::Bad),
+    };
+    let mut text = format!("{watch}  {}  ", brief(revision));
+    match verdict.and(failures(runs)) {
+        Some(failures) => text.push_str(&format!("{failures}, after {}", span(*took))),
+        None => {
+            let delivered = *state == DeliveryState::Succeeded;
+            text.push_str(if delivered { "delivered" } else { state.as_str() });
+            text.push_str(if *dry_run { " (dry run, nothing written)" } else { "" });
+            if !objects.is_empty() {
+                text.push_str(&format!(": {}", tally(objects)));
+            }
+            if *verdict == Some(Verdict::Success) {
+                text.push_str(&format!(", {} succeeded", count(runs.len(), "run")));
+            }
+            text.push_str(&format!(" in {}", span(*took)));
+            if let Some(error) = error {
+                text.push_str(&format!(": {error}"));
+            }
+        }
+    }
+    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    fn shown(event: &EventKind) -> String {
+        anstream::adapter::strip_str(&line(event).unwrap()).to_string()
+    }
+
+    fn settled(state: DeliveryState, verdict: Option<Verdict>, runs: &[RunState]) -> EventKind {
+        EventKind::DeliverySettled {
+            id: sample::id(1),
+            watch: sample::watch("qa"),
+            revision: sample::revision(1),
+            state,
+            manifests: None,
+            objects: Vec::new(),
+            runs: runs.iter().map(|state| sample::run(*state)).collect(),
+            verdict,
+            took: Duration::from_secs(90),
+            error: verdict.filter(|v| *v != Verdict::Success).map(|_| "a run failed".to_owned()),
+            dry_run: false,
+        }
+    }
+
+    #[test]
+    fn a_delivery_whose_run_failed_names_the_run_and_is_no_success() {
+        use RunState::{Failed, Gone, Succeeded};
+        let failed = settled(DeliveryState::Failed, Some(Verdict::Failure), &[Failed, Succeeded]);
+        let good = settled(DeliveryState::Succeeded, Some(Verdict::Success), &[Succeeded]);
+        let gone = settled(DeliveryState::Failed, Some(Verdict::Error), &[Gone]);
+        let shown = [failed, good, gone].iter().map(shown).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(shown, @r"
+        ✗ qa  main 0a1b2c3d  1 of 2 runs failed: ci-0a1b2c3d-abcdefghijklmnop (PipelineRunTimeout), after 1m
+        ✓ qa  main 0a1b2c3d  delivered, 1 run succeeded in 1m
+        ✗ qa  main 0a1b2c3d  failed in 1m: a run failed
+        ");
+    }
+
+    #[test]
+    fn a_runs_end_is_told_with_what_it_says_of_itself() {
+        let changed = |state| EventKind::RunChanged {
+            id: sample::id(1),
+            watch: sample::watch("qa"),
+            revision: sample::revision(1),
+            run: sample::run(state),
+        };
+        let lines = [RunState::Failed, RunState::Succeeded, RunState::Gone].map(changed);
+        let shown = lines.iter().map(shown).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(shown, @r"
+        ✗ qa  main 0a1b2c3d  ci-0a1b2c3d-abcdefghijklmnop failed: task unit, step test: exit code 1
+        ✓ qa  main 0a1b2c3d  ci-0a1b2c3d-abcdefghijklmnop succeeded
+        ! qa  main 0a1b2c3d  ci-0a1b2c3d-abcdefghijklmnop gone: task unit, step test: exit code 1
+        ");
+    }
+
+    #[test]
+    fn what_waits_and_what_is_not_shown_is_told_with_the_next_attempt() {
+        let report = |wait| EventKind::ReportFailed {
+            watch: sample::watch("qa"),
+            status: sample::report(1).status,
+            error: "hub: 403; give the token `statuses: write`".into(),
+            wait,
+        };
+        let queued = EventKind::RunsQueued {
+            id: sample::id(1),
+            watch: sample::watch("qa"),
+            queued: 3,
+            limit: 20,
+        };
+        let lines = [queued, report(None), report(Some(Duration::from_secs(4)))];
+        let shown = lines.iter().map(shown).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(shown, @r"
+        · qa  3 runs wait: 20 may go on in the namespace
+        ! qa  main 0a1b2c3d  status not shown, not tried again: hub: 403; give the token `statuses: write`
+        ! qa  main 0a1b2c3d  status not shown, tried again in 4s: hub: 403; give the token `statuses: write`
+        ");
+    }
+}

@@ -1,0 +1,172 @@
+//! An event as a log line.
+
+use std::time::Duration;
+
+use sentry_core::delivery::{DeliveryState, RunState, Verdict};
+use sentry_core::event::EventKind;
+use tracing::{debug, error, info, warn};
+
+use super::tally;
+use crate::ui::span;
+
+/// An event as a log line: whole SHAs, one field per fact.
+pub(super) fn log(event: &EventKind) {
+    match event {
+        EventKind::Started { watches } => info!(watches, "started"),
+        EventKind::Baseline { watch, revision, why } => {
+            info!(%watch, %revision, why, "baseline recorded, nothing delivered");
+        }
+        EventKind::Change { watch, revision, from } => {
+            info!(%watch, %revision, from = from.as_ref().map(tracing::field::display), "change");
+        }
+        EventKind::BranchGone { watch, branch } => info!(%watch, %branch, "branch is gone"),
+        EventKind::NotStarted { watch, revision, reason, detail } => {
+            info!(%watch, %revision, %reason, detail, "not started");
+        }
+        EventKind::TriggerAnswered { trigger, watch, answer: Ok(delivery) } => {
+            info!(%watch, %trigger, %delivery, "trigger taken");
+        }
+        EventKind::TriggerAnswered { trigger, watch, answer: Err(why) } => {
+            error!(%watch, %trigger, why, "trigger rejected");
+        }
+        EventKind::StateUnavailable { error } => {
+            error!(error, "state can't be written: nothing advances until it can");
+        }
+        EventKind::Stopping => info!("stopping: no new work is taken"),
+        EventKind::Polled { .. } => debug_log(event),
+        _ => {
+            log_delivery(event);
+            log_runs(event);
+            log_forge(event);
+        }
+    }
+}
+
+fn log_delivery(event: &EventKind) {
+    match event {
+        EventKind::DeliveryStarted { id, watch, revision, cause, attempt } => {
+            let cause = cause.as_str();
+            info!(%watch, %revision, delivery = %id, cause, attempt, "delivery started");
+        }
+        EventKind::DeliveryStep { id, watch, state: DeliveryState::Following } => {
+            info!(%watch, delivery = %id, "objects are delivered, runs are followed");
+        }
+        EventKind::DeliveryStep { id, watch, state } => {
+            debug!(%watch, delivery = %id, state = state.as_str(), "delivery goes on");
+        }
+        EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted } => {
+            let wait = span(*wait);
+            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery is retried");
+        }
+        EventKind::DeliverySettled { .. } => log_settled(event),
+        _ => {}
+    }
+}
+
+fn log_settled(event: &EventKind) {
+    let EventKind::DeliverySettled {
+        id,
+        watch,
+        revision,
+        state,
+        manifests,
+        objects,
+        runs,
+        verdict,
+        took,
+        error,
+        dry_run,
+    } = event
+    else {
+        return;
+    };
+    let manifests = manifests.as_ref().map(tracing::field::display);
+    let (objects, took_ms) = (tally(objects), millis(*took));
+    let (runs, word) = (runs.len(), settled_word(*state, *verdict));
+    let verdict = verdict.map(Verdict::as_str);
+    match state {
+        DeliveryState::Succeeded | DeliveryState::Superseded => info!(
+            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
+            error, "{word}"
+        ),
+        _ => error!(
+            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
+            error, "{word}"
+        ),
+    }
+}
+
+fn settled_word(state: DeliveryState, verdict: Option<Verdict>) -> &'static str {
+    match state {
+        DeliveryState::Failed if verdict == Some(Verdict::Failure) => "runs failed",
+        DeliveryState::Failed if verdict.is_some() => "how runs ended is not known",
+        DeliveryState::Succeeded => "delivered",
+        DeliveryState::Superseded => "superseded by a newer head",
+        DeliveryState::Parked => "parked: nothing more is tried until something changes",
+        _ => "delivery failed",
+    }
+}
+
+fn log_runs(event: &EventKind) {
+    match event {
+        EventKind::RunChanged { id, watch, revision, run } => {
+            let (kind, name) = (&run.object.kind, &run.object.name);
+            let (state, reason, message) = (run.state.as_str(), &run.reason, &run.message);
+            let (reason, message) = (reason.as_deref(), message.as_deref());
+            match run.state {
+                RunState::Running | RunState::Succeeded => {
+                    info!(%watch, %revision, delivery = %id, kind, name, state, reason, "run");
+                }
+                _ => {
+                    warn!(%watch, %revision, delivery = %id, kind, name, state, reason, message, "run");
+                }
+            }
+        }
+        EventKind::RunsQueued { id, watch, queued, limit } => {
+            info!(%watch, delivery = %id, queued, limit, "runs wait for room in the namespace");
+        }
+        EventKind::FollowFailed { cluster, error, wait } => {
+            warn!(%cluster, wait = span(*wait), error, "runs can't be followed now");
+        }
+        EventKind::Reported { watch, status } => {
+            let (revision, context) = (&status.revision, &status.context);
+            let (state, text) = (status.state.as_str(), &status.description);
+            info!(%watch, %revision, context, state, text, "status shown");
+        }
+        EventKind::ReportFailed { watch, status, error, wait: Some(wait) } => {
+            let (revision, state) = (&status.revision, status.state.as_str());
+            warn!(%watch, %revision, state, wait = span(*wait), error, "status not shown");
+        }
+        EventKind::ReportFailed { watch, status, error, wait: None } => {
+            let (revision, state) = (&status.revision, status.state.as_str());
+            error!(%watch, %revision, state, error, "statuses can't be shown");
+        }
+        _ => {}
+    }
+}
+
+fn log_forge(event: &EventKind) {
+    match event {
+        EventKind::ForgeUnreachable { forge, repo, error, wait } => {
+            warn!(forge, %repo, wait = span(*wait), error, "forge does not answer");
+        }
+        EventKind::ForgeRecovered { forge, repo, after } => {
+            info!(forge, %repo, after = span(*after), "forge answers again");
+        }
+        EventKind::RepoRenamed { from, to } => {
+            warn!(%from, %to, "repository was renamed: change the configuration");
+        }
+        _ => {}
+    }
+}
+
+/// As a number that JSON has.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn debug_log(event: &EventKind) {
+    if let EventKind::Polled { forge, answered, failed, took } = event {
+        debug!(forge, answered, failed, took_ms = millis(*took), "polled");
+    }
+}

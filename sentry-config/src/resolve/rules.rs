@@ -1,0 +1,171 @@
+//! A watch's rules: how documents are read, how verdicts are shown, how often and how long.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sentry_core::repo::RepoUrl;
+use sentry_core::watch::{
+    GitAuthSecret, NamespacePolicy, Reading, ReportMode, Reporting, Timing, Unannotated, WatchName,
+};
+use url::Url;
+
+use super::Resolver;
+use crate::place::At;
+use crate::raw::RawWatch;
+use crate::read::nearest_hint;
+use crate::values::{Namespaces, Span};
+use crate::words::{ReportWord, UnannotatedWord};
+
+const SHORTEST: Duration = Duration::from_secs(60);
+/// What a status's link may hold: core fills it.
+const IN_LINK: [&str; 6] =
+    ["{watch}", "{delivery}", "{branch}", "{revision}", "{namespace}", "{run}"];
+/// The longest context that is taken, in characters. GitHub and GitLab cut or refuse more than 255, and the name of a
+/// run may be added.
+const LONGEST_CONTEXT: usize = 150;
+
+impl Resolver<'_> {
+    pub(super) fn reading(&mut self, raw: &RawWatch) -> Option<Reading> {
+        let standard = Reading::default();
+        let policy = match &raw.namespace_policy {
+            Some(at) => self.namespace_policy(&at.value)?,
+            None => standard.namespace_policy,
+        };
+        Some(Reading {
+            namespace_policy: policy,
+            inline: raw.inline.as_ref().map_or(standard.inline, |at| at.value),
+            allow_missing_refs: raw
+                .allow_missing_refs
+                .as_ref()
+                .map_or(standard.allow_missing_refs, |at| at.value),
+            unannotated: match raw.unannotated.as_ref().map(|at| at.value) {
+                Some(UnannotatedWord::Run) => Unannotated::Run,
+                Some(UnannotatedWord::Skip) => Unannotated::Skip,
+                None => standard.unannotated,
+            },
+            git_auth_secret: raw
+                .git_auth_secret
+                .as_ref()
+                .map_or(standard.git_auth_secret, |at| GitAuthSecret::Named(at.value.0.clone())),
+        })
+    }
+
+    fn namespace_policy(&mut self, raw: &Namespaces) -> Option<NamespacePolicy> {
+        let listed = match raw {
+            Namespaces::Refuse => return Some(NamespacePolicy::Refuse),
+            Namespaces::Override => return Some(NamespacePolicy::Override),
+            Namespaces::Listed(listed) => listed,
+        };
+        let hint = "write a namespace's name, such as qa-data";
+        let names: Vec<_> = listed.iter().map(|at| self.parsed(at, hint)).collect();
+        names.into_iter().collect::<Option<BTreeSet<_>>>().map(NamespacePolicy::Listed)
+    }
+
+    pub(super) fn reporting(
+        &mut self,
+        raw: &RawWatch,
+        watch: Option<&WatchName>,
+    ) -> Option<Reporting> {
+        let mode = match raw.report.as_ref().map(|at| at.value) {
+            Some(ReportWord::PerWatch) => ReportMode::PerWatch,
+            Some(ReportWord::PerRun) => ReportMode::PerRun,
+            Some(ReportWord::Off) => ReportMode::Off,
+            None => ReportMode::default(),
+        };
+        let context = raw.report_context.as_ref().map(|at| self.report_context(at, watch));
+        let link = raw.report_link.as_ref().map(|at| self.report_link(at));
+        for (key, at) in
+            [("report_context", &raw.report_context), ("report_link", &raw.report_link)]
+        {
+            if let (Some(watch), Some(written)) =
+                (watch, at.as_ref().and_then(|at| at.written.clone()))
+            {
+                self.references.insert(format!("watches.{watch}.{key}"), written);
+            }
+        }
+        if [&context, &link].iter().any(|text| matches!(text, Some(None))) {
+            return None;
+        }
+        Some(Reporting { mode, context: context.flatten(), link: link.flatten() })
+    }
+
+    fn report_context(&mut self, at: &At<String>, watch: Option<&WatchName>) -> Option<String> {
+        self.placeholders(at, &["{watch}"]).then_some(())?;
+        // Without a name there is a problem already.
+        let text = at.value.trim().replace("{watch}", watch.map_or("x", WatchName::as_str));
+        let hint = "write a short name, such as qa/{watch}";
+        if text.chars().any(char::is_control) {
+            self.report.error(&at.place, "holds a line break or another control character", hint);
+            return None;
+        }
+        if text.chars().count() > LONGEST_CONTEXT {
+            let message = format!("has more than {LONGEST_CONTEXT} characters");
+            self.report.error(&at.place, message, hint);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn report_link(&mut self, at: &At<String>) -> Option<String> {
+        self.placeholders(at, &IN_LINK).then_some(())?;
+        let text = at.value.trim();
+        let filled = IN_LINK.iter().fold(text.to_owned(), |text, word| text.replace(word, "x"));
+        let hint = "write a page's address: https://tekton.example.com/{namespace}/{run}";
+        let url = Url::parse(&filled).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url else {
+            self.report.error(&at.place, "is no http or https URL", hint);
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.report.error(&at.place, "holds credentials: everybody can read a link", hint);
+            return None;
+        }
+        Some(text.to_owned())
+    }
+
+    /// True if every `{…}` of a template is known.
+    fn placeholders(&mut self, at: &At<String>, known: &[&str]) -> bool {
+        let mut rest = at.value.as_str();
+        while let Some(start) = rest.find('{') {
+            let Some(end) = rest[start..].find('}').map(|end| start + end + 1) else {
+                self.report.error(&at.place, "holds a `{` without its `}`", "close it");
+                return false;
+            };
+            let word = &rest[start..end];
+            if !known.contains(&word) {
+                let message = "holds a placeholder that nobody fills";
+                self.report.error(&at.place, message, &nearest_hint(word, known));
+                return false;
+            }
+            rest = &rest[end..];
+        }
+        true
+    }
+
+    pub(super) fn timing(&mut self, raw: &RawWatch, repo: Option<&RepoUrl>) -> Option<Timing> {
+        let standard = Timing::default();
+        let local = repo.is_none_or(RepoUrl::is_local);
+        let interval = raw.polling_interval.as_ref();
+        if let Some(at) = interval.filter(|at| at.value.0 < SHORTEST && !local) {
+            let hint = "write 60 or more: forges limit how often they may be asked";
+            self.report.error(&at.place, "is shorter than 60 seconds", hint);
+            return None;
+        }
+        if let Some(at) = raw.max_active_runs.as_ref().filter(|at| at.value == 0) {
+            let hint = "write 1 or more; to stop for a while: `sentry suspend`";
+            self.report.error(&at.place, "is 0: nothing would ever run", hint);
+            return None;
+        }
+        let span = |at: &Option<At<Span>>| at.as_ref().map(|at| at.value.0);
+        Some(Timing {
+            polling_interval: span(&raw.polling_interval).unwrap_or(standard.polling_interval),
+            timeout: span(&raw.timeout).unwrap_or(standard.timeout),
+            max_retries: raw.max_retries.as_ref().map_or(standard.max_retries, |at| at.value),
+            run_timeout: span(&raw.run_timeout).or(standard.run_timeout),
+            max_active_runs: raw
+                .max_active_runs
+                .as_ref()
+                .map_or(standard.max_active_runs, |at| at.value),
+        })
+    }
+}

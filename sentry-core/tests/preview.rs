@@ -1,0 +1,106 @@
+//! What a delivery would do and change, asked without writing anything.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sentry_core::delivery::Selection;
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff};
+use sentry_core::engine::{Engine, EngineError};
+use sentry_core::plan::{Action, ChangeSet, Plan};
+use sentry_core::store::StateStore;
+use sentry_core::testing::fakes::FakeForge;
+use sentry_core::watch::sample::watch;
+use sentry_store::MemoryStore;
+
+const A: &str = "https://example.com/product/app";
+const B: &str = "https://example.com/qa/tests";
+const TASK: &str =
+    "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\nspec: {steps: []}\n";
+
+/// A cluster that holds every object of a plan already, with the marks of an earlier delivery.
+#[derive(Debug, Default)]
+struct Mirror {
+    away: bool,
+}
+
+#[async_trait]
+impl Deployer for Mirror {
+    fn name(&self) -> &'static str {
+        "deployer"
+    }
+
+    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
+        Ok(())
+    }
+
+    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
+        panic!("a question wrote to the cluster")
+    }
+
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        if self.away {
+            return Err(DeployError::new(DeployErrorKind::Unreachable, "no route to test"));
+        }
+        let delivery = plan.delivery.as_str();
+        let text = format!(
+            "kind: Task\nmetadata:\n  labels:\n    sentry-gitops.dev/delivery: {delivery}\n  name: unit\n"
+        );
+        let diff = |planned: &sentry_core::plan::PlannedObject| ObjectDiff {
+            object: planned.object.clone(),
+            action: Action::Configured,
+            before: Some(text.replace(delivery, "another")),
+            after: text.clone(),
+        };
+        Ok(plan.objects.iter().map(diff).collect())
+    }
+}
+
+fn engine(deployer: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
+    let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
+    forge.commit(A, "main", "first", &[]);
+    forge.commit(B, "main", "tests", files);
+    let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
+        .watch(watch("qa", &["main"]))
+        .forge(Arc::new(forge))
+        .deployer(Arc::new(deployer))
+        .build()
+        .unwrap();
+    (engine, store)
+}
+
+async fn diff(
+    engine: &Engine,
+) -> Result<(sentry_core::engine::Preview, Vec<ObjectDiff>), EngineError> {
+    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    engine.diff(&name, &branch, None, &Selection::default()).await
+}
+
+#[tokio::test]
+async fn an_object_that_differs_in_the_delivery_only_is_unchanged() {
+    let (engine, store) = engine(Mirror::default(), &[("t.yaml", TASK)]);
+    let (preview, diffs) = diff(&engine).await.unwrap();
+    let [one] = &diffs[..] else { panic!("{diffs:?}") };
+    assert_eq!((one.action, one.object.name.as_str()), (Action::Unchanged, "unit"));
+    assert_eq!(one.after, "kind: Task\nmetadata:\n  name: unit\n");
+    assert_eq!(preview.plan.unwrap().objects.len(), 1);
+    assert_eq!(store.snapshot().await.unwrap(), Default::default());
+}
+
+#[tokio::test]
+async fn where_a_document_is_refused_nothing_would_change() {
+    let (engine, _) = engine(Mirror::default(), &[("t.yaml", TASK), ("u.yaml", TASK)]);
+    let (preview, diffs) = diff(&engine).await.unwrap();
+    assert_eq!((preview.set.refusals().count(), diffs.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_away_is_an_error_that_says_what_was_asked() {
+    let (engine, _) = engine(Mirror { away: true }, &[("t.yaml", TASK)]);
+    let error = diff(&engine).await.unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Deploy { source, .. } if source.kind() == DeployErrorKind::Unreachable)
+    );
+    assert_eq!(error.to_string(), "can't tell what would change on test/qa");
+}
