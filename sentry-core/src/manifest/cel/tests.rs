@@ -8,6 +8,10 @@ use super::{
 };
 use crate::forge::ChangedPaths;
 
+/// Facts about nothing.
+const FACTS: Facts<'static> =
+    Facts { event: "", branch: "", url: "", title: "", own: &BTreeMap::new(), changed: None };
+
 fn paths(paths: &[&str]) -> ChangedPaths {
     ChangedPaths { paths: paths.iter().map(|p| (*p).to_owned()).collect(), truncated: false }
 }
@@ -181,7 +185,7 @@ fn random_expression(random: &mut fastrand::Rng, depth: usize) -> String {
 fn it_agrees_with_the_evaluator_of_the_library() {
     let mut random = fastrand::Rng::with_seed(5);
     let own = BTreeMap::from([("x".to_owned(), "a".to_owned())]);
-    let facts = Facts { event: "", branch: "", url: "", title: "", own: &own, changed: None };
+    let facts = Facts { own: &own, ..FACTS };
     let mut context = cel::Context::default();
     context.add_variable_from_value("x", "a");
     let (mut yes, mut no, mut errors) = (0, 0, 0);
@@ -266,12 +270,39 @@ fn no_expression_takes_long_or_fills_the_memory() {
 }
 
 #[test]
+fn no_text_makes_the_parser_fail() {
+    let seed = "event == \"push\" && (files.all.exists(x, !x.matches('^a\\\\.')) || [1, {2u: 'b'}][0] ? r'c' : -1.5e3)";
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut read = 0;
+    for _ in 0..1_500 {
+        let mut text: Vec<char> = seed.chars().collect();
+        for _ in 0..random.usize(1..8) {
+            let at = random.usize(0..text.len());
+            match random.u8(0..4) {
+                0 => text[at] = random.char(..),
+                1 => text.truncate(at.max(1)),
+                2 => text.swap(at, 0),
+                _ => text.insert(
+                    at,
+                    *random
+                        .choice(&['"', '\'', '(', ')', '[', '{', '\\', '.', 'x', '`', '?'])
+                        .unwrap(),
+                ),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let outcome = evaluate(&text, &FACTS, &mut Fuel::new());
+        read += usize::from(!matches!(&outcome, Err(why) if why.contains("can't be read")));
+        assert_ne!(outcome, Err("the parser failed".to_owned()), "{text}");
+    }
+    assert!(read > 10, "{read}");
+}
+
+#[test]
 fn many_expressions_together_cost_no_more_than_a_tree_may() {
-    let own = BTreeMap::new();
-    let facts = Facts { event: "", branch: "", url: "", title: "", own: &own, changed: None };
     let mut fuel = Fuel::new();
     let long = format!("'{}' == event", "x".repeat(4_000));
-    let outcomes = (0..60).map(|_| evaluate(&long, &facts, &mut fuel)).collect::<Vec<_>>();
+    let outcomes = (0..60).map(|_| evaluate(&long, &FACTS, &mut fuel)).collect::<Vec<_>>();
     assert_eq!(outcomes[0], Ok(Answer::No));
     assert_eq!(outcomes[59], Err("it takes too long".to_owned()));
 }
