@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use sentry_core::engine::{Engine, EngineError};
 use sentry_core::plan::{Action, ChangeSet, Plan};
 use sentry_core::store::StateStore;
 use sentry_core::testing::fakes::FakeForge;
+use sentry_core::watch::ClusterRef;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 
@@ -37,6 +39,14 @@ impl Deployer for Mirror {
 
     async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
         panic!("a question wrote to the cluster")
+    }
+
+    async fn exist(
+        &self,
+        _: &ClusterRef,
+        _: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        Ok(Some([("Task".to_owned(), "there".to_owned())].into()))
     }
 
     async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
@@ -99,4 +109,20 @@ async fn a_cluster_that_is_away_is_an_error_that_says_what_was_asked() {
         matches!(&error, EngineError::Deploy { source, .. } if source.kind() == DeployErrorKind::Unreachable)
     );
     assert_eq!(error.to_string(), "can't tell what would change on test/qa");
+}
+
+#[tokio::test]
+async fn a_run_that_refers_to_what_neither_b_nor_the_cluster_holds_is_refused() {
+    let run = |task: &str| {
+        format!(
+            "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {{name: {task}}}\nspec: {{taskRef: {{name: {task}}}}}\n"
+        )
+    };
+    let (there, gone) = (run("there"), run("gone"));
+    let (engine, _) = engine(Mirror::default(), &[("a.yaml", &there), ("b.yaml", &gone)]);
+    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let preview = engine.preview(&name, &branch, None, &Selection::default()).await.unwrap();
+    let refused: Vec<_> = preview.set.refusals().map(|d| d.path.as_str()).collect();
+    assert_eq!(refused, ["b.yaml"]);
+    assert!(preview.plan.is_none());
 }

@@ -5,6 +5,7 @@
 mod agents;
 mod canary;
 mod delivery;
+mod diff;
 mod forges;
 mod harness;
 mod hostile;
