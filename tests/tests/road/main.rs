@@ -10,4 +10,5 @@ mod forges;
 mod harness;
 mod hostile;
 mod kills;
+mod verdict;
 mod why;
