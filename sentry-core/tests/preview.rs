@@ -65,8 +65,17 @@ impl Deployer for Mirror {
 }
 
 fn engine(deployer: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
+    engine_at("first", deployer, files)
+}
+
+/// One whose head of A has this message.
+fn engine_at(
+    message: &str,
+    deployer: Mirror,
+    files: &[(&str, &str)],
+) -> (Engine, Arc<MemoryStore>) {
     let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
-    forge.commit(A, "main", "first", &[]);
+    forge.commit(A, "main", message, &[]);
     forge.commit(B, "main", "tests", files);
     let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
         .watch(watch("qa", &["main"]))
@@ -125,4 +134,17 @@ async fn a_run_that_refers_to_what_neither_b_nor_the_cluster_holds_is_refused() 
     let refused: Vec<_> = preview.set.refusals().map(|d| d.path.as_str()).collect();
     assert_eq!(refused, ["b.yaml"]);
     assert!(preview.plan.is_none());
+}
+
+#[tokio::test]
+async fn a_head_that_asks_not_to_be_delivered_is_noted_unless_a_person_asks_for_it() {
+    let (engine, _) = engine_at("docs [skip ci]", Mirror::default(), &[("t.yaml", TASK)]);
+    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let notes = async |selection: &Selection| {
+        engine.preview(&name, &branch, None, selection).await.unwrap().set.notes
+    };
+    let change = notes(&Selection::default()).await;
+    assert_eq!(change, ["the commit's message says [skip ci]: as a change it starts nothing"]);
+    let asked = Selection { event: Some("push".into()), run: None };
+    assert_eq!(notes(&asked).await, [""; 0]);
 }

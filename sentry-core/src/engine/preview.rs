@@ -107,6 +107,10 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
             kinds: kinds.as_ref().ok().and_then(Option::as_deref),
         },
     );
+    if let Some(marker) = info.as_ref().and_then(courier::skip_marker).filter(|_| !asked_for) {
+        set.notes
+            .push(format!("the commit's message says {marker}: as a change it starts nothing"));
+    }
     let check = match kinds {
         Ok(_) => references::refuse_missing(deployer, watch, &mut set).await,
         Err(error) => Err(error),
