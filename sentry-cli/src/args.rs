@@ -257,6 +257,9 @@ pub(crate) struct LintArgs {
     /// The directory
     #[arg(default_value = ".tekton")]
     pub(crate) dir: PathBuf,
+    /// The branch of A that runs are judged for [default: main]
+    #[arg(short, long, value_name = "BRANCH")]
+    pub(crate) branch: Option<BranchName>,
     #[command(flatten)]
     pub(crate) event: EventArg,
     #[command(flatten)]

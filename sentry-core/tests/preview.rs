@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use sentry_core::engine::{Engine, EngineError};
 use sentry_core::plan::{Action, ChangeSet, Plan};
 use sentry_core::store::StateStore;
 use sentry_core::testing::fakes::FakeForge;
+use sentry_core::watch::ClusterRef;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 
@@ -19,7 +21,7 @@ const B: &str = "https://example.com/qa/tests";
 const TASK: &str =
     "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\nspec: {steps: []}\n";
 
-/// A cluster that holds every object of a plan already, with the marks of an earlier delivery.
+/// A cluster that holds every object of a plan already.
 #[derive(Debug, Default)]
 struct Mirror {
     away: bool,
@@ -39,18 +41,23 @@ impl Deployer for Mirror {
         panic!("a question wrote to the cluster")
     }
 
+    async fn exist(
+        &self,
+        _: &ClusterRef,
+        _: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        Ok(Some([("Task".to_owned(), "there".to_owned())].into()))
+    }
+
     async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
         if self.away {
             return Err(DeployError::new(DeployErrorKind::Unreachable, "no route to test"));
         }
-        let delivery = plan.delivery.as_str();
-        let text = format!(
-            "kind: Task\nmetadata:\n  labels:\n    sentry-gitops.dev/delivery: {delivery}\n  name: unit\n"
-        );
+        let text = "kind: Task\nmetadata:\n  name: unit\n".to_owned();
         let diff = |planned: &sentry_core::plan::PlannedObject| ObjectDiff {
             object: planned.object.clone(),
-            action: Action::Configured,
-            before: Some(text.replace(delivery, "another")),
+            action: Action::Unchanged,
+            before: Some(text.clone()),
             after: text.clone(),
         };
         Ok(plan.objects.iter().map(diff).collect())
@@ -58,8 +65,17 @@ impl Deployer for Mirror {
 }
 
 fn engine(deployer: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
+    engine_at("first", deployer, files)
+}
+
+/// One whose head of A has this message.
+fn engine_at(
+    message: &str,
+    deployer: Mirror,
+    files: &[(&str, &str)],
+) -> (Engine, Arc<MemoryStore>) {
     let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
-    forge.commit(A, "main", "first", &[]);
+    forge.commit(A, "main", message, &[]);
     forge.commit(B, "main", "tests", files);
     let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
         .watch(watch("qa", &["main"]))
@@ -78,12 +94,11 @@ async fn diff(
 }
 
 #[tokio::test]
-async fn an_object_that_differs_in_the_delivery_only_is_unchanged() {
+async fn what_the_deployer_tells_is_told_and_nothing_is_written() {
     let (engine, store) = engine(Mirror::default(), &[("t.yaml", TASK)]);
     let (preview, diffs) = diff(&engine).await.unwrap();
     let [one] = &diffs[..] else { panic!("{diffs:?}") };
     assert_eq!((one.action, one.object.name.as_str()), (Action::Unchanged, "unit"));
-    assert_eq!(one.after, "kind: Task\nmetadata:\n  name: unit\n");
     assert_eq!(preview.plan.unwrap().objects.len(), 1);
     assert_eq!(store.snapshot().await.unwrap(), Default::default());
 }
@@ -103,4 +118,33 @@ async fn a_cluster_that_is_away_is_an_error_that_says_what_was_asked() {
         matches!(&error, EngineError::Deploy { source, .. } if source.kind() == DeployErrorKind::Unreachable)
     );
     assert_eq!(error.to_string(), "can't tell what would change on test/qa");
+}
+
+#[tokio::test]
+async fn a_run_that_refers_to_what_neither_b_nor_the_cluster_holds_is_refused() {
+    let run = |task: &str| {
+        format!(
+            "apiVersion: tekton.dev/v1\nkind: TaskRun\nmetadata: {{name: {task}}}\nspec: {{taskRef: {{name: {task}}}}}\n"
+        )
+    };
+    let (there, gone) = (run("there"), run("gone"));
+    let (engine, _) = engine(Mirror::default(), &[("a.yaml", &there), ("b.yaml", &gone)]);
+    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let preview = engine.preview(&name, &branch, None, &Selection::default()).await.unwrap();
+    let refused: Vec<_> = preview.set.refusals().map(|d| d.path.as_str()).collect();
+    assert_eq!(refused, ["b.yaml"]);
+    assert!(preview.plan.is_none());
+}
+
+#[tokio::test]
+async fn a_head_that_asks_not_to_be_delivered_is_noted_unless_a_person_asks_for_it() {
+    let (engine, _) = engine_at("docs [skip ci]", Mirror::default(), &[("t.yaml", TASK)]);
+    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let notes = async |selection: &Selection| {
+        engine.preview(&name, &branch, None, selection).await.unwrap().set.notes
+    };
+    let change = notes(&Selection::default()).await;
+    assert_eq!(change, ["the commit's message says [skip ci]: as a change it starts nothing"]);
+    let asked = Selection { event: Some("push".into()), run: None };
+    assert_eq!(notes(&asked).await, [""; 0]);
 }

@@ -279,6 +279,7 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
          \x20     namespace: {namespace}\n\
          \x20   max_retries: 3             # failed attempts; outages do not count\n\
          \x20   timeout: 5m                # for one attempt\n\
+         \x20   report: per_watch          # what is shown on A's commits; per_run: each run as well; off: nothing\n\
          \x20   on_first_sight: record     # or deliver: run the heads that are there at the first start\n",
         interval = if answers.source.is_local() { "5s" } else { "1m" },
         source_url = quoted(answers.source.as_str()),
@@ -304,8 +305,12 @@ fn dotenv(forges: &[ForgeEntry]) -> String {
     for forge in forges {
         let Some(token) = &forge.token else { continue };
         let rights = match forge.kind {
-            "github" => "fine-grained token: Contents, read-only",
-            "gitlab" => "project or group access token: read_api and read_repository",
+            "github" => {
+                "fine-grained token: Contents read-only; Commit statuses read and write to show verdicts"
+            }
+            "gitlab" => {
+                "project or group access token: read_api and read_repository; api to show verdicts"
+            }
             _ => "password or token that may fetch",
         };
         writeln!(text, "\n# {}: {rights}\n{token}=", forge.origin).ok();

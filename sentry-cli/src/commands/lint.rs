@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{DeliveryId, Selection};
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
-use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet};
+use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, MissingRef};
 use sentry_core::repo::{BranchName, CommitSha, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Reading,
-    Refusals, Reporting, Source, Timing, Watch,
+    AllowKinds, BranchSelector, ClusterRef, GitAuthSecret, Manifests, ManifestsBranch,
+    NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing, Watch,
 };
 
 use super::Context;
@@ -23,16 +23,46 @@ use crate::ui::{Rows, Tone, Ui, count, plain};
 
 pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
     let tree = read_tree(&args.dir)?;
-    let selection = Selection { event: args.event.event.clone(), run: None };
-    let set =
-        prepare(&tree, &selection).map_err(|e| Failure::usage("can't lint").with_source(e))?;
+    let set = judge(&tree, args).map_err(|e| Failure::usage("can't lint").with_source(e))?;
     show_set(&ctx.ui, &set, args.output.is_json())?;
-    Ok(exit(&set))
+    Ok(if set.missing.is_empty() { exit(&set) } else { Exit::Failed })
+}
+
+/// What is decided for any watch, and as notes what a watch's own settings decide.
+fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseError> {
+    let lenient = Reading {
+        namespace_policy: NamespacePolicy::Override,
+        git_auth_secret: GitAuthSecret::Named("git-auth-secret".to_owned()),
+        ..Reading::default()
+    };
+    let strict = prepare(tree, args, Reading::default())?;
+    let mut set = prepare(tree, args, lenient)?;
+    let refused = |d: &DocumentDecision| d.decision == Decision::Refuse;
+    for (own, strict) in set.decisions.iter().zip(&strict.decisions) {
+        if !refused(own) && refused(strict) {
+            let place = format!("{}:{}", strict.path, strict.line);
+            set.notes.push(format!("{place}: the watch's settings decide: {}", strict.reason));
+        }
+    }
+    note_missing(&mut set);
+    Ok(set)
 }
 
 /// 1 if a document may not go to the cluster.
 pub(crate) fn exit(set: &ManifestSet) -> Exit {
     if set.refusals().next().is_some() { Exit::Failed } else { Exit::Done }
+}
+
+/// No cluster is asked here, so what the directory does not hold is told as missing.
+fn note_missing(set: &mut ManifestSet) {
+    for missing in &set.missing {
+        let MissingRef { path, document, kind, name, hint, .. } = missing;
+        let remedy = hint.as_deref().unwrap_or(
+            "add it, refer to it with a `resolver`, or let the cluster have it (`sentry explain` asks)",
+        );
+        let text = format!("{path} (document {document}): {kind} {name} is not in the directory");
+        set.notes.push(format!("{text}: {remedy}"));
+    }
 }
 
 /// The directory as a forge would give it: plain files that end in `.yaml` or `.yml`; nothing else is opened.
@@ -103,14 +133,18 @@ fn placeholder() -> Result<CommitSha, ParseError> {
 }
 
 /// A watch that stands for any: names that depend on a commit are made up.
-fn prepare(tree: &Tree, selection: &Selection) -> Result<ManifestSet, ParseError> {
-    let branch: BranchName = "main".parse()?;
+fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet, ParseError> {
+    let branch: BranchName = match &args.branch {
+        Some(branch) => branch.clone(),
+        None => "main".parse()?,
+    };
+    let selection = Selection { event: args.event.event.clone(), run: None };
     let watch = Watch {
         name: "lint".parse()?,
         source: Source {
             forge: "lint".to_owned(),
             repo: "https://example.com/lint/source".parse()?,
-            branches: BranchSelector::new(["main"])?,
+            branches: BranchSelector::new([branch.as_str()])?,
         },
         manifests: Manifests {
             forge: "lint".to_owned(),
@@ -121,11 +155,11 @@ fn prepare(tree: &Tree, selection: &Selection) -> Result<ManifestSet, ParseError
         cluster: ClusterRef {
             deployer: "dry-run".to_owned(),
             context: None,
-            namespace: "lint".parse()?,
+            namespace: "your-namespace".parse()?,
         },
         allow_kinds: AllowKinds::default(),
         refusals: Refusals::default(),
-        reading: Reading::default(),
+        reading,
         reporting: Reporting::default(),
         on_first_sight: OnFirstSight::default(),
         watch_manifests: false,
@@ -142,14 +176,15 @@ fn prepare(tree: &Tree, selection: &Selection) -> Result<ManifestSet, ParseError
         manifests: &tree.commit,
         sender: None,
         title: "",
-        selection,
+        selection: &selection,
         changed: None,
         kinds: None,
     };
     let mut set = manifest::prepare(&manifest::parse(tree), &context);
     for run in set.decisions.iter_mut().filter(|d| d.decision == Decision::Run) {
-        // The name it would get here is made up.
-        run.reason = "created anew for every commit".to_owned();
+        // The name that it would get here is made up; why it starts is not.
+        let why = run.reason.split_once(": ").map(|(_, why)| format!(": {why}"));
+        run.reason = format!("created anew for every commit{}", why.unwrap_or_default());
     }
     Ok(set)
 }

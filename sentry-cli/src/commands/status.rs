@@ -5,11 +5,12 @@ mod health;
 
 use std::collections::BTreeMap;
 
+use sentry_config::ForgeKind;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::Delivery;
 use sentry_core::plan::Action;
 use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, Suspension};
-use sentry_core::watch::WatchName;
+use sentry_core::watch::{Watch, WatchName};
 
 use self::facts::Facts;
 use self::health::{check, health};
@@ -35,7 +36,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
     }
     let names = watches(ctx, &snapshot, args.watch.as_ref())?;
     let recent = recent(store.as_ref(), &names).await?;
-    let known = Known { snapshot: &snapshot, names: &names, recent: &recent, now };
+    let mute = without_statuses(ctx);
+    let known = Known { snapshot: &snapshot, names: &names, recent: &recent, mute: &mute, now };
     if args.output.is_json() {
         ctx.ui.json(&known.to_json())?;
     } else {
@@ -95,12 +97,22 @@ fn watches(
     }
 }
 
+/// The configured watches whose forge has no statuses: that none are shown is no news.
+fn without_statuses(ctx: &Context) -> Vec<WatchName> {
+    let Ok(config) = ctx.config() else { return Vec::new() };
+    let forge = |watch: &Watch| config.forge(&watch.source.forge).map(|forge| forge.kind);
+    let plain = config.watches.iter().filter(|watch| forge(watch) == Some(ForgeKind::Git));
+    plain.map(|watch| watch.name.clone()).collect()
+}
+
 /// All that is shown.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     snapshot: &'a Snapshot,
     names: &'a [WatchName],
     recent: &'a BTreeMap<WatchName, Vec<Delivery>>,
+    /// Watches of which it is not said why no statuses are shown.
+    mute: &'a [WatchName],
     now: Timestamp,
 }
 
@@ -172,7 +184,7 @@ impl<'a> Known<'a> {
             let line = format!("{name}: statuses can't be shown{on}: {error}; {what}");
             Some(tinted(&plain(&line), Tone::Busy))
         };
-        self.names.iter().filter_map(line).collect()
+        self.names.iter().filter(|name| !self.mute.contains(name)).filter_map(line).collect()
     }
 
     /// How many runs wait for room, by namespace.

@@ -48,6 +48,9 @@ async fn dry_run(
     if preview.set.refusals().next().is_some() {
         return Ok(Exit::Failed);
     }
+    if let Some(text) = preview.set.no_such_run {
+        return Err(Failure::new(Exit::Failed, text));
+    }
     preview.check?;
     match &selection.run {
         Some(run) if !preview.set.objects.iter().any(PlannedObject::is_run) => {

@@ -326,6 +326,51 @@ fn lint_and_explain_say_what_would_be_done_with_each_document() {
     assert!(refused.stdout.contains("bad.yaml"), "{}", refused.stdout);
 }
 
+const ANNOTATED: &str = "apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata:
+  generateName: nightly-
+  annotations:
+    pipelinesascode.tekton.dev/on-event: nightly
+    pipelinesascode.tekton.dev/on-target-branch: main
+spec: {pipelineRef: {name: suite}, params: [{name: s, value: '{{ git_auth_secret }}'}]}
+";
+
+#[test]
+fn lint_judges_runs_for_an_event_and_a_branch_and_tells_what_is_missing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("t/run.yaml", ANNOTATED);
+    let decision = |args: &[&str]| {
+        let run = sandbox.run(&[&["lint", "t", "-o", "json"], args].concat());
+        let value: Value = serde_json::from_str(&run.stdout).unwrap();
+        (run.code, value["documents"][0]["decision"].clone(), value["notes"].to_string())
+    };
+    let (code, word, _) = decision(&[]);
+    assert_eq!((code, word), (0, "skip".into()));
+    let (code, word, _) = decision(&["--event", "nightly", "--branch", "dev"]);
+    assert_eq!((code, word), (0, "skip".into()));
+    let (code, word, notes) = decision(&["--event", "nightly"]);
+    assert_eq!((code, word), (1, "run".into()), "the pipeline is missing: {notes}");
+    assert!(notes.contains("Pipeline suite is not in the directory"), "{notes}");
+    assert!(notes.contains("the watch's settings decide: `{{ git_auth_secret }}`"), "{notes}");
+    let pipeline = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite, namespace: qa}\n\
+                    spec: {tasks: []}\n";
+    sandbox.write("t/p.yaml", pipeline);
+    let (code, _, notes) = decision(&["--event", "nightly"]);
+    assert_eq!(code, 0, "{notes}");
+    assert!(notes.contains("the watch's settings decide: `metadata.namespace: qa`"), "{notes}");
+}
+
+#[test]
+fn a_trigger_for_a_run_that_is_not_there_names_those_that_are() {
+    let sandbox = Sandbox::with_repositories();
+    let dry = sandbox.run(&["trigger", "--run", "nope", "--dry-run"]);
+    assert_eq!(dry.code, 1, "{dry:?}");
+    assert!(dry.stderr.contains("there is no run nope") && dry.stderr.contains("r-"), "{dry:?}");
+    let one = sandbox.ok(&["trigger", "--run", "r-", "--dry-run"]);
+    assert!(one.contains("PipelineRun"), "{one}");
+}
+
 #[test]
 fn online_checks_name_what_is_missing() {
     let sandbox = Sandbox::with_repositories();

@@ -192,3 +192,21 @@ fn statuses_that_can_not_be_shown_are_told_once_per_watch() {
         [format!("app: statuses can't be shown on {repo}: hub: 403; `report: off` asks for none")]
     );
 }
+
+#[test]
+fn of_a_watch_whose_forge_has_no_statuses_it_is_not_said_that_none_are_shown() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.ok(&["watch", "--once"]);
+    let report = |watch| Report {
+        watch: sample::watch(watch),
+        given_up: true,
+        error: Some("there are none".into()),
+        ..sample::report(1)
+    };
+    sandbox.keep(&[Write::Report(report("qa")), Write::Report(report("gone"))]);
+    assert!(!sandbox.ok(&["status"]).contains("statuses can't be shown"));
+    let branch =
+        BranchState::first_seen(sample::watch("gone"), sample::branch("main"), sample::mark(1));
+    sandbox.keep(&[Write::Branch(branch)]);
+    assert!(sandbox.ok(&["status"]).contains("gone: statuses can't be shown"));
+}

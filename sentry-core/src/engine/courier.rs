@@ -25,6 +25,11 @@ use crate::watch::{BranchSelector, Refusals, Watch};
 /// (Pipelines-as-Code, "Skip CI commands").
 const SKIP_MARKERS: &[&str] = &["[skip ci]", "[ci skip]", "[skip tkn]", "[tkn skip]"];
 
+/// The marker by which a commit asks not to be delivered.
+pub(super) fn skip_marker(info: &CommitInfo) -> Option<&'static str> {
+    SKIP_MARKERS.iter().copied().find(|marker| info.message.contains(marker))
+}
+
 /// A port that keeps its own deadline has a better error than ours: it goes first.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -260,8 +265,7 @@ impl Attempt {
             }
         };
         let info = self.timed("inspect", until, ask).await?;
-        let marked =
-            info.as_ref().is_some_and(|i| SKIP_MARKERS.iter().any(|m| i.message.contains(m)));
+        let marked = info.as_ref().and_then(skip_marker).is_some();
         if marked && self.delivery.cause == Cause::Change {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }

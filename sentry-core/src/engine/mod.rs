@@ -268,8 +268,8 @@ impl Engine {
         preview::preview(&self.parts, question).await
     }
 
-    /// What a delivery would do, and what that would change on the cluster, object by object. Sentry's own labels and
-    /// annotations, which name the delivery, are left out. Nothing is written anywhere, nothing is locked.
+    /// What a delivery would do, and what that would change on the cluster, object by object. Nothing is written
+    /// anywhere, nothing is locked.
     ///
     /// No object is told where there is nothing to do, a document is refused, or [`Preview::check`] is an error.
     ///

@@ -1,11 +1,9 @@
 //! What a delivery would do, found out without writing or locking anything.
 
-mod marks;
-
 use std::time::Duration;
 
 use super::courier::{self, AttemptError};
-use super::{EngineError, Parts};
+use super::{EngineError, Parts, references};
 use crate::cursor::BranchState;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
@@ -68,10 +66,10 @@ pub(super) async fn diff(
         source,
     };
     let diffs = parts.deployers[&plan.cluster.deployer].diff(plan).await.map_err(failed)?;
-    Ok((preview, diffs.into_iter().map(marks::left_out).collect()))
+    Ok((preview, diffs))
 }
 
-/// All but the deployer's word on the plan; `check` holds only whether it could tell its kinds.
+/// All but the deployer's word on the plan; `check` holds only whether it could be asked.
 async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
     let Question { watch, branch, sha, selection } = question;
     let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
@@ -91,8 +89,9 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let delivery = parts.new_id();
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
-    let kinds = parts.deployers[&watch.cluster.deployer].kinds(&watch.cluster).await;
-    let set = manifest::prepare(
+    let deployer = parts.deployers[&watch.cluster.deployer].as_ref();
+    let kinds = deployer.kinds(&watch.cluster).await;
+    let mut set = manifest::prepare(
         &documents,
         &Context {
             watch,
@@ -108,6 +107,14 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
             kinds: kinds.as_ref().ok().and_then(Option::as_deref),
         },
     );
+    if let Some(marker) = info.as_ref().and_then(courier::skip_marker).filter(|_| !asked_for) {
+        set.notes
+            .push(format!("the commit's message says {marker}: as a change it starts nothing"));
+    }
+    let check = match kinds {
+        Ok(_) => references::refuse_missing(deployer, watch, &mut set).await,
+        Err(error) => Err(error),
+    };
     let refused = watch.refusals == Refusals::Strict && set.refusals().next().is_some();
     let plan = (!refused && !set.objects.is_empty()).then(|| Plan {
         delivery,
@@ -116,7 +123,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
     });
     let manifests = Revision { branch: pinned.branch, sha: pinned.sha };
-    Ok(Preview { revision, manifests, set, plan, check: kinds.map(drop) })
+    Ok(Preview { revision, manifests, set, plan, check })
 }
 
 /// The head of a branch of A, asked for now.

@@ -5,8 +5,10 @@
 mod agents;
 mod canary;
 mod delivery;
+mod diff;
 mod forges;
 mod harness;
 mod hostile;
 mod kills;
+mod verdict;
 mod why;
