@@ -113,6 +113,7 @@ impl Session {
         git.tokens().grant(GIT);
         lab.tokens().grant(LAB);
         let cluster = ApiServer::start();
+        cluster.end_new_runs();
         let mut sandbox = Sandbox::new();
         sandbox.env("HUB", HUB);
         let own =

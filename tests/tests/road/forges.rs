@@ -86,6 +86,7 @@ fn api_git_and_kubectl_go_through_the_proxy_of_the_environment_to_names_that_it_
     hub.tokens().grant(HUB);
     lab.tokens().grant(LAB);
     let cluster = ApiServer::start_tls(tls.server());
+    cluster.end_new_runs();
     let proxy = HttpProxy::start(Some(("agent", "pr0xy-passw0rd")));
     proxy.lead("hub.test:443", hub.http().port());
     proxy.lead("lab.test:443", lab.http().port());

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub(crate) const TOKEN: &str = "canary-t0ken-9f2c7a";
 pub(crate) const TASK: &str = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n\
                     spec: {steps: [{name: s, image: busybox, script: 'true'}]}\n";
-const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
+pub(crate) const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
                         spec: {tasks: [{name: unit, taskRef: {name: unit}}]}\n";
 pub(crate) const FIXED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: nightly}\n\
                      spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";

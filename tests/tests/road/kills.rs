@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sentry_tests::strace::Strace;
 
-use crate::harness::{Road, TASK};
+use crate::harness::{PIPELINE, Road, TASK};
 
 /// Both runs carry the commit and the document that they stand for.
 const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {NAME, labels: {document: DOCUMENT}}\n\
@@ -98,6 +98,7 @@ impl Story {
         let tree = [
             (".tekton/a.yaml", &*runs[0]),
             (".tekton/b.yaml", &*runs[1]),
+            (".tekton/p.yaml", PIPELINE),
             (".tekton/t.yaml", TASK),
         ];
         let road = Road::with(&tree);
