@@ -134,14 +134,21 @@ fn status(
     text: &str,
     run: Option<&str>,
 ) -> CommitStatus {
+    let values = [
+        ("{watch}", watch.name.as_str()),
+        ("{delivery}", delivery.id.as_str()),
+        ("{branch}", delivery.revision.branch.as_str()),
+        ("{revision}", delivery.revision.sha.as_str()),
+        ("{namespace}", watch.cluster.namespace.as_str()),
+        ("{run}", run.unwrap_or_default()),
+    ];
+    // Encoded: a branch may hold `/` and `#`.
+    let encoded = |value: &str| url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let fill = |template: &String| {
-        template
-            .replace("{watch}", watch.name.as_str())
-            .replace("{delivery}", delivery.id.as_str())
-            .replace("{branch}", delivery.revision.branch.as_str())
-            .replace("{revision}", delivery.revision.sha.as_str())
-            .replace("{namespace}", watch.cluster.namespace.as_str())
-            .replace("{run}", run.unwrap_or_default())
+        values.iter().fold(template.clone(), |link, (name, value)| {
+            let value: String = encoded(value);
+            link.replace(name, &value)
+        })
     };
     CommitStatus {
         revision: delivery.revision.clone(),
@@ -315,14 +322,16 @@ mod tests {
     fn each_run_has_a_line_of_its_own_when_asked_for_and_a_link_names_it() {
         let mut qa = watch("qa", &["main"]);
         qa.reporting.mode = ReportMode::PerRun;
-        qa.reporting.link = Some("https://dash.example/{namespace}/{run}?c={revision}".to_owned());
+        qa.reporting.link = Some("https://dash.example/{namespace}/{run}?b={branch}".to_owned());
         let mut delivery = with(&[RunState::Running, RunState::Succeeded]);
+        delivery.revision.branch = sample::branch("fix/#1");
         delivery.runs[1].object.name = "smoke-0a1b2c3d-qqqqqqqqqqqqqqqq".to_owned();
         let contexts: Vec<String> =
             statuses(&qa, &delivery).into_iter().map(|s| s.context).collect();
         assert_eq!(contexts, ["sentry-gitops/qa", "sentry-gitops/qa/ci", "sentry-gitops/qa/smoke"]);
         let link = statuses(&qa, &delivery)[2].link.clone().unwrap();
         assert!(link.starts_with("https://dash.example/qa/smoke-0a1b2c3d"), "{link}");
+        assert!(link.ends_with("?b=fix%2F%231"), "{link}");
     }
 
     #[test]

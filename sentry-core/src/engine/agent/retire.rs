@@ -53,7 +53,7 @@ impl Agent {
             let delivery = Delivery { superseded_by: Some(by), ..delivery };
             self.commit(vec![Write::Delivery(Box::new(delivery))]).await;
         }
-        self.retire(&watch, runs, RetireHow::Cancel, Vec::new());
+        self.retire(&watch, runs, RetireHow::Cancel, &[]);
     }
 
     /// `max-keep-runs`: of the ended runs of a document the newest ones are kept.
@@ -84,7 +84,7 @@ impl Agent {
             let old: Vec<InventoryItem> =
                 ended.into_iter().skip(usize::try_from(keep).unwrap_or(usize::MAX)).collect();
             let runs = old.iter().map(|item| item.object.clone()).collect();
-            self.retire(&delivery.watch, runs, RetireHow::Delete, old);
+            self.retire(&delivery.watch, runs, RetireHow::Delete, &old);
         }
     }
 
@@ -94,7 +94,7 @@ impl Agent {
         watch: &WatchName,
         runs: Vec<ObjectRef>,
         how: RetireHow,
-        items: Vec<InventoryItem>,
+        items: &[InventoryItem],
     ) {
         let Some(watch) = self.parts.watches.get(watch).cloned() else { return };
         let now = Instant::now();
