@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::clock::Timestamp;
-use crate::delivery::{DeliveryId, RunState};
+use crate::delivery::RunState;
 use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
+use crate::repo::CommitSha;
 use crate::retry::Retry;
 use crate::watch::ClusterRef;
 
@@ -85,9 +86,9 @@ pub trait Deployer: fmt::Debug + Send + Sync {
 pub struct FollowQuery {
     /// Where they are: only the namespace it names is looked at.
     pub cluster: ClusterRef,
-    /// The deliveries that made them: runs carry the id as the label [`crate::plan::DELIVERY_LABEL`]. A run that an
-    /// earlier delivery made ([`crate::plan::Action::Exists`]) carries that one's id.
-    pub deliveries: Vec<DeliveryId>,
+    /// The commits of A that they were made for, by the label [`crate::plan::COMMIT_LABEL`]: whichever delivery made
+    /// a run, its commit stays.
+    pub commits: Vec<CommitSha>,
     /// `apiVersion` and `kind` of the runs, each pair once.
     pub kinds: Vec<(String, String)>,
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::delivery::DeliveryId;
+use crate::repo::CommitSha;
 use crate::watch::ClusterRef;
 
 /// Which document of B an object is, and what it is called.
@@ -45,6 +46,17 @@ pub const KEY_ANNOTATION: &str = "sentry-gitops.dev/key";
 
 /// The label that holds the id of the delivery which made an object.
 pub const DELIVERY_LABEL: &str = "sentry-gitops.dev/delivery";
+
+/// The label that holds the commit of A that an object was made for, in the form of [`commit_label`].
+pub const COMMIT_LABEL: &str = "sentry-gitops.dev/commit";
+
+/// A commit as a label's value, which has at most 63 characters (Kubernetes, "Labels and Selectors"): of a SHA-256 the
+/// first ones.
+#[must_use]
+pub fn commit_label(commit: &CommitSha) -> &str {
+    let text = commit.as_str();
+    &text[..text.len().min(63)]
+}
 
 /// What a run's document asks for beside being run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

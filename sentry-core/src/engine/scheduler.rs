@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ledger::{BranchKey, Ledger, key_of};
+use super::verdict::identity;
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind};
 use crate::repo::CommitSha;
@@ -97,10 +98,17 @@ impl View<'_> {
         if older_waits {
             return 0;
         }
-        let active: usize =
-            self.ledger.open.values().filter(here).map(|d| d.active_runs().count()).sum();
+        // A run that two deliveries wait for is one run.
+        let active: HashSet<_> = self
+            .ledger
+            .open
+            .values()
+            .filter(here)
+            .flat_map(Delivery::active_runs)
+            .map(|run| identity(&run.object))
+            .collect();
         let limit = usize::try_from(watch.timing.max_active_runs).unwrap_or(usize::MAX);
-        limit.saturating_sub(active)
+        limit.saturating_sub(active.len())
     }
 
     fn may_answer(&self, trigger: &Trigger) -> bool {

@@ -4,15 +4,12 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
-use crate::plan::KEY_ANNOTATION;
+use crate::plan::{KEY_ANNOTATION, commit_label};
 use crate::repo::CommitSha;
 
 /// What a run's name keeps of its base: with two dashes, eight digits of the commit and sixteen of the key it fills
 /// 63 characters at most.
 const BASE_LEN: usize = 37;
-
-/// The longest label value that Kubernetes takes.
-const LABEL_LEN: usize = 63;
 
 /// What Sentry's labels and annotations start with.
 const PREFIX: &str = "sentry-gitops.dev/";
@@ -75,10 +72,9 @@ pub(super) fn mark(
     for (name, value) in [
         ("watch", context.watch.name.as_str()),
         ("delivery", context.delivery.as_str()),
-        ("commit", context.revision.sha.as_str()),
+        // The annotation `revision` has all of it.
+        ("commit", commit_label(&context.revision.sha)),
     ] {
-        // Only a SHA-256 commit is too long for a label; the annotation `revision` has all of it.
-        let value = &value[..value.len().min(LABEL_LEN)];
         labels.insert(format!("{PREFIX}{name}"), value.into());
     }
     metadata.insert("labels".to_owned(), labels.into());

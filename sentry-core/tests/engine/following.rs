@@ -232,3 +232,26 @@ async fn the_inventory_names_what_each_delivery_put_where_and_a_repeat_names_it_
     let actions: Vec<Action> = world.last().await.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions, [Action::Configured, Action::Created]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_head_moved_back_to_a_delivered_commit_follows_the_runs_that_exist() {
+    let world = following().await;
+    let first = world.push();
+    minutes(2).await;
+    world.push();
+    minutes(2).await;
+    world.forge.set(A, "main", &first);
+    minutes(2).await;
+    let delivery = world.last().await;
+    assert_eq!(
+        (delivery.revision.sha.clone(), delivery.objects[1].action),
+        (first, Action::Exists)
+    );
+    assert_eq!(delivery.state, DeliveryState::Following, "its run goes on: {delivery:?}");
+    for run in world.deployer.active_runs() {
+        world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+    }
+    seconds(1).await;
+    let verdicts: Vec<_> = world.deliveries().await.into_iter().map(|d| d.verdict).collect();
+    assert_eq!(verdicts, [Some(Verdict::Success); 3]);
+}

@@ -1,9 +1,9 @@
 //! Paths of the Kubernetes API, for `kubectl get --raw`.
 
 use sentry_core::deployer::FollowQuery;
-use sentry_core::plan::DELIVERY_LABEL;
+use sentry_core::plan::{COMMIT_LABEL, commit_label};
 
-/// The most deliveries that a selector names; of more, all of Sentry's objects are read and sorted out here, so that
+/// The most commits that a selector names; of more, all of Sentry's objects are read and sorted out here, so that
 /// neither the path nor the number of watches grows with them.
 pub(super) const NAMED: usize = 50;
 /// How many objects one page of a list holds. A run with its tasks' specs is some 20 KiB, at worst 1.5 MiB.
@@ -37,13 +37,13 @@ pub(super) fn log(namespace: &str, pod: &str, container: &str, bytes: usize) -> 
     format!("{pods}/{pod}/log?container={container}&tailLines=5&limitBytes={bytes}")
 }
 
-/// The label selector for the objects of a query's deliveries.
-pub(super) fn deliveries(query: &FollowQuery) -> String {
-    if query.deliveries.len() > NAMED {
-        return DELIVERY_LABEL.to_owned();
+/// The label selector for the objects of a query's commits.
+pub(super) fn commits(query: &FollowQuery) -> String {
+    if query.commits.len() > NAMED {
+        return COMMIT_LABEL.to_owned();
     }
-    let ids: Vec<_> = query.deliveries.iter().map(|id| id.as_str()).collect();
-    format!("{DELIVERY_LABEL} in ({})", ids.join(","))
+    let commits: Vec<_> = query.commits.iter().map(commit_label).collect();
+    format!("{COMMIT_LABEL} in ({})", commits.join(","))
 }
 
 /// Percent-encodes all that is not unreserved (RFC 3986).

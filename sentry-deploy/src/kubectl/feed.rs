@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind, FollowQuery, RunStatus};
+use sentry_core::plan::commit_label;
 use sentry_core::process::{Lines, ProcessError};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -158,7 +159,7 @@ impl<'a> Feed<'a> {
         let collection = self.collection(plural);
         let (mut items, mut next) = (Vec::new(), None::<String>);
         loop {
-            let path = api::page(&collection, &api::deliveries(&self.query), next.as_deref());
+            let path = api::page(&collection, &api::commits(&self.query), next.as_deref());
             let text = caller.get(&path).await.map_err(old_or_error)?;
             let mut list: Value = serde_json::from_str(&text).unwrap_or_default();
             let Some(Value::Array(page)) = list.get_mut("items").map(Value::take) else {
@@ -184,7 +185,7 @@ impl<'a> Feed<'a> {
             Some((group, version)) => format!("{}.{version}.{group}", self.kind),
             None => self.kind.clone(),
         };
-        let selector = api::deliveries(&self.query);
+        let selector = api::commits(&self.query);
         let args = ["get", "-l", selector.as_str(), "-o", "json", "--", kind.as_str()];
         let reply = caller.run(&args, Vec::new()).await?;
         if !reply.success {
@@ -199,8 +200,7 @@ impl<'a> Feed<'a> {
 
     fn open(&mut self, after: String) -> Result<(), Trouble> {
         let Some(followed) = self.followed else { return Ok(()) };
-        let (collection, selector) =
-            (self.collection(followed.plural), api::deliveries(&self.query));
+        let (collection, selector) = (self.collection(followed.plural), api::commits(&self.query));
         let length = self.kubectl.settings.watch.max(SHORTEST);
         let path = api::watch(&collection, &selector, &after, length.as_secs());
         let caller = self.kubectl.caller(&self.query.cluster, length + SLACK.min(length));
@@ -275,8 +275,8 @@ impl<'a> Feed<'a> {
 
     /// Notes how an object stands, and tells it if that is new. Its name, if it is a wanted run.
     fn see(&mut self, object: Value) -> Option<String> {
-        let delivery = runs::delivery(&object)?;
-        if !self.query.deliveries.iter().any(|wanted| wanted.as_str() == delivery) {
+        let commit = runs::commit(&object)?;
+        if !self.query.commits.iter().any(|wanted| commit_label(wanted) == commit) {
             return None;
         }
         let redactor = &self.kubectl.settings.redactor;
@@ -319,7 +319,9 @@ fn old_or_error(error: DeployError) -> Trouble {
 mod tests {
     use super::*;
     use crate::KubectlSettings;
-    use sentry_core::delivery::{DeliveryId, RunState};
+    use sentry_core::delivery::RunState;
+    use sentry_core::plan::COMMIT_LABEL;
+    use sentry_core::repo::CommitSha;
     use sentry_core::secret::Redactor;
     use sentry_core::watch::ClusterRef;
     use serde_json::json;
@@ -327,15 +329,15 @@ mod tests {
     #[test]
     fn a_run_whose_end_comes_with_its_deletion_is_told_to_have_ended_before_it_is_gone() {
         let kubectl = Kubectl::new(KubectlSettings::new("k", Redactor::new())).unwrap();
-        let id: DeliveryId = "01hf7yat000000000000000000".parse().unwrap();
+        let commit: CommitSha = "a".repeat(40).parse().unwrap();
         let cluster =
             ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
-        let query = FollowQuery { cluster, deliveries: vec![id.clone()], kinds: Vec::new() };
+        let query = FollowQuery { cluster, commits: vec![commit.clone()], kinds: Vec::new() };
         let mut feed = Feed::new(&kubectl, Arc::new(query), "tekton.dev/v1", "PipelineRun");
         let event = json!({"type": "DELETED", "object": {
             "metadata": {
                 "name": "run", "resourceVersion": "7",
-                "labels": {"sentry-gitops.dev/delivery": id.as_str()},
+                "labels": {COMMIT_LABEL: commit.as_str()},
                 "annotations": {"sentry-gitops.dev/key": "k"},
             },
             "status": {"conditions": [{"type": "Succeeded", "status": "True"}]},

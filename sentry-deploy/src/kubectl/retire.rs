@@ -66,7 +66,7 @@ async fn found(caller: &Caller<'_>, request: &Retire) -> Result<Vec<Value>, Depl
         return Err(reply.error(&format!("can't read the runs of {}", request.cluster)));
     }
     let mut found = output::objects(&reply.stdout);
-    found.retain(|run| runs::delivery(run).is_some());
+    found.retain(|run| runs::commit(run).is_some());
     Ok(found)
 }
 

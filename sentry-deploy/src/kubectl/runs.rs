@@ -6,7 +6,7 @@
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::RunStatus;
-use sentry_core::plan::{DELIVERY_LABEL, KEY_ANNOTATION};
+use sentry_core::plan::{COMMIT_LABEL, KEY_ANNOTATION};
 use sentry_core::secret::Redactor;
 use serde_json::Value;
 
@@ -42,13 +42,13 @@ pub(super) fn followed(api_version: &str, kind: &str) -> Option<&'static Followe
     FOLLOWED.iter().find(|known| known.kind == kind && known.group == output::group(api_version))
 }
 
-/// The id of the delivery that made a run. `None` for an object without Sentry's marks, and for one that a controller
+/// The commit of A that a run was made for, as its label has it. `None` for an object without Sentry's marks, and for one that a controller
 /// made: Tekton gives the labels of a run to all it makes for it.
-pub(super) fn delivery(object: &Value) -> Option<&str> {
+pub(super) fn commit(object: &Value) -> Option<&str> {
     let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let controlled = owners.into_iter().any(|owner| owner["controller"] == true);
     let key = object["metadata"]["annotations"][KEY_ANNOTATION].as_str();
-    let label = object["metadata"]["labels"][DELIVERY_LABEL].as_str();
+    let label = object["metadata"]["labels"][COMMIT_LABEL].as_str();
     label.filter(|_| !controlled && key.is_some())
 }
 
@@ -262,14 +262,14 @@ mod tests {
     #[test]
     fn only_objects_with_sentrys_marks_that_no_controller_made_are_runs() {
         let marked = json!({"metadata": {
-            "labels": {DELIVERY_LABEL: "d"}, "annotations": {KEY_ANNOTATION: "k"},
+            "labels": {COMMIT_LABEL: "d"}, "annotations": {KEY_ANNOTATION: "k"},
         }});
-        assert_eq!(delivery(&marked), Some("d"));
+        assert_eq!(commit(&marked), Some("d"));
         let mut made = marked.clone();
         made["metadata"]["ownerReferences"] = json!([{"kind": "PipelineRun", "controller": true}]);
-        assert_eq!(delivery(&made), None);
+        assert_eq!(commit(&made), None);
         let mut named = marked;
         named["metadata"]["annotations"] = json!({});
-        assert_eq!(delivery(&named), None);
+        assert_eq!(commit(&named), None);
     }
 }

@@ -8,7 +8,7 @@ use sentry_core::deployer::{DeployErrorKind, Deployer as _};
 use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 
-use crate::lab::{Follower, TOKEN, delivery, lab, lab_with, plan, planned, query};
+use crate::lab::{Follower, TOKEN, commit, lab, lab_with, plan, planned, query};
 
 const RUNS: &str = "pipelineruns.tekton.dev";
 
@@ -258,17 +258,17 @@ async fn two_hundred_runs_are_followed_by_one_process_that_dies_with_the_stream(
 }
 
 #[tokio::test]
-async fn runs_of_other_deliveries_are_not_told_however_many_deliveries_are_asked_for() {
+async fn runs_of_other_commits_are_not_told_however_many_commits_are_asked_for() {
     let lab = lab();
     let mut foreign = planned("PipelineRun", "foreign", Some("foreign"));
-    foreign.json["metadata"]["labels"] = json!({"sentry-gitops.dev/delivery": "another"});
+    foreign.json["metadata"]["labels"] = json!({"sentry-gitops.dev/commit": "another"});
     let mut bare = planned("PipelineRun", "bare", Some("bare"));
     bare.json["metadata"]["labels"] = json!({});
     lab.kubectl.apply(&plan(vec![foreign, bare])).await.unwrap();
     lab.make("PipelineRun", &["ours"]).await;
     for more in [0, 60] {
         let mut query = query(&["PipelineRun"]);
-        query.deliveries.extend(std::iter::repeat_n(delivery(), more));
+        query.commits.extend(std::iter::repeat_n(commit(), more));
         let mut told = Follower::of(lab.kubectl.follow(query).unwrap());
         told.stands("ours").await;
         told.synced().await;

@@ -11,8 +11,10 @@ use sentry_core::deployer::{
     DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
 };
 use sentry_core::plan::{
-    DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject, RunRules,
+    COMMIT_LABEL, DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject,
+    RunRules,
 };
+use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::watch::ClusterRef;
 use sentry_deploy::{Kubectl, KubectlSettings};
@@ -153,7 +155,7 @@ pub(crate) fn api_version(kind: &str) -> &'static str {
 
 /// An object of the namespace `qa`; a run, if it has a key.
 pub(crate) fn planned(kind: &str, name: &str, key: Option<&str>) -> PlannedObject {
-    let labels = json!({DELIVERY_LABEL: delivery().as_str()});
+    let labels = json!({DELIVERY_LABEL: delivery().as_str(), COMMIT_LABEL: commit().as_str()});
     let mut json = json!({
         "apiVersion": api_version(kind), "kind": kind,
         "metadata": {"name": name, "namespace": "qa", "labels": labels},
@@ -188,6 +190,10 @@ pub(crate) fn delivery() -> DeliveryId {
     DeliveryId::new(Timestamp::UNIX_EPOCH, 1)
 }
 
+pub(crate) fn commit() -> CommitSha {
+    "c0ffee00".repeat(5).parse().unwrap()
+}
+
 pub(crate) fn cluster() -> ClusterRef {
     ClusterRef {
         deployer: "deployer".into(),
@@ -203,5 +209,5 @@ pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
 pub(crate) fn query(kinds: &[&str]) -> FollowQuery {
     let kind = |kind: &&str| (api_version(kind).to_owned(), (*kind).to_owned());
     let kinds = kinds.iter().map(kind).collect();
-    FollowQuery { cluster: cluster(), deliveries: vec![delivery()], kinds }
+    FollowQuery { cluster: cluster(), commits: vec![commit()], kinds }
 }

@@ -33,15 +33,22 @@ pub(super) struct Seen {
 /// Failures in a row of following one cluster, and when it is tried again.
 pub(super) type FollowFailures = HashMap<ClusterRef, (u32, Instant)>;
 
-type Wanted = BTreeMap<ClusterRef, (BTreeSet<DeliveryId>, BTreeSet<(String, String)>)>;
+/// What is followed in one cluster and namespace.
+#[derive(Default)]
+struct Wanted {
+    deliveries: BTreeSet<DeliveryId>,
+    commits: BTreeSet<CommitSha>,
+    kinds: BTreeSet<(String, String)>,
+}
 
 impl Agent {
     /// Follows what must be followed now, and nothing else.
     pub(super) fn manage_followers(&mut self) {
         let wanted = self.wanted_runs();
         let covers = |cluster: &ClusterRef, follower: &mut Follower| {
-            wanted.get(cluster).is_some_and(|(deliveries, kinds)| {
-                follower.deliveries.is_superset(deliveries) && follower.kinds.is_superset(kinds)
+            wanted.get(cluster).is_some_and(|wanted| {
+                follower.deliveries.is_superset(&wanted.deliveries)
+                    && follower.kinds.is_superset(&wanted.kinds)
             })
         };
         self.followers.retain(|cluster, follower| {
@@ -52,45 +59,41 @@ impl Agent {
             keep
         });
         let now = Instant::now();
-        for (cluster, (deliveries, kinds)) in wanted {
+        for (cluster, wanted) in wanted {
             let waits = self.follow_failures.get(&cluster).is_some_and(|(_, at)| *at > now);
             if !waits && !self.followers.contains_key(&cluster) {
-                self.start_follower(cluster, deliveries, kinds);
+                self.start_follower(cluster, wanted);
             }
         }
     }
 
     /// The runs that go on, of deliveries with no attempt under way.
-    fn wanted_runs(&self) -> Wanted {
+    fn wanted_runs(&self) -> BTreeMap<ClusterRef, Wanted> {
         let attempted: HashSet<&DeliveryId> = self.running.values().collect();
-        let mut wanted = Wanted::new();
+        let mut wanted: BTreeMap<ClusterRef, Wanted> = BTreeMap::new();
         for delivery in self.ledger.open.values().filter(|d| !attempted.contains(&d.id)) {
             let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
             if self.is_dry(watch) {
                 continue;
             }
             for run in delivery.active_runs() {
-                let (deliveries, kinds) = wanted.entry(cluster_of(watch, &run.object)).or_default();
-                deliveries.insert(delivery.id.clone());
-                kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
+                let here = wanted.entry(cluster_of(watch, &run.object)).or_default();
+                here.deliveries.insert(delivery.id.clone());
+                here.commits.insert(delivery.revision.sha.clone());
+                here.kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
             }
         }
         wanted
     }
 
-    fn start_follower(
-        &mut self,
-        cluster: ClusterRef,
-        deliveries: BTreeSet<DeliveryId>,
-        kinds: BTreeSet<(String, String)>,
-    ) {
+    fn start_follower(&mut self, cluster: ClusterRef, wanted: Wanted) {
         let Some(deployer) = self.parts.deployers.get(&cluster.deployer).cloned() else { return };
         self.follower_number += 1;
         let number = self.follower_number;
         let query = FollowQuery {
             cluster: cluster.clone(),
-            deliveries: deliveries.iter().cloned().collect(),
-            kinds: kinds.iter().cloned().collect(),
+            commits: wanted.commits.iter().cloned().collect(),
+            kinds: wanted.kinds.iter().cloned().collect(),
         };
         let (sender, place) = (self.seen.0.clone(), cluster.clone());
         let task = self.tasks.spawn(async move {
@@ -109,7 +112,7 @@ impl Agent {
             }
             Ended::Followed(place, number)
         });
-        let told = BTreeSet::new();
+        let (told, Wanted { deliveries, kinds, .. }) = (BTreeSet::new(), wanted);
         self.followers.insert(cluster, Follower { number, deliveries, kinds, told, task });
     }
 
@@ -139,9 +142,9 @@ impl Agent {
         }
     }
 
-    /// The place of an active run in the ledger.
-    fn find_run(&self, cluster: &ClusterRef, kind: &str, name: &str) -> Option<DeliveryId> {
-        let here = |d: &&Delivery| {
+    /// The deliveries that wait for a run: more than one where a head came back to a commit that was delivered before.
+    fn waiting_for(&self, cluster: &ClusterRef, kind: &str, name: &str) -> Vec<DeliveryId> {
+        let waits = |d: &&Delivery| {
             let watch = self.parts.watches.get(&d.watch);
             watch.is_some_and(|watch| {
                 d.active_runs().any(|run| {
@@ -151,7 +154,7 @@ impl Agent {
                 })
             })
         };
-        self.ledger.open.values().find(here).map(|d| d.id.clone())
+        self.ledger.open.values().filter(waits).map(|d| d.id.clone()).collect()
     }
 
     async fn stands(&mut self, cluster: &ClusterRef, status: RunStatus) {
@@ -174,15 +177,16 @@ impl Agent {
         cluster: &ClusterRef,
         kind: &str,
         name: &str,
-        change: impl FnOnce(&mut RunRecord),
+        change: impl Fn(&mut RunRecord),
     ) {
-        let found = self.find_run(cluster, kind, name).and_then(|id| self.ledger.open.get(&id));
-        let Some(mut delivery) = found.cloned() else { return };
-        let it = |run: &&mut RunRecord| run.object.kind == kind && run.object.name == name;
-        if let Some(run) = delivery.runs.iter_mut().find(it) {
-            change(run);
+        for id in self.waiting_for(cluster, kind, name) {
+            let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
+            let it = |run: &&mut RunRecord| run.object.kind == kind && run.object.name == name;
+            if let Some(run) = delivery.runs.iter_mut().find(it) {
+                change(run);
+            }
+            self.runs_changed(delivery).await;
         }
-        self.runs_changed(delivery).await;
     }
 
     /// What was not told of does not exist any more: of deliveries whose objects are all acknowledged.
@@ -235,7 +239,7 @@ impl Agent {
         why: Option<(&str, String)>,
         of: impl Fn(&Watch) -> bool,
     ) {
-        let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().0;
+        let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().deliveries;
         for id in wanted {
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
             let watch = self.parts.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 use crate::clock::Timestamp;
 use crate::delivery::{DeliveryId, RunState};
 use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RunChange, RunStatus};
-use crate::plan::{Action, DELIVERY_LABEL, Operation, Plan, PlannedObject};
+use crate::plan::{
+    Action, COMMIT_LABEL, DELIVERY_LABEL, Operation, Plan, PlannedObject, commit_label,
+};
 
 /// Where an object lives: namespace (empty for a cluster-scoped object), kind, name.
 type Slot = (String, String, String);
@@ -17,6 +19,8 @@ type Slot = (String, String, String);
 #[derive(Debug, Clone)]
 struct Run {
     delivery: String,
+    /// The commit of A, as its label has it.
+    commit: String,
     /// `apiVersion` and `kind`.
     kind: (String, String),
     status: RunStatus,
@@ -49,7 +53,7 @@ fn slot(planned: &PlannedObject) -> Slot {
 }
 
 fn wanted(run: &Run, query: &FollowQuery) -> bool {
-    query.kinds.contains(&run.kind) && query.deliveries.iter().any(|d| d.as_str() == run.delivery)
+    query.kinds.contains(&run.kind) && query.commits.iter().any(|c| commit_label(c) == run.commit)
 }
 
 impl Cluster {
@@ -114,6 +118,7 @@ impl Cluster {
 
     fn start(&mut self, plan: &Plan, planned: &PlannedObject) {
         let label = planned.json["metadata"]["labels"][DELIVERY_LABEL].as_str();
+        let commit = planned.json["metadata"]["labels"][COMMIT_LABEL].as_str();
         let status = RunStatus {
             kind: planned.object.kind.clone(),
             name: planned.object.name.clone(),
@@ -124,6 +129,7 @@ impl Cluster {
         };
         let run = Run {
             delivery: label.unwrap_or(plan.delivery.as_str()).to_owned(),
+            commit: commit.unwrap_or_default().to_owned(),
             kind: (planned.object.api_version.clone(), planned.object.kind.clone()),
             status,
             due: self.auto_finish.map(|(after, _)| Instant::now() + after),

@@ -340,7 +340,7 @@ impl Deployer for FakeDeployer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{ObjectRef, Operation, RunRules};
+    use crate::plan::{COMMIT_LABEL, ObjectRef, Operation, RunRules};
     use crate::testing::sample;
     use serde_json::json;
 
@@ -360,7 +360,8 @@ mod tests {
             name: name.into(),
         };
         let operation = Operation::Create { key: name.into() };
-        PlannedObject { object, operation, json: json!({}), rules: RunRules::default() }
+        let json = json!({"metadata": {"labels": {COMMIT_LABEL: sample::sha(1).as_str()}}});
+        PlannedObject { object, operation, json, rules: RunRules::default() }
     }
 
     fn plan(names: &[&str]) -> Plan {
@@ -368,9 +369,9 @@ mod tests {
         Plan { delivery: sample::id(1), cluster: cluster(), objects, timeout: Duration::MAX }
     }
 
-    fn query(delivery: u32) -> FollowQuery {
+    fn query(commit: u32) -> FollowQuery {
         let kinds = vec![("tekton.dev/v1".into(), "PipelineRun".into())];
-        FollowQuery { cluster: cluster(), deliveries: vec![sample::id(delivery)], kinds }
+        FollowQuery { cluster: cluster(), commits: vec![sample::sha(commit)], kinds }
     }
 
     fn stands(change: Option<Result<RunChange, DeployError>>) -> (String, RunState) {
