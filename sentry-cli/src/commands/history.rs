@@ -146,7 +146,9 @@ fn show_json(delivery: &Delivery) -> json::Show {
 /// Attempts so far: the failed ones, and the one that succeeded or works now.
 fn attempts(delivery: &Delivery) -> u32 {
     let waits = delivery.state == DeliveryState::Pending;
-    let gave_up = matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked);
+    // With a verdict the attempts went well, whatever its runs came to.
+    let gave_up = matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked)
+        && delivery.verdict.is_none();
     delivery.tries + u32::from(!waits && !gave_up)
 }
 
