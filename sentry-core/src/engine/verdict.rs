@@ -105,6 +105,10 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
         }
         _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
+        // Taken up again, after a crash or for runs that had no room: the commit shows "pending" already.
+        _ if delivery.intent.is_some() => {
+            (StatusState::Pending, "the delivery is taken up again".to_owned())
+        }
         _ => return None,
     })
 }
@@ -295,10 +299,13 @@ mod tests {
             shown.into_iter().next().map(|s| (s.state, s.description))
         };
         let state = |to: DeliveryState| move |d: &mut Delivery| d.state = to;
-        assert_eq!(shown(&state(DeliveryState::Pending)), None);
-        assert_eq!(shown(&state(DeliveryState::Fetching)), None);
+        let fresh = |to: DeliveryState| move |d: &mut Delivery| (d.state, d.intent) = (to, None);
+        assert_eq!(shown(&fresh(DeliveryState::Pending)), None);
+        assert_eq!(shown(&fresh(DeliveryState::Fetching)), None);
         let word = |s: &(StatusState, String)| s.0;
         let of = |change: &dyn Fn(&mut Delivery)| shown(change).as_ref().map(word);
+        let taken_up_again = of(&state(DeliveryState::Fetching));
+        assert_eq!(taken_up_again, Some(StatusState::Pending), "not told a second time");
         assert_eq!(of(&state(DeliveryState::Checking)), Some(StatusState::Pending));
         assert_eq!(of(&state(DeliveryState::Following)), Some(StatusState::Pending));
         assert_eq!(of(&state(DeliveryState::Parked)), Some(StatusState::Error));
