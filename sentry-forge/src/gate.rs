@@ -32,6 +32,17 @@ pub(crate) enum Right {
     Checks,
 }
 
+impl Right {
+    /// What was refused, for whoever is not let through because of it.
+    fn refused(self) -> &'static str {
+        match self {
+            Self::Read => "the token was refused",
+            Self::Statuses => "the token may not set statuses",
+            Self::Checks => "the token may not make check runs",
+        }
+    }
+}
+
 /// What a forge has told us about our welcome. Kept in memory: a restart asks anew.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -128,8 +139,8 @@ impl Gate {
         let here = state.refused_repos.get(&(repo.clone(), right));
         let here = here.and_then(|refusal| refusal.left(token));
         if let Some(wait) = whole.or(here) {
-            let text =
-                format!("{}: {repo}: the token was refused; not asked again yet", self.forge);
+            let refused = if whole.is_some() { Right::Read.refused() } else { right.refused() };
+            let text = format!("{}: {repo}: {refused}; not asked again yet", self.forge);
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
                 .retry_after(wait)
                 .with_hint(
@@ -364,7 +375,8 @@ mod tests {
         for status in [403, 404] {
             let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
             pass.conclude(refused(status)).unwrap_err();
-            assert!(!open(Right::Statuses).await);
+            let closed = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap_err();
+            assert!(closed.to_string().contains("may not set statuses"), "{closed}");
             assert!(open(Right::Read).await && open(Right::Checks).await);
             tokio::time::advance(REFUSED).await;
         }
