@@ -114,6 +114,11 @@ impl GitHub {
         lock(&self.site.reports.checks).clone()
     }
 
+    /// What the requests said that made check runs and changed them, oldest first.
+    pub fn check_requests(&self) -> Vec<PostedStatus> {
+        lock(&self.site.reports.check_requests).clone()
+    }
+
     /// From now on this token reads and sets nothing: a status is answered 404.
     pub fn let_read_only(&self, token: &str) {
         lock(&self.site.reports.readers).insert(token.to_owned());

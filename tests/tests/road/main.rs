@@ -4,6 +4,7 @@
 
 mod agents;
 mod canary;
+mod commits;
 mod delivery;
 mod diff;
 mod forges;

@@ -26,6 +26,8 @@ const COMPARED: usize = 300;
 pub(super) struct Reports {
     pub(super) statuses: Mutex<Vec<PostedStatus>>,
     pub(super) checks: Mutex<Vec<Value>>,
+    /// What each accepted request about a check run said.
+    pub(super) check_requests: Mutex<Vec<PostedStatus>>,
     /// Tokens that may read only.
     pub(super) readers: Mutex<BTreeSet<String>>,
     /// What installations grant, by permission.
@@ -56,6 +58,7 @@ impl Default for Reports {
         Self {
             statuses: Mutex::default(),
             checks: Mutex::default(),
+            check_requests: Mutex::default(),
             readers: Mutex::default(),
             granted: Mutex::new(granted.into()),
             minted: Mutex::default(),
@@ -167,7 +170,14 @@ impl Reports {
             "repo": report.name, "status": "queued", "conclusion": null });
         change(&mut run, body);
         checks.push(run.clone());
+        self.keep_request(report, &run);
         Answer::json(StatusCode::CREATED, &run)
+    }
+
+    fn keep_request(&self, report: &Report<'_>, run: &Value) {
+        let sha = run["head_sha"].as_str().unwrap_or_default().to_owned();
+        let (repo, body) = (report.name.to_owned(), report.body.clone());
+        lock(&self.check_requests).push(PostedStatus { repo, sha, body });
     }
 
     fn update(&self, report: &Report<'_>, id: &str) -> Answer {
@@ -183,6 +193,7 @@ impl Reports {
         };
         let Some(run) = checks.iter_mut().find(ours) else { return not_found() };
         change(run, report.body);
+        self.keep_request(report, run);
         Answer::ok(run)
     }
 
