@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod agents;
+mod branches;
 mod canary;
 mod commits;
+mod corpus;
 mod delivery;
 mod diff;
 mod forges;
+mod ground;
 mod harness;
 mod hostile;
 mod kills;
