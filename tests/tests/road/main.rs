@@ -14,5 +14,6 @@ mod ground;
 mod harness;
 mod hostile;
 mod kills;
+mod queue;
 mod verdict;
 mod why;
