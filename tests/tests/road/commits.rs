@@ -116,19 +116,24 @@ impl Scene {
         let (forge, cluster) = (forge(repos.path()), ApiServer::start());
         let mut sandbox = Sandbox::new();
         sandbox.env("TOKEN", TOKEN);
-        let origin = forge.http().origin();
-        sandbox.write_config(&format!(
-            "forges:\n  there: {}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
-             source: {{forge: there, url: '{origin}/product/app', branches: [main, docs]}}\n    \
-             manifests: {{forge: there, url: '{origin}/qa/tests', branch: main}}\n    \
-             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
-            forge.entry(&sandbox),
-            cluster.kubeconfig(sandbox.root()).display()
-        ));
         let scene = Self { a, forge, cluster, sandbox, _repos: repos };
+        scene.configure("");
         let first = scene.sandbox.sentry(["watch", "--once"]);
         assert_eq!(first.code, Some(0), "{first:?}");
         scene
+    }
+
+    /// The watch with one more setting.
+    fn configure(&self, setting: &str) {
+        let origin = self.forge.http().origin();
+        self.sandbox.write_config(&format!(
+            "forges:\n  there: {}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
+             source: {{forge: there, url: '{origin}/product/app', branches: [main, docs]}}\n    \
+             manifests: {{forge: there, url: '{origin}/qa/tests', branch: main}}\n    \
+             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n    {setting}\n",
+            self.forge.entry(&self.sandbox),
+            self.cluster.kubeconfig(self.sandbox.root()).display()
+        ));
     }
 
     fn agent(&self) -> Agent {
@@ -267,6 +272,21 @@ fn github_shows_every_end_of_runs_once_as_a_check_run_of_an_app() {
 #[test]
 fn gitlab_shows_every_end_of_runs_once_as_a_status() {
     every_end_is_shown_once(&Scene::new(|root| Forge::Lab(lab(root))));
+}
+
+#[test]
+fn runs_that_wait_for_room_are_one_pending_status_until_the_last_has_ended() {
+    let scene = Scene::new(|root| Forge::Token(hub(root)));
+    scene.configure("max_active_runs: 1");
+    let agent = scene.agent();
+    let sha = scene.push("main", "two runs, one at a time");
+    for number in 1..=RUNS.len() {
+        eventually("one goes on", || scene.cluster.creates_of("PipelineRun").len() == number);
+        scene.end(Outcome::Succeeded);
+    }
+    scene.comes_to(&sha, "success", "2 runs succeeded");
+    assert_eq!(scene.cluster.most_active_runs(), 1);
+    assert_eq!(agent.term().code, Some(0));
 }
 
 /// Two commits are delivered and end, nothing is shown, and why is told once.

@@ -60,6 +60,15 @@ impl Road {
         road
     }
 
+    /// One where runs go on until they are ended; the first heads are recorded.
+    pub(crate) fn endless() -> Self {
+        let mut road = Self::new();
+        road.cluster = ApiServer::start();
+        road.configure("branches: [main]");
+        road.once();
+        road
+    }
+
     pub(crate) fn configure(&self, branches: &str) {
         self.write_config(branches, "");
     }

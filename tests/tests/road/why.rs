@@ -1,6 +1,10 @@
 //! `sentry why` for each reason of the closed list, right after what caused it and after another pass.
 
-use crate::harness::{Road, TREE};
+use sentry_tests::apiserver::Outcome;
+use sentry_tests::repo::Entry;
+use sentry_tests::sandbox::eventually;
+
+use crate::harness::{FIXED, Road, TREE};
 
 /// The reason stands in the first line's end; it must be the same after a restart.
 #[track_caller]
@@ -53,7 +57,7 @@ fn skipped_by_marker_and_no_run_matched() {
     says_also_after_a_restart(&road, &marked, "skipped by marker");
     road.b.commit_entries(
         "main",
-        &TREE.iter().map(|(p, _)| sentry_tests::repo::Entry::delete(p)).collect::<Vec<_>>(),
+        &TREE.iter().map(|(p, _)| Entry::delete(p)).collect::<Vec<_>>(),
         "none",
     );
     let idle = road.push();
@@ -83,11 +87,7 @@ fn parked_until_b_is_repaired() {
     let sha = road.push();
     road.once();
     says_also_after_a_restart(&road, &sha, "parked");
-    road.b.commit_entries(
-        "main",
-        &[sentry_tests::repo::Entry::delete(".tekton/x.yaml")],
-        "repaired",
-    );
+    road.b.commit_entries("main", &[Entry::delete(".tekton/x.yaml")], "repaired");
     road.once();
     says(&road, &sha, "delivered");
 }
@@ -101,4 +101,69 @@ fn forge_unreachable_and_not_seen() {
     road.git.http().pause();
     assert_eq!(road.once().code, Some(3));
     says(&road, &unknown, "forge unreachable since");
+}
+
+#[test]
+fn no_run_matched_says_of_each_run_why() {
+    let restricted = FIXED.replace(
+        "{name: nightly}",
+        "{name: nightly, annotations: {pipelinesascode.tekton.dev/on-event: '[push]', \
+         pipelinesascode.tekton.dev/on-target-branch: '[release/9]'}}",
+    );
+    let tree: Vec<_> = TREE.iter().filter(|(path, _)| !path.contains("smoke")).copied().collect();
+    let road = Road::with(&tree);
+    road.b.commit("main", &[(".tekton/a-run.yaml", &restricted)], "for one branch");
+    road.once();
+    let sha = road.push();
+    road.once();
+    says_also_after_a_restart(&road, &sha, "no run matched");
+    let why = road.why(&sha);
+    let note = why.lines().find(|line| line.starts_with("  note   ")).unwrap();
+    assert!(note.contains("skipped a-run.yaml:1 (document 1)"), "{why}");
+    assert!(note.contains("release/9"), "{why}");
+    assert!(why.contains("`sentry explain qa --branch main`"), "{why}");
+    assert!(road.runs().is_empty());
+    assert_eq!(road.cluster.objects_of("Task").len(), 1, "what is no run is applied all the same");
+}
+
+#[test]
+fn what_is_refused_parks_the_head_and_is_named_with_its_place() {
+    let road = Road::new();
+    road.once();
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, namespace: kube-system}\n";
+    road.b.commit("main", &[(".tekton/sub/x.yaml", foreign)], "into another namespace");
+    let sha = road.push();
+    assert_eq!(road.once().code, Some(1));
+    says_also_after_a_restart(&road, &sha, "parked");
+    let why = road.why(&sha);
+    let detail = why.lines().find(|line| line.starts_with("  detail ")).unwrap();
+    for word in ["1 of 5 documents are refused", "sub/x.yaml:", "(document 1)", "kube-system"] {
+        assert!(detail.contains(word), "{word}: {why}");
+    }
+    assert_eq!(road.cluster.writes(), 0);
+}
+
+#[test]
+fn runs_that_wait_for_room_and_runs_that_go_on_are_counted() {
+    let road = Road::endless();
+    road.configure_watch("max_active_runs: 1");
+    let agent = road.watch();
+    let sha = road.push();
+    eventually("one of two runs has room", || road.why(&sha).contains("may go on in qa"));
+    let why = road.why(&sha);
+    says(&road, &sha, "waiting");
+    assert!(why.contains("1 may go on in qa"), "{why}");
+    assert!(why.contains("they start as other runs end"), "{why}");
+    let first = road.cluster.active_runs().remove(0);
+    assert!(road.cluster.finish_run(&first, Outcome::Succeeded));
+    eventually("the other one starts", || road.why(&sha).contains("goes on"));
+    says(&road, &sha, "delivered");
+    let why = road.why(&sha);
+    assert!(why.contains("nothing: 1 of 2 runs goes on"), "{why}");
+    let second = road.cluster.active_runs().remove(0);
+    assert!(road.cluster.finish_run(&second, Outcome::Cancelled));
+    eventually("its end is told", || road.why(&sha).contains("was cancelled"));
+    says(&road, &sha, "delivered");
+    assert!(road.why(&sha).contains("look at the runs on the cluster"), "{}", road.why(&sha));
+    assert_eq!(agent.term().code, Some(0));
 }
