@@ -105,6 +105,11 @@ pub enum RunChange {
         /// Its name.
         name: String,
     },
+    /// Runs of this kind have no end that is known: they are not told of.
+    Endless {
+        /// `kind`.
+        kind: String,
+    },
     /// Every run that exists was told: what was not does not exist.
     Synced,
 }

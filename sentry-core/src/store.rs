@@ -210,9 +210,9 @@ pub struct AgentState {
 pub struct LoopState {
     /// The forge.
     pub forge: String,
-    /// When it last finished a round, whatever the answers were.
+    /// Now, while it keeps its time; else since when the repository that is most late waits for an answer, good or bad.
     pub beat: Timestamp,
-    /// How often it should.
+    /// How often that repository is to be asked.
     pub interval: Duration,
     /// What is left of the forge's budget.
     pub budget: Option<Budget>,

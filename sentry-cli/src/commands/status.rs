@@ -13,13 +13,13 @@ use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, Suspension
 use sentry_core::watch::{Watch, WatchName};
 
 use self::facts::Facts;
-use self::health::{check, health};
+use self::health::{LOOP_SLACK, check, health, passed};
 use super::Context;
 use crate::args::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::runs::{Totals, verdict_tone};
-use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, tinted};
+use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, tinted};
 
 /// How far back a branch's delivery is looked for, to tell its runs.
 const LOOK_BACK: usize = 200;
@@ -224,11 +224,13 @@ impl<'a> Known<'a> {
                     b.reset.map_or_else(String::new, |at| format!(", full {}", ahead(now, at)));
                 format!(", budget {} of {}{reset}", b.left, b.limit)
             });
-            lines.push(format!(
-                "forge {}: asked {} ago{budget}",
-                forge.forge,
-                age(now, forge.beat)
-            ));
+            let silent = passed(agent.beat, forge.beat);
+            let pace = if silent > LOOP_SLACK {
+                format!("waits for an answer since {}", age(now, forge.beat))
+            } else {
+                format!("asked every {}", span(forge.interval))
+            };
+            lines.push(format!("forge {}: {pace}{budget}", forge.forge));
         }
         lines.push(match health(Some(agent), now) {
             Ok(text) => tinted(&plain(&text), Tone::Good),

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::courier::{AttemptEnd, AttemptError, Outcome};
+use super::courier::{AttemptEnd, Outcome};
+use super::failure::AttemptError;
 use super::verdict::{self, identity};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark, Parked, Passed};
 use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Verdict};
 use crate::event::EventKind;
-use crate::forge::ForgeErrorKind;
 use crate::plan::{Action, ObjectOutcome};
 use crate::repo::CommitSha;
-use crate::retry::{Backoff, Retry};
+use crate::retry::Backoff;
 use crate::store::{InventoryItem, Write};
 use crate::watch::Watch;
 
@@ -22,32 +22,6 @@ pub(super) struct Conclusion {
     pub(super) events: Vec<EventKind>,
     /// How long until the next attempt, if there is one.
     pub(super) retry: Option<Duration>,
-}
-
-impl AttemptError {
-    pub(super) fn retry(&self) -> Retry {
-        match self {
-            Self::Forge { source, .. } => source.retry(),
-            Self::Deploy { source, .. } => source.retry(),
-            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,
-            Self::State(_) | Self::Timeout { .. } | Self::Panic(_) => Retry::Backoff,
-        }
-    }
-
-    /// True if it counts against `max_retries`: what is merely away is waited for.
-    pub(super) fn counts(&self) -> bool {
-        match self {
-            Self::Forge { source, .. } => {
-                matches!(source.kind(), ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported)
-            }
-            Self::Deploy { source, .. } => source.counts(),
-            // Nothing came back in time: that is an outage, not a refusal.
-            Self::State(_) | Self::Timeout { .. } => false,
-            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) | Self::Panic(_) => {
-                true
-            }
-        }
-    }
 }
 
 /// Decides. `branch` is the state of the delivery's branch, `None` if it was forgotten meanwhile.

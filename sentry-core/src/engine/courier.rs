@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::failure::AttemptError;
 use super::outcomes::Outcomes;
 use super::{Stop, references, verdict};
 use crate::clock::Clock;
@@ -32,44 +33,6 @@ pub(super) fn skip_marker(info: &CommitInfo) -> Option<&'static str> {
 
 /// A port that keeps its own deadline has a better error than ours: it goes first.
 const SLACK: Duration = Duration::from_secs(2);
-
-/// Why an attempt did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AttemptError {
-    #[error("{what}")]
-    Forge {
-        what: String,
-        #[source]
-        source: ForgeError,
-    },
-    #[error("{what}")]
-    Deploy {
-        what: String,
-        #[source]
-        source: DeployError,
-    },
-    #[error("{repo} has none of the branches {wanted}; create one, or change `manifests.branch`")]
-    NoBranch { repo: String, wanted: String },
-    #[error("{} of {total} documents are refused: {}", refusals.len(), list(refusals))]
-    Refused { refusals: Vec<DocumentDecision>, total: usize },
-    #[error("{0}")]
-    NoSuchRun(String),
-    #[error("the state could not be written before the cluster was: {0}")]
-    State(String),
-    #[error("it took longer than the watch's timeout of {} s", limit.as_secs())]
-    Timeout { limit: Duration },
-    #[error("the attempt broke down: {0}")]
-    Panic(String),
-}
-
-fn list(refusals: &[DocumentDecision]) -> String {
-    let one = |d: &DocumentDecision| {
-        let place =
-            d.column.map_or_else(|| d.line.to_string(), |column| format!("{}:{column}", d.line));
-        format!("{}:{place} (document {}): {}", d.path, d.document, d.reason)
-    };
-    refusals.iter().map(one).collect::<Vec<_>>().join("; ")
-}
 
 /// How an attempt ended.
 #[derive(Debug)]

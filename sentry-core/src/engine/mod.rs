@@ -7,6 +7,7 @@ mod agent;
 mod builder;
 mod conclude;
 mod courier;
+mod failure;
 mod ledger;
 mod outcomes;
 mod poller;

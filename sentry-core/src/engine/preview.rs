@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::courier::{self, AttemptError};
+use super::courier;
+use super::failure::AttemptError;
 use super::{EngineError, Parts, references};
 use crate::cursor::BranchState;
 use crate::delivery::Selection;

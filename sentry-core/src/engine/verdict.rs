@@ -101,13 +101,10 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
         _ if delivery.tries > watch.timing.max_retries => {
             (StatusState::Error, format!("not started yet, it is tried again: {}", error()))
         }
-        DeliveryState::Checking | DeliveryState::Applying => {
-            (StatusState::Pending, "the manifests are being delivered".to_owned())
-        }
         _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
-        // Taken up again, after a crash or for runs that had no room: the commit shows "pending" already.
+        // An attempt that is made again, after a stop or for what was queued, still has its Intent: told once.
         _ if delivery.intent.is_some() => {
-            (StatusState::Pending, "the delivery is taken up again".to_owned())
+            (StatusState::Pending, "the manifests are being delivered".to_owned())
         }
         _ => return None,
     })
@@ -257,6 +254,7 @@ mod tests {
             passed: None,
             verdict: None,
             tries: 0,
+            intent: None,
             runs: runs.collect(),
             ..sample::delivery(1)
         }
@@ -299,14 +297,16 @@ mod tests {
             shown.into_iter().next().map(|s| (s.state, s.description))
         };
         let state = |to: DeliveryState| move |d: &mut Delivery| d.state = to;
-        let fresh = |to: DeliveryState| move |d: &mut Delivery| (d.state, d.intent) = (to, None);
-        assert_eq!(shown(&fresh(DeliveryState::Pending)), None);
-        assert_eq!(shown(&fresh(DeliveryState::Fetching)), None);
+        assert_eq!(shown(&state(DeliveryState::Pending)), None);
+        assert_eq!(shown(&state(DeliveryState::Checking)), None);
         let word = |s: &(StatusState, String)| s.0;
         let of = |change: &dyn Fn(&mut Delivery)| shown(change).as_ref().map(word);
-        let taken_up_again = of(&state(DeliveryState::Fetching));
-        assert_eq!(taken_up_again, Some(StatusState::Pending), "not told a second time");
-        assert_eq!(of(&state(DeliveryState::Checking)), Some(StatusState::Pending));
+        let begun = |to: DeliveryState| {
+            move |d: &mut Delivery| (d.state, d.intent) = (to, sample::delivery(1).intent)
+        };
+        for again in [DeliveryState::Applying, DeliveryState::Pending, DeliveryState::Fetching] {
+            assert_eq!(of(&begun(again)), Some(StatusState::Pending), "{again:?}");
+        }
         assert_eq!(of(&state(DeliveryState::Following)), Some(StatusState::Pending));
         assert_eq!(of(&state(DeliveryState::Parked)), Some(StatusState::Error));
         assert_eq!(of(&state(DeliveryState::Superseded)), Some(StatusState::Neutral));

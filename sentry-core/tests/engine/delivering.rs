@@ -523,3 +523,23 @@ async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
     assert!(world.deployer.names().is_empty());
     assert_eq!(world.store.snapshot().await.unwrap().branches, []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_hangs_shows_since_when_though_the_agent_lives() {
+    let world = World::running().await;
+    world.forge.answer_after(Duration::from_secs(24 * 3600));
+    minutes(10).await;
+    let agent = world.store.snapshot().await.unwrap().agent.unwrap();
+    let silent = |at| agent.beat.duration_since(at).as_secs();
+    assert!(silent(agent.loops[0].beat) > 8 * 60, "{agent:?}");
+    assert_eq!(agent.loops[0].interval, Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
+    let world = World::running().await;
+    world.forge.fail(Some(ForgeErrorKind::NotFound));
+    minutes(30).await;
+    let agent = world.store.snapshot().await.unwrap().agent.unwrap();
+    assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
+}

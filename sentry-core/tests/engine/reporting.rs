@@ -167,3 +167,25 @@ async fn a_skipped_commit_and_one_that_no_run_is_meant_for_are_neutral() {
     assert_eq!(world.why(&unmatched).await.reason, Reason::NoRunMatched);
     assert_eq!(world.deployer.created(), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_that_goes_on_after_kills_and_with_its_queue_is_pending_once() {
+    let mut world = World::with(FakeDeployer::new().following().taking(Duration::from_secs(30)));
+    world.watch.timing.max_active_runs = 1;
+    let other =
+        ("s.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: other}\n");
+    world.forge.commit(B, "main", "two runs", &[TASK, RUN, other]);
+    world.start();
+    minutes(1).await;
+    let sha = world.push();
+    seconds(70).await;
+    assert_eq!(world.last().await.state, DeliveryState::Applying);
+    world.kill().await;
+    world.start();
+    minutes(2).await;
+    for _ in 0..2 {
+        world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+        minutes(2).await;
+    }
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Success]);
+}

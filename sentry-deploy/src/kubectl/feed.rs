@@ -40,8 +40,6 @@ enum Place {
     After(String),
     /// kubectl tells what happens.
     Watching { lines: Box<Lines>, since: Instant, after: String, heard: bool },
-    /// The kind has no end that could be watched for.
-    Done,
     /// It ended with an error.
     Ended,
 }
@@ -65,7 +63,7 @@ pub(super) struct Feed<'a> {
     query: Arc<FollowQuery>,
     api_version: String,
     kind: String,
-    followed: Option<&'static Followed>,
+    followed: &'static Followed,
     known: BTreeMap<String, RunStatus>,
     told: VecDeque<News>,
     place: Place,
@@ -78,15 +76,15 @@ impl<'a> Feed<'a> {
     pub(super) fn new(
         kubectl: &'a Kubectl,
         query: Arc<FollowQuery>,
+        followed: &'static Followed,
         api_version: &str,
-        kind: &str,
     ) -> Self {
         Self {
             kubectl,
             query,
             api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            followed: runs::followed(api_version, kind),
+            kind: followed.kind.to_owned(),
+            followed,
             known: BTreeMap::new(),
             told: VecDeque::new(),
             place: Place::List,
@@ -107,7 +105,6 @@ impl<'a> Feed<'a> {
                 Place::Watching { lines, since, after, heard } => {
                     self.read(lines, since, after, heard).await
                 }
-                Place::Done => std::future::pending().await,
                 Place::Ended => return None,
             };
             let Err(trouble) = done else { continue };
@@ -133,10 +130,7 @@ impl<'a> Feed<'a> {
 
     /// Reads all runs, and tells those that are not known to stand so.
     async fn list(&mut self) -> Result<(), Trouble> {
-        let (items, version) = match self.followed {
-            Some(followed) => self.pages(followed.plural).await?,
-            None => (self.unfollowed().await?, None),
-        };
+        let (items, version) = self.pages(self.followed.plural).await?;
         let mut gone: BTreeSet<String> = self.known.keys().cloned().collect();
         for object in items {
             if let Some(name) = self.see(object) {
@@ -149,12 +143,12 @@ impl<'a> Feed<'a> {
         if !std::mem::replace(&mut self.synced, true) {
             self.told.push_back(News::Synced);
         }
-        self.place = version.map_or(Place::Done, Place::After);
+        self.place = Place::After(version);
         Ok(())
     }
 
     /// The objects of all pages, and the version they are of.
-    async fn pages(&self, plural: &str) -> Result<(Vec<Value>, Option<String>), Trouble> {
+    async fn pages(&self, plural: &str) -> Result<(Vec<Value>, String), Trouble> {
         let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
         let collection = self.collection(plural);
         let (mut items, mut next) = (Vec::new(), None::<String>);
@@ -173,25 +167,9 @@ impl<'a> Feed<'a> {
             next = word("continue");
             if next.is_none() {
                 let none = || Trouble::Error(self.lost("its list of runs has no version"));
-                return Ok((items, Some(word("resourceVersion").ok_or_else(none)?)));
+                return Ok((items, word("resourceVersion").ok_or_else(none)?));
             }
         }
-    }
-
-    /// The objects of a kind without a known end, whose path only kubectl's discovery knows.
-    async fn unfollowed(&self) -> Result<Vec<Value>, DeployError> {
-        let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
-        let kind = match self.api_version.split_once('/') {
-            Some((group, version)) => format!("{}.{version}.{group}", self.kind),
-            None => self.kind.clone(),
-        };
-        let selector = api::commits(&self.query);
-        let args = ["get", "-l", selector.as_str(), "-o", "json", "--", kind.as_str()];
-        let reply = caller.run(&args, Vec::new()).await?;
-        if !reply.success {
-            return Err(reply.error(&format!("can't read {kind} of {}", self.query.cluster)));
-        }
-        Ok(output::objects(&reply.stdout))
     }
 
     fn collection(&self, plural: &str) -> String {
@@ -199,8 +177,8 @@ impl<'a> Feed<'a> {
     }
 
     fn open(&mut self, after: String) -> Result<(), Trouble> {
-        let Some(followed) = self.followed else { return Ok(()) };
-        let (collection, selector) = (self.collection(followed.plural), api::commits(&self.query));
+        let (collection, selector) =
+            (self.collection(self.followed.plural), api::commits(&self.query));
         let length = self.kubectl.settings.watch.max(SHORTEST);
         let path = api::watch(&collection, &selector, &after, length.as_secs());
         let caller = self.kubectl.caller(&self.query.cluster, length + SLACK.min(length));
@@ -333,7 +311,8 @@ mod tests {
         let cluster =
             ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
         let query = FollowQuery { cluster, commits: vec![commit.clone()], kinds: Vec::new() };
-        let mut feed = Feed::new(&kubectl, Arc::new(query), "tekton.dev/v1", "PipelineRun");
+        let runs = runs::followed("tekton.dev/v1", "PipelineRun").unwrap();
+        let mut feed = Feed::new(&kubectl, Arc::new(query), runs, "tekton.dev/v1");
         let event = json!({"type": "DELETED", "object": {
             "metadata": {
                 "name": "run", "resourceVersion": "7",

@@ -7,7 +7,7 @@ use futures::stream::{self, BoxStream};
 use sentry_core::deployer::{DeployError, FollowQuery, RunChange};
 
 use super::feed::{Feed, News, Told};
-use super::{Kubectl, detail};
+use super::{Kubectl, detail, runs};
 
 /// How many failed runs are looked into at once.
 const DETAILS: usize = 8;
@@ -18,12 +18,18 @@ pub(super) fn follow(
     query: FollowQuery,
 ) -> BoxStream<'_, Result<RunChange, DeployError>> {
     let query = Arc::new(query);
-    let feed = |(api_version, kind): &(String, String)| {
-        let feed = Feed::new(kubectl, Arc::clone(&query), api_version, kind);
-        stream::unfold(feed, Feed::step).boxed()
-    };
-    let feeds = stream::select_all(query.kinds.iter().map(feed));
-    let start = Merged { feeds, unsynced: query.kinds.len(), first: query.kinds.is_empty() };
+    let mut feeds = stream::SelectAll::new();
+    let mut endless = Vec::new();
+    for (api_version, kind) in &query.kinds {
+        match runs::followed(api_version, kind) {
+            Some(followed) => {
+                let feed = Feed::new(kubectl, Arc::clone(&query), followed, api_version);
+                feeds.push(stream::unfold(feed, Feed::step).boxed());
+            }
+            None => endless.push(Ok(RunChange::Endless { kind: kind.clone() })),
+        }
+    }
+    let start = Merged { unsynced: feeds.len(), first: feeds.is_empty(), feeds };
     let merged = stream::unfold(Some(start), Merged::step);
     let tell = move |news: Told| {
         let query = Arc::clone(&query);
@@ -38,7 +44,7 @@ pub(super) fn follow(
         }
     };
     // In order, so that a run that failed and is deleted is told so.
-    merged.map(tell).buffered(DETAILS).boxed()
+    stream::iter(endless).chain(merged.map(tell).buffered(DETAILS)).boxed()
 }
 
 struct Merged<'a> {

@@ -194,8 +194,7 @@ impl Deployer for Kubectl {
         apply::apply(self, plan, before).await
     }
 
-    /// One list and then one watch for each kind. A run of a kind whose end is not known is told once, as not
-    /// followed; that kind must still be allowed to be listed.
+    /// One list and then one watch for each kind. Kinds whose end is not known are told first, and never asked for.
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
         Some(follow::follow(self, query))
     }

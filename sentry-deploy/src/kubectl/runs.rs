@@ -17,7 +17,8 @@ use super::output;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Followed {
     group: &'static str,
-    kind: &'static str,
+    /// `kind`.
+    pub(super) kind: &'static str,
     /// Its resource in paths of the API.
     pub(super) plural: &'static str,
     /// What `spec.status` is set to so that it ends, where it can be.

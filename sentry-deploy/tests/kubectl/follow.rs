@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sentry_core::delivery::RunState;
-use sentry_core::deployer::{DeployErrorKind, Deployer as _};
+use sentry_core::deployer::{DeployErrorKind, Deployer as _, RunChange};
 use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 
@@ -276,14 +276,16 @@ async fn runs_of_other_commits_are_not_told_however_many_commits_are_asked_for()
 }
 
 #[tokio::test]
-async fn a_kind_without_a_known_end_is_told_at_once_as_not_followed() {
+async fn a_kind_without_a_known_end_is_told_at_once_and_never_asked_for() {
     let lab = lab();
     lab.make("ConfigMap", &["settings"]).await;
     lab.make("Job", &["job"]).await;
-    let mut told = lab.follow(&["ConfigMap", "Job"]);
-    let both = [told.status().await, told.status().await];
-    let state = |name: &str| both.iter().find(|status| status.name == name).unwrap().state;
-    assert_eq!((state("settings"), state("job")), (RunState::Unfollowed, RunState::Running));
+    let query = query(&["ConfigMap", "Job"]);
+    let mut told = Follower::of(lab.kubectl.follow(query).unwrap());
+    let endless = RunChange::Endless { kind: "ConfigMap".to_owned() };
+    assert_eq!(told.next().await.unwrap(), endless);
+    assert!(!lab.server.rights_used().contains_key(&("list".into(), "configmaps".into())));
+    assert_eq!(told.status().await.state, RunState::Running);
     told.synced().await;
     let finish = async {
         lab.until_used("watch", "jobs.batch", 1).await;

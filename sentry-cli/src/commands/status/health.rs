@@ -11,7 +11,7 @@ use crate::ui::{Ui, age};
 /// An agent that did not say that it lives for so long is taken for dead: three of its beats of 10 s, and a slow disk.
 const AGENT_SILENCE: Duration = Duration::from_secs(35);
 /// What a loop may be late beside its three intervals: a slow request is no hang.
-const LOOP_SLACK: Duration = Duration::from_secs(5);
+pub(super) const LOOP_SLACK: Duration = Duration::from_secs(5);
 
 /// Whether an agent works on the state, and all its loops turn.
 pub(super) fn check(ui: &Ui, agent: Option<&AgentState>, now: Timestamp) -> Exit {
@@ -39,7 +39,7 @@ pub(super) fn health(agent: Option<&AgentState>, now: Timestamp) -> Result<Strin
     let late = agent.loops.iter().find(|l| passed(now, l.beat) > l.interval * 3 + LOOP_SLACK);
     match late {
         Some(late) => Err(format!(
-            "the loop of forge {} missed 3 intervals: its last round ended {} ago",
+            "the loop of forge {} missed 3 intervals: no answer of any kind for {}",
             late.forge,
             age(now, late.beat)
         )),
@@ -47,7 +47,7 @@ pub(super) fn health(agent: Option<&AgentState>, now: Timestamp) -> Result<Strin
     }
 }
 
-fn passed(now: Timestamp, at: Timestamp) -> Duration {
+pub(super) fn passed(now: Timestamp, at: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(now.as_second() - at.as_second()).unwrap_or(0))
 }
 

@@ -135,9 +135,12 @@ impl Agent {
                 self.stands(&cluster, status).await;
             }
             Some(Ok(RunChange::Gone { kind, name })) => self.gone(&cluster, &kind, &name).await,
+            Some(Ok(RunChange::Endless { kind })) if current => {
+                self.unfollowed(&cluster, None, |_| true, |run| run.object.kind == kind).await;
+            }
             Some(Ok(RunChange::Synced)) if current => self.synced(&cluster).await,
             Some(Err(error)) if current => self.follow_failed(&cluster, &error).await,
-            None if current => self.unfollowed(&cluster, None, |_| true).await,
+            None if current => self.unfollowed(&cluster, None, |_| true, |_| true).await,
             _ => {}
         }
     }
@@ -228,16 +231,17 @@ impl Agent {
         });
         if error.counts() {
             let exhausted = |watch: &Watch| failures > watch.timing.max_retries;
-            self.unfollowed(cluster, Some((CANT_FOLLOW, text)), exhausted).await;
+            self.unfollowed(cluster, Some((CANT_FOLLOW, text)), exhausted, |_| true).await;
         }
     }
 
-    /// The runs of a cluster are followed no more: of the watches that this is true for.
+    /// Runs of a cluster are followed no more: of the watches, and of these the runs, that this is true for.
     async fn unfollowed(
         &mut self,
         cluster: &ClusterRef,
         why: Option<(&str, String)>,
         of: impl Fn(&Watch) -> bool,
+        which: impl Fn(&RunRecord) -> bool,
     ) {
         let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().deliveries;
         for id in wanted {
@@ -245,7 +249,7 @@ impl Agent {
             let watch = self.parts.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();
             let Some(watch) = watch else { continue };
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
-                if cluster_of(&watch, &run.object) == *cluster {
+                if which(run) && cluster_of(&watch, &run.object) == *cluster {
                     run.state = RunState::Unfollowed;
                     run.reason = why.as_ref().map(|(reason, _)| (*reason).to_owned());
                     run.message = why.as_ref().map(|(_, text)| text.clone());

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use self::follow::{FollowFailures, Follower, Seen, merge_runs};
 use self::retire::Retiring;
 use super::conclude::{Conclusion, conclude, superseded};
-use super::courier::{Attempt, AttemptEnd, AttemptError, Halt, Outcome, Progress};
+use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
+use super::failure::AttemptError;
 use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
 use super::scheduler::{Start, View, runnable};
@@ -384,24 +385,11 @@ impl Agent {
         let stamp = self.parts.clock.now();
         let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
         self.next_beat = now + fastest.min(BEAT);
-        let mut loops: BTreeMap<&str, LoopState> = BTreeMap::new();
-        for group in self.groups.iter().filter(|g| g.has_sources()) {
-            let budget = self.parts.forges[&group.forge].budget();
-            let fresh = LoopState {
-                forge: group.forge.clone(),
-                beat: stamp,
-                interval: group.interval,
-                budget,
-            };
-            let state = loops.entry(&group.forge).or_insert(fresh);
-            state.interval = state.interval.min(group.interval);
-        }
-        let loops = loops.into_values().collect();
         let state = AgentState {
             holder: self.parts.holder.clone(),
             started: self.started,
             beat: stamp,
-            loops,
+            loops: self.loops(now, stamp),
         };
         let mut writes = vec![Write::Agent(state)];
         if now >= self.next_prune {
@@ -415,6 +403,24 @@ impl Agent {
             );
         }
         self.commit(writes).await;
+    }
+
+    /// How each forge's loop keeps its time, by the repository that is most late.
+    fn loops(&self, now: Instant, stamp: Timestamp) -> Vec<LoopState> {
+        let mut loops: BTreeMap<&str, LoopState> = BTreeMap::new();
+        for group in self.groups.iter().filter(|g| g.has_sources()) {
+            // Due and not yet answered: since then nothing was heard, whoever is to blame.
+            let late = now.saturating_duration_since(group.due);
+            let beat = stamp.checked_sub(late).unwrap_or(stamp);
+            let (forge, interval) = (group.forge.clone(), group.interval);
+            let budget = self.parts.forges[&forge].budget();
+            let state = LoopState { forge, beat, interval, budget };
+            match loops.get(group.forge.as_str()) {
+                Some(other) if other.beat <= beat => {}
+                _ => drop(loops.insert(&group.forge, state)),
+            }
+        }
+        loops.into_values().collect()
     }
 }
 

@@ -123,7 +123,9 @@ impl Agent {
         })])
         .await;
         let said = given_up && !self.denied.insert(watch.clone());
-        if error.kind() != ForgeErrorKind::Unsupported && !said {
+        // A forge that has no statuses at all has nothing to be told of.
+        let has_none = error.kind() == ForgeErrorKind::Unsupported && error.hint().is_none();
+        if !has_none && !said {
             let error = error.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"));
             self.parts.emit(EventKind::ReportFailed { watch, status, error, wait });
         }

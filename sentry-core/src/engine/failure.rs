@@ -1,0 +1,72 @@
+//! Why an attempt did not come to its end.
+
+use std::time::Duration;
+
+use crate::deployer::DeployError;
+use crate::forge::{ForgeError, ForgeErrorKind};
+use crate::manifest::DocumentDecision;
+use crate::retry::Retry;
+
+/// Why an attempt did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AttemptError {
+    #[error("{what}")]
+    Forge {
+        what: String,
+        #[source]
+        source: ForgeError,
+    },
+    #[error("{what}")]
+    Deploy {
+        what: String,
+        #[source]
+        source: DeployError,
+    },
+    #[error("{repo} has none of the branches {wanted}; create one, or change `manifests.branch`")]
+    NoBranch { repo: String, wanted: String },
+    #[error("{} of {total} documents are refused: {}", refusals.len(), list(refusals))]
+    Refused { refusals: Vec<DocumentDecision>, total: usize },
+    #[error("{0}")]
+    NoSuchRun(String),
+    #[error("the state could not be written before the cluster was: {0}")]
+    State(String),
+    #[error("it took longer than the watch's timeout of {} s", limit.as_secs())]
+    Timeout { limit: Duration },
+    #[error("the attempt broke down: {0}")]
+    Panic(String),
+}
+
+impl AttemptError {
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Forge { source, .. } => source.retry(),
+            Self::Deploy { source, .. } => source.retry(),
+            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,
+            Self::State(_) | Self::Timeout { .. } | Self::Panic(_) => Retry::Backoff,
+        }
+    }
+
+    /// True if it counts against `max_retries`: what is merely away is waited for.
+    pub(super) fn counts(&self) -> bool {
+        match self {
+            Self::Forge { source, .. } => {
+                matches!(source.kind(), ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported)
+            }
+            Self::Deploy { source, .. } => source.counts(),
+            // Nothing came back in time: that is an outage, not a refusal.
+            Self::State(_) | Self::Timeout { .. } => false,
+            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) | Self::Panic(_) => {
+                true
+            }
+        }
+    }
+}
+
+fn list(refusals: &[DocumentDecision]) -> String {
+    let one = |d: &DocumentDecision| {
+        let place =
+            d.column.map_or_else(|| d.line.to_string(), |column| format!("{}:{column}", d.line));
+        format!("{}:{place} (document {}): {}", d.path, d.document, d.reason)
+    };
+    refusals.iter().map(one).collect::<Vec<_>>().join("; ")
+}
