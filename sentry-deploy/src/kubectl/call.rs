@@ -234,11 +234,11 @@ fn decode(text: &str) -> Option<String> {
 
 /// The very objects of the plan as one `List`, for kubectl's stdin.
 pub(super) fn list(objects: &[&PlannedObject]) -> Vec<u8> {
-    items(objects.iter().map(|planned| &planned.json).collect())
+    items(&objects.iter().map(|planned| &planned.json).collect::<Vec<_>>())
 }
 
 /// Any objects as one `List`.
-pub(super) fn items(items: Vec<&Value>) -> Vec<u8> {
+pub(super) fn items(items: &[&Value]) -> Vec<u8> {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
 }
 
@@ -246,5 +246,5 @@ pub(super) fn items(items: Vec<&Value>) -> Vec<u8> {
 pub(super) fn references(objects: &[(String, String, String)]) -> Vec<u8> {
     let item = |(api_version, kind, name): &(String, String, String)| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
     let named: Vec<Value> = objects.iter().map(item).collect();
-    items(named.iter().collect())
+    items(&named.iter().collect::<Vec<_>>())
 }

@@ -39,7 +39,7 @@ async fn write(
     for secret in &plan.git_auth {
         let args = [&apply_args(kubectl)[..], &["--validate=false"], more].concat();
         let caller = caller.in_namespace(&secret.namespace);
-        call(&caller, &args, &[secret.object()], &doing("make", secret)).await?;
+        call(&caller, &args, &secret.object(), &doing("make", secret)).await?;
     }
     Ok(())
 }
@@ -56,11 +56,11 @@ pub(super) async fn give(caller: &Caller<'_>, plan: &Plan) -> Result<(), DeployE
         if found.is_empty() {
             let name = secret.owned_by(&[]);
             let args = ["delete", "-f", "-", "--ignore-not-found", "--wait=false"];
-            call(&caller, &args, &[name], &doing("delete", secret)).await?;
+            call(&caller, &args, &name, &doing("delete", secret)).await?;
         } else {
             let owned = secret.owned_by(&found);
             let args = ["apply", "-f", "-", "--server-side", OWNERS, "--validate=false"];
-            call(&caller, &args, &[owned], &doing("set the owners of", secret)).await?;
+            call(&caller, &args, &owned, &doing("set the owners of", secret)).await?;
         }
     }
     Ok(())
@@ -85,10 +85,10 @@ async fn users(caller: &Caller<'_>, secret: &GitAuth) -> Result<Vec<Value>, Depl
 async fn call(
     caller: &Caller<'_>,
     args: &[&str],
-    objects: &[Value],
+    object: &Value,
     doing: &str,
 ) -> Result<(), DeployError> {
-    let reply = caller.run(args, call::items(objects.iter().collect())).await?;
+    let reply = caller.run(args, call::items(&[object])).await?;
     if reply.success { Ok(()) } else { Err(reply.error(doing)) }
 }
 
