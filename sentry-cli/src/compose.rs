@@ -295,10 +295,12 @@ impl AnyDeployer {
         }
     }
 
-    /// Whether the cluster is there and lets us do what deliveries need; nothing for a dry run.
+    /// Whether the cluster is there and lets us do what deliveries need, with `lends` making Secrets as well; nothing for a
+    /// dry run.
     pub(crate) async fn ask(
         &self,
         cluster: &ClusterRef,
+        lends: bool,
     ) -> Result<Vec<ClusterAnswer>, DeployError> {
         let Self::Kubectl(kubectl) = self else { return Ok(Vec::new()) };
         let answer = |p: sentry_deploy::Probe| ClusterAnswer {
@@ -306,7 +308,7 @@ impl AnyDeployer {
             allowed: p.allowed,
             detail: p.detail,
         };
-        Ok(kubectl.probe(cluster).await?.into_iter().map(answer).collect())
+        Ok(kubectl.probe(cluster, lends).await?.into_iter().map(answer).collect())
     }
 }
 

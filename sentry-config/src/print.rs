@@ -205,9 +205,12 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
     out.put("allow_missing_refs", reading.allow_missing_refs);
     let run = reading.unannotated == Unannotated::Run;
     out.put("unannotated", if run { "run" } else { "skip" });
-    // No file can ask for a Secret that is made for each run.
-    if let GitAuthSecret::Named(name) = &reading.git_auth_secret {
-        out.put("git_auth_secret", name.as_str());
+    match &reading.git_auth_secret {
+        GitAuthSecret::Unset => {}
+        GitAuthSecret::Named(name) => out.put("git_auth_secret", name.as_str()),
+        GitAuthSecret::PerRun => {
+            out.nest("git_auth_secret", |out| out.put("per_run", true));
+        }
     }
 }
 

@@ -63,7 +63,7 @@ raw! {
         timeout "timeout": Span,
         /// The longest time that runs are followed. Default: until they end.
         run_timeout "run_timeout": Span,
-        /// The Secret that `{{ git_auth_secret }}` names. Default: none.
+        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
         /// What is shown on A's commits. Default `per_watch`.
         report "report": ReportWord,
@@ -241,7 +241,7 @@ rules! {
         allow_missing_refs "allow_missing_refs": bool,
         /// What happens to a run without annotations. Default `run`.
         unannotated "unannotated": UnannotatedWord,
-        /// The Secret that `{{ git_auth_secret }}` names. Default: none.
+        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
         /// What a first head means. Default `record`.
         on_first_sight "on_first_sight": FirstSight,

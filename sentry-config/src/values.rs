@@ -228,17 +228,34 @@ impl Read for Namespaces {
     }
 }
 
-/// `git_auth_secret`: the name of a Secret that is in the namespace already.
+/// `git_auth_secret`: the name of a Secret that is in the namespace already, or `{per_run: true}`.
 #[derive(Debug, Clone)]
-pub struct SecretName(pub String);
+pub enum SecretName {
+    /// That Secret.
+    Named(String),
+    /// One that Sentry makes.
+    PerRun,
+}
 
-inline_schema!(SecretName, "SecretName", {"type": "string", "minLength": 1});
+inline_schema!(SecretName, "SecretName", {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {"type": "object", "properties": {"per_run": {"const": true}}, "required": ["per_run"],
+            "additionalProperties": false}
+    ]
+});
 
 impl Read for SecretName {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        let hint = "write the name of a Secret that is in the namespace, such as git-credentials";
-        if matches!(node.kind, Kind::Map(_)) {
-            report.error(place, "is a mapping: Sentry makes no Secret for each run", hint);
+        let hint = "write the name of a Secret that is in the namespace, such as git-credentials, or {per_run: true}";
+        if let Kind::Map(entries) = &node.kind {
+            let per_run = |(key, value): &(crate::node::Key, Node)| {
+                key.text == "per_run" && matches!(value.kind, Kind::Bool(true))
+            };
+            if matches!(&entries[..], [entry] if per_run(entry)) {
+                return Some(Self::PerRun);
+            }
+            report.error(place, "is a mapping that says something else than {per_run: true}", hint);
             return None;
         }
         let name = String::read(node, place, report)?.trim().to_owned();
@@ -254,7 +271,7 @@ impl Read for SecretName {
             report.error(place, "is no Secret's name", hint);
             return None;
         }
-        Some(Self(name))
+        Some(Self::Named(name))
     }
 }
 

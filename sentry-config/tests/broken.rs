@@ -227,11 +227,11 @@ const CASES: &[Case] = &[
     ),
     (
         "timeout: 60",
-        "git_auth_secret: {per_run: true}",
+        "git_auth_secret: {per_run: false}",
         5,
         29,
         "defaults.git_auth_secret",
-        "makes no Secret for each run",
+        "something else than {per_run: true}",
         "git-credentials",
     ),
     (

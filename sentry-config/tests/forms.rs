@@ -176,6 +176,14 @@ fn the_short_form_takes_what_one_watch_needs_for_its_runs() {
 }
 
 #[test]
+fn a_watch_may_let_sentry_make_the_secret_and_is_printed_so() {
+    let config = good(&format!("{SHORT}git_auth_secret: {{per_run: true}}\n"), &[]);
+    assert_eq!(config.watches[0].reading.git_auth_secret, GitAuthSecret::PerRun);
+    let printed = to_long_form(&config);
+    assert_eq!(good(&printed, &[]).watches, config.watches, "{printed}");
+}
+
+#[test]
 fn parts_of_a_watch_may_stand_in_defaults() {
     let text = "
 forges: {g: {type: git}}

@@ -77,7 +77,7 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         ("allow_kinds: tekton", "namespace_policy: anywhere"),
         ("allow_kinds: tekton", "inline: maybe"),
         ("allow_kinds: tekton", "unannotated: never"),
-        ("allow_kinds: tekton", "git_auth_secret: {per_run: true}"),
+        ("allow_kinds: tekton", "git_auth_secret: {per_run: false}"),
         ("max_active_runs: 20", "max_active_runs: many"),
         ("report: per_watch", "report: per_task"),
         ("allow_kinds: tekton", "report_links: x"),
@@ -86,6 +86,8 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         assert!(SAMPLE.contains(line), "{line}");
         assert!(!file_fits(&SAMPLE.replacen(line, by, 1)), "{by}");
     }
+    let lent = SAMPLE.replacen("allow_kinds: tekton", "git_auth_secret: {per_run: true}", 1);
+    assert!(file_fits(&lent));
     assert!(!file_fits(&SHORT.replace("tekton_dir", "tekton_directory")));
 }
 

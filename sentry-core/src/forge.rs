@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
+use crate::secret::Secret;
 use crate::watch::BranchSelector;
 
 /// A place that hosts repositories: GitHub, GitLab, or any git server.
@@ -65,6 +66,18 @@ pub trait Forge: fmt::Debug + Send + Sync {
             ForgeErrorKind::Unsupported,
             format!("{} shows no statuses", self.name()),
         ))
+    }
+
+    /// What the runs of a delivery can clone A with, for as long as the forge allows: where it makes tokens that end, a
+    /// new one that can read this repository and nothing more.
+    ///
+    /// `None` where there is nothing that could be lent: no token, or a URL that takes none.
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        let _ = repo;
+        Ok(None)
     }
 
     /// What is left of the forge's budget for us, as it last said; `None` where it has none.
@@ -257,6 +270,15 @@ impl StatusState {
             Self::Neutral => "neutral",
         }
     }
+}
+
+/// What git is asked with over HTTP.
+#[derive(Debug, Clone)]
+pub struct CloneCredential {
+    /// The user name that the forge expects beside the token.
+    pub username: String,
+    /// The token.
+    pub token: Secret,
 }
 
 /// A forge's rate limit, as its last answer told it.

@@ -1,12 +1,15 @@
 //! What a deployer is asked to do, and what it did, object by object.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use base64::Engine as _;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::delivery::DeliveryId;
 use crate::repo::CommitSha;
+use crate::secret::Secret;
 use crate::watch::ClusterRef;
 
 /// Which document of B an object is, and what it is called.
@@ -88,8 +91,55 @@ impl PlannedObject {
     }
 }
 
+/// A Secret by which runs clone A: made for them from the source forge's credential, owned by them, gone with the last.
+///
+/// It is no object of B's, and what it holds differs at every attempt: outcomes, history and inventory do not have it.
+#[derive(Debug, Clone)]
+pub struct GitAuth {
+    /// Its name: the same at every attempt of the delivery.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The object without its data.
+    pub json: Value,
+    /// Its data, not encoded.
+    pub data: BTreeMap<String, Secret>,
+    /// The runs that use it, all of its namespace. They may not exist yet, or no longer.
+    pub users: Vec<ObjectRef>,
+}
+
+impl GitAuth {
+    /// The whole object: for the one place that sends it, never for a message.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        let encode =
+            |text: &Secret| base64::engine::general_purpose::STANDARD.encode(text.expose());
+        let data = self.data.iter().map(|(key, text)| (key.clone(), encode(text).into())).collect();
+        let mut object = self.json.clone();
+        object["data"] = Value::Object(data);
+        object
+    }
+
+    /// The object with nothing but its name and its owners, each a run as the cluster holds it. The cluster deletes it
+    /// with the last of them (Kubernetes, "Garbage Collection").
+    #[must_use]
+    pub fn owned_by(&self, runs: &[Value]) -> Value {
+        let owner = |run: &Value| {
+            json!({
+                "apiVersion": run["apiVersion"], "kind": run["kind"],
+                "name": run["metadata"]["name"], "uid": run["metadata"]["uid"],
+            })
+        };
+        let owners: Vec<Value> = runs.iter().map(owner).collect();
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": self.name, "namespace": self.namespace, "ownerReferences": owners},
+        })
+    }
+}
+
 /// All of a delivery, checked and in order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// The delivery.
     pub delivery: DeliveryId,
@@ -97,12 +147,15 @@ pub struct Plan {
     pub cluster: ClusterRef,
     /// In the order they must be written.
     pub objects: Vec<PlannedObject>,
+    /// What runs clone A with: written before them, and then given to those that are there.
+    pub git_auth: Vec<GitAuth>,
     /// What is left of the delivery's time for checking or applying it.
     pub timeout: Duration,
 }
 
 impl Plan {
-    /// sha256 over operation and content of every object in order, in hex.
+    /// sha256 over operation and content of every object in order, in hex. Credentials that are lent to runs are not in
+    /// it: each attempt has its own.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();

@@ -188,7 +188,7 @@ pub enum GitAuthSecret {
     Unset,
     /// A Secret that is there already, by its name.
     Named(String),
-    /// A Secret that is made for each run from the source forge's credential, and owned by the run.
+    /// A Secret that is made for each delivery from the source forge's credential, and owned by the runs that use it.
     PerRun,
 }
 

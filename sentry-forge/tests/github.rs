@@ -530,6 +530,42 @@ async fn an_app_makes_one_token_for_contents_and_uses_it_for_the_api_and_for_git
 }
 
 #[tokio::test]
+async fn an_app_lends_a_new_token_for_one_repository_each_time() {
+    let server = MockServer::start().await;
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    let key = Credential::Token(Secret::new(key));
+    let auth = GitHubAuth::App { app_id: 12, installation_id: 34, key };
+    let forge = forge(&server, auth, Polling::Auto);
+    Mock::given(method("POST"))
+        .and(path("/api/v3/app/installations/34/access_tokens"))
+        .and(body_json(value!({"permissions": {"contents": "read"}, "repositories": ["r"]})))
+        .respond_with(json(201, &value!({"token": "ghs_lent"})))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let repo = format!("{}/o/r.git", server.uri()).parse().unwrap();
+    for _ in 0..2 {
+        let lent = forge.clone_credential(&repo).await.unwrap().unwrap();
+        assert_eq!((lent.username.as_str(), lent.token.expose()), ("x-access-token", "ghs_lent"));
+        assert!(!format!("{lent:?}").contains("ghs_lent"));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_lent_as_it_is_and_to_no_other_host() {
+    let hub = Hub::start().await;
+    let lent = hub.forge.clone_credential(&hub.repo().parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(lent.token.expose(), TOKEN);
+    assert!(received(&hub.server).await.is_empty());
+    let other = "https://other.example/o/r".parse().unwrap();
+    let error = hub.forge.clone_credential(&other).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::Unsupported);
+    let anonymous = forge(&hub.server, GitHubAuth::Token(Credential::Anonymous), Polling::Auto);
+    let lent = anonymous.clone_credential(&hub.repo().parse().unwrap()).await.unwrap();
+    assert!(lent.is_none());
+}
+
+#[tokio::test]
 async fn an_app_whose_key_is_refused_asks_once() {
     let server = MockServer::start().await;
     always(&server, json(401, &value!({"message": "A JSON web token could not be decoded"}))).await;

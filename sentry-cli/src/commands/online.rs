@@ -9,7 +9,7 @@ use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::repo::{BranchName, RepoUrl};
-use sentry_core::watch::{BranchSelector, ClusterRef, ReportMode, Watch};
+use sentry_core::watch::{BranchSelector, ClusterRef, GitAuthSecret, ReportMode, Watch};
 
 use super::Context;
 use crate::compose::{self, AnyForge};
@@ -254,7 +254,10 @@ async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure>
         let built = compose::deployer(deployer, &ctx.redactor)?;
         for target in targets.iter().filter(|t| t.deployer == deployer.name) {
             let subject = format!("cluster {target}");
-            match built.ask(target).await {
+            let lends = config.watches.iter().any(|watch| {
+                watch.cluster == **target && watch.reading.git_auth_secret == GitAuthSecret::PerRun
+            });
+            match built.ask(target, lends).await {
                 Ok(answers) if answers.is_empty() => {
                     checks.push(Check::fine(&subject, "dry run", "nothing is written, none asked"));
                 }

@@ -13,7 +13,7 @@ use super::Resolver;
 use crate::place::At;
 use crate::raw::RawWatch;
 use crate::read::nearest_hint;
-use crate::values::{Namespaces, Span};
+use crate::values::{Namespaces, SecretName, Span};
 use crate::words::{ReportWord, UnannotatedWord};
 
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -43,10 +43,11 @@ impl Resolver<'_> {
                 Some(UnannotatedWord::Skip) => Unannotated::Skip,
                 None => standard.unannotated,
             },
-            git_auth_secret: raw
-                .git_auth_secret
-                .as_ref()
-                .map_or(standard.git_auth_secret, |at| GitAuthSecret::Named(at.value.0.clone())),
+            git_auth_secret: match raw.git_auth_secret.as_ref().map(|at| &at.value) {
+                Some(SecretName::Named(name)) => GitAuthSecret::Named(name.clone()),
+                Some(SecretName::PerRun) => GitAuthSecret::PerRun,
+                None => standard.git_auth_secret,
+            },
         })
     }
 

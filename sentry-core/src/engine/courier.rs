@@ -12,13 +12,13 @@ use super::outcomes::Outcomes;
 use super::{Stop, references, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
-use crate::deployer::{DeployError, DeployErrorKind, Deployer};
+use crate::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
     HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
 use crate::manifest::{self, Context, Decision, DocumentDecision, Documents, ManifestSet};
-use crate::plan::{ChangeSet, Plan, PlannedObject};
+use crate::plan::{ChangeSet, GitAuth, Operation, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::watch::{BranchSelector, Refusals, Watch};
 
@@ -282,31 +282,22 @@ impl Attempt {
         until: Instant,
     ) -> Result<Plan, Interrupt> {
         let (deployer, watch) = (Arc::clone(&self.deployer), Arc::clone(&self.watch));
-        let cluster = watch.cluster.clone();
-        let kinds = async {
-            let what = || format!("can't ask {cluster} for its kinds");
-            deployer
-                .kinds(&cluster)
-                .await
-                .map_err(|source| AttemptError::Deploy { what: what(), source })
+        let delivery = self.delivery.clone();
+        let kinds = self.kinds(until).await?;
+        let context = Context {
+            watch: &watch,
+            revision: &delivery.revision,
+            delivery: &delivery.id,
+            trigger: delivery.trigger.as_ref(),
+            manifests_branch: &pinned.branch,
+            manifests: &pinned.sha,
+            sender: about.info.map(|i| i.author.as_str()),
+            title: about.info.map_or("", CommitInfo::title),
+            selection: &delivery.selection,
+            changed: about.changed,
+            kinds: kinds.as_deref(),
         };
-        let kinds = self.timed("discover", until, kinds).await?;
-        let mut set = manifest::prepare(
-            documents,
-            &Context {
-                watch: &watch,
-                revision: &self.delivery.revision,
-                delivery: &self.delivery.id,
-                trigger: self.delivery.trigger.as_ref(),
-                manifests_branch: &pinned.branch,
-                manifests: &pinned.sha,
-                sender: about.info.map(|i| i.author.as_str()),
-                title: about.info.map_or("", CommitInfo::title),
-                selection: &self.delivery.selection,
-                changed: about.changed,
-                kinds: kinds.as_deref(),
-            },
-        );
+        let mut set = manifest::prepare(documents, &context);
         let what = || format!("can't ask {} for what runs refer to", watch.cluster);
         let missing = async {
             references::refuse_missing(deployer.as_ref(), &watch, &mut set)
@@ -320,18 +311,53 @@ impl Attempt {
         if let Some(only) = &self.only {
             set.objects.retain(|o| {
                 let place = (o.object.path.clone(), o.object.document);
-                o.operation == crate::plan::Operation::Apply || only.contains(&place)
+                o.operation == Operation::Apply || only.contains(&place)
             });
         }
+        let git_auth = self.lend(&context, &mut set, until).await?;
         self.delivery.notes = notes(&set, watch.refusals);
         if no_run_matched(&set) {
             self.delivery.passed = Some(Reason::NoRunMatched);
         }
         let timeout = until.saturating_duration_since(Instant::now());
-        let plan = plan(set, &watch, &self.delivery, timeout)?;
+        let plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
         let work = async { check(deployer.as_ref(), &plan).await };
         self.timed("check", until, work).await?;
         Ok(plan)
+    }
+
+    /// The cluster's kinds; `None` where it can't tell.
+    async fn kinds(&mut self, until: Instant) -> Result<Option<Arc<KindTable>>, Interrupt> {
+        let (deployer, cluster) = (Arc::clone(&self.deployer), self.watch.cluster.clone());
+        let kinds = async {
+            let what = || format!("can't ask {cluster} for its kinds");
+            deployer
+                .kinds(&cluster)
+                .await
+                .map_err(|source| AttemptError::Deploy { what: what(), source })
+        };
+        self.timed("discover", until, kinds).await
+    }
+
+    /// What the set's runs clone A with.
+    async fn lend(
+        &mut self,
+        context: &Context<'_>,
+        set: &mut ManifestSet,
+        until: Instant,
+    ) -> Result<Vec<GitAuth>, Interrupt> {
+        let secrets = set.git_auth(context);
+        if secrets.is_empty() {
+            return Ok(secrets);
+        }
+        let (source, repo) = (Arc::clone(&self.source), &context.watch.source.repo);
+        let ask = async {
+            let what = || format!("can't get a token for cloning {repo}");
+            let credential = source.clone_credential(repo).await;
+            credential.map_err(|source| AttemptError::Forge { what: what(), source })
+        };
+        let credential = self.timed("lend", until, ask).await?;
+        Ok(set.lend(secrets, context, credential.as_ref()))
     }
 
     /// A begun apply is never cut off from here: the deployer keeps the deadline, a hard stop drops the whole task.
@@ -339,9 +365,10 @@ impl Attempt {
         let (started, clock) = (self.clock.now(), Instant::now());
         let mut outcomes = Outcomes::of(&plan, &self.delivery);
         let timeout = until.saturating_duration_since(Instant::now());
-        let sent = Plan { timeout, objects: outcomes.to_send(plan.objects), ..plan };
+        let (objects, git_auth) = (outcomes.to_send(plan.objects), outcomes.to_lend(plan.git_auth));
+        let sent = Plan { timeout, objects, git_auth, ..plan };
         let what = || format!("the delivery to {} was not completed", self.watch.cluster);
-        let result = if sent.objects.is_empty() {
+        let result = if sent.objects.is_empty() && sent.git_auth.is_empty() {
             Ok(ChangeSet { objects: Vec::new(), error: None })
         } else {
             self.deployer.apply(&sent).await
@@ -475,6 +502,7 @@ fn plan(
         delivery: delivery.id.clone(),
         cluster: watch.cluster.clone(),
         objects: set.objects,
+        git_auth: Vec::new(),
         timeout,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::verdict::identity;
 use crate::delivery::Delivery;
-use crate::plan::{Action, ObjectOutcome, Plan, PlannedObject};
+use crate::plan::{Action, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject};
 
 /// The outcomes of a plan's objects while they are being found out.
 ///
@@ -43,6 +43,18 @@ impl Outcomes {
     pub(super) fn to_send(&self, objects: Vec<PlannedObject>) -> Vec<PlannedObject> {
         let open = objects.into_iter().zip(&self.all).filter(|(_, known)| known.is_none());
         open.map(|(planned, _)| planned).collect()
+    }
+
+    /// The Secrets of runs that are sent now, and of those that were sent before: their token may have ended, or they
+    /// may not own it yet.
+    pub(super) fn to_lend(&self, mut secrets: Vec<GitAuth>) -> Vec<GitAuth> {
+        secrets.retain(|secret| secret.users.iter().any(|user| !self.is_queued(user)));
+        secrets
+    }
+
+    fn is_queued(&self, run: &ObjectRef) -> bool {
+        let mut known = self.all.iter().flatten();
+        known.any(|o| o.action == Action::Queued && identity(&o.object) == identity(run))
     }
 
     /// All outcomes in the plan's order, with those of the objects that were sent.

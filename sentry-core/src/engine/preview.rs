@@ -13,7 +13,7 @@ use crate::forge::{
     HeadsQuery,
 };
 use crate::manifest::{self, Context, Documents, ManifestSet};
-use crate::plan::Plan;
+use crate::plan::{GitAuth, Plan};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::watch::{BranchSelector, Refusals, Watch, WatchName};
@@ -92,35 +92,35 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
     let deployer = parts.deployers[&watch.cluster.deployer].as_ref();
     let kinds = deployer.kinds(&watch.cluster).await;
-    let mut set = manifest::prepare(
-        &documents,
-        &Context {
-            watch,
-            revision: &revision,
-            delivery: &delivery,
-            trigger: None,
-            manifests_branch: &pinned.branch,
-            manifests: &pinned.sha,
-            sender: info.as_ref().map(|i| i.author.as_str()),
-            title: info.as_ref().map_or("", CommitInfo::title),
-            selection,
-            changed: changed.as_ref(),
-            kinds: kinds.as_ref().ok().and_then(Option::as_deref),
-        },
-    );
+    let context = Context {
+        watch,
+        revision: &revision,
+        delivery: &delivery,
+        trigger: None,
+        manifests_branch: &pinned.branch,
+        manifests: &pinned.sha,
+        sender: info.as_ref().map(|i| i.author.as_str()),
+        title: info.as_ref().map_or("", CommitInfo::title),
+        selection,
+        changed: changed.as_ref(),
+        kinds: kinds.as_ref().ok().and_then(Option::as_deref),
+    };
+    let mut set = manifest::prepare(&documents, &context);
     if let Some(marker) = info.as_ref().and_then(courier::skip_marker).filter(|_| !asked_for) {
         set.notes
             .push(format!("the commit's message says {marker}: as a change it starts nothing"));
     }
-    let check = match kinds {
+    let check = match &kinds {
         Ok(_) => references::refuse_missing(deployer, watch, &mut set).await,
-        Err(error) => Err(error),
+        Err(error) => Err(error.clone()),
     };
+    let git_auth = lent(source, &context, &mut set).await?;
     let refused = watch.refusals == Refusals::Strict && set.refusals().next().is_some();
     let plan = (!refused && !set.objects.is_empty()).then(|| Plan {
-        delivery,
+        delivery: delivery.clone(),
         cluster: watch.cluster.clone(),
         objects: set.objects.clone(),
+        git_auth,
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
     });
     let manifests = Revision { branch: pinned.branch, sha: pinned.sha };
@@ -178,6 +178,22 @@ async fn changed(
     let from = branches.iter().find(of)?.delivered.as_ref()?.sha.clone();
     let (repo, to) = (watch.source.repo.clone(), revision.sha.clone());
     source.changes(&ChangesQuery { repo, from, to, timeout: watch.timing.timeout }).await.ok()
+}
+
+/// What the set's runs would clone A with.
+async fn lent(
+    source: &dyn Forge,
+    context: &Context<'_>,
+    set: &mut ManifestSet,
+) -> Result<Vec<GitAuth>, EngineError> {
+    let (secrets, repo) = (set.git_auth(context), &context.watch.source.repo);
+    if secrets.is_empty() {
+        return Ok(secrets);
+    }
+    let what = || format!("can't get a token for cloning {repo}");
+    let credential = source.clone_credential(repo).await;
+    let credential = credential.map_err(|source| EngineError::Forge { what: what(), source })?;
+    Ok(set.lend(secrets, context, credential.as_ref()))
 }
 
 fn attempt_error(error: AttemptError, watch: &Watch) -> EngineError {

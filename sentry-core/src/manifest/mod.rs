@@ -8,6 +8,7 @@ mod annotations;
 mod cel;
 mod charts;
 mod fuel;
+mod git_auth;
 mod glob;
 mod kinds;
 mod naming;
@@ -34,8 +35,8 @@ pub use self::parse::{
 use self::parse::{Content, printable};
 use crate::delivery::{DeliveryId, Selection};
 use crate::deployer::KindTable;
-use crate::forge::ChangedPaths;
-use crate::plan::PlannedObject;
+use crate::forge::{ChangedPaths, CloneCredential};
+use crate::plan::{GitAuth, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::watch::Watch;
@@ -157,10 +158,6 @@ impl ManifestSet {
     /// Whoever can ask the cluster calls this before the plan is made; whoever can't leaves the runs in.
     pub fn refuse_missing(&mut self, exists: impl Fn(&MissingRef) -> bool) {
         for missing in self.missing.iter().filter(|missing| !exists(missing)) {
-            let place = (missing.path.as_str(), missing.document);
-            self.objects.retain(|o| (o.object.path.as_str(), o.object.document) != place);
-            let own = self.decisions.iter_mut().find(|d| (d.path.as_str(), d.document) == place);
-            let Some(own) = own else { continue };
             let MissingRef { kind, name, namespace, hint, .. } = missing;
             let remedy = hint.clone().unwrap_or_else(|| {
                 "add it to the directory, refer to it with a `resolver`, or set `allow_missing_refs`"
@@ -169,13 +166,61 @@ impl ManifestSet {
             let reason = format!(
                 "{kind} {name} is neither in the directory nor in the namespace {namespace}: {remedy}"
             );
-            let earlier =
-                (own.decision == Decision::Refuse).then(|| std::mem::take(&mut own.reason));
-            let reasons: Vec<_> = earlier.into_iter().chain([reason]).collect();
-            own.decision = Decision::Refuse;
-            own.reason = printable(&reasons.join("; "), MAX_TEXT_CHARS);
+            refuse(
+                &mut self.decisions,
+                &mut self.objects,
+                (&missing.path, missing.document),
+                reason,
+            );
         }
     }
+
+    /// The Secrets by which runs of the set clone A, one for each namespace, still without data. Empty unless the watch
+    /// wants them made and a run uses one.
+    ///
+    /// Whoever can ask A's forge calls this once the set is whole, and [`Self::lend`] with the answer.
+    #[must_use]
+    pub fn git_auth(&self, context: &Context<'_>) -> Vec<GitAuth> {
+        git_auth::wanted(self, context)
+    }
+
+    /// Puts a credential into the Secrets. Without one, the runs that use them are refused, and no Secret is left.
+    pub fn lend(
+        &mut self,
+        mut secrets: Vec<GitAuth>,
+        context: &Context<'_>,
+        credential: Option<&CloneCredential>,
+    ) -> Vec<GitAuth> {
+        let Some(credential) = credential else {
+            for user in secrets.iter().flat_map(|secret| &secret.users) {
+                let place = (user.path.as_str(), user.document);
+                let why = git_auth::nothing_to_lend(context);
+                refuse(&mut self.decisions, &mut self.objects, place, why);
+            }
+            return Vec::new();
+        };
+        for secret in &mut secrets {
+            secret.data = git_auth::data(&context.watch.source.repo, credential);
+            self.notes.extend(git_auth::note(secret, context));
+        }
+        secrets
+    }
+}
+
+/// Refuses a document that was let through, or gives one more reason.
+fn refuse(
+    decisions: &mut [DocumentDecision],
+    objects: &mut Vec<PlannedObject>,
+    place: (&str, usize),
+    reason: String,
+) {
+    objects.retain(|o| (o.object.path.as_str(), o.object.document) != place);
+    let own = decisions.iter_mut().find(|d| (d.path.as_str(), d.document) == place);
+    let Some(own) = own else { return };
+    let earlier = (own.decision == Decision::Refuse).then(|| std::mem::take(&mut own.reason));
+    let reasons: Vec<_> = earlier.into_iter().chain([reason]).collect();
+    own.decision = Decision::Refuse;
+    own.reason = printable(&reasons.join("; "), MAX_TEXT_CHARS);
 }
 
 /// The longest reason or note, and the longest name, that is kept.

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::Context;
 use crate::plan::{KEY_ANNOTATION, commit_label};
 use crate::repo::CommitSha;
+use crate::revision::Revision;
 
 /// What a run's name keeps of its base: with two dashes, eight digits of the commit and sixteen of the key it fills
 /// 63 characters at most.
@@ -50,6 +51,13 @@ pub(super) fn run_name(base: &str, sha: &CommitSha, key: &str) -> String {
     let digest = Sha256::digest(key.as_bytes());
     let hash = data_encoding::BASE32_NOPAD.encode(&digest[..10]).to_ascii_lowercase();
     format!("{}-{}-{hash}", label_base(base), sha.short())
+}
+
+/// The name of the Secret by which a delivery's runs clone A: the same at every attempt, and a trigger's own.
+pub(super) fn git_auth_name(context: &Context<'_>) -> String {
+    let trigger = context.trigger.map_or("", |t| t.as_str());
+    let Revision { branch, sha } = context.revision;
+    run_name("git-auth", sha, &format!("{}|{branch}|{sha}|{trigger}", context.watch.name))
 }
 
 fn label_base(base: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Context, MAX_NOTES};
+use super::{Context, MAX_NOTES, naming};
 use crate::watch::GitAuthSecret;
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
@@ -83,7 +83,8 @@ enum Meaning<'v> {
 pub(super) struct Variables<'a> {
     builtin: BTreeMap<&'static str, String>,
     own: &'a BTreeMap<String, String>,
-    git_auth_secret: &'a GitAuthSecret,
+    /// The Secret's name, if there is one.
+    git_auth_secret: Option<String>,
     sender_known: bool,
     /// Bytes that values may still add to all documents together.
     room: Cell<usize>,
@@ -133,7 +134,11 @@ impl<'a> Variables<'a> {
         Self {
             builtin: builtin.into(),
             own: &watch.variables,
-            git_auth_secret: &watch.reading.git_auth_secret,
+            git_auth_secret: match &watch.reading.git_auth_secret {
+                GitAuthSecret::Unset => None,
+                GitAuthSecret::Named(name) => Some(name.clone()),
+                GitAuthSecret::PerRun => Some(naming::git_auth_name(context)),
+            },
             sender_known: context.sender.is_some(),
             room: Cell::new(MAX_VALUE_BYTES),
         }
@@ -247,16 +252,12 @@ impl<'a> Variables<'a> {
     }
 
     fn git_auth_secret(&self) -> Meaning<'_> {
-        match self.git_auth_secret {
-            GitAuthSecret::Named(name) => Meaning::Value(name),
-            GitAuthSecret::Unset => Meaning::Refused(
+        match &self.git_auth_secret {
+            Some(name) => Meaning::Value(name),
+            None => Meaning::Refused(
                 "`{{ git_auth_secret }}` is used and not set for this watch: set \
-                 `git_auth_secret` to the name of a Secret that can read A"
-                    .to_owned(),
-            ),
-            GitAuthSecret::PerRun => Meaning::Refused(
-                "`{{ git_auth_secret }}` is used, and a Secret for each run is not made yet: set \
-                 `git_auth_secret` to the name of a Secret that can read A"
+                 `git_auth_secret` to the name of a Secret that can read A, or to \
+                 `{per_run: true}`, and Sentry makes one"
                     .to_owned(),
             ),
         }

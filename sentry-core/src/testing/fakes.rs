@@ -14,10 +14,12 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, ForgeErrorKind, Heads,
-    HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Tree, TreeFile, TreeQuery, Validator,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge, ForgeError,
+    ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Tree, TreeFile, TreeQuery,
+    Validator,
 };
 use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::secret::Secret;
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,6 +71,7 @@ struct Host {
     statuses: Vec<CommitStatus>,
     status_calls: usize,
     no_statuses: Option<ForgeErrorKind>,
+    token: Option<Secret>,
 }
 
 /// A forge called `forge` with repositories in memory.
@@ -148,6 +151,11 @@ impl FakeForge {
         paths.truncate(MAX_CHANGED_PATHS);
         let changed = ChangedPaths { paths, truncated };
         guard(&self.host).changes.insert((from.clone(), to.clone()), changed);
+    }
+
+    /// From now on it lends this token for cloning, with the user `git`; at first it has none.
+    pub fn lend(&self, token: &str) {
+        guard(&self.host).token = Some(Secret::new(token));
     }
 
     /// From now on every status is refused so; `None` ends it. All else goes on.
@@ -247,6 +255,13 @@ impl Forge for FakeForge {
         host.up()?;
         let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
         host.changes.get(&(query.from.clone(), query.to.clone())).cloned().ok_or_else(none)
+    }
+
+    async fn clone_credential(&self, _: &RepoUrl) -> Result<Option<CloneCredential>, ForgeError> {
+        let host = guard(&self.host);
+        host.up()?;
+        let username = "git".to_owned();
+        Ok(host.token.clone().map(|token| CloneCredential { username, token }))
     }
 
     async fn set_status(&self, _: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {

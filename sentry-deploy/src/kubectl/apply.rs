@@ -1,5 +1,5 @@
-//! The apply: for each namespace the named objects in one call; then, for each, the runs in another, and what became of
-//! those that were not confirmed.
+//! The apply: what is lent to runs; for each namespace the named objects in one call; then, for each, the runs in
+//! another, and what became of those that were not confirmed.
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::call::{self, Caller, Reply};
 use super::check::{apply_args, by_namespace, is_run, object_error, place};
-use super::{Before, Kubectl, output};
+use super::{Before, Kubectl, git_auth, output};
 
 /// The outcomes while they are being found out.
 struct Book<'a> {
@@ -95,17 +95,38 @@ pub(super) async fn apply(
 ) -> Result<ChangeSet, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let mut book = Book::new(plan);
+    let written = match git_auth::lend(kubectl, &caller, plan).await {
+        Ok(()) => write(&mut book, kubectl, &caller, before.as_ref()).await,
+        Err(error) => Err(error),
+    };
+    // Whatever failed, nothing that was lent may stay without an owner.
+    let given = git_auth::give(&caller, plan).await;
+    written?;
+    if let Err(error) = given {
+        book.error.get_or_insert(error);
+    }
+    Ok(book.close())
+}
+
+/// Writes the objects. `Err` only if nothing was sent.
+async fn write(
+    book: &mut Book<'_>,
+    kubectl: &Kubectl,
+    caller: &Caller<'_>,
+    before: Option<&Before>,
+) -> Result<(), DeployError> {
+    let plan = book.plan;
     // The named objects of every namespace come before any run.
     for runs in [false, true] {
         for (namespace, places) in by_namespace(plan, book.open(runs)) {
             if book.error.is_some() {
-                return Ok(book.close());
+                return Ok(());
             }
             let caller = caller.in_namespace(namespace);
             let done = if runs {
-                create_runs(&mut book, &caller, &places).await
+                create_runs(book, &caller, &places).await
             } else {
-                apply_named(&mut book, kubectl, &caller, &places, before.as_ref()).await
+                apply_named(book, kubectl, &caller, &places, before).await
             };
             match done {
                 Err(error) if book.is_untouched() => return Err(error),
@@ -114,7 +135,7 @@ pub(super) async fn apply(
             }
         }
     }
-    Ok(book.close())
+    Ok(())
 }
 
 /// Applies the named objects of one namespace. `Err` only if nothing was sent.

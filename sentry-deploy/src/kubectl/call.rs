@@ -80,8 +80,9 @@ impl<'a> Caller<'a> {
         Self { namespace, ..self.clone() }
     }
 
-    /// Takes what the plan's Secret objects hold out of every text.
+    /// Takes what the plan's Secret objects hold out of every text, and what is lent to its runs.
     pub(super) fn hiding(self, plan: &Plan) -> Self {
+        plan.git_auth.iter().flat_map(|lent| lent.data.values()).for_each(|s| self.own.learn(s));
         for secret in plan.objects.iter().filter(|planned| planned.object.kind == "Secret") {
             for field in ["data", "stringData"] {
                 let values = secret.json[field].as_object().into_iter().flatten();
@@ -233,13 +234,17 @@ fn decode(text: &str) -> Option<String> {
 
 /// The very objects of the plan as one `List`, for kubectl's stdin.
 pub(super) fn list(objects: &[&PlannedObject]) -> Vec<u8> {
-    let items: Vec<&Value> = objects.iter().map(|planned| &planned.json).collect();
+    items(&objects.iter().map(|planned| &planned.json).collect::<Vec<_>>())
+}
+
+/// Any objects as one `List`.
+pub(super) fn items(items: &[&Value]) -> Vec<u8> {
     json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
 }
 
 /// Objects that are only named, each an `apiVersion`, kind and name, as one `List`.
 pub(super) fn references(objects: &[(String, String, String)]) -> Vec<u8> {
     let item = |(api_version, kind, name): &(String, String, String)| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
-    let items: Vec<Value> = objects.iter().map(item).collect();
-    json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string().into_bytes()
+    let named: Vec<Value> = objects.iter().map(item).collect();
+    items(&named.iter().collect::<Vec<_>>())
 }

@@ -4,7 +4,7 @@ use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
 
 use super::call::{self, Caller, Reply};
-use super::{Before, Kubectl, output};
+use super::{Before, Kubectl, git_auth, output};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
@@ -12,6 +12,7 @@ const STRICT_SINCE: u32 = 25;
 pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Before, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let validate = validation(kubectl, &caller).await?;
+    git_auth::check(kubectl, &caller, plan).await?;
     let mut before = Before::new();
     for (namespace, places) in by_namespace(plan, 0..plan.objects.len()) {
         let caller = caller.in_namespace(namespace);

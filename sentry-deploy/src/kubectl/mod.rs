@@ -9,6 +9,7 @@ mod diff;
 mod failure;
 mod feed;
 mod follow;
+mod git_auth;
 mod output;
 mod probe;
 mod retire;

@@ -26,13 +26,21 @@ const RIGHTS: &[(&str, &[&str])] = &[
     ("pipelines", &["create", "patch", "get"]),
 ];
 
+/// What is done with the Secrets that runs clone A with. They are never read.
+const LENDING: &[&str] = &["create", "patch", "delete"];
+
 impl Kubectl {
     /// Asks whether the context exists, the server answers, and our account has the rights that deliveries of Tekton
-    /// objects use in the cluster's namespace. Nothing is written.
+    /// objects use in the cluster's namespace; with `lends` also those for making Secrets that runs clone A with. Nothing
+    /// is written.
     ///
     /// # Errors
     /// [`DeployErrorKind::Local`] if kubectl can't be started; whatever the cluster says is an answer, not an error.
-    pub async fn probe(&self, cluster: &ClusterRef) -> Result<Vec<Probe>, DeployError> {
+    pub async fn probe(
+        &self,
+        cluster: &ClusterRef,
+        lends: bool,
+    ) -> Result<Vec<Probe>, DeployError> {
         let caller = self.caller(cluster, ASK_TIMEOUT);
         let reply = caller.run(&["version", "-o", "json"], Vec::new()).await?;
         let version: Value = serde_json::from_str(&reply.stdout).unwrap_or_default();
@@ -50,9 +58,11 @@ impl Kubectl {
         }];
         // All reviews in one call; `auth can-i` would be one call for each.
         let each = |(resource, verbs): &(&str, &[&str])| -> Vec<Value> {
-            verbs.iter().map(|verb| review(cluster, verb, resource)).collect()
+            verbs.iter().map(|verb| review(cluster, verb, "tekton.dev", resource)).collect()
         };
-        let reviews: Vec<Value> = RIGHTS.iter().flat_map(each).collect();
+        let mut reviews: Vec<Value> = RIGHTS.iter().flat_map(each).collect();
+        let lending = LENDING.iter().filter(|_| lends);
+        reviews.extend(lending.map(|verb| review(cluster, verb, "", "secrets")));
         let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
         let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
         let reply = caller.run(&args, list.into_bytes()).await?;
@@ -71,12 +81,12 @@ fn refused(what: &str, error: &DeployError) -> Probe {
     Probe { what: what.to_owned(), allowed: false, detail: format!("{error}{hint}") }
 }
 
-fn review(cluster: &ClusterRef, verb: &str, resource: &str) -> Value {
+fn review(cluster: &ClusterRef, verb: &str, group: &str, resource: &str) -> Value {
     json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
-            "group": "tekton.dev", "resource": resource, "verb": verb,
+            "group": group, "resource": resource, "verb": verb,
             "namespace": cluster.namespace.as_str(),
         }},
     })
@@ -85,6 +95,9 @@ fn review(cluster: &ClusterRef, verb: &str, resource: &str) -> Value {
 fn right(cluster: &ClusterRef, answer: &Value) -> Probe {
     let asked = &answer["spec"]["resourceAttributes"];
     let word = |field: &str| asked[field].as_str().unwrap_or("?").to_owned();
+    // A server leaves the core group's empty name out.
+    let group = asked["group"].as_str().filter(|group| !group.is_empty());
+    let group = group.map(|group| format!(".{group}")).unwrap_or_default();
     let allowed = answer["status"]["allowed"].as_bool().unwrap_or(false);
     let reason = answer["status"]["reason"].as_str().filter(|reason| !reason.is_empty());
     let detail = match (allowed, reason) {
@@ -94,9 +107,5 @@ fn right(cluster: &ClusterRef, answer: &Value) -> Probe {
             format!("not in the namespace {}: grant it with a Role", cluster.namespace)
         }
     };
-    Probe {
-        what: format!("{} {}.{}", word("verb"), word("resource"), word("group")),
-        allowed,
-        detail,
-    }
+    Probe { what: format!("{} {}{group}", word("verb"), word("resource")), allowed, detail }
 }

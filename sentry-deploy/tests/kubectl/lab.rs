@@ -203,7 +203,8 @@ pub(crate) fn cluster() -> ClusterRef {
 }
 
 pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
-    Plan { delivery: delivery(), cluster: cluster(), objects, timeout: Duration::from_secs(60) }
+    let (git_auth, timeout) = (Vec::new(), Duration::from_secs(60));
+    Plan { delivery: delivery(), cluster: cluster(), objects, git_auth, timeout }
 }
 
 pub(crate) fn query(kinds: &[&str]) -> FollowQuery {

@@ -7,6 +7,7 @@ mod apply;
 mod diff;
 mod exist;
 mod follow;
+mod git_auth;
 mod lab;
 mod real;
 mod retire;

@@ -87,11 +87,13 @@ async fn the_rights_that_are_asked_for_are_in_the_shipped_role() {
     let (lab, shipped) = (lab(), shipped());
     let rights: Vec<_> = shipped.iter().map(|(v, r)| (v.as_str(), r.as_str())).collect();
     lab.server.faults().grant_only(&rights);
-    let probes = lab.kubectl.probe(&cluster()).await.unwrap();
+    let probes = lab.kubectl.probe(&cluster(), false).await.unwrap();
     assert!(probes.len() > 10 && probes.iter().all(|probe| probe.allowed), "{probes:?}");
-    lab.server.faults().grant_only(&[("get", "tasks.tekton.dev")]);
-    let probes = lab.kubectl.probe(&cluster()).await.unwrap();
+    lab.server.faults().grant_only(&[("get", "tasks.tekton.dev"), ("patch", "secrets")]);
+    let probes = lab.kubectl.probe(&cluster(), true).await.unwrap();
     let refused: Vec<_> = probes.iter().filter(|p| !p.allowed).map(|p| p.what.as_str()).collect();
     assert!(refused.contains(&"watch pipelineruns.tekton.dev"), "{probes:?}");
     assert!(!refused.contains(&"get tasks.tekton.dev"), "{probes:?}");
+    let secrets: Vec<_> = refused.into_iter().filter(|what| what.ends_with("secrets")).collect();
+    assert_eq!(secrets, ["create secrets", "delete secrets"]);
 }

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
-    HeadsQuery, Tree, TreeQuery, Validator,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
+    Heads, HeadsAnswer, HeadsQuery, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
 use sha2::{Digest as _, Sha256};
@@ -126,12 +126,8 @@ impl GitForge {
 
     /// The header for git over HTTP; nothing for other schemes.
     async fn authorization(&self, repo: &RepoUrl) -> Result<Option<HeaderValue>, ForgeError> {
-        let GitSettings { credential, username, http, .. } = &self.settings;
-        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
-            return Ok(None);
-        }
-        let token = credential.token(&http.settings().redactor).await?;
-        token.map(|token| credential::basic(username, &token)).transpose()
+        let credential = self.clone_credential(repo).await?;
+        credential.map(|c| credential::basic(&c.username, &c.token)).transpose()
     }
 }
 
@@ -160,6 +156,19 @@ impl Forge for GitForge {
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         let authorization = self.authorization(&query.repo).await?;
         self.settings.transport.changes(query, authorization.as_ref()).await
+    }
+
+    /// The token that the configuration names; nothing for URLs other than https.
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        let GitSettings { credential, username, http, .. } = &self.settings;
+        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
+            return Ok(None);
+        }
+        let token = credential.token(&http.settings().redactor).await?;
+        Ok(token.map(|token| CloneCredential { username: username.clone(), token }))
     }
 }
 

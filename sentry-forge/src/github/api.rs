@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::{BranchName, CommitSha, RepoPath};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use url::Url;
 
 use super::GitHubAuth;
 use super::app::{App, Grant};
-use crate::credential::{Credential, basic, bearer};
+use crate::credential::{Credential, bearer};
 use crate::gate::Right;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, description, json,
@@ -235,8 +235,20 @@ impl Api for GitHubApi {
         Ok((header::AUTHORIZATION, bearer(token)?))
     }
 
-    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError> {
-        basic("x-access-token", token)
+    async fn clone_token(
+        &self,
+        http: &Http,
+        secret: &Secret,
+        repo: &RepoPath,
+    ) -> Result<Secret, ForgeError> {
+        match self.app(Right::Read) {
+            Some(app) => app.token_for(&self.base, http, secret, repo.name()).await,
+            None => Ok(secret.clone()),
+        }
+    }
+
+    fn git_user(&self) -> &'static str {
+        "x-access-token"
     }
 
     fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {

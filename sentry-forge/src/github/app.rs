@@ -78,10 +78,22 @@ impl App {
             return Ok(token.secret.clone());
         }
         let begin = Instant::now();
-        let secret = self.create(base, http, key).await?;
+        let secret = self.create(base, http, key, None).await?;
         let token = Token { secret: secret.clone(), key: key.clone(), until: begin + USED_FOR };
         *kept = Some(token);
         Ok(secret)
+    }
+
+    /// A token for one repository of the installation, by its name, that is good for the whole hour that GitHub grants:
+    /// to be handed on, so it is made anew each time.
+    pub(super) async fn token_for(
+        &self,
+        base: &Url,
+        http: &Http,
+        key: &Secret,
+        repo: &str,
+    ) -> Result<Secret, ForgeError> {
+        self.create(base, http, key, Some(repo)).await
     }
 
     /// Drops the token, unless one is being made at the moment.
@@ -91,7 +103,13 @@ impl App {
         }
     }
 
-    async fn create(&self, base: &Url, http: &Http, key: &Secret) -> Result<Secret, ForgeError> {
+    async fn create(
+        &self,
+        base: &Url,
+        http: &Http,
+        key: &Secret,
+        repo: Option<&str>,
+    ) -> Result<Secret, ForgeError> {
         let what = format!("{}: the token of installation {}", self.forge, self.installation_id);
         // A content type is quoted, and a server may echo anything.
         let wrong = |why: &str| {
@@ -102,7 +120,10 @@ impl App {
         http.settings().redactor.learn(&jwt);
         // GitHub adds reading metadata by itself.
         let Grant { permission, access, shown } = self.grant;
-        let scope = serde_json::json!({ "permissions": { permission: access } });
+        let mut scope = serde_json::json!({ "permissions": { permission: access } });
+        if let Some(repo) = repo {
+            scope["repositories"] = serde_json::json!([repo]);
+        }
         let request = http
             .client()
             .post(format!("{base}app/installations/{}/access_tokens", self.installation_id))
@@ -118,8 +139,10 @@ impl App {
         if answer.status == StatusCode::NOT_FOUND
             || answer.status == StatusCode::UNPROCESSABLE_ENTITY
         {
-            let text =
-                format!("{what} can't be made: no such installation, or without {shown}: {access}");
+            let whose = repo.map(|repo| format!(", or not for {repo}")).unwrap_or_default();
+            let text = format!(
+                "{what} can't be made: no such installation, or without {shown}: {access}{whose}"
+            );
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text).with_hint(format!(
                 "check app_id and installation_id, and that the installation grants {shown}: {access}"
             )));

@@ -7,8 +7,8 @@ mod reporting;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
-    Budget, ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer,
-    HeadsQuery, Tree, TreeQuery,
+    Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
+    ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -117,6 +117,13 @@ impl Forge for GitHub {
             }
         }
         self.hosted.set_status(repo, status).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.hosted.clone_credential(repo).await
     }
 
     fn budget(&self) -> Option<Budget> {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::GitLabToken;
-use crate::credential::{Credential, basic, bearer, header as sensitive};
+use crate::credential::{Credential, bearer, header as sensitive};
 use crate::gate::Right;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, description, json, link, message,
@@ -194,10 +194,10 @@ impl Api for GitLabApi {
         }
     }
 
-    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError> {
+    fn git_user(&self) -> &'static str {
         match self.kind {
-            GitLabToken::Job => basic("gitlab-ci-token", token),
-            GitLabToken::Private | GitLabToken::OAuth => basic("oauth2", token),
+            GitLabToken::Job => "gitlab-ci-token",
+            GitLabToken::Private | GitLabToken::OAuth => "oauth2",
         }
     }
 
@@ -400,7 +400,7 @@ mod tests {
         ] {
             let api = api(None, kind);
             assert_eq!(api.authorization(&token, Right::Read).unwrap().0, name);
-            assert_eq!(api.git_authorization(&token).unwrap(), basic(user, &token).unwrap());
+            assert_eq!(api.git_user(), user);
         }
     }
 }

@@ -5,8 +5,8 @@ mod reporting;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
-    Budget, ChangedPaths, ChangesQuery, CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer,
-    HeadsQuery, Tree, TreeQuery,
+    Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
+    ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -105,6 +105,13 @@ impl Forge for GitLab {
 
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         self.hosted.set_status(repo, status).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.hosted.clone_credential(repo).await
     }
 
     fn budget(&self) -> Option<Budget> {

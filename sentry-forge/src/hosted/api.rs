@@ -9,7 +9,7 @@ use sentry_core::repo::{BranchName, CommitSha, RepoPath};
 use sentry_core::secret::Secret;
 use url::Url;
 
-use crate::credential::Credential;
+use crate::credential::{Credential, basic};
 use crate::gate::Right;
 use crate::http::{Answer, Http};
 
@@ -76,7 +76,7 @@ pub(crate) enum Absence {
     NoAnswer,
 }
 
-/// One kind of API. Everything but [`Api::token`] is pure; a `String` error is what is wrong with an answer, as a
+/// One kind of API. Everything but [`Api::token`] and [`Api::clone_token`] is pure; a `String` error is what is wrong with an answer, as a
 /// clause, and never quotes the answer.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
@@ -123,8 +123,24 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         right: Right,
     ) -> Result<(HeaderName, HeaderValue), ForgeError>;
 
+    /// A token that others may clone this repository with; where tokens are made, a new one for it alone.
+    async fn clone_token(
+        &self,
+        http: &Http,
+        secret: &Secret,
+        repo: &RepoPath,
+    ) -> Result<Secret, ForgeError> {
+        let _ = repo;
+        self.token(http, secret, Right::Read).await
+    }
+
+    /// The user name that git sends beside the token.
+    fn git_user(&self) -> &'static str;
+
     /// The `Authorization` header that carries the token to git over HTTP.
-    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError>;
+    fn git_authorization(&self, token: &Secret) -> Result<HeaderValue, ForgeError> {
+        basic(self.git_user(), token)
+    }
 
     /// The path below the base, percent-encoded.
     fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String>;

@@ -12,7 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{
-    Budget, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree,
+    TreeQuery,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
@@ -271,6 +272,20 @@ impl<A: Api> Hosted<A> {
             return Err(self.wrong(repo, "describes another commit than the one asked for"));
         }
         Ok(info)
+    }
+
+    /// What others can clone a repository with; `None` without a token.
+    pub(crate) async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.belongs(repo)?;
+        let Some(secret) = self.secret(Right::Read).await? else { return Ok(None) };
+        let pass = self.gate.enter(Some(&secret), repo, Right::Read).await?;
+        let path = self.git_place(repo).path();
+        let outcome = self.api.clone_token(&self.http, &secret, &path).await;
+        let token = self.noticed(Right::Read, pass.conclude(outcome))?;
+        Ok(Some(CloneCredential { username: self.api.git_user().to_owned(), token }))
     }
 
     pub(crate) async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {

@@ -304,3 +304,15 @@ async fn names_of_branches_never_become_options() {
         assert!(!mark.exists());
     }
 }
+
+#[tokio::test]
+async fn a_token_is_lent_for_https_alone() {
+    let lab = Lab::new();
+    let url = |text: &str| text.parse::<sentry_core::repo::RepoUrl>().unwrap();
+    let lent =
+        lab.forge.clone_credential(&url("https://git.example.com/o/r")).await.unwrap().unwrap();
+    assert_eq!((lent.username.as_str(), lent.token.expose()), ("git", TOKEN));
+    for other in ["ssh://git@git.example.com/o/r", "file:///srv/r"] {
+        assert!(lab.forge.clone_credential(&url(other)).await.unwrap().is_none(), "{other}");
+    }
+}

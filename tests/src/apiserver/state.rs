@@ -235,20 +235,27 @@ impl State {
         if dry_run || self.get(place) == Some(&object) { object } else { self.store(place, object) }
     }
 
-    /// Deletes an object and what it owns.
+    /// Deletes an object and what has no other owner, as the garbage collector does.
     pub(super) fn delete(&mut self, place: &Place) -> Option<Value> {
         let object = self.objects.remove(place)?.object;
         self.revision += 1;
         self.happened(place.clone(), Some(object.clone()), None);
-        let uid = &object["metadata"]["uid"];
-        let owned = |_: &Place, other: &Value| {
-            let owners = other["metadata"]["ownerReferences"].as_array();
-            owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == *uid))
-        };
-        while let Some(place) = self.find(owned) {
+        while let Some(place) = self.orphan(&object["metadata"]["uid"]) {
             self.delete(&place);
         }
         Some(object)
+    }
+
+    /// An object that this one owned, and nothing else that is there does.
+    fn orphan(&self, uid: &Value) -> Option<Place> {
+        let live = |owner: &Value| {
+            self.objects.values().any(|s| s.object["metadata"]["uid"] == owner["uid"])
+        };
+        self.find(|_, other| {
+            let owners = other["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+            let owners: Vec<&Value> = owners.collect();
+            owners.iter().any(|owner| owner["uid"] == *uid) && !owners.into_iter().any(live)
+        })
     }
 
     /// Server-side apply: fields merge, lists are replaced whole, what the manager no longer sends it gives up.

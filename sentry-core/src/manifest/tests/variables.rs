@@ -106,9 +106,6 @@ fn git_auth_secret_is_refused_until_the_watch_sets_it() {
     let set = scene.prepare(&text);
     let reason = &set.decisions[0].reason;
     assert!(reason.contains("set `git_auth_secret` to the name of a Secret"), "{reason}");
-    scene.watch.reading.git_auth_secret = GitAuthSecret::PerRun;
-    let set = scene.prepare(&text);
-    assert!(set.decisions[0].reason.contains("a Secret for each run is not made yet"));
     scene.watch.reading.git_auth_secret = GitAuthSecret::Named("from-the-watch".into());
     assert_eq!(scene.prepare(&text).objects[0].json["data"]["x"], "from-the-watch");
     scene.watch.variables.insert("git_auth_secret".into(), "pac".into());

@@ -9,7 +9,8 @@ use crate::clock::Timestamp;
 use crate::delivery::{DeliveryId, RunState};
 use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RunChange, RunStatus};
 use crate::plan::{
-    Action, COMMIT_LABEL, DELIVERY_LABEL, Operation, Plan, PlannedObject, commit_label,
+    Action, COMMIT_LABEL, DELIVERY_LABEL, GitAuth, ObjectRef, Operation, Plan, PlannedObject,
+    commit_label,
 };
 
 /// Where an object lives: namespace (empty for a cluster-scoped object), kind, name.
@@ -36,6 +37,8 @@ pub(super) struct Cluster {
     /// What happened to runs since the start: followers keep their place in it.
     changes: Vec<(Run, RunChange)>,
     most_active: usize,
+    /// What was lent to runs: each with those that own it.
+    pub(super) lent: Vec<GitAuth>,
     pub(super) created: Vec<PlannedObject>,
     pub(super) refused: Option<String>,
     pub(super) down: bool,
@@ -114,6 +117,31 @@ impl Cluster {
             self.start(plan, planned);
         }
         Ok(action)
+    }
+
+    /// Writes what is lent to runs. Nobody owns it yet.
+    pub(super) fn lend(&mut self, secrets: &[GitAuth]) -> Result<(), DeployError> {
+        for secret in secrets {
+            if self.refused.as_deref() == Some(secret.name.as_str()) {
+                let text = format!("Secret {} is refused by the cluster", secret.name);
+                return Err(DeployError::new(DeployErrorKind::Refused, text));
+            }
+            self.lent
+                .retain(|held| (&held.namespace, &held.name) != (&secret.namespace, &secret.name));
+            self.lent.push(secret.clone());
+        }
+        Ok(())
+    }
+
+    /// Gives what was lent to the runs that are there; what none of them owns is deleted.
+    pub(super) fn give(&mut self) {
+        let runs = &self.runs;
+        for secret in &mut self.lent {
+            let slot =
+                |run: &ObjectRef| (secret.namespace.clone(), run.kind.clone(), run.name.clone());
+            secret.users.retain(|run| runs.contains_key(&slot(run)));
+        }
+        self.lent.retain(|secret| !secret.users.is_empty());
     }
 
     fn start(&mut self, plan: &Plan, planned: &PlannedObject) {
@@ -202,6 +230,10 @@ impl Cluster {
             };
             self.runs.remove(&slot);
             self.objects.remove(&slot);
+            for secret in self.lent.iter_mut().filter(|secret| secret.namespace == slot.0) {
+                secret.users.retain(|run| (&run.kind, &run.name) != (&slot.1, &slot.2));
+            }
+            self.lent.retain(|secret| !secret.users.is_empty());
             let gone = RunChange::Gone { kind: slot.1, name: slot.2 };
             self.changes.push((run, gone));
             any = true;

@@ -17,7 +17,7 @@ use crate::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, Retire, RetireHow, RunChange,
     RunStatus,
 };
-use crate::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Plan, PlannedObject};
 use crate::watch::ClusterRef;
 
 /// A deployer called `deployer` with a cluster in memory.
@@ -124,6 +124,12 @@ impl FakeDeployer {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         guard(&self.cluster).names()
+    }
+
+    /// The Secrets that were lent to runs and are on the cluster, each with the runs that own it.
+    #[must_use]
+    pub fn lent(&self) -> Vec<GitAuth> {
+        guard(&self.cluster).lent.clone()
     }
 
     /// The names of the runs that go on.
@@ -261,7 +267,7 @@ impl Deployer for FakeDeployer {
         if !self.takes.is_zero() {
             tokio::time::sleep(self.takes).await;
         }
-        let mut error = None;
+        let mut error = self.change(|cluster, _| cluster.lend(&plan.git_auth)).err();
         let mut objects = Vec::new();
         for planned in &plan.objects {
             let put = match error {
@@ -279,6 +285,7 @@ impl Deployer for FakeDeployer {
             let (object, run) = (planned.object.clone(), planned.is_run());
             objects.push(ObjectOutcome { object, run, action, reason });
         }
+        self.change(|cluster, _| cluster.give());
         Ok(ChangeSet { objects, error })
     }
 
@@ -366,7 +373,8 @@ mod tests {
 
     fn plan(names: &[&str]) -> Plan {
         let objects = names.iter().map(|name| run(name)).collect();
-        Plan { delivery: sample::id(1), cluster: cluster(), objects, timeout: Duration::MAX }
+        let (delivery, git_auth) = (sample::id(1), Vec::new());
+        Plan { delivery, cluster: cluster(), objects, git_auth, timeout: Duration::MAX }
     }
 
     fn query(commit: u32) -> FollowQuery {
