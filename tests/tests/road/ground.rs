@@ -12,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::harness::TOKEN;
 
+/// What a test says that needs a real API server and has none.
+pub(crate) const NO_SERVER: &str = "skipped: SENTRY_E2E_KUBECONFIG is not set";
+
 /// Where runs go. No controller of Tekton's works on them: they go on for ever.
 pub(crate) enum Cluster {
     Memory(ApiServer),
@@ -25,12 +28,9 @@ impl Cluster {
     }
 
     /// The one of `SENTRY_E2E_KUBECONFIG` (context `default`, with Tekton's CRDs) with a namespace named after the
-    /// test, which goes when this is dropped; `None`, saying so, where that is not set.
+    /// test, which goes when this is dropped; `None` where that is not set.
     pub(crate) fn real(test: &str) -> Option<Self> {
-        let Some(kubeconfig) = std::env::var_os("SENTRY_E2E_KUBECONFIG") else {
-            println!("skipped: SENTRY_E2E_KUBECONFIG is not set");
-            return None;
-        };
+        let kubeconfig = std::env::var_os("SENTRY_E2E_KUBECONFIG")?;
         let (kubeconfig, namespace) =
             (PathBuf::from(kubeconfig), format!("sentry-{test}-{}", std::process::id()));
         kubectl(&kubeconfig, &["create", "namespace", &namespace]);
