@@ -90,7 +90,8 @@ fn acknowledged(
     if delivery.is_queued() {
         let queued = delivery.objects.iter().filter(|o| o.action == Action::Queued).count();
         let limit = watch.timing.max_active_runs;
-        let text = format!("{queued} runs wait: {limit} may go on in {}", watch.cluster.namespace);
+        let wait = if queued == 1 { "run waits" } else { "runs wait" };
+        let text = format!("{queued} {wait}: {limit} may go on in {}", watch.cluster.namespace);
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
         let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
         let queued = EventKind::RunsQueued { id, watch, queued, limit };
