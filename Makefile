@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test kill-points fmt clippy deps lint bench ci
+.PHONY: demo test promises kill-points fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -8,6 +8,13 @@ demo:
 test:
 	scripts/setup
 	cargo test --workspace
+
+# Every promise with its full figure, and docs/promises.md from it; takes hours. ONLY=p31 proves one of them.
+promises:
+	scripts/setup
+	cargo build -p sentry-cli
+	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
+	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
 
 # The process killed at each of its points, some 250 of them; `make test` takes 40.
 kill-points:

@@ -12,7 +12,9 @@
 //! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
+//! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`promise`] | the promises, and what their proofs saw |
 //! | [`strace`] | what a program asks the system for, and its death at one of these calls |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
@@ -21,8 +23,10 @@ pub mod forges;
 pub mod gitserver;
 pub mod host;
 pub mod http;
+pub mod promise;
 pub mod proxy;
 pub mod repo;
+pub mod road;
 pub mod sandbox;
 pub mod strace;
 pub mod tls;

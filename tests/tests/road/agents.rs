@@ -2,7 +2,7 @@
 
 use sentry_tests::sandbox::{Agent, eventually};
 
-use crate::harness::Road;
+use sentry_tests::road::Road;
 
 /// An agent that holds the state.
 fn running(road: &Road) -> Agent {

@@ -13,7 +13,7 @@ use sentry_tests::sandbox::{Output, Sandbox};
 use sentry_tests::strace::Strace;
 use tempfile::TempDir;
 
-use crate::harness::TREE;
+use sentry_tests::road::TREE;
 
 /// One from the environment, one from `.env`, one from a file. Their characters change in every encoding.
 const HUB: &str = "Canary/Hub+5e1F==a0";

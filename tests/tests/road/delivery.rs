@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sentry_tests::sandbox::eventually;
 
-use crate::harness::{Road, TOKEN, TREE};
+use sentry_tests::road::{Road, TOKEN};
 
 #[test]
 fn a_push_delivers_in_order_a_second_push_makes_new_runs_and_the_same_head_makes_none() {
@@ -61,27 +61,6 @@ fn new_deleted_re_created_and_forced_branches_behave_as_promised() {
     let branches = status["watches"][0]["branches"].as_array().unwrap().clone();
     let release = branches.iter().find(|b| b["branch"] == "release/1.0").unwrap();
     assert_eq!(release["delivered"]["sha"], cut.as_str());
-}
-
-#[test]
-fn one_bad_document_at_any_place_writes_nothing() {
-    for place in 0..4 {
-        let road = Road::new();
-        road.once();
-        let mut tree: Vec<(String, String)> =
-            TREE.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        tree[place].1.push_str("---\nkind: Broken\n");
-        let files: Vec<(&str, &str)> = tree.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
-        road.b.commit("main", &files, "broken");
-        let sha = road.push();
-        assert_eq!(road.once().code, Some(1));
-        assert_eq!(road.cluster.writes(), 0, "place {place}");
-        let why = road.why(&sha);
-        assert!(
-            why.contains("parked") && why.contains(tree[place].0.trim_start_matches(".tekton/")),
-            "{why}"
-        );
-    }
 }
 
 #[test]

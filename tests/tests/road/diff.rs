@@ -1,6 +1,6 @@
 //! `sentry diff` over the real kubectl: what would change before a delivery, and nothing after it.
 
-use crate::harness::Road;
+use sentry_tests::road::Road;
 
 const DIFF: [&str; 3] = ["diff", "--branch", "main"];
 const SECRET: &str =

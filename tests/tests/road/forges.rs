@@ -8,7 +8,7 @@ use sentry_tests::sandbox::Sandbox;
 use sentry_tests::tls::Tls;
 use tempfile::TempDir;
 
-use crate::harness::TREE;
+use sentry_tests::road::TREE;
 
 const HUB: &str = "github-token-51af0c";
 const LAB: &str = "gitlab-token-77b2de";

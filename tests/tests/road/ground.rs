@@ -10,7 +10,7 @@ use sentry_tests::sandbox::{Agent, Sandbox, eventually};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::TOKEN;
+use sentry_tests::road::TOKEN;
 
 /// What a test says that needs a real API server and has none.
 pub(crate) const NO_SERVER: &str = "skipped: SENTRY_E2E_KUBECONFIG is not set";

@@ -3,7 +3,7 @@
 use sentry_tests::repo::Entry;
 use sentry_tests::strace::Strace;
 
-use crate::harness::{FIXED, Road};
+use sentry_tests::road::{FIXED, Road};
 
 /// Delivers B as it is now; nothing may be written, and the reason must name what is wrong.
 #[track_caller]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sentry_tests::strace::Strace;
 
-use crate::harness::{PIPELINE, Road, TASK};
+use sentry_tests::road::{PIPELINE, Road, TASK};
 
 /// Both runs carry the commit and the document that they stand for.
 const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {NAME, labels: {document: DOCUMENT}}\n\

@@ -11,7 +11,6 @@ mod delivery;
 mod diff;
 mod forges;
 mod ground;
-mod harness;
 mod hostile;
 mod kills;
 mod queue;

@@ -3,7 +3,7 @@
 use sentry_tests::apiserver::Outcome;
 use sentry_tests::sandbox::{Output, eventually};
 
-use crate::harness::Road;
+use sentry_tests::road::Road;
 
 /// Runs the command, which must wait until the runs that it starts are ended so.
 fn ended(road: &Road, args: &[&str], first: Outcome<'_>) -> Output {

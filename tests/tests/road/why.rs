@@ -4,7 +4,7 @@ use sentry_tests::apiserver::Outcome;
 use sentry_tests::repo::Entry;
 use sentry_tests::sandbox::eventually;
 
-use crate::harness::{FIXED, Road, TREE};
+use sentry_tests::road::{FIXED, Road, TREE};
 
 /// The reason stands in the first line's end; it must be the same after a restart.
 #[track_caller]

@@ -2,24 +2,29 @@
 
 use std::path::PathBuf;
 
-use sentry_tests::apiserver::ApiServer;
-use sentry_tests::gitserver::{GitOptions, GitServer};
-use sentry_tests::repo::BareRepo;
-use sentry_tests::sandbox::{Agent, Output, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub(crate) const TOKEN: &str = "canary-t0ken-9f2c7a";
-pub(crate) const TASK: &str = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n\
+use crate::apiserver::ApiServer;
+use crate::gitserver::{GitOptions, GitServer};
+use crate::repo::BareRepo;
+use crate::sandbox::{Agent, Output, Sandbox};
+
+/// The token that the git server demands.
+pub const TOKEN: &str = "canary-t0ken-9f2c7a";
+/// A Task `unit`.
+pub const TASK: &str = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n\
                     spec: {steps: [{name: s, image: busybox, script: 'true'}]}\n";
-pub(crate) const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
+/// A Pipeline `suite` of that Task.
+pub const PIPELINE: &str = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite}\n\
                         spec: {tasks: [{name: unit, taskRef: {name: unit}}]}\n";
-pub(crate) const FIXED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: nightly}\n\
+/// A run with a fixed name that carries its commit in the parameter `sha`.
+pub const FIXED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: nightly}\n\
                      spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";
 const GENERATED: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: smoke-}\n\
                          spec: {pipelineRef: {name: suite}}\n";
 /// Runs sort before what they need, as real trees have it.
-pub(crate) const TREE: &[(&str, &str)] = &[
+pub const TREE: &[(&str, &str)] = &[
     (".tekton/a-run.yaml", FIXED),
     (".tekton/b-smoke.yaml", GENERATED),
     (".tekton/p.yaml", PIPELINE),
@@ -27,23 +32,36 @@ pub(crate) const TREE: &[(&str, &str)] = &[
 ];
 
 /// A, B, a git server, a cluster and a home directory.
-pub(crate) struct Road {
-    pub(crate) a: BareRepo,
-    pub(crate) b: BareRepo,
-    pub(crate) git: GitServer,
-    pub(crate) cluster: ApiServer,
-    pub(crate) sandbox: Sandbox,
+#[derive(Debug)]
+pub struct Road {
+    /// The product.
+    pub a: BareRepo,
+    /// The tests.
+    pub b: BareRepo,
+    /// Serves both, to those who show [`TOKEN`].
+    pub git: GitServer,
+    /// Has the namespace `qa`; each new run ends at once.
+    pub cluster: ApiServer,
+    /// Where `sentry` runs.
+    pub sandbox: Sandbox,
     _repos: TempDir,
 }
 
+impl Default for Road {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Road {
-    pub(crate) fn new() -> Self {
+    /// One whose B holds [`TREE`], and that watches `main` and `release/*`.
+    pub fn new() -> Self {
         Self::with(TREE)
     }
 
     /// One whose B holds these files.
-    pub(crate) fn with(tree: &[(&str, &str)]) -> Self {
-        let repos = TempDir::new().unwrap();
+    pub fn with(tree: &[(&str, &str)]) -> Self {
+        let repos = TempDir::new().expect("a temporary directory");
         let (a, b) =
             (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
         a.commit("main", &[("README.md", "A")], "first");
@@ -61,7 +79,7 @@ impl Road {
     }
 
     /// One where runs go on until they are ended; the first heads are recorded.
-    pub(crate) fn endless() -> Self {
+    pub fn endless() -> Self {
         let mut road = Self::new();
         road.cluster = ApiServer::start();
         road.configure("branches: [main]");
@@ -69,12 +87,13 @@ impl Road {
         road
     }
 
-    pub(crate) fn configure(&self, branches: &str) {
+    /// Writes the configuration with this selection of branches (a YAML line of `source`).
+    pub fn configure(&self, branches: &str) {
         self.write_config(branches, "");
     }
 
     /// The usual watch with one more setting.
-    pub(crate) fn configure_watch(&self, setting: &str) {
+    pub fn configure_watch(&self, setting: &str) {
         self.write_config("branches: [main, 'release/*']", &format!("    {setting}\n"));
     }
 
@@ -90,28 +109,34 @@ impl Road {
         ));
     }
 
-    pub(crate) fn once(&self) -> Output {
+    /// One cycle: `sentry watch --once`.
+    pub fn once(&self) -> Output {
         self.sandbox.sentry(["watch", "--once"])
     }
 
-    pub(crate) fn watch(&self) -> Agent {
+    /// A running agent.
+    pub fn watch(&self) -> Agent {
         self.sandbox.spawn(["watch", "--log-level", "debug"])
     }
 
-    pub(crate) fn push(&self) -> String {
+    /// A commit on `main` of A; its SHA.
+    pub fn push(&self) -> String {
         self.a.commit("main", &[("README.md", &format!("{}", fastrand()))], "work")
     }
 
-    pub(crate) fn runs(&self) -> Vec<Value> {
+    /// The PipelineRuns on the cluster.
+    pub fn runs(&self) -> Vec<Value> {
         self.cluster.objects_of("PipelineRun")
     }
 
-    pub(crate) fn json(&self, args: &[&str]) -> Value {
+    /// What a command answers as JSON.
+    pub fn json(&self, args: &[&str]) -> Value {
         let output = self.sandbox.sentry(args);
         serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
     }
 
-    pub(crate) fn why(&self, sha: &str) -> String {
+    /// What `sentry why` says of a commit.
+    pub fn why(&self, sha: &str) -> String {
         self.sandbox.sentry(["why", sha]).stdout
     }
 }

@@ -1,0 +1,4 @@
+//! One file per promise of Sentry; `sentry_tests::promise` says how they run and what they leave.
+
+mod p27_one_bad_document;
+mod table;
