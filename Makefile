@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises kill-points fmt clippy deps lint bench ci
+.PHONY: demo test promises fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -15,12 +15,6 @@ promises:
 	cargo build -p sentry-cli
 	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
-
-# The process killed at each of its points, some 250 of them; `make test` takes 40.
-kill-points:
-	scripts/setup
-	cargo build -p sentry-cli
-	SENTRY_KILL_POINTS=all cargo test -p sentry-tests --test road kills -- --nocapture
 
 fmt:
 	cargo fmt --all --check
