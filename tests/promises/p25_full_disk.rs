@@ -44,11 +44,11 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
     let road = road();
     let mut heads = Vec::new();
     let mut random = fastrand::Rng::with_seed(25);
-    let (mut failures, mut said) = (0, 0);
+    let (mut failures, mut said, mut refused) = (0, 0, 0);
     let rounds = cases(20, 1);
     for (error, calls) in FAILURES.iter().cycle().take(rounds * FAILURES.len()) {
         // From the start or from the middle of a cycle on, for several attempts to write.
-        let (from, long) = (1 + random.usize(..12), 4 + random.usize(..8));
+        let (from, long) = (1 + random.usize(..30), 4 + random.usize(..8));
         let strace = Strace::of_the_program(calls).failing_at(calls, error, from, from + long);
         heads.push(road.push());
         let mut agent = road.sandbox.spawn_under(&strace, ["watch", "--log-level", "debug"]);
@@ -56,10 +56,15 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
             !agent.is_running() || Tally::of(&road.cluster).lost(&heads) == 0
         });
         if !agent.is_running() {
-            println!("{error} {calls} {from} {long} {}", agent.stderr_so_far());
+            // It does not begin on a disk that fails: whatever keeps it running starts it again.
+            let output = agent.wait();
+            assert_eq!(output.code, Some(2), "{output:?}");
+            assert!(output.stderr.contains("check the disk"), "{output:?}");
+            refused += 1;
+            agent = road.watch();
         }
-        assert!(agent.is_running(), "{}", agent.stderr_so_far());
         delivered(&road, &heads);
+        assert!(agent.is_running(), "{}", agent.stderr_so_far());
         let met = strace.lines().iter().filter(|line| line.contains("(INJECTED)")).count();
         assert!(met > 0, "{error} of {calls} was met: the judge is blind");
         failures += met;
@@ -68,7 +73,8 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
     }
     assert!(said > 0, "it is said");
     let seen = format!(
-        "{} outages of the disk ({failures} failed calls: ENOSPC, EIO, EROFS, EDQUOT), said {said} times: 0 runs lost or doubled",
+        "{} outages of the disk ({failures} failed calls: ENOSPC, EIO, EROFS, EDQUOT), {refused} at the start and refused, \
+         {said} said by a running agent: 0 runs lost or doubled",
         heads.len()
     );
     kept(25, "failing calls", &seen);
