@@ -12,14 +12,15 @@ use sentry_tests::tally::{Tally, tree};
 
 /// What the agent says for as long as it lasts.
 const DEGRADED: &str = "state can't be written: nothing advances until it can";
-/// Errors of the system, and the calls that meet them: those by which SQLite writes and syncs.
-const FAILURES: [(&str, &str); 6] = [
-    ("ENOSPC", "pwrite64"),
-    ("EIO", "pwrite64"),
-    ("EROFS", "pwrite64"),
-    ("EDQUOT", "pwrite64"),
-    ("EIO", "fsync,fdatasync"),
-    ("ENOSPC", "fsync,fdatasync"),
+/// Errors of the system, the calls that meet them (those by which SQLite writes and syncs), and the number of the call
+/// of a thread by which they begin at the latest.
+const FAILURES: [(&str, &str, usize); 6] = [
+    ("ENOSPC", "pwrite64", 12),
+    ("EIO", "pwrite64", 12),
+    ("EROFS", "pwrite64", 12),
+    ("EDQUOT", "pwrite64", 12),
+    ("EIO", "fsync,fdatasync", 3),
+    ("ENOSPC", "fsync,fdatasync", 3),
 ];
 
 fn road() -> Road {
@@ -46,11 +47,12 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
     let mut random = fastrand::Rng::with_seed(25);
     let (mut failures, mut said, mut refused) = (0, 0, 0);
     let rounds = cases(20, 1);
-    for (error, calls) in FAILURES.iter().cycle().take(rounds * FAILURES.len()) {
+    for (error, calls, latest) in FAILURES.iter().cycle().take(rounds * FAILURES.len()) {
         // From the start or from the middle of a cycle on, for several attempts to write.
-        let (from, long) = (1 + random.usize(..30), 4 + random.usize(..8));
+        let (from, long) = (random.usize(1..=*latest), 4 + random.usize(..8));
         let strace = Strace::of_the_program(calls).failing_at(calls, error, from, from + long);
         heads.push(road.push());
+        let mut is_traced = true;
         let mut agent = road.sandbox.spawn_under(&strace, ["watch", "--log-level", "debug"]);
         eventually("the head is delivered, or the start is refused", || {
             !agent.is_running() || Tally::of(&road.cluster).lost(&heads) == 0
@@ -61,6 +63,7 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
             assert_eq!(output.code, Some(2), "{output:?}");
             assert!(output.stderr.contains("check the disk"), "{output:?}");
             refused += 1;
+            is_traced = false;
             agent = road.watch();
         }
         delivered(&road, &heads);
@@ -69,7 +72,8 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
         assert!(met > 0, "{error} of {calls} was met: the judge is blind");
         failures += met;
         said += usize::from(agent.stderr_so_far().contains(DEGRADED));
-        drop(agent);
+        let stopped = if is_traced { agent.term_traced() } else { agent.term() };
+        assert_eq!(stopped.code, Some(0), "{stopped:?}");
     }
     assert!(said > 0, "it is said");
     let seen = format!(
