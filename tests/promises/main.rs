@@ -14,6 +14,7 @@ mod p25_full_disk;
 mod p26_one_agent;
 mod p27_one_bad_document;
 mod p28_partial_apply;
+mod p31_hostile_repositories;
 mod p38_repo_cap;
 mod p42_least_privilege;
 mod table;

@@ -16,10 +16,10 @@ const DEGRADED: &str = "state can't be written: nothing advances until it can";
 /// of a thread by which they begin at the latest.
 const FAILURES: [(&str, &str, usize); 6] = [
     ("ENOSPC", "pwrite64", 12),
+    ("EIO", "fsync,fdatasync", 3),
     ("EIO", "pwrite64", 12),
     ("EROFS", "pwrite64", 12),
     ("EDQUOT", "pwrite64", 12),
-    ("EIO", "fsync,fdatasync", 3),
     ("ENOSPC", "fsync,fdatasync", 3),
 ];
 
@@ -46,8 +46,7 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
     let mut heads = Vec::new();
     let mut random = fastrand::Rng::with_seed(25);
     let (mut failures, mut said, mut refused) = (0, 0, 0);
-    let rounds = cases(20, 1);
-    for (error, calls, latest) in FAILURES.iter().cycle().take(rounds * FAILURES.len()) {
+    for (error, calls, latest) in FAILURES.iter().cycle().take(cases(20 * FAILURES.len(), 2)) {
         // From the start or from the middle of a cycle on, for several attempts to write.
         let (from, long) = (random.usize(1..=*latest), 4 + random.usize(..8));
         let strace = Strace::of_the_program(calls).failing_at(calls, error, from, from + long);

@@ -13,7 +13,7 @@ use sentry_tests::tls::Tls;
 use serde_json::Value;
 
 /// A verb and a resource with its group.
-type Right = (String, String);
+pub(crate) type Right = (String, String);
 
 const ROLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/rbac.yaml");
 
@@ -36,7 +36,7 @@ fn rights(rules: &Value) -> BTreeSet<Right> {
 }
 
 /// The Role that is shipped.
-fn shipped() -> BTreeSet<Right> {
+pub(crate) fn shipped() -> BTreeSet<Right> {
     let text = std::fs::read_to_string(ROLE).unwrap();
     let documents =
         text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
@@ -51,7 +51,7 @@ fn shipped_for_lending() -> BTreeSet<Right> {
     rights(&serde_saphyr::from_str::<Value>(&rule.join("\n")).unwrap())
 }
 
-fn grant(cluster: &ApiServer, rights: &BTreeSet<Right>) {
+pub(crate) fn grant(cluster: &ApiServer, rights: &BTreeSet<Right>) {
     let rights: Vec<_> = rights.iter().map(|(v, r)| (v.as_str(), r.as_str())).collect();
     cluster.faults().grant_only(&rights);
 }
