@@ -50,10 +50,21 @@ fn bomb() -> String {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [yaml(), encodings(), kinds(), metadata(), annotations(), tools()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        yaml(),
+        more_yaml(),
+        encodings(),
+        kinds(),
+        powers(),
+        metadata(),
+        fields(),
+        annotations(),
+        variables(),
+        tools(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn yaml() -> Vec<Case> {
@@ -80,6 +91,11 @@ fn yaml() -> Vec<Case> {
             "two kinds, of which readers take different ones",
             "apiVersion: v1\nkind: ConfigMap\nkind: Secret\nmetadata: {name: x}\n",
         ),
+    ]
+}
+
+fn more_yaml() -> Vec<Case> {
+    vec![
         bad(
             "a kind that is merged in",
             "`<<` lays another kind over the one that is seen",
@@ -134,7 +150,7 @@ fn encodings() -> Vec<Case> {
             format!("{}\0kind: Secret\n", run("{name: x}")).into_bytes(),
         ),
         bytes(
-            "bytes that are no text",
+            "a manifest that is no text",
             "a manifest that is not UTF-8",
             b"apiVersion: v1\nkind: \xff\xfe\n".to_vec(),
         ),
@@ -151,9 +167,7 @@ fn encodings() -> Vec<Case> {
         bad(
             "line ends of another kind",
             "a line that only some readers see",
-            format!(
-                "apiVersion: v1\nkind: ConfigMap # \u{2028}kind: Secret\u{85}kind: Secret\nmetadata: {{name: \"a\u{2028}b\"}}\n"
-            ),
+            "apiVersion: v1\nkind: ConfigMap # \u{2028}kind: Secret\u{85}kind: Secret\nmetadata: {name: \"a\u{2028}b\"}\n",
         ),
     ]
 }
@@ -198,6 +212,14 @@ fn kinds() -> Vec<Case> {
                 of(rbac, "ClusterRoleBinding")
             ),
         ),
+    ]
+}
+
+fn powers() -> Vec<Case> {
+    let of =
+        |api: &str, kind: &str| format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: x}}\n");
+    let rbac = "rbac.authorization.k8s.io/v1";
+    vec![
         bad(
             "a binding in the namespace",
             "cluster-admin in the namespace: the shipped Role does not allow it",
@@ -266,6 +288,11 @@ fn metadata() -> Vec<Case> {
             "a generateName with slashes",
             run("{generateName: ../../x-}"),
         ),
+    ]
+}
+
+fn fields() -> Vec<Case> {
+    vec![
         good(
             "an owner",
             "a run that the cluster would delete with another object",
@@ -350,6 +377,11 @@ fn annotations() -> Vec<Case> {
             "a glob with 500 stars",
             annotated("on-target-branch", &format!("[{}]", "*a".repeat(500))),
         ),
+    ]
+}
+
+fn variables() -> Vec<Case> {
+    vec![
         good(
             "a path pattern bomb",
             "globs of braces in braces",

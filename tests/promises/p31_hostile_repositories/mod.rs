@@ -26,14 +26,19 @@ struct Ground {
     url: String,
 }
 
+/// Makes B what it is.
+type Build = Box<dyn Fn(&BareRepo, &Ground)>;
+/// Makes a server say what it says.
+type Lying = Box<dyn Fn(&BareRepo, &Ground) -> Lies>;
+
 /// Where B comes from.
 enum Source {
     /// A repository that an honest server serves.
-    Repo(Box<dyn Fn(&BareRepo, &Ground)>),
+    Repo(Build),
     /// The same, on this machine: git's other side runs here.
-    Local(Box<dyn Fn(&BareRepo, &Ground)>),
+    Local(Build),
     /// A server that says this.
-    Liar(Box<dyn Fn(&BareRepo, &Ground) -> Lies>),
+    Liar(Lying),
 }
 
 /// What may reach the cluster.

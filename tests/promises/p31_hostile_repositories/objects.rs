@@ -34,7 +34,7 @@ fn object(b: &BareRepo, kind: &str, text: &str) -> String {
 const PEOPLE: &str = "author Ada <a@b> 1700000000 +0000\ncommitter Ada <a@b> 1700000000 +0000\n";
 
 pub(super) fn cases() -> Vec<Case> {
-    [heads(), commits(), local()].into_iter().flatten().collect()
+    [heads(), refs(), commits(), local()].into_iter().flatten().collect()
 }
 
 fn heads() -> Vec<Case> {
@@ -68,6 +68,11 @@ fn heads() -> Vec<Case> {
         Case::refused("a head of zeros", "main names the id that stands for none", |b, _| {
             head(b, &"0".repeat(40))
         }),
+    ]
+}
+
+fn refs() -> Vec<Case> {
+    vec![
         Case::refused("a head that is an option", "main names `--upload-pack=…`", |b, g| {
             head(b, &format!("--upload-pack=cat {}", g.file))
         }),

@@ -104,7 +104,7 @@ fn delta_bomb() -> Vec<u8> {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [offered(), listed(), packed()].into_iter().flatten().collect()
+    [offered(), sections(), listed(), packed()].into_iter().flatten().collect()
 }
 
 fn offered() -> Vec<Case> {
@@ -136,6 +136,11 @@ fn offered() -> Vec<Case> {
                 })
             },
         ),
+    ]
+}
+
+fn sections() -> Vec<Case> {
+    vec![
         Case::liar("no capabilities", "the server says that it can do nothing", Nothing, |b, _| {
             lies(b, |lies| lies.capabilities.clear())
         }),

@@ -15,7 +15,7 @@ fn with(b: &BareRepo, entries: &[Entry]) {
 /// The honest files, and these entries beside them in `.tekton`, written as given.
 fn raw(b: &BareRepo, entries: &[(&str, &[u8], String)]) {
     let honest: Vec<_> =
-        HONEST.iter().map(|(path, text)| (path[8..].as_bytes(), b.blob(text))).collect();
+        HONEST.iter().map(|(path, text)| (&path.as_bytes()[8..], b.blob(text))).collect();
     let mut all: Vec<(&str, &[u8], &str)> =
         honest.iter().map(|(name, blob)| ("100644", *name, &**blob)).collect();
     all.extend(entries.iter().map(|(mode, name, id)| (*mode, *name, &**id)));
@@ -47,7 +47,10 @@ fn odd(name: &'static str, tries: &'static str, bytes: &'static [u8]) -> Case {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    [links(), modules(), names(), modes(), sizes()].into_iter().flatten().collect()
+    [links(), modules(), attributes(), names(), looks(), lengths(), modes(), sizes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn links() -> Vec<Case> {
@@ -85,12 +88,9 @@ fn links() -> Vec<Case> {
 }
 
 fn modules() -> Vec<Case> {
-    let sha = "ab".repeat(20);
-    let other = sha.clone();
-    let third = sha.clone();
     vec![
         Case::refused("submodule", "a repository in the repository", move |b, _| {
-            with(b, &[Entry::gitlink(".tekton/sub", &sha)]);
+            with(b, &[Entry::gitlink(".tekton/sub", &"ab".repeat(20))]);
         }),
         Case::refused(
             "the directory is a submodule",
@@ -107,16 +107,33 @@ fn modules() -> Vec<Case> {
                     "[submodule \"x\"]\n\tpath = .tekton/sub\n\turl = ext::sh -c 'cat {0}'\n\tupdate = !cat {0}\n",
                     g.file
                 );
-                with(b, &[Entry::file(".gitmodules", text), Entry::gitlink(".tekton/sub", &other)]);
+                with(
+                    b,
+                    &[
+                        Entry::file(".gitmodules", text),
+                        Entry::gitlink(".tekton/sub", &"ab".repeat(20)),
+                    ],
+                );
             },
         ),
+    ]
+}
+
+fn attributes() -> Vec<Case> {
+    vec![
         Case::refused(
             "submodule with an option for a URL",
             ".gitmodules with `url = -u./payload`",
             move |b, g| {
                 let text =
                     format!("[submodule \"x\"]\n\tpath = .tekton/sub\n\turl = -u{}\n", g.file);
-                with(b, &[Entry::file(".gitmodules", text), Entry::gitlink(".tekton/sub", &third)]);
+                with(
+                    b,
+                    &[
+                        Entry::file(".gitmodules", text),
+                        Entry::gitlink(".tekton/sub", &"ab".repeat(20)),
+                    ],
+                );
             },
         ),
         Case::harmless(
@@ -184,6 +201,11 @@ fn names() -> Vec<Case> {
             "a name that writes in colours to the terminal",
             b"\x1b[31mred\x1b[0m.yaml",
         ),
+    ]
+}
+
+fn looks() -> Vec<Case> {
+    vec![
         odd(
             "a line's end in a name",
             "a name of two lines, to forge a line of a listing",
@@ -205,6 +227,11 @@ fn names() -> Vec<Case> {
                 );
             },
         ),
+    ]
+}
+
+fn lengths() -> Vec<Case> {
+    vec![
         Case::harmless(
             "a command in a name",
             "names with $(…), backquotes, semicolons and quotes",
