@@ -1,5 +1,6 @@
 //! One file per promise of Sentry; `sentry_tests::promise` says how they run and what they leave.
 
 mod p27_one_bad_document;
+mod p32_arguments;
 mod p36_checked_is_sent;
 mod table;

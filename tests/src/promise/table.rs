@@ -144,11 +144,10 @@ pub const PROMISES: &[Promise] = &[
         "0 files opened outside, 0 programs run",
         NOT_YET,
     ),
-    missing(
+    shown(
         32,
         "argument injection through refs, URLs, paths, namespaces",
         "10^6 fuzzed: 0 options reach a program",
-        NOT_YET,
     ),
     missing(
         34,
