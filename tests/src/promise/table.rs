@@ -162,11 +162,10 @@ pub const PROMISES: &[Promise] = &[
         NOT_YET,
     ),
     shown(36, "what is checked is what is sent", "10^6 differential cases: sets equal"),
-    missing(
+    shown(
         37,
         "YAML budget: 1 MiB a file, 5 MiB, 200 documents, 50,000 nodes, depth 64",
         "refused ≤ 250 ms, RSS + ≤ 64 MiB",
-        NOT_YET,
     ),
     missing(38, "repo cap", "10 GB repo: ≤ 256 MiB disk, ends ≤ deadline", NOT_YET),
     missing(
