@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises kill-points fmt clippy deps lint bench ci
+.PHONY: demo test promises kill-points fuzz mutants fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -21,6 +21,14 @@ kill-points:
 	scripts/setup
 	cargo build -p sentry-cli
 	SENTRY_KILL_POINTS=all cargo test -p sentry-tests --test road kills -- --nocapture
+
+# Every fuzz target for FUZZ_SECONDS (600); TARGETS names some. docs/fuzzing.md says what was seen.
+fuzz:
+	scripts/fuzz $(TARGETS)
+
+# Whether the tests notice small changes of policy, naming, redaction, cursors and retries (.cargo/mutants.toml).
+mutants:
+	scripts/mutants
 
 fmt:
 	cargo fmt --all --check
