@@ -1,5 +1,7 @@
 //! 32: no ref, URL, path, namespace or name reaches a program as an option.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

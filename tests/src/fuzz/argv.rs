@@ -1,4 +1,5 @@
 //! Any text as URL, branch, directory, commit, context, namespace and name, one a line: no option reaches a program.
+
 use crate::judge::given::{Given, Names};
 
 thread_local! {

@@ -1,4 +1,5 @@
 //! Any expression in a run's `on-cel-expression`, over any changed path: nothing panics, and it ends.
+
 use crate::judge::scene::Scene;
 use sentry_core::forge::ChangedPaths;
 

@@ -1,4 +1,5 @@
 //! Any text as sentry.yaml: it is a configuration, or every problem says where it is and what to do.
+
 use std::collections::BTreeMap;
 
 use sentry_config::Environment;

@@ -1,4 +1,5 @@
 //! Any bytes as B's files: kubectl would send the very objects that were checked.
+
 use crate::judge::checked::Checked;
 
 thread_local! {

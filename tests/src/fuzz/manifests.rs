@@ -1,4 +1,5 @@
 //! Any bytes as B's files: nothing panics, and what goes to the cluster is what the watch allows.
+
 use crate::judge::scene::Scene;
 
 /// Kinds of the whole cluster: none is allowed unless it is named.

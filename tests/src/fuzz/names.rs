@@ -1,4 +1,5 @@
 //! Any name of a run, in any file, for any branch: the run's name is a DNS label, the same each time, and nobody else's.
+
 use std::collections::BTreeSet;
 
 use crate::judge::scene::Scene;

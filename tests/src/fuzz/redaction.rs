@@ -1,4 +1,5 @@
 //! A secret in every encoding, inside any text: no form of it is left.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sentry_core::secret::{Redactor, Secret};
