@@ -4,6 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sentry_core::secret::{Redactor, Secret};
 
+/// True if a form is in what the redactor let through; its mark may make one with a neighbour, which tells nothing.
+fn is_left(clean: &str, form: &str) -> bool {
+    clean.split("[redacted]").any(|piece| piece.contains(form))
+}
+
 /// Judges one input; bytes that are no text are replaced.
 ///
 /// # Panics
@@ -21,7 +26,7 @@ pub fn redaction(bytes: &[u8]) {
     let percent: String = url.replace('+', "%20");
     for form in [secret.to_owned(), url, percent] {
         let clean = redactor.redact(&format!("{around}{form}{around}"));
-        assert!(!clean.contains(&form), "{form:?} is left in {clean:?}");
+        assert!(!is_left(&clean, &form), "{form:?} is left in {clean:?}");
     }
     for lead in ["", "x", "xy"] {
         for encoded in [
@@ -32,7 +37,7 @@ pub fn redaction(bytes: &[u8]) {
             // Ten digits hold seven bytes: so much of a secret is never left.
             let certain = (lead.len() * 8).div_ceil(6)..(lead.len() + secret.len()) * 8 / 6;
             let core = &encoded[certain];
-            assert!(core.len() <= 6 || !clean.contains(core), "{core:?} is left in {clean:?}");
+            assert!(core.len() <= 6 || !is_left(&clean, core), "{core:?} is left in {clean:?}");
         }
     }
 }
