@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises fmt clippy deps lint bench ci
+.PHONY: demo test promises soak fmt clippy deps lint bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -15,6 +15,12 @@ promises:
 	cargo build -p sentry-cli
 	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
+
+# Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it.
+soak:
+	scripts/setup
+	cargo build -p sentry-cli
+	SENTRY_SOAK_MINUTES=120 cargo test -p sentry-tests --test soak -- --nocapture
 
 fmt:
 	cargo fmt --all --check
