@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises soak fmt clippy deps lint bench ci
+.PHONY: demo test promises soak fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -35,6 +35,16 @@ deps:
 # The Dockerfile and the Kubernetes manifests.
 lint:
 	scripts/lint-deploy
+
+# The binary with its dependencies written into it, for `cargo audit bin`.
+release:
+	command -v cargo-auditable >/dev/null || cargo install --locked cargo-auditable
+	cargo auditable build --release --locked -p sentry-cli
+
+# The bill of materials of the binary: sentry-cli/sentry-cli.cdx.json (CycloneDX).
+sbom:
+	command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --manifest-path sentry-cli/Cargo.toml --format json --describe binaries
 
 bench:
 	cargo bench -p sentry-forge --bench fetch
