@@ -12,7 +12,6 @@ mod diff;
 mod forges;
 mod ground;
 mod hostile;
-mod kills;
 mod queue;
 mod verdict;
 mod why;

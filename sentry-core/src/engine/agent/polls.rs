@@ -41,6 +41,14 @@ impl Agent {
         }
     }
 
+    /// Repositories that are said to have moved are due.
+    pub(super) fn take_hints(&mut self) {
+        for (forge, repo) in self.parts.hints.take() {
+            let is_meant = |group: &&mut Group| group.forge == forge && group.repo.path() == repo;
+            self.groups.iter_mut().filter(is_meant).for_each(Group::hint);
+        }
+    }
+
     pub(super) async fn polled(
         &mut self,
         forge: String,
