@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises soak fmt clippy deps lint release sbom bench ci
+.PHONY: demo test promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -21,6 +21,14 @@ soak:
 	scripts/setup
 	cargo build -p sentry-cli
 	SENTRY_SOAK_MINUTES=120 cargo test -p sentry-tests --test soak -- --nocapture
+
+# Every fuzz target for FUZZ_SECONDS (600); TARGETS names some. docs/fuzzing.md says what was seen.
+fuzz:
+	scripts/fuzz $(TARGETS)
+
+# Whether the tests notice small changes of policy, naming, redaction, cursors and retries (.cargo/mutants.toml).
+mutants:
+	scripts/mutants
 
 fmt:
 	cargo fmt --all --check

@@ -4,4 +4,7 @@
 
 mod p01_no_lost_head;
 mod p27_one_bad_document;
+mod p32_arguments;
+mod p36_checked_is_sent;
+mod p37_yaml_budget;
 mod table;

@@ -14,15 +14,19 @@
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`fuzz`] | what fuzzing tries |
+//! | [`judge`] | what kubectl and git would make of what they are given |
 //! | [`promise`] | the promises, and what their proofs saw |
 //! | [`strace`] | what a program asks the system for, and its death at one of these calls |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
 pub mod apiserver;
 pub mod forges;
+pub mod fuzz;
 pub mod gitserver;
 pub mod host;
 pub mod http;
+pub mod judge;
 pub mod promise;
 pub mod proxy;
 pub mod repo;
