@@ -13,7 +13,7 @@ use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
-use sentry_core::plan::{Action, ChangeSet, Plan};
+use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
@@ -102,6 +102,8 @@ struct Fault {
     how: How,
     n: usize,
     lasts: bool,
+    /// A newer head comes a second later.
+    overtaken: bool,
 }
 
 /// The fault, once it is armed, and what was seen.
@@ -217,12 +219,14 @@ impl Deployer for Judged<FakeDeployer> {
 impl Judged<FakeDeployer> {
     /// Writes the first objects and fails at the next one.
     async fn partly(&self, plan: &Plan, k: usize) -> Result<ChangeSet, DeployError> {
+        // A later attempt sends fewer.
+        let k = k.min(plan.objects.len());
         let some = Plan { objects: plan.objects[..k].to_vec(), ..plan.clone() };
         let mut done = self.inner.apply(&some).await?;
         for planned in &plan.objects[k..] {
             let action = if done.objects.len() == k { Action::Failed } else { Action::Skipped };
             let (object, run) = (planned.object.clone(), planned.is_run());
-            done.objects.push(sentry_core::plan::ObjectOutcome { object, run, action, reason: None });
+            done.objects.push(ObjectOutcome { object, run, action, reason: None });
         }
         Ok(done)
     }
@@ -286,6 +290,8 @@ impl StateStore for Judged<MemoryStore> {
 async fn life(fault: Fault) -> usize {
     fastrand::seed(2);
     let mut world = World::new(FakeDeployer::new());
+    world.options.inbox_interval = Duration::from_secs(10);
+    world.watches[0].timing.timeout = Duration::from_secs(60);
     let judge = Arc::new(Judge::default());
     let cluster = Arc::clone(&world.deployer);
     let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
@@ -300,12 +306,16 @@ async fn life(fault: Fault) -> usize {
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();
+    if fault.overtaken {
+        seconds(1).await;
+        world.push();
+    }
     // Long enough for the agent to give up what it gives up.
-    seconds(45 * 60).await;
+    seconds(6 * 60).await;
     let failures = judge.failures.load(Ordering::Relaxed);
     *judge.armed.lock().unwrap() = None;
     let last = world.push();
-    seconds(15 * 60).await;
+    seconds(12 * 60).await;
     let premature = judge.premature.lock().unwrap().clone();
     assert!(premature.is_empty(), "{fault:?}: {premature:?}");
     let delivered = world.branch("main").await.unwrap().delivered.map(|mark| mark.sha);
@@ -319,10 +329,12 @@ async fn whatever_call_fails_in_whatever_way_no_cursor_moves_before_the_work_is_
     for call in
         [Call::Heads, Call::Commit, Call::Tree, Call::Check, Call::Apply, Call::State]
     {
-        for (how, lasts) in ways(call).into_iter().flat_map(|how| [(how, false), (how, true)]) {
+        let kinds = [(false, false), (false, true), (true, false)];
+        let ways = ways(call).into_iter().flat_map(|how| kinds.map(|kind| (how, kind)));
+        for (how, (lasts, overtaken)) in ways {
             // The agent's own beats go on for ever; a cycle's writes are the first ones.
             for n in 1..=12 {
-                let seen = life(Fault { call, how, n, lasts }).await;
+                let seen = life(Fault { call, how, n, lasts, overtaken }).await;
                 if seen == 0 {
                     break;
                 }

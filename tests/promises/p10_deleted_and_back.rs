@@ -41,7 +41,7 @@ async fn away_and_back(world: &World, at: Option<&CommitSha>, pause: Duration) -
     };
     while !settled().await {
         assert!(polls(world) <= asked + 1, "not delivered by the first poll after its return");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        seconds(1).await;
     }
     assert_eq!(world.deployer.applies().0, before + 1);
     polls(world) - asked
@@ -54,8 +54,8 @@ async fn a_branch_that_is_gone_is_left_alone_and_resumed_by_the_first_poll_after
     let first = world.forge.commit(A, BRANCH, "cut", &[]);
     seconds(10).await;
     let (mut times, mut most) = (0, 0);
-    for n in 0..50 {
-        let pause = Duration::from_millis(n * 1_300);
+    for n in 0..25 {
+        let pause = Duration::from_millis(n * 2_600);
         most = most.max(away_and_back(&world, None, pause).await);
         most = most.max(away_and_back(&world, Some(&first), pause).await);
         times += 2;

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 use crate::world::{FILES, World, seconds};
 
 const WATCHES: usize = 50;
-const MINUTES: u64 = 60;
-const PUSHES: usize = 10;
+const MINUTES: u64 = 20;
+const PUSHES: usize = 4;
 /// How long a forge's own deadline lets one question take.
 const HANG: Duration = Duration::from_secs(30);
 
@@ -147,8 +147,8 @@ impl Deployer for Poisoned<FakeDeployer> {
     }
 }
 
-/// An hour of fifty watches; each wait, from push to runs, of the forty-nine that are well, sorted.
-async fn hour(poison: Poison) -> Vec<Duration> {
+/// Twenty minutes of fifty watches; each wait, from push to runs, of the forty-nine that are well, sorted.
+async fn session(poison: Poison) -> Vec<Duration> {
     fastrand::seed(30);
     let mut world = World::new(FakeDeployer::new().taking(Duration::from_secs(1)));
     // As the configuration has it where it says nothing.
@@ -171,7 +171,7 @@ async fn hour(poison: Poison) -> Vec<Duration> {
     let store = Arc::clone(&world.store);
     world.start_on(forge, deployer, store);
     seconds(120).await;
-    let pushed = push_for_an_hour(&world).await;
+    let pushed = push_to_all(&world).await;
     seconds(300).await;
     let arrived = arrived.lock().unwrap();
     let mut waits = Vec::new();
@@ -184,14 +184,14 @@ async fn hour(poison: Poison) -> Vec<Duration> {
     waits
 }
 
-/// Pushes to each watch ten times, and to twenty branches of the first one every five minutes; when which commit of the
+/// Pushes to each watch four times, and to twenty branches of the first one every five minutes; when which commit of the
 /// others came.
-async fn push_for_an_hour(world: &World) -> Vec<(CommitSha, Instant)> {
+async fn push_to_all(world: &World) -> Vec<(CommitSha, Instant)> {
     let mut dice = fastrand::Rng::with_seed(7);
     let mut plan: Vec<(u64, usize)> = (1..WATCHES)
         .flat_map(|watch| (0..PUSHES).map(move |n| (watch, n)))
-        // At most one in six minutes: a head that is overtaken has no wait of its own.
-        .map(|(watch, n)| (n as u64 * 360_000 + dice.u64(..120_000), watch))
+        // Minutes between two: a head that is overtaken has no wait of its own.
+        .map(|(watch, n)| (n as u64 * 300_000 + dice.u64(..120_000), watch))
         .collect();
     plan.extend((0..MINUTES / 5).map(|n| (n * 300_000, 0)));
     plan.sort_unstable();
@@ -217,11 +217,11 @@ fn percentile_95(waits: &[Duration]) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_poisoned_watch_of_fifty_holds_up_none_of_the_others() {
-    let healthy = hour(Poison::Nothing).await;
+    let healthy = session(Poison::Nothing).await;
     let usual = percentile_95(&healthy);
     let mut worst = (0.0, Poison::Nothing);
     for poison in POISONS {
-        let waits = hour(poison).await;
+        let waits = session(poison).await;
         let factor = percentile_95(&waits).as_secs_f64() / usual.as_secs_f64();
         assert!(factor < 1.2, "{poison:?}: {factor:.2} times {usual:?}");
         if factor > worst.0 {

@@ -57,7 +57,9 @@ fn has_answered(outcome: &Outcome) -> Option<bool> {
             DeployErrorKind::Forbidden
             | DeployErrorKind::Refused
             | DeployErrorKind::NameConflict => Some(true),
-            DeployErrorKind::Local | DeployErrorKind::Timeout | DeployErrorKind::Interrupted => None,
+            DeployErrorKind::Local | DeployErrorKind::Timeout | DeployErrorKind::Interrupted => {
+                None
+            }
         },
         _ => None,
     }
