@@ -5,6 +5,9 @@
 mod p01_no_lost_head;
 mod p02_cursor_after_the_work;
 mod p04_monotone_coalescing;
+mod p05_one_at_a_time;
+mod p06_durable_triggers;
+mod p09_moved_heads;
 mod p10_deleted_and_back;
 mod p16_clock_jumps;
 mod p27_one_bad_document;

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sentry_core::clock::{Clock, Timestamp};
-use sentry_core::forge::{
-    CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
-};
+use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_tests::promise::kept;

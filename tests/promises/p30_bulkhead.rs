@@ -54,6 +54,11 @@ const POISONS: [Poison; 9] = [
     Poison::CheckHangs,
 ];
 
+/// A panic that prints nothing: there are hundreds.
+fn breaks_down() -> ! {
+    std::panic::resume_unwind(Box::new("poisoned"))
+}
+
 fn source(n: usize) -> String {
     format!("https://example.com/product/app-{n}")
 }
@@ -86,7 +91,7 @@ impl Forge for Poisoned<FakeForge> {
                 answers[hit] = failed(ForgeErrorKind::Unreachable);
             }
             (Some(hit), Poison::HeadsFail) => answers[hit] = failed(ForgeErrorKind::WrongAnswer),
-            (Some(_), Poison::HeadsPanic) => panic!("poisoned"),
+            (Some(_), Poison::HeadsPanic) => breaks_down(),
             _ => {}
         }
         answers
@@ -96,7 +101,7 @@ impl Forge for Poisoned<FakeForge> {
         if query.repo.as_str() == manifests(0) {
             match self.poison {
                 Poison::TreesHang => tokio::time::sleep(query.timeout).await,
-                Poison::TreesPanic => panic!("poisoned"),
+                Poison::TreesPanic => breaks_down(),
                 _ => return self.inner.tree(query).await,
             }
             return Err(ForgeError::new(ForgeErrorKind::Unreachable, "poisoned"));
@@ -130,7 +135,7 @@ impl Deployer for Poisoned<FakeDeployer> {
                     tokio::time::sleep(plan.timeout).await;
                     return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));
                 }
-                Poison::ApplyPanics => panic!("poisoned"),
+                Poison::ApplyPanics => breaks_down(),
                 Poison::ApplyFails => {
                     return Err(DeployError::new(DeployErrorKind::Refused, "poisoned"));
                 }

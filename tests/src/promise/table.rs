@@ -53,20 +53,19 @@ pub const PROMISES: &[Promise] = &[
         NOT_YET,
     ),
     shown(4, "monotone coalescing", "100 pushes: ≤ 4 deliveries, last wins"),
-    missing(
+    shown(
         5,
         "one delivery per target at a time",
         "200 concurrent triggers: max concurrency 1, 200 acknowledged",
-        NOT_YET,
     ),
-    missing(6, "a trigger is durable", "same key × 50 + kills: 1 delivery", NOT_YET),
+    shown(6, "a trigger is durable", "same key × 50 + kills: 1 delivery"),
     missing(
         7,
         "a webhook is a hint: only configured repos are asked, at their configured forge",
         "10,000 forged: 0 foreign requests",
         SERVER,
     ),
-    missing(9, "force-push, rewind, unrelated history", "100 × 0 stuck", NOT_YET),
+    shown(9, "force-push, rewind, unrelated history", "100 × 0 stuck"),
     shown(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll"),
     missing(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects", NOT_YET),
     missing(
