@@ -11,18 +11,23 @@ use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
 
-use crate::world::{RUNS, World, seconds};
+use crate::world::{A, RUNS, World, seconds};
 
 const REQUESTS: usize = 200;
+/// All in one namespace: a branch has one delivery at a time anyway.
+const BRANCHES: [&str; 4] = ["main", "release/1", "release/2", "release/3"];
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_requests_are_all_answered_one_at_a_time() {
     let mut world = World::new(FakeDeployer::new().taking(Duration::from_millis(200)));
+    for branch in &BRANCHES[1..] {
+        world.forge.commit(A, branch, "cut", &[]);
+    }
     world.start();
     seconds(65).await;
     let mut requests = Vec::new();
     for n in 0..REQUESTS {
-        requests.push(world.ask(&format!("request {n}")).await);
+        requests.push(world.ask(BRANCHES[n % BRANCHES.len()], &format!("request {n}")).await);
     }
     seconds(300).await;
     for request in requests {
@@ -40,12 +45,17 @@ async fn two_hundred_requests_are_all_answered_one_at_a_time() {
 #[test]
 fn processes_that_ask_at_once_are_all_acknowledged_and_their_deliveries_never_overlap() {
     let road = Road::new();
+    let root = road.a.branch_at("main").unwrap();
+    BRANCHES[1..].iter().for_each(|branch| road.a.force(branch, &root));
     road.once();
     let mut agent = road.watch();
     agent.wait_for_log("started");
     let wanted = cases(REQUESTS, 8);
-    let ask = || road.sandbox.spawn(["trigger", "qa", "--branch", "main", "--no-wait"]);
-    let asking: Vec<_> = (0..wanted).map(|_| ask()).collect();
+    let ask = |n: usize| {
+        let branch = BRANCHES[n % BRANCHES.len()];
+        road.sandbox.spawn(["trigger", "qa", "--branch", branch, "--no-wait"])
+    };
+    let asking: Vec<_> = (0..wanted).map(ask).collect();
     for process in asking {
         let output = process.wait();
         assert_eq!(output.code, Some(0), "{output:?}");
@@ -73,8 +83,9 @@ fn processes_that_ask_at_once_are_all_acknowledged_and_their_deliveries_never_ov
     assert_eq!((unique.len(), writers.len()), (wanted, wanted), "no delivery is interrupted");
     assert_eq!(pairs, wanted * (RUNS - 1));
     let seen = format!(
-        "{wanted} processes at once: {wanted} acknowledged, {wanted} deliveries with {writes} writes, 0 of them within \
-         another delivery"
+        "{wanted} processes at once, for {} branches: {wanted} acknowledged, {wanted} deliveries with {writes} writes, 0 of them within \
+         another delivery",
+        BRANCHES.len()
     );
     kept(5, "the program", &seen);
 }

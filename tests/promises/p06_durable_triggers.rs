@@ -21,7 +21,7 @@ async fn fifty_requests_with_one_key_to_an_agent_that_is_killed_are_one_delivery
         world.start();
         seconds(65).await;
         for n in 0..REQUESTS {
-            world.ask("nightly").await;
+            world.ask("main", "nightly").await;
             if n == REQUESTS / 2 {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
                 world.kill().await;

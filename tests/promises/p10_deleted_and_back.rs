@@ -87,6 +87,12 @@ fn the_program_leaves_a_deleted_branch_alone_and_delivers_it_when_it_is_back() {
     assert_eq!(road.cluster.writes(), writes, "it is gone: nothing is to be done");
     road.a.commit(BRANCH, &[("n", "1")], "created again");
     eventually("it is delivered", || road.runs().len() == 2 * RUNS);
+    // Heads are asked for together: had these matched the globs, they would have come with the last push.
+    road.a.force("hotfix/release/1", &root);
+    road.a.force("release-2", &root);
+    let last = road.push();
+    eventually("the last push is delivered", || road.why(&last).contains("delivered"));
+    assert_eq!(road.runs().len(), 3 * RUNS);
     assert_eq!(agent.term().code, Some(0));
     kept(10, "the program", "0 writes while gone for 3 polls, delivered after its return");
 }

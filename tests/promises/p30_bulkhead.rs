@@ -158,6 +158,7 @@ async fn session(poison: Poison) -> Vec<Duration> {
     let mut world = World::new(FakeDeployer::new().taking(Duration::from_secs(1)));
     // As the configuration has it where it says nothing.
     world.options.max_parallel = 4;
+    world.options.inbox_interval = Duration::from_secs(60);
     world.watches.clear();
     for n in 0..WATCHES {
         let mut watch = watch(&format!("qa-{n}"), &["main", "release/*"]);

@@ -114,14 +114,14 @@ impl World {
         self.store.deliveries(&DeliveryQuery::default()).await.unwrap()
     }
 
-    /// Leaves a request for the head of `main`, as `sentry trigger` does; what was kept of it.
-    pub(crate) async fn ask(&self, key: &str) -> Trigger {
+    /// Leaves a request for the head of a branch, as `sentry trigger` does; what was kept of it.
+    pub(crate) async fn ask(&self, branch: &str, key: &str) -> Trigger {
         let (at, selection) = (self.clock.now(), Selection::default());
         let trigger = Trigger {
             id: DeliveryId::new(at, fastrand::u128(..)),
             key: key.into(),
             watch: self.watches[0].name.clone(),
-            kind: TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: None, selection },
+            kind: TriggerKind::Deliver { branch: branch.parse().unwrap(), sha: None, selection },
             cause: Cause::Manual,
             at,
             state: TriggerState::Pending,

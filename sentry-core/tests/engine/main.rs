@@ -35,6 +35,7 @@ mod following;
 mod lending;
 mod queueing;
 mod reporting;
+mod sharing;
 
 /// Everything around an engine.
 struct World {
