@@ -1,20 +1,13 @@
 //! Agents beside each other and beside commands.
 
-use sentry_tests::sandbox::{Agent, eventually};
-
 use sentry_tests::road::Road;
+use sentry_tests::sandbox::Agent;
 
 /// An agent that holds the state.
 fn running(road: &Road) -> Agent {
     let mut agent = road.watch();
     agent.wait_for_log("started");
     agent
-}
-
-#[track_caller]
-fn arrives(road: &Road, sha: &str, runs: usize) {
-    eventually("the head is delivered", || road.why(sha).contains("delivered"));
-    assert_eq!(road.runs().len(), runs);
 }
 
 #[test]
