@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises fmt clippy deps lint bench ci
+.PHONY: demo test promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -17,6 +17,20 @@ promises:
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
 	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 
+# Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it.
+soak:
+	scripts/setup
+	cargo build -p sentry-cli
+	SENTRY_SOAK_MINUTES=120 cargo test -p sentry-tests --test soak -- --nocapture
+
+# Every fuzz target for FUZZ_SECONDS (600); TARGETS names some. docs/fuzzing.md says what was seen.
+fuzz:
+	scripts/fuzz $(TARGETS)
+
+# Whether the tests notice small changes of policy, naming, redaction, cursors and retries (.cargo/mutants.toml).
+mutants:
+	scripts/mutants
+
 fmt:
 	cargo fmt --all --check
 
@@ -30,6 +44,16 @@ deps:
 # The Dockerfile and the Kubernetes manifests.
 lint:
 	scripts/lint-deploy
+
+# The binary with its dependencies written into it, for `cargo audit bin`.
+release:
+	command -v cargo-auditable >/dev/null || cargo install --locked cargo-auditable
+	cargo auditable build --release --locked -p sentry-cli
+
+# The bill of materials of the binary: sentry-cli/sentry-cli.cdx.json (CycloneDX).
+sbom:
+	command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --manifest-path sentry-cli/Cargo.toml --format json --describe binaries
 
 bench:
 	cargo bench -p sentry-forge --bench fetch

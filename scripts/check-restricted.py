@@ -1,4 +1,5 @@
-"""Fails unless every pod of the given manifests meets the Pod Security Standard "restricted" and has a read-only root.
+"""Fails unless every pod of the given manifests meets the Pod Security Standard "restricted", has a read-only root, and is
+closed to others by a network policy that is for it alone.
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
@@ -36,18 +37,32 @@ def problems(pod):
             yield f"{name}: readOnlyRootFilesystem is not true"
 
 
+def closed(template, policies):
+    """Whether a policy that names one of the pod's labels lets nobody in."""
+    labels = template["metadata"].get("labels", {}).items()
+    for policy in (p["spec"] for p in policies):
+        wanted = policy["podSelector"].get("matchLabels", {})
+        if wanted and wanted.items() <= labels and "Ingress" in policy["policyTypes"] and not policy.get("ingress"):
+            return True
+    return False
+
+
 def main(path):
     with open(path, encoding="utf-8") as file:
         documents = [d for d in yaml.safe_load_all(file) if d]
-    pods = [d["spec"]["template"]["spec"] for d in documents if d["kind"] == "Deployment"]
+    templates = [d["spec"]["template"] for d in documents if d["kind"] == "Deployment"]
+    policies = [d for d in documents if d["kind"] == "NetworkPolicy"]
+    pods = [template["spec"] for template in templates]
     found = [p for pod in pods for p in problems(pod)]
+    if not all(closed(template, policies) for template in templates):
+        found.append("no network policy closes the pod")
     for problem in found:
         print(f"check-restricted: {problem}", file=sys.stderr)
     if not pods:
         print("check-restricted: no Deployment found", file=sys.stderr)
     if found or not pods:
         return 1
-    print(f"check-restricted: {len(pods)} pod meets the restricted profile")
+    print(f"check-restricted: {len(pods)} pod meets the restricted profile and is closed")
     return 0
 
 

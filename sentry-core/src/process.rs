@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 mod lines;
+#[cfg(feature = "testing")]
+pub mod stage;
 
 pub use lines::{End, Lines};
 
@@ -209,6 +211,10 @@ impl Program {
     /// # Errors
     /// See [`ProcessError`]; only [`ProcessError::Timeout`] and [`ProcessError::Io`] may pass by themselves.
     pub async fn run(self) -> Result<Output, ProcessError> {
+        #[cfg(feature = "testing")]
+        if let Some(output) = stage::answer(&self) {
+            return Ok(output);
+        }
         let name = self.path.display().to_string();
         let until = Instant::now() + self.deadline;
         let mut child =

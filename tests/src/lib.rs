@@ -15,6 +15,8 @@
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`fuzz`] | what fuzzing tries |
+//! | [`judge`] | what kubectl and git would make of what they are given |
 //! | [`tally`] | what became of pushed commits, by the API server's runs |
 //! | [`processes`] | what runs on this machine |
 //! | [`promise`] | the promises, and what their proofs saw |
@@ -23,9 +25,11 @@
 
 pub mod apiserver;
 pub mod forges;
+pub mod fuzz;
 pub mod gitserver;
 pub mod host;
 pub mod http;
+pub mod judge;
 pub mod liar;
 pub mod processes;
 pub mod promise;

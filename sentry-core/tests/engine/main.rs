@@ -32,9 +32,11 @@ const RUN: (&str, &str) = (
 
 mod delivering;
 mod following;
+mod hints;
 mod lending;
 mod queueing;
 mod reporting;
+mod sharing;
 
 /// Everything around an engine.
 struct World {

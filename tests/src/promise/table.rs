@@ -45,29 +45,23 @@ pub const PROMISES: &[Promise] = &[
         "no lost head: kill -9 at any point of a cycle",
         "≥ 500 kill points, 0 lost, recovered ≤ 60 s",
     ),
-    missing(
-        2,
-        "the cursor never moves before the work is done",
-        "0 premature in ≥ 200 failures",
-        NOT_YET,
-    ),
+    shown(2, "the cursor never moves before the work is done", "0 premature in ≥ 200 failures"),
     shown(3, "no duplicate run: kills, lost create responses, two agents racing", "exactly 1"),
-    missing(4, "monotone coalescing", "100 pushes: ≤ 4 deliveries, last wins", NOT_YET),
-    missing(
+    shown(4, "monotone coalescing", "100 pushes: ≤ 4 deliveries, last wins"),
+    shown(
         5,
         "one delivery per target at a time",
         "200 concurrent triggers: max concurrency 1, 200 acknowledged",
-        NOT_YET,
     ),
-    missing(6, "a trigger is durable", "same key × 50 + kills: 1 delivery", NOT_YET),
+    shown(6, "a trigger is durable", "same key × 50 + kills: 1 delivery"),
     missing(
         7,
         "a webhook is a hint: only configured repos are asked, at their configured forge",
         "10,000 forged: 0 foreign requests",
         SERVER,
     ),
-    missing(9, "force-push, rewind, unrelated history", "100 × 0 stuck", NOT_YET),
-    missing(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll", NOT_YET),
+    shown(9, "force-push, rewind, unrelated history", "100 × 0 stuck"),
+    shown(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll"),
     missing(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects", NOT_YET),
     missing(
         12,
@@ -93,7 +87,7 @@ pub const PROMISES: &[Promise] = &[
         "≤ 10 failures/h/host, recovers ≤ 1 poll",
         NOT_YET,
     ),
-    missing(16, "clock jumps (± 1 day, ± 10 years)", "no gap > 2 × interval", NOT_YET),
+    shown(16, "clock jumps (± 1 day, ± 10 years)", "no gap > 2 × interval"),
     missing(
         17,
         "links cut, delayed, reset, half-open",
@@ -114,23 +108,21 @@ pub const PROMISES: &[Promise] = &[
     shown(26, "two agents on one store", "the second refuses, says who holds it"),
     shown(27, "one bad of 20 documents, at each position", "0 writes"),
     shown(28, "partial apply then recovery", "status k/n, reaches n/n, 0 duplicates"),
-    missing(
+    shown(
         29,
         "API server away 10 minutes, 100 pushes",
         "latest delivered ≤ 60 s after return, queue ≤ 1 per target",
-        NOT_YET,
     ),
-    missing(30, "bulkhead: 1 poisoned watch of 50", "the others' p95 < 1.2 ×", NOT_YET),
+    shown(30, "bulkhead: 1 poisoned watch of 50", "the others' p95 < 1.2 ×"),
     shown(
         31,
         "hostile repos (symlinks, submodules, hooks, odd modes, names, .gitattributes, bundle-uri…) ≥ 60",
         "0 files opened outside, 0 programs run",
     ),
-    missing(
+    shown(
         32,
         "argument injection through refs, URLs, paths, namespaces",
         "10^6 fuzzed: 0 options reach a program",
-        NOT_YET,
     ),
     missing(
         34,
@@ -144,12 +136,11 @@ pub const PROMISES: &[Promise] = &[
         "10,000 error paths: 0 hits",
         NOT_YET,
     ),
-    missing(36, "what is checked is what is sent", "10^6 differential cases: sets equal", NOT_YET),
-    missing(
+    shown(36, "what is checked is what is sent", "10^6 differential cases: sets equal"),
+    shown(
         37,
         "YAML budget: 1 MiB a file, 5 MiB, 200 documents, 50,000 nodes, depth 64",
         "refused ≤ 250 ms, RSS + ≤ 64 MiB",
-        NOT_YET,
     ),
     shown(38, "repo cap", "10 GB repo: ≤ 256 MiB disk, ends ≤ deadline"),
     missing(

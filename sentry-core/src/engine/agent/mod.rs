@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod follow;
+mod outages;
 mod polls;
 mod reports;
 mod retire;
@@ -22,7 +23,7 @@ use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
 use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
-use super::scheduler::{Start, View, runnable};
+use super::scheduler::{Start, View, runnable, share};
 use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark};
@@ -30,11 +31,11 @@ use crate::delivery::{
     Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
     TriggerKind, TriggerState,
 };
-use crate::deployer::{DeployError, Retire};
+use crate::deployer::{DeployError, DeployErrorKind, Retire};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
 use crate::repo::CommitSha;
-use crate::retry::Retry;
+use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{AgentLock, AgentState, InventoryItem, LoopState, Report, StoreError, Write};
 use crate::watch::{ClusterRef, WatchName};
@@ -64,6 +65,7 @@ enum Wake {
     Ended(Result<(Id, Ended), JoinError>),
     Progress(Progress),
     Seen(Seen),
+    Hinted,
     Tick,
     Stop,
 }
@@ -84,7 +86,7 @@ enum Ended {
 
 /// What a task is about, should it break down.
 enum Job {
-    Poll(Vec<usize>),
+    Poll(Vec<(usize, HeadsQuery)>),
     Attempt(Box<Delivery>),
     Report(ReportKey),
 }
@@ -99,6 +101,8 @@ pub(super) struct Agent {
     jobs: HashMap<Id, Job>,
     running: HashMap<BranchKey, DeliveryId>,
     retry_at: HashMap<DeliveryId, Instant>,
+    /// Clusters that are away, with the deliveries that wait for them.
+    away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
     shown: HashMap<BranchKey, CommitSha>,
     targets: HashMap<ClusterRef, Arc<Mutex<()>>>,
     /// Triggers, with the rounds that their watch's repository had when they were first seen.
@@ -152,6 +156,7 @@ impl Agent {
             jobs: HashMap::new(),
             running: HashMap::new(),
             retry_at: HashMap::new(),
+            away: HashMap::new(),
             shown: HashMap::new(),
             targets: HashMap::new(),
             asked: HashMap::new(),
@@ -218,6 +223,7 @@ impl Agent {
                 Wake::Ended(ended) => self.ended(ended).await,
                 Wake::Progress(progress) => self.proceed(progress).await,
                 Wake::Seen(seen) => self.saw(seen).await,
+                Wake::Hinted => self.take_hints(),
                 Wake::Tick => {}
                 Wake::Stop => self.stopping(),
             }
@@ -262,6 +268,7 @@ impl Agent {
             Some(progress) = self.progress.1.recv() => Wake::Progress(progress),
             Some(seen) = self.seen.1.recv() => Wake::Seen(seen),
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
+            () = self.parts.hints.arrived() => Wake::Hinted,
             () = tokio::time::sleep_until(deadline) => Wake::Tick,
         }
     }
