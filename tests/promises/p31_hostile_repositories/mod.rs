@@ -114,6 +114,8 @@ struct Judge {
     ground: Ground,
     other: HttpServer,
     usual: BTreeSet<String>,
+    /// True while it learns what an honest delivery opens.
+    honest: bool,
 }
 
 /// What was seen of one delivery.
@@ -145,15 +147,18 @@ impl Judge {
             dir: canary.parent().unwrap().display().to_string(),
             url: other.origin(),
         };
-        let mut judge = Self { road, ground, other, usual: BTreeSet::new() };
-        for round in 0..2 {
+        let mut judge = Self { road, ground, other, usual: BTreeSet::new(), honest: true };
+        for round in 0..4 {
             let name = format!("honest-{round}.git");
             let b = judge.repo(&name);
             b.commit("main", &HONEST, "honest");
-            let seen = judge.deliver(&judge.road.git.url(&name));
+            let local = format!("file://{}", b.path().display());
+            let url = if round < 2 { judge.road.git.url(&name) } else { local };
+            let seen = judge.deliver(&url);
             assert!(seen.writes > 0, "{}", seen.outcome);
             judge.usual.extend(seen.opened);
         }
+        judge.honest = false;
         judge
     }
 
@@ -211,7 +216,7 @@ impl Judge {
                 || url.strip_prefix("file://").is_some_and(|b| path.starts_with(b));
             if is_open && !own && (path.starts_with('/') || path.contains("..")) {
                 let usual = usual_form(path);
-                if !self.usual.is_empty() && !self.usual.contains(&usual) {
+                if !self.honest && !self.usual.contains(&usual) {
                     outside.push(line.clone());
                 }
                 opened.insert(usual);
@@ -288,7 +293,9 @@ fn hostile_repositories_open_nothing_run_nothing_and_reach_nothing() {
     assert_eq!(names.len(), all.len(), "every case has a name of its own");
     let step = all.len().div_ceil(cases(all.len(), 8));
     let (mut rows, mut wrong, mut tried) = (String::new(), Vec::new(), 0);
-    for (number, case) in all.iter().enumerate().step_by(step) {
+    // In every run the one by which git itself would be led elsewhere.
+    let chosen = |number: usize, case: &Case| number % step == 0 || case.name == "packfile-uris";
+    for (number, case) in all.iter().enumerate().filter(|(number, case)| chosen(*number, case)) {
         let seen = judge.try_case(number, case);
         let asked = judge.other.log().all();
         judge.other.log().clear();

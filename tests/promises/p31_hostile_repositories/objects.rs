@@ -218,7 +218,6 @@ fn local() -> Vec<Case> {
                 ] {
                     b.git(&["config", key, &program]);
                 }
-                b.git(&["config", "include.path", &g.file]);
             },
         ),
         Case::local(
