@@ -39,8 +39,9 @@ const FILES: &[(&str, &str)] = &[
     ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n"),
     ("two.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: two-}\n"),
 ];
-const INTERVAL: Duration = Duration::from_secs(10);
-const APPLY: Duration = Duration::from_secs(3);
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Long enough for the head to be seen elsewhere meanwhile.
+const APPLY: Duration = Duration::from_secs(7);
 
 impl Branch {
     fn name(self) -> &'static str {
@@ -270,7 +271,7 @@ impl World {
     /// However the clock stands, the next push is delivered in time.
     async fn next_push(&mut self) {
         let sha = self.forge.commit(A, "main", "the last one", &[]);
-        self.wait(2 * INTERVAL.as_secs() + APPLY.as_secs()).await;
+        self.wait(2 * INTERVAL.as_secs() + 2 * APPLY.as_secs()).await;
         let arrived = is_complete(&self.cluster, "main", sha.as_str());
         assert!(arrived, "promise 16: two intervals went by without a poll");
     }

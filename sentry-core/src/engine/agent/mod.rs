@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::follow::{FollowFailures, Follower, Seen, merge_runs};
+use self::outages::LOOK;
 use self::retire::Retiring;
 use super::conclude::{Conclusion, conclude, superseded};
 use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
@@ -195,8 +196,10 @@ impl Agent {
             let left = delivery
                 .next_attempt
                 .map(|at| Duration::try_from(at.duration_since(stamp)).unwrap_or_default());
-            // A wall clock that was set back must not hold a delivery longer than the longest wait.
-            let left = left.unwrap_or_default().min(self.parts.options.backoff.cap);
+            // A wall clock that was set back must not hold a delivery longer than the longest wait; what only outages held
+            // up finds out soon whether they are over.
+            let longest = if delivery.failures == 0 { LOOK } else { Duration::MAX };
+            let left = left.unwrap_or_default().min(self.parts.options.backoff.cap).min(longest);
             // A single pass makes its attempt, however long an earlier pass wanted to wait.
             let left = if matches!(self.mode, Mode::Run) { left } else { Duration::ZERO };
             self.retry_at.insert(delivery.id.clone(), now + left);

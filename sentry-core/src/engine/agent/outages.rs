@@ -4,7 +4,7 @@ use super::*;
 
 /// The longest wait of the delivery that finds out whether a cluster is back: short enough that the newest head arrives
 /// within a minute of the return. The others need not ask the forge again and again meanwhile.
-const LOOK: Duration = Duration::from_secs(30);
+pub(super) const LOOK: Duration = Duration::from_secs(30);
 
 impl Agent {
     /// The waits that are due after this outcome at a cluster; an answer of a cluster that was away ends all waits for it.
