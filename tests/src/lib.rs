@@ -10,6 +10,7 @@
 //! | [`gitserver`] | a git server: the real `git http-backend` |
 //! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
 //! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
+//! | [`ear`] | a listener that writes down every byte |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
@@ -19,6 +20,7 @@
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
 pub mod apiserver;
+pub mod ear;
 pub mod forges;
 pub mod gitserver;
 pub mod host;

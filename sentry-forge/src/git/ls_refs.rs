@@ -8,8 +8,8 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 
 use super::pkt_line::{Packet, Packets, push_line};
-use crate::http::Http;
-use crate::status::check_status;
+use crate::http::{Answer, Http};
+use crate::status::{StatusError, check_status};
 
 /// The largest answer that is read: about 200,000 branches.
 pub(crate) const ANSWER_CAP: usize = 16 << 20;
@@ -68,7 +68,7 @@ pub(crate) async fn ls_refs(
         ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
     })?;
     let answer = http.send(request, ANSWER_CAP).await?;
-    check_status(&answer, repo.as_str())?;
+    check_status(&answer, repo.as_str()).map_err(|error| redirected(error, http, repo, &answer))?;
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if kind != Some(RESULT_TYPE) {
         let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
@@ -79,6 +79,38 @@ pub(crate) async fn ls_refs(
     }
     let list = parse(&answer.body).map_err(|no| no.into_error(repo, &|text| http.redact(text)))?;
     not_empty(list, repo)
+}
+
+/// Where a server says that a repository is now, as the cause of an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the server says that it is {to} now")]
+pub(crate) struct Redirected {
+    to: RepoUrl,
+    #[source]
+    status: StatusError,
+}
+
+impl Redirected {
+    /// The new place that an error tells, which has the old one's scheme, host and port.
+    pub(crate) fn of(error: &ForgeError) -> Option<&RepoUrl> {
+        let source = std::error::Error::source(error)?;
+        source.downcast_ref::<Self>().map(|redirected| &redirected.to)
+    }
+}
+
+/// Adds the new place, if the answer names one that keeps the request as it is and leads to git on the same server.
+fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -> ForgeError {
+    let keeps = [301, 307, 308].contains(&answer.status.as_u16());
+    let location = answer.headers.get(header::LOCATION).filter(|_| keeps);
+    let location = location.and_then(|value| value.to_str().ok());
+    // A server may echo anything; what had a secret in it leads nowhere.
+    let location = location.filter(|text| http.redact(text) == *text);
+    let place = location.and_then(|text| repo.url().join(text).ok());
+    let to = place.and_then(|url| url.as_str().strip_suffix("/git-upload-pack")?.parse().ok());
+    match to.filter(|to: &RepoUrl| to.origin() == repo.origin() && to != repo) {
+        Some(to) => error.with_source(Redirected { to, status: StatusError(answer.status) }),
+        None => error,
+    }
 }
 
 /// An empty list is never taken for "no branches": a server that lost its repository says the same.

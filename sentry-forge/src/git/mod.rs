@@ -10,9 +10,9 @@ mod pkt_line;
 mod scratch;
 mod transport;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
@@ -22,11 +22,14 @@ use sentry_core::forge::{
     Heads, HeadsAnswer, HeadsQuery, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
+use sentry_core::secret::Secret;
 use sha2::{Digest as _, Sha256};
 
 use crate::credential::{self, Credential};
+use crate::gate::{Gate, Pass, Right};
 use crate::http::{Http, HttpSettings};
-use ls_refs::RefList;
+use crate::status::StatusError;
+use ls_refs::{Redirected, RefList};
 pub use transport::Transport;
 
 /// Questions for heads that are under way at once.
@@ -81,13 +84,27 @@ pub struct GitSettings {
 #[derive(Debug)]
 pub struct GitForge {
     settings: GitSettings,
+    /// What the token may be sent to, if that is known.
+    origin: Option<String>,
+    /// What each server has told us about our welcome, by its origin.
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    /// Repositories that their servers said to be elsewhere.
+    moved: Mutex<HashMap<RepoUrl, RepoUrl>>,
 }
 
 impl GitForge {
     /// One with these settings. Asks nothing yet.
     #[must_use]
     pub fn new(settings: GitSettings) -> Self {
-        Self { settings }
+        let (gates, moved) = (Mutex::default(), Mutex::default());
+        Self { settings, origin: None, gates, moved }
+    }
+
+    /// The token is for this `scheme://host[:port]`: https repositories elsewhere are refused before anything is asked.
+    #[must_use]
+    pub fn only_for(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
     }
 
     /// Asks a repository for its branches, to see that it is there and may be read; returns how many it has.
@@ -102,32 +119,137 @@ impl GitForge {
         let prefixes: Vec<String> = query.branches.prefixes().map(str::to_owned).collect();
         let refs = self.refs(&query.repo, &prefixes).await?.refs.into_iter();
         let heads: BTreeMap<_, _> = refs.filter(|(name, _)| query.branches.matches(name)).collect();
-        let validator = Some(digest(&heads));
+        let renamed_to = self.moved(&query.repo);
+        let validator = Some(digest(&heads, renamed_to.as_ref()));
         if validator == query.validator {
             return Ok(HeadsAnswer::NotModified);
         }
-        Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to: None }))
+        Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to }))
     }
 
     async fn refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let GitSettings { http, transport, .. } = &self.settings;
-        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
-            return transport.refs(repo, prefixes, None).await;
-        }
-        let authorization = self.authorization(repo).await?;
-        match ls_refs::ls_refs(http, repo, prefixes, authorization.as_ref()).await {
-            // An older protocol, or ids by SHA-256: git finds out which.
-            Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
-                transport.refs(repo, prefixes, authorization.as_ref()).await
-            }
+        match self.refs_once(repo, prefixes).await {
+            Err(error) if self.follow(repo, &error) => self.refs_once(repo, prefixes).await,
             answer => answer,
         }
     }
 
-    /// The header for git over HTTP; nothing for other schemes.
-    async fn authorization(&self, repo: &RepoUrl) -> Result<Option<HeaderValue>, ForgeError> {
-        let credential = self.clone_credential(repo).await?;
-        credential.map(|c| credential::basic(&c.username, &c.token)).transpose()
+    async fn refs_once(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+        let GitSettings { http, transport, .. } = &self.settings;
+        let visit = self.visit(repo).await?;
+        let pass = visit.enter().await?;
+        let header = visit.header.as_ref();
+        if !visit.by_http() {
+            return transport.refs(repo, prefixes, None).await;
+        }
+        let outcome = match ls_refs::ls_refs(http, &visit.place, prefixes, header).await {
+            // An older protocol, or ids by SHA-256: git finds out which.
+            Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
+                transport.refs(&visit.place, prefixes, header).await
+            }
+            answer => answer,
+        };
+        conclude(pass, outcome)
+    }
+
+    async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter().await?;
+        let now = TreeQuery { repo: visit.place.clone(), ..query.clone() };
+        conclude(pass, self.settings.transport.tree(&now, visit.header.as_ref()).await)
+    }
+
+    async fn commit_once(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        let visit = self.visit(repo).await?;
+        let pass = visit.enter().await?;
+        let transport = &self.settings.transport;
+        conclude(pass, transport.commit(&visit.place, sha, visit.header.as_ref()).await)
+    }
+
+    async fn changes_once(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter().await?;
+        let now = ChangesQuery { repo: visit.place.clone(), ..query.clone() };
+        conclude(pass, self.settings.transport.changes(&now, visit.header.as_ref()).await)
+    }
+
+    /// All that one question about a repository needs.
+    async fn visit<'a>(&self, repo: &'a RepoUrl) -> Result<Visit<'a>, ForgeError> {
+        let lent = self.clone_credential(repo).await?;
+        let header = lent.as_ref().map(|c| credential::basic(&c.username, &c.token)).transpose()?;
+        let place = self.moved(repo).unwrap_or_else(|| repo.clone());
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Gate::new(&self.settings.name));
+        let gate = Arc::clone(gates.entry(repo.origin()).or_insert_with(new));
+        Ok(Visit { repo, place, gate, token: lent.map(|c| c.token), header })
+    }
+
+    /// Remembers where git's own error says that a repository is now. There is nothing to see that it is the same one
+    /// by, but the token goes where it went before: to a server that could as well answer in the old place.
+    fn follow(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
+        let Some(to) = Redirected::of(error) else { return false };
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !moved.contains_key(repo);
+        if is_new {
+            let forge = &self.settings.name;
+            tracing::warn!(forge, %repo, now = %to, "renamed: change the configuration");
+            moved.insert(repo.clone(), to.clone());
+        }
+        is_new
+    }
+
+    /// True if git failed at a redirect, and the server now says where it leads.
+    async fn has_moved(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
+        let redirected = StatusError::of(error).is_some_and(|status| status.is_redirection());
+        if !redirected || self.moved(repo).is_some() {
+            return false;
+        }
+        self.refs(repo, &["HEAD".to_owned()]).await.is_ok() && self.moved(repo).is_some()
+    }
+
+    fn moved(&self, repo: &RepoUrl) -> Option<RepoUrl> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned()
+    }
+
+    /// The token goes to one origin only; another repository is refused before any request.
+    fn belongs(&self, repo: &RepoUrl) -> Result<(), ForgeError> {
+        let own = self.origin.as_ref().filter(|own| **own != repo.origin());
+        let Some(own) = own else { return Ok(()) };
+        let name = &self.settings.name;
+        let text = format!("{name}: {repo} is not a repository of {own}, which the token is for");
+        Err(ForgeError::new(ForgeErrorKind::Unsupported, text)
+            .with_hint("correct the URL, or give the other server a forge of its own"))
+    }
+}
+
+/// One question about a repository: where it is asked, with what, and through which gate.
+#[derive(Debug)]
+struct Visit<'a> {
+    repo: &'a RepoUrl,
+    place: RepoUrl,
+    gate: Arc<Gate>,
+    token: Option<Secret>,
+    header: Option<HeaderValue>,
+}
+
+impl Visit<'_> {
+    fn by_http(&self) -> bool {
+        !matches!(self.repo.scheme(), Scheme::Ssh | Scheme::File)
+    }
+
+    /// Only HTTP knows limits, and tokens that are refused.
+    async fn enter(&self) -> Result<Option<Pass<'_>>, ForgeError> {
+        if !self.by_http() {
+            return Ok(None);
+        }
+        self.gate.enter(self.token.as_ref(), self.repo, Right::Read).await.map(Some)
+    }
+}
+
+fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+    match pass {
+        Some(pass) => pass.conclude(outcome),
+        None => outcome,
     }
 }
 
@@ -144,18 +266,26 @@ impl Forge for GitForge {
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let authorization = self.authorization(&query.repo).await?;
-        self.settings.transport.tree(query, authorization.as_ref()).await
+        match self.tree_once(query).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => self.tree_once(query).await,
+            tree => tree,
+        }
     }
 
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        let authorization = self.authorization(repo).await?;
-        self.settings.transport.commit(repo, sha, authorization.as_ref()).await
+        match self.commit_once(repo, sha).await {
+            Err(error) if self.has_moved(repo, &error).await => self.commit_once(repo, sha).await,
+            commit => commit,
+        }
     }
 
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        let authorization = self.authorization(&query.repo).await?;
-        self.settings.transport.changes(query, authorization.as_ref()).await
+        match self.changes_once(query).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => {
+                self.changes_once(query).await
+            }
+            changes => changes,
+        }
     }
 
     /// The token that the configuration names; nothing for URLs other than https.
@@ -167,14 +297,18 @@ impl Forge for GitForge {
         if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
             return Ok(None);
         }
+        self.belongs(repo)?;
         let token = credential.token(&http.settings().redactor).await?;
         Ok(token.map(|token| CloneCredential { username: username.clone(), token }))
     }
 }
 
-/// Two answers with the same heads have the same validator.
-fn digest(heads: &BTreeMap<BranchName, CommitSha>) -> Validator {
+/// Two answers with the same heads from the same place have the same validator.
+fn digest(heads: &BTreeMap<BranchName, CommitSha>, renamed_to: Option<&RepoUrl>) -> Validator {
     let mut hash = Sha256::new();
+    if let Some(place) = renamed_to {
+        hash.update(format!("{place}\n"));
+    }
     for (branch, sha) in heads {
         hash.update(format!("{sha} {branch}\n"));
     }

@@ -74,12 +74,7 @@ pub const PROMISES: &[Promise] = &[
     missing(9, "force-push, rewind, unrelated history", "100 × 0 stuck", NOT_YET),
     missing(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll", NOT_YET),
     missing(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects", NOT_YET),
-    missing(
-        12,
-        "a renamed repo (301, same host) goes on; another host gets 0 token bytes",
-        "100 %",
-        NOT_YET,
-    ),
+    shown(12, "a renamed repo (301, same host) goes on; another host gets 0 token bytes", "100 %"),
     missing(
         13,
         "rate limits: 429/403 with seconds, date, none, negative, huge Retry-After",
@@ -149,11 +144,10 @@ pub const PROMISES: &[Promise] = &[
         "10^6 fuzzed: 0 options reach a program",
         NOT_YET,
     ),
-    missing(
+    shown(
         34,
         "a token goes only to its own scheme+host+port",
         "redirects, rebinding, edited URL: 0 bytes",
-        NOT_YET,
     ),
     missing(
         35,
