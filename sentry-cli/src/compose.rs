@@ -210,13 +210,19 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
             AnyForge::GitLab(Box::new(GitLab::new(settings).map_err(failed)?))
         }
-        ForgeKind::Git => AnyForge::Git(GitForge::new(GitSettings {
-            name,
-            credential: credential(&config.auth),
-            username: config.username.clone().unwrap_or_else(|| "git".to_owned()),
-            http,
-            transport: Arc::new(git),
-        })),
+        ForgeKind::Git => {
+            let forge = GitForge::new(GitSettings {
+                name,
+                credential: credential(&config.auth),
+                username: config.username.clone().unwrap_or_else(|| "git".to_owned()),
+                http,
+                transport: Arc::new(git),
+            });
+            AnyForge::Git(match &config.origin {
+                Some(origin) => forge.only_for(origin),
+                None => forge,
+            })
+        }
     })
 }
 

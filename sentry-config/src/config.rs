@@ -88,6 +88,8 @@ pub struct ForgeConfig {
     pub kind: ForgeKind,
     /// Its base URL; `None` for github.com, gitlab.com, and for plain git, which takes any.
     pub url: Option<Url>,
+    /// Plain git: the one `scheme://host[:port]` that its credentials are for; `None` without credentials.
+    pub origin: Option<String>,
     /// How it is told who we are.
     pub auth: ForgeAuth,
     /// By which token commit statuses are set, and nothing else; `None`: as everything.

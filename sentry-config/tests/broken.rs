@@ -690,6 +690,37 @@ fn a_host_that_fits_no_forge_or_several_is_told() {
 }
 
 #[test]
+fn a_token_that_would_go_to_two_servers_is_told() {
+    let git = "  any: {type: git, token: '${TOKEN}'}";
+    let text = |a: &str, b: &str| {
+        let both = long("  any: {type: git}", git).replace("forge: hub", "forge: any");
+        let both = both.replace("https://github.com/a/b", a);
+        both.replace("url: https://lab.example.com/a/b", &format!("forge: any\n      url: {b}"))
+    };
+    for b in ["https://other.example/a/b", "https://git.example:8443/a/b", "http://127.0.0.1/a/b"] {
+        let problems = problems_of(&text("https://git.example/a/b", b));
+        let problem = problems.iter().next().unwrap();
+        assert_eq!(problem.path, "watches[0].manifests.url", "{problem}");
+        assert!(problem.message.contains("https://git.example"), "{problem}");
+        assert!(problem.message.contains("token of forge `any`"), "{problem}");
+    }
+    let env = Environment::new([("TOKEN".to_owned(), "canary-token-value".to_owned())].into());
+    for b in ["https://git.example:443/c/d", "ssh://git@other.example/a/b", "file:///srv/b.git"] {
+        let config = parse(&text("https://git.example/a/b", b), "sentry.yaml", &env).expect(b);
+        let origin = config.forge("any").and_then(|forge| forge.origin.as_deref());
+        assert_eq!(origin, Some("https://git.example"));
+    }
+}
+
+#[test]
+fn a_repository_by_another_scheme_than_its_forge_is_told() {
+    let text = long("url: 'https://lab.example.com'", "url: 'http://127.0.0.1:8443'");
+    let problems =
+        problems_of(&text.replace("https://lab.example.com/a", "https://127.0.0.1:8443/a"));
+    assert!(problems.to_string().contains("manifests.url"), "{problems}");
+}
+
+#[test]
 fn ten_problems_of_a_file_are_told_at_once_in_its_order() {
     let text = "\
 log_level: loud

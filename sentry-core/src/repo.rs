@@ -298,7 +298,8 @@ impl RepoUrl {
 
 /// `git@host:group/name.git`, as people copy it from a forge's page, as an ssh URL.
 fn scp_like(text: &str) -> Option<String> {
-    if text.contains("://") {
+    // `http:\\host` is read as a URL everywhere: not as a host called `http`.
+    if text.contains("://") || text.contains('\\') {
         return None;
     }
     let (host, path) = text.split_once(':')?;
@@ -492,6 +493,8 @@ mod tests {
                 "{bad}: {parsed:?}"
             );
         }
+        let backslashes: RepoUrl = "http:\\\\127.0.0.1:8080/a/b".parse().unwrap();
+        assert_eq!(backslashes.origin(), "http://127.0.0.1:8080", "no ssh to a host called http");
         assert!("ext::sh -c id".parse::<RepoUrl>().is_err());
         for option in ["-oProxyCommand=id", "%2doProxyCommand=id", "%2Dl@h"] {
             assert!(format!("ssh://{option}/x").parse::<RepoUrl>().is_err(), "{option}");

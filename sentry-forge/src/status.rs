@@ -20,11 +20,12 @@ const RESET: [&str; 2] = ["x-ratelimit-reset", "ratelimit-reset"];
 pub struct StatusError(pub StatusCode);
 
 impl StatusError {
-    /// The status that an error came from, if it came from one.
+    /// The status that an error came from, if it came from one, directly or by way of git.
     #[must_use]
     pub fn of(error: &ForgeError) -> Option<StatusCode> {
-        let source = std::error::Error::source(error)?;
-        source.downcast_ref::<Self>().map(|status| status.0)
+        let first = std::error::Error::source(error);
+        let mut causes = std::iter::successors(first, |cause| cause.source());
+        causes.find_map(|cause| cause.downcast_ref::<Self>()).map(|status| status.0)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod forges;
 mod p01_no_lost_head;
 mod p02_cursor_after_the_work;
 mod p03_no_duplicate_run;
@@ -10,6 +11,7 @@ mod p05_one_at_a_time;
 mod p06_durable_triggers;
 mod p09_moved_heads;
 mod p10_deleted_and_back;
+mod p12_renamed;
 mod p16_clock_jumps;
 mod p18_no_orphan_processes;
 mod p19_kubectl_is_bounded;
@@ -25,6 +27,7 @@ mod p29_cluster_away;
 mod p30_bulkhead;
 mod p31_hostile_repositories;
 mod p32_arguments;
+mod p34_token_stays;
 mod p36_checked_is_sent;
 mod p37_yaml_budget;
 mod p38_repo_cap;

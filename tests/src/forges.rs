@@ -72,11 +72,13 @@ struct Shelf {
     root: PathBuf,
     ids: Mutex<BTreeMap<String, u64>>,
     moved: Mutex<BTreeMap<String, String>>,
+    redirect: Mutex<Option<StatusCode>>,
 }
 
 impl Shelf {
     fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), ids: Mutex::default(), moved: Mutex::default() }
+        let (ids, moved, redirect) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { root: root.to_owned(), ids, moved, redirect }
     }
 
     fn find(&self, name: &str) -> Option<BareRepo> {
@@ -110,6 +112,15 @@ impl Shelf {
         lock(&self.moved).insert(old.to_owned(), new.to_owned());
     }
 
+    /// What renamed repositories are answered with: the status chosen, else the usual one.
+    fn redirect(&self, usual: StatusCode) -> StatusCode {
+        lock(&self.redirect).unwrap_or(usual)
+    }
+
+    fn redirect_by(&self, status: u16) {
+        *lock(&self.redirect) = StatusCode::from_u16(status).ok();
+    }
+
     /// git's own paths of a renamed repository lead to the new name.
     fn git_moved(&self, request: &hyper::Request<Incoming>) -> Option<Reply> {
         let path = request.uri().path();
@@ -120,7 +131,8 @@ impl Shelf {
         let new = self.moved(name.strip_suffix(".git").unwrap_or(name))?;
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let location = format!("/{new}.git{end}{query}");
-        Some(reply(StatusCode::MOVED_PERMANENTLY, &[("location", &location)], ""))
+        let status = self.redirect(StatusCode::MOVED_PERMANENTLY);
+        Some(reply(status, &[("location", &location)], ""))
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`liar`] | a git server that says what no honest one would |
 //! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
 //! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
+//! | [`ear`] | a listener that writes down every byte |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
@@ -24,6 +25,7 @@
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
 pub mod apiserver;
+pub mod ear;
 pub mod forges;
 pub mod fuzz;
 pub mod gitserver;

@@ -44,6 +44,7 @@ impl Resolver<'_> {
         Some(ForgeConfig {
             kind,
             url,
+            origin: None,
             token_kind: token_kind.map_or(TokenKind::Private, |at| at.value),
             username: raw.username.take().map(|at| at.value),
             ssh: raw.ssh.take().and_then(|at| self.ssh(at)),
@@ -286,7 +287,27 @@ impl Resolver<'_> {
             self.report.error(&url.place, message, hint);
             return None;
         }
+        self.one_origin(forge, url, repo)?;
         Some(forge.name.clone())
+    }
+
+    /// A plain git forge takes repositories of any server, its credentials go to one.
+    fn one_origin(&mut self, forge: &ForgeConfig, url: &At<String>, repo: &RepoUrl) -> Option<()> {
+        let sends = !matches!(forge.auth, ForgeAuth::Anonymous)
+            && matches!(repo.scheme(), Scheme::Https | Scheme::Http);
+        if forge.kind != ForgeKind::Git || !sends {
+            return Some(());
+        }
+        let origin = self.origins.entry(forge.name.clone()).or_insert_with(|| repo.origin());
+        if *origin == repo.origin() {
+            return Some(());
+        }
+        let message =
+            format!("is not on {origin}, which the token of forge `{}` is for", forge.name);
+        let hint =
+            "correct the URL, or give the other server a forge of its own with its own token";
+        self.report.error(&url.place, message, hint);
+        None
     }
 
     fn named<'f>(
@@ -344,10 +365,12 @@ impl Resolver<'_> {
 /// True if the repository is where the forge is.
 fn fits(forge: &ForgeConfig, repo: &RepoUrl) -> bool {
     let Some(host) = forge.host() else { return true };
+    let scheme = forge.url.as_ref().map_or("https", Url::scheme);
     let port = forge.url.as_ref().map_or(Some(443), Url::port_or_known_default);
-    // ssh has a port of its own.
-    let same_port = repo.scheme() == Scheme::Ssh || repo.url().port_or_known_default() == port;
-    repo.host().unwrap_or_default() == host && same_port
+    // ssh has a scheme and a port of its own.
+    let same_server = repo.scheme() == Scheme::Ssh
+        || (repo.url().scheme() == scheme && repo.url().port_or_known_default() == port);
+    repo.host().unwrap_or_default() == host && same_server
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -27,6 +27,8 @@ pub(crate) struct Resolver<'a> {
     /// Values that were filled and must not be shown, by path in the long form.
     pub(crate) references: BTreeMap<String, String>,
     pub(crate) deployers: Vec<DeployerConfig>,
+    /// Where the credentials of plain git forges go, by the forge's name.
+    pub(crate) origins: BTreeMap<String, String>,
 }
 
 /// A configuration without its warnings.
@@ -36,9 +38,8 @@ pub(crate) fn resolve(
     base: &Path,
     report: &mut Report,
 ) -> Option<Config> {
-    let resolver =
-        Resolver { env, base, report, references: BTreeMap::new(), deployers: Vec::new() };
-    resolver.run(raw)
+    let (references, origins) = (BTreeMap::new(), BTreeMap::new());
+    Resolver { env, base, report, references, deployers: Vec::new(), origins }.run(raw)
 }
 
 /// Joins the configuration with what was found on the way.
@@ -58,9 +59,12 @@ impl Resolver<'_> {
             RawConfig::Short(short) => short::to_long(*short, self.report),
         };
         let RawLong { state_dir, log_level, max_parallel, defaults, forges, watches } = raw;
-        let forges = self.forges(forges);
+        let mut forges = self.forges(forges);
         let known: Vec<&ForgeConfig> = forges.iter().collect();
         let watches = self.watches(watches, defaults.map(|at| at.value), &known);
+        for forge in &mut forges {
+            forge.origin = self.origins.remove(&forge.name);
+        }
         let max_parallel = match max_parallel {
             None => NonZeroUsize::new(4),
             Some(at) => {

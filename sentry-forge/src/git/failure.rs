@@ -5,7 +5,10 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::process::ProcessError;
 use sentry_core::repo::RepoUrl;
 
+use http::StatusCode;
+
 use super::ls_refs::cut;
+use crate::status::StatusError;
 
 use ForgeErrorKind::{
     Local, NotFound, RateLimited, TooLarge, Unauthorized, Unreachable, Unsupported, WrongAnswer,
@@ -84,9 +87,21 @@ pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
         _ => error,
     };
     match said(text) {
-        Some(said) => error.with_source(GitSaid(said)),
+        Some(said) => {
+            let status = status(&lower).map(StatusError);
+            error.with_source(GitSaid { said, status })
+        }
         None => error,
     }
+}
+
+/// The status that git met with: its number, or a 401 in other words.
+fn status(lower: &str) -> Option<StatusCode> {
+    const REFUSED: [&str; 3] =
+        ["authentication failed", "could not read username", "could not read password"];
+    let number = lower.split_once("returned error: ").and_then(|(_, rest)| rest.get(..3));
+    let refused = REFUSED.iter().any(|sign| lower.contains(sign)).then_some("401");
+    number.or(refused)?.parse().ok()
 }
 
 /// The error of a git that could not be run to its end.
@@ -111,8 +126,12 @@ pub(crate) fn from_disk(repo: &RepoUrl, what: &str, error: std::io::Error) -> Fo
 
 /// What git itself said, as a cause.
 #[derive(Debug, thiserror::Error)]
-#[error("git said: {0}")]
-struct GitSaid(String);
+#[error("git said: {said}")]
+struct GitSaid {
+    said: String,
+    #[source]
+    status: Option<StatusError>,
+}
 
 /// The lines that say why, without control characters, at most 300 characters. A text of the server
 /// (`remote: …`) counts only where git itself says nothing.
@@ -169,5 +188,22 @@ mod tests {
         let text = "remote: hello\nfatal: bad \x1b[31mthing\nhint: do that";
         let error = from_text(&repo, "fetching", text);
         assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad  [31mthing");
+    }
+
+    #[test]
+    fn the_status_that_git_met_with_is_kept() {
+        let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
+        for (text, expected) in [
+            ("fatal: unable to access 'x': The requested URL returned error: 308", Some(308)),
+            (
+                "fatal: could not read Username for 'https://x': terminal prompts disabled",
+                Some(401),
+            ),
+            ("fatal: Authentication failed for 'https://x'", Some(401)),
+            ("fatal: unable to access 'x': Could not resolve host: x", None),
+        ] {
+            let error = from_text(&repo, "fetching", text);
+            assert_eq!(StatusError::of(&error).map(|s| s.as_u16()), expected, "{text}");
+        }
     }
 }

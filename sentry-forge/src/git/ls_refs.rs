@@ -7,11 +7,9 @@ use http::{HeaderValue, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 
-use url::Url;
-
 use super::pkt_line::{Packet, Packets, push_line};
 use crate::http::{Answer, Http};
-use crate::status::check_status;
+use crate::status::{StatusError, check_status};
 
 /// The largest answer that is read: about 200,000 branches.
 pub(crate) const ANSWER_CAP: usize = 16 << 20;
@@ -20,8 +18,6 @@ pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
 
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
-/// What follows a repository's address.
-const SERVICE: &str = "/git-upload-pack";
 const BRANCHES: &str = "refs/heads/";
 
 /// The branches that a server named.
@@ -56,22 +52,10 @@ pub(crate) async fn ls_refs(
     prefixes: &[String],
     authorization: Option<&HeaderValue>,
 ) -> Result<RefList, ForgeError> {
-    read(http, repo, &ask(http, repo, prefixes, authorization).await?)
-}
-
-/// Asks, whatever the answer is.
-///
-/// # Errors
-/// As [`Http::send`].
-pub(crate) async fn ask(
-    http: &Http,
-    repo: &RepoUrl,
-    prefixes: &[String],
-    authorization: Option<&HeaderValue>,
-) -> Result<Answer, ForgeError> {
+    let url = format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/'));
     let mut request = http
         .client()
-        .post(address(repo))
+        .post(url)
         .header(header::CONTENT_TYPE, REQUEST_TYPE)
         .header(header::ACCEPT, RESULT_TYPE)
         .header("git-protocol", "version=2")
@@ -83,20 +67,8 @@ pub(crate) async fn ask(
         let text = format!("{repo}: can't be asked over HTTP");
         ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
     })?;
-    http.send(request, ANSWER_CAP).await
-}
-
-/// Where a repository's server is asked.
-fn address(repo: &RepoUrl) -> String {
-    format!("{}{SERVICE}", repo.as_str().trim_end_matches('/'))
-}
-
-/// The branches in an answer to [`ask`].
-///
-/// # Errors
-/// As [`ls_refs`].
-pub(crate) fn read(http: &Http, repo: &RepoUrl, answer: &Answer) -> Result<RefList, ForgeError> {
-    check_status(answer, repo.as_str())?;
+    let answer = http.send(request, ANSWER_CAP).await?;
+    check_status(&answer, repo.as_str()).map_err(|error| redirected(error, http, repo, &answer))?;
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if kind != Some(RESULT_TYPE) {
         let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
@@ -109,14 +81,36 @@ pub(crate) fn read(http: &Http, repo: &RepoUrl, answer: &Answer) -> Result<RefLi
     not_empty(list, repo)
 }
 
-/// Where an answer to [`ask`] says that the repository is for good, if that is on the same server.
-pub(crate) fn new_place(repo: &RepoUrl, answer: &Answer) -> Option<RepoUrl> {
-    let for_good = matches!(answer.status.as_u16(), 301 | 307 | 308);
-    let location = answer.headers.get(header::LOCATION).filter(|_| for_good)?.to_str().ok()?;
-    let asked = Url::parse(&address(repo)).ok()?;
-    let url = asked.join(location).ok()?;
-    let place: RepoUrl = url.as_str().strip_suffix(SERVICE)?.parse().ok()?;
-    (place.origin() == repo.origin() && place != *repo).then_some(place)
+/// Where a server says that a repository is now, as the cause of an error.
+#[derive(Debug, thiserror::Error)]
+#[error("the server says that it is {to} now")]
+pub(crate) struct Redirected {
+    to: RepoUrl,
+    #[source]
+    status: StatusError,
+}
+
+impl Redirected {
+    /// The new place that an error tells, which has the old one's scheme, host and port.
+    pub(crate) fn of(error: &ForgeError) -> Option<&RepoUrl> {
+        let source = std::error::Error::source(error)?;
+        source.downcast_ref::<Self>().map(|redirected| &redirected.to)
+    }
+}
+
+/// Adds the new place, if the answer names one that keeps the request as it is and leads to git on the same server.
+fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -> ForgeError {
+    let keeps = [301, 307, 308].contains(&answer.status.as_u16());
+    let location = answer.headers.get(header::LOCATION).filter(|_| keeps);
+    let location = location.and_then(|value| value.to_str().ok());
+    // A server may echo anything; what had a secret in it leads nowhere.
+    let location = location.filter(|text| http.redact(text) == *text);
+    let place = location.and_then(|text| repo.url().join(text).ok());
+    let to = place.and_then(|url| url.as_str().strip_suffix("/git-upload-pack")?.parse().ok());
+    match to.filter(|to: &RepoUrl| to.origin() == repo.origin() && to != repo) {
+        Some(to) => error.with_source(Redirected { to, status: StatusError(answer.status) }),
+        None => error,
+    }
 }
 
 /// An empty list is never taken for "no branches": a server that lost its repository says the same.
@@ -321,32 +315,6 @@ mod tests {
         assert_eq!(parse(b""), Err(NoList::Silent));
         let refused = answer(&["ERR access denied"]);
         assert_eq!(parse(&refused), Err(NoList::Refused("access denied".into())));
-    }
-
-    #[test]
-    fn only_a_lasting_redirect_on_the_same_server_to_the_same_service_is_a_new_place() {
-        let repo: RepoUrl = "https://git.example.com/a/b.git".parse().unwrap();
-        let place = |status: u16, location: &str| {
-            let status = http::StatusCode::from_u16(status).unwrap();
-            let headers = [(header::LOCATION, location.parse().unwrap())].into_iter().collect();
-            let answer = Answer { status, headers, body: bytes::Bytes::new() };
-            new_place(&repo, &answer).map(|repo| repo.to_string())
-        };
-        let new = Some("https://git.example.com/c/d.git".to_owned());
-        assert_eq!(place(301, "/c/d.git/git-upload-pack"), new);
-        assert_eq!(place(308, "https://git.example.com/c/d.git/git-upload-pack"), new);
-        for (status, location) in [
-            (302, "/c/d.git/git-upload-pack"),
-            (301, "/a/b.git/git-upload-pack"),
-            (301, "/sign-in?to=/git-upload-pack"),
-            (301, "/c/d.git/info/refs"),
-            (301, "http://git.example.com/c/d.git/git-upload-pack"),
-            (301, "https://git.example.com:8443/c/d.git/git-upload-pack"),
-            (301, "//evil.example.com/c/d.git/git-upload-pack"),
-            (301, "https://user:pw@git.example.com/c/d.git/git-upload-pack"),
-        ] {
-            assert_eq!(place(status, location), None, "{status} {location}");
-        }
     }
 
     #[test]

@@ -28,7 +28,8 @@ use sha2::{Digest as _, Sha256};
 use crate::credential::{self, Credential};
 use crate::gate::{Gate, Pass, Right};
 use crate::http::{Http, HttpSettings};
-use ls_refs::RefList;
+use crate::status::StatusError;
+use ls_refs::{Redirected, RefList};
 pub use transport::Transport;
 
 /// Questions for heads that are under way at once.
@@ -83,42 +84,27 @@ pub struct GitSettings {
 #[derive(Debug)]
 pub struct GitForge {
     settings: GitSettings,
-    /// One for each server, by origin: what it says about our welcome holds for all its repositories.
+    /// What the token may be sent to, if that is known.
+    origin: Option<String>,
+    /// What each server has told us about our welcome, by its origin.
     gates: Mutex<HashMap<String, Arc<Gate>>>,
-    /// Repositories that were seen to have another address now.
+    /// Repositories that their servers said to be elsewhere.
     moved: Mutex<HashMap<RepoUrl, RepoUrl>>,
-}
-
-/// All that is needed to ask a server; ssh and directories have neither a token nor a gate.
-struct Visit {
-    gate: Option<Arc<Gate>>,
-    token: Option<Secret>,
-    header: Option<HeaderValue>,
-}
-
-impl Visit {
-    /// The right to ask now.
-    async fn enter<'a>(&'a self, repo: &'a RepoUrl) -> Result<Option<Pass<'a>>, ForgeError> {
-        match &self.gate {
-            Some(gate) => gate.enter(self.token.as_ref(), repo, Right::Read).await.map(Some),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Learns from the outcome of a visit.
-fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
-    match pass {
-        Some(pass) => pass.conclude(outcome),
-        None => outcome,
-    }
 }
 
 impl GitForge {
     /// One with these settings. Asks nothing yet.
     #[must_use]
     pub fn new(settings: GitSettings) -> Self {
-        Self { settings, gates: Mutex::default(), moved: Mutex::default() }
+        let (gates, moved) = (Mutex::default(), Mutex::default());
+        Self { settings, origin: None, gates, moved }
+    }
+
+    /// The token is for this `scheme://host[:port]`: https repositories elsewhere are refused before anything is asked.
+    #[must_use]
+    pub fn only_for(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
     }
 
     /// Asks a repository for its branches, to see that it is there and may be read; returns how many it has.
@@ -142,68 +128,129 @@ impl GitForge {
     }
 
     async fn refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+        match self.refs_once(repo, prefixes).await {
+            Err(error) if self.follow(repo, &error) => self.refs_once(repo, prefixes).await,
+            answer => answer,
+        }
+    }
+
+    async fn refs_once(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+        let GitSettings { http, transport, .. } = &self.settings;
         let visit = self.visit(repo).await?;
-        let pass = visit.enter(repo).await?;
-        let outcome = match visit.gate {
-            Some(_) => self.refs_by_http(repo, prefixes, visit.header.as_ref()).await,
-            None => self.settings.transport.refs(repo, prefixes, None).await,
+        let pass = visit.enter().await?;
+        let header = visit.header.as_ref();
+        if !visit.by_http() {
+            return transport.refs(repo, prefixes, None).await;
+        }
+        let outcome = match ls_refs::ls_refs(http, &visit.place, prefixes, header).await {
+            // An older protocol, or ids by SHA-256: git finds out which.
+            Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
+                transport.refs(&visit.place, prefixes, header).await
+            }
+            answer => answer,
         };
         conclude(pass, outcome)
     }
 
-    /// Follows one rename on the same server, which is remembered once the new place has answered as git does.
-    async fn refs_by_http(
-        &self,
-        repo: &RepoUrl,
-        prefixes: &[String],
-        header: Option<&HeaderValue>,
-    ) -> Result<RefList, ForgeError> {
-        let GitSettings { name, http, transport, .. } = &self.settings;
-        let place = self.place(repo);
-        let answer = ls_refs::ask(http, &place, prefixes, header).await?;
-        if let Some(new) = ls_refs::new_place(&place, &answer) {
-            let list = ls_refs::ls_refs(http, &new, prefixes, header).await?;
-            tracing::warn!(forge = name, %repo, now = %new, "renamed: change the configuration");
-            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-            moved.insert(repo.clone(), new);
-            return Ok(list);
-        }
-        match ls_refs::read(http, &place, &answer) {
-            // An older protocol, or ids by SHA-256: git finds out which.
-            Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
-                transport.refs(&place, prefixes, header).await
-            }
-            list => list,
-        }
+    async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter().await?;
+        let now = TreeQuery { repo: visit.place.clone(), ..query.clone() };
+        conclude(pass, self.settings.transport.tree(&now, visit.header.as_ref()).await)
     }
 
-    async fn visit(&self, repo: &RepoUrl) -> Result<Visit, ForgeError> {
-        let Some(credential) = self.clone_credential(repo).await? else {
-            let gate = over_http(repo).then(|| self.gate(repo));
-            return Ok(Visit { gate, token: None, header: None });
-        };
-        let header = Some(credential::basic(&credential.username, &credential.token)?);
-        Ok(Visit { gate: Some(self.gate(repo)), token: Some(credential.token), header })
+    async fn commit_once(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        let visit = self.visit(repo).await?;
+        let pass = visit.enter().await?;
+        let transport = &self.settings.transport;
+        conclude(pass, transport.commit(&visit.place, sha, visit.header.as_ref()).await)
     }
 
-    fn gate(&self, repo: &RepoUrl) -> Arc<Gate> {
+    async fn changes_once(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter().await?;
+        let now = ChangesQuery { repo: visit.place.clone(), ..query.clone() };
+        conclude(pass, self.settings.transport.changes(&now, visit.header.as_ref()).await)
+    }
+
+    /// All that one question about a repository needs.
+    async fn visit<'a>(&self, repo: &'a RepoUrl) -> Result<Visit<'a>, ForgeError> {
+        let lent = self.clone_credential(repo).await?;
+        let header = lent.as_ref().map(|c| credential::basic(&c.username, &c.token)).transpose()?;
+        let place = self.moved(repo).unwrap_or_else(|| repo.clone());
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Gate::new(&self.settings.name));
-        Arc::clone(gates.entry(repo.origin()).or_insert_with(new))
+        let gate = Arc::clone(gates.entry(repo.origin()).or_insert_with(new));
+        Ok(Visit { repo, place, gate, token: lent.map(|c| c.token), header })
+    }
+
+    /// Remembers where git's own error says that a repository is now. There is nothing to see that it is the same one
+    /// by, but the token goes where it went before: to a server that could as well answer in the old place.
+    fn follow(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
+        let Some(to) = Redirected::of(error) else { return false };
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !moved.contains_key(repo);
+        if is_new {
+            let forge = &self.settings.name;
+            tracing::warn!(forge, %repo, now = %to, "renamed: change the configuration");
+            moved.insert(repo.clone(), to.clone());
+        }
+        is_new
+    }
+
+    /// True if git failed at a redirect, and the server now says where it leads.
+    async fn has_moved(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
+        let redirected = StatusError::of(error).is_some_and(|status| status.is_redirection());
+        if !redirected || self.moved(repo).is_some() {
+            return false;
+        }
+        self.refs(repo, &["HEAD".to_owned()]).await.is_ok() && self.moved(repo).is_some()
     }
 
     fn moved(&self, repo: &RepoUrl) -> Option<RepoUrl> {
         self.moved.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned()
     }
 
-    /// Where a repository is now.
-    fn place(&self, repo: &RepoUrl) -> RepoUrl {
-        self.moved(repo).unwrap_or_else(|| repo.clone())
+    /// The token goes to one origin only; another repository is refused before any request.
+    fn belongs(&self, repo: &RepoUrl) -> Result<(), ForgeError> {
+        let own = self.origin.as_ref().filter(|own| **own != repo.origin());
+        let Some(own) = own else { return Ok(()) };
+        let name = &self.settings.name;
+        let text = format!("{name}: {repo} is not a repository of {own}, which the token is for");
+        Err(ForgeError::new(ForgeErrorKind::Unsupported, text)
+            .with_hint("correct the URL, or give the other server a forge of its own"))
     }
 }
 
-fn over_http(repo: &RepoUrl) -> bool {
-    matches!(repo.scheme(), Scheme::Https | Scheme::Http)
+/// One question about a repository: where it is asked, with what, and through which gate.
+#[derive(Debug)]
+struct Visit<'a> {
+    repo: &'a RepoUrl,
+    place: RepoUrl,
+    gate: Arc<Gate>,
+    token: Option<Secret>,
+    header: Option<HeaderValue>,
+}
+
+impl Visit<'_> {
+    fn by_http(&self) -> bool {
+        !matches!(self.repo.scheme(), Scheme::Ssh | Scheme::File)
+    }
+
+    /// Only HTTP knows limits, and tokens that are refused.
+    async fn enter(&self) -> Result<Option<Pass<'_>>, ForgeError> {
+        if !self.by_http() {
+            return Ok(None);
+        }
+        self.gate.enter(self.token.as_ref(), self.repo, Right::Read).await.map(Some)
+    }
+}
+
+fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+    match pass {
+        Some(pass) => pass.conclude(outcome),
+        None => outcome,
+    }
 }
 
 #[async_trait]
@@ -219,27 +266,26 @@ impl Forge for GitForge {
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let visit = self.visit(&query.repo).await?;
-        let pass = visit.enter(&query.repo).await?;
-        let now = TreeQuery { repo: self.place(&query.repo), ..query.clone() };
-        let outcome = self.settings.transport.tree(&now, visit.header.as_ref()).await;
-        conclude(pass, outcome)
+        match self.tree_once(query).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => self.tree_once(query).await,
+            tree => tree,
+        }
     }
 
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        let visit = self.visit(repo).await?;
-        let pass = visit.enter(repo).await?;
-        let place = self.place(repo);
-        let outcome = self.settings.transport.commit(&place, sha, visit.header.as_ref()).await;
-        conclude(pass, outcome)
+        match self.commit_once(repo, sha).await {
+            Err(error) if self.has_moved(repo, &error).await => self.commit_once(repo, sha).await,
+            commit => commit,
+        }
     }
 
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        let visit = self.visit(&query.repo).await?;
-        let pass = visit.enter(&query.repo).await?;
-        let now = ChangesQuery { repo: self.place(&query.repo), ..query.clone() };
-        let outcome = self.settings.transport.changes(&now, visit.header.as_ref()).await;
-        conclude(pass, outcome)
+        match self.changes_once(query).await {
+            Err(error) if self.has_moved(&query.repo, &error).await => {
+                self.changes_once(query).await
+            }
+            changes => changes,
+        }
     }
 
     /// The token that the configuration names; nothing for URLs other than https.
@@ -248,15 +294,16 @@ impl Forge for GitForge {
         repo: &RepoUrl,
     ) -> Result<Option<CloneCredential>, ForgeError> {
         let GitSettings { credential, username, http, .. } = &self.settings;
-        if !over_http(repo) {
+        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
             return Ok(None);
         }
+        self.belongs(repo)?;
         let token = credential.token(&http.settings().redactor).await?;
         Ok(token.map(|token| CloneCredential { username: username.clone(), token }))
     }
 }
 
-/// Two answers with the same heads and the same place have the same validator.
+/// Two answers with the same heads from the same place have the same validator.
 fn digest(heads: &BTreeMap<BranchName, CommitSha>, renamed_to: Option<&RepoUrl>) -> Validator {
     let mut hash = Sha256::new();
     if let Some(place) = renamed_to {

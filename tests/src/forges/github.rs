@@ -94,6 +94,11 @@ impl GitHub {
         self.site.shelf.rename(old, new);
     }
 
+    /// What renamed repositories are answered with from now on: 301, 307 or 308.
+    pub fn redirect_by(&self, status: u16) {
+        self.site.shelf.redirect_by(status);
+    }
+
     /// What is left of the primary rate limit.
     pub fn budget(&self) -> Budget {
         *lock(&self.site.budget)
@@ -258,7 +263,7 @@ impl Site {
             Method::GET => StatusCode::MOVED_PERMANENTLY,
             _ => StatusCode::TEMPORARY_REDIRECT,
         };
-        let mut answer = Answer::json(status, &body);
+        let mut answer = Answer::json(self.shelf.redirect(status), &body);
         answer.location = Some(url);
         answer
     }

@@ -79,6 +79,11 @@ impl GitLab {
         self.site.shelf.rename(old, new);
     }
 
+    /// What renamed repositories are answered with from now on: 301, 307 or 308.
+    pub fn redirect_by(&self, status: u16) {
+        self.site.shelf.redirect_by(status);
+    }
+
     /// What is left of the rate limit.
     pub fn budget(&self) -> Budget {
         *lock(&self.site.budget)
@@ -193,7 +198,8 @@ impl Site {
             let url = format!("{origin}{API}projects/{}{raw}", self.shelf.id(&new));
             let body =
                 json!({ "message": format!("This resource has been moved permanently to {url}") });
-            let mut answer = Answer::json(StatusCode::MOVED_PERMANENTLY, &body);
+            let status = self.shelf.redirect(StatusCode::MOVED_PERMANENTLY);
+            let mut answer = Answer::json(status, &body);
             answer.location = Some(url);
             return answer;
         }
