@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod clients;
 mod forges;
 mod p01_no_lost_head;
 mod p02_cursor_after_the_work;
@@ -11,6 +12,7 @@ mod p05_one_at_a_time;
 mod p06_durable_triggers;
 mod p09_moved_heads;
 mod p10_deleted_and_back;
+mod p11_bad_answers;
 mod p12_renamed;
 mod p16_clock_jumps;
 mod p18_no_orphan_processes;

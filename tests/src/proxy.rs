@@ -94,6 +94,7 @@ impl Rules {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let logged = Logged {
+            at: tokio::time::Instant::now(),
             method: method.to_owned(),
             path: target.to_owned(),
             headers,

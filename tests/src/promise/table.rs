@@ -49,7 +49,7 @@ pub const PROMISES: &[Promise] = &[
     missing(7, "a webhook is a hint: only configured repos are asked, at their configured forge", "10,000 forged: 0 foreign requests", SERVER),
     shown(9, "force-push, rewind, unrelated history", "100 × 0 stuck"),
     shown(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll"),
-    missing(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects", NOT_YET),
+    shown(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects"),
     shown(12, "a renamed repo (301, same host) goes on; another host gets 0 token bytes", "100 %"),
     missing(13, "rate limits: 429/403 with seconds, date, none, negative, huge Retry-After", "0 early requests, cap 1 h, manual trigger answered ≤ 1 s", NOT_YET),
     missing(14, "budget: idle polls are conditional or batched; failing repos back off", "≥ 99.9 % not counted or batched; failing ≤ 1/8 of the normal rate", NOT_YET),
