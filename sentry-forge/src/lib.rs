@@ -8,3 +8,4 @@ pub mod gitlab;
 mod hosted;
 pub mod http;
 pub mod status;
+pub mod webhook;
