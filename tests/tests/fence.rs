@@ -19,6 +19,7 @@ const FORBIDDEN: &[&str] = &[
     "sentry-deploy",
     "sentry-store",
     "sentry-config",
+    "sentry-server",
     "sentry-cli",
 ];
 
@@ -55,7 +56,8 @@ fn core_depends_on_no_edge() {
 
 #[test]
 fn siblings_do_not_know_each_other() {
-    let siblings = ["sentry-forge", "sentry-deploy", "sentry-store", "sentry-config"];
+    let siblings =
+        ["sentry-forge", "sentry-deploy", "sentry-store", "sentry-config", "sentry-server"];
     for one in siblings {
         let known = dependencies(one);
         let others: Vec<_> =
