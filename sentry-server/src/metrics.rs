@@ -70,6 +70,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     polls: Counters<2>,
     poll_age: Real,
+    requests: Counters<2>,
     budget_left: Whole,
     budget_reset: Real,
     changed: Histograms,
@@ -113,6 +114,7 @@ impl Metrics {
             registry: Registry::with_prefix("sentry"),
             polls: Family::default(),
             poll_age: Family::default(),
+            requests: Family::default(),
             budget_left: Family::default(),
             budget_reset: Family::default(),
             changed: Family::new_with_constructor(minutes),
@@ -141,6 +143,8 @@ impl Metrics {
         r.register("polls", "Questions for heads, by how they ended", self.polls.clone());
         let help = "How late the forge's poll loop is, by its repository that waits longest";
         r.register_with_unit("poll_lateness", help, seconds(), self.poll_age.clone());
+        let help = "Requests to the forge, by the class of the answer's status";
+        r.register("forge_requests", help, self.requests.clone());
         let help = "Requests that the forge still allows, as it last said";
         r.register("forge_rate_limit_remaining", help, self.budget_left.clone());
         let help = "Time until the forge allows its full number of requests again";
@@ -259,6 +263,13 @@ impl Metrics {
 
     fn show_vitals(&self, vitals: &Vitals, now: Timestamp) {
         self.writable.set(u64::from(vitals.unwritable.is_none()));
+        for (forge, requests) in &vitals.requests {
+            for (class, number) in requests.by_class() {
+                let labels = [("forge", forge.clone()), ("status", class.to_owned())];
+                let counter = self.requests.get_or_create(&labels);
+                counter.inc_by(number.saturating_sub(counter.get()));
+            }
+        }
         for poll_loop in &vitals.agent.loops {
             let label = [("forge", poll_loop.forge.clone())];
             let late = vitals.late(poll_loop) + vitals.silent.saturating_sub(vitals.pace);

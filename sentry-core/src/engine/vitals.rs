@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Engine;
+use crate::forge::Requests;
 use crate::repo::RepoUrl;
 use crate::store::{AgentState, LoopState};
 use crate::watch::WatchName;
@@ -26,6 +27,8 @@ pub struct Vitals {
     pub unwritable: Option<String>,
     /// When each watch's A was last asked. A watch that was not asked yet is missing.
     pub asked: BTreeMap<WatchName, Asked>,
+    /// What became of each forge's requests since the start.
+    pub requests: BTreeMap<String, Requests>,
 }
 
 impl Vitals {
@@ -95,7 +98,9 @@ impl Engine {
             let asked = Asked { ended: age(ended), answered: answered.as_ref().map(age) };
             Some((watch.name.clone(), asked))
         });
+        let requests = self.parts.forges.iter();
+        let requests = requests.map(|(name, forge)| (name.clone(), forge.requests())).collect();
         let (silent, unwritable) = (now.saturating_duration_since(beat), notes.unwritable.clone());
-        Some(Vitals { silent, pace, agent, unwritable, asked: asked.collect() })
+        Some(Vitals { silent, pace, agent, unwritable, asked: asked.collect(), requests })
     }
 }

@@ -21,7 +21,9 @@ use http_body_util::BodyExt as _;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::clock::Timestamp;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::{Budget, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::forge::{
+    Budget, Forge, ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
+};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
@@ -53,6 +55,10 @@ impl Forge for Limited {
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.0.tree(query).await
+    }
+
+    fn requests(&self) -> Requests {
+        Requests { redirected: 7, ..Requests::default() }
     }
 
     fn budget(&self) -> Option<Budget> {

@@ -36,7 +36,8 @@ async fn every_series_is_there_from_the_start_with_good_names_and_bounded_labels
         let names = series.split("\",").filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()));
         labels.extend(names);
     }
-    let allowed = ["forge", "le", "namespace", "outcome", "result", "step", "version", "watch"];
+    let allowed =
+        ["forge", "le", "namespace", "outcome", "result", "status", "step", "version", "watch"];
     assert_eq!(labels.iter().map(String::as_str).collect::<Vec<_>>(), allowed);
 }
 
@@ -56,6 +57,10 @@ async fn a_delivery_with_its_steps_and_runs_is_counted_once() {
     is("sentry_step_duration_seconds_count{step=\"apply\"}", 1.0);
     is("sentry_oldest_undelivered_head_age_seconds{watch=\"qa\"}", 0.0);
     is("sentry_state_writable", 1.0);
+    is("sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}", 7.0);
+    assert_eq!(scrape(&routes).await.len(), families.len());
+    let again = scrape(&routes).await;
+    assert_eq!(value(&again, "sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}"), 7.0);
     is("sentry_queue_length{namespace=\"qa\"}", 0.0);
     assert!(value(&families, "sentry_polls_total{forge=\"forge\",result=\"answered\"}") >= 2.0);
     let last = value(&families, "sentry_last_success_timestamp_seconds{watch=\"qa\"}");
