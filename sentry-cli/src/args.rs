@@ -1,6 +1,7 @@
 //! The command line as clap sees it, and nothing else.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -143,6 +144,9 @@ pub(crate) struct WatchArgs {
     /// Write nothing: neither to a cluster nor to the state, and take no lock
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Serve health, metrics and webhooks here: 127.0.0.1:8080 [default: `server.listen` of the configuration]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

@@ -347,6 +347,19 @@ impl RepoPath {
     }
 }
 
+impl FromStr for RepoPath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let bad = |part: &str| part.is_empty() || part == "." || part == "..";
+        if text.len() > 1024 || text.chars().any(char::is_control) || text.split('/').any(bad) {
+            let problem = "must be a path such as owner/name";
+            return Err(ParseError::new("repository path", text, problem));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for RepoPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

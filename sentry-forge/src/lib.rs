@@ -10,3 +10,4 @@ pub mod http;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod webhook;

@@ -16,6 +16,7 @@ mod preview;
 mod references;
 mod scheduler;
 mod verdict;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::watch::{Watch, WatchName};
 
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
+pub use vitals::{Asked, Vitals};
 
 /// How an engine works.
 #[derive(Debug, Clone)]
@@ -166,6 +168,7 @@ struct Parts {
     holder: String,
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
+    pulse: vitals::Pulse,
 }
 
 impl Parts {

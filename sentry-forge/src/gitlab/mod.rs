@@ -6,7 +6,7 @@ mod reporting;
 use async_trait::async_trait;
 use sentry_core::forge::{
     Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -124,5 +124,9 @@ impl Forge for GitLab {
 
     fn budget(&self) -> Option<Budget> {
         self.hosted.budget()
+    }
+
+    fn requests(&self) -> Requests {
+        self.hosted.requests()
     }
 }

@@ -294,7 +294,8 @@ fn hostile_repositories_open_nothing_run_nothing_and_reach_nothing() {
     let step = all.len().div_ceil(cases(all.len(), 8));
     let (mut rows, mut wrong, mut tried) = (String::new(), Vec::new(), 0);
     // In every run the one by which git itself would be led elsewhere.
-    let chosen = |number: usize, case: &Case| number.is_multiple_of(step) || case.name == "packfile-uris";
+    let chosen =
+        |number: usize, case: &Case| number.is_multiple_of(step) || case.name == "packfile-uris";
     for (number, case) in all.iter().enumerate().filter(|(number, case)| chosen(*number, case)) {
         let seen = judge.try_case(number, case);
         let asked = judge.other.log().all();

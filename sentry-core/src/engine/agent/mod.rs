@@ -366,9 +366,10 @@ impl Agent {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
+                let error = crate::error_text(&error);
+                self.parts.pulse.wrote(Some(error.clone()));
                 if std::mem::replace(&mut self.state_ok, false) {
-                    self.parts
-                        .emit(EventKind::StateUnavailable { error: crate::error_text(&error) });
+                    self.parts.emit(EventKind::StateUnavailable { error });
                 }
                 None
             }
@@ -382,7 +383,10 @@ impl Agent {
         let result = self.ledger.commit(writes).await;
         let kept = self.state(result).is_some();
         // A full disk can still be read: only a write shows that the state is usable again.
-        self.state_ok |= kept && !nothing;
+        if kept && !nothing {
+            self.state_ok = true;
+            self.parts.pulse.wrote(None);
+        }
         kept
     }
 
@@ -394,13 +398,15 @@ impl Agent {
         }
         let stamp = self.parts.clock.now();
         let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
-        self.next_beat = now + fastest.min(BEAT);
+        let pace = fastest.min(BEAT);
+        self.next_beat = now + pace;
         let state = AgentState {
             holder: self.parts.holder.clone(),
             started: self.started,
             beat: stamp,
             loops: self.loops(now, stamp),
         };
+        self.parts.pulse.beat(&state, pace);
         let mut writes = vec![Write::Agent(state)];
         if now >= self.next_prune {
             self.next_prune = now + PRUNE;

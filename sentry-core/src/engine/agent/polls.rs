@@ -72,6 +72,7 @@ impl Agent {
                 Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text))
             });
             *(if answer.is_ok() { &mut answered } else { &mut failed }) += 1;
+            self.parts.pulse.asked(&forge, &query.repo, answer.is_ok());
             if let Err(error) = &answer {
                 self.note_poll_error(index, error);
             }
