@@ -165,7 +165,7 @@ pub(crate) struct Rights {
 pub(crate) enum AnyForge {
     GitHub(Box<GitHub>),
     GitLab(Box<GitLab>),
-    Git(GitForge),
+    Git(Box<GitForge>),
 }
 
 impl AnyForge {
@@ -173,7 +173,7 @@ impl AnyForge {
         match self {
             Self::GitHub(forge) => Arc::from(forge as Box<dyn Forge>),
             Self::GitLab(forge) => Arc::from(forge as Box<dyn Forge>),
-            Self::Git(forge) => Arc::new(forge),
+            Self::Git(forge) => Arc::from(forge as Box<dyn Forge>),
         }
     }
 
@@ -181,7 +181,7 @@ impl AnyForge {
         match self {
             Self::GitHub(forge) => forge.as_ref(),
             Self::GitLab(forge) => forge.as_ref(),
-            Self::Git(forge) => forge,
+            Self::Git(forge) => forge.as_ref(),
         }
     }
 
@@ -241,10 +241,10 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
                 http,
                 transport: Arc::new(git),
             });
-            AnyForge::Git(match &config.origin {
+            AnyForge::Git(Box::new(match &config.origin {
                 Some(origin) => forge.only_for(origin),
                 None => forge,
-            })
+            }))
         }
     })
 }

@@ -126,7 +126,6 @@ impl Server {
     }
 
     /// The routes themselves, for a program that has a server of its own; the counters of events then stand still.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router.clone()
     }

@@ -128,7 +128,7 @@ async fn the_token_is_in_no_argument_and_in_no_file() {
     let spy = tempfile::tempdir().unwrap();
     let (git, seen) = (spy.path().join("git"), spy.path().join("seen"));
     let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> {seen}\ngit \"$@\"; code=$?\ncat \"$GIT_DIR\"/config >> {seen}\n\
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> {seen}\ngit \"$@\"; code=$?\n[ -n \"$GIT_DIR\" ] || exit $code\ncat \"$GIT_DIR\"/config >> {seen}\n\
          grep -rl s3cr3t \"$GIT_DIR\"/.. >> {seen}\nexit $code\n",
         seen = seen.display()
     );

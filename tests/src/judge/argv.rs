@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 /// What git is asked to do, with the options it may be given.
 const GIT: &[(&str, &[&str])] = &[
+    ("--exec-path", &[]),
     (
         "fetch",
         &[
@@ -96,7 +97,7 @@ fn git(words: &[&str]) -> Option<String> {
         return Some(format!("git {command} {stranger:?}"));
     }
     let wanted = match *command {
-        "cat-file" => 0..=0,
+        "cat-file" | "--exec-path" => 0..=0,
         "fetch" => 3..=4,
         "upload-pack" | "ls-remote" => 2..=2,
         _ => 2..=3,
