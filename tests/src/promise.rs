@@ -53,11 +53,13 @@ pub fn kept(promise: u8, part: &str, seen: &str) {
     let record = Record { promise, part: part.to_owned(), seen: seen.to_owned(), full: full() };
     let name: String =
         part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let folder = folder();
-    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    let file = folder().join(format!("{promise:02}-{name}.json"));
+    if !full() && std::fs::read_to_string(&file).is_ok_and(|kept| is_full(&kept)) {
+        return;
+    }
+    std::fs::create_dir_all(folder()).expect("the target folder can be written");
     let text = serde_json::to_string_pretty(&record).expect("a record is JSON");
-    std::fs::write(folder.join(format!("{promise:02}-{name}.json")), text)
-        .expect("the target folder can be written");
+    std::fs::write(file, text).expect("the target folder can be written");
 }
 
 /// Leaves a page beside the records, which `make promises` puts into docs.
@@ -70,12 +72,17 @@ pub fn leave(name: &str, page: &str) {
     std::fs::write(folder.join(name), page).expect("the target folder can be written");
 }
 
+/// A small run leaves a full one's record as it is.
+fn is_full(record: &str) -> bool {
+    serde_json::from_str::<Record>(record).is_ok_and(|record| record.full)
+}
+
 #[expect(clippy::print_stdout, reason = "a proof prints its figure")]
 fn say(line: &str) {
     println!("{line}");
 }
 
-/// The page docs/promises.md, from what the runs since the last `make promises` left in `target/promises`.
+/// The page docs/promises.md, from what runs left in `target/promises`.
 ///
 /// # Errors
 /// A record that can't be read.
