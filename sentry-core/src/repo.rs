@@ -270,7 +270,9 @@ impl RepoUrl {
                 "holds credentials; put the token into the forge's `token` instead".into(),
             );
         }
-        if url.username().starts_with('-') || url.host_str().is_some_and(|h| h.starts_with('-')) {
+        // git decodes a URL before it hands user and host to ssh.
+        let dashed = |text: &str| percent_decode(text).starts_with('-');
+        if dashed(url.username()) || url.host_str().is_some_and(dashed) {
             return Some("has a user or host that starts with a dash".into());
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -491,7 +493,9 @@ mod tests {
             );
         }
         assert!("ext::sh -c id".parse::<RepoUrl>().is_err());
-        assert!("ssh://-oProxyCommand=id/x".parse::<RepoUrl>().is_err());
+        for option in ["-oProxyCommand=id", "%2doProxyCommand=id", "%2Dl@h"] {
+            assert!(format!("ssh://{option}/x").parse::<RepoUrl>().is_err(), "{option}");
+        }
     }
 
     #[test]

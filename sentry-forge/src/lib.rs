@@ -8,3 +8,5 @@ pub mod gitlab;
 mod hosted;
 pub mod http;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -131,6 +131,7 @@ impl Builder {
             options: self.options,
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,
+            hints: Default::default(),
         };
         Ok(Engine { parts: Arc::new(parts) })
     }

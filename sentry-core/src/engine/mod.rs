@@ -8,6 +8,7 @@ mod builder;
 mod conclude;
 mod courier;
 mod failure;
+mod hints;
 mod ledger;
 mod outcomes;
 mod poller;
@@ -164,6 +165,7 @@ struct Parts {
     options: Options,
     holder: String,
     events: broadcast::Sender<Event>,
+    hints: hints::Hints,
 }
 
 impl Parts {

@@ -19,6 +19,9 @@ use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
 use crate::watch::{BranchSelector, Watch, WatchName};
 
+/// However many hints come, a repository is asked at most this often.
+const HINT_SPACING: Duration = Duration::from_secs(1);
+
 /// One repository on one forge, with the watches that want to know its heads.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -31,6 +34,9 @@ pub(super) struct Group {
     pub(super) interval: Duration,
     pub(super) due: Instant,
     pub(super) in_flight: bool,
+    /// It was said to have moved while it was being asked: the answer may be older than that.
+    hinted: bool,
+    answered: Option<Instant>,
     /// Rounds that ended since the start, whatever the answer.
     pub(super) rounds: u64,
     failures: u32,
@@ -64,6 +70,8 @@ pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) ->
                 interval,
                 due: now,
                 in_flight: false,
+                hinted: false,
+                answered: None,
                 rounds: 0,
                 failures: 0,
                 outage: None,
@@ -129,11 +137,26 @@ impl Group {
         wanted
     }
 
-    /// When it is asked again after a good answer: the interval, spread so that agents and groups do not beat as one.
+    /// When it is asked again.
     fn schedule(&mut self, wait: Duration, now: Instant) {
         self.due = now + wait;
         self.in_flight = false;
         self.rounds += 1;
+        self.answered = Some(now);
+        if std::mem::take(&mut self.hinted) {
+            self.hint();
+        }
+    }
+
+    /// It is said to have moved. One that fails is asked when its wait is over: a hint is no cure.
+    pub(super) fn hint(&mut self) {
+        if self.in_flight {
+            self.hinted = true;
+        } else if self.failures == 0 {
+            let now = Instant::now();
+            let earliest = self.answered.map_or(now, |at| now.max(at + HINT_SPACING));
+            self.due = self.due.min(earliest);
+        }
     }
 
     /// Takes an answer in.
@@ -148,9 +171,10 @@ impl Group {
         let now = Instant::now();
         match answer {
             Ok(answer) => {
+                // Spread, so that agents and groups do not beat as one.
                 let spread = self.interval.mul_f64(fastrand::f64() * 0.05);
-                self.schedule(self.interval + spread, now);
                 let mut absorbed = self.recovered(ledger, now);
+                self.schedule(self.interval + spread, now);
                 match answer {
                     HeadsAnswer::NotModified => {}
                     HeadsAnswer::Heads(heads) => {

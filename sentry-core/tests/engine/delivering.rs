@@ -1,7 +1,10 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
+use sentry_core::deployer::{DeployError, Deployer, KindTable};
 use sentry_core::forge::ForgeErrorKind;
+use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::store::StoreErrorKind;
+use sentry_core::watch::ClusterRef;
 
 use super::*;
 
@@ -464,4 +467,44 @@ async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
     minutes(30).await;
     let agent = world.store.snapshot().await.unwrap().agent.unwrap();
     assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
+}
+
+/// A deployer that never says which kinds its cluster has.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait::async_trait]
+impl Deployer for Mute {
+    fn name(&self) -> &'static str {
+        "deployer"
+    }
+    async fn kinds(&self, _: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
+        std::future::pending().await
+    }
+    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
+        unreachable!("nothing is checked without kinds")
+    }
+    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
+        unreachable!("nothing is applied without a check")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
+    let mut world = World::new();
+    world.watch.on_first_sight = OnFirstSight::Deliver;
+    world.watch.timing.timeout = Duration::from_secs(20);
+    world.watch.timing.max_retries = 0;
+    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+        .clock(Arc::clone(&world.clock) as _)
+        .watch(world.watch.clone())
+        .forge(Arc::clone(&world.forge) as _)
+        .deployer(Arc::new(Mute))
+        .build()
+        .unwrap();
+    engine.once(&Stop::new()).await.unwrap();
+    let delivery = world.deliveries().await.remove(0);
+    let discover = delivery.steps.iter().find(|step| step.step == "discover").unwrap();
+    assert!(discover.took <= Duration::from_secs(20), "{discover:?}");
+    assert!(discover.took > Duration::from_secs(19), "{discover:?}");
 }

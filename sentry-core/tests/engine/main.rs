@@ -32,6 +32,7 @@ const RUN: (&str, &str) = (
 
 mod delivering;
 mod following;
+mod hints;
 mod lending;
 mod queueing;
 mod reporting;

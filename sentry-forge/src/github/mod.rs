@@ -86,6 +86,14 @@ impl GitHub {
     }
 }
 
+#[cfg(feature = "testing")]
+impl GitHub {
+    /// What is wrong with an answer, taken for one to every question there is; the commit is the one asked for.
+    pub fn problems(&self, answer: &crate::http::Answer, commit: &CommitSha) -> Vec<String> {
+        crate::testing::problems(self.hosted.api(), answer, commit)
+    }
+}
+
 #[async_trait]
 impl Forge for GitHub {
     fn name(&self) -> &str {

@@ -81,6 +81,14 @@ impl GitLab {
     }
 }
 
+#[cfg(feature = "testing")]
+impl GitLab {
+    /// What is wrong with an answer, taken for one to every question there is; the commit is the one asked for.
+    pub fn problems(&self, answer: &crate::http::Answer, commit: &CommitSha) -> Vec<String> {
+        crate::testing::problems(self.hosted.api(), answer, commit)
+    }
+}
+
 #[async_trait]
 impl Forge for GitLab {
     fn name(&self) -> &str {

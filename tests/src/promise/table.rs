@@ -46,12 +46,7 @@ pub const PROMISES: &[Promise] = &[
         "≥ 500 kill points, 0 lost, recovered ≤ 60 s",
     ),
     shown(2, "the cursor never moves before the work is done", "0 premature in ≥ 200 failures"),
-    missing(
-        3,
-        "no duplicate run: kills, lost create responses, two agents racing",
-        "exactly 1",
-        NOT_YET,
-    ),
+    shown(3, "no duplicate run: kills, lost create responses, two agents racing", "exactly 1"),
     shown(4, "monotone coalescing", "100 pushes: ≤ 4 deliveries, last wins"),
     shown(
         5,
@@ -99,48 +94,35 @@ pub const PROMISES: &[Promise] = &[
         "every operation ends ≤ deadline + 1 s; all recover",
         NOT_YET,
     ),
-    missing(18, "no orphan processes", "1,000 hung children: 0 left, 0 zombies", NOT_YET),
-    missing(19, "kubectl is bounded (silent, drip, 429)", "killed ≤ deadline + 2 s", NOT_YET),
-    missing(20, "SIGTERM at any moment", "exit ≤ grace + 2 s, 1 and 3 hold", NOT_YET),
-    missing(
-        22,
-        "disk: killed fetches leave nothing behind",
-        "≤ one repo cap + 1 MiB after 1,000",
-        NOT_YET,
-    ),
-    missing(23, "state is never torn", "kill at each syscall of a save: old or new", NOT_YET),
-    missing(
+    shown(18, "no orphan processes", "1,000 hung children: 0 left, 0 zombies"),
+    shown(19, "kubectl is bounded (silent, drip, 429)", "killed ≤ deadline + 2 s"),
+    shown(20, "SIGTERM at any moment", "exit ≤ grace + 2 s, 1 and 3 hold"),
+    shown(22, "disk: killed fetches leave nothing behind", "≤ one repo cap + 1 MiB after 1,000"),
+    shown(23, "state is never torn", "kill at each syscall of a save: old or new"),
+    shown(
         24,
         "corrupt state: quarantined with a clear message, never a panic, never duplicate runs",
         "every truncation + 10,000 bit flips",
-        NOT_YET,
     ),
-    missing(
-        25,
-        "ENOSPC, EIO, read-only",
-        "no advance, degraded health, recovers by itself",
-        NOT_YET,
-    ),
-    missing(26, "two agents on one store", "the second refuses, says who holds it", NOT_YET),
+    shown(25, "ENOSPC, EIO, read-only", "no advance, degraded health, recovers by itself"),
+    shown(26, "two agents on one store", "the second refuses, says who holds it"),
     shown(27, "one bad of 20 documents, at each position", "0 writes"),
-    missing(28, "partial apply then recovery", "status k/n, reaches n/n, 0 duplicates", NOT_YET),
+    shown(28, "partial apply then recovery", "status k/n, reaches n/n, 0 duplicates"),
     shown(
         29,
         "API server away 10 minutes, 100 pushes",
         "latest delivered ≤ 60 s after return, queue ≤ 1 per target",
     ),
     shown(30, "bulkhead: 1 poisoned watch of 50", "the others' p95 < 1.2 ×"),
-    missing(
+    shown(
         31,
         "hostile repos (symlinks, submodules, hooks, odd modes, names, .gitattributes, bundle-uri…) ≥ 60",
         "0 files opened outside, 0 programs run",
-        NOT_YET,
     ),
-    missing(
+    shown(
         32,
         "argument injection through refs, URLs, paths, namespaces",
         "10^6 fuzzed: 0 options reach a program",
-        NOT_YET,
     ),
     missing(
         34,
@@ -154,14 +136,13 @@ pub const PROMISES: &[Promise] = &[
         "10,000 error paths: 0 hits",
         NOT_YET,
     ),
-    missing(36, "what is checked is what is sent", "10^6 differential cases: sets equal", NOT_YET),
-    missing(
+    shown(36, "what is checked is what is sent", "10^6 differential cases: sets equal"),
+    shown(
         37,
         "YAML budget: 1 MiB a file, 5 MiB, 200 documents, 50,000 nodes, depth 64",
         "refused ≤ 250 ms, RSS + ≤ 64 MiB",
-        NOT_YET,
     ),
-    missing(38, "repo cap", "10 GB repo: ≤ 256 MiB disk, ends ≤ deadline", NOT_YET),
+    shown(38, "repo cap", "10 GB repo: ≤ 256 MiB disk, ends ≤ deadline"),
     missing(
         39,
         "webhook endpoint: size cap before anything, HMAC before parsing, slow clients cut off, no secret = endpoint off",
@@ -174,12 +155,7 @@ pub const PROMISES: &[Promise] = &[
         "200 strings: 0 executions, 0 state changes",
         SERVER,
     ),
-    missing(
-        42,
-        "least privilege: the shipped Role is exactly what is used",
-        "0 extra verbs",
-        NOT_YET,
-    ),
+    shown(42, "least privilege: the shipped Role is exactly what is used", "0 extra verbs"),
     missing(
         43,
         "health is honest: /livez fails when a loop misses 3 intervals; /readyz when state can't be written",

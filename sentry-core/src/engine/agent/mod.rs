@@ -66,6 +66,7 @@ enum Wake {
     Ended(Result<(Id, Ended), JoinError>),
     Progress(Progress),
     Seen(Seen),
+    Hinted,
     Tick,
     Stop,
 }
@@ -225,6 +226,7 @@ impl Agent {
                 Wake::Ended(ended) => self.ended(ended).await,
                 Wake::Progress(progress) => self.proceed(progress).await,
                 Wake::Seen(seen) => self.saw(seen).await,
+                Wake::Hinted => self.take_hints(),
                 Wake::Tick => {}
                 Wake::Stop => self.stopping(),
             }
@@ -269,6 +271,7 @@ impl Agent {
             Some(progress) = self.progress.1.recv() => Wake::Progress(progress),
             Some(seen) = self.seen.1.recv() => Wake::Seen(seen),
             Some(ended) = self.tasks.join_next_with_id() => Wake::Ended(ended),
+            () = self.parts.hints.arrived() => Wake::Hinted,
             () = tokio::time::sleep_until(deadline) => Wake::Tick,
         }
     }

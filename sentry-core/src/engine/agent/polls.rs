@@ -3,14 +3,16 @@
 
 use super::*;
 
+/// A forge, and the one repository that this round is about, if it is asked by itself.
+type Round = (String, Option<usize>);
+
 impl Agent {
     pub(super) fn start_polls(&mut self) {
         let now = Instant::now();
         if now < self.next_round {
             return;
         }
-        let mut rounds: BTreeMap<(String, Option<usize>), Vec<(usize, HeadsQuery)>> =
-            BTreeMap::new();
+        let mut rounds: BTreeMap<Round, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
         for (index, group) in self.groups.iter_mut().enumerate() {
             if group.in_flight || group.due > now || !is_asked(&self.mode, &self.ledger, group) {
                 continue;
@@ -44,6 +46,14 @@ impl Agent {
                 Ended::Polled { forge, asked, answers, took: started.elapsed() }
             });
             self.jobs.insert(task.id(), job);
+        }
+    }
+
+    /// Repositories that are said to have moved are due.
+    pub(super) fn take_hints(&mut self) {
+        for (forge, repo) in self.parts.hints.take() {
+            let is_meant = |group: &&mut Group| group.forge == forge && group.repo.path() == repo;
+            self.groups.iter_mut().filter(is_meant).for_each(Group::hint);
         }
     }
 

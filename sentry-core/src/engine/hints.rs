@@ -1,0 +1,53 @@
+//! What others say has moved: its repository is asked soon. Nothing else of a hint is believed.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::Engine;
+use crate::repo::RepoPath;
+
+/// A repository on a configured forge.
+type Hint = (String, RepoPath);
+
+/// The hints that the agent has not looked at yet: as many as there are repositories, however often they come.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    waiting: Mutex<BTreeSet<Hint>>,
+    arrived: Notify,
+}
+
+impl Hints {
+    fn add(&self, hint: Hint) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(hint);
+        self.arrived.notify_one();
+    }
+
+    /// Ready when there may be some.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    pub(super) fn take(&self) -> BTreeSet<Hint> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Engine {
+    /// Tells that a repository may have moved, as a webhook does: the running engine asks its configured forge for
+    /// its heads now, at most once a second, instead of waiting for the interval. A repository whose forge fails
+    /// keeps its wait. Returns false, and does nothing, if no watch has this repository on this forge.
+    #[must_use]
+    pub fn hint(&self, forge: &str, repo: &RepoPath) -> bool {
+        let is = |name: &str, url: &crate::repo::RepoUrl| name == forge && url.path() == *repo;
+        let known = self.parts.watches.values().any(|watch| {
+            is(&watch.source.forge, &watch.source.repo)
+                || is(&watch.manifests.forge, &watch.manifests.repo)
+        });
+        if known {
+            self.parts.hints.add((forge.to_owned(), repo.clone()));
+        }
+        known
+    }
+}
