@@ -60,6 +60,16 @@ pub fn kept(promise: u8, part: &str, seen: &str) {
         .expect("the target folder can be written");
 }
 
+/// Leaves a page beside the records, which `make promises` puts into docs.
+///
+/// # Panics
+/// If it can't be written.
+pub fn leave(name: &str, page: &str) {
+    let folder = folder();
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    std::fs::write(folder.join(name), page).expect("the target folder can be written");
+}
+
 #[expect(clippy::print_stdout, reason = "a proof prints its figure")]
 fn say(line: &str) {
     println!("{line}");
@@ -73,7 +83,10 @@ pub fn page() -> std::io::Result<String> {
     let mut records = Vec::<Record>::new();
     if let Ok(files) = std::fs::read_dir(folder()) {
         for file in files {
-            records.push(serde_json::from_str(&std::fs::read_to_string(file?.path())?)?);
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                records.push(serde_json::from_str(&std::fs::read_to_string(path)?)?);
+            }
         }
     }
     records.sort_by(|a, b| (a.promise, &a.part).cmp(&(b.promise, &b.part)));

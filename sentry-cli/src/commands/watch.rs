@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sentry_api::shape::RunTotals;
 use sentry_core::delivery::Delivery;
 use sentry_core::engine::{Engine, Stop, Summary};
 
@@ -12,7 +13,6 @@ use crate::args::WatchArgs;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::report::{during, objects_line};
-use crate::runs::Totals;
 use crate::signals::{Ended, Signals};
 use crate::ui::{Ui, plain, tinted};
 
@@ -73,20 +73,21 @@ fn conclude(ui: &Ui, summary: &Summary) -> Exit {
     if summary.deliveries.is_empty() && summary.poll_errors.is_empty() {
         ui.line("nothing to deliver");
     }
-    match (verdict(&summary.deliveries), summary.poll_errors.is_empty()) {
+    let states = summary.deliveries.iter().map(|d| d.state.into());
+    match (verdict(states), summary.poll_errors.is_empty()) {
         (Exit::Done, false) => Exit::Unreachable,
         (exit, _) => exit,
     }
 }
 
 fn delivery_line(delivery: &Delivery) -> String {
-    let state = tinted(delivery.state.as_str(), tone(delivery.state));
+    let state = tinted(delivery.state.as_str(), tone(delivery.state.into()));
     let mut line = format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
     if !delivery.objects.is_empty() {
         line.push_str(&format!("  {}", objects_line(&delivery.objects)));
     }
-    let totals = Totals::of(delivery);
-    if totals.total() > 0 && !delivery.dry_run {
+    let totals = RunTotals::of(delivery);
+    if totals.total > 0 && !delivery.dry_run {
         line.push_str(&format!("  runs: {}", totals.words()));
     }
     if let Some(error) = &delivery.error {

@@ -41,7 +41,8 @@ pub use preview::Preview;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many deliveries may be under way at once, over all targets.
+    /// How many deliveries may be under way at once, over all targets. Of several watches none has more than half of
+    /// them, so that one that hangs does not hold the others up.
     pub max_parallel: usize,
     /// How long a begun apply may go on after the first stop.
     pub grace: Duration,

@@ -7,8 +7,10 @@ use http::{HeaderValue, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 
+use url::Url;
+
 use super::pkt_line::{Packet, Packets, push_line};
-use crate::http::Http;
+use crate::http::{Answer, Http};
 use crate::status::check_status;
 
 /// The largest answer that is read: about 200,000 branches.
@@ -18,6 +20,8 @@ pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
 
 const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
+/// What follows a repository's address.
+const SERVICE: &str = "/git-upload-pack";
 const BRANCHES: &str = "refs/heads/";
 
 /// The branches that a server named.
@@ -52,10 +56,22 @@ pub(crate) async fn ls_refs(
     prefixes: &[String],
     authorization: Option<&HeaderValue>,
 ) -> Result<RefList, ForgeError> {
-    let url = format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/'));
+    read(http, repo, &ask(http, repo, prefixes, authorization).await?)
+}
+
+/// Asks, whatever the answer is.
+///
+/// # Errors
+/// As [`Http::send`].
+pub(crate) async fn ask(
+    http: &Http,
+    repo: &RepoUrl,
+    prefixes: &[String],
+    authorization: Option<&HeaderValue>,
+) -> Result<Answer, ForgeError> {
     let mut request = http
         .client()
-        .post(url)
+        .post(address(repo))
         .header(header::CONTENT_TYPE, REQUEST_TYPE)
         .header(header::ACCEPT, RESULT_TYPE)
         .header("git-protocol", "version=2")
@@ -67,8 +83,20 @@ pub(crate) async fn ls_refs(
         let text = format!("{repo}: can't be asked over HTTP");
         ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
     })?;
-    let answer = http.send(request, ANSWER_CAP).await?;
-    check_status(&answer, repo.as_str())?;
+    http.send(request, ANSWER_CAP).await
+}
+
+/// Where a repository's server is asked.
+fn address(repo: &RepoUrl) -> String {
+    format!("{}{SERVICE}", repo.as_str().trim_end_matches('/'))
+}
+
+/// The branches in an answer to [`ask`].
+///
+/// # Errors
+/// As [`ls_refs`].
+pub(crate) fn read(http: &Http, repo: &RepoUrl, answer: &Answer) -> Result<RefList, ForgeError> {
+    check_status(answer, repo.as_str())?;
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if kind != Some(RESULT_TYPE) {
         let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
@@ -79,6 +107,16 @@ pub(crate) async fn ls_refs(
     }
     let list = parse(&answer.body).map_err(|no| no.into_error(repo, &|text| http.redact(text)))?;
     not_empty(list, repo)
+}
+
+/// Where an answer to [`ask`] says that the repository is for good, if that is on the same server.
+pub(crate) fn new_place(repo: &RepoUrl, answer: &Answer) -> Option<RepoUrl> {
+    let for_good = matches!(answer.status.as_u16(), 301 | 307 | 308);
+    let location = answer.headers.get(header::LOCATION).filter(|_| for_good)?.to_str().ok()?;
+    let asked = Url::parse(&address(repo)).ok()?;
+    let url = asked.join(location).ok()?;
+    let place: RepoUrl = url.as_str().strip_suffix(SERVICE)?.parse().ok()?;
+    (place.origin() == repo.origin() && place != *repo).then_some(place)
 }
 
 /// An empty list is never taken for "no branches": a server that lost its repository says the same.
@@ -283,6 +321,32 @@ mod tests {
         assert_eq!(parse(b""), Err(NoList::Silent));
         let refused = answer(&["ERR access denied"]);
         assert_eq!(parse(&refused), Err(NoList::Refused("access denied".into())));
+    }
+
+    #[test]
+    fn only_a_lasting_redirect_on_the_same_server_to_the_same_service_is_a_new_place() {
+        let repo: RepoUrl = "https://git.example.com/a/b.git".parse().unwrap();
+        let place = |status: u16, location: &str| {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            let headers = [(header::LOCATION, location.parse().unwrap())].into_iter().collect();
+            let answer = Answer { status, headers, body: bytes::Bytes::new() };
+            new_place(&repo, &answer).map(|repo| repo.to_string())
+        };
+        let new = Some("https://git.example.com/c/d.git".to_owned());
+        assert_eq!(place(301, "/c/d.git/git-upload-pack"), new);
+        assert_eq!(place(308, "https://git.example.com/c/d.git/git-upload-pack"), new);
+        for (status, location) in [
+            (302, "/c/d.git/git-upload-pack"),
+            (301, "/a/b.git/git-upload-pack"),
+            (301, "/sign-in?to=/git-upload-pack"),
+            (301, "/c/d.git/info/refs"),
+            (301, "http://git.example.com/c/d.git/git-upload-pack"),
+            (301, "https://git.example.com:8443/c/d.git/git-upload-pack"),
+            (301, "//evil.example.com/c/d.git/git-upload-pack"),
+            (301, "https://user:pw@git.example.com/c/d.git/git-upload-pack"),
+        ] {
+            assert_eq!(place(status, location), None, "{status} {location}");
+        }
     }
 
     #[test]

@@ -10,9 +10,9 @@ mod pkt_line;
 mod scratch;
 mod transport;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
@@ -22,9 +22,11 @@ use sentry_core::forge::{
     Heads, HeadsAnswer, HeadsQuery, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
+use sentry_core::secret::Secret;
 use sha2::{Digest as _, Sha256};
 
 use crate::credential::{self, Credential};
+use crate::gate::{Gate, Pass, Right};
 use crate::http::{Http, HttpSettings};
 use ls_refs::RefList;
 pub use transport::Transport;
@@ -81,13 +83,42 @@ pub struct GitSettings {
 #[derive(Debug)]
 pub struct GitForge {
     settings: GitSettings,
+    /// One for each server, by origin: what it says about our welcome holds for all its repositories.
+    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    /// Repositories that were seen to have another address now.
+    moved: Mutex<HashMap<RepoUrl, RepoUrl>>,
+}
+
+/// All that is needed to ask a server; ssh and directories have neither a token nor a gate.
+struct Visit {
+    gate: Option<Arc<Gate>>,
+    token: Option<Secret>,
+    header: Option<HeaderValue>,
+}
+
+impl Visit {
+    /// The right to ask now.
+    async fn enter<'a>(&'a self, repo: &'a RepoUrl) -> Result<Option<Pass<'a>>, ForgeError> {
+        match &self.gate {
+            Some(gate) => gate.enter(self.token.as_ref(), repo, Right::Read).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Learns from the outcome of a visit.
+fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
+    match pass {
+        Some(pass) => pass.conclude(outcome),
+        None => outcome,
+    }
 }
 
 impl GitForge {
     /// One with these settings. Asks nothing yet.
     #[must_use]
     pub fn new(settings: GitSettings) -> Self {
-        Self { settings }
+        Self { settings, gates: Mutex::default(), moved: Mutex::default() }
     }
 
     /// Asks a repository for its branches, to see that it is there and may be read; returns how many it has.
@@ -102,33 +133,77 @@ impl GitForge {
         let prefixes: Vec<String> = query.branches.prefixes().map(str::to_owned).collect();
         let refs = self.refs(&query.repo, &prefixes).await?.refs.into_iter();
         let heads: BTreeMap<_, _> = refs.filter(|(name, _)| query.branches.matches(name)).collect();
-        let validator = Some(digest(&heads));
+        let renamed_to = self.moved(&query.repo);
+        let validator = Some(digest(&heads, renamed_to.as_ref()));
         if validator == query.validator {
             return Ok(HeadsAnswer::NotModified);
         }
-        Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to: None }))
+        Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to }))
     }
 
     async fn refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let GitSettings { http, transport, .. } = &self.settings;
-        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
-            return transport.refs(repo, prefixes, None).await;
+        let visit = self.visit(repo).await?;
+        let pass = visit.enter(repo).await?;
+        let outcome = match visit.gate {
+            Some(_) => self.refs_by_http(repo, prefixes, visit.header.as_ref()).await,
+            None => self.settings.transport.refs(repo, prefixes, None).await,
+        };
+        conclude(pass, outcome)
+    }
+
+    /// Follows one rename on the same server, which is remembered once the new place has answered as git does.
+    async fn refs_by_http(
+        &self,
+        repo: &RepoUrl,
+        prefixes: &[String],
+        header: Option<&HeaderValue>,
+    ) -> Result<RefList, ForgeError> {
+        let GitSettings { name, http, transport, .. } = &self.settings;
+        let place = self.place(repo);
+        let answer = ls_refs::ask(http, &place, prefixes, header).await?;
+        if let Some(new) = ls_refs::new_place(&place, &answer) {
+            let list = ls_refs::ls_refs(http, &new, prefixes, header).await?;
+            tracing::warn!(forge = name, %repo, now = %new, "renamed: change the configuration");
+            let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+            moved.insert(repo.clone(), new);
+            return Ok(list);
         }
-        let authorization = self.authorization(repo).await?;
-        match ls_refs::ls_refs(http, repo, prefixes, authorization.as_ref()).await {
+        match ls_refs::read(http, &place, &answer) {
             // An older protocol, or ids by SHA-256: git finds out which.
             Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
-                transport.refs(repo, prefixes, authorization.as_ref()).await
+                transport.refs(&place, prefixes, header).await
             }
-            answer => answer,
+            list => list,
         }
     }
 
-    /// The header for git over HTTP; nothing for other schemes.
-    async fn authorization(&self, repo: &RepoUrl) -> Result<Option<HeaderValue>, ForgeError> {
-        let credential = self.clone_credential(repo).await?;
-        credential.map(|c| credential::basic(&c.username, &c.token)).transpose()
+    async fn visit(&self, repo: &RepoUrl) -> Result<Visit, ForgeError> {
+        let Some(credential) = self.clone_credential(repo).await? else {
+            let gate = over_http(repo).then(|| self.gate(repo));
+            return Ok(Visit { gate, token: None, header: None });
+        };
+        let header = Some(credential::basic(&credential.username, &credential.token)?);
+        Ok(Visit { gate: Some(self.gate(repo)), token: Some(credential.token), header })
     }
+
+    fn gate(&self, repo: &RepoUrl) -> Arc<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Gate::new(&self.settings.name));
+        Arc::clone(gates.entry(repo.origin()).or_insert_with(new))
+    }
+
+    fn moved(&self, repo: &RepoUrl) -> Option<RepoUrl> {
+        self.moved.lock().unwrap_or_else(PoisonError::into_inner).get(repo).cloned()
+    }
+
+    /// Where a repository is now.
+    fn place(&self, repo: &RepoUrl) -> RepoUrl {
+        self.moved(repo).unwrap_or_else(|| repo.clone())
+    }
+}
+
+fn over_http(repo: &RepoUrl) -> bool {
+    matches!(repo.scheme(), Scheme::Https | Scheme::Http)
 }
 
 #[async_trait]
@@ -144,18 +219,27 @@ impl Forge for GitForge {
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let authorization = self.authorization(&query.repo).await?;
-        self.settings.transport.tree(query, authorization.as_ref()).await
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter(&query.repo).await?;
+        let now = TreeQuery { repo: self.place(&query.repo), ..query.clone() };
+        let outcome = self.settings.transport.tree(&now, visit.header.as_ref()).await;
+        conclude(pass, outcome)
     }
 
     async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        let authorization = self.authorization(repo).await?;
-        self.settings.transport.commit(repo, sha, authorization.as_ref()).await
+        let visit = self.visit(repo).await?;
+        let pass = visit.enter(repo).await?;
+        let place = self.place(repo);
+        let outcome = self.settings.transport.commit(&place, sha, visit.header.as_ref()).await;
+        conclude(pass, outcome)
     }
 
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        let authorization = self.authorization(&query.repo).await?;
-        self.settings.transport.changes(query, authorization.as_ref()).await
+        let visit = self.visit(&query.repo).await?;
+        let pass = visit.enter(&query.repo).await?;
+        let now = ChangesQuery { repo: self.place(&query.repo), ..query.clone() };
+        let outcome = self.settings.transport.changes(&now, visit.header.as_ref()).await;
+        conclude(pass, outcome)
     }
 
     /// The token that the configuration names; nothing for URLs other than https.
@@ -164,7 +248,7 @@ impl Forge for GitForge {
         repo: &RepoUrl,
     ) -> Result<Option<CloneCredential>, ForgeError> {
         let GitSettings { credential, username, http, .. } = &self.settings;
-        if matches!(repo.scheme(), Scheme::Ssh | Scheme::File) {
+        if !over_http(repo) {
             return Ok(None);
         }
         let token = credential.token(&http.settings().redactor).await?;
@@ -172,9 +256,12 @@ impl Forge for GitForge {
     }
 }
 
-/// Two answers with the same heads have the same validator.
-fn digest(heads: &BTreeMap<BranchName, CommitSha>) -> Validator {
+/// Two answers with the same heads and the same place have the same validator.
+fn digest(heads: &BTreeMap<BranchName, CommitSha>, renamed_to: Option<&RepoUrl>) -> Validator {
     let mut hash = Sha256::new();
+    if let Some(place) = renamed_to {
+        hash.update(format!("{place}\n"));
+    }
     for (branch, sha) in heads {
         hash.update(format!("{sha} {branch}\n"));
     }

@@ -5,7 +5,7 @@ use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{Delivery, DeliveryState, Reason};
 use sentry_core::store::{Snapshot, WatchState};
 
-use crate::ui::Tone;
+use crate::words::BranchState as Word;
 
 /// One branch.
 pub(super) struct Facts<'a> {
@@ -37,29 +37,29 @@ impl<'a> Facts<'a> {
         Self { branch, open, told, watch }
     }
 
-    /// The word of the documented list, and how it is meant.
-    pub(super) fn word(&self) -> (&'static str, Tone) {
+    /// The word of the documented list.
+    pub(super) fn word(&self) -> Word {
         let branch = self.branch;
         if branch.gone.is_some() {
-            return ("gone", Tone::Quiet);
+            return Word::Gone;
         }
         if let Some(delivery) = self.open {
             return match delivery.state {
-                DeliveryState::Pending if delivery.tries > 0 => ("retrying", Tone::Bad),
-                DeliveryState::Pending => ("pending", Tone::Busy),
-                _ => ("delivering", Tone::Busy),
+                DeliveryState::Pending if delivery.tries > 0 => Word::Retrying,
+                DeliveryState::Pending => Word::Pending,
+                _ => Word::Delivering,
             };
         }
         if branch.is_parked() {
-            return ("parked", Tone::Bad);
+            return Word::Parked;
         }
         if branch.is_change() {
-            return ("pending", Tone::Busy);
+            return Word::Pending;
         }
         match (&branch.passed, &branch.delivered) {
-            (Some(passed), _) if passed.reason == Reason::Baseline => ("baseline", Tone::Plain),
-            (_, None) => ("baseline", Tone::Plain),
-            _ => ("delivered", Tone::Good),
+            (Some(passed), _) if passed.reason == Reason::Baseline => Word::Baseline,
+            (_, None) => Word::Baseline,
+            _ => Word::Delivered,
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
 
     fn word(branch: &BranchState, open: &[Delivery]) -> &'static str {
         let snapshot = Snapshot { open: open.to_vec(), ..Snapshot::default() };
-        Facts::of(&snapshot, branch, open).word().0
+        Facts::of(&snapshot, branch, open).word().as_str()
     }
 
     fn delivery(n: u32, state: DeliveryState) -> Delivery {

@@ -3,9 +3,9 @@
 use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
 use sentry_core::watch::WatchName;
 
-use super::Known;
-use crate::runs::Totals;
-use crate::ui::{ahead, count};
+use super::why::Known;
+use crate::shape::RunTotals;
+use crate::text::{ahead, count};
 
 impl Known {
     pub(super) fn next_step(
@@ -81,10 +81,10 @@ impl Known {
 
 /// Every object is acknowledged: what is left is how the runs end.
 fn after_delivery(delivery: &Delivery) -> String {
-    let (id, totals) = (&delivery.id, Totals::of(delivery));
+    let (id, totals) = (&delivery.id, RunTotals::of(delivery));
     match delivery.verdict {
         None if totals.running > 0 => {
-            let runs = count(totals.total(), "run");
+            let runs = count(totals.total, "run");
             format!("nothing: {} of {runs} goes on; `sentry show {id}`", totals.running)
         }
         Some(Verdict::Failure) => format!(

@@ -1,34 +1,42 @@
-//! Whether an agent works on the state: for `sentry status --check`, and the last line of the table.
+//! Whether an agent works on the state.
 
 use std::time::Duration;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::store::AgentState;
+use sentry_core::store::{AgentState, LoopState};
 
-use crate::exit::Exit;
-use crate::ui::{Ui, age};
+use crate::shape::{AgentStatus, BudgetStatus, ForgeStatus};
+use crate::text::{age, passed};
 
 /// An agent that did not say that it lives for so long is taken for dead: three of its beats of 10 s, and a slow disk.
 const AGENT_SILENCE: Duration = Duration::from_secs(35);
 /// What a loop may be late beside its three intervals: a slow request is no hang.
-pub(super) const LOOP_SLACK: Duration = Duration::from_secs(5);
+const LOOP_SLACK: Duration = Duration::from_secs(5);
 
-/// Whether an agent works on the state, and all its loops turn.
-pub(super) fn check(ui: &Ui, agent: Option<&AgentState>, now: Timestamp) -> Exit {
-    match health(agent, now) {
-        Ok(text) => {
-            ui.line(text);
-            Exit::Done
-        }
-        Err(text) => {
-            ui.line(text);
-            Exit::Failed
-        }
+pub(super) fn agent(agent: &AgentState, now: Timestamp) -> AgentStatus {
+    let health = health(agent, now);
+    AgentStatus {
+        holder: agent.holder.clone(),
+        started: agent.started,
+        beat: agent.beat,
+        healthy: health.is_ok(),
+        health: health.unwrap_or_else(|problem| problem),
+        forges: agent.loops.iter().map(|one| forge(one, agent.beat)).collect(),
     }
 }
 
-pub(super) fn health(agent: Option<&AgentState>, now: Timestamp) -> Result<String, String> {
-    let Some(agent) = agent else { return Err("no agent has worked on this state".to_owned()) };
+fn forge(one: &LoopState, beat: Timestamp) -> ForgeStatus {
+    ForgeStatus {
+        forge: one.forge.clone(),
+        beat: one.beat,
+        waits: passed(beat, one.beat) > LOOP_SLACK,
+        interval_ms: u64::try_from(one.interval.as_millis()).unwrap_or(u64::MAX),
+        budget: one.budget.map(|b| BudgetStatus { left: b.left, limit: b.limit, reset: b.reset }),
+    }
+}
+
+/// That the agent works, in words; or what is wrong.
+fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
     if passed(now, agent.beat) > AGENT_SILENCE {
         return Err(format!(
             "no agent works on this state: {} was last heard of {} ago",
@@ -47,14 +55,8 @@ pub(super) fn health(agent: Option<&AgentState>, now: Timestamp) -> Result<Strin
     }
 }
 
-pub(super) fn passed(now: Timestamp, at: Timestamp) -> Duration {
-    Duration::from_secs(u64::try_from(now.as_second() - at.as_second()).unwrap_or(0))
-}
-
 #[cfg(test)]
 mod tests {
-    use sentry_core::store::LoopState;
-
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -77,12 +79,16 @@ mod tests {
 
     #[test]
     fn an_agent_is_healthy_while_it_speaks_and_no_loop_missed_three_intervals() {
-        assert!(health(Some(&agent(1000, 830)), at(1010)).is_ok());
-        let silent = health(Some(&agent(1000, 1000)), at(1036)).unwrap_err();
+        assert!(health(&agent(1000, 830), at(1010)).is_ok());
+        let silent = health(&agent(1000, 1000), at(1036)).unwrap_err();
         assert!(silent.contains("process 7 on host was last heard of 36s ago"), "{silent}");
-        let late = health(Some(&agent(1000, 810)), at(1000)).unwrap_err();
+        let late = health(&agent(1000, 810), at(1000)).unwrap_err();
         assert!(late.contains("forge hub missed 3 intervals"), "{late}");
-        assert!(health(None, at(0)).is_err());
-        assert!(health(Some(&agent(1000, 1000)), at(0)).is_ok(), "the clock was set back");
+        assert!(health(&agent(1000, 1000), at(0)).is_ok(), "the clock was set back");
+        let told = super::agent(&agent(1000, 810), at(1000));
+        assert_eq!(
+            (told.healthy, told.forges[0].waits, told.forges[0].interval_ms),
+            (false, true, 60_000)
+        );
     }
 }
