@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use sentry_core::watch::{Namespace, WatchName};
+use url::Url;
 
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.
 #[derive(Debug, Parser)]
@@ -31,6 +32,15 @@ pub(crate) struct Global {
     /// Where state is kept [default: $SENTRY_STATE_DIR, `state_dir` of the configuration, $STATE_DIRECTORY, ~/.local/state/sentry]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Ask this server instead of the state on this machine [default: $SENTRY_SERVER]
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) server: Option<Url>,
+    /// The file that holds the token for the server [default: $SENTRY_TOKEN_FILE]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificate authorities (PEM) that are trusted for the server, besides the system's
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// How much is logged [default: `log_level` of the configuration, else info]
     #[arg(long, value_name = "LEVEL", global = true)]
     pub(crate) log_level: Option<LogLevel>,
@@ -134,6 +144,25 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+impl Command {
+    /// True if a server can be asked for it.
+    pub(crate) fn is_remote(&self) -> bool {
+        match self {
+            Self::Trigger(args) => !args.dry_run,
+            Self::Status(_)
+            | Self::History(_)
+            | Self::Show(_)
+            | Self::Why(_)
+            | Self::Explain(_)
+            | Self::Retry(_)
+            | Self::Rerun(_)
+            | Self::Suspend(_)
+            | Self::Resume(_) => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -6,10 +6,11 @@
 //! | `args` | what can be written on the command line |
 //! | [`compose`] | which concrete forge, deployer and store a configuration means |
 //! | `commands` | what each command does |
+//! | `remote` | what a server answers instead of the state on this machine |
 //! | `report` | how an event looks to a person |
-//! | `runs` | how the runs of a delivery stand, in words |
+//! | `runs` | how the runs of a delivery stand, in words and tones |
 //! | `exit` | how an error looks, and which code the process ends with |
-//! | `ui`, `json` | how results look, to people and to programs |
+//! | `ui`, `json` | how results look, to people and to programs; `sentry_api` has the JSON of answers |
 //! | `logging`, `signals` | where log lines go; how the process is stopped |
 
 mod args;
@@ -18,6 +19,7 @@ pub mod compose;
 mod exit;
 mod json;
 mod logging;
+mod remote;
 mod report;
 mod runs;
 mod signals;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use sentry_api::query::ExplainQuery;
-use sentry_api::{Answers as _, Local};
+use sentry_api::{Answers, Local};
 use sentry_config::Config;
 use sentry_core::engine::{Engine, Preview};
 use sentry_core::plan::{Operation, PlannedObject};
@@ -12,7 +12,7 @@ use sentry_core::store::StateStore;
 
 use super::Context;
 use super::lint::show_documents;
-use super::source::{facts, pick};
+use super::source::facts;
 use crate::args::ExplainArgs;
 use crate::compose;
 use crate::exit::{Exit, Failure};
@@ -20,17 +20,16 @@ use crate::signals::Signals;
 use crate::ui::{Rows, Tone, Ui, count, plain};
 
 pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failure> {
-    let config = ctx.start()?;
-    let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
     let query = ExplainQuery {
-        watch: Some(watch.to_string()),
-        branch: Some(branch.to_string()),
+        watch: args.watch.as_ref().map(ToString::to_string),
+        branch: args.branch.as_ref().map(ToString::to_string),
         event: args.event.event.clone(),
     };
-    let store = kept(ctx, &config)?;
-    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
-    let local = Local::new(store, facts(&config)).with_engine(engine);
-    let documents = uninterrupted(local.explain(&query)).await?;
+    let answers: Box<dyn Answers> = match ctx.server()? {
+        Some(server) => Box::new(server),
+        None => Box::new(local(ctx)?),
+    };
+    let documents = uninterrupted(answers.explain(&query)).await?;
     if let (false, Some(commit), Some(manifests)) =
         (args.output.is_json(), &documents.commit, &documents.manifests)
     {
@@ -38,6 +37,14 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
     }
     show_documents(&ctx.ui, &documents, args.output.is_json())?;
     Ok(if documents.has_refusals() { Exit::Failed } else { Exit::Done })
+}
+
+/// Answers on this machine: with an engine that knows what was delivered, and writes nothing.
+fn local(ctx: &Context) -> Result<Local, Failure> {
+    let config = ctx.start()?;
+    let store = kept(ctx, &config)?;
+    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    Ok(Local::new(store, facts(&config)).with_engine(engine))
 }
 
 /// What was delivered, as far as it is known; nothing is written there.

@@ -45,6 +45,7 @@ pub(crate) struct Context {
 
 /// Carries out a command.
 pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, Failure> {
+    ctx.check_server(command)?;
     match command {
         Command::Watch(args) => watch::run(ctx, *args).await,
         Command::Trigger(args) => trigger::run(ctx, args).await,

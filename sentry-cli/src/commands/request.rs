@@ -17,13 +17,18 @@ use super::Context;
 use super::history::show_text;
 use super::retold;
 use super::source::facts;
+use crate::args::LogLevel;
 use crate::compose;
 use crate::exit::{Exit, Failure};
+use crate::remote::Remote;
 use crate::report::{Reporter, during};
 use crate::signals::{Ended, Signals};
 
-/// How often another agent's progress is looked at.
+/// How often another agent's progress is looked at on this machine.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// The same with a server.
+const LOOK_FAR: Duration = Duration::from_secs(1);
 
 /// How many looks in a row may stay without an answer: a restart of who answers is waited for.
 const PATIENCE: usize = 10;
@@ -32,8 +37,14 @@ const PATIENCE: usize = 10;
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) answers: Box<dyn Answers>,
-    /// The state, and with a configuration what it takes to deliver ourselves.
+    here: Option<Here>,
+}
+
+/// What it takes to deliver ourselves.
+#[derive(Debug)]
+struct Here {
     store: Arc<dyn StateStore>,
+    /// `None` where nobody waits.
     config: Option<Config>,
 }
 
@@ -43,7 +54,13 @@ impl Desk {
         let store = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
         let watches = config.as_ref().map(facts).unwrap_or_default();
         let answers = Box::new(Local::new(Arc::clone(&store), watches));
-        Ok(Self { answers, store, config })
+        Ok(Self { answers, here: Some(Here { store, config }) })
+    }
+
+    /// A server: an agent beside it delivers, never we.
+    pub(crate) fn there(ctx: &Context, server: Remote) -> Self {
+        ctx.start_logging(LogLevel::Info);
+        Self { answers: Box::new(server), here: None }
     }
 
     /// Waits until a request is answered, by us or by the agent that holds the state, and shows the delivery; or says
@@ -54,33 +71,40 @@ impl Desk {
         kept: &Acknowledgement,
         no_wait: bool,
     ) -> Result<Exit, Failure> {
-        let Some(config) = self.config.as_ref().filter(|_| !no_wait) else {
+        if no_wait {
             ctx.ui.line(crate::ui::plain(&kept.trigger));
             return Ok(Exit::Done);
-        };
+        }
         tracing::info!(trigger = kept.trigger, watch = kept.watch, "trigger stored");
         let (mut signals, mut reporter) = (Signals::listen()?, ctx.reporter());
-        let shown = match self.settle(ctx, config, kept, &mut signals, &mut reporter).await? {
+        let pace = if self.here.is_some() { LOOK } else { LOOK_FAR };
+        let settled = match &self.here {
+            Some(here) => here.settle(ctx, kept, &mut signals, &mut reporter).await?,
+            None => Settled::Held,
+        };
+        let shown = match settled {
             Settled::Shown(shown) => shown,
             Settled::Held => {
                 tracing::info!("an agent works on this state: it delivers, we follow");
-                let answers = self.answers.as_ref();
-                follow(ctx, answers, &kept.trigger, &mut signals, &mut reporter).await?
+                let following = Following { answers: self.answers.as_ref(), kept, pace };
+                following.to_the_end(ctx, &mut signals, &mut reporter).await?
             }
             Settled::Aborted => return Ok(Exit::Aborted),
         };
         conclude(ctx, &shown)
     }
+}
 
+impl Here {
     /// Delivers ourselves, unless an agent holds the state.
     async fn settle(
         &self,
         ctx: &Context,
-        config: &Config,
         kept: &Acknowledgement,
         signals: &mut Signals,
         reporter: &mut Reporter,
     ) -> Result<Settled, Failure> {
+        let Some(config) = &self.config else { return Ok(Settled::Held) };
         let id: DeliveryId = kept.trigger.parse().map_err(unreadable)?;
         let engine = compose::engine(config, Arc::clone(&self.store), &ctx.redactor)?;
         let stop = Stop::new();
@@ -143,18 +167,36 @@ pub(crate) fn verdict(states: impl IntoIterator<Item = DeliveryState>) -> Exit {
     if states.into_iter().all(fine) { Exit::Done } else { Exit::Failed }
 }
 
-/// Looks at what the agent does with the trigger until it is settled.
-async fn follow(
-    ctx: &Context,
-    answers: &dyn Answers,
-    trigger: &str,
-    signals: &mut Signals,
-    reporter: &mut Reporter,
-) -> Result<Box<Show>, Failure> {
-    let watching = async {
+/// A trigger that an agent answers.
+struct Following<'a> {
+    answers: &'a dyn Answers,
+    kept: &'a Acknowledgement,
+    pace: Duration,
+}
+
+impl Following<'_> {
+    /// Looks at what the agent does with the trigger until it is settled.
+    async fn to_the_end(
+        &self,
+        ctx: &Context,
+        signals: &mut Signals,
+        reporter: &mut Reporter,
+    ) -> Result<Box<Show>, Failure> {
+        // Nothing of ours is under way: the first signal ends the following.
+        match signals.until(self.watch(ctx, reporter)).await {
+            Some(result) => result,
+            None => {
+                let text = format!("stopped following trigger {}", self.kept.trigger);
+                Err(Failure::new(Exit::Aborted, text)
+                    .with_hint("the agent goes on; `sentry history` shows how it ends"))
+            }
+        }
+    }
+
+    async fn watch(&self, ctx: &Context, reporter: &mut Reporter) -> Result<Box<Show>, Failure> {
         let (mut last, mut missed): (Option<Delivery>, usize) = (None, 0);
         loop {
-            match answer(answers, trigger).await? {
+            match answer(self.answers, &self.kept.trigger).await? {
                 Looked::Shown(show) => {
                     missed = 0;
                     let delivery = retold::record(&show).map_err(unreadable)?;
@@ -173,14 +215,8 @@ async fn follow(
                     tracing::warn!("no answer, asked again: {}", sentry_core::error_text(&error));
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(self.pace).await;
         }
-    };
-    // Nothing of ours is under way: the first signal ends the following.
-    match signals.until(watching).await {
-        Some(result) => result,
-        None => Err(Failure::new(Exit::Aborted, format!("stopped following trigger {trigger}"))
-            .with_hint("the agent goes on; `sentry history` shows how it ends")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who answers: the state on this machine.
+//! Who answers: the state on this machine, or a server.
 
 use std::sync::Arc;
 
@@ -9,8 +9,10 @@ use sentry_core::store::StateStore;
 use sentry_core::watch::{Watch, WatchName};
 
 use super::Context;
+use crate::args::{Command, Global};
 use crate::compose;
 use crate::exit::Failure;
+use crate::remote::{Remote, Settings};
 
 /// Who answers.
 #[derive(Debug)]
@@ -23,8 +25,72 @@ pub(crate) struct Source {
 }
 
 impl Context {
+    /// Refuses a server where none can be asked, and what makes no sense beside one.
+    pub(crate) fn check_server(&self, command: &Command) -> Result<(), Failure> {
+        let Global { server, token_file, ca_file, config, state_dir, .. } = &self.global;
+        if server.is_none() {
+            let lost = (token_file.is_some() || ca_file.is_some()) && self.server()?.is_none();
+            return if lost {
+                Err(Failure::usage(
+                    "--token-file and --ca-file are for a server, and none is named",
+                )
+                .with_hint("name it with --server or SENTRY_SERVER"))
+            } else {
+                Ok(())
+            };
+        }
+        if !command.is_remote() {
+            return Err(Failure::usage(
+                "a server can't be asked for this: it works on this machine",
+            )
+            .with_hint(
+                "leave --server out; with it go status, why, history, show, explain, trigger \
+                     (without --dry-run), retry, rerun, suspend and resume",
+            ));
+        }
+        if config.is_some() || state_dir.is_some() {
+            return Err(Failure::usage("--server excludes --config and --state-dir")
+                .with_hint("a server has a configuration and a state of its own"));
+        }
+        Ok(())
+    }
+
+    /// The server that is to be asked: the flag's, else the environment's, unless a flag names what is on this machine.
+    pub(crate) fn server(&self) -> Result<Option<Remote>, Failure> {
+        let Global { server, token_file, ca_file, config, state_dir, .. } = &self.global;
+        let var = |name: &str| self.env.vars.get(name).filter(|value| !value.is_empty());
+        let server = match (server, var("SENTRY_SERVER")) {
+            (Some(server), _) => server.clone(),
+            (None, Some(text)) if config.is_none() && state_dir.is_none() => {
+                text.parse().map_err(|e| {
+                    Failure::usage("SENTRY_SERVER is no address of a server").with_source(e)
+                })?
+            }
+            _ => return Ok(None),
+        };
+        let token_file = token_file.clone().or_else(|| var("SENTRY_TOKEN_FILE").map(Into::into));
+        let settings = Settings { server, token_file, ca_file: ca_file.clone() };
+        let remote = Remote::new(settings, self.redactor.clone())?;
+        if remote.is_exposed() {
+            let text = "warning: without https the token travels as everybody can read it";
+            self.ui.complain(text);
+        }
+        Ok(Some(remote))
+    }
+
+    /// The server as who answers, if one is to be asked.
+    fn remote(&self) -> Result<Option<Source>, Failure> {
+        Ok(self.server()?.map(|remote| {
+            let place = remote.place().to_owned();
+            Source { answers: Box::new(remote), place, is_empty: false }
+        }))
+    }
+
     /// Who answers a question. Makes no state where there is none.
     pub(crate) fn source(&self) -> Result<Source, Failure> {
+        if let Some(source) = self.remote()? {
+            return Ok(source);
+        }
         let dir = self.state_dir(None)?;
         let store = compose::read_store(&dir)?;
         let is_empty = store.is_none();
@@ -34,6 +100,9 @@ impl Context {
 
     /// Who takes a request. Makes the state where there is none.
     pub(crate) fn source_to_write(&self) -> Result<Source, Failure> {
+        if let Some(source) = self.remote()? {
+            return Ok(source);
+        }
         let dir = self.state_dir(None)?;
         let answers = local(compose::open_store(&dir)?, self.known_watches());
         Ok(Source { answers, place: dir.display().to_string(), is_empty: false })

@@ -14,6 +14,15 @@ use crate::args::{RerunArgs, RetryArgs, TriggerArgs};
 use crate::exit::{Exit, Failure};
 
 pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failure> {
+    if let Some(server) = ctx.server()? {
+        if args.dry_run {
+            return Err(Failure::usage("a server can't be asked for --dry-run")
+                .with_hint("`sentry explain` says what would run; or leave SENTRY_SERVER out"));
+        }
+        let desk = Desk::there(ctx, server);
+        let kept = desk.answers.trigger(&request(args), args.idempotency_key.as_deref()).await?;
+        return desk.finish(ctx, &kept, args.no_wait).await;
+    }
     let config = ctx.start()?;
     let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
     if args.dry_run {
@@ -84,6 +93,9 @@ pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failu
 
 /// Who does not wait needs no configuration.
 fn desk(ctx: &Context, no_wait: bool) -> Result<Desk, Failure> {
+    if let Some(server) = ctx.server()? {
+        return Ok(Desk::there(ctx, server));
+    }
     let config = if no_wait { None } else { Some(ctx.start()?) };
     Desk::here(ctx, config)
 }

@@ -1,6 +1,8 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod sandbox;

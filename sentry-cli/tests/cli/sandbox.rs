@@ -124,7 +124,14 @@ impl Sandbox {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Run {
-        let output = assert_cmd::Command::from_std(self.sentry(args)).output().unwrap();
+        self.run_in(&[], args)
+    }
+
+    /// The same with more in the environment.
+    pub(crate) fn run_in(&self, vars: &[(&str, &str)], args: &[&str]) -> Run {
+        let mut command = self.sentry(args);
+        command.envs(vars.iter().copied());
+        let output = assert_cmd::Command::from_std(command).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Run {
             code: output.status.code().unwrap(),

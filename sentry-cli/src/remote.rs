@@ -1,0 +1,303 @@
+//! Answers from a server: a client of the HTTP API of another Sentry.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::shape::{
+    Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest, Why,
+};
+use sentry_api::{Answers, ApiError, ErrorBody, ErrorKind, VERSION};
+use sentry_core::secret::{Redactor, Secret};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+/// The longest time for a connection, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The longest time of a whole exchange: `explain` asks a forge and a cluster.
+const TOTAL: Duration = Duration::from_secs(120);
+/// The largest answer, in bytes.
+const CAP: usize = 64 << 20;
+
+/// Where a server is, and how it knows us.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Its address; everything asked is below `/api/v1` of it.
+    pub(crate) server: Url,
+    /// The file that holds the token, read for every request: a token that is renewed there needs no restart.
+    pub(crate) token_file: Option<PathBuf>,
+    /// A PEM file with certificate authorities that are trusted besides the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Asks a server.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    client: Client,
+    settings: Settings,
+    redactor: Redactor,
+}
+
+impl Remote {
+    /// A client; nobody is asked yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadRequest`] if the address can't be a server's, [`ErrorKind::Setup`] if the CA file is unusable
+    /// or the system has no root certificates.
+    pub(crate) fn new(settings: Settings, redactor: Redactor) -> Result<Self, ApiError> {
+        let Settings { server, ca_file, .. } = &settings;
+        let plain = server.username().is_empty() && server.password().is_none();
+        if !matches!(server.scheme(), "https" | "http") || !server.has_host() || !plain {
+            return Err(ApiError::bad_request("--server is no address of a server")
+                .with_hint("it is like https://sentry.example.com; a token is in --token-file"));
+        }
+        let setup = |text: String| ApiError::new(ErrorKind::Setup, text);
+        let mut builder = Client::builder()
+            .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL);
+        if let Some(path) = ca_file {
+            let pem = fs::read(path).map_err(|e| {
+                setup(format!("can't read the CA file {}", path.display())).with_source(e)
+            })?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| {
+                let text = format!("the CA file {} holds no PEM certificates", path.display());
+                setup(text).with_source(e)
+            })?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let client = builder.build().map_err(|e| {
+            setup("the HTTP client can't be set up".to_owned())
+                .with_source(e)
+                .with_hint("install the system's root certificates (package ca-certificates)")
+        })?;
+        Ok(Self { client, settings, redactor })
+    }
+
+    /// True if a token would travel unencrypted to another machine.
+    pub(crate) fn is_exposed(&self) -> bool {
+        let Settings { server, token_file, .. } = &self.settings;
+        let here = match server.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        server.scheme() == "http" && !here && token_file.is_some()
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, ApiError> {
+        let mut url = self.settings.server.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        let request = self.client.request(method, url);
+        Ok(match self.token()? {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        })
+    }
+
+    fn token(&self) -> Result<Option<Secret>, ApiError> {
+        let Some(path) = &self.settings.token_file else { return Ok(None) };
+        let setup = |text: String| ApiError::new(ErrorKind::Setup, text);
+        let text = fs::read_to_string(path).map_err(|e| {
+            setup(format!("can't read the token file {}", path.display())).with_source(e)
+        })?;
+        let token = text.trim();
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            let text = format!("the token file {} holds no token", path.display());
+            return Err(setup(text).with_hint("one line of letters, digits and signs"));
+        }
+        let token = Secret::new(token);
+        self.redactor.learn(&token);
+        Ok(Some(token))
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &(impl Serialize + Sync),
+    ) -> Result<T, ApiError> {
+        self.ask(self.request(Method::GET, path)?.query(query)).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+        idempotency_key: Option<&str>,
+    ) -> Result<T, ApiError> {
+        let request = self.request(Method::POST, path)?.json(body);
+        self.ask(match idempotency_key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        })
+        .await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
+        let response = request.send().await.map_err(|e| self.lost(e))?;
+        let status = response.status();
+        let body = self.body(response).await?;
+        if !status.is_success() {
+            return Err(self.refusal(status, &body));
+        }
+        let value: Value =
+            serde_json::from_slice(&body).map_err(|e| self.foreign().with_source(e))?;
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => {
+                let text = format!("{} answers in version {version} of its JSON", self.place());
+                return Err(ApiError::new(ErrorKind::Unreachable, text)
+                    .with_hint(format!("this sentry reads version {VERSION}: use a newer one")));
+            }
+            None => return Err(self.foreign()),
+        }
+        serde_json::from_value(value).map_err(|e| self.foreign().with_source(e))
+    }
+
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.lost(e))? {
+            if body.len() + chunk.len() > CAP {
+                let text = format!("{} answers with more than {} MiB", self.place(), CAP >> 20);
+                return Err(ApiError::new(ErrorKind::Rejected, text));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// There is no whole answer.
+    fn lost(&self, error: reqwest::Error) -> ApiError {
+        if error.is_builder() {
+            return ApiError::bad_request("this can't be sent to a server")
+                .with_source(error.without_url());
+        }
+        let what = if error.is_timeout() { "does not answer in time" } else { "can't be reached" };
+        ApiError::new(ErrorKind::Unreachable, format!("the server {} {what}", self.place()))
+            .with_source(error.without_url())
+            .with_hint(
+                "is it up, is --server its address, and is its certificate trusted (--ca-file)?",
+            )
+    }
+
+    /// What answers is no server of ours.
+    fn foreign(&self) -> ApiError {
+        let text = format!("what {} answers is not a Sentry's answer", self.place());
+        ApiError::new(ErrorKind::Unreachable, text)
+            .with_hint("is --server the address of `sentry watch --listen`, without /api/v1?")
+    }
+
+    /// An answer that is an error: the server's own words where they are ours.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> ApiError {
+        if let Ok(body) = serde_json::from_slice::<ErrorBody>(body) {
+            return self.with_token_hint(body.error.into());
+        }
+        let kind = match status.as_u16() {
+            401 => ErrorKind::Unauthorized,
+            403 => ErrorKind::Forbidden,
+            404 => ErrorKind::NotFound,
+            429 => ErrorKind::TooMuch,
+            _ => ErrorKind::Unreachable,
+        };
+        let text = format!("{} answers {status}, not in a Sentry's words", self.place());
+        let error = ApiError::new(kind, text);
+        if status.is_redirection() || kind == ErrorKind::NotFound {
+            return error.with_hint("is --server the server's own address, without /api/v1?");
+        }
+        self.with_token_hint(error)
+    }
+
+    fn with_token_hint(&self, error: ApiError) -> ApiError {
+        match (error.kind(), error.hint(), &self.settings.token_file) {
+            (ErrorKind::Unauthorized, None, None) => {
+                error.with_hint("name the file that holds the token with --token-file")
+            }
+            (ErrorKind::Unauthorized, None, Some(path)) => error
+                .with_hint(format!("is the token in {} the one of this server?", path.display())),
+            _ => error,
+        }
+    }
+
+    /// The server, for people.
+    pub(crate) fn place(&self) -> &str {
+        self.settings.server.as_str().trim_end_matches('/')
+    }
+}
+
+#[async_trait]
+impl Answers for Remote {
+    async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError> {
+        self.get(&["status"], query).await
+    }
+
+    async fn why(&self, commit: &str, query: &WhyQuery) -> Result<Why, ApiError> {
+        self.get(&["why", commit], query).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
+        self.get(&["deliveries"], query).await
+    }
+
+    async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
+        self.get(&["deliveries", delivery], &[(); 0]).await
+    }
+
+    async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {
+        self.get(&["explain"], query).await
+    }
+
+    async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError> {
+        self.get(&["triggers", trigger], &[(); 0]).await
+    }
+
+    async fn trigger(
+        &self,
+        request: &TriggerRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        self.post(&["trigger"], request, idempotency_key).await
+    }
+
+    async fn retry(
+        &self,
+        delivery: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        let nothing = serde_json::json!({});
+        self.post(&["deliveries", delivery, "retry"], &nothing, idempotency_key).await
+    }
+
+    async fn rerun(
+        &self,
+        delivery: &str,
+        request: &RerunRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        self.post(&["deliveries", delivery, "rerun"], request, idempotency_key).await
+    }
+
+    async fn suspend(
+        &self,
+        watch: &str,
+        request: &SuspendRequest,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
+        self.post(&["watches", watch, "suspend"], request, None).await
+    }
+
+    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
+        self.post(&["watches", watch, "resume"], &serde_json::json!({}), None).await
+    }
+}
