@@ -18,11 +18,13 @@
 //! # }
 //! ```
 
+mod keys;
 mod webhooks;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use sentry_api::{Local, WatchFacts};
 use sentry_config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
 };
@@ -32,7 +34,7 @@ use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Redactor;
 use sentry_core::store::{StateStore, StoreError};
-use sentry_core::watch::ClusterRef;
+use sentry_core::watch::{ClusterRef, Watch};
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
@@ -91,7 +93,7 @@ pub fn engine(
     Ok(builder.build()?)
 }
 
-/// The server of an engine: health, metrics, and the webhooks of every forge that has a secret for them. It is ready to
+/// The server of an engine: health, metrics, the API if there is a token for it, and the webhooks of every forge that has a secret for them. It is ready to
 /// serve, and counts from now on.
 ///
 /// `state_dir` is the directory whose size is shown; `None` for a state in memory.
@@ -107,8 +109,24 @@ pub fn server(
     services.webhooks =
         config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
     services.state_dir = state_dir.map(Path::to_owned);
+    if let Some(tokens) = keys::Tokens::of(&config.server, redactor) {
+        let local = Local::new(Arc::clone(&services.store), facts(config));
+        let answers = Arc::new(local.with_engine(engine.clone()));
+        services.routes = sentry_server::api::routes(answers, Arc::new(tokens));
+    }
     env!("CARGO_PKG_VERSION").clone_into(&mut services.version);
     Server::new(services)
+}
+
+/// What answers need to know of a configuration.
+pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
+    let forge = |watch: &Watch| config.forge(&watch.source.forge).map(|forge| forge.kind);
+    let facts = |watch: &Watch| WatchFacts {
+        name: watch.name.clone(),
+        branches: watch.source.branches.clone(),
+        has_statuses: forge(watch) != Some(ForgeKind::Git),
+    };
+    config.watches.iter().map(facts).collect()
 }
 
 /// Makes the redactor know every secret that the configuration holds.

@@ -751,8 +751,8 @@ fn a_token_that_would_go_to_two_servers_is_told() {
 #[test]
 fn a_repository_by_another_scheme_than_its_forge_is_told() {
     let text = long("url: 'https://lab.example.com'", "url: 'http://127.0.0.1:8443'");
-    let problems =
-        problems_of(&text.replace("https://lab.example.com/a", "https://127.0.0.1:8443/a"));
+    let named = "forge: lab\n      url: https://127.0.0.1:8443/a";
+    let problems = problems_of(&text.replace("url: https://lab.example.com/a", named));
     assert!(problems.to_string().contains("manifests.url"), "{problems}");
 }
 

@@ -1,4 +1,5 @@
-//! What a person or a machine sees over HTTP: health, metrics, webhooks, and whatever routes are handed in.
+//! What a person or a machine sees over HTTP: health, metrics, webhooks, and whatever routes are handed in, such as
+//! those of [`api`].
 //!
 //! The server knows the engine and its store; forges it does not know: who understands their webhooks is handed in as
 //! a [`Webhook`].
@@ -17,6 +18,7 @@
 //! # }
 //! ```
 
+pub mod api;
 mod events;
 mod figures;
 mod health;

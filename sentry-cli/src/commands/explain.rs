@@ -12,9 +12,9 @@ use sentry_core::store::StateStore;
 
 use super::Context;
 use super::lint::show_documents;
-use super::source::facts;
 use crate::args::ExplainArgs;
 use crate::compose;
+use crate::compose::facts;
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;
 use crate::ui::{Rows, Tone, Ui, count, plain};

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use sentry_api::{Answers, Local, WatchFacts};
-use sentry_config::{Config, ForgeKind};
+use sentry_config::Config;
 use sentry_core::repo::BranchName;
 use sentry_core::store::StateStore;
-use sentry_core::watch::{Watch, WatchName};
+use sentry_core::watch::WatchName;
 
 use super::Context;
 use crate::args::{Command, Global};
-use crate::compose;
+use crate::compose::{self, facts};
 use crate::exit::Failure;
 use crate::remote::{Remote, Settings};
 
@@ -116,17 +116,6 @@ impl Context {
 
 fn local(store: Arc<dyn StateStore>, watches: Vec<WatchFacts>) -> Box<dyn Answers> {
     Box::new(Local::new(store, watches))
-}
-
-/// What answers need to know of a configuration.
-pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
-    let forge = |watch: &Watch| config.forge(&watch.source.forge).map(|forge| forge.kind);
-    let facts = |watch: &Watch| WatchFacts {
-        name: watch.name.clone(),
-        branches: watch.source.branches.clone(),
-        has_statuses: forge(watch) != Some(ForgeKind::Git),
-    };
-    config.watches.iter().map(facts).collect()
 }
 
 /// The watch and the branch that a command means, where each may be left out if there is only one.

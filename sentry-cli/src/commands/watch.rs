@@ -66,7 +66,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    tracing::info!(%address, "serving health, metrics and webhooks");
+    tracing::info!(%address, "serving");
     Ok(listener)
 }
 

@@ -13,5 +13,6 @@ mod forges;
 mod ground;
 mod hostile;
 mod queue;
+mod remote;
 mod verdict;
 mod why;

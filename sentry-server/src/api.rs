@@ -1,0 +1,258 @@
+//! `/api/v1`: the questions and requests of [`Answers`], for those who show a token.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::shape::{
+    Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest, Why,
+};
+use sentry_api::{Answers, ApiError, ErrorKind};
+use serde::de::DeserializeOwned;
+
+use crate::PATIENCE;
+
+/// The largest body of a request, in bytes.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// What the holder of a token may do; each includes what stands before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Ask.
+    Read,
+    /// Start, repeat, suspend and resume.
+    Trigger,
+}
+
+/// Who knows the tokens.
+#[async_trait]
+pub trait Keys: fmt::Debug + Send + Sync {
+    /// What the holder of this token may do; `None` if it is none of ours. Compares in constant time.
+    ///
+    /// # Errors
+    /// The tokens can't be read now.
+    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError>;
+}
+
+#[derive(Debug)]
+struct Api {
+    answers: Arc<dyn Answers>,
+    keys: Arc<dyn Keys>,
+}
+
+type Shared = State<Arc<Api>>;
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
+pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>) -> Router {
+    let api = Arc::new(Api { answers, keys });
+    let routes = Router::new()
+        .route("/status", get(status))
+        .route("/why/{commit}", get(why))
+        .route("/deliveries", get(history))
+        .route("/deliveries/{id}", get(show))
+        .route("/deliveries/{id}/retry", post(retry))
+        .route("/deliveries/{id}/rerun", post(rerun))
+        .route("/explain", get(explain))
+        .route("/triggers/{id}", get(trigger_state))
+        .route("/trigger", post(trigger))
+        .route("/watches/{name}/suspend", post(suspend))
+        .route("/watches/{name}/resume", post(resume))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .layer(middleware::from_fn_with_state(Arc::clone(&api), guard));
+    Router::new().nest("/api/v1", routes.with_state(api))
+}
+
+/// Nobody learns what there is without a token.
+async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
+    let needed = match *request.method() {
+        Method::GET | Method::HEAD => Right::Read,
+        _ => Right::Trigger,
+    };
+    let mut response = match admit(&api, request.headers(), needed).await {
+        Ok(()) => next.run(request).await,
+        Err(error) => Refused(error).into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<(), ApiError> {
+    let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|text| text.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let right = match token {
+        Some((_, token)) => api.keys.right(token.trim()).await?,
+        None => None,
+    };
+    match right {
+        Some(right) if right >= needed => Ok(()),
+        Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token may only read")
+            .with_hint("use the one of `server.trigger_token`")),
+        None => Err(ApiError::new(ErrorKind::Unauthorized, "there is no valid token")
+            .with_hint("send the one of `server.read_token` as `Authorization: Bearer …`")),
+    }
+}
+
+/// An error as it is sent.
+struct Refused(ApiError);
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let kind = self.0.kind();
+        let status = StatusCode::from_u16(kind.http_status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0.body())).into_response();
+        if kind == ErrorKind::Unauthorized {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// A query string; a key that is not known is an error.
+struct Asked<T>(T);
+
+impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => Err(Refused(ApiError::bad_request(error.body_text()))),
+        }
+    }
+}
+
+/// A JSON body; none at all is `{}`.
+struct Sent<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST);
+        let bytes = match tokio::time::timeout(PATIENCE, body).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => {
+                let text = format!("the body is cut off, or has more than {MAX_REQUEST} bytes");
+                return Err(Refused(ApiError::bad_request(text)));
+            }
+            Err(_) => return Err(Refused(ApiError::bad_request("the body did not come in time"))),
+        };
+        let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+        match serde_json::from_slice(&bytes) {
+            Ok(sent) => Ok(Self(sent)),
+            Err(error) => Err(Refused(ApiError::bad_request(format!("the body: {error}")))),
+        }
+    }
+}
+
+/// The header `Idempotency-Key`.
+struct Key(Option<String>);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        match value.to_str().map(str::trim) {
+            Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Self(Some(key.to_owned()))),
+            _ => {
+                let text = "Idempotency-Key is not a text of 1 to 200 printable characters";
+                Err(Refused(ApiError::bad_request(text)))
+            }
+        }
+    }
+}
+
+async fn nothing_here() -> Refused {
+    Refused(ApiError::new(ErrorKind::NotFound, "there is no such route of /api/v1"))
+}
+
+async fn status(State(api): Shared, Asked(query): Asked<StatusQuery>) -> Answer<Status> {
+    Ok(Json(api.answers.status(&query).await?))
+}
+
+async fn why(
+    State(api): Shared,
+    Path(commit): Path<String>,
+    Asked(query): Asked<WhyQuery>,
+) -> Answer<Why> {
+    Ok(Json(api.answers.why(&commit, &query).await?))
+}
+
+async fn history(State(api): Shared, Asked(query): Asked<HistoryQuery>) -> Answer<History> {
+    Ok(Json(api.answers.history(&query).await?))
+}
+
+async fn show(State(api): Shared, Path(id): Path<String>) -> Answer<Show> {
+    Ok(Json(api.answers.show(&id).await?))
+}
+
+async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> Answer<Documents> {
+    Ok(Json(api.answers.explain(&query).await?))
+}
+
+async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> Answer<Acknowledgement> {
+    Ok(Json(api.answers.trigger_state(&id).await?))
+}
+
+async fn trigger(
+    State(api): Shared,
+    Key(key): Key,
+    Sent(request): Sent<TriggerRequest>,
+) -> Answer<Acknowledgement> {
+    Ok(Json(api.answers.trigger(&request, key.as_deref()).await?))
+}
+
+async fn retry(
+    State(api): Shared,
+    Path(id): Path<String>,
+    Key(key): Key,
+) -> Answer<Acknowledgement> {
+    Ok(Json(api.answers.retry(&id, key.as_deref()).await?))
+}
+
+async fn rerun(
+    State(api): Shared,
+    Path(id): Path<String>,
+    Key(key): Key,
+    Sent(request): Sent<RerunRequest>,
+) -> Answer<Acknowledgement> {
+    Ok(Json(api.answers.rerun(&id, &request, key.as_deref()).await?))
+}
+
+async fn suspend(
+    State(api): Shared,
+    Path(watch): Path<String>,
+    Sent(request): Sent<SuspendRequest>,
+) -> Answer<SuspensionAcknowledgement> {
+    Ok(Json(api.answers.suspend(&watch, &request).await?))
+}
+
+async fn resume(
+    State(api): Shared,
+    Path(watch): Path<String>,
+) -> Answer<SuspensionAcknowledgement> {
+    Ok(Json(api.answers.resume(&watch).await?))
+}
