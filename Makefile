@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises soak fmt clippy deps lint release sbom bench ci
+.PHONY: demo test promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -9,18 +9,27 @@ test:
 	scripts/setup
 	cargo test --workspace
 
-# Every promise with its full figure, and docs/promises.md from it; takes hours. ONLY=p31 proves one of them.
+# Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
 promises:
 	scripts/setup
 	cargo build -p sentry-cli
 	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
+	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 
 # Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it.
 soak:
 	scripts/setup
 	cargo build -p sentry-cli
 	SENTRY_SOAK_MINUTES=120 cargo test -p sentry-tests --test soak -- --nocapture
+
+# Every fuzz target for FUZZ_SECONDS (600); TARGETS names some. docs/fuzzing.md says what was seen.
+fuzz:
+	scripts/fuzz $(TARGETS)
+
+# Whether the tests notice small changes of policy, naming, redaction, cursors and retries (.cargo/mutants.toml).
+mutants:
+	scripts/mutants
 
 fmt:
 	cargo fmt --all --check

@@ -1,12 +1,12 @@
 //! The command line as clap sees it, and nothing else.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentry_core::delivery::DeliveryId;
 use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use sentry_core::watch::{Namespace, WatchName};
 
@@ -144,6 +144,9 @@ pub(crate) struct WatchArgs {
     /// Write nothing: neither to a cluster nor to the state, and take no lock
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Serve health, metrics and webhooks here: 127.0.0.1:8080 [default: `server.listen` of the configuration]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -357,18 +360,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The ids that `retry`, `rerun` and `show` take: a whole one or its first characters.
-pub(crate) fn id_prefix(text: &str) -> Result<String, String> {
-    let prefix = text.to_ascii_lowercase();
-    let filled = format!("{prefix:0<26}");
-    if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
-        return Err(format!(
-            "{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"
-        ));
-    }
-    Ok(prefix)
-}
-
 /// Rewrites the form that older scripts use, `sentry -action=watch`, to `sentry watch`.
 pub(crate) fn modernised(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let args: Vec<OsString> = args.into_iter().collect();
@@ -435,14 +426,6 @@ mod tests {
         assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
         for bad in ["", "h", "2w", "-1h", "0", "367d", "99999999999999999999d", "1.5h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn an_id_may_be_shortened_but_not_to_nothing() {
-        assert_eq!(id_prefix("01HF7Y").unwrap(), "01hf7y");
-        for bad in ["", "01h", "../x", "ilou", &"0".repeat(27)] {
-            assert!(id_prefix(bad).is_err(), "{bad}");
         }
     }
 }

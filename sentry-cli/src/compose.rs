@@ -18,6 +18,8 @@
 //! # }
 //! ```
 
+mod webhooks;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, Transport
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_server::{Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
@@ -86,6 +89,26 @@ pub fn engine(
         builder = builder.watch(watch.clone());
     }
     Ok(builder.build()?)
+}
+
+/// The server of an engine: health, metrics, and the webhooks of every forge that has a secret for them. It is ready to
+/// serve, and counts from now on.
+///
+/// `state_dir` is the directory whose size is shown; `None` for a state in memory.
+#[must_use]
+pub fn server(
+    config: &Config,
+    engine: &Engine,
+    store: Arc<dyn StateStore>,
+    state_dir: Option<&Path>,
+    redactor: &Redactor,
+) -> Server {
+    let mut services = Services::new(engine.clone(), store);
+    services.webhooks =
+        config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
+    services.state_dir = state_dir.map(Path::to_owned);
+    env!("CARGO_PKG_VERSION").clone_into(&mut services.version);
+    Server::new(services)
 }
 
 /// Makes the redactor know every secret that the configuration holds.
@@ -142,7 +165,7 @@ pub(crate) struct Rights {
 pub(crate) enum AnyForge {
     GitHub(Box<GitHub>),
     GitLab(Box<GitLab>),
-    Git(GitForge),
+    Git(Box<GitForge>),
 }
 
 impl AnyForge {
@@ -150,7 +173,7 @@ impl AnyForge {
         match self {
             Self::GitHub(forge) => Arc::from(forge as Box<dyn Forge>),
             Self::GitLab(forge) => Arc::from(forge as Box<dyn Forge>),
-            Self::Git(forge) => Arc::new(forge),
+            Self::Git(forge) => Arc::from(forge as Box<dyn Forge>),
         }
     }
 
@@ -158,7 +181,7 @@ impl AnyForge {
         match self {
             Self::GitHub(forge) => forge.as_ref(),
             Self::GitLab(forge) => forge.as_ref(),
-            Self::Git(forge) => forge,
+            Self::Git(forge) => forge.as_ref(),
         }
     }
 
@@ -218,10 +241,10 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
                 http,
                 transport: Arc::new(git),
             });
-            AnyForge::Git(match &config.origin {
+            AnyForge::Git(Box::new(match &config.origin {
                 Some(origin) => forge.only_for(origin),
                 None => forge,
-            })
+            }))
         }
     })
 }

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use sentry_api::ApiError;
 use sentry_config::LoadError;
-use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::deployer::DeployError;
 use sentry_core::engine::EngineError;
-use sentry_core::forge::{ForgeError, ForgeErrorKind};
-use sentry_core::store::{StoreError, StoreErrorKind};
+use sentry_core::forge::ForgeError;
+use sentry_core::store::StoreError;
 
 use crate::compose::ComposeError;
 
@@ -99,57 +100,31 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        let (exit, hint) = match error.kind() {
-            StoreErrorKind::Held => {
-                (Exit::Held, Some("stop that agent, or give this one a --state-dir of its own"))
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        let exit = match error.kind().exit_code() {
+            1 => Exit::Failed,
+            3 => Exit::Unreachable,
+            4 => Exit::Held,
+            130 => Exit::Aborted,
+            _ => Exit::Usage,
+        };
+        Self::wrapping(exit, error.hint().map(str::to_owned), error)
+    }
+}
+
+/// Errors that the server of another command would send: each kind has its exit code in one place.
+macro_rules! as_answered {
+    ($($error:ty),+) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                ApiError::from(error).into()
             }
-            StoreErrorKind::Newer => {
-                (Exit::Usage, Some("use the newer sentry, or another --state-dir"))
-            }
-            _ => (Exit::Usage, None),
-        };
-        Self::wrapping(exit, hint.map(str::to_owned), error)
-    }
+        })+
+    };
 }
 
-impl From<ForgeError> for Failure {
-    fn from(error: ForgeError) -> Self {
-        let exit = match error.kind() {
-            ForgeErrorKind::TooLarge => Exit::Failed,
-            ForgeErrorKind::Unsupported | ForgeErrorKind::Local => Exit::Usage,
-            _ => Exit::Unreachable,
-        };
-        let hint = error.hint().map(str::to_owned);
-        Self::wrapping(exit, hint, error)
-    }
-}
-
-impl From<DeployError> for Failure {
-    fn from(error: DeployError) -> Self {
-        let exit = match error.kind() {
-            DeployErrorKind::Unreachable | DeployErrorKind::Forbidden => Exit::Unreachable,
-            DeployErrorKind::Local => Exit::Usage,
-            DeployErrorKind::Interrupted => Exit::Aborted,
-            _ => Exit::Failed,
-        };
-        let hint = error.hint().map(str::to_owned);
-        Self::wrapping(exit, hint, error)
-    }
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Store(store) => store.into(),
-            EngineError::Forge { what, source } => Self::from(source).after(what),
-            EngineError::Deploy { what, source } => Self::from(source).after(what),
-            EngineError::Stopped => Self::wrapping(Exit::Aborted, None, error),
-            other => Self::wrapping(Exit::Usage, None, other),
-        }
-    }
-}
+as_answered!(StoreError, ForgeError, DeployError, EngineError);
 
 impl From<ComposeError> for Failure {
     fn from(error: ComposeError) -> Self {
@@ -176,12 +151,6 @@ impl From<LoadError> for Failure {
 }
 
 impl Failure {
-    /// With what was tried as the message, and the message it had as its cause.
-    fn after(self, what: String) -> Self {
-        let Self { exit, hint, .. } = &self;
-        Self { exit: *exit, hint: hint.clone(), message: what, source: Some(Box::new(self)) }
-    }
-
     /// The error's own text as the message, and its causes as ours.
     fn wrapping(
         exit: Exit,
@@ -194,6 +163,10 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
+    use sentry_core::deployer::DeployErrorKind;
+    use sentry_core::forge::ForgeErrorKind;
+    use sentry_core::store::StoreErrorKind;
+
     use super::*;
 
     #[test]

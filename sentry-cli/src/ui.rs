@@ -1,16 +1,16 @@
 //! Everything that reaches stdout, and the errors on stderr: tables, lines, JSON. The only place that writes.
 
 use std::io::{self, Write as _};
-use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
-use sentry_core::clock::Timestamp;
 use sentry_core::secret::Redactor;
 use serde::Serialize;
 
 use crate::args::Color;
 use crate::exit::Failure;
+
+pub(crate) use sentry_api::text::{age, ahead, count, span, time};
 
 /// The person's side of the program.
 #[derive(Debug, Clone)]
@@ -168,42 +168,6 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
-/// A time to the second, in UTC.
-pub(crate) fn time(at: Timestamp) -> String {
-    format!("{at:.0}")
-}
-
-/// How long ago, in the largest unit that says something: `12s`, `5m`, `3h`, `2d`.
-pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
-    span(Duration::from_secs(u64::try_from(now.as_second() - at.as_second()).unwrap_or(0)))
-}
-
-/// A stretch of time as people say it.
-pub(crate) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0 if time.is_zero() => "0s".to_owned(),
-        0 => format!("{} ms", time.as_millis()),
-        1..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-/// `in 12s`, or `now` where the time has come.
-pub(crate) fn ahead(now: Timestamp, at: Timestamp) -> String {
-    match u64::try_from(at.as_second() - now.as_second()) {
-        Ok(seconds) if seconds > 0 => format!("in {}", span(Duration::from_secs(seconds))),
-        _ => "now".to_owned(),
-    }
-}
-
-/// `1 object`, `3 objects`.
-pub(crate) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 /// `1 watch`, `3 watches`: for words whose plural is not made with an `s` alone.
 pub(crate) fn count_of(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
@@ -212,18 +176,6 @@ pub(crate) fn count_of(number: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn ages_use_the_largest_unit_that_says_something() {
-        let shown = [0, 59, 60, 3599, 7200, 200_000].map(|s| age(at(1_000_000), at(1_000_000 - s)));
-        assert_eq!(shown, ["0s", "59s", "1m", "59m", "2h", "2d"]);
-        assert_eq!(age(at(5), at(9)), "0s");
-        assert_eq!((ahead(at(5), at(17)), ahead(at(5), at(5))), ("in 12s".into(), "now".into()));
-    }
 
     #[test]
     fn foreign_text_can_not_drive_the_terminal() {

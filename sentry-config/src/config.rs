@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// How many deliveries may run at the same time.
     pub max_parallel: NonZeroUsize,
+    /// What is served over HTTP.
+    pub server: ServerConfig,
     /// The forges that watches name.
     pub forges: Vec<ForgeConfig>,
     /// The deployers that watches name.
@@ -37,7 +40,13 @@ pub struct Config {
 impl Config {
     /// Every secret that the file or the environment gave, for the redactor. What stands in token files is not read here.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.forges.iter().flat_map(|forge| {
+        let server = [&self.server.read_token, &self.server.trigger_token];
+        let hooks = self.forges.iter().map(|forge| &forge.webhook_secret);
+        let values = server.into_iter().chain(hooks).filter_map(|source| match source {
+            Some(SecretSource::Value(secret)) => Some(secret),
+            _ => None,
+        });
+        values.chain(self.forges.iter().flat_map(|forge| {
             let tokens = [Some(&forge.auth), forge.report_auth.as_ref()].into_iter().flatten();
             let tokens = tokens.filter_map(|auth| match auth {
                 ForgeAuth::Token(token) => Some(token),
@@ -45,7 +54,7 @@ impl Config {
             });
             let password = forge.proxy.as_ref().and_then(|p| p.credentials.as_ref());
             tokens.chain(password.map(|(_, password)| password))
-        })
+        }))
     }
 
     /// The forge of a name.
@@ -53,6 +62,28 @@ impl Config {
     pub fn forge(&self, name: &str) -> Option<&ForgeConfig> {
         self.forges.iter().find(|forge| forge.name == name)
     }
+}
+
+/// What is served over HTTP.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// Where it listens; `None`: nothing is served.
+    pub listen: Option<SocketAddr>,
+    /// The bearer token of those who may read over the API.
+    pub read_token: Option<SecretSource>,
+    /// The bearer token of those who may also start deliveries.
+    pub trigger_token: Option<SecretSource>,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum SecretSource {
+    /// From the configuration, or the environment by way of it.
+    Value(Secret),
+    /// From a file, which is read again when it changes.
+    File(PathBuf),
 }
 
 /// What kind of place hosts repositories.
@@ -94,6 +125,8 @@ pub struct ForgeConfig {
     pub auth: ForgeAuth,
     /// By which token commit statuses are set, and nothing else; `None`: as everything.
     pub report_auth: Option<ForgeAuth>,
+    /// What its webhooks prove themselves with; `None`: none are taken.
+    pub webhook_secret: Option<SecretSource>,
     /// GitLab: what kind of token it is.
     pub token_kind: TokenKind,
     /// Plain git: the user that goes with the token; `None` is the forge's own default.

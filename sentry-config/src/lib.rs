@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, LogLevel, Polling,
-    ProxyUrl, SshConfig, TokenKind,
+    ProxyUrl, SecretSource, ServerConfig, SshConfig, TokenKind,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};

@@ -6,7 +6,9 @@ use sentry_core::watch::{
 };
 use serde_json::{Value, json};
 
-use crate::config::{Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, TokenKind};
+use crate::config::{
+    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, SecretSource, ServerConfig, TokenKind,
+};
 use crate::environment::is_name;
 
 /// The long form of a configuration, as YAML. Tokens stand as the `${VAR}` they were written as, or as `[secret]`.
@@ -18,6 +20,7 @@ pub fn to_long_form(config: &Config) -> String {
     }
     out.put("log_level", config.log_level.as_str());
     out.put("max_parallel", config.max_parallel.get());
+    write_server(&mut out, config);
     out.nest("forges", |out| {
         for forge in &config.forges {
             out.nest(&forge.name, |out| write_forge(out, forge, config));
@@ -76,6 +79,37 @@ impl Lines {
     }
 }
 
+fn write_server(out: &mut Lines, config: &Config) {
+    let ServerConfig { listen, read_token, trigger_token } = &config.server;
+    if listen.is_none() && read_token.is_none() && trigger_token.is_none() {
+        return;
+    }
+    out.nest("server", |out| {
+        if let Some(address) = listen {
+            out.put("listen", address.to_string());
+        }
+        write_secret(out, "server", "read_token", read_token.as_ref(), config);
+        write_secret(out, "server", "trigger_token", trigger_token.as_ref(), config);
+    });
+}
+
+/// A secret as `key: ${VAR}`, or its file as `key_file: path`.
+fn write_secret(
+    out: &mut Lines,
+    parent: &str,
+    key: &str,
+    source: Option<&SecretSource>,
+    config: &Config,
+) {
+    match source {
+        Some(SecretSource::Value(_)) => out.put(key, reference(config, &format!("{parent}.{key}"))),
+        Some(SecretSource::File(file)) => {
+            out.put(&format!("{key}_file"), file.display().to_string());
+        }
+        None => {}
+    }
+}
+
 fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
     let path = |path: &std::path::Path| path.display().to_string();
     out.put("type", forge.kind.as_str());
@@ -102,6 +136,8 @@ fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
         Some(ForgeAuth::TokenFile(file)) => out.put("report_token_file", path(file)),
         _ => {}
     }
+    let parent = format!("forges.{}", forge.name);
+    write_secret(out, &parent, "webhook_secret", forge.webhook_secret.as_ref(), config);
     if forge.token_kind != TokenKind::Private {
         out.put("token_kind", forge.token_kind.as_str());
     }

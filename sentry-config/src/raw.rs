@@ -117,12 +117,30 @@ raw! {
         log_level "log_level": LogLevel,
         /// How many deliveries may run at the same time. Default 4.
         max_parallel "max_parallel": u32,
+        /// What is served over HTTP while `sentry watch` runs. Default: nothing.
+        server "server": RawServer,
         /// What every watch gets unless it says otherwise.
         defaults "defaults": RawDefaults,
         /// The places that host repositories, by a name of your choice.
         forges "forges": BTreeMap<String, At<RawForge>>,
         /// The rules.
         watches "watches": Vec<At<RawWatch>>,
+    }
+}
+
+raw! {
+    /// What is served over HTTP: health, metrics, webhooks.
+    RawServer {
+        /// The address and port: `127.0.0.1:8080`, or `0.0.0.0:8080` for every interface.
+        listen "listen": String,
+        /// The bearer token of those who may read over the API.
+        read_token "read_token": SecretText,
+        /// A file that holds it; read again when it changes.
+        read_token_file "read_token_file": String,
+        /// The bearer token of those who may also start deliveries.
+        trigger_token "trigger_token": SecretText,
+        /// A file that holds it; read again when it changes.
+        trigger_token_file "trigger_token_file": String,
     }
 }
 
@@ -141,6 +159,10 @@ raw! {
         report_token "report_token": SecretText,
         /// A file that holds that token; read again when it changes.
         report_token_file "report_token_file": String,
+        /// What its webhooks prove themselves with. Default: no webhooks are taken.
+        webhook_secret "webhook_secret": SecretText,
+        /// A file that holds that secret; read again when it changes.
+        webhook_secret_file "webhook_secret_file": String,
         /// GitLab: what kind of token it is. Default `private`.
         token_kind "token_kind": TokenKind,
         /// Plain git: the user that goes with the token. Default `git`.

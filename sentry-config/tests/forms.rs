@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentry_config::{
-    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, load, parse, to_long_form,
+    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, SecretSource, load, parse,
+    to_long_form,
 };
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
@@ -383,6 +384,42 @@ fn a_token_for_statuses_is_kept_apart_printed_as_written_and_known_as_a_secret()
         matches!(auth, Some(ForgeAuth::TokenFile(path)) if *path == dir.path().join("reporter"))
     );
     assert!(to_long_form(&config).contains("report_token_file: "));
+}
+
+#[test]
+fn what_is_served_is_read_with_its_secrets_known_and_printed_as_written() {
+    let server = "server:\n  listen: 127.0.0.1:8080\n  read_token: \"${READ}\"\n  trigger_token_file: trigger\n";
+    let text = format!("{server}{LONG}").replace(
+        "token: \"${GITHUB_TOKEN}\"",
+        "token: \"${GITHUB_TOKEN}\", webhook_secret: \"${HOOK}\"",
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("trigger"), "x").unwrap();
+    let file = dir.path().join("sentry.yaml");
+    std::fs::write(&file, &text).unwrap();
+    let vars = [("READ", "read-canary-read-canary"), ("HOOK", "hook-canary")];
+    let config = load(&file, &env(&vars)).unwrap();
+    assert_eq!(config.server.listen, "127.0.0.1:8080".parse().ok());
+    let trigger = config.server.trigger_token.as_ref();
+    assert!(
+        matches!(trigger, Some(SecretSource::File(path)) if *path == dir.path().join("trigger"))
+    );
+    let hub = config.forge("hub").unwrap().webhook_secret.as_ref();
+    assert!(matches!(hub, Some(SecretSource::Value(secret)) if secret.expose() == "hook-canary"));
+    for canary in ["read-canary-read-canary", "hook-canary"] {
+        assert!(config.secrets().any(|secret| secret.expose() == canary), "{canary}");
+    }
+    assert!(config.warnings.iter().any(|w| w.to_string().contains("openssl rand")), "it is short");
+    let printed = to_long_form(&config);
+    for line in [
+        "listen: \"127.0.0.1:8080\"",
+        "read_token: \"${READ}\"",
+        "trigger_token_file: ",
+        "webhook_secret: \"${HOOK}\"",
+    ] {
+        assert!(printed.contains(line), "{line}: {printed}");
+    }
+    assert!(!printed.contains("canary"), "{printed}");
 }
 
 #[test]

@@ -84,6 +84,11 @@ pub trait Forge: fmt::Debug + Send + Sync {
     fn budget(&self) -> Option<Budget> {
         None
     }
+
+    /// What became of the requests that were sent since the start; those of child processes are not among them.
+    fn requests(&self) -> Requests {
+        Requests::default()
+    }
 }
 
 /// One question for heads.
@@ -290,6 +295,35 @@ pub struct Budget {
     pub limit: u64,
     /// When it is full again.
     pub reset: Option<Timestamp>,
+}
+
+/// Requests by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requests {
+    /// Answered with a status below 300.
+    pub success: u64,
+    /// Answered with a status from 300 on: most often "not modified".
+    pub redirected: u64,
+    /// Refused with a status from 400 on.
+    pub refused: u64,
+    /// Answered with a status from 500 on.
+    pub failed: u64,
+    /// Not answered, or not to the end.
+    pub unanswered: u64,
+}
+
+impl Requests {
+    /// Each number with the class of its status: `2xx`, `3xx`, `4xx`, `5xx`, `none`.
+    #[must_use]
+    pub fn by_class(&self) -> [(&'static str, u64); 5] {
+        [
+            ("2xx", self.success),
+            ("3xx", self.redirected),
+            ("4xx", self.refused),
+            ("5xx", self.failed),
+            ("none", self.unanswered),
+        ]
+    }
 }
 
 /// What kind of error a forge met; decides the exit code and the retry.

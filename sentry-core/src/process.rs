@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process_group, prlimit, waitpgid,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 mod lines;
+#[cfg(feature = "testing")]
+pub mod stage;
 
 pub use lines::{End, Lines};
 
@@ -30,6 +34,8 @@ const PROXY: &[&str] = &[
 ];
 /// How long a child has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_secs(1);
+/// How long and how often a dropped group looks whether the KILL has been carried out.
+const REAPING: (u32, Duration) = (100, Duration::from_millis(1));
 
 /// A program to run, with everything that bounds it.
 #[derive(Clone)]
@@ -205,6 +211,10 @@ impl Program {
     /// # Errors
     /// See [`ProcessError`]; only [`ProcessError::Timeout`] and [`ProcessError::Io`] may pass by themselves.
     pub async fn run(self) -> Result<Output, ProcessError> {
+        #[cfg(feature = "testing")]
+        if let Some(output) = stage::answer(&self) {
+            return Ok(output);
+        }
         let name = self.path.display().to_string();
         let until = Instant::now() + self.deadline;
         let mut child =
@@ -352,7 +362,21 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The group id stays taken while any member lives; with none left the call finds nothing.
-        kill_process_group(self.0, Signal::KILL).ok();
+        if kill_process_group(self.0, Signal::KILL).is_ok() {
+            reap(self.0);
+        }
+    }
+}
+
+/// What a child started falls to us when the child ends, if we are the first process of a container: nobody else would
+/// ever wait for it. Everywhere else the system's own first process does, and there is nothing to wait for here.
+fn reap(group: Pid) {
+    for _ in 0..REAPING.0 {
+        match waitpgid(group, WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => std::thread::sleep(REAPING.1),
+            Err(_) => return,
+        }
     }
 }
 
@@ -426,5 +450,17 @@ mod tests {
         let size = std::fs::metadata(&file).unwrap().len();
         std::fs::remove_file(&file).unwrap();
         assert!(size <= 1024, "{size}");
+    }
+
+    #[tokio::test]
+    async fn what_falls_to_us_from_a_child_that_ended_is_no_zombie_of_ours() {
+        // As the first process of a container is, for whatever loses its parent.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        for ignoring in ["", "trap '' TERM; "] {
+            let script = format!("{ignoring}sleep 987 >/dev/null 2>&1 & echo $!");
+            let out = sh(&script).run().await.unwrap();
+            let grandchild = String::from_utf8(out.stdout).unwrap();
+            assert!(!Path::new(&format!("/proc/{}", grandchild.trim())).exists());
+        }
     }
 }

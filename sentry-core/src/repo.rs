@@ -270,7 +270,9 @@ impl RepoUrl {
                 "holds credentials; put the token into the forge's `token` instead".into(),
             );
         }
-        if url.username().starts_with('-') || url.host_str().is_some_and(|h| h.starts_with('-')) {
+        // git decodes a URL before it hands user and host to ssh.
+        let dashed = |text: &str| percent_decode(text).starts_with('-');
+        if dashed(url.username()) || url.host_str().is_some_and(dashed) {
             return Some("has a user or host that starts with a dash".into());
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -342,6 +344,19 @@ impl RepoPath {
     #[must_use]
     pub fn owner(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(owner, _)| owner)
+    }
+}
+
+impl FromStr for RepoPath {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let bad = |part: &str| part.is_empty() || part == "." || part == "..";
+        if text.len() > 1024 || text.chars().any(char::is_control) || text.split('/').any(bad) {
+            let problem = "must be a path such as owner/name";
+            return Err(ParseError::new("repository path", text, problem));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
@@ -494,7 +509,9 @@ mod tests {
         let backslashes: RepoUrl = "http:\\\\127.0.0.1:8080/a/b".parse().unwrap();
         assert_eq!(backslashes.origin(), "http://127.0.0.1:8080", "no ssh to a host called http");
         assert!("ext::sh -c id".parse::<RepoUrl>().is_err());
-        assert!("ssh://-oProxyCommand=id/x".parse::<RepoUrl>().is_err());
+        for option in ["-oProxyCommand=id", "%2doProxyCommand=id", "%2Dl@h"] {
+            assert!(format!("ssh://{option}/x").parse::<RepoUrl>().is_err(), "{option}");
+        }
     }
 
     #[test]

@@ -154,6 +154,31 @@ mod tests {
     }
 
     #[test]
+    fn the_shortest_secret_that_is_looked_for_is_taken_out_at_every_alignment() {
+        let b64 = base64::engine::general_purpose::STANDARD;
+        let r = Redactor::new();
+        r.learn(&Secret::new("s3cret"));
+        assert_eq!(r.redact("a s3cret b"), "a [redacted] b");
+        for lead in ["", "x", "xy"] {
+            let clean = r.redact(&b64.encode(format!("{lead}s3cret")));
+            assert!(clean.contains("[redacted]"), "{lead}: {clean}");
+        }
+        // It is URL-safe where the other alphabet would differ.
+        r.learn(&Secret::new("??>>~~"));
+        assert_eq!(r.redact("Pz8-Pn5-"), "[redacted]");
+    }
+
+    #[test]
+    fn every_secret_that_was_learned_is_taken_out_the_longest_form_first() {
+        let r = Redactor::new();
+        for secret in ["first-one", "second-one", "second-one-and-more", "first-one"] {
+            r.learn(&Secret::new(secret));
+        }
+        let clean = r.redact("first-one second-one-and-more second-one");
+        assert_eq!(clean, "[redacted] [redacted] [redacted]");
+    }
+
+    #[test]
     fn other_text_stays_and_short_secrets_are_not_looked_for() {
         let r = redactor();
         r.learn(&Secret::new("abc"));

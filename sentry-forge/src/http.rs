@@ -3,13 +3,13 @@
 use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use reqwest::{Certificate, NoProxy, Proxy, redirect};
-use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, Requests};
 use sentry_core::secret::{Redactor, Secret};
 use tokio::time::Instant;
 use url::Url;
@@ -58,6 +58,7 @@ impl fmt::Debug for HttpSettings {
 pub struct Http {
     client: reqwest::Client,
     settings: Arc<HttpSettings>,
+    requests: Arc<Mutex<Requests>>,
 }
 
 /// An answer that was read to its end.
@@ -109,7 +110,7 @@ impl Http {
                 .with_source(e)
                 .with_hint("install the system's root certificates (package ca-certificates)")
         })?;
-        Ok(Self { client, settings: Arc::new(settings.clone()) })
+        Ok(Self { client, settings: Arc::new(settings.clone()), requests: Arc::default() })
     }
 
     /// The client itself, for requests to be built with.
@@ -122,6 +123,24 @@ impl Http {
     #[must_use]
     pub fn settings(&self) -> &HttpSettings {
         &self.settings
+    }
+
+    /// What became of the requests that were sent so far.
+    #[must_use]
+    pub fn requests(&self) -> Requests {
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, outcome: &Result<Answer, ForgeError>) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = match outcome.as_ref().map(|answer| answer.status.as_u16()) {
+            Ok(..300) => &mut requests.success,
+            Ok(300..400) => &mut requests.redirected,
+            Ok(400..500) => &mut requests.refused,
+            Ok(_) => &mut requests.failed,
+            Err(_) => &mut requests.unanswered,
+        };
+        *number += 1;
     }
 
     /// Takes known secrets out of a text.
@@ -140,6 +159,7 @@ impl Http {
         let host = url.host_str().unwrap_or_default().to_owned();
         let begin = Instant::now();
         let outcome = self.exchange(request, cap, &host).await;
+        self.count(&outcome);
         let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
             Ok(answer) => tracing::debug!(
@@ -223,6 +243,19 @@ mod tests {
         assert_eq!(get(&http(), &server.uri(), 100).await.unwrap().body.len(), 100);
         let error = get(&http(), &server.uri(), 99).await.unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn requests_are_counted_by_what_became_of_them() {
+        let http = http();
+        for status in [200, 304, 401, 404, 503] {
+            let server = MockServer::start().await;
+            Mock::given(any()).respond_with(ResponseTemplate::new(status)).mount(&server).await;
+            get(&http, &server.uri(), 10).await.unwrap();
+        }
+        get(&http.clone(), "http://127.0.0.1:1/", 10).await.unwrap_err();
+        let numbers = http.requests().by_class().map(|(_, number)| number);
+        assert_eq!(numbers, [1, 1, 2, 1, 1]);
     }
 
     #[tokio::test]

@@ -8,3 +8,6 @@ pub mod gitlab;
 mod hosted;
 pub mod http;
 pub mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod webhook;

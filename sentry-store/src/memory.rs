@@ -24,7 +24,7 @@ pub struct MemoryStore {
     holder: Arc<Mutex<Option<String>>>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Kept {
     branches: BTreeMap<(WatchName, BranchName), BranchState>,
     watches: BTreeMap<WatchName, WatchState>,
@@ -78,10 +78,13 @@ impl StateStore for MemoryStore {
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        // All or none: what can't be carried out is found before anything is.
+        if let Some(unknown) = writes.iter().find(|write| !is_known(write)) {
+            let message = format!("the store in memory is older than the write {unknown:?}");
+            return Err(StoreError::new(StoreErrorKind::Newer, message));
+        }
         let mut kept = self.kept();
-        let mut next = kept.clone();
-        writes.iter().try_for_each(|write| next.apply(write.clone()))?;
-        *kept = next;
+        writes.iter().for_each(|write| kept.apply(write.clone()));
         Ok(())
     }
 
@@ -146,8 +149,8 @@ impl Kept {
         newest.into_values().filter(|report| report.given_up).cloned().collect()
     }
 
-    /// Carries out one write.
-    fn apply(&mut self, write: Write) -> Result<(), StoreError> {
+    /// Carries out one write that is known.
+    fn apply(&mut self, write: Write) {
         match write {
             Write::Branch(b) => drop(self.branches.insert((b.watch.clone(), b.branch.clone()), b)),
             Write::ForgetBranch(watch, branch) => drop(self.branches.remove(&(watch, branch))),
@@ -178,12 +181,8 @@ impl Kept {
             Write::Resume(watch) => drop(self.suspensions.remove(&watch)),
             Write::Agent(state) => self.agent = Some(state),
             Write::Prune { before, keep } => self.prune(before, keep),
-            other => {
-                let message = format!("the store in memory is older than the write {other:?}");
-                return Err(StoreError::new(StoreErrorKind::Newer, message));
-            }
+            _ => {}
         }
-        Ok(())
     }
 
     fn prune(&mut self, before: Timestamp, keep: usize) {
@@ -202,6 +201,27 @@ impl Kept {
         self.heads.retain(|_, head| head.at >= before);
         self.reports.retain(|_, report| report.is_due() || report.at >= before);
     }
+}
+
+/// False for a write of a newer core.
+fn is_known(write: &Write) -> bool {
+    matches!(
+        write,
+        Write::Branch(_)
+            | Write::ForgetBranch(..)
+            | Write::Watch(_)
+            | Write::Validator(..)
+            | Write::Delivery(_)
+            | Write::Trigger(_)
+            | Write::Head(_)
+            | Write::Report(_)
+            | Write::Inventory(_)
+            | Write::ForgetInventory(_)
+            | Write::Suspension(_)
+            | Write::Resume(_)
+            | Write::Agent(_)
+            | Write::Prune { .. }
+    )
 }
 
 /// Lets the next agent in when it is dropped.

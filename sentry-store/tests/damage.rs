@@ -1,4 +1,4 @@
-//! What becomes of a damaged file, a foreign one, and one that can't be used.
+//! What becomes of a damaged file, a foreign one, and one that can't be used. Every cut and flipped bit is promise 24's.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
@@ -52,42 +52,6 @@ async fn starts_afresh(dir: &Path) {
     let fresh = SqliteStore::open(dir).expect("the second start");
     assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default());
     fill(&fresh).await;
-}
-
-#[tokio::test]
-async fn a_file_cut_anywhere_is_found_damaged_and_moved_aside() {
-    let (bytes, _) = whole().await;
-    for part in 0..64 {
-        let dir = dir_with(&bytes[..bytes.len() * part / 64]);
-        let error = open_damaged(dir.path()).await.expect_err("a cut file opened");
-        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "cut at {part}/64: {error}");
-        starts_afresh(dir.path()).await;
-    }
-}
-
-#[tokio::test]
-async fn a_flipped_bit_is_found_or_changes_nothing() {
-    let (bytes, all) = whole().await;
-    let mut random = fastrand::Rng::with_seed(20);
-    let mut found = 0;
-    // Every bit of the file's header, then 500 anywhere.
-    let header = 0..100 * 8;
-    for bit in header.chain(std::iter::repeat_with(|| random.usize(..bytes.len() * 8)).take(500)) {
-        let mut flipped = bytes.clone();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        let dir = dir_with(&flipped);
-        match open_damaged(dir.path()).await {
-            Ok(read) => assert_eq!(read, all, "bit {bit} changed what is read and was not found"),
-            Err(error) => {
-                // The schema's number is not covered by any sum: another one reads as a newer Sentry's.
-                let schema = (60..64).contains(&(bit / 8));
-                let newer = error.kind() == StoreErrorKind::Newer && schema;
-                assert!(newer || error.kind() == StoreErrorKind::Corrupt, "bit {bit}: {error}");
-                found += 1;
-            }
-        }
-    }
-    assert!(found > 400, "only {found} flipped bits were found");
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ pub struct Host {
     port: u16,
     commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<()>>,
+    /// What runs it where it has no thread of its own.
+    _task: JoinSet<()>,
 }
 
 enum Command {
@@ -52,7 +54,27 @@ impl Host {
             })
             .expect("a thread for a test server");
         let port = port.recv().expect("the server thread says its port");
-        Self { port, commands: Some(commands), thread: Some(thread) }
+        Self { port, commands: Some(commands), thread: Some(thread), _task: JoinSet::new() }
+    }
+
+    /// Listens on a free port, on the runtime of the caller: its clock, paused or not, holds here as well. It can't be
+    /// paused as [`Host::pause`] does.
+    ///
+    /// # Panics
+    /// When this machine gives no port.
+    pub async fn here<F>(on_connection: F) -> Self
+    where
+        F: Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on 127.0.0.1");
+        let address = listener.local_addr().expect("the address just bound");
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (_nobody, inbox) = mpsc::unbounded_channel();
+            serve(address, listener, inbox, on_connection).await;
+        });
+        Self { port: address.port(), commands: None, thread: None, _task: task }
     }
 
     /// The port on 127.0.0.1, the same for the server's whole life.

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -44,29 +45,20 @@ impl HttpServer {
     where
         H: Fn(Request<Incoming>) -> BoxFuture<'static, Reply> + Send + Sync + 'static,
     {
-        let (log, faults) = (RequestLog::default(), Faults::default());
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let service = Arc::new(Service {
-            handler: Box::new(handler),
-            log: log.clone(),
-            faults: faults.clone(),
-        });
-        let acceptor = tls.map(TlsAcceptor::from);
-        let host = Host::start(name, move |stream| {
-            let (service, acceptor) = (Arc::clone(&service), acceptor.clone());
-            Box::pin(async move {
-                match acceptor {
-                    None => converse(stream, service).await,
-                    Some(acceptor) => {
-                        // A client that does not trust the authority goes away: its error, not the server's.
-                        if let Ok(stream) = acceptor.accept(stream).await {
-                            converse(stream, service).await;
-                        }
-                    }
-                }
-            })
-        });
+        let (log, faults) = (RequestLog::default(), Faults::default());
+        let host = Host::start(name, connection(handler, tls, log.clone(), faults.clone()));
         Self { host, scheme, log, faults }
+    }
+
+    /// The same without TLS on the caller's runtime, see [`Host::here`].
+    pub async fn here<H>(handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> BoxFuture<'static, Reply> + Send + Sync + 'static,
+    {
+        let (log, faults) = (RequestLog::default(), Faults::default());
+        let host = Host::here(connection(handler, None, log.clone(), faults.clone())).await;
+        Self { host, scheme: "http", log, faults }
     }
 
     /// `scheme://127.0.0.1:port`, without a slash at the end.
@@ -97,6 +89,33 @@ impl HttpServer {
     /// Ends a pause.
     pub fn resume(&self) {
         self.host.resume();
+    }
+}
+
+fn connection<H>(
+    handler: H,
+    tls: Option<Arc<ServerConfig>>,
+    log: RequestLog,
+    faults: Faults,
+) -> impl Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync
+where
+    H: Fn(Request<Incoming>) -> BoxFuture<'static, Reply> + Send + Sync + 'static,
+{
+    let service = Arc::new(Service { handler: Box::new(handler), log, faults });
+    let acceptor = tls.map(TlsAcceptor::from);
+    move |stream| {
+        let (service, acceptor) = (Arc::clone(&service), acceptor.clone());
+        Box::pin(async move {
+            match acceptor {
+                None => converse(stream, service).await,
+                Some(acceptor) => {
+                    // A client that does not trust the authority goes away: its error, not the server's.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        converse(stream, service).await;
+                    }
+                }
+            }
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`repo`] | bare repositories, written by git plumbing, hostile ones included |
 //! | [`gitserver`] | a git server: the real `git http-backend` |
+//! | [`liar`] | a git server that says what no honest one would |
 //! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
 //! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
 //! | [`ear`] | a listener that writes down every byte |
@@ -15,6 +16,10 @@
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`fuzz`] | what fuzzing tries |
+//! | [`judge`] | what kubectl and git would make of what they are given |
+//! | [`tally`] | what became of pushed commits, by the API server's runs |
+//! | [`processes`] | what runs on this machine |
 //! | [`promise`] | the promises, and what their proofs saw |
 //! | [`strace`] | what a program asks the system for, and its death at one of these calls |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
@@ -22,13 +27,18 @@
 pub mod apiserver;
 pub mod ear;
 pub mod forges;
+pub mod fuzz;
 pub mod gitserver;
 pub mod host;
 pub mod http;
+pub mod judge;
+pub mod liar;
+pub mod processes;
 pub mod promise;
 pub mod proxy;
 pub mod repo;
 pub mod road;
 pub mod sandbox;
 pub mod strace;
+pub mod tally;
 pub mod tls;

@@ -53,11 +53,28 @@ pub fn kept(promise: u8, part: &str, seen: &str) {
     let record = Record { promise, part: part.to_owned(), seen: seen.to_owned(), full: full() };
     let name: String =
         part.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let file = folder().join(format!("{promise:02}-{name}.json"));
+    if !full() && std::fs::read_to_string(&file).is_ok_and(|kept| is_full(&kept)) {
+        return;
+    }
+    std::fs::create_dir_all(folder()).expect("the target folder can be written");
+    let text = serde_json::to_string_pretty(&record).expect("a record is JSON");
+    std::fs::write(file, text).expect("the target folder can be written");
+}
+
+/// Leaves a page beside the records, which `make promises` puts into docs.
+///
+/// # Panics
+/// If it can't be written.
+pub fn leave(name: &str, page: &str) {
     let folder = folder();
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
-    let text = serde_json::to_string_pretty(&record).expect("a record is JSON");
-    std::fs::write(folder.join(format!("{promise:02}-{name}.json")), text)
-        .expect("the target folder can be written");
+    std::fs::write(folder.join(name), page).expect("the target folder can be written");
+}
+
+/// A small run leaves a full one's record as it is.
+fn is_full(record: &str) -> bool {
+    serde_json::from_str::<Record>(record).is_ok_and(|record| record.full)
 }
 
 #[expect(clippy::print_stdout, reason = "a proof prints its figure")]
@@ -65,7 +82,7 @@ fn say(line: &str) {
     println!("{line}");
 }
 
-/// The page docs/promises.md, from what the runs since the last `make promises` left in `target/promises`.
+/// The page docs/promises.md, from what runs left in `target/promises`.
 ///
 /// # Errors
 /// A record that can't be read.
@@ -73,7 +90,10 @@ pub fn page() -> std::io::Result<String> {
     let mut records = Vec::<Record>::new();
     if let Ok(files) = std::fs::read_dir(folder()) {
         for file in files {
-            records.push(serde_json::from_str(&std::fs::read_to_string(file?.path())?)?);
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "json") {
+                records.push(serde_json::from_str(&std::fs::read_to_string(path)?)?);
+            }
         }
     }
     records.sort_by(|a, b| (a.promise, &a.part).cmp(&(b.promise, &b.part)));

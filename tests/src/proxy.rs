@@ -1,16 +1,17 @@
 //! What stands between two programs: an authenticating HTTP proxy, and a link that misbehaves.
 
+mod link;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use hyper::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+pub use self::link::{FaultProxy, Link};
 use crate::gitserver::basic;
 use crate::host::Host;
 use crate::http::{Entry, Logged, RequestLog, lock};
@@ -93,6 +94,7 @@ impl Rules {
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
         let logged = Logged {
+            at: tokio::time::Instant::now(),
             method: method.to_owned(),
             path: target.to_owned(),
             headers,
@@ -181,159 +183,4 @@ async fn refuse(
         format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\nConnection: close\r\n\r\n");
     client.write_all(text.as_bytes()).await?;
     client.shutdown().await
-}
-
-/// What a link does to the bytes of a connection's answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Link {
-    /// Passes them on.
-    #[default]
-    Fine,
-    /// Waits before the connection is made.
-    Latency(Duration),
-    /// Ends the connection in order after that many bytes.
-    CutAfter(usize),
-    /// Resets the connection after that many bytes.
-    ResetAfter(usize),
-    /// Swallows the last bytes: that many before the server ends the connection.
-    DropLast(usize),
-    /// Passes on that many bytes at a time, with a pause after each.
-    Drip {
-        /// Bytes at a time.
-        bytes: usize,
-        /// The pause.
-        every: Duration,
-    },
-    /// Takes the connection and says nothing, ever.
-    Hang,
-    /// Answers bytes that belong to no protocol.
-    Garbage,
-}
-
-/// A TCP proxy in front of a port of 127.0.0.1 that misbehaves on demand. Stops on drop.
-#[derive(Debug)]
-pub struct FaultProxy {
-    host: Host,
-    state: Arc<FaultState>,
-}
-
-#[derive(Debug, Default)]
-struct FaultState {
-    link: Mutex<(Link, Vec<Link>)>,
-    connections: AtomicUsize,
-}
-
-impl FaultProxy {
-    /// A fine link to that port.
-    pub fn to(upstream: u16) -> Self {
-        let state = Arc::new(FaultState::default());
-        let shared = Arc::clone(&state);
-        let host = Host::start("fault-proxy", move |stream| {
-            shared.connections.fetch_add(1, Ordering::Relaxed);
-            let link = {
-                let mut link = lock(&shared.link);
-                link.1.pop().unwrap_or(link.0)
-            };
-            Box::pin(async move { drop(relay(stream, upstream, link).await) })
-        });
-        Self { host, state }
-    }
-
-    /// Where the link begins.
-    pub fn port(&self) -> u16 {
-        self.host.port()
-    }
-
-    /// New connections are like this from now on.
-    pub fn set(&self, link: Link) {
-        *lock(&self.state.link) = (link, Vec::new());
-    }
-
-    /// The next `times` connections are like this, before what [`FaultProxy::set`] said.
-    pub fn next(&self, times: usize, link: Link) {
-        lock(&self.state.link).1 = vec![link; times];
-    }
-
-    /// How many connections came.
-    pub fn connections(&self) -> usize {
-        self.state.connections.load(Ordering::Relaxed)
-    }
-
-    /// Cuts all connections and refuses new ones until [`FaultProxy::accept`].
-    pub fn refuse(&self) {
-        self.host.pause();
-    }
-
-    /// Ends [`FaultProxy::refuse`].
-    pub fn accept(&self) {
-        self.host.resume();
-    }
-}
-
-async fn relay(mut client: TcpStream, upstream: u16, link: Link) -> io::Result<()> {
-    match link {
-        Link::Hang => std::future::pending().await,
-        Link::Garbage => {
-            client.write_all(b"\x16\x03\x01 neither TLS nor HTTP\r\n\x00\x00").await?;
-            return client.shutdown().await;
-        }
-        Link::Latency(wait) => tokio::time::sleep(wait).await,
-        Link::ResetAfter(0) => return client.set_zero_linger(),
-        Link::CutAfter(0) => return client.shutdown().await,
-        _ => {}
-    }
-    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream)).await?;
-    let (mut from_client, mut to_client) = client.split();
-    let (mut from_server, mut to_server) = server.split();
-    let asking = async {
-        tokio::io::copy(&mut from_client, &mut to_server).await?;
-        to_server.shutdown().await?;
-        // The answer decides when it is over.
-        std::future::pending::<io::Result<()>>().await
-    };
-    tokio::select! {
-        asked = asking => asked,
-        answered = spoil(&mut from_server, &mut to_client, link) => answered,
-    }?;
-    match link {
-        Link::ResetAfter(_) => client.set_zero_linger(),
-        _ => client.shutdown().await,
-    }
-}
-
-async fn spoil(
-    server: &mut (impl AsyncRead + Unpin),
-    client: &mut (impl tokio::io::AsyncWrite + Unpin),
-    link: Link,
-) -> io::Result<()> {
-    let mut held = Vec::new();
-    let mut sent = 0;
-    loop {
-        let ended = server.read_buf(&mut held).await? == 0;
-        match link {
-            Link::CutAfter(most) | Link::ResetAfter(most) if sent + held.len() >= most => {
-                return client.write_all(&held[..most - sent]).await;
-            }
-            Link::Drip { bytes, every } => {
-                for drop in held.chunks(bytes.max(1)) {
-                    client.write_all(drop).await?;
-                    tokio::time::sleep(every).await;
-                }
-                held.clear();
-            }
-            Link::DropLast(swallowed) => {
-                let ready = held.len().saturating_sub(swallowed);
-                client.write_all(&held[..ready]).await?;
-                held.drain(..ready);
-            }
-            _ => {
-                client.write_all(&held).await?;
-                sent += held.len();
-                held.clear();
-            }
-        }
-        if ended {
-            return Ok(());
-        }
-    }
 }

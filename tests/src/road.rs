@@ -97,14 +97,24 @@ impl Road {
         self.write_config("branches: [main, 'release/*']", &format!("    {setting}\n"));
     }
 
+    /// The usual watch with B at another place, and with more settings (YAML lines, those after the first indented by 4).
+    pub fn configure_b(&self, url: &str, more: &str) {
+        let more = if more.is_empty() { String::new() } else { format!("    {more}\n") };
+        self.write(&["branches: [main]", url, &more]);
+    }
+
     fn write_config(&self, branches: &str, more: &str) {
+        self.write(&[branches, &self.git.url("b.git"), more]);
+    }
+
+    fn write(&self, [branches, b, more]: &[&str; 3]) {
         let kubeconfig: PathBuf = self.cluster.kubeconfig(self.sandbox.root());
         self.sandbox.write_config(&format!(
             "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
              source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: plain, url: '{}', branch: main}}\n    \
              cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n{more}",
             self.git.url("a.git"),
-            self.git.url("b.git"),
+            b,
             kubeconfig.display()
         ));
     }

@@ -303,6 +303,26 @@ impl Agent {
         self.output(status)
     }
 
+    /// Asks the program that strace looks at ([`Sandbox::spawn_under`]) to stop, and waits until both have.
+    ///
+    /// # Panics
+    /// As [`Agent::term`].
+    #[track_caller]
+    pub fn term_traced(mut self) -> Output {
+        self.signal_traced(Signal::TERM);
+        let status = self.wait_for_exit(COMMAND_LIMIT);
+        self.output(status)
+    }
+
+    /// Sends the program that strace looks at a signal, and goes on.
+    pub fn signal_traced(&self, signal: Signal) {
+        for traced in crate::processes::children_of(self.id()) {
+            let id = i32::try_from(traced.id).ok().and_then(Pid::from_raw);
+            // One that has just ended is as stopped as the signal wanted it to be.
+            let _ = id.map(|id| kill_process(id, signal));
+        }
+    }
+
     /// Sends a signal and goes on.
     pub fn signal(&self, signal: Signal) {
         // A process that has just ended is as stopped as the signal wanted it to be.
@@ -343,6 +363,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
+        // Killed itself, strace would let go of what it looks at, which would go on.
+        self.signal_traced(Signal::KILL);
         // It may have ended already: then there is nothing to kill.
         let _ = self.child.kill();
         let _ = self.child.wait();

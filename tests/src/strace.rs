@@ -57,9 +57,23 @@ impl Strace {
 
     /// Kills the program (SIGKILL) when one of its threads comes to the n-th of these calls, before it is carried out.
     #[must_use]
-    pub fn killing_at(mut self, calls: &str, n: usize) -> Self {
+    pub fn killing_at(self, calls: &str, n: usize) -> Self {
+        self.signalling_at(calls, "KILL", n)
+    }
+
+    /// Sends the program this signal (`TERM`) when one of its threads comes to the n-th of these calls.
+    #[must_use]
+    pub fn signalling_at(mut self, calls: &str, signal: &str, n: usize) -> Self {
         self.options.push("-e".into());
-        self.options.push(format!("inject={calls}:signal=KILL:when={n}").into());
+        self.options.push(format!("inject={calls}:signal={signal}:when={n}").into());
+        self
+    }
+
+    /// The calls from the n-th to the m-th of each thread fail with this error (`ENOSPC`) and are not carried out.
+    #[must_use]
+    pub fn failing_at(mut self, calls: &str, error: &str, n: usize, m: usize) -> Self {
+        self.options.push("-e".into());
+        self.options.push(format!("inject={calls}:error={error}:when={n}..{m}").into());
         self
     }
 

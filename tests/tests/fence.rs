@@ -19,6 +19,8 @@ const FORBIDDEN: &[&str] = &[
     "sentry-deploy",
     "sentry-store",
     "sentry-config",
+    "sentry-api",
+    "sentry-server",
     "sentry-cli",
 ];
 
@@ -54,8 +56,24 @@ fn core_depends_on_no_edge() {
 }
 
 #[test]
+fn what_is_answered_depends_on_core_and_no_edge() {
+    let found = dependencies("sentry-api");
+    assert!(found.iter().any(|d| d == "sentry-core"), "nothing was read: {found:?}");
+    let edge = |d: &&String| FORBIDDEN.contains(&d.as_str()) && *d != "sentry-api";
+    let edges: Vec<_> = found.iter().filter(edge).collect();
+    assert!(edges.is_empty(), "sentry-api gained {edges:?}");
+}
+
+#[test]
 fn siblings_do_not_know_each_other() {
-    let siblings = ["sentry-forge", "sentry-deploy", "sentry-store", "sentry-config"];
+    let siblings = [
+        "sentry-forge",
+        "sentry-deploy",
+        "sentry-store",
+        "sentry-config",
+        "sentry-api",
+        "sentry-server",
+    ];
     for one in siblings {
         let known = dependencies(one);
         let others: Vec<_> =

@@ -94,7 +94,7 @@ async fn play(ctx: &Context, dir: &TempDir, stop: &Stop) -> Result<(), Failure> 
     ran?;
     let sha = played?;
     title(ui, 5, &format!("Why? At any time: sentry why {}", sha.short()));
-    why::explain_commit(ctx, store.as_ref(), &sha).await
+    why::explain_commit(ctx, store, &sha).await
 }
 
 /// The plot: a baseline, a commit, its delivery.

@@ -8,8 +8,9 @@ use sentry_core::plan::Action;
 use sentry_core::secret::Redactor;
 use similar::TextDiff;
 
+use super::Context;
 use super::explain::{complain_of_refusals, heading, reading_engine, uninterrupted};
-use super::{Context, pick_branch, pick_watch};
+use super::source::pick;
 use crate::args::DiffArgs;
 use crate::exit::{Exit, Failure};
 use crate::json;
@@ -22,9 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
-    let watch = pick_watch(&config, args.watch.as_ref())?;
-    let branch = pick_branch(watch, args.branch.as_ref())?;
-    let (engine, name) = (reading_engine(ctx, &config)?, &watch.name);
+    let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
+    let (engine, name) = (reading_engine(ctx, &config)?, &watch);
     let (sha, selection) = (args.revision.as_ref(), Selection::default());
     let question = engine.diff(name, &branch, sha, &selection);
     let (preview, diffs) = uninterrupted(question).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure>
         let objects = diffs.iter().map(|diff| to_json(diff, &ctx.redactor)).collect();
         ctx.ui.json(&json::Diff { version: json::VERSION, objects })?;
     } else {
-        heading(&ctx.ui, &preview);
+        heading(&ctx.ui, &preview.revision, &preview.manifests);
         if refused {
             ctx.ui.line("nothing would be delivered: documents are refused");
         } else {

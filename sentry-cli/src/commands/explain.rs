@@ -1,56 +1,77 @@
 //! `sentry explain`: what would be done with each document of B, and why. Writes nothing, takes no lock.
 
-use sentry_config::Config;
-use sentry_core::delivery::Selection;
-use sentry_core::engine::{Engine, EngineError, Preview};
-use sentry_core::plan::{Operation, PlannedObject};
+use std::fmt::Display;
+use std::sync::Arc;
 
-use super::lint::{exit, show_set};
-use super::{Context, pick_branch, pick_watch};
+use sentry_api::query::ExplainQuery;
+use sentry_api::{Answers as _, Local};
+use sentry_config::Config;
+use sentry_core::engine::{Engine, Preview};
+use sentry_core::plan::{Operation, PlannedObject};
+use sentry_core::store::StateStore;
+
+use super::Context;
+use super::lint::show_documents;
+use super::source::{facts, pick};
 use crate::args::ExplainArgs;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;
-use crate::ui::{Rows, Tone, Ui, count};
+use crate::ui::{Rows, Tone, Ui, count, plain};
 
 pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
-    let watch = pick_watch(&config, args.watch.as_ref())?;
-    let branch = pick_branch(watch, args.branch.as_ref())?;
-    let selection = Selection { event: args.event.event.clone(), run: None };
-    let (engine, name) = (reading_engine(ctx, &config)?, &watch.name);
-    let preview = uninterrupted(engine.preview(name, &branch, None, &selection)).await?;
-    if !args.output.is_json() {
-        heading(&ctx.ui, &preview);
+    let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
+    let query = ExplainQuery {
+        watch: Some(watch.to_string()),
+        branch: Some(branch.to_string()),
+        event: args.event.event.clone(),
+    };
+    let store = kept(ctx, &config)?;
+    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    let local = Local::new(store, facts(&config)).with_engine(engine);
+    let documents = uninterrupted(local.explain(&query)).await?;
+    if let (false, Some(commit), Some(manifests)) =
+        (args.output.is_json(), &documents.commit, &documents.manifests)
+    {
+        heading(&ctx.ui, commit, manifests);
     }
-    show_set(&ctx.ui, &preview.set, args.output.is_json())?;
-    Ok(exit(&preview.set))
+    show_documents(&ctx.ui, &documents, args.output.is_json())?;
+    Ok(if documents.has_refusals() { Exit::Failed } else { Exit::Done })
+}
+
+/// What was delivered, as far as it is known; nothing is written there.
+fn kept(ctx: &Context, config: &Config) -> Result<Arc<dyn StateStore>, Failure> {
+    let kept = compose::read_store(&ctx.state_dir(Some(config))?)?;
+    Ok(kept.unwrap_or_else(compose::memory_store))
 }
 
 /// An engine for questions: it knows what was delivered, and writes nothing.
 pub(crate) fn reading_engine(ctx: &Context, config: &Config) -> Result<Engine, Failure> {
-    let kept = compose::read_store(&ctx.state_dir(Some(config))?)?;
-    Ok(compose::engine(config, kept.unwrap_or_else(compose::memory_store), &ctx.redactor)?)
+    Ok(compose::engine(config, kept(ctx, config)?, &ctx.redactor)?)
 }
 
 /// The answer to a question that may be left at any point.
-pub(crate) async fn uninterrupted<T>(
-    question: impl Future<Output = Result<T, EngineError>>,
-) -> Result<T, Failure> {
+pub(crate) async fn uninterrupted<T, E>(
+    question: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
     match Signals::listen()?.until(question).await {
         Some(answer) => Ok(answer?),
         None => Err(Failure::new(Exit::Aborted, "stopped; nothing was written")),
     }
 }
 
-pub(crate) fn heading(ui: &Ui, preview: &Preview) {
-    ui.line(format!("commit     {}", preview.revision));
-    ui.line(format!("manifests  {}\n", preview.manifests));
+pub(crate) fn heading(ui: &Ui, commit: &impl Display, manifests: &impl Display) {
+    ui.line(format!("commit     {}", plain(&commit.to_string())));
+    ui.line(format!("manifests  {}\n", plain(&manifests.to_string())));
 }
 
 /// What would be written, in order; and what would not, and why.
 pub(crate) fn show_plan(ui: &Ui, preview: &Preview) {
-    heading(ui, preview);
+    heading(ui, &preview.revision, &preview.manifests);
     complain_of_refusals(ui, preview);
     let objects = &preview.set.objects;
     if objects.is_empty() {

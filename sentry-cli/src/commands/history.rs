@@ -1,35 +1,29 @@
 //! `sentry history` and `sentry show`: what was delivered when, by whom, with which objects, how long it took.
 
+use std::time::Duration;
+
+use sentry_api::query::HistoryQuery;
+use sentry_api::shape::{AskedFor, Delivery, Object, RunTotals, Show};
+use sentry_api::text::{revision, short};
+use sentry_api::words::{Action, DeliveryState};
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, DeliveryState, Selection};
-use sentry_core::plan::Action;
-use sentry_core::store::{DeliveryQuery, StateStore};
 
 use super::Context;
-use crate::args::{HistoryArgs, ShowArgs, id_prefix};
+use crate::args::{HistoryArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
-use crate::json;
-use crate::runs::{self, Totals, verdict_tone};
+use crate::runs::{state_tone, totals_tone, verdict_tone};
 use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
-    let state = ctx.state_to_read()?;
-    let query = DeliveryQuery {
-        watch: args.watch.clone(),
-        limit: Some(args.limit),
-        ..DeliveryQuery::default()
-    };
-    let deliveries = match &state.store {
-        Some(store) => store.deliveries(&query).await?,
-        None => Vec::new(),
-    };
+    let source = ctx.source()?;
+    let watch = args.watch.as_ref().map(ToString::to_string);
+    let history = source.answers.history(&HistoryQuery { watch, limit: Some(args.limit) }).await?;
     if args.output.is_json() {
-        let deliveries = deliveries.iter().map(json::DeliveryJson::from).collect();
-        ctx.ui.json(&json::History { version: json::VERSION, deliveries })?;
-    } else if deliveries.is_empty() {
-        ctx.ui.line(format!("no deliveries in {} yet", state.dir.display()));
+        ctx.ui.json(&history)?;
+    } else if history.deliveries.is_empty() {
+        ctx.ui.line(format!("no deliveries in {} yet", source.place));
     } else {
-        ctx.ui.table(&table(&deliveries, ctx.now()));
+        ctx.ui.table(&table(&history.deliveries, ctx.now()));
     }
     Ok(Exit::Done)
 }
@@ -41,20 +35,20 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
     ]);
     for delivery in deliveries {
         let dry = if delivery.dry_run { " (dry run)" } else { "" };
-        let state = format!("{}{dry}", delivery.state.as_str());
+        let state = format!("{}{dry}", delivery.state);
         let started = format!("{} ago", age(now, delivery.started));
         let took = delivery.finished.map_or_else(String::new, |end| took(delivery.started, end));
         rows.row([
             (delivery.id.as_str(), Tone::Plain),
             (delivery.watch.as_str(), Tone::Plain),
-            (delivery.revision.branch.as_str(), Tone::Plain),
-            (delivery.revision.sha.short(), Tone::Plain),
-            (delivery.cause.as_str(), Tone::Quiet),
+            (delivery.branch.as_str(), Tone::Plain),
+            (short(&delivery.revision), Tone::Plain),
+            (delivery.trigger.as_str(), Tone::Quiet),
             (&state, tone(delivery.state)),
             (&started, Tone::Quiet),
             (&took, Tone::Quiet),
             (&summary(delivery), Tone::Plain),
-            (&runs_words(delivery), Totals::of(delivery).tone()),
+            (&runs_words(delivery), totals_tone(RunTotals::of_answer(delivery))),
         ]);
     }
     rows
@@ -62,7 +56,7 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
 
 /// Of a dry run nothing runs.
 fn runs_words(delivery: &Delivery) -> String {
-    if delivery.dry_run { String::new() } else { Totals::of(delivery).words() }
+    if delivery.dry_run { String::new() } else { RunTotals::of_answer(delivery).words() }
 }
 
 fn took(started: Timestamp, finished: Timestamp) -> String {
@@ -99,88 +93,24 @@ pub(crate) fn action_tone(action: Action) -> Tone {
 }
 
 pub(crate) async fn show(ctx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
-    let store = ctx.state_to_read()?.store.ok_or_else(|| no_delivery(&args.delivery))?;
-    let delivery = find(store.as_ref(), &args.delivery).await?;
+    let show = ctx.source()?.answers.show(&args.delivery).await?;
     if args.output.is_json() {
-        ctx.ui.json(&show_json(&delivery))?;
+        ctx.ui.json(&show)?;
     } else {
-        show_text(&ctx.ui, &delivery, ctx.now());
+        show_text(&ctx.ui, &show, ctx.now());
     }
     Ok(Exit::Done)
 }
 
-/// The delivery that an id, or the beginning of one, means.
-pub(crate) async fn find(store: &dyn StateStore, text: &str) -> Result<Delivery, Failure> {
-    let prefix = id_prefix(text).map_err(Failure::usage)?;
-    let query =
-        DeliveryQuery { id_prefix: Some(prefix), limit: Some(2), ..DeliveryQuery::default() };
-    let mut found = store.deliveries(&query).await?;
-    match (found.pop(), found.pop()) {
-        (Some(delivery), None) => Ok(delivery),
-        (Some(one), Some(other)) => Err(Failure::usage(format!(
-            "more than one delivery's id starts with {text}: {} and {}",
-            other.id, one.id
-        ))
-        .with_hint("write more of it")),
-        (None, _) => Err(no_delivery(text)),
-    }
-}
-
-fn no_delivery(text: &str) -> Failure {
-    Failure::usage(format!("no delivery {text} is kept in this state"))
-        .with_hint("`sentry history` lists them")
-}
-
-fn show_json(delivery: &Delivery) -> json::Show {
-    json::Show {
-        version: json::VERSION,
-        delivery: json::DeliveryJson::with_messages(delivery),
-        attempts: attempts(delivery),
-        next_attempt: delivery.next_attempt.map(|at| at.to_string()),
-        superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
-        steps: delivery.steps.iter().map(Into::into).collect(),
-        notes: delivery.notes.clone(),
-    }
-}
-
-/// Attempts so far: the failed ones, and the one that succeeded or works now.
-fn attempts(delivery: &Delivery) -> u32 {
-    let waits = delivery.state == DeliveryState::Pending;
-    // With a verdict the attempts went well, whatever its runs came to.
-    let gave_up = matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked)
-        && delivery.verdict.is_none();
-    delivery.tries + u32::from(!waits && !gave_up)
-}
-
-pub(crate) fn show_text(ui: &Ui, delivery: &Delivery, now: Timestamp) {
-    let word = tinted(delivery.state.as_str(), tone(delivery.state));
-    let dry = if delivery.dry_run { ", a dry run" } else { "" };
-    ui.line(format!("delivery   {}", delivery.id));
-    ui.line(format!("state      {word}{dry}"));
-    ui.line(format!("watch      {}", delivery.watch));
-    ui.line(format!("commit     {}", delivery.revision));
-    if let Some(intent) = &delivery.intent {
-        let manifests = &intent.manifests;
-        let branch = &intent.manifests_branch;
-        ui.line(format!("manifests  {branch}@{}:{manifests}", manifests.algorithm()));
-    }
-    ui.line(format!("trigger    {}", delivery.cause.as_str()));
-    ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
-    if let Some(asked) = selection(&delivery.selection) {
-        ui.line(format!("asked for  {}", plain(&asked)));
-    }
-    if let Some(since) = delivery.following_since.filter(|_| !delivery.state.is_final()) {
-        ui.line(format!("following  {} (for {})", time(since), age(now, since)));
-    }
-    if let Some(end) = delivery.finished {
-        ui.line(format!("finished   {} (took {})", time(end), took(delivery.started, end)));
-    }
-    ui.line(format!("attempts   {}", attempts(delivery)));
-    if let Some(at) = delivery.next_attempt {
+pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
+    show_head(ui, show, now);
+    let Show { delivery, attempts, next_attempt, superseded_by, steps, notes, .. } = show;
+    ui.line(format!("attempts   {attempts}"));
+    if let Some(at) = *next_attempt {
         ui.line(format!("next       {} ({})", time(at), ahead(now, at)));
     }
-    if let Some(by) = &delivery.superseded_by {
-        ui.line(format!("superseded by {by}"));
+    if let Some(by) = superseded_by {
+        ui.line(format!("superseded by {}", plain(by)));
     }
     if let Some(verdict) = delivery.verdict {
         let word = tinted(verdict.as_str(), verdict_tone(verdict));
@@ -189,82 +119,91 @@ pub(crate) fn show_text(ui: &Ui, delivery: &Delivery, now: Timestamp) {
     if let Some(error) = &delivery.error {
         ui.line(format!("error      {}", tinted(&plain(error), Tone::Bad)));
     }
-    show_steps(ui, delivery);
-    show_objects(ui, delivery);
+    if !steps.is_empty() {
+        let step = |s: &sentry_api::shape::Step| {
+            format!("{} {}", plain(&s.step), span(Duration::from_millis(s.took_ms)))
+        };
+        ui.line(format!("steps      {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
+    }
+    if !delivery.objects.is_empty() {
+        ui.line(format!("\n{}", count(delivery.objects.len(), "object")));
+        ui.table(&objects(&delivery.objects));
+    }
     show_runs(ui, delivery);
-    for note in &delivery.notes {
+    for note in notes {
         ui.line(format!("note: {}", plain(note)));
     }
 }
 
-fn show_steps(ui: &Ui, delivery: &Delivery) {
-    if delivery.steps.is_empty() {
-        return;
+/// What it is, and since when.
+fn show_head(ui: &Ui, show: &Show, now: Timestamp) {
+    let Show { delivery, .. } = show;
+    let word = tinted(delivery.state.as_str(), tone(delivery.state));
+    let dry = if delivery.dry_run { ", a dry run" } else { "" };
+    ui.line(format!("delivery   {}", plain(&delivery.id)));
+    ui.line(format!("state      {word}{dry}"));
+    ui.line(format!("watch      {}", plain(&delivery.watch)));
+    ui.line(format!("commit     {}", plain(&revision(&delivery.branch, &delivery.revision))));
+    if let (Some(branch), Some(sha)) = (&show.manifests_branch, &delivery.manifests_revision) {
+        ui.line(format!("manifests  {}", plain(&revision(branch, sha))));
     }
-    let steps = delivery.steps.iter().map(|s| format!("{} {}", s.step, span(s.took)));
-    ui.line(format!("steps      {}", steps.collect::<Vec<_>>().join(", ")));
-}
-
-fn show_objects(ui: &Ui, delivery: &Delivery) {
-    if delivery.objects.is_empty() {
-        return;
+    ui.line(format!("trigger    {}", delivery.trigger));
+    ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
+    if let Some(asked) = show.asked_for.as_ref().and_then(asked_for) {
+        ui.line(format!("asked for  {}", plain(&asked)));
     }
-    ui.line(format!("\n{}", count(delivery.objects.len(), "object")));
-    ui.table(&objects(delivery.objects.iter()));
+    if let Some(since) = delivery.following_since.filter(|_| !delivery.state.is_final()) {
+        ui.line(format!("following  {} (for {})", time(since), age(now, since)));
+    }
+    if let Some(end) = delivery.finished {
+        ui.line(format!("finished   {} (took {})", time(end), took(delivery.started, end)));
+    }
 }
 
 /// `event nightly, run smoke`; `None` where nothing special was asked for.
-fn selection(selection: &Selection) -> Option<String> {
-    let event = selection.event.as_ref().map(|event| format!("event {event}"));
-    let run = selection.run.as_ref().map(|run| format!("run {run}"));
+fn asked_for(asked: &AskedFor) -> Option<String> {
+    let event = asked.event.as_ref().map(|event| format!("event {event}"));
+    let run = asked.run.as_ref().map(|run| format!("run {run}"));
     let parts: Vec<String> = event.into_iter().chain(run).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Each run and how it stands; below, what those that did not succeed say of themselves.
 fn show_runs(ui: &Ui, delivery: &Delivery) {
-    let outcomes: Vec<_> = delivery.objects.iter().filter(|o| o.run).collect();
-    if outcomes.is_empty() || delivery.dry_run {
+    if delivery.runs.is_empty() || delivery.dry_run {
         return;
     }
-    ui.line(format!("\n{}", count(outcomes.len(), "run")));
+    ui.line(format!("\n{}", count(delivery.runs.len(), "run")));
     let mut rows = Rows::new(&["state", "kind", "name", "reason", "ended"]);
-    let mut messages = Vec::new();
-    for outcome in outcomes {
-        let word = runs::word(delivery, outcome);
-        let record = runs::record(delivery, outcome);
-        let reason = record.and_then(|run| run.reason.as_ref()).or(outcome.reason.as_ref());
-        let ended = record.and_then(|run| run.completed).map(time).unwrap_or_default();
+    let objects = delivery.objects.iter().filter(|object| object.run);
+    for (run, object) in delivery.runs.iter().zip(objects) {
         rows.row([
-            (word, runs::word_tone(word)),
-            (&outcome.object.kind, Tone::Plain),
-            (&outcome.object.name, Tone::Plain),
-            (reason.map(String::as_str).unwrap_or_default(), Tone::Plain),
-            (&ended, Tone::Quiet),
+            (run.state.as_str(), state_tone(run.state)),
+            (&object.kind, Tone::Plain),
+            (&run.name, Tone::Plain),
+            (run.reason.as_deref().unwrap_or_default(), Tone::Plain),
+            (&run.ended.map(time).unwrap_or_default(), Tone::Quiet),
         ]);
-        let message = record.and_then(|run| run.message.as_ref());
-        messages.extend(message.map(|text| format!("{}: {text}", outcome.object.name)));
     }
     ui.table(&rows);
-    for message in messages {
-        ui.line(plain(&message));
+    for run in &delivery.runs {
+        if let Some(text) = &run.message {
+            ui.line(plain(&format!("{}: {text}", run.name)));
+        }
     }
 }
 
 /// A table of objects and what became of them.
-pub(crate) fn objects<'a>(
-    outcomes: impl Iterator<Item = &'a sentry_core::plan::ObjectOutcome>,
-) -> Rows {
+fn objects(objects: &[Object]) -> Rows {
     let mut rows = Rows::new(&["action", "kind", "name", "file", "reason"]);
-    for outcome in outcomes {
-        let object = &outcome.object;
+    for object in objects {
         let file = format!("{}:{}", object.path, object.line);
         rows.row([
-            (outcome.action.as_str(), action_tone(outcome.action)),
+            (object.action.as_str(), action_tone(object.action)),
             (&object.kind, Tone::Plain),
             (&object.name, Tone::Plain),
             (&file, Tone::Quiet),
-            (outcome.reason.as_deref().unwrap_or_default(), Tone::Plain),
+            (object.reason.as_deref().unwrap_or_default(), Tone::Plain),
         ]);
     }
     rows

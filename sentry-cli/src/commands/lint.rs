@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sentry_api::shape::{Document, Documents};
+use sentry_api::words;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{DeliveryId, Selection};
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
@@ -18,14 +20,15 @@ use sentry_core::watch::{
 use super::Context;
 use crate::args::LintArgs;
 use crate::exit::{Exit, Failure};
-use crate::json;
 use crate::ui::{Rows, Tone, Ui, count, plain};
 
 pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
     let tree = read_tree(&args.dir)?;
     let set = judge(&tree, args).map_err(|e| Failure::usage("can't lint").with_source(e))?;
-    show_set(&ctx.ui, &set, args.output.is_json())?;
-    Ok(if set.missing.is_empty() { exit(&set) } else { Exit::Failed })
+    let documents = Documents::from(&set);
+    show_documents(&ctx.ui, &documents, args.output.is_json())?;
+    let fine = set.missing.is_empty() && !documents.has_refusals();
+    Ok(if fine { Exit::Done } else { Exit::Failed })
 }
 
 /// What is decided for any watch, and as notes what a watch's own settings decide.
@@ -46,11 +49,6 @@ fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseError> {
     }
     note_missing(&mut set);
     Ok(set)
-}
-
-/// 1 if a document may not go to the cluster.
-pub(crate) fn exit(set: &ManifestSet) -> Exit {
-    if set.refusals().next().is_some() { Exit::Failed } else { Exit::Done }
 }
 
 /// No cluster is asked here, so what the directory does not hold is told as missing.
@@ -190,53 +188,51 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
 }
 
 /// All documents with what is done with them, as a table or as JSON.
-pub(crate) fn show_set(ui: &Ui, set: &ManifestSet, json: bool) -> Result<(), Failure> {
+pub(crate) fn show_documents(ui: &Ui, answer: &Documents, json: bool) -> Result<(), Failure> {
     if json {
-        let documents = set.decisions.iter().map(Into::into).collect();
-        let notes = set.notes.clone();
-        return ui.json(&json::Documents { version: json::VERSION, documents, notes });
+        return ui.json(answer);
     }
-    if set.decisions.is_empty() {
+    if answer.documents.is_empty() {
         ui.line("no documents: files end in .yaml or .yml");
     } else {
-        ui.table(&table(&set.decisions));
+        ui.table(&table(&answer.documents));
         ui.line("");
-        ui.line(totals(&set.decisions));
+        ui.line(totals(&answer.documents));
     }
-    for note in &set.notes {
+    for note in &answer.notes {
         ui.line(format!("note: {}", plain(note)));
     }
     Ok(())
 }
 
-fn table(decisions: &[DocumentDecision]) -> Rows {
+fn table(documents: &[Document]) -> Rows {
     let mut rows = Rows::new(&["decision", "file", "kind", "name", "reason"]);
-    for decision in decisions {
-        let tone = match decision.decision {
-            Decision::Apply | Decision::Run => Tone::Good,
-            Decision::Skip => Tone::Quiet,
-            Decision::Refuse => Tone::Bad,
+    for document in documents {
+        let tone = match document.decision {
+            words::Decision::Apply | words::Decision::Run => Tone::Good,
+            words::Decision::Skip => Tone::Quiet,
+            words::Decision::Refuse => Tone::Bad,
+            _ => Tone::Plain,
         };
-        let column = decision.column.map(|c| format!(":{c}")).unwrap_or_default();
+        let column = document.column.map(|c| format!(":{c}")).unwrap_or_default();
         rows.row([
-            (decision.decision.as_str(), tone),
-            (&format!("{}:{}{column}", decision.path, decision.line), Tone::Plain),
-            (decision.kind.as_deref().unwrap_or("-"), Tone::Plain),
-            (decision.name.as_deref().unwrap_or("-"), Tone::Plain),
-            (&decision.reason, Tone::Plain),
+            (document.decision.as_str(), tone),
+            (&format!("{}:{}{column}", document.path, document.line), Tone::Plain),
+            (document.kind.as_deref().unwrap_or("-"), Tone::Plain),
+            (document.name.as_deref().unwrap_or("-"), Tone::Plain),
+            (&document.reason, Tone::Plain),
         ]);
     }
     rows
 }
 
 /// `4 documents: 1 apply, 2 run, 1 refuse`.
-fn totals(decisions: &[DocumentDecision]) -> String {
-    let words = [Decision::Apply, Decision::Run, Decision::Skip, Decision::Refuse];
-    let parts = words.iter().filter_map(|word| {
-        let number = decisions.iter().filter(|d| d.decision == *word).count();
-        (number > 0).then(|| format!("{number} {}", word.as_str()))
+fn totals(documents: &[Document]) -> String {
+    let parts = words::Decision::ALL.iter().filter_map(|word| {
+        let number = documents.iter().filter(|d| d.decision == *word).count();
+        (number > 0).then(|| format!("{number} {word}"))
     });
-    format!("{}: {}", count(decisions.len(), "document"), parts.collect::<Vec<_>>().join(", "))
+    format!("{}: {}", count(documents.len(), "document"), parts.collect::<Vec<_>>().join(", "))
 }
 
 #[cfg(test)]

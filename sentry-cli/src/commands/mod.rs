@@ -9,6 +9,8 @@ pub(crate) mod init;
 pub(crate) mod lint;
 pub(crate) mod online;
 pub(crate) mod request;
+mod retold;
+mod source;
 pub(crate) mod status;
 pub(crate) mod suspend;
 pub(crate) mod trigger;
@@ -16,17 +18,12 @@ pub(crate) mod validate;
 pub(crate) mod watch;
 pub(crate) mod why;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use indicatif::MultiProgress;
 use sentry_config::{Config, Environment};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
-use sentry_core::repo::BranchName;
 use sentry_core::secret::Redactor;
-use sentry_core::store::StateStore;
-use sentry_core::watch::{Watch, WatchName};
 
 use crate::args::{Command, Global, LogFormat, LogLevel};
 use crate::compose;
@@ -35,6 +32,8 @@ use crate::logging;
 use crate::report::{Live, Reporter};
 use crate::ui::Ui;
 
+pub(crate) use source::Source;
+
 /// What every command works with.
 pub(crate) struct Context {
     pub(crate) ui: Ui,
@@ -42,13 +41,6 @@ pub(crate) struct Context {
     pub(crate) env: Environment,
     pub(crate) redactor: Redactor,
     lines: MultiProgress,
-}
-
-/// The state as a reading command finds it.
-pub(crate) struct FoundState {
-    pub(crate) dir: PathBuf,
-    /// `None` where no agent has made it yet.
-    pub(crate) store: Option<Arc<dyn StateStore>>,
 }
 
 /// Carries out a command.
@@ -139,11 +131,6 @@ impl Context {
         if self.is_live() { Reporter::Live(Live::new(self.lines.clone())) } else { Reporter::Log }
     }
 
-    /// The names of the configured watches, in order; none where there is no readable configuration.
-    pub(crate) fn configured_watches(&self) -> Vec<WatchName> {
-        self.config().map(|c| c.watches.into_iter().map(|w| w.name).collect()).unwrap_or_default()
-    }
-
     /// Where state is kept: flag, environment, configuration, systemd, home.
     pub(crate) fn state_dir(&self, config: Option<&Config>) -> Result<PathBuf, Failure> {
         let var = |name: &str| self.env.vars.get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
@@ -170,18 +157,6 @@ impl Context {
                     .with_hint("name one with --state-dir or SENTRY_STATE_DIR")
             })
     }
-
-    /// The state, if there is one: for commands that only read.
-    pub(crate) fn state_to_read(&self) -> Result<FoundState, Failure> {
-        let dir = self.state_dir(None)?;
-        let store = compose::read_store(&dir)?;
-        Ok(FoundState { dir, store })
-    }
-
-    /// The state, made if it isn't there: for commands that leave a request.
-    pub(crate) fn state_to_write(&self) -> Result<Arc<dyn StateStore>, Failure> {
-        Ok(compose::open_store(&self.state_dir(None)?)?)
-    }
 }
 
 fn log_level(level: sentry_config::LogLevel) -> LogLevel {
@@ -191,55 +166,4 @@ fn log_level(level: sentry_config::LogLevel) -> LogLevel {
         sentry_config::LogLevel::Warn => LogLevel::Warn,
         sentry_config::LogLevel::Error => LogLevel::Error,
     }
-}
-
-/// The watch that is meant: the named one, or the only one.
-pub(crate) fn pick_watch<'c>(
-    config: &'c Config,
-    name: Option<&WatchName>,
-) -> Result<&'c Watch, Failure> {
-    let names: Vec<WatchName> = config.watches.iter().map(|w| w.name.clone()).collect();
-    match (name, config.watches.as_slice()) {
-        (None, [only]) => Ok(only),
-        (None, _) => Err(Failure::usage("there is more than one watch: name the one you mean")
-            .with_hint(format!("the watches are {}", list(&names)))),
-        (Some(name), all) => {
-            all.iter().find(|w| w.name == *name).ok_or_else(|| unknown_watch(name, &names))
-        }
-    }
-}
-
-/// The branch that is meant: the given one if it is watched, or the watch's only one.
-pub(crate) fn pick_branch(
-    watch: &Watch,
-    branch: Option<&BranchName>,
-) -> Result<BranchName, Failure> {
-    let selector = &watch.source.branches;
-    let mut exact = selector.exact();
-    match (branch, exact.next(), exact.next()) {
-        (Some(branch), ..) if selector.matches(branch) => Ok(branch.clone()),
-        (Some(branch), ..) => {
-            Err(Failure::usage(format!("watch {} does not watch branch {branch}", watch.name))
-                .with_hint(format!("its branches are {selector}")))
-        }
-        (None, Some(only), None) if selector.is_exact() => Ok(only.clone()),
-        (None, ..) => Err(Failure::usage(format!(
-            "watch {} has more than one branch: name one with --branch",
-            watch.name
-        ))
-        .with_hint(format!("its branches are {selector}"))),
-    }
-}
-
-pub(crate) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> Failure {
-    let failure = Failure::usage(format!("there is no watch {wanted}"));
-    match names {
-        [] => failure.with_hint("no watch is known here: --config and --state-dir say where"),
-        names => failure.with_hint(format!("the watches are {}", list(names))),
-    }
-}
-
-fn list(names: &[WatchName]) -> String {
-    let names: BTreeSet<&str> = names.iter().map(WatchName::as_str).collect();
-    names.into_iter().collect::<Vec<_>>().join(", ")
 }

@@ -1,20 +1,22 @@
-//! What trigger, retry and rerun share: a durable request, and waiting for the delivery that answers it.
+//! What trigger, retry and rerun share: leaving a request, and waiting for the delivery that answers it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use sentry_api::shape::{Acknowledgement, Show};
+use sentry_api::words::{DeliveryState, TriggerState};
+use sentry_api::{Answers, ApiError, Local};
 use sentry_config::Config;
-use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, RunState, Trigger, TriggerKind, TriggerState,
-};
+use sentry_core::delivery::{Delivery, DeliveryId};
 use sentry_core::engine::{EngineError, Stop};
-use sentry_core::event::{Event, EventKind};
-use sentry_core::repo::BranchName;
-use sentry_core::store::{DeliveryQuery, StateStore, StoreErrorKind};
-use sentry_core::watch::WatchName;
+use sentry_core::event::Event;
+use sentry_core::repo::ParseError;
+use sentry_core::store::{StateStore, StoreErrorKind};
 
 use super::Context;
 use super::history::show_text;
+use super::retold;
+use super::source::facts;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::report::{Reporter, during};
@@ -23,107 +25,153 @@ use crate::signals::{Ended, Signals};
 /// How often another agent's progress is looked at.
 const LOOK: Duration = Duration::from_millis(300);
 
-/// A new trigger. Without a key of its own, its id is the key: it is like no other.
-pub(crate) fn new_trigger(
-    ctx: &Context,
-    watch: WatchName,
-    kind: TriggerKind,
-    cause: Cause,
-    key: Option<String>,
-) -> Trigger {
-    let at = ctx.now();
-    let id = DeliveryId::new(at, fastrand::u128(..));
-    let key = key.unwrap_or_else(|| id.to_string());
-    Trigger { id, key, watch, kind, cause, at, state: TriggerState::Pending }
-}
+/// How many looks in a row may stay without an answer: a restart of who answers is waited for.
+const PATIENCE: usize = 10;
 
-/// Keeps the trigger, says so, and leaves.
-pub(crate) async fn leave(
-    ctx: &Context,
-    store: &dyn StateStore,
-    trigger: &Trigger,
-) -> Result<Exit, Failure> {
-    let kept = store.request(trigger).await?;
-    ctx.ui.line(kept.id.as_str());
-    Ok(Exit::Done)
-}
-
-/// Keeps the trigger and waits until it is answered: by us, or by the agent that holds the state.
-pub(crate) async fn carry_out(
-    ctx: &Context,
-    config: &Config,
+/// Where requests are left.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) answers: Box<dyn Answers>,
+    /// The state, and with a configuration what it takes to deliver ourselves.
     store: Arc<dyn StateStore>,
-    trigger: &Trigger,
-) -> Result<Exit, Failure> {
-    let kept = store.request(trigger).await?;
-    tracing::info!(trigger = %kept.id, watch = %kept.watch, "trigger stored");
-    let engine = compose::engine(config, Arc::clone(&store), &ctx.redactor)?;
-    let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
-    let mut events = engine.events();
-    let ids = [kept.id.clone()];
-    let work = during(&mut events, &mut reporter, engine.settle(&ids, &stop));
-    let deliveries = match signals.around(&stop, work).await {
-        Ended::Aborted => return Ok(Exit::Aborted),
-        Ended::Itself(Ok(deliveries)) => deliveries,
-        Ended::Itself(Err(EngineError::Store(e))) if e.kind() == StoreErrorKind::Held => {
-            tracing::info!("an agent works on this state: it delivers, we follow");
-            vec![follow(ctx, store.as_ref(), &kept.id, &mut signals, &mut reporter).await?]
-        }
-        Ended::Itself(Err(EngineError::Unknown(why))) => {
-            return Err(Failure::new(Exit::Failed, why));
-        }
-        Ended::Itself(Err(EngineError::Stopped)) => {
-            let text = format!("stopped before trigger {} was answered", kept.id);
-            let hint = "it is kept: the next `sentry watch` answers it";
-            return Err(Failure::new(Exit::Aborted, text).with_hint(hint));
-        }
-        Ended::Itself(Err(error)) => return Err(error.into()),
-    };
-    let now = ctx.now();
-    for delivery in &deliveries {
-        show_text(&ctx.ui, delivery, now);
-        if let (Some(run), Exit::Done) = (&delivery.selection.run, verdict(&deliveries))
-            && !delivery.objects.iter().any(|outcome| outcome.run)
-        {
-            return Err(no_such_run(&delivery.watch, &delivery.revision.branch, run));
+    config: Option<Config>,
+}
+
+impl Desk {
+    /// The state on this machine, made if it isn't there. With a configuration [`Desk::finish`] can wait.
+    pub(crate) fn here(ctx: &Context, config: Option<Config>) -> Result<Self, Failure> {
+        let store = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
+        let watches = config.as_ref().map(facts).unwrap_or_default();
+        let answers = Box::new(Local::new(Arc::clone(&store), watches));
+        Ok(Self { answers, store, config })
+    }
+
+    /// Waits until a request is answered, by us or by the agent that holds the state, and shows the delivery; or says
+    /// that it is kept, and leaves.
+    pub(crate) async fn finish(
+        self,
+        ctx: &Context,
+        kept: &Acknowledgement,
+        no_wait: bool,
+    ) -> Result<Exit, Failure> {
+        let Some(config) = self.config.as_ref().filter(|_| !no_wait) else {
+            ctx.ui.line(crate::ui::plain(&kept.trigger));
+            return Ok(Exit::Done);
+        };
+        tracing::info!(trigger = kept.trigger, watch = kept.watch, "trigger stored");
+        let (mut signals, mut reporter) = (Signals::listen()?, ctx.reporter());
+        let shown = match self.settle(ctx, config, kept, &mut signals, &mut reporter).await? {
+            Settled::Shown(shown) => shown,
+            Settled::Held => {
+                tracing::info!("an agent works on this state: it delivers, we follow");
+                let answers = self.answers.as_ref();
+                follow(ctx, answers, &kept.trigger, &mut signals, &mut reporter).await?
+            }
+            Settled::Aborted => return Ok(Exit::Aborted),
+        };
+        conclude(ctx, &shown)
+    }
+
+    /// Delivers ourselves, unless an agent holds the state.
+    async fn settle(
+        &self,
+        ctx: &Context,
+        config: &Config,
+        kept: &Acknowledgement,
+        signals: &mut Signals,
+        reporter: &mut Reporter,
+    ) -> Result<Settled, Failure> {
+        let id: DeliveryId = kept.trigger.parse().map_err(unreadable)?;
+        let engine = compose::engine(config, Arc::clone(&self.store), &ctx.redactor)?;
+        let stop = Stop::new();
+        let mut events = engine.events();
+        let ids = [id];
+        let work = during(&mut events, reporter, engine.settle(&ids, &stop));
+        match signals.around(&stop, work).await {
+            Ended::Aborted => Ok(Settled::Aborted),
+            Ended::Itself(Ok(deliveries)) => match deliveries.first() {
+                Some(delivery) => Ok(Settled::Shown(Box::new(delivery.into()))),
+                None => Ok(Settled::Aborted),
+            },
+            Ended::Itself(Err(EngineError::Store(e))) if e.kind() == StoreErrorKind::Held => {
+                Ok(Settled::Held)
+            }
+            Ended::Itself(Err(EngineError::Unknown(why))) => Err(Failure::new(Exit::Failed, why)),
+            Ended::Itself(Err(EngineError::Stopped)) => {
+                let text = format!("stopped before trigger {} was answered", kept.trigger);
+                let hint = "it is kept: the next `sentry watch` answers it";
+                Err(Failure::new(Exit::Aborted, text).with_hint(hint))
+            }
+            Ended::Itself(Err(error)) => Err(error.into()),
         }
     }
-    Ok(verdict(&deliveries))
+}
+
+/// What came of delivering ourselves.
+enum Settled {
+    /// The delivery as it ended.
+    Shown(Box<Show>),
+    /// An agent holds the state.
+    Held,
+    /// A second signal.
+    Aborted,
+}
+
+/// Shows the delivery as it ended.
+fn conclude(ctx: &Context, shown: &Show) -> Result<Exit, Failure> {
+    show_text(&ctx.ui, shown, ctx.now());
+    let (delivery, exit) = (&shown.delivery, verdict([shown.delivery.state]));
+    let run = shown.asked_for.as_ref().and_then(|asked| asked.run.as_ref());
+    match run {
+        Some(run) if exit == Exit::Done && delivery.runs.is_empty() => {
+            Err(no_such_run(&delivery.watch, &delivery.branch, run))
+        }
+        _ => Ok(exit),
+    }
 }
 
 /// Whoever names a run expects it to run: that nothing did is no success.
-pub(crate) fn no_such_run(watch: &WatchName, branch: &BranchName, run: &str) -> Failure {
+pub(crate) fn no_such_run(watch: &str, branch: &str, run: &str) -> Failure {
     Failure::new(Exit::Failed, format!("no run {run} would start for branch {branch}")).with_hint(
         format!("`sentry explain {watch} --branch {branch}` lists the documents and says why"),
     )
 }
 
 /// 0 only if every delivery has succeeded.
-pub(crate) fn verdict(deliveries: &[Delivery]) -> Exit {
-    let fine =
-        |d: &Delivery| matches!(d.state, DeliveryState::Succeeded | DeliveryState::Superseded);
-    if deliveries.iter().all(fine) { Exit::Done } else { Exit::Failed }
+pub(crate) fn verdict(states: impl IntoIterator<Item = DeliveryState>) -> Exit {
+    let fine = |s| matches!(s, DeliveryState::Succeeded | DeliveryState::Superseded);
+    if states.into_iter().all(fine) { Exit::Done } else { Exit::Failed }
 }
 
 /// Looks at what the agent does with the trigger until it is settled.
 async fn follow(
     ctx: &Context,
-    store: &dyn StateStore,
-    id: &DeliveryId,
+    answers: &dyn Answers,
+    trigger: &str,
     signals: &mut Signals,
     reporter: &mut Reporter,
-) -> Result<Delivery, Failure> {
+) -> Result<Box<Show>, Failure> {
     let watching = async {
-        let mut last: Option<Delivery> = None;
+        let (mut last, mut missed): (Option<Delivery>, usize) = (None, 0);
         loop {
-            if let Some(delivery) = answer(store, id).await? {
-                for kind in progress(last.as_ref(), &delivery) {
-                    reporter.show(&Event { at: ctx.now(), kind });
+            match answer(answers, trigger).await? {
+                Looked::Shown(show) => {
+                    missed = 0;
+                    let delivery = retold::record(&show).map_err(unreadable)?;
+                    for kind in retold::progress(last.as_ref(), &delivery) {
+                        reporter.show(&Event { at: ctx.now(), kind });
+                    }
+                    if delivery.state.is_final() {
+                        return Ok(show);
+                    }
+                    last = Some(delivery);
                 }
-                if delivery.state.is_final() {
-                    return Ok(delivery);
+                Looked::Waits => missed = 0,
+                Looked::Missed(error) if missed == PATIENCE => return Err(error.into()),
+                Looked::Missed(error) => {
+                    missed += 1;
+                    tracing::warn!("no answer, asked again: {}", sentry_core::error_text(&error));
                 }
-                last = Some(delivery);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -131,103 +179,42 @@ async fn follow(
     // Nothing of ours is under way: the first signal ends the following.
     match signals.until(watching).await {
         Some(result) => result,
-        None => Err(Failure::new(Exit::Aborted, format!("stopped following trigger {id}"))
+        None => Err(Failure::new(Exit::Aborted, format!("stopped following trigger {trigger}"))
             .with_hint("the agent goes on; `sentry history` shows how it ends")),
     }
 }
 
+/// What one look came to.
+enum Looked {
+    /// The delivery that answers the trigger.
+    Shown(Box<Show>),
+    /// Nobody took the trigger yet.
+    Waits,
+    /// There was no answer, which may pass.
+    Missed(ApiError),
+}
+
 /// The delivery that answers the trigger, once there is one.
-async fn answer(store: &dyn StateStore, id: &DeliveryId) -> Result<Option<Delivery>, Failure> {
-    let trigger = store.trigger(id).await?;
-    let delivery = match trigger.map(|t| t.state) {
-        Some(TriggerState::Pending) => return Ok(None),
-        Some(TriggerState::Taken(delivery)) => delivery,
-        Some(TriggerState::Rejected(why)) => return Err(Failure::new(Exit::Failed, why)),
-        None => return Err(Failure::usage(format!("trigger {id} is no longer in the state"))),
+async fn answer(answers: &dyn Answers, trigger: &str) -> Result<Looked, Failure> {
+    let missed = |error: ApiError| {
+        if error.kind().may_pass() { Ok(Looked::Missed(error)) } else { Err(error.into()) }
     };
-    let query = DeliveryQuery {
-        id_prefix: Some(delivery.to_string()),
-        limit: Some(1),
-        ..DeliveryQuery::default()
+    let kept = match answers.trigger_state(trigger).await {
+        Ok(kept) => kept,
+        Err(error) => return missed(error),
     };
-    Ok(store.deliveries(&query).await?.pop())
-}
-
-/// Another agent's progress as the events that it told itself.
-fn progress(last: Option<&Delivery>, now: &Delivery) -> Vec<EventKind> {
-    let (id, watch, revision) = (&now.id, &now.watch, &now.revision);
-    let mut events = Vec::new();
-    if last.is_none() {
-        events.push(EventKind::DeliveryStarted {
-            id: id.clone(),
-            watch: watch.clone(),
-            revision: revision.clone(),
-            cause: now.cause,
-            attempt: now.tries + 1,
-        });
-    }
-    for run in &now.runs {
-        let before = last.and_then(|l| l.runs.iter().find(|r| r.object == run.object));
-        if before.map_or(RunState::Running, |before| before.state) != run.state {
-            let (id, watch, revision) = (id.clone(), watch.clone(), revision.clone());
-            events.push(EventKind::RunChanged { id, watch, revision, run: run.clone() });
+    match (kept.state, &kept.delivery) {
+        (TriggerState::Rejected, _) => {
+            Err(Failure::new(Exit::Failed, kept.reason.unwrap_or_default()))
         }
-    }
-    if now.state.is_final() {
-        events.push(settled(now));
-    } else if last.is_none_or(|last| last.state != now.state) {
-        let (id, watch, state) = (id.clone(), watch.clone(), now.state);
-        events.push(EventKind::DeliveryStep { id, watch, state });
-    }
-    events
-}
-
-fn settled(delivery: &Delivery) -> EventKind {
-    let end = delivery.finished.unwrap_or(delivery.started);
-    EventKind::DeliverySettled {
-        id: delivery.id.clone(),
-        watch: delivery.watch.clone(),
-        revision: delivery.revision.clone(),
-        state: delivery.state,
-        manifests: delivery.intent.as_ref().map(|intent| intent.manifests.clone()),
-        objects: delivery.objects.clone(),
-        runs: delivery.runs.clone(),
-        verdict: delivery.verdict,
-        took: end.duration_since(delivery.started).unsigned_abs(),
-        error: delivery.error.clone(),
-        dry_run: delivery.dry_run,
+        (_, Some(delivery)) => match answers.show(delivery).await {
+            Ok(show) => Ok(Looked::Shown(Box::new(show))),
+            Err(error) => missed(error),
+        },
+        (_, None) => Ok(Looked::Waits),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use sentry_core::testing::sample;
-
-    use super::*;
-
-    fn delivery(state: DeliveryState, run: RunState) -> Delivery {
-        Delivery { state, runs: vec![sample::run(run)], ..sample::delivery(1) }
-    }
-
-    #[test]
-    fn what_another_agent_does_is_told_once_and_to_its_end() {
-        let applying = delivery(DeliveryState::Applying, RunState::Running);
-        let following = delivery(DeliveryState::Following, RunState::Running);
-        let failed = delivery(DeliveryState::Failed, RunState::Failed);
-        let kinds = |last: Option<&Delivery>, now: &Delivery| -> Vec<&'static str> {
-            let word = |event: &EventKind| match event {
-                EventKind::DeliveryStarted { .. } => "started",
-                EventKind::DeliveryStep { state, .. } => state.as_str(),
-                EventKind::RunChanged { run, .. } => run.state.as_str(),
-                EventKind::DeliverySettled { state, .. } => state.as_str(),
-                _ => "other",
-            };
-            progress(last, now).iter().map(word).collect()
-        };
-        assert_eq!(kinds(None, &applying), ["started", "applying"]);
-        assert_eq!(kinds(Some(&applying), &following), ["following"]);
-        assert_eq!(kinds(Some(&following), &following), [""; 0]);
-        assert_eq!(kinds(Some(&following), &failed), ["failed", "failed"]);
-        assert_eq!(kinds(None, &failed), ["started", "failed", "failed"]);
-    }
+fn unreadable(error: ParseError) -> Failure {
+    Failure::new(Exit::Unreachable, "the answer can't be read").with_source(error)
 }

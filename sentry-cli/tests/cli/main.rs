@@ -167,6 +167,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
         keys,
         [
             "branch",
+            "dry_run",
             "error",
             "finished",
             "following_since",
@@ -195,7 +196,9 @@ fn the_status_has_exactly_the_documented_shape() {
     let observed = &mut status["watches"][0]["branches"][0]["observed"];
     assert_eq!(observed["sha"], sandbox.head("a").as_str());
     *observed = Value::from("checked");
-    insta::assert_snapshot!(status.to_string(), @r#"{"version":1,"watches":[{"branches":[{"attempted":null,"branch":"main","delivered":null,"last_error":null,"manifests_revision":null,"next_attempt":null,"observed":"checked","runs":{"failed":0,"running":0,"succeeded":0,"total":0},"state":"baseline","verdict":null}],"name":"qa","suspended":false}]}"#);
+    assert_eq!(status["agent"]["forges"][0]["forge"], "git");
+    status["agent"] = Value::from("checked");
+    insta::assert_snapshot!(status.to_string(), @r#"{"agent":"checked","version":1,"watches":[{"branches":[{"attempted":null,"branch":"main","delivered":null,"last_error":null,"manifests_revision":null,"next_attempt":null,"observed":"checked","runs":{"failed":0,"running":0,"succeeded":0,"total":0},"state":"baseline","verdict":null}],"name":"qa","suspended":false}]}"#);
     assert_eq!(sandbox.run(&["status", "nope"]).code, 2);
 }
 

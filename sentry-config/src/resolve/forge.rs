@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sentry_core::repo::{RepoUrl, Scheme};
+use sentry_core::secret::Secret;
 use url::Url;
 
 use super::Resolver;
@@ -53,6 +54,7 @@ impl Resolver<'_> {
             ca_file: raw.ca_file.take().map(|at| self.file(&at)),
             polling: polling.map_or(Polling::Auto, |at| at.value),
             report_auth: self.report_auth(&name, &mut raw, &place),
+            webhook_secret: self.webhook_secret(kind, &mut raw, &place),
             auth: self.auth(&name, raw, &place),
             name,
         })
@@ -182,6 +184,11 @@ impl Resolver<'_> {
     }
 
     fn token(&mut self, name: &str, key: &str, at: At<SecretText>) -> ForgeAuth {
+        ForgeAuth::Token(self.secret(&format!("forges.{name}"), key, at))
+    }
+
+    /// A secret of one word that the file should only refer to.
+    pub(super) fn secret(&mut self, parent: &str, key: &str, at: At<SecretText>) -> Secret {
         if at.value.0.expose().chars().any(|c| c.is_control() || c == ' ') {
             let hint = "copy the token again: it is one word";
             self.report.error(
@@ -192,7 +199,7 @@ impl Resolver<'_> {
         }
         match at.written {
             Some(written) => {
-                self.references.insert(format!("forges.{name}.{key}"), written);
+                self.references.insert(format!("{parent}.{key}"), written);
             }
             None if at.place.variable.is_none() => {
                 let hint = format!("write ${{VARIABLE}}, or use {key}_file");
@@ -200,7 +207,7 @@ impl Resolver<'_> {
             }
             None => {}
         }
-        ForgeAuth::Token(at.value.0)
+        at.value.0
     }
 
     fn app(&mut self, at: At<RawApp>) -> Option<ForgeAuth> {

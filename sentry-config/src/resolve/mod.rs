@@ -2,6 +2,7 @@
 
 mod forge;
 mod rules;
+mod server;
 mod short;
 mod watch;
 
@@ -58,7 +59,8 @@ impl Resolver<'_> {
             RawConfig::Long(long) => *long,
             RawConfig::Short(short) => short::to_long(*short, self.report),
         };
-        let RawLong { state_dir, log_level, max_parallel, defaults, forges, watches } = raw;
+        let RawLong { state_dir, log_level, max_parallel, server, defaults, forges, watches } = raw;
+        let server = self.server(server);
         let mut forges = self.forges(forges);
         let known: Vec<&ForgeConfig> = forges.iter().collect();
         let watches = self.watches(watches, defaults.map(|at| at.value), &known);
@@ -83,6 +85,7 @@ impl Resolver<'_> {
             state_dir: state_dir.map(|at| self.path(&at.value)),
             log_level: log_level.map_or(LogLevel::Info, |at| at.value),
             max_parallel: max_parallel?,
+            server,
             deployers: self.deployers,
             watches: watches?,
             warnings: Vec::new(),

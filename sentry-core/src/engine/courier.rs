@@ -31,7 +31,7 @@ pub(super) fn skip_marker(info: &CommitInfo) -> Option<&'static str> {
     SKIP_MARKERS.iter().copied().find(|marker| info.message.contains(marker))
 }
 
-/// A port that keeps its own deadline has a better error than ours: it goes first.
+/// A port that is told its deadline has a better error than ours: it goes first.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// How an attempt ended.
@@ -201,7 +201,7 @@ impl Attempt {
             biased;
             result = work => result.map_err(Interrupt::Error),
             () = self.stop.soft.cancelled() => Err(Interrupt::Halt(Halt::Stopping)),
-            () = tokio::time::sleep_until(until + SLACK) => {
+            () = tokio::time::sleep_until(until) => {
                 Err(AttemptError::Timeout { limit: self.watch.timing.timeout }.into())
             }
         };
@@ -252,8 +252,10 @@ impl Attempt {
     async fn fetch(&mut self, pinned: &Pinned, until: Instant) -> Result<Tree, Interrupt> {
         let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
         let (sha, left) = (pinned.sha.clone(), until.saturating_duration_since(Instant::now()));
-        self.timed("fetch", until, async move { fetch(forge.as_ref(), &watch, &sha, left).await })
-            .await
+        self.timed("fetch", until + SLACK, async move {
+            fetch(forge.as_ref(), &watch, &sha, left).await
+        })
+        .await
     }
 
     /// What changed in A since the delivered head, if a document asks for it. Not knowing is no failure: then
@@ -271,7 +273,7 @@ impl Attempt {
         let timeout = until.saturating_duration_since(Instant::now());
         let query = ChangesQuery { repo, from, to, timeout };
         let ask = async move { Ok(source.changes(&query).await.ok()) };
-        self.timed("compare", until, ask).await
+        self.timed("compare", until + SLACK, ask).await
     }
 
     async fn check(
@@ -322,7 +324,7 @@ impl Attempt {
         let timeout = until.saturating_duration_since(Instant::now());
         let plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
         let work = async { check(deployer.as_ref(), &plan).await };
-        self.timed("check", until, work).await?;
+        self.timed("check", until + SLACK, work).await?;
         Ok(plan)
     }
 

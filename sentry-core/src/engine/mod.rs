@@ -16,6 +16,7 @@ mod preview;
 mod references;
 mod scheduler;
 mod verdict;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +37,14 @@ use crate::watch::{Watch, WatchName};
 
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
+pub use vitals::{Asked, Vitals};
 
 /// How an engine works.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many deliveries may be under way at once, over all targets.
+    /// How many deliveries may be under way at once, over all targets. Of several watches none has more than half of
+    /// them, so that one that hangs does not hold the others up.
     pub max_parallel: usize,
     /// How long a begun apply may go on after the first stop.
     pub grace: Duration,
@@ -165,6 +168,7 @@ struct Parts {
     holder: String,
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
+    pulse: vitals::Pulse,
 }
 
 impl Parts {

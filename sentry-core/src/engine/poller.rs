@@ -90,6 +90,11 @@ impl Group {
         self.sources.iter().any(|w| w.name == *watch)
     }
 
+    /// True if the last answer was an error.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
     pub(super) fn has_sources(&self) -> bool {
         !self.sources.is_empty()
     }

@@ -41,8 +41,14 @@ pub(super) enum Start {
     Trigger(DeliveryId),
 }
 
+/// How many of the places for deliveries one watch may hold: half where there are other watches, so that one that hangs
+/// leaves room for them.
+pub(super) fn share(places: usize, watches: usize) -> usize {
+    if watches > 1 { places.div_ceil(2) } else { places }
+}
+
 /// Everything that may start now, in the order it should, at most one for each branch.
-pub(super) fn runnable(view: &View<'_>) -> Vec<Start> {
+pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
     let mut ready: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
     for delivery in view.ledger.open.values() {
         if view.may_resume(&delivery.id) {
@@ -62,7 +68,7 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<Start> {
     ready.sort_by_key(|(since, _, _)| *since);
     let mut taken: HashSet<BranchKey> = view.running.keys().cloned().collect();
     ready.retain(|(_, key, _)| taken.insert(key.clone()));
-    ready.into_iter().map(|(_, _, start)| start).collect()
+    ready.into_iter().map(|(_, key, start)| (key, start)).collect()
 }
 
 impl View<'_> {

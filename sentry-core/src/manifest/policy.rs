@@ -108,6 +108,9 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
             "`apiVersion: {api_version}` is not `version` or `group/version`: correct it"
         ));
     }
+    if !kind.is_empty() && !is_kind(kind) {
+        check.say(format!("`kind: {kind}` is not the name of a kind: correct it"));
+    }
     let is_run = is_run(value);
     let base = given.map(|metadata| check.name(metadata, group, is_run)).unwrap_or_default();
     let namespaced = check.kind(group, kind, context);
@@ -151,7 +154,7 @@ impl Check {
     /// Some readers take a field in another case for the field itself: then another object would be sent than checked.
     fn spelling(&mut self, map: &Map<String, Value>, fields: &[&str], at: &str) {
         for key in map.keys() {
-            if let Some(field) = fields.iter().find(|f| key.eq_ignore_ascii_case(f) && key != *f) {
+            if let Some(field) = fields.iter().find(|f| is_read_as(key, f) && key != *f) {
                 self.say(format!("`{at}{key}` is not how `{at}{field}` is spelled: correct it"));
             }
         }
@@ -321,6 +324,17 @@ impl Check {
     }
 }
 
+/// True if Go's JSON takes the key for the field: letters are compared folded, and to two of ASCII's something foreign
+/// folds as well (Go's encoding/json, `foldRune`).
+fn is_read_as(key: &str, field: &str) -> bool {
+    let ascii = |c| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    key.chars().map(ascii).eq(field.chars().map(ascii))
+}
+
 fn group_of(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
 }
@@ -328,6 +342,16 @@ fn group_of(api_version: &str) -> &str {
 fn is_api_version(text: &str) -> bool {
     let (group, version) = text.split_once('/').unwrap_or(("x", text));
     is_subdomain(group) && is_subdomain(version) && !version.contains('.')
+}
+
+/// What a custom kind may be called, which is all that the built-in ones are (CustomResourceDefinition, `spec.names.kind`:
+/// in lower case a label by RFC 1035).
+fn is_kind(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    text.len() <= 63
+        && text.bytes().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !text.ends_with('-')
 }
 
 /// What keeps a text from being an object's name.

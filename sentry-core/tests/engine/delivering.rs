@@ -1,7 +1,10 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
+use sentry_core::deployer::{DeployError, Deployer, KindTable};
 use sentry_core::forge::ForgeErrorKind;
+use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::store::StoreErrorKind;
+use sentry_core::watch::ClusterRef;
 
 use super::*;
 
@@ -48,20 +51,6 @@ async fn a_new_branch_that_the_glob_matches_is_delivered() {
     minutes(2).await;
     assert_eq!(world.deployer.created().len(), 1);
     assert!(world.branch("topic").await.is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deleted_branch_does_nothing_and_a_re_created_one_is_delivered() {
-    let world = World::running().await;
-    world.forge.commit(A, "release/1.0", "cut", &[]);
-    minutes(2).await;
-    world.forge.delete(A, "release/1.0");
-    minutes(2).await;
-    assert!(world.branch("release/1.0").await.unwrap().gone.is_some());
-    assert_eq!(world.deployer.created().len(), 1);
-    world.forge.commit(A, "release/1.0", "cut again", &[]);
-    minutes(2).await;
-    assert_eq!(world.deployer.created().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,25 +152,6 @@ async fn one_bad_document_among_twenty_writes_nothing_at_any_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_minutes_without_a_cluster_park_nothing_and_the_latest_head_is_delivered_after() {
-    let world = World::running().await;
-    world.deployer.down(true);
-    for _ in 0..10 {
-        world.push();
-        minutes(1).await;
-    }
-    let last = world.push();
-    minutes(2).await;
-    assert!(world.branch("main").await.unwrap().parked.is_none());
-    let open = world.store.snapshot().await.unwrap().open;
-    assert!(open.len() <= 1, "at most one waits for the target: {open:?}");
-    world.deployer.down(false);
-    minutes(6).await;
-    assert_eq!(world.delivered().await, Some(last));
-    assert_eq!(world.deployer.created().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn ten_minutes_without_a_forge_park_nothing_and_why_says_since_when() {
     let world = World::running().await;
     world.forge.fail(Some(ForgeErrorKind::Unreachable));
@@ -218,51 +188,6 @@ async fn a_repository_that_fails_is_asked_at_most_an_eighth_as_often() {
     minutes(480).await;
     let asked = world.forge.asked().len() - before;
     assert!(asked <= 480 / 8 + 60, "{asked} of 480 normal ones");
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_many_pushes_during_a_slow_apply_the_last_wins_in_few_deliveries() {
-    let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(5)));
-    world.watch.timing.polling_interval = Duration::from_secs(1);
-    world.start();
-    seconds(3).await;
-    let mut last = world.push();
-    for _ in 0..99 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        last = world.push();
-    }
-    minutes(1).await;
-    assert_eq!(world.delivered().await, Some(last));
-    assert!(world.deployer.created().len() <= 4, "{} deliveries", world.deployer.created().len());
-    assert_eq!(world.deployer.applies().1, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_hundred_triggers_are_all_answered_one_at_a_time() {
-    let mut world = World::with(FakeDeployer::new().taking(Duration::from_millis(200)));
-    world.start();
-    minutes(1).await;
-    let mut ids = Vec::new();
-    for _ in 0..200 {
-        ids.push(world.ask(deliver(None)).await);
-    }
-    minutes(10).await;
-    for id in ids {
-        assert!(matches!(world.trigger_state(&id).await, TriggerState::Taken(_)));
-    }
-    assert_eq!(world.deployer.applies(), (200, 1));
-    assert_eq!(world.deployer.created().len(), 200, "each trigger makes its own runs");
-}
-
-#[tokio::test(start_paused = true)]
-async fn fifty_requests_with_one_key_are_one_delivery() {
-    let world = World::running().await;
-    for _ in 0..50 {
-        let trigger = world.trigger("nightly", deliver(None));
-        world.store.request(&trigger).await.unwrap();
-    }
-    minutes(3).await;
-    assert_eq!(world.deployer.created().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -542,4 +467,44 @@ async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
     minutes(30).await;
     let agent = world.store.snapshot().await.unwrap().agent.unwrap();
     assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
+}
+
+/// A deployer that never says which kinds its cluster has.
+#[derive(Debug)]
+struct Mute;
+
+#[async_trait::async_trait]
+impl Deployer for Mute {
+    fn name(&self) -> &'static str {
+        "deployer"
+    }
+    async fn kinds(&self, _: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
+        std::future::pending().await
+    }
+    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
+        unreachable!("nothing is checked without kinds")
+    }
+    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
+        unreachable!("nothing is applied without a check")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
+    let mut world = World::new();
+    world.watch.on_first_sight = OnFirstSight::Deliver;
+    world.watch.timing.timeout = Duration::from_secs(20);
+    world.watch.timing.max_retries = 0;
+    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+        .clock(Arc::clone(&world.clock) as _)
+        .watch(world.watch.clone())
+        .forge(Arc::clone(&world.forge) as _)
+        .deployer(Arc::new(Mute))
+        .build()
+        .unwrap();
+    engine.once(&Stop::new()).await.unwrap();
+    let delivery = world.deliveries().await.remove(0);
+    let discover = delivery.steps.iter().find(|step| step.step == "discover").unwrap();
+    assert!(discover.took <= Duration::from_secs(20), "{discover:?}");
+    assert!(discover.took > Duration::from_secs(19), "{discover:?}");
 }

@@ -36,6 +36,7 @@ mod hints;
 mod lending;
 mod queueing;
 mod reporting;
+mod sharing;
 
 /// Everything around an engine.
 struct World {

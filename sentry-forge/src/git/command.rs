@@ -57,6 +57,10 @@ const CONFIG: &[(&str, &str)] = &[
     ("http.lowSpeedTime", "30"),
 ];
 
+/// The programs that a fetch over HTTP takes. A server may name URLs from which git is to load parts of a pack, asked or
+/// not (gitprotocol-v2, "packfile-uris"); without `git-http-fetch` git can't.
+pub(super) const HELPERS: &[&str] = &["git", "git-remote-http", "git-remote-https"];
+
 /// A repository and how it is reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Remote<'a> {
@@ -74,6 +78,9 @@ impl Remote<'_> {
         match self.repo.scheme() {
             Scheme::Https | Scheme::Http => {
                 program = self.network(program, &mut config);
+                if scratch.helpers().exists() {
+                    program = program.env("GIT_EXEC_PATH", scratch.helpers());
+                }
                 if let Some(file) = self.roots(scratch)? {
                     config.push(("http.sslCAInfo".into(), file.into()));
                 }

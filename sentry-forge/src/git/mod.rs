@@ -19,7 +19,7 @@ use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
-    Heads, HeadsAnswer, HeadsQuery, Tree, TreeQuery, Validator,
+    Heads, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
 use sentry_core::secret::Secret;
@@ -257,6 +257,10 @@ fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result
 impl Forge for GitForge {
     fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    fn requests(&self) -> Requests {
+        self.settings.http.requests()
     }
 
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {

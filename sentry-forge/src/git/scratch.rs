@@ -64,6 +64,23 @@ impl Scratch {
         self.path.join("repo")
     }
 
+    /// The helpers that git may start here, once [`Scratch::confine`] has chosen them.
+    pub(crate) fn helpers(&self) -> PathBuf {
+        self.path.join("helpers")
+    }
+
+    /// Lets git start these of its helpers and no other one.
+    pub(crate) fn confine(&self, from: &Path, names: &[&str]) -> io::Result<()> {
+        if self.helpers().exists() {
+            return Ok(());
+        }
+        fs::create_dir(self.helpers())?;
+        for name in names.iter().filter(|name| from.join(name).exists()) {
+            std::os::unix::fs::symlink(from.join(name), self.helpers().join(name))?;
+        }
+        Ok(())
+    }
+
     /// Bytes of all files in it, and of the largest one.
     pub(crate) fn bytes(&self) -> io::Result<(u64, u64)> {
         fn add(dir: &Path, sizes: &mut (u64, u64)) -> io::Result<()> {

@@ -16,11 +16,12 @@ use sentry_core::forge::{
 };
 use sentry_core::process::{Output, Program};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::TransportSettings;
 use super::cache::{Cache, Content, Key};
-use super::command::Remote;
+use super::command::{HELPERS, Remote};
 use super::failure;
 use super::listing::{self, Listing, Object, Problem};
 use super::ls_refs::{self, ANSWER_CAP, NoList, RefList};
@@ -39,6 +40,8 @@ pub struct Transport {
     filters: Mutex<HashMap<RepoUrl, Filter>>,
     cache: Mutex<Cache>,
     swept: Once,
+    /// Where git keeps its helpers, once it was asked.
+    helpers: OnceCell<PathBuf>,
 }
 
 /// What is left out of a fetched commit.
@@ -66,7 +69,13 @@ impl Transport {
     /// One with these settings. Starts nothing.
     #[must_use]
     pub fn new(settings: TransportSettings) -> Self {
-        Self { settings, filters: Mutex::default(), cache: Mutex::default(), swept: Once::new() }
+        Self {
+            settings,
+            filters: Mutex::default(),
+            cache: Mutex::default(),
+            swept: Once::new(),
+            helpers: OnceCell::new(),
+        }
     }
 
     /// The manifests of one directory at one commit. `authorization` is sent to the repository's own origin only.
@@ -231,6 +240,16 @@ impl Transport {
             self.swept.call_once(|| sweep(&parent, about.uid()));
         }
         Ok(scratch)
+    }
+
+    /// Where git keeps its helpers.
+    async fn helpers(&self, repo: &RepoUrl) -> Result<&PathBuf, ForgeError> {
+        let ask = async {
+            let program = Program::new(&self.settings.git).arg("--exec-path").deadline(DEADLINE);
+            let output = run(repo, "asking git for its helpers", program).await?;
+            Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+        };
+        self.helpers.get_or_try_init(|| ask).await
     }
 
     fn filter(&self, repo: &RepoUrl) -> Filter {
@@ -421,6 +440,12 @@ impl Attempt<'_> {
 
     /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
     pub(super) async fn fetch(&self, oids: &[&str], args: &[&str]) -> Result<Output, ForgeError> {
+        if matches!(self.repo().scheme(), Scheme::Http | Scheme::Https) {
+            let helpers = self.transport.helpers(self.repo()).await?;
+            self.scratch
+                .confine(helpers, HELPERS)
+                .map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))?;
+        }
         let (used, _) = self.used()?;
         let cap = self.room.saturating_sub(used) / 2;
         let program = self

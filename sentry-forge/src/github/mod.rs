@@ -8,7 +8,7 @@ mod reporting;
 use async_trait::async_trait;
 use sentry_core::forge::{
     Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use url::Url;
@@ -86,6 +86,14 @@ impl GitHub {
     }
 }
 
+#[cfg(feature = "testing")]
+impl GitHub {
+    /// What is wrong with an answer, taken for one to every question there is; the commit is the one asked for.
+    pub fn problems(&self, answer: &crate::http::Answer, commit: &CommitSha) -> Vec<String> {
+        crate::testing::problems(self.hosted.api(), answer, commit)
+    }
+}
+
 #[async_trait]
 impl Forge for GitHub {
     fn name(&self) -> &str {
@@ -128,5 +136,9 @@ impl Forge for GitHub {
 
     fn budget(&self) -> Option<Budget> {
         self.hosted.budget()
+    }
+
+    fn requests(&self) -> Requests {
+        self.hosted.requests()
     }
 }

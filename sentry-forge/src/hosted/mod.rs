@@ -12,8 +12,8 @@ use std::sync::{Mutex, PoisonError};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{
-    Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree,
-    TreeQuery,
+    Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery,
+    Requests, Tree, TreeQuery,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
@@ -118,6 +118,10 @@ impl<A: Api> Hosted<A> {
 
     pub(crate) fn budget(&self) -> Option<Budget> {
         self.gate.budget()
+    }
+
+    pub(crate) fn requests(&self) -> Requests {
+        self.http.requests()
     }
 
     /// Each repository is asked once, whatever the number of queries for it.

@@ -128,7 +128,7 @@ async fn the_token_is_in_no_argument_and_in_no_file() {
     let spy = tempfile::tempdir().unwrap();
     let (git, seen) = (spy.path().join("git"), spy.path().join("seen"));
     let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> {seen}\ngit \"$@\"; code=$?\ncat \"$GIT_DIR\"/config >> {seen}\n\
+        "#!/bin/sh\nprintf '%s\\n' \"$@\" >> {seen}\ngit \"$@\"; code=$?\n[ -n \"$GIT_DIR\" ] || exit $code\ncat \"$GIT_DIR\"/config >> {seen}\n\
          grep -rl s3cr3t \"$GIT_DIR\"/.. >> {seen}\nexit $code\n",
         seen = seen.display()
     );
@@ -156,4 +156,41 @@ async fn heads_and_trees_go_through_the_configured_proxy() {
     let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
     assert_eq!(methods, ["POST", "GET"]);
     assert!(!format!("{heads:?} {tree:?}").contains("hunter22"));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_us_to_wait_or_refuses_the_token_is_left_alone() {
+    let limited = ResponseTemplate::new(429).insert_header("retry-after", "30");
+    for (answer, kind) in [
+        (limited, ForgeErrorKind::RateLimited),
+        (ResponseTemplate::new(401), ForgeErrorKind::Unauthorized),
+    ] {
+        let lab = Lab::new();
+        let (server, url) = liar(answer).await;
+        let other = url.as_str().replace("b.git", "c.git").parse().unwrap();
+        for url in [&url, &url, &other] {
+            assert_eq!(lab.heads(url, &["main"]).await.unwrap_err().kind(), kind);
+        }
+        let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+        assert_eq!(tree.kind(), kind);
+        assert_eq!(server.received_requests().await.unwrap().len(), 1, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_renamed_repository_is_followed_on_its_server_and_reported_once() {
+    let server = MockServer::start().await;
+    let moved = ResponseTemplate::new(301).insert_header("location", "/new.git/git-upload-pack");
+    let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+    for (at, answer) in [("/b.git", moved), ("/new.git", list)] {
+        let at = wiremock::matchers::path(format!("{at}/git-upload-pack"));
+        Mock::given(at).respond_with(answer).mount(&server).await;
+    }
+    let url: RepoUrl = format!("{}/b.git", server.uri()).parse().unwrap();
+    let lab = Lab::new();
+    let heads = lab.heads(&url, &["main"]).await.unwrap();
+    assert_eq!(heads.renamed_to.as_ref().unwrap().path().as_str(), "new");
+    let again = lab.ask(&url, &["main"], Some(&heads)).await.unwrap();
+    assert_eq!(again, sentry_core::forge::HeadsAnswer::NotModified);
+    assert_eq!(server.received_requests().await.unwrap().len(), 3, "the old place is left alone");
 }

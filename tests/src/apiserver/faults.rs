@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::api::{Answer, Call};
+use super::state::SeenRequest;
 
 /// A named object that is refused.
 #[derive(Debug, Clone)]
@@ -17,6 +18,7 @@ struct Refusal {
 #[derive(Debug, Default)]
 struct Inner {
     hang: bool,
+    hang_writes: bool,
     canned: Option<(u16, Option<u64>)>,
     refusals: Vec<Refusal>,
     lose: Vec<usize>,
@@ -42,6 +44,11 @@ impl Faults {
     /// Takes every request and never answers.
     pub fn hang(&self) {
         self.lock().hang = true;
+    }
+
+    /// Takes every write and never answers; dry runs and reads are answered.
+    pub fn hang_writes(&self) {
+        self.lock().hang_writes = true;
     }
 
     /// Answers every request with this status, and `Retry-After` in seconds.
@@ -89,8 +96,9 @@ impl Faults {
         self.lock().silent_watches
     }
 
-    pub(super) fn hangs(&self, _call: &Call) -> bool {
-        self.lock().hang
+    pub(super) fn hangs(&self, call: &Call) -> bool {
+        let inner = self.lock();
+        inner.hang || (inner.hang_writes && SeenRequest::of(call, 0).is_write())
     }
 
     pub(super) fn canned_answer(&self, _call: &Call) -> Option<Answer> {

@@ -73,7 +73,8 @@ impl Fault {
         self.header("retry-after", value)
     }
 
-    pub(super) async fn reply(&self, target: &str) -> Reply {
+    /// The answer to a request for `target`; a [`Fault::Truncated`] needs the real answer and hangs without it.
+    pub(crate) async fn reply(&self, target: &str) -> Reply {
         const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
         let code = |status: u16| StatusCode::from_u16(status).expect("a status code of HTTP");
         match self {

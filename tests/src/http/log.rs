@@ -7,12 +7,15 @@ use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use hyper::header::CONTENT_LENGTH;
 use hyper::{Request, StatusCode};
+use tokio::time::Instant;
 
 use super::{Reply, target};
 
 /// One request, credentials included: a log for oracles, never for people.
 #[derive(Debug, Clone)]
 pub struct Logged {
+    /// When it came.
+    pub at: Instant,
     /// The method in capitals.
     pub method: String,
     /// Path and query as sent; for a proxy the whole request target.
@@ -85,6 +88,7 @@ impl RequestLog {
 
     pub(super) fn begin<B>(&self, request: &Request<B>) -> Entry {
         self.push(Logged {
+            at: Instant::now(),
             method: request.method().to_string(),
             path: target(request),
             headers: request

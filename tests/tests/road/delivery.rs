@@ -1,4 +1,4 @@
-//! What is delivered, in which order, how often; outages, kills and secrets.
+//! What is delivered, in which order, how often; outages and secrets.
 
 use std::path::PathBuf;
 
@@ -81,32 +81,6 @@ fn an_object_that_the_server_refuses_is_named_in_the_history_and_the_retry_compl
     assert_eq!(retried.code, Some(0), "{retried:?}");
     assert_eq!(road.runs().len(), 2);
     assert!(road.why(&sha).contains("delivered"));
-}
-
-#[test]
-fn killed_again_and_again_the_agent_loses_no_head_and_makes_no_run_twice() {
-    let road = Road::new();
-    road.once();
-    let mut shas = Vec::new();
-    for kill in 0..12u64 {
-        shas.push(road.push());
-        let agent = road.watch();
-        std::thread::sleep(std::time::Duration::from_millis(120 + kill * 70));
-        agent.kill9();
-    }
-    let last = shas.last().unwrap().clone();
-    assert_eq!(road.once().code, Some(0));
-    assert!(road.why(&last).contains("delivered"), "{}", road.why(&last));
-    let mut keys: Vec<_> = road
-        .runs()
-        .iter()
-        .map(|r| r["metadata"]["annotations"]["sentry-gitops.dev/key"].as_str().unwrap().to_owned())
-        .collect();
-    let all = keys.len();
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), all, "a run was made twice");
-    assert_eq!(keys.iter().filter(|key| key.contains(&last)).count(), 2);
 }
 
 #[test]

@@ -74,10 +74,25 @@ fn a_link_does_what_it_is_told_and_is_fine_again() {
     assert!(!length(Link::ResetAfter(40)).1, "a reset is an error to the reader");
     link.set(Link::Garbage);
     assert_eq!(get(link.port(), path, &[]).status, 0);
-    link.set(Link::Hang);
-    let mut stream = TcpStream::connect(("127.0.0.1", link.port())).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    assert!(stream.read(&mut [0]).is_err(), "a hanging link says nothing");
+    // What comes within 100 ms, and whether it goes on.
+    let first = |how: Link| {
+        link.set(how);
+        let mut bytes = Vec::new();
+        let mut stream = TcpStream::connect(("127.0.0.1", link.port())).unwrap();
+        let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let goes_on = stream.read_to_end(&mut bytes).is_err();
+        (bytes.len(), goes_on)
+    };
+    assert_eq!(first(Link::Hang), (0, true), "a hanging link says nothing");
+    assert_eq!(first(Link::HalfOpenAfter(40)), (40, true), "a half-open one stops and stays");
+    link.set(Link::Answers(Fault::status(429).retry_after("-1")));
+    let limited = get(link.port(), path, &[]);
+    assert_eq!((limited.status, limited.header("retry-after")), (429, Some("-1")));
+    let away = Fault::Redirect { status: 307, to: "http://127.0.0.1:1".into() };
+    link.set(Link::Answers(away));
+    let away = get(link.port(), path, &[]);
+    assert_eq!(away.header("location"), Some(format!("http://127.0.0.1:1{path}").as_str()));
     link.refuse();
     assert!(TcpStream::connect(("127.0.0.1", link.port())).is_err());
     link.accept();

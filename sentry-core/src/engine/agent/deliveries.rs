@@ -4,7 +4,7 @@ use super::*;
 use crate::delivery::RunState;
 
 impl Agent {
-    pub(super) fn runnable(&self) -> Vec<Start> {
+    pub(super) fn runnable(&self) -> Vec<(BranchKey, Start)> {
         let fresh: HashSet<DeliveryId> = self
             .ledger
             .inbox
@@ -56,9 +56,14 @@ impl Agent {
     }
 
     pub(super) async fn start_deliveries(&mut self) {
-        for start in self.runnable() {
-            if self.running.len() >= self.parts.options.max_parallel {
+        let places = self.parts.options.max_parallel;
+        let share = share(places, self.parts.watches.len());
+        for ((watch, _), start) in self.runnable() {
+            if self.running.len() >= places {
                 break;
+            }
+            if self.running.keys().filter(|(of, _)| *of == watch).count() >= share {
+                continue;
             }
             self.start_one(start).await;
             if !self.state_ok {
@@ -272,12 +277,7 @@ impl Agent {
     /// A task was cut off by a stop, or an embedder's port panicked: neither may hold its branch or repository.
     pub(super) async fn broke_down(&mut self, error: &JoinError) {
         match self.jobs.remove(&error.id()) {
-            Some(Job::Poll(indexes)) => {
-                for index in indexes {
-                    self.groups[index].in_flight = false;
-                    self.groups[index].due = Instant::now() + self.groups[index].interval;
-                }
-            }
+            Some(Job::Poll(asked)) => self.poll_broke_down(asked, error).await,
             Some(Job::Attempt(begun)) => {
                 let delivery = self.ledger.open.get(&begun.id).cloned().unwrap_or(*begun);
                 let outcome = if error.is_cancelled() {
@@ -323,8 +323,8 @@ impl Agent {
         let (id, dry_run, sha) =
             (end.delivery.id.clone(), end.delivery.dry_run, end.delivery.revision.sha.clone());
         let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
-        let conclusion =
-            conclude(end, &watch, self.ledger.branch(&key), stamp, &self.parts.options.backoff);
+        let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
+        let conclusion = conclude(end, &watch, self.ledger.branch(&key), stamp, &backoff);
         if let Some(wait) = conclusion.retry {
             self.retry_at.insert(id, Instant::now() + wait);
         }

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod follow;
+mod outages;
 mod polls;
 mod reports;
 mod retire;
@@ -16,13 +17,14 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::follow::{FollowFailures, Follower, Seen, merge_runs};
+use self::outages::LOOK;
 use self::retire::Retiring;
 use super::conclude::{Conclusion, conclude, superseded};
 use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
 use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
-use super::scheduler::{Start, View, runnable};
+use super::scheduler::{Start, View, runnable, share};
 use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark};
@@ -30,11 +32,11 @@ use crate::delivery::{
     Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
     TriggerKind, TriggerState,
 };
-use crate::deployer::{DeployError, Retire};
+use crate::deployer::{DeployError, DeployErrorKind, Retire};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
 use crate::repo::CommitSha;
-use crate::retry::Retry;
+use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{AgentLock, AgentState, InventoryItem, LoopState, Report, StoreError, Write};
 use crate::watch::{ClusterRef, WatchName};
@@ -85,7 +87,7 @@ enum Ended {
 
 /// What a task is about, should it break down.
 enum Job {
-    Poll(Vec<usize>),
+    Poll(Vec<(usize, HeadsQuery)>),
     Attempt(Box<Delivery>),
     Report(ReportKey),
 }
@@ -100,6 +102,8 @@ pub(super) struct Agent {
     jobs: HashMap<Id, Job>,
     running: HashMap<BranchKey, DeliveryId>,
     retry_at: HashMap<DeliveryId, Instant>,
+    /// Clusters that are away, with the deliveries that wait for them.
+    away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
     shown: HashMap<BranchKey, CommitSha>,
     targets: HashMap<ClusterRef, Arc<Mutex<()>>>,
     /// Triggers, with the rounds that their watch's repository had when they were first seen.
@@ -153,6 +157,7 @@ impl Agent {
             jobs: HashMap::new(),
             running: HashMap::new(),
             retry_at: HashMap::new(),
+            away: HashMap::new(),
             shown: HashMap::new(),
             targets: HashMap::new(),
             asked: HashMap::new(),
@@ -191,8 +196,10 @@ impl Agent {
             let left = delivery
                 .next_attempt
                 .map(|at| Duration::try_from(at.duration_since(stamp)).unwrap_or_default());
-            // A wall clock that was set back must not hold a delivery longer than the longest wait.
-            let left = left.unwrap_or_default().min(self.parts.options.backoff.cap);
+            // A wall clock that was set back must not hold a delivery longer than the longest wait; what only outages held
+            // up finds out soon whether they are over.
+            let longest = if delivery.failures == 0 { LOOK } else { Duration::MAX };
+            let left = left.unwrap_or_default().min(self.parts.options.backoff.cap).min(longest);
             // A single pass makes its attempt, however long an earlier pass wanted to wait.
             let left = if matches!(self.mode, Mode::Run) { left } else { Duration::ZERO };
             self.retry_at.insert(delivery.id.clone(), now + left);
@@ -359,9 +366,10 @@ impl Agent {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
+                let error = crate::error_text(&error);
+                self.parts.pulse.wrote(Some(error.clone()));
                 if std::mem::replace(&mut self.state_ok, false) {
-                    self.parts
-                        .emit(EventKind::StateUnavailable { error: crate::error_text(&error) });
+                    self.parts.emit(EventKind::StateUnavailable { error });
                 }
                 None
             }
@@ -375,7 +383,10 @@ impl Agent {
         let result = self.ledger.commit(writes).await;
         let kept = self.state(result).is_some();
         // A full disk can still be read: only a write shows that the state is usable again.
-        self.state_ok |= kept && !nothing;
+        if kept && !nothing {
+            self.state_ok = true;
+            self.parts.pulse.wrote(None);
+        }
         kept
     }
 
@@ -387,13 +398,15 @@ impl Agent {
         }
         let stamp = self.parts.clock.now();
         let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
-        self.next_beat = now + fastest.min(BEAT);
+        let pace = fastest.min(BEAT);
+        self.next_beat = now + pace;
         let state = AgentState {
             holder: self.parts.holder.clone(),
             started: self.started,
             beat: stamp,
             loops: self.loops(now, stamp),
         };
+        self.parts.pulse.beat(&state, pace);
         let mut writes = vec![Write::Agent(state)];
         if now >= self.next_prune {
             self.next_prune = now + PRUNE;

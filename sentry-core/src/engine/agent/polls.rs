@@ -1,6 +1,10 @@
-//! Rounds of polling: one task for each forge, with all questions that are due.
+//! Rounds of polling: one task for each forge, with all questions that are due. A repository that failed is asked by
+//! itself: it may hang or break down, and no other waits for it.
 
 use super::*;
+
+/// A forge, and the one repository that this round is about, if it is asked by itself.
+type Round = (String, Option<usize>);
 
 impl Agent {
     pub(super) fn start_polls(&mut self) {
@@ -8,13 +12,17 @@ impl Agent {
         if now < self.next_round {
             return;
         }
-        let mut rounds: BTreeMap<String, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
+        let mut rounds: BTreeMap<Round, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
         for (index, group) in self.groups.iter_mut().enumerate() {
             if group.in_flight || group.due > now || !is_asked(&self.mode, &self.ledger, group) {
                 continue;
             }
             match group.query(&self.ledger) {
-                Some(query) => rounds.entry(group.forge.clone()).or_default().push((index, query)),
+                Some(query) => {
+                    let alone = group.is_failing().then_some(index);
+                    let round = rounds.entry((group.forge.clone(), alone)).or_default();
+                    round.push((index, query));
+                }
                 None => {
                     group.due = now + group.interval;
                     group.rounds += 1;
@@ -24,12 +32,12 @@ impl Agent {
         if !rounds.is_empty() {
             self.next_round = now + GATHER;
         }
-        for (forge, asked) in rounds {
+        for ((forge, _), asked) in rounds {
             for (index, _) in &asked {
                 self.groups[*index].in_flight = true;
             }
             let port = Arc::clone(&self.parts.forges[&forge]);
-            let indexes = asked.iter().map(|(index, _)| *index).collect();
+            let job = Job::Poll(asked.clone());
             let task = self.tasks.spawn(async move {
                 let started = Instant::now();
                 let queries: Vec<HeadsQuery> =
@@ -37,7 +45,7 @@ impl Agent {
                 let answers = port.heads(&queries).await;
                 Ended::Polled { forge, asked, answers, took: started.elapsed() }
             });
-            self.jobs.insert(task.id(), Job::Poll(indexes));
+            self.jobs.insert(task.id(), job);
         }
     }
 
@@ -64,6 +72,7 @@ impl Agent {
                 Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text))
             });
             *(if answer.is_ok() { &mut answered } else { &mut failed }) += 1;
+            self.parts.pulse.asked(&forge, &query.repo, answer.is_ok());
             if let Err(error) = &answer {
                 self.note_poll_error(index, error);
             }
@@ -71,6 +80,25 @@ impl Agent {
         }
         self.parts.emit(EventKind::Polled { forge, answered, failed, took });
         self.take_triggers().await;
+    }
+
+    /// A round was cut off by a stop, or the forge's code panicked at one of its questions: which one, asking each by
+    /// itself will show.
+    pub(super) async fn poll_broke_down(
+        &mut self,
+        asked: Vec<(usize, HeadsQuery)>,
+        error: &JoinError,
+    ) {
+        for (index, query) in asked {
+            if error.is_cancelled() {
+                self.groups[index].in_flight = false;
+                continue;
+            }
+            let text = format!("asking {} broke down: {error}", query.repo);
+            let error = ForgeError::new(ForgeErrorKind::WrongAnswer, text);
+            self.note_poll_error(index, &error);
+            self.absorb(index, &query, Err(error)).await;
+        }
     }
 
     pub(super) fn note_poll_error(&mut self, index: usize, error: &ForgeError) {

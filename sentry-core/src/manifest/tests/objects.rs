@@ -142,6 +142,20 @@ fn marks_of_pipelines_as_code_stay_but_the_one_that_hands_the_run_over() {
 }
 
 #[test]
+fn the_mark_that_hands_a_run_over_is_removed_and_told_wherever_it_stands() {
+    let mark = "pipelinesascode.tekton.dev/state: queued";
+    for metadata in [
+        format!("{{name: a, labels: {{{mark}}}}}"),
+        format!("{{name: a, annotations: {{{mark}}}}}"),
+        format!("{{name: a, annotations: {{{mark}}}, labels: {{{mark}}}}}"),
+    ] {
+        let set = prepared(&run(&metadata));
+        assert!(!set.objects[0].json.to_string().contains("queued"), "{metadata}");
+        assert!(set.notes[0].contains("would take the run over"), "{metadata}: {:?}", set.notes);
+    }
+}
+
+#[test]
 fn a_sha256_commit_is_cut_to_a_label_and_whole_in_the_annotation() {
     let mut scene = Scene::default();
     scene.revision.sha = "c".repeat(64).parse().unwrap();

@@ -24,6 +24,10 @@ fn an_object_needs_a_version_a_kind_and_a_name() {
         ("apiVersion: a/b/c\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
         ("apiVersion: /v1\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
         ("apiVersion: 'v 1'\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
+        ("apiVersion: v1\nkind: \"Po\\td\"\nmetadata: {name: a}\n", "not the name of a kind"),
+        ("apiVersion: v1\nkind: Pod/Node\nmetadata: {name: a}\n", "not the name of a kind"),
+        ("apiVersion: v1\nkind: Pod-\nmetadata: {name: a}\n", "not the name of a kind"),
+        ("apiVersion: v1\nkind: 9pod\nmetadata: {name: a}\n", "not the name of a kind"),
         ("apiVersion: v1\nkind: Pod\nKind: Node\nmetadata: {name: a}\n", "`Kind` is not how"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, Namespace: x}\n", "`metadata.Namespace`"),
     ] {
@@ -46,6 +50,9 @@ fn what_kubectl_would_take_apart_is_refused() {
         ("apiVersion: v1\nkind: ConfigMapList\nmetadata: {name: a}\n", "is a list of objects"),
         (&(run("{name: a}") + "items: [{kind: ClusterRole}]\n"), "`items`"),
         (&(config_map("{name: a}", "1") + "Items: []\n"), "`Items` is not how"),
+        // Letters that are none of ASCII's and fold to one.
+        (&(config_map("{name: a}", "1") + "itemſ: []\n"), "is not how `items`"),
+        (&(config_map("{name: a}", "1") + "\"\\u212aind\": Node\n"), "is not how `kind`"),
     ] {
         refused(text, word);
     }

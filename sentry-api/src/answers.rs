@@ -1,0 +1,100 @@
+//! The seam between who asks and who answers.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::error::ApiError;
+use crate::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use crate::shape::{
+    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest, Why,
+};
+
+/// Answers questions and takes requests: from a state ([`crate::Local`]), or by asking a server.
+///
+/// Over HTTP everything is below `/api/v1`. Queries are the fields of [`crate::query`], bodies and answers the JSON of
+/// [`crate::shape`]; a request that succeeds is a 200, an error the status of its kind
+/// ([`crate::ErrorKind::http_status`]) with the body [`crate::ErrorBody`].
+///
+/// | method | route | body | answer |
+/// |---|---|---|---|
+/// | [`status`](Self::status) | `GET /status?watch=` | | [`Status`] |
+/// | [`why`](Self::why) | `GET /why/{commit}?watch=` | | [`Why`] |
+/// | [`history`](Self::history) | `GET /deliveries?watch=&limit=` | | [`History`] |
+/// | [`show`](Self::show) | `GET /deliveries/{id}` | | [`Show`] |
+/// | [`explain`](Self::explain) | `GET /explain?watch=&branch=&event=` | | [`Documents`] |
+/// | [`trigger_state`](Self::trigger_state) | `GET /triggers/{id}` | | [`Acknowledgement`] |
+/// | [`trigger`](Self::trigger) | `POST /trigger` | [`TriggerRequest`] | [`Acknowledgement`] |
+/// | [`retry`](Self::retry) | `POST /deliveries/{id}/retry` | `{}` or none | [`Acknowledgement`] |
+/// | [`rerun`](Self::rerun) | `POST /deliveries/{id}/rerun` | [`RerunRequest`] or none | [`Acknowledgement`] |
+/// | [`suspend`](Self::suspend) | `POST /watches/{name}/suspend` | [`SuspendRequest`] or none | [`SuspensionAcknowledgement`] |
+/// | [`resume`](Self::resume) | `POST /watches/{name}/resume` | `{}` or none | [`SuspensionAcknowledgement`] |
+///
+/// `{id}` of a delivery is the id or its first 4 or more characters, `{commit}` the commit or its first 7 or more
+/// digits. The three posts that make a trigger take a header `Idempotency-Key`: one that was used before answers with
+/// the trigger that it made then, as that stands now, so each of them may be repeated after a lost answer; a retry that has
+/// begun by then is told as a conflict.
+///
+/// A trigger is acknowledged once it is in the state; a crash of the machine does not lose it. What becomes of it
+/// [`trigger_state`](Self::trigger_state) tells, and [`show`](Self::show) of the delivery that answers it.
+///
+/// # Errors
+/// Of every method: [`crate::ErrorKind`] says what is wrong, [`crate::ErrorKind::may_pass`] whether asking again helps.
+#[async_trait]
+pub trait Answers: fmt::Debug + Send + Sync {
+    /// Per branch what was seen, what was delivered and what comes next; and whether an agent works.
+    async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError>;
+
+    /// The agent that last worked on the state, if one did: `status` without the rest, for a check that is asked often.
+    async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
+        Ok(self.status(&StatusQuery::default()).await?.agent)
+    }
+
+    /// Why a commit of A was delivered, or why not. `commit` is the id or its first 7 or more digits.
+    async fn why(&self, commit: &str, query: &WhyQuery) -> Result<Why, ApiError>;
+
+    /// Deliveries, newest first.
+    async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError>;
+
+    /// One delivery by its id, or the first 4 or more characters of it.
+    async fn show(&self, delivery: &str) -> Result<Show, ApiError>;
+
+    /// What would be done with each document of B. Asks forge and cluster; nothing is written anywhere.
+    async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError>;
+
+    /// Where a trigger stands, by its whole id.
+    async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError>;
+
+    /// Asks for a delivery of a branch's head, or of a given commit of it.
+    async fn trigger(
+        &self,
+        request: &TriggerRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError>;
+
+    /// Asks for another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
+    async fn retry(
+        &self,
+        delivery: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError>;
+
+    /// Asks for new runs of an earlier delivery's commits.
+    async fn rerun(
+        &self,
+        delivery: &str,
+        request: &RerunRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError>;
+
+    /// Suspends a watch: it starts nothing new; what has begun goes on. A second one replaces the first.
+    async fn suspend(
+        &self,
+        watch: &str,
+        request: &SuspendRequest,
+    ) -> Result<SuspensionAcknowledgement, ApiError>;
+
+    /// Ends a suspension; nothing where there is none.
+    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError>;
+}

@@ -1,0 +1,315 @@
+//! Why there is no answer: one type for the store, the engine and the network, with its HTTP status and exit code.
+
+use std::error::Error;
+use std::fmt;
+
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::engine::EngineError;
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::store::{StoreError, StoreErrorKind};
+use serde::{Deserialize, Serialize};
+
+use crate::VERSION;
+use crate::words::words;
+
+words! {
+    /// What kind of error it is. Only [`ErrorKind::may_pass`] says that asking again can help.
+    ErrorKind {
+        /// What was asked can't be meant: a text that is no commit, more than one branch to choose from.
+        BadRequest = "bad_request",
+        /// There is no such watch.
+        UnknownWatch = "unknown_watch",
+        /// There is no such branch, or the watch does not watch it.
+        UnknownBranch = "unknown_branch",
+        /// No such delivery is kept.
+        UnknownDelivery = "unknown_delivery",
+        /// No such trigger is kept.
+        UnknownTrigger = "unknown_trigger",
+        /// There is nothing at this address: another program, or a Sentry without this question.
+        NotFound = "not_found",
+        /// What was written begins more than one id.
+        Ambiguous = "ambiguous",
+        /// It can't be done as things stand: only a failed delivery can be retried.
+        Conflict = "conflict",
+        /// Another agent holds the state.
+        Held = "held",
+        /// There is no valid token.
+        Unauthorized = "unauthorized",
+        /// The token may not do this.
+        Forbidden = "forbidden",
+        /// Too many questions, or more bytes than a question may have.
+        TooMuch = "too_much",
+        /// The state can't be used now, or a person must look at it.
+        State = "state",
+        /// The server, a forge or the cluster can't be reached, does not answer, or refuses us.
+        Unreachable = "unreachable",
+        /// It was understood and can't be delivered: too large, or the cluster refuses it.
+        Rejected = "rejected",
+        /// Whoever answers is not set up for it: a file or program is missing there.
+        Setup = "setup",
+        /// It was stopped before there was an answer.
+        Interrupted = "interrupted",
+    }
+}
+
+impl ErrorKind {
+    /// The HTTP status that says it.
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::UnknownWatch
+            | Self::UnknownBranch
+            | Self::UnknownDelivery
+            | Self::UnknownTrigger
+            | Self::NotFound => 404,
+            Self::Ambiguous | Self::Conflict | Self::Held => 409,
+            Self::Rejected => 422,
+            Self::TooMuch => 429,
+            Self::Unreachable => 502,
+            Self::State | Self::Interrupted => 503,
+            Self::Setup | Self::Unknown => 500,
+        }
+    }
+
+    /// The exit code of a command that gets it, as docs/cli.md lists them.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Rejected => 1,
+            Self::Unreachable
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::TooMuch
+            | Self::NotFound
+            | Self::Unknown => 3,
+            Self::Held => 4,
+            Self::Interrupted => 130,
+            _ => 2,
+        }
+    }
+
+    /// True if the same question may be answered later, with nobody doing anything.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::TooMuch | Self::State | Self::Unreachable | Self::Interrupted)
+    }
+}
+
+/// Why there is no answer. The text names the thing and the place; the hint what a person can do. Neither holds a secret.
+pub struct ApiError {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ApiError {
+    /// An error with its text.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// A question that can't be meant.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::BadRequest, message)
+    }
+
+    /// With what a person can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What a person can do, if something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// What is sent over HTTP, with the causes in the text.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        let mut message = self.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let clause = cause.to_string();
+            if !message.contains(&clause) {
+                message.push_str(": ");
+                message.push_str(&clause);
+            }
+            next = cause.source();
+        }
+        let error = ErrorShape { kind: self.kind, message, hint: self.hint.clone() };
+        ErrorBody { version: VERSION, error }
+    }
+
+    /// The error's own text as the message, and its causes as ours.
+    fn wrapping(
+        kind: ErrorKind,
+        hint: Option<String>,
+        error: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self { kind, message: error.to_string(), hint, source: Some(Box::new(error)) }
+    }
+
+    /// With what was tried as the message, and the message it had as its cause.
+    fn after(self, what: String) -> Self {
+        let (kind, hint) = (self.kind, self.hint.clone());
+        Self { kind, message: what, hint, source: Some(Box::new(self)) }
+    }
+}
+
+impl fmt::Debug for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiError")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("hint", &self.hint)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for ApiError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let (kind, hint) = match error.kind() {
+            StoreErrorKind::Held => (
+                ErrorKind::Held,
+                Some("stop that agent, or give this one a --state-dir of its own"),
+            ),
+            StoreErrorKind::Newer => {
+                (ErrorKind::State, Some("use the newer sentry, or another --state-dir"))
+            }
+            _ => (ErrorKind::State, None),
+        };
+        Self::wrapping(kind, hint.map(str::to_owned), error)
+    }
+}
+
+impl From<ForgeError> for ApiError {
+    fn from(error: ForgeError) -> Self {
+        let kind = match error.kind() {
+            ForgeErrorKind::TooLarge => ErrorKind::Rejected,
+            ForgeErrorKind::Unsupported | ForgeErrorKind::Local => ErrorKind::Setup,
+            _ => ErrorKind::Unreachable,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self::wrapping(kind, hint, error)
+    }
+}
+
+impl From<DeployError> for ApiError {
+    fn from(error: DeployError) -> Self {
+        let kind = match error.kind() {
+            DeployErrorKind::Unreachable | DeployErrorKind::Forbidden => ErrorKind::Unreachable,
+            DeployErrorKind::Local => ErrorKind::Setup,
+            DeployErrorKind::Interrupted => ErrorKind::Interrupted,
+            _ => ErrorKind::Rejected,
+        };
+        let hint = error.hint().map(str::to_owned);
+        Self::wrapping(kind, hint, error)
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(store) => store.into(),
+            EngineError::Forge { what, source } => Self::from(source).after(what),
+            EngineError::Deploy { what, source } => Self::from(source).after(what),
+            EngineError::Stopped => Self::wrapping(ErrorKind::Interrupted, None, error),
+            other => Self::wrapping(ErrorKind::UnknownBranch, None, other),
+        }
+    }
+}
+
+/// The body of every HTTP answer that is an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The error.
+    pub error: ErrorShape,
+}
+
+/// An error as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorShape {
+    /// What kind of error it is.
+    pub kind: ErrorKind,
+    /// What failed, with its causes.
+    pub message: String,
+    /// What a person can do, if something.
+    #[serde(default)]
+    pub hint: Option<String>,
+}
+
+impl From<ErrorShape> for ApiError {
+    fn from(shape: ErrorShape) -> Self {
+        Self { kind: shape.kind, message: shape.message, hint: shape.hint, source: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_crosses_the_wire_with_its_causes_its_hint_and_its_codes() {
+        let source = ForgeError::new(ForgeErrorKind::Unreachable, "hub does not answer")
+            .with_hint("is it up?");
+        let error = EngineError::Forge { what: "can't read branch main".into(), source };
+        let json = serde_json::to_string(&ApiError::from(error).body()).unwrap();
+        let back: ErrorBody = serde_json::from_str(&json).unwrap();
+        let back = ApiError::from(back.error);
+        assert_eq!(back.to_string(), "can't read branch main: hub does not answer");
+        assert_eq!((back.kind(), back.hint()), (ErrorKind::Unreachable, Some("is it up?")));
+        assert_eq!((back.kind().http_status(), back.kind().exit_code()), (502, 3));
+        assert!(back.kind().may_pass());
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_server_is_an_error_all_the_same() {
+        let json = r#"{"version":1,"error":{"kind":"on_strike","message":"no"}}"#;
+        let body: ErrorBody = serde_json::from_str(json).unwrap();
+        assert_eq!((body.error.kind, body.error.hint), (ErrorKind::Unknown, None));
+    }
+
+    #[test]
+    fn a_full_disk_is_no_wrong_question() {
+        let error = StoreError::new(StoreErrorKind::Unavailable, "can't write state.db");
+        let kind = ApiError::from(error).kind();
+        assert_eq!((kind.http_status(), kind.exit_code()), (503, 2));
+    }
+}

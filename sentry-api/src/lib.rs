@@ -1,0 +1,27 @@
+//! What Sentry answers: the versioned JSON of its command line and its HTTP API, and what fills it.
+//!
+//! [`Answers`] is the seam: the command line asks it and prints, an HTTP server asks it and sends. [`Local`] answers
+//! from a [`sentry_core::store::StateStore`]; a client of the HTTP API answers with what the server said. Both give the
+//! same [`shape`]s, so that a person sees the same from a laptop as in the pod.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`shape`] | which JSON is answered, and which is asked with |
+//! | [`words`] | which words of closed lists stand in it |
+//! | [`text`] | how times and numbers are said to people |
+//! | [`query`] | which questions there are |
+
+mod answers;
+mod error;
+mod local;
+pub mod query;
+pub mod shape;
+pub mod text;
+pub mod words;
+
+pub use answers::Answers;
+pub use error::{ApiError, ErrorBody, ErrorKind, ErrorShape};
+pub use local::{Local, WatchFacts, pick};
+
+/// The version of all shapes. A change that could break a reader makes it 2.
+pub const VERSION: u32 = 1;

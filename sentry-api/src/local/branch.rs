@@ -1,0 +1,156 @@
+//! What the state says of one branch, put together from the places where it is kept.
+
+use sentry_core::clock::Timestamp;
+use sentry_core::cursor::BranchState;
+use sentry_core::delivery::{Delivery, DeliveryState, Reason};
+use sentry_core::store::{Snapshot, WatchState};
+
+use crate::words::BranchState as Word;
+
+/// One branch.
+pub(super) struct Facts<'a> {
+    pub(super) branch: &'a BranchState,
+    /// The delivery under way, if its objects are not all acknowledged yet.
+    pub(super) open: Option<&'a Delivery>,
+    /// The delivery whose runs are told: the one under way once it has some, else the delivered head's newest.
+    pub(super) told: Option<&'a Delivery>,
+    watch: Option<&'a WatchState>,
+}
+
+impl<'a> Facts<'a> {
+    /// `recent` are the watch's deliveries, newest first.
+    pub(super) fn of(
+        snapshot: &'a Snapshot,
+        branch: &'a BranchState,
+        recent: &'a [Delivery],
+    ) -> Self {
+        let mine = |d: &&Delivery| d.watch == branch.watch && d.revision.branch == branch.branch;
+        // The one that works or waits for its next attempt comes before one that waits behind it.
+        let open =
+            snapshot.open.iter().filter(mine).filter(|d| !is_settled(d)).min_by_key(|d| &d.id);
+        let delivered = || {
+            let sha = &branch.delivered.as_ref()?.sha;
+            recent.iter().filter(mine).find(|d| d.revision.sha == *sha && has_runs(d))
+        };
+        let told = open.filter(|d| has_runs(d)).or_else(delivered);
+        let watch = snapshot.watches.iter().find(|w| w.watch == branch.watch);
+        Self { branch, open, told, watch }
+    }
+
+    /// The word of the documented list.
+    pub(super) fn word(&self) -> Word {
+        let branch = self.branch;
+        if branch.gone.is_some() {
+            return Word::Gone;
+        }
+        if let Some(delivery) = self.open {
+            return match delivery.state {
+                DeliveryState::Pending if delivery.tries > 0 => Word::Retrying,
+                DeliveryState::Pending => Word::Pending,
+                _ => Word::Delivering,
+            };
+        }
+        if branch.is_parked() {
+            return Word::Parked;
+        }
+        if branch.is_change() {
+            return Word::Pending;
+        }
+        match (&branch.passed, &branch.delivered) {
+            (Some(passed), _) if passed.reason == Reason::Baseline => Word::Baseline,
+            (_, None) => Word::Baseline,
+            _ => Word::Delivered,
+        }
+    }
+
+    /// Why the branch's head is not delivered, where that was tried.
+    pub(super) fn delivery_error(&self) -> Option<&'a str> {
+        let delivery = self.open.and_then(|d| d.error.as_deref());
+        let parked = self.branch.parked.as_ref().filter(|_| self.branch.is_parked());
+        delivery.or(parked.map(|p| p.error.as_str()))
+    }
+
+    /// Which runs of the delivered head failed, or could not be followed.
+    pub(super) fn run_error(&self) -> Option<&'a str> {
+        self.told.filter(|d| d.verdict.is_some()).and_then(|d| d.error.as_deref())
+    }
+
+    pub(super) fn error(&self) -> Option<&'a str> {
+        let forge = || self.watch?.unreachable.as_ref().map(|o| o.error.as_str());
+        self.delivery_error().or_else(|| self.run_error()).or_else(forge)
+    }
+
+    pub(super) fn next_attempt(&self) -> Option<Timestamp> {
+        let forge = || self.watch?.unreachable.as_ref()?.next;
+        self.open.and_then(|d| d.next_attempt).or_else(forge)
+    }
+}
+
+/// True if every object is acknowledged and only runs are waited for.
+fn is_settled(delivery: &Delivery) -> bool {
+    delivery.state == DeliveryState::Following && !delivery.is_queued()
+}
+
+fn has_runs(delivery: &Delivery) -> bool {
+    let is_run = |o: &sentry_core::plan::ObjectOutcome| o.run && o.action.is_acknowledged();
+    !delivery.dry_run && (delivery.is_queued() || delivery.objects.iter().any(is_run))
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::cursor::{Parked, Passed};
+    use sentry_core::plan::Action;
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    fn seen() -> BranchState {
+        BranchState::first_seen(sample::watch("app"), sample::branch("main"), sample::mark(1))
+    }
+
+    fn word(branch: &BranchState, open: &[Delivery]) -> &'static str {
+        let snapshot = Snapshot { open: open.to_vec(), ..Snapshot::default() };
+        Facts::of(&snapshot, branch, open).word().as_str()
+    }
+
+    fn delivery(n: u32, state: DeliveryState) -> Delivery {
+        Delivery { state, dry_run: false, tries: 0, ..sample::delivery(n) }
+    }
+
+    #[test]
+    fn each_branch_has_a_word_of_the_documented_list() {
+        let word = |branch: &BranchState| word(branch, &[]);
+        assert_eq!(word(&seen()), "pending");
+        let mark = || sample::mark(1);
+        let baseline = Passed { mark: mark(), reason: Reason::Baseline };
+        let baseline = BranchState { passed: Some(baseline), ..seen() };
+        assert_eq!(word(&baseline), "baseline");
+        let delivered = BranchState { delivered: Some(mark()), ..seen() };
+        assert_eq!(word(&delivered), "delivered");
+        let parked = Parked {
+            mark: mark(),
+            delivery: sample::id(1),
+            fingerprint: String::new(),
+            manifests: None,
+            error: "refused".into(),
+        };
+        let parked = BranchState { parked: Some(parked), ..seen() };
+        assert_eq!(word(&parked), "parked");
+        assert_eq!(word(&BranchState { gone: Some(sample::time(1)), ..parked }), "gone");
+    }
+
+    #[test]
+    fn a_branch_whose_runs_go_on_is_delivered_and_one_with_queued_runs_is_not() {
+        let branch = BranchState { delivered: Some(sample::mark(1)), ..seen() };
+        let mut following = delivery(1, DeliveryState::Following);
+        following.objects.retain(|o| o.action != Action::Queued);
+        assert_eq!(word(&branch, &[following.clone()]), "delivered");
+        let mut queued = following.clone();
+        queued.objects[0].action = Action::Queued;
+        assert_eq!(word(&branch, &[queued]), "delivering");
+        let next = delivery(2, DeliveryState::Applying);
+        assert_eq!(word(&branch, &[following.clone(), next]), "delivering");
+        let waits = Delivery { tries: 1, ..delivery(2, DeliveryState::Pending) };
+        assert_eq!(word(&branch, &[following, waits]), "retrying");
+    }
+}

@@ -1,0 +1,237 @@
+//! Answers from a state, for who has it: the command line beside it, and the server in the pod.
+
+mod agent;
+mod branch;
+mod next;
+mod pick;
+mod requests;
+mod status;
+mod why;
+
+pub use pick::pick;
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sentry_core::clock::{Clock, SystemClock, Timestamp};
+use sentry_core::delivery::{Delivery, DeliveryId, Selection};
+use sentry_core::engine::Engine;
+use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
+use sentry_core::watch::{BranchSelector, WatchName};
+
+use crate::answers::Answers;
+use crate::error::{ApiError, ErrorKind};
+use crate::query::{ExplainQuery, HISTORY_LIMIT, HistoryQuery, StatusQuery, WhyQuery};
+use crate::shape::{
+    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest, Why,
+};
+
+/// What an answer needs to know of a configured watch.
+#[derive(Debug, Clone)]
+pub struct WatchFacts {
+    /// Its name.
+    pub name: WatchName,
+    /// Its branches of A.
+    pub branches: BranchSelector,
+    /// Whether its forge has commit statuses at all: where it has none, that none are shown is no news.
+    pub has_statuses: bool,
+}
+
+/// Answers from a state. Any number of these, in any number of processes, may work beside an agent.
+#[derive(Debug, Clone)]
+pub struct Local {
+    store: Arc<dyn StateStore>,
+    watches: Vec<WatchFacts>,
+    engine: Option<Engine>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Local {
+    /// Answers from this state about these watches, in their order, and about those that only the state knows.
+    #[must_use]
+    pub fn new(store: Arc<dyn StateStore>, watches: Vec<WatchFacts>) -> Self {
+        Self { store, watches, engine: None, clock: Arc::new(SystemClock) }
+    }
+
+    /// With an engine that can be asked what it would do: for [`Answers::explain`].
+    #[must_use]
+    pub fn with_engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// With another clock than the system's: for tests.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The configured watches' names, in order.
+    fn names(&self) -> Vec<WatchName> {
+        self.watches.iter().map(|watch| watch.name.clone()).collect()
+    }
+
+    /// The delivery that an id, or the beginning of one, means.
+    async fn find(&self, text: &str) -> Result<Delivery, ApiError> {
+        let query = DeliveryQuery {
+            id_prefix: Some(id_prefix(text)?),
+            limit: Some(2),
+            ..DeliveryQuery::default()
+        };
+        let mut found = self.store.deliveries(&query).await?;
+        match (found.pop(), found.pop()) {
+            (Some(delivery), None) => Ok(delivery),
+            (Some(one), Some(other)) => {
+                let text = format!(
+                    "more than one delivery's id starts with {text}: {} and {}",
+                    other.id, one.id
+                );
+                Err(ApiError::new(ErrorKind::Ambiguous, text).with_hint("write more of it"))
+            }
+            (None, _) => {
+                let text = format!("no delivery {text} is kept in this state");
+                Err(ApiError::new(ErrorKind::UnknownDelivery, text)
+                    .with_hint("`sentry history` lists them"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Answers for Local {
+    async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError> {
+        let only = optional("watch", query.watch.as_deref())?;
+        status::status(self, only.as_ref()).await
+    }
+
+    async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
+        let snapshot = self.store.snapshot().await?;
+        Ok(snapshot.agent.as_ref().map(|agent| agent::agent(agent, self.clock.now())))
+    }
+
+    async fn why(&self, commit: &str, query: &WhyQuery) -> Result<Why, ApiError> {
+        let only = optional("watch", query.watch.as_deref())?;
+        why::why(self, commit, only.as_ref()).await
+    }
+
+    async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
+        let query = DeliveryQuery {
+            watch: optional("watch", query.watch.as_deref())?,
+            limit: Some(query.limit.unwrap_or(HISTORY_LIMIT)),
+            ..DeliveryQuery::default()
+        };
+        Ok(History::of(&self.store.deliveries(&query).await?))
+    }
+
+    async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
+        Ok((&self.find(delivery).await?).into())
+    }
+
+    async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {
+        let Some(engine) = &self.engine else {
+            return Err(ApiError::new(ErrorKind::Setup, "documents can't be explained here"));
+        };
+        let watch = optional("watch", query.watch.as_deref())?;
+        let branch = optional("branch", query.branch.as_deref())?;
+        let (watch, branch) = pick(&self.watches, watch, branch)?;
+        let selection = Selection { event: named("event", query.event.clone())?, run: None };
+        Ok((&engine.preview(&watch, &branch, None, &selection).await?).into())
+    }
+
+    async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError> {
+        requests::state(self, trigger).await
+    }
+
+    async fn trigger(
+        &self,
+        request: &TriggerRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        requests::trigger(self, request, idempotency_key).await
+    }
+
+    async fn retry(
+        &self,
+        delivery: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        requests::retry(self, delivery, idempotency_key).await
+    }
+
+    async fn rerun(
+        &self,
+        delivery: &str,
+        request: &RerunRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Acknowledgement, ApiError> {
+        requests::rerun(self, delivery, *request, idempotency_key).await
+    }
+
+    async fn suspend(
+        &self,
+        watch: &str,
+        request: &SuspendRequest,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
+        requests::suspend(self, watch, request).await
+    }
+
+    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
+        requests::resume(self, watch).await
+    }
+}
+
+/// Whether a suspension still holds.
+fn in_force(suspension: &Suspension, now: Timestamp) -> bool {
+    suspension.until.is_none_or(|until| now < until)
+}
+
+/// A text as what it should be.
+fn parsed<T: FromStr<Err: Display>>(what: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|e| ApiError::bad_request(format!("`{what}` can't be read: {e}")))
+}
+
+fn optional<T: FromStr<Err: Display>>(
+    what: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, ApiError> {
+    text.map(|text| parsed(what, text)).transpose()
+}
+
+/// A name that says something, where one is given.
+fn named(what: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
+    match text {
+        Some(text) if text.is_empty() => {
+            Err(ApiError::bad_request(format!("`{what}` is empty: name one, or leave it out")))
+        }
+        text => Ok(text),
+    }
+}
+
+/// A whole id in the form it is kept in, or its first 4 or more characters.
+fn id_prefix(text: &str) -> Result<String, ApiError> {
+    let prefix = text.to_ascii_lowercase();
+    let filled = format!("{prefix:0<26}");
+    if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
+        return Err(ApiError::bad_request(format!(
+            "{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"
+        )));
+    }
+    Ok(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_shortened_but_not_to_nothing() {
+        assert_eq!(id_prefix("01HF7Y").unwrap(), "01hf7y");
+        for bad in ["", "01h", "../x", "ilou", &"0".repeat(27)] {
+            assert!(id_prefix(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What comes next for a commit, and what a person can do about it.
+
+use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
+use sentry_core::watch::WatchName;
+
+use super::why::Known;
+use crate::shape::RunTotals;
+use crate::text::{ahead, count};
+
+impl Known {
+    pub(super) fn next_step(
+        &self,
+        record: &HeadRecord,
+        reason: &Reason,
+        open: Option<&Delivery>,
+        by_hand: &str,
+    ) -> String {
+        let id = record.delivery.as_ref().map(ToString::to_string).unwrap_or_default();
+        let watch = &record.watch;
+        match reason {
+            Reason::Delivered => self
+                .delivery(record)
+                .map_or_else(|| "nothing: it was delivered".to_owned(), after_delivery),
+            Reason::Waiting if self.delivery(record).is_some_and(|d| d.dry_run) => {
+                format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
+            }
+            Reason::Waiting => self.waiting_for(open),
+            Reason::SupersededBy(sha) => {
+                format!("`sentry why {sha}` follows that one; to deliver this one: `{by_hand}`")
+            }
+            Reason::Baseline => {
+                format!("the branch's next commit is delivered; to deliver this one: `{by_hand}`")
+            }
+            Reason::NoRunMatched => {
+                let branch = &record.revision.branch;
+                format!("`sentry explain {watch} --branch {branch}` says why for each document")
+            }
+            Reason::SkippedByMarker => {
+                format!("its message asks not to be delivered; to deliver it still: `{by_hand}`")
+            }
+            Reason::Suspended => format!("`sentry resume {watch}`"),
+            Reason::Parked => format!(
+                "repair what the detail names: a change of the manifests or of the \
+                 configuration is tried by itself; to try at once: `sentry retry {id}`"
+            ),
+            Reason::ForgeUnreachable { .. } | Reason::NotSeen => self.no_record_step(watch),
+        }
+    }
+
+    pub(super) fn waiting_for(&self, open: Option<&Delivery>) -> String {
+        if self.snapshot.agent.is_none() {
+            return "no agent has worked on this state: start `sentry watch`".to_owned();
+        }
+        match open {
+            Some(d) if d.next_attempt.is_some() => {
+                let at = d.next_attempt.map(|at| ahead(self.now, at)).unwrap_or_default();
+                format!("nothing: the next attempt is due {at}; `sentry show {}`", d.id)
+            }
+            Some(d) if d.is_queued() => {
+                format!("nothing: they start as other runs end; `sentry show {}`", d.id)
+            }
+            Some(d) => format!("nothing: it is {}; `sentry show {}`", d.state.as_str(), d.id),
+            None => "nothing: its turn comes; `sentry status` shows what is before it".to_owned(),
+        }
+    }
+
+    pub(super) fn no_record_step(&self, watch: &WatchName) -> String {
+        let kept = self.snapshot.watches.iter().find(|w| w.watch == *watch);
+        match kept.and_then(|w| w.unreachable.as_ref()) {
+            Some(outage) => {
+                let next = outage.next.map(|at| ahead(self.now, at)).unwrap_or_default();
+                format!("the forge is asked again {next}; `sentry validate --online` tests it now")
+            }
+            None => format!(
+                "is it pushed, and to a branch that `sentry status {watch}` lists? \
+                 To deliver it: `sentry trigger {watch} --branch BRANCH --revision SHA`"
+            ),
+        }
+    }
+}
+
+/// Every object is acknowledged: what is left is how the runs end.
+fn after_delivery(delivery: &Delivery) -> String {
+    let (id, totals) = (&delivery.id, RunTotals::of(delivery));
+    match delivery.verdict {
+        None if totals.running > 0 => {
+            let runs = count(totals.total, "run");
+            format!("nothing: {} of {runs} goes on; `sentry show {id}`", totals.running)
+        }
+        Some(Verdict::Failure) => format!(
+            "`sentry show {id}` says why each run failed; new runs of those: \
+             `sentry rerun {id} --failed`"
+        ),
+        Some(Verdict::Error) => format!(
+            "look at the runs on the cluster; `sentry show {id}` names them; new runs: \
+             `sentry rerun {id} --failed`"
+        ),
+        Some(Verdict::Success) | None => format!("nothing; `sentry show {id}` lists the objects"),
+    }
+}

@@ -1,0 +1,83 @@
+//! Which watch and which branch a question means.
+
+use std::collections::BTreeSet;
+
+use sentry_core::repo::BranchName;
+use sentry_core::watch::WatchName;
+
+use super::WatchFacts;
+use crate::error::{ApiError, ErrorKind};
+
+/// The watch and the branch that are meant, where each may be left out if there is only one.
+///
+/// # Errors
+/// [`ErrorKind::UnknownWatch`], [`ErrorKind::UnknownBranch`], or [`ErrorKind::BadRequest`] where there is a choice; the
+/// hint names what there is.
+pub fn pick(
+    watches: &[WatchFacts],
+    watch: Option<WatchName>,
+    branch: Option<BranchName>,
+) -> Result<(WatchName, BranchName), ApiError> {
+    let watch = self::watch(watches, watch)?;
+    Ok((watch.name.clone(), self::branch(watch, branch)?))
+}
+
+/// The watch that is meant: the named one, or the only one.
+fn watch(watches: &[WatchFacts], name: Option<WatchName>) -> Result<&WatchFacts, ApiError> {
+    let names: Vec<WatchName> = watches.iter().map(|w| w.name.clone()).collect();
+    match (name, watches) {
+        (None, [only]) => Ok(only),
+        (None, []) => Err(ApiError::bad_request("no watch is known here")),
+        (None, _) => {
+            Err(ApiError::bad_request("there is more than one watch: name the one you mean")
+                .with_hint(format!("the watches are {}", list(&names))))
+        }
+        (Some(name), all) => {
+            all.iter().find(|w| w.name == name).ok_or_else(|| unknown_watch(&name, &names))
+        }
+    }
+}
+
+/// The branch that is meant: the given one if it is watched, or the watch's only one.
+fn branch(watch: &WatchFacts, branch: Option<BranchName>) -> Result<BranchName, ApiError> {
+    let selector = &watch.branches;
+    let mut exact = selector.exact();
+    let error = match (branch, exact.next(), exact.next()) {
+        (Some(branch), ..) if selector.matches(&branch) => return Ok(branch),
+        (None, Some(only), None) if selector.is_exact() => return Ok(only.clone()),
+        (Some(branch), ..) => {
+            let text = format!("watch {} does not watch branch {branch}", watch.name);
+            ApiError::new(ErrorKind::UnknownBranch, text)
+        }
+        (None, ..) => ApiError::bad_request(format!(
+            "watch {} has more than one branch: name one with --branch",
+            watch.name
+        )),
+    };
+    Err(error.with_hint(format!("its branches are {selector}")))
+}
+
+/// The names to answer for: all of them, or the one that is asked for if it is among them.
+pub(super) fn only(
+    names: Vec<WatchName>,
+    wanted: Option<&WatchName>,
+) -> Result<Vec<WatchName>, ApiError> {
+    match wanted {
+        None => Ok(names),
+        Some(wanted) if names.contains(wanted) => Ok(vec![wanted.clone()]),
+        Some(wanted) => Err(unknown_watch(wanted, &names)),
+    }
+}
+
+pub(super) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> ApiError {
+    let error = ApiError::new(ErrorKind::UnknownWatch, format!("there is no watch {wanted}"));
+    match names {
+        [] => error.with_hint("no watch is known here: --config and --state-dir say where"),
+        names => error.with_hint(format!("the watches are {}", list(names))),
+    }
+}
+
+fn list(names: &[WatchName]) -> String {
+    let names: BTreeSet<&str> = names.iter().map(WatchName::as_str).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}

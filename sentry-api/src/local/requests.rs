@@ -1,0 +1,164 @@
+//! What is left in the state for the agent: triggers and suspensions.
+
+use std::time::Duration;
+
+use sentry_core::delivery::{
+    Cause, DeliveryId, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
+};
+use sentry_core::store::{Snapshot, Suspension, Write};
+use sentry_core::watch::WatchName;
+
+use super::{
+    Local, in_force, named, optional, parsed,
+    pick::{self, pick},
+};
+use crate::VERSION;
+use crate::error::{ApiError, ErrorKind};
+use crate::shape::{
+    Acknowledgement, RerunRequest, SuspendRequest, SuspensionAcknowledgement, TriggerRequest,
+};
+
+/// The longest idempotency key, in bytes: it is kept with the trigger.
+const KEY_BYTES: usize = 255;
+
+/// The longest suspension, in seconds: a year.
+const SUSPENSION: u64 = 366 * 86_400;
+
+pub(super) async fn state(local: &Local, trigger: &str) -> Result<Acknowledgement, ApiError> {
+    let id: DeliveryId = parsed("trigger", trigger)?;
+    let kept = local.store.trigger(&id).await?;
+    let kept = kept.ok_or_else(|| {
+        ApiError::new(ErrorKind::UnknownTrigger, format!("trigger {id} is not in the state"))
+    })?;
+    Ok((&kept).into())
+}
+
+pub(super) async fn trigger(
+    local: &Local,
+    request: &TriggerRequest,
+    key: Option<&str>,
+) -> Result<Acknowledgement, ApiError> {
+    let watch = optional("watch", request.watch.as_deref())?;
+    let branch = optional("branch", request.branch.as_deref())?;
+    let (watch, branch) = pick(&local.watches, watch, branch)?;
+    let sha = optional("revision", request.revision.as_deref())?;
+    let (event, run) = (named("event", request.event.clone())?, named("run", request.run.clone())?);
+    let kind = TriggerKind::Deliver { branch, sha, selection: Selection { event, run } };
+    keep(local, watch, kind, Cause::Manual, key).await
+}
+
+pub(super) async fn retry(
+    local: &Local,
+    delivery: &str,
+    key: Option<&str>,
+) -> Result<Acknowledgement, ApiError> {
+    let delivery = local.find(delivery).await?;
+    let (id, state) = (&delivery.id, delivery.state.as_str());
+    if !matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked) {
+        let text = format!("delivery {id} is {state}: only a failed or parked one can be retried");
+        return Err(ApiError::new(ErrorKind::Conflict, text)
+            .with_hint(format!("`sentry rerun {id}` makes new runs of the same commits")));
+    }
+    if delivery.verdict.is_some() {
+        let text = format!("every object of delivery {id} was delivered; its runs ended");
+        return Err(ApiError::new(ErrorKind::Conflict, text)
+            .with_hint(format!("`sentry rerun {id} --failed` makes new runs")));
+    }
+    let kind = TriggerKind::Retry(delivery.id);
+    keep(local, delivery.watch, kind, Cause::Manual, key).await
+}
+
+pub(super) async fn rerun(
+    local: &Local,
+    delivery: &str,
+    request: RerunRequest,
+    key: Option<&str>,
+) -> Result<Acknowledgement, ApiError> {
+    let delivery = local.find(delivery).await?;
+    if !delivery.state.is_final() {
+        let (id, state) = (&delivery.id, delivery.state.as_str());
+        let text = format!("delivery {id} is still {state}");
+        return Err(ApiError::new(ErrorKind::Conflict, text)
+            .with_hint(format!("`sentry show {id}` says what it waits for")));
+    }
+    let kind = TriggerKind::Rerun { delivery: delivery.id, failed_only: request.failed };
+    keep(local, delivery.watch, kind, Cause::Rerun, key).await
+}
+
+/// Keeps a new trigger. Without a key of its own, its id is the key: it is like no other.
+async fn keep(
+    local: &Local,
+    watch: WatchName,
+    kind: TriggerKind,
+    cause: Cause,
+    key: Option<&str>,
+) -> Result<Acknowledgement, ApiError> {
+    let at = local.clock.now();
+    let id = DeliveryId::new(at, fastrand::u128(..));
+    let key = match key {
+        None => id.to_string(),
+        Some(key) if (1..=KEY_BYTES).contains(&key.len()) => key.to_owned(),
+        Some(_) => {
+            let text = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
+            return Err(ApiError::bad_request(text));
+        }
+    };
+    let trigger = Trigger { id, key, watch, kind, cause, at, state: TriggerState::Pending };
+    Ok((&local.store.request(&trigger).await?).into())
+}
+
+pub(super) async fn suspend(
+    local: &Local,
+    watch: &str,
+    request: &SuspendRequest,
+) -> Result<SuspensionAcknowledgement, ApiError> {
+    let (watch, snapshot) = known(local, watch).await?;
+    let since = local.clock.now();
+    let until = match request.for_seconds {
+        None => None,
+        Some(seconds) if (1..=SUSPENSION).contains(&seconds) => {
+            let end = since.checked_add(Duration::from_secs(seconds));
+            Some(end.map_err(|_| ApiError::bad_request("the suspension is too long"))?)
+        }
+        Some(_) => {
+            let text = "a suspension takes 1 second to 366 days, or is until it is resumed";
+            return Err(ApiError::bad_request(text));
+        }
+    };
+    let was_suspended = is_suspended(local, &snapshot, &watch);
+    let (name, reason) = (watch.to_string(), request.reason.clone());
+    let suspension = Suspension { watch, reason, since, until };
+    local.store.commit(&[Write::Suspension(suspension)]).await?;
+    let suspended = true;
+    Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
+}
+
+pub(super) async fn resume(
+    local: &Local,
+    watch: &str,
+) -> Result<SuspensionAcknowledgement, ApiError> {
+    let (watch, snapshot) = known(local, watch).await?;
+    let was_suspended = is_suspended(local, &snapshot, &watch);
+    local.store.commit(&[Write::Resume(watch.clone())]).await?;
+    let (name, suspended, until) = (watch.to_string(), false, None);
+    Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
+}
+
+fn is_suspended(local: &Local, snapshot: &Snapshot, watch: &WatchName) -> bool {
+    let now = local.clock.now();
+    snapshot.inbox.suspensions.iter().any(|s| s.watch == *watch && in_force(s, now))
+}
+
+/// A misspelt name must not be taken for a suspended watch.
+async fn known(local: &Local, watch: &str) -> Result<(WatchName, Snapshot), ApiError> {
+    let watch: WatchName = parsed("watch", watch)?;
+    let snapshot = local.store.snapshot().await?;
+    let mut names = local.names();
+    names.extend(snapshot.watches.iter().map(|w| w.watch.clone()));
+    names.extend(snapshot.inbox.suspensions.iter().map(|s| s.watch.clone()));
+    if names.contains(&watch) {
+        Ok((watch, snapshot))
+    } else {
+        Err(pick::unknown_watch(&watch, &names))
+    }
+}

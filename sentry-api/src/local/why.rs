@@ -1,0 +1,325 @@
+//! `why`: for any commit of A one reason of the closed list, its time, and the next step.
+
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{Delivery, HeadRecord, Reason};
+use sentry_core::repo::CommitSha;
+use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, Suspension};
+use sentry_core::watch::WatchName;
+
+use super::{Local, in_force, pick};
+use crate::VERSION;
+use crate::error::{ApiError, ErrorKind};
+use crate::shape::{RunTotals, Why, WhyAnswer};
+
+pub(super) async fn why(
+    local: &Local,
+    commit: &str,
+    only: Option<&WatchName>,
+) -> Result<Why, ApiError> {
+    let prefix = commit_prefix(commit)?;
+    let known = Known::ask(local.store.as_ref(), &prefix, local.clock.now()).await?;
+    let names = known.watches(local.names(), only)?;
+    let answers = known.answers(&prefix, &names)?;
+    Ok(Why { version: VERSION, commit: prefix, answers })
+}
+
+/// Seven digits or more: fewer mean too many commits.
+fn commit_prefix(text: &str) -> Result<String, ApiError> {
+    let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if !hex || !(7..=64).contains(&text.len()) {
+        return Err(ApiError::bad_request(format!(
+            "{text:?} is no commit: expected its id, or the first 7 or more digits of it"
+        )));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// All that an answer is made of.
+pub(super) struct Known {
+    records: Vec<HeadRecord>,
+    /// The deliveries of the records.
+    deliveries: Vec<Delivery>,
+    pub(super) snapshot: Snapshot,
+    pub(super) now: Timestamp,
+}
+
+impl Known {
+    #[cfg(test)]
+    fn nothing(now: Timestamp) -> Self {
+        let snapshot = Snapshot::default();
+        Self { records: Vec::new(), deliveries: Vec::new(), snapshot, now }
+    }
+
+    async fn ask(store: &dyn StateStore, prefix: &str, now: Timestamp) -> Result<Self, ApiError> {
+        let records = store.heads(prefix).await?;
+        let mut deliveries = Vec::new();
+        for id in records.iter().filter_map(|r| r.delivery.as_ref()) {
+            let query = DeliveryQuery {
+                id_prefix: Some(id.to_string()),
+                limit: Some(1),
+                ..DeliveryQuery::default()
+            };
+            deliveries.extend(store.deliveries(&query).await?);
+        }
+        Ok(Self { records, deliveries, snapshot: store.snapshot().await?, now })
+    }
+
+    fn watches(
+        &self,
+        mut names: Vec<WatchName>,
+        only: Option<&WatchName>,
+    ) -> Result<Vec<WatchName>, ApiError> {
+        let kept = self.snapshot.watches.iter().map(|w| &w.watch);
+        for name in kept.chain(self.records.iter().map(|r| &r.watch)) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        pick::only(names, only)
+    }
+
+    /// What is recorded, newest first, one answer per watch and branch; where nothing is, why that may be.
+    fn answers(&self, prefix: &str, names: &[WatchName]) -> Result<Vec<WhyAnswer>, ApiError> {
+        let mut newest: Vec<&HeadRecord> = Vec::new();
+        for record in self.records.iter().filter(|r| names.contains(&r.watch)) {
+            let same = |n: &&HeadRecord| {
+                n.watch == record.watch && n.revision.branch == record.revision.branch
+            };
+            if let Some(other) = newest.iter().find(|n| n.revision.sha != record.revision.sha) {
+                return Err(ambiguous(prefix, [&other.revision.sha, &record.revision.sha]));
+            }
+            if !newest.iter().any(same) {
+                newest.push(record);
+            }
+        }
+        if newest.is_empty() {
+            return Ok(names.iter().map(|name| self.unrecorded(prefix, name)).collect());
+        }
+        Ok(newest.into_iter().map(|record| self.recorded(record)).collect())
+    }
+
+    pub(super) fn delivery(&self, record: &HeadRecord) -> Option<&Delivery> {
+        self.deliveries.iter().find(|d| record.delivery.as_ref() == Some(&d.id))
+    }
+
+    fn suspension(&self, watch: &WatchName) -> Option<&Suspension> {
+        let suspensions = &self.snapshot.inbox.suspensions;
+        suspensions.iter().find(|s| s.watch == *watch && in_force(s, self.now))
+    }
+
+    fn recorded(&self, record: &HeadRecord) -> WhyAnswer {
+        let open = self
+            .snapshot
+            .open
+            .iter()
+            .find(|d| d.watch == record.watch && d.revision == record.revision);
+        let suspended = self.suspension(&record.watch).is_some();
+        // What a person did since is newer than the record.
+        let reason = match &record.reason {
+            Reason::Waiting if suspended && open.is_none() => Reason::Suspended,
+            Reason::Suspended if !suspended => Reason::Waiting,
+            other => other.clone(),
+        };
+        let delivery = self.delivery(record).filter(|d| !d.dry_run);
+        let branch = record.revision.branch.as_str();
+        let by_hand = format!(
+            "sentry trigger {} --branch {branch} --revision {}",
+            record.watch, record.revision.sha
+        );
+        let (superseded_by, since) = arguments(&reason);
+        WhyAnswer {
+            watch: record.watch.to_string(),
+            superseded_by,
+            since,
+            branch: Some(branch.to_owned()),
+            sha: Some(record.revision.sha.to_string()),
+            at: Some(record.at),
+            delivery: record.delivery.as_ref().map(ToString::to_string),
+            detail: record.detail.clone().or_else(|| open.and_then(|d| d.error.clone())),
+            runs: delivery.map(RunTotals::of).filter(|runs| runs.total > 0),
+            verdict: delivery.and_then(|d| d.verdict).map(Into::into),
+            notes: match reason {
+                Reason::NoRunMatched => delivery.map(|d| d.notes.clone()).unwrap_or_default(),
+                _ => Vec::new(),
+            },
+            next_step: self.next_step(record, &reason, open, &by_hand),
+            reason: (&reason).into(),
+        }
+    }
+
+    /// The answer where no decision about the commit is kept.
+    fn unrecorded(&self, prefix: &str, watch: &WatchName) -> WhyAnswer {
+        let kept = self.snapshot.watches.iter().find(|w| w.watch == *watch);
+        let outage = kept.and_then(|w| w.unreachable.as_ref());
+        let head = self
+            .snapshot
+            .branches
+            .iter()
+            .find(|b| b.watch == *watch && b.observed.sha.as_str().starts_with(prefix));
+        let suspended = self.suspension(watch);
+        let (reason, detail) = match (head, suspended, outage) {
+            (Some(_), Some(s), _) => (Reason::Suspended, s.reason.clone()),
+            (Some(_), None, _) => (Reason::Waiting, None),
+            (None, _, Some(o)) => {
+                (Reason::ForgeUnreachable { since: o.since }, Some(o.error.clone()))
+            }
+            (None, _, None) => (Reason::NotSeen, Some(not_seen_detail(kept.is_some()))),
+        };
+        let next_step = match &reason {
+            Reason::Suspended => format!("`sentry resume {watch}`"),
+            Reason::Waiting => self.waiting_for(None),
+            _ => self.no_record_step(watch),
+        };
+        let (superseded_by, since) = arguments(&reason);
+        WhyAnswer {
+            watch: watch.to_string(),
+            superseded_by,
+            since,
+            branch: head.map(|b| b.branch.to_string()),
+            sha: head.map(|b| b.observed.sha.to_string()),
+            at: head.map(|b| b.observed.at),
+            delivery: None,
+            runs: None,
+            verdict: None,
+            notes: Vec::new(),
+            reason: (&reason).into(),
+            detail,
+            next_step,
+        }
+    }
+}
+
+/// What a reason is said with: the newer head, and since when.
+fn arguments(reason: &Reason) -> (Option<String>, Option<Timestamp>) {
+    match reason {
+        Reason::SupersededBy(sha) => (Some(sha.to_string()), None),
+        Reason::ForgeUnreachable { since } => (None, Some(*since)),
+        _ => (None, None),
+    }
+}
+
+fn not_seen_detail(polled: bool) -> String {
+    if polled {
+        "it was not a watched branch's head at any poll: pushed together with a later commit, to \
+         another branch, or not yet"
+            .to_owned()
+    } else {
+        "no agent has asked for this watch's branches yet".to_owned()
+    }
+}
+
+fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> ApiError {
+    let text = format!("{prefix} begins more than one commit: {} and {}", shas[0], shas[1]);
+    ApiError::new(ErrorKind::Ambiguous, text).with_hint("write more of it")
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::cursor::{BranchState, Mark};
+    use sentry_core::revision::Revision;
+    use sentry_core::store::{Outage, WatchState};
+
+    use super::*;
+    use crate::words::Reason as Word;
+
+    const SHA: &str = "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn watch() -> WatchName {
+        "qa".parse().unwrap()
+    }
+
+    fn record(reason: Reason) -> HeadRecord {
+        HeadRecord {
+            watch: watch(),
+            revision: Revision { branch: "main".parse().unwrap(), sha: SHA.parse().unwrap() },
+            reason,
+            at: at(0),
+            delivery: None,
+            detail: None,
+        }
+    }
+
+    fn known(records: Vec<HeadRecord>) -> Known {
+        Known { records, ..Known::nothing(at(60)) }
+    }
+
+    fn answer(known: &Known) -> WhyAnswer {
+        known.answers(&SHA[..7], &[watch()]).unwrap().remove(0)
+    }
+
+    fn reason(known: &Known) -> Word {
+        answer(known).reason
+    }
+
+    fn suspended() -> Suspension {
+        Suspension { watch: watch(), reason: None, since: at(1), until: None }
+    }
+
+    #[test]
+    fn a_record_is_the_answer_and_names_the_next_step() {
+        let known = known(vec![record(Reason::Baseline)]);
+        let answer = known.answers(SHA, &[watch()]).unwrap().remove(0);
+        assert_eq!(answer.reason, Word::Baseline);
+        assert!(answer.next_step.contains(&format!("--branch main --revision {SHA}")));
+    }
+
+    #[test]
+    fn a_suspension_after_the_record_is_what_a_waiting_commit_waits_for() {
+        let mut known = known(vec![record(Reason::Waiting)]);
+        known.snapshot.inbox.suspensions.push(suspended());
+        assert_eq!(reason(&known), Word::Suspended);
+        known.snapshot.inbox.suspensions[0].until = Some(at(30));
+        assert_eq!(reason(&known), Word::Waiting);
+    }
+
+    #[test]
+    fn an_unknown_commit_is_not_seen_or_the_forge_was_unreachable_since() {
+        let mut known = known(Vec::new());
+        assert_eq!(reason(&known), Word::NotSeen);
+        known.snapshot.watches.push(WatchState {
+            watch: watch(),
+            repo: "https://github.com/a/b".parse().unwrap(),
+            patterns: vec!["main".into()],
+            unreachable: Some(Outage { since: at(5), error: "no answer".into(), next: None }),
+        });
+        assert_eq!(answer(&known).since, Some(at(5)));
+        let text = format!("forge unreachable since {}", at(5));
+        assert_eq!(answer(&known).reason_text(), text);
+    }
+
+    #[test]
+    fn a_head_that_was_seen_but_not_decided_yet_is_waiting() {
+        let mut known = known(Vec::new());
+        let head = Mark { sha: SHA.parse().unwrap(), at: at(3) };
+        known.snapshot.branches.push(BranchState::first_seen(
+            watch(),
+            "main".parse().unwrap(),
+            head,
+        ));
+        assert_eq!(reason(&known), Word::Waiting);
+        known.snapshot.inbox.suspensions.push(suspended());
+        assert_eq!(reason(&known), Word::Suspended);
+    }
+
+    #[test]
+    fn a_prefix_of_two_commits_is_refused_with_both() {
+        let mut other = record(Reason::Delivered);
+        let sha = format!("{}{}", &SHA[..7], "0".repeat(33));
+        other.revision.sha = sha.parse().unwrap();
+        let known = known(vec![record(Reason::Baseline), other]);
+        let failure = known.answers(&SHA[..7], &[watch()]).unwrap_err();
+        assert!(failure.to_string().contains(SHA) && failure.to_string().contains(&sha));
+    }
+
+    #[test]
+    fn only_hex_of_seven_digits_or_more_is_a_commit() {
+        assert_eq!(commit_prefix("ABCDEF0").unwrap(), "abcdef0");
+        for bad in ["", "abcdef", "main", "../../x", "abcdefg1", &"a".repeat(65)] {
+            assert!(commit_prefix(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! `history` and `show`: what was delivered when, by whom, with which objects, how long it took, how its runs ended.
+
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery as core;
+use sentry_core::plan::{self, ObjectOutcome};
+use serde::{Deserialize, Serialize};
+
+use super::{is_false, is_zero};
+use crate::VERSION;
+use crate::words::{Action, Cause, DeliveryState, RunState, Verdict};
+
+/// The answer to `history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Newest first.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// The answer to `show`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Show {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The delivery; its runs have a `message` and an `ended` here.
+    pub delivery: Delivery,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next attempt is due, while it waits for one.
+    pub next_attempt: Option<Timestamp>,
+    /// The head that took its place.
+    pub superseded_by: Option<String>,
+    /// How long the last attempt's steps took.
+    pub steps: Vec<Step>,
+    /// Things to know that stopped nothing.
+    pub notes: Vec<String>,
+    /// B's branch that was delivered, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifests_branch: Option<String>,
+    /// What was asked for, where a person asked for something special.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_for: Option<AskedFor>,
+}
+
+/// Which runs were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedFor {
+    /// Only runs that are meant for this event; `null` is `push`.
+    pub event: Option<String>,
+    /// Only the run of this name.
+    pub run: Option<String>,
+}
+
+/// One delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Its id.
+    pub id: String,
+    /// The watch.
+    pub watch: String,
+    /// The branch of A.
+    pub branch: String,
+    /// Why it was started.
+    pub trigger: Cause,
+    /// The commit of A.
+    pub revision: String,
+    /// The commit of B, once it is known.
+    pub manifests_revision: Option<String>,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// True if nothing is written.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Since when every object is acknowledged and only runs are waited for.
+    pub following_since: Option<Timestamp>,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// What became of each object.
+    pub objects: Vec<Object>,
+    /// How each run stands: one for each object that has `run`, in the same order.
+    pub runs: Vec<Run>,
+    /// How the runs ended, once all did.
+    pub verdict: Option<Verdict>,
+    /// The last error.
+    pub error: Option<String>,
+}
+
+/// One object and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// The file, relative to B's directory.
+    pub path: String,
+    /// The line its document starts at, from 1.
+    #[serde(default)]
+    pub line: usize,
+    /// `kind`.
+    pub kind: String,
+    /// Its namespace; `null` for a cluster-scoped object.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Its name on the cluster.
+    pub name: String,
+    /// True for a run.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub run: bool,
+    /// What became of it.
+    pub action: Action,
+    /// Why, where that needs saying.
+    pub reason: Option<String>,
+}
+
+/// One run and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its name on the cluster.
+    pub name: String,
+    /// How it stands, or why it was not created.
+    pub state: RunState,
+    /// The cluster's word for it, or why it was not created.
+    pub reason: Option<String>,
+    /// Of one that did not succeed: task, step, why and the last log line. Only in `show`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it ended. Only in `show`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+/// How long one step took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The step: `resolve`, `fetch`, `check`, `apply`.
+    pub step: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The runs of a delivery, counted. Those that were not created are not among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunTotals {
+    /// All of them, also those that wait, were cancelled or deleted, or are not followed.
+    pub total: usize,
+    /// Created and not ended.
+    pub running: usize,
+    /// Ended well.
+    pub succeeded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Not created yet: the namespace has no room.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub queued: usize,
+}
+
+impl RunTotals {
+    /// The runs of a delivery.
+    #[must_use]
+    pub fn of(delivery: &core::Delivery) -> Self {
+        let outcomes = delivery.objects.iter().filter(|o| o.run);
+        Self::sum(outcomes.map(|o| (o.action.into(), record(delivery, o).map(|r| r.state.into()))))
+    }
+
+    /// The runs of a delivery as it was answered.
+    #[must_use]
+    pub fn of_answer(delivery: &Delivery) -> Self {
+        let outcomes = delivery.objects.iter().filter(|o| o.run).zip(&delivery.runs);
+        Self::sum(outcomes.map(|(object, run)| (object.action, Some(run.state))))
+    }
+
+    fn sum(runs: impl Iterator<Item = (Action, Option<RunState>)>) -> Self {
+        let mut totals = Self::default();
+        for (action, state) in runs {
+            match (action, state) {
+                (Action::Queued, _) => totals.queued += 1,
+                (action, _) if !action.is_acknowledged() => continue,
+                (_, Some(RunState::Running)) => totals.running += 1,
+                (_, Some(RunState::Succeeded)) => totals.succeeded += 1,
+                (_, Some(RunState::Failed)) => totals.failed += 1,
+                _ => {}
+            }
+            totals.total += 1;
+        }
+        totals
+    }
+
+    /// Cancelled by somebody, deleted, or not followed.
+    #[must_use]
+    pub fn other(self) -> usize {
+        self.total.saturating_sub(self.running + self.queued + self.succeeded + self.failed)
+    }
+
+    /// `1 failed, 2 running, 1 queued`; empty where there are none.
+    #[must_use]
+    pub fn words(self) -> String {
+        let parts = [
+            (self.failed, "failed"),
+            (self.running, "running"),
+            (self.queued, "queued"),
+            (self.succeeded, "succeeded"),
+            (self.other(), "with unknown end"),
+        ];
+        let parts = parts.iter().filter(|(number, _)| *number > 0);
+        parts.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What is known of a run that was created, or is to be.
+fn record<'d>(
+    delivery: &'d core::Delivery,
+    outcome: &ObjectOutcome,
+) -> Option<&'d core::RunRecord> {
+    let object = &outcome.object;
+    delivery.runs.iter().find(|run| {
+        run.object.kind == object.kind
+            && run.object.name == object.name
+            && run.object.namespace == object.namespace
+    })
+}
+
+/// How a run of a delivery stands, or why it was not created.
+fn state(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunState {
+    match outcome.action {
+        plan::Action::Queued => RunState::Queued,
+        plan::Action::Failed => RunState::Failed,
+        action if !action.is_acknowledged() => RunState::Skipped,
+        _ if delivery.dry_run => RunState::Planned,
+        _ => record(delivery, outcome).map_or(RunState::Unfollowed, |run| run.state.into()),
+    }
+}
+
+impl History {
+    /// The answer with these deliveries, newest first.
+    #[must_use]
+    pub fn of(deliveries: &[core::Delivery]) -> Self {
+        Self { version: VERSION, deliveries: deliveries.iter().map(Into::into).collect() }
+    }
+}
+
+impl From<&core::Delivery> for Show {
+    fn from(delivery: &core::Delivery) -> Self {
+        let mut shape = Delivery::from(delivery);
+        let outcomes = delivery.objects.iter().filter(|o| o.run);
+        for (run, outcome) in shape.runs.iter_mut().zip(outcomes) {
+            let record = record(delivery, outcome);
+            run.message = record.and_then(|record| record.message.clone());
+            run.ended = record.and_then(|record| record.completed);
+        }
+        let core::Selection { event, run } = delivery.selection.clone();
+        let special = event.is_some() || run.is_some();
+        Self {
+            version: VERSION,
+            delivery: shape,
+            attempts: attempts(delivery),
+            next_attempt: delivery.next_attempt,
+            superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
+            steps: delivery.steps.iter().map(Into::into).collect(),
+            notes: delivery.notes.clone(),
+            manifests_branch: delivery.intent.as_ref().map(|i| i.manifests_branch.to_string()),
+            asked_for: special.then_some(AskedFor { event, run }),
+        }
+    }
+}
+
+/// Attempts so far: the failed ones, and the one that succeeded or works now.
+fn attempts(delivery: &core::Delivery) -> u32 {
+    let waits = delivery.state == core::DeliveryState::Pending;
+    // With a verdict the attempts went well, whatever its runs came to.
+    let gave_up = delivery.verdict.is_none()
+        && matches!(delivery.state, core::DeliveryState::Failed | core::DeliveryState::Parked);
+    delivery.tries + u32::from(!waits && !gave_up)
+}
+
+impl From<&core::StepTiming> for Step {
+    fn from(step: &core::StepTiming) -> Self {
+        let took_ms = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
+        Self { step: step.step.clone(), started: step.started, took_ms }
+    }
+}
+
+impl From<&core::Delivery> for Delivery {
+    fn from(delivery: &core::Delivery) -> Self {
+        let runs = delivery.objects.iter().filter(|o| o.run);
+        Self {
+            id: delivery.id.to_string(),
+            watch: delivery.watch.to_string(),
+            branch: delivery.revision.branch.to_string(),
+            trigger: delivery.cause.into(),
+            revision: delivery.revision.sha.to_string(),
+            manifests_revision: delivery.intent.as_ref().map(|i| i.manifests.to_string()),
+            state: delivery.state.into(),
+            dry_run: delivery.dry_run,
+            started: delivery.started,
+            following_since: delivery.following_since,
+            finished: delivery.finished,
+            objects: delivery.objects.iter().map(Into::into).collect(),
+            runs: runs.map(|outcome| run(delivery, outcome)).collect(),
+            verdict: delivery.verdict.map(Into::into),
+            error: delivery.error.clone(),
+        }
+    }
+}
+
+impl From<&ObjectOutcome> for Object {
+    fn from(outcome: &ObjectOutcome) -> Self {
+        let object = &outcome.object;
+        Self {
+            path: object.path.clone(),
+            line: object.line,
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            run: outcome.run,
+            action: outcome.action.into(),
+            reason: outcome.reason.clone(),
+        }
+    }
+}
+
+fn run(delivery: &core::Delivery, outcome: &ObjectOutcome) -> Run {
+    let record = record(delivery, outcome);
+    Run {
+        name: outcome.object.name.clone(),
+        state: state(delivery, outcome),
+        reason: record.and_then(|run| run.reason.clone()).or_else(|| outcome.reason.clone()),
+        message: None,
+        ended: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::plan::ObjectRef;
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    /// A delivery with a run object of each action and, where one is given, a record of its state.
+    fn with(runs: &[(plan::Action, Option<core::RunState>)]) -> core::Delivery {
+        let mut delivery = core::Delivery { dry_run: false, ..sample::delivery(1) };
+        (delivery.objects, delivery.runs) = (Vec::new(), Vec::new());
+        for (n, (action, state)) in runs.iter().enumerate() {
+            let record = sample::run(state.unwrap_or(core::RunState::Running));
+            let object = ObjectRef { name: format!("ci-{n}"), ..record.object.clone() };
+            let (object_of_run, reason) = (object.clone(), None);
+            delivery.objects.push(ObjectOutcome { object, run: true, action: *action, reason });
+            if state.is_some() {
+                delivery.runs.push(core::RunRecord { object: object_of_run, ..record });
+            }
+        }
+        delivery
+    }
+
+    #[test]
+    fn runs_are_counted_by_how_they_stand_and_those_that_were_not_created_are_not() {
+        let delivery = with(&[
+            (plan::Action::Created, Some(core::RunState::Running)),
+            (plan::Action::Exists, Some(core::RunState::Failed)),
+            (plan::Action::Created, Some(core::RunState::Gone)),
+            (plan::Action::Created, None),
+            (plan::Action::Queued, None),
+            (plan::Action::Failed, None),
+            (plan::Action::Skipped, None),
+        ]);
+        let totals = RunTotals::of(&delivery);
+        let expected = RunTotals { total: 5, running: 1, queued: 1, succeeded: 0, failed: 1 };
+        assert_eq!((totals, totals.other()), (expected, 2));
+        assert_eq!(totals.words(), "1 failed, 1 running, 1 queued, 2 with unknown end");
+        let answer = Delivery::from(&delivery);
+        assert_eq!(RunTotals::of_answer(&answer), totals, "an answer tells less than the record");
+        let words: Vec<_> = answer.runs.iter().map(|run| run.state.as_str()).collect();
+        assert_eq!(
+            words,
+            ["running", "failed", "gone", "unfollowed", "queued", "failed", "skipped"]
+        );
+    }
+
+    #[test]
+    fn an_answer_reads_back_as_it_was_written() {
+        let show = Show::from(&sample::delivery(1));
+        let json = serde_json::to_string(&show).unwrap();
+        assert_eq!(serde_json::from_str::<Show>(&json).unwrap(), show);
+    }
+}

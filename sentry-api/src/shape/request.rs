@@ -1,0 +1,96 @@
+//! What a person asks for beside answers: the bodies of requests, and what they are acknowledged with.
+
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{self as core, Trigger};
+use serde::{Deserialize, Serialize};
+
+use crate::VERSION;
+use crate::words::TriggerState;
+
+/// What `trigger` asks for: a delivery.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerRequest {
+    /// The watch; may be left out where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
+    /// The branch; may be left out where the watch names exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit, whole; the branch's head where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Only runs that are meant for this event; `push` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    /// Only the run whose `name` or `generateName` in its document is this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+}
+
+/// What `rerun` asks for: new runs of an earlier delivery's commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RerunRequest {
+    /// Only what failed then.
+    #[serde(default)]
+    pub failed: bool,
+}
+
+/// What `suspend` asks for: a watch that starts nothing new.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuspendRequest {
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// For how many seconds; until it is resumed where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u64>,
+}
+
+/// A trigger that is kept, and where it stands: what `trigger`, `retry` and `rerun` are acknowledged with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The trigger's id. With an idempotency key that was used before, the earlier trigger's.
+    pub trigger: String,
+    /// The watch.
+    pub watch: String,
+    /// Where it stands.
+    pub state: TriggerState,
+    /// The delivery that answers it, once one does.
+    pub delivery: Option<String>,
+    /// Why it can't be answered and what to do, if it can't.
+    pub reason: Option<String>,
+}
+
+impl From<&Trigger> for Acknowledgement {
+    fn from(trigger: &Trigger) -> Self {
+        let (state, delivery, reason) = match &trigger.state {
+            core::TriggerState::Pending => (TriggerState::Pending, None, None),
+            core::TriggerState::Taken(delivery) => {
+                (TriggerState::Taken, Some(delivery.to_string()), None)
+            }
+            core::TriggerState::Rejected(why) => (TriggerState::Rejected, None, Some(why.clone())),
+        };
+        let (id, watch) = (trigger.id.to_string(), trigger.watch.to_string());
+        Self { version: VERSION, trigger: id, watch, state, delivery, reason }
+    }
+}
+
+/// What `suspend` and `resume` are acknowledged with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspensionAcknowledgement {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The watch.
+    pub watch: String,
+    /// Whether it is suspended now.
+    pub suspended: bool,
+    /// Whether it was before.
+    pub was_suspended: bool,
+    /// Until when it is; `null` is until it is resumed.
+    pub until: Option<Timestamp>,
+}

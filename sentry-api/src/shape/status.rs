@@ -1,0 +1,173 @@
+//! `status`: what was seen, what was delivered, what comes next; and whether an agent works.
+
+use sentry_core::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{RunTotals, is_zero};
+use crate::words::{BranchState, Verdict};
+
+/// The answer to `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`crate::VERSION`].
+    pub version: u32,
+    /// The watches: those of the configuration in its order, then those that only the state knows.
+    pub watches: Vec<WatchStatus>,
+    /// How many runs of these watches wait for room, by namespace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queue: Vec<QueueStatus>,
+    /// The agent that last worked on the state, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentStatus>,
+}
+
+/// One watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchStatus {
+    /// Its name.
+    pub name: String,
+    /// True while it starts nothing new.
+    pub suspended: bool,
+    /// Its branches that were seen.
+    pub branches: Vec<BranchStatus>,
+    /// Who suspended it for what, while it is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<SuspensionStatus>,
+    /// Its forge's silence, while it does not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<OutageStatus>,
+    /// Why verdicts are not shown on A's commits, where that should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reporting: Option<ReportingStatus>,
+    /// Triggers that nobody took yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting_triggers: usize,
+}
+
+/// A suspension in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspensionStatus {
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when; `null` is until it is resumed.
+    pub until: Option<Timestamp>,
+}
+
+/// A forge that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutageStatus {
+    /// Since when.
+    pub since: Timestamp,
+    /// The last error.
+    pub error: String,
+    /// When it is asked again.
+    pub next: Option<Timestamp>,
+}
+
+/// Why verdicts are not shown on A's commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportingStatus {
+    /// Repository A.
+    pub repo: Option<String>,
+    /// The last error.
+    pub error: String,
+    /// True if it is not tried again.
+    pub given_up: bool,
+}
+
+/// One branch of A.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchStatus {
+    /// The branch.
+    pub branch: String,
+    /// The head that the forge last reported.
+    pub observed: Mark,
+    /// The head that a delivery was last started for.
+    pub attempted: Option<Mark>,
+    /// The head whose every object the cluster acknowledged.
+    pub delivered: Option<Mark>,
+    /// Where it stands.
+    pub state: BranchState,
+    /// B's commit that was delivered with the delivered head.
+    pub manifests_revision: Option<String>,
+    /// The runs of the delivery under way once it has some, else of the delivered head.
+    pub runs: RunTotals,
+    /// How those runs ended, once all did.
+    pub verdict: Option<Verdict>,
+    /// The first of: why the head is not delivered, which runs failed, why the forge does not answer.
+    pub last_error: Option<String>,
+    /// When the next attempt is due, or the forge is asked again.
+    pub next_attempt: Option<Timestamp>,
+    /// Why the head is not delivered, and which runs of the delivered head failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// A commit, and when a cursor was moved to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The commit.
+    pub sha: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl From<&sentry_core::cursor::Mark> for Mark {
+    fn from(mark: &sentry_core::cursor::Mark) -> Self {
+        Self { sha: mark.sha.to_string(), at: mark.at }
+    }
+}
+
+/// Runs that wait for room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// The namespace; `null` where a run's is not known.
+    pub namespace: Option<String>,
+    /// How many.
+    pub runs: usize,
+}
+
+/// An agent, and whether it works.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// Who: process id and host.
+    pub holder: String,
+    /// Since when.
+    pub started: Timestamp,
+    /// When it last said that it lives.
+    pub beat: Timestamp,
+    /// True if it spoke in the last 35 s and no loop of it missed 3 intervals, by the clock of who answers.
+    pub healthy: bool,
+    /// The same in words, with what is wrong.
+    pub health: String,
+    /// Its forges' loops.
+    pub forges: Vec<ForgeStatus>,
+}
+
+/// The loop that asks one forge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgeStatus {
+    /// The forge.
+    pub forge: String,
+    /// When it last kept its time; since when it waits for an answer, if it waits.
+    pub beat: Timestamp,
+    /// True if it waits for an answer for longer than a request takes.
+    pub waits: bool,
+    /// How often it is to be asked, in milliseconds.
+    pub interval_ms: u64,
+    /// What is left of the forge's budget, where it has one.
+    pub budget: Option<BudgetStatus>,
+}
+
+/// A forge's budget.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetStatus {
+    /// Requests left.
+    pub left: u64,
+    /// Requests in all.
+    pub limit: u64,
+    /// When it is full again.
+    pub reset: Option<Timestamp>,
+}

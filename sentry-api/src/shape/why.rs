@@ -1,0 +1,61 @@
+//! `why`: for any commit of A one reason of the closed list, its time, and the next step.
+
+use sentry_core::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::RunTotals;
+use crate::words::{Reason, Verdict};
+
+/// The answer to `why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// [`crate::VERSION`].
+    pub version: u32,
+    /// The commit as it was asked for, in lower case.
+    pub commit: String,
+    /// One for each watch and branch that the commit was a head of; where there is none, one for each watch.
+    pub answers: Vec<WhyAnswer>,
+}
+
+/// What is said about the commit for one watch and branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyAnswer {
+    /// The watch.
+    pub watch: String,
+    /// The branch, where it is known.
+    pub branch: Option<String>,
+    /// The whole commit, where it is known.
+    pub sha: Option<String>,
+    /// The reason.
+    pub reason: Reason,
+    /// The newer head, for [`Reason::Superseded`].
+    pub superseded_by: Option<String>,
+    /// Since when, for [`Reason::ForgeUnreachable`].
+    pub since: Option<Timestamp>,
+    /// When it was decided.
+    pub at: Option<Timestamp>,
+    /// The delivery it is about.
+    pub delivery: Option<String>,
+    /// One sentence more.
+    pub detail: Option<String>,
+    /// The runs that its delivery started, where it started some.
+    pub runs: Option<RunTotals>,
+    /// How those runs ended, once all did.
+    pub verdict: Option<Verdict>,
+    /// Where nothing ran: what was decided about each document.
+    pub notes: Vec<String>,
+    /// What comes next, and what a person can do.
+    pub next_step: String,
+}
+
+impl WhyAnswer {
+    /// The reason with its arguments, as [`sentry_core::delivery::Reason`] shows it.
+    #[must_use]
+    pub fn reason_text(&self) -> String {
+        match (&self.superseded_by, self.since) {
+            (Some(sha), _) => format!("superseded by {sha}"),
+            (None, Some(since)) => format!("forge unreachable since {since}"),
+            (None, None) => self.reason.to_string(),
+        }
+    }
+}

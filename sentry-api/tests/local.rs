@@ -1,0 +1,158 @@
+//! The answers and requests of [`Local`] over a real store.
+
+use std::sync::Arc;
+
+use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
+use sentry_api::words::{Reason, TriggerState};
+use sentry_api::{Answers, ErrorKind, Local, WatchFacts};
+use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
+use sentry_core::plan::Action;
+use sentry_core::store::{StateStore, Write};
+use sentry_core::testing::sample;
+use sentry_core::watch::BranchSelector;
+use sentry_store::MemoryStore;
+
+fn facts(name: &str, branches: &[&str]) -> WatchFacts {
+    let branches = BranchSelector::new(branches.iter().copied()).expect("patterns");
+    WatchFacts { name: sample::watch(name), branches, has_statuses: true }
+}
+
+async fn local(writes: &[Write]) -> (Arc<MemoryStore>, Local) {
+    let store = Arc::new(MemoryStore::new());
+    store.commit(writes).await.expect("memory takes all");
+    let local = Local::new(store.clone(), vec![facts("app", &["main"]), facts("web", &["v*"])]);
+    (store, local)
+}
+
+fn delivery(state: DeliveryState) -> Write {
+    Write::Delivery(Box::new(Delivery { state, verdict: None, ..sample::delivery(1) }))
+}
+
+fn on(watch: &str) -> TriggerRequest {
+    TriggerRequest { watch: Some(watch.into()), ..TriggerRequest::default() }
+}
+
+#[tokio::test]
+async fn a_trigger_is_kept_once_per_key_and_tells_where_it_stands() {
+    let (store, local) = local(&[]).await;
+    let request = TriggerRequest { event: Some("nightly".into()), ..on("app") };
+    let first = local.trigger(&request, Some("k")).await.unwrap();
+    assert_eq!((first.state, first.delivery.as_deref()), (TriggerState::Pending, None));
+    let again = local.trigger(&request, Some("k")).await.unwrap();
+    assert_eq!(again, first, "the same key made another trigger");
+    assert_ne!(local.trigger(&request, None).await.unwrap().trigger, first.trigger);
+    let kept = store.trigger(&first.trigger.parse().unwrap()).await.unwrap().unwrap();
+    let TriggerKind::Deliver { branch, selection, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!((branch.as_str(), selection.event()), ("main", "nightly"));
+    assert_eq!(local.trigger_state(&first.trigger).await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn what_can_not_be_triggered_is_refused_with_its_kind_and_nothing_is_kept() {
+    let (store, local) = local(&[]).await;
+    let branch = |watch, branch: &str| TriggerRequest { branch: Some(branch.into()), ..on(watch) };
+    for (request, key, kind) in [
+        (TriggerRequest::default(), None, ErrorKind::BadRequest),
+        (on("nope"), None, ErrorKind::UnknownWatch),
+        (on("No Name"), None, ErrorKind::BadRequest),
+        (on("web"), None, ErrorKind::BadRequest),
+        (branch("app", "other"), None, ErrorKind::UnknownBranch),
+        (
+            TriggerRequest { revision: Some("1a2b".into()), ..on("app") },
+            None,
+            ErrorKind::BadRequest,
+        ),
+        (TriggerRequest { event: Some(String::new()), ..on("app") }, None, ErrorKind::BadRequest),
+        (on("app"), Some(""), ErrorKind::BadRequest),
+    ] {
+        let error = local.trigger(&request, key).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{request:?}: {error}");
+    }
+    assert!(store.inbox().await.unwrap().triggers.is_empty());
+    local.trigger(&branch("web", "v1"), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
+    let (_, local) = self::local(&[delivery(DeliveryState::Applying)]).await;
+    let id = sample::id(1).to_string();
+    let rerun = RerunRequest { failed: true };
+    assert_eq!(local.retry(&id, None).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(local.rerun(&id, &rerun, None).await.unwrap_err().kind(), ErrorKind::Conflict);
+    let unknown = local.retry("zzzz", None).await.unwrap_err();
+    assert_eq!((unknown.kind(), unknown.kind().http_status()), (ErrorKind::UnknownDelivery, 404));
+    let (store, local) = self::local(&[delivery(DeliveryState::Parked)]).await;
+    local.retry(&id[..20], None).await.unwrap();
+    local.rerun(&id, &rerun, None).await.unwrap();
+    let kinds: Vec<_> = store.inbox().await.unwrap().triggers.into_iter().map(|t| t.kind).collect();
+    assert!(kinds.contains(&TriggerKind::Retry(sample::id(1))), "{kinds:?}");
+    let again = TriggerKind::Rerun { delivery: sample::id(1), failed_only: true };
+    assert!(kinds.contains(&again), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn a_suspension_is_told_until_it_ends() {
+    let (_, local) = local(&[]).await;
+    let request = SuspendRequest { reason: Some("holiday".into()), for_seconds: Some(60) };
+    let done = local.suspend("app", &request).await.unwrap();
+    assert!(done.suspended && !done.was_suspended && done.until.is_some());
+    let status = local.status(&StatusQuery::default()).await.unwrap();
+    assert!(status.watches[0].suspended && !status.watches[1].suspended);
+    let reason = status.watches[0].suspension.as_ref().and_then(|s| s.reason.clone());
+    assert_eq!(reason.as_deref(), Some("holiday"));
+    let done = local.resume("app").await.unwrap();
+    assert!(!done.suspended && done.was_suspended);
+    assert_eq!(local.resume("nope").await.unwrap_err().kind(), ErrorKind::UnknownWatch);
+    let never = SuspendRequest { for_seconds: Some(0), ..SuspendRequest::default() };
+    assert_eq!(local.suspend("app", &never).await.unwrap_err().kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test]
+async fn the_status_tells_all_that_people_are_told_and_reads_back() {
+    let (_, local) = local(&[
+        Write::Watch(sample::watch_state(1)),
+        Write::Branch(sample::branch_state(1)),
+        Write::Agent(sample::agent(1)),
+        Write::Report(sample::report(1)),
+        Write::Suspension(sample::suspension("app", 1)),
+        Write::Delivery(Box::new(Delivery {
+            state: DeliveryState::Following,
+            objects: vec![sample::outcome(Action::Queued)],
+            ..sample::delivery(1)
+        })),
+    ])
+    .await;
+    local.trigger(&on("app"), None).await.unwrap();
+    let status = local.status(&StatusQuery { watch: Some("app".into()) }).await.unwrap();
+    let app = &status.watches[0];
+    assert_eq!((status.watches.len(), app.waiting_triggers), (1, 1));
+    assert!(app.unreachable.is_some() && app.reporting.is_some(), "{app:?}");
+    assert_eq!(status.queue[0].runs, 1);
+    let agent = status.agent.as_ref().unwrap();
+    assert!(!agent.healthy && !agent.forges.is_empty(), "{agent:?}");
+    assert_eq!(local.agent().await.unwrap().as_ref(), Some(agent));
+    let json = serde_json::to_string(&status).unwrap();
+    assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+}
+
+#[tokio::test]
+async fn every_question_names_what_it_does_not_know() {
+    let (_, local) = local(&[]).await;
+    let nope = || Some("nope".to_owned());
+    let status = local.status(&StatusQuery { watch: nope() }).await.unwrap_err();
+    let why = local.why("abcdef1", &WhyQuery { watch: nope() }).await.unwrap_err();
+    assert_eq!((status.kind(), why.kind()), (ErrorKind::UnknownWatch, ErrorKind::UnknownWatch));
+    assert_eq!(status.hint(), Some("the watches are app, web"));
+    let why = local.why("main", &WhyQuery::default()).await.unwrap_err();
+    assert_eq!(why.kind(), ErrorKind::BadRequest);
+    let why = local.why("ABCDEF1", &WhyQuery::default()).await.unwrap();
+    assert_eq!((why.commit.as_str(), why.answers[0].reason), ("abcdef1", Reason::NotSeen));
+    let show = local.show(sample::id(9).as_str()).await.unwrap_err();
+    assert_eq!(show.kind(), ErrorKind::UnknownDelivery);
+    let state = local.trigger_state(sample::id(9).as_str()).await.unwrap_err();
+    assert_eq!(state.kind(), ErrorKind::UnknownTrigger);
+    assert!(local.history(&HistoryQuery::default()).await.unwrap().deliveries.is_empty());
+    let explain = local.explain(&ExplainQuery::default()).await.unwrap_err();
+    assert_eq!(explain.kind(), ErrorKind::Setup);
+}

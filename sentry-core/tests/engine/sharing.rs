@@ -1,0 +1,107 @@
+//! What one watch, one repository or one delivery meets does not hold the others up.
+
+use async_trait::async_trait;
+use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::repo::RepoUrl;
+
+use super::*;
+
+const OTHER: &str = "https://example.com/product/other";
+
+/// A forge whose code breaks down at one repository.
+#[derive(Debug)]
+struct Brittle(Arc<FakeForge>);
+
+#[async_trait]
+impl Forge for Brittle {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        assert!(queries.iter().all(|query| query.repo.as_str() != OTHER), "it breaks down");
+        self.0.heads(queries).await
+    }
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.0.tree(query).await
+    }
+    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.0.as_ref(), repo, sha).await
+    }
+}
+
+/// Another watch, of another repository, with a namespace of its own.
+fn other() -> Watch {
+    let mut watch = watch("other", &["main", "release/*"]);
+    watch.source.repo = OTHER.parse().unwrap();
+    watch.cluster.namespace = "other".parse().unwrap();
+    watch
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_for_the_others() {
+    let mut world = World::new();
+    world.forge.commit(OTHER, "main", "first", &[]);
+    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+        .clock(Arc::clone(&world.clock) as _)
+        .watch(world.watch.clone())
+        .watch(other())
+        .forge(Arc::new(Brittle(Arc::clone(&world.forge))))
+        .deployer(Arc::clone(&world.deployer) as _)
+        .build()
+        .unwrap();
+    world.agent.spawn(async move { engine.run(&Stop::new()).await });
+    minutes(1).await;
+    let sha = world.push();
+    minutes(1).await;
+    assert_eq!(world.delivered().await, Some(sha));
+    let watches = world.store.snapshot().await.unwrap().watches;
+    let broken = watches.iter().find(|watch| watch.watch.as_str() == "other").unwrap();
+    let outage = broken.unreachable.as_ref().unwrap();
+    assert!(outage.error.contains("broke down"), "{outage:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
+    let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(600)));
+    let mut engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>);
+    let mut options = Options::default();
+    options.max_parallel = 4;
+    engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
+    world.forge.commit(OTHER, "main", "first", &[]);
+    let forge = Arc::clone(&world.forge);
+    let engine = engine.watch(world.watch.clone()).watch(other()).forge(forge);
+    let engine = engine.deployer(Arc::clone(&world.deployer) as _).build().unwrap();
+    world.agent.spawn(async move { engine.run(&Stop::new()).await });
+    minutes(1).await;
+    for n in 0..10 {
+        world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
+    }
+    minutes(2).await;
+    world.forge.commit(OTHER, "main", "work", &[]);
+    minutes(2).await;
+    let open = world.store.snapshot().await.unwrap().open;
+    let begun = |name: &str| {
+        open.iter()
+            .filter(|d| d.watch.as_str() == name && d.state != DeliveryState::Pending)
+            .count()
+    };
+    assert_eq!((begun("qa"), begun("other")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_heads_that_wait_for_a_cluster_one_asks_often_and_its_answer_wakes_the_others() {
+    let world = World::running().await;
+    world.deployer.down(true);
+    for n in 0..10 {
+        world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
+    }
+    minutes(30).await;
+    let asked = world.forge.trees_asked().len();
+    minutes(30).await;
+    let asked = world.forge.trees_asked().len() - asked;
+    // Each by itself: 10 × 30 min / 150 s. One of them often: 30 min / 15 s more.
+    assert!(asked < 400, "B was fetched {asked} times in 30 minutes");
+    world.deployer.down(false);
+    seconds(45).await;
+    assert_eq!(world.deployer.created().len(), 10);
+}

@@ -1,0 +1,116 @@
+//! The state as the agent sees it: it kills the agent at a write, and judges every cursor when it is written.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason, Trigger};
+use sentry_core::plan::Operation;
+use sentry_core::store::{
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
+};
+use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::watch::WatchName;
+use sentry_store::MemoryStore;
+
+/// How many runs one delivery makes.
+pub(crate) const RUNS: usize = 2;
+
+/// The key of every run that was made.
+pub(crate) fn keys(cluster: &FakeDeployer) -> Vec<String> {
+    let key = |operation| match operation {
+        Operation::Create { key } => Some(key),
+        Operation::Apply => None,
+    };
+    cluster.created().into_iter().filter_map(|run| key(run.operation)).collect()
+}
+
+/// True if all runs of a branch's commit are on the cluster, made for the change or for one request.
+pub(crate) fn is_complete(cluster: &FakeDeployer, branch: &str, sha: &str) -> bool {
+    let mut made = BTreeMap::<String, usize>::new();
+    for key in keys(cluster).iter().filter(|key| key.contains(&format!("|{branch}|{sha}|"))) {
+        *made.entry(key.rsplit('|').next().unwrap().to_owned()).or_default() += 1;
+    }
+    made.values().any(|runs| *runs == RUNS)
+}
+
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) cluster: Arc<FakeDeployer>,
+    /// How many more moments, before and after each write, the agent lives.
+    pub(crate) left: AtomicUsize,
+    /// The heads that each branch's cursor stood at, in order.
+    pub(crate) cursors: Mutex<BTreeMap<String, Vec<String>>>,
+    pub(crate) faults: Mutex<Vec<String>>,
+}
+
+impl Judge {
+    /// True once the agent is as good as dead.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+
+    async fn moment(&self) {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            std::future::pending::<()>().await;
+        }
+        self.left.store(left - 1, Ordering::Relaxed);
+    }
+
+    fn look(&self, write: &Write) {
+        let Write::Branch(state) = write else { return };
+        let branch = state.branch.as_str();
+        if let Some(passed) = state.passed.as_ref().filter(|p| p.reason != Reason::Baseline) {
+            self.faults.lock().unwrap().push(format!("{branch}: let pass: {passed:?}"));
+        }
+        let Some(delivered) = &state.delivered else { return };
+        let sha = delivered.sha.as_str();
+        let mut cursors = self.cursors.lock().unwrap();
+        let stood = cursors.entry(branch.to_owned()).or_default();
+        if stood.last().is_none_or(|last| last != sha) {
+            stood.push(sha.to_owned());
+        }
+        if !is_complete(&self.cluster, branch, sha) {
+            let text = format!("promise 2: {branch}: the cursor is at {sha} before its runs are");
+            self.faults.lock().unwrap().push(text);
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for Judge {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        self.store.lock(holder).await
+    }
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.store.snapshot().await
+    }
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.moment().await;
+        writes.iter().for_each(|write| self.look(write));
+        let kept = self.store.commit(writes).await;
+        self.moment().await;
+        kept
+    }
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        self.store.request(trigger).await
+    }
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        self.store.inbox().await
+    }
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.store.deliveries(query).await
+    }
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        self.store.trigger(id).await
+    }
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.store.inventory(watch).await
+    }
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        self.store.heads(sha).await
+    }
+}

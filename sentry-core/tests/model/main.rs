@@ -1,0 +1,335 @@
+//! The engine against a small model of what it promises: pushes, deaths, outages, requests, clock jumps and people's
+//! changes in any order. A failure is shrunk to the shortest story that still fails, and that story is printed.
+//!
+//! `PROPTEST_CASES` says how many stories are tried.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
+mod judge;
+mod reference;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::test_runner::Config;
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use sentry_core::clock::{Clock, Timestamp};
+use sentry_core::delivery::{
+    Cause, DeliveryId, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
+};
+use sentry_core::engine::{Engine, EngineError, Options, Stop};
+use sentry_core::forge::ForgeErrorKind;
+use sentry_core::repo::CommitSha;
+use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::watch::sample::watch;
+use sentry_store::MemoryStore;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+use judge::{Judge, is_complete, keys};
+use reference::{Branch, Cluster, Event, Model};
+
+const A: &str = "https://example.com/product/app";
+const B: &str = "https://example.com/qa/tests";
+const FILES: &[(&str, &str)] = &[
+    ("one.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: one}\n"),
+    ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n"),
+    ("two.yaml", "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: two-}\n"),
+];
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Long enough for the head to be seen elsewhere meanwhile.
+const APPLY: Duration = Duration::from_secs(7);
+
+impl Branch {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// A wall clock that can be set.
+#[derive(Debug)]
+struct WallClock {
+    steady: TokioClock,
+    days: Mutex<i64>,
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let seconds = *self.days.lock().unwrap() * 24 * 3600;
+        Timestamp::from_second(self.steady.now().as_second() + seconds).unwrap()
+    }
+}
+
+/// The real engine over the fakes.
+struct World {
+    // Before the runtime: it is dropped first.
+    agent: JoinSet<Result<(), EngineError>>,
+    forge: Arc<FakeForge>,
+    cluster: Arc<FakeDeployer>,
+    judge: Arc<Judge>,
+    clock: Arc<WallClock>,
+    commits: Vec<CommitSha>,
+    requests: BTreeMap<usize, DeliveryId>,
+    selects_dev: bool,
+    runtime: Option<Runtime>,
+}
+
+impl World {
+    fn new() -> Self {
+        fastrand::seed(1);
+        let forge = Arc::new(FakeForge::new());
+        let cluster = Arc::new(FakeDeployer::new().taking(APPLY));
+        let commits = vec![forge.commit(A, "main", "first", &[])];
+        forge.commit(B, "main", "tests", FILES);
+        let judge = Judge {
+            store: Arc::new(MemoryStore::new()),
+            cluster: Arc::clone(&cluster),
+            left: AtomicUsize::new(usize::MAX),
+            cursors: Mutex::default(),
+            faults: Mutex::default(),
+        };
+        let clock = WallClock { steady: TokioClock::new(), days: Mutex::new(0) };
+        Self {
+            agent: JoinSet::new(),
+            forge,
+            cluster,
+            judge: Arc::new(judge),
+            clock: Arc::new(clock),
+            commits,
+            requests: BTreeMap::new(),
+            selects_dev: true,
+            runtime: None,
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.agent.abort_all();
+        while self.agent.join_next().await.is_some() {}
+    }
+
+    async fn restart(&mut self) {
+        self.kill().await;
+        self.judge.left.store(usize::MAX, Ordering::Relaxed);
+        let branches: &[&str] = if self.selects_dev { &["main", "dev"] } else { &["main"] };
+        let mut watch = watch("qa", branches);
+        watch.timing.polling_interval = INTERVAL;
+        let mut options = Options::default();
+        options.backoff.cap = Duration::from_secs(60);
+        let engine = Engine::builder(Arc::clone(&self.judge) as Arc<dyn StateStore>)
+            .clock(Arc::clone(&self.clock) as _)
+            .options(options)
+            .watch(watch)
+            .forge(Arc::clone(&self.forge) as _)
+            .deployer(Arc::clone(&self.cluster) as _)
+            .build()
+            .unwrap();
+        self.agent.spawn(async move { engine.run(&Stop::new()).await });
+    }
+
+    async fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if self.judge.is_sealed() {
+                self.kill().await;
+            }
+        }
+    }
+
+    fn cluster_is(&self, how: Cluster) {
+        self.cluster.down(how == Cluster::Away);
+        self.cluster.refuse((how == Cluster::Refusing).then_some("unit"));
+    }
+
+    async fn suspend(&self, suspend: bool) {
+        let watch: sentry_core::watch::WatchName = "qa".parse().unwrap();
+        let write = if suspend {
+            let since = self.clock.now();
+            Write::Suspension(Suspension { watch, reason: None, since, until: None })
+        } else {
+            Write::Resume(watch)
+        };
+        self.judge.store.commit(&[write]).await.unwrap();
+    }
+
+    /// A request is acknowledged with its id; the same request has the same one.
+    async fn ask(&mut self, request: usize, key: Option<u8>) {
+        let (at, selection) = (self.clock.now(), Selection::default());
+        let trigger = Trigger {
+            id: DeliveryId::new(at, fastrand::u128(..)),
+            key: key.map_or_else(|| format!("request {request}"), |key| format!("key {key}")),
+            watch: "qa".parse().unwrap(),
+            kind: TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: None, selection },
+            cause: Cause::Manual,
+            at,
+            state: TriggerState::Pending,
+        };
+        let kept = self.judge.store.request(&trigger).await.unwrap();
+        let first = self.requests.entry(request).or_insert_with(|| kept.id.clone());
+        assert_eq!(*first, kept.id, "promise 6: the same key is the same request");
+    }
+
+    async fn happens(&mut self, model: &Model, event: Event) {
+        match event {
+            Event::Push(branch) => {
+                self.commits.push(self.forge.commit(A, branch.name(), "work", &[]));
+            }
+            Event::MoveBack(branch, _) => {
+                let head = model.head(branch).unwrap();
+                self.forge.set(A, branch.name(), &self.commits[head]);
+            }
+            Event::Delete => self.forge.delete(A, Branch::Dev.name()),
+            Event::TheClusterIs(how) => self.cluster_is(how),
+            Event::TheForgeIsAway(away) => {
+                self.forge.fail(away.then_some(ForgeErrorKind::Unreachable));
+            }
+            Event::DiesAtWrite(n) => self.judge.left.store(n, Ordering::Relaxed),
+            Event::Restart => self.restart().await,
+            Event::Trigger(key) => self.ask(model.request, key).await,
+            Event::ClockJumps(days) => *self.clock.days.lock().unwrap() += days,
+            Event::Select { dev } if dev != self.selects_dev => {
+                self.selects_dev = dev;
+                self.forge.fail(None);
+                self.restart().await;
+                // Until the first poll it is not known what was there before.
+                self.wait(5).await;
+            }
+            Event::Select { .. } => {}
+            Event::Suspend(suspend) => self.suspend(suspend).await,
+            Event::Repair => drop(self.forge.commit(B, "main", "repaired", FILES)),
+            Event::Wait { seconds } => self.wait(seconds).await,
+        }
+    }
+
+    /// What holds at any time.
+    async fn invariants(&self, model: &Model) {
+        let faults = self.judge.faults.lock().unwrap().clone();
+        assert!(faults.is_empty(), "{faults:?}");
+        assert!(self.cluster.applies().1 <= 1, "promise 5: two applies at once at one target");
+        let keys = keys(&self.cluster);
+        let unique: BTreeSet<_> = keys.iter().collect();
+        assert_eq!(unique.len(), keys.len(), "promise 3: a run was made twice: {keys:?}");
+        let snapshot = self.judge.store.snapshot().await.unwrap();
+        let mut waiting = BTreeSet::new();
+        for delivery in snapshot.open.iter().filter(|d| d.trigger.is_none()) {
+            let branch = &delivery.revision.branch;
+            assert!(waiting.insert(branch.clone()), "promise 4: two heads of {branch} wait");
+        }
+        let parked = snapshot.branches.iter().find_map(|branch| branch.parked.as_ref());
+        assert!(model.was_refused || parked.is_none(), "an outage parked a head: {parked:?}");
+        let cursors = self.judge.cursors.lock().unwrap().clone();
+        for branch in [Branch::Main, Branch::Dev] {
+            let heads = model.history.get(&branch).into_iter().flatten();
+            let mut heads = heads.map(|commit| self.commits[*commit].as_str());
+            for cursor in cursors.get(branch.name()).into_iter().flatten() {
+                let order = "promise 4: delivered in another order than the heads came";
+                assert!(heads.any(|head| head == cursor), "{order}: {cursors:?}");
+            }
+        }
+    }
+
+    /// Everything is well again and has its time.
+    async fn settle(&mut self) {
+        self.forge.fail(None);
+        self.cluster_is(Cluster::Well);
+        self.suspend(false).await;
+        self.forge.commit(B, "main", "repaired", FILES);
+        self.restart().await;
+        self.wait(200).await;
+    }
+
+    /// What holds once everything has settled.
+    async fn outcome(&self, model: &Model) {
+        let snapshot = self.judge.store.snapshot().await.unwrap();
+        assert!(snapshot.open.is_empty(), "promise 9: stuck: {:#?}", snapshot.open);
+        for branch in [Branch::Main, Branch::Dev] {
+            let name = branch.name();
+            let state = snapshot.branches.iter().find(|state| state.branch.as_str() == name);
+            let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
+            if let Some(commit) = model.owed(branch) {
+                let sha = &self.commits[commit];
+                assert_eq!(delivered, Some(sha), "promise 1: the head of {name} is lost");
+                assert!(is_complete(&self.cluster, name, sha.as_str()), "promise 1: {name}");
+            }
+            let is_there = model.head(branch).is_some() && model.selects(branch);
+            let followed = state.is_some_and(|state| state.gone.is_none());
+            assert_eq!(is_there, followed, "promise 10: {name}: {state:?}");
+        }
+        let deliveries = self.judge.store.deliveries(&DeliveryQuery::default()).await.unwrap();
+        for (request, id) in &self.requests {
+            let mut answers = deliveries.iter().filter(|d| d.trigger.as_ref() == Some(id));
+            let states: Vec<DeliveryState> = answers.by_ref().map(|d| d.state).collect();
+            assert_eq!(states.len(), 1, "promise 6: request {request} has the answers {states:?}");
+        }
+    }
+
+    /// However the clock stands, the next push is delivered in time.
+    async fn next_push(&mut self) {
+        let sha = self.forge.commit(A, "main", "the last one", &[]);
+        self.wait(2 * INTERVAL.as_secs() + 2 * APPLY.as_secs()).await;
+        let arrived = is_complete(&self.cluster, "main", sha.as_str());
+        assert!(arrived, "promise 16: two intervals went by without a poll");
+    }
+}
+
+/// Runs one step in the world's own time.
+fn step<T>(world: &mut World, work: impl AsyncFnOnce(&mut World) -> T) -> T {
+    let runtime = world.runtime.take().unwrap();
+    let done = runtime.block_on(work(world));
+    world.runtime = Some(runtime);
+    done
+}
+
+struct TheEngine;
+
+impl StateMachineTest for TheEngine {
+    type SystemUnderTest = World;
+    type Reference = Model;
+
+    fn init_test(_: &Model) -> World {
+        let runtime =
+            Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let mut world = runtime.block_on(async { World::new() });
+        world.runtime = Some(runtime);
+        step(&mut world, async |world| {
+            world.restart().await;
+            world.wait(5).await;
+        });
+        world
+    }
+
+    fn apply(mut world: World, model: &Model, event: Event) -> World {
+        step(&mut world, async |world| {
+            world.happens(model, event).await;
+            world.invariants(model).await;
+        });
+        world
+    }
+
+    fn teardown(mut world: World, model: Model) {
+        step(&mut world, async |world| {
+            world.settle().await;
+            world.invariants(&model).await;
+            world.outcome(&model).await;
+            world.next_push().await;
+        });
+    }
+}
+
+prop_state_machine! {
+    #![proptest_config(Config {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100),
+        failure_persistence: None,
+        ..Config::default()
+    })]
+
+    #[test]
+    fn whatever_happens_in_whatever_order_the_engine_keeps_what_the_model_promises(
+        sequential 1..40 => TheEngine
+    );
+}

@@ -1,0 +1,176 @@
+//! What forges tell by themselves: verified first, parsed second, and believed in one thing only, which repository
+//! it is about.
+//!
+//! A body is handed over as it arrives ([`Incoming::take`]): all of it is signed, but only its head is kept, so a
+//! large body needs no large memory.
+//!
+//! ```
+//! use sentry_core::{clock::Timestamp, secret::{Redactor, Secret}};
+//! use sentry_forge::credential::Credential;
+//! use sentry_forge::webhook::{Message, Sender, Webhook};
+//!
+//! # async fn example(headers: http::HeaderMap, body: &[u8], now: Timestamp) -> Result<(), sentry_forge::webhook::Refused> {
+//! let secret = Credential::Token(Secret::new("It's a Secret to Everybody"));
+//! let webhook = Webhook::new(Sender::GitHub, secret, Redactor::new());
+//! let mut incoming = webhook.begin(&headers, now).await?;
+//! incoming.take(body);
+//! if let Message::Hint { repo } = incoming.finish()? {
+//!     println!("{repo} may have moved");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod body;
+mod seen;
+mod signature;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use sentry_core::clock::Timestamp;
+use sentry_core::forge::ForgeError;
+use sentry_core::repo::RepoPath;
+use sentry_core::secret::Redactor;
+
+use self::body::Shape;
+use self::seen::Seen;
+use self::signature::Check;
+use crate::credential::Credential;
+
+/// So much of a body is kept, in bytes: what names the repository stands before the lists of commits.
+pub const HEAD: usize = 128 * 1024;
+
+/// Who sends webhooks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sender {
+    /// GitHub: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
+    GitHub,
+    /// GitLab: <https://docs.gitlab.com/user/project/integrations/webhooks/>.
+    GitLab,
+}
+
+/// What a verified webhook says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A branch of this repository may have moved, come or gone.
+    Hint {
+        /// The repository's path on the forge.
+        repo: RepoPath,
+    },
+    /// The forge tries whether somebody is there.
+    Ping,
+    /// It was told before.
+    Repeated,
+    /// Another event, by its name: at most 40 characters of a-z, A-Z, 0-9, `_`, `-` and space.
+    Ignored(String),
+}
+
+/// Why a webhook is not taken. None of it is worth a retry with the same request but [`Refused::Secret`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The header that proves the sender is missing.
+    #[error("has no {0}")]
+    Unsigned(&'static str),
+    /// The proof is wrong: the sender has another secret, or the body was changed.
+    #[error("{0} does not fit the secret and the body")]
+    Wrong(&'static str),
+    /// It was signed too long ago, or too far in the future.
+    #[error("webhook-timestamp is more than 5 minutes from now: check both clocks")]
+    OutOfTime,
+    /// It comes from the right sender but says nothing that can be read.
+    #[error("{0}")]
+    Unreadable(&'static str),
+    /// The secret can't be read now.
+    #[error("the webhook's secret can't be read")]
+    Secret(#[from] ForgeError),
+}
+
+/// Takes webhooks of one forge.
+#[derive(Debug)]
+pub struct Webhook {
+    sender: Sender,
+    secret: Credential,
+    redactor: Redactor,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Webhook {
+    /// With the secret that the forge's page was given. For GitLab a secret `whsec_…` is a signing token: then every
+    /// request must be signed; any other one is the "secret token", which is sent as it is.
+    ///
+    /// [`Credential::Anonymous`] takes nothing at all.
+    #[must_use]
+    pub fn new(sender: Sender, secret: Credential, redactor: Redactor) -> Self {
+        Self { sender, secret, redactor, seen: Arc::default() }
+    }
+
+    /// Looks at the headers of a request; its body follows.
+    ///
+    /// # Errors
+    /// [`Refused`] if no body could make the request a right one.
+    pub async fn begin(&self, headers: &HeaderMap, now: Timestamp) -> Result<Incoming, Refused> {
+        let secret = self.secret.token(&self.redactor).await?;
+        let secret = secret.ok_or(Refused::Unsigned("secret that it could fit"))?;
+        let (check, shape) = match self.sender {
+            Sender::GitHub => (Check::github(headers, &secret)?, Shape::github(headers)),
+            Sender::GitLab => (Check::gitlab(headers, &secret, now)?, Shape::gitlab(headers)),
+        };
+        let json = header(headers, CONTENT_TYPE.as_str()).is_some_and(|text| {
+            let kind = text.split(';').next().unwrap_or_default().trim();
+            kind.eq_ignore_ascii_case("application/json")
+        });
+        Ok(Incoming { check, shape, json, head: Vec::new(), seen: Arc::clone(&self.seen) })
+    }
+}
+
+/// A webhook whose body is on its way.
+#[derive(Debug)]
+pub struct Incoming {
+    check: Check,
+    shape: Shape,
+    json: bool,
+    head: Vec<u8>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Incoming {
+    /// The next bytes of the body, just as they came.
+    pub fn take(&mut self, bytes: &[u8]) {
+        self.check.take(bytes);
+        let room = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..room]);
+    }
+
+    /// Verifies the whole body, and only then reads what it says.
+    ///
+    /// # Errors
+    /// [`Refused`] says what is wrong with it.
+    pub fn finish(self) -> Result<Message, Refused> {
+        let Self { check, shape, json, head, seen } = self;
+        let once = check.verify()?;
+        if let Some(once) = once
+            && !seen.lock().unwrap_or_else(PoisonError::into_inner).is_new(once)
+        {
+            return Ok(Message::Repeated);
+        }
+        if !json {
+            let text = "is no JSON: choose application/json as the webhook's content type";
+            return Err(Refused::Unreadable(text));
+        }
+        shape.read(&head)
+    }
+}
+
+/// A header that is text; one that is there twice counts as missing, because the two may disagree.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut all = headers.get_all(name).iter();
+    let first = all.next()?.to_str().ok()?;
+    all.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests;

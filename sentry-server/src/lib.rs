@@ -1,0 +1,143 @@
+//! What a person or a machine sees over HTTP: health, metrics, webhooks, and whatever routes are handed in.
+//!
+//! The server knows the engine and its store; forges it does not know: who understands their webhooks is handed in as
+//! a [`Webhook`].
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use sentry_core::{engine::Engine, store::StateStore};
+//! use sentry_server::{Server, Services};
+//!
+//! # async fn example(engine: Engine, store: Arc<dyn StateStore>) -> std::io::Result<()> {
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+//! let server = Server::new(Services::new(engine, store));
+//! // Serves until the engine has stopped, or for ever.
+//! server.serve(listener, std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod events;
+mod figures;
+mod health;
+mod listen;
+mod metrics;
+mod patient;
+mod webhooks;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use sentry_core::clock::{Clock, SystemClock};
+use sentry_core::engine::Engine;
+use sentry_core::store::StateStore;
+use tokio::net::TcpListener;
+
+pub use webhooks::{MAX_BODY, Message, Reading, Refusal, Webhook, WebhookEndpoint};
+
+use events::Follower;
+use health::Health;
+use metrics::Metrics;
+use webhooks::Endpoints;
+
+/// So long may a request take to come, and its answer to be taken, before the client is cut off.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// So many clients are served at a time; beyond it, the one that has kept us waiting longest makes room.
+pub const MAX_CONNECTIONS: usize = 256;
+
+/// What a server works with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Services {
+    /// The engine whose life is shown. Running it is somebody else's task.
+    pub engine: Engine,
+    /// The engine's store.
+    pub store: Arc<dyn StateStore>,
+    /// Where stamps come from.
+    pub clock: Arc<dyn Clock>,
+    /// Who may tell that a repository has moved; without any, `/webhooks` does not exist.
+    pub webhooks: Vec<WebhookEndpoint>,
+    /// The directory whose size is shown; `None` if the state is kept in memory.
+    pub state_dir: Option<PathBuf>,
+    /// The version that is shown.
+    pub version: String,
+    /// Further routes, beside those of this crate.
+    pub routes: Router,
+}
+
+impl Services {
+    /// With the machine's clock, without webhooks.
+    #[must_use]
+    pub fn new(engine: Engine, store: Arc<dyn StateStore>) -> Self {
+        Self {
+            engine,
+            store,
+            clock: Arc::new(SystemClock),
+            webhooks: Vec::new(),
+            state_dir: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            routes: Router::new(),
+        }
+    }
+}
+
+/// An HTTP/1.1 server. It listens to the engine from its making on, so that nothing is missed before it serves.
+pub struct Server {
+    router: Router,
+    follower: Follower,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Server")
+    }
+}
+
+impl Server {
+    /// A server that is ready to serve.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        let Services { engine, store, clock, webhooks, state_dir, version, routes } = services;
+        let metrics = Arc::new(Metrics::new(&engine, &version));
+        let follower = Follower::new(&engine, Arc::clone(&store), Arc::clone(&metrics));
+        let health = Arc::new(Health::new(engine.clone()));
+        let scrape = Arc::new(metrics::Scrape::new(
+            Arc::clone(&metrics),
+            engine.clone(),
+            store,
+            Arc::clone(&clock),
+            state_dir,
+        ));
+        let mut router = Router::new()
+            .route("/livez", get(health::livez))
+            .route("/readyz", get(health::readyz))
+            .with_state(health)
+            .merge(Router::new().route("/metrics", get(metrics::serve)).with_state(scrape));
+        if !webhooks.is_empty() {
+            let endpoints = Arc::new(Endpoints::new(engine, clock, webhooks, metrics));
+            let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
+            router = router.merge(hooks.with_state(endpoints));
+        }
+        Self { router: router.merge(routes), follower }
+    }
+
+    /// The routes themselves, for a program that has a server of its own; the counters of events then stand still.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
+    pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
+        let Self { router, follower } = self;
+        let mut served = std::pin::pin!(listen::serve(listener, router, stopped));
+        tokio::select! {
+            () = &mut served => {}
+            // The engine is gone: its last state is still shown.
+            () = follower.follow() => served.await,
+        }
+    }
+}

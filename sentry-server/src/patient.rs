@@ -1,0 +1,97 @@
+//! A connection whose client must take what it asked for: a write that gets nowhere for [`PATIENCE`] is an error.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::PATIENCE;
+
+#[derive(Debug)]
+pub(crate) struct Patient<S> {
+    stream: S,
+    /// When the write that waits gives up.
+    limit: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl<S> Patient<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, limit: Box::pin(sleep_until(Instant::now())), waiting: false }
+    }
+
+    fn judge<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.waiting = false;
+            return progress;
+        }
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.limit.as_mut().reset(Instant::now() + PATIENCE);
+        }
+        ready!(self.limit.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let progress = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(cx, progress)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_flush(cx);
+        self.judge(cx, progress)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let progress = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.judge(cx, progress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut ours = Patient::new(ours);
+        let slow = async {
+            let mut byte = [0];
+            for _ in 0..16 {
+                tokio::time::sleep(PATIENCE - PATIENCE / 10).await;
+                theirs.read_exact(&mut byte).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(ours.write_all(&[1; 24]), slow);
+        written.unwrap();
+        let began = Instant::now();
+        let error = ours.write_all(&[1]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+}

@@ -1,0 +1,205 @@
+//! `POST /webhooks/{forge}`: size and time are bounded before anything, the sender is verified before anything is
+//! read, and all that a right request can do is to have a configured repository asked now.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use sentry_core::clock::{Clock, Timestamp};
+use sentry_core::engine::Engine;
+use sentry_core::repo::RepoPath;
+use tokio::sync::Semaphore;
+
+use crate::PATIENCE;
+use crate::metrics::Metrics;
+
+/// The largest body, in bytes: what GitHub sends at most.
+/// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
+pub const MAX_BODY: usize = 25 * 1024 * 1024;
+/// So many bodies are read at a time; more senders are told to come later, and polling sees what they wanted to tell.
+const READERS: usize = 32;
+
+/// Who understands the webhooks of one forge.
+#[async_trait]
+pub trait Webhook: fmt::Debug + Send + Sync {
+    /// Looks at the head of a request; its body follows, unless no body could make it a right one.
+    async fn begin(&self, headers: &HeaderMap, now: Timestamp)
+    -> Result<Box<dyn Reading>, Refusal>;
+}
+
+/// A webhook whose body is on its way. It must not keep more of it than it needs.
+pub trait Reading: Send {
+    /// The next bytes.
+    fn take(&mut self, bytes: &[u8]);
+
+    /// Verifies the whole body, and only then reads it.
+    ///
+    /// # Errors
+    /// [`Refusal`] says what the sender is told.
+    fn finish(self: Box<Self>) -> Result<Message, Refusal>;
+}
+
+/// What a verified webhook says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// This repository may have moved.
+    Hint(RepoPath),
+    /// The forge tries whether somebody is there.
+    Ping,
+    /// It was told before.
+    Repeated,
+    /// Something else, by its name.
+    Ignored(String),
+}
+
+/// Why a webhook is not taken, for whoever sent it: without secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It does not prove its sender: 401.
+    Unverified(String),
+    /// It is verified, but can't be read: 400.
+    Unreadable(String),
+    /// It can't be verified now: 503.
+    Unavailable(String),
+}
+
+/// A forge that may send webhooks, because it has a secret.
+#[derive(Debug)]
+pub struct WebhookEndpoint {
+    /// The forge's name: its path is `/webhooks/<name>`.
+    pub forge: String,
+    /// The forge's kind, `github` or `gitlab`: also a path, where only one endpoint is of the kind.
+    pub kind: &'static str,
+    /// Who understands it.
+    pub webhook: Arc<dyn Webhook>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    endpoints: Vec<WebhookEndpoint>,
+    /// The last piece of the path → which endpoint.
+    paths: BTreeMap<String, usize>,
+    readers: Semaphore,
+    metrics: Arc<Metrics>,
+}
+
+impl Endpoints {
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        endpoints: Vec<WebhookEndpoint>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let mut paths = BTreeMap::new();
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            metrics.expect_webhooks(&endpoint.forge);
+            if endpoints.iter().filter(|other| other.kind == endpoint.kind).count() == 1 {
+                paths.insert(endpoint.kind.to_owned(), index);
+            }
+        }
+        // A forge's own name comes before another one's kind.
+        paths.extend(endpoints.iter().enumerate().map(|(index, e)| (e.forge.clone(), index)));
+        Self { engine, clock, endpoints, paths, readers: Semaphore::new(READERS), metrics }
+    }
+}
+
+/// What is answered, and the word it is counted by.
+struct Answer(StatusCode, &'static str, String);
+
+pub(crate) async fn take(
+    State(endpoints): State<Arc<Endpoints>>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> (StatusCode, String) {
+    let Some(endpoint) = endpoints.paths.get(&name).map(|index| &endpoints.endpoints[*index])
+    else {
+        return (StatusCode::NOT_FOUND, String::new());
+    };
+    let Answer(status, result, text) = answer(&endpoints, endpoint, request).await;
+    tracing::debug!(forge = endpoint.forge, result, text, "webhook");
+    endpoints.metrics.webhook(&endpoint.forge, result);
+    (status, text + "\n")
+}
+
+async fn answer(
+    endpoints: &Endpoints,
+    endpoint: &WebhookEndpoint,
+    request: Request<Body>,
+) -> Answer {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_BODY) {
+        return too_large();
+    }
+    let Ok(_reader) = endpoints.readers.try_acquire() else {
+        let text = "too many webhooks at a time: come later".to_owned();
+        return Answer(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
+    };
+    match tokio::time::timeout(PATIENCE, read(endpoints, endpoint, request)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let text = format!("the body did not come within {} s", PATIENCE.as_secs());
+            Answer(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
+        }
+    }
+}
+
+fn too_large() -> Answer {
+    let text = format!("the body has more than {MAX_BODY} bytes");
+    Answer(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
+}
+
+async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Request<Body>) -> Answer {
+    let (head, mut body) = request.into_parts();
+    let now = endpoints.clock.now();
+    let mut reading = match endpoint.webhook.begin(&head.headers, now).await {
+        Ok(reading) => reading,
+        Err(refusal) => return refused(refusal),
+    };
+    let mut left = MAX_BODY;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let text = "the body broke off".to_owned();
+            return Answer(StatusCode::BAD_REQUEST, "broken", text);
+        };
+        let Ok(bytes) = frame.into_data() else { continue };
+        match left.checked_sub(bytes.len()) {
+            Some(room) => left = room,
+            None => return too_large(),
+        }
+        reading.take(&bytes);
+    }
+    match reading.finish() {
+        Ok(message) => told(endpoints, endpoint, message),
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> Answer {
+    let (result, text) = match message {
+        Message::Hint(repo) if endpoints.engine.hint(&endpoint.forge, &repo) => {
+            ("hint", "the repository is asked now".to_owned())
+        }
+        Message::Hint(_) => ("unwatched", "no watch has this repository".to_owned()),
+        Message::Ping => ("ping", "here".to_owned()),
+        Message::Repeated => ("repeated", "told before".to_owned()),
+        Message::Ignored(event) => ("ignored", format!("ignored: {event}")),
+    };
+    Answer(StatusCode::ACCEPTED, result, text)
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    match refusal {
+        Refusal::Unverified(text) => Answer(StatusCode::UNAUTHORIZED, "unverified", text),
+        Refusal::Unreadable(text) => Answer(StatusCode::BAD_REQUEST, "unreadable", text),
+        Refusal::Unavailable(text) => Answer(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text),
+    }
+}

@@ -1,0 +1,85 @@
+//! What /metrics tells of a delivery, in a form that strict readers take.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::openmetrics::{Family, lint, read};
+use super::*;
+
+async fn scrape(server: &Router) -> BTreeMap<String, Family> {
+    let (status, text) = get(server, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    read(&text)
+}
+
+fn value(families: &BTreeMap<String, Family>, series: &str) -> f64 {
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    let key = (name.to_owned(), labels.to_owned());
+    let found = families.values().find_map(|family| family.samples.get(&key));
+    *found.unwrap_or_else(|| panic!("no {series} in {families:#?}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_series_is_there_from_the_start_with_good_names_and_bounded_labels() {
+    let mut world = World::new();
+    let routes = world.serve().await;
+    let families = scrape(&routes).await;
+    assert_eq!(lint(&families), Vec::<String>::new());
+    assert_eq!(value(&families, "sentry_deliveries_total{watch=\"qa\",outcome=\"parked\"}"), 0.0);
+    assert_eq!(value(&families, "sentry_oldest_undelivered_head_age_seconds{watch=\"qa\"}"), 0.0);
+    world.run().await;
+    world.push();
+    seconds(120).await;
+    let later = scrape(&routes).await;
+    assert_eq!(lint(&later), Vec::<String>::new());
+    let mut labels = BTreeSet::new();
+    for (_, series) in later.values().flat_map(|family| family.samples.keys()) {
+        let names = series.split("\",").filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()));
+        labels.extend(names);
+    }
+    let allowed =
+        ["forge", "le", "namespace", "outcome", "result", "status", "step", "version", "watch"];
+    assert_eq!(labels.iter().map(String::as_str).collect::<Vec<_>>(), allowed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_with_its_steps_and_runs_is_counted_once() {
+    let mut world = World::new();
+    let routes = world.serve().await;
+    world.run().await;
+    world.push();
+    seconds(120).await;
+    let families = scrape(&routes).await;
+    let is = |series: &str, wanted: f64| assert_eq!(value(&families, series), wanted, "{series}");
+    is("sentry_deliveries_total{watch=\"qa\",outcome=\"succeeded\"}", 1.0);
+    is("sentry_runs_total{watch=\"qa\",outcome=\"succeeded\"}", 1.0);
+    is("sentry_change_to_delivered_seconds_count{watch=\"qa\"}", 1.0);
+    is("sentry_step_duration_seconds_count{step=\"fetch\"}", 1.0);
+    is("sentry_step_duration_seconds_count{step=\"apply\"}", 1.0);
+    is("sentry_oldest_undelivered_head_age_seconds{watch=\"qa\"}", 0.0);
+    is("sentry_state_writable", 1.0);
+    is("sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}", 7.0);
+    assert_eq!(scrape(&routes).await.len(), families.len());
+    let again = scrape(&routes).await;
+    assert_eq!(value(&again, "sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}"), 7.0);
+    is("sentry_queue_length{namespace=\"qa\"}", 0.0);
+    assert!(value(&families, "sentry_polls_total{forge=\"forge\",result=\"answered\"}") >= 2.0);
+    let last = value(&families, "sentry_last_success_timestamp_seconds{watch=\"qa\"}");
+    assert!(last > 1_767_225_600.0, "{last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_can_not_be_delivered_grows_old_even_while_the_state_can_not_be_written() {
+    let mut world = World::new();
+    let routes = world.serve().await;
+    world.run().await;
+    world.forge.lose_trees(Some(sentry_core::forge::ForgeErrorKind::Unreachable));
+    world.push();
+    seconds(600).await;
+    world.store.read_only(true);
+    seconds(600).await;
+    let families = scrape(&routes).await;
+    let age = value(&families, "sentry_oldest_undelivered_head_age_seconds{watch=\"qa\"}");
+    assert!((1100.0..=1200.0).contains(&age), "{age}");
+    assert_eq!(value(&families, "sentry_state_writable"), 0.0);
+    assert!(value(&families, "sentry_retries_total{watch=\"qa\"}") >= 2.0);
+}

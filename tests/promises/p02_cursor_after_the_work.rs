@@ -1,0 +1,362 @@
+//! 2: whatever fails, and wherever, the cursor moves only to a head whose every object is on the cluster.
+//!
+//! Each call of each port fails in turn, in every way it can. The judge stands before the state: it looks at the cluster
+//! at the moment at which a cursor is written.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason, Trigger};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
+use sentry_core::forge::{
+    CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+};
+use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
+use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::store::{
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
+    StoreErrorKind, Write,
+};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::watch::WatchName;
+use sentry_store::MemoryStore;
+use sentry_tests::promise::kept;
+
+use crate::world::{FILES, RUNS, World, commit_of, seconds};
+
+/// A call of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Call {
+    Heads,
+    Commit,
+    Tree,
+    Check,
+    Apply,
+    State,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum How {
+    Forge(ForgeErrorKind),
+    Deploy(DeployErrorKind),
+    /// The first objects are written, the next one fails, and the answer says so.
+    Partly(usize),
+    /// As before, but the answer does not say why.
+    Unexplained(usize),
+    /// The first objects are written, and the answer forgets the others.
+    Short(usize),
+    /// Everything is written, and the answer is lost.
+    Lost,
+    Panics,
+    PanicsAfter,
+    Hangs,
+    StateRefused,
+    /// Everything is kept, and the answer is lost.
+    StateLost,
+}
+
+const FORGE: [How; 10] = [
+    How::Forge(ForgeErrorKind::Unreachable),
+    How::Forge(ForgeErrorKind::RateLimited),
+    How::Forge(ForgeErrorKind::Unauthorized),
+    How::Forge(ForgeErrorKind::NotFound),
+    How::Forge(ForgeErrorKind::WrongAnswer),
+    How::Forge(ForgeErrorKind::TooLarge),
+    How::Forge(ForgeErrorKind::Unsupported),
+    How::Forge(ForgeErrorKind::Local),
+    How::Panics,
+    How::Hangs,
+];
+const DEPLOY: [How; 9] = [
+    How::Deploy(DeployErrorKind::Unreachable),
+    How::Deploy(DeployErrorKind::Forbidden),
+    How::Deploy(DeployErrorKind::Refused),
+    How::Deploy(DeployErrorKind::NameConflict),
+    How::Deploy(DeployErrorKind::Local),
+    How::Deploy(DeployErrorKind::Timeout),
+    How::Deploy(DeployErrorKind::Interrupted),
+    How::Panics,
+    How::Hangs,
+];
+
+fn ways(call: Call) -> Vec<How> {
+    match call {
+        Call::Heads | Call::Commit | Call::Tree => FORGE.to_vec(),
+        Call::Check => DEPLOY.to_vec(),
+        Call::Apply => {
+            let partial =
+                (0..FILES.len()).flat_map(|k| [How::Partly(k), How::Unexplained(k), How::Short(k)]);
+            DEPLOY.into_iter().chain([How::Lost, How::PanicsAfter]).chain(partial).collect()
+        }
+        Call::State => vec![How::StateRefused, How::StateLost],
+    }
+}
+
+/// Which call fails: the `n`th one of its kind, or that one and all after it.
+#[derive(Debug, Clone, Copy)]
+struct Fault {
+    call: Call,
+    how: How,
+    n: usize,
+    lasts: bool,
+    /// A newer head comes a second later.
+    overtaken: bool,
+}
+
+/// A panic that prints nothing: there are hundreds.
+fn breaks_down() -> ! {
+    std::panic::resume_unwind(Box::new("injected"))
+}
+
+/// The fault, once it is armed, and what was seen.
+#[derive(Debug, Default)]
+struct Judge {
+    armed: Mutex<Option<Fault>>,
+    calls: AtomicUsize,
+    failures: AtomicUsize,
+    /// Cursors that were written before the work was done.
+    premature: Mutex<Vec<String>>,
+}
+
+impl Judge {
+    /// How this call fails, if it does.
+    fn fails(&self, call: Call) -> Option<How> {
+        let fault = self.armed.lock().unwrap().filter(|fault| fault.call == call)?;
+        let n = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let hit = n == fault.n || (fault.lasts && n > fault.n);
+        if hit {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        hit.then_some(fault.how)
+    }
+
+    /// For calls of a forge.
+    async fn forge(&self, call: Call) -> Result<(), ForgeError> {
+        match self.fails(call) {
+            None => Ok(()),
+            Some(How::Forge(kind)) => Err(ForgeError::new(kind, "injected")),
+            Some(How::Hangs) if call == Call::Heads => {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                Err(ForgeError::new(ForgeErrorKind::Unreachable, "injected"))
+            }
+            Some(How::Hangs) => std::future::pending().await,
+            Some(_) => breaks_down(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Judged<T> {
+    inner: Arc<T>,
+    judge: Arc<Judge>,
+    cluster: Arc<FakeDeployer>,
+}
+
+#[async_trait]
+impl Forge for Judged<FakeForge> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        let answers = self.inner.heads(queries).await;
+        match self.judge.forge(Call::Heads).await {
+            Ok(()) => answers,
+            Err(error) => {
+                let again = || ForgeError::new(error.kind(), "injected");
+                queries.iter().map(|_| Err(again())).collect()
+            }
+        }
+    }
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.judge.forge(Call::Tree).await?;
+        self.inner.tree(query).await
+    }
+    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        self.judge.forge(Call::Commit).await?;
+        Forge::commit(self.inner.as_ref(), repo, sha).await
+    }
+}
+
+#[async_trait]
+impl Deployer for Judged<FakeDeployer> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+        match self.judge.fails(Call::Check) {
+            None => self.inner.check(plan).await,
+            Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
+            Some(How::Hangs) => std::future::pending().await,
+            Some(_) => breaks_down(),
+        }
+    }
+    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+        let away = || DeployError::new(DeployErrorKind::Unreachable, "injected");
+        match self.judge.fails(Call::Apply) {
+            None => self.inner.apply(plan).await,
+            Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
+            Some(How::Hangs) => {
+                tokio::time::sleep(plan.timeout).await;
+                Err(DeployError::new(DeployErrorKind::Timeout, "injected"))
+            }
+            Some(How::Lost) => self.inner.apply(plan).await.and(Err(away())),
+            Some(How::PanicsAfter) => {
+                self.inner.apply(plan).await.unwrap();
+                breaks_down()
+            }
+            Some(How::Partly(k)) => {
+                Ok(ChangeSet { error: Some(away()), ..self.partly(plan, k).await? })
+            }
+            Some(How::Unexplained(k)) => self.partly(plan, k).await,
+            Some(How::Short(k)) => {
+                let mut done = self.partly(plan, k).await?;
+                done.objects.retain(|outcome| outcome.action.is_acknowledged());
+                Ok(done)
+            }
+            Some(_) => breaks_down(),
+        }
+    }
+}
+
+impl Judged<FakeDeployer> {
+    /// Writes the first objects and fails at the next one.
+    async fn partly(&self, plan: &Plan, k: usize) -> Result<ChangeSet, DeployError> {
+        // A later attempt sends fewer.
+        let k = k.min(plan.objects.len());
+        let some = Plan { objects: plan.objects[..k].to_vec(), ..plan.clone() };
+        let mut done = self.inner.apply(&some).await?;
+        for planned in &plan.objects[k..] {
+            let action = if done.objects.len() == k { Action::Failed } else { Action::Skipped };
+            let (object, run) = (planned.object.clone(), planned.is_run());
+            done.objects.push(ObjectOutcome { object, run, action, reason: None });
+        }
+        Ok(done)
+    }
+}
+
+impl Judged<MemoryStore> {
+    /// Every cursor in these writes stands for a head whose objects are on the cluster now.
+    fn look(&self, writes: &[Write]) {
+        let created = self.cluster.created();
+        for write in writes {
+            let Write::Branch(state) = write else { continue };
+            let baseline = state.passed.as_ref().is_some_and(|p| p.reason == Reason::Baseline);
+            let Some(sha) = state.settled().filter(|_| !baseline) else { continue };
+            let runs = created.iter().filter(|run| commit_of(run) == sha.as_str()).count();
+            if runs != RUNS || !self.cluster.names().contains(&"unit".to_owned()) {
+                self.judge.premature.lock().unwrap().push(format!("{sha}: {runs} of {RUNS} runs"));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StateStore for Judged<MemoryStore> {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        self.inner.lock(holder).await
+    }
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot().await
+    }
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let full = || StoreError::new(StoreErrorKind::Unavailable, "injected");
+        self.look(writes);
+        match self.judge.fails(Call::State) {
+            None => self.inner.commit(writes).await,
+            Some(How::StateLost) => self.inner.commit(writes).await.and(Err(full())),
+            Some(_) => Err(full()),
+        }
+    }
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        self.inner.request(trigger).await
+    }
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        self.inner.inbox().await
+    }
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliveries(query).await
+    }
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        self.inner.trigger(id).await
+    }
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.inner.inventory(watch).await
+    }
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        self.inner.heads(sha).await
+    }
+}
+
+/// A push while the fault is armed, another one after it ended; the failures there were, 0 once the `n`th call of its
+/// kind was never made.
+async fn life(fault: Fault) -> usize {
+    fastrand::seed(2);
+    let mut world = World::new(FakeDeployer::new());
+    world.options.inbox_interval = Duration::from_secs(10);
+    world.watches[0].timing.timeout = Duration::from_secs(60);
+    let judge = Arc::new(Judge::default());
+    let cluster = Arc::clone(&world.deployer);
+    let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
+    let forge = Judged { inner: forge, judge: Arc::clone(&judge), cluster: Arc::clone(&cluster) };
+    let deployer = Judged {
+        inner: Arc::clone(&cluster),
+        judge: Arc::clone(&judge),
+        cluster: Arc::clone(&cluster),
+    };
+    let store = Judged { inner: store, judge: Arc::clone(&judge), cluster };
+    world.start_on(Arc::new(forge), Arc::new(deployer), Arc::new(store));
+    seconds(70).await;
+    *judge.armed.lock().unwrap() = Some(fault);
+    world.push();
+    if fault.overtaken {
+        seconds(1).await;
+        world.push();
+    }
+    // Long enough for the agent to give up what it gives up.
+    seconds(6 * 60).await;
+    let failures = judge.failures.load(Ordering::Relaxed);
+    *judge.armed.lock().unwrap() = None;
+    let last = world.push();
+    seconds(12 * 60).await;
+    let premature = judge.premature.lock().unwrap().clone();
+    assert!(premature.is_empty(), "{fault:?}: {premature:?}");
+    let delivered = world.branch("main").await.unwrap().delivered.map(|mark| mark.sha);
+    assert_eq!(delivered, Some(last), "{fault:?}: stuck");
+    failures
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_call_fails_in_whatever_way_no_cursor_moves_before_the_work_is_done() {
+    let (mut faults, mut failures) = (0, 0);
+    for call in [Call::Heads, Call::Commit, Call::Tree, Call::Check, Call::Apply, Call::State] {
+        let kinds = [(false, false), (false, true), (true, false)];
+        let ways = ways(call).into_iter().flat_map(|how| kinds.map(|kind| (how, kind)));
+        for (how, (lasts, overtaken)) in ways {
+            // The agent's own beats go on for ever; a cycle's writes are the first ones.
+            for n in 1..=12 {
+                let seen = life(Fault { call, how, n, lasts, overtaken }).await;
+                if seen == 0 {
+                    break;
+                }
+                faults += 1;
+                failures += seen;
+                // Of what fails for ever the first call is enough: there is no second attempt that differs.
+                if lasts && call != Call::State {
+                    break;
+                }
+                if n >= 3 && call == Call::Heads {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(faults >= 200, "{faults} faults");
+    let seen = format!(
+        "{faults} faults in calls of the forge, the cluster and the state, {failures} failed calls: 0 cursors before \
+         their work, 0 watches stuck"
+    );
+    kept(2, "", &seen);
+}

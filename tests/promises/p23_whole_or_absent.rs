@@ -1,0 +1,213 @@
+//! 23: a program that is killed at each system call of a save, of making the state, and of closing it: what is found is
+//! the old state or the new one, never something between, and never the old one after the save was acknowledged.
+//!
+//! This test binary runs itself as the program that dies.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sentry_core::cursor::BranchState;
+use sentry_core::delivery::Delivery;
+use sentry_core::store::{Snapshot, StateStore as _, Write};
+use sentry_core::testing::sample;
+use sentry_store::SqliteStore;
+use sentry_tests::promise::{cases, kept};
+
+/// Set for the program that dies: what it does, and the state directory.
+const WORK: &str = "SENTRY_PROMISE_23";
+const DIR: &str = "SENTRY_PROMISE_23_DIR";
+/// Every call that names a file or works on an open one.
+const CALLS: &str = "%file,%desc";
+
+/// One commit of many records that all hold `n`; large enough for several pages.
+fn generation(n: u32) -> Vec<Write> {
+    let notes = vec!["n".repeat(3000)];
+    let mut writes = vec![
+        Write::Branch(BranchState { observed: sample::mark(n), ..sample::branch_state(1) }),
+        Write::Watch(sample::watch_state(n)),
+        Write::Agent(sample::agent(n)),
+        Write::Validator("n".into(), Some(sample::validator(n))),
+    ];
+    for slot in 0..8 {
+        let delivery = sample::open_delivery(n);
+        let delivery = Delivery { id: sample::id(slot), notes: notes.clone(), ..delivery };
+        writes.push(Write::Delivery(Box::new(delivery)));
+    }
+    writes
+}
+
+/// The one generation that all records of a snapshot are of.
+#[track_caller]
+fn generation_of(snapshot: &Snapshot) -> u32 {
+    let n = snapshot.agent.as_ref().map_or(0, |agent| {
+        (0..10).find(|n| sample::agent(*n) == *agent).expect("an agent of a generation")
+    });
+    if n == 0 {
+        assert_eq!(*snapshot, Snapshot::default(), "the first commit is torn");
+        return 0;
+    }
+    assert_eq!(snapshot.branches[0].observed, sample::mark(n), "torn");
+    assert_eq!(snapshot.watches, [sample::watch_state(n)], "torn");
+    assert_eq!(snapshot.validators, [("n".into(), sample::validator(n))], "torn");
+    assert_eq!(snapshot.open.len(), 8, "torn");
+    assert!(snapshot.open.iter().all(|d| d.revision == sample::revision(n)), "torn");
+    n
+}
+
+/// Not a proof by itself: says that it is ready, waits for a word, works, and says what it has kept.
+#[tokio::test]
+async fn child_that_works_on_the_state() {
+    let (Ok(work), Some(dir)) = (std::env::var(WORK), std::env::var_os(DIR)) else { return };
+    let dir = PathBuf::from(dir);
+    let wait = || {
+        println!("\nready");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).unwrap();
+    };
+    if work == "make" {
+        wait();
+    }
+    let store = SqliteStore::open(&dir).unwrap();
+    if work == "save" {
+        wait();
+    }
+    store.commit(&generation(2)).await.unwrap();
+    println!("kept");
+    if work == "close" {
+        wait();
+    }
+    drop(store);
+    println!("closed");
+}
+
+/// A program at its work, seen by strace.
+struct Work {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    dir: tempfile::TempDir,
+}
+
+impl Work {
+    fn begin(work: &str, old: &[(String, Vec<u8>)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, bytes) in old.iter().filter(|_| work != "make") {
+            std::fs::write(dir.path().join(name), bytes).unwrap();
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["p23_whole_or_absent::child_that_works_on_the_state", "--exact", "--nocapture"])
+            .env(WORK, work)
+            .env(DIR, dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.by_ref().map_while(Result::ok).any(|line| line == "ready");
+        assert!(ready, "the program gets to its work");
+        Self { child, lines, dir }
+    }
+
+    /// Lets it work under strace, which may end it; all that it said.
+    fn go(&mut self, strace: &[String]) -> Vec<String> {
+        let id = self.child.id().to_string();
+        let mut strace = Command::new("strace")
+            .args(["-f", "-qq", "-p", &id])
+            .args(strace)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        // Its wait for a word is a call as well: the first ones end it before it has begun.
+        while !is_traced(self.child.id()) && strace.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "strace gets hold of it");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.child.stdin.take().unwrap().write_all(b"go\n").ok();
+        let said = self.lines.by_ref().map_while(Result::ok).collect();
+        self.child.wait().unwrap();
+        strace.wait().unwrap();
+        said
+    }
+}
+
+/// True once strace holds every thread of a process.
+fn is_traced(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    threads.into_iter().all(|thread| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
+    })
+}
+
+/// The files of a closed store of generation 1.
+async fn old() -> Vec<(String, Vec<u8>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    store.commit(&generation(1)).await.unwrap();
+    drop(store);
+    let files = std::fs::read_dir(dir.path()).unwrap().flatten();
+    let named = |entry: std::fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+    };
+    files.map(named).collect()
+}
+
+/// How many of the calls one thread makes.
+fn reach(work: &str, old: &[(String, Vec<u8>)]) -> usize {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let path = log.path().display().to_string();
+    let mut working = Work::begin(work, old);
+    let said = working.go(&["-e".into(), format!("trace={CALLS}"), "-o".into(), path.clone()]);
+    assert!(said.contains(&"closed".to_owned()), "{said:?}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let saves = |line: &&str| line.contains("pwrite64(") || line.contains("unlink(");
+    assert!(text.lines().any(|line| saves(&line)), "strace sees the work on the state: {text}");
+    let mut threads = BTreeMap::<&str, usize>::new();
+    for line in text.lines().filter(|line| line.contains('(') && !line.contains("resumed>")) {
+        *threads.entry(line.split(' ').next().unwrap()).or_default() += 1;
+    }
+    threads.into_values().max().unwrap()
+}
+
+/// Kills the work at its n-th call; the generation that is found, and whether it had been acknowledged.
+async fn killed(work: &str, old: &[(String, Vec<u8>)], n: usize) -> (u32, bool, bool) {
+    let mut working = Work::begin(work, old);
+    let inject = format!("inject={CALLS}:signal=KILL:when={n}");
+    let trace = format!("trace={CALLS}");
+    let said = working.go(&["-e", &trace, "-e", &inject, "-o", "/dev/null"].map(str::to_owned));
+    let has = |word: &str| said.iter().any(|line| line == word);
+    let (acknowledged, dies) = (has("kept") || work == "close", !has("closed"));
+    (found(working.dir.path()).await, acknowledged, dies)
+}
+
+async fn found(dir: &Path) -> u32 {
+    let store = SqliteStore::open(dir).expect("the state after a kill can be opened");
+    generation_of(&store.snapshot().await.unwrap())
+}
+
+#[tokio::test]
+async fn killed_at_each_call_of_a_save_the_state_is_the_old_one_or_the_new_one() {
+    let old = old().await;
+    let (mut deaths, mut olds, mut news) = (0, 0, 0);
+    for (work, before) in [("save", 1), ("make", 0), ("close", 2)] {
+        let reach = reach(work, &old);
+        let step = reach.div_ceil(cases(reach, 12));
+        for n in (1..=reach).step_by(step) {
+            let (generation, acknowledged, dies) = killed(work, &old, n).await;
+            assert!(generation == 2 || generation == before, "{work} {n}: {generation}");
+            assert!(!acknowledged || generation == 2, "{work} {n}: what was kept is lost");
+            deaths += usize::from(dies);
+            *if generation == 2 { &mut news } else { &mut olds } += 1;
+        }
+    }
+    assert!(olds > 0 && news > 0, "all on one side of the save: {olds}, {news}");
+    let seen = format!(
+        "{deaths} deaths at calls of a save, of making and of closing the state: {olds} times the old one, {news} times \
+         the new one, never between"
+    );
+    kept(23, "", &seen);
+}

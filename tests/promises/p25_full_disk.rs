@@ -1,0 +1,161 @@
+//! 25: the disk is full, fails, or can't be written: nothing advances and nothing is sent, it is said, and it goes on by
+//! itself when the disk is well again.
+
+use std::path::Path;
+use std::process::Command;
+
+use sentry_tests::promise::{cases, kept};
+use sentry_tests::road::Road;
+use sentry_tests::sandbox::eventually;
+use sentry_tests::strace::Strace;
+use sentry_tests::tally::{Tally, tree};
+
+/// What the agent says for as long as it lasts.
+const DEGRADED: &str = "state can't be written: nothing advances until it can";
+/// Errors of the system, the calls that meet them (those by which SQLite writes and syncs), and the number of the call
+/// of a thread by which they begin at the latest.
+const FAILURES: [(&str, &str, usize); 6] = [
+    ("ENOSPC", "pwrite64", 12),
+    ("EIO", "fsync,fdatasync", 3),
+    ("EIO", "pwrite64", 12),
+    ("EROFS", "pwrite64", 12),
+    ("EDQUOT", "pwrite64", 12),
+    ("ENOSPC", "fsync,fdatasync", 3),
+];
+
+fn road() -> Road {
+    let files = tree();
+    let files: Vec<_> = files.iter().map(|(path, text)| (*path, &**text)).collect();
+    let road = Road::with(&files);
+    assert_eq!(road.once().code, Some(0));
+    road
+}
+
+/// Waits for the head's runs; there is exactly one of each.
+fn delivered(road: &Road, heads: &[String]) {
+    eventually("the head is delivered", || {
+        Tally::of(&road.cluster).lost(heads) == 0
+            && road.why(heads.last().unwrap()).contains("delivered")
+    });
+    assert_eq!(Tally::of(&road.cluster).doubled(), 0);
+}
+
+#[test]
+fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_again() {
+    let road = road();
+    let mut heads = Vec::new();
+    let mut random = fastrand::Rng::with_seed(25);
+    let (mut failures, mut said, mut refused) = (0, 0, 0);
+    for (error, calls, latest) in FAILURES.iter().cycle().take(cases(20 * FAILURES.len(), 2)) {
+        // From the start or from the middle of a cycle on, for several attempts to write.
+        let (from, long) = (random.usize(1..=*latest), 4 + random.usize(..8));
+        let strace = Strace::of_the_program(calls).failing_at(calls, error, from, from + long);
+        heads.push(road.push());
+        let mut is_traced = true;
+        let mut agent = road.sandbox.spawn_under(&strace, ["watch", "--log-level", "debug"]);
+        eventually("the head is delivered, or the start is refused", || {
+            !agent.is_running() || Tally::of(&road.cluster).lost(&heads) == 0
+        });
+        if !agent.is_running() {
+            // It does not begin on a disk that fails: whatever keeps it running starts it again.
+            let output = agent.wait();
+            assert_eq!(output.code, Some(2), "{output:?}");
+            assert!(output.stderr.contains("check the disk"), "{output:?}");
+            refused += 1;
+            is_traced = false;
+            agent = road.watch();
+        }
+        delivered(&road, &heads);
+        assert!(agent.is_running(), "{}", agent.stderr_so_far());
+        let met = strace.lines().iter().filter(|line| line.contains("(INJECTED)")).count();
+        assert!(met > 0, "{error} of {calls} was met: the judge is blind");
+        failures += met;
+        said += usize::from(agent.stderr_so_far().contains(DEGRADED));
+        let stopped = if is_traced { agent.term_traced() } else { agent.term() };
+        assert_eq!(stopped.code, Some(0), "{stopped:?}");
+    }
+    assert!(said > 0, "it is said");
+    let seen = format!(
+        "{} outages of the disk ({failures} failed calls: ENOSPC, EIO, EROFS, EDQUOT), {refused} at the start and refused, \
+         {said} said by a running agent: 0 runs lost or doubled",
+        heads.len()
+    );
+    kept(25, "failing calls", &seen);
+}
+
+/// A small disk of its own, which goes with this value.
+struct Disk<'a>(&'a Path);
+
+impl<'a> Disk<'a> {
+    /// `None` where this user may not mount one.
+    fn mount(place: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(place).unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
+            .arg(place)
+            .output();
+        done.is_ok_and(|done| done.status.success()).then_some(Self(place))
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self) {
+        let path = self.0.join("filler");
+        let mut size = 2 << 20;
+        while size > 0 {
+            let filler = vec![0; size];
+            let mut file =
+                std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
+            if std::io::Write::write_all(&mut file, &filler).is_err() {
+                size /= 2;
+            }
+        }
+    }
+
+    fn empty(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(self.0).output().ok();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_everything_until_it_has_room_again() {
+    let mut road = road();
+    let place = road.sandbox.root().join("disk");
+    let Some(disk) = Disk::mount(&place) else {
+        // Said, because it proves nothing: another user than root can't make a disk.
+        kept(25, "a real disk", "not tried: only root can mount one");
+        return;
+    };
+    let state = place.join("state");
+    road.sandbox.env("SENTRY_STATE_DIR", &state);
+    assert_eq!(road.once().code, Some(0));
+    let mut agent = road.watch();
+    agent.wait_for_log("started");
+    let mut heads = Vec::new();
+    for _ in 0..cases(20, 2) {
+        heads.push(road.push());
+        delivered(&road, &heads);
+        let writes = road.cluster.writes();
+        let before = agent.stderr_so_far().matches(DEGRADED).count();
+        disk.fill();
+        heads.push(road.push());
+        eventually("it says so", || agent.stderr_so_far().matches(DEGRADED).count() > before);
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        assert_eq!(road.cluster.writes(), writes, "nothing is sent");
+        assert!(!road.why(heads.last().unwrap()).contains("delivered"), "nothing advances");
+        disk.empty();
+        delivered(&road, &heads);
+    }
+    assert_eq!(agent.term().code, Some(0));
+    drop(disk);
+    kept(
+        25,
+        "a real disk",
+        &format!("{} times full: 0 writes to the cluster, recovered by itself", heads.len() / 2),
+    );
+}

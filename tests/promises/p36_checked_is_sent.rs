@@ -1,0 +1,129 @@
+//! 36: what is checked is what is sent. Odd documents go the whole way to kubectl's stdin; what is there is read by
+//! another reader, and what the real kubectl makes of it is seen by the API server.
+
+mod documents;
+
+use std::fmt::Write as _;
+
+use sentry_core::deployer::Deployer as _;
+use sentry_core::manifest::ManifestSet;
+use sentry_core::plan::PlannedObject;
+use sentry_core::secret::Redactor;
+use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_tests::apiserver::ApiServer;
+use sentry_tests::judge::checked::Checked;
+use sentry_tests::judge::scene::Scene;
+use sentry_tests::judge::sent::Sent;
+use sentry_tests::promise::{cases, kept};
+
+use documents::Documents;
+
+/// Objects of one call of kubectl.
+const BATCH: usize = 200;
+
+#[test]
+fn kubectl_is_given_the_very_objects_that_were_checked() {
+    let checked = Checked::default();
+    let mut documents = Documents::new(36);
+    let number = cases(1_000_000, 4_000);
+    let (mut sent, mut refused) = (0, 0);
+    for case in 0..number {
+        let file = documents.file();
+        let set = checked.prepare(&[("a.yaml", &file)]);
+        refused += set.refusals().count();
+        sent += checked.send(set).unwrap_or_else(|difference| {
+            panic!("case {case}: {difference}\n{}", String::from_utf8_lossy(&file))
+        });
+    }
+    assert!(sent > number / 4 && refused > number / 4, "the documents are of both sorts");
+    kept(
+        36,
+        "by another reader",
+        &format!("{number} files, {sent} objects sent, {refused} documents refused: sets equal"),
+    );
+}
+
+#[test]
+fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
+    let (cluster, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
+    let mut settings = KubectlSettings::new("deployer", Redactor::new());
+    settings.kubeconfig = Some(cluster.kubeconfig(home.path()));
+    let kubectl = Kubectl::new(settings).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut scene = Scene::default();
+    scene.watch.cluster.context = Some("default".to_owned());
+    let mut documents = Documents::new(37);
+    let number = cases(20_000, 400);
+    let mut sent = 0;
+    while sent < number {
+        let objects = batch(&scene, &mut documents);
+        let mut planned: Vec<Sent> = objects.iter().map(as_planned).collect();
+        let plan = scene.plan(ManifestSet { objects, ..ManifestSet::default() });
+        let before = cluster.requests().len();
+        let done = runtime.block_on(kubectl.apply(&plan)).unwrap();
+        assert_eq!(done.error, None);
+        let mut received = writes(&cluster, before);
+        planned.sort();
+        received.sort();
+        assert_eq!(received, planned);
+        sent += planned.len();
+    }
+    kept(
+        36,
+        "by the real kubectl",
+        &format!("{sent} objects in calls of up to {BATCH}: sets equal"),
+    );
+}
+
+/// What was let through of so many files that kubectl has something to do.
+fn batch(scene: &Scene, documents: &mut Documents) -> Vec<PlannedObject> {
+    let known = ["ConfigMap", "Secret", "Task", "Pipeline", "PipelineRun", "TaskRun"];
+    let mut objects = Vec::new();
+    while objects.len() < BATCH {
+        let set = scene.prepare(&[("a.yaml", &documents.file())]);
+        let served = |planned: &PlannedObject| known.contains(&planned.object.kind.as_str());
+        objects.extend(set.objects.into_iter().filter(served));
+    }
+    objects
+}
+
+fn as_planned(planned: &PlannedObject) -> Sent {
+    let object = &planned.object;
+    Sent {
+        api_version: object.api_version.clone(),
+        kind: object.kind.clone(),
+        namespace: object.namespace.clone().unwrap_or_default(),
+        name: object.name.clone(),
+    }
+}
+
+/// The objects of the writes since a request, by what the server was asked and where.
+fn writes(cluster: &ApiServer, since: usize) -> Vec<Sent> {
+    let mut seen = Vec::new();
+    for request in cluster.requests().iter().skip(since).filter(|request| request.is_write()) {
+        let text = |at: &str| {
+            request.body.pointer(at).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+        };
+        let object = Sent {
+            api_version: text("/apiVersion"),
+            kind: text("/kind"),
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+        };
+        let root = if object.api_version.contains('/') { "apis" } else { "api" };
+        let mut path = String::new();
+        _ = write!(
+            path,
+            "/{root}/{}/namespaces/{}/{}s",
+            object.api_version,
+            object.namespace,
+            object.kind.to_lowercase()
+        );
+        if request.method != "POST" {
+            _ = write!(path, "/{}", object.name);
+        }
+        assert_eq!(request.path, path, "a body goes where it says");
+        seen.push(object);
+    }
+    seen
+}

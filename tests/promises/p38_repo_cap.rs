@@ -1,0 +1,68 @@
+//! 38: a repository that has no end: what is on the disk stays below the cap, and the fetch ends by its deadline.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sentry_tests::liar::{GitLiar, Lies, Pack};
+use sentry_tests::promise::{cases, kept};
+use sentry_tests::road::Road;
+
+/// What a fetch may take on the disk.
+const CAP: u64 = 256 << 20;
+/// The watch's `timeout`, in seconds.
+const TIMEOUT: u64 = 10;
+/// What counts as ended by the deadline: the time that the process needs to begin and to end is not the fetch's.
+const LATEST: Duration = Duration::from_secs(TIMEOUT + 2);
+
+/// The bytes of all files below a directory.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => bytes_below(&entry.path()),
+        Ok(about) => about.len(),
+        // It went away while we looked.
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+#[test]
+fn a_repository_without_end_takes_no_more_than_its_cap_and_no_longer_than_its_deadline() {
+    let head = "c0ffee".repeat(7)[..40].to_owned();
+    let liar = GitLiar::start(Lies::about(&head, Pack::EndlessBlob));
+    let road = Road::new();
+    road.configure_b(&liar.url("b.git"), &format!("timeout: {TIMEOUT}\n    max_retries: 0"));
+    assert_eq!(road.once().code, Some(0));
+    let temp = road.sandbox.root().join("tmp");
+    let (mut most, mut longest) = (0, Duration::ZERO);
+    // The last one is slow enough to last to the deadline, and fast enough not to be given up before.
+    let packs = [Pack::EndlessBlob, Pack::EndlessBlobs, Pack::Slowing(1 << 20)];
+    let rounds = cases(10, 1);
+    for pack in packs.iter().cycle().take(packs.len() * rounds) {
+        liar.say(Lies::about(&head, pack.clone()));
+        let sha = road.push();
+        let begun = Instant::now();
+        let mut agent = road.sandbox.spawn(["watch", "--once"]);
+        let mut peak = 0;
+        while agent.is_running() {
+            peak = peak.max(bytes_below(&temp));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let took = begun.elapsed();
+        assert_ne!(agent.wait().code, Some(0));
+        assert!(peak > 1 << 20, "{pack:?}: the fetch was seen on the disk: {peak}");
+        assert!(peak <= CAP, "{pack:?}: {peak} bytes on the disk");
+        assert!(took <= LATEST, "{pack:?}: it took {took:?}: {}", road.why(&sha));
+        (most, longest) = (most.max(peak), longest.max(took));
+        assert_eq!(road.cluster.writes(), 0);
+        assert!(bytes_below(&temp) < 1 << 20, "{pack:?}: the fetch left something behind");
+    }
+    let seen = format!(
+        "{} fetches without end (one file, 100,000,000 files, a slow one): {} MiB on the disk at most, ended within {:.1} \
+         s of {TIMEOUT} s",
+        packs.len() * rounds,
+        most >> 20,
+        longest.as_secs_f32()
+    );
+    kept(38, "", &seen);
+}

@@ -1,0 +1,87 @@
+//! Any status, headers and body as GitHub's and GitLab's answer: nothing panics, no text of the server's is quoted at
+//! length, no wait is longer than an hour.
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sentry_core::clock::Timestamp;
+use sentry_core::secret::Redactor;
+use sentry_core::testing::sample;
+use sentry_forge::credential::Credential;
+use sentry_forge::git::{Transport, TransportSettings};
+use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
+use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::http::{Answer, Http, HttpSettings};
+use sentry_forge::status;
+
+/// Both forges; neither is asked anything.
+fn forges() -> (GitHub, GitLab) {
+    let settings = HttpSettings::new(Redactor::new());
+    let http = Http::new(&settings).expect("root certificates");
+    let git = || Transport::new(TransportSettings::new(settings.clone()));
+    let github = GitHub::new(GitHubSettings {
+        name: "hub".to_owned(),
+        api: None,
+        auth: GitHubAuth::Token(Credential::Anonymous),
+        report: None,
+        polling: Polling::Auto,
+        http: http.clone(),
+        git: git(),
+    });
+    let gitlab = GitLab::new(GitLabSettings {
+        name: "lab".to_owned(),
+        url: None,
+        credential: Credential::Anonymous,
+        token_kind: GitLabToken::Private,
+        report: None,
+        polling: Polling::Auto,
+        http,
+        git: git(),
+    });
+    (github.expect("its own address"), gitlab.expect("its own address"))
+}
+
+thread_local! {
+    static FORGES: (GitHub, GitLab) = forges();
+}
+
+/// `STATUS LF name: value LF … LF LF body`.
+fn read(bytes: &[u8]) -> Option<Answer> {
+    let border = bytes.windows(2).position(|two| two == b"\n\n")?;
+    let (head, body) = (&bytes[..border], &bytes[border + 2..]);
+    let mut lines = head.split(|&byte| byte == b'\n');
+    let status = StatusCode::from_bytes(lines.next()?).ok()?;
+    let mut headers = HeaderMap::new();
+    for line in lines.take(20) {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    Some(Answer { status, headers, body: Bytes::copy_from_slice(body) })
+}
+
+/// Judges one input.
+///
+/// # Panics
+/// If the judge finds against Sentry.
+pub fn forge(bytes: &[u8]) {
+    let Some(answer) = read(bytes) else { return };
+    let now = Timestamp::from_second(1_800_000_000).expect("a time");
+    let wait = status::asked_wait(&answer.headers, now);
+    assert!(wait.is_none_or(|wait| (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&wait)));
+    _ = status::budget(&answer.headers);
+    if let Err(error) = status::check_status(&answer, "hub: a/b") {
+        assert!(error.to_string().len() < 200, "{error}");
+    }
+    FORGES.with(|(github, gitlab)| {
+        let commit = sample::sha(1);
+        for problem in
+            github.problems(&answer, &commit).into_iter().chain(gitlab.problems(&answer, &commit))
+        {
+            assert!(problem.len() < 400, "{problem}");
+        }
+    });
+}

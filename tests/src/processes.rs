@@ -1,0 +1,63 @@
+//! The processes of this machine, as /proc tells them.
+
+use std::fs;
+
+/// One process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub id: u32,
+    /// Its parent's id.
+    pub parent: u32,
+    /// The letter of its state: `Z` is one that has ended and that nobody has waited for.
+    pub state: char,
+    /// Its arguments, with blanks between them; empty for a kernel's thread and for one that has ended.
+    pub words: String,
+}
+
+impl Process {
+    fn read(id: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        // The name may hold blanks and brackets: the last bracket ends it.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut fields = rest.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let words = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned();
+        Some(Self { id, parent, state, words })
+    }
+
+    /// True if it has ended and nobody has waited for it.
+    #[must_use]
+    pub fn is_zombie(&self) -> bool {
+        self.state == 'Z'
+    }
+}
+
+/// All that run now.
+///
+/// # Panics
+/// When there is no /proc.
+#[must_use]
+pub fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").expect("a /proc");
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter_map(Process::read).collect()
+}
+
+/// The children of a process, zombies among them.
+#[must_use]
+pub fn children_of(parent: u32) -> Vec<Process> {
+    all().into_iter().filter(|process| process.parent == parent).collect()
+}
+
+/// Those that were started with this text in their environment, whatever became of their parents.
+#[must_use]
+pub fn marked(text: &str) -> Vec<Process> {
+    let holds = |process: &Process| {
+        let environment = fs::read(format!("/proc/{}/environ", process.id)).unwrap_or_default();
+        environment.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    all().into_iter().filter(holds).collect()
+}
