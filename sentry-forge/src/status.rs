@@ -49,7 +49,7 @@ pub fn check_status(answer: &Answer, what: &str) -> Result<(), ForgeError> {
         error = error.with_hint(hint);
     }
     let waits = status.is_server_error() || kind == ForgeErrorKind::RateLimited;
-    match asked_wait(&answer.headers, server_now(&answer.headers)).filter(|_| waits) {
+    match wait_asked(&answer.headers).filter(|_| waits) {
         Some(wait) => Err(error.retry_after(wait)),
         None => Err(error),
     }
@@ -96,10 +96,19 @@ fn describe(answer: &Answer) -> (ForgeErrorKind, &'static str, Option<&'static s
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 fn speaks_of_a_limit(answer: &Answer) -> bool {
     let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    answer.headers.contains_key(header::RETRY_AFTER)
-        || header_number(&answer.headers, &LEFT) == Some(0)
+    is_limited(&answer.headers)
         || text.contains("rate limit")
         || text.contains("abuse detection")
+}
+
+/// True if the headers alone say so.
+pub(crate) fn is_limited(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::RETRY_AFTER) || header_number(headers, &LEFT) == Some(0)
+}
+
+/// The wait that the headers ask for, by the server's own clock.
+pub(crate) fn wait_asked(headers: &HeaderMap) -> Option<Duration> {
+    asked_wait(headers, server_now(headers))
 }
 
 /// The wait that a server asks for, from one second to [`AFTER_CAP`]; `None` if it names none, or nonsense.

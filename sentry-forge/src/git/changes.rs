@@ -61,7 +61,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         let text = self.redacted(&output);
-        if !text.contains("filter") {
+        if !failure::spoken(&text).contains("filter") {
             return Err(self.not_fetched(from, &text));
         }
         self.start_anew()?;

@@ -141,6 +141,8 @@ impl Remote<'_> {
             let key = format!("http.{}/.extraHeader", self.repo.origin());
             config.push((key, format!("Authorization: {value}").into()));
         }
+        // How long a server asks us to wait stands in its headers, which git shows in no other way.
+        let program = program.env("GIT_TRACE_CURL", "1").env("GIT_TRACE_CURL_NO_DATA", "1");
         let http = &self.settings.http;
         let Some(proxy) = &http.proxy else { return program.inherit_proxy() };
         config.push(("http.proxy".into(), proxy.as_str().into()));

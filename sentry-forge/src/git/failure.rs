@@ -1,18 +1,19 @@
 //! What git says when it fails, by kind. git has no exit codes for causes, so its English texts are recognised;
 //! `LC_ALL=C` keeps them English.
 
+use http::{HeaderMap, HeaderName, StatusCode};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::process::ProcessError;
 use sentry_core::repo::RepoUrl;
 
-use http::StatusCode;
-
 use super::ls_refs::cut;
-use crate::status::StatusError;
+use crate::status::{StatusError, is_limited, wait_asked};
 
 use ForgeErrorKind::{
     Local, NotFound, RateLimited, TooLarge, Unauthorized, Unreachable, Unsupported, WrongAnswer,
 };
+
+const LIMITED: &str = "the server asks us to wait";
 
 /// What to look for in git's lower-cased output; the first hit counts. Texts of git 2.39 to 2.47 and OpenSSH 9.
 const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
@@ -20,7 +21,7 @@ const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
     ("died of signal 25", TooLarge, "is larger than the limit for a fetch"),
     ("maximum allowed tree depth", TooLarge, "has directories nested too deeply"),
     ("no space left on device", Local, "the disk is full"),
-    ("returned error: 429", RateLimited, "the server asks us to wait"),
+    ("returned error: 429", RateLimited, LIMITED),
     ("returned error: 401", Unauthorized, "the token is refused"),
     ("returned error: 403", Unauthorized, "the token may not read this"),
     ("authentication failed", Unauthorized, "the token is refused"),
@@ -65,8 +66,59 @@ const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
     ("too slow", Unreachable, "answers too slowly"),
 ];
 
-/// The error that a text of git stands for. `doing` is a clause: `fetching .tekton`. The text must be redacted.
+/// The error that a text of git stands for, with the wait that the server's headers ask for. `doing` is a clause:
+/// `fetching .tekton`. The text must be redacted.
 pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
+    let headers = headers(text);
+    let error = from_words(repo, doing, &spoken(text));
+    let limited = StatusError::of(&error).filter(|_| is_limited(&headers));
+    let error = match limited {
+        Some(StatusCode::FORBIDDEN) => {
+            let text = format!("{repo}: {LIMITED} ({doing})");
+            ForgeError::new(RateLimited, text).with_source(StatusError(StatusCode::FORBIDDEN))
+        }
+        _ => error,
+    };
+    let waits = matches!(error.kind(), RateLimited | Unreachable);
+    match wait_asked(&headers).filter(|_| waits) {
+        Some(wait) => error.retry_after(wait),
+        None => error,
+    }
+}
+
+/// What git and the server's git say, without the trace of the requests.
+pub(crate) fn spoken(text: &str) -> String {
+    let own: Vec<&str> = text.lines().filter(|line| traced(line).is_none()).collect();
+    own.join("\n")
+}
+
+/// A line of git's trace of its requests, which is asked for to see the headers: `TIME http.c:LINE TEXT`.
+fn traced(line: &str) -> Option<&str> {
+    let (time, rest) = line.split_once(' ')?;
+    let is_time = time.len() == 15 && time.bytes().all(|b| b.is_ascii_digit() || b":.".contains(&b));
+    let (place, text) = rest.trim_start().split_once(' ')?;
+    (is_time && place.starts_with("http.c:")).then(|| text.trim_start())
+}
+
+/// The headers of the last answer that the trace shows.
+fn headers(text: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in text.lines().filter_map(traced) {
+        let Some(header) = line.strip_prefix("<= Recv header: ") else { continue };
+        match header.split_once(": ") {
+            Some((name, value)) => {
+                if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.trim().parse()) {
+                    headers.insert(name, value);
+                }
+            }
+            None if header.starts_with("HTTP/") => headers.clear(),
+            None => {}
+        }
+    }
+    headers
+}
+
+fn from_words(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
     let lower = text.to_ascii_lowercase();
     let known = TEXTS.iter().find(|(sign, ..)| lower.contains(sign));
     let (kind, what) = known.map_or((Unreachable, "git failed"), |&(_, kind, what)| (kind, what));
@@ -149,7 +201,9 @@ fn said(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sentry_core::retry::Retry;
     use std::error::Error as _;
+    use std::time::Duration;
 
     fn kind(text: &str) -> ForgeErrorKind {
         let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
@@ -188,6 +242,32 @@ mod tests {
         let text = "remote: hello\nfatal: bad \x1b[31mthing\nhint: do that";
         let error = from_text(&repo, "fetching", text);
         assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad  [31mthing");
+    }
+
+    #[test]
+    fn the_headers_that_git_traces_say_how_long_to_wait_and_are_no_part_of_the_message() {
+        let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
+        for (status, header, kind, wait) in [
+            (429, "Retry-After: 300", RateLimited, Retry::After(Duration::from_secs(301))),
+            (429, "Server: x", RateLimited, Retry::Backoff),
+            (403, "retry-after: 7", RateLimited, Retry::After(Duration::from_secs(8))),
+            (403, "x-ratelimit-remaining: 0", RateLimited, Retry::Backoff),
+            (403, "Server: x", Unauthorized, Retry::Backoff),
+            (503, "Retry-After: 99", Unreachable, Retry::After(Duration::from_secs(100))),
+        ] {
+            let text = format!(
+                "07:46:47.550095 http.c:913              == Info: timeout, certificate\n\
+                 07:46:47.550096 http.c:888              <= Recv header: HTTP/1.1 200 OK\n\
+                 07:46:47.550097 http.c:888              <= Recv header: Retry-After: 9999\n\
+                 07:46:47.550098 http.c:888              <= Recv header: HTTP/1.1 {status} No\n\
+                 07:46:47.550099 http.c:888              <= Recv header: {header}\n\
+                 fatal: unable to access 'x': The requested URL returned error: {status}"
+            );
+            let error = from_text(&repo, "fetching", &text);
+            assert_eq!((error.kind(), error.retry()), (kind, wait), "{status} {header}");
+            let all = sentry_core::error_text(&error);
+            assert!(!all.contains("http.c") && !all.contains("Recv"), "{all}");
+        }
     }
 
     #[test]

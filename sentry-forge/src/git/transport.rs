@@ -321,14 +321,15 @@ impl Attempt<'_> {
         loop {
             let output = self.fetch(&[self.commit.as_str()], self.filter.args()).await?;
             let text = self.redacted(&output);
+            let spoken = failure::spoken(&text);
             if output.status.success() {
-                if text.contains("filtering not recognized by server") {
+                if spoken.contains("filtering not recognized by server") {
                     self.filter = Filter::Nothing;
                 }
                 break;
             }
             match self.filter.weaker() {
-                Some(weaker) if text.contains("filter") => self.filter = weaker,
+                Some(weaker) if spoken.contains("filter") => self.filter = weaker,
                 _ => return Err(failure::from_text(self.repo(), &self.fetching(), &text)),
             }
             self.start_anew()?;
