@@ -96,9 +96,7 @@ fn describe(answer: &Answer) -> (ForgeErrorKind, &'static str, Option<&'static s
 /// <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit>
 fn speaks_of_a_limit(answer: &Answer) -> bool {
     let text = String::from_utf8_lossy(&answer.body).to_ascii_lowercase();
-    is_limited(&answer.headers)
-        || text.contains("rate limit")
-        || text.contains("abuse detection")
+    is_limited(&answer.headers) || text.contains("rate limit") || text.contains("abuse detection")
 }
 
 /// True if the headers alone say so.

@@ -109,9 +109,12 @@ impl Road {
 
     fn write(&self, [branches, b, more]: &[&str; 3]) {
         let kubeconfig: PathBuf = self.cluster.kubeconfig(self.sandbox.root());
+        // A token goes to one server: B's has a forge of its own.
+        let b_forge = if b.starts_with(&self.git.http().origin()) { "plain" } else { "other" };
         self.sandbox.write_config(&format!(
-            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
-             source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: plain, url: '{}', branch: main}}\n    \
+            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\n  \
+             other: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
+             source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: {b_forge}, url: '{}', branch: main}}\n    \
              cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n{more}",
             self.git.url("a.git"),
             b,

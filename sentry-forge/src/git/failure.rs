@@ -95,7 +95,8 @@ pub(crate) fn spoken(text: &str) -> String {
 /// A line of git's trace of its requests, which is asked for to see the headers: `TIME http.c:LINE TEXT`.
 fn traced(line: &str) -> Option<&str> {
     let (time, rest) = line.split_once(' ')?;
-    let is_time = time.len() == 15 && time.bytes().all(|b| b.is_ascii_digit() || b":.".contains(&b));
+    let is_time =
+        time.len() == 15 && time.bytes().all(|b| b.is_ascii_digit() || b":.".contains(&b));
     let (place, text) = rest.trim_start().split_once(' ')?;
     (is_time && place.starts_with("http.c:")).then(|| text.trim_start())
 }
