@@ -78,6 +78,10 @@ impl Lines {
     /// program was killed then. [`ProcessError::Io`].
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ProcessError> {
         let until = self.until;
+        // A timeout asks the clock only when there is nothing to read; a flood always has something.
+        if Instant::now() >= until {
+            return Err(self.timed_out());
+        }
         match timeout_at(until, self.read()).await {
             Ok(line) => line,
             Err(_) => Err(self.timed_out()),
@@ -223,6 +227,23 @@ mod tests {
         let error = lines.next().await.unwrap_err();
         assert!(matches!(error, ProcessError::Timeout { .. }), "{error}");
         all_die(&pids).await;
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_lines_ends_at_the_deadline() {
+        let mut lines = sh("exec yes").deadline(Duration::from_millis(300)).lines().unwrap();
+        let error = loop {
+            match lines.next().await {
+                Ok(line) => assert_eq!(line.unwrap(), b"y"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ProcessError::Timeout { .. }), "{error}");
+        let flood = sh("exec >&-; exec yes >&2").deadline(Duration::from_millis(300));
+        let mut lines = flood.lines().unwrap();
+        assert_eq!(lines.next().await.unwrap(), None);
+        let error = lines.end().await.unwrap_err();
+        assert!(matches!(error, ProcessError::Timeout { .. }), "{error}");
     }
 
     #[tokio::test]
