@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use schemars::JsonSchema;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::engine::EngineError;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
@@ -15,7 +16,7 @@ use crate::words::words;
 words! {
     /// What kind of error it is. Only [`ErrorKind::may_pass`] says that asking again can help.
     ErrorKind {
-        /// What was asked can't be meant: a text that is no commit, more than one branch to choose from.
+        /// What was asked can't be meant: a text that is no commit.
         BadRequest = "bad_request",
         /// There is no such watch.
         UnknownWatch = "unknown_watch",
@@ -27,7 +28,7 @@ words! {
         UnknownTrigger = "unknown_trigger",
         /// There is nothing at this address: another program, or a Sentry without this question.
         NotFound = "not_found",
-        /// What was written begins more than one id.
+        /// What was asked can mean more than one thing: ids that begin alike, branches to choose from.
         Ambiguous = "ambiguous",
         /// It can't be done as things stand: only a failed delivery can be retried.
         Conflict = "conflict",
@@ -255,7 +256,7 @@ impl From<EngineError> for ApiError {
 }
 
 /// The body of every HTTP answer that is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// [`VERSION`].
     pub version: u32,
@@ -264,7 +265,7 @@ pub struct ErrorBody {
 }
 
 /// An error as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorShape {
     /// What kind of error it is.
     pub kind: ErrorKind,

@@ -10,10 +10,12 @@
 //! | [`words`] | which words of closed lists stand in it |
 //! | [`text`] | how times and numbers are said to people |
 //! | [`query`] | which questions there are |
+//! | [`openapi`] | how the HTTP API describes itself |
 
 mod answers;
 mod error;
 mod local;
+pub mod openapi;
 pub mod query;
 pub mod shape;
 pub mod text;

@@ -1,51 +1,60 @@
 //! The questions, as the query strings of the HTTP API. A key that is not listed is an error of who asks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::openapi::WATCH;
+
 /// How many deliveries `history` answers with where no number is asked for.
-pub const HISTORY_LIMIT: usize = 20;
+pub const HISTORY_LIMIT: u32 = 20;
 
 /// What `status` can be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusQuery {
     /// Only this watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
 }
 
 /// What `why` can be asked, beside the commit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WhyQuery {
     /// Only this watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
 }
 
 /// What `history` can be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
     /// Only this watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
     /// At most so many; [`HISTORY_LIMIT`] where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<usize>,
+    #[schemars(range(max = 4_294_967_295_u32))]
+    pub limit: Option<u32>,
 }
 
 /// What `explain` can be asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
     /// The watch; may be left out where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
     /// The branch of A; may be left out where the watch names exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
     /// Another event than `push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub event: Option<String>,
 }

@@ -52,6 +52,17 @@ macro_rules! words {
                 Ok(Self::from_word(&word))
             }
         }
+
+        impl ::schemars::JsonSchema for $name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                let words: Vec<&str> = Self::ALL.iter().map(|known| known.as_str()).collect();
+                ::schemars::json_schema!({"type": "string", "enum": words})
+            }
+        }
     };
 }
 

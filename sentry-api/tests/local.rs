@@ -53,10 +53,10 @@ async fn what_can_not_be_triggered_is_refused_with_its_kind_and_nothing_is_kept(
     let (store, local) = local(&[]).await;
     let branch = |watch, branch: &str| TriggerRequest { branch: Some(branch.into()), ..on(watch) };
     for (request, key, kind) in [
-        (TriggerRequest::default(), None, ErrorKind::BadRequest),
+        (TriggerRequest::default(), None, ErrorKind::Ambiguous),
         (on("nope"), None, ErrorKind::UnknownWatch),
         (on("No Name"), None, ErrorKind::BadRequest),
-        (on("web"), None, ErrorKind::BadRequest),
+        (on("web"), None, ErrorKind::Ambiguous),
         (branch("app", "other"), None, ErrorKind::UnknownBranch),
         (
             TriggerRequest { revision: Some("1a2b".into()), ..on("app") },

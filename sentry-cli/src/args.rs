@@ -136,7 +136,11 @@ pub(crate) enum Command {
     /// Show the whole road on this machine, with nothing set up; only git is needed
     Demo,
     /// Print the JSON Schema of the configuration
-    Schema,
+    Schema {
+        /// The description of the HTTP API instead (OpenAPI 3.1)
+        #[arg(long)]
+        api: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -233,7 +237,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) watch: Option<WatchName>,
     /// At most so many
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
-    pub(crate) limit: usize,
+    pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: OutputArg,
 }

@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    Acknowledgement, Documents, EmptyRequest, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, ErrorKind};
@@ -69,8 +69,9 @@ pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>) -> Router {
         .route("/trigger", post(trigger))
         .route("/watches/{name}/suspend", post(suspend))
         .route("/watches/{name}/resume", post(resume))
+        .route("/openapi.json", get(async || Json(sentry_api::openapi::description())))
         .fallback(nothing_here)
-        .method_not_allowed_fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
         .layer(middleware::from_fn_with_state(Arc::clone(&api), guard));
     Router::new().nest("/api/v1", routes.with_state(api))
 }
@@ -160,7 +161,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
             Err(_) => return Err(Refused(ApiError::bad_request("the body did not come in time"))),
         };
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
-        match serde_json::from_slice(&bytes) {
+        // A struct would be read from a list as well.
+        let object: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(&bytes);
+        match object.and_then(|object| serde_json::from_value(object.into())) {
             Ok(sent) => Ok(Self(sent)),
             Err(error) => Err(Refused(ApiError::bad_request(format!("the body: {error}")))),
         }
@@ -187,6 +190,12 @@ impl<S: Sync> FromRequestParts<S> for Key {
 
 async fn nothing_here() -> Refused {
     Refused(ApiError::new(ErrorKind::NotFound, "there is no such route of /api/v1"))
+}
+
+/// RFC 9110, 15.5.6; the router tells what is allowed.
+async fn not_so(method: Method) -> Response {
+    let error = ApiError::bad_request(format!("{method} is not answered here"));
+    (StatusCode::METHOD_NOT_ALLOWED, Refused(error)).into_response()
 }
 
 async fn status(State(api): Shared, Asked(query): Asked<StatusQuery>) -> Answer<Status> {
@@ -229,6 +238,7 @@ async fn retry(
     State(api): Shared,
     Path(id): Path<String>,
     Key(key): Key,
+    Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> Answer<Acknowledgement> {
     Ok(Json(api.answers.retry(&id, key.as_deref()).await?))
 }
@@ -253,6 +263,7 @@ async fn suspend(
 async fn resume(
     State(api): Shared,
     Path(watch): Path<String>,
+    Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> Answer<SuspensionAcknowledgement> {
     Ok(Json(api.answers.resume(&watch).await?))
 }

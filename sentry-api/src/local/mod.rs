@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use sentry_core::clock::{Clock, SystemClock, Timestamp};
 use sentry_core::delivery::{Delivery, DeliveryId, Selection};
 use sentry_core::engine::Engine;
+use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
 use sentry_core::watch::{BranchSelector, WatchName};
 
@@ -121,7 +122,9 @@ impl Answers for Local {
     async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
         let query = DeliveryQuery {
             watch: optional("watch", query.watch.as_deref())?,
-            limit: Some(query.limit.unwrap_or(HISTORY_LIMIT)),
+            limit: Some(
+                usize::try_from(query.limit.unwrap_or(HISTORY_LIMIT)).unwrap_or(usize::MAX),
+            ),
             ..DeliveryQuery::default()
         };
         Ok(History::of(&self.store.deliveries(&query).await?))
@@ -136,7 +139,7 @@ impl Answers for Local {
             return Err(ApiError::new(ErrorKind::Setup, "documents can't be explained here"));
         };
         let watch = optional("watch", query.watch.as_deref())?;
-        let branch = optional("branch", query.branch.as_deref())?;
+        let branch = branch(query.branch.as_deref())?;
         let (watch, branch) = pick(&self.watches, watch, branch)?;
         let selection = Selection { event: named("event", query.event.clone())?, run: None };
         Ok((&engine.preview(&watch, &branch, None, &selection).await?).into())
@@ -199,6 +202,13 @@ fn optional<T: FromStr<Err: Display>>(
     text: Option<&str>,
 ) -> Result<Option<T>, ApiError> {
     text.map(|text| parsed(what, text)).transpose()
+}
+
+/// What git would not take for a branch's name is none that anybody has.
+fn branch(text: Option<&str>) -> Result<Option<BranchName>, ApiError> {
+    let unknown =
+        |e| ApiError::new(ErrorKind::UnknownBranch, format!("there is no such branch: {e}"));
+    text.map(|text| text.parse().map_err(unknown)).transpose()
 }
 
 /// A name that says something, where one is given.

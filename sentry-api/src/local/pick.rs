@@ -27,11 +27,12 @@ fn watch(watches: &[WatchFacts], name: Option<WatchName>) -> Result<&WatchFacts,
     let names: Vec<WatchName> = watches.iter().map(|w| w.name.clone()).collect();
     match (name, watches) {
         (None, [only]) => Ok(only),
-        (None, []) => Err(ApiError::bad_request("no watch is known here")),
-        (None, _) => {
-            Err(ApiError::bad_request("there is more than one watch: name the one you mean")
-                .with_hint(format!("the watches are {}", list(&names))))
-        }
+        (None, []) => Err(ApiError::new(ErrorKind::UnknownWatch, "no watch is known here")),
+        (None, _) => Err(ApiError::new(
+            ErrorKind::Ambiguous,
+            "there is more than one watch: name the one you mean",
+        )
+        .with_hint(format!("the watches are {}", list(&names)))),
         (Some(name), all) => {
             all.iter().find(|w| w.name == name).ok_or_else(|| unknown_watch(&name, &names))
         }
@@ -49,10 +50,11 @@ fn branch(watch: &WatchFacts, branch: Option<BranchName>) -> Result<BranchName, 
             let text = format!("watch {} does not watch branch {branch}", watch.name);
             ApiError::new(ErrorKind::UnknownBranch, text)
         }
-        (None, ..) => ApiError::bad_request(format!(
-            "watch {} has more than one branch: name one with --branch",
-            watch.name
-        )),
+        (None, ..) => {
+            let text =
+                format!("watch {} has more than one branch: name one with --branch", watch.name);
+            ApiError::new(ErrorKind::Ambiguous, text)
+        }
     };
     Err(error.with_hint(format!("its branches are {selector}")))
 }

@@ -9,7 +9,7 @@ use sentry_core::store::{Snapshot, Suspension, Write};
 use sentry_core::watch::WatchName;
 
 use super::{
-    Local, in_force, named, optional, parsed,
+    Local, branch, in_force, named, optional, parsed,
     pick::{self, pick},
 };
 use crate::VERSION;
@@ -39,7 +39,7 @@ pub(super) async fn trigger(
     key: Option<&str>,
 ) -> Result<Acknowledgement, ApiError> {
     let watch = optional("watch", request.watch.as_deref())?;
-    let branch = optional("branch", request.branch.as_deref())?;
+    let branch = branch(request.branch.as_deref())?;
     let (watch, branch) = pick(&local.watches, watch, branch)?;
     let sha = optional("revision", request.revision.as_deref())?;
     let (event, run) = (named("event", request.event.clone())?, named("run", request.run.clone())?);

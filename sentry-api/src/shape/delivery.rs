@@ -1,5 +1,6 @@
 //! `history` and `show`: what was delivered when, by whom, with which objects, how long it took, how its runs ended.
 
+use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery as core;
 use sentry_core::plan::{self, ObjectOutcome};
@@ -10,7 +11,7 @@ use crate::VERSION;
 use crate::words::{Action, Cause, DeliveryState, RunState, Verdict};
 
 /// The answer to `history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct History {
     /// [`VERSION`].
     pub version: u32,
@@ -19,7 +20,7 @@ pub struct History {
 }
 
 /// The answer to `show`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Show {
     /// [`VERSION`].
     pub version: u32,
@@ -44,7 +45,7 @@ pub struct Show {
 }
 
 /// Which runs were asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AskedFor {
     /// Only runs that are meant for this event; `null` is `push`.
     pub event: Option<String>,
@@ -53,7 +54,7 @@ pub struct AskedFor {
 }
 
 /// One delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// Its id.
     pub id: String,
@@ -89,7 +90,7 @@ pub struct Delivery {
 }
 
 /// One object and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Object {
     /// The file, relative to B's directory.
     pub path: String,
@@ -113,7 +114,7 @@ pub struct Object {
 }
 
 /// One run and how it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its name on the cluster.
     pub name: String,
@@ -130,7 +131,7 @@ pub struct Run {
 }
 
 /// How long one step took.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The step: `resolve`, `fetch`, `check`, `apply`.
     pub step: String,
@@ -141,7 +142,7 @@ pub struct Step {
 }
 
 /// The runs of a delivery, counted. Those that were not created are not among them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunTotals {
     /// All of them, also those that wait, were cancelled or deleted, or are not followed.
     pub total: usize,

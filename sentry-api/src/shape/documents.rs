@@ -1,5 +1,6 @@
 //! `explain` and `lint`: what would be done with each document of B, and why.
 
+use schemars::JsonSchema;
 use sentry_core::engine::Preview;
 use sentry_core::manifest::{DocumentDecision, ManifestSet};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use crate::VERSION;
 use crate::words::Decision;
 
 /// The answer to `explain` and `lint`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Documents {
     /// [`VERSION`].
     pub version: u32,
@@ -25,7 +26,7 @@ pub struct Documents {
 }
 
 /// A branch and its commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Revision {
     /// The branch.
     pub branch: String,
@@ -40,7 +41,7 @@ impl std::fmt::Display for Revision {
 }
 
 /// One document and what is done with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// The file, relative to B's directory.
     pub path: String,

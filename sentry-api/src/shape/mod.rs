@@ -13,7 +13,8 @@ mod why;
 pub use delivery::{AskedFor, Delivery, History, Object, Run, RunTotals, Show, Step};
 pub use documents::{Document, Documents, Revision};
 pub use request::{
-    Acknowledgement, RerunRequest, SuspendRequest, SuspensionAcknowledgement, TriggerRequest,
+    Acknowledgement, EmptyRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
+    TriggerRequest,
 };
 pub use status::{
     AgentStatus, BranchStatus, BudgetStatus, ForgeStatus, Mark, OutageStatus, QueueStatus,

@@ -1,35 +1,50 @@
 //! What a person asks for beside answers: the bodies of requests, and what they are acknowledged with.
 
+use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{self as core, Trigger};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::VERSION;
+use crate::openapi::WATCH;
 use crate::words::TriggerState;
 
 /// What `trigger` asks for: a delivery.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerRequest {
     /// The watch; may be left out where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
     /// The branch; may be left out where the watch names exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
     /// The commit, whole; the branch's head where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "pattern" = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$",
+        "not" = serde_json::json!({"pattern": "^0+$"}),
+    ))]
     pub revision: Option<String>,
     /// Only runs that are meant for this event; `push` where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub event: Option<String>,
     /// Only the run whose `name` or `generateName` in its document is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub run: Option<String>,
 }
 
+/// A request that says nothing more than its address: the body of `retry` and `resume`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmptyRequest {}
+
 /// What `rerun` asks for: new runs of an earlier delivery's commits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RerunRequest {
     /// Only what failed then.
@@ -38,7 +53,7 @@ pub struct RerunRequest {
 }
 
 /// What `suspend` asks for: a watch that starts nothing new.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendRequest {
     /// Why, in the person's words.
@@ -46,11 +61,27 @@ pub struct SuspendRequest {
     pub reason: Option<String>,
     /// For how many seconds; until it is resumed where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = 31_622_400))]
     pub for_seconds: Option<u64>,
 }
 
+/// A whole number, also in the form `60.0`: JSON Schema takes both for an integer.
+/// <https://json-schema.org/draft/2020-12/json-schema-core#section-6.3>
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    // `{:.0}` writes a whole number without its point, however large.
+    let written = number.as_f64().filter(|value| value.fract() == 0.0).map(|v| format!("{v:.0}"));
+    let whole = number.as_u64().or_else(|| written?.parse().ok());
+    whole
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("{number} is no whole number of seconds")))
+}
+
 /// A trigger that is kept, and where it stands: what `trigger`, `retry` and `rerun` are acknowledged with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {
     /// [`VERSION`].
     pub version: u32,
@@ -81,7 +112,7 @@ impl From<&Trigger> for Acknowledgement {
 }
 
 /// What `suspend` and `resume` are acknowledged with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspensionAcknowledgement {
     /// [`VERSION`].
     pub version: u32,

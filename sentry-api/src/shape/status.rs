@@ -1,5 +1,6 @@
 //! `status`: what was seen, what was delivered, what comes next; and whether an agent works.
 
+use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::{RunTotals, is_zero};
 use crate::words::{BranchState, Verdict};
 
 /// The answer to `status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// [`crate::VERSION`].
     pub version: u32,
@@ -22,7 +23,7 @@ pub struct Status {
 }
 
 /// One watch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WatchStatus {
     /// Its name.
     pub name: String,
@@ -45,7 +46,7 @@ pub struct WatchStatus {
 }
 
 /// A suspension in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspensionStatus {
     /// Why, in the person's words.
     pub reason: Option<String>,
@@ -56,7 +57,7 @@ pub struct SuspensionStatus {
 }
 
 /// A forge that does not answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutageStatus {
     /// Since when.
     pub since: Timestamp,
@@ -67,7 +68,7 @@ pub struct OutageStatus {
 }
 
 /// Why verdicts are not shown on A's commits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportingStatus {
     /// Repository A.
     pub repo: Option<String>,
@@ -78,7 +79,7 @@ pub struct ReportingStatus {
 }
 
 /// One branch of A.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BranchStatus {
     /// The branch.
     pub branch: String,
@@ -106,7 +107,7 @@ pub struct BranchStatus {
 }
 
 /// A commit, and when a cursor was moved to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Mark {
     /// The commit.
     pub sha: String,
@@ -121,7 +122,7 @@ impl From<&sentry_core::cursor::Mark> for Mark {
 }
 
 /// Runs that wait for room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStatus {
     /// The namespace; `null` where a run's is not known.
     pub namespace: Option<String>,
@@ -130,7 +131,7 @@ pub struct QueueStatus {
 }
 
 /// An agent, and whether it works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStatus {
     /// Who: process id and host.
     pub holder: String,
@@ -147,7 +148,7 @@ pub struct AgentStatus {
 }
 
 /// The loop that asks one forge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForgeStatus {
     /// The forge.
     pub forge: String,
@@ -162,7 +163,7 @@ pub struct ForgeStatus {
 }
 
 /// A forge's budget.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetStatus {
     /// Requests left.
     pub left: u64,

@@ -1,5 +1,6 @@
 //! `why`: for any commit of A one reason of the closed list, its time, and the next step.
 
+use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +8,7 @@ use super::RunTotals;
 use crate::words::{Reason, Verdict};
 
 /// The answer to `why`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// [`crate::VERSION`].
     pub version: u32,
@@ -18,7 +19,7 @@ pub struct Why {
 }
 
 /// What is said about the commit for one watch and branch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
     /// The watch.
     pub watch: String,

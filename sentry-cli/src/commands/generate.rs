@@ -6,8 +6,9 @@ use super::Context;
 use crate::args::Cli;
 use crate::exit::{Exit, Failure};
 
-pub(crate) fn schema(ctx: &Context) -> Result<Exit, Failure> {
-    ctx.ui.json(&sentry_config::schema())?;
+pub(crate) fn schema(ctx: &Context, api: bool) -> Result<Exit, Failure> {
+    let schema = if api { sentry_api::openapi::description() } else { sentry_config::schema() };
+    ctx.ui.json(&schema)?;
     Ok(Exit::Done)
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Resume(args) => suspend::resume(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
         Command::Demo => demo::run(ctx).await,
-        Command::Schema => generate::schema(ctx),
+        Command::Schema { api } => generate::schema(ctx, *api),
         Command::Completions { shell } => Ok(generate::completions(ctx, *shell)),
         Command::Man => generate::man(ctx),
     }

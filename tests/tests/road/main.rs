@@ -8,6 +8,7 @@ mod canary;
 mod commits;
 mod corpus;
 mod delivery;
+mod description;
 mod diff;
 mod forges;
 mod ground;

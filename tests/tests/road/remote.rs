@@ -4,18 +4,18 @@ use sentry_tests::road::Road;
 use sentry_tests::sandbox::{Agent, Output};
 use serde_json::Value;
 
-const READ: &str = "read-t0ken-5d1c";
-const TRIGGER: &str = "trigger-t0ken-77aa";
+pub(crate) const READ: &str = "read-t0ken-5d1c";
+pub(crate) const TRIGGER: &str = "trigger-t0ken-77aa";
 
 /// A road whose agent serves the API.
-struct Served {
-    road: Road,
-    agent: Agent,
-    url: String,
+pub(crate) struct Served {
+    pub(crate) road: Road,
+    pub(crate) agent: Agent,
+    pub(crate) url: String,
 }
 
 impl Served {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut road = Road::new();
         road.sandbox.env("READ", READ).env("TRIGGER", TRIGGER);
         let file = road.sandbox.work().join("sentry.yaml");

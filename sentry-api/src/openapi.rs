@@ -1,0 +1,258 @@
+//! The HTTP API's description in the form of OpenAPI 3.1, made from the [`shape`](crate::shape)s themselves.
+//! <https://spec.openapis.org/oas/v3.1.1.html>
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::error::{ErrorBody, ErrorKind};
+use crate::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use crate::shape::{
+    Acknowledgement, Documents, EmptyRequest, History, RerunRequest, Show, Status, SuspendRequest,
+    SuspensionAcknowledgement, TriggerRequest, Why,
+};
+
+/// What a watch is called: a DNS label (RFC 1123).
+pub(crate) const WATCH: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+
+/// Where schemas that others refer to stand.
+const SCHEMAS: &str = "/components/schemas";
+
+/// The description of everything below `/api/v1`, as a server answers it at `/api/v1/openapi.json`.
+#[must_use]
+pub fn description() -> Value {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = SCHEMAS.into();
+    settings.meta_schema = None;
+    settings.transforms.push(Box::new(RecursiveTransform(without_links)));
+    let mut paths = Paths { schemas: settings.into_generator(), paths: Map::new() };
+    paths.questions();
+    paths.requests();
+    let error = paths.schemas.subschema_for::<ErrorBody>();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sentry",
+            "version": crate::VERSION.to_string(),
+            "description": "What the command line answers, with the same JSON. Keys may be added; a reader takes keys \
+                            that it does not know for nothing.",
+            "license": {"name": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"token": []}],
+        "paths": paths.paths,
+        "components": {
+            "schemas": paths.schemas.take_definitions(true),
+            "responses": errors(&error),
+            "securitySchemes": {"token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "`server.read_token` may ask, `server.trigger_token` may do all.",
+            }},
+        },
+    })
+}
+
+/// Links of Rust's documentation lead nowhere here: their names stay.
+fn without_links(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        *text = text.replace("[`", "`").replace("`]", "`");
+    }
+}
+
+/// One answer for each status that an error can have.
+fn errors(body: &Schema) -> Map<String, Value> {
+    let mut kinds: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    for kind in ErrorKind::ALL {
+        kinds.entry(kind.http_status()).or_default().push(format!("`{kind}`"));
+    }
+    let answer = |(status, kinds): (u16, Vec<String>)| {
+        let content = json!({"application/json": {"schema": body}});
+        let text = format!("No answer: {}.", kinds.join(", "));
+        (format!("error{status}"), json!({"description": text, "content": content}))
+    };
+    kinds.into_iter().map(answer).collect()
+}
+
+/// One route: what it is called, and what it does.
+#[derive(Clone, Copy)]
+struct Route<'a> {
+    path: &'a str,
+    name: &'a str,
+    summary: &'a str,
+    /// The statuses of its errors, beside those that every route has.
+    errors: &'a [u16],
+}
+
+/// Every route may answer with these: a question that can't be meant, no token, a wrong token, no such thing, another
+/// agent or more than one thing of that name, a state that can't be read.
+const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 500, 503];
+/// Those that ask forge or cluster may answer with these as well.
+const FAR_ERRORS: &[u16] = &[422, 502];
+
+struct Paths {
+    schemas: SchemaGenerator,
+    paths: Map<String, Value>,
+}
+
+impl Paths {
+    fn questions(&mut self) {
+        let near = |path, name, summary| Route { path, name, summary, errors: &[] };
+        self.ask::<StatusQuery, Status>(near(
+            "/status",
+            "status",
+            "Per branch what was seen, what was delivered and what comes next.",
+        ));
+        self.ask::<WhyQuery, Why>(near(
+            "/why/{commit}",
+            "why",
+            "Why a commit of A was delivered, or why not.",
+        ));
+        self.ask::<HistoryQuery, History>(near(
+            "/deliveries",
+            "history",
+            "Deliveries, newest first.",
+        ));
+        self.ask::<(), Show>(near("/deliveries/{id}", "show", "One delivery."));
+        self.ask::<(), Acknowledgement>(near(
+            "/triggers/{trigger}",
+            "triggerState",
+            "Where a trigger stands.",
+        ));
+        self.ask::<ExplainQuery, Documents>(Route {
+            path: "/explain",
+            name: "explain",
+            summary: "What would be done with each document of B. Nothing is written anywhere.",
+            errors: FAR_ERRORS,
+        });
+    }
+
+    fn requests(&mut self) {
+        let route = |path, name, summary| Route { path, name, summary, errors: &[] };
+        self.request::<TriggerRequest, Acknowledgement>(
+            route(
+                "/trigger",
+                "trigger",
+                "Asks for a delivery; acknowledged once it is in the state.",
+            ),
+            true,
+        );
+        self.request::<EmptyRequest, Acknowledgement>(
+            route(
+                "/deliveries/{id}/retry",
+                "retry",
+                "Asks for another attempt of a failed or parked delivery: nothing that ran runs twice.",
+            ),
+            true,
+        );
+        self.request::<RerunRequest, Acknowledgement>(
+            route(
+                "/deliveries/{id}/rerun",
+                "rerun",
+                "Asks for new runs of an earlier delivery's commits.",
+            ),
+            true,
+        );
+        self.request::<SuspendRequest, SuspensionAcknowledgement>(
+            route("/watches/{name}/suspend", "suspend", "Suspends a watch: it starts nothing new."),
+            false,
+        );
+        self.request::<EmptyRequest, SuspensionAcknowledgement>(
+            route("/watches/{name}/resume", "resume", "Ends a suspension."),
+            false,
+        );
+    }
+
+    /// A route that is asked by GET, with the fields of `Q` as its query.
+    fn ask<Q: JsonSchema, A: JsonSchema>(&mut self, route: Route) {
+        let mut parameters = in_path(route.path);
+        let query = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Q>();
+        parameters.extend(in_query(&query));
+        self.add::<A>("get", route, &parameters, None);
+    }
+
+    /// A route that is sent a `B` by POST; no body at all is `{}`.
+    fn request<B: JsonSchema, A: JsonSchema>(&mut self, route: Route, repeats: bool) {
+        let mut parameters = in_path(route.path);
+        if repeats {
+            parameters.push(json!({
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "A request with a key that was used before is the earlier one.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+            }));
+        }
+        let schema = self.schemas.subschema_for::<B>();
+        let body = json!({"required": false, "content": {"application/json": {"schema": schema}}});
+        self.add::<A>("post", route, &parameters, Some(body));
+    }
+
+    fn add<A: JsonSchema>(
+        &mut self,
+        method: &str,
+        route: Route,
+        parameters: &[Value],
+        body: Option<Value>,
+    ) {
+        let answer = self.schemas.subschema_for::<A>();
+        let content = json!({"application/json": {"schema": answer}});
+        let mut responses = Map::new();
+        responses.insert("200".into(), json!({"description": "The answer.", "content": content}));
+        for status in ERRORS.iter().chain(route.errors) {
+            let place = format!("#/components/responses/error{status}");
+            responses.insert(status.to_string(), json!({"$ref": place}));
+        }
+        let mut operation = json!({
+            "operationId": route.name,
+            "summary": route.summary,
+            "parameters": parameters,
+            "responses": responses,
+        });
+        if let Some(body) = body {
+            operation["requestBody"] = body;
+        }
+        self.paths.entry(route.path).or_insert_with(|| json!({}))[method] = operation;
+    }
+}
+
+/// The parameters that stand in a path.
+fn in_path(path: &str) -> Vec<Value> {
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameter = |name: &str| {
+        let (about, schema) = match name {
+            "commit" => (
+                "The commit of A, or its first 7 or more digits.",
+                json!({"type": "string", "pattern": "^[0-9a-fA-F]{7,64}$"}),
+            ),
+            "id" => (
+                "The delivery's id, or its first 4 or more characters.",
+                json!({"type": "string", "pattern": "^[0-9a-hjkmnp-tv-zA-HJKMNP-TV-Z]{4,26}$"}),
+            ),
+            "trigger" => (
+                "The trigger's id.",
+                json!({"type": "string", "pattern": "^[0-9a-hjkmnp-tv-z]{26}$"}),
+            ),
+            _ => ("The watch.", json!({"type": "string", "pattern": WATCH})),
+        };
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
+    };
+    names.map(parameter).collect()
+}
+
+/// The fields of a query, each a parameter.
+fn in_query(query: &Schema) -> Vec<Value> {
+    let Some(Value::Object(fields)) = query.get("properties") else { return Vec::new() };
+    let parameter = |(name, field): (&String, &Value)| {
+        let mut schema = field.clone();
+        let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        // A field that may be left out has no word for nothing in a query.
+        if let Some(Value::Array(types)) = schema.get("type") {
+            schema["type"] = types[0].clone();
+        }
+        json!({"name": name, "in": "query", "description": about, "schema": schema})
+    };
+    fields.iter().map(parameter).collect()
+}
