@@ -209,16 +209,17 @@ impl Pass<'_> {
 
 impl State {
     fn limited(&mut self, advice: Retry) -> Duration {
-        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(self.limits_in_a_row.min(16)));
+        // Requests that were under way together count as one.
+        if self.limited_until.and_then(left).is_none() {
+            self.limits_in_a_row += 1;
+        }
+        let earlier = self.limits_in_a_row.saturating_sub(1);
+        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(earlier.min(16)));
         let wait = match advice {
             Retry::After(wait) => wait,
             _ => doubled,
         };
         let wait = wait.min(AFTER_CAP);
-        // Requests that were under way together count as one.
-        if self.limited_until.and_then(left).is_none() {
-            self.limits_in_a_row += 1;
-        }
         let until = (Instant::now() + wait).max(self.limited_until.unwrap_or_else(Instant::now));
         self.limited_until = Some(until);
         until.duration_since(Instant::now())

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -63,16 +64,13 @@ impl FaultProxy {
     /// A fine link to that port.
     pub fn to(upstream: u16) -> Self {
         let state = Arc::new(FaultState::default());
-        let shared = Arc::clone(&state);
-        let host = Host::start("fault-proxy", move |stream| {
-            shared.connections.fetch_add(1, Ordering::Relaxed);
-            let link = {
-                let mut link = lock(&shared.link);
-                link.1.pop().unwrap_or_else(|| link.0.clone())
-            };
-            Box::pin(async move { drop(relay(stream, upstream, link).await) })
-        });
-        Self { host, state }
+        Self { host: Host::start("fault-proxy", connection(upstream, Arc::clone(&state))), state }
+    }
+
+    /// The same on the caller's runtime, see [`Host::here`].
+    pub async fn here(upstream: u16) -> Self {
+        let state = Arc::new(FaultState::default());
+        Self { host: Host::here(connection(upstream, Arc::clone(&state))).await, state }
     }
 
     /// Where the link begins.
@@ -115,6 +113,20 @@ impl FaultProxy {
     /// Ends [`FaultProxy::refuse`].
     pub fn accept(&self) {
         self.host.resume();
+    }
+}
+
+fn connection(
+    upstream: u16,
+    state: Arc<FaultState>,
+) -> impl Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync {
+    move |stream| {
+        state.connections.fetch_add(1, Ordering::Relaxed);
+        let link = {
+            let mut link = lock(&state.link);
+            link.1.pop().unwrap_or_else(|| link.0.clone())
+        };
+        Box::pin(async move { drop(relay(stream, upstream, link).await) })
     }
 }
 
