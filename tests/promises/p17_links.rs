@@ -95,6 +95,9 @@ fn links() -> Vec<Link> {
         slow(100, 200),
         slow(1, 200),
         slow(1, 15_000),
+        // The head in time, the body not.
+        slow(150, 9_000),
+        slow(250, 14_000),
         Link::Hang,
         Link::Garbage,
         Link::Answers(Fault::Html),

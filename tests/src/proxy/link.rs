@@ -168,7 +168,9 @@ async fn answer(client: TcpStream, fault: Fault) -> io::Result<()> {
         let fault = Arc::clone(&fault);
         async move { Ok::<_, Infallible>(fault.reply(&target(&request)).await) }
     });
+    // A connection that goes on would answer like this after the link was mended.
     hyper::server::conn::http1::Builder::new()
+        .keep_alive(false)
         .serve_connection(TokioIo::new(client), service)
         .await
         .map_err(io::Error::other)
