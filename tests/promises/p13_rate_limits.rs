@@ -10,6 +10,8 @@ use sentry_core::store::StateStore as _;
 use sentry_forge::credential::Credential;
 use sentry_tests::http::{Fault, Logged};
 use sentry_tests::promise::{cases, full, kept};
+use sentry_tests::road::Road;
+use sentry_tests::sandbox::eventually;
 use tokio::time::Instant;
 
 use crate::clients::{KINDS, Kind};
@@ -24,6 +26,8 @@ const TOGETHER: Duration = Duration::from_secs(3);
 const LATE: Duration = Duration::from_secs(10);
 /// A trigger is looked for every second.
 const TAKEN: Duration = Duration::from_millis(1_500);
+/// What a loaded machine may take to start a process, besides.
+const ROOM: Duration = Duration::from_secs(9);
 
 /// The wait that an answer asks for, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,5 +254,37 @@ async fn a_server_that_asks_for_patience_is_not_asked_early_and_a_trigger_is_kep
         longest.as_secs_f64(),
         taken.as_secs_f64(),
     );
-    kept(13, "", &figure);
+    kept(13, "limits", &figure);
+}
+
+/// The program itself, over a git server that asks for an hour.
+#[test]
+fn a_trigger_that_is_left_while_the_server_asks_for_an_hour_is_kept_at_once_and_says_what_it_waits_for()
+ {
+    let road = Road::new();
+    let mut agent = road.watch();
+    agent.wait_for_log("baseline");
+    road.git.http().faults().until_cleared("", Fault::status(429).retry_after("3600"));
+    agent.wait_for_log("forge does not answer");
+    let asked = road.git.http().log().requests();
+    let begun = std::time::Instant::now();
+    let left = road.sandbox.sentry(["trigger", "qa", "--branch", "main", "--no-wait"]);
+    let took = begun.elapsed();
+    assert_eq!(left.code, Some(0), "{left:?}");
+    let state = || road.json(&["history", "-o", "json"]);
+    eventually("the agent takes it", || !state()["deliveries"].as_array().unwrap().is_empty());
+    // Who waits for the delivery is told what it waits for.
+    let mut waits = road.sandbox.spawn(["trigger", "qa", "--branch", "main"]);
+    waits.wait_for_log("asked us to wait");
+    let status = road.sandbox.sentry(["status"]).stdout;
+    assert!(status.contains("asked us to wait"), "{status}");
+    assert_eq!(road.git.http().log().requests(), asked, "nothing is asked early for it");
+    assert!(took <= Duration::from_secs(1) + ROOM, "kept only after {took:?}");
+    drop(waits);
+    assert_eq!(agent.term().code, Some(0));
+    let seen = format!(
+        "`sentry trigger` was kept {:.1} s after it was called, and 0 requests came of it",
+        took.as_secs_f64()
+    );
+    kept(13, "by hand", &seen);
 }
