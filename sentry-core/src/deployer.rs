@@ -212,7 +212,8 @@ pub enum DeployErrorKind {
     NameConflict,
     /// The program, context or kubeconfig is missing or unusable.
     Local,
-    /// The attempt took longer than the plan's timeout.
+    /// The attempt took longer than the plan's timeout. Never counts as a failure: a cluster that went silent in the
+    /// middle can't be told from a slow one.
     Timeout,
     /// It was stopped before it was through.
     Interrupted,
@@ -279,6 +280,7 @@ impl DeployError {
     /// True if it counts against `max_retries`. Outages and interruptions do not.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(self.kind, DeployErrorKind::Unreachable | DeployErrorKind::Interrupted)
+        use DeployErrorKind::{Interrupted, Timeout, Unreachable};
+        !matches!(self.kind, Unreachable | Timeout | Interrupted)
     }
 }

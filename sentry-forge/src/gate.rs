@@ -9,6 +9,7 @@ use sentry_core::forge::{Budget, ForgeError, ForgeErrorKind};
 use sentry_core::repo::RepoUrl;
 use sentry_core::retry::{AFTER_CAP, Retry};
 use sentry_core::secret::Secret;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::status::{self, StatusError};
@@ -17,7 +18,8 @@ use crate::status::{self, StatusError};
 const LIMITED: Duration = Duration::from_secs(60);
 /// The pause after a refused token: GitLab bans an address for an hour after 30 failures in 3 minutes.
 const REFUSED: Duration = Duration::from_secs(6 * 60);
-/// Refusals within [`HOUR`] after which nothing is asked until the oldest of them is an hour old.
+/// Refusals within [`HOUR`] after which nothing is asked until the oldest of them is an hour old. As many requests with a
+/// token may be under way at a time: all of them may turn out to be refused.
 const REFUSALS: usize = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -51,6 +53,8 @@ pub(crate) struct Gate {
     /// Held by the first request with a token that the forge has not answered yet, so that a bad token is refused
     /// once and not once per request in flight.
     first: tokio::sync::Mutex<()>,
+    /// For the requests with a token that are under way.
+    places: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -60,8 +64,16 @@ struct State {
     answered: Option<Secret>,
     refused: Option<Refusal>,
     refused_repos: HashMap<(RepoUrl, Right), Refusal>,
-    refusals: VecDeque<Instant>,
+    refusals: VecDeque<Refused>,
     budget: Option<Budget>,
+}
+
+/// One answer of the last hour that refused us.
+#[derive(Debug)]
+struct Refused {
+    at: Instant,
+    /// By a 401. A 403 tells of the token only where nothing else is allowed.
+    outright: bool,
 }
 
 #[derive(Debug)]
@@ -84,6 +96,7 @@ pub(crate) struct Pass<'a> {
     repo: &'a RepoUrl,
     right: Right,
     _first: Option<tokio::sync::MutexGuard<'a, ()>>,
+    _place: Option<SemaphorePermit<'a>>,
 }
 
 impl Gate {
@@ -92,17 +105,22 @@ impl Gate {
             forge: forge.to_owned(),
             state: Mutex::default(),
             first: tokio::sync::Mutex::default(),
+            places: Semaphore::new(REFUSALS),
         }
     }
 
-    /// Lets a request through, or says at once why not and for how long.
+    /// Lets a request through once there is a place for it, or says why not and for how long.
     pub(crate) async fn enter<'a>(
         &'a self,
         token: Option<&'a Secret>,
         repo: &'a RepoUrl,
         right: Right,
     ) -> Result<Pass<'a>, ForgeError> {
-        let pass = |first| Pass { gate: self, token, repo, right, _first: first };
+        self.check(token, repo, right)?;
+        // It is never closed.
+        let place = if token.is_some() { self.places.acquire().await.ok() } else { None };
+        let pass = |first| Pass { gate: self, token, repo, right, _first: first, _place: place };
+        // What was waited for may have been refused.
         if self.check(token, repo, right)? {
             return Ok(pass(None));
         }
@@ -165,7 +183,8 @@ impl Pass<'_> {
                 Err(error.retry_after(wait))
             }
             Err(error) if error.kind() == ForgeErrorKind::Unauthorized => {
-                // A 401 refuses the token, a 403 what it asked for; so one forbidden repository stops no other.
+                // A 401 refuses the token, a 403 what it asked for; so one forbidden repository stops no other, but ten
+                // refusals without anything that was allowed in between do.
                 let whole = StatusError::of(&error) == Some(StatusCode::UNAUTHORIZED);
                 let wait = match self.token {
                     Some(token) if whole => state.refuse(token),
@@ -179,6 +198,7 @@ impl Pass<'_> {
                 state.answered = self.token.cloned();
                 if outcome.is_ok() {
                     state.limits_in_a_row = 0;
+                    state.refusals.retain(|refused| refused.outright);
                     state.refused_repos.remove(&(self.repo.clone(), self.right));
                 }
                 outcome
@@ -189,38 +209,56 @@ impl Pass<'_> {
 
 impl State {
     fn limited(&mut self, advice: Retry) -> Duration {
-        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(self.limits_in_a_row.min(16)));
+        // Requests that were under way together count as one.
+        if self.limited_until.and_then(left).is_none() {
+            self.limits_in_a_row += 1;
+        }
+        let earlier = self.limits_in_a_row.saturating_sub(1);
+        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(earlier.min(16)));
         let wait = match advice {
             Retry::After(wait) => wait,
             _ => doubled,
         };
         let wait = wait.min(AFTER_CAP);
-        // Requests that were under way together count as one.
-        if self.limited_until.and_then(left).is_none() {
-            self.limits_in_a_row += 1;
-        }
         let until = (Instant::now() + wait).max(self.limited_until.unwrap_or_else(Instant::now));
         self.limited_until = Some(until);
         until.duration_since(Instant::now())
     }
 
     fn refuse(&mut self, token: &Secret) -> Duration {
-        let now = Instant::now();
-        self.refusals.retain(|at| now.duration_since(*at) < HOUR);
-        self.refusals.push_back(now);
-        let mut until = now + REFUSED;
-        if let Some(over) = self.refusals.len().checked_sub(REFUSALS) {
-            until = until.max(self.refusals[over] + HOUR);
-        }
+        let pause = Instant::now() + REFUSED;
+        let until = self.count_refusal(true).map_or(pause, |until| until.max(pause));
         self.answered = None;
-        self.refused = Some(Refusal { token: Some(token.clone()), until });
-        until.duration_since(now)
+        self.refuse_all(Some(token), until)
     }
 
     fn refuse_repo(&mut self, repo: &RepoUrl, right: Right, token: Option<&Secret>) -> Duration {
-        let refusal = Refusal { token: token.cloned(), until: Instant::now() + REFUSED };
+        let until = Instant::now() + REFUSED;
+        let refusal = Refusal { token: token.cloned(), until };
         self.refused_repos.insert((repo.clone(), right), refusal);
-        REFUSED
+        let all = self.count_refusal(false);
+        if self.refusals.len() > 1 {
+            // The token itself may be bad: one request at a time finds out.
+            self.answered = None;
+        }
+        match all {
+            Some(all) => self.refuse_all(token, all.max(until)),
+            None => REFUSED,
+        }
+    }
+
+    /// Until when all is refused, if this is one refusal too many.
+    fn count_refusal(&mut self, outright: bool) -> Option<Instant> {
+        let at = Instant::now();
+        self.refusals.retain(|refused| at.duration_since(refused.at) < HOUR);
+        self.refusals.push_back(Refused { at, outright });
+        let over = self.refusals.len().checked_sub(REFUSALS)?;
+        Some(self.refusals[over].at + HOUR)
+    }
+
+    fn refuse_all(&mut self, token: Option<&Secret>, until: Instant) -> Duration {
+        self.refused = Some(Refusal { token: token.cloned(), until });
+        until.duration_since(Instant::now())
     }
 }
 
@@ -361,6 +399,52 @@ mod tests {
         assert!(is_open(&gate, "rotated", "secret").await);
         tokio::time::advance(REFUSED).await;
         assert!(is_open(&gate, "t", "secret").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_forbidden_repositories_in_a_row_close_the_gate_and_an_allowed_one_starts_the_count_anew()
+     {
+        let gate = Gate::new("hub");
+        let names: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+        for (n, name) in names.iter().enumerate() {
+            assert!(ask(&gate, "t", name, refused(403)).await.is_some());
+            if n % 9 == 8 {
+                assert_eq!(ask(&gate, "t", "allowed", Ok(())).await, None);
+            }
+        }
+        for name in &names[..3] {
+            tokio::time::advance(REFUSED).await;
+            assert!(is_open(&gate, "t", name).await);
+            assert!(ask(&gate, "t", name, refused(403)).await.is_some());
+        }
+        assert!(!is_open(&gate, "t", "allowed").await, "ten refusals in a row");
+        assert!(is_open(&gate, "rotated", "allowed").await);
+        tokio::time::advance(HOUR).await;
+        assert!(is_open(&gate, "t", "allowed").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_refused_while_many_requests_are_under_way_is_refused_ten_times_at_most()
+     {
+        for status in [401, 403] {
+            let gate = Gate::new("hub");
+            let token = Secret::new("t");
+            assert_eq!(ask(&gate, "t", "a", Ok(())).await, None);
+            let one = |n: i32| {
+                let (gate, token) = (&gate, &token);
+                async move {
+                    let repo = repo(&n.to_string());
+                    let Ok(pass) = gate.enter(Some(token), &repo, Right::Read).await else {
+                        return 0;
+                    };
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    pass.conclude(refused(status)).unwrap_err();
+                    1
+                }
+            };
+            let sent = futures::future::join_all((0..50).map(one)).await;
+            assert_eq!(sent.into_iter().sum::<i32>(), 10, "{status}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -203,6 +203,9 @@ impl Following<'_> {
                     for kind in retold::progress(last.as_ref(), &delivery) {
                         reporter.show(&Event { at: ctx.now(), kind });
                     }
+                    if let Some((error, next)) = retold::waits(last.as_ref(), &delivery) {
+                        tracing::warn!(delivery = %delivery.id, %next, error, "delivery waits");
+                    }
                     if delivery.state.is_final() {
                         return Ok(show);
                     }

@@ -2,6 +2,7 @@
 
 use sentry_api::shape::{Object, Show};
 use sentry_api::words;
+use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, Intent, RunRecord, RunState, Selection, Verdict,
 };
@@ -187,6 +188,16 @@ pub(super) fn progress(last: Option<&Delivery>, now: &Delivery) -> Vec<EventKind
     events
 }
 
+/// Why a delivery waits for its next attempt, and until when, if that is news.
+pub(super) fn waits<'a>(
+    last: Option<&Delivery>,
+    now: &'a Delivery,
+) -> Option<(&'a str, Timestamp)> {
+    let is_news = last.is_none_or(|last| last.next_attempt != now.next_attempt);
+    let next = now.next_attempt.filter(|_| is_news && now.state == DeliveryState::Pending)?;
+    Some((now.error.as_deref()?, next))
+}
+
 fn settled(delivery: &Delivery) -> EventKind {
     let end = delivery.finished.unwrap_or(delivery.started);
     EventKind::DeliverySettled {
@@ -224,6 +235,19 @@ mod tests {
         assert_eq!(again.tries, one.tries);
         assert_eq!(again.runs[0].message, one.runs[0].message);
         assert_eq!((again.selection, again.superseded_by), (one.selection, one.superseded_by));
+    }
+
+    #[test]
+    fn what_a_delivery_waits_for_is_told_once_for_each_attempt() {
+        let next = |second| Some(Timestamp::from_second(second).unwrap());
+        let pending = delivery(DeliveryState::Pending, RunState::Running);
+        let first = Delivery { error: Some("away".into()), next_attempt: next(60), ..pending };
+        let second = Delivery { next_attempt: next(120), ..first.clone() };
+        assert_eq!(waits(None, &first), next(60).map(|at| ("away", at)));
+        assert_eq!(waits(Some(&first), &first), None);
+        assert_eq!(waits(Some(&first), &second), next(120).map(|at| ("away", at)));
+        let begun = Delivery { state: DeliveryState::Fetching, ..second.clone() };
+        assert_eq!(waits(Some(&first), &begun), None);
     }
 
     #[test]

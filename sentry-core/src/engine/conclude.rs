@@ -286,7 +286,8 @@ fn failed(
     delivery.failures += u32::from(counted);
     delivery.error = Some(text.clone());
     let exhausted = delivery.failures > watch.timing.max_retries;
-    let wait = backoff.wait(error.retry(), delivery.tries, fastrand::f64()).filter(|_| !exhausted);
+    let advice = error.retry(watch.timing.polling_interval);
+    let wait = backoff.wait(advice, delivery.tries, fastrand::f64()).filter(|_| !exhausted);
     let Some(wait) = wait else { return park(delivery, manifests, text, watch, branch, now) };
     delivery.state = DeliveryState::Pending;
     delivery.next_attempt = now.checked_add(wait).ok();

@@ -37,8 +37,13 @@ pub(super) enum AttemptError {
 }
 
 impl AttemptError {
-    pub(super) fn retry(&self) -> Retry {
+    /// What to do after it, for a watch that is polled at this interval.
+    pub(super) fn retry(&self, interval: Duration) -> Retry {
         match self {
+            // As with polls: the forge holds requests back itself, until the token changes.
+            Self::Forge { source, .. } if source.kind() == ForgeErrorKind::Unauthorized => {
+                Retry::After(interval)
+            }
             Self::Forge { source, .. } => source.retry(),
             Self::Deploy { source, .. } => source.retry(),
             Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,

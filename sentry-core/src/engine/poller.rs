@@ -21,6 +21,8 @@ use crate::watch::{BranchSelector, Watch, WatchName};
 
 /// However many hints come, a repository is asked at most this often.
 const HINT_SPACING: Duration = Duration::from_secs(1);
+/// A repository that fails by itself is asked once in so many intervals: with its jitter less than an eighth as often.
+const FAILING: u32 = 9;
 
 /// One repository on one forge, with the watches that want to know its heads.
 #[derive(Debug)]
@@ -193,21 +195,26 @@ impl Group {
         }
     }
 
-    /// A repository that fails by itself comes down to an eighth of the normal rate; an outage is asked after at
-    /// least every five minutes; a refused token every interval, where the forge itself holds requests back.
+    /// A repository that fails by itself comes down to less than an eighth of the normal rate; an outage is asked after
+    /// at least every five minutes; a refused token every interval, where the forge itself holds requests back.
     fn wait_after(&self, error: &ForgeError, backoff: &Backoff) -> Duration {
         if error.kind() == ForgeErrorKind::Unauthorized {
             return self.interval;
         }
-        let slowest = match error.kind() {
-            ForgeErrorKind::Unreachable | ForgeErrorKind::RateLimited => {
-                backoff.cap.max(self.interval)
-            }
-            _ => self.interval.saturating_mul(8),
+        let is_away =
+            matches!(error.kind(), ForgeErrorKind::Unreachable | ForgeErrorKind::RateLimited);
+        let slowest = if is_away {
+            backoff.cap.max(self.interval)
+        } else {
+            self.interval.saturating_mul(FAILING)
         };
         let advice = if error.retry() == Retry::Stalled { Retry::Backoff } else { error.retry() };
         let growing = Backoff { base: backoff.base, cap: slowest };
-        growing.wait(advice, self.failures, 0.5 + fastrand::f64() / 2.0).unwrap_or(slowest)
+        // Jitter spreads the first waits. A rate that has come down stays there.
+        let is_down = !is_away && growing.ceiling(self.failures) == slowest;
+        let least = if is_down { 0.95 } else { 0.5 };
+        let random = least + fastrand::f64() * (1.0 - least);
+        growing.wait(advice, self.failures, random).unwrap_or(slowest)
     }
 
     fn recovered(&mut self, ledger: &Ledger, now: Instant) -> Absorbed {

@@ -180,7 +180,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Killed at the deadline. If nothing at all came, the cluster is away, which counts as no failure.
+    /// Killed at the deadline, which counts as no failure. If nothing at all came, the cluster is away.
     fn killed(&self, deadline: Duration, stdout: &[u8]) -> Reply {
         let stdout = String::from_utf8_lossy(stdout).into_owned();
         let seconds = deadline.as_secs_f32();

@@ -211,6 +211,11 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
         "Retry-After",
         "Timeout: request did not complete",
         "the server was unable to return a response in the time allotted",
+        // What kubectl makes of an answer that was cut short, or that is not an API server's.
+        "couldn't get current server API group list",
+        "transport connection broken",
+        "malformed HTTP ",
+        "cannot parse invalid wire-format data",
     ];
     let any = |parts: &[&str]| parts.iter().any(|part| error.contains(part));
     if any(&["x509:", "tls: failed to verify"]) {
@@ -319,6 +324,19 @@ mod tests {
             ),
             ("Unable to connect to the server: net/http: TLS handshake timeout", Unreachable),
             ("Unable to connect to the server: EOF", Unreachable),
+            (
+                "error validating data: proto:\u{a0}cannot parse invalid wire-format data",
+                Unreachable,
+            ),
+            (
+                "error validating data: Get \"http://h/openapi/v2\": malformed HTTP status code \"neither\"",
+                Unreachable,
+            ),
+            (
+                "E1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: Get \
+                 \\\"http://h/apis\\\": net/http: HTTP/1.x transport connection broken: malformed MIME header\"",
+                Unreachable,
+            ),
             (
                 "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host",
                 Unreachable,

@@ -64,30 +64,22 @@ pub const PROMISES: &[Promise] = &[
     shown(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll"),
     shown(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects"),
     shown(12, "a renamed repo (301, same host) goes on; another host gets 0 token bytes", "100 %"),
-    missing(
+    shown(
         13,
         "rate limits: 429/403 with seconds, date, none, negative, huge Retry-After",
         "0 early requests, cap 1 h, manual trigger answered ≤ 1 s",
-        NOT_YET,
     ),
-    missing(
+    shown(
         14,
         "budget: idle polls are conditional or batched; failing repos back off",
         "≥ 99.9 % not counted or batched; failing ≤ 1/8 of the normal rate",
-        NOT_YET,
     ),
-    missing(
-        15,
-        "token refused for an hour, then rotated",
-        "≤ 10 failures/h/host, recovers ≤ 1 poll",
-        NOT_YET,
-    ),
+    shown(15, "token refused for an hour, then rotated", "≤ 10 failures/h/host, recovers ≤ 1 poll"),
     shown(16, "clock jumps (± 1 day, ± 10 years)", "no gap > 2 × interval"),
-    missing(
+    shown(
         17,
         "links cut, delayed, reset, half-open",
         "every operation ends ≤ deadline + 1 s; all recover",
-        NOT_YET,
     ),
     shown(18, "no orphan processes", "1,000 hung children: 0 left, 0 zombies"),
     shown(19, "kubectl is bounded (silent, drip, 429)", "killed ≤ deadline + 2 s"),

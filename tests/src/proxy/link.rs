@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -63,16 +64,13 @@ impl FaultProxy {
     /// A fine link to that port.
     pub fn to(upstream: u16) -> Self {
         let state = Arc::new(FaultState::default());
-        let shared = Arc::clone(&state);
-        let host = Host::start("fault-proxy", move |stream| {
-            shared.connections.fetch_add(1, Ordering::Relaxed);
-            let link = {
-                let mut link = lock(&shared.link);
-                link.1.pop().unwrap_or_else(|| link.0.clone())
-            };
-            Box::pin(async move { drop(relay(stream, upstream, link).await) })
-        });
-        Self { host, state }
+        Self { host: Host::start("fault-proxy", connection(upstream, Arc::clone(&state))), state }
+    }
+
+    /// The same on the caller's runtime, see [`Host::here`].
+    pub async fn here(upstream: u16) -> Self {
+        let state = Arc::new(FaultState::default());
+        Self { host: Host::here(connection(upstream, Arc::clone(&state))).await, state }
     }
 
     /// Where the link begins.
@@ -118,6 +116,20 @@ impl FaultProxy {
     }
 }
 
+fn connection(
+    upstream: u16,
+    state: Arc<FaultState>,
+) -> impl Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync {
+    move |stream| {
+        state.connections.fetch_add(1, Ordering::Relaxed);
+        let link = {
+            let mut link = lock(&state.link);
+            link.1.pop().unwrap_or_else(|| link.0.clone())
+        };
+        Box::pin(async move { drop(relay(stream, upstream, link).await) })
+    }
+}
+
 async fn relay(mut client: TcpStream, upstream: u16, link: Link) -> io::Result<()> {
     match link {
         Link::Hang => std::future::pending().await,
@@ -156,7 +168,9 @@ async fn answer(client: TcpStream, fault: Fault) -> io::Result<()> {
         let fault = Arc::clone(&fault);
         async move { Ok::<_, Infallible>(fault.reply(&target(&request)).await) }
     });
+    // A connection that goes on would answer like this after the link was mended.
     hyper::server::conn::http1::Builder::new()
+        .keep_alive(false)
         .serve_connection(TokioIo::new(client), service)
         .await
         .map_err(io::Error::other)

@@ -1,0 +1,266 @@
+//! What child processes do over a link: git fetches a directory, kubectl checks, applies and follows. Only wall time shows
+//! how long they live: the figure is told, and its bound has room for a loaded machine.
+
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, stream};
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::DeliveryId;
+use sentry_core::deployer::{Deployer as _, FollowQuery, RunChange};
+use sentry_core::forge::{Forge, ForgeError, TreeFile, TreeLimits, TreeQuery};
+use sentry_core::plan::{
+    COMMIT_LABEL, DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject,
+    RunRules,
+};
+use sentry_core::repo::CommitSha;
+use sentry_core::secret::Redactor;
+use sentry_core::watch::ClusterRef;
+use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_tests::http::Fault;
+use sentry_tests::promise::{cases, kept};
+use sentry_tests::proxy::{FaultProxy, Link};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::forges::{Site, Way, token};
+
+/// What each operation has.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// What a loaded machine may take to end a process and to collect it, besides the promised second.
+const ROOM: Duration = Duration::from_secs(6);
+/// For what has no deadline of its own here.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Operations that are tried at a time.
+const AT_ONCE: usize = 4;
+
+/// The worst ones first.
+fn links() -> Vec<Link> {
+    let mut links = vec![
+        Link::Hang,
+        Link::HalfOpenAfter(150),
+        Link::ResetAfter(60),
+        Link::CutAfter(200),
+        Link::Drip { bytes: 1, every: Duration::from_millis(250) },
+        Link::Garbage,
+        Link::Latency(Duration::from_secs(30)),
+        Link::DropLast(12),
+        Link::HalfOpenAfter(0),
+        Link::ResetAfter(0),
+        Link::CutAfter(0),
+        Link::CutAfter(400),
+        Link::Answers(Fault::Html),
+        Link::Answers(Fault::status(503)),
+    ];
+    links.truncate(cases(links.len(), 4));
+    links
+}
+
+async fn fetch(
+    forge: &dyn Forge,
+    origin: &str,
+    commit: &str,
+    timeout: Duration,
+) -> Result<Vec<TreeFile>, ForgeError> {
+    let repo = format!("{origin}/old/app").parse().unwrap();
+    let (commit, dir) = (commit.parse().unwrap(), ".tekton".parse().unwrap());
+    let query = TreeQuery { repo, commit, dir, limits: TreeLimits::default(), timeout };
+    Ok(forge.tree(&query).await?.files)
+}
+
+/// A fetch over this link, and one over a whole link after it; how long the first took.
+async fn fetch_over(way: Way, link: Link) -> Duration {
+    let (site, what) = (Site::start(way), format!("{way:?} {link:?}"));
+    let (commit, own) = (site.commits[1].clone(), site.http().origin());
+    let truth = fetch(&*way.client(&own, token()), &own, &commit, PATIENCE).await.unwrap();
+    let proxy = FaultProxy::to(site.http().port());
+    let client = way.client(&proxy.origin(), token());
+    proxy.set(link);
+    let begun = Instant::now();
+    let files = fetch(&*client, &proxy.origin(), &commit, DEADLINE).await;
+    let took = begun.elapsed();
+    if let Ok(files) = files {
+        assert_eq!(files, truth, "{what}");
+    }
+    proxy.turn(Link::Fine);
+    let files = fetch(&*client, &proxy.origin(), &commit, PATIENCE).await;
+    assert_eq!(files.unwrap_or_else(|e| panic!("{what}: {e:?}")), truth, "{what}");
+    took
+}
+
+/// The longest of all; each must have ended in time.
+fn longest(tooks: &[Duration]) -> Duration {
+    let longest = tooks.iter().max().copied().unwrap();
+    assert!(longest <= DEADLINE + super::SECOND + ROOM, "{tooks:?}");
+    longest
+}
+
+#[tokio::test]
+async fn a_fetch_of_a_directory_over_a_bad_link_ends_in_time_and_the_next_one_works() {
+    let ways = [Way::Plain, Way::HubApi, Way::LabApi].into_iter().take(cases(3, 1));
+    let all = ways.flat_map(|way| links().into_iter().map(move |link| fetch_over(way, link)));
+    let tooks: Vec<Duration> = stream::iter(all).buffered(AT_ONCE).collect().await;
+    let seen = format!(
+        "{} fetches by git with a deadline of {} s: the slowest ended after {:.1} s; each next one worked",
+        tooks.len(),
+        DEADLINE.as_secs(),
+        longest(&tooks).as_secs_f64(),
+    );
+    kept(17, "git", &seen);
+}
+
+/// A cluster behind a link.
+struct Far {
+    server: ApiServer,
+    proxy: FaultProxy,
+    kubectl: Kubectl,
+    _home: TempDir,
+}
+
+impl Far {
+    fn new() -> Self {
+        let (server, home) = (ApiServer::start(), TempDir::new().unwrap());
+        let proxy = FaultProxy::to(server.port());
+        let kubeconfig = server.kubeconfig(home.path());
+        let text = std::fs::read_to_string(&kubeconfig).unwrap();
+        let led = text.replace(&server.port().to_string(), &proxy.port().to_string());
+        std::fs::write(&kubeconfig, led).unwrap();
+        let settings = KubectlSettings {
+            kubeconfig: Some(kubeconfig),
+            watch: Duration::from_secs(2),
+            ..KubectlSettings::new("deployer", Redactor::new())
+        };
+        Self { server, proxy, kubectl: Kubectl::new(settings).unwrap(), _home: home }
+    }
+
+    /// Checks and applies over a whole link.
+    async fn deliver(&self, what: &str) {
+        let plan = plan(PATIENCE);
+        self.kubectl.check(&plan).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        let changes = self.kubectl.apply(&plan).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        assert!(changes.is_complete(), "{what}: {changes:?}");
+        assert_eq!(self.server.creates_of("PipelineRun"), ["run"], "{what}");
+    }
+}
+
+fn commit() -> CommitSha {
+    "c0ffee00".repeat(5).parse().unwrap()
+}
+
+fn cluster() -> ClusterRef {
+    let (deployer, context) = ("deployer".to_owned(), Some("default".to_owned()));
+    ClusterRef { deployer, context, namespace: "qa".parse().unwrap() }
+}
+
+fn planned(api_version: &str, kind: &str, name: &str, key: Option<&str>) -> PlannedObject {
+    let delivery = DeliveryId::new(Timestamp::UNIX_EPOCH, 1);
+    let labels = json!({ DELIVERY_LABEL: delivery.as_str(), COMMIT_LABEL: commit().as_str() });
+    let mut object = json!({ "apiVersion": api_version, "kind": kind,
+        "metadata": { "name": name, "namespace": "qa", "labels": labels }, "spec": {} });
+    if let Some(key) = key {
+        object["metadata"]["annotations"] = json!({ KEY_ANNOTATION: key });
+    }
+    PlannedObject {
+        object: ObjectRef {
+            path: format!("{name}.yaml"),
+            document: 1,
+            line: 1,
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: Some("qa".to_owned()),
+            name: name.to_owned(),
+        },
+        operation: key.map_or(Operation::Apply, |key| Operation::Create { key: key.to_owned() }),
+        json: object,
+        rules: RunRules::default(),
+    }
+}
+
+/// A task and a run.
+fn plan(timeout: Duration) -> Plan {
+    Plan {
+        delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
+        cluster: cluster(),
+        objects: vec![
+            planned("tekton.dev/v1", "Task", "unit", None),
+            planned("tekton.dev/v1", "PipelineRun", "run", Some("key of run")),
+        ],
+        git_auth: Vec::new(),
+        timeout,
+    }
+}
+
+/// A check and an apply over this link, and both over a whole link after them; how long the longer of the first two took.
+async fn deliver_over(link: Link) -> Duration {
+    let (far, what) = (Far::new(), format!("{link:?}"));
+    far.proxy.set(link);
+    let begun = Instant::now();
+    let checked = far.kubectl.check(&plan(DEADLINE)).await;
+    let check = begun.elapsed();
+    assert_eq!(far.server.writes(), 0, "{what}");
+    let begun = Instant::now();
+    let applied = far.kubectl.apply(&plan(DEADLINE)).await;
+    let apply = begun.elapsed();
+    let errors =
+        [checked.err(), applied.as_ref().map_or_else(|e| Some(e.clone()), |c| c.error.clone())];
+    // What only the link did parks no head.
+    let counted = errors.iter().flatten().find(|error| error.counts());
+    assert_eq!(counted, None, "{what}");
+    let complete = applied.as_ref().is_ok_and(|changes| changes.is_complete());
+    let made = far.server.creates_of("PipelineRun").len();
+    assert!(made <= 1 && (made == 1 || !complete), "{what}: {made} runs, {applied:?}");
+    far.proxy.turn(Link::Fine);
+    far.deliver(&what).await;
+    check.max(apply)
+}
+
+#[tokio::test]
+async fn a_check_and_an_apply_over_a_bad_link_end_in_time_and_the_next_ones_work() {
+    let all = links().into_iter().map(deliver_over);
+    let tooks: Vec<Duration> = stream::iter(all).buffered(AT_ONCE).collect().await;
+    let seen = format!(
+        "{} checks and applies by kubectl with a deadline of {} s: the slowest ended after {:.1} s; no error counts against \
+         max_retries; each next one worked, and made 1 run",
+        2 * tooks.len(),
+        DEADLINE.as_secs(),
+        longest(&tooks).as_secs_f64(),
+    );
+    kept(17, "kubectl", &seen);
+}
+
+/// A run ends while the link to its cluster is like this; its end is told once the link is whole.
+async fn follow_over(link: Link) {
+    let (far, what) = (Far::new(), format!("{link:?}"));
+    far.deliver(&what).await;
+    let kinds = vec![("tekton.dev/v1".to_owned(), "PipelineRun".to_owned())];
+    let query = FollowQuery { cluster: cluster(), commits: vec![commit()], kinds };
+    let mut stream = far.kubectl.follow(query.clone()).unwrap();
+    while !matches!(stream.next().await, Some(Ok(RunChange::Synced))) {}
+    far.proxy.turn(link);
+    assert!(far.server.finish_run("run", Outcome::Succeeded), "{what}");
+    tokio::time::sleep(DEADLINE).await;
+    far.proxy.turn(Link::Fine);
+    let told = async {
+        loop {
+            match stream.next().await {
+                Some(Ok(RunChange::Stands(status))) if status.state.is_final() => break,
+                Some(Ok(_)) => {}
+                // As the engine does: it is followed anew.
+                Some(Err(_)) | None => stream = far.kubectl.follow(query.clone()).unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("{what}: never told"));
+}
+
+#[tokio::test]
+async fn a_run_that_ends_while_the_link_is_bad_is_told_once_it_is_whole() {
+    let links = links();
+    let count = links.len();
+    stream::iter(links.into_iter().map(follow_over)).buffered(AT_ONCE).collect::<Vec<()>>().await;
+    kept(
+        17,
+        "following",
+        &format!("{count} runs ended while their link was bad: each end was told"),
+    );
+}
