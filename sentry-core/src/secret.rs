@@ -126,14 +126,33 @@ fn begins(text: &str, form: &str) -> Option<usize> {
     if text.starts_with(form) {
         return Some(form.len());
     }
-    let rest = form.chars().try_fold(text, after)?;
+    let (mut rest, mut in_slashes) = (text, false);
+    for wanted in form.chars() {
+        rest = if wanted == '\\' {
+            let after = after_slash(rest, in_slashes)?;
+            in_slashes = true;
+            after
+        } else {
+            let after = after(rest, wanted, in_slashes)?;
+            in_slashes = false;
+            after
+        };
+    }
     Some(text.len() - rest.len())
 }
 
-/// What follows a character that is percent-encoded, escaped as in JSON, or as it is.
-fn after(text: &str, wanted: char) -> Option<&str> {
+/// What follows a backslash: escaped it is two, escaped again four. All that stand together are taken for it, also those
+/// that belong to the next character.
+fn after_slash(text: &str, in_slashes: bool) -> Option<&str> {
+    let encoded = after_percent(text, '\\').or_else(|| after_escape(text, '\\', false));
+    let run = text.trim_start_matches('\\');
+    encoded.or_else(|| (in_slashes || run.len() < text.len()).then_some(run))
+}
+
+/// What follows another character that is percent-encoded, escaped as in JSON, or as it is.
+fn after(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
     after_percent(text, wanted)
-        .or_else(|| after_escape(text, wanted))
+        .or_else(|| after_escape(text, wanted, in_slashes))
         .or_else(|| text.strip_prefix(wanted))
         .or_else(|| text.strip_prefix('+').filter(|_| wanted == ' '))
 }
@@ -145,13 +164,12 @@ fn after_percent(text: &str, wanted: char) -> Option<&str> {
     })
 }
 
-/// `\/`, `\u002f`, `\n`. A text that was escaped twice has more backslashes.
-fn after_escape(text: &str, wanted: char) -> Option<&str> {
-    let rest = text.strip_prefix('\\')?;
-    if wanted == '\\' {
-        return rest.strip_prefix('\\').or_else(|| after_unicode(rest, wanted));
+/// `\/`, `\u002f`, `\n`. A text that was escaped twice has more backslashes; they may have been taken already.
+fn after_escape(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
+    let rest = text.trim_start_matches('\\');
+    if rest.len() == text.len() && !in_slashes {
+        return None;
     }
-    let rest = rest.trim_start_matches('\\');
     let letter = match wanted {
         '\n' => 'n',
         '\r' => 'r',
@@ -235,7 +253,7 @@ mod tests {
         let twice = serde_json::to_string(&json).unwrap();
         for text in [
             inner,
-            twice.trim_matches('"').trim_matches('\\').trim_matches('"').trim_end_matches('\\'),
+            &twice[3..twice.len() - 3],
             "p\\\"a\\/s\\\\s+w ö&=1",
             "p\\u0022a\\u002Fs\\u005cs\\u002bw\\u0020\\u00f6\\u0026\\u003d1",
             "p%22a/s%5Cs+w%20%C3%B6&=1",
