@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
+.PHONY: demo test webhooks promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -8,6 +8,12 @@ demo:
 test:
 	scripts/setup
 	cargo test --workspace
+
+# GitHub's own examples of webhooks, which come by npm, against what reads them.
+webhooks:
+	scripts/setup
+	scripts/webhooks
+	cargo test -p sentry-tests --test webhook_examples
 
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
 promises:

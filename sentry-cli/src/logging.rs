@@ -95,11 +95,13 @@ pub(crate) fn init(settings: Settings, sink: Sink) {
 }
 
 const OURS: &[&str] = &[
+    "sentry_api",
     "sentry_cli",
     "sentry_config",
     "sentry_core",
     "sentry_deploy",
     "sentry_forge",
+    "sentry_server",
     "sentry_store",
 ];
 

@@ -10,6 +10,10 @@ const MOST_SECRETS: usize = 200;
 const TOKEN_STARTS: [&str; 9] =
     ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "glptt-", "gldt-"];
 
+/// Words that hold none of the usual ones when two of their letters are wrong.
+const MISTYPED: [&str; 6] =
+    ["token", "password", "webhook_secret", "read_token", "report_token", "trigger_token"];
+
 #[derive(Debug)]
 pub(crate) struct Excerpts {
     file: String,
@@ -61,7 +65,7 @@ pub(crate) fn is_secret_key(key: &str) -> bool {
         return false;
     }
     ["tok", "passw", "secret", "credential", "private_key", "auth"].iter().any(|w| key.contains(w))
-        || ["token", "password"].iter().any(|w| strsim::damerau_levenshtein(w, &key) <= 2)
+        || MISTYPED.iter().any(|w| strsim::damerau_levenshtein(w, &key) <= 2)
 }
 
 /// The secret key that ends right before each `:` of a line, with the rest of the line after it.

@@ -57,7 +57,7 @@ pub struct Output {
     pub status: ExitStatus,
     /// What it wrote to stdout.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr, up to the cap; may hold secrets: redact before showing.
+    /// What it wrote to stderr, up to 64 KiB and then without its last word; may hold secrets: redact before showing.
     pub stderr: Vec<u8>,
 }
 
@@ -319,7 +319,8 @@ async fn read_capped(
     Ok(more)
 }
 
-/// Keeps the first `cap` bytes and reads the rest away.
+/// Keeps the first `cap` bytes and reads the rest away. The word that was cut is not kept: it may be half a secret, which
+/// no redactor knows.
 async fn read_draining(
     pipe: Option<impl AsyncRead + Unpin>,
     cap: usize,
@@ -329,8 +330,15 @@ async fn read_draining(
     let more = read_capped(Some(&mut pipe), &mut bytes, cap).await?;
     if more {
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+        end_with_a_word(&mut bytes);
     }
     Ok((bytes, more))
+}
+
+/// Takes the last word away, or half of everything if it is all one word.
+fn end_with_a_word(bytes: &mut Vec<u8>) {
+    let end = bytes.iter().rposition(u8::is_ascii_whitespace).map_or(bytes.len() / 2, |at| at + 1);
+    bytes.truncate(end);
 }
 
 /// A child's process group. Killing only git's parent leaves its helper alive with the pipes, so the group it is.
@@ -434,6 +442,8 @@ mod tests {
         assert!(matches!(error, ProcessError::TooMuchOutput { cap: 1000, .. }), "{error}");
         let out = sh("yes | head -c 1000000 >&2").run().await.unwrap();
         assert_eq!(out.stderr.len(), 64 << 10);
+        let out = sh("{ yes | head -c 65530; echo s3cret-token; } >&2").run().await.unwrap();
+        assert_eq!(out.stderr.len(), 65530, "half a word is no word");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Secrets: held so that they can't be printed, and taken out of any text that might repeat them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
@@ -30,7 +31,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Takes known secrets out of texts, in their plain, URL-encoded and base64 forms. Clones share what they know.
+/// Takes known secrets out of texts: plain and in base64, each as it is, percent-encoded or escaped as in JSON, wholly or
+/// in part. Clones share what they know.
 #[derive(Clone, Default)]
 pub struct Redactor {
     forms: Arc<RwLock<Vec<String>>>,
@@ -66,10 +68,24 @@ impl Redactor {
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let forms = self.forms.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut clean = text.to_owned();
-        for form in forms.iter() {
-            if clean.contains(form.as_str()) {
-                clean = clean.replace(form.as_str(), "[redacted]");
+        let is_escaped = text.contains(['%', '\\', '+']);
+        if !is_escaped && !forms.iter().any(|form| text.contains(form.as_str())) {
+            return text.to_owned();
+        }
+        let starts: BTreeSet<u8> = forms.iter().filter_map(|form| form.bytes().next()).collect();
+        let may_start = |byte: u8| matches!(byte, b'%' | b'\\' | b'+') || starts.contains(&byte);
+        let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(first) = rest.chars().next() {
+            let here = rest.bytes().next().is_some_and(may_start);
+            match forms.iter().filter(|_| here).find_map(|form| begins(rest, form)) {
+                Some(length) => {
+                    clean.push_str("[redacted]");
+                    rest = &rest[length..];
+                }
+                None => {
+                    clean.push(first);
+                    rest = &rest[first.len_utf8()..];
+                }
             }
         }
         clean
@@ -82,13 +98,10 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// The forms in which a secret reaches a log: itself, URL-encoded, and base64 alone or as HTTP basic auth,
+/// The forms in which a secret reaches a log, before anything is escaped: itself, and base64 alone or as HTTP basic auth,
 /// at each of the three alignments that base64 can put it in.
 fn encoded_forms(plain: &str) -> Vec<String> {
-    let url: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-    let percent = url.replace('+', "%20");
-    let mut forms =
-        vec![plain.to_owned(), lower_escapes(&url), lower_escapes(&percent), url, percent];
+    let mut forms = vec![plain.to_owned()];
     for engine in [
         base64::engine::general_purpose::STANDARD_NO_PAD,
         base64::engine::general_purpose::URL_SAFE_NO_PAD,
@@ -105,18 +118,80 @@ fn encoded_forms(plain: &str) -> Vec<String> {
             }
         }
     }
-    forms.retain(|form| form.len() >= SHORTEST);
     forms
 }
 
-/// A URL-encoded text with the digits of its escapes in lower case, as some programs write them.
-fn lower_escapes(url: &str) -> String {
-    let mut pieces = url.split('%');
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |text, piece| {
-        let (digits, rest) = piece.split_at(piece.len().min(2));
-        format!("{text}%{}{rest}", digits.to_ascii_lowercase())
+/// How long the form is that a text begins with, whichever of its characters are escaped.
+fn begins(text: &str, form: &str) -> Option<usize> {
+    if text.starts_with(form) {
+        return Some(form.len());
+    }
+    let (mut rest, mut in_slashes) = (text, false);
+    for wanted in form.chars() {
+        rest = if wanted == '\\' {
+            let after = after_slash(rest, in_slashes)?;
+            in_slashes = true;
+            after
+        } else {
+            let after = after(rest, wanted, in_slashes)?;
+            in_slashes = false;
+            after
+        };
+    }
+    Some(text.len() - rest.len())
+}
+
+/// What follows a backslash: escaped it is two, escaped again four. All that stand together are taken for it, also those
+/// that belong to the next character.
+fn after_slash(text: &str, in_slashes: bool) -> Option<&str> {
+    let encoded = after_percent(text, '\\').or_else(|| after_escape(text, '\\', false));
+    let run = text.trim_start_matches('\\');
+    encoded.or_else(|| (in_slashes || run.len() < text.len()).then_some(run))
+}
+
+/// What follows another character that is percent-encoded, escaped as in JSON, or as it is.
+fn after(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
+    after_percent(text, wanted)
+        .or_else(|| after_escape(text, wanted, in_slashes))
+        .or_else(|| text.strip_prefix(wanted))
+        .or_else(|| text.strip_prefix('+').filter(|_| wanted == ' '))
+}
+
+fn after_percent(text: &str, wanted: char) -> Option<&str> {
+    wanted.encode_utf8(&mut [0; 4]).bytes().try_fold(text, |text, byte| {
+        let rest = text.strip_prefix('%')?;
+        is_hex(rest.get(..2)?, byte.into()).then(|| &rest[2..])
     })
+}
+
+/// `\/`, `\u002f`, `\n`. A text that was escaped twice has more backslashes; they may have been taken already.
+fn after_escape(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
+    let rest = text.trim_start_matches('\\');
+    if rest.len() == text.len() && !in_slashes {
+        return None;
+    }
+    let letter = match wanted {
+        '\n' => 'n',
+        '\r' => 'r',
+        '\t' => 't',
+        other => other,
+    };
+    let is_short = letter != wanted || wanted.is_ascii_punctuation();
+    let short = rest.strip_prefix(letter).filter(|_| is_short);
+    short.or_else(|| after_unicode(rest, wanted))
+}
+
+/// `u002f`, or two of them with a backslash between.
+fn after_unicode(text: &str, wanted: char) -> Option<&str> {
+    wanted.encode_utf16(&mut [0; 2]).iter().try_fold(text, |text, unit| {
+        let rest = text.trim_start_matches('\\').strip_prefix('u')?;
+        is_hex(rest.get(..4)?, *unit).then(|| &rest[4..])
+    })
+}
+
+/// True for these digits, in either case.
+fn is_hex(digits: &str, wanted: u16) -> bool {
+    u16::from_str_radix(digits, 16) == Ok(wanted) && !digits.starts_with('+')
 }
 
 #[cfg(test)]
@@ -166,6 +241,33 @@ mod tests {
         // It is URL-safe where the other alphabet would differ.
         r.learn(&Secret::new("??>>~~"));
         assert_eq!(r.redact("Pz8-Pn5-"), "[redacted]");
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_however_its_characters_are_escaped() {
+        let r = Redactor::new();
+        let secret = "p\"a/s\\s+w ö&=1";
+        r.learn(&Secret::new(secret));
+        let json = serde_json::to_string(secret).unwrap();
+        let inner = json.trim_matches('"');
+        let twice = serde_json::to_string(&json).unwrap();
+        for text in [
+            inner,
+            &twice[3..twice.len() - 3],
+            "p\\\"a\\/s\\\\s+w ö&=1",
+            "p\\u0022a\\u002Fs\\u005cs\\u002bw\\u0020\\u00f6\\u0026\\u003d1",
+            "p%22a/s%5Cs+w%20%C3%B6&=1",
+            "p%22a%2fs%5cs%2bw+%c3%b6%26%3D1",
+        ] {
+            assert_eq!(r.redact(&format!("a {text} b")), "a [redacted] b", "{text}");
+        }
+        let b64 = base64::engine::general_purpose::STANDARD.encode("git:??>>~~??>>~~/+/+");
+        let url: String = url::form_urlencoded::byte_serialize(b64.as_bytes()).collect();
+        r.learn(&Secret::new("??>>~~??>>~~/+/+"));
+        for text in [b64.replace('/', "\\/"), url] {
+            let clean = r.redact(&text);
+            assert!(clean.contains("[redacted]") && !clean.contains("Pz8"), "{text}: {clean}");
+        }
     }
 
     #[test]

@@ -21,6 +21,10 @@ const READ: Duration = Duration::from_secs(20);
 /// The longest time of a whole exchange, unless the request brings its own.
 const TOTAL: Duration = Duration::from_secs(30);
 
+/// Where the environment names proxies.
+const PROXIES: &[&str] =
+    &["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
 /// How to reach the network.
 #[derive(Clone)]
 pub struct HttpSettings {
@@ -85,10 +89,8 @@ impl Http {
             .connect_timeout(CONNECT)
             .read_timeout(READ)
             .timeout(TOTAL);
+        learn_proxies(settings);
         if let Some(url) = &settings.proxy {
-            if let Some(password) = url.password() {
-                settings.redactor.learn(&Secret::new(password));
-            }
             // The cause could quote the URL with its password.
             let proxy =
                 Proxy::all(url.clone()).map_err(|_| local("the proxy's URL is unusable"))?;
@@ -201,6 +203,21 @@ impl Http {
     }
 }
 
+/// Makes the redactor know the passwords of the proxy, or of those that the environment names.
+fn learn_proxies(settings: &HttpSettings) {
+    let configured = settings.proxy.clone();
+    let named = PROXIES.iter().filter_map(|name| std::env::var(name).ok()?.parse().ok());
+    for url in configured.into_iter().chain(named) {
+        let Some(password) = url.password() else { continue };
+        settings.redactor.learn(&Secret::new(password));
+        // What a form's name would be, but for two characters.
+        let form = password.replace('+', "%2B").replace('&', "%26");
+        for (plain, _) in url::form_urlencoded::parse(form.as_bytes()) {
+            settings.redactor.learn(&Secret::new(plain));
+        }
+    }
+}
+
 /// An error without an answer. The URL is left out of the cause: the text names the host already.
 fn transport(error: reqwest::Error, host: &str) -> ForgeError {
     let what = if error.is_timeout() {
@@ -283,6 +300,11 @@ mod tests {
         let http = Http::new(&settings).unwrap();
         assert!(!format!("{settings:?} {http:?}").contains("hunter22"));
         assert_eq!(http.redact("hunter22"), "[redacted]");
+        settings.proxy = Some("http://user:p%40ss%C3%A9word@proxy.example.com".parse().unwrap());
+        let http = Http::new(&settings).unwrap();
+        for text in ["p@sséword", "p%40ss%C3%A9word", "p%40ss%c3%a9word"] {
+            assert_eq!(http.redact(text), "[redacted]");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod clients;
+mod disk;
 mod forges;
 mod p01_no_lost_head;
 mod p02_cursor_after_the_work;
@@ -10,6 +11,7 @@ mod p03_no_duplicate_run;
 mod p04_monotone_coalescing;
 mod p05_one_at_a_time;
 mod p06_durable_triggers;
+mod p07_webhooks_are_hints;
 mod p09_moved_heads;
 mod p10_deleted_and_back;
 mod p11_bad_answers;
@@ -34,10 +36,14 @@ mod p30_bulkhead;
 mod p31_hostile_repositories;
 mod p32_arguments;
 mod p34_token_stays;
+mod p35_secrets_nowhere;
 mod p36_checked_is_sent;
 mod p37_yaml_budget;
 mod p38_repo_cap;
+mod p39_webhook_endpoint;
 mod p42_least_privilege;
+mod p43_health;
+mod served;
 mod table;
 mod town;
 mod world;

@@ -1,14 +1,13 @@
 //! 25: the disk is full, fails, or can't be written: nothing advances and nothing is sent, it is said, and it goes on by
 //! itself when the disk is well again.
 
-use std::path::Path;
-use std::process::Command;
-
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
 use sentry_tests::strace::Strace;
 use sentry_tests::tally::{Tally, tree};
+
+use crate::disk::Disk;
 
 /// What the agent says for as long as it lasts.
 const DEGRADED: &str = "state can't be written: nothing advances until it can";
@@ -81,45 +80,6 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
         heads.len()
     );
     kept(25, "failing calls", &seen);
-}
-
-/// A small disk of its own, which goes with this value.
-struct Disk<'a>(&'a Path);
-
-impl<'a> Disk<'a> {
-    /// `None` where this user may not mount one.
-    fn mount(place: &'a Path) -> Option<Self> {
-        std::fs::create_dir_all(place).unwrap();
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
-            .arg(place)
-            .output();
-        done.is_ok_and(|done| done.status.success()).then_some(Self(place))
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) {
-        let path = self.0.join("filler");
-        let mut size = 2 << 20;
-        while size > 0 {
-            let filler = vec![0; size];
-            let mut file =
-                std::fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
-            if std::io::Write::write_all(&mut file, &filler).is_err() {
-                size /= 2;
-            }
-        }
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for Disk<'_> {
-    fn drop(&mut self) {
-        Command::new("umount").arg("-l").arg(self.0).output().ok();
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod manifests;
 mod names;
 mod redaction;
 mod refs;
+mod webhook;
 
 pub use argv::argv;
 pub use cel::cel;
@@ -21,6 +22,7 @@ pub use manifests::manifests;
 pub use names::names;
 pub use redaction::redaction;
 pub use refs::refs;
+pub use webhook::webhook;
 
 /// Judges one input.
 pub type Target = fn(&[u8]);
@@ -36,4 +38,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("names", names as Target),
     ("redaction", redaction as Target),
     ("refs", refs as Target),
+    ("webhook", webhook as Target),
 ];

@@ -3,6 +3,7 @@
 //! Proofs and fuzz targets share them. Each works on what [`sentry_core::process::stage`] saw.
 
 pub mod argv;
+pub mod canaries;
 pub mod checked;
 pub mod given;
 pub mod json;

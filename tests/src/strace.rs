@@ -47,6 +47,13 @@ impl Strace {
         this
     }
 
+    /// Sees whole environments as well: `execve` ends with the list of the variables.
+    #[must_use]
+    pub fn with_environments(mut self) -> Self {
+        self.options.push("-v".into());
+        self
+    }
+
     /// Sees these calls of the program and of its threads; looks away from what it starts.
     #[track_caller]
     pub fn of_the_program(calls: &str) -> Self {

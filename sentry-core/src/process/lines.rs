@@ -34,7 +34,7 @@ pub struct Lines {
 pub struct End {
     /// How it ended.
     pub status: ExitStatus,
-    /// What it wrote to stderr, up to 64 KiB; may hold secrets: redact before showing.
+    /// What it wrote to stderr, up to 64 KiB and then without its last word; may hold secrets: redact before showing.
     pub stderr: Vec<u8>,
 }
 
@@ -101,7 +101,13 @@ impl Lines {
             self.child.wait().await
         };
         match timeout_at(until, rest).await {
-            Ok(Ok(status)) => Ok(End { status, stderr: std::mem::take(&mut self.said) }),
+            Ok(Ok(status)) => {
+                let mut stderr = std::mem::take(&mut self.said);
+                if stderr.len() == STDERR_CAP {
+                    super::end_with_a_word(&mut stderr);
+                }
+                Ok(End { status, stderr })
+            }
             Ok(Err(source)) => Err(self.lost(source)),
             Err(_) => Err(self.timed_out()),
         }

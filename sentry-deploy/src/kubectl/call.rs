@@ -11,8 +11,7 @@ use sentry_core::watch::ClusterRef;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::KubectlSettings;
-use super::output;
+use super::{KubectlSettings, kubeconfig, output};
 
 /// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -202,6 +201,10 @@ impl<'a> Caller<'a> {
 
     /// The errors in kubectl's stderr, fit to be shown.
     pub(super) fn clean(&self, stderr: &str) -> Vec<String> {
+        if !stderr.is_empty() {
+            // They may have changed since the start.
+            kubeconfig::learn(self.settings);
+        }
         let text = self.redact(stderr);
         let errors = output::errors(&text);
         errors.iter().map(|error| output::cut(&output::scrub(error))).collect()

@@ -242,8 +242,9 @@ impl<'a> Feed<'a> {
             Some("ERROR") if object["code"] == 410 => return Err(Trouble::Old),
             Some("ERROR") => {
                 self.place = Place::List;
-                let text = output::cut(object["message"].as_str().unwrap_or("no reason given"));
-                let text = self.kubectl.settings.redactor.redact(&text);
+                let text = object["message"].as_str().unwrap_or("no reason given");
+                // Redacted before it is cut: half a secret is known to no redactor.
+                let text = output::cut(&self.kubectl.settings.redactor.redact(text));
                 return Err(Trouble::Error(self.lost(&failure::printable(&text, 300))));
             }
             _ => {}

@@ -10,6 +10,7 @@ mod failure;
 mod feed;
 mod follow;
 mod git_auth;
+mod kubeconfig;
 mod output;
 mod probe;
 mod retire;
@@ -59,7 +60,7 @@ pub struct KubectlSettings {
     /// How long one watch of runs goes on before it is opened anew, at least 1 s. A connection that died without a word
     /// is noticed after this and 20 s more.
     pub watch: Duration,
-    /// Takes known secrets out of kubectl's texts.
+    /// Takes known secrets out of kubectl's texts. It is told those of the kubeconfig.
     pub redactor: Redactor,
 }
 
@@ -107,6 +108,7 @@ impl Kubectl {
                 DeployError::new(DeployErrorKind::Local, text)
                     .with_hint("make TMPDIR a writable directory")
             })?;
+        kubeconfig::learn(&settings);
         Ok(Self {
             settings,
             cache,

@@ -18,7 +18,7 @@ use crate::credential::{Credential, bearer};
 use crate::gate::Right;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, description, json,
-    link, message, number_after, origin,
+    link, message, number_after, origin, shown_type,
 };
 use crate::http::{Answer, Http};
 
@@ -285,7 +285,7 @@ impl Api for GitHubApi {
     fn read_head(&self, answer: &Answer, _: &BranchName) -> Result<CommitSha, String> {
         let kind = content_type(answer);
         if !(kind.starts_with("application/vnd.github.") || kind == "text/plain") {
-            return Err(format!("the answer is {kind:?} instead of a commit id"));
+            return Err(format!("the answer is {} instead of a commit id", shown_type(&kind)));
         }
         let text = std::str::from_utf8(&answer.body).unwrap_or_default().trim();
         text.parse().map_err(|_| "the answer is not a commit id".to_owned())

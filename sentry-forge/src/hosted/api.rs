@@ -194,7 +194,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
 pub(crate) fn json<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, String> {
     let kind = content_type(answer);
     if !(kind == "application/json" || kind.ends_with("+json")) {
-        return Err(format!("the answer is {kind:?} instead of JSON"));
+        return Err(format!("the answer is {} instead of JSON", shown_type(&kind)));
     }
     // The place is told, the content is not.
     serde_json::from_slice(&answer.body).map_err(|e| {
@@ -207,6 +207,26 @@ pub(crate) fn content_type(answer: &Answer) -> String {
     let value = answer.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
     let kind = value.unwrap_or_default().split(';').next().unwrap_or_default();
     kind.trim().chars().take(60).collect::<String>().to_ascii_lowercase()
+}
+
+/// What stands where another type was asked for.
+const OTHER_TYPES: &[&str] = &[
+    "application/json",
+    "application/octet-stream",
+    "application/xml",
+    "text/html",
+    "text/plain",
+    "text/xml",
+];
+
+/// A media type for a message. A server may write anything there, in part and in lower case as it was read: only what is
+/// known is repeated.
+pub(crate) fn shown_type(kind: &str) -> String {
+    match kind {
+        "" => "without a media type".to_owned(),
+        known if OTHER_TYPES.contains(&known) => format!("{known:?}"),
+        _ => "of another media type".to_owned(),
+    }
 }
 
 /// The `message` of a JSON error, empty if there is none.

@@ -61,7 +61,7 @@ impl Faults {
         self.refuse(kind, name, status, message, false);
     }
 
-    /// Refuses an object with 403 or 422, in dry runs as well.
+    /// Refuses an object with 403 or 422, in dry runs as well. An empty name stands for every name.
     pub fn refuse_always(&self, kind: &str, name: &str, status: u16, message: &str) {
         self.refuse(kind, name, status, message, true);
     }
@@ -117,7 +117,10 @@ impl Faults {
 
     pub(super) fn refusal(&self, kind: &str, name: &str, dry_run: bool) -> Option<(u16, String)> {
         let inner = self.lock();
-        let hit = |r: &&Refusal| r.kind == kind && r.name == name && (r.dry_runs_too || !dry_run);
+        let hit = |r: &&Refusal| {
+            let is_meant = r.name == name || r.name.is_empty();
+            r.kind == kind && is_meant && (r.dry_runs_too || !dry_run)
+        };
         inner.refusals.iter().find(hit).map(|r| (r.status, r.message.clone()))
     }
 

@@ -20,6 +20,12 @@ const HUB: &str = "Canary/Hub+5e1F==a0";
 const GIT: &str = "Canary/Git+77aB==b1";
 const LAB: &str = "Canary/Lab+c04D==c2";
 const CANARIES: [&str; 3] = [HUB, GIT, LAB];
+/// A run that clones A with a Secret that Sentry makes of the token of A's forge.
+const LENT: (&str, &str) = (
+    ".tekton/lent.yaml",
+    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: lent-}\n\
+     spec: {pipelineRef: {name: suite}, workspaces: [{name: w, secret: {secretName: '{{ git_auth_secret }}'}}]}\n",
+);
 /// Stands beside the canaries in every text that repeats them: where it is, the canaries were as well.
 const ECHO: &str = "the-server-repeats";
 
@@ -102,8 +108,10 @@ impl Session {
     fn begin() -> Self {
         let repos = TempDir::new().unwrap();
         let root = repos.path();
+        let tree = [TREE, &[LENT]].concat();
         for name in ["hub/app.git", "lab/app.git", "b.git"] {
-            let files: &[(&str, &str)] = if name == "b.git" { TREE } else { &[("README.md", "A")] };
+            let files: &[(&str, &str)] =
+                if name == "b.git" { &tree } else { &[("README.md", "A")] };
             BareRepo::create(root, name).commit("main", files, "first");
         }
         let options = || ForgeOptions { enterprise: true, ..ForgeOptions::default() };
@@ -145,7 +153,8 @@ impl Session {
         let config = format!(
             "forges:\n  hub: {{type: github, url: '{}', token: '${{HUB}}'}}\n  \
              lab: {{type: gitlab, url: '{}', token_file: lab.token}}\n  plain: {{type: git, token: '${{GIT}}'}}\n\
-             defaults:\n  polling_interval: 1\n  max_retries: 0\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
+             defaults:\n  polling_interval: 1\n  max_retries: 0\n  \
+             git_auth_secret: {{per_run: true}}\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
              cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\nwatches:\n{}{}",
             self.hub.http().origin(),
             self.lab.http().origin(),
@@ -202,7 +211,8 @@ impl Session {
             self.pass();
             self.git.http().faults().clear();
         }
-        for (kind, name) in [("Task", "unit"), ("Pipeline", "suite")] {
+        // The Secret that is lent has another name for each commit.
+        for (kind, name) in [("Task", "unit"), ("Pipeline", "suite"), ("Secret", "")] {
             self.cluster.faults().refuse_always(kind, name, 422, &echo());
             self.pass();
             self.cluster.faults().heal();
@@ -270,6 +280,13 @@ fn no_token_in_any_form_is_logged_stored_shown_or_passed_as_an_argument() {
     let programs = session.started.join("\n");
     for program in ["\"fetch\"", "\"ls-tree\"", "kubectl", "\"apply\"", "\"create\""] {
         assert!(programs.contains(program), "{program} was not seen to start");
+    }
+    let lent = session.cluster.objects_of("Secret");
+    for canary in [HUB, LAB] {
+        let is_lent = |secret: &serde_json::Value| {
+            secret["data"]["git-provider-token"] == STANDARD.encode(canary).as_str()
+        };
+        assert!(lent.iter().any(is_lent), "{canary} was not lent");
     }
     let files = session.files();
     assert!(files.contains(&head), "the state was not read");

@@ -43,8 +43,10 @@ use crate::watch::{ClusterRef, WatchName};
 
 /// How long after a failed write the state is tried again.
 const STATE_RETRY: Duration = Duration::from_secs(2);
-/// The agent says at most this often that it lives.
+/// The state is told at most this often that the agent lives.
 const BEAT: Duration = Duration::from_secs(10);
+/// Whoever asks the engine is told what was so at most this long ago, and a turn of the loop.
+const PULSE: Duration = Duration::from_millis(500);
 /// Polls that fall due within so long are asked together: of a thousand watches one is due every few milliseconds.
 const GATHER: Duration = Duration::from_millis(200);
 /// Old records are looked for this often.
@@ -128,6 +130,7 @@ pub(super) struct Agent {
     /// No round of polls begins before, unless a person waits for it.
     next_round: Instant,
     next_beat: Instant,
+    next_pulse: Instant,
     next_prune: Instant,
     state_ok: bool,
     grace_ends: Option<Instant>,
@@ -175,6 +178,7 @@ impl Agent {
             next_inbox: now,
             next_round: now,
             next_beat: now,
+            next_pulse: now,
             next_prune: now,
             state_ok: true,
             grace_ends: None,
@@ -390,16 +394,17 @@ impl Agent {
         kept
     }
 
-    /// Says that the agent lives, and forgets what is old.
+    /// Says that the agent lives, and forgets what is old. Whoever asks the engine is told at once; the state is not
+    /// written that often.
     async fn beat(&mut self) {
         let now = Instant::now();
-        if now < self.next_beat {
+        if now < self.next_pulse {
             return;
         }
+        self.next_pulse = now + PULSE;
         let stamp = self.parts.clock.now();
         let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
         let pace = fastest.min(BEAT);
-        self.next_beat = now + pace;
         let state = AgentState {
             holder: self.parts.holder.clone(),
             started: self.started,
@@ -407,6 +412,10 @@ impl Agent {
             loops: self.loops(now, stamp),
         };
         self.parts.pulse.beat(&state, pace);
+        if now < self.next_beat {
+            return;
+        }
+        self.next_beat = now + pace;
         let mut writes = vec![Write::Agent(state)];
         if now >= self.next_prune {
             self.next_prune = now + PRUNE;

@@ -1,0 +1,108 @@
+//! What kubectl proves itself with, so that it can be taken out of every text: a server, a proxy or a plugin may repeat it.
+//!
+//! The keys are those of <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>.
+
+use std::path::{Path, PathBuf};
+
+use sentry_core::secret::{Redactor, Secret};
+use serde_json::Value;
+
+use super::KubectlSettings;
+
+/// Where a pod finds the token of its own account.
+const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+/// Larger files are no kubeconfigs and no tokens, in bytes.
+const LARGEST: u64 = 4 << 20;
+/// Keys of a user that are secrets. What `exec` is given is left alone: most of it is no secret, and any word of it may
+/// stand in every text.
+const SECRETS: &[&str] = &["token", "password", "client-key-data"];
+/// The same of an `auth-provider`'s `config`.
+const PROVIDERS_SECRETS: &[&str] = &["access-token", "id-token", "refresh-token", "client-secret"];
+
+/// Makes the redactor know the credentials as they are now. What can't be read is kubectl's to complain about.
+pub(super) fn learn(settings: &KubectlSettings) {
+    for path in files(settings) {
+        let Some(text) = read(&path) else { continue };
+        let config: Value = serde_saphyr::from_str(&text).unwrap_or_default();
+        for user in config["users"].as_array().into_iter().flatten().map(|user| &user["user"]) {
+            let provider = &user["auth-provider"]["config"];
+            let values = SECRETS.iter().map(|key| &user[*key]);
+            let values = values.chain(PROVIDERS_SECRETS.iter().map(|key| &provider[*key]));
+            values.filter_map(Value::as_str).for_each(|text| know(&settings.redactor, text));
+            if let Some(file) = user["tokenFile"].as_str() {
+                let beside = path.parent().unwrap_or(Path::new("")).join(file);
+                read(&beside).into_iter().for_each(|text| know(&settings.redactor, &text));
+            }
+        }
+    }
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        read(Path::new(POD_TOKEN)).into_iter().for_each(|text| know(&settings.redactor, &text));
+    }
+}
+
+fn know(redactor: &Redactor, text: &str) {
+    redactor.learn(&Secret::new(text.trim()));
+}
+
+/// As kubectl looks for them.
+fn files(settings: &KubectlSettings) -> Vec<PathBuf> {
+    if let Some(path) = &settings.kubeconfig {
+        return vec![path.clone()];
+    }
+    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+        return std::env::split_paths(&list).collect();
+    }
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
+    home.into_iter().collect()
+}
+
+fn read(path: &Path) -> Option<String> {
+    let file = std::fs::metadata(path).ok()?;
+    (file.is_file() && file.len() <= LARGEST).then(|| std::fs::read_to_string(path).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_user_of_a_kubeconfig_proves_itself_with_is_taken_out_of_texts() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), "from-a-file\n").unwrap();
+        let mut settings = KubectlSettings::new("k", Redactor::new());
+        settings.kubeconfig = Some(dir.path().join("config"));
+        std::fs::write(
+            dir.path().join("config"),
+            "users:\n- name: a\n  user: {token: the-token, username: somebody, password: the-password}\n\
+             - name: b\n  user: {tokenFile: token, client-key-data: dGhlIGtleQ==}\n\
+             - name: c\n  user: {auth-provider: {name: oidc, config: {id-token: the-id, client-id: somebody}}}\n",
+        )
+        .unwrap();
+        learn(&settings);
+        let text = settings
+            .redactor
+            .redact("the-token somebody the-password from-a-file dGhlIGtleQ== the-id");
+        assert_eq!(text, "[redacted] somebody [redacted] [redacted] [redacted] [redacted]");
+    }
+
+    #[test]
+    fn a_kubeconfig_that_is_none_is_kubectls_to_complain_about() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = KubectlSettings::new("k", Redactor::new());
+        for text in [
+            "",
+            "users: 1",
+            "users: [1, {user: [1]}]",
+            ": : :",
+            "[",
+            "users: [{user: {token: {a: b}}}]",
+        ] {
+            settings.kubeconfig = Some(dir.path().join("config"));
+            std::fs::write(dir.path().join("config"), text).unwrap();
+            learn(&settings);
+        }
+        settings.kubeconfig = Some(dir.path().to_owned());
+        learn(&settings);
+        assert_eq!(settings.redactor.redact("somebody"), "somebody");
+    }
+}

@@ -1,0 +1,161 @@
+//! 43: health is honest: `/livez` fails when a loop stands, `/readyz` when the state can't be written, and both come
+//! back by themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper_util::service::TowerToHyperService;
+use sentry_core::engine::{Engine, Stop};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::watch::sample::watch;
+use sentry_server::{Server, Services};
+use sentry_store::MemoryStore;
+use sentry_tests::promise::{cases, kept};
+use sentry_tests::repo::BareRepo;
+use sentry_tests::road::TREE;
+use sentry_tests::sandbox::{Sandbox, eventually};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::disk::Disk;
+use crate::served::Served;
+use crate::world::{A, B, FILES};
+
+/// How often A is asked. So the limit is three times that.
+const INTERVAL: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
+/// The promise's own.
+const SLACK: Duration = Duration::from_secs(5);
+/// Within so much the state is written at least once.
+const PACE: Duration = Duration::from_secs(10);
+
+async fn is_alive(routes: &Router) -> bool {
+    let request = Request::get("/livez").body(Body::empty()).unwrap();
+    let service = TowerToHyperService::new(routes.clone());
+    let answer = hyper::service::Service::call(&service, request).await.unwrap();
+    answer.status().is_success()
+}
+
+/// How long it takes, looked at every half second, until `/livez` says this.
+async fn until(routes: &Router, alive: bool, patience: Duration) -> Duration {
+    let begun = Instant::now();
+    while is_alive(routes).await != alive {
+        assert!(begun.elapsed() < patience, "still {} after {:?}", !alive, begun.elapsed());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
+    let forge = Arc::new(FakeForge::new());
+    forge.commit(A, "main", "first", &[]);
+    forge.commit(B, "main", "tests", FILES);
+    let mut qa = watch("qa", &["main"]);
+    qa.timing.polling_interval = INTERVAL;
+    let store = Arc::new(MemoryStore::new());
+    let engine = Engine::builder(Arc::clone(&store) as _)
+        .clock(Arc::new(TokioClock::new()))
+        .watch(qa)
+        .forge(Arc::clone(&forge) as _)
+        .deployer(Arc::new(FakeDeployer::new()))
+        .build()
+        .unwrap();
+    let routes = Server::new(Services::new(engine.clone(), store)).router();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { engine.run(&Stop::new()).await });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(is_alive(&routes).await);
+
+    let all = cases(50, 50);
+    let (mut slowest_down, mut slowest_up) = (Duration::ZERO, Duration::ZERO);
+    let asked = || forge.asked().iter().filter(|query| query.repo.as_str() == A).count();
+    for _ in 0..all {
+        // It hangs at the next question, whose time is seen by its being asked.
+        let before = asked();
+        forge.answer_after(Duration::from_secs(1000));
+        while asked() == before {
+            assert!(is_alive(&routes).await, "it fails before anything hangs");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let stands = Instant::now();
+        let down = until(&routes, false, LIMIT + SLACK).await;
+        assert!(down + Duration::from_secs(1) >= LIMIT, "it fails too early: {down:?}");
+        slowest_down = slowest_down.max(down);
+        // The question ends at last, and with it the standing.
+        forge.answer_after(Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(1000).saturating_sub(stands.elapsed())).await;
+        slowest_up = slowest_up.max(until(&routes, true, SLACK).await);
+    }
+    tasks.abort_all();
+    kept(
+        43,
+        "a loop",
+        &format!(
+            "{all} of {all} times a loop stood: /livez failed at the latest after {:.1} s (limit {} s) and was back {:.1} s after \
+         the loop, in a time that the proof holds",
+            slowest_down.as_secs_f32(),
+            LIMIT.as_secs(),
+            slowest_up.as_secs_f32()
+        ),
+    );
+}
+
+fn took(served: &Served, wanted: u16) -> Duration {
+    let begun = std::time::Instant::now();
+    eventually("/readyz changes", || served.get("/readyz").0 == wanted);
+    begun.elapsed()
+}
+
+#[test]
+fn a_disk_that_is_full_fails_readyz_in_time_and_never_livez() {
+    let (repos, mut sandbox) = (TempDir::new().unwrap(), Sandbox::new());
+    BareRepo::create(repos.path(), "a.git").commit("main", TREE, "first");
+    let place = sandbox.root().join("disk");
+    let Some(disk) = Disk::mount(&place) else {
+        // Said, because it proves nothing: another user than root can't make a disk.
+        kept(43, "a real disk", "not tried: only root can mount one");
+        return;
+    };
+    sandbox.env("SENTRY_STATE_DIR", place.join("state"));
+    // A minute between two polls: nothing but the agent's own beat writes.
+    sandbox.write_config(&format!(
+        "forges:\n  plain: {{type: git}}\nwatches:\n  - name: qa\n    polling_interval: 60\n    \
+         source: {{forge: plain, url: 'file://{0}/a.git', branches: main}}\n    \
+         manifests: {{forge: plain, url: 'file://{0}/a.git', branch: main}}\n    \
+         cluster: {{namespace: qa, deployer: dry-run}}\n",
+        repos.path().display()
+    ));
+    let served = Served::start(&sandbox, &[]);
+    took(&served, 200);
+    let all = cases(50, 1);
+    let (mut slowest_down, mut slowest_up) = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..all {
+        disk.fill();
+        slowest_down = slowest_down.max(took(&served, 503));
+        assert_eq!(served.get("/livez").0, 200, "a restart would not help");
+        let (_, body) = served.get("/readyz");
+        assert!(body.contains("the state can't be written"), "{body}");
+        disk.empty();
+        slowest_up = slowest_up.max(took(&served, 200));
+    }
+    for slowest in [slowest_down, slowest_up] {
+        assert!(slowest <= PACE + SLACK, "{slowest:?}");
+    }
+    assert_eq!(served.agent.term().code, Some(0));
+    drop(disk);
+    kept(
+        43,
+        "a real disk",
+        &format!(
+            "{all} of {all} times full: /readyz failed within {:.1} s and was back within {:.1} s (limit {} s), /livez never failed",
+            slowest_down.as_secs_f32(),
+            slowest_up.as_secs_f32(),
+            PACE.as_secs()
+        ),
+    );
+}
