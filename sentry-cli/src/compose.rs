@@ -19,6 +19,7 @@
 //! ```
 
 mod keys;
+mod receivers;
 mod webhooks;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use sentry_config::{
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Redactor;
 use sentry_core::store::{StateStore, StoreError};
@@ -43,6 +45,8 @@ use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
 use sentry_server::{Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
+
+pub(crate) use receivers::receivers;
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,14 @@ pub enum ComposeError {
         name: String,
         /// Why.
         source: DeployError,
+    },
+    /// A receiver of notifications can't be set up.
+    #[error("can't set up the receiver {name}")]
+    Receiver {
+        /// The receiver.
+        name: String,
+        /// Why.
+        source: NotifyError,
     },
     /// The parts don't fit together.
     #[error("can't put the engine together")]
@@ -86,6 +98,9 @@ pub fn engine(
     }
     for deployer in &config.deployers {
         builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
+    }
+    for receiver in receivers(config, redactor)? {
+        builder = builder.notifier(receiver);
     }
     for watch in &config.watches {
         builder = builder.watch(watch.clone());

@@ -100,6 +100,7 @@ const OURS: &[&str] = &[
     "sentry_core",
     "sentry_deploy",
     "sentry_forge",
+    "sentry_notify",
     "sentry_store",
 ];
 

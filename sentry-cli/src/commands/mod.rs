@@ -7,6 +7,7 @@ pub(crate) mod generate;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod lint;
+pub(crate) mod notify;
 pub(crate) mod online;
 pub(crate) mod request;
 mod retold;
@@ -61,6 +62,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,
         Command::Resume(args) => suspend::resume(ctx, args).await,
+        Command::Notify(args) => notify::run(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
         Command::Demo => demo::run(ctx).await,
         Command::Schema => generate::schema(ctx),

@@ -12,6 +12,7 @@ mod diff;
 mod forges;
 mod ground;
 mod hostile;
+mod notify;
 mod queue;
 mod remote;
 mod verdict;
