@@ -43,7 +43,7 @@ use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, Transport
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
-use sentry_server::{Server, Services};
+use sentry_server::{Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
 pub(crate) use receivers::receivers;
@@ -111,7 +111,8 @@ pub fn engine(
 /// The server of an engine: health, metrics, the API if there is a token for it, and the webhooks of every forge that has a secret for them. It is ready to
 /// serve, and counts from now on.
 ///
-/// `state_dir` is the directory whose size is shown; `None` for a state in memory.
+/// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server before
+/// it, if there was one.
 #[must_use]
 pub fn server(
     config: &Config,
@@ -119,8 +120,10 @@ pub fn server(
     store: Arc<dyn StateStore>,
     state_dir: Option<&Path>,
     redactor: &Redactor,
+    counters: Option<Counters>,
 ) -> Server {
     let mut services = Services::new(engine.clone(), store);
+    services.counters = counters;
     services.webhooks =
         config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
     services.state_dir = state_dir.map(Path::to_owned);

@@ -9,6 +9,7 @@ pub(crate) mod init;
 pub(crate) mod lint;
 pub(crate) mod notify;
 pub(crate) mod online;
+mod reload;
 pub(crate) mod request;
 mod retold;
 mod source;

@@ -14,6 +14,7 @@ mod ground;
 mod hostile;
 mod notify;
 mod queue;
+mod reload;
 mod remote;
 mod verdict;
 mod why;
