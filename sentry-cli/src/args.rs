@@ -131,6 +131,8 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// End a suspension
     Resume(ResumeArgs),
+    /// Tell receivers of notifications that this is a test, now
+    Notify(NotifyArgs),
     /// Write a commented sentry.yaml and .env.example
     Init(Box<InitArgs>),
     /// Show the whole road on this machine, with nothing set up; only git is needed
@@ -339,6 +341,17 @@ pub(crate) struct SuspendArgs {
 pub(crate) struct ResumeArgs {
     /// The watch
     pub(crate) watch: WatchName,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NotifyArgs {
+    /// Send a test
+    #[arg(long, required = true)]
+    pub(crate) test: bool,
+    /// Only to this receiver
+    pub(crate) receiver: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@
 //! ```
 
 mod keys;
+mod receivers;
 mod webhooks;
 
 use std::path::Path;
@@ -31,6 +32,7 @@ use sentry_config::{
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Redactor;
 use sentry_core::store::{StateStore, StoreError};
@@ -41,8 +43,10 @@ use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, Transport
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
-use sentry_server::{Server, Services};
+use sentry_server::{Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
+
+pub(crate) use receivers::receivers;
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,14 @@ pub enum ComposeError {
         name: String,
         /// Why.
         source: DeployError,
+    },
+    /// A receiver of notifications can't be set up.
+    #[error("can't set up the receiver {name}")]
+    Receiver {
+        /// The receiver.
+        name: String,
+        /// Why.
+        source: NotifyError,
     },
     /// The parts don't fit together.
     #[error("can't put the engine together")]
@@ -87,6 +99,9 @@ pub fn engine(
     for deployer in &config.deployers {
         builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
     }
+    for receiver in receivers(config, redactor)? {
+        builder = builder.notifier(receiver);
+    }
     for watch in &config.watches {
         builder = builder.watch(watch.clone());
     }
@@ -96,7 +111,8 @@ pub fn engine(
 /// The server of an engine: health, metrics, the API if there is a token for it, and the webhooks of every forge that has a secret for them. It is ready to
 /// serve, and counts from now on.
 ///
-/// `state_dir` is the directory whose size is shown; `None` for a state in memory.
+/// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server before
+/// it, if there was one.
 #[must_use]
 pub fn server(
     config: &Config,
@@ -104,8 +120,10 @@ pub fn server(
     store: Arc<dyn StateStore>,
     state_dir: Option<&Path>,
     redactor: &Redactor,
+    counters: Option<Counters>,
 ) -> Server {
     let mut services = Services::new(engine.clone(), store);
+    services.counters = counters;
     services.webhooks =
         config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
     services.state_dir = state_dir.map(Path::to_owned);

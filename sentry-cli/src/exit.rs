@@ -131,6 +131,7 @@ impl From<ComposeError> for Failure {
         let hint = match &error {
             ComposeError::Forge { source, .. } => source.hint(),
             ComposeError::Deployer { source, .. } => source.hint(),
+            ComposeError::Receiver { source, .. } => source.hint(),
             ComposeError::Engine(_) => None,
         };
         let hint = hint.map(str::to_owned);

@@ -49,3 +49,21 @@ pub(crate) struct CheckJson {
     pub(crate) detail: String,
     pub(crate) remedy: Option<String>,
 }
+
+/// `notify --test -o json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Notified {
+    pub(crate) version: u32,
+    pub(crate) receivers: Vec<NotifiedReceiver>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct NotifiedReceiver {
+    pub(crate) receiver: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) route: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) error: Option<String>,
+    pub(crate) hint: Option<String>,
+}

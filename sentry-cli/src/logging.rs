@@ -101,6 +101,7 @@ const OURS: &[&str] = &[
     "sentry_core",
     "sentry_deploy",
     "sentry_forge",
+    "sentry_notify",
     "sentry_server",
     "sentry_store",
 ];

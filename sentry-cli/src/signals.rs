@@ -16,6 +16,26 @@ const LAST_GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct Signals {
     term: Signal,
     interrupt: Signal,
+    asked: bool,
+}
+
+/// The signal that asks for another look at the configuration.
+#[derive(Debug)]
+pub(crate) struct Hangup(Signal);
+
+impl Hangup {
+    /// From now on SIGHUP no longer ends the process.
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let failed = |e: io::Error| Failure::usage("can't listen for SIGHUP").with_source(e);
+        signal(SignalKind::hangup()).map(Self).map_err(failed)
+    }
+
+    /// Waits for the next one. Those that come while nobody waits are one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// How watched work ended.
@@ -35,7 +55,13 @@ impl Signals {
         Ok(Self {
             term: signal(SignalKind::terminate()).map_err(failed)?,
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+            asked: false,
         })
+    }
+
+    /// True once one came.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked
     }
 
     async fn next(&mut self) {
@@ -43,6 +69,7 @@ impl Signals {
             _ = self.term.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        self.asked = true;
     }
 
     /// The work's result, or `None` if a signal came first: for work that may be left at any point.

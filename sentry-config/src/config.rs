@@ -29,6 +29,8 @@ pub struct Config {
     pub forges: Vec<ForgeConfig>,
     /// The deployers that watches name.
     pub deployers: Vec<DeployerConfig>,
+    /// The receivers that watches subscribe.
+    pub receivers: Vec<ReceiverConfig>,
     /// The watches, in the order of the file; at least one.
     pub watches: Vec<Watch>,
     /// What a person should know though nothing fails by it.
@@ -42,7 +44,9 @@ impl Config {
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let server = [&self.server.read_token, &self.server.trigger_token];
         let hooks = self.forges.iter().map(|forge| &forge.webhook_secret);
-        let values = server.into_iter().chain(hooks).filter_map(|source| match source {
+        let told = self.receivers.iter().flat_map(|r| [Some(&r.url), r.secret.as_ref()]);
+        let known = server.into_iter().chain(hooks).map(Option::as_ref).chain(told);
+        let values = known.filter_map(|source| match source {
             Some(SecretSource::Value(secret)) => Some(secret),
             _ => None,
         });
@@ -84,6 +88,47 @@ pub enum SecretSource {
     Value(Secret),
     /// From a file, which is read again when it changes.
     File(PathBuf),
+}
+
+/// Who is told how deliveries end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReceiverConfig {
+    /// The name that watches subscribe.
+    pub name: String,
+    /// What it understands.
+    pub kind: ReceiverKind,
+    /// Its address.
+    pub url: SecretSource,
+    /// What events are signed with; `None`: they are not signed.
+    pub secret: Option<SecretSource>,
+    /// The text, as a template; `None`: one for each route.
+    pub template: Option<String>,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a receiver understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiverKind {
+    /// CloudEvents 1.0 in JSON.
+    Webhook,
+    /// An incoming webhook of Slack.
+    Slack,
+    /// An incoming webhook of Mattermost.
+    Mattermost,
+}
+
+impl ReceiverKind {
+    /// The word the file uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Slack => "slack",
+            Self::Mattermost => "mattermost",
+        }
+    }
 }
 
 /// What kind of place hosts repositories.

@@ -13,6 +13,9 @@ const TOKEN_STARTS: [&str; 9] =
 /// Words that hold none of the usual ones when two of their letters are wrong.
 const MISTYPED: [&str; 6] =
     ["token", "password", "webhook_secret", "read_token", "report_token", "trigger_token"];
+/// How the secret part of addresses of Slack and Mattermost begins.
+const HOOK_PATHS: [&str; 2] = ["/services/", "/hooks/"];
+const SHORTEST_HOOK: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Excerpts {
@@ -119,7 +122,24 @@ fn mask_tokens(text: &str) -> String {
             from = at + MASK.len();
         }
     }
-    clean
+    mask_hooks(clean)
+}
+
+/// Whoever knows the address of a chat's incoming webhook may write there.
+fn mask_hooks(mut text: String) -> String {
+    for start in HOOK_PATHS {
+        let mut from = 0;
+        while let Some(at) = text[from..].find(start).map(|i| from + i + start.len()) {
+            let tail = &text[at..];
+            let odd = |c: char| c.is_whitespace() || "\"'`,}]".contains(c);
+            let end = tail.find(odd).unwrap_or(tail.len());
+            if end >= SHORTEST_HOOK {
+                text.replace_range(at..at + end, MASK);
+            }
+            from = at;
+        }
+    }
+    text
 }
 
 /// What the text holds as values of secret keys: on the key's line, and on the deeper lines below it.
@@ -170,6 +190,21 @@ mod tests {
         assert!(
             !excerpts.clean("did not expect s3cr3t-value and glpat-s3cr3tx").contains("s3cr3t")
         );
+    }
+
+    #[test]
+    fn the_address_of_a_chat_is_shown_up_to_its_secret_part() {
+        let text = "notify: [{url: 'https://hooks.slack.com/services/T0/B0/s3cr3ts3cr3t', on: 1}]\n\
+                    url: https://chat.example.com/hooks/s3cr3t0123456789\n\
+                    url: https://git.example.com/services/billing\n";
+        let excerpts = Excerpts::new("f", text);
+        let line = |n| excerpts.line(n, 150).unwrap();
+        assert_eq!(
+            line(1),
+            "    1 | notify: [{url: 'https://hooks.slack.com/services/[secret]', on: 1}]"
+        );
+        assert_eq!(line(2), "    2 | url: https://chat.example.com/hooks/[secret]");
+        assert_eq!(line(3), "    3 | url: https://git.example.com/services/billing");
     }
 
     #[test]

@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, LogLevel, Polling,
-    ProxyUrl, SecretSource, ServerConfig, SshConfig, TokenKind,
+    ProxyUrl, ReceiverConfig, ReceiverKind, SecretSource, ServerConfig, SshConfig, TokenKind,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};
@@ -53,7 +53,10 @@ pub use print::to_long_form;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-pub use words::{DeployerWord, FirstSight, ForgeType, RefusalsWord, ReportWord, UnannotatedWord};
+pub use words::{
+    DeployerWord, FirstSight, ForgeType, OnWord, ReceiverType, RefusalsWord, ReportWord, RouteWord,
+    UnannotatedWord,
+};
 
 use interpolate::Variables;
 use node::{Kind, Node};

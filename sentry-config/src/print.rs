@@ -1,5 +1,6 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
+use sentry_core::notifier::On;
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
     ReportMode, Reporting, Unannotated, Watch,
@@ -7,7 +8,8 @@ use sentry_core::watch::{
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, SecretSource, ServerConfig, TokenKind,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, SecretSource,
+    ServerConfig, TokenKind,
 };
 use crate::environment::is_name;
 
@@ -21,6 +23,7 @@ pub fn to_long_form(config: &Config) -> String {
     out.put("log_level", config.log_level.as_str());
     out.put("max_parallel", config.max_parallel.get());
     write_server(&mut out, config);
+    write_receivers(&mut out, config);
     out.nest("forges", |out| {
         for forge in &config.forges {
             out.nest(&forge.name, |out| write_forge(out, forge, config));
@@ -107,6 +110,43 @@ fn write_secret(
             out.put(&format!("{key}_file"), file.display().to_string());
         }
         None => {}
+    }
+}
+
+/// All receivers stand at the top: each watch names its own.
+fn write_receivers(out: &mut Lines, config: &Config) {
+    if config.receivers.is_empty() {
+        return;
+    }
+    out.nest("notify", |out| {
+        for receiver in &config.receivers {
+            out.item(|out| write_receiver(out, receiver, config));
+        }
+    });
+}
+
+fn write_receiver(out: &mut Lines, receiver: &ReceiverConfig, config: &Config) {
+    out.put("name", receiver.name.as_str());
+    out.put("type", receiver.kind.as_str());
+    let parent = format!("notify.{}", receiver.name);
+    write_secret(out, &parent, "url", Some(&receiver.url), config);
+    write_secret(out, &parent, "secret", receiver.secret.as_ref(), config);
+    let mut subscriptions = config.watches.iter().flat_map(|watch| &watch.notify);
+    if let Some(heard) = subscriptions.find(|s| s.receiver == receiver.name) {
+        out.put("routes", heard.routes.iter().map(|r| r.as_str()).collect::<Vec<_>>());
+        let word = |on: &On| match on {
+            On::Failure => "failure",
+            On::Recovery => "recovery",
+            On::FirstSuccess => "first_success",
+            On::All => "all",
+        };
+        out.put("on", heard.on.iter().map(word).collect::<Vec<_>>());
+    }
+    if let Some(template) = &receiver.template {
+        out.put("template", escaped(template));
+    }
+    if let Some(file) = &receiver.ca_file {
+        out.put("ca_file", file.display().to_string());
     }
 }
 
@@ -227,6 +267,9 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     }
     out.put("max_active_runs", watch.timing.max_active_runs);
     write_reporting(out, watch, config);
+    if !config.receivers.is_empty() {
+        out.put("notify", watch.notify.iter().map(|s| s.receiver.as_str()).collect::<Vec<_>>());
+    }
 }
 
 fn write_reading(out: &mut Lines, reading: &Reading) {

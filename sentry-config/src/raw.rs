@@ -1,8 +1,9 @@
 //! The file as it is written: the short form and the long form, each key once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::node::Node;
 use crate::place::{At, Place};
@@ -10,8 +11,8 @@ use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
 use crate::words::{
-    DeployerWord, FirstSight, ForgeType, LogLevel, Polling, RefusalsWord, ReportWord, TokenKind,
-    UnannotatedWord,
+    DeployerWord, FirstSight, ForgeType, LogLevel, OnWord, Polling, ReceiverType, RefusalsWord,
+    ReportWord, RouteWord, TokenKind, UnannotatedWord,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -67,6 +68,8 @@ raw! {
         git_auth_secret "git_auth_secret": SecretName,
         /// What is shown on A's commits. Default `per_watch`.
         report "report": ReportWord,
+        /// Who is told how deliveries end. Default: nobody.
+        notify "notify": Vec<At<RawReceiver>>,
         /// Where the state is kept.
         state_dir "state_dir": String,
     }
@@ -119,6 +122,8 @@ raw! {
         max_parallel "max_parallel": u32,
         /// What is served over HTTP while `sentry watch` runs. Default: nothing.
         server "server": RawServer,
+        /// Who is told how deliveries end, of all watches that do not say otherwise. Default: nobody.
+        notify "notify": Vec<At<RawReceiver>>,
         /// What every watch gets unless it says otherwise.
         defaults "defaults": RawDefaults,
         /// The places that host repositories, by a name of your choice.
@@ -204,6 +209,65 @@ raw! {
     }
 }
 
+raw! {
+    /// Who is told how deliveries end.
+    RawReceiver {
+        /// Its name, unique: a-z, 0-9 and `-`.
+        name "name": String,
+        /// What it understands.
+        receiver_type "type": ReceiverType,
+        /// Its address. Whoever knows a chat's address may write there.
+        url "url": SecretText,
+        /// A file that holds the address; read again for each notification.
+        url_file "url_file": String,
+        /// webhook: what events are signed with. Default: they are not signed.
+        secret "secret": SecretText,
+        /// A file that holds that secret; read again for each notification.
+        secret_file "secret_file": String,
+        /// Which routes it is on. Default: both.
+        routes "routes": Vec<At<RouteWord>>,
+        /// What it wants to hear of. Default: `[failure, recovery]`.
+        on "on": Vec<At<OnWord>>,
+        /// The text, as a template. Default: one for each route.
+        template "template": String,
+        /// Certificates (PEM) to trust besides the system's.
+        ca_file "ca_file": String,
+    }
+}
+
+/// Who hears of a watch.
+#[derive(Debug, Clone)]
+pub enum RawHearer {
+    /// A receiver of the whole file, by its name.
+    Named(String),
+    /// A receiver of the watch's own.
+    Own(Box<RawReceiver>),
+}
+
+impl Read for RawHearer {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        if matches!(node.kind, crate::node::Kind::Map(_)) {
+            return RawReceiver::read(node, place, report).map(|own| Self::Own(Box::new(own)));
+        }
+        String::read(node, place, report).map(Self::Named)
+    }
+}
+
+impl JsonSchema for RawHearer {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RawHearer".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let own = generator.subschema_for::<RawReceiver>();
+        json_schema!({"anyOf": [{"type": "string", "minLength": 1}, own]})
+    }
+}
+
 /// Defines the rules of a watch and, with the same keys, what `defaults` may hold.
 macro_rules! rules {
     ({ $($own:tt)* }
@@ -239,6 +303,8 @@ rules! {
     {
         /// Its name, unique: a-z, 0-9 and `-`.
         name "name": String,
+        /// Who is told how its deliveries end: names of receivers, or receivers of its own. Default: `notify` of the file.
+        notify "notify": Vec<At<RawHearer>>,
     }
     joined {
         /// Repository A.

@@ -140,3 +140,39 @@ words! {
         Off = "off",
     }
 }
+
+words! {
+    /// What a receiver of notifications understands.
+    ReceiverType {
+        /// CloudEvents 1.0 in JSON.
+        Webhook = "webhook",
+        /// An incoming webhook of Slack.
+        Slack = "slack",
+        /// An incoming webhook of Mattermost.
+        Mattermost = "mattermost",
+    }
+}
+
+words! {
+    /// Whom a notification is for.
+    RouteWord {
+        /// The commit's author: a run failed.
+        TestsFailed = "tests_failed",
+        /// Who is on call: nothing can be started, or runs were lost sight of.
+        CouldNotStart = "could_not_start",
+    }
+}
+
+words! {
+    /// What a receiver wants to hear of.
+    OnWord {
+        /// What fails.
+        Failure = "failure",
+        /// That what was told as a failure is over.
+        Recovery = "recovery",
+        /// A branch's first success after any failure.
+        FirstSuccess = "first_success",
+        /// Everything, every success as well.
+        All = "all",
+    }
+}

@@ -451,6 +451,114 @@ const CASES: &[Case] = &[
     ),
     (
         "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: slak, url: 'https://x.example/1'}]",
+        5,
+        29,
+        "notify[0].type",
+        "none of the words",
+        "did you mean `slack`?",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: slack}]",
+        5,
+        10,
+        "notify[0].url",
+        "is missing",
+        "url_file",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: slack, url: '${TOKEN}'}]",
+        5,
+        41,
+        "notify[0].url",
+        "no http or https URL",
+        "whole address",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{type: slack, url: 'https://x.example/1'}]",
+        5,
+        10,
+        "notify[0].name",
+        "is missing",
+        "qa-chat",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: Chat, type: slack, url: 'https://x.example/1'}]",
+        5,
+        17,
+        "notify[0].name",
+        "a-z",
+        "qa-chat",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: slack, url: 'https://x.example/1', secret: '${TOKEN}'}]",
+        5,
+        72,
+        "notify[0].secret",
+        "verifies no signatures",
+        "webhook",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', routes: [test_failed]}]",
+        5,
+        75,
+        "notify[0].routes[0]",
+        "none of the words",
+        "`tests_failed`?",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', on: [failed]}]",
+        5,
+        71,
+        "notify[0].on[0]",
+        "none of the words",
+        "failure, recovery",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', on: []}]",
+        5,
+        70,
+        "notify[0].on",
+        "is empty",
+        "remove `on`",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', template: '{{ watch'}]",
+        5,
+        76,
+        "notify[0].template",
+        "no template",
+        "minijinja",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', template: '{{ brnch }}'}]",
+        5,
+        76,
+        "notify[0].template",
+        "names `brnch`",
+        "did you mean `branch`?",
+    ),
+    (
+        "defaults: {timeout: 60}",
+        "notify: [{name: chat, type: webhook, url: 'https://x.example/1', urls: x}]",
+        5,
+        66,
+        "notify[0].urls",
+        "unknown key",
+        "did you mean `url`?",
+    ),
+    (
+        "defaults: {timeout: 60}",
         "server: {listen: ':8080'}",
         5,
         18,
@@ -868,4 +976,36 @@ fn hostile_files_are_refused_without_being_expanded() {
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains(expected), "{error}: {source}");
     }
+}
+
+#[test]
+fn receivers_that_share_a_name_and_names_that_nobody_has_are_told() {
+    let chat = "{name: chat, type: webhook, url: 'https://x.example/1'}";
+    let doubled = format!("defaults: {{timeout: 60}}\nnotify: [{chat}, {chat}]");
+    let problems = problems_of(&long("defaults: {timeout: 60}", &doubled));
+    let one = problems.iter().next().unwrap();
+    assert_eq!((problems.count(), one.path.as_str()), (1, "notify[1].name"));
+    assert!(one.message.contains("another receiver has this name, in line 6"), "{one}");
+
+    let global = format!("defaults: {{timeout: 60}}\nnotify: [{chat}]");
+    let text = long("defaults: {timeout: 60}", &global);
+    let text = text.replacen("  - name: qa\n", "  - name: qa\n    notify: [chta, chat, chat]\n", 1);
+    let problems = problems_of(&text);
+    let told: Vec<String> =
+        problems.iter().map(|p| format!("{} {} {}", p.path, p.message, p.hint)).collect();
+    assert_eq!(
+        told,
+        [
+            "watches[0].notify[0] no receiver has this name did you mean `chat`?",
+            "watches[0].notify[2] is there twice remove one of the two",
+        ]
+    );
+}
+
+#[test]
+fn the_address_of_a_chat_is_in_no_message_about_it() {
+    let chat = "{name: chat, type: slack, url: 'https://hooks.slack.com/services/T0/B0/canary0123456789', on: [x]}";
+    let text = long("defaults: {timeout: 60}", &format!("notify: [{chat}]"));
+    let problems = problems_of(&text);
+    assert!(!problems.to_string().contains("canary"), "{problems}");
 }

@@ -432,3 +432,63 @@ fn the_samples_of_the_repository_load() {
         assert!(example.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
     }
 }
+
+const NOTIFY: &str = r#"
+notify:
+  - name: qa-chat
+    type: slack
+    url: "${SLACK_URL}"
+    routes: [tests_failed]
+    on: [all]
+  - name: on-call
+    type: webhook
+    url: https://pager.example.com/events
+    secret: "${HOOK_SECRET}"
+    routes: [could_not_start]
+    template: "{{ watch }} is stuck: {{ reason }}"
+forges: {g: {type: git}}
+defaults:
+  source: {url: 'https://git.example.com/a', branches: main}
+  manifests: {url: 'https://git.example.com/b', branch: main}
+  cluster: {namespace: qa, deployer: dry-run}
+watches:
+  - {name: all}
+  - {name: none, notify: []}
+  - {name: some, notify: [on-call, {name: own, type: mattermost, url: "${SLACK_URL}"}]}
+"#;
+
+const NOTIFY_VARS: &[(&str, &str)] = &[
+    ("SLACK_URL", "https://hooks.slack.com/services/T0/B0/canary-slack"),
+    ("HOOK_SECRET", "canary-signing-secret"),
+];
+
+#[test]
+fn every_watch_hears_of_the_files_receivers_unless_it_names_its_own() {
+    use sentry_core::notifier::{On, Route};
+    let config = good(NOTIFY, NOTIFY_VARS);
+    let heard = |n: usize| -> Vec<&str> {
+        config.watches[n].notify.iter().map(|s| s.receiver.as_str()).collect()
+    };
+    assert_eq!(heard(0), ["qa-chat", "on-call"]);
+    assert_eq!(heard(1), Vec::<&str>::new());
+    assert_eq!(heard(2), ["on-call", "own"]);
+    let chat = &config.watches[0].notify[0];
+    assert_eq!((&chat.routes[..], &chat.on[..]), (&[Route::TestsFailed][..], &[On::All][..]));
+    let own = &config.watches[2].notify[1];
+    assert_eq!((&own.routes[..], &own.on[..]), (&Route::ALL[..], &[On::Failure, On::Recovery][..]));
+    let secrets: Vec<&str> = config.secrets().map(|secret| secret.expose()).collect();
+    assert!(secrets.contains(&NOTIFY_VARS[0].1) && secrets.contains(&NOTIFY_VARS[1].1));
+}
+
+#[test]
+fn receivers_are_printed_without_their_secrets_and_load_again_as_the_same() {
+    let config = good(NOTIFY, NOTIFY_VARS);
+    let printed = to_long_form(&config);
+    assert!(!printed.contains("canary"), "{printed}");
+    assert!(printed.contains("url: \"${SLACK_URL}\""), "{printed}");
+    let printed = printed.replace("\"[secret]\"", "\"https://pager.example.com/events\"");
+    let again = good(&printed, NOTIFY_VARS);
+    assert_eq!(again.watches, config.watches, "{printed}");
+    assert_eq!(again.receivers.len(), config.receivers.len());
+    assert_eq!(again.receivers[1].template, config.receivers[1].template);
+}

@@ -82,12 +82,16 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         ("report: per_watch", "report: per_task"),
         ("allow_kinds: tekton", "report_links: x"),
         ("team: qa", "team: 1"),
+        ("allow_kinds: tekton", "notify: [{type: pager}]"),
+        ("log_level: info", "notify: [chat]"),
     ] {
         assert!(SAMPLE.contains(line), "{line}");
         assert!(!file_fits(&SAMPLE.replacen(line, by, 1)), "{by}");
     }
     let lent = SAMPLE.replacen("allow_kinds: tekton", "git_auth_secret: {per_run: true}", 1);
     assert!(file_fits(&lent));
+    let told = SAMPLE.replacen("allow_kinds: tekton", "notify: [chat, {name: x, type: slack}]", 1);
+    assert!(file_fits(&told));
     assert!(!file_fits(&SHORT.replace("tekton_dir", "tekton_directory")));
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, DeliveryId, DeliveryState, RunRecord, Verdict};
 use crate::forge::CommitStatus;
+use crate::notifier::Notice;
 use crate::plan::ObjectOutcome;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
@@ -173,6 +174,26 @@ pub enum EventKind {
         /// Why.
         error: String,
         /// How long until the next attempt; `None` if there is none.
+        wait: Option<Duration>,
+    },
+    /// A receiver was told something.
+    Notified {
+        /// The receiver.
+        receiver: String,
+        /// What it was told.
+        notice: Box<Notice>,
+    },
+    /// A receiver could not be told. That never touches a delivery.
+    NotifyFailed {
+        /// The receiver.
+        receiver: String,
+        /// What it was to be told.
+        notice: Box<Notice>,
+        /// Why.
+        error: String,
+        /// Failed attempts in a row.
+        tries: u32,
+        /// How long until the next attempt; `None` if there is none before there is more to tell.
         wait: Option<Duration>,
     },
     /// A trigger was taken or rejected.

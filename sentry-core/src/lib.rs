@@ -9,6 +9,7 @@ pub mod engine;
 pub mod event;
 pub mod forge;
 pub mod manifest;
+pub mod notifier;
 pub mod plan;
 pub mod process;
 pub mod repo;

@@ -9,8 +9,9 @@ use crate::clock::Timestamp;
 use crate::cursor::BranchState;
 use crate::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
+use crate::notifier::Notice;
 use crate::plan::ObjectRef;
-use crate::repo::{BranchName, RepoUrl};
+use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::watch::WatchName;
 
 /// Keeps cursors, deliveries, triggers and decisions.
@@ -82,6 +83,10 @@ pub struct Snapshot {
     pub reports: Vec<Report>,
     /// Of each watch the newest status that is not due, if it was given up: why nothing is shown.
     pub given_up: Vec<Report>,
+    /// What receivers are still to be told, oldest first.
+    pub outbox: Vec<Outgoing>,
+    /// Branches that did not succeed since they failed.
+    pub troubles: Vec<Trouble>,
     /// Pending triggers and suspensions.
     pub inbox: Inbox,
     /// The agent that last worked on the store.
@@ -113,6 +118,47 @@ impl Report {
     pub fn is_due(&self) -> bool {
         !self.given_up && self.sent != Some(self.status.state)
     }
+}
+
+/// A notice that one receiver is still to be told. It is forgotten once the receiver took it. One is kept for each
+/// receiver and [`Notice::id`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The receiver.
+    pub receiver: String,
+    /// What it is to be told.
+    pub notice: Notice,
+    /// Failed attempts to tell it.
+    pub tries: u32,
+    /// The last error, without secrets.
+    pub error: Option<String>,
+}
+
+/// A branch that failed and did not succeed as a whole since: what was told of that. One is kept for each watch and
+/// branch, and none for a branch that is well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The watch.
+    pub watch: WatchName,
+    /// The branch of A.
+    pub branch: BranchName,
+    /// When this last changed.
+    pub at: Timestamp,
+    /// What was last told of its tests, while they fail.
+    pub tests: Option<Told>,
+    /// What was last told of its start, while nothing can be started.
+    pub start: Option<Told>,
+}
+
+/// A failure that was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The commit that it was last seen with.
+    pub sha: CommitSha,
+    /// Why.
+    pub reason: String,
+    /// True if all objects were acknowledged, and the runs were lost sight of later.
+    pub started: bool,
 }
 
 /// An object that a delivery put on a cluster. Kept until it is known to be deleted.
@@ -238,6 +284,19 @@ pub enum Write {
     Head(HeadRecord),
     /// Insert or replace a status that is to be shown.
     Report(Report),
+    /// Insert or replace a notice that a receiver is to be told.
+    Notice(Box<Outgoing>),
+    /// A receiver took a notice, or is not told it any more.
+    ForgetNotice {
+        /// The receiver.
+        receiver: String,
+        /// The notice's id.
+        id: DeliveryId,
+    },
+    /// Insert or replace what was told of a branch that fails.
+    Trouble(Trouble),
+    /// A branch succeeded as a whole.
+    ForgetTrouble(WatchName, BranchName),
     /// Insert or replace an object of the inventory.
     Inventory(InventoryItem),
     /// An object of the inventory is known to be deleted.
@@ -248,8 +307,8 @@ pub enum Write {
     Resume(WatchName),
     /// Replace the agent's own record.
     Agent(AgentState),
-    /// Forget final deliveries, answered triggers, settled reports and decisions older than this, but never the newest
-    /// `keep` deliveries of a watch.
+    /// Forget final deliveries, answered triggers, settled reports, notices, troubles and decisions older than this, but
+    /// never the newest `keep` deliveries of a watch.
     Prune {
         /// Older than this.
         before: Timestamp,

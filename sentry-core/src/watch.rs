@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::notifier::Subscription;
 use crate::repo::{BranchName, DirPath, ParseError, RepoUrl};
 
 pub use selector::BranchSelector;
@@ -291,6 +292,8 @@ pub struct Watch {
     pub reading: Reading,
     /// How verdicts are shown on A's commits.
     pub reporting: Reporting,
+    /// Who is told how deliveries end.
+    pub notify: Vec<Subscription>,
     /// What a first head means.
     pub on_first_sight: OnFirstSight,
     /// Also deliver when B's branch moves, not only when A's does.
@@ -371,6 +374,7 @@ pub mod sample {
             refusals: Refusals::Strict,
             reading: Reading::default(),
             reporting: Reporting::default(),
+            notify: Vec::new(),
             on_first_sight: OnFirstSight::Record,
             watch_manifests: false,
             variables: BTreeMap::new(),

@@ -73,6 +73,8 @@ impl Follower {
                     }
                 }
             }
+            EventKind::Notified { receiver, .. } => self.metrics.notification(&receiver, true),
+            EventKind::NotifyFailed { receiver, .. } => self.metrics.notification(&receiver, false),
             _ => {}
         }
     }

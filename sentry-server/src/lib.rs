@@ -69,6 +69,24 @@ pub struct Services {
     pub version: String,
     /// Further routes, beside those of this crate.
     pub routes: Router,
+    /// The counters of an earlier server, which go on; `None`: they begin at 0.
+    pub counters: Option<Counters>,
+}
+
+/// What a server counts: it outlives the server, so that another configuration begins no series anew.
+#[derive(Debug, Clone)]
+pub struct Counters(Arc<Metrics>);
+
+impl Counters {
+    /// Another configuration was taken, or refused.
+    pub fn config_reloaded(&self, taken: bool) {
+        self.0.config_reloaded(taken);
+    }
+
+    /// A configuration that was refused is gone: the file is again as it was taken.
+    pub fn config_is_as_taken(&self) {
+        self.0.config_is_as_taken();
+    }
 }
 
 impl Services {
@@ -83,6 +101,7 @@ impl Services {
             state_dir: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             routes: Router::new(),
+            counters: None,
         }
     }
 }
@@ -91,6 +110,7 @@ impl Services {
 pub struct Server {
     router: Router,
     follower: Follower,
+    counters: Counters,
 }
 
 impl fmt::Debug for Server {
@@ -103,8 +123,16 @@ impl Server {
     /// A server that is ready to serve.
     #[must_use]
     pub fn new(services: Services) -> Self {
-        let Services { engine, store, clock, webhooks, state_dir, version, routes } = services;
-        let metrics = Arc::new(Metrics::new(&engine, &version));
+        let Services { engine, store, clock, webhooks, state_dir, version, routes, counters } =
+            services;
+        let metrics = match counters {
+            Some(Counters(metrics)) => {
+                metrics.go_on(&engine);
+                metrics
+            }
+            None => Arc::new(Metrics::new(&engine, &version)),
+        };
+        let counters = Counters(Arc::clone(&metrics));
         let follower = Follower::new(&engine, Arc::clone(&store), Arc::clone(&metrics));
         let health = Arc::new(Health::new(engine.clone()));
         let scrape = Arc::new(metrics::Scrape::new(
@@ -124,7 +152,13 @@ impl Server {
             let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
             router = router.merge(hooks.with_state(endpoints));
         }
-        Self { router: router.merge(routes), follower }
+        Self { router: router.merge(routes), follower, counters }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
     }
 
     /// The routes themselves, for a program that has a server of its own; the counters of events then stand still.
@@ -134,7 +168,7 @@ impl Server {
 
     /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
     pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
-        let Self { router, follower } = self;
+        let Self { router, follower, .. } = self;
         let mut served = std::pin::pin!(listen::serve(listener, router, stopped));
         tokio::select! {
             () = &mut served => {}

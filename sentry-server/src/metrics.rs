@@ -86,6 +86,9 @@ pub(crate) struct Metrics {
     writable: Gauge<u64, AtomicU64>,
     size: Gauge<u64, AtomicU64>,
     lagged: Counter,
+    notifications: Counters<2>,
+    reloads: Counters<1>,
+    reloaded: Gauge<u64, AtomicU64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -106,6 +109,10 @@ fn moments() -> Histogram {
 
 fn watch_label(watch: &impl fmt::Display) -> Labels<1> {
     [("watch", watch.to_string())]
+}
+
+fn reload_label(taken: bool) -> Labels<1> {
+    [("result", if taken { "taken" } else { "refused" }.to_owned())]
 }
 
 impl Metrics {
@@ -130,10 +137,44 @@ impl Metrics {
             writable: Gauge::default(),
             size: Gauge::default(),
             lagged: Counter::default(),
+            notifications: Family::default(),
+            reloads: Family::default(),
+            reloaded: Gauge::default(),
         };
         metrics.name(version);
+        metrics.reloaded.set(1);
         metrics.begin(&engine.watches());
         metrics
+    }
+
+    /// Goes on with another configuration: what is counted stays, what is measured belongs to watches and forges that
+    /// may be gone.
+    pub(crate) fn go_on(&self, engine: &Engine) {
+        for whole in [&self.budget_left, &self.queue, &self.parked] {
+            whole.clear();
+        }
+        for real in [&self.poll_age, &self.budget_reset, &self.oldest, &self.last_success] {
+            real.clear();
+        }
+        self.begin(&engine.watches());
+    }
+
+    /// Another configuration was taken, or refused.
+    pub(crate) fn config_reloaded(&self, taken: bool) {
+        self.reloads.get_or_create(&reload_label(taken)).inc();
+        self.reloaded.set(u64::from(taken));
+    }
+
+    /// The file is again as it was taken.
+    pub(crate) fn config_is_as_taken(&self) {
+        self.reloaded.set(1);
+    }
+
+    /// A receiver was told, or could not be told.
+    pub(crate) fn notification(&self, receiver: &str, told: bool) {
+        let result = if told { "told" } else { "failed" };
+        let labels = [("receiver", receiver.to_owned()), ("result", result.to_owned())];
+        self.notifications.get_or_create(&labels).inc();
     }
 
     /// Gives every metric its name, its unit and what it means.
@@ -173,6 +214,12 @@ impl Metrics {
         let help =
             "Events that came faster than they could be counted, and are missing in counters";
         r.register("events_lagged", help, self.lagged.clone());
+        let help = "Attempts to tell a receiver of notifications, by result";
+        r.register("notifications", help, self.notifications.clone());
+        let help = "Other configurations, by what became of them";
+        r.register("config_reloads", help, self.reloads.clone());
+        let help = "1 if the configuration that was last seen is the one that runs, else 0";
+        r.register("config_last_reload_successful", help, self.reloaded.clone());
         let build = Info::new(vec![("version", version.to_owned())]);
         r.register("build", "The program that runs", build);
     }
@@ -194,6 +241,16 @@ impl Metrics {
             for result in ["answered", "failed"] {
                 self.polled(&watch.source.forge, result, 0);
             }
+        }
+        for receiver in watches.iter().flat_map(|watch| &watch.notify) {
+            for result in ["told", "failed"] {
+                let labels =
+                    [("receiver", receiver.receiver.clone()), ("result", result.to_owned())];
+                drop(self.notifications.get_or_create(&labels));
+            }
+        }
+        for taken in [true, false] {
+            drop(self.reloads.get_or_create(&reload_label(taken)));
         }
         for step in STEPS {
             drop(self.steps.get_or_create(&[("step", step.to_owned())]));
@@ -261,13 +318,15 @@ impl Metrics {
         }
     }
 
-    fn show_vitals(&self, vitals: &Vitals, now: Timestamp) {
+    /// `before` is what the forges' requests were when this engine came: its own counters begin at 0.
+    fn show_vitals(&self, vitals: &Vitals, before: &mut Before, now: Timestamp) {
         self.writable.set(u64::from(vitals.unwritable.is_none()));
         for (forge, requests) in &vitals.requests {
             for (class, number) in requests.by_class() {
                 let labels = [("forge", forge.clone()), ("status", class.to_owned())];
                 let counter = self.requests.get_or_create(&labels);
-                counter.inc_by(number.saturating_sub(counter.get()));
+                let before = *before.entry((forge.clone(), class)).or_insert(counter.get());
+                counter.inc_by((before + number).saturating_sub(counter.get()));
             }
         }
         for poll_loop in &vitals.agent.loops {
@@ -284,9 +343,13 @@ impl Metrics {
     }
 }
 
+/// Requests by forge and class of status.
+type Before = std::collections::BTreeMap<(String, &'static str), u64>;
+
 /// What was last read from the store.
 #[derive(Debug, Default)]
 struct Read {
+    before: Before,
     at: Option<Instant>,
     snapshot: Snapshot,
     waiting: Waiting,
@@ -333,7 +396,7 @@ impl Scrape {
         let now = self.clock.now();
         self.metrics.show_state(&self.engine.watches(), &read, now);
         if let Some(vitals) = self.engine.vitals() {
-            self.metrics.show_vitals(&vitals, now);
+            self.metrics.show_vitals(&vitals, &mut read.before, now);
         }
         let mut text = String::new();
         text::encode(&mut text, &self.metrics.registry)?;

@@ -12,8 +12,8 @@ use sentry_core::forge::Validator;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, StateStore,
-    StoreError, StoreErrorKind, Suspension, WatchState, Write,
+    AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Outgoing, Report, Snapshot,
+    StateStore, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
 };
 use sentry_core::watch::WatchName;
 
@@ -33,6 +33,8 @@ struct Kept {
     triggers: BTreeMap<DeliveryId, Trigger>,
     heads: BTreeMap<(CommitSha, WatchName, BranchName), HeadRecord>,
     reports: BTreeMap<(WatchName, CommitSha, String), Report>,
+    outbox: BTreeMap<(DeliveryId, String), Outgoing>,
+    troubles: BTreeMap<(WatchName, BranchName), Trouble>,
     inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
     agent: Option<AgentState>,
@@ -72,6 +74,8 @@ impl StateStore for MemoryStore {
             open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
             reports: kept.reports.values().filter(|r| r.is_due()).cloned().collect(),
             given_up: kept.given_up(),
+            outbox: kept.outbox.values().cloned().collect(),
+            troubles: kept.troubles.values().cloned().collect(),
             inbox: kept.inbox(),
             agent: kept.agent.clone(),
         })
@@ -171,6 +175,14 @@ impl Kept {
                 let sha = r.status.revision.sha.clone();
                 self.reports.insert((r.watch.clone(), sha, r.status.context.clone()), r);
             }
+            Write::Notice(o) => {
+                drop(self.outbox.insert((o.notice.id.clone(), o.receiver.clone()), *o));
+            }
+            Write::ForgetNotice { receiver, id } => drop(self.outbox.remove(&(id, receiver))),
+            Write::Trouble(t) => {
+                drop(self.troubles.insert((t.watch.clone(), t.branch.clone()), t));
+            }
+            Write::ForgetTrouble(watch, branch) => drop(self.troubles.remove(&(watch, branch))),
             Write::Inventory(item) => {
                 drop(self.inventory.insert((item.watch.clone(), item.identity()), item));
             }
@@ -198,6 +210,8 @@ impl Kept {
         }
         self.deliveries.retain(|id, _| !forgotten.contains(id));
         self.triggers.retain(|_, t| t.state == TriggerState::Pending || t.at >= before);
+        self.outbox.retain(|_, outgoing| outgoing.notice.at >= before);
+        self.troubles.retain(|_, trouble| trouble.at >= before);
         self.heads.retain(|_, head| head.at >= before);
         self.reports.retain(|_, report| report.is_due() || report.at >= before);
     }
@@ -215,6 +229,10 @@ fn is_known(write: &Write) -> bool {
             | Write::Trigger(_)
             | Write::Head(_)
             | Write::Report(_)
+            | Write::Notice(_)
+            | Write::ForgetNotice { .. }
+            | Write::Trouble(_)
+            | Write::ForgetTrouble(..)
             | Write::Inventory(_)
             | Write::ForgetInventory(_)
             | Write::Suspension(_)

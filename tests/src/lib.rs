@@ -36,6 +36,7 @@ pub mod liar;
 pub mod processes;
 pub mod promise;
 pub mod proxy;
+pub mod receiver;
 pub mod repo;
 pub mod road;
 pub mod sandbox;

@@ -18,6 +18,7 @@ const FORBIDDEN: &[&str] = &[
     "sentry-forge",
     "sentry-deploy",
     "sentry-store",
+    "sentry-notify",
     "sentry-config",
     "sentry-api",
     "sentry-server",
@@ -66,8 +67,14 @@ fn what_is_answered_depends_on_core_and_no_edge() {
 
 #[test]
 fn siblings_do_not_know_each_other() {
-    let siblings =
-        ["sentry-forge", "sentry-deploy", "sentry-store", "sentry-config", "sentry-server"];
+    let siblings = [
+        "sentry-forge",
+        "sentry-deploy",
+        "sentry-store",
+        "sentry-notify",
+        "sentry-config",
+        "sentry-server",
+    ];
     for one in siblings {
         let known = dependencies(one);
         let others: Vec<_> =

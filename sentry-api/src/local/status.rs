@@ -13,8 +13,8 @@ use super::{Local, agent, in_force, pick};
 use crate::VERSION;
 use crate::error::ApiError;
 use crate::shape::{
-    BranchStatus, OutageStatus, QueueStatus, ReportingStatus, RunTotals, Status, SuspensionStatus,
-    WatchStatus,
+    BranchStatus, OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, RunTotals, Status,
+    SuspensionStatus, WatchStatus,
 };
 
 /// How far back a branch's delivery is looked for, to tell its runs.
@@ -33,7 +33,8 @@ pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<St
         watches.push(status);
     }
     let agent = snapshot.agent.as_ref().map(|one| agent::agent(one, now));
-    Ok(Status { version: VERSION, watches, queue: queue(&snapshot, &names), agent })
+    let (queue, notifications) = (queue(&snapshot, &names), notifications(&snapshot, &names));
+    Ok(Status { version: VERSION, watches, queue, notifications, agent })
 }
 
 /// The watches of the configuration in its order, then those that only the state knows.
@@ -118,6 +119,23 @@ fn reporting(snapshot: &Snapshot, name: &WatchName) -> Option<ReportingStatus> {
         error: report.error.clone().unwrap_or_default(),
         given_up: report.given_up,
     })
+}
+
+/// Who is still to be told something of these watches.
+fn notifications(snapshot: &Snapshot, names: &[WatchName]) -> Vec<ReceiverStatus> {
+    let mut receivers: BTreeMap<&str, ReceiverStatus> = BTreeMap::new();
+    for one in snapshot.outbox.iter().filter(|one| names.contains(&one.notice.watch)) {
+        let status = receivers.entry(&one.receiver).or_insert_with(|| ReceiverStatus {
+            receiver: one.receiver.clone(),
+            waiting: 0,
+            since: one.notice.at,
+            error: None,
+        });
+        status.waiting += 1;
+        status.since = status.since.min(one.notice.at);
+        status.error = status.error.take().or_else(|| one.error.clone());
+    }
+    receivers.into_values().collect()
 }
 
 /// How many runs of these watches wait for room, by namespace.

@@ -18,7 +18,7 @@ pub use request::{
 };
 pub use status::{
     AgentStatus, BranchStatus, BudgetStatus, ForgeStatus, Mark, OutageStatus, QueueStatus,
-    ReportingStatus, Status, SuspensionStatus, WatchStatus,
+    ReceiverStatus, ReportingStatus, Status, SuspensionStatus, WatchStatus,
 };
 pub use why::{Why, WhyAnswer};
 

@@ -17,6 +17,9 @@ pub struct Status {
     /// How many runs of these watches wait for room, by namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<QueueStatus>,
+    /// Receivers that are still to be told something of these watches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<ReceiverStatus>,
     /// The agent that last worked on the state, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,
@@ -76,6 +79,19 @@ pub struct ReportingStatus {
     pub error: String,
     /// True if it is not tried again.
     pub given_up: bool,
+}
+
+/// A receiver of notifications that is still to be told something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverStatus {
+    /// Its name.
+    pub receiver: String,
+    /// How many notifications wait for it.
+    pub waiting: usize,
+    /// Since when the oldest waits.
+    pub since: Timestamp,
+    /// Why it was not told yet.
+    pub error: Option<String>,
 }
 
 /// One branch of A.

@@ -159,6 +159,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         refusals: Refusals::default(),
         reading,
         reporting: Reporting::default(),
+        notify: Vec::new(),
         on_first_sight: OnFirstSight::default(),
         watch_manifests: false,
         variables: std::collections::BTreeMap::new(),

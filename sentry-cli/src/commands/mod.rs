@@ -7,7 +7,9 @@ pub(crate) mod generate;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod lint;
+pub(crate) mod notify;
 pub(crate) mod online;
+mod reload;
 pub(crate) mod request;
 mod retold;
 mod source;
@@ -61,6 +63,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,
         Command::Resume(args) => suspend::resume(ctx, args).await,
+        Command::Notify(args) => notify::run(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
         Command::Demo => demo::run(ctx).await,
         Command::Schema { api } => generate::schema(ctx, *api),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sentry_api::query::StatusQuery;
 use sentry_api::shape::{
-    AgentStatus, BranchStatus, ForgeStatus, QueueStatus, Status, SuspensionStatus, WatchStatus,
+    AgentStatus, BranchStatus, ForgeStatus, QueueStatus, ReceiverStatus, Status, SuspensionStatus,
+    WatchStatus,
 };
 use sentry_api::text::short;
 use sentry_api::words::BranchState;
@@ -41,8 +42,13 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
         return Ok(Exit::Failed);
     }
     if args.output.is_json() {
-        let (watches, queue) = (Vec::new(), Vec::new());
-        ctx.ui.json(&Status { version: VERSION, watches, queue, agent: None })?;
+        ctx.ui.json(&Status {
+            version: VERSION,
+            watches: Vec::new(),
+            queue: Vec::new(),
+            notifications: Vec::new(),
+            agent: None,
+        })?;
     } else {
         ctx.ui.line(format!("no state in {place} yet: `sentry watch` makes it"));
     }
@@ -77,7 +83,14 @@ fn show(ui: &Ui, status: &Status, now: Timestamp) {
     } else {
         ui.table(&rows);
     }
-    let foot = [errors(status, now), reports(status), queue(status), footer(status, now)].concat();
+    let foot = [
+        errors(status, now),
+        reports(status),
+        notifications(status, now),
+        queue(status),
+        footer(status, now),
+    ]
+    .concat();
     if !foot.is_empty() {
         ui.line("");
     }
@@ -144,6 +157,18 @@ fn reports(status: &Status) -> Vec<String> {
         Some(tinted(&plain(&line), Tone::Busy))
     };
     status.watches.iter().filter_map(line).collect()
+}
+
+/// Who is still to be told something, and why that waits.
+fn notifications(status: &Status, now: Timestamp) -> Vec<String> {
+    let line = |one: &ReceiverStatus| {
+        let waiting = count(one.waiting, "notification");
+        let error = one.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let since = age(now, one.since);
+        let line = format!("receiver {}: {waiting} not sent for {since}{error}", one.receiver);
+        tinted(&plain(&line), Tone::Busy)
+    };
+    status.notifications.iter().map(line).collect()
 }
 
 /// How many runs wait for room, by namespace.

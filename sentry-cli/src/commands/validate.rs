@@ -4,6 +4,7 @@ use sentry_config::{Config, LoadError, Problem};
 
 use super::{Context, online};
 use crate::args::ValidateArgs;
+use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::{Rows, Tone, count_of, plain};
@@ -20,6 +21,8 @@ pub(crate) async fn run(ctx: &Context, args: ValidateArgs) -> Result<Exit, Failu
         Err(error) => return Err(error.into()),
     };
     ctx.adopt(&config);
+    // A template is tried out as well as read.
+    compose::receivers(&config, &ctx.redactor)?;
     if args.print {
         ctx.ui.write(&sentry_config::to_long_form(&config));
         return Ok(Exit::Done);

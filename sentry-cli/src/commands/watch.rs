@@ -1,17 +1,24 @@
-//! `sentry watch`: the agent.
+//! `sentry watch`: the agent, with one configuration after the other.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sentry_api::shape::RunTotals;
+use sentry_config::{Config, LogLevel};
 use sentry_core::delivery::Delivery;
 use sentry_core::engine::{Engine, EngineError, Stop, Summary};
-use sentry_server::Server;
+use sentry_core::store::{StateStore, StoreError, StoreErrorKind};
+use sentry_server::{Counters, Server};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::Context;
 use super::history::tone;
+use super::reload::Reloader;
 use super::request::verdict;
 use crate::args::WatchArgs;
 use crate::compose;
@@ -20,39 +27,78 @@ use crate::report::{during, objects_line};
 use crate::signals::{Ended, Signals};
 use crate::ui::{Ui, plain, tinted};
 
+/// How often a state that another program holds is asked for, after a reload has given it away for a moment.
+const CLAIM: Duration = Duration::from_millis(500);
+
+/// What stays while configurations change.
+pub(super) struct Kept {
+    pub(super) args: WatchArgs,
+    pub(super) state: PathBuf,
+    pub(super) listen: Option<SocketAddr>,
+    store: Arc<dyn StateStore>,
+}
+
+/// Everything that a configuration becomes.
+pub(super) struct Setup {
+    config: Config,
+    engine: Engine,
+}
+
+impl Setup {
+    /// All of it, or nothing; nobody was asked anything yet.
+    pub(super) fn new(ctx: &Context, kept: &Kept, mut config: Config) -> Result<Self, Failure> {
+        if kept.args.dry_run {
+            compose::dry_run(&mut config);
+        }
+        let engine = compose::engine(&config, Arc::clone(&kept.store), &ctx.redactor)?;
+        Ok(Self { config, engine })
+    }
+
+    /// Its server, if one is wanted; it counts on from an earlier one.
+    fn server(&self, ctx: &Context, kept: &Kept, counters: Option<Counters>) -> Option<Server> {
+        kept.listen?;
+        let shown = (!kept.args.dry_run).then_some(&*kept.state);
+        let (config, engine, store) = (&self.config, &self.engine, Arc::clone(&kept.store));
+        Some(compose::server(config, engine, store, shown, &ctx.redactor, counters))
+    }
+
+    pub(super) fn watches(&self) -> usize {
+        self.config.watches.len()
+    }
+
+    pub(super) fn log_level(&self) -> LogLevel {
+        self.config.log_level
+    }
+}
+
 pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure> {
-    let mut config = ctx.start()?;
+    let config = ctx.start()?;
     let state = ctx.state_dir(Some(&config))?;
-    let store = if args.dry_run {
-        compose::dry_run(&mut config);
-        compose::memory_store()
-    } else {
-        compose::open_store(&state)?
-    };
-    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    let store = if args.dry_run { compose::memory_store() } else { compose::open_store(&state)? };
+    let listen = args.listen.or(config.server.listen).filter(|_| !args.once);
+    let kept = Kept { args, state, listen, store };
+    let setup = Setup::new(ctx, &kept, config)?;
     let file = ctx.config_file()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %file.display(),
-        state = %if args.dry_run { "memory".to_owned() } else { state.display().to_string() },
-        watches = config.watches.len(),
+        state = %if args.dry_run { "memory".to_owned() } else { kept.state.display().to_string() },
+        watches = setup.watches(),
         dry_run = args.dry_run,
         "sentry"
     );
     if args.once {
-        return once(ctx, &engine).await;
+        return once(ctx, &setup.engine).await;
     }
-    let Some(address) = args.listen.or(config.server.listen) else {
-        return until_stopped(ctx, &engine, None).await;
+    let listener = match listen {
+        Some(address) => Some(claim(address).await?),
+        None => None,
     };
-    let listener = listen(address).await?;
-    let shown = (!args.dry_run).then_some(&*state);
-    let server = compose::server(&config, &engine, store, shown, &ctx.redactor);
-    until_stopped(ctx, &engine, Some((server, listener))).await
+    until_stopped(ctx, &kept, setup, listener, Reloader::new(file)?).await
 }
 
-/// The port, claimed before anything else begins.
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+/// The port, claimed before anything else begins, and kept over every reload.
+async fn claim(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
     let failed = |error: std::io::Error| {
         let failure = Failure::usage(format!("can't listen on {address}"));
         let failure = match error.kind() {
@@ -67,42 +113,104 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tracing::info!(%address, "serving");
-    Ok(listener)
+    listener.into_std().map_err(failed)
 }
 
-/// The engine, and beside it the server, which goes when the engine has gone.
-async fn run_and_serve(
-    engine: &Engine,
-    stop: &Stop,
-    served: Option<(Server, TcpListener)>,
-) -> Result<(), EngineError> {
-    let Some((server, listener)) = served else { return engine.run(stop).await };
-    let (gone, wait) = tokio::sync::oneshot::channel::<()>();
-    let serving = server.serve(listener, async move { drop(wait.await) });
-    let working = async move {
-        let result = engine.run(stop).await;
-        drop(gone);
-        result
-    };
-    tokio::join!(working, serving).0
+/// Servers on one port: the one of the engine that runs, and those before it that still end a conversation.
+struct Serving {
+    port: Option<std::net::TcpListener>,
+    tasks: JoinSet<()>,
 }
 
+impl Serving {
+    /// Serves until the sender goes.
+    fn begin(&mut self, server: Option<Server>) -> Result<oneshot::Sender<()>, Failure> {
+        let (gone, wait) = oneshot::channel::<()>();
+        let failed = |e| Failure::usage("can't go on listening").with_source(e);
+        if let (Some(server), Some(port)) = (server, &self.port) {
+            let listener = port.try_clone().and_then(TcpListener::from_std).map_err(failed)?;
+            self.tasks.spawn(server.serve(listener, async move { drop(wait.await) }));
+        }
+        Ok(gone)
+    }
+
+    /// Lets conversations end.
+    async fn end(mut self) {
+        self.port = None;
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Runs one configuration after the other, until a signal asks to stop.
 async fn until_stopped(
     ctx: &Context,
-    engine: &Engine,
-    served: Option<(Server, TcpListener)>,
+    kept: &Kept,
+    mut setup: Setup,
+    port: Option<std::net::TcpListener>,
+    mut reloader: Reloader,
 ) -> Result<Exit, Failure> {
-    let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
-    let mut events = engine.events();
-    let work = during(&mut events, &mut reporter, run_and_serve(engine, &stop, served));
-    match signals.around(&stop, work).await {
-        Ended::Aborted => Ok(Exit::Aborted),
-        Ended::Itself(result) => {
-            result?;
-            tracing::info!("stopped");
-            Ok(Exit::Done)
+    let (mut signals, mut reporter) = (Signals::listen()?, ctx.reporter());
+    let mut serving = Serving { port, tasks: JoinSet::new() };
+    let mut counters = None;
+    loop {
+        let (stop, mut events) = (Stop::new(), setup.engine.events());
+        let server = setup.server(ctx, kept, counters);
+        counters = server.as_ref().map(Server::counters);
+        let gone = serving.begin(server)?;
+        let next = run_until_another(ctx, kept, &setup, counters.as_ref(), &mut reloader, &stop);
+        let work = during(&mut events, &mut reporter, next);
+        let (result, another) = match signals.around(&stop, work).await {
+            Ended::Aborted => return Ok(Exit::Aborted),
+            Ended::Itself(ended) => ended,
+        };
+        drop(gone);
+        result?;
+        match another {
+            Some(next) if !signals.asked() => setup = next,
+            _ => break,
         }
     }
+    serving.end().await;
+    tracing::info!("stopped");
+    Ok(Exit::Done)
+}
+
+/// Runs the engine until it is told to stop, or until another configuration is right: then begun work is finished.
+async fn run_until_another(
+    ctx: &Context,
+    kept: &Kept,
+    now: &Setup,
+    counters: Option<&Counters>,
+    reloader: &mut Reloader,
+    stop: &Stop,
+) -> (Result<(), EngineError>, Option<Setup>) {
+    let mut work = std::pin::pin!(claim_and_run(&now.engine, stop, reloader.was_taken()));
+    let another = tokio::select! {
+        result = &mut work => return (result, None),
+        another = reloader.next(ctx, kept, now.log_level(), counters) => another,
+    };
+    stop.soft();
+    (work.await, Some(another))
+}
+
+/// Runs the engine. One that takes over from another waits for the state: a command may have taken it in the meantime, or
+/// the disk be full, and neither ended the engine before.
+async fn claim_and_run(engine: &Engine, stop: &Stop, takes_over: bool) -> Result<(), EngineError> {
+    loop {
+        match engine.run(stop).await {
+            Err(EngineError::Store(error))
+                if takes_over && may_pass(&error) && !stop.is_stopping() =>
+            {
+                tracing::warn!(error = %error, "waiting for the state");
+                tokio::time::sleep(CLAIM).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn may_pass(error: &StoreError) -> bool {
+    matches!(error.kind(), StoreErrorKind::Held | StoreErrorKind::Unavailable)
 }
 
 async fn once(ctx: &Context, engine: &Engine) -> Result<Exit, Failure> {

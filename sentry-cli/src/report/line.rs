@@ -40,6 +40,10 @@ pub(super) fn line(event: &EventKind) -> Option<String> {
         EventKind::TriggerAnswered { watch, answer: Err(why), .. } => {
             ("✗", Tone::Bad, format!("{watch}  trigger rejected: {why}"))
         }
+        EventKind::NotifyFailed { receiver, error, tries: 1, .. }
+        | EventKind::NotifyFailed { receiver, error, wait: None, .. } => {
+            ("!", Tone::Bad, format!("receiver {receiver} can't be told: {error}"))
+        }
         other => return run_line(other).or_else(|| forge_line(other)),
     };
     Some(format!("{} {}", tinted(sign, tone), plain(&text)))

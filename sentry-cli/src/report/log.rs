@@ -37,6 +37,7 @@ pub(super) fn log(event: &EventKind) {
         _ => {
             log_delivery(event);
             log_runs(event);
+            log_notices(event);
             log_forge(event);
         }
     }
@@ -140,6 +141,32 @@ fn log_runs(event: &EventKind) {
         EventKind::ReportFailed { watch, status, error, wait: None } => {
             let (revision, state) = (&status.revision, status.state.as_str());
             error!(%watch, %revision, state, error, "statuses can't be shown");
+        }
+        _ => {}
+    }
+}
+
+fn log_notices(event: &EventKind) {
+    match event {
+        EventKind::Notified { receiver, notice } => {
+            let (watch, revision, id) = (&notice.watch, &notice.revision, &notice.id);
+            let (route, occasion) = (notice.route.as_str(), notice.occasion.as_str());
+            info!(receiver, %watch, %revision, notice = %id, route, occasion, "receiver was told");
+        }
+        EventKind::NotifyFailed { receiver, notice, error, tries, wait } => {
+            let (watch, id, tries) = (&notice.watch, &notice.id, *tries);
+            match wait {
+                // An outage is told when it begins: each further attempt is of interest to few.
+                Some(wait) if tries > 1 => {
+                    let wait = span(*wait);
+                    debug!(receiver, %watch, notice = %id, wait, tries, error, "receiver can't be told");
+                }
+                Some(wait) => {
+                    let wait = span(*wait);
+                    warn!(receiver, %watch, notice = %id, wait, error, "receiver can't be told");
+                }
+                None => error!(receiver, %watch, notice = %id, error, "receiver can't be told"),
+            }
         }
         _ => {}
     }

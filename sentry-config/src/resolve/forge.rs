@@ -380,7 +380,7 @@ fn fits(forge: &ForgeConfig, repo: &RepoUrl) -> bool {
     repo.host().unwrap_or_default() == host && same_server
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),

@@ -1,6 +1,7 @@
 //! From what the file says to what the program uses: names become checked types, defaults are filled in.
 
 mod forge;
+mod notify;
 mod rules;
 mod server;
 mod short;
@@ -30,6 +31,7 @@ pub(crate) struct Resolver<'a> {
     pub(crate) deployers: Vec<DeployerConfig>,
     /// Where the credentials of plain git forges go, by the forge's name.
     pub(crate) origins: BTreeMap<String, String>,
+    pub(crate) receivers: notify::Receivers,
 }
 
 /// A configuration without its warnings.
@@ -40,7 +42,8 @@ pub(crate) fn resolve(
     report: &mut Report,
 ) -> Option<Config> {
     let (references, origins) = (BTreeMap::new(), BTreeMap::new());
-    Resolver { env, base, report, references, deployers: Vec::new(), origins }.run(raw)
+    let (deployers, receivers) = (Vec::new(), notify::Receivers::default());
+    Resolver { env, base, report, references, deployers, origins, receivers }.run(raw)
 }
 
 /// Joins the configuration with what was found on the way.
@@ -59,8 +62,18 @@ impl Resolver<'_> {
             RawConfig::Long(long) => *long,
             RawConfig::Short(short) => short::to_long(*short, self.report),
         };
-        let RawLong { state_dir, log_level, max_parallel, server, defaults, forges, watches } = raw;
+        let RawLong {
+            state_dir,
+            log_level,
+            max_parallel,
+            server,
+            notify,
+            defaults,
+            forges,
+            watches,
+        } = raw;
         let server = self.server(server);
+        self.receivers(notify);
         let mut forges = self.forges(forges);
         let known: Vec<&ForgeConfig> = forges.iter().collect();
         let watches = self.watches(watches, defaults.map(|at| at.value), &known);
@@ -87,6 +100,7 @@ impl Resolver<'_> {
             max_parallel: max_parallel?,
             server,
             deployers: self.deployers,
+            receivers: self.receivers.all,
             watches: watches?,
             warnings: Vec::new(),
             references: self.references,

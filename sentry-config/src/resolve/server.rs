@@ -69,7 +69,7 @@ impl Resolver<'_> {
     }
 
     /// A secret that stands in the file, or in a file of its own.
-    fn secret_source(
+    pub(super) fn secret_source(
         &mut self,
         parent: &str,
         key: &str,

@@ -58,6 +58,7 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     RawLong {
         state_dir: short.state_dir,
         log_level: short.log_level,
+        notify: short.notify,
         forges: Some(At::new(forges, Place::root())),
         watches: Some(At::new(vec![At::new(watch, Place::root())], Place::root())),
         ..RawLong::default()

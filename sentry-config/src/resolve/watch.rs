@@ -77,7 +77,8 @@ impl Resolver<'_> {
                 None
             }
         };
-        let raw = raw.or(d);
+        let mut raw = raw.or(d);
+        let notify = self.hearers(raw.notify.take());
         let (reading, reporting) = (self.reading(&raw), self.reporting(&raw, name.as_ref()));
         let source = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
         let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
@@ -96,6 +97,7 @@ impl Resolver<'_> {
             },
             reading: reading?,
             reporting: reporting?,
+            notify: notify?,
             on_first_sight: match raw.on_first_sight.map(|at| at.value) {
                 Some(FirstSight::Deliver) => OnFirstSight::Deliver,
                 Some(FirstSight::Record) | None => OnFirstSight::Record,

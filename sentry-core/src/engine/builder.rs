@@ -9,6 +9,7 @@ use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::deployer::Deployer;
 use crate::forge::Forge;
+use crate::notifier::Notifier;
 use crate::store::StateStore;
 use crate::watch::Watch;
 
@@ -24,12 +25,12 @@ pub enum BuildError {
     /// Two watches have one name.
     #[error("two watches are called {0}; give each a name of its own")]
     DoubledWatch(String),
-    /// A watch names a forge or deployer that was not given.
+    /// A watch names a forge, deployer or notifier that was not given.
     #[error("watch {watch} names the {kind} {name:?}, which was not given")]
     Missing {
         /// The watch.
         watch: String,
-        /// `forge` or `deployer`.
+        /// `forge`, `deployer` or `notifier`.
         kind: &'static str,
         /// The name.
         name: String,
@@ -42,6 +43,7 @@ pub struct Builder {
     watches: Vec<Watch>,
     forges: BTreeMap<String, Arc<dyn Forge>>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
     options: Options,
@@ -54,6 +56,7 @@ impl Builder {
             watches: Vec::new(),
             forges: BTreeMap::new(),
             deployers: BTreeMap::new(),
+            notifiers: BTreeMap::new(),
             store,
             clock: Arc::new(SystemClock),
             options: Options::default(),
@@ -79,6 +82,13 @@ impl Builder {
     #[must_use]
     pub fn deployer(mut self, deployer: Arc<dyn Deployer>) -> Self {
         self.deployers.insert(deployer.name().to_owned(), deployer);
+        self
+    }
+
+    /// Adds a notifier under its own name. It hears what watches subscribe it to.
+    #[must_use]
+    pub fn notifier(mut self, notifier: Arc<dyn Notifier>) -> Self {
+        self.notifiers.insert(notifier.name().to_owned(), notifier);
         self
     }
 
@@ -117,6 +127,9 @@ impl Builder {
                 present(&self.forges, &watch, "forge", forge)?;
             }
             present(&self.deployers, &watch, "deployer", &watch.cluster.deployer)?;
+            for subscription in &watch.notify {
+                present(&self.notifiers, &watch, "notifier", &subscription.receiver)?;
+            }
             let name = watch.name.clone();
             if watches.insert(name.clone(), Arc::new(watch)).is_some() {
                 return Err(BuildError::DoubledWatch(name.to_string()));
@@ -126,6 +139,7 @@ impl Builder {
             watches,
             forges: self.forges,
             deployers: self.deployers,
+            notifiers: self.notifiers,
             store: self.store,
             clock: self.clock,
             options: self.options,

@@ -9,7 +9,8 @@ use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, TriggerState};
 use crate::forge::Validator;
 use crate::repo::{BranchName, CommitSha};
 use crate::store::{
-    DeliveryQuery, Inbox, Report, StateStore, StoreError, Suspension, WatchState, Write,
+    DeliveryQuery, Inbox, Outgoing, Report, StateStore, StoreError, Suspension, Trouble,
+    WatchState, Write,
 };
 use crate::watch::WatchName;
 
@@ -27,8 +28,15 @@ pub(super) struct Ledger {
     pub(super) open: BTreeMap<DeliveryId, Delivery>,
     /// Statuses that are still to be shown.
     pub(super) reports: BTreeMap<ReportKey, Report>,
+    /// What receivers are still to be told, for each oldest first.
+    pub(super) outbox: BTreeMap<OutboxKey, Outgoing>,
+    /// Branches that failed and did not succeed since.
+    pub(super) troubles: BTreeMap<BranchKey, Trouble>,
     pub(super) inbox: Inbox,
 }
+
+/// A receiver, and the id of a notice for it.
+pub(super) type OutboxKey = (String, DeliveryId);
 
 /// One line of a commit's statuses.
 pub(super) type ReportKey = (WatchName, CommitSha, String);
@@ -49,11 +57,15 @@ impl Ledger {
             validators: snapshot.validators.into_iter().collect(),
             open: BTreeMap::new(),
             reports: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            troubles: BTreeMap::new(),
             inbox: snapshot.inbox,
         };
         let live = snapshot.branches.into_iter().map(Write::Branch);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));
         let live = live.chain(snapshot.reports.into_iter().map(Write::Report));
+        let live = live.chain(snapshot.troubles.into_iter().map(Write::Trouble));
+        let live = live.chain(snapshot.outbox.into_iter().map(|o| Write::Notice(Box::new(o))));
         for write in live.chain(snapshot.open.into_iter().map(|d| Write::Delivery(Box::new(d)))) {
             ledger.apply(write);
         }
@@ -123,6 +135,20 @@ impl Ledger {
                 } else {
                     self.reports.remove(&key);
                 }
+            }
+            Write::Notice(outgoing) => {
+                let key = (outgoing.receiver.clone(), outgoing.notice.id.clone());
+                self.outbox.insert(key, *outgoing);
+            }
+            Write::ForgetNotice { receiver, id } => {
+                self.outbox.remove(&(receiver, id));
+            }
+            Write::Trouble(trouble) => {
+                let key = (trouble.watch.clone(), trouble.branch.clone());
+                self.troubles.insert(key, trouble);
+            }
+            Write::ForgetTrouble(watch, branch) => {
+                self.troubles.remove(&(watch, branch));
             }
             Write::Head(_)
             | Write::Inventory(_)

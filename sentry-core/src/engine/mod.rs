@@ -10,6 +10,7 @@ mod courier;
 mod failure;
 mod hints;
 mod ledger;
+mod notices;
 mod outcomes;
 mod poller;
 mod preview;
@@ -30,6 +31,7 @@ use crate::delivery::{Delivery, DeliveryId, Selection};
 use crate::deployer::{DeployError, Deployer, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
+use crate::notifier::Notifier;
 use crate::repo::{BranchName, CommitSha};
 use crate::retry::Backoff;
 use crate::store::{StateStore, StoreError};
@@ -162,6 +164,7 @@ struct Parts {
     watches: BTreeMap<WatchName, Arc<Watch>>,
     forges: BTreeMap<String, Arc<dyn Forge>>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
     options: Options,

@@ -135,6 +135,18 @@ fn status(
     text: &str,
     run: Option<&str>,
 ) -> CommitStatus {
+    CommitStatus {
+        revision: delivery.revision.clone(),
+        context: context.to_owned(),
+        state,
+        description: shortened(text),
+        link: link(watch, delivery, run),
+        delivery: delivery.id.clone(),
+    }
+}
+
+/// Where the watch's `report_link` leads for a delivery, or for one of its runs.
+pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Option<String> {
     let values = [
         ("{watch}", watch.name.as_str()),
         ("{delivery}", delivery.id.as_str()),
@@ -151,14 +163,7 @@ fn status(
             link.replace(name, &value)
         })
     };
-    CommitStatus {
-        revision: delivery.revision.clone(),
-        context: context.to_owned(),
-        state,
-        description: shortened(text),
-        link: watch.reporting.link.as_ref().map(fill),
-        delivery: delivery.id.clone(),
-    }
+    watch.reporting.link.as_ref().map(fill)
 }
 
 /// One line of at most so many characters.

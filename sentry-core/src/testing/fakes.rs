@@ -2,8 +2,10 @@
 
 mod cluster;
 mod deployer;
+mod notifier;
 
 pub use deployer::FakeDeployer;
+pub use notifier::FakeNotifier;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -19,10 +19,14 @@ use crate::delivery::{
     Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
 };
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
+use crate::notifier::{FailedRun, Notice, Occasion, Route, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
-use crate::store::{AgentState, InventoryItem, LoopState, Outage, Report, Suspension, WatchState};
+use crate::store::{
+    AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Suspension, Told, Trouble,
+    WatchState,
+};
 use crate::watch::WatchName;
 
 /// Parses a text that is known to be valid.
@@ -215,6 +219,47 @@ pub fn report(n: u32) -> Report {
         error: Some("hub: 502".to_owned()),
         given_up: false,
     }
+}
+
+/// A notice of the `n`th delivery of the watch `app`, with every field set.
+#[must_use]
+pub fn notice(n: u32) -> Notice {
+    Notice {
+        id: id(n),
+        at: time(n),
+        route: Route::TestsFailed,
+        occasion: Occasion::Failure,
+        watch: watch("app"),
+        repo: parse::<RepoUrl>("https://git.example/group/sub/app.git"),
+        revision: revision(n),
+        manifests: Some(sha(n + 7)),
+        namespace: "qa".to_owned(),
+        delivery: id(n + 100),
+        cause: Cause::Change,
+        reason: Some("1 of 2 runs failed: ci <&> *bold* @channel".to_owned()),
+        attempts: 1,
+        runs: RunCounts { total: 2, succeeded: 1, failed: 1 },
+        failed_runs: vec![FailedRun {
+            name: "ci-0a1b2c3d-abcdefghijklmnop".to_owned(),
+            reason: Some("task unit, step test: exit code 1".to_owned()),
+        }],
+        link: Some("https://dash.example/run?a=1&b=2".to_owned()),
+    }
+}
+
+/// The `n`th notice as it waits for a receiver that failed twice.
+#[must_use]
+pub fn outgoing(receiver: &str, n: u32) -> Outgoing {
+    let error = Some("qa-chat did not answer in time".to_owned());
+    Outgoing { receiver: receiver.to_owned(), notice: notice(n), tries: 2, error }
+}
+
+/// What was told of the branch `main` of the watch `app`.
+#[must_use]
+pub fn trouble(n: u32) -> Trouble {
+    let told = |started| Told { sha: sha(n), reason: format!("reason {n}"), started };
+    let (tests, start) = (Some(told(true)), Some(told(false)));
+    Trouble { watch: watch("app"), branch: branch("main"), at: time(n), tests, start }
 }
 
 /// A run called `name` that the watch `app` put into its namespace.

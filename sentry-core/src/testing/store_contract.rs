@@ -36,8 +36,8 @@ use crate::delivery::{
 };
 use crate::plan::Action;
 use crate::store::{
-    DeliveryQuery, Inbox, InventoryItem, Outage, Report, Snapshot, StateStore, StoreErrorKind,
-    Suspension, WatchState, Write,
+    DeliveryQuery, Inbox, InventoryItem, Outage, Outgoing, Report, Snapshot, StateStore,
+    StoreErrorKind, Suspension, Trouble, WatchState, Write,
 };
 
 /// An empty store, opened twice, as two programs would.
@@ -137,8 +137,11 @@ macro_rules! store_contract_tests {
             a_report_is_live_until_it_is_shown_or_given_up
             a_watch_whose_newest_settled_report_was_given_up_is_told
             reports_of_other_contexts_and_commits_stand_beside_each_other
+            a_notice_waits_for_each_of_its_receivers_until_that_one_is_told
+            what_was_told_of_a_branch_is_kept_replaced_and_forgotten
             the_inventory_keeps_an_object_until_it_is_known_to_be_deleted
             pruning_forgets_settled_reports_and_never_the_inventory
+            pruning_forgets_old_notices_and_troubles
             a_commit_carries_out_all_its_writes_in_order
             an_empty_commit_changes_nothing
             commits_from_two_handles_at_once_are_all_kept
@@ -539,6 +542,47 @@ pub async fn reports_of_other_contexts_and_commits_stand_beside_each_other(at: H
 }
 
 /// See the name.
+pub async fn a_notice_waits_for_each_of_its_receivers_until_that_one_is_told(at: Handles) {
+    let put = |to: &str, n| Write::Notice(Box::new(sample::outgoing(to, n)));
+    at.commit(&[put("chat", 2), put("chat", 1), put("pager", 1)]).await;
+    let mut kept = at.snapshot().await.outbox;
+    kept.sort_by(|a, b| (&a.receiver, &a.notice.id).cmp(&(&b.receiver, &b.notice.id)));
+    let [chat_1, chat_2] = [1, 2].map(|n| sample::outgoing("chat", n));
+    assert_eq!(kept, [chat_1.clone(), chat_2, sample::outgoing("pager", 1)]);
+    let tried = Outgoing { tries: 3, error: None, ..chat_1 };
+    let forget = |to: &str, n| Write::ForgetNotice { receiver: to.to_owned(), id: sample::id(n) };
+    at.commit(&[Write::Notice(Box::new(tried.clone())), forget("chat", 2), forget("pager", 1)])
+        .await;
+    assert_eq!(at.snapshot().await.outbox, [tried]);
+    at.commit(&[forget("chat", 1), forget("chat", 1)]).await;
+    assert_eq!(at.snapshot().await.outbox, []);
+}
+
+/// See the name.
+pub async fn what_was_told_of_a_branch_is_kept_replaced_and_forgotten(at: Handles) {
+    let other = Trouble { branch: sample::branch("other"), ..sample::trouble(9) };
+    at.commit(&[Write::Trouble(sample::trouble(1)), Write::Trouble(other.clone())]).await;
+    let bare = Trouble { tests: None, start: None, ..sample::trouble(2) };
+    at.commit(&[Write::Trouble(bare.clone())]).await;
+    assert_eq!(at.snapshot().await.troubles, [bare, other.clone()]);
+    let forget = || Write::ForgetTrouble(sample::watch("app"), sample::branch("main"));
+    at.commit(&[forget(), forget()]).await;
+    assert_eq!(at.snapshot().await.troubles, [other]);
+}
+
+/// See the name.
+pub async fn pruning_forgets_old_notices_and_troubles(at: Handles) {
+    let trouble = |n, name| Trouble { branch: sample::branch(name), ..sample::trouble(n) };
+    for (n, name) in [(1, "old"), (60, "new")] {
+        let outgoing = Write::Notice(Box::new(sample::outgoing("chat", n)));
+        at.commit(&[outgoing, Write::Trouble(trouble(n, name))]).await;
+    }
+    at.commit(&[Write::Prune { before: sample::time(50), keep: 0 }]).await;
+    assert_eq!(at.snapshot().await.outbox, [sample::outgoing("chat", 60)]);
+    assert_eq!(at.snapshot().await.troubles, [trouble(60, "new")]);
+}
+
+/// See the name.
 pub async fn the_inventory_keeps_an_object_until_it_is_known_to_be_deleted(at: Handles) {
     let (old, new) = (sample::inventory("ci-1", 1), sample::inventory("ci-2", 2));
     at.commit(&[Write::Inventory(old.clone()), Write::Inventory(new.clone())]).await;
@@ -577,6 +621,8 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         Write::Delivery(Box::new(sample::open_delivery(1))),
         Write::Head(sample::head(1)),
         Write::Report(sample::report(1)),
+        Write::Notice(Box::new(sample::outgoing("chat", 1))),
+        Write::Trouble(sample::trouble(1)),
         Write::Suspension(sample::suspension("app", 1)),
         Write::Agent(sample::agent(1)),
     ])
@@ -588,6 +634,8 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         open: vec![sample::open_delivery(1)],
         reports: vec![sample::report(1)],
         given_up: vec![],
+        outbox: vec![sample::outgoing("chat", 1)],
+        troubles: vec![sample::trouble(1)],
         inbox: Inbox { triggers: vec![], suspensions: vec![sample::suspension("app", 1)] },
         agent: Some(sample::agent(1)),
     };

@@ -10,11 +10,11 @@ use sentry_core::delivery::{
     Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
     TriggerKind, TriggerState,
 };
-use sentry_core::engine::{Engine, EngineError, Options, Stop};
+use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge, FakeNotifier, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_core::watch::{OnFirstSight, Watch};
 use sentry_store::MemoryStore;
@@ -34,6 +34,7 @@ mod delivering;
 mod following;
 mod hints;
 mod lending;
+mod notifying;
 mod queueing;
 mod reporting;
 mod sharing;
@@ -43,6 +44,7 @@ struct World {
     forge: Arc<FakeForge>,
     deployer: Arc<FakeDeployer>,
     store: Arc<MemoryStore>,
+    notifiers: Vec<Arc<FakeNotifier>>,
     watch: Watch,
     clock: Arc<TokioClock>,
     agent: JoinSet<Result<(), EngineError>>,
@@ -61,6 +63,7 @@ impl World {
             forge: Arc::new(FakeForge::new()),
             deployer: Arc::new(deployer),
             store: Arc::new(MemoryStore::new()),
+            notifiers: Vec::new(),
             watch: watch("qa", &["main", "release/*"]),
             clock: Arc::new(TokioClock::new()),
             agent: JoinSet::new(),
@@ -73,7 +76,13 @@ impl World {
     }
 
     fn engine(&self) -> Engine {
-        Engine::builder(Arc::clone(&self.store) as Arc<dyn StateStore>)
+        let builder = Engine::builder(Arc::clone(&self.store) as Arc<dyn StateStore>);
+        let add = |builder: Builder, notifier: &Arc<FakeNotifier>| {
+            builder.notifier(Arc::clone(notifier) as _)
+        };
+        self.notifiers
+            .iter()
+            .fold(builder, add)
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge(Arc::clone(&self.forge) as _)

@@ -83,3 +83,46 @@ async fn a_head_that_can_not_be_delivered_grows_old_even_while_the_state_can_not
     assert_eq!(value(&families, "sentry_state_writable"), 0.0);
     assert!(value(&families, "sentry_retries_total{watch=\"qa\"}") >= 2.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_measured() {
+    let mut world = World::new();
+    let server = Server::new(world.services());
+    let (counters, first) = (server.counters(), server.router());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.tasks.spawn(server.serve(listener, std::future::pending()));
+    world.run().await;
+    world.push();
+    seconds(120).await;
+    let oldest = "sentry_oldest_undelivered_head_age_seconds";
+    let measures = |families: &BTreeMap<String, Family>, watch: &str| {
+        let key = (oldest.to_owned(), format!("watch=\"{watch}\"}}"));
+        families.values().any(|family| family.samples.contains_key(&key))
+    };
+    let before = scrape(&first).await;
+    assert!(measures(&before, "qa"));
+    assert_eq!(value(&before, "sentry_config_last_reload_successful"), 1.0);
+    counters.config_reloaded(false);
+    assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 0.0);
+
+    let other = Engine::builder(Arc::clone(&world.store) as _)
+        .watch(watch("two", &["main"]))
+        .forge(Arc::new(Limited(Arc::clone(&world.forge))))
+        .deployer(Arc::new(FakeDeployer::new()) as _)
+        .build()
+        .unwrap();
+    let mut services = Services::new(other, Arc::clone(&world.store) as _);
+    services.counters = Some(counters.clone());
+    let second = Server::new(services).router();
+    counters.config_reloaded(true);
+    let after = scrape(&second).await;
+    assert_eq!(lint(&after), Vec::<String>::new());
+    let is = |series: &str, wanted: f64| assert_eq!(value(&after, series), wanted, "{series}");
+    is("sentry_deliveries_total{watch=\"qa\",outcome=\"succeeded\"}", 1.0);
+    is("sentry_deliveries_total{watch=\"two\",outcome=\"succeeded\"}", 0.0);
+    is("sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}", 7.0);
+    is("sentry_config_reloads_total{result=\"refused\"}", 1.0);
+    is("sentry_config_reloads_total{result=\"taken\"}", 1.0);
+    is("sentry_config_last_reload_successful", 1.0);
+    assert!(measures(&after, "two") && !measures(&after, "qa"));
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentry_core::delivery::DeliveryId;
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::watch::WatchName;
-use sentry_core::{cursor, delivery, forge, plan, revision, store};
+use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store};
 use serde::{Deserialize, Serialize};
 
 use super::values::{Stamp, Text, Word};
@@ -54,6 +54,8 @@ records! {
     delivery::Trigger as Trigger,
     delivery::HeadRecord as Head,
     store::Report as Report,
+    store::Outgoing as Outgoing,
+    store::Trouble as Trouble,
     store::InventoryItem as Inventory,
     store::Suspension as Suspension,
     store::AgentState as Agent,
@@ -149,6 +151,51 @@ mirrors! {
         tries: u32,
         error: Option<String>,
         given_up: bool,
+    }
+    RunCounts of notifier::RunCounts {
+        total: u32,
+        succeeded: u32,
+        failed: u32,
+    }
+    FailedRun of notifier::FailedRun {
+        name: String,
+        reason: Option<String>,
+    }
+    Notice of notifier::Notice {
+        id: Text<DeliveryId>,
+        at: Stamp,
+        route: Word<notifier::Route>,
+        occasion: Word<notifier::Occasion>,
+        watch: Text<WatchName>,
+        repo: Text<RepoUrl>,
+        revision: Revision,
+        manifests: Option<Text<CommitSha>>,
+        namespace: String,
+        delivery: Text<DeliveryId>,
+        cause: Word<delivery::Cause>,
+        reason: Option<String>,
+        attempts: u32,
+        runs: RunCounts,
+        failed_runs: Vec<FailedRun>,
+        link: Option<String>,
+    }
+    Outgoing of store::Outgoing {
+        receiver: String,
+        notice: Notice,
+        tries: u32,
+        error: Option<String>,
+    }
+    Told of store::Told {
+        sha: Text<CommitSha>,
+        reason: String,
+        started: bool,
+    }
+    Trouble of store::Trouble {
+        watch: Text<WatchName>,
+        branch: Text<BranchName>,
+        at: Stamp,
+        tests: Option<Told>,
+        start: Option<Told>,
     }
     Inventory of store::InventoryItem {
         watch: Text<WatchName>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Cause, DeliveryState, RunState, Verdict};
 use sentry_core::forge::StatusState;
+use sentry_core::notifier::{Occasion, Route};
 use sentry_core::plan::Action;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -137,6 +138,23 @@ impl Words for Verdict {
 impl Words for StatusState {
     const ALL: &'static [Self] =
         &[Self::Pending, Self::Success, Self::Failure, Self::Error, Self::Neutral];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Words for Route {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Words for Occasion {
+    const ALL: &'static [Self] =
+        &[Self::Failure, Self::Recovery, Self::FirstSuccess, Self::Success, Self::Test];
 
     fn word(self) -> &'static str {
         self.as_str()

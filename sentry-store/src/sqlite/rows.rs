@@ -32,6 +32,18 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
         Write::Trigger(trigger) => replace_trigger(db, trigger),
         Write::Head(head) => put(db, "heads", head),
         Write::Report(report) => put(db, "reports", report),
+        Write::Notice(outgoing) => put(db, "outbox", outgoing.as_ref()),
+        Write::ForgetNotice { receiver, id } => run(
+            db,
+            "DELETE FROM outbox WHERE receiver = ?1 AND id = ?2",
+            [receiver.as_str(), id.as_str()],
+        ),
+        Write::Trouble(trouble) => put(db, "troubles", trouble),
+        Write::ForgetTrouble(watch, branch) => run(
+            db,
+            "DELETE FROM troubles WHERE watch = ?1 AND branch = ?2",
+            [watch.as_str(), branch.as_str()],
+        ),
         Write::Inventory(item) => {
             let (version, sum, json) = columns(item)?;
             run(
@@ -75,6 +87,10 @@ pub(super) fn is_for_the_inbox(write: &Write) -> bool {
             | Write::Delivery(_)
             | Write::Head(_)
             | Write::Report(_)
+            | Write::Notice(_)
+            | Write::ForgetNotice { .. }
+            | Write::Trouble(_)
+            | Write::ForgetTrouble(..)
             | Write::Inventory(_)
             | Write::ForgetInventory(_)
             | Write::Agent(_)
@@ -132,6 +148,8 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
     )?;
     run(db, "DELETE FROM triggers WHERE pending = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM reports WHERE due = 0 AND at < ?1", [&before])?;
+    run(db, "DELETE FROM outbox WHERE at < ?1", [&before])?;
+    run(db, "DELETE FROM troubles WHERE at < ?1", [&before])?;
     run(db, "DELETE FROM heads WHERE at < ?1", [&before])
 }
 
@@ -153,6 +171,8 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
         open: read(db, open, [])?,
         reports: read(db, due, [])?,
         given_up,
+        outbox: read(db, &all("outbox", "id, receiver"), [])?,
+        troubles: read(db, &all("troubles", "watch, branch"), [])?,
         inbox: inbox(db)?,
         agent: read(db, &all("agent", "only"), [])?.pop(),
     })

@@ -3,13 +3,16 @@
 use rusqlite::{Connection, TransactionBehavior};
 use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
-use sentry_core::store::{AgentState, InventoryItem, Report, Suspension, WatchState};
+use sentry_core::store::{
+    AgentState, InventoryItem, Outgoing, Report, Suspension, Trouble, WatchState,
+};
 
 use super::failure::Failure;
 use super::rows;
 
 /// Step `n` brings schema `n` to schema `n + 1`. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// The schema that this program works on.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -53,6 +56,8 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
     rows::check::<Trigger>(connection, "triggers")?;
     rows::check::<HeadRecord>(connection, "heads")?;
     rows::check::<Report>(connection, "reports")?;
+    rows::check::<Outgoing>(connection, "outbox")?;
+    rows::check::<Trouble>(connection, "troubles")?;
     rows::check::<InventoryItem>(connection, "inventory")?;
     rows::check::<Suspension>(connection, "suspensions")?;
     rows::check::<AgentState>(connection, "agent")?;

@@ -267,6 +267,10 @@ impl Agent {
                 self.jobs.remove(&id);
                 self.reported(key, *report, result).await;
             }
+            Ok((id, Ended::Notified(outgoing, result))) => {
+                self.jobs.remove(&id);
+                self.notified(*outgoing, result).await;
+            }
             Ok((_, Ended::Retired(request, items, result))) => {
                 self.retired(*request, items, result).await;
             }
@@ -289,6 +293,7 @@ impl Agent {
                 self.attempted(end).await;
             }
             Some(Job::Report(key)) => drop(self.reporting.remove(&key)),
+            Some(Job::Notice(receiver)) => self.notifier_broke_down(receiver),
             None => {}
         }
     }

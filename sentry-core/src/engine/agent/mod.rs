@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod follow;
+mod notices;
 mod outages;
 mod polls;
 mod reports;
@@ -17,6 +18,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::follow::{FollowFailures, Follower, Seen, merge_runs};
+use self::notices::Notifying;
 use self::outages::LOOK;
 use self::retire::Retiring;
 use super::conclude::{Conclusion, conclude, superseded};
@@ -35,10 +37,13 @@ use crate::delivery::{
 use crate::deployer::{DeployError, DeployErrorKind, Retire};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::notifier::NotifyError;
 use crate::repo::CommitSha;
 use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
-use crate::store::{AgentLock, AgentState, InventoryItem, LoopState, Report, StoreError, Write};
+use crate::store::{
+    AgentLock, AgentState, InventoryItem, LoopState, Outgoing, Report, StoreError, Write,
+};
 use crate::watch::{ClusterRef, WatchName};
 
 /// How long after a failed write the state is tried again.
@@ -84,6 +89,7 @@ enum Ended {
     Attempted(Box<AttemptEnd>),
     Followed(ClusterRef, u64),
     Reported(ReportKey, Box<Report>, Result<(), ForgeError>),
+    Notified(Box<Outgoing>, Result<(), NotifyError>),
     Retired(Box<Retire>, Vec<InventoryItem>, Result<(), DeployError>),
 }
 
@@ -92,6 +98,7 @@ enum Job {
     Poll(Vec<(usize, HeadsQuery)>),
     Attempt(Box<Delivery>),
     Report(ReportKey),
+    Notice(String),
 }
 
 pub(super) struct Agent {
@@ -125,6 +132,7 @@ pub(super) struct Agent {
     report_at: HashMap<ReportKey, Instant>,
     /// Watches of which it was told that their statuses can't be shown.
     denied: HashSet<WatchName>,
+    notifying: Notifying,
     retiring: Retiring,
     next_inbox: Instant,
     /// No round of polls begins before, unless a person waits for it.
@@ -174,6 +182,7 @@ impl Agent {
             reporting: HashSet::new(),
             report_at: HashMap::new(),
             denied: HashSet::new(),
+            notifying: Notifying::default(),
             retiring: Retiring::new(),
             next_inbox: now,
             next_round: now,
@@ -260,6 +269,7 @@ impl Agent {
                 self.manage_followers();
                 self.cancel_older().await;
                 self.send_reports();
+                self.send_notices();
             }
         }
         self.beat().await;
@@ -289,7 +299,7 @@ impl Agent {
         let grace = self.grace_ends.into_iter();
         let reports = self.report_at.values().copied().filter(|at| *at > Instant::now());
         let wakes = polls.chain(retries).chain(state).chain(grace);
-        let wakes = wakes.chain(reports).chain(self.next_follow());
+        let wakes = wakes.chain(reports).chain(self.notifying.next()).chain(self.next_follow());
         wakes.chain([self.next_inbox]).min().unwrap_or_else(|| Instant::now() + STATE_RETRY)
     }
 
@@ -306,9 +316,11 @@ impl Agent {
         }
     }
 
-    /// True while something is under way that a stop does not cut off: a begun attempt, a status that is being shown.
+    /// True while something is under way that a stop does not cut off: a begun attempt, a status that is being shown, a
+    /// receiver that is being told.
     fn must_end(&self) -> bool {
-        self.jobs.values().any(|job| matches!(job, Job::Attempt(_) | Job::Report(_)))
+        let must = |job: &Job| matches!(job, Job::Attempt(_) | Job::Report(_) | Job::Notice(_));
+        self.jobs.values().any(must)
     }
 
     fn is_finished(&self) -> bool {
@@ -318,7 +330,8 @@ impl Agent {
         let quiet = self.running.is_empty()
             && self.unwritten.is_empty()
             && self.state_ok
-            && !self.owes_reports();
+            && !self.owes_reports()
+            && !self.owes_notices();
         match &self.mode {
             Mode::Run => false,
             Mode::Once => {
@@ -380,9 +393,10 @@ impl Agent {
         }
     }
 
-    /// Writes all or nothing, with the statuses that the deliveries among it change.
+    /// Writes all or nothing, with the statuses that the deliveries among it change, and what is told of them.
     async fn commit(&mut self, mut writes: Vec<Write>) -> bool {
         self.add_reports(&mut writes);
+        self.add_notices(&mut writes);
         let nothing = writes.is_empty();
         let result = self.ledger.commit(writes).await;
         let kept = self.state(result).is_some();

@@ -58,6 +58,7 @@ impl Default for Scene {
             refusals: Refusals::Strict,
             reading: Reading::default(),
             reporting: Reporting::default(),
+            notify: Vec::new(),
             on_first_sight: OnFirstSight::Record,
             watch_manifests: false,
             variables: BTreeMap::from([("env".into(), "stage".into())]),

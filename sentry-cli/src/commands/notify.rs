@@ -1,0 +1,108 @@
+//! `sentry notify --test`: tells receivers that this is a test, now.
+
+use sentry_core::delivery::DeliveryId;
+use sentry_core::notifier::{Notifier as _, NotifyError, NotifyErrorKind, Route};
+use sentry_notify::Receiver;
+
+use super::Context;
+use crate::args::NotifyArgs;
+use crate::compose;
+use crate::exit::{Exit, Failure};
+use crate::json::{self, VERSION};
+use crate::ui::{Rows, Tone, plain};
+
+/// What became of one test.
+struct Sent {
+    receiver: String,
+    kind: &'static str,
+    route: Route,
+    error: Option<NotifyError>,
+}
+
+pub(crate) async fn run(ctx: &Context, args: &NotifyArgs) -> Result<Exit, Failure> {
+    let config = ctx.start()?;
+    let receivers = compose::receivers(&config, &ctx.redactor)?;
+    let known: Vec<&str> = receivers.iter().map(|receiver| receiver.name()).collect();
+    if known.is_empty() {
+        return Err(Failure::usage("the configuration has no receivers")
+            .with_hint("add one under `notify`: docs/operations.md has examples"));
+    }
+    if let Some(name) = args.receiver.as_deref().filter(|name| !known.contains(name)) {
+        let text = format!("no receiver is called {}", plain(name));
+        return Err(Failure::usage(text).with_hint(format!("there are {}", known.join(", "))));
+    }
+    let wanted = |receiver: &&std::sync::Arc<Receiver>| {
+        args.receiver.as_deref().is_none_or(|name| name == receiver.name())
+    };
+    let mut sent = Vec::new();
+    for receiver in receivers.iter().filter(wanted) {
+        let kind = config.receivers.iter().find(|r| r.name == receiver.name()).map(|r| r.kind);
+        let mut heard = config.watches.iter().flat_map(|watch| &watch.notify);
+        let heard = heard.find(|s| s.receiver == receiver.name());
+        let routes = heard.map_or(Route::ALL.to_vec(), |heard| heard.routes.clone());
+        for route in routes {
+            let error = receiver.test(DeliveryId::new(ctx.now(), fastrand::u128(..)), route).await;
+            sent.push(Sent {
+                receiver: receiver.name().to_owned(),
+                kind: kind.map_or("", |kind| kind.as_str()),
+                route,
+                error: error.err(),
+            });
+        }
+    }
+    show(ctx, args, &sent)?;
+    Ok(exit(&sent))
+}
+
+fn show(ctx: &Context, args: &NotifyArgs, sent: &[Sent]) -> Result<(), Failure> {
+    if args.output.is_json() {
+        let receivers = sent.iter().map(to_json).collect();
+        return ctx.ui.json(&json::Notified { version: VERSION, receivers });
+    }
+    let mut rows = Rows::new(&["", "receiver", "type", "route", "detail"]);
+    for one in sent {
+        let detail = one.error.as_ref().map_or("told".to_owned(), text);
+        let (sign, tone) =
+            if one.error.is_none() { ("ok", Tone::Good) } else { ("✗", Tone::Bad) };
+        rows.row([
+            (sign, tone),
+            (&one.receiver, Tone::Plain),
+            (one.kind, Tone::Plain),
+            (one.route.as_str(), Tone::Plain),
+            (&ctx.redactor.redact(&detail), Tone::Plain),
+        ]);
+    }
+    ctx.ui.table(&rows);
+    for one in sent {
+        if let Some(hint) = one.error.as_ref().and_then(NotifyError::hint) {
+            ctx.ui.complain(&format!("hint: {}: {hint}", one.receiver));
+        }
+    }
+    Ok(())
+}
+
+fn text(error: &NotifyError) -> String {
+    sentry_core::error_text(error)
+}
+
+fn to_json(sent: &Sent) -> json::NotifiedReceiver {
+    json::NotifiedReceiver {
+        receiver: sent.receiver.clone(),
+        kind: sent.kind,
+        route: sent.route.as_str(),
+        result: if sent.error.is_none() { "told" } else { "failed" },
+        error: sent.error.as_ref().map(text),
+        hint: sent.error.as_ref().and_then(NotifyError::hint).map(str::to_owned),
+    }
+}
+
+/// What only a person can change on this machine weighs less than a receiver that can't be reached.
+fn exit(sent: &[Sent]) -> Exit {
+    let code = |sent: &Sent| {
+        Some(match sent.error.as_ref()?.kind() {
+            NotifyErrorKind::Rejected | NotifyErrorKind::Local => Exit::Failed,
+            _ => Exit::Unreachable,
+        })
+    };
+    sent.iter().filter_map(code).max_by_key(|exit| *exit as u8).unwrap_or(Exit::Done)
+}

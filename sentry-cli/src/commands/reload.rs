@@ -1,0 +1,263 @@
+//! Another configuration while the agent runs: noticed, checked as a whole, and taken only if all of it is right.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sentry_config::{Config, LoadError, LogLevel, MAX_SIZE};
+use sentry_server::Counters;
+use sha2::{Digest as _, Sha256};
+
+use super::Context;
+use super::watch::{Kept, Setup};
+use crate::exit::Failure;
+use crate::signals::Hangup;
+
+/// The file is looked at this often.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Waits for another configuration.
+pub(super) struct Reloader {
+    file: PathBuf,
+    hangup: Hangup,
+    look: Look,
+    taken: bool,
+}
+
+impl Reloader {
+    /// `file` was just loaded.
+    pub(super) fn new(file: PathBuf) -> Result<Self, Failure> {
+        let look = Look::new(digest(&file));
+        Ok(Self { hangup: Hangup::listen()?, file, look, taken: false })
+    }
+
+    /// True once a configuration took the place of another one.
+    pub(super) fn was_taken(&self) -> bool {
+        self.taken
+    }
+
+    /// The next configuration that is right, with everything that it becomes. What is refused is told, and waited over.
+    pub(super) async fn next(
+        &mut self,
+        ctx: &Context,
+        kept: &Kept,
+        log_level: LogLevel,
+        counters: Option<&Counters>,
+    ) -> Setup {
+        loop {
+            let asked = tokio::select! {
+                () = self.hangup.next() => true,
+                () = tokio::time::sleep(LOOK) => false,
+            };
+            let seen = digest(&self.file);
+            match self.look.at(seen, asked) {
+                Seen::Nothing => continue,
+                Seen::Back => {
+                    tracing::info!("the configuration is again the one that runs");
+                    if let Some(counters) = counters {
+                        counters.config_is_as_taken();
+                    }
+                    continue;
+                }
+                Seen::Another => {}
+            }
+            match load(ctx, kept, &self.file, log_level) {
+                Ok(setup) => {
+                    self.look.taken(seen);
+                    self.taken = true;
+                    if let Some(counters) = counters {
+                        counters.config_reloaded(true);
+                    }
+                    tracing::info!(
+                        config = %self.file.display(),
+                        watches = setup.watches(),
+                        "another configuration is taken: begun applies are finished first"
+                    );
+                    return setup;
+                }
+                Err(failure) => refused(&failure, counters),
+            }
+        }
+    }
+}
+
+fn refused(failure: &Refused, counters: Option<&Counters>) {
+    match failure {
+        Refused::Config(LoadError::Problems(problems)) => {
+            for problem in problems.iter() {
+                let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
+                let (path, message, remedy) = (&problem.path, &problem.message, &problem.hint);
+                tracing::error!(place, path, remedy, "{message}");
+            }
+        }
+        Refused::Config(other) => {
+            tracing::error!(error = sentry_core::error_text(other), "refused")
+        }
+        Refused::Other(failure) => {
+            tracing::error!(error = failure.render().replace('\n', "; "), "refused");
+        }
+    }
+    tracing::error!("the configuration is refused; the one that runs stays");
+    if let Some(counters) = counters {
+        counters.config_reloaded(false);
+    }
+}
+
+/// Why a configuration is not taken.
+enum Refused {
+    Config(LoadError),
+    Other(Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+/// Everything that the file becomes, or nothing.
+fn load(ctx: &Context, kept: &Kept, file: &Path, log_level: LogLevel) -> Result<Setup, Refused> {
+    let config = sentry_config::load(file, &ctx.env).map_err(Refused::Config)?;
+    crate::compose::learn_secrets(&config, &ctx.redactor);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    needs_a_restart(ctx, kept, &config)?;
+    if config.log_level != log_level {
+        tracing::warn!("another log_level takes effect at the next start");
+    }
+    Ok(Setup::new(ctx, kept, config)?)
+}
+
+/// What a running program can't change.
+fn needs_a_restart(ctx: &Context, kept: &Kept, config: &Config) -> Result<(), Failure> {
+    let stop = |what: &str| {
+        Err(Failure::usage(format!("{what} can't be changed while the agent runs"))
+            .with_hint("restart it, or set the old value again"))
+    };
+    if !kept.args.dry_run && ctx.state_dir(Some(config))? != kept.state {
+        return stop("the state directory");
+    }
+    if kept.args.listen.or(config.server.listen) != kept.listen {
+        return stop("server.listen");
+    }
+    Ok(())
+}
+
+/// What a look at the file came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    /// It is as it was, or is just being written.
+    Nothing,
+    /// It is another one.
+    Another,
+    /// It is the one that runs, after another one was refused.
+    Back,
+}
+
+type Sha = [u8; 32];
+
+/// What was seen of the file and of `.env` beside it.
+#[derive(Debug)]
+struct Look {
+    /// The one that runs.
+    running: Sha,
+    /// The last one that was tried.
+    tried: Sha,
+    /// One that was seen once: it may be half written.
+    fresh: Option<Sha>,
+}
+
+impl Look {
+    fn new(running: Sha) -> Self {
+        Self { running, tried: running, fresh: None }
+    }
+
+    /// A file that changes is tried once it was the same for two looks; at once, and in any case, if a person asks.
+    fn at(&mut self, seen: Sha, asked: bool) -> Seen {
+        if asked {
+            (self.tried, self.fresh) = (seen, None);
+            return Seen::Another;
+        }
+        if seen == self.tried {
+            self.fresh = None;
+            return Seen::Nothing;
+        }
+        if self.fresh.replace(seen) != Some(seen) {
+            return Seen::Nothing;
+        }
+        (self.tried, self.fresh) = (seen, None);
+        if seen == self.running { Seen::Back } else { Seen::Another }
+    }
+
+    fn taken(&mut self, seen: Sha) {
+        self.running = seen;
+    }
+}
+
+/// The content of the file and of `.env` beside it; a file that is not there, or can't be read, is another content.
+/// Content and not the time of change: a mount that swaps symbolic links changes none, and a touch changes nothing.
+fn digest(file: &Path) -> Sha {
+    let mut hash = Sha256::new();
+    for path in [file.to_path_buf(), file.with_file_name(".env")] {
+        let size = std::fs::metadata(&path).map(|about| about.len());
+        let content = size.ok().filter(|size| *size <= MAX_SIZE as u64);
+        let content = content.and_then(|_| std::fs::read(&path).ok());
+        hash.update([u8::from(content.is_some())]);
+        hash.update(Sha256::digest(content.unwrap_or_default()));
+    }
+    hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha(n: u8) -> Sha {
+        [n; 32]
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_tried_once_it_stands_still() {
+        let mut look = Look::new(sha(1));
+        assert_eq!(look.at(sha(1), false), Seen::Nothing);
+        for half in [2, 3, 4] {
+            assert_eq!(look.at(sha(half), false), Seen::Nothing);
+        }
+        assert_eq!(look.at(sha(4), false), Seen::Another);
+        assert_eq!(look.at(sha(4), false), Seen::Nothing, "it is tried once, right or wrong");
+    }
+
+    #[test]
+    fn a_file_that_was_refused_and_is_as_before_restarts_nothing() {
+        let mut look = Look::new(sha(1));
+        look.at(sha(2), false);
+        assert_eq!(look.at(sha(2), false), Seen::Another);
+        look.at(sha(1), false);
+        assert_eq!(look.at(sha(1), false), Seen::Back);
+        assert_eq!(look.at(sha(1), false), Seen::Nothing);
+    }
+
+    #[test]
+    fn a_person_who_asks_waits_for_no_second_look() {
+        let mut look = Look::new(sha(1));
+        assert_eq!(look.at(sha(2), true), Seen::Another);
+        look.taken(sha(2));
+        assert_eq!(look.at(sha(2), false), Seen::Nothing);
+        assert_eq!(look.at(sha(2), true), Seen::Another, "files that it names may be others");
+    }
+
+    #[test]
+    fn the_content_counts_and_so_does_dotenv_and_whether_the_file_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("sentry.yaml");
+        let mut seen = vec![digest(&file)];
+        for (name, text) in [("sentry.yaml", ""), ("sentry.yaml", "a: 1"), (".env", "A=1")] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            seen.push(digest(&file));
+        }
+        let all: std::collections::BTreeSet<Sha> = seen.iter().copied().collect();
+        assert_eq!(all.len(), 4);
+        std::fs::write(&file, "a: 1").unwrap();
+        assert_eq!(digest(&file), seen[3]);
+    }
+}

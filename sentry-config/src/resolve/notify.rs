@@ -1,0 +1,242 @@
+//! Receivers of notifications, and which watches they hear of.
+
+use std::collections::BTreeMap;
+
+use minijinja::Environment as Templates;
+use sentry_core::notifier::{On, Route, Subscription, TEMPLATE_FIELDS};
+use sentry_core::watch::WatchName;
+use url::Url;
+
+use super::Resolver;
+use crate::config::{ReceiverConfig, ReceiverKind, SecretSource};
+use crate::place::{At, Place};
+use crate::raw::{RawHearer, RawReceiver};
+use crate::read::nearest_hint;
+use crate::words::{OnWord, ReceiverType, RouteWord};
+
+/// What a template may call, beside the fields.
+const FUNCTIONS: [&str; 5] = ["url", "range", "dict", "namespace", "loop"];
+
+/// The receivers that were found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Receivers {
+    pub(crate) all: Vec<ReceiverConfig>,
+    /// What the receivers of the whole file hear, in order.
+    global: Vec<Subscription>,
+    /// Every name, with its line.
+    names: BTreeMap<String, usize>,
+}
+
+impl Resolver<'_> {
+    /// The receivers that every watch has unless it says otherwise.
+    pub(super) fn receivers(&mut self, raw: Option<At<Vec<At<RawReceiver>>>>) {
+        for at in raw.into_iter().flat_map(|at| at.value) {
+            if let Some(subscription) = self.receiver(at) {
+                self.receivers.global.push(subscription);
+            }
+        }
+    }
+
+    /// Who hears of a watch; `None` if that can't be told.
+    pub(super) fn hearers(
+        &mut self,
+        raw: Option<At<Vec<At<RawHearer>>>>,
+    ) -> Option<Vec<Subscription>> {
+        let Some(raw) = raw else { return Some(self.receivers.global.clone()) };
+        let count = raw.value.len();
+        let mut hearers: Vec<Subscription> = Vec::new();
+        for At { value, place, .. } in raw.value {
+            let hearer = match value {
+                RawHearer::Own(own) => self.receiver(At::new(*own, place.clone())),
+                RawHearer::Named(name) => self.named_receiver(name.trim(), &place),
+            };
+            let Some(hearer) = hearer else { continue };
+            if hearers.iter().any(|known| known.receiver == hearer.receiver) {
+                self.report.error(&place, "is there twice", "remove one of the two");
+            }
+            hearers.push(hearer);
+        }
+        (hearers.len() == count).then_some(hearers)
+    }
+
+    fn named_receiver(&mut self, name: &str, place: &Place) -> Option<Subscription> {
+        let known = self.receivers.global.iter().find(|known| known.receiver == name);
+        if known.is_none() && !self.report.any_bad_below("notify") {
+            let names: Vec<&str> =
+                self.receivers.global.iter().map(|known| known.receiver.as_str()).collect();
+            let hint = match names[..] {
+                [] => "add it to `notify` at the top of the file".to_owned(),
+                _ => nearest_hint(name, &names),
+            };
+            self.report.error(place, "no receiver has this name", &hint);
+        }
+        known.cloned()
+    }
+
+    fn receiver(&mut self, at: At<RawReceiver>) -> Option<Subscription> {
+        let At { value: mut raw, place, .. } = at;
+        let name = self.receiver_name(raw.name.take(), &place);
+        let kind = match raw.receiver_type.take() {
+            Some(at) => Some(match at.value {
+                ReceiverType::Webhook => ReceiverKind::Webhook,
+                ReceiverType::Slack => ReceiverKind::Slack,
+                ReceiverType::Mattermost => ReceiverKind::Mattermost,
+            }),
+            None => {
+                self.report.missing(&place, "type", "write slack, mattermost or webhook");
+                None
+            }
+        };
+        let template = raw.template.take().and_then(|at| self.template(at));
+        let ca_file = raw.ca_file.take().map(|at| self.file(&at));
+        let routes = raw.routes.take().map_or_else(
+            || Some(Route::ALL.to_vec()),
+            |at| {
+                self.some_of(
+                    &at.place,
+                    at.value.iter().map(|at| route(at.value)).collect(),
+                    "routes",
+                )
+            },
+        );
+        let on = raw.on.take().map_or_else(
+            || Some(vec![On::Failure, On::Recovery]),
+            |at| self.some_of(&at.place, at.value.iter().map(|at| on(at.value)).collect(), "on"),
+        );
+        let (name, kind) = (name?, kind?);
+        let parent = format!("notify.{name}");
+        let url = self.receiver_url(&mut raw, kind, &parent, &place);
+        let secret = self.receiver_secret(&mut raw, kind, &parent);
+        let (routes, on) = (routes?, on?);
+        let config =
+            ReceiverConfig { name: name.clone(), kind, url: url?, secret, template, ca_file };
+        self.receivers.all.push(config);
+        Some(Subscription { receiver: name, routes, on })
+    }
+
+    fn receiver_name(&mut self, at: Option<At<String>>, parent: &Place) -> Option<String> {
+        let hint = "give it a short name such as qa-chat";
+        let Some(at) = at else {
+            self.report.missing(parent, "name", hint);
+            return None;
+        };
+        let name = self.parsed::<WatchName>(&at, hint)?.to_string();
+        if let Some(first) = self.receivers.names.insert(name.clone(), at.place.line) {
+            let message = format!("another receiver has this name, in line {first}");
+            self.report.error(&at.place, message, "give each receiver a name of its own");
+            return None;
+        }
+        Some(name)
+    }
+
+    fn some_of<T>(&mut self, place: &Place, all: Vec<T>, key: &str) -> Option<Vec<T>> {
+        if all.is_empty() {
+            let message = "is empty: the receiver would never be told anything";
+            self.report.error(place, message, &format!("remove `{key}` for its default"));
+            return None;
+        }
+        Some(all)
+    }
+
+    /// The address, which is a secret for chats: whoever has it may write there.
+    fn receiver_url(
+        &mut self,
+        raw: &mut RawReceiver,
+        kind: ReceiverKind,
+        parent: &str,
+        place: &Place,
+    ) -> Option<SecretSource> {
+        let (value, file) = (raw.url.take(), raw.url_file.take());
+        if let (Some(_), Some(second)) = (&value, &file) {
+            let hint = "keep one of url and url_file";
+            self.report.error(&second.place, "the receiver already has a url", hint);
+        }
+        let at = match (value, file) {
+            (Some(at), _) => at,
+            (None, Some(at)) => return Some(SecretSource::File(self.file(&at))),
+            (None, None) => {
+                let hint = "write ${VARIABLE}, or use url_file";
+                self.report.missing(place, "url", hint);
+                return None;
+            }
+        };
+        let url = Url::parse(at.value.0.expose());
+        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url.filter(|url| url.host_str().is_some()) else {
+            let hint = "write the whole address: https://hooks.example.com/…";
+            self.report.error(&at.place, "is no http or https URL", hint);
+            return None;
+        };
+        if url.scheme() == "http" && !super::forge::is_loopback(&url) {
+            let hint = "use https, unless the network between is your own";
+            self.report.warn(&at.place, "is reached in the clear", hint);
+        }
+        if kind == ReceiverKind::Webhook {
+            if let Some(written) = at.written {
+                self.references.insert(format!("{parent}.url"), written);
+            }
+            return Some(SecretSource::Value(at.value.0));
+        }
+        Some(SecretSource::Value(self.secret(parent, "url", at)))
+    }
+
+    fn receiver_secret(
+        &mut self,
+        raw: &mut RawReceiver,
+        kind: ReceiverKind,
+        parent: &str,
+    ) -> Option<SecretSource> {
+        let (value, file) = (raw.secret.take(), raw.secret_file.take());
+        let given = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
+        if let Some(given) = given.filter(|_| kind != ReceiverKind::Webhook) {
+            let hint = "remove it; it belongs to type webhook";
+            self.report.error(given, "a chat verifies no signatures", hint);
+            return None;
+        }
+        self.secret_source(parent, "secret", value, file)
+    }
+
+    /// A template that can be read, and names nothing that nobody fills.
+    fn template(&mut self, at: At<String>) -> Option<String> {
+        let templates = Templates::empty();
+        let unknown = match templates.template_from_named_str("template", &at.value) {
+            Err(error) => {
+                let detail = error.detail().unwrap_or("a syntax error");
+                let line = error.line().map(|line| format!(", in its line {line}"));
+                let message = format!("is no template: {detail}{}", line.unwrap_or_default());
+                let hint =
+                    "https://docs.rs/minijinja/latest/minijinja/syntax/ describes the syntax";
+                self.report.error(&at.place, message, hint);
+                return None;
+            }
+            Ok(template) => {
+                let mut names = template.undeclared_variables(false).into_iter();
+                names.find(|name| {
+                    !TEMPLATE_FIELDS.contains(&name.as_str()) && !FUNCTIONS.contains(&name.as_str())
+                })
+            }
+        };
+        if let Some(name) = unknown {
+            let hint = nearest_hint(&name, &TEMPLATE_FIELDS);
+            self.report.error(&at.place, format!("names `{name}`, which nobody fills"), &hint);
+            return None;
+        }
+        Some(at.value)
+    }
+}
+
+fn route(word: RouteWord) -> Route {
+    match word {
+        RouteWord::TestsFailed => Route::TestsFailed,
+        RouteWord::CouldNotStart => Route::CouldNotStart,
+    }
+}
+
+fn on(word: OnWord) -> On {
+    match word {
+        OnWord::Failure => On::Failure,
+        OnWord::Recovery => On::Recovery,
+        OnWord::FirstSuccess => On::FirstSuccess,
+        OnWord::All => On::All,
+    }
+}

@@ -1,0 +1,200 @@
+//! Who is told how deliveries end: written down with the delivery that it is about, then told, oldest first, until the
+//! receiver takes it. A receiver that fails holds nothing up.
+
+use super::*;
+use crate::engine::ledger::OutboxKey;
+use crate::engine::notices::{decide, notice};
+use crate::notifier::{Notice, NotifyError, NotifyErrorKind};
+use crate::store::{Outgoing, Trouble};
+
+/// So many notices of one branch wait for one receiver; beyond it the oldest are forgotten: a receiver that is away for
+/// weeks fills no disk, and is told the newest when it is back.
+const KEPT: usize = 10;
+/// The longest wait between two attempts: when a receiver is back, it hears soon.
+const LONGEST: Duration = Duration::from_secs(60);
+/// A single pass waits for so many failed attempts in a row.
+const TRIES_OF_A_PASS: u32 = 3;
+
+/// How receivers stand.
+#[derive(Debug, Default)]
+pub(super) struct Notifying {
+    /// Those that are being told something.
+    busy: HashSet<String>,
+    /// When one that failed is tried again.
+    at: HashMap<String, Instant>,
+    /// Failed attempts in a row.
+    failures: HashMap<String, u32>,
+    /// Those that refused: they are tried again when there is more to tell.
+    stalled: HashSet<String>,
+}
+
+impl Notifying {
+    /// When receivers are tried again.
+    pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
+        let now = Instant::now();
+        self.at.values().copied().filter(move |at| *at > now)
+    }
+}
+
+impl Agent {
+    /// Adds to deliveries that are written what receivers are to be told of them.
+    pub(super) fn add_notices(&mut self, writes: &mut Vec<Write>) {
+        let at = self.parts.clock.now();
+        let mut more: Vec<Write> = Vec::new();
+        let mut told: Vec<Notice> = Vec::new();
+        // Of several deliveries of one branch, the later see what the earlier came to.
+        let mut troubles: HashMap<BranchKey, Option<Trouble>> = HashMap::new();
+        for write in writes.iter() {
+            let Write::Delivery(delivery) = write else { continue };
+            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            let key = key_of(delivery);
+            let kept = || self.ledger.troubles.get(&key).cloned();
+            let trouble = troubles.get(&key).cloned().unwrap_or_else(kept);
+            let before = self.ledger.open.get(&delivery.id);
+            let decision = decide(watch, before, delivery, trouble.as_ref(), at);
+            more.extend(decision.write(delivery));
+            if let Some(trouble) = decision.trouble {
+                troubles.insert(key, trouble);
+            }
+            for telling in decision.told {
+                let id = self.parts.new_id();
+                told.push(notice(watch, delivery, telling, id, at));
+            }
+        }
+        in_order(&mut told);
+        for notice in told {
+            self.address(&notice, &mut more);
+        }
+        writes.extend(more);
+    }
+
+    /// A notice for each receiver that wants it.
+    fn address(&mut self, notice: &Notice, writes: &mut Vec<Write>) {
+        let Some(watch) = self.parts.watches.get(&notice.watch) else { return };
+        let wants = watch.notify.iter().filter(|s| s.wants(notice.route, notice.occasion));
+        for receiver in wants.map(|s| s.receiver.clone()).collect::<Vec<_>>() {
+            self.notifying.stalled.remove(&receiver);
+            let same = |(to, _): &&OutboxKey| *to == receiver;
+            let of_branch = |outgoing: &Outgoing| {
+                outgoing.notice.watch == notice.watch
+                    && outgoing.notice.revision.branch == notice.revision.branch
+            };
+            let waiting = self.ledger.outbox.iter().filter(|(key, o)| same(key) && of_branch(o));
+            let waiting: Vec<DeliveryId> = waiting.map(|((_, id), _)| id.clone()).collect();
+            let surplus = (waiting.len() + 1).saturating_sub(KEPT);
+            for id in waiting.into_iter().take(surplus) {
+                writes.push(Write::ForgetNotice { receiver: receiver.clone(), id });
+            }
+            let notice = notice.clone();
+            let outgoing = Outgoing { receiver, notice, tries: 0, error: None };
+            writes.push(Write::Notice(Box::new(outgoing)));
+        }
+    }
+
+    /// Tells each receiver the oldest notice that waits for it.
+    pub(super) fn send_notices(&mut self) {
+        let now = Instant::now();
+        let mut next: BTreeMap<&String, &Outgoing> = BTreeMap::new();
+        for ((receiver, _), outgoing) in &self.ledger.outbox {
+            next.entry(receiver).or_insert(outgoing);
+        }
+        let Notifying { busy, at, stalled, .. } = &self.notifying;
+        let due = |receiver: &String| {
+            !busy.contains(receiver)
+                && !stalled.contains(receiver)
+                && at.get(receiver).is_none_or(|at| *at <= now)
+        };
+        let next: Vec<Outgoing> = next
+            .into_iter()
+            .filter(|(receiver, _)| due(receiver))
+            .map(|(_, o)| o.clone())
+            .collect();
+        for outgoing in next {
+            let Some(notifier) = self.parts.notifiers.get(&outgoing.receiver).cloned() else {
+                // It is in the configuration no more; should it come back, it is told then.
+                continue;
+            };
+            let receiver = outgoing.receiver.clone();
+            self.notifying.busy.insert(receiver.clone());
+            let task = self.tasks.spawn(async move {
+                let result = notifier.notify(&outgoing.notice).await;
+                Ended::Notified(Box::new(outgoing), result)
+            });
+            self.jobs.insert(task.id(), Job::Notice(receiver));
+        }
+    }
+
+    pub(super) async fn notified(&mut self, outgoing: Outgoing, result: Result<(), NotifyError>) {
+        let Outgoing { receiver, notice, .. } = outgoing;
+        self.notifying.busy.remove(&receiver);
+        self.notifying.at.remove(&receiver);
+        let forget = Write::ForgetNotice { receiver: receiver.clone(), id: notice.id.clone() };
+        let error = match result {
+            Ok(()) => {
+                self.notifying.failures.remove(&receiver);
+                if self.commit(vec![forget]).await {
+                    self.parts.emit(EventKind::Notified { receiver, notice: Box::new(notice) });
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        let tries = self.notifying.failures.get(&receiver).map_or(1, |n| n.saturating_add(1));
+        let usual = self.parts.options.backoff;
+        let backoff = Backoff { cap: usual.cap.min(LONGEST), ..usual };
+        let wait = backoff.wait(error.retry(), tries, fastrand::f64());
+        let text = crate::error_text(&error);
+        let text = error.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"));
+        if error.kind() == NotifyErrorKind::Rejected {
+            // The receiver lives: what it does not take must not keep the others from it.
+            self.notifying.failures.remove(&receiver);
+            self.commit(vec![forget]).await;
+        } else {
+            self.notifying.failures.insert(receiver.clone(), tries);
+            if let Some(wait) = wait {
+                self.notifying.at.insert(receiver.clone(), Instant::now() + wait);
+            } else {
+                self.notifying.stalled.insert(receiver.clone());
+            }
+            let key = (receiver.clone(), notice.id.clone());
+            // It may have been forgotten meanwhile for newer ones.
+            if let Some(kept) = self.ledger.outbox.get(&key).cloned() {
+                let tries = kept.tries.saturating_add(1);
+                let kept = Outgoing { tries, error: Some(text.clone()), ..kept };
+                self.commit(vec![Write::Notice(Box::new(kept))]).await;
+            }
+        }
+        self.parts.emit(EventKind::NotifyFailed {
+            receiver,
+            notice: Box::new(notice),
+            error: text,
+            tries,
+            wait,
+        });
+    }
+
+    /// A notifier panicked, or was cut off by a stop: it is asked again.
+    pub(super) fn notifier_broke_down(&mut self, receiver: String) {
+        self.notifying.busy.remove(&receiver);
+        self.notifying.at.insert(receiver, Instant::now() + LONGEST);
+    }
+
+    /// True if a receiver is still to be told what a single pass waits for.
+    pub(super) fn owes_notices(&self) -> bool {
+        self.ledger.outbox.keys().any(|(receiver, _)| {
+            let failures = self.notifying.failures.get(receiver).copied().unwrap_or_default();
+            self.parts.notifiers.contains_key(receiver)
+                && !self.notifying.stalled.contains(receiver)
+                && failures <= TRIES_OF_A_PASS
+        })
+    }
+}
+
+/// Notices of one moment have ids of one time: they are given out so that they sort as they were decided.
+fn in_order(notices: &mut [Notice]) {
+    let mut ids: Vec<DeliveryId> = notices.iter().map(|notice| notice.id.clone()).collect();
+    ids.sort();
+    for (notice, id) in notices.iter_mut().zip(ids) {
+        notice.id = id;
+    }
+}

@@ -1,0 +1,314 @@
+//! The port to people: who hears that a branch's tests fail, or that nothing can be started any more.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::delivery::{Cause, DeliveryId};
+use crate::repo::{CommitSha, RepoUrl};
+use crate::retry::Retry;
+use crate::revision::Revision;
+use crate::watch::WatchName;
+
+/// Tells one receiver.
+///
+/// The engine asks one notifier for one notice at a time, oldest first. A notice may come again after a crash, with the
+/// same [`Notice::id`]. Whatever a notifier does, no delivery waits for it or fails by it.
+#[async_trait]
+pub trait Notifier: fmt::Debug + Send + Sync {
+    /// The name that [`Subscription::receiver`] refers to.
+    fn name(&self) -> &str;
+
+    /// Tells the receiver, within a deadline of the notifier's own.
+    ///
+    /// # Errors
+    /// [`NotifyError`]; [`NotifyError::retry`] says whether and when it is tried again.
+    async fn notify(&self, notice: &Notice) -> Result<(), NotifyError>;
+}
+
+/// Whom a notice is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// For the commit's author: the tests ran, and this is how they ended.
+    TestsFailed,
+    /// For who is on call: tests can't be started, or were lost sight of.
+    CouldNotStart,
+}
+
+impl Route {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::TestsFailed, Self::CouldNotStart];
+
+    /// The word in the configuration and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TestsFailed => "tests_failed",
+            Self::CouldNotStart => "could_not_start",
+        }
+    }
+}
+
+/// What a notice tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occasion {
+    /// Something failed that was not told before.
+    Failure,
+    /// What was told as a failure on the same route is over.
+    Recovery,
+    /// The first delivery of the branch that succeeded as a whole, after it could not be started.
+    FirstSuccess,
+    /// A success after a success.
+    Success,
+    /// A person tries the receiver out.
+    Test,
+}
+
+impl Occasion {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Recovery => "recovery",
+            Self::FirstSuccess => "first_success",
+            Self::Success => "success",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What a receiver wants to hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// [`Occasion::Failure`].
+    Failure,
+    /// [`Occasion::Recovery`].
+    Recovery,
+    /// The first success of a branch after any failure of it.
+    FirstSuccess,
+    /// Everything, every success as well.
+    All,
+}
+
+/// Which notices of a watch a receiver hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The notifier's name, as registered with the engine.
+    pub receiver: String,
+    /// The routes that it is on.
+    pub routes: Vec<Route>,
+    /// What it wants to hear of.
+    pub on: Vec<On>,
+}
+
+impl Subscription {
+    /// True if the receiver wants this.
+    #[must_use]
+    pub fn wants(&self, route: Route, occasion: Occasion) -> bool {
+        let wanted = |on: &On| match (on, occasion) {
+            (On::All, _) | (_, Occasion::Test) => true,
+            (On::Failure, occasion) => occasion == Occasion::Failure,
+            (On::Recovery, occasion) => occasion == Occasion::Recovery,
+            (On::FirstSuccess, Occasion::FirstSuccess) => true,
+            // Tests that pass again are the branch's first success.
+            (On::FirstSuccess, Occasion::Recovery) => route == Route::TestsFailed,
+            (On::FirstSuccess, _) => false,
+        };
+        self.routes.contains(&route) && self.on.iter().any(wanted)
+    }
+}
+
+/// What is told. It is whole: whoever tells it needs to ask nobody. No part holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Its own id, a ULID: the same whenever it is told again, and in the order of the decisions.
+    pub id: DeliveryId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Whom it is for.
+    pub route: Route,
+    /// What happened.
+    pub occasion: Occasion,
+    /// The watch.
+    pub watch: WatchName,
+    /// Repository A.
+    pub repo: RepoUrl,
+    /// The branch and commit of A.
+    pub revision: Revision,
+    /// B's commit, where the delivery got so far.
+    pub manifests: Option<CommitSha>,
+    /// The namespace that runs go into.
+    pub namespace: String,
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Why the delivery was made.
+    pub cause: Cause,
+    /// Why it failed; of a recovery what is over. At most [`REASON_CHARS`] characters.
+    pub reason: Option<String>,
+    /// How many attempts failed so far.
+    pub attempts: u32,
+    /// How its runs stand.
+    pub runs: RunCounts,
+    /// Its runs that failed, at most [`FAILED_RUNS`].
+    pub failed_runs: Vec<FailedRun>,
+    /// Where there is more to read, as the watch's `report_link` has it.
+    pub link: Option<String>,
+}
+
+/// The longest reason, in characters.
+pub const REASON_CHARS: usize = 1_000;
+/// The most failed runs that a notice names.
+pub const FAILED_RUNS: usize = 10;
+
+/// What a template of a receiver may name: the facts of a notice.
+pub const TEMPLATE_FIELDS: [&str; 17] = [
+    "at",
+    "attempts",
+    "branch",
+    "cause",
+    "delivery",
+    "failed_runs",
+    "link",
+    "manifests_revision",
+    "namespace",
+    "occasion",
+    "reason",
+    "repo",
+    "revision",
+    "route",
+    "runs",
+    "short_revision",
+    "watch",
+];
+
+/// How many runs stand how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunCounts {
+    /// All.
+    pub total: u32,
+    /// Those that ended well.
+    pub succeeded: u32,
+    /// Those that failed.
+    pub failed: u32,
+}
+
+/// A run that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRun {
+    /// Its name on the cluster.
+    pub name: String,
+    /// Task, step and why, where that is known.
+    pub reason: Option<String>,
+}
+
+/// What kind of error a receiver met; decides the retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotifyErrorKind {
+    /// It can't be reached, did not answer in time, or answered with a server error.
+    Unreachable,
+    /// It asks us to wait.
+    RateLimited,
+    /// It refuses us, or is not there any more: nothing reaches it until a person acts.
+    Refused,
+    /// It does not take this one notice; others it may take.
+    Rejected,
+    /// A file or setting of this machine is missing or unusable. Files get repaired.
+    Local,
+}
+
+/// An error of a receiver. The text names the receiver, never its address, which may be a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct NotifyError {
+    kind: NotifyErrorKind,
+    message: String,
+    after: Option<Duration>,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl NotifyError {
+    /// An error with its text.
+    #[must_use]
+    pub fn new(kind: NotifyErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), after: None, hint: None, source: None }
+    }
+
+    /// With the cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// With the earliest time of the next attempt.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.after = Some(wait);
+        self
+    }
+
+    /// With what a person can do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> NotifyErrorKind {
+        self.kind
+    }
+
+    /// What a person can do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Whether and when to try again. A receiver that refuses is asked again only when there is more to tell.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match (self.kind, self.after) {
+            (NotifyErrorKind::Refused | NotifyErrorKind::Rejected, _) => Retry::Stalled,
+            (_, Some(wait)) => Retry::After(wait),
+            _ => Retry::Backoff,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hears(routes: &[Route], on: &[On]) -> Vec<(Route, Occasion)> {
+        let subscription =
+            Subscription { receiver: "x".into(), routes: routes.into(), on: on.into() };
+        let occasions =
+            [Occasion::Failure, Occasion::Recovery, Occasion::FirstSuccess, Occasion::Success];
+        let pairs = Route::ALL.into_iter().flat_map(|r| occasions.map(|o| (r, o)));
+        pairs.filter(|(route, occasion)| subscription.wants(*route, *occasion)).collect()
+    }
+
+    #[test]
+    fn a_receiver_hears_its_routes_and_occasions_and_nothing_else() {
+        use Occasion::{Failure, FirstSuccess, Recovery};
+        use Route::{CouldNotStart, TestsFailed};
+        assert_eq!(
+            hears(&[CouldNotStart], &[On::Failure, On::Recovery]),
+            [(CouldNotStart, Failure), (CouldNotStart, Recovery)]
+        );
+        assert_eq!(
+            hears(&[TestsFailed], &[On::FirstSuccess]),
+            [(TestsFailed, Recovery), (TestsFailed, FirstSuccess)]
+        );
+        assert_eq!(hears(&[CouldNotStart], &[On::FirstSuccess]), [(CouldNotStart, FirstSuccess)]);
+        assert_eq!(hears(&Route::ALL, &[On::All]).len(), 8);
+        assert_eq!(hears(&[], &[On::All]), []);
+    }
+}
