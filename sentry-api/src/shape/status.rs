@@ -82,7 +82,7 @@ pub struct ReportingStatus {
 }
 
 /// A receiver of notifications that is still to be told something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiverStatus {
     /// Its name.
     pub receiver: String,

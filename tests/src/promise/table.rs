@@ -36,7 +36,6 @@ const fn missing(
 }
 
 const SERVER: &str = "it comes with the server";
-const NOT_YET: &str = "its proof is not written yet";
 
 /// All promises, by number; a number that is not used stays free.
 pub const PROMISES: &[Promise] = &[
