@@ -1,5 +1,5 @@
 //! What a person or a machine sees over HTTP: health, metrics, webhooks, and whatever routes are handed in, such as
-//! those of [`api`].
+//! those of [`api`] and [`page`].
 //!
 //! The server knows the engine and its store; forges it does not know: who understands their webhooks is handed in as
 //! a [`Webhook`].
@@ -24,6 +24,7 @@ mod figures;
 mod health;
 mod listen;
 mod metrics;
+pub mod page;
 mod patient;
 mod webhooks;
 
