@@ -1,17 +1,32 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
+.PHONY: demo test browser screenshots promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
 
-# Unit, integration, end-to-end and doc tests; the binary that the end-to-end tests run is built with them.
+# Unit, integration, end-to-end and doc tests, the page in a browser among them; the binary that the end-to-end tests run
+# is built with them.
 test:
 	scripts/setup
+	scripts/setup browser
 	cargo test --workspace
+
+# The page in a browser alone. Pictures of it are left in target/screenshots.
+browser:
+	scripts/setup
+	scripts/setup browser
+	cargo build -p sentry-cli
+	cargo test -p sentry-tests --test browser
+
+# The pictures of docs/operations.md, made anew.
+screenshots:
+	scripts/setup browser
+	SENTRY_PICTURES=docs/images cargo test -p sentry-tests --test browser look::
 
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
 promises:
 	scripts/setup
+	scripts/setup browser
 	cargo build -p sentry-cli
 	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md

@@ -118,10 +118,12 @@ pub fn server(
             let local = Local::new(Arc::clone(&services.store), facts(config));
             let answers = Arc::new(local.with_engine(engine.clone()));
             let keys = Arc::new(tokens);
-            let mut page = Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys) as _);
+            let live = services.live.clone();
+            let mut page =
+                Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys) as _, live.clone());
             page.watches = page::places(config);
             page.version.clone_from(&services.version);
-            sentry_server::api::routes(answers, keys).merge(sentry_server::page::routes(page))
+            sentry_server::api::routes(answers, keys, live).merge(sentry_server::page::routes(page))
         }
     };
     Server::new(services)

@@ -81,7 +81,7 @@
   };
   /* Browsers allow few connections to one host: a page that nobody sees gives its own back. */
   const close = () => { if (source) { source.close(); source = null; } };
-  document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else open(); });
+  document.addEventListener("visibilitychange", () => { if (document.hidden) close(); else { open(); soon(); } });
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
 

@@ -23,6 +23,7 @@ mod events;
 mod figures;
 mod health;
 mod listen;
+mod live;
 mod metrics;
 pub mod page;
 mod patient;
@@ -40,6 +41,7 @@ use sentry_core::engine::Engine;
 use sentry_core::store::StateStore;
 use tokio::net::TcpListener;
 
+pub use live::{Live, MAX_LISTENERS};
 pub use webhooks::{MAX_BODY, Message, Reading, Refusal, Webhook, WebhookEndpoint};
 
 use events::Follower;
@@ -68,6 +70,8 @@ pub struct Services {
     pub state_dir: Option<PathBuf>,
     /// The version that is shown.
     pub version: String,
+    /// Who is told at once. Routes that are handed in may give it away; the server ends it when it stops.
+    pub live: Live,
     /// Further routes, beside those of this crate.
     pub routes: Router,
 }
@@ -77,6 +81,7 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, store: Arc<dyn StateStore>) -> Self {
         Self {
+            live: Live::new(engine.clone()),
             engine,
             store,
             clock: Arc::new(SystemClock),
@@ -92,6 +97,7 @@ impl Services {
 pub struct Server {
     router: Router,
     follower: Follower,
+    live: Live,
 }
 
 impl fmt::Debug for Server {
@@ -104,7 +110,8 @@ impl Server {
     /// A server that is ready to serve.
     #[must_use]
     pub fn new(services: Services) -> Self {
-        let Services { engine, store, clock, webhooks, state_dir, version, routes } = services;
+        let Services { engine, store, clock, webhooks, state_dir, version, live, routes } =
+            services;
         let metrics = Arc::new(Metrics::new(&engine, &version));
         let follower = Follower::new(&engine, Arc::clone(&store), Arc::clone(&metrics));
         let health = Arc::new(Health::new(engine.clone()));
@@ -125,7 +132,7 @@ impl Server {
             let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
             router = router.merge(hooks.with_state(endpoints));
         }
-        Self { router: router.merge(routes), follower }
+        Self { router: router.merge(routes), follower, live }
     }
 
     /// The routes themselves, for a program that has a server of its own; the counters of events then stand still.
@@ -135,7 +142,11 @@ impl Server {
 
     /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
     pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
-        let Self { router, follower } = self;
+        let Self { router, follower, live } = self;
+        let stopped = async move {
+            stopped.await;
+            live.close();
+        };
         let mut served = std::pin::pin!(listen::serve(listener, router, stopped));
         tokio::select! {
             () = &mut served => {}

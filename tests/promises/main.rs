@@ -33,6 +33,7 @@ mod p34_token_stays;
 mod p36_checked_is_sent;
 mod p37_yaml_budget;
 mod p38_repo_cap;
+mod p40_page_and_api;
 mod p42_least_privilege;
 mod table;
 mod world;

@@ -38,6 +38,7 @@ use tokio::sync::Semaphore;
 
 pub use link::{Repository, WatchPlace, Web, WebKind};
 
+use crate::Live;
 use crate::api::Keys;
 use session::{Sessions, Visitor};
 use view::delivery::DeliveryPage;
@@ -60,6 +61,8 @@ pub struct Setup {
     pub keys: Arc<dyn Keys>,
     /// What is now.
     pub clock: Arc<dyn Clock>,
+    /// Who is told at once.
+    pub live: Live,
     /// How the watches are configured.
     pub watches: Vec<WatchPlace>,
     /// The version that is shown.
@@ -69,9 +72,9 @@ pub struct Setup {
 impl Setup {
     /// With the machine's clock, and without links.
     #[must_use]
-    pub fn new(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>) -> Self {
+    pub fn new(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { answers, keys, clock: Arc::new(SystemClock), watches: Vec::new(), version }
+        Self { answers, keys, clock: Arc::new(SystemClock), live, watches: Vec::new(), version }
     }
 }
 
@@ -106,6 +109,7 @@ pub fn routes(setup: Setup) -> Router {
         .route("/deliveries/{id}/rerun", post(act::rerun))
         .route("/trigger", post(act::trigger))
         .route("/triggers/{id}", get(trigger))
+        .route("/events", get(events))
         .route("/login", get(login::ask).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/assets/{name}", get(assets::serve))
@@ -269,4 +273,13 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
     };
     let heading = heading.to_owned();
     Ok(shown(StatusCode::OK, &Notice { frame, heading, lines, onward }))
+}
+
+/// What the API tells at `/api/v1/events`, for a session, and for as long as it lasts.
+async fn events(State(page): Shared, visitor: Visitor) -> Answer {
+    let shared = Arc::clone(&page);
+    Ok(page.setup.live.listen(Box::new(move || {
+        let (page, visitor) = (Arc::clone(&shared), visitor.clone());
+        Box::pin(async move { page.sessions.lasts(&visitor).await })
+    }))?)
 }
