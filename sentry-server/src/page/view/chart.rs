@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use askama::Template;
-use askama::filters::HtmlSafe;
 use sentry_api::shape::Delivery;
 use sentry_core::clock::Timestamp;
 
@@ -22,8 +21,6 @@ pub(crate) struct Chart {
     pub(crate) longest: String,
     pub(crate) first: Moment,
 }
-
-impl HtmlSafe for Chart {}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Bar {

@@ -8,7 +8,7 @@ use sentry_api::words::{Action, Cause, DeliveryState, RunState, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::timeline::{Stop, timeline};
-use super::{Act, Commit, Frame, Moment, Reader, State, Tone, span};
+use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, span};
 use crate::page::link::WatchPlace;
 
 /// How a delivery stands.

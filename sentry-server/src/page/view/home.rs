@@ -7,7 +7,7 @@ use sentry_api::words::{BranchState, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::chart::{Chart, SMALL};
-use super::{Act, Commit, Frame, Moment, Reader, State, Tone, delivery};
+use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, delivery};
 use crate::page::link::WatchPlace;
 
 /// The page.
@@ -33,8 +33,6 @@ pub(crate) struct WatchView {
     /// What to do where no branch was seen yet.
     patterns: String,
 }
-
-impl askama::filters::HtmlSafe for WatchView {}
 
 /// From A to the cluster.
 #[derive(Debug, Clone)]

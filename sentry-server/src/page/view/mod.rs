@@ -1,7 +1,7 @@
 //! What stands on the page, made from the shapes of the API: pure, so that it can be tested without a server.
 //!
-//! Everything here is text; the templates escape it ([`super::text::Calm`]). A part that is a template of its own says so
-//! by [`HtmlSafe`].
+//! Everything here is text; the templates escape it ([`super::text::Calm`]). Only what is a template of its own (below
+//! `templates/part`) is put in as it is, by `.part()|safe`.
 
 pub(crate) mod chart;
 pub(crate) mod delivery;
@@ -11,7 +11,6 @@ pub(crate) mod watch;
 mod words;
 
 use askama::Template;
-use askama::filters::HtmlSafe;
 use sentry_api::shape::AgentStatus;
 use sentry_core::clock::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -102,10 +101,20 @@ pub(crate) struct Act {
     about: String,
 }
 
-impl HtmlSafe for State {}
-impl HtmlSafe for Moment {}
-impl HtmlSafe for Commit {}
-impl HtmlSafe for Act {}
+/// What is a template of its own and has escaped what it holds: the one thing that another template may take as it is.
+pub(crate) trait Part: Template {
+    /// Itself; for `.part()|safe`, which a mere text has not.
+    fn part(&self) -> &Self {
+        self
+    }
+}
+
+impl Part for State {}
+impl Part for Moment {}
+impl Part for Commit {}
+impl Part for Act {}
+impl Part for chart::Chart {}
+impl Part for home::WatchView {}
 
 /// For whom a page is made.
 #[derive(Debug, Clone)]
@@ -225,4 +234,32 @@ pub(crate) struct Login {
     pub(crate) problem: Option<&'static str>,
     /// Where to go on.
     pub(crate) then: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn templates(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: std::path::PathBuf| match path.is_dir() {
+            true => templates(&path),
+            false => vec![std::fs::read_to_string(path).unwrap()],
+        };
+        entries.flat_map(read).collect()
+    }
+
+    #[test]
+    fn no_template_takes_a_mere_text_as_it_is() {
+        let templates = templates(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"));
+        assert!(templates.len() > 10);
+        for template in templates {
+            let (safe, parts) =
+                (template.matches("|safe").count(), template.matches(".part()|safe }}").count());
+            assert_eq!(safe, parts, "{template}");
+            for banned in ["style=", " onclick", "javascript:", "|e(", "<style"] {
+                assert!(!template.contains(banned), "{banned} in {template}");
+            }
+        }
+    }
 }

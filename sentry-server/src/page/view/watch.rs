@@ -6,7 +6,7 @@ use sentry_api::shape::WatchStatus;
 use super::chart::{Chart, LARGE};
 use super::delivery::Row;
 use super::home::{Facts, WatchView};
-use super::{Frame, Reader};
+use super::{Frame, Part as _, Reader};
 
 /// The page.
 #[derive(Debug, Template)]
