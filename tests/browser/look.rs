@@ -1,5 +1,7 @@
 //! How the page looks, at three widths and in both schemes: pictures for people, and what can be judged without eyes.
 
+use std::path::Path;
+
 use sentry_tests::browser::{Browser, target};
 use sentry_tests::stage::{Stage, TRIGGER};
 
@@ -46,4 +48,20 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         look(name);
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+    for_docs(&browser, &stage);
+}
+
+/// The pictures of docs/operations.md, where `make screenshots` asks for them: small files, of what a window shows.
+fn for_docs(browser: &Browser, stage: &Stage) {
+    let Some(folder) = std::env::var_os("SENTRY_PICTURES") else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    for (name, path, width, scheme) in [
+        ("page-watches", "/", 1280, "light"),
+        ("page-delivery", &*scene::failed(), 1280, "dark"),
+        ("page-phone", "/", 390, "light"),
+    ] {
+        browser.view(width, scheme);
+        browser.open(&stage.at(path));
+        browser.still(&folder.join(format!("{name}.webp")));
+    }
 }

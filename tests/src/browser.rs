@@ -216,12 +216,25 @@ impl Browser {
     /// When it can't be written.
     #[track_caller]
     pub fn picture(&self, file: &Path) {
-        let shot = json!({"format": "png", "captureBeyondViewport": true});
-        let shot = self.protocol("Page.captureScreenshot", &shot);
+        self.shoot(file, &json!({"format": "png", "captureBeyondViewport": true}));
+    }
+
+    #[track_caller]
+    fn shoot(&self, file: &Path, how: &Value) {
+        let shot = self.protocol("Page.captureScreenshot", how);
         let data = shot["data"].as_str().expect("a picture");
         let bytes = base64::engine::general_purpose::STANDARD.decode(data).expect("base64");
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of pictures");
         std::fs::write(file, bytes).expect("a picture is written");
+    }
+
+    /// A small picture of what the window shows.
+    ///
+    /// # Panics
+    /// As [`Browser::picture`].
+    #[track_caller]
+    pub fn still(&self, file: &Path) {
+        self.shoot(file, &json!({"format": "webp", "quality": 80}));
     }
 
     /// Findings of axe-core that are serious or critical, each in a line.

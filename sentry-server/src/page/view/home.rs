@@ -127,11 +127,15 @@ fn headline(watches: &[WatchView]) -> String {
         n => Some(format!("{n} branches {many}")),
     };
     let bad = say(number(&[Tone::Bad]), "needs you", "need you");
-    let busy = say(number(&[Tone::Busy, Tone::Wait]), "is under way", "are under way");
+    let under_way = number(&[Tone::Busy, Tone::Wait]);
+    let busy = say(under_way, "is under way", "are under way");
     let troubled =
         watches.iter().any(|watch| watch.troubles.iter().any(|t| t.state.tone == Tone::Bad));
     match (bad, busy) {
-        (Some(bad), Some(busy)) => format!("{bad}, {busy}"),
+        (Some(bad), Some(_)) => {
+            let verb = if under_way == 1 { "is" } else { "are" };
+            format!("{bad}, {under_way} {verb} under way")
+        }
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) if watches.is_empty() => "Nothing is watched".to_owned(),
         (None, None) if troubled => "A forge does not answer".to_owned(),

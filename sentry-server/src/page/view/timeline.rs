@@ -35,7 +35,7 @@ pub(crate) fn timeline(show: &Show, now: Timestamp) -> Vec<Stop> {
     });
     let steps: u64 = show.steps.iter().map(|step| step.took_ms).sum();
     let whole = u128::from(steps) + followed.unwrap_or_default().as_millis();
-    let part = |time: Duration| (span(time), time.as_millis() * 100 / whole.max(1));
+    let part = |time: Duration| (span(time), (time.as_millis() * 100 / whole.max(1)).max(1));
 
     let mut stops = vec![begun(show, now)];
     stops.extend(show.steps.iter().map(|step| {
