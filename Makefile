@@ -1,19 +1,25 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test webhooks promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
+.PHONY: demo test browser screenshots promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
 
-# Unit, integration, end-to-end and doc tests; the binary that the end-to-end tests run is built with them.
+# Unit, integration, end-to-end and doc tests, the page in a browser among them; the binary that the end-to-end tests run
+# is built with them.
 test:
 	scripts/setup
 	cargo test --workspace
 
-# GitHub's own examples of webhooks, which come by npm, against what reads them.
-webhooks:
+# The page in a browser alone. Pictures of it are left in target/screenshots.
+browser:
 	scripts/setup
-	scripts/webhooks
-	cargo test -p sentry-tests --test webhook_examples
+	cargo build -p sentry-cli
+	cargo test -p sentry-tests --test browser
+
+# The pictures of docs/operations.md, made anew.
+screenshots:
+	scripts/setup
+	SENTRY_PICTURES=docs/images cargo test -p sentry-tests --test browser look::
 
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
 promises:
@@ -25,7 +31,7 @@ promises:
 
 # Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it.
 soak:
-	scripts/setup
+	scripts/setup build
 	cargo build -p sentry-cli
 	SENTRY_SOAK_MINUTES=120 cargo test -p sentry-tests --test soak -- --nocapture
 

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{ErrorBody, ErrorKind};
 use crate::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use crate::shape::{
-    Acknowledgement, Documents, EmptyRequest, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
 /// What a watch is called: a DNS label (RFC 1123).
@@ -128,6 +128,16 @@ impl Paths {
             summary: "What would be done with each document of B. Nothing is written anywhere.",
             errors: FAR_ERRORS,
         });
+        self.ask::<(), Event>(Route {
+            path: "/events",
+            name: "events",
+            summary: "What happens, as it happens: server-sent events, each with one such object as its data.",
+            errors: &[429],
+        });
+        let answer = &mut self.paths["/events"]["get"]["responses"]["200"]["content"];
+        let event = answer["application/json"]["schema"].take();
+        // A stream is no JSON: what each of its events holds is told beside it.
+        *answer = json!({"text/event-stream": {"schema": {"type": "string"}, "x-event": event}});
     }
 
     fn requests(&mut self) {

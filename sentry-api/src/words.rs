@@ -250,6 +250,46 @@ words! {
     }
 }
 
+words! {
+    /// What is told at once: [`crate::shape::Event`].
+    EventKind {
+        /// The engine runs.
+        Started = "started",
+        /// A branch was seen for the first time; its head is not delivered.
+        Baseline = "baseline",
+        /// A head moved.
+        Change = "change",
+        /// A branch is gone.
+        BranchGone = "branch_gone",
+        /// It was decided not to start something.
+        NotStarted = "not_started",
+        /// An attempt began.
+        DeliveryStarted = "delivery_started",
+        /// A delivery reached another state.
+        DeliveryStep = "delivery_step",
+        /// An attempt failed; another one follows.
+        DeliveryRetrying = "delivery_retrying",
+        /// A delivery ended.
+        DeliverySettled = "delivery_settled",
+        /// Runs wait until their namespace has room.
+        RunsQueued = "runs_queued",
+        /// A run stands otherwise than before.
+        RunChanged = "run_changed",
+        /// A trigger was taken or rejected.
+        TriggerAnswered = "trigger_answered",
+        /// A forge does not answer.
+        ForgeUnreachable = "forge_unreachable",
+        /// A forge answers again.
+        ForgeRecovered = "forge_recovered",
+        /// The state can't be written.
+        StateUnavailable = "state_unavailable",
+        /// The listener was too slow: some events were missed.
+        Lagged = "lagged",
+        /// The engine takes no more work.
+        Stopping = "stopping",
+    }
+}
+
 /// The words that core has names for, taken from it.
 macro_rules! from_core {
     ($($word:ident: $core:path,)+) => {

@@ -19,6 +19,7 @@
 //! ```
 
 mod keys;
+mod page;
 mod receivers;
 mod webhooks;
 
@@ -43,6 +44,7 @@ use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, Transport
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_server::page::Setup;
 use sentry_server::{Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
@@ -108,8 +110,8 @@ pub fn engine(
     Ok(builder.build()?)
 }
 
-/// The server of an engine: health, metrics, the API if there is a token for it, and the webhooks of every forge that has a secret for them. It is ready to
-/// serve, and counts from now on.
+/// The server of an engine: health, metrics, the page and the API if there is a token for them, and the webhooks of every
+/// forge that has a secret for them. It is ready to serve, and counts from now on.
 ///
 /// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server before
 /// it, if there was one.
@@ -127,12 +129,21 @@ pub fn server(
     services.webhooks =
         config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
     services.state_dir = state_dir.map(Path::to_owned);
-    if let Some(tokens) = keys::Tokens::of(&config.server, redactor) {
-        let local = Local::new(Arc::clone(&services.store), facts(config));
-        let answers = Arc::new(local.with_engine(engine.clone()));
-        services.routes = sentry_server::api::routes(answers, Arc::new(tokens));
-    }
     env!("CARGO_PKG_VERSION").clone_into(&mut services.version);
+    services.routes = match keys::Tokens::of(&config.server, redactor) {
+        None => sentry_server::page::closed(),
+        Some(tokens) => {
+            let local = Local::new(Arc::clone(&services.store), facts(config));
+            let answers = Arc::new(local.with_engine(engine.clone()));
+            let keys = Arc::new(tokens);
+            let live = services.live.clone();
+            let mut page =
+                Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys) as _, live.clone());
+            page.watches = page::places(config);
+            page.version.clone_from(&services.version);
+            sentry_server::api::routes(answers, keys, live).merge(sentry_server::page::routes(page))
+        }
+    };
     Server::new(services)
 }
 

@@ -10,7 +10,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
@@ -21,7 +23,7 @@ use sentry_api::shape::{
 use sentry_api::{Answers, ApiError, ErrorKind};
 use serde::de::DeserializeOwned;
 
-use crate::PATIENCE;
+use crate::{Live, PATIENCE};
 
 /// The largest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
@@ -49,14 +51,17 @@ pub trait Keys: fmt::Debug + Send + Sync {
 struct Api {
     answers: Arc<dyn Answers>,
     keys: Arc<dyn Keys>,
+    live: Live,
 }
 
 type Shared = State<Arc<Api>>;
 type Answer<T> = Result<Json<T>, Refused>;
 
 /// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
-pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>) -> Router {
-    let api = Arc::new(Api { answers, keys });
+///
+/// `live` tells what `/events` sends: server-sent events, each with the JSON of [`sentry_api::shape::Event`].
+pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Router {
+    let api = Arc::new(Api { answers, keys, live });
     let routes = Router::new()
         .route("/status", get(status))
         .route("/why/{commit}", get(why))
@@ -65,6 +70,7 @@ pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>) -> Router {
         .route("/deliveries/{id}/retry", post(retry))
         .route("/deliveries/{id}/rerun", post(rerun))
         .route("/explain", get(explain))
+        .route("/events", get(events))
         .route("/triggers/{id}", get(trigger_state))
         .route("/trigger", post(trigger))
         .route("/watches/{name}/suspend", post(suspend))
@@ -86,7 +92,9 @@ async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
         Ok(()) => next.run(request).await,
         Err(error) => Refused(error).into_response(),
     };
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let answer = response.headers_mut();
+    answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -220,6 +228,14 @@ async fn show(State(api): Shared, Path(id): Path<String>) -> Answer<Show> {
 
 async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> Answer<Documents> {
     Ok(Json(api.answers.explain(&query).await?))
+}
+
+async fn events(State(api): Shared, headers: HeaderMap) -> Result<Response, Refused> {
+    let asked = Arc::clone(&api);
+    Ok(api.live.listen(Box::new(move || {
+        let (api, headers) = (Arc::clone(&asked), headers.clone());
+        Box::pin(async move { admit(&api, &headers, Right::Read).await.is_ok() })
+    }))?)
 }
 
 async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> Answer<Acknowledgement> {

@@ -1,5 +1,5 @@
 //! What a person or a machine sees over HTTP: health, metrics, webhooks, and whatever routes are handed in, such as
-//! those of [`api`].
+//! those of [`api`] and [`page`].
 //!
 //! The server knows the engine and its store; forges it does not know: who understands their webhooks is handed in as
 //! a [`Webhook`].
@@ -23,7 +23,9 @@ mod events;
 mod figures;
 mod health;
 mod listen;
+mod live;
 mod metrics;
+pub mod page;
 mod patient;
 mod webhooks;
 
@@ -39,6 +41,7 @@ use sentry_core::engine::Engine;
 use sentry_core::store::StateStore;
 use tokio::net::TcpListener;
 
+pub use live::{Live, MAX_LISTENERS};
 pub use webhooks::{MAX_BODY, Message, Reading, Refusal, Webhook, WebhookEndpoint};
 
 use events::Follower;
@@ -67,6 +70,8 @@ pub struct Services {
     pub state_dir: Option<PathBuf>,
     /// The version that is shown.
     pub version: String,
+    /// Who is told at once. Routes that are handed in may give it away; the server ends it when it stops.
+    pub live: Live,
     /// Further routes, beside those of this crate.
     pub routes: Router,
     /// The counters of an earlier server, which go on; `None`: they begin at 0.
@@ -94,6 +99,7 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, store: Arc<dyn StateStore>) -> Self {
         Self {
+            live: Live::new(engine.clone()),
             engine,
             store,
             clock: Arc::new(SystemClock),
@@ -110,6 +116,7 @@ impl Services {
 pub struct Server {
     router: Router,
     follower: Follower,
+    live: Live,
     counters: Counters,
 }
 
@@ -123,7 +130,7 @@ impl Server {
     /// A server that is ready to serve.
     #[must_use]
     pub fn new(services: Services) -> Self {
-        let Services { engine, store, clock, webhooks, state_dir, version, routes, counters } =
+        let Services { engine, store, clock, webhooks, state_dir, version, live, routes, counters } =
             services;
         let metrics = match counters {
             Some(Counters(metrics)) => {
@@ -152,7 +159,7 @@ impl Server {
             let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
             router = router.merge(hooks.with_state(endpoints));
         }
-        Self { router: router.merge(routes), follower, counters }
+        Self { router: router.merge(routes), follower, live, counters }
     }
 
     /// What it counts.
@@ -168,7 +175,11 @@ impl Server {
 
     /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
     pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
-        let Self { router, follower, .. } = self;
+        let Self { router, follower, live, .. } = self;
+        let stopped = async move {
+            stopped.await;
+            live.close();
+        };
         let mut served = std::pin::pin!(listen::serve(listener, router, stopped));
         tokio::select! {
             () = &mut served => {}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::Response;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::patient::Patient;
+use crate::patient::{Lasting, Patient};
 use crate::{MAX_CONNECTIONS, PATIENCE};
 
 /// The largest head of a request, in bytes; a larger one is answered with 431.
@@ -29,6 +30,15 @@ const BREATH: Duration = Duration::from_millis(100);
 struct Client {
     busy: Arc<AtomicBool>,
     task: AbortHandle,
+}
+
+/// The client waits for nothing more, once this is dropped.
+struct Idle(Arc<AtomicBool>);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 pub(crate) async fn serve(
@@ -86,8 +96,17 @@ fn converse(
         let answer = hyper::service::Service::call(&router, request);
         async move {
             let answer: Result<Response<Body>, Infallible> = answer.await;
-            busy.store(false, Ordering::Relaxed);
-            answer
+            let idle = Idle(busy);
+            answer.map(|answer| match answer.extensions().get::<Lasting>() {
+                // Until its last byte: the closure is dropped with the body.
+                Some(Lasting) => answer.map(|body| {
+                    Body::new(body.map_frame(move |frame| {
+                        let _ = &idle;
+                        frame
+                    }))
+                }),
+                None => answer,
+            })
         }
     });
     let connection = http1::Builder::new()

@@ -9,6 +9,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::PATIENCE;
 
+/// Marks an answer whose body goes on for as long as its client listens: that client keeps nobody waiting, and is not
+/// sent away to make room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasting;
+
 #[derive(Debug)]
 pub(crate) struct Patient<S> {
     stream: S,

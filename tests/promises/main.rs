@@ -41,6 +41,7 @@ mod p36_checked_is_sent;
 mod p37_yaml_budget;
 mod p38_repo_cap;
 mod p39_webhook_endpoint;
+mod p40_page_and_api;
 mod p42_least_privilege;
 mod p43_health;
 mod served;

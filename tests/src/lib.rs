@@ -20,11 +20,14 @@
 //! | [`judge`] | what kubectl and git would make of what they are given |
 //! | [`tally`] | what became of pushed commits, by the API server's runs |
 //! | [`processes`] | what runs on this machine |
+//! | [`browser`] | chromium without a window, led by WebDriver |
+//! | [`stage`] | the page and the API over answers that a test writes |
 //! | [`promise`] | the promises, and what their proofs saw |
 //! | [`strace`] | what a program asks the system for, and its death at one of these calls |
 //! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
 
 pub mod apiserver;
+pub mod browser;
 pub mod ear;
 pub mod forges;
 pub mod fuzz;
@@ -40,6 +43,7 @@ pub mod receiver;
 pub mod repo;
 pub mod road;
 pub mod sandbox;
+pub mod stage;
 pub mod strace;
 pub mod tally;
 pub mod tls;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 mod table;
 
-pub use table::{PROMISES, Promise, Proof};
+pub use table::{PROMISES, Promise};
 
 /// Whether the full figures are wanted: `SENTRY_PROMISES=full`.
 pub fn full() -> bool {
@@ -117,23 +117,14 @@ with smaller figures. To repeat one: `SENTRY_PROMISES=full cargo test -p sentry-
 ";
 
 fn row(text: &mut String, promise: &Promise, records: &[&Record]) {
-    let (seen, how) = match promise.proof {
-        Proof::Test => {
-            let cell = |record: &&Record| {
-                let part = if record.part.is_empty() {
-                    String::new()
-                } else {
-                    format!("{}: ", record.part)
-                };
-                let size = if record.full { "" } else { " (small run)" };
-                format!("{part}{}{size}", record.seen).replace('|', "\\|")
-            };
-            let seen: Vec<String> = records.iter().map(cell).collect();
-            let seen = if seen.is_empty() { "not run".to_owned() } else { seen.join("<br>") };
-            (seen, format!("`p{:02}`", promise.number))
-        }
-        Proof::Missing(why) => (format!("not shown: {why}"), "—".to_owned()),
+    let cell = |record: &&Record| {
+        let part =
+            if record.part.is_empty() { String::new() } else { format!("{}: ", record.part) };
+        let size = if record.full { "" } else { " (small run)" };
+        format!("{part}{}{size}", record.seen).replace('|', "\\|")
     };
-    let Promise { number, text: promise, figure, .. } = promise;
-    _ = writeln!(text, "| {number} | {promise} | {figure} | {seen} | {how} |");
+    let seen: Vec<String> = records.iter().map(cell).collect();
+    let seen = if seen.is_empty() { "not run".to_owned() } else { seen.join("<br>") };
+    let Promise { number, text: promise, figure } = promise;
+    _ = writeln!(text, "| {number} | {promise} | {figure} | {seen} | `p{number:02}` |");
 }

@@ -1,6 +1,6 @@
 //! GitHub's own examples of every webhook, as GitHub would send them.
 //!
-//! `make webhooks` fetches them and runs this; `cargo test` alone does not, for they come by npm.
+//! They come by npm: `scripts/setup` fetches them.
 
 use std::path::PathBuf;
 
@@ -29,10 +29,10 @@ struct Example {
 fn examples() -> Vec<Example> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    let folder = target.join("webhooks/node_modules/@octokit/webhooks-examples");
+    let folder = target.join("tools/npm/node_modules/@octokit/webhooks-examples");
     let servers = std::fs::read_dir(&folder);
     let servers =
-        servers.unwrap_or_else(|e| panic!("{}: {e}: run `make webhooks`", folder.display()));
+        servers.unwrap_or_else(|e| panic!("{}: {e}: run `scripts/setup`", folder.display()));
     let mut examples = Vec::new();
     for server in servers {
         let Ok(text) = std::fs::read_to_string(server.unwrap().path().join("index.json")) else {

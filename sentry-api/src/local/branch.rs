@@ -14,6 +14,8 @@ pub(super) struct Facts<'a> {
     pub(super) open: Option<&'a Delivery>,
     /// The delivery whose runs are told: the one under way once it has some, else the delivered head's newest.
     pub(super) told: Option<&'a Delivery>,
+    /// The delivery to look at: the one under way, else the newest.
+    pub(super) shown: Option<&'a Delivery>,
     watch: Option<&'a WatchState>,
 }
 
@@ -33,8 +35,9 @@ impl<'a> Facts<'a> {
             recent.iter().filter(mine).find(|d| d.revision.sha == *sha && has_runs(d))
         };
         let told = open.filter(|d| has_runs(d)).or_else(delivered);
+        let shown = open.or_else(|| recent.iter().find(mine));
         let watch = snapshot.watches.iter().find(|w| w.watch == branch.watch);
-        Self { branch, open, told, watch }
+        Self { branch, open, told, shown, watch }
     }
 
     /// The word of the documented list.

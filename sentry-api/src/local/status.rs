@@ -105,6 +105,7 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
         last_error: facts.error().map(str::to_owned),
         next_attempt: facts.next_attempt(),
         errors: errors.into_iter().flatten().map(str::to_owned).collect(),
+        delivery: facts.shown.map(|d| d.id.to_string()),
     }
 }
 

@@ -6,12 +6,14 @@
 
 mod delivery;
 mod documents;
+mod event;
 mod request;
 mod status;
 mod why;
 
 pub use delivery::{AskedFor, Delivery, History, Object, Run, RunTotals, Show, Step};
 pub use documents::{Document, Documents, Revision};
+pub use event::Event;
 pub use request::{
     Acknowledgement, EmptyRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
     TriggerRequest,

@@ -120,6 +120,9 @@ pub struct BranchStatus {
     /// Why the head is not delivered, and which runs of the delivered head failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
+    /// The delivery that is told of: the one under way, else the branch's newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
 }
 
 /// A commit, and when a cursor was moved to it.

@@ -5,8 +5,10 @@
 mod connections;
 mod deploy;
 mod health;
+mod live;
 mod metrics;
 mod openmetrics;
+mod page;
 mod store;
 mod webhooks;
 

@@ -1,0 +1,211 @@
+//! What is told at once: the data of `GET /events`.
+
+use schemars::JsonSchema;
+use sentry_core::clock::Timestamp;
+use sentry_core::event::{Event as CoreEvent, EventKind as Core};
+use sentry_core::revision::Revision;
+use serde::{Deserialize, Serialize};
+
+use crate::VERSION;
+use crate::words::{DeliveryState, EventKind, RunState, Verdict};
+
+/// Something that happened, in time for whoever listens. It is told once and not kept: who missed some asks for the
+/// state of things instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What happened.
+    pub kind: EventKind,
+    /// When; `null` for [`EventKind::Lagged`].
+    pub at: Option<Timestamp>,
+    /// The watch, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<String>,
+    /// The branch of A, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The commit of A.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The delivery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// Where the delivery stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<DeliveryState>,
+    /// How its runs ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// The run that stands otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// How it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_state: Option<RunState>,
+    /// The trigger that was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// The forge, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forge: Option<String>,
+    /// Why, where something failed or was not started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many events were missed, for [`EventKind::Lagged`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
+}
+
+impl Event {
+    fn new(kind: EventKind, at: Option<Timestamp>) -> Self {
+        Self {
+            version: VERSION,
+            kind,
+            at,
+            watch: None,
+            branch: None,
+            revision: None,
+            delivery: None,
+            state: None,
+            verdict: None,
+            run: None,
+            run_state: None,
+            trigger: None,
+            forge: None,
+            reason: None,
+            missed: None,
+        }
+    }
+
+    /// That the listener was too slow for so many events.
+    #[must_use]
+    pub fn lagged(missed: u64) -> Self {
+        Self { missed: Some(missed), ..Self::new(EventKind::Lagged, None) }
+    }
+
+    /// An event of the engine; `None` for what changes no answer, such as a round of polling.
+    #[must_use]
+    pub fn of(event: &CoreEvent) -> Option<Self> {
+        let new = |kind| Self::new(kind, Some(event.at));
+        let about = |kind, watch: &dyn ToString, revision: &Revision| {
+            let (branch, sha) = (revision.branch.to_string(), revision.sha.to_string());
+            let watch = Some(watch.to_string());
+            Self { watch, branch: Some(branch), revision: Some(sha), ..new(kind) }
+        };
+        Some(match &event.kind {
+            Core::Started { .. } => new(EventKind::Started),
+            Core::Stopping => new(EventKind::Stopping),
+            Core::Baseline { watch, revision, why } => {
+                Self { reason: Some(why.clone()), ..about(EventKind::Baseline, watch, revision) }
+            }
+            Core::Change { watch, revision, .. } => about(EventKind::Change, watch, revision),
+            Core::BranchGone { watch, branch } => {
+                let (watch, branch) = (Some(watch.to_string()), Some(branch.to_string()));
+                Self { watch, branch, ..new(EventKind::BranchGone) }
+            }
+            Core::NotStarted { watch, revision, reason, .. } => Self {
+                reason: Some(reason.to_string()),
+                ..about(EventKind::NotStarted, watch, revision)
+            },
+            Core::TriggerAnswered { trigger, watch, answer } => Self {
+                trigger: Some(trigger.to_string()),
+                watch: Some(watch.to_string()),
+                delivery: answer.as_ref().ok().map(ToString::to_string),
+                reason: answer.as_ref().err().cloned(),
+                ..new(EventKind::TriggerAnswered)
+            },
+            Core::ForgeUnreachable { forge, error, .. } => Self {
+                forge: Some(forge.clone()),
+                reason: Some(error.clone()),
+                ..new(EventKind::ForgeUnreachable)
+            },
+            Core::ForgeRecovered { forge, .. } => {
+                Self { forge: Some(forge.clone()), ..new(EventKind::ForgeRecovered) }
+            }
+            Core::StateUnavailable { error } => {
+                Self { reason: Some(error.clone()), ..new(EventKind::StateUnavailable) }
+            }
+            _ => return Self::of_delivery(event),
+        })
+    }
+
+    fn of_delivery(event: &CoreEvent) -> Option<Self> {
+        let of =
+            |kind, id: &dyn ToString, watch: &dyn ToString, revision: Option<&Revision>| Self {
+                delivery: Some(id.to_string()),
+                watch: Some(watch.to_string()),
+                branch: revision.map(|revision| revision.branch.to_string()),
+                revision: revision.map(|revision| revision.sha.to_string()),
+                ..Self::new(kind, Some(event.at))
+            };
+        Some(match &event.kind {
+            Core::DeliveryStarted { id, watch, revision, .. } => {
+                of(EventKind::DeliveryStarted, id, watch, Some(revision))
+            }
+            Core::DeliveryStep { id, watch, state } => Self {
+                state: Some((*state).into()),
+                ..of(EventKind::DeliveryStep, id, watch, None)
+            },
+            Core::DeliveryRetrying { id, watch, revision, error, .. } => Self {
+                reason: Some(error.clone()),
+                ..of(EventKind::DeliveryRetrying, id, watch, Some(revision))
+            },
+            Core::DeliverySettled { id, watch, revision, state, verdict, error, .. } => Self {
+                state: Some((*state).into()),
+                verdict: verdict.map(Into::into),
+                reason: error.clone(),
+                ..of(EventKind::DeliverySettled, id, watch, Some(revision))
+            },
+            Core::RunsQueued { id, watch, .. } => of(EventKind::RunsQueued, id, watch, None),
+            Core::RunChanged { id, watch, revision, run } => Self {
+                run: Some(run.object.name.clone()),
+                run_state: Some(run.state.into()),
+                ..of(EventKind::RunChanged, id, watch, Some(revision))
+            },
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    fn told(kind: Core) -> Option<Event> {
+        Event::of(&CoreEvent { at: sample::time(1), kind })
+    }
+
+    #[test]
+    fn a_settled_delivery_is_told_with_its_verdict_and_reads_back() {
+        let kind = Core::DeliverySettled {
+            id: sample::id(1),
+            watch: sample::watch("qa"),
+            revision: sample::revision(1),
+            state: sentry_core::delivery::DeliveryState::Failed,
+            manifests: None,
+            objects: Vec::new(),
+            runs: Vec::new(),
+            verdict: Some(sentry_core::delivery::Verdict::Failure),
+            took: Duration::from_secs(1),
+            error: Some("ci failed".into()),
+            dry_run: false,
+        };
+        let event = told(kind).unwrap();
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["kind"], "delivery_settled");
+        assert_eq!((&json["state"], &json["verdict"]), (&"failed".into(), &"failure".into()));
+        assert_eq!(json["revision"], sample::revision(1).sha.as_str());
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
+    }
+
+    #[test]
+    fn a_round_of_polling_is_no_news() {
+        let took = Duration::ZERO;
+        assert_eq!(told(Core::Polled { forge: "hub".into(), answered: 1, failed: 0, took }), None);
+    }
+}

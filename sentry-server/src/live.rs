@@ -1,0 +1,125 @@
+//! Who is told at once: server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::{Event as Message, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use futures::stream;
+use sentry_api::shape::Event;
+use sentry_api::{ApiError, ErrorKind};
+use sentry_core::engine::Engine;
+use sentry_core::event::Event as CoreEvent;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::patient::Lasting;
+
+/// So many may listen at a time.
+pub const MAX_LISTENERS: usize = 64;
+/// So often does a stream say that it lives, and looks whether its listener may still listen.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// So long does a listener wait before it comes again.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// The events of one engine, for those who listen over HTTP. All clones are one.
+#[derive(Clone)]
+pub struct Live {
+    engine: Engine,
+    room: Arc<Semaphore>,
+    over: watch::Sender<bool>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Live")
+    }
+}
+
+/// Whether a listener may still listen.
+pub(crate) type Allowed = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+impl Live {
+    /// The events of this engine.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        let room = Arc::new(Semaphore::new(MAX_LISTENERS));
+        Self { engine, room, over: watch::Sender::new(false) }
+    }
+
+    /// Ends every stream, so that nobody who listens holds up the end.
+    pub(crate) fn close(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// A stream for one listener, who is asked about again at every heartbeat.
+    pub(crate) fn listen(&self, allowed: Allowed) -> Result<Response, ApiError> {
+        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
+            let text = format!("{MAX_LISTENERS} listen already");
+            return Err(ApiError::new(ErrorKind::TooMuch, text).with_hint("come again later"));
+        };
+        let listener = Listener {
+            events: self.engine.events(),
+            over: self.over.subscribe(),
+            allowed,
+            beat: Instant::now() + HEARTBEAT,
+            greeted: false,
+            _place: place,
+        };
+        let messages = stream::unfold(listener, |mut listener| async move {
+            let message = listener.next().await?;
+            Some((Ok::<_, Infallible>(message), listener))
+        });
+        let mut response = Sse::new(messages).into_response();
+        response.extensions_mut().insert(Lasting);
+        Ok(response)
+    }
+}
+
+struct Listener {
+    events: Receiver<CoreEvent>,
+    over: watch::Receiver<bool>,
+    allowed: Allowed,
+    beat: Instant,
+    greeted: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// What is sent next; `None` ends the stream.
+    async fn next(&mut self) -> Option<Message> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            return Some(Message::default().retry(RETRY).comment("here"));
+        }
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = ended(&mut self.over) => return None,
+                () = sleep_until(self.beat) => {
+                    self.beat = Instant::now() + HEARTBEAT;
+                    return (self.allowed)().await.then(|| Message::default().comment("here"));
+                }
+                event = self.events.recv() => event,
+            };
+            let event = match event {
+                Ok(event) => Event::of(&event),
+                Err(RecvError::Lagged(missed)) => Some(Event::lagged(missed)),
+                Err(RecvError::Closed) => return None,
+            };
+            if let Some(message) = event.and_then(|event| Message::default().json_data(event).ok())
+            {
+                return Some(message);
+            }
+        }
+    }
+}
+
+/// When the server stops.
+async fn ended(over: &mut watch::Receiver<bool>) {
+    drop(over.wait_for(|over| *over).await);
+}

@@ -1,0 +1,150 @@
+//! What can be done: each by a form that carries its session's token.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use sentry_api::shape::{Acknowledgement, RerunRequest, SuspendRequest, TriggerRequest};
+use sentry_api::{ApiError, ErrorKind};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::form::Form;
+use super::session::Visitor;
+use super::{Answer, Page, Refused, Shared};
+use crate::api::Right;
+
+/// A form that this session's page has made, and who sent it.
+pub(super) struct Confirmed<T> {
+    pub(super) visitor: Visitor,
+    pub(super) form: T,
+}
+
+#[derive(Deserialize)]
+struct Signed<T> {
+    #[serde(default)]
+    form: String,
+    #[serde(flatten)]
+    rest: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, page: &Arc<Page>) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visitor = Visitor::from_request_parts(&mut parts, page).await?;
+        let request = Request::from_parts(parts, body);
+        let Form(signed) = Form::<Signed<T>>::from_request(request, page)
+            .await
+            .map_err(IntoResponse::into_response)?;
+        if !visitor.sent(&signed.form) {
+            let text = "this form was made for another session, or is too old";
+            let error = ApiError::new(ErrorKind::Forbidden, text);
+            let hint = "open the page again, and try once more";
+            return Err(Refused(error.with_hint(hint)).into_response());
+        }
+        Ok(Self { visitor, form: signed.rest })
+    }
+}
+
+impl<T> Confirmed<T> {
+    /// The form, if its sender may start something.
+    fn act(self) -> Result<T, Refused> {
+        if self.visitor.right >= Right::Trigger {
+            return Ok(self.form);
+        }
+        let error = ApiError::new(ErrorKind::Forbidden, "this session may only read");
+        Err(Refused(error.with_hint("log in with the token of `server.trigger_token`")))
+    }
+}
+
+/// Texts that are left empty are left out.
+fn filled(text: String) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// An idempotency key, of what a form may send for one.
+fn key(text: String) -> Option<String> {
+    filled(text).filter(|key| key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
+fn wait_for(asked: &Acknowledgement) -> Response {
+    Redirect::to(&format!("/triggers/{}", asked.trigger)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+pub(super) struct TriggerForm {
+    watch: String,
+    branch: String,
+    revision: String,
+    key: String,
+}
+
+pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> Answer {
+    let form = confirmed.act()?;
+    let request = TriggerRequest {
+        watch: filled(form.watch),
+        branch: filled(form.branch),
+        revision: filled(form.revision),
+        ..TriggerRequest::default()
+    };
+    let asked = page.setup.answers.trigger(&request, key(form.key).as_deref()).await?;
+    Ok(wait_for(&asked))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct AgainForm {
+    failed: String,
+    key: String,
+}
+
+pub(super) async fn retry(
+    State(page): Shared,
+    Path(id): Path<String>,
+    confirmed: Confirmed<AgainForm>,
+) -> Answer {
+    let form = confirmed.act()?;
+    Ok(wait_for(&page.setup.answers.retry(&id, key(form.key).as_deref()).await?))
+}
+
+pub(super) async fn rerun(
+    State(page): Shared,
+    Path(id): Path<String>,
+    confirmed: Confirmed<AgainForm>,
+) -> Answer {
+    let form = confirmed.act()?;
+    let request = RerunRequest { failed: form.failed == "true" };
+    Ok(wait_for(&page.setup.answers.rerun(&id, &request, key(form.key).as_deref()).await?))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct SuspendForm {
+    reason: String,
+}
+
+pub(super) async fn suspend(
+    State(page): Shared,
+    Path(watch): Path<String>,
+    confirmed: Confirmed<SuspendForm>,
+) -> Answer {
+    let form = confirmed.act()?;
+    let request = SuspendRequest { reason: filled(form.reason), for_seconds: None };
+    let done = page.setup.answers.suspend(&watch, &request).await?;
+    Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())
+}
+
+pub(super) async fn resume(
+    State(page): Shared,
+    Path(watch): Path<String>,
+    confirmed: Confirmed<super::login::Nothing>,
+) -> Answer {
+    confirmed.act()?;
+    let done = page.setup.answers.resume(&watch).await?;
+    Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())
+}

@@ -1,0 +1,285 @@
+//! The page at `/`: what a person wants to see of the watches, and a few buttons, for those who log in with a token.
+//!
+//! It asks [`Answers`] as everybody does. It is made on the server and works without a script; the script
+//! (`assets/page.js`) keeps it fresh. Nothing on it comes from elsewhere, and the browser is told to load nothing else.
+//!
+//! | file | what |
+//! |---|---|
+//! | `guard` | who may see it: session, headers, where a request comes from |
+//! | `login` `act` | what is posted |
+//! | `view/` | shapes → what stands there, pure; `templates/` has the HTML |
+
+mod act;
+mod assets;
+mod form;
+mod guard;
+mod link;
+mod login;
+mod session;
+mod text;
+mod view;
+
+use std::fmt;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::middleware;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use http::StatusCode;
+use sentry_api::query::{HistoryQuery, StatusQuery};
+use sentry_api::shape::{Delivery, Status};
+use sentry_api::words::TriggerState;
+use sentry_api::{Answers, ApiError, ErrorKind};
+use sentry_core::clock::{Clock, SystemClock};
+use tokio::sync::Semaphore;
+
+pub use link::{Repository, WatchPlace, Web, WebKind};
+
+use crate::Live;
+use crate::api::Keys;
+use session::{Sessions, Visitor};
+use view::delivery::DeliveryPage;
+use view::home::{Facts, Home};
+use view::watch::WatchPage;
+use view::{Frame, Notice, Reader};
+
+/// So many deliveries of each watch are asked for on the first page.
+const RECENT: u32 = 24;
+/// So many are listed on a watch's own page.
+const LISTED: u32 = 50;
+
+/// What a page works with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Setup {
+    /// Who is asked.
+    pub answers: Arc<dyn Answers>,
+    /// Who knows the tokens that people log in with.
+    pub keys: Arc<dyn Keys>,
+    /// What is now.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told at once.
+    pub live: Live,
+    /// How the watches are configured.
+    pub watches: Vec<WatchPlace>,
+    /// The version that is shown.
+    pub version: String,
+}
+
+impl Setup {
+    /// With the machine's clock, and without links.
+    #[must_use]
+    pub fn new(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { answers, keys, clock: Arc::new(SystemClock), live, watches: Vec::new(), version }
+    }
+}
+
+/// What every request of the page shares.
+struct Page {
+    setup: Setup,
+    sessions: Sessions,
+    /// Logins that are looked at now.
+    doors: Semaphore,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page").field("setup", &self.setup).finish_non_exhaustive()
+    }
+}
+
+type Shared = State<Arc<Page>>;
+type Answer = Result<Response, Refused>;
+
+/// The routes, for [`crate::Services::routes`].
+pub fn routes(setup: Setup) -> Router {
+    let sessions = Sessions::new(Arc::clone(&setup.keys));
+    let page = Arc::new(Page { setup, sessions, doors: Semaphore::new(login::DOORS) });
+    Router::new()
+        .route("/", get(home))
+        .route("/watches/{name}", get(watch))
+        .route("/watches/{name}/suspend", post(act::suspend))
+        .route("/watches/{name}/resume", post(act::resume))
+        .route("/deliveries/{id}", get(delivery))
+        .route("/deliveries/{id}/retry", post(act::retry))
+        .route("/deliveries/{id}/rerun", post(act::rerun))
+        .route("/trigger", post(act::trigger))
+        .route("/triggers/{id}", get(trigger))
+        .route("/events", get(events))
+        .route("/login", get(login::ask).post(login::enter))
+        .route("/logout", post(login::leave))
+        .route("/assets/{name}", get(assets::serve))
+        .layer(middleware::from_fn(guard::fence))
+        .with_state(page)
+}
+
+/// What stands at `/` where no token is configured: how to have a page.
+pub fn closed() -> Router {
+    let version = env!("CARGO_PKG_VERSION");
+    let page = move || async move {
+        let lines = [
+            "Sentry works, but shows nothing here: no token is configured that one could log in with.",
+            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file) in sentry.yaml and start it again. `openssl rand -hex 32` makes a good token.",
+            "Health and metrics are told without one: /livez, /readyz, /metrics.",
+        ];
+        let notice = Notice {
+            frame: Frame::for_stranger("No token", version),
+            heading: "This page needs a token".to_owned(),
+            lines: lines.map(str::to_owned).to_vec(),
+            onward: None,
+        };
+        shown(StatusCode::OK, &notice)
+    };
+    Router::new()
+        .route("/", get(page))
+        .route("/assets/{name}", get(assets::serve))
+        .layer(middleware::from_fn(guard::fence))
+}
+
+/// A template as an answer.
+fn shown(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "a page can't be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// An error, as a page.
+#[derive(Debug)]
+struct Refused(ApiError);
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let kind = self.0.kind();
+        let status = StatusCode::from_u16(kind.http_status());
+        let heading = match kind {
+            ErrorKind::Forbidden => "This may not be done",
+            ErrorKind::NotFound
+            | ErrorKind::UnknownDelivery
+            | ErrorKind::UnknownTrigger
+            | ErrorKind::UnknownWatch
+            | ErrorKind::UnknownBranch => "There is no such thing",
+            ErrorKind::BadRequest | ErrorKind::Ambiguous => "This can't be meant",
+            ErrorKind::Conflict => "Not as things stand",
+            ErrorKind::TooMuch => "Too much at a time",
+            _ => "It can't be told now",
+        };
+        let body = self.0.body().error;
+        let notice = Notice {
+            frame: Frame::for_stranger(heading, env!("CARGO_PKG_VERSION")),
+            heading: heading.to_owned(),
+            lines: std::iter::once(body.message).chain(body.hint).collect(),
+            onward: Some(("/".to_owned(), "To all watches")),
+        };
+        shown(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &notice)
+    }
+}
+
+impl Page {
+    fn reader(&self, visitor: &Visitor) -> Result<Reader, ApiError> {
+        Ok(Reader::new(visitor, self.setup.clock.now(), session::random()?))
+    }
+
+    fn frame(&self, title: impl Into<String>, reader: &Reader) -> Frame {
+        Frame::for_reader(title, &self.setup.version, reader)
+    }
+
+    fn place(&self, watch: &str) -> Option<&WatchPlace> {
+        self.setup.watches.iter().find(|place| place.name == watch)
+    }
+
+    async fn recent(&self, watch: &str, limit: u32) -> Result<Vec<Delivery>, ApiError> {
+        let query = HistoryQuery { watch: Some(watch.to_owned()), limit: Some(limit) };
+        Ok(self.setup.answers.history(&query).await?.deliveries)
+    }
+
+    async fn status(&self, watch: Option<String>) -> Result<Status, ApiError> {
+        self.setup.answers.status(&StatusQuery { watch }).await
+    }
+}
+
+async fn home(State(page): Shared, visitor: Visitor) -> Answer {
+    let reader = page.reader(&visitor)?;
+    let status = page.status(None).await?;
+    let mut recent = Vec::new();
+    for watch in &status.watches {
+        recent.push(page.recent(&watch.name, RECENT).await?);
+    }
+    let frame = page.frame("Watches", &reader).with_agent(status.agent.as_ref());
+    let home = Home::new(frame, &reader, &status, &recent, &page.setup.watches);
+    Ok(shown(StatusCode::OK, &home))
+}
+
+async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) -> Answer {
+    let reader = page.reader(&visitor)?;
+    let status = page.status(Some(name.clone())).await?;
+    let recent = page.recent(&name, LISTED).await?;
+    let agent = status.agent.as_ref();
+    let frame = page.frame(&name, &reader).with_agent(agent);
+    let found = status.watches.first();
+    let found = found.ok_or_else(|| ApiError::new(ErrorKind::UnknownWatch, "no such watch"))?;
+    let facts = Facts {
+        status: found,
+        recent: &recent,
+        place: page.place(&name),
+        agent: agent.is_some_and(|agent| agent.healthy),
+    };
+    Ok(shown(StatusCode::OK, &WatchPage::new(frame, &reader, facts)))
+}
+
+async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> Answer {
+    let reader = page.reader(&visitor)?;
+    let show = page.setup.answers.show(&id).await?;
+    let agent = page.setup.answers.agent().await?;
+    let (watch, branch) = (&show.delivery.watch, &show.delivery.branch);
+    let frame = page.frame(format!("{branch} of {watch}"), &reader).with_agent(agent.as_ref());
+    let place = page.place(watch);
+    Ok(shown(StatusCode::OK, &DeliveryPage::new(frame, &reader, &show, place)))
+}
+
+/// Where a person waits until what they asked for has begun: then they are led to it.
+async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> Answer {
+    let reader = page.reader(&visitor)?;
+    let asked = page.setup.answers.trigger_state(&id).await?;
+    if let Some(delivery) = asked.delivery {
+        return Ok(Redirect::to(&format!("/deliveries/{delivery}")).into_response());
+    }
+    let mut frame = page.frame("Asked for", &reader);
+    let watch = asked.watch;
+    let onward = Some((format!("/watches/{watch}"), "To the watch"));
+    let (heading, lines) = match asked.state {
+        TriggerState::Rejected => {
+            frame.refresh = None;
+            ("It can't be delivered", vec![asked.reason.unwrap_or_default()])
+        }
+        _ => {
+            frame.hurry = true;
+            let kept = format!("Your request for watch {watch} is kept and waits for its turn.");
+            ("Asked for", vec![kept, "The delivery is shown here once it has begun.".to_owned()])
+        }
+    };
+    let heading = heading.to_owned();
+    Ok(shown(StatusCode::OK, &Notice { frame, heading, lines, onward }))
+}
+
+/// What the API tells at `/api/v1/events`, for a session, and for as long as it lasts.
+async fn events(State(page): Shared, visitor: Visitor) -> Answer {
+    let shared = Arc::clone(&page);
+    Ok(page.setup.live.listen(Box::new(move || {
+        let (page, visitor) = (Arc::clone(&shared), visitor.clone());
+        Box::pin(async move { page.sessions.lasts(&visitor).await })
+    }))?)
+}

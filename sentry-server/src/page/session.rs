@@ -1,0 +1,205 @@
+//! Who is logged in. Sessions are kept in memory: a restart ends them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sentry_api::{ApiError, ErrorKind};
+use sentry_core::secret::Secret;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::time::Instant;
+
+use crate::api::{Keys, Right};
+
+/// So long does a session last, used or not.
+const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+/// More sessions than this are not kept: the oldest one ends.
+const MOST: usize = 1000;
+
+/// The digest of a session's id, so that looking it up takes as long for any guess.
+type Place = [u8; 32];
+
+#[derive(Debug)]
+struct Session {
+    /// What it was made with, so that it ends with it.
+    token: Secret,
+    form_token: String,
+    end: Instant,
+}
+
+/// The sessions of one page.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    keys: Arc<dyn Keys>,
+    kept: Mutex<HashMap<Place, Session>>,
+}
+
+/// Somebody with a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    /// What they may do.
+    pub(crate) right: Right,
+    /// What each of their forms carries (CSRF).
+    pub(crate) form_token: String,
+    place: Place,
+}
+
+impl Visitor {
+    /// Whether a form was made for this session. Compares in constant time.
+    pub(crate) fn sent(&self, form_token: &str) -> bool {
+        self.form_token.as_bytes().ct_eq(form_token.as_bytes()).into()
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(keys: Arc<dyn Keys>) -> Self {
+        Self { keys, kept: Mutex::default() }
+    }
+
+    /// A new session for who shows a token; its id. `None` if the token is none of ours.
+    pub(crate) async fn begin(&self, token: &str) -> Result<Option<String>, ApiError> {
+        if self.keys.right(token).await?.is_none() {
+            return Ok(None);
+        }
+        let (id, form_token) = (random()?, random()?);
+        let end = Instant::now() + LIFE;
+        let mut kept = self.kept();
+        kept.retain(|_, session| session.end > Instant::now());
+        if kept.len() >= MOST {
+            let oldest =
+                kept.iter().min_by_key(|(_, session)| session.end).map(|(place, _)| *place);
+            oldest.and_then(|place| kept.remove(&place));
+        }
+        kept.insert(place(&id), Session { token: Secret::new(token), form_token, end });
+        Ok(Some(id))
+    }
+
+    /// Who has the session of this id. The token that it was made with is asked for again, so that a token which is
+    /// rotated takes its sessions with it.
+    ///
+    /// # Errors
+    /// As [`Keys::right`].
+    pub(crate) async fn visitor(&self, id: &str) -> Result<Option<Visitor>, ApiError> {
+        self.at(place(id)).await
+    }
+
+    /// Whether the session still lasts.
+    pub(crate) async fn lasts(&self, visitor: &Visitor) -> bool {
+        matches!(self.at(visitor.place).await, Ok(Some(_)))
+    }
+
+    pub(crate) fn end(&self, visitor: &Visitor) {
+        self.kept().remove(&visitor.place);
+    }
+
+    async fn at(&self, place: Place) -> Result<Option<Visitor>, ApiError> {
+        let found = self
+            .kept()
+            .get(&place)
+            .filter(|session| session.end > Instant::now())
+            .map(|session| (Secret::new(session.token.expose()), session.form_token.clone()));
+        let Some((token, form_token)) = found else { return Ok(None) };
+        let Some(right) = self.keys.right(token.expose()).await? else {
+            self.kept().remove(&place);
+            return Ok(None);
+        };
+        Ok(Some(Visitor { right, form_token, place }))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Place, Session>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(id: &str) -> Place {
+    Sha256::digest(id).into()
+}
+
+/// 256 random bits in hexadecimal digits.
+pub(crate) fn random() -> Result<String, ApiError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        ApiError::new(ErrorKind::Setup, "the system gives no random numbers").with_source(error)
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Tokens that can be rotated.
+    #[derive(Debug, Default)]
+    struct Ring(Mutex<HashMap<String, Right>>);
+
+    #[async_trait]
+    impl Keys for Ring {
+        async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
+            Ok(self.0.lock().unwrap().get(token).copied())
+        }
+    }
+
+    fn ring() -> (Arc<Ring>, Sessions) {
+        let ring = Arc::new(Ring::default());
+        ring.0.lock().unwrap().insert("old".into(), Right::Trigger);
+        (Arc::clone(&ring), Sessions::new(ring))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_lasts_twelve_hours_and_not_longer() {
+        let (_, sessions) = ring();
+        assert_eq!(sessions.begin("new").await.unwrap(), None, "a wrong token");
+        let id = sessions.begin("old").await.unwrap().unwrap();
+        tokio::time::advance(LIFE - Duration::from_secs(1)).await;
+        let visitor = sessions.visitor(&id).await.unwrap().unwrap();
+        assert_eq!(visitor.right, Right::Trigger);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(sessions.visitor(&id).await.unwrap().is_none());
+        assert!(!sessions.lasts(&visitor).await);
+    }
+
+    #[tokio::test]
+    async fn a_session_ends_with_its_token_and_by_logging_out() {
+        let (ring, sessions) = ring();
+        let (one, two) =
+            (sessions.begin("old").await.unwrap(), sessions.begin("old").await.unwrap());
+        let (one, two) = (one.unwrap(), two.unwrap());
+        let visitor = sessions.visitor(&one).await.unwrap().unwrap();
+        sessions.end(&visitor);
+        assert!(sessions.visitor(&one).await.unwrap().is_none());
+        assert!(sessions.visitor(&two).await.unwrap().is_some());
+        ring.0.lock().unwrap().clear();
+        assert!(sessions.visitor(&two).await.unwrap().is_none());
+        ring.0.lock().unwrap().insert("old".into(), Right::Read);
+        assert!(sessions.visitor(&two).await.unwrap().is_none(), "it came back with its token");
+    }
+
+    #[tokio::test]
+    async fn a_forms_token_is_its_sessions_own() {
+        let (_, sessions) = ring();
+        let mut visitors = Vec::new();
+        for _ in 0..2 {
+            let id = sessions.begin("old").await.unwrap().unwrap();
+            visitors.push(sessions.visitor(&id).await.unwrap().unwrap());
+        }
+        assert!(visitors[0].sent(&visitors[0].form_token.clone()));
+        assert!(!visitors[0].sent(&visitors[1].form_token));
+        assert!(!visitors[0].sent(""));
+    }
+
+    #[tokio::test]
+    async fn so_many_logins_push_the_oldest_session_out() {
+        let (_, sessions) = ring();
+        let first = sessions.begin("old").await.unwrap().unwrap();
+        let mut last = String::new();
+        for _ in 0..MOST {
+            last = sessions.begin("old").await.unwrap().unwrap();
+        }
+        assert!(sessions.visitor(&first).await.unwrap().is_none());
+        assert!(sessions.visitor(&last).await.unwrap().is_some());
+        assert_eq!(sessions.kept().len(), MOST);
+    }
+}

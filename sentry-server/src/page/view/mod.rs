@@ -1,0 +1,265 @@
+//! What stands on the page, made from the shapes of the API: pure, so that it can be tested without a server.
+//!
+//! Everything here is text; the templates escape it ([`super::text::Calm`]). Only what is a template of its own (below
+//! `templates/part`) is put in as it is, by `.part()|safe`.
+
+pub(crate) mod chart;
+pub(crate) mod delivery;
+pub(crate) mod home;
+pub(crate) mod timeline;
+pub(crate) mod watch;
+mod words;
+
+use askama::Template;
+use sentry_api::shape::AgentStatus;
+use sentry_core::clock::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::assets::{ICON, SCRIPT, STYLE};
+use super::link::Repository;
+use super::session::Visitor;
+use crate::api::Right;
+
+pub(crate) use words::{ago, span};
+
+/// How something stands: a colour, a shape, and a word beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Busy,
+    Wait,
+    Bad,
+    Quiet,
+}
+
+impl Tone {
+    /// The class, and the icon's name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Busy => "busy",
+            Self::Wait => "wait",
+            Self::Bad => "bad",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
+/// A tone with its word.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/state.html")]
+pub(crate) struct State {
+    pub(crate) tone: Tone,
+    pub(crate) word: String,
+}
+
+impl State {
+    pub(crate) fn new(tone: Tone, word: impl Into<String>) -> Self {
+        Self { tone, word: word.into() }
+    }
+}
+
+/// A time, said from now.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/moment.html")]
+pub(crate) struct Moment {
+    exact: String,
+    said: String,
+}
+
+impl Moment {
+    pub(crate) fn new(now: Timestamp, at: Timestamp) -> Self {
+        Self { exact: sentry_api::text::time(at), said: ago(now, at) }
+    }
+}
+
+/// A commit, with its page if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/commit.html")]
+pub(crate) struct Commit {
+    short: String,
+    sha: String,
+    address: Option<String>,
+}
+
+impl Commit {
+    pub(crate) fn new(sha: &str, repository: Option<&Repository>) -> Self {
+        let address = repository.and_then(|repository| repository.commit(sha));
+        Self { short: sentry_api::text::short(sha).to_owned(), sha: sha.to_owned(), address }
+    }
+}
+
+/// A button that does something: a form of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/act.html")]
+pub(crate) struct Act {
+    action: String,
+    form_token: String,
+    fields: Vec<(&'static str, String)>,
+    label: &'static str,
+    /// What exactly it does, for those who don't see where it stands.
+    about: String,
+}
+
+/// What is a template of its own and has escaped what it holds: the one thing that another template may take as it is.
+pub(crate) trait Part: Template {
+    /// Itself; for `.part()|safe`, which a mere text has not.
+    fn part(&self) -> &Self {
+        self
+    }
+}
+
+impl Part for State {}
+impl Part for Moment {}
+impl Part for Commit {}
+impl Part for Act {}
+impl Part for chart::Chart {}
+impl Part for home::WatchView {}
+
+/// For whom a page is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader {
+    pub(crate) now: Timestamp,
+    pub(crate) form_token: String,
+    pub(crate) may_act: bool,
+    /// Different for each page that is made.
+    pub(crate) nonce: String,
+}
+
+impl Reader {
+    pub(crate) fn new(visitor: &Visitor, now: Timestamp, nonce: String) -> Self {
+        let (form_token, may_act) = (visitor.form_token.clone(), visitor.right >= Right::Trigger);
+        Self { now, form_token, may_act, nonce }
+    }
+
+    /// A button; `None` for who may only read.
+    pub(crate) fn act(
+        &self,
+        label: &'static str,
+        about: String,
+        action: String,
+        mut fields: Vec<(&'static str, String)>,
+    ) -> Option<Act> {
+        if !self.may_act {
+            return None;
+        }
+        let key = self.key(&format!("{action} {fields:?}"));
+        fields.push(("key", key));
+        let form_token = self.form_token.clone();
+        Some(Act { action, form_token, fields, label, about })
+    }
+
+    /// The idempotency key of one form on one page: a second press of its button asks for nothing more.
+    pub(crate) fn key(&self, form: &str) -> String {
+        let digest = Sha256::digest(format!("{} {form}", self.nonce));
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What stands around every page.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub(crate) title: String,
+    pub(crate) version: String,
+    /// The form token of who is logged in.
+    pub(crate) form_token: Option<String>,
+    pub(crate) agent: Option<State>,
+    pub(crate) may_act: bool,
+    /// After so many seconds the page is asked for again, where no script keeps it fresh.
+    pub(crate) refresh: Option<u32>,
+    /// Asked for again every two seconds, script or not: for a page that waits for something.
+    pub(crate) hurry: bool,
+}
+
+impl Frame {
+    pub(crate) fn for_reader(title: impl Into<String>, version: &str, reader: &Reader) -> Self {
+        Self {
+            form_token: Some(reader.form_token.clone()),
+            may_act: reader.may_act,
+            refresh: Some(30),
+            ..Self::for_stranger(title, version)
+        }
+    }
+
+    pub(crate) fn for_stranger(title: impl Into<String>, version: &str) -> Self {
+        Self {
+            title: title.into(),
+            version: version.to_owned(),
+            form_token: None,
+            agent: None,
+            may_act: false,
+            refresh: None,
+            hurry: false,
+        }
+    }
+
+    pub(crate) fn with_agent(mut self, agent: Option<&AgentStatus>) -> Self {
+        self.agent = Some(match agent {
+            None => State::new(Tone::Bad, "no agent has worked here yet"),
+            Some(agent) if agent.healthy => State::new(Tone::Good, "agent works"),
+            Some(agent) => State::new(Tone::Bad, agent.health.clone()),
+        });
+        self
+    }
+
+    fn style(&self) -> &'static str {
+        &STYLE.path
+    }
+
+    fn script(&self) -> &'static str {
+        &SCRIPT.path
+    }
+
+    fn icon(&self) -> &'static str {
+        &ICON.path
+    }
+}
+
+/// A page with a few sentences: an error, or a thing that is waited for.
+#[derive(Debug, Template)]
+#[template(path = "notice.html")]
+pub(crate) struct Notice {
+    pub(crate) frame: Frame,
+    pub(crate) heading: String,
+    pub(crate) lines: Vec<String>,
+    /// Where to go on: address and text.
+    pub(crate) onward: Option<(String, &'static str)>,
+}
+
+/// The page that asks for a token.
+#[derive(Debug, Template)]
+#[template(path = "login.html")]
+pub(crate) struct Login {
+    pub(crate) frame: Frame,
+    pub(crate) problem: Option<&'static str>,
+    /// Where to go on.
+    pub(crate) then: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    fn templates(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read = |path: std::path::PathBuf| match path.is_dir() {
+            true => templates(&path),
+            false => vec![std::fs::read_to_string(path).unwrap()],
+        };
+        entries.flat_map(read).collect()
+    }
+
+    #[test]
+    fn no_template_takes_a_mere_text_as_it_is() {
+        let templates = templates(&Path::new(env!("CARGO_MANIFEST_DIR")).join("templates"));
+        assert!(templates.len() > 10);
+        for template in templates {
+            let (safe, parts) =
+                (template.matches("|safe").count(), template.matches(".part()|safe }}").count());
+            assert_eq!(safe, parts, "{template}");
+            for banned in ["style=", " onclick", "javascript:", "|e(", "<style"] {
+                assert!(!template.contains(banned), "{banned} in {template}");
+            }
+        }
+    }
+}

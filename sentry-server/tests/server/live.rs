@@ -1,0 +1,155 @@
+//! Who is told at once: server-sent events over a real connection.
+
+use http::header::AUTHORIZATION;
+use sentry_api::{ApiError, Local};
+use sentry_server::MAX_LISTENERS;
+use sentry_server::api::{Keys, Right, routes};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::*;
+
+/// One token, until it is taken away.
+#[derive(Debug)]
+struct One(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl Keys for One {
+    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
+        let holds = self.0.load(std::sync::atomic::Ordering::SeqCst);
+        Ok((token == "t0ken" && holds).then_some(Right::Read))
+    }
+}
+
+fn keys() -> Arc<One> {
+    Arc::new(One(true.into()))
+}
+
+fn services(world: &World, keys: Arc<One>) -> Services {
+    let mut services = world.services();
+    let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
+    services.routes = routes(answers, keys, services.live.clone());
+    services
+}
+
+fn request() -> Request<Body> {
+    let request = Request::get("/api/v1/events").header(AUTHORIZATION, "Bearer t0ken");
+    request.body(Body::empty()).unwrap()
+}
+
+/// A connection that listens.
+async fn listen(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let text = "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t0ken\r\n\r\n";
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// What comes, until it contains a text or ends.
+async fn until(stream: &mut TcpStream, text: &str) -> String {
+    let (mut all, mut piece) = (String::new(), vec![0; 4096]);
+    while !all.contains(text) {
+        match stream.read(&mut piece).await.unwrap() {
+            0 => panic!("it ended without {text:?}: {all}"),
+            n => all.push_str(&String::from_utf8_lossy(&piece[..n])),
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_listener_is_told_what_happens_and_goes_with_the_server() {
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(services(&world, keys()));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let served =
+        tokio::task::JoinSet::from_iter([server.serve(listener, async { drop(stopped.await) })]);
+    let mut stream = listen(address).await;
+    let head = until(&mut stream, "retry").await;
+    assert!(head.contains("content-type: text/event-stream"), "{head}");
+    let engine = world.engine.clone();
+    world.tasks.spawn(async move { engine.run(&Stop::new()).await.unwrap() });
+    let told = until(&mut stream, "\"baseline\"").await;
+    assert!(told.contains("data: {\"version\":1,\"kind\":\"baseline\""), "{told}");
+    assert!(told.contains("\"watch\":\"qa\",\"branch\":\"main\""), "{told}");
+    stop.send(()).unwrap();
+    served.join_all().await;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_whose_token_is_taken_away_is_told_nothing_more() {
+    let world = World::new();
+    let keys = keys();
+    let routes = Server::new(services(&world, Arc::clone(&keys))).router();
+    let service = TowerToHyperService::new(routes);
+    let answer = hyper::service::Service::call(&service, request()).await.unwrap();
+    let mut body = answer.into_body();
+    assert!(body.frame().await.is_some(), "the greeting");
+    assert!(body.frame().await.is_some(), "a heartbeat");
+    keys.0.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert!(body.frame().await.is_none(), "it goes on without a token");
+}
+
+#[tokio::test]
+async fn a_listener_too_many_is_sent_away_until_another_one_leaves() {
+    let world = World::new();
+    let service = TowerToHyperService::new(Server::new(services(&world, keys())).router());
+    let ask = || hyper::service::Service::call(&service, request());
+    let mut listeners = Vec::new();
+    for _ in 0..MAX_LISTENERS {
+        let answer = ask().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        listeners.push(answer);
+    }
+    assert_eq!(ask().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    listeners.pop();
+    assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_is_slow_learns_how_much_it_missed() {
+    let mut world = World::new();
+    let service = TowerToHyperService::new(Server::new(services(&world, keys())).router());
+    let answer = hyper::service::Service::call(&service, request()).await.unwrap();
+    let mut body = answer.into_body();
+    world.run().await;
+    // Nobody reads while more happens than is kept.
+    for _ in 0..300 {
+        world.push();
+        seconds(90).await;
+    }
+    let mut all = String::new();
+    while !all.contains("\"lagged\"") {
+        let frame = body.frame().await.unwrap().unwrap();
+        all.push_str(&String::from_utf8_lossy(frame.data_ref().unwrap()));
+        assert!(all.len() < 1_000_000, "it never lagged");
+    }
+    assert!(all.contains("\"missed\":"), "{all}");
+}
+
+#[tokio::test]
+async fn a_full_house_sends_no_listener_away() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(services(&world, keys()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.serve(listener, std::future::pending()));
+    let mut stream = listen(address).await;
+    until(&mut stream, "retry").await;
+    let mut idle = Vec::new();
+    for _ in 0..sentry_server::MAX_CONNECTIONS + 20 {
+        idle.push(TcpStream::connect(address).await.unwrap());
+    }
+    // The last one is served, so all of them were accepted.
+    let last = idle.last_mut().unwrap();
+    last.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    until(last, "alive").await;
+    let engine = world.engine.clone();
+    tasks.spawn(async move { engine.run(&Stop::new()).await.unwrap() });
+    until(&mut stream, "\"baseline\"").await;
+}

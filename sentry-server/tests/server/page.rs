@@ -1,0 +1,135 @@
+//! The page as a browser asks for it, without a browser.
+
+use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
+use http::{HeaderMap, Response};
+use sentry_api::{ApiError, Local};
+use sentry_server::api::{Keys, Right};
+use sentry_server::page::{self, Setup};
+
+use super::*;
+
+#[derive(Debug)]
+struct Two;
+
+#[async_trait]
+impl Keys for Two {
+    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
+        Ok(match token {
+            "reading" => Some(Right::Read),
+            "acting" => Some(Right::Trigger),
+            _ => None,
+        })
+    }
+}
+
+fn routes(world: &World) -> Router {
+    let mut services = world.services();
+    let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
+    let mut setup = Setup::new(answers, Arc::new(Two), services.live.clone());
+    setup.clock = Arc::clone(&world.clock) as _;
+    services.routes = page::routes(setup);
+    Server::new(services).router()
+}
+
+async fn send(routes: &Router, request: http::request::Builder, body: &str) -> Response<Body> {
+    let service = TowerToHyperService::new(routes.clone());
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    hyper::service::Service::call(&service, request).await.unwrap()
+}
+
+fn post(path: &str) -> http::request::Builder {
+    Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("host", "sentry.example")
+}
+
+fn header(headers: &HeaderMap, name: http::HeaderName) -> &str {
+    headers.get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+async fn text(answer: Response<Body>) -> String {
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn cookie(routes: &Router, token: &str) -> String {
+    let login = post("/login").header("origin", "http://sentry.example");
+    let answer = send(routes, login, &format!("token={token}")).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    header(answer.headers(), SET_COOKIE).split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_is_for_https_alone_where_the_browser_came_by_it_whatever_a_proxy_says() {
+    let routes = routes(&World::new());
+    for (origin, forwarded, secure) in
+        [("https://sentry.example", "http", true), ("http://sentry.example", "https", false)]
+    {
+        let login = post("/login").header("origin", origin).header("x-forwarded-proto", forwarded);
+        let answer = send(&routes, login, "token=reading").await;
+        let cookie = header(answer.headers(), SET_COOKIE);
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict; Path=/"), "{cookie}");
+        assert_eq!(cookie.contains("; Secure"), secure, "{origin}: {cookie}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_without_a_session_sees_anything_and_a_link_from_elsewhere_keeps_one() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    for path in ["/", "/watches/qa", "/deliveries/01k9", "/triggers/01k9", "/events"] {
+        let answer = send(&routes, Request::get(path), "").await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{path}");
+        assert!(header(answer.headers(), LOCATION).starts_with("/login"), "{path}");
+    }
+    // A strict cookie does not come with a click on the forge's page; our own page asks again.
+    let linked = Request::get("/watches/qa").header("sec-fetch-site", "cross-site");
+    let answer = send(&routes, linked, "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    let page = text(answer).await;
+    assert!(page.contains("http-equiv=\"refresh\"") && !page.contains("main"), "{page}");
+    let cookie = cookie(&routes, "reading").await;
+    let answer = send(&routes, Request::get("/").header("cookie", &cookie), "").await;
+    let page = text(answer).await;
+    assert!(page.contains("main") && page.contains("baseline"), "{page}");
+    assert!(!page.contains("Deliver now"), "who may only read is offered a button");
+}
+
+#[tokio::test(start_paused = true)]
+async fn guesses_are_slow_however_many_guess_at_once() {
+    let routes = routes(&World::new());
+    let began = tokio::time::Instant::now();
+    let guesses = (0..12).map(|_| {
+        let login = post("/login").header("origin", "http://sentry.example");
+        send(&routes, login, "token=guess")
+    });
+    for answer in futures::future::join_all(guesses).await {
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    }
+    assert_eq!(began.elapsed().as_secs(), 3, "four at a time, a second each");
+    let login = post("/login").header("origin", "http://sentry.example");
+    let answer = send(&routes, login, "token=acting").await;
+    assert_eq!((answer.status(), began.elapsed().as_secs()), (StatusCode::SEE_OTHER, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_carries_the_policy_and_assets_are_kept_for_ever() {
+    let routes = routes(&World::new());
+    let page = send(&routes, Request::get("/login"), "").await;
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    for wanted in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(wanted), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(header(page.headers(), CACHE_CONTROL), "no-store");
+    let page = text(page).await;
+    let style = page.split("href=\"").find(|piece| piece.starts_with("/assets/page-")).unwrap();
+    let style = send(&routes, Request::get(style.split('"').next().unwrap()), "").await;
+    assert!(header(style.headers(), CACHE_CONTROL).contains("immutable"));
+    assert_eq!(style.headers()["x-content-type-options"], "nosniff");
+    let none = send(&routes, Request::get("/assets/page-000000000000.css"), "").await;
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+    let refused = send(&routes, post("/trigger"), "").await;
+    assert!(refused.headers().contains_key("content-security-policy"));
+}

@@ -1,0 +1,67 @@
+//! How the page looks, at three widths and in both schemes: pictures for people, and what can be judged without eyes.
+
+use std::path::Path;
+
+use sentry_tests::browser::{Browser, target};
+use sentry_tests::stage::{Stage, TRIGGER};
+
+use crate::{log_in, scene};
+
+#[test]
+fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
+    let stage = Stage::start(scene::places());
+    stage.answers.play(scene::day());
+    let browser = Browser::start();
+    browser.open(&stage.at("/login"));
+    let folder = target().join("screenshots");
+    let mut findings = Vec::new();
+    let mut look = |name: &str| {
+        for scheme in ["light", "dark"] {
+            for width in [390, 820, 1440] {
+                browser.view(width, scheme);
+                browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
+                let wider =
+                    browser.script("return document.documentElement.scrollWidth - innerWidth");
+                if wider.as_i64() > Some(0) {
+                    findings.push(format!("{name} at {width}: {wider} pixels too wide"));
+                }
+                if width != 820 {
+                    let serious = browser.serious_findings();
+                    findings
+                        .extend(serious.iter().map(|f| format!("{name} {width} {scheme}: {f}")));
+                }
+            }
+        }
+    };
+    look("login");
+    log_in(&browser, &stage.at(""), TRIGGER);
+    browser.wait_for("release/2.14");
+    look("watches");
+    for (name, path) in [
+        ("watch", "/watches/shop"),
+        ("suspended", "/watches/warehouse"),
+        ("delivery", &scene::failed()),
+        ("parked", &scene::parked()),
+        ("missing", "/deliveries/01k9none"),
+    ] {
+        browser.open(&stage.at(path));
+        look(name);
+    }
+    assert!(findings.is_empty(), "{}", findings.join("\n"));
+    for_docs(&browser, &stage);
+}
+
+/// The pictures of docs/operations.md, where `make screenshots` asks for them: small files, of what a window shows.
+fn for_docs(browser: &Browser, stage: &Stage) {
+    let Some(folder) = std::env::var_os("SENTRY_PICTURES") else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    for (name, path, width, scheme) in [
+        ("page-watches", "/", 1280, "light"),
+        ("page-delivery", &*scene::failed(), 1280, "dark"),
+        ("page-phone", "/", 390, "light"),
+    ] {
+        browser.view(width, scheme);
+        browser.open(&stage.at(path));
+        browser.still(&folder.join(format!("{name}.webp")));
+    }
+}

@@ -1,0 +1,151 @@
+//! The page over the real binary, real git and a cluster's API server.
+
+use sentry_tests::browser::Browser;
+use sentry_tests::road::Road;
+use sentry_tests::sandbox::{Agent, eventually};
+
+use crate::log_in;
+
+const READ: &str = "read-t0ken-5d1c";
+const TRIGGER: &str = "trigger-t0ken-77aa";
+
+/// A road whose agent serves the page.
+struct Served {
+    road: Road,
+    agent: Agent,
+    url: String,
+}
+
+impl Served {
+    fn start(tokens: &str) -> Self {
+        let mut road = Road::new();
+        road.sandbox.env("READ", READ).env("TRIGGER", TRIGGER);
+        let file = road.sandbox.work().join("sentry.yaml");
+        let config = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("server: {{{tokens}}}\n{config}")).unwrap();
+        assert_eq!(road.once().code, Some(0));
+        let mut agent = road.sandbox.spawn(["watch", "--listen", "127.0.0.1:0"]);
+        agent.wait_for_log("started");
+        let log = agent.stderr_so_far();
+        let address = log.split("serving address=").nth(1).unwrap();
+        let url = format!("http://{}", address.split_whitespace().next().unwrap());
+        Self { road, agent, url }
+    }
+
+    fn with_tokens() -> Self {
+        Self::start("read_token: '${READ}', trigger_token: '${TRIGGER}'")
+    }
+}
+
+#[test]
+fn without_a_token_nobody_gets_in_and_with_a_wrong_one_neither() {
+    let served = Served::with_tokens();
+    let browser = Browser::start();
+    browser.open(&served.url);
+    assert_eq!(browser.url(), format!("{}/login", served.url));
+    log_in(&browser, &served.url, "a-wrong-t0ken");
+    browser.wait_for("This is no token of this Sentry.");
+    browser.open(&format!("{}/watches/qa", served.url));
+    assert_eq!(browser.url(), format!("{}/login?then=/watches/qa", served.url));
+    browser.type_into("#token", READ);
+    browser.click("main button");
+    browser.wait_for("Branches");
+    assert_eq!(
+        browser.url(),
+        format!("{}/watches/qa", served.url),
+        "it leads to where one wanted to go"
+    );
+    let cookie = browser.script("return document.cookie");
+    assert_eq!(cookie, "", "a script reads the session");
+    browser.click(".out button");
+    browser.open(&served.url);
+    assert_eq!(browser.url(), format!("{}/login", served.url), "logged out");
+    let log = served.agent.term();
+    assert!(!log.stderr.contains(READ) && !log.stderr.contains("a-wrong-t0ken"), "{}", log.stderr);
+}
+
+#[test]
+fn a_delivery_shows_itself_while_somebody_looks() {
+    let served = Served::with_tokens();
+    let browser = Browser::start();
+    log_in(&browser, &served.url, READ);
+    browser.wait_for("baseline");
+    browser.wait_for("live");
+    browser.script("window.here = true");
+    let sha = served.road.push();
+    browser.wait_for(&sha[..8]);
+    browser.wait_for("succeeded");
+    assert_eq!(browser.script("return window.here"), true, "the page was loaded anew");
+    let buttons = browser.script("return document.querySelectorAll('main form').length");
+    assert_eq!(buttons, 0, "who may only read is offered a button");
+    // The link may be replaced at any moment by the one that says the same anew.
+    browser.script("document.querySelector('.branch a.button').click()");
+    browser.wait_for("Wrote the objects");
+    let shown = browser.text("main");
+    for expected in ["Delivered with 2 runs", &sha[..8], "PipelineRun", "Timeline"] {
+        assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
+    }
+    // The stream ends with the server: nobody who looks holds up the end.
+    assert_eq!(served.agent.term().code, Some(0));
+}
+
+#[test]
+fn a_press_of_the_button_delivers_and_leads_to_the_delivery() {
+    let served = Served::with_tokens();
+    let browser = Browser::start();
+    log_in(&browser, &served.url, TRIGGER);
+    browser.wait_for("baseline");
+    assert!(served.road.runs().is_empty());
+    browser.click(".branch .act button");
+    eventually("the delivery's page", || browser.url().contains("/deliveries/"));
+    browser.wait_for("Delivered with 2 runs");
+    browser.wait_for("Somebody asked");
+    assert_eq!(served.road.runs().len(), 2);
+
+    browser.open(&format!("{}/watches/qa", served.url));
+    browser.type_into("#reason", "the <b>database</b> moves");
+    browser.click("form[action$=suspend] button");
+    browser.wait_for("the <b>database</b> moves");
+    let status = served.road.json(&["status", "-o", "json"]);
+    assert_eq!(status["watches"][0]["suspended"], true);
+    browser.click("form[action$=resume] button");
+    eventually("resumed", || {
+        served.road.json(&["status", "-o", "json"])["watches"][0]["suspended"] == false
+    });
+}
+
+#[test]
+fn all_can_be_read_without_scripts_and_done_by_keyboard() {
+    let served = Served::with_tokens();
+    let browser = Browser::without_scripts();
+    browser.open(&served.url);
+    // Where the cursor stands: the field has the focus from the start.
+    browser.press(&format!("{TRIGGER}\u{e007}"));
+    browser.wait_for("baseline");
+    // Skip link, brand, log out, the watch, details or the button: one after the other, by Tab alone.
+    let mut reached = false;
+    for _ in 0..20 {
+        browser.press("\u{e004}");
+        if browser.focused().contains("Deliver now") {
+            reached = true;
+            break;
+        }
+    }
+    assert!(reached, "the button can't be reached by keyboard");
+    browser.press("\u{e007}");
+    eventually("the delivery's page, by the page's own refresh", || {
+        browser.url().contains("/deliveries/")
+    });
+    assert!(browser.text("main").contains("Timeline"));
+}
+
+#[test]
+fn without_a_token_in_the_configuration_the_page_says_how_to_have_one() {
+    let served = Served::start("listen: '127.0.0.1:1'");
+    let browser = Browser::start();
+    browser.open(&served.url);
+    let shown = browser.text("main");
+    assert!(shown.contains("server.trigger_token_file"), "{shown}");
+    browser.open(&format!("{}/watches/qa", served.url));
+    assert!(!browser.text("body").contains("Branches"));
+}

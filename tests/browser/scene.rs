@@ -1,0 +1,275 @@
+//! Two watches on an ordinary day: what there is to show, with names and errors as they come.
+
+use std::time::Duration;
+
+use sentry_api::VERSION;
+use sentry_api::shape::{
+    AgentStatus, BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, Run, RunTotals,
+    Show, Status, Step, SuspensionStatus, WatchStatus,
+};
+use sentry_api::words::{Action, BranchState, Cause, DeliveryState, RunState, Verdict};
+use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
+use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
+use sentry_tests::stage::Script;
+
+const LONG: &str =
+    "feature/PAY-4711-retry-card-payments-that-timed-out-at-the-acquirer-and-tell-the-customer";
+const REFUSED: &str = "the API server refuses PipelineRun e2e-checkout (smoke.yaml:14): admission webhook \"validation.webhook.pipeline.tekton.dev\" denied the request:\nvalidation failed: expected exactly one, got neither: spec.pipelineRef, spec.pipelineSpec";
+const FAILED: &str =
+    "2 of 5 runs failed: e2e-checkout-1a2b3c4d-k3v9q0x2m4b7n8c5, lint-1a2b3c4d-p0z6w2r8t1y5u3i9";
+const LAST_LINE: &str = "task checkout, step playwright: exit code 1\nTimeoutError: page.waitForSelector: Timeout 30000ms exceeded waiting for '[data-test=order-confirmation]'";
+
+fn ago(seconds: u64) -> Timestamp {
+    SystemClock.now() - Duration::from_secs(seconds)
+}
+
+fn sha(n: usize) -> String {
+    let mut seed = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1a2b_3c4d);
+    let digits = (0..40).map(|_| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:x}", seed >> 60)
+    });
+    digits.collect()
+}
+
+fn id(n: usize) -> String {
+    format!("01k9t0m4{n:0>18}")
+}
+
+pub(crate) fn places() -> Vec<WatchPlace> {
+    let repository = |kind, base: &str, path: &str| Repository {
+        path: path.to_owned(),
+        web: Some(Web { kind, base: base.parse().unwrap() }),
+    };
+    let place = |name: &str, source: &str, branches: &[&str], target: &str| WatchPlace {
+        name: name.to_owned(),
+        source: repository(WebKind::GitHub, "https://github.com", source),
+        branches: branches.iter().map(|&branch| branch.to_owned()).collect(),
+        manifests: repository(WebKind::GitLab, "https://gitlab.example.com", "qa/pipelines"),
+        dir: ".tekton".to_owned(),
+        target: target.to_owned(),
+    };
+    vec![
+        place("shop", "example/shop", &["main", "release/*", "feature/*"], "prod/qa-shop"),
+        place("warehouse", "example/warehouse", &["main"], "prod/qa-warehouse"),
+        place("newcomer", "example/newcomer", &["trunk"], "staging/qa-newcomer"),
+    ]
+}
+
+fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
+    let mark = |n: usize| Some(Mark { sha: sha(n), at: ago(at) });
+    BranchStatus {
+        branch: name.to_owned(),
+        observed: Mark { sha: sha(n), at: ago(at) },
+        attempted: mark(n),
+        delivered: if state == BranchState::Delivered { mark(n) } else { None },
+        state,
+        manifests_revision: Some(sha(900)),
+        runs: RunTotals::default(),
+        verdict: None,
+        last_error: None,
+        next_attempt: None,
+        errors: Vec::new(),
+        delivery: Some(id(n)),
+    }
+}
+
+fn runs(running: usize, succeeded: usize, failed: usize) -> RunTotals {
+    RunTotals { total: running + succeeded + failed, running, succeeded, failed, queued: 0 }
+}
+
+fn shop() -> WatchStatus {
+    let failed = BranchStatus {
+        runs: runs(0, 3, 2),
+        verdict: Some(Verdict::Failure),
+        errors: vec![FAILED.to_owned()],
+        ..branch(1, "release/2.14", BranchState::Delivered, 25 * 60)
+    };
+    let parked = BranchStatus {
+        delivered: Some(Mark { sha: sha(70), at: ago(26 * 3600) }),
+        errors: vec![REFUSED.to_owned()],
+        ..branch(3, LONG, BranchState::Parked, 3 * 3600)
+    };
+    let running =
+        BranchStatus { runs: runs(2, 3, 0), ..branch(2, "main", BranchState::Delivered, 100) };
+    let good = BranchStatus {
+        runs: runs(0, 5, 0),
+        verdict: Some(Verdict::Success),
+        ..branch(4, "release/2.13", BranchState::Delivered, 5 * 86_400)
+    };
+    let gone = branch(5, "feature/dark-mode", BranchState::Gone, 9 * 86_400);
+    WatchStatus {
+        name: "shop".into(),
+        suspended: false,
+        branches: vec![good, gone, parked, running, failed],
+        suspension: None,
+        unreachable: None,
+        reporting: None,
+        waiting_triggers: 1,
+    }
+}
+
+fn warehouse() -> WatchStatus {
+    let retrying = BranchStatus {
+        next_attempt: Some(SystemClock.now() + Duration::from_secs(48)),
+        delivered: Some(Mark { sha: sha(71), at: ago(2 * 3600) }),
+        errors: vec!["can't reach the API server of prod: connection refused".into()],
+        ..branch(20, "main", BranchState::Retrying, 7 * 60)
+    };
+    WatchStatus {
+        name: "warehouse".into(),
+        suspended: true,
+        branches: vec![retrying],
+        suspension: Some(SuspensionStatus {
+            reason: Some("the staging database is being moved".into()),
+            since: ago(40 * 60),
+            until: Some(SystemClock.now() + Duration::from_secs(80 * 60)),
+        }),
+        unreachable: Some(OutageStatus {
+            since: ago(12 * 60),
+            error: "github.com does not answer: connection timed out after 30 s".into(),
+            next: Some(SystemClock.now() + Duration::from_secs(100)),
+        }),
+        reporting: None,
+        waiting_triggers: 0,
+    }
+}
+
+fn newcomer() -> WatchStatus {
+    WatchStatus {
+        name: "newcomer".into(),
+        suspended: false,
+        branches: Vec::new(),
+        suspension: None,
+        unreachable: None,
+        reporting: None,
+        waiting_triggers: 0,
+    }
+}
+
+fn object(path: &str, kind: &str, name: String, action: Action) -> Object {
+    let (path, kind, run) = (path.to_owned(), kind.to_owned(), kind == "PipelineRun");
+    let reason = None;
+    Object { path, line: 1, kind, namespace: Some("qa-shop".into()), name, run, action, reason }
+}
+
+fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, took: u64) -> Show {
+    let names = ["unit", "lint", "e2e-checkout", "e2e-search", "contract"];
+    let run_state = |k: usize| match (state, k) {
+        (DeliveryState::Failed, 1 | 2) => RunState::Failed,
+        (DeliveryState::Following, 2 | 3) => RunState::Running,
+        _ => RunState::Succeeded,
+    };
+    let name = |k: usize| format!("{}-{}-{}", names[k], &sha(n)[..8], &sha(n + k + 500)[..16]);
+    let mut objects = vec![
+        object("tasks/playwright.yaml", "Task", "playwright".into(), Action::Unchanged),
+        object("pipelines/e2e.yaml", "Pipeline", "e2e".into(), Action::Configured),
+    ];
+    objects.extend((0..5).map(|k| {
+        object(&format!("runs/{}.yaml", names[k]), "PipelineRun", name(k), Action::Created)
+    }));
+    let runs = (0..5).map(|k| {
+        let failed = run_state(k) == RunState::Failed;
+        let ended = run_state(k) != RunState::Running;
+        Run {
+            name: name(k),
+            state: run_state(k),
+            reason: failed
+                .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
+            message: failed.then(|| LAST_LINE.to_owned()),
+            ended: ended.then(|| ago(at.saturating_sub(took / 5 * (k as u64 + 1)))),
+        }
+    });
+    let (started, finished) = (ago(at), state.is_final().then(|| ago(at - took)));
+    let step = |step: &str, took_ms| Step { step: step.into(), started, took_ms };
+    let verdict = match state {
+        DeliveryState::Failed => Some(Verdict::Failure),
+        DeliveryState::Succeeded => Some(Verdict::Success),
+        _ => None,
+    };
+    Show {
+        version: VERSION,
+        delivery: Delivery {
+            id: id(n),
+            watch: watch.into(),
+            branch: branch.into(),
+            trigger: if n % 5 == 4 { Cause::Manual } else { Cause::Change },
+            revision: sha(n),
+            manifests_revision: Some(sha(900)),
+            state,
+            dry_run: false,
+            started,
+            following_since: Some(ago(at - 3)),
+            finished,
+            objects,
+            runs: runs.collect(),
+            verdict,
+            error: (state == DeliveryState::Failed).then(|| FAILED.to_owned()),
+        },
+        attempts: 1,
+        next_attempt: None,
+        superseded_by: None,
+        steps: vec![
+            step("inspect", 120),
+            step("resolve", 84),
+            step("fetch", 640),
+            step("check", 1_310),
+            step("apply", 890),
+        ],
+        notes: vec!["runs/nightly.yaml: skipped, it is meant for the event `schedule`".into()],
+        manifests_branch: Some("main".into()),
+        asked_for: None,
+    }
+}
+
+/// Everything at once.
+pub(crate) fn day() -> Script {
+    let mut shows = vec![
+        delivery(2, "shop", "main", DeliveryState::Following, 100, 100),
+        delivery(1, "shop", "release/2.14", DeliveryState::Failed, 25 * 60, 260),
+        delivery(3, "shop", LONG, DeliveryState::Parked, 3 * 3600, 4),
+        delivery(20, "warehouse", "main", DeliveryState::Pending, 7 * 60, 60),
+    ];
+    let parked = &mut shows[2];
+    parked.delivery.error = Some(REFUSED.into());
+    (parked.delivery.runs, parked.delivery.objects) = (Vec::new(), Vec::new());
+    (parked.delivery.following_since, parked.attempts) = (None, 4);
+    parked.steps.truncate(4);
+    for n in 30..58_usize {
+        let (watch, state) = match n {
+            33 | 41 | 42 => ("shop", DeliveryState::Failed),
+            37 => ("shop", DeliveryState::Superseded),
+            _ if n % 4 == 0 => ("warehouse", DeliveryState::Succeeded),
+            _ => ("shop", DeliveryState::Succeeded),
+        };
+        let took = 150 + (n as u64 * 7_919) % 190;
+        let branch = if n % 3 == 0 { "release/2.13" } else { "main" };
+        shows.push(delivery(n, watch, branch, state, (n as u64 - 26) * 3 * 3600, took));
+    }
+    let agent = AgentStatus {
+        holder: "process 1 on sentry-6d9f7c".into(),
+        started: ago(5 * 86_400),
+        beat: ago(2),
+        healthy: true,
+        health: "agent process 1 on sentry-6d9f7c works for 5d".into(),
+        forges: Vec::new(),
+    };
+    let status = Status {
+        version: VERSION,
+        watches: vec![shop(), warehouse(), newcomer()],
+        queue: vec![QueueStatus { namespace: Some("qa-shop".into()), runs: 3 }],
+        agent: Some(agent),
+        notifications: Vec::new(),
+    };
+    Script { status: Some(status), shows }
+}
+
+/// The delivery whose runs failed.
+pub(crate) fn failed() -> String {
+    format!("/deliveries/{}", id(1))
+}
+
+/// The delivery that was given up.
+pub(crate) fn parked() -> String {
+    format!("/deliveries/{}", id(3))
+}

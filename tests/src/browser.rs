@@ -1,0 +1,285 @@
+//! A browser: Debian's chromium without a window, led by WebDriver (<https://www.w3.org/TR/webdriver2/>).
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::sandbox::eventually;
+
+/// The key under which WebDriver names an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// What the browser gets: `scripts/setup` installs it.
+const REMEDY: &str = "run `scripts/setup`: it installs chromium, chromium-driver and axe-core";
+
+/// A chromium of its own, with a profile of its own. It goes when this is dropped.
+#[derive(Debug)]
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    /// Kept open: what chromedriver says later goes nowhere, and does no harm.
+    _said: BufReader<ChildStdout>,
+    session: String,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// One that shows nothing yet.
+    ///
+    /// # Panics
+    /// When there is no chromium here, with what to do.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// One that runs no scripts.
+    pub fn without_scripts() -> Self {
+        Self::with(&["--blink-settings=scriptEnabled=false"])
+    }
+
+    fn with(more: &[&str]) -> Self {
+        let profile = TempDir::new().expect("a temporary directory");
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): {REMEDY}"));
+        let mut said = BufReader::new(driver.stdout.take().expect("stdout is piped"));
+        let port = port_of(&mut said);
+        let data = format!("--user-data-dir={}", profile.path().display());
+        let mut args = vec!["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
+        args.extend(["--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1", &data]);
+        args.extend(more);
+        let wanted = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "timeouts": {"script": 60_000, "pageLoad": 60_000},
+            "goog:chromeOptions": {"args": args},
+        }}});
+        let mut browser =
+            Self { driver, port, _said: said, session: String::new(), _profile: profile };
+        let made = browser.send("POST", "/session", &wanted);
+        let session = made.as_ref().ok().and_then(|made| made["sessionId"].as_str());
+        let session =
+            session.unwrap_or_else(|| panic!("chromium does not start: {REMEDY}: {made:?}"));
+        browser.session = format!("/session/{session}");
+        browser
+    }
+
+    /// Sends one command and gives its value, or the error.
+    fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, Value> {
+        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let mut stream =
+            TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver answers");
+        stream.set_read_timeout(Some(Duration::from_secs(90))).expect("a limit");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.port,
+            body.len()
+        );
+        stream
+            .write_all(head.as_bytes())
+            .and_then(|()| stream.write_all(body.as_bytes()))
+            .expect("sent");
+        let mut answer = BufReader::new(stream);
+        let (mut head, mut length) = (String::new(), 0);
+        // It keeps the connection open, whatever it is asked for.
+        while answer.read_line(&mut head).expect("a head") > 2 {
+            let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+            if let Some(number) = line.strip_prefix("content-length:") {
+                length = number.trim().parse().expect("a length");
+            }
+        }
+        let mut body = vec![0; length];
+        answer.read_exact(&mut body).expect("a body");
+        let value = serde_json::from_slice::<Value>(&body).expect("JSON")["value"].take();
+        if head.starts_with("HTTP/1.1 200") { Ok(value) } else { Err(value) }
+    }
+
+    #[track_caller]
+    fn command(&self, path: &str, body: &Value) -> Value {
+        self.send("POST", &format!("{}{path}", self.session), body)
+            .unwrap_or_else(|error| panic!("{path} {body}: {}", error["message"]))
+    }
+
+    /// Opens an address.
+    #[track_caller]
+    pub fn open(&self, url: &str) {
+        self.command("/url", &json!({ "url": url }));
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        let url = self.send("GET", &format!("{}/url", self.session), &Value::Null);
+        url.expect("an address").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What a script returns.
+    #[track_caller]
+    pub fn script(&self, script: &str) -> Value {
+        self.command("/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// What a script gives to its last argument, a function.
+    #[track_caller]
+    pub fn later(&self, script: &str) -> Value {
+        self.command("/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    #[track_caller]
+    fn element(&self, css: &str) -> String {
+        let found = self.command("/element", &json!({"using": "css selector", "value": css}));
+        format!("/element/{}", found[ELEMENT].as_str().expect("an element"))
+    }
+
+    /// Clicks on the first element that fits.
+    #[track_caller]
+    pub fn click(&self, css: &str) {
+        let element = self.element(css);
+        self.command(&format!("{element}/click"), &json!({}));
+    }
+
+    /// Types into the first element that fits.
+    #[track_caller]
+    pub fn type_into(&self, css: &str, text: &str) {
+        let element = self.element(css);
+        self.command(&format!("{element}/value"), &json!({ "text": text }));
+    }
+
+    /// Presses one key after the other: `\u{e004}` is Tab, `\u{e007}` Enter.
+    #[track_caller]
+    pub fn press(&self, keys: &str) {
+        let keys = keys.chars().flat_map(|key| {
+            let key = key.to_string();
+            [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
+        });
+        let actions: Vec<Value> = keys.collect();
+        self.command(
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}),
+        );
+    }
+
+    /// What the first element that fits shows.
+    #[track_caller]
+    pub fn text(&self, css: &str) -> String {
+        let element = self.element(css);
+        let text = self.send("GET", &format!("{}{element}/text", self.session), &Value::Null);
+        text.expect("a text").as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The label, or else the text, of what has the focus.
+    #[track_caller]
+    pub fn focused(&self) -> String {
+        let active = self.send("GET", &format!("{}/element/active", self.session), &Value::Null);
+        let active = active.expect("an element")[ELEMENT].clone();
+        let path = format!("{}/element/{}", self.session, active.as_str().expect("an element"));
+        let of = |what: &str| self.send("GET", &format!("{path}/{what}"), &Value::Null);
+        let label =
+            of("attribute/aria-label").ok().and_then(|label| Some(label.as_str()?.to_owned()));
+        label.unwrap_or_else(|| of("text").expect("a text").as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until what the page shows contains a text.
+    #[track_caller]
+    pub fn wait_for(&self, text: &str) {
+        eventually(text, || self.text("body").contains(text));
+    }
+
+    /// A command of the browser's own protocol.
+    #[track_caller]
+    pub fn protocol(&self, command: &str, params: &Value) -> Value {
+        self.command("/goog/cdp/execute", &json!({"cmd": command, "params": params}))
+    }
+
+    /// Shows pages in a window of this width, in the light or the dark scheme.
+    #[track_caller]
+    pub fn view(&self, width: u32, scheme: &str) {
+        let size =
+            json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
+        self.protocol("Emulation.setDeviceMetricsOverride", &size);
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.protocol("Emulation.setEmulatedMedia", &features);
+    }
+
+    /// A picture of the whole page.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[track_caller]
+    pub fn picture(&self, file: &Path) {
+        self.shoot(file, &json!({"format": "png", "captureBeyondViewport": true}));
+    }
+
+    #[track_caller]
+    fn shoot(&self, file: &Path, how: &Value) {
+        let shot = self.protocol("Page.captureScreenshot", how);
+        let data = shot["data"].as_str().expect("a picture");
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data).expect("base64");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of pictures");
+        std::fs::write(file, bytes).expect("a picture is written");
+    }
+
+    /// A small picture of what the window shows.
+    ///
+    /// # Panics
+    /// As [`Browser::picture`].
+    #[track_caller]
+    pub fn still(&self, file: &Path) {
+        self.shoot(file, &json!({"format": "webp", "quality": 80}));
+    }
+
+    /// Findings of axe-core that are serious or critical, each in a line.
+    ///
+    /// # Panics
+    /// When axe-core is not there, with what to do.
+    #[track_caller]
+    pub fn serious_findings(&self) -> Vec<String> {
+        let file = target().join("tools/npm/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}: {REMEDY}", file.display()));
+        self.script(&axe);
+        let found = self.later(
+            "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']})\
+             .then(r => done(r.violations.filter(v => ['serious', 'critical'].includes(v.impact))\
+             .flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 160)}: ${n.failureSummary}`))),\
+             e => done([String(e)]));",
+        );
+        let lines = found.as_array().expect("a list").iter();
+        lines.map(|line| line.as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            // Ends chromium; if it has gone already there is nothing to end.
+            let _ = self.send("DELETE", &self.session, &Value::Null);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// chromedriver says which port it took.
+fn port_of(said: &mut BufReader<ChildStdout>) -> u16 {
+    let mut lines = said.lines();
+    let said = lines.find_map(|line| {
+        let line = line.ok()?;
+        line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
+    });
+    said.unwrap_or_else(|| panic!("chromedriver names no port: {REMEDY}"))
+}
+
+/// Where builds and what they leave go.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}
