@@ -136,6 +136,23 @@ impl Ledger {
                     self.reports.remove(&key);
                 }
             }
+            told @ (Write::Notice(_)
+            | Write::ForgetNotice { .. }
+            | Write::Trouble(_)
+            | Write::ForgetTrouble(..)) => self.apply_told(told),
+            Write::Head(_)
+            | Write::Inventory(_)
+            | Write::ForgetInventory(_)
+            | Write::Suspension(_)
+            | Write::Resume(_)
+            | Write::Agent(_)
+            | Write::Prune { .. } => {}
+        }
+    }
+
+    /// What receivers are told, and what they were told.
+    fn apply_told(&mut self, write: Write) {
+        match write {
             Write::Notice(outgoing) => {
                 let key = (outgoing.receiver.clone(), outgoing.notice.id.clone());
                 self.outbox.insert(key, *outgoing);
@@ -150,13 +167,7 @@ impl Ledger {
             Write::ForgetTrouble(watch, branch) => {
                 self.troubles.remove(&(watch, branch));
             }
-            Write::Head(_)
-            | Write::Inventory(_)
-            | Write::ForgetInventory(_)
-            | Write::Suspension(_)
-            | Write::Resume(_)
-            | Write::Agent(_)
-            | Write::Prune { .. } => {}
+            _ => {}
         }
     }
 

@@ -8,14 +8,15 @@ use sentry_tests::sandbox::eventually;
 /// The secret part of the chat's address.
 const CANARY: &str = "canary-chat-4711";
 
-/// A road with runs that go on until they are ended, a chat for authors and a signed webhook for who is on call.
-fn road() -> (Road, Receiver, Receiver) {
+/// A road with runs that go on until they are ended, a chat for authors and a signed webhook for who is on call; with one
+/// more setting of the watch.
+fn road(setting: &str) -> (Road, Receiver, Receiver) {
     let mut road = Road::endless();
     let (chat, pager) = (Receiver::start(), Receiver::start());
     road.sandbox.env("CHAT_URL", chat.url(&format!("/services/T0/B0/{CANARY}")));
     let config = std::fs::read_to_string(road.sandbox.work().join("sentry.yaml")).unwrap();
     road.sandbox.write_config(&format!(
-        "{config}\nnotify:\n  - {{name: chat, type: slack, url: '${{CHAT_URL}}', routes: [tests_failed]}}\n  \
+        "{config}    {setting}\nnotify:\n  - {{name: chat, type: slack, url: '${{CHAT_URL}}', routes: [tests_failed]}}\n  \
          - {{name: on-call, type: webhook, url: '{}', secret: 'a-secret-for-signing', routes: [could_not_start]}}\n",
         pager.url("/events")
     ));
@@ -46,7 +47,7 @@ fn texts(receiver: &Receiver) -> Vec<String> {
 
 #[test]
 fn a_receiver_that_is_down_while_the_agent_is_killed_hears_everything_once_and_in_order() {
-    let (road, chat, pager) = road();
+    let (road, chat, pager) = road("");
     let mut agent = road.watch();
     agent.wait_for_log("started");
     let first = push_and_end(&road, true);
@@ -96,7 +97,7 @@ fn state_of(road: &Road) -> std::path::PathBuf {
 
 #[test]
 fn what_can_not_start_goes_to_who_is_on_call_as_a_signed_event_and_so_does_its_end() {
-    let (road, chat, pager) = road();
+    let (road, chat, pager) = road("max_retries: 0");
     let mut agent = road.watch();
     agent.wait_for_log("started");
     road.cluster.faults().refuse_always("Pipeline", "suite", 422, "spec is not to our taste");
@@ -128,7 +129,7 @@ fn what_can_not_start_goes_to_who_is_on_call_as_a_signed_event_and_so_does_its_e
 
 #[test]
 fn a_test_reaches_each_receiver_on_its_route_and_its_failure_is_an_exit_code() {
-    let (road, chat, pager) = road();
+    let (road, chat, pager) = road("");
     let good = road.sandbox.sentry(["notify", "--test"]);
     assert_eq!(good.code, Some(0), "{good:?}");
     assert!(texts(&chat)[0].contains("a test"), "{:?}", chat.told());
