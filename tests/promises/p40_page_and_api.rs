@@ -231,7 +231,7 @@ fn no_string_of_others_runs_in_the_page() {
     eventually("the new parts", || browser.script("return !window.first.isConnected") == true);
     judge("all watches, by the script");
     stage.answers.play(scene(&strings));
-    let pages = cases(200, 40);
+    let pages = cases(200, 8);
     for n in (0..200).step_by(200 / pages) {
         browser.open(&stage.at(&format!("/deliveries/{}", id(n))));
         judge(&strings[n]);
