@@ -79,6 +79,7 @@ fn scene(strings: &[String]) -> Script {
         watches,
         queue: vec![QueueStatus { namespace, runs: 1 }],
         agent: None,
+        notifications: Vec::new(),
     };
     let shows = strings.iter().enumerate().map(|(n, s)| show(n, s)).collect();
     Script { status: Some(status), shows }

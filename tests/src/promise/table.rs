@@ -39,7 +39,11 @@ pub const PROMISES: &[Promise] = &[
     promise(9, "force-push, rewind, unrelated history", "100 × 0 stuck"),
     promise(10, "branch deleted, re-created", "no action while gone, resumes ≤ 1 poll"),
     promise(11, "a bad answer is not a change", "100,000 fuzzed answers: 0 effects"),
-    promise(12, "a renamed repo (301, same host) goes on; another host gets 0 token bytes", "100 %"),
+    promise(
+        12,
+        "a renamed repo (301, same host) goes on; another host gets 0 token bytes",
+        "100 %",
+    ),
     promise(
         13,
         "rate limits: 429/403 with seconds, date, none, negative, huge Retry-After",
@@ -50,7 +54,11 @@ pub const PROMISES: &[Promise] = &[
         "budget: idle polls are conditional or batched; failing repos back off",
         "≥ 99.9 % not counted or batched; failing ≤ 1/8 of the normal rate",
     ),
-    promise(15, "token refused for an hour, then rotated", "≤ 10 failures/h/host, recovers ≤ 1 poll"),
+    promise(
+        15,
+        "token refused for an hour, then rotated",
+        "≤ 10 failures/h/host, recovers ≤ 1 poll",
+    ),
     promise(16, "clock jumps (± 1 day, ± 10 years)", "no gap > 2 × interval"),
     promise(
         17,
