@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(waits(None, &first), next(60).map(|at| ("away", at)));
         assert_eq!(waits(Some(&first), &first), None);
         assert_eq!(waits(Some(&first), &second), next(120).map(|at| ("away", at)));
-        let begun = Delivery { state: DeliveryState::Fetching, ..second.clone() };
+        let begun = Delivery { state: DeliveryState::Fetching, ..second };
         assert_eq!(waits(Some(&first), &begun), None);
     }
 
