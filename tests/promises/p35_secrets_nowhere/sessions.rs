@@ -260,7 +260,6 @@ impl Session {
     /// All that the commands tell afterwards.
     fn ask(&mut self) {
         let head = self.push().remove(0);
-        self.sentry(&["watch", "--once"]);
         let history = self.sandbox.sentry(["history", "-o", "json"]).stdout;
         self.told += &history;
         let history: serde_json::Value = serde_json::from_str(&history).unwrap();
