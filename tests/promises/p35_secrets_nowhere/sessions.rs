@@ -8,7 +8,7 @@ use sentry_tests::forges::{ForgeOptions, github::GitHub, gitlab::GitLab};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::http::Fault;
 use sentry_tests::judge::canaries::{canary, found, plain_canary, ways_to_write};
-use sentry_tests::promise::{cases, kept};
+use sentry_tests::promise::{cases, full, kept};
 use sentry_tests::proxy::HttpProxy;
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;
@@ -50,16 +50,21 @@ fn secret(name: &str) -> String {
     secrets().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 
+/// Every secret in each so many-th way, each way of all of them before the next: what is cut holds all of them.
+fn echo_of(step: usize) -> String {
+    let ways: Vec<_> = secrets().iter().map(|(_, text)| ways_to_write(text)).collect();
+    let each = (0..ways[0].len()).step_by(step);
+    let texts: Vec<&str> = each.flat_map(|way| ways.iter().map(move |all| &*all[way].1)).collect();
+    format!("{ECHO} {}", texts.join(" "))
+}
+
 fn echo() -> String {
-    let every = |(_, text): (_, String)| ways_to_write(&text).into_iter().map(|(_, way)| way);
-    format!("{ECHO} {}", secrets().into_iter().flat_map(every).collect::<Vec<_>>().join(" "))
+    echo_of(1)
 }
 
 /// An echo that a header can hold.
 fn short_echo() -> String {
-    let every =
-        |(_, text): (_, String)| ways_to_write(&text).into_iter().step_by(4).map(|(_, way)| way);
-    format!("{ECHO} {}", secrets().into_iter().flat_map(every).collect::<Vec<_>>().join(" "))
+    echo_of(4)
 }
 
 fn packet(text: &str) -> String {
@@ -206,18 +211,31 @@ impl Session {
         self.sentry(&["watch", "--once", "--log-level", "debug", "--log-format", format]);
     }
 
-    /// The forges, B's server, git's own requests, the proxy and the cluster fail, each in so many ways.
-    fn fail_everywhere(&mut self, ways: usize) {
-        for fault in faults().into_iter().take(ways) {
-            for (place, request) in [(0, ""), (1, ""), (2, ""), (2, "GET /b.git/info/refs")] {
-                let faults =
-                    [self.hub.http(), self.lab.http(), self.git.http()][place].faults().clone();
-                faults.until_cleared(request, fault.clone());
+    /// The forges, B's server, git's own requests, the proxy and the cluster fail: each in every way, or in one.
+    fn fail_everywhere(&mut self) {
+        let git_only = "GET /b.git/info/refs";
+        for fault in faults().into_iter().take(cases(usize::MAX, 1)) {
+            for (places, request) in
+                [(&[0, 1][..], ""), (&[2], git_only), (&[2], "")].into_iter().take(cases(3, 2))
+            {
+                let servers = [self.hub.http(), self.lab.http(), self.git.http()];
+                let faults: Vec<_> =
+                    places.iter().map(|at| servers[*at].faults().clone()).collect();
+                faults.iter().for_each(|faults| faults.until_cleared(request, fault.clone()));
                 self.pass();
-                faults.clear();
+                faults.iter().for_each(sentry_tests::http::Faults::clear);
             }
         }
-        let refusal = packet(&format!("ERR {}\n", &short_echo()[..]));
+        self.cluster.faults().refuse_always("Task", "unit", 422, &echo());
+        self.pass();
+        self.cluster.faults().heal();
+        if full() {
+            self.fail_rarely();
+        }
+    }
+
+    fn fail_rarely(&mut self) {
+        let refusal = packet(&format!("ERR {}\n", short_echo()));
         let result = Fault::status(200)
             .header("content-type", "application/x-git-upload-pack-result")
             .body(&refusal);
@@ -228,7 +246,7 @@ impl Session {
         self.pass();
         self.proxy.resume();
         for (kind, name, status) in
-            [("Secret", "", 403), ("Task", "unit", 422)].into_iter().take(ways)
+            [("Secret", "", 403), ("Secret", "", 422), ("Task", "unit", 403)]
         {
             self.cluster.faults().refuse_always(kind, name, status, &echo());
             self.pass();
@@ -242,12 +260,12 @@ impl Session {
     /// All that the commands tell afterwards.
     fn ask(&mut self) {
         let head = self.push().remove(0);
-        self.sentry(&["watch", "--once"]);
         let history = self.sandbox.sentry(["history", "-o", "json"]).stdout;
         self.told += &history;
         let history: serde_json::Value = serde_json::from_str(&history).unwrap();
         let ids = history["deliveries"].as_array().unwrap().iter();
-        let ids: Vec<String> = ids.map(|d| d["id"].as_str().unwrap().to_owned()).collect();
+        let ids: Vec<String> =
+            ids.take(cases(usize::MAX, 3)).map(|d| d["id"].as_str().unwrap().to_owned()).collect();
         let mut asked: Vec<Vec<&str>> = ids.iter().map(|id| vec!["show", id.as_str()]).collect();
         asked.extend([
             vec!["status"],
@@ -378,7 +396,7 @@ fn no_secret_is_said_stored_served_or_given_to_a_program_that_does_not_need_it()
     let every: Vec<&str> = all.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(found(&echo(), &every).len(), every.len(), "the judge finds what it looks for");
     let mut session = Session::begin();
-    session.fail_everywhere(cases(faults().len(), 1));
+    session.fail_everywhere();
     session.serve();
     session.ask();
 
@@ -419,6 +437,8 @@ fn no_secret_is_said_stored_served_or_given_to_a_program_that_does_not_need_it()
         session.told.contains("[redacted]") && session.told.contains(ECHO),
         "nothing was quoted"
     );
+    let quoted = |line: &str| line.contains("Task unit (t.yml, document 1)") && line.contains(ECHO);
+    assert!(session.told.lines().any(quoted), "the cluster's words were not quoted");
     assert!(session.told.contains("sentry_webhooks_total{"), "no metrics were seen");
     let paths = session.paths;
     kept(
