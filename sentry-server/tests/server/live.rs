@@ -64,7 +64,8 @@ async fn a_listener_is_told_what_happens_and_goes_with_the_server() {
     let address = listener.local_addr().unwrap();
     let server = Server::new(services(&world, keys()));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::task::JoinSet::from_iter([server.serve(listener, async { drop(stopped.await) })]);
+    let served =
+        tokio::task::JoinSet::from_iter([server.serve(listener, async { drop(stopped.await) })]);
     let mut stream = listen(address).await;
     let head = until(&mut stream, "retry").await;
     assert!(head.contains("content-type: text/event-stream"), "{head}");
