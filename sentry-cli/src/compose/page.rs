@@ -65,7 +65,7 @@ mod tests {
             "forges:\n  hub: {type: github, url: 'https://ghe.example.com/api/v3', token: t0ken-of-hub}\n  \
              lab: {type: gitlab, token: t0ken-of-lab}\nwatches:\n  - name: qa\n    \
              source: {forge: hub, url: 'https://ghe.example.com/product/app.git', branches: 'main,release/*'}\n    \
-             manifests: {forge: lab, url: 'git@gitlab.com:qa/sub/tests.git', branch: main}\n    \
+             manifests: {forge: lab, url: 'https://gitlab.com/qa/sub/tests.git', branch: main}\n    \
              cluster: {context: prod, namespace: qa}\n",
         )[..] else {
             panic!("one watch");
