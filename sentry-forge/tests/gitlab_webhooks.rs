@@ -2,6 +2,8 @@
 //! <https://docs.gitlab.com/user/project/integrations/webhook_events/> and
 //! <https://docs.gitlab.com/administration/system_hooks/>.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+
 use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};

@@ -153,6 +153,21 @@ fn object(path: &str, kind: &str, name: String, action: Action) -> Object {
     Object { path, line: 1, kind, namespace: Some("qa-shop".into()), name, run, action, reason }
 }
 
+const STEPS: [(&str, u64); 5] =
+    [("inspect", 120), ("resolve", 84), ("fetch", 640), ("check", 1_310), ("apply", 890)];
+
+fn run(name: String, state: RunState, end: Timestamp) -> Run {
+    let failed = state == RunState::Failed;
+    Run {
+        name,
+        state,
+        reason: failed
+            .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
+        message: failed.then(|| LAST_LINE.to_owned()),
+        ended: (state != RunState::Running).then_some(end),
+    }
+}
+
 fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, took: u64) -> Show {
     let names = ["unit", "lint", "e2e-checkout", "e2e-search", "contract"];
     let run_state = |k: usize| match (state, k) {
@@ -168,18 +183,8 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
     objects.extend((0..5).map(|k| {
         object(&format!("runs/{}.yaml", names[k]), "PipelineRun", name(k), Action::Created)
     }));
-    let runs = (0..5).map(|k| {
-        let failed = run_state(k) == RunState::Failed;
-        let ended = run_state(k) != RunState::Running;
-        Run {
-            name: name(k),
-            state: run_state(k),
-            reason: failed
-                .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
-            message: failed.then(|| LAST_LINE.to_owned()),
-            ended: ended.then(|| ago(at.saturating_sub(took / 5 * (k as u64 + 1)))),
-        }
-    });
+    let end = |k: u64| ago(at.saturating_sub(took / 5 * (k + 1)));
+    let runs = (0..5).map(|k| run(name(k), run_state(k), end(k as u64)));
     let (started, finished) = (ago(at), state.is_final().then(|| ago(at - took)));
     let step = |step: &str, took_ms| Step { step: step.into(), started, took_ms };
     let verdict = match state {
@@ -209,13 +214,7 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
         attempts: 1,
         next_attempt: None,
         superseded_by: None,
-        steps: vec![
-            step("inspect", 120),
-            step("resolve", 84),
-            step("fetch", 640),
-            step("check", 1_310),
-            step("apply", 890),
-        ],
+        steps: STEPS.map(|(name, took)| step(name, took)).into(),
         notes: vec!["runs/nightly.yaml: skipped, it is meant for the event `schedule`".into()],
         manifests_branch: Some("main".into()),
         asked_for: None,

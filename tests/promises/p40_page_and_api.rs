@@ -166,18 +166,18 @@ fn show(n: usize, s: &str) -> Show {
 }
 
 /// A repository whose name is the string, on a forge with pages.
-fn place(s: &String) -> WatchPlace {
+fn place(s: &str) -> WatchPlace {
     let repository = |kind| Repository {
-        path: s.clone(),
+        path: s.to_owned(),
         web: Some(Web { kind, base: "https://forge.example".parse().unwrap() }),
     };
     WatchPlace {
-        name: s.clone(),
+        name: s.to_owned(),
         source: repository(WebKind::GitHub),
-        branches: vec![s.clone()],
+        branches: vec![s.to_owned()],
         manifests: repository(WebKind::GitLab),
-        dir: s.clone(),
-        target: s.clone(),
+        dir: s.to_owned(),
+        target: s.to_owned(),
     }
 }
 
@@ -208,7 +208,7 @@ const JUDGE: &str = r"
 fn no_string_of_others_runs_in_the_page() {
     let strings = strings();
     assert_eq!(strings.len(), 200);
-    let stage = Stage::start(strings.iter().map(place).collect());
+    let stage = Stage::start(strings.iter().map(|s| place(s)).collect());
     stage.answers.play(scene(&strings));
     let browser = Browser::start();
     browser

@@ -60,13 +60,13 @@ impl<T> Confirmed<T> {
 }
 
 /// Texts that are left empty are left out.
-fn filled(text: String) -> Option<String> {
+fn filled(text: &str) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// An idempotency key, of what a form may send for one.
-fn key(text: String) -> Option<String> {
+fn key(text: &str) -> Option<String> {
     filled(text).filter(|key| key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
@@ -87,12 +87,12 @@ pub(super) struct TriggerForm {
 pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> Answer {
     let form = confirmed.act()?;
     let request = TriggerRequest {
-        watch: filled(form.watch),
-        branch: filled(form.branch),
-        revision: filled(form.revision),
+        watch: filled(&form.watch),
+        branch: filled(&form.branch),
+        revision: filled(&form.revision),
         ..TriggerRequest::default()
     };
-    let asked = page.setup.answers.trigger(&request, key(form.key).as_deref()).await?;
+    let asked = page.setup.answers.trigger(&request, key(&form.key).as_deref()).await?;
     Ok(wait_for(&asked))
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn retry(
     confirmed: Confirmed<AgainForm>,
 ) -> Answer {
     let form = confirmed.act()?;
-    Ok(wait_for(&page.setup.answers.retry(&id, key(form.key).as_deref()).await?))
+    Ok(wait_for(&page.setup.answers.retry(&id, key(&form.key).as_deref()).await?))
 }
 
 pub(super) async fn rerun(
@@ -119,7 +119,7 @@ pub(super) async fn rerun(
 ) -> Answer {
     let form = confirmed.act()?;
     let request = RerunRequest { failed: form.failed == "true" };
-    Ok(wait_for(&page.setup.answers.rerun(&id, &request, key(form.key).as_deref()).await?))
+    Ok(wait_for(&page.setup.answers.rerun(&id, &request, key(&form.key).as_deref()).await?))
 }
 
 #[derive(Deserialize, Default)]
@@ -134,7 +134,7 @@ pub(super) async fn suspend(
     confirmed: Confirmed<SuspendForm>,
 ) -> Answer {
     let form = confirmed.act()?;
-    let request = SuspendRequest { reason: filled(form.reason), for_seconds: None };
+    let request = SuspendRequest { reason: filled(&form.reason), for_seconds: None };
     let done = page.setup.answers.suspend(&watch, &request).await?;
     Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())
 }

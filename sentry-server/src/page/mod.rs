@@ -113,7 +113,7 @@ pub fn routes(setup: Setup) -> Router {
         .route("/login", get(login::ask).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/assets/{name}", get(assets::serve))
-        .layer(middleware::from_fn(guard::fence))
+        .route_layer(middleware::from_fn(guard::fence))
         .with_state(page)
 }
 
@@ -137,7 +137,7 @@ pub fn closed() -> Router {
     Router::new()
         .route("/", get(page))
         .route("/assets/{name}", get(assets::serve))
-        .layer(middleware::from_fn(guard::fence))
+        .route_layer(middleware::from_fn(guard::fence))
 }
 
 /// A template as an answer.

@@ -72,7 +72,7 @@ fn answer(secrets: &Secrets, rng: &mut Rng) -> Vec<u8> {
         "error_description": text, "full_name": text, "sha": text, "name": text, "default_branch": text});
     let packet = |text: &str| format!("{:04x}{text}", text.len() + 4);
     let body = match rng.u8(..6) {
-        0 => text.clone(),
+        0 => text,
         1 => format!("<html><title>{text}</title>{text}</html>"),
         2 => packet(&format!("ERR {text}\n")),
         3 => format!(

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 use crate::served::{Served, borrowed, github};
 
+type Headers = Vec<(String, String)>;
+
 /// A run that clones A with what is lent to it.
 const LENT: (&str, &str) = (
     ".tekton/lent.yaml",
@@ -295,68 +297,11 @@ impl Session {
         let strace = Strace::of_the_tree("execve").with_environments();
         let args = ["watch", "--listen", "127.0.0.1:0", "--log-level", "debug"];
         let served = Served::of(self.sandbox.spawn_under(&strace, args));
-        let (read, trigger) = (secret("read-file"), secret("trigger-environment"));
-        let mut asked = vec!["/livez".to_owned(), "/readyz".into(), "/metrics".into(), "/".into()];
-        asked.extend(
-            [
-                "status",
-                "deliveries",
-                "explain",
-                "explain?watch=hub&branch=main",
-                "triggers/x",
-                "deliveries/x",
-                "why/x?y=z",
-            ]
-            .map(|path| format!("/api/v1/{path}")),
-        );
-        asked.push(format!("/api/v1/why/{head}"));
         for _ in 0..3 {
             std::thread::sleep(std::time::Duration::from_millis(700));
-            for path in &asked {
-                for token in [&read, &trigger, &format!("{read}x"), &secret("hub-environment")] {
-                    let (status, body) = served.exchange(
-                        "GET",
-                        path,
-                        &[("authorization", &format!("Bearer {token}"))],
-                        b"",
-                    );
-                    self.told += &format!("{status} {body}\n");
-                    self.paths += usize::from(status >= 400);
-                }
-            }
+            self.ask_server(&served, &head);
         }
-        let mut all = vec![(
-            "/api/v1/trigger".to_owned(),
-            vec![("authorization".to_owned(), format!("Bearer {trigger}"))],
-            b"{\"watch\": \"hub\", \"branch\": \"main\"}".to_vec(),
-        )];
-        all.push((
-            "/api/v1/trigger".to_owned(),
-            vec![("authorization".to_owned(), format!("Bearer {read}"))],
-            b"{}".to_vec(),
-        ));
-        all.push((
-            "/api/v1/trigger".to_owned(),
-            vec![("authorization".to_owned(), format!("Bearer {trigger}"))],
-            b"{\"a\": ".to_vec(),
-        ));
-        let (hook, body) = (
-            secret("hook-environment"),
-            b"{\"ref\": \"x\", \"repository\": {\"full_name\": \"hub/app\"}}".to_vec(),
-        );
-        all.push(("/webhooks/github".to_owned(), github(&hook, "push", &body), body.clone()));
-        all.push((
-            "/webhooks/github".to_owned(),
-            github(&format!("{hook}x"), "push", &body),
-            body.clone(),
-        ));
-        let mut shown = github(&hook, &hook, &body);
-        shown.push(("x-gitlab-token".to_owned(), format!("{}x", secret("hook-file"))));
-        shown.push(("x-gitlab-event".to_owned(), "Push Hook".to_owned()));
-        all.push(("/webhooks/gitlab".to_owned(), shown.clone(), body.clone()));
-        shown[3].1.pop();
-        all.push(("/webhooks/gitlab".to_owned(), shown, body));
-        for (path, headers, body) in &all {
+        for (path, headers, body) in &requests() {
             let (status, text) = served.post(path, &borrowed(headers), body);
             self.told += &format!("{status} {text}\n");
             self.paths += usize::from(status >= 400);
@@ -369,6 +314,25 @@ impl Session {
         }
     }
 
+    /// Whatever can be asked, with each token and with wrong ones.
+    fn ask_server(&mut self, served: &Served, head: &str) {
+        let (read, trigger) = (secret("read-file"), secret("trigger-environment"));
+        let api = ["status", "deliveries", "explain", "explain?watch=hub&branch=main"];
+        let wrong = ["triggers/x", "deliveries/x", "why/x?y=z"];
+        let mut paths = ["/livez", "/readyz", "/metrics", "/"].map(str::to_owned).to_vec();
+        paths.extend(api.iter().chain(&wrong).map(|path| format!("/api/v1/{path}")));
+        paths.push(format!("/api/v1/why/{head}"));
+        for path in &paths {
+            for token in [&read, &trigger, &format!("{read}x"), &secret("hub-environment")] {
+                let bearer = format!("Bearer {token}");
+                let headers = [("authorization", bearer.as_str())];
+                let (status, body) = served.exchange("GET", path, &headers, b"");
+                self.told += &format!("{status} {body}\n");
+                self.paths += usize::from(status >= 400);
+            }
+        }
+    }
+
     fn files(&self) -> String {
         let files = walk(self.sandbox.root()).into_iter().filter(|path| !self.own.contains(path));
         files
@@ -376,6 +340,31 @@ impl Session {
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .collect()
     }
+}
+
+/// Requests that are right, and wrong in each way: path, headers, body.
+fn requests() -> Vec<(&'static str, Headers, Vec<u8>)> {
+    let bearer = |token: &str| vec![("authorization".to_owned(), format!("Bearer {token}"))];
+    let (read, trigger) = (secret("read-file"), secret("trigger-environment"));
+    let hook = secret("hook-environment");
+    let body = b"{\"ref\": \"x\", \"repository\": {\"full_name\": \"hub/app\"}}".to_vec();
+    let mut shown = github(&hook, &hook, &body);
+    shown.push(("x-gitlab-event".to_owned(), "Push Hook".to_owned()));
+    let gitlab = |token: String| {
+        let token = ("x-gitlab-token".to_owned(), token);
+        shown.iter().cloned().chain([token]).collect()
+    };
+    let (push, of_another) = ("push", format!("{hook}x"));
+    let asked = b"{\"watch\": \"hub\", \"branch\": \"main\"}".to_vec();
+    vec![
+        ("/api/v1/trigger", bearer(&trigger), asked),
+        ("/api/v1/trigger", bearer(&read), b"{}".to_vec()),
+        ("/api/v1/trigger", bearer(&trigger), b"{\"a\": ".to_vec()),
+        ("/webhooks/github", github(&hook, push, &body), body.clone()),
+        ("/webhooks/github", github(&of_another, push, &body), body.clone()),
+        ("/webhooks/gitlab", gitlab(format!("{}x", secret("hook-file"))), body.clone()),
+        ("/webhooks/gitlab", gitlab(secret("hook-file")), body),
+    ]
 }
 
 fn walk(dir: &Path) -> Vec<PathBuf> {
