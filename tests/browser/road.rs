@@ -136,7 +136,7 @@ fn all_can_be_read_without_scripts_and_done_by_keyboard() {
     eventually("the delivery's page, by the page's own refresh", || {
         browser.url().contains("/deliveries/")
     });
-    assert!(browser.text("main").contains("Timeline"));
+    browser.wait_for("Timeline");
 }
 
 #[test]

@@ -187,10 +187,18 @@ impl Browser {
         label.unwrap_or_else(|| of("text").expect("a text").as_str().unwrap_or_default().to_owned())
     }
 
+    /// What the page shows; nothing while another one is on its way.
+    fn shown(&self) -> Option<String> {
+        let body = json!({"using": "css selector", "value": "body"});
+        let found = self.send("POST", &format!("{}/element", self.session), &body).ok()?;
+        let path = format!("{}/element/{}/text", self.session, found[ELEMENT].as_str()?);
+        Some(self.send("GET", &path, &Value::Null).ok()?.as_str()?.to_owned())
+    }
+
     /// Waits until what the page shows contains a text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        eventually(text, || self.text("body").contains(text));
+        eventually(text, || self.shown().is_some_and(|shown| shown.contains(text)));
     }
 
     /// A command of the browser's own protocol.
