@@ -23,6 +23,8 @@ mod page;
 mod receivers;
 mod webhooks;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,7 +37,7 @@ use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
 use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
-use sentry_core::secret::Redactor;
+use sentry_core::secret::{Redactor, Secret};
 use sentry_core::store::{StateStore, StoreError};
 use sentry_core::watch::{ClusterRef, Watch};
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
@@ -49,6 +51,9 @@ use sentry_server::{Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
 pub(crate) use receivers::receivers;
+
+/// The most that is read of a file that holds a secret, in bytes.
+const SECRET_FILE: u64 = 64 << 10;
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -158,9 +163,18 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
     config.watches.iter().map(facts).collect()
 }
 
-/// Makes the redactor know every secret that the configuration holds.
+/// Makes the redactor know every secret that the configuration holds, and those in files that are used rarely or never: a
+/// server may repeat them all the same. A file that can't be read is told of where it is used.
 pub fn learn_secrets(config: &Config, redactor: &Redactor) {
     config.secrets().for_each(|secret| redactor.learn(secret));
+    for file in config.secret_files() {
+        let mut text = String::new();
+        let read =
+            File::open(file).and_then(|file| file.take(SECRET_FILE).read_to_string(&mut text));
+        if read.is_ok() && !text.trim().is_empty() {
+            redactor.learn(&Secret::new(text.trim()));
+        }
+    }
 }
 
 /// Makes every deployer of the configuration one that writes nothing.

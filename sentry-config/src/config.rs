@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sentry_core::secret::Secret;
 use sentry_core::watch::Watch;
@@ -42,13 +42,9 @@ pub struct Config {
 impl Config {
     /// Every secret that the file or the environment gave, for the redactor. What stands in token files is not read here.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let server = [&self.server.read_token, &self.server.trigger_token];
-        let hooks = self.forges.iter().map(|forge| &forge.webhook_secret);
-        let told = self.receivers.iter().flat_map(|r| [Some(&r.url), r.secret.as_ref()]);
-        let known = server.into_iter().chain(hooks).map(Option::as_ref).chain(told);
-        let values = known.filter_map(|source| match source {
-            Some(SecretSource::Value(secret)) => Some(secret),
-            _ => None,
+        let values = self.sources().filter_map(|source| match source {
+            SecretSource::Value(secret) => Some(secret),
+            SecretSource::File(_) => None,
         });
         values.chain(self.forges.iter().flat_map(|forge| {
             let tokens = [Some(&forge.auth), forge.report_auth.as_ref()].into_iter().flatten();
@@ -59,6 +55,22 @@ impl Config {
             let password = forge.proxy.as_ref().and_then(|p| p.credentials.as_ref());
             tokens.chain(password.map(|(_, password)| password))
         }))
+    }
+
+    /// Every file that holds a secret for the server, its webhooks or receivers; those with tokens of forges are read with
+    /// each request, and not among them.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        self.sources().filter_map(|source| match source {
+            SecretSource::Value(_) => None,
+            SecretSource::File(path) => Some(path.as_path()),
+        })
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &SecretSource> {
+        let server = [&self.server.read_token, &self.server.trigger_token];
+        let hooks = self.forges.iter().map(|forge| &forge.webhook_secret);
+        let told = self.receivers.iter().flat_map(|r| [Some(&r.url), r.secret.as_ref()]);
+        server.into_iter().chain(hooks).map(Option::as_ref).chain(told).flatten()
     }
 
     /// The forge of a name.
