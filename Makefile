@@ -29,7 +29,7 @@ promises:
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
 	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 
-# Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it.
+# Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it. docs/soak.md says what was seen.
 soak:
 	scripts/setup build
 	cargo build -p sentry-cli
