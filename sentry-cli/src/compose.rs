@@ -163,8 +163,8 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
     config.watches.iter().map(facts).collect()
 }
 
-/// Makes the redactor know every secret that the configuration holds, and those in files that are used rarely or never: a
-/// server may repeat them all the same. A file that can't be read is told of where it is used.
+/// Makes the redactor know every secret that the configuration holds, and those in files before they are used: a server may
+/// repeat them all the same. A file that can't be read is told of where it is used.
 pub fn learn_secrets(config: &Config, redactor: &Redactor) {
     config.secrets().for_each(|secret| redactor.learn(secret));
     for file in config.secret_files() {

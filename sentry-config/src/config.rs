@@ -46,24 +46,33 @@ impl Config {
             SecretSource::Value(secret) => Some(secret),
             SecretSource::File(_) => None,
         });
-        values.chain(self.forges.iter().flat_map(|forge| {
-            let tokens = [Some(&forge.auth), forge.report_auth.as_ref()].into_iter().flatten();
-            let tokens = tokens.filter_map(|auth| match auth {
-                ForgeAuth::Token(token) => Some(token),
-                _ => None,
-            });
-            let password = forge.proxy.as_ref().and_then(|p| p.credentials.as_ref());
-            tokens.chain(password.map(|(_, password)| password))
+        let tokens = self.auths().filter_map(|auth| match auth {
+            ForgeAuth::Token(token) => Some(token),
+            _ => None,
+        });
+        let proxies = self.forges.iter().filter_map(|forge| forge.proxy.as_ref());
+        let passwords = proxies.filter_map(|proxy| proxy.credentials.as_ref());
+        values.chain(tokens).chain(passwords.map(|(_, password)| password))
+    }
+
+    /// Every file that holds a secret: tokens, keys, addresses of receivers.
+    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.sources().filter_map(|source| match source {
+            SecretSource::Value(_) => None,
+            SecretSource::File(path) => Some(path.as_path()),
+        });
+        files.chain(self.auths().filter_map(|auth| match auth {
+            ForgeAuth::TokenFile(path) => Some(path.as_path()),
+            ForgeAuth::App { private_key_file, .. } => Some(private_key_file.as_path()),
+            ForgeAuth::Token(_) | ForgeAuth::Anonymous => None,
         }))
     }
 
-    /// Every file that holds a secret for the server, its webhooks or receivers; those with tokens of forges are read with
-    /// each request, and not among them.
-    pub fn secret_files(&self) -> impl Iterator<Item = &Path> {
-        self.sources().filter_map(|source| match source {
-            SecretSource::Value(_) => None,
-            SecretSource::File(path) => Some(path.as_path()),
-        })
+    fn auths(&self) -> impl Iterator<Item = &ForgeAuth> {
+        self.forges
+            .iter()
+            .flat_map(|forge| [Some(&forge.auth), forge.report_auth.as_ref()])
+            .flatten()
     }
 
     fn sources(&self) -> impl Iterator<Item = &SecretSource> {

@@ -1,41 +1,10 @@
 //! The page over the real binary, real git and a cluster's API server.
 
 use sentry_tests::browser::Browser;
-use sentry_tests::road::Road;
-use sentry_tests::sandbox::{Agent, eventually};
+use sentry_tests::sandbox::eventually;
+use sentry_tests::served::{READ, Served, TRIGGER};
 
 use crate::log_in;
-
-const READ: &str = "read-t0ken-5d1c";
-const TRIGGER: &str = "trigger-t0ken-77aa";
-
-/// A road whose agent serves the page.
-struct Served {
-    road: Road,
-    agent: Agent,
-    url: String,
-}
-
-impl Served {
-    fn start(tokens: &str) -> Self {
-        let mut road = Road::new();
-        road.sandbox.env("READ", READ).env("TRIGGER", TRIGGER);
-        let file = road.sandbox.work().join("sentry.yaml");
-        let config = std::fs::read_to_string(&file).unwrap();
-        std::fs::write(&file, format!("server: {{{tokens}}}\n{config}")).unwrap();
-        assert_eq!(road.once().code, Some(0));
-        let mut agent = road.sandbox.spawn(["watch", "--listen", "127.0.0.1:0"]);
-        agent.wait_for_log("started");
-        let log = agent.stderr_so_far();
-        let address = log.split("serving address=").nth(1).unwrap();
-        let url = format!("http://{}", address.split_whitespace().next().unwrap());
-        Self { road, agent, url }
-    }
-
-    fn with_tokens() -> Self {
-        Self::start("read_token: '${READ}', trigger_token: '${TRIGGER}'")
-    }
-}
 
 #[test]
 fn without_a_token_nobody_gets_in_and_with_a_wrong_one_neither() {
@@ -58,8 +27,10 @@ fn without_a_token_nobody_gets_in_and_with_a_wrong_one_neither() {
     let cookie = browser.script("return document.cookie");
     assert_eq!(cookie, "", "a script reads the session");
     browser.click(".out button");
+    let login = format!("{}/login", served.url);
+    eventually("the login, after logging out", || browser.url() == login);
     browser.open(&served.url);
-    assert_eq!(browser.url(), format!("{}/login", served.url), "logged out");
+    assert_eq!(browser.url(), login, "logged out");
     let log = served.agent.term();
     assert!(!log.stderr.contains(READ) && !log.stderr.contains("a-wrong-t0ken"), "{}", log.stderr);
 }
@@ -141,7 +112,7 @@ fn all_can_be_read_without_scripts_and_done_by_keyboard() {
 
 #[test]
 fn without_a_token_in_the_configuration_the_page_says_how_to_have_one() {
-    let served = Served::start("listen: '127.0.0.1:1'");
+    let served = Served::with("listen: '127.0.0.1:1'");
     let browser = Browser::start();
     browser.open(&served.url);
     let shown = browser.text("main");

@@ -25,11 +25,7 @@ impl Served {
 
     /// An agent that was just started with `--listen 127.0.0.1:0`.
     pub(crate) fn of(mut agent: Agent) -> Self {
-        agent.wait_for_log("serving");
-        let log = agent.stderr_so_far();
-        let line = log.lines().find_map(|line| line.split_once("serving"));
-        let port = line.and_then(|(_, rest)| rest.trim().rsplit(':').next()?.parse().ok());
-        Self { port: port.unwrap_or_else(|| panic!("no port in {log}")), agent }
+        Self { port: agent.serves_at().port(), agent }
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, String) {

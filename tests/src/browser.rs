@@ -133,24 +133,39 @@ impl Browser {
         self.command("/execute/async", &json!({"script": script, "args": []}))
     }
 
+    /// Does something with the first element that fits, once there is one: while one page gives way to another, it may be
+    /// gone as soon as it was found.
     #[track_caller]
-    fn element(&self, css: &str) -> String {
-        let found = self.command("/element", &json!({"using": "css selector", "value": css}));
-        format!("/element/{}", found[ELEMENT].as_str().expect("an element"))
+    fn with_element(&self, css: &str, mut act: impl FnMut(&str) -> Result<Value, Value>) -> Value {
+        let wanted = json!({"using": "css selector", "value": css});
+        let mut done = Value::Null;
+        eventually(css, || {
+            let found = self.send("POST", &format!("{}/element", self.session), &wanted);
+            let path = |found: Value| {
+                format!("{}/element/{}", self.session, found[ELEMENT].as_str().unwrap_or_default())
+            };
+            match found.and_then(|found| act(&path(found))) {
+                Ok(value) => done = value,
+                Err(error) if error["error"] == "no such element" => return false,
+                Err(error) if error["error"] == "stale element reference" => return false,
+                Err(error) => panic!("{css}: {}", error["message"]),
+            }
+            true
+        });
+        done
     }
 
     /// Clicks on the first element that fits.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        let element = self.element(css);
-        self.command(&format!("{element}/click"), &json!({}));
+        self.with_element(css, |path| self.send("POST", &format!("{path}/click"), &json!({})));
     }
 
     /// Types into the first element that fits.
     #[track_caller]
     pub fn type_into(&self, css: &str, text: &str) {
-        let element = self.element(css);
-        self.command(&format!("{element}/value"), &json!({ "text": text }));
+        let text = json!({ "text": text });
+        self.with_element(css, |path| self.send("POST", &format!("{path}/value"), &text));
     }
 
     /// Presses one key after the other: `\u{e004}` is Tab, `\u{e007}` Enter.
@@ -170,35 +185,27 @@ impl Browser {
     /// What the first element that fits shows.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
-        let element = self.element(css);
-        let text = self.send("GET", &format!("{}{element}/text", self.session), &Value::Null);
-        text.expect("a text").as_str().unwrap_or_default().to_owned()
+        let get = |path: &str| self.send("GET", &format!("{path}/text"), &Value::Null);
+        self.with_element(css, get).as_str().unwrap_or_default().to_owned()
     }
 
-    /// The label, or else the text, of what has the focus.
-    #[track_caller]
+    /// The label, or else the text, of what has the focus; empty while another page is on its way.
     pub fn focused(&self) -> String {
-        let active = self.send("GET", &format!("{}/element/active", self.session), &Value::Null);
-        let active = active.expect("an element")[ELEMENT].clone();
-        let path = format!("{}/element/{}", self.session, active.as_str().expect("an element"));
-        let of = |what: &str| self.send("GET", &format!("{path}/{what}"), &Value::Null);
-        let label =
-            of("attribute/aria-label").ok().and_then(|label| Some(label.as_str()?.to_owned()));
-        label.unwrap_or_else(|| of("text").expect("a text").as_str().unwrap_or_default().to_owned())
-    }
-
-    /// What the page shows; nothing while another one is on its way.
-    fn shown(&self) -> Option<String> {
-        let body = json!({"using": "css selector", "value": "body"});
-        let found = self.send("POST", &format!("{}/element", self.session), &body).ok()?;
-        let path = format!("{}/element/{}/text", self.session, found[ELEMENT].as_str()?);
-        Some(self.send("GET", &path, &Value::Null).ok()?.as_str()?.to_owned())
+        let get = |path: &str| self.send("GET", &format!("{}{path}", self.session), &Value::Null);
+        let focused = || {
+            let active = get("/element/active").ok()?;
+            let path = format!("/element/{}", active[ELEMENT].as_str()?);
+            let label = get(&format!("{path}/attribute/aria-label")).ok()?;
+            let text = get(&format!("{path}/text")).ok()?;
+            Some(label.as_str().or(text.as_str())?.to_owned())
+        };
+        focused().unwrap_or_default()
     }
 
     /// Waits until what the page shows contains a text.
     #[track_caller]
     pub fn wait_for(&self, text: &str) {
-        eventually(text, || self.shown().is_some_and(|shown| shown.contains(text)));
+        eventually(text, || self.text("body").contains(text));
     }
 
     /// A command of the browser's own protocol.

@@ -43,6 +43,7 @@ pub mod receiver;
 pub mod repo;
 pub mod road;
 pub mod sandbox;
+pub mod served;
 pub mod stage;
 pub mod strace;
 pub mod tally;

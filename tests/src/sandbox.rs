@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -283,6 +284,21 @@ impl Agent {
             assert!(begun.elapsed() < PATIENCE, "no {text:?} in {PATIENCE:?}:\n{log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Where it serves, if it was started with `--listen 127.0.0.1:0`.
+    ///
+    /// # Panics
+    /// As [`Agent::wait_for_log`], and when the log names no address.
+    #[track_caller]
+    pub fn serves_at(&mut self) -> SocketAddr {
+        self.wait_for_log("serving");
+        let log = self.stderr_so_far();
+        // As text `serving address=…`, as JSON `"serving","address":"…"`.
+        let after = log.split("serving").nth(1).expect("just waited for");
+        let word = after.split("127.0.0.1:").nth(1).expect("an address");
+        let port: String = word.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a port")))
     }
 
     /// Kills it as the kernel would (SIGKILL), and waits until it is gone.

@@ -2,7 +2,6 @@
 
 use sentry_core::delivery::DeliveryId;
 use sentry_core::notifier::{Notifier as _, NotifyError, NotifyErrorKind, Route};
-use sentry_notify::Receiver;
 
 use super::Context;
 use crate::args::NotifyArgs;
@@ -31,11 +30,9 @@ pub(crate) async fn run(ctx: &Context, args: &NotifyArgs) -> Result<Exit, Failur
         let text = format!("no receiver is called {}", plain(name));
         return Err(Failure::usage(text).with_hint(format!("there are {}", known.join(", "))));
     }
-    let wanted = |receiver: &&std::sync::Arc<Receiver>| {
-        args.receiver.as_deref().is_none_or(|name| name == receiver.name())
-    };
+    let is_wanted = |name: &str| args.receiver.as_deref().is_none_or(|wanted| wanted == name);
     let mut sent = Vec::new();
-    for receiver in receivers.iter().filter(wanted) {
+    for receiver in receivers.iter().filter(|receiver| is_wanted(receiver.name())) {
         let kind = config.receivers.iter().find(|r| r.name == receiver.name()).map(|r| r.kind);
         let mut heard = config.watches.iter().flat_map(|watch| &watch.notify);
         let heard = heard.find(|s| s.receiver == receiver.name());

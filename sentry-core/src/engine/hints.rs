@@ -37,17 +37,23 @@ impl Hints {
 impl Engine {
     /// Tells that a repository may have moved, as a webhook does: the running engine asks its configured forge for
     /// its heads now, at most once a second, instead of waiting for the interval. A repository whose forge fails
-    /// keeps its wait. Returns false, and does nothing, if no watch has this repository on this forge.
+    /// keeps its wait. Returns false, and does nothing, if no watch has this repository on this forge. Upper and lower case
+    /// are one, as they are to GitHub and GitLab: a person may have written the other one.
     #[must_use]
     pub fn hint(&self, forge: &str, repo: &RepoPath) -> bool {
-        let is = |name: &str, url: &crate::repo::RepoUrl| name == forge && url.path() == *repo;
-        let known = self.parts.watches.values().any(|watch| {
-            is(&watch.source.forge, &watch.source.repo)
-                || is(&watch.manifests.forge, &watch.manifests.repo)
-        });
-        if known {
-            self.parts.hints.add((forge.to_owned(), repo.clone()));
+        let mut is_known = false;
+        for watch in self.parts.watches.values() {
+            for (name, url) in [
+                (&watch.source.forge, &watch.source.repo),
+                (&watch.manifests.forge, &watch.manifests.repo),
+            ] {
+                let path = url.path();
+                if name == forge && path.as_str().eq_ignore_ascii_case(repo.as_str()) {
+                    self.parts.hints.add((name.clone(), path));
+                    is_known = true;
+                }
+            }
         }
-        known
+        is_known
     }
 }

@@ -8,9 +8,9 @@
 //! use std::sync::Arc;
 //! use sentry_core::testing::store_contract::Handles;
 //!
-//! # fn my_store() -> Arc<dyn sentry_core::store::StateStore> { unimplemented!() }
+//! # use sentry_store::MemoryStore as MyStore;
 //! async fn empty() -> Handles {
-//!     let store = my_store();
+//!     let store = Arc::new(MyStore::new());
 //!     Handles::new(store.clone(), store)
 //! }
 //!

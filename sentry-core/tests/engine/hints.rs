@@ -26,12 +26,14 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_brings_a_push_to_its_delivery_within_a_second() {
-    let (world, engine) = World::hinted().await;
-    let sha = world.push();
-    assert!(engine.hint("forge", &repo("product/app")));
-    seconds(1).await;
-    assert_eq!(world.delivered().await, Some(sha));
+async fn a_hint_brings_a_push_to_its_delivery_within_a_second_however_its_case_is_written() {
+    for path in ["product/app", "Product/APP"] {
+        let (world, engine) = World::hinted().await;
+        let sha = world.push();
+        assert!(engine.hint("forge", &repo(path)));
+        seconds(1).await;
+        assert_eq!(world.delivered().await, Some(sha), "{path}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sentry_tests::sandbox::eventually;
-
-use super::remote::{READ, Served, TRIGGER};
+use sentry_tests::served::{READ, Served, TRIGGER};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -32,7 +31,7 @@ fn the_description_in_docs_is_the_one_that_is_answered() {
 
 /// A server with something to tell: a delivered head.
 fn with_history() -> Served {
-    let served = Served::start();
+    let served = Served::with_tokens();
     let sha = served.road.push();
     eventually("the head is delivered", || served.road.why(&sha).contains("delivered"));
     served

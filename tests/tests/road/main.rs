@@ -4,7 +4,6 @@
 
 mod agents;
 mod branches;
-mod canary;
 mod commits;
 mod corpus;
 mod delivery;
