@@ -152,6 +152,19 @@ impl Road {
     pub fn why(&self, sha: &str) -> String {
         self.sandbox.sentry(["why", sha]).stdout
     }
+
+    /// Waits until the runs of a commit's delivery ended: what is said of it changes no more.
+    ///
+    /// # Panics
+    /// If that does not happen.
+    #[track_caller]
+    pub fn until_settled(&self, sha: &str) {
+        crate::sandbox::eventually("the delivery and its runs ended", || {
+            let history = self.json(&["history", "-o", "json"]);
+            let deliveries = history["deliveries"].as_array().expect("a list");
+            deliveries.iter().any(|d| d["revision"] == sha && !d["finished"].is_null())
+        });
+    }
 }
 
 /// Different every time.

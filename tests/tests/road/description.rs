@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sentry_tests::sandbox::eventually;
 use sentry_tests::served::{READ, Served, TRIGGER};
 
 fn repository() -> &'static Path {
@@ -33,7 +32,7 @@ fn the_description_in_docs_is_the_one_that_is_answered() {
 fn with_history() -> Served {
     let served = Served::with_tokens();
     let sha = served.road.push();
-    eventually("the head is delivered", || served.road.why(&sha).contains("delivered"));
+    served.road.until_settled(&sha);
     served
 }
 

@@ -16,9 +16,7 @@ fn ask(served: &Served, token: &str, args: &[&str]) -> Output {
 fn a_server_answers_as_the_state_itself_does() {
     let served = Served::with_tokens();
     let sha = served.road.push();
-    sentry_tests::sandbox::eventually("the head is delivered", || {
-        served.road.why(&sha).contains("delivered")
-    });
+    served.road.until_settled(&sha);
     let id = served.road.json(&["history", "-o", "json"])["deliveries"][0]["id"].clone();
     let id = id.as_str().unwrap();
     for args in [
