@@ -24,8 +24,8 @@ screenshots:
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
 promises:
 	scripts/setup
-	cargo build -p sentry-cli
-	SENTRY_PROMISES=full cargo test -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
+	cargo build --profile proof -p sentry-cli
+	SENTRY_PROMISES=full cargo test --profile proof -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
 	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 

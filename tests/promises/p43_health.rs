@@ -1,6 +1,8 @@
 //! 43: health is honest: `/livez` fails when a loop stands, `/readyz` when the state can't be written, and both come
 //! back by themselves.
 
+use std::cell::RefCell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use sentry_tests::promise::{cases, kept};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;
 use sentry_tests::sandbox::{Sandbox, eventually};
+use sentry_tests::strace::Failing;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -111,51 +114,83 @@ fn took(served: &Served, wanted: u16) -> Duration {
     begun.elapsed()
 }
 
-#[test]
-fn a_disk_that_is_full_fails_readyz_in_time_and_never_livez() {
-    let (repos, mut sandbox) = (TempDir::new().unwrap(), Sandbox::new());
-    BareRepo::create(repos.path(), "a.git").commit("main", TREE, "first");
-    let place = sandbox.root().join("disk");
-    let Some(disk) = Disk::mount(&place) else {
-        // Said, because it proves nothing: another user than root can't make a disk.
-        kept(43, "a real disk", "not tried: only root can mount one");
-        return;
-    };
-    sandbox.env("SENTRY_STATE_DIR", place.join("state"));
-    // A minute between two polls: nothing but the agent's own beat writes.
+/// An agent whose state is here, and which has nothing to write but its own beat: a minute between two polls.
+fn idle(sandbox: &mut Sandbox, repos: &Path, state: &Path) -> Served {
+    BareRepo::create(repos, "a.git").commit("main", TREE, "first");
+    sandbox.env("SENTRY_STATE_DIR", state);
     sandbox.write_config(&format!(
         "forges:\n  plain: {{type: git}}\nwatches:\n  - name: qa\n    polling_interval: 60\n    \
          source: {{forge: plain, url: 'file://{0}/a.git', branches: main}}\n    \
          manifests: {{forge: plain, url: 'file://{0}/a.git', branch: main}}\n    \
          cluster: {{namespace: qa, deployer: dry-run}}\n",
-        repos.path().display()
+        repos.display()
     ));
-    let served = Served::start(&sandbox, &[]);
+    let served = Served::start(sandbox, &[]);
     took(&served, 200);
-    let all = cases(50, 1);
+    served
+}
+
+/// The state can't be written, and can again, so many times; what was seen.
+fn flips(served: &Served, all: usize, mut harm: impl FnMut(), mut heal: impl FnMut()) -> String {
     let (mut slowest_down, mut slowest_up) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..all {
-        disk.fill();
-        slowest_down = slowest_down.max(took(&served, 503));
+        harm();
+        slowest_down = slowest_down.max(took(served, 503));
         assert_eq!(served.get("/livez").0, 200, "a restart would not help");
         let (_, body) = served.get("/readyz");
         assert!(body.contains("the state can't be written"), "{body}");
-        disk.empty();
-        slowest_up = slowest_up.max(took(&served, 200));
+        heal();
+        slowest_up = slowest_up.max(took(served, 200));
     }
     for slowest in [slowest_down, slowest_up] {
         assert!(slowest <= PACE + SLACK, "{slowest:?}");
     }
+    format!(
+        "/readyz failed within {:.1} s and was back within {:.1} s (limit {} s), /livez never failed",
+        slowest_down.as_secs_f32(),
+        slowest_up.as_secs_f32(),
+        PACE.as_secs()
+    )
+}
+
+#[test]
+fn a_disk_that_is_full_fails_readyz_in_time_and_never_livez() {
+    let (repos, mut sandbox) = (TempDir::new().unwrap(), Sandbox::new());
+    let place = sandbox.root().join("disk");
+    let Some(disk) = Disk::mount(&place) else {
+        // Said, because it proves nothing: another user than root can't make a disk.
+        kept(43, "a full disk", "not tried: only root can mount one");
+        return;
+    };
+    let served = idle(&mut sandbox, repos.path(), &place.join("state"));
+    let all = cases(50, 1);
+    let seen = flips(&served, all, || disk.fill(), || disk.empty());
     assert_eq!(served.agent.term().code, Some(0));
     drop(disk);
-    kept(
-        43,
-        "a real disk",
-        &format!(
-            "{all} of {all} times full: /readyz failed within {:.1} s and was back within {:.1} s (limit {} s), /livez never failed",
-            slowest_down.as_secs_f32(),
-            slowest_up.as_secs_f32(),
-            PACE.as_secs()
-        ),
+    kept(43, "a full disk", &format!("{all} of {all} times full: {seen}"));
+}
+
+/// The kernel refuses to make a disk read-only while a file on it is open for writing; so the calls are answered as on
+/// one that is.
+#[test]
+fn a_state_that_can_only_be_read_fails_readyz_in_time_and_never_livez() {
+    let (repos, mut sandbox) = (TempDir::new().unwrap(), Sandbox::new());
+    let state = sandbox.root().join("state");
+    let served = idle(&mut sandbox, repos.path(), &state);
+    let all = cases(50, 1);
+    let read_only = || Failing::calls_of(served.agent.id(), "pwrite64", "EROFS");
+    if read_only().is_none() {
+        // Said, because it proves nothing.
+        kept(43, "a read-only state", "not tried: this user may not trace a running process");
+        return;
+    }
+    let held = RefCell::new(None);
+    let seen = flips(
+        &served,
+        all,
+        || *held.borrow_mut() = Some(read_only().expect("it could be held before")),
+        || *held.borrow_mut() = None,
     );
+    assert_eq!(served.agent.term().code, Some(0));
+    kept(43, "a read-only state", &format!("{all} of {all} times read-only (EROFS): {seen}"));
 }

@@ -110,7 +110,7 @@ const HEAD: &str = "\
 
 Made by `make promises` from one run; do not edit. Every promise has a file in `tests/promises/`, judged by what the
 API server, the git server and the forges received, not by what Sentry says of itself. `make test` runs the same proofs
-with smaller figures. To repeat one: `SENTRY_PROMISES=full cargo test -p sentry-tests --test promises pNN -- --nocapture`.
+with smaller figures. To repeat one: `make promises ONLY=pNN`.
 
 | # | promise | figure wanted | figure seen | how |
 |---|---|---|---|---|

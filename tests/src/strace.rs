@@ -1,8 +1,10 @@
 //! What a program asks the system for, seen by `strace`; it can also be killed at one of these calls.
 
 use std::ffi::OsString;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// A look at the calls of one run of a program, for [`crate::sandbox::Sandbox::spawn_under`].
@@ -98,5 +100,48 @@ impl Strace {
     pub fn lines(&self) -> Vec<String> {
         let bytes = std::fs::read(self.log.path().join("calls")).expect("strace wrote its log");
         String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+    }
+}
+
+/// Calls of a running program that fail, until this value goes.
+#[derive(Debug)]
+pub struct Failing(Child);
+
+impl Failing {
+    /// These calls (`pwrite64`) of the process and all its threads fail with this error (`EROFS`) and are not carried
+    /// out. `None` where this user may not trace a process that runs.
+    ///
+    /// # Panics
+    /// When there is no `strace`.
+    #[track_caller]
+    pub fn calls_of(process: u32, calls: &str, error: &str) -> Option<Self> {
+        let mut strace = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-p", &process.to_string()])
+            .args(["-e", &format!("trace={calls}")])
+            .args(["-e", &format!("inject={calls}:error={error}")])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace starts; scripts/setup installs it");
+        let tracer = format!("TracerPid:\t{}", strace.id());
+        loop {
+            let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+            if status.is_ok_and(|status| status.lines().any(|line| line == tracer)) {
+                return Some(Self(strace));
+            }
+            if strace.try_wait().expect("a child of this test").is_some() {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Failing {
+    /// The program goes on without it.
+    fn drop(&mut self) {
+        // One that has ended, because the program did, traces nobody.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
     }
 }
