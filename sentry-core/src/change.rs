@@ -123,6 +123,8 @@ fn selected_before(known: &WatchState, branch: &BranchName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cursor::Parked;
+    use crate::delivery::DeliveryId;
     use crate::watch::sample::watch;
 
     fn sha(digit: char) -> CommitSha {
@@ -168,6 +170,18 @@ mod tests {
             let state = self.0.get_mut(&branch.parse().unwrap()).unwrap();
             state.delivered = Some(state.observed.clone());
             state.passed = None;
+        }
+
+        /// Gives the observed head up.
+        fn park(&mut self, branch: &str) {
+            let state = self.0.get_mut(&branch.parse().unwrap()).unwrap();
+            state.parked = Some(Parked {
+                mark: state.observed.clone(),
+                delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
+                fingerprint: String::new(),
+                manifests: None,
+                error: String::new(),
+            });
         }
 
         fn is_change(&self, branch: &str) -> bool {
@@ -226,6 +240,23 @@ mod tests {
             m.see(&w, Some(&k), &[("main", 'c')]),
             [Finding::Moved { unsettled: Some(sha('b')) }]
         );
+    }
+
+    #[test]
+    fn a_head_that_was_given_up_is_tried_again_when_the_branch_comes_back_to_it() {
+        let branch = "main".parse().unwrap();
+        for meanwhile in [&[("main", 'c')][..], &[]] {
+            let (w, mut m) = (watch("qa", &["main"]), Memory::default());
+            m.see(&w, None, &[("main", 'a')]);
+            let k = known(&w);
+            m.see(&w, Some(&k), &[("main", 'b')]);
+            m.park("main");
+            assert!(m.0[&branch].is_parked());
+            m.see(&w, Some(&k), meanwhile);
+            assert_eq!(m.0[&branch].parked, None, "{meanwhile:?}");
+            m.see(&w, Some(&k), &[("main", 'b')]);
+            assert!(m.is_change("main") && !m.0[&branch].is_parked(), "{meanwhile:?}");
+        }
     }
 
     #[test]
