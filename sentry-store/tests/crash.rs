@@ -5,7 +5,8 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -68,6 +69,27 @@ async fn a_killed_agents_lock_is_free_and_a_living_ones_is_not() {
     child.kill().unwrap();
     child.wait().unwrap();
     let _lock = store.lock("second").await.expect("the lock of a dead agent");
+}
+
+#[tokio::test]
+async fn who_comes_while_the_holder_starts_waits_for_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let file = |name| {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(false).open(dir.path().join(name)).unwrap()
+    };
+    // An agent that has the lock and has not written its name yet.
+    let (setup, mut agent) = (file("setup.lock"), file("agent.lock"));
+    setup.lock().unwrap();
+    agent.lock().unwrap();
+    let second = tokio::spawn(async move { store.lock("second").await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!second.is_finished());
+    agent.write_all(b"pid 7 on host-a").unwrap();
+    drop(setup);
+    let refused = second.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("in use by pid 7 on host-a"), "{refused}");
 }
 
 #[tokio::test]

@@ -210,7 +210,12 @@ impl Session {
 impl StateStore for SqliteStore {
     async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
         let (place, holder) = (self.place.clone(), holder.to_owned());
-        blocking(move || place.agent_lock(&holder)).await?.map(AgentLock::new)
+        let locked = blocking(move || {
+            // Whoever finds the lock taken finds its holder's name in it too, not an empty file or the last one's.
+            let _alone = place.setup_lock()?;
+            place.agent_lock(&holder)
+        });
+        locked.await?.map(AgentLock::new)
     }
 
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
