@@ -83,12 +83,12 @@ async fn who_comes_while_the_holder_starts_waits_for_its_name() {
     let (setup, mut agent) = (file("setup.lock"), file("agent.lock"));
     setup.lock().unwrap();
     agent.lock().unwrap();
-    let second = tokio::spawn(async move { store.lock("second").await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!second.is_finished());
+    let mut second = std::pin::pin!(store.lock("second"));
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
+    assert!(early.is_err(), "{early:?}");
     agent.write_all(b"pid 7 on host-a").unwrap();
     drop(setup);
-    let refused = second.await.unwrap().unwrap_err();
+    let refused = second.await.unwrap_err();
     assert!(refused.to_string().contains("in use by pid 7 on host-a"), "{refused}");
 }
 

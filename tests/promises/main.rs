@@ -44,7 +44,6 @@ mod p39_webhook_endpoint;
 mod p40_page_and_api;
 mod p42_least_privilege;
 mod p43_health;
-mod served;
 mod table;
 mod town;
 mod world;

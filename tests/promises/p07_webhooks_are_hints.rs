@@ -17,7 +17,7 @@ use sentry_tests::sandbox::{Sandbox, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::served::{Served, borrowed, github, gitlab};
+use sentry_tests::wire::{Wired, borrowed, github, gitlab};
 
 const HUB_SECRET: &str = "Its-a-Secret-to-Everybody";
 const LAB_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -28,7 +28,7 @@ struct Site {
     lab: GitLab,
     git: GitServer,
     ear: Ear,
-    served: Served,
+    served: Wired,
     _repos: TempDir,
     _sandbox: Sandbox,
 }
@@ -59,7 +59,7 @@ impl Site {
             hub.clone_url("hub/app").trim_end_matches(".git"),
             lab.clone_url("lab/app").trim_end_matches(".git"),
         ));
-        let served = Served::start(&sandbox, &[]);
+        let served = Wired::start(&sandbox, &[]);
         Self { hub, lab, git, ear: Ear::start(), served, _repos: repos, _sandbox: sandbox }
     }
 

@@ -14,7 +14,7 @@ use sentry_tests::repo::BareRepo;
 use sentry_tests::sandbox::{Sandbox, eventually};
 use tempfile::TempDir;
 
-use crate::served::{Served, borrowed, github, head, parse};
+use sentry_tests::wire::{Wired, borrowed, github, head, parse};
 
 const SECRET: &str = "Its-a-Secret-to-Everybody";
 const BODY: &[u8] = b"{\"ref\":\"refs/heads/main\",\"repository\":{\"full_name\":\"acme/shop\"}}";
@@ -25,7 +25,7 @@ const LARGEST: usize = 25 << 20;
 
 /// An agent with one forge that has a secret, and one that has none. Nobody is asked: A is a directory.
 struct Site {
-    served: Served,
+    served: Wired,
     _sandbox: Sandbox,
     _repos: TempDir,
 }
@@ -44,7 +44,7 @@ impl Site {
              cluster: {{namespace: qa, deployer: dry-run}}\n",
             repos.path().display()
         ));
-        let served = Served::start(&sandbox, &[]);
+        let served = Wired::start(&sandbox, &[]);
         eventually("A was asked", || served.get("/readyz").0 == 200);
         let site = Self { served, _sandbox: sandbox, _repos: repos };
         // What every part of it needs once is there before anything is measured.
@@ -128,7 +128,7 @@ fn no_webhook_makes_the_reader_panic_or_believe_what_is_not_proved() {
 
 /// Requests on one connection, as long as the server keeps it.
 struct Kept<'s> {
-    served: &'s Served,
+    served: &'s Wired,
     stream: Option<TcpStream>,
 }
 
@@ -201,7 +201,7 @@ fn fuzzed_bodies_neither_break_nor_fill_the_running_program() {
 }
 
 /// What became of a stream: how much of it was taken, and how it was answered.
-fn stream(served: &Served, framing: &str, chunked: bool, size: u64) -> (u64, Option<u16>) {
+fn stream(served: &Wired, framing: &str, chunked: bool, size: u64) -> (u64, Option<u16>) {
     let mut stream = served.connect();
     let headers = github(SECRET, "push", BODY);
     let lines: String =

@@ -25,8 +25,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::disk::Disk;
-use crate::served::Served;
 use crate::world::{A, B, FILES};
+use sentry_tests::wire::Wired;
 
 /// How often A is asked. So the limit is three times that.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -108,14 +108,14 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
     );
 }
 
-fn took(served: &Served, wanted: u16) -> Duration {
+fn took(served: &Wired, wanted: u16) -> Duration {
     let begun = std::time::Instant::now();
     eventually("/readyz changes", || served.get("/readyz").0 == wanted);
     begun.elapsed()
 }
 
 /// An agent whose state is here, and which has nothing to write but its own beat: a minute between two polls.
-fn idle(sandbox: &mut Sandbox, repos: &Path, state: &Path) -> Served {
+fn idle(sandbox: &mut Sandbox, repos: &Path, state: &Path) -> Wired {
     BareRepo::create(repos, "a.git").commit("main", TREE, "first");
     sandbox.env("SENTRY_STATE_DIR", state);
     sandbox.write_config(&format!(
@@ -125,13 +125,13 @@ fn idle(sandbox: &mut Sandbox, repos: &Path, state: &Path) -> Served {
          cluster: {{namespace: qa, deployer: dry-run}}\n",
         repos.display()
     ));
-    let served = Served::start(sandbox, &[]);
+    let served = Wired::start(sandbox, &[]);
     took(&served, 200);
     served
 }
 
 /// The state can't be written, and can again, so many times; what was seen.
-fn flips(served: &Served, all: usize, mut harm: impl FnMut(), mut heal: impl FnMut()) -> String {
+fn flips(served: &Wired, all: usize, mut harm: impl FnMut(), mut heal: impl FnMut()) -> String {
     let (mut slowest_down, mut slowest_up) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..all {
         harm();

@@ -16,6 +16,7 @@
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
+//! | [`served`], [`wire`] | an agent that serves: with all of that; asked byte for byte, and by forges |
 //! | [`fuzz`] | what fuzzing tries |
 //! | [`judge`] | what kubectl and git would make of what they are given |
 //! | [`tally`] | what became of pushed commits, by the API server's runs |
@@ -48,3 +49,4 @@ pub mod stage;
 pub mod strace;
 pub mod tally;
 pub mod tls;
+pub mod wire;

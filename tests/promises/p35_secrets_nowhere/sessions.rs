@@ -18,7 +18,7 @@ use sentry_tests::sandbox::Sandbox;
 use sentry_tests::strace::Strace;
 use tempfile::TempDir;
 
-use crate::served::{Served, borrowed, github};
+use sentry_tests::wire::{Wired, borrowed, github};
 
 type Headers = Vec<(String, String)>;
 
@@ -295,7 +295,7 @@ impl Session {
         let head = self.push().remove(0);
         let strace = Strace::of_the_tree("execve").with_environments();
         let args = ["watch", "--listen", "127.0.0.1:0", "--log-level", "debug"];
-        let served = Served::of(self.sandbox.spawn_under(&strace, args));
+        let served = Wired::of(self.sandbox.spawn_under(&strace, args));
         for _ in 0..3 {
             std::thread::sleep(std::time::Duration::from_millis(700));
             self.ask_server(&served, &head);
@@ -314,7 +314,7 @@ impl Session {
     }
 
     /// Whatever can be asked, with each token and with wrong ones.
-    fn ask_server(&mut self, served: &Served, head: &str) {
+    fn ask_server(&mut self, served: &Wired, head: &str) {
         let (read, trigger) = (secret("read-file"), secret("trigger-environment"));
         let api = ["status", "deliveries", "explain", "explain?watch=hub&branch=main"];
         let wrong = ["triggers/x", "deliveries/x", "why/x?y=z"];
