@@ -26,10 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// When it is still false after 30 seconds, naming `what`.
 #[track_caller]
-pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+pub fn eventually(what: &str, is_true: impl FnMut() -> bool) {
+    eventually_within(PATIENCE, what, is_true);
+}
+
+/// As [`eventually`], with another patience.
+///
+/// # Panics
+/// When it is still false after that.
+#[track_caller]
+pub fn eventually_within(patience: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_true() {
-        assert!(begun.elapsed() < PATIENCE, "waited {} s in vain: {what}", PATIENCE.as_secs());
+        assert!(begun.elapsed() < patience, "waited {patience:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

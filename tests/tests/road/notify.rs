@@ -1,10 +1,15 @@
 //! Notifications reach real receivers: once, in order, each on its route.
 
+use std::time::Duration;
+
 use sentry_tests::apiserver::Outcome;
+use sentry_tests::promise::full;
 use sentry_tests::receiver::Receiver;
 use sentry_tests::road::Road;
-use sentry_tests::sandbox::eventually;
+use sentry_tests::sandbox::{eventually, eventually_within};
 
+/// How long the receiver is away when the full figures are wanted; else it is some seconds.
+const AWAY_IN_FULL: Duration = Duration::from_secs(600);
 /// The secret part of the chat's address.
 const CANARY: &str = "canary-chat-4711";
 
@@ -63,8 +68,11 @@ fn a_receiver_that_is_down_while_the_agent_is_killed_hears_everything_once_and_i
     let mut agent = road.watch();
     agent.wait_for_log("started");
     let third = push_and_end(&road, false);
+    std::thread::sleep(AWAY_IN_FULL * u32::from(full()));
     chat.server().resume();
-    eventually("what waited is told", || chat.told().len() == 3);
+    // It is tried at least every five minutes.
+    let patience = Duration::from_secs(if full() { 330 } else { 30 });
+    eventually_within(patience, "what waited is told", || chat.told().len() == 3);
     for (text, (what, sha)) in texts(&chat).iter().zip([
         ("Tests failed", &first),
         ("Tests failed", &second),
