@@ -55,7 +55,9 @@ impl Story {
         let output = agent.wait();
         // Before it listens for signals, the signal ends it by itself.
         let early = output.code.is_none() && !output.stderr.contains("started");
-        assert!(output.code == Some(0) || early, "{output:?}");
+        // Two threads that come to their n-th call are two signals, and the second one aborts.
+        let aborted = output.code == Some(130) && output.stderr.contains("aborting");
+        assert!(output.code == Some(0) || early || aborted, "{output:?}");
         // What is left alone is delivered, once.
         let whole = self.road.once();
         assert_eq!(whole.code, Some(0), "{whole:?}");

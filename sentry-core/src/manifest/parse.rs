@@ -196,6 +196,16 @@ impl Chunk<'_> {
         let content = |l: &str| !is_blank(l.strip_prefix("---").unwrap_or(l));
         self.line + self.text.lines().position(content).unwrap_or(0)
     }
+
+    /// The index and the text of the first line that is a directive: it starts with `%` where no document is open.
+    fn directive(&self) -> Option<(usize, &str)> {
+        let mut is_open = false;
+        self.text.lines().enumerate().find(|(_, line)| {
+            let found = !is_open && line.starts_with('%');
+            is_open = !line.starts_with("...") && (is_open || !is_blank(line));
+            found
+        })
+    }
 }
 
 fn is_blank(line: &str) -> bool {
@@ -227,6 +237,14 @@ fn split(text: &str) -> Vec<Chunk<'_>> {
 }
 
 fn read(chunk: &Chunk<'_>, spent: &Cell<Spent>) -> (Content, bool) {
+    // A directive stands before its `---`, where the text was split. The parser would find that out slowly.
+    if let Some((index, line)) = chunk.directive() {
+        let near = shown(line);
+        let reason =
+            format!("YAML directives are not read (near `{near}`): remove the line with `%`");
+        let line = chunk.line + index;
+        return (Content::Refused { line, column: Some(1), reason }, false);
+    }
     let seed = Seed { spent, max_nodes: MAX_NODES, max_text: MAX_TEXT_BYTES };
     let parsed = serde_saphyr::with_deserializer_from_str_with_options(
         chunk.text,
@@ -339,7 +357,6 @@ fn remedy(chunk: &Chunk<'_>, error: &Error, line: usize, breach: bool) -> String
         Error::MultipleDocuments { .. } => "put a line `---` between documents".to_owned(),
         Error::NonFiniteFloat { .. } => "JSON has no such number; quote it".to_owned(),
         Error::UnsupportedTag { .. } => "remove the tag".to_owned(),
-        _ if chunk.text.starts_with('%') => "remove the line with `%`".to_owned(),
         _ if error.to_string().contains(KEY_IS_NO_TEXT) => "quote the key".to_owned(),
         _ => "correct the YAML".to_owned(),
     }
