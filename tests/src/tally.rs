@@ -37,6 +37,8 @@ impl Tally {
     /// If a run was made that is not there any more: it can't be counted.
     #[must_use]
     pub fn of(cluster: &ApiServer) -> Self {
+        // First, for it goes on meanwhile.
+        let created = cluster.creates_of("PipelineRun").len();
         let mut made = BTreeMap::new();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
         for run in cluster.objects_of("PipelineRun") {
@@ -44,7 +46,7 @@ impl Tally {
             *made.entry((text(&run["spec"]["params"][0]["value"]), document)).or_default() += 1;
         }
         let there = made.values().sum::<usize>();
-        assert_eq!(cluster.creates_of("PipelineRun").len(), there, "no run is forgotten");
+        assert!(created <= there, "{created} runs were made and {there} are there");
         Self(made)
     }
 
