@@ -113,9 +113,7 @@ fn encoded_forms(plain: &str) -> Vec<String> {
             // Digits that also depend on neighbours are left out; what stands between is certain.
             let start = (lead * 8).div_ceil(6);
             let end = bytes.len() * 8 / 6;
-            if end > start + SHORTEST {
-                forms.push(text[start..end].to_owned());
-            }
+            forms.push(text[start..end].to_owned());
         }
     }
     forms
@@ -267,6 +265,41 @@ mod tests {
         for text in [b64.replace('/', "\\/"), url] {
             let clean = r.redact(&text);
             assert!(clean.contains("[redacted]") && !clean.contains("Pz8"), "{text}: {clean}");
+        }
+    }
+
+    #[test]
+    fn lines_and_backslashes_of_a_secret_are_found_however_they_are_escaped() {
+        for secret in ["line-one\nline\ttwo\r\n", "back\\slash-\\\nand-line", "\\\\host\\share-1"] {
+            let r = Redactor::new();
+            r.learn(&Secret::new(secret));
+            let once = serde_json::to_string(secret).unwrap();
+            let twice = serde_json::to_string(&once).unwrap();
+            for text in [secret, once.trim_matches('"'), &twice[3..twice.len() - 3]] {
+                assert_eq!(r.redact(&format!("a {text} b")), "a [redacted] b", "{secret:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_an_escaped_secret_stays() {
+        let r = Redactor::new();
+        for secret in ["pass\\word-12345", "line-one\nline-two", "t0k/n+secret"] {
+            r.learn(&Secret::new(secret));
+        }
+        for text in [
+            // A backslash, a new line and a slash that are not there.
+            "password-12345",
+            "line-onenline-two",
+            "line-oneu000aline-two",
+            "t0ku002fn+secret",
+            // Other characters of the same length.
+            "t0k%2Dn+secret",
+            "t0k\\u002dn+secret",
+            "t0k%+fn+secret",
+            "line-one\\rline-two",
+        ] {
+            assert_eq!(r.redact(text), text);
         }
     }
 

@@ -75,3 +75,20 @@ fn list(refusals: &[DocumentDecision]) -> String {
     };
     refusals.iter().map(one).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refused_token_is_tried_again_at_the_polls_pace() {
+        let interval = Duration::from_secs(60);
+        let retry = |source| AttemptError::Forge { what: String::new(), source }.retry(interval);
+        for kind in [ForgeErrorKind::Unreachable, ForgeErrorKind::NotFound] {
+            assert_eq!(retry(ForgeError::new(kind, "")), Retry::Backoff, "{kind:?}");
+        }
+        assert_eq!(retry(ForgeError::new(ForgeErrorKind::TooLarge, "")), Retry::Stalled);
+        let refused = ForgeError::new(ForgeErrorKind::Unauthorized, "");
+        assert_eq!(retry(refused), Retry::After(interval));
+    }
+}

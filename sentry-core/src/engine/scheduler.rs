@@ -135,3 +135,14 @@ impl View<'_> {
         self.ledger.suspension(watch, self.stamp).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_watch_that_is_alone_may_hold_every_place_and_else_half_of_them_but_one_at_least() {
+        let shares = [(4, 1), (4, 2), (5, 3), (1, 2)].map(|(places, all)| share(places, all));
+        assert_eq!(shares, [4, 2, 3, 1]);
+    }
+}

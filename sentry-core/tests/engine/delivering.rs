@@ -324,6 +324,36 @@ async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
+    let world = World::running().await;
+    world.deployer.down(true);
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!(world.why(&sha).await.reason, Reason::Waiting);
+    let (name, since) =
+        (world.watch.name.clone(), sentry_core::clock::Clock::now(world.clock.as_ref()));
+    let suspension = Suspension { watch: name.clone(), reason: None, since, until: None };
+    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.deployer.down(false);
+    minutes(20).await;
+    assert_eq!(world.delivered().await, None);
+    world.store.commit(&[Write::Resume(name.clone())]).await.unwrap();
+    minutes(6).await;
+    assert_eq!(world.delivered().await, Some(sha));
+    assert_eq!(world.deployer.created().len(), 1);
+
+    let suspension = Suspension { watch: name, reason: None, since, until: None };
+    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.deployer.down(true);
+    world.ask(deliver(None)).await;
+    minutes(2).await;
+    assert_eq!(world.deployer.created().len(), 1);
+    world.deployer.down(false);
+    minutes(6).await;
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_skip_marker_and_an_empty_directory_settle_a_head_without_runs() {
     let world = World::running().await;
     let skipped = world.forge.commit(A, "main", "docs only [skip ci]", &[]);
@@ -460,6 +490,20 @@ async fn once_baselines_then_delivers_and_ends_and_settle_answers_only_its_trigg
     let settled = world.engine().settle(&[id], &Stop::new()).await.unwrap();
     assert_eq!((settled.len(), settled[0].state), (1, DeliveryState::Succeeded));
     assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn settle_goes_on_with_what_another_process_began_for_its_trigger() {
+    let world = World::new();
+    world.engine().once(&Stop::new()).await.unwrap();
+    let id = world.ask(deliver(None)).await;
+    world.deployer.down(true);
+    let left = world.engine().once(&Stop::new()).await.unwrap();
+    assert_eq!(left.deliveries[0].state, DeliveryState::Pending);
+    world.deployer.down(false);
+    let settled = world.engine().settle(&[id], &Stop::new()).await.unwrap();
+    assert_eq!(settled[0].state, DeliveryState::Succeeded);
+    assert_eq!(settled[0].id, left.deliveries[0].id);
 }
 
 #[tokio::test(start_paused = true)]
