@@ -69,7 +69,6 @@ fn bombs() -> Vec<Tree> {
         ("tags", "", vec![fill("!a ")]),
         ("directives", "", vec![fill("%A\n"); 5]),
         ("directives after a document", "", vec![format!("{OBJECT}...\n{}", fill("%A\n")); 5]),
-        ("ends of documents", "", vec![fill("...\n"); 5]),
         ("keys", "", vec![(0..MIB / 12).map(|n| format!("k{n:07}: 1\n")).collect()]),
         ("colons", "", vec![fill("a:")]),
         ("commas", "", vec![format!("[{}", fill(","))]),
