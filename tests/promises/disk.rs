@@ -10,9 +10,8 @@ impl<'a> Disk<'a> {
     /// `None` where this user may not mount one.
     pub(crate) fn mount(place: &'a Path) -> Option<Self> {
         std::fs::create_dir_all(place).unwrap();
-        // Room for SQLite's log, which is 4 MiB long before it begins anew.
         let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"])
             .arg(place)
             .output();
         done.is_ok_and(|done| done.status.success()).then_some(Self(place))

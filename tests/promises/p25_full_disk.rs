@@ -1,14 +1,18 @@
 //! 25: the disk is full, fails, or can't be written: nothing advances and nothing is sent, it is said, and it goes on by
 //! itself when the disk is well again.
 
+use std::time::Duration;
+
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
-use sentry_tests::sandbox::eventually;
+use sentry_tests::sandbox::{eventually, eventually_within};
 use sentry_tests::strace::Strace;
 use sentry_tests::tally::{Tally, tree};
 
 use crate::disk::Disk;
 
+/// Attempts that failed are repeated after five minutes at the latest.
+const PATIENCE: Duration = Duration::from_secs(330);
 /// What the agent says for as long as it lasts.
 const DEGRADED: &str = "state can't be written: nothing advances until it can";
 /// Errors of the system, the calls that meet them (those by which SQLite writes and syncs), and the number of the call
@@ -32,7 +36,7 @@ fn road() -> Road {
 
 /// Waits for the head's runs; there is exactly one of each.
 fn delivered(road: &Road, heads: &[String]) {
-    eventually("the head is delivered", || {
+    eventually_within(PATIENCE, "the head is delivered", || {
         Tally::of(&road.cluster).lost(heads) == 0
             && road.why(heads.last().unwrap()).contains("delivered")
     });
@@ -52,7 +56,7 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
         heads.push(road.push());
         let mut is_traced = true;
         let mut agent = road.sandbox.spawn_under(&strace, ["watch", "--log-level", "debug"]);
-        eventually("the head is delivered, or the start is refused", || {
+        eventually_within(PATIENCE, "the head is delivered, or the start is refused", || {
             !agent.is_running() || Tally::of(&road.cluster).lost(&heads) == 0
         });
         if !agent.is_running() {
@@ -84,20 +88,29 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
 
 #[test]
 fn a_full_disk_stops_everything_until_it_has_room_again() {
-    let mut road = road();
-    let place = road.sandbox.root().join("disk");
-    let Some(disk) = Disk::mount(&place) else {
+    let states = cases(10, 1);
+    if !(0..states).all(|_| fill_twice()) {
         // Said, because it proves nothing: another user than root can't make a disk.
         kept(25, "a real disk", "not tried: only root can mount one");
         return;
-    };
+    }
+    let seen = format!("{} times full: 0 writes to the cluster, recovered by itself", 2 * states);
+    kept(25, "a real disk", &seen);
+}
+
+/// With a state of its own: SQLite's log must still be growing, for one that began anew needs no room for a while.
+/// False where this user may not mount a disk.
+fn fill_twice() -> bool {
+    let mut road = road();
+    let place = road.sandbox.root().join("disk");
+    let Some(disk) = Disk::mount(&place) else { return false };
     let state = place.join("state");
     road.sandbox.env("SENTRY_STATE_DIR", &state);
     assert_eq!(road.once().code, Some(0));
     let mut agent = road.watch();
     agent.wait_for_log("started");
     let mut heads = Vec::new();
-    for _ in 0..cases(20, 2) {
+    for _ in 0..2 {
         heads.push(road.push());
         delivered(&road, &heads);
         let writes = road.cluster.writes();
@@ -105,17 +118,12 @@ fn a_full_disk_stops_everything_until_it_has_room_again() {
         disk.fill();
         heads.push(road.push());
         eventually("it says so", || agent.stderr_so_far().matches(DEGRADED).count() > before);
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(road.cluster.writes(), writes, "nothing is sent");
         assert!(!road.why(heads.last().unwrap()).contains("delivered"), "nothing advances");
         disk.empty();
         delivered(&road, &heads);
     }
     assert_eq!(agent.term().code, Some(0));
-    drop(disk);
-    kept(
-        25,
-        "a real disk",
-        &format!("{} times full: 0 writes to the cluster, recovered by itself", heads.len() / 2),
-    );
+    true
 }
