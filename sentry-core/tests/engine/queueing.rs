@@ -88,6 +88,27 @@ async fn what_waits_in_the_queue_is_told_and_survives_a_kill() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn room_goes_to_the_delivery_that_has_waited_longest() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 2;
+    world.put_runs(3);
+    world.forge.commit(A, "release/1", "first", &[]);
+    world.start();
+    minutes(1).await;
+    let older = world.push();
+    minutes(2).await;
+    let newer = world.forge.commit(A, "release/1", "work", &[]);
+    minutes(2).await;
+    assert_eq!((world.made(&older).len(), world.made(&newer).len()), (2, 0));
+    for expected in [(3, 0), (3, 1), (3, 2), (3, 3)] {
+        let run = world.deployer.active_runs().remove(0);
+        world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+        minutes(1).await;
+        assert_eq!((world.made(&older).len(), world.made(&newer).len()), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_head_takes_the_place_of_what_still_waits_and_what_runs_is_followed() {
     let mut world = World::with(FakeDeployer::new().following());
     world.watch.timing.max_active_runs = 2;
