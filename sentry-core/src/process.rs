@@ -34,8 +34,10 @@ const PROXY: &[&str] = &[
 ];
 /// How long a child has between TERM and KILL.
 const TERM_GRACE: Duration = Duration::from_secs(1);
-/// How long and how often a dropped group looks whether the KILL has been carried out.
+/// How often, and how long apart, a dropped group looks whether the KILL has been carried out.
 const REAPING: (u32, Duration) = (100, Duration::from_millis(1));
+/// The same for a thread beside it, where a busy system takes longer.
+const LATE_REAPING: (u32, Duration) = (1200, Duration::from_millis(50));
 
 /// A program to run, with everything that bounds it.
 #[derive(Clone)]
@@ -370,22 +372,28 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         // The group id stays taken while any member lives; with none left the call finds nothing.
-        if kill_process_group(self.0, Signal::KILL).is_ok() {
-            reap(self.0);
+        let group = self.0;
+        if kill_process_group(group, Signal::KILL).is_ok() && !reap(group, REAPING) {
+            let late = std::thread::Builder::new().name("reaper".to_owned());
+            if let Err(error) = late.spawn(move || reap(group, LATE_REAPING)) {
+                tracing::warn!(%error, "no thread to wait for what was killed: a zombie may be left");
+            }
         }
     }
 }
 
 /// What a child started falls to us when the child ends, if we are the first process of a container: nobody else would
-/// ever wait for it. Everywhere else the system's own first process does, and there is nothing to wait for here.
-fn reap(group: Pid) {
-    for _ in 0..REAPING.0 {
+/// ever wait for it. Everywhere else the system's own first process does, and there is nothing to wait for here. False
+/// when some of it is still there after all looks.
+fn reap(group: Pid, (looks, pause): (u32, Duration)) -> bool {
+    for _ in 0..looks {
         match waitpgid(group, WaitOptions::NOHANG) {
             Ok(Some(_)) => {}
-            Ok(None) => std::thread::sleep(REAPING.1),
-            Err(_) => return,
+            Ok(None) => std::thread::sleep(pause),
+            Err(_) => return true,
         }
     }
+    false
 }
 
 #[cfg(test)]
