@@ -45,8 +45,8 @@ fn measure(forge: &str, a: &BareRepo, sandbox: &Sandbox, served: &Wired) -> Vec<
         let mut started = None;
         eventually("the delivery ends", || {
             let shown = sandbox.sentry(["history", forge, "-n", "1", "-o", "json"]);
-            let newest =
-                serde_json::from_str::<Value>(&shown.stdout).unwrap()["deliveries"][0].take();
+            let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+            let newest = &shown["deliveries"][0];
             started = newest["started"].as_str().map(|at| at.parse::<Timestamp>().unwrap());
             newest["revision"] == sha && !newest["finished"].is_null()
         });
