@@ -14,6 +14,9 @@ fn an_object_needs_a_version_a_kind_and_a_name() {
     for (text, word) in [
         ("kind: Task\nmetadata: {name: a}\n", "`apiVersion` is missing"),
         ("apiVersion: v1\nmetadata: {name: a}\n", "`kind` is missing"),
+        ("apiVersion: v1\nkind: ''\nmetadata: {name: a}\n", "`kind` is missing"),
+        ("apiVersion: ''\nkind: Task\nmetadata: {name: a}\n", "`apiVersion` is missing"),
+        ("apiVersion: v1\nkind: '{{ what }}'\nmetadata: {name: a}\n", "`kind` uses `{{ what }}`"),
         ("apiVersion: v1\nkind: ConfigMap\n", "`metadata` is missing"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: []\n", "`metadata` is a list"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "`metadata.name` or"),
