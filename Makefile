@@ -62,7 +62,7 @@ release:
 	command -v cargo-auditable >/dev/null || cargo install --locked cargo-auditable
 	cargo auditable build --release --locked -p sentry-cli
 
-# The bill of materials of the binary: sentry-cli/sentry-cli.cdx.json (CycloneDX).
+# The bill of materials of the binary: sentry-cli/sentry_bin.cdx.json (CycloneDX).
 sbom:
 	command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
 	cargo cyclonedx --manifest-path sentry-cli/Cargo.toml --format json --describe binaries
