@@ -147,6 +147,16 @@ async fn a_missing_branch_is_absent_and_a_missing_repository_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_404_that_is_not_in_the_forges_words_ends_no_branch() {
+    for stray in [ResponseTemplate::new(404), json(404, &value!({"error": "no such route"}))] {
+        let hub = Hub::start().await;
+        hub.has_repo().await;
+        Mock::given(path_regex("heads%2Fmain$")).respond_with(stray).mount(&hub.server).await;
+        hub.ask(hub.query(&["main"])).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
 async fn a_422_that_does_not_name_the_commit_is_an_error() {
     let hub = Hub::start().await;
     always(&hub.server, json(422, &value!({"message": "Validation Failed"}))).await;

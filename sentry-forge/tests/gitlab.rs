@@ -115,6 +115,12 @@ async fn a_missing_branch_is_absent_and_a_missing_project_is_an_error() {
     assert_eq!(received(&lab.server).await.len(), 4, "the project is asked for once");
 
     let lab = Lab::start().await;
+    lab.has_project("p").await;
+    let stray = Mock::given(path_regex("/branches/main$"));
+    stray.respond_with(ResponseTemplate::new(404)).mount(&lab.server).await;
+    lab.ask(lab.query(&["main"])).await.unwrap_err();
+
+    let lab = Lab::start().await;
     always(&lab.server, json(404, &value!({"message": "404 Project Not Found"}))).await;
     let error = lab.ask(lab.query(&["main"])).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::NotFound);

@@ -175,8 +175,10 @@ fn a_server_answers_what_the_state_answers_for_people_and_for_programs() {
         (&far["watches"], far["agent"]["beat"].clone()),
         (&near["watches"], near["agent"]["beat"].clone())
     );
-    assert!(sandbox.ok(&with(&flags, &["status"])).contains("agent process"));
-    assert_eq!(sandbox.run(&with(&flags, &["status", "--check"])).code, 0);
+    let agent = sandbox.start(&["watch"]);
+    sandbox.eventually(|| sandbox.ok(&with(&flags, &["status"])).contains("agent process"));
+    sandbox.eventually(|| sandbox.run(&with(&flags, &["status", "--check"])).code == 0);
+    assert_eq!(agent.stop(), Some(0));
 }
 
 #[test]

@@ -300,7 +300,7 @@ impl Api for GitHubApi {
             StatusCode::CONFLICT if message.starts_with("Git Repository is empty") => {
                 Absence::Certain
             }
-            StatusCode::NOT_FOUND => Absence::Unclear,
+            StatusCode::NOT_FOUND if !message.is_empty() => Absence::Unclear,
             _ => Absence::NoAnswer,
         }
     }

@@ -249,7 +249,10 @@ impl Api for GitLabApi {
 
     fn absence(&self, answer: &Answer) -> Absence {
         // Whether branch or project is missing is told by a text alone: asked for instead of trusted.
-        if answer.status == StatusCode::NOT_FOUND { Absence::Unclear } else { Absence::NoAnswer }
+        match answer.status {
+            StatusCode::NOT_FOUND if !message(answer).is_empty() => Absence::Unclear,
+            _ => Absence::NoAnswer,
+        }
     }
 
     fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String> {

@@ -70,9 +70,9 @@ pub(crate) struct RepoFacts {
 pub(crate) enum Absence {
     /// The repository is there, the branch is not.
     Certain,
-    /// Either may be missing.
+    /// Either may be missing, says the forge in its own words.
     Unclear,
-    /// Nothing: it is an error.
+    /// Nothing: it is an error. A 404 without the forge's words comes from something else on the way.
     NoAnswer,
 }
 
