@@ -21,7 +21,7 @@ mod damage;
 mod judge;
 
 use damage::{Dice, Sent};
-use judge::judge;
+use judge::{head, judge};
 
 const MAIN: &str = "4f1c9e02ab37d85610fe2c4b9a7d3e5f60718293";
 const DEV: &str = "b82d6f13c4e5a09718263f4d5c6b7a8990a1b2c3";
@@ -151,9 +151,15 @@ impl Court {
                 heads.heads.iter().map(|(b, s)| (b.to_string(), s.to_string())).collect()
             }
         };
+        // Each branch by itself: another one's answer may be damaged where nobody looks.
+        let is_told = |branch: &&str| {
+            let said = heads.get(*branch);
+            said == truth().get(*branch)
+                || head(kind, &truth(), &sent, branch) == Some(said.cloned())
+        };
         if heads == truth() {
             self.tally.unchanged += 1;
-        } else if judge(kind, &truth(), &sent) == Some(heads.clone()) {
+        } else if ASKED.iter().all(is_told) && heads.keys().all(|b| ASKED.contains(&b.as_str())) {
             self.tally.whole += 1;
         } else {
             self.tally.effects.push(format!("{kind:?} {target:?}: {heads:?} from {sent:?}"));

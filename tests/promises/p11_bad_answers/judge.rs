@@ -8,41 +8,52 @@ use crate::clients::{Kind, Whole};
 
 /// The heads that the answers tell if every one that matters is whole; what a 304 stands for is `known`.
 pub(super) fn judge(kind: Kind, known: &Heads, sent: &[(String, Sent)]) -> Option<Heads> {
-    if !kind.by_api() {
-        return refs(sent.iter().rev().find(|(path, _)| path.contains("git-upload-pack"))?);
-    }
     let mut heads = Heads::new();
     for branch in ASKED {
-        let ends = |path: &str| {
-            path.ends_with(&format!("heads%2F{branch}"))
-                || path.ends_with(&format!("branches/{branch}"))
-        };
-        let (_, answer) = sent.iter().rev().find(|(path, _)| ends(path))?;
-        let answer = answer.answer.as_ref()?;
-        let found = match (kind, answer.status) {
-            (_, 304) => known.get(branch).cloned(),
-            (Kind::GitHub, 200) => Some(id(std::str::from_utf8(&answer.body).ok()?.trim())?),
-            (_, 200) => {
-                let body = json(answer)?;
-                (body["name"] == branch).then_some(())?;
-                Some(id(body["commit"]["id"].as_str()?)?)
-            }
-            (Kind::GitHub, 422) if says(answer, "No commit found for") => None,
-            (Kind::GitHub, 409) if says(answer, "Git Repository is empty") => None,
-            // The branch is gone if the repository is there.
-            (_, 404) if says(answer, "") => {
-                let is_repo = |path: &str| path.ends_with("/r") || path.ends_with("%2Fr");
-                let (_, repo) = sent.iter().rev().find(|(path, _)| is_repo(path))?;
-                let repo = repo.answer.as_ref().filter(|repo| repo.status == 200)?;
-                let name = if kind == Kind::GitHub { "full_name" } else { "path_with_namespace" };
-                json(repo)?[name].as_str()?.eq_ignore_ascii_case("o/r").then_some(())?;
-                None
-            }
-            _ => return None,
-        };
+        let found = head(kind, known, sent, branch)?;
         heads.extend(found.map(|sha| (branch.to_owned(), sha)));
     }
     Some(heads)
+}
+
+/// The head that the answers about one branch tell, the inner `None` if it is gone; the outer one if they are not whole.
+pub(super) fn head(
+    kind: Kind,
+    known: &Heads,
+    sent: &[(String, Sent)],
+    branch: &str,
+) -> Option<Option<String>> {
+    if !kind.by_api() {
+        let last = sent.iter().rev().find(|(path, _)| path.contains("git-upload-pack"))?;
+        return Some(refs(last)?.remove(branch));
+    }
+    let ends = |path: &str| {
+        path.ends_with(&format!("heads%2F{branch}"))
+            || path.ends_with(&format!("branches/{branch}"))
+    };
+    let (_, answer) = sent.iter().rev().find(|(path, _)| ends(path))?;
+    let answer = answer.answer.as_ref()?;
+    match (kind, answer.status) {
+        (_, 304) => Some(known.get(branch).cloned()),
+        (Kind::GitHub, 200) => Some(Some(id(std::str::from_utf8(&answer.body).ok()?.trim())?)),
+        (_, 200) => {
+            let body = json(answer)?;
+            (body["name"] == branch).then_some(())?;
+            Some(Some(id(body["commit"]["id"].as_str()?)?))
+        }
+        (Kind::GitHub, 422) if says(answer, "No commit found for") => Some(None),
+        (Kind::GitHub, 409) if says(answer, "Git Repository is empty") => Some(None),
+        // The branch is gone if the repository is there.
+        (_, 404) if says(answer, "") => {
+            let is_repo = |path: &str| path.ends_with("/r") || path.ends_with("%2Fr");
+            let (_, repo) = sent.iter().rev().find(|(path, _)| is_repo(path))?;
+            let repo = repo.answer.as_ref().filter(|repo| repo.status == 200)?;
+            let name = if kind == Kind::GitHub { "full_name" } else { "path_with_namespace" };
+            json(repo)?[name].as_str()?.eq_ignore_ascii_case("o/r").then_some(())?;
+            Some(None)
+        }
+        _ => None,
+    }
 }
 
 fn id(text: &str) -> Option<String> {
