@@ -108,9 +108,9 @@ pub fn page() -> std::io::Result<String> {
 const HEAD: &str = "\
 # What Sentry promises, and what its proofs saw
 
-Made by `make promises` from the newest record of each proof; do not edit. Every promise has a file in `tests/promises/`, judged by what the
-API server, the git server and the forges received, not by what Sentry says of itself. `make test` runs the same proofs
-with smaller figures. To repeat one: `make promises ONLY=pNN`.
+Made by `make promises` from the newest record of each proof; do not edit. Every promise has a file in
+`tests/promises/`, judged by what the API server, the git server and the forges received, not by what Sentry says of
+itself. `make test` runs the same proofs with smaller figures. To repeat one: `make promises ONLY=pNN`.
 
 | # | promise | figure wanted | figure seen | how |
 |---|---|---|---|---|

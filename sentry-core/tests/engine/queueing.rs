@@ -109,6 +109,31 @@ async fn room_goes_to_the_delivery_that_has_waited_longest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_suspension_holds_keeps_no_room_from_what_a_person_asks_for() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 2;
+    world.put_runs(3);
+    let asked = world.forge.commit(A, "release/1", "first", &[]);
+    world.start();
+    minutes(1).await;
+    let held = world.push();
+    minutes(2).await;
+    let since = sentry_core::clock::Clock::now(world.clock.as_ref());
+    let watch = world.watch.name.clone();
+    let suspension = Suspension { watch, reason: None, since, until: None };
+    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    for run in world.deployer.active_runs() {
+        world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
+    }
+    minutes(1).await;
+    let branch = "release/1".parse().unwrap();
+    let selection = Selection::default();
+    world.ask(TriggerKind::Deliver { branch, sha: None, selection }).await;
+    minutes(2).await;
+    assert_eq!((world.made(&held).len(), world.made(&asked).len()), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_head_takes_the_place_of_what_still_waits_and_what_runs_is_followed() {
     let mut world = World::with(FakeDeployer::new().following());
     world.watch.timing.max_active_runs = 2;
