@@ -13,7 +13,7 @@ use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;
 use sentry_tests::sandbox::{Sandbox, eventually};
-use sentry_tests::wire::{Wired, borrowed, github, gitlab};
+use sentry_tests::wire::{Wired, borrowed, github, gitlab, hourly};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -70,19 +70,7 @@ fn main() {
     let (hub, lab) = (GitHub::start(root, options()), GitLab::start(root, options()));
     let git = GitServer::start(root, GitOptions::default(), None);
     let sandbox = Sandbox::new();
-    sandbox.write_config(&format!(
-        "forges:\n  hub: {{type: github, url: '{}', webhook_secret: {SECRET}}}\n  \
-         lab: {{type: gitlab, url: '{}', webhook_secret: {SECRET}}}\n  plain: {{type: git}}\n\
-         defaults:\n  polling_interval: 3600\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
-         cluster: {{namespace: qa, deployer: dry-run}}\nwatches:\n  - name: hub\n    \
-         source: {{forge: hub, url: '{}', branches: main}}\n  - name: lab\n    \
-         source: {{forge: lab, url: '{}', branches: main}}\n",
-        hub.http().origin(),
-        lab.http().origin(),
-        git.url("b.git"),
-        hub.clone_url("hub/app").trim_end_matches(".git"),
-        lab.clone_url("lab/app").trim_end_matches(".git"),
-    ));
+    sandbox.write_config(&hourly(&hub, &lab, &git, [SECRET, SECRET]));
     let served = Wired::start(&sandbox, &[]);
     eventually("all were asked once", || served.get("/readyz").0 == 200);
     for (forge, a) in [("hub", &hub_app), ("lab", &lab_app)] {

@@ -17,7 +17,7 @@ use sentry_tests::sandbox::{Sandbox, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use sentry_tests::wire::{Wired, borrowed, github, gitlab};
+use sentry_tests::wire::{Wired, borrowed, github, gitlab, hourly};
 
 const HUB_SECRET: &str = "Its-a-Secret-to-Everybody";
 const LAB_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -45,20 +45,7 @@ impl Site {
         let (hub, lab) = (GitHub::start(root, options()), GitLab::start(root, options()));
         let git = GitServer::start(root, GitOptions::default(), None);
         let sandbox = Sandbox::new();
-        // An hour between two polls: what is asked later is asked because of a webhook.
-        sandbox.write_config(&format!(
-            "forges:\n  hub: {{type: github, url: '{}', webhook_secret: {HUB_SECRET}}}\n  \
-             lab: {{type: gitlab, url: '{}', webhook_secret: {LAB_SECRET}}}\n  plain: {{type: git}}\n\
-             defaults:\n  polling_interval: 3600\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
-             cluster: {{namespace: qa, deployer: dry-run}}\nwatches:\n  - name: hub\n    \
-             source: {{forge: hub, url: '{}', branches: main}}\n  - name: lab\n    \
-             source: {{forge: lab, url: '{}', branches: main}}\n",
-            hub.http().origin(),
-            lab.http().origin(),
-            git.url("b.git"),
-            hub.clone_url("hub/app").trim_end_matches(".git"),
-            lab.clone_url("lab/app").trim_end_matches(".git"),
-        ));
+        sandbox.write_config(&hourly(&hub, &lab, &git, [HUB_SECRET, LAB_SECRET]));
         let served = Wired::start(&sandbox, &[]);
         Self { hub, lab, git, ear: Ear::start(), served, _repos: repos, _sandbox: sandbox }
     }

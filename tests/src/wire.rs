@@ -4,11 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::sandbox::{Agent, Sandbox};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
+
+use crate::forges::{github::GitHub, gitlab::GitLab};
+use crate::gitserver::GitServer;
+use crate::sandbox::{Agent, Sandbox};
 
 /// An agent with a server on a port of its own.
 pub struct Wired {
@@ -95,6 +98,26 @@ impl Wired {
             .expect("a program has memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
+}
+
+/// A configuration with a watch of `hub/app` on GitHub and one of `lab/app` on GitLab, both with webhooks of these secrets,
+/// which plan what B holds. An hour lies between two polls: what is asked later is asked because of a webhook.
+#[must_use]
+pub fn hourly(hub: &GitHub, lab: &GitLab, git: &GitServer, secrets: [&str; 2]) -> String {
+    let [hub_secret, lab_secret] = secrets;
+    format!(
+        "forges:\n  hub: {{type: github, url: '{}', webhook_secret: {hub_secret}}}\n  \
+         lab: {{type: gitlab, url: '{}', webhook_secret: {lab_secret}}}\n  plain: {{type: git}}\n\
+         defaults:\n  polling_interval: 3600\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
+         cluster: {{namespace: qa, deployer: dry-run}}\nwatches:\n  - name: hub\n    \
+         source: {{forge: hub, url: '{}', branches: main}}\n  - name: lab\n    \
+         source: {{forge: lab, url: '{}', branches: main}}\n",
+        hub.http().origin(),
+        lab.http().origin(),
+        git.url("b.git"),
+        hub.clone_url("hub/app").trim_end_matches(".git"),
+        lab.clone_url("lab/app").trim_end_matches(".git"),
+    )
 }
 
 /// The head of a request after which the connection ends.

@@ -308,17 +308,13 @@ async fn a_trigger_for_a_branch_that_is_not_there_is_rejected_with_the_reason() 
 #[tokio::test(start_paused = true)]
 async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
     let world = World::running().await;
-    let now = sentry_core::clock::Clock::now(world.clock.as_ref());
-    let name = world.watch.name.clone();
-    let suspension =
-        Suspension { watch: name.clone(), reason: Some("freeze".into()), since: now, until: None };
-    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.suspend().await;
     minutes(1).await;
     let sha = world.push();
     minutes(3).await;
     assert_eq!(world.why(&sha).await.reason, Reason::Suspended);
     assert!(world.deployer.created().is_empty());
-    world.store.commit(&[Write::Resume(name)]).await.unwrap();
+    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
     seconds(5).await;
     assert_eq!(world.delivered().await, Some(sha));
 }
@@ -330,20 +326,16 @@ async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
     let sha = world.push();
     minutes(2).await;
     assert_eq!(world.why(&sha).await.reason, Reason::Waiting);
-    let (name, since) =
-        (world.watch.name.clone(), sentry_core::clock::Clock::now(world.clock.as_ref()));
-    let suspension = Suspension { watch: name.clone(), reason: None, since, until: None };
-    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.suspend().await;
     world.deployer.down(false);
     minutes(20).await;
     assert_eq!(world.delivered().await, None);
-    world.store.commit(&[Write::Resume(name.clone())]).await.unwrap();
+    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
     minutes(6).await;
     assert_eq!(world.delivered().await, Some(sha));
     assert_eq!(world.deployer.created().len(), 1);
 
-    let suspension = Suspension { watch: name, reason: None, since, until: None };
-    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.suspend().await;
     world.deployer.down(true);
     world.ask(deliver(None)).await;
     minutes(2).await;

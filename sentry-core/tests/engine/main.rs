@@ -123,6 +123,14 @@ impl World {
         self.forge.commit(A, "main", "work", &[])
     }
 
+    async fn suspend(&self) {
+        let since = sentry_core::clock::Clock::now(self.clock.as_ref());
+        let watch = self.watch.name.clone();
+        let reason = Some("freeze".into());
+        let suspension = Suspension { watch, reason, since, until: None };
+        self.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    }
+
     async fn branch(&self, name: &str) -> Option<BranchState> {
         let snapshot = self.store.snapshot().await.unwrap();
         snapshot.branches.into_iter().find(|b| b.branch.as_str() == name)

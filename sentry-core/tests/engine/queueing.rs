@@ -118,10 +118,7 @@ async fn what_a_suspension_holds_keeps_no_room_from_what_a_person_asks_for() {
     minutes(1).await;
     let held = world.push();
     minutes(2).await;
-    let since = sentry_core::clock::Clock::now(world.clock.as_ref());
-    let watch = world.watch.name.clone();
-    let suspension = Suspension { watch, reason: None, since, until: None };
-    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.suspend().await;
     for run in world.deployer.active_runs() {
         world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
     }

@@ -253,7 +253,7 @@ impl Judge {
             _ => format!("{stdout}{stderr}"),
         };
         let said =
-            said.replace(url, "B").replace(&self.road.sandbox.root().display().to_string(), "~");
+            said.replace(url, "B").replace(&self.road.sandbox.work().display().to_string(), "…");
         let words = said.split_whitespace().map(|word| {
             let hex = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
             if hex.len() >= 8 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
