@@ -31,6 +31,12 @@ impl<'a> Disk<'a> {
         }
     }
 
+    /// Makes room again for this many bytes.
+    pub(crate) fn free(&self, bytes: u64) {
+        let filler = std::fs::OpenOptions::new().write(true).open(self.0.join("filler")).unwrap();
+        filler.set_len(filler.metadata().unwrap().len() - bytes).unwrap();
+    }
+
     pub(crate) fn empty(&self) {
         std::fs::remove_file(self.0.join("filler")).unwrap();
     }

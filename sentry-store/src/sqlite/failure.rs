@@ -43,6 +43,11 @@ impl Failure {
         }
     }
 
+    /// Whether the disk has no room.
+    pub(super) fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// The error for a caller: what, where, and what to do.
     pub(super) fn at(self, db: &Path) -> StoreError {
         let kind = self.kind();
