@@ -6,12 +6,24 @@ use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{Reason, TriggerState};
 use sentry_api::{Answers, ErrorKind, Local, WatchFacts};
+use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
 use sentry_core::plan::Action;
 use sentry_core::store::{StateStore, Write};
 use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_store::MemoryStore;
+
+/// Stands still: answers tell ages, and are compared.
+#[derive(Debug)]
+struct Standing;
+
+impl Clock for Standing {
+    /// Some minutes after what the samples tell of.
+    fn now(&self) -> Timestamp {
+        sample::time(600)
+    }
+}
 
 fn facts(name: &str, branches: &[&str]) -> WatchFacts {
     let branches = BranchSelector::new(branches.iter().copied()).expect("patterns");
@@ -22,7 +34,7 @@ async fn local(writes: &[Write]) -> (Arc<MemoryStore>, Local) {
     let store = Arc::new(MemoryStore::new());
     store.commit(writes).await.expect("memory takes all");
     let local = Local::new(store.clone(), vec![facts("app", &["main"]), facts("web", &["v*"])]);
-    (store, local)
+    (store, local.with_clock(Arc::new(Standing)))
 }
 
 fn delivery(state: DeliveryState) -> Write {

@@ -176,7 +176,9 @@ fn a_server_answers_what_the_state_answers_for_people_and_for_programs() {
         (&near["watches"], near["agent"]["beat"].clone())
     );
     let agent = sandbox.start(&["watch"]);
-    sandbox.eventually(|| sandbox.ok(&with(&flags, &["status"])).contains("agent process"));
+    // By its own name: the pass before has spoken a moment ago, and still counts as an agent that works.
+    let works = format!("agent process {} ", agent.id());
+    sandbox.eventually(|| sandbox.ok(&with(&flags, &["status"])).contains(&works));
     sandbox.eventually(|| sandbox.run(&with(&flags, &["status", "--check"])).code == 0);
     assert_eq!(agent.stop(), Some(0));
 }

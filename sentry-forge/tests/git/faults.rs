@@ -1,6 +1,8 @@
 //! The plain-git forge against servers that lie, break off, redirect or hang.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::lab::{Lab, TOKEN, query};
@@ -19,6 +21,19 @@ async fn liar(answer: ResponseTemplate) -> (MockServer, RepoUrl) {
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let url = format!("{}/b.git", server.uri()).parse().unwrap();
     (server, url)
+}
+
+/// Writes a script that can be run at once. Another program writes it: children that other tests start meanwhile would
+/// inherit a file that is open here, and what is open for writing can't be run.
+fn write_script(path: &Path, text: &str) {
+    let mut writer = Command::new("sh")
+        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success());
 }
 
 fn refs(body: &str) -> ResponseTemplate {
@@ -132,8 +147,7 @@ async fn the_token_is_in_no_argument_and_in_no_file() {
          grep -rl s3cr3t \"$GIT_DIR\"/.. >> {seen}\nexit $code\n",
         seen = seen.display()
     );
-    std::fs::write(&git, script).unwrap();
-    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&git, &script);
     let lab = Lab::with_git(&git);
     let repo = lab.repo();
     let sha = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
@@ -160,7 +174,7 @@ async fn heads_and_trees_go_through_the_configured_proxy() {
 
 #[tokio::test]
 async fn a_server_that_asks_us_to_wait_or_refuses_the_token_is_left_alone() {
-    let limited = ResponseTemplate::new(429).insert_header("retry-after", "30");
+    let limited = ResponseTemplate::new(429).insert_header("retry-after", "3000");
     for (answer, kind) in [
         (limited, ForgeErrorKind::RateLimited),
         (ResponseTemplate::new(401), ForgeErrorKind::Unauthorized),

@@ -41,6 +41,10 @@ const RUN: (&str, &str) = (
     "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n",
 );
 
+/// For tests that hold hundreds of connections, both ends of them: two at a time would need more files than many a system
+/// lets a process open.
+static MANY_FILES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A forge that tells its rate limit.
 #[derive(Debug)]
 struct Limited(Arc<FakeForge>);
