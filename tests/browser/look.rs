@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sentry_tests::browser::{Browser, target};
 use sentry_tests::stage::{Stage, TRIGGER};
+use serde_json::json;
 
 use crate::{log_in, scene};
 
@@ -18,7 +19,7 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     let mut look = |name: &str| {
         for scheme in ["light", "dark"] {
             for width in [390, 820, 1440] {
-                browser.view(width, scheme);
+                view(&browser, width, scheme);
                 browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
                 let wider =
                     browser.script("return document.documentElement.scrollWidth - innerWidth");
@@ -51,6 +52,15 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         look(name);
     }
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// A window in which nothing moves: colours are judged when they are what they will be.
+fn view(browser: &Browser, width: u32, scheme: &str) {
+    browser.view(width, scheme);
+    let feature = |name: &str, value: &str| json!({"name": name, "value": value});
+    let still = feature("prefers-reduced-motion", "reduce");
+    let features = [feature("prefers-color-scheme", scheme), still];
+    browser.protocol("Emulation.setEmulatedMedia", &json!({"features": features}));
 }
 
 /// The pictures of docs/operations.md, where `make screenshots` asks for them: small files, of what a window shows.

@@ -221,6 +221,11 @@ impl Story {
         self.deaths.values().sum()
     }
 
+    /// At every kind of moment, and on both sides of the apply.
+    fn died_everywhere(&self) -> bool {
+        self.deaths.values().all(|deaths| *deaths > 0) && self.left[0] > 0 && self.left[2] > 0
+    }
+
     /// Heads that stood and lack a run, and runs beyond one per commit and document.
     fn judge(&self) -> (usize, usize) {
         let mut made = BTreeMap::<(String, String), usize>::new();
@@ -263,24 +268,19 @@ fn killed_wherever_it_may_be_the_process_loses_no_head_and_makes_no_run_twice() 
     let wanted = cases(500, 40);
     let mut story = Story::begin();
     story.measure();
-    // Once through every point kills some 300 times: the deaths in recoveries differ from pass to pass.
-    while story.total() < wanted {
+    // Once through every point kills some 300 times: the deaths in recoveries differ from pass to pass, and so do the
+    // threads that make a call, so that not every point is a death.
+    let is_enough = |story: &Story| story.total() >= wanted && story.died_everywhere();
+    for _ in 0..10 {
         for point in story.points() {
-            story.round(point);
-            if story.total() >= wanted {
+            if is_enough(&story) {
                 break;
             }
+            story.round(point);
         }
     }
     assert_eq!(story.judge(), (0, 0), "{}", story.report());
-    for (moment, deaths) in &story.deaths {
-        assert!(*deaths > 0, "no death {}: {}", moment.name(), story.report());
-    }
-    assert!(
-        story.left[0] > 0 && story.left[2] > 0,
-        "all on one side of the apply: {}",
-        story.report()
-    );
+    assert!(is_enough(&story), "not everywhere: {}", story.report());
     kept(1, "", &story.report());
 }
 

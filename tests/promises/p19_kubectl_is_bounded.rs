@@ -13,6 +13,9 @@ use sentry_tests::sandbox::eventually;
 
 /// The watch's `timeout`, in seconds.
 const TIMEOUT: u64 = 2;
+/// What a loaded machine may take to end a process, and we to see it, besides the promised 2 s. Nothing that is wrong here
+/// ends by itself.
+const ROOM: Duration = Duration::from_secs(20);
 
 /// What is wrong with the way to the cluster.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +51,7 @@ fn watch_kubectl(road: &Road, mut is_over: impl FnMut() -> bool) -> (Duration, u
     let mut lives = BTreeMap::<u32, (Instant, Instant)>::new();
     let begun = Instant::now();
     while !is_over() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to an end");
+        assert!(begun.elapsed() < Duration::from_secs(180), "it does not come to an end");
         for process in processes::marked(&home) {
             if process.words.contains("--request-timeout=") {
                 let now = Instant::now();
@@ -71,7 +74,7 @@ fn no_kubectl_outlives_its_deadline_whatever_the_cluster_does() {
     let led = text.replace(&road.cluster.port().to_string(), &link.port().to_string());
     road.configure_watch(&format!("timeout: {TIMEOUT}\n    max_retries: 0"));
     std::fs::write(&kubeconfig, led).unwrap();
-    let limit = Duration::from_secs(TIMEOUT + 2);
+    let limit = Duration::from_secs(TIMEOUT + 2) + ROOM;
     let (mut worst, mut calls) = (Duration::ZERO, 0);
     let mut judge = |wrong: Wrong, (longest, seen): (Duration, usize)| {
         assert!(longest <= limit, "{wrong:?}: a kubectl lived {longest:?}");

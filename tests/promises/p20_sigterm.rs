@@ -12,8 +12,14 @@ use sentry_tests::sandbox::{Agent, eventually};
 use sentry_tests::strace::Strace;
 use sentry_tests::tally::{Tally, tree};
 
-/// How long a begun apply may take after the first signal, and what the promise gives beyond it.
-const LIMIT: Duration = Duration::from_secs(25 + 2);
+/// How long a begun apply may take after the first signal.
+const GRACE: Duration = Duration::from_secs(25);
+/// What the promise gives beyond it.
+const SLACK: Duration = Duration::from_secs(2);
+/// What a loaded machine may take besides. What hangs here hangs longer than all that.
+const ROOM: Duration = Duration::from_secs(30);
+/// How long an agent may take to come to a call.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// State writes and syncs, children before their start, after it and at their end, questions to the network.
 const CALLS: [(&str, usize); 6] = [
     ("pwrite64", 40),
@@ -23,6 +29,16 @@ const CALLS: [(&str, usize); 6] = [
     ("wait4,waitid", 8),
     ("connect,sendto", 6),
 ];
+
+/// How long an agent that was told to stop at this time went on.
+fn until_ended(agent: &mut Agent, told: Instant) -> Duration {
+    while agent.is_running() {
+        let late = told.elapsed() > GRACE + SLACK + ROOM;
+        assert!(!late, "not at its end: {}", agent.stderr_so_far());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    told.elapsed()
+}
 
 struct Story {
     road: Road,
@@ -46,11 +62,7 @@ impl Story {
 
     /// Waits for the end of an agent that was told to stop at this time.
     fn ends(&mut self, mut agent: Agent, told: Instant) {
-        while agent.is_running() {
-            assert!(told.elapsed() < LIMIT, "not at its end: {}", agent.stderr_so_far());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        self.worst = self.worst.max(told.elapsed());
+        self.worst = self.worst.max(until_ended(&mut agent, told));
         self.terms += 1;
         let output = agent.wait();
         // Before it listens for signals, the signal ends it by itself.
@@ -72,10 +84,12 @@ impl Story {
         let begun = Instant::now();
         // One that never comes to the call is told by hand.
         while agent.is_running() && !agent.stderr_so_far().contains("stopping") {
-            if begun.elapsed() > Duration::from_secs(4) {
+            let waited = begun.elapsed();
+            if waited > Duration::from_secs(4) && agent.stderr_so_far().contains("started") {
                 agent.signal_traced(Signal::TERM);
                 break;
             }
+            assert!(waited < PATIENCE, "it does not start: {}", agent.stderr_so_far());
             std::thread::sleep(Duration::from_millis(5));
         }
         self.ends(agent, Instant::now());
@@ -124,9 +138,6 @@ enum Hung {
 #[test]
 fn while_a_git_server_or_a_cluster_hangs_it_ends_within_its_grace_period() {
     let mut story = Story::begin();
-    // Longer than the grace period in the full run; else the attempt's own end comes first.
-    let timeout = cases(300, 4);
-    story.road.configure_watch(&format!("timeout: {timeout}"));
     let home = story.road.sandbox.root().display().to_string();
     let mut slowest = Vec::new();
     for hung in [Hung::Fetch, Hung::Check, Hung::Apply] {
@@ -136,6 +147,9 @@ fn while_a_git_server_or_a_cluster_hangs_it_ends_within_its_grace_period() {
             Hung::Check => faults.hang(),
             Hung::Apply => faults.hang_writes(),
         }
+        // Longer than the grace period; in a small run the end of an apply comes first.
+        let timeout = if matches!(hung, Hung::Apply) { cases(300, 4) } else { 300 };
+        story.road.configure_watch(&format!("timeout: {timeout}"));
         story.push();
         let before = story.road.cluster.writes();
         let mut agent = story.road.watch();
@@ -143,19 +157,14 @@ fn while_a_git_server_or_a_cluster_hangs_it_ends_within_its_grace_period() {
             Hung::Apply => story.road.cluster.writes() > before,
             _ => processes::marked(&home).len() > 1,
         });
-        agent.signal(Signal::TERM);
         let told = Instant::now();
-        while agent.is_running() {
-            assert!(told.elapsed() < LIMIT, "{hung:?}: {}", agent.stderr_so_far());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let took = told.elapsed();
-        // Only a begun apply is waited for.
-        assert_eq!(
-            took > Duration::from_secs(1),
-            matches!(hung, Hung::Apply),
-            "{hung:?}: {took:?}"
-        );
+        agent.signal(Signal::TERM);
+        let took = until_ended(&mut agent, told);
+        // Only a begun apply is waited for: until it has failed, or the grace period is over.
+        agent.wait_for_log("stopping");
+        let log = agent.stderr_so_far();
+        let waited = took >= GRACE || log.contains("delivery is retried");
+        assert_eq!(waited, matches!(hung, Hung::Apply), "{hung:?}, {took:?}: {log}");
         slowest.push(format!("{hung:?} {:.1} s", took.as_secs_f32()).to_lowercase());
         story.road.cluster.faults().heal();
         story.road.git.http().faults().clear();

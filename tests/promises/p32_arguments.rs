@@ -108,10 +108,9 @@ fn no_option_is_in_the_arguments_of_any_program() {
 fn stub(home: &Path, name: &str) {
     let path = home.join(name);
     let log = home.join("calls").display().to_string();
-    // A NUL ends each argument, so that no line break in one is taken for its end.
-    let script = format!(
-        "#!/bin/sh\n{{ printf '%s\\0' {name} \"$@\"; printf '\\n\\0'; }} >> '{log}'\nexit 1\n"
-    );
+    // A NUL ends each argument, so that no line break in one is taken for its end. All in one go: two programs may be
+    // started at a time.
+    let script = format!("#!/bin/sh\nprintf '%s\\0' {name} \"$@\" '\n' >> '{log}'\nexit 1\n");
     std::fs::write(&path, script).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -12,8 +12,8 @@ const CAP: u64 = 256 << 20;
 /// The watch's `timeout`, in seconds.
 const TIMEOUT: u64 = 10;
 /// What counts as ended by the deadline: the time that the process needs to begin and to end is not the fetch's, and a
-/// busy machine makes it long.
-const LATEST: Duration = Duration::from_secs(TIMEOUT + 10);
+/// busy machine makes it long. The slow one would go on for days.
+const LATEST: Duration = Duration::from_secs(TIMEOUT + 50);
 
 /// The bytes of all files below a directory.
 pub(crate) fn bytes_below(dir: &Path) -> u64 {
@@ -46,6 +46,7 @@ fn a_repository_without_end_takes_no_more_than_its_cap_and_no_longer_than_its_de
         let mut agent = road.sandbox.spawn(["watch", "--once"]);
         let mut peak = 0;
         while agent.is_running() {
+            assert!(begun.elapsed() <= LATEST, "{pack:?}: it goes on: {}", road.why(&sha));
             peak = peak.max(bytes_below(&temp));
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -53,7 +54,6 @@ fn a_repository_without_end_takes_no_more_than_its_cap_and_no_longer_than_its_de
         assert_ne!(agent.wait().code, Some(0));
         assert!(peak > 1 << 20, "{pack:?}: the fetch was seen on the disk: {peak}");
         assert!(peak <= CAP, "{pack:?}: {peak} bytes on the disk");
-        assert!(took <= LATEST, "{pack:?}: it took {took:?}: {}", road.why(&sha));
         (most, longest) = (most.max(peak), longest.max(took));
         assert_eq!(road.cluster.writes(), 0);
         assert!(bytes_below(&temp) < 1 << 20, "{pack:?}: the fetch left something behind");

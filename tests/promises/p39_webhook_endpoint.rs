@@ -272,7 +272,7 @@ fn a_thousand_slow_clients_are_cut_off_and_keep_nobody_out() {
     let (mut most, mut answered) = (before, 0);
     // A byte from each at a time, until all of them are gone.
     while clients.iter().any(Option::is_some) {
-        assert!(began.elapsed() < Duration::from_secs(120), "slow clients are kept");
+        assert!(began.elapsed() < Duration::from_secs(300), "slow clients are kept");
         for place in &mut clients {
             let Some(client) = place else { continue };
             let mut buffer = [0; 512];

@@ -117,7 +117,8 @@ impl Town {
 
     pub(crate) fn start(&self) -> Agent {
         let mut agent = self.sandbox.spawn(["watch"]);
-        agent.wait_for_log("watches=50");
+        // From then on it listens for signals.
+        agent.wait_for_log("started");
         agent
     }
 

@@ -98,8 +98,12 @@ impl Vitals {
         for sample in self.all() {
             assert!(sample.files < 400, "{} open files", sample.files);
             assert!(sample.children < 60, "{} children", sample.children);
-            assert!(sample.zombies < 10, "{} zombies", sample.zombies);
             assert!(sample.rss_kib < 96.0 * 1024.0, "{} KiB", sample.rss_kib);
+        }
+        // Many children may end at once, and one look comes before they are waited for; several looks do not.
+        for looks in self.lives.iter().flat_map(|life| life.windows(5)) {
+            let zombies = looks.iter().map(|sample| sample.zombies).min();
+            assert!(zombies < Some(10), "{zombies:?} zombies that stay");
         }
     }
 }

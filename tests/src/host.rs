@@ -117,17 +117,17 @@ impl fmt::Debug for Host {
 }
 
 /// Shut, the port stays bound without listening: connections are refused and nobody else can take it.
-enum Door {
+pub(crate) enum Door {
     Open(TcpListener),
     Shut(TcpSocket),
 }
 
 impl Door {
-    fn shut(self, address: SocketAddr) -> Self {
+    pub(crate) fn shut(self, address: SocketAddr) -> Self {
         let Self::Open(listener) = self else { return self };
         drop(listener);
         // A child that is just being started holds a copy of the listener until its exec closes it.
-        for _ in 0..200 {
+        for _ in 0..6000 {
             let socket = TcpSocket::new_v4().expect("a socket");
             socket.set_reuseaddr(true).expect("SO_REUSEADDR");
             if socket.bind(address).is_ok() {
@@ -135,17 +135,21 @@ impl Door {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("port {} is not free again after 2 s", address.port());
+        panic!("port {} is not free again after a minute", address.port());
     }
 
-    fn open(self) -> Self {
+    pub(crate) fn open(self) -> Self {
         match self {
             Self::Shut(socket) => Self::Open(socket.listen(1024).expect("a bound socket listens")),
             open @ Self::Open(_) => open,
         }
     }
 
-    async fn accept(&self) -> std::io::Result<TcpStream> {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    pub(crate) async fn accept(&self) -> std::io::Result<TcpStream> {
         match self {
             Self::Open(listener) => listener.accept().await.map(|(stream, _)| stream),
             Self::Shut(_) => std::future::pending().await,

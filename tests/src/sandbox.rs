@@ -17,14 +17,15 @@ use crate::http::lock;
 use crate::strace::Strace;
 
 /// How long a command may take before it is killed and the test fails.
-const COMMAND_LIMIT: Duration = Duration::from_secs(60);
-/// How long [`eventually`] waits: far beyond what a loaded machine needs.
-const PATIENCE: Duration = Duration::from_secs(30);
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+/// How long [`eventually`] waits: beyond what a loaded machine needs, and the waits that Sentry itself makes between the
+/// attempts of a short outage. What comes ends the wait, so only a test that fails takes so long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until the closure is true.
 ///
 /// # Panics
-/// When it is still false after 30 seconds, naming `what`.
+/// When it is still false after two minutes, naming `what`.
 #[track_caller]
 pub fn eventually(what: &str, is_true: impl FnMut() -> bool) {
     eventually_within(PATIENCE, what, is_true);
@@ -138,7 +139,7 @@ impl Sandbox {
     /// Runs `sentry ARGS` to its end.
     ///
     /// # Panics
-    /// When it takes longer than 60 seconds (it is killed), with what it said so far.
+    /// When it takes longer than two minutes (it is killed), with what it said so far.
     #[track_caller]
     pub fn sentry<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Output {
         let mut agent = self.spawn(args);
@@ -238,7 +239,7 @@ impl Gathered {
     fn all(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             let begun = Instant::now();
-            while !reader.is_finished() && begun.elapsed() < Duration::from_secs(5) {
+            while !reader.is_finished() && begun.elapsed() < PATIENCE {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -278,7 +279,7 @@ impl Agent {
     /// Waits until its log contains the text.
     ///
     /// # Panics
-    /// When it ended or 30 seconds passed without, with the log so far.
+    /// When it ended or two minutes passed without, with the log so far.
     #[track_caller]
     pub fn wait_for_log(&mut self, text: &str) {
         let begun = Instant::now();
@@ -320,7 +321,7 @@ impl Agent {
     /// Asks it to stop (SIGTERM), and waits until it has.
     ///
     /// # Panics
-    /// When it has not stopped after 60 seconds (it is killed).
+    /// When it has not stopped after two minutes (it is killed).
     #[track_caller]
     pub fn term(mut self) -> Output {
         self.signal(Signal::TERM);
@@ -357,7 +358,7 @@ impl Agent {
     /// Waits until it ends by itself.
     ///
     /// # Panics
-    /// When it takes longer than 60 seconds (it is killed).
+    /// When it takes longer than two minutes (it is killed).
     #[track_caller]
     pub fn wait(mut self) -> Output {
         let status = self.wait_for_exit(COMMAND_LIMIT);

@@ -1,6 +1,7 @@
 //! What a program asks the system for, seen by `strace`; it can also be killed at one of these calls.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -124,9 +125,14 @@ impl Failing {
             .spawn()
             .expect("strace starts; scripts/setup installs it");
         let tracer = format!("TracerPid:\t{}", strace.id());
+        let is_traced = |thread: &Path| {
+            let status = std::fs::read_to_string(thread.join("status"));
+            status.is_ok_and(|status| status.lines().any(|line| line == tracer))
+        };
         loop {
-            let status = std::fs::read_to_string(format!("/proc/{process}/status"));
-            if status.is_ok_and(|status| status.lines().any(|line| line == tracer)) {
+            // strace takes one thread after the other.
+            let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+            if threads.is_ok_and(|threads| threads.flatten().all(|t| is_traced(&t.path()))) {
                 return Some(Self(strace));
             }
             if strace.try_wait().expect("a child of this test").is_some() {

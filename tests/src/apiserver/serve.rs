@@ -1,8 +1,7 @@
 //! Connections: accepting, pausing, and faults that lie below HTTP.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -20,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::api::{self, Answer, Call};
 use super::state::SeenRequest;
 use super::{Phase, Shared, watch as watches};
+use crate::host::Door;
 
 /// Serves until told to stop.
 pub(super) fn run(
@@ -42,7 +42,7 @@ async fn accept(
 ) {
     let address = listener.local_addr().expect("a bound address");
     listener.set_nonblocking(true).expect("a usable socket");
-    let mut open = Some(TcpListener::from_std(listener).expect("a usable socket"));
+    let mut door = Door::Open(TcpListener::from_std(listener).expect("a usable socket"));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -52,33 +52,17 @@ async fn accept(
                     return;
                 }
                 if phase == Phase::Pause {
-                    open = None;
+                    door = door.shut(address);
                     connections.shutdown().await;
-                } else if open.is_none() {
-                    open = Some(rebind(address).await);
+                } else {
+                    door = door.open();
                 }
-                listening.send_replace(open.is_some());
+                listening.send_replace(door.is_open());
             }
-            Some(socket) = next(open.as_ref()) => {
+            accepted = door.accept() => if let Ok(socket) = accepted {
                 connections.spawn(connection(socket, tls.clone(), Arc::clone(&shared)));
-            }
+            },
             Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn next(open: Option<&TcpListener>) -> Option<TcpStream> {
-    match open {
-        Some(listener) => listener.accept().await.ok().map(|(socket, _)| socket),
-        None => std::future::pending().await,
-    }
-}
-
-async fn rebind(address: SocketAddr) -> TcpListener {
-    loop {
-        match TcpListener::bind(address).await {
-            Ok(listener) => return listener,
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
@@ -121,11 +105,16 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         shared.lock().log.push(SeenRequest::of(&call, 0));
         return std::future::pending().await;
     }
-    let mut answer = match shared.faults.canned_answer(&call) {
-        Some(answer) => answer,
-        None => api::answer(&mut shared.lock(), &shared.faults, &call),
+    let mut answer = {
+        // Who sees what a request did finds the request in the log.
+        let mut state = shared.lock();
+        let answer = match shared.faults.canned_answer(&call) {
+            Some(answer) => answer,
+            None => api::answer(&mut state, &shared.faults, &call),
+        };
+        state.log.push(SeenRequest::of(&call, answer.status));
+        answer
     };
-    shared.lock().log.push(SeenRequest::of(&call, answer.status));
     if answer.lost {
         return Err(Lost);
     }

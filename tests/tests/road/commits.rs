@@ -289,7 +289,7 @@ fn runs_that_wait_for_room_are_one_pending_status_until_the_last_has_ended() {
 /// Two commits are delivered and end, nothing is shown, and why is told once.
 fn deliveries_go_on_and_it_is_told_once(scene: &Scene) {
     scene.cluster.end_new_runs();
-    let agent = scene.agent();
+    let mut agent = scene.agent();
     for (number, message) in [(1, "first"), (2, "second")] {
         let sha = scene.push("main", message);
         eventually("its runs are over", || {
@@ -297,9 +297,12 @@ fn deliveries_go_on_and_it_is_told_once(scene: &Scene) {
         });
         assert_eq!(scene.cluster.creates_of("PipelineRun").len(), number * RUNS.len());
     }
+    let denied = "the token may not set statuses";
+    // Deliveries do not wait for it.
+    agent.wait_for_log(denied);
     let ended = agent.term();
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let told = |text: &str| text.matches("the token may not set statuses").count();
+    let told = |text: &str| text.matches(denied).count();
     assert_eq!(told(&ended.stderr), 1, "{}", ended.stderr);
     let status = scene.sandbox.sentry(["status"]);
     assert_eq!(told(&status.stdout), 1, "{}", status.stdout);

@@ -71,10 +71,10 @@ fn ran(runs: &[Value], sha: &str) -> Documents {
     seen
 }
 
-/// Lets an agent work until the commit is settled.
-fn work(ground: &Ground, sha: &str) -> Value {
+/// Lets an agent work until the commit is settled, by another delivery than the one of an earlier answer.
+fn work(ground: &Ground, sha: &str, earlier: &Value) -> Value {
     let agent = ground.agent();
-    let answer = ground.settled(sha);
+    let answer = ground.settled_after(sha, earlier);
     assert_eq!(agent.term().code, Some(0));
     answer
 }
@@ -93,13 +93,13 @@ fn deliver(ground: &Ground) -> ([usize; 6], Option<String>) {
         if round == 0 {
             (counts[0], counts[1]) = (documents, refused);
         }
-        let mut answer = work(ground, &sha);
+        let mut answer = work(ground, &sha, &Value::Null);
         if answer["reason"] == "parked" && refusal.is_none() {
             assert!(ground.cluster.runs().is_empty(), "all or nothing");
             refusal = answer["detail"].as_str().map(str::to_owned);
             ground.configure("main", "main", &[&SETTINGS[..], &[ONLY_RUNS]].concat());
             expected = explained(ground).0;
-            answer = work(ground, &sha);
+            answer = work(ground, &sha, &answer);
         }
         let done = ["delivered", "no run matched"];
         assert!(done.contains(&answer["reason"].as_str().unwrap()), "{answer}");

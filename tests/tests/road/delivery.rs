@@ -91,10 +91,10 @@ fn outages_of_cluster_and_git_server_park_nothing_and_the_latest_head_arrives_af
     agent.wait_for_log("started");
     road.cluster.pause();
     road.push();
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    agent.wait_for_log("delivery is retried");
     road.git.http().pause();
     let last = road.push();
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    agent.wait_for_log("forge does not answer");
     road.git.http().resume();
     road.cluster.resume();
     eventually("the last head is delivered", || road.why(&last).contains("delivered"));
@@ -114,7 +114,7 @@ fn the_token_appears_in_no_log_state_or_answer_of_a_failing_session() {
     road.git.tokens().revoke(TOKEN);
     road.git.tokens().grant("another-token-entirely");
     road.push();
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    agent.wait_for_log("forge does not answer");
     let output = agent.term();
     let mut seen = output.stderr + &output.stdout;
     for args in [

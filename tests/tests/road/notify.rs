@@ -70,8 +70,8 @@ fn a_receiver_that_is_down_while_the_agent_is_killed_hears_everything_once_and_i
     let third = push_and_end(&road, false);
     std::thread::sleep(AWAY_IN_FULL * u32::from(full()));
     chat.server().resume();
-    // It is tried at least every five minutes.
-    let patience = Duration::from_secs(if full() { 330 } else { 30 });
+    // The longer it was away, the longer it is until the next attempt.
+    let patience = Duration::from_secs(330);
     eventually_within(patience, "what waited is told", || chat.told().len() == 3);
     for (text, (what, sha)) in texts(&chat).iter().zip([
         ("Tests failed", &first),
@@ -111,8 +111,8 @@ fn what_can_not_start_goes_to_who_is_on_call_as_a_signed_event_and_so_does_its_e
     road.cluster.faults().refuse_always("Pipeline", "suite", 422, "spec is not to our taste");
     let refused = road.push();
     eventually("who is on call is told", || pager.told().len() == 1);
-    road.push();
-    agent.wait_for_log("parked");
+    let again = road.push();
+    eventually("it could not start either", || road.why(&again).contains("parked"));
     road.cluster.faults().heal();
     push_and_end(&road, false);
     eventually("its end is told", || pager.told().len() == 2);

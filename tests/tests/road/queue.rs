@@ -80,6 +80,15 @@ fn end_runs(server: &ApiServer, stop: &AtomicBool) {
     }
 }
 
+/// Sets it when it goes: also where a wait was in vain, else the scope would wait for its thread for ever.
+struct SetAtTheEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn states(ground: &Ground) -> Vec<Value> {
     let status = ground.sandbox.sentry(["status", "-o", "json"]);
     let status: Value = serde_json::from_str(&status.stdout).unwrap();
@@ -117,12 +126,12 @@ fn runs_of_many_branches_that_move_at_once_take_turns_and_all_run_once_in_their_
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| end_runs(server, &stop));
+        let _stops = SetAtTheEnd(&stop);
         // Each wait is for the next delivery, so that its length does not depend on the size.
         for (number, (branch, _)) in heads.iter().enumerate() {
             let ended = || states(&ground).iter().filter(|b| b["verdict"] == "success").count();
             eventually(&format!("{number} more than {branch}"), || ended() > number);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let took = begun.elapsed();
     assert_eq!(agent.term().code, Some(0));
