@@ -216,7 +216,8 @@ impl State {
         let earlier = self.limits_in_a_row.saturating_sub(1);
         let doubled = LIMITED.saturating_mul(2u32.saturating_pow(earlier.min(16)));
         let wait = match advice {
-            Retry::After(wait) => wait,
+            // One that asks for a moment, again and again, gets up to a minute.
+            Retry::After(wait) => wait.max((doubled / 60).min(LIMITED)),
             _ => doubled,
         };
         let wait = wait.min(AFTER_CAP);
@@ -321,6 +322,20 @@ mod tests {
         assert_eq!(ask(&gate, "t", "a", Ok(())).await, None);
         let again = ask(&gate, "t", "a", limited()).await;
         assert_eq!(again, Some(Retry::After(LIMITED)), "an answer ends the doubling");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_forge_that_asks_for_a_moment_again_and_again_is_left_alone_for_up_to_a_minute() {
+        let gate = Gate::new("hub");
+        let moment = || {
+            let error = error(ForgeErrorKind::RateLimited, 429);
+            Err(error.retry_after(Duration::from_secs(3)))
+        };
+        for seconds in [3, 3, 4, 8, 16, 32, 60, 60] {
+            let wait = Duration::from_secs(seconds);
+            assert_eq!(ask(&gate, "t", "a", moment()).await, Some(Retry::After(wait)));
+            tokio::time::advance(wait).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]
