@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::discovery;
 use super::faults::Faults;
 use super::kinds::{self, Kind};
+use super::openapi;
 use super::reads;
 use super::runs;
 use super::runs::Outcome;
@@ -90,6 +91,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// JSON; a string is sent as it is.
     pub(super) body: Value,
+    /// What is sent in its place, if it is no JSON.
+    pub(super) bytes: Option<Vec<u8>>,
     /// The watch that is answered instead of a body.
     pub(super) watch: Option<Watched>,
     pub(super) retry_after: Option<u64>,
@@ -98,7 +101,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn ok(body: Value) -> Self {
-        Self { status: 200, body, watch: None, retry_after: None, lost: false }
+        Self { status: 200, body, bytes: None, watch: None, retry_after: None, lost: false }
     }
 
     fn created(body: Value) -> Self {
@@ -118,7 +121,8 @@ impl Answer {
         Self { status, ..Self::ok(body) }
     }
 
-    fn of_status(status: u16, message: &str) -> Self {
+    /// A refusal of an object. An invalid one is told as real servers do it: by field, and kubectl repeats only these.
+    fn refused(status: u16, kind: &Kind, name: &str, message: &str) -> Self {
         let reason = match status {
             403 => "Forbidden",
             404 => "NotFound",
@@ -127,7 +131,13 @@ impl Answer {
             400..500 => "BadRequest",
             _ => "InternalError",
         };
-        Self::error(status, reason, message)
+        let mut refused = Self::error(status, reason, message);
+        if reason == "Invalid" {
+            let cause = json!({"reason": "FieldValueInvalid", "message": message, "field": "spec"});
+            refused.body["details"] =
+                json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": [cause]});
+        }
+        refused
     }
 }
 
@@ -202,6 +212,9 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
     if let Some(document) = discovery::document(&call.path).filter(|_| call.method == "GET") {
         return Answer::ok(document);
     }
+    if call.path == "/openapi/v2" {
+        return Answer { bytes: Some(openapi::document()), ..Answer::ok(Value::Null) };
+    }
     let Some(target) = Target::read(&call.path) else {
         return Answer::error(404, "NotFound", "the server could not find the requested resource");
     };
@@ -257,7 +270,7 @@ fn write(state: &mut State, faults: &Faults, target: &Target, call: &Call) -> An
     }
     let name = target.name.clone().unwrap_or_else(|| given_name(state, &call.body));
     if let Some((status, message)) = faults.refusal(target.kind.kind, &name, dry_run) {
-        return Answer::of_status(status, &message);
+        return Answer::refused(status, target.kind, &name, &message);
     }
     let space = ("namespaces".to_owned(), String::new(), target.namespace.clone());
     if target.kind.namespaced && state.get(&space).is_none() {

@@ -7,6 +7,7 @@ mod api;
 mod discovery;
 mod faults;
 mod kinds;
+mod openapi;
 mod reads;
 mod runs;
 mod selector;

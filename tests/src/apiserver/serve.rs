@@ -120,17 +120,18 @@ async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     }
     let body = match answer.watch.take() {
         Some(watched) => StreamBody::new(watches::stream(shared, watched)).boxed(),
-        None => text(&answer),
+        None => whole(&mut answer),
     };
     Ok(respond(&answer, body))
 }
 
-fn text(answer: &Answer) -> Body {
-    let text = match &answer.body {
+fn whole(answer: &mut Answer) -> Body {
+    let text = || match &answer.body {
         Value::String(text) => text.clone(),
         json => json.to_string(),
     };
-    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
+    let bytes = answer.bytes.take().unwrap_or_else(|| text().into_bytes());
+    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
 }
 
 fn respond(answer: &Answer, body: Body) -> Response<Body> {
