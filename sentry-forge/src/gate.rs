@@ -214,11 +214,11 @@ impl State {
             self.limits_in_a_row += 1;
         }
         let earlier = self.limits_in_a_row.saturating_sub(1);
-        let doubled = LIMITED.saturating_mul(2u32.saturating_pow(earlier.min(16)));
+        let doubled = |first: Duration| first.saturating_mul(2u32.saturating_pow(earlier.min(16)));
         let wait = match advice {
             // One that asks for a moment, again and again, gets up to a minute.
-            Retry::After(wait) => wait.max((doubled / 60).min(LIMITED)),
-            _ => doubled,
+            Retry::After(wait) => wait.max(doubled(Duration::from_secs(1)).min(LIMITED)),
+            _ => doubled(LIMITED),
         };
         let wait = wait.min(AFTER_CAP);
         let until = (Instant::now() + wait).max(self.limited_until.unwrap_or_else(Instant::now));

@@ -24,8 +24,8 @@ use self::place::Place;
 
 /// How long a write waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of 4 KiB that SQLite's log holds before they are brought into the database: with the usual 1,000 it would need
-/// 4 MiB beside a state that is a tenth of that.
+/// Pages of 4 KiB that the log holds before SQLite brings them into the database: with the usual 1,000 it grows to 4 MiB,
+/// which a small disk may not have (<https://www.sqlite.org/pragma.html#pragma_wal_autocheckpoint>).
 const LOG_PAGES: u32 = 256;
 
 /// Keeps state in `state.db` of a directory.
@@ -218,7 +218,8 @@ impl Session {
     }
 
     /// Brings the log into the database and gives its room back; whether that could be done. SQLite does it by itself
-    /// only after a write that went through, and on a full disk none does.
+    /// only after a write that went through, and on a full disk none does
+    /// (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
     fn empty_log(&self) -> bool {
         let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy = self.connection.query_row(checkpoint, [], |row| row.get::<_, bool>(0));
