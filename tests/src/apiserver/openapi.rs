@@ -1,5 +1,6 @@
-//! `/openapi/v2`, as far as kubectl reads it: the fields of each kind, and what the requests that patch it take. Versions of
-//! kubectl that leave neither to the server, Debian's among them, check documents and dry runs by it.
+//! `/openapi/v2`, as far as kubectl reads it: the fields of each kind, and what the requests that patch it take. kubectl checks
+//! a `List`, as Sentry sends it, by it before it asks the server; old versions, such as Debian's 1.20, also look up there
+//! whether a dry run is possible.
 
 use super::kinds::{KINDS, Kind};
 
