@@ -21,12 +21,14 @@ screenshots:
 	scripts/setup
 	SENTRY_PICTURES=docs/images cargo test -p sentry-tests --test browser look::
 
-# Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31 proves one of them.
+# Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31
+# proves one of them. A proof that fails leaves no record, and a record of other code than what is checked out is refused.
 promises:
 	scripts/setup
 	cargo build --profile proof -p sentry-cli
+	cargo run -q -p sentry-tests --bin promises-page begin $(ONLY)
 	SENTRY_PROMISES=full cargo test --profile proof -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
-	cargo run -q -p sentry-tests --bin promises-page > docs/promises.md
+	cargo run -q -p sentry-tests --bin promises-page
 	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 
 # Two hours of 50 watches under faults and restarts; `make test` takes three minutes of it. docs/soak.md says what was seen.

@@ -1,8 +1,11 @@
-//! Prints docs/promises.md; `make promises` runs it after the proofs.
-
-#![expect(clippy::print_stdout, reason = "the page goes to stdout")]
+//! What `make promises` calls before the proofs (`begin [pNN]`) and after them (no argument): see `promise`.
 
 fn main() -> std::io::Result<()> {
-    print!("{}", sentry_tests::promise::page()?);
-    Ok(())
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((word, only)) if word == "begin" => {
+            sentry_tests::promise::begin(only.first().map_or("", String::as_str))
+        }
+        _ => sentry_tests::promise::publish(),
+    }
 }
