@@ -233,7 +233,10 @@ impl From<ForgeError> for ApiError {
 impl From<DeployError> for ApiError {
     fn from(error: DeployError) -> Self {
         let kind = match error.kind() {
-            DeployErrorKind::Unreachable | DeployErrorKind::Forbidden => ErrorKind::Unreachable,
+            DeployErrorKind::Unreachable
+            | DeployErrorKind::Unavailable
+            | DeployErrorKind::Unauthorized
+            | DeployErrorKind::Forbidden => ErrorKind::Unreachable,
             DeployErrorKind::Local => ErrorKind::Setup,
             DeployErrorKind::Interrupted => ErrorKind::Interrupted,
             _ => ErrorKind::Rejected,

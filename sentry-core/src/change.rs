@@ -181,6 +181,7 @@ mod tests {
                 fingerprint: String::new(),
                 manifests: None,
                 error: String::new(),
+                again: None,
             });
         }
 

@@ -36,6 +36,8 @@ pub struct Parked {
     pub manifests: Option<CommitSha>,
     /// Why, for people.
     pub error: String,
+    /// When it is looked at again by itself; `None` if only a change or a person ends it.
+    pub again: Option<Timestamp>,
 }
 
 /// All that is remembered of one (watch, branch).
@@ -55,7 +57,7 @@ pub struct BranchState {
     pub manifests: Option<CommitSha>,
     /// A later head that was settled without a delivery. Cleared when `delivered` moves.
     pub passed: Option<Passed>,
-    /// A head that was given up. Cleared by another head, a delivery, or a person's change.
+    /// A head that was given up. Cleared by another head, a delivery, a person's change, or when it is looked at again.
     pub parked: Option<Parked>,
     /// When the branch was found deleted, if it is.
     pub gone: Option<Timestamp>,

@@ -274,7 +274,7 @@ pub struct Delivery {
     pub failures: u32,
     /// Failed attempts of any kind in a row; what the wait grows with.
     pub tries: u32,
-    /// When the next attempt is due, while it waits for one.
+    /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
     pub next_attempt: Option<Timestamp>,
     /// What became of each object, at the last attempt that got so far.
     pub objects: Vec<ObjectOutcome>,

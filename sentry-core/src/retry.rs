@@ -5,12 +5,27 @@ use std::time::Duration;
 /// The advice that an error of a port carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Try again after an exponentially growing, jittered wait.
+    /// It passes by itself, as an outage does: try again after an exponentially growing, jittered wait, however often.
     Backoff,
-    /// Try again, not before this time has passed (Retry-After, a rate limit's reset).
+    /// The same, not before this time has passed (Retry-After, a rate limit's reset).
     After(Duration),
-    /// Nothing will change until a person acts: do not retry.
+    /// It may pass, as a full quota does, or not: try again as with [`Retry::Backoff`], but only so often, and then
+    /// look at it now and then ([`look`]).
+    Counted,
+    /// It is definite: nothing will change until a person acts, so do not retry.
     Stalled,
+}
+
+/// How long after the `times`th time (from 1) that something was given up, it is looked at again: 1 minute, 5, then 10
+/// each time.
+#[must_use]
+pub fn look(times: u32) -> Duration {
+    let minutes = match times {
+        0 | 1 => 1,
+        2 => 5,
+        _ => 10,
+    };
+    Duration::from_secs(minutes * 60)
 }
 
 /// Exponential waits with full jitter: attempt `n` waits a random time up to `base * 2^n`, at most `cap`.
@@ -50,7 +65,7 @@ impl Backoff {
                 let spread = self.base.mul_f64(random.clamp(0.0, 1.0));
                 Some(least.min(AFTER_CAP) + spread)
             }
-            Retry::Backoff => {
+            Retry::Backoff | Retry::Counted => {
                 let ceiling = self.ceiling(failures);
                 // Full jitter with a floor, so that a row of small draws is no busy loop.
                 Some(ceiling.mul_f64(random.clamp(0.0, 1.0)).max(self.base / 4))
@@ -69,6 +84,12 @@ mod tests {
         let seconds: Vec<u64> = (1..=10).map(|n| b.ceiling(n).as_secs()).collect();
         assert_eq!(seconds, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(b.ceiling(u32::MAX), b.cap);
+    }
+
+    #[test]
+    fn what_was_given_up_is_looked_at_after_one_five_and_then_every_ten_minutes() {
+        let minutes: Vec<u64> = (1..=5).map(|times| look(times).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 5, 10, 10, 10]);
     }
 
     #[test]

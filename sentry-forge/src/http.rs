@@ -1,13 +1,15 @@
 //! The one HTTP client: pooled, with timeouts and caps, without redirects.
 
-use std::error::Error as _;
+use std::collections::HashSet;
+use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{Certificate, NoProxy, Proxy, redirect};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Requests};
 use sentry_core::secret::{Redactor, Secret};
@@ -20,6 +22,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(20);
 /// The longest time of a whole exchange, unless the request brings its own.
 const TOTAL: Duration = Duration::from_secs(30);
+
+/// What git asks `git-upload-pack` with, which only reads (git, "HTTP transfer protocols").
+pub(crate) const UPLOAD_PACK: &str = "application/x-git-upload-pack-request";
 
 /// Where the environment names proxies.
 const PROXIES: &[&str] =
@@ -63,7 +68,12 @@ pub struct Http {
     client: reqwest::Client,
     settings: Arc<HttpSettings>,
     requests: Arc<Mutex<Requests>>,
+    /// Servers whose last exchange went well: a connection to them may be kept.
+    kept: Arc<Mutex<HashSet<Origin>>>,
 }
+
+/// Scheme, host and port.
+type Origin = (String, String, Option<u16>);
 
 /// An answer that was read to its end.
 #[derive(Debug, Clone)]
@@ -112,7 +122,8 @@ impl Http {
                 .with_source(e)
                 .with_hint("install the system's root certificates (package ca-certificates)")
         })?;
-        Ok(Self { client, settings: Arc::new(settings.clone()), requests: Arc::default() })
+        let (settings, requests) = (Arc::new(settings.clone()), Arc::default());
+        Ok(Self { client, settings, requests, kept: Arc::default() })
     }
 
     /// The client itself, for requests to be built with.
@@ -153,6 +164,9 @@ impl Http {
 
     /// Sends one request and reads the whole answer, whatever its status is. Redirects are not followed.
     ///
+    /// A kept connection may be closed by its server at the moment in which it is used again: then what only reads is
+    /// sent once more, by another connection.
+    ///
     /// # Errors
     /// [`ForgeErrorKind::Unreachable`] if there is no whole answer in time, [`ForgeErrorKind::TooLarge`] if the
     /// body has more than `cap` bytes. The caller decides whether that can change.
@@ -183,7 +197,7 @@ impl Http {
         cap: usize,
         host: &str,
     ) -> Result<Answer, ForgeError> {
-        let mut response = self.client.execute(request).await.map_err(|e| transport(e, host))?;
+        let mut response = self.execute(request).await.map_err(|e| transport(e, host))?;
         let too_large = || {
             let text = format!("the answer of {host} has more than {cap} bytes");
             ForgeError::new(ForgeErrorKind::TooLarge, text)
@@ -198,9 +212,66 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        self.kept().insert(origin(response.url()));
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         Ok(Answer { status, headers, body: body.freeze() })
     }
+
+    async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
+        let origin = origin(request.url());
+        let again = only_reads(&request).then(|| request.try_clone()).flatten();
+        let was_kept = self.kept().contains(&origin);
+        let result = self.client.execute(request).await;
+        if !result.as_ref().is_err_and(was_closed) {
+            return result;
+        }
+        self.kept().remove(&origin);
+        match again.filter(|_| was_kept) {
+            Some(again) => {
+                tracing::debug!(host = origin.1, "a kept connection was closed: sent again");
+                self.client.execute(again).await
+            }
+            None => result,
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<Origin>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn origin(url: &Url) -> Origin {
+    let host = url.host_str().unwrap_or_default();
+    (url.scheme().to_owned(), host.to_owned(), url.port_or_known_default())
+}
+
+/// True for a request that changes nothing, however often it is sent.
+fn only_reads(request: &reqwest::Request) -> bool {
+    let asks_git =
+        || request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == UPLOAD_PACK);
+    matches!(*request.method(), Method::GET | Method::HEAD) || asks_git()
+}
+
+/// True if a connection was there and ended before it gave an answer.
+fn was_closed(error: &reqwest::Error) -> bool {
+    if error.is_timeout() || error.is_connect() {
+        return false;
+    }
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.into_iter().any(|cause| {
+        let by_http = cause.downcast_ref::<hyper::Error>();
+        let by_system = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        by_http.is_some_and(|e| e.is_incomplete_message() || e.is_canceled() || e.is_closed())
+            || matches!(
+                by_system,
+                Some(
+                    io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::BrokenPipe
+                        | io::ErrorKind::UnexpectedEof
+                )
+            )
+    })
 }
 
 /// Makes the redactor know the passwords of the proxy, or of those that the environment names.
@@ -231,7 +302,7 @@ fn transport(error: reqwest::Error, host: &str) -> ForgeError {
     };
     let failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"));
     let error = error.without_url();
-    if error.source().is_some() { failure.with_source(error) } else { failure }
+    if StdError::source(&error).is_some() { failure.with_source(error) } else { failure }
 }
 
 fn local(message: &str) -> ForgeError {
@@ -241,6 +312,8 @@ fn local(message: &str) -> ForgeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use wiremock::matchers::any;
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -273,6 +346,75 @@ mod tests {
         get(&http.clone(), "http://127.0.0.1:1/", 10).await.unwrap_err();
         let numbers = http.requests().by_class().map(|(_, number)| number);
         assert_eq!(numbers, [1, 1, 2, 1, 1]);
+    }
+
+    /// A server that answers `good` requests of all, each connection only once, and closes a connection when the next
+    /// request arrives on it. How many requests arrived.
+    async fn closing_server(good: usize) -> (String, Arc<AtomicUsize>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&seen);
+        let mut connections = tokio::task::JoinSet::new();
+        let serve = async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let seen = Arc::clone(&counted);
+                connections.spawn(async move {
+                    let mut buffer = [0; 4096];
+                    let mut first = true;
+                    while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                        let number = seen.fetch_add(1, Ordering::SeqCst);
+                        if !std::mem::take(&mut first) || number >= good {
+                            return;
+                        }
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                        socket.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        };
+        let mut server = tokio::task::JoinSet::new();
+        server.spawn(serve);
+        server.detach_all();
+        (url, seen)
+    }
+
+    fn post(http: &Http, url: &str, kind: &str) -> reqwest::Request {
+        http.client().post(url).header("content-type", kind).body("x").build().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_only_reads_is_sent_again_once_when_a_kept_connection_was_closed() {
+        let (url, seen) = closing_server(usize::MAX).await;
+        let http = http();
+        for _ in 0..3 {
+            assert_eq!(get(&http, &url, 10).await.unwrap().body, "ok");
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), 5, "each but the first is sent twice");
+        http.send(post(&http, &url, UPLOAD_PACK), 10).await.unwrap();
+        assert_eq!(seen.load(Ordering::SeqCst), 7);
+        assert_eq!(http.requests().by_class().map(|(_, number)| number), [4, 0, 0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_may_write_is_never_sent_twice() {
+        let (url, seen) = closing_server(usize::MAX).await;
+        let http = http();
+        get(&http, &url, 10).await.unwrap();
+        http.send(post(&http, &url, "application/json"), 10).await.unwrap_err();
+        assert_eq!(seen.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_fresh_connection_that_is_closed_is_an_error_at_once() {
+        let (url, seen) = closing_server(1).await;
+        let http = http();
+        get(&http, &url, 10).await.unwrap();
+        get(&http, &url, 10).await.unwrap_err();
+        assert_eq!(seen.load(Ordering::SeqCst), 3, "the kept one, then a fresh one");
+        get(&http, &url, 10).await.unwrap_err();
+        assert_eq!(seen.load(Ordering::SeqCst), 4, "no connection was kept");
     }
 
     #[tokio::test]

@@ -166,6 +166,7 @@ mod tests {
             fingerprint: String::new(),
             manifests: None,
             error: String::new(),
+            again: None,
         });
         snapshot.branches = vec![parked];
         waiting.look(&snapshot);

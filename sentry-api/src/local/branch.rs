@@ -85,7 +85,8 @@ impl<'a> Facts<'a> {
 
     pub(super) fn next_attempt(&self) -> Option<Timestamp> {
         let forge = || self.watch?.unreachable.as_ref()?.next;
-        self.open.and_then(|d| d.next_attempt).or_else(forge)
+        let parked = || self.branch.parked.as_ref().filter(|_| self.branch.is_parked())?.again;
+        self.open.and_then(|d| d.next_attempt).or_else(parked).or_else(forge)
     }
 }
 
@@ -136,6 +137,7 @@ mod tests {
             fingerprint: String::new(),
             manifests: None,
             error: "refused".into(),
+            again: None,
         };
         let parked = BranchState { parked: Some(parked), ..seen() };
         assert_eq!(word(&parked), "parked");

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::clock::{Clock, SystemClock, Timestamp};
-use sentry_core::delivery::{Delivery, DeliveryId, Selection};
+use sentry_core::delivery::{Delivery, DeliveryId, DeliveryState, Selection};
 use sentry_core::engine::Engine;
 use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
@@ -131,7 +131,15 @@ impl Answers for Local {
     }
 
     async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
-        Ok((&self.find(delivery).await?).into())
+        let mut delivery = self.find(delivery).await?;
+        if delivery.state == DeliveryState::Parked {
+            // Another head, or somebody's change, may have come before it is looked at again.
+            let branches = self.store.snapshot().await?.branches;
+            let parked = branches.into_iter().filter_map(|branch| branch.parked);
+            delivery.next_attempt =
+                parked.filter(|p| p.delivery == delivery.id).find_map(|parked| parked.again);
+        }
+        Ok((&delivery).into())
     }
 
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {

@@ -1,5 +1,6 @@
 //! What comes next for a commit, and what a person can do about it.
 
+use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
 use sentry_core::watch::WatchName;
 
@@ -39,12 +40,24 @@ impl Known {
                 format!("its message asks not to be delivered; to deliver it still: `{by_hand}`")
             }
             Reason::Suspended => format!("`sentry resume {watch}`"),
-            Reason::Parked => format!(
-                "repair what the detail names: a change of the manifests or of the \
-                 configuration is tried by itself; to try at once: `sentry retry {id}`"
-            ),
+            Reason::Parked => {
+                let again = self.looked_at(record).map(|at| ahead(self.now, at));
+                let again = again.map(|at| format!("it is looked at again {at}; "));
+                format!(
+                    "{}repair what the detail names: a change of the manifests or of the \
+                     configuration is tried by itself; to try at once: `sentry retry {id}`",
+                    again.unwrap_or_default()
+                )
+            }
             Reason::ForgeUnreachable { .. } | Reason::NotSeen => self.no_record_step(watch),
         }
+    }
+
+    /// When the parked head of a record is looked at again by itself.
+    fn looked_at(&self, record: &HeadRecord) -> Option<Timestamp> {
+        let id = record.delivery.as_ref()?;
+        let parked = self.snapshot.branches.iter().filter_map(|branch| branch.parked.as_ref());
+        parked.filter(|parked| parked.delivery == *id).find_map(|parked| parked.again)
     }
 
     pub(super) fn waiting_for(&self, open: Option<&Delivery>) -> String {

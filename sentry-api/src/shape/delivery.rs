@@ -28,7 +28,7 @@ pub struct Show {
     pub delivery: Delivery,
     /// Attempts so far.
     pub attempts: u32,
-    /// When the next attempt is due, while it waits for one.
+    /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
     pub next_attempt: Option<Timestamp>,
     /// The head that took its place.
     pub superseded_by: Option<String>,

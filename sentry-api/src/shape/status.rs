@@ -115,7 +115,7 @@ pub struct BranchStatus {
     pub verdict: Option<Verdict>,
     /// The first of: why the head is not delivered, which runs failed, why the forge does not answer.
     pub last_error: Option<String>,
-    /// When the next attempt is due, or the forge is asked again.
+    /// When the next attempt is due, a head that was given up is looked at again, or the forge is asked again.
     pub next_attempt: Option<Timestamp>,
     /// Why the head is not delivered, and which runs of the delivered head failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

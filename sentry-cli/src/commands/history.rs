@@ -107,7 +107,9 @@ pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
     let Show { delivery, attempts, next_attempt, superseded_by, steps, notes, .. } = show;
     ui.line(format!("attempts   {attempts}"));
     if let Some(at) = *next_attempt {
-        ui.line(format!("next       {} ({})", time(at), ahead(now, at)));
+        let parked = delivery.state == DeliveryState::Parked;
+        let what = if parked { "looked at again" } else { "next      " };
+        ui.line(format!("{what} {} ({})", time(at), ahead(now, at)));
     }
     if let Some(by) = superseded_by {
         ui.line(format!("superseded by {}", plain(by)));

@@ -11,7 +11,7 @@ use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRec
 use crate::event::EventKind;
 use crate::plan::{Action, ObjectOutcome};
 use crate::repo::CommitSha;
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff, Retry};
 use crate::store::{InventoryItem, Write};
 use crate::watch::Watch;
 
@@ -20,8 +20,17 @@ use crate::watch::Watch;
 pub(super) struct Conclusion {
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<EventKind>,
-    /// How long until the next attempt, if there is one.
-    pub(super) retry: Option<Duration>,
+    /// How it goes on by itself, if it does.
+    pub(super) retry: Option<Wait>,
+}
+
+/// How long it is until a delivery goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It waits for its next attempt.
+    Attempt(Duration),
+    /// It was given up, and is looked at again.
+    Look(Duration),
 }
 
 /// Decides. `branch` is the state of the delivery's branch, `None` if it was forgotten meanwhile.
@@ -281,61 +290,101 @@ fn failed(
     backoff: &Backoff,
 ) -> Conclusion {
     let text = crate::error_text(error);
-    let counted = error.counts();
+    let advice = error.retry(watch.timing.polling_interval);
+    let counted = advice == Retry::Counted;
     delivery.tries = delivery.tries.saturating_add(1);
     delivery.failures += u32::from(counted);
     delivery.error = Some(text.clone());
-    let exhausted = delivery.failures > watch.timing.max_retries;
-    let advice = error.retry(watch.timing.polling_interval);
-    let wait = backoff.wait(advice, delivery.tries, fastrand::f64()).filter(|_| !exhausted);
-    let Some(wait) = wait else { return park(delivery, manifests, text, watch, branch, now) };
+    drop_unmade(&mut delivery, error);
+    // How often it was given up, this time included.
+    let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
+    if counted && parked > 0 {
+        return park(delivery, manifests, Some(parked), watch, branch, now);
+    }
+    let Some(wait) = backoff.wait(advice, delivery.tries, fastrand::f64()) else {
+        return park(delivery, manifests, None, watch, branch, now);
+    };
     delivery.state = DeliveryState::Pending;
     delivery.next_attempt = now.checked_add(wait).ok();
-    let event = EventKind::DeliveryRetrying {
-        id: delivery.id.clone(),
-        watch: delivery.watch.clone(),
-        revision: delivery.revision.clone(),
-        error: text.clone(),
-        wait,
-        counted,
-    };
+    let event = retrying(&delivery, wait, counted);
     let mut writes = Vec::new();
     if !delivery.dry_run {
         writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
-    Conclusion { writes, events: vec![event], retry: Some(wait) }
+    Conclusion { writes, events: vec![event], retry: Some(Wait::Attempt(wait)) }
 }
 
-/// Gives up until something changes: a change is parked with its head, what a person asked for has failed.
+fn retrying(delivery: &Delivery, wait: Duration, counted: bool) -> EventKind {
+    EventKind::DeliveryRetrying {
+        id: delivery.id.clone(),
+        watch: delivery.watch.clone(),
+        revision: delivery.revision.clone(),
+        error: delivery.error.clone().unwrap_or_default(),
+        wait,
+        counted,
+    }
+}
+
+/// Drops the records of runs that this attempt did not make for certain, so that they take no room while it waits.
+fn drop_unmade(delivery: &mut Delivery, error: &AttemptError) {
+    // Before that step the outcomes are those of an earlier attempt.
+    if delivery.state != DeliveryState::Applying {
+        return;
+    }
+    let refused = matches!(error, AttemptError::Deploy { source, .. } if source.kind().is_answer());
+    let objects = &delivery.objects;
+    let unmade = |run: &RunRecord| {
+        let same = |o: &&ObjectOutcome| identity(&o.object) == identity(&run.object);
+        objects.iter().find(same).is_some_and(|outcome| match outcome.action {
+            Action::Skipped => true,
+            Action::Failed => refused,
+            _ => false,
+        })
+    };
+    delivery.runs.retain(|run| run.state.is_final() || !unmade(run));
+}
+
+/// Gives up until something changes: a change is parked with its head, what a person asked for has failed. A change
+/// that was given up `times` times for what may pass is looked at again by itself.
 fn park(
     mut delivery: Delivery,
     manifests: Option<CommitSha>,
-    text: String,
+    times: Option<u32>,
     watch: &Watch,
     branch: Option<&BranchState>,
     now: Timestamp,
 ) -> Conclusion {
+    let text = delivery.error.clone().unwrap_or_default();
     let is_change = delivery.cause == Cause::Change;
     keep_only_real_runs(&mut delivery);
+    let branch = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
+    let wait = times.filter(|_| branch.is_some() && !delivery.dry_run).map(retry::look);
+    delivery.next_attempt = wait.and_then(|wait| now.checked_add(wait).ok());
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
-    let event = settle(&mut delivery, state, now);
+    let settled = settle(&mut delivery, state, now);
+    let event = match (wait, times) {
+        // It was told to be parked: this is one more attempt that failed.
+        (Some(wait), Some(2..)) => retrying(&delivery, wait, true),
+        _ => settled,
+    };
     let mut writes = Vec::new();
     if !delivery.dry_run {
         writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }
-    if let Some(state) = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha) {
+    if let Some(state) = branch {
         let parked = Some(Parked {
             mark: Mark { sha: delivery.revision.sha.clone(), at: now },
             delivery: delivery.id.clone(),
             fingerprint: watch.fingerprint(),
             manifests,
             error: text,
+            again: delivery.next_attempt,
         });
         writes.push(Write::Branch(BranchState { parked, ..state.clone() }));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
-    Conclusion { writes, events: vec![event], retry: None }
+    Conclusion { writes, events: vec![event], retry: wait.map(Wait::Look) }
 }

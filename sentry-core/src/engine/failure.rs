@@ -46,23 +46,13 @@ impl AttemptError {
             }
             Self::Forge { source, .. } => source.retry(),
             Self::Deploy { source, .. } => source.retry(),
+            Self::Refused { refusals, .. } if refusals.iter().all(|d| d.of_cluster) => {
+                Retry::Counted
+            }
             Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,
-            Self::State(_) | Self::Timeout { .. } | Self::Panic(_) => Retry::Backoff,
-        }
-    }
-
-    /// True if it counts against `max_retries`: what is merely away is waited for.
-    pub(super) fn counts(&self) -> bool {
-        match self {
-            Self::Forge { source, .. } => {
-                matches!(source.kind(), ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported)
-            }
-            Self::Deploy { source, .. } => source.counts(),
+            Self::Panic(_) => Retry::Counted,
             // Nothing came back in time: that is an outage, not a refusal.
-            Self::State(_) | Self::Timeout { .. } => false,
-            Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) | Self::Panic(_) => {
-                true
-            }
+            Self::State(_) | Self::Timeout { .. } => Retry::Backoff,
         }
     }
 }

@@ -81,6 +81,8 @@ pub(super) fn statuses(watch: &Watch, delivery: &Delivery) -> Vec<CommitStatus> 
 
 fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
     let error = || delivery.error.clone().unwrap_or_default();
+    let tried_again =
+        || (StatusState::Error, format!("not started yet, it is tried again: {}", error()));
     let runs = delivery.runs.len();
     Some(match delivery.state {
         DeliveryState::Following => {
@@ -92,15 +94,14 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
             (None, Some(_)) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
             (None, None) => (StatusState::Success, acknowledged(delivery)),
         },
+        DeliveryState::Parked if delivery.next_attempt.is_some() => tried_again(),
         DeliveryState::Failed | DeliveryState::Parked => match delivery.verdict {
             Some(Verdict::Failure) => (StatusState::Failure, failures(delivery)),
             _ => (StatusState::Error, error()),
         },
         DeliveryState::Superseded => (StatusState::Neutral, superseded(delivery)),
         // An outage is waited for, however long; whoever looks at the commit must see that nothing runs.
-        _ if delivery.tries > watch.timing.max_retries => {
-            (StatusState::Error, format!("not started yet, it is tried again: {}", error()))
-        }
+        _ if delivery.tries > watch.timing.max_retries => tried_again(),
         _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
         // An attempt that is made again, after a stop or for what was queued, still has its Intent: told once.
         _ if delivery.intent.is_some() => {

@@ -113,6 +113,8 @@ pub struct DocumentDecision {
     pub decision: Decision,
     /// Why: for a refusal with the remedy.
     pub reason: String,
+    /// True for a refusal that a change of the cluster would end: it lacks the kind, or what a run refers to.
+    pub of_cluster: bool,
 }
 
 /// All documents of a delivery with what is done with them.
@@ -171,6 +173,7 @@ impl ManifestSet {
                 &mut self.objects,
                 (&missing.path, missing.document),
                 reason,
+                true,
             );
         }
     }
@@ -195,7 +198,7 @@ impl ManifestSet {
             for user in secrets.iter().flat_map(|secret| &secret.users) {
                 let place = (user.path.as_str(), user.document);
                 let why = git_auth::nothing_to_lend(context);
-                refuse(&mut self.decisions, &mut self.objects, place, why);
+                refuse(&mut self.decisions, &mut self.objects, place, why, false);
             }
             return Vec::new();
         };
@@ -213,10 +216,12 @@ fn refuse(
     objects: &mut Vec<PlannedObject>,
     place: (&str, usize),
     reason: String,
+    of_cluster: bool,
 ) {
     objects.retain(|o| (o.object.path.as_str(), o.object.document) != place);
     let own = decisions.iter_mut().find(|d| (d.path.as_str(), d.document) == place);
     let Some(own) = own else { return };
+    own.of_cluster = of_cluster && (own.decision != Decision::Refuse || own.of_cluster);
     let earlier = (own.decision == Decision::Refuse).then(|| std::mem::take(&mut own.reason));
     let reasons: Vec<_> = earlier.into_iter().chain([reason]).collect();
     own.decision = Decision::Refuse;

@@ -32,8 +32,7 @@ pub(super) fn nothing_for_the_cluster(value: &Value, context: &Context<'_>) -> O
     not_an_object(value).or_else(|| {
         let map = value.as_object()?;
         let (group, kind) = (text(map, "apiVersion").map_or("", group_of), text(map, "kind")?);
-        let missing = context.kinds.is_some_and(|t| t.is_namespaced(group, kind).is_none());
-        (group == PAC_GROUP && missing)
+        (group == PAC_GROUP && is_unserved(value, context))
             .then(|| format!("{kind} is for Pipelines-as-Code, which this cluster does not have"))
     })
 }
@@ -56,6 +55,13 @@ fn not_an_object(value: &Value) -> Option<String> {
     template
         .any(|text| text.contains("{{ .") || text.contains("{{."))
         .then(|| "a Helm template: no object until Helm has rendered it".to_owned())
+}
+
+/// True if the cluster was asked and does not have the kind.
+pub(super) fn is_unserved(value: &Value, context: &Context<'_>) -> bool {
+    let word = |field| value.as_object().and_then(|map| text(map, field)).unwrap_or_default();
+    let (group, kind) = (group_of(word("apiVersion")), word("kind"));
+    context.kinds.is_some_and(|table| table.is_namespaced(group, kind).is_none())
 }
 
 /// True for what is created once per key instead of being applied.

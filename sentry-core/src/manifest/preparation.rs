@@ -117,6 +117,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
             name: None,
             decision: Decision::Skip,
             reason: String::new(),
+            of_cluster: false,
         };
         let mut work = None;
         match (&entry.content, self.charts.part(&entry.path)) {
@@ -170,6 +171,9 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let mut decision = draft.decision.clone();
         if let Some(work) = &draft.work {
             (decision.decision, decision.reason) = self.decide(draft.entry, work, library, used);
+            decision.of_cluster = decision.decision == Decision::Refuse
+                && work.problems.len() == 1
+                && policy::is_unserved(&work.object, self.context);
         }
         decision.reason = printable(&decision.reason, MAX_TEXT_CHARS);
         self.set.decisions.push(decision);

@@ -96,6 +96,7 @@ pub fn branch_state(n: u32) -> BranchState {
             fingerprint: format!("fingerprint-{n}"),
             manifests: Some(sha(n + 9)),
             error: format!("namespace \"team-{n}\" not found"),
+            again: Some(time(n + 6)),
         }),
         gone: Some(time(n + 5)),
     }

@@ -83,18 +83,27 @@ async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_deliv
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_max_retries_a_head_is_parked_and_a_change_of_b_tries_it_again_by_itself() {
+async fn after_max_retries_a_head_is_parked_with_the_clusters_reason() {
     let world = World::running().await;
     world.deployer.refuse(Some("unit"));
     let sha = world.push();
-    minutes(30).await;
+    seconds(50).await;
     let delivery = world.deliveries().await.remove(0);
     assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 4));
     let outcome = &delivery.objects[0];
     assert!(outcome.reason.as_ref().unwrap().contains("refused by the cluster"), "{outcome:?}");
     assert_eq!(world.why(&sha).await.reason, Reason::Parked);
-    world.deployer.refuse(None);
-    minutes(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_refused_for_good_is_tried_again_when_b_changes_and_not_before() {
+    let world = World::running().await;
+    world.forge.commit(B, "main", "broken", &[TASK, RUN, ("z.yaml", "kind: [")]);
+    let sha = world.push();
+    minutes(60).await;
+    let delivery = world.deliveries().await.remove(0);
+    assert_eq!((delivery.state, delivery.tries), (DeliveryState::Parked, 1));
+    assert_eq!((delivery.failures, delivery.next_attempt), (0, None));
     assert_eq!(world.delivered().await, None, "nothing changed yet");
     world.forge.commit(B, "main", "repaired", &[TASK, RUN]);
     minutes(3).await;

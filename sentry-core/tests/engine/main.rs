@@ -34,6 +34,7 @@ mod delivering;
 mod following;
 mod hints;
 mod lending;
+mod looking;
 mod notifying;
 mod queueing;
 mod reporting;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::call::{self, Caller, Reply};
 use super::check::{apply_args, by_namespace, is_run, object_error, place};
-use super::{Before, Kubectl, git_auth, output};
+use super::{Before, Kubectl, answer, git_auth, output};
 
 /// The outcomes while they are being found out.
 struct Book<'a> {
@@ -54,7 +54,10 @@ impl<'a> Book<'a> {
 
     fn failed(&mut self, at: usize, error: DeployError) {
         self.outcomes[at] = Some((Action::Failed, Some(error.to_string())));
-        self.error.get_or_insert(error);
+        // An object that may have arrived is looked for first, whatever is wrong with the others.
+        if self.error.as_ref().is_none_or(|e| e.kind().is_answer() && !error.kind().is_answer()) {
+            self.error = Some(error);
+        }
     }
 
     /// Notes what a reply confirms; the rest of the places stays open.
@@ -168,7 +171,7 @@ async fn apply_named(
 
 /// The error of a call that failed before kubectl sent anything, because of something on this side.
 fn never_sent(reply: &Reply) -> Option<DeployError> {
-    let local = |error: &String| output::classify(error).0 == DeployErrorKind::Local;
+    let local = |error: &String| answer::classify(error).0 == DeployErrorKind::Local;
     let all_local = !reply.errors.is_empty() && reply.errors.iter().all(local);
     (reply.stdout.is_empty() && all_local).then(|| reply.error("kubectl"))
 }

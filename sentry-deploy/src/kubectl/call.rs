@@ -11,7 +11,7 @@ use sentry_core::watch::ClusterRef;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{KubectlSettings, kubeconfig, output};
+use super::{KubectlSettings, answer, kubeconfig, stderr};
 
 /// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,8 +43,8 @@ impl Reply {
 
 /// An error from one of kubectl's texts.
 pub(super) fn describe(doing: &str, text: &str) -> DeployError {
-    let (kind, hint) = output::classify(text);
-    let error = DeployError::new(kind, format!("{doing}: {}", output::plain(text)));
+    let (kind, hint) = answer::classify(text);
+    let error = DeployError::new(kind, format!("{doing}: {}", answer::plain(text)));
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -206,8 +206,8 @@ impl<'a> Caller<'a> {
             kubeconfig::learn(self.settings);
         }
         let text = self.redact(stderr);
-        let errors = output::errors(&text);
-        errors.iter().map(|error| output::cut(&output::scrub(error))).collect()
+        let errors = stderr::errors(&text);
+        errors.iter().map(|error| stderr::cut(&stderr::scrub(error))).collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
+use sentry_core::retry::Retry;
 
 use super::call::{self, Caller, Reply};
-use super::{Before, Kubectl, git_auth, output};
+use super::{Before, Kubectl, answer, git_auth, output};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
@@ -25,7 +26,7 @@ pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Before, Depl
         let result = first.and_then(|live| second.map(|()| live));
         let live = result.inspect_err(|error| {
             // The table of kinds let the kind through: it is out of date.
-            if error.to_string().contains("no matches for kind") {
+            if error.kind() == DeployErrorKind::Missing {
                 kubectl.forget_kinds(&plan.cluster);
             }
         })?;
@@ -107,7 +108,7 @@ async fn check_runs(
     }
     let args = ["create", "-f", "-", "--dry-run=server", validate];
     let reply = caller.run(&args, call::list(runs)).await?;
-    let exists = |error: &str| output::server_reason(error) == Some("AlreadyExists");
+    let exists = |error: &str| answer::server_reason(error) == Some("AlreadyExists");
     let fine = reply.ended.is_none() && !reply.errors.is_empty();
     if reply.success || (fine && reply.errors.iter().all(|error| exists(error))) {
         return Ok(());
@@ -115,7 +116,8 @@ async fn check_runs(
     Err(refused(&reply, runs, exists))
 }
 
-/// The first object that is refused for a reason that is none of the excused ones.
+/// The first object that is refused for a reason that is none of the excused ones; first of all one that is refused for
+/// good, since to wait for the others changes nothing for it.
 pub(super) fn refused(
     reply: &Reply,
     objects: &[&PlannedObject],
@@ -129,19 +131,22 @@ pub(super) fn refused(
         return reply.error("");
     }
     let errors = output::assign(&reply.errors, &missing);
-    let first = missing.iter().zip(errors).find_map(|(object, error)| {
+    let refused = missing.iter().zip(errors).filter_map(|(object, error)| {
         error.filter(|error| !excused(error)).map(|error| (*object, error))
     });
+    let first = refused.min_by_key(|(_, error)| answer::classify(error).0.retry() != Retry::Stalled);
     match first {
         Some((object, error)) => object_error(object, &error),
         None => reply.error("the check failed"),
     }
 }
 
-/// An error about one object, naming its file and document. An outage is about none.
+/// An error about one object, naming its file and document. What no server answered is about none.
 pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
-    let kind = output::classify(error).0;
-    if matches!(kind, DeployErrorKind::Unreachable | DeployErrorKind::Local) {
+    let kind = answer::classify(error).0;
+    if kind == DeployErrorKind::Unauthorized
+        || (!kind.is_answer() && answer::server_reason(error).is_none())
+    {
         return call::describe("kubectl", error);
     }
     call::describe(&place(object), error).with_object(object.clone())

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind, FollowQuery, RunStatus};
 use sentry_core::plan::commit_label;
+use sentry_core::retry::Retry;
 use sentry_core::process::{Lines, ProcessError};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::runs::{self, Followed};
-use super::{ASK_TIMEOUT, Kubectl, api, call, failure, output};
+use super::{ASK_TIMEOUT, Kubectl, api, call, failure, output, stderr};
 
 /// What kubectl has beyond the end of its watch before it is killed.
 const SLACK: Duration = Duration::from_secs(20);
@@ -112,8 +113,8 @@ impl<'a> Feed<'a> {
                 Trouble::Error(error) => (error, false),
                 Trouble::Old => (self.lost("its history is too short to be followed"), true),
             };
-            let ours = matches!(error.kind(), DeployErrorKind::Forbidden | DeployErrorKind::Local);
-            if ours || self.tries >= TRIES {
+            let passes = matches!(error.retry(), Retry::Backoff | Retry::After(_));
+            if !passes || self.tries >= TRIES {
                 self.place = Place::Ended;
                 return Some((Err(error), self));
             }
@@ -244,7 +245,7 @@ impl<'a> Feed<'a> {
                 self.place = Place::List;
                 let text = object["message"].as_str().unwrap_or("no reason given");
                 // Redacted before it is cut: half a secret is known to no redactor.
-                let text = output::cut(&self.kubectl.settings.redactor.redact(text));
+                let text = stderr::cut(&self.kubectl.settings.redactor.redact(text));
                 return Err(Trouble::Error(self.lost(&failure::printable(&text, 300))));
             }
             _ => {}

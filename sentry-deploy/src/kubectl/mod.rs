@@ -1,5 +1,6 @@
 //! A deployer that drives `kubectl`.
 
+mod answer;
 mod api;
 mod apply;
 mod call;
@@ -15,6 +16,7 @@ mod output;
 mod probe;
 mod retire;
 mod runs;
+mod stderr;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -36,8 +38,9 @@ use tokio::time::Instant;
 use call::Caller;
 pub use probe::Probe;
 
-/// How long a cluster's table of kinds is used before it is asked for again.
-const KINDS_AGE: Duration = Duration::from_secs(600);
+/// How long a cluster's table of kinds is used before it is asked for again: no longer than it takes until a head that
+/// was given up is looked at again, for a kind that it lacked may have been installed.
+const KINDS_AGE: Duration = Duration::from_secs(60);
 /// The time that discovery and probes have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Checked plans that are remembered until they are applied.
@@ -165,7 +168,7 @@ impl Deployer for Kubectl {
     }
 
     /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not, where
-    /// `get --raw` would take a call for each API group. Its table is kept for ten minutes.
+    /// `get --raw` would take a call for each API group. Its table is kept for a minute.
     async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
         if let Some((at, table)) = lock(&self.kinds).get(cluster)
             && at.elapsed() < KINDS_AGE
@@ -231,8 +234,8 @@ impl Deployer for Kubectl {
         let reply = caller.run(&args, call::references(&asked)).await?;
         if !reply.success {
             let error = reply.error(&format!("can't look for objects of {cluster}"));
-            let unknown = error.kind() == DeployErrorKind::Forbidden
-                || error.to_string().contains("no matches for kind");
+            let unknown =
+                matches!(error.kind(), DeployErrorKind::Forbidden | DeployErrorKind::Missing);
             return if unknown { Ok(None) } else { Err(error) };
         }
         let names = output::names(&reply.stdout);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployErrorKind, Deployer as _};
 use sentry_core::plan::{Action, Plan};
+use sentry_core::retry::Retry;
 
 use crate::lab::{lab, moved, plan, planned};
 
@@ -75,7 +76,7 @@ async fn a_cluster_that_is_away_is_unreachable_and_one_that_hangs_ends_at_the_de
     lab.server.faults().hang();
     let hung =
         lab.kubectl.check(&Plan { timeout: Duration::from_secs(2), ..four() }).await.unwrap_err();
-    assert!(!hung.counts(), "{hung:?}");
+    assert_eq!(hung.retry(), Retry::Backoff, "{hung:?}");
 }
 
 #[tokio::test]

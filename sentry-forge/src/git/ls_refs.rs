@@ -8,7 +8,7 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 
 use super::pkt_line::{Packet, Packets, push_line};
-use crate::http::{Answer, Http};
+use crate::http::{Answer, Http, UPLOAD_PACK};
 use crate::status::{StatusError, check_status};
 
 /// The largest answer that is read: about 200,000 branches.
@@ -16,7 +16,6 @@ pub(crate) const ANSWER_CAP: usize = 16 << 20;
 /// What we call ourselves.
 pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
 
-const REQUEST_TYPE: &str = "application/x-git-upload-pack-request";
 const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const BRANCHES: &str = "refs/heads/";
 
@@ -56,7 +55,7 @@ pub(crate) async fn ls_refs(
     let mut request = http
         .client()
         .post(url)
-        .header(header::CONTENT_TYPE, REQUEST_TYPE)
+        .header(header::CONTENT_TYPE, UPLOAD_PACK)
         .header(header::ACCEPT, RESULT_TYPE)
         .header("git-protocol", "version=2")
         .body(request(prefixes));

@@ -76,6 +76,7 @@ mirrors! {
         fingerprint: String,
         manifests: Option<Text<CommitSha>>,
         error: String,
+        again: Option<Stamp>,
     }
     Branch of cursor::BranchState {
         watch: Text<WatchName>,

@@ -330,8 +330,10 @@ impl Agent {
         let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
         let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
         let conclusion = conclude(end, &watch, self.ledger.branch(&key), stamp, &backoff);
-        if let Some(wait) = conclusion.retry {
-            self.retry_at.insert(id, Instant::now() + wait);
+        match conclusion.retry {
+            Some(Wait::Attempt(wait)) => drop(self.retry_at.insert(id, Instant::now() + wait)),
+            Some(Wait::Look(wait)) => drop(self.look_at.insert(key.clone(), Instant::now() + wait)),
+            None => {}
         }
         if dry_run && done {
             self.shown.insert(key, sha);

@@ -229,10 +229,13 @@ impl Agent {
             error: text.clone(),
             wait,
         });
-        if error.counts() {
-            let exhausted = |watch: &Watch| failures > watch.timing.max_retries;
-            self.unfollowed(cluster, Some((CANT_FOLLOW, text)), exhausted, |_| true).await;
-        }
+        let advice = error.retry();
+        let is_over = |watch: &Watch| match advice {
+            Retry::Backoff | Retry::After(_) => false,
+            Retry::Counted => failures > watch.timing.max_retries,
+            Retry::Stalled => true,
+        };
+        self.unfollowed(cluster, Some((CANT_FOLLOW, text)), is_over, |_| true).await;
     }
 
     /// Runs of a cluster are followed no more: of the watches, and of these the runs, that this is true for.

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod follow;
+mod looks;
 mod notices;
 mod outages;
 mod polls;
@@ -21,7 +22,7 @@ use self::follow::{FollowFailures, Follower, Seen, merge_runs};
 use self::notices::Notifying;
 use self::outages::LOOK;
 use self::retire::Retiring;
-use super::conclude::{Conclusion, conclude, superseded};
+use super::conclude::{Conclusion, Wait, conclude, superseded};
 use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
 use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
@@ -39,7 +40,7 @@ use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
 use crate::notifier::NotifyError;
 use crate::repo::CommitSha;
-use crate::retry::{Backoff, Retry};
+use crate::retry::{Backoff, Retry, look};
 use crate::revision::Revision;
 use crate::store::{
     AgentLock, AgentState, InventoryItem, LoopState, Outgoing, Report, StoreError, Write,
@@ -111,6 +112,8 @@ pub(super) struct Agent {
     jobs: HashMap<Id, Job>,
     running: HashMap<BranchKey, DeliveryId>,
     retry_at: HashMap<DeliveryId, Instant>,
+    /// When heads that were given up are looked at again.
+    look_at: HashMap<BranchKey, Instant>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
     shown: HashMap<BranchKey, CommitSha>,
@@ -168,6 +171,7 @@ impl Agent {
             jobs: HashMap::new(),
             running: HashMap::new(),
             retry_at: HashMap::new(),
+            look_at: HashMap::new(),
             away: HashMap::new(),
             shown: HashMap::new(),
             targets: HashMap::new(),
@@ -221,8 +225,14 @@ impl Agent {
         for (name, watch) in &self.parts.watches {
             let fingerprint = watch.fingerprint();
             for state in self.ledger.branches.get(name).into_iter().flat_map(BTreeMap::values) {
-                if state.parked.as_ref().is_some_and(|p| p.fingerprint != fingerprint) {
+                let Some(parked) = &state.parked else { continue };
+                if parked.fingerprint != fingerprint {
                     writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
+                } else if let Some(at) = parked.again {
+                    let left = Duration::try_from(at.duration_since(stamp)).unwrap_or_default();
+                    // However the wall clock was set meanwhile.
+                    let left = left.min(look(u32::MAX));
+                    self.look_at.insert((name.clone(), state.branch.clone()), now + left);
                 }
             }
         }
@@ -264,6 +274,7 @@ impl Agent {
         if self.grace_ends.is_none() {
             self.start_polls();
             if self.state_ok {
+                self.look_again().await;
                 self.start_deliveries().await;
                 self.end_overdue().await;
                 self.manage_followers();
@@ -293,7 +304,8 @@ impl Agent {
     fn next_wake(&self) -> Instant {
         let asked = |g: &&Group| !g.in_flight && is_asked(&self.mode, &self.ledger, g);
         let polls = self.groups.iter().filter(asked).map(|g| g.due.max(self.next_round));
-        let retries = self.retry_at.values().copied().filter(|at| *at > Instant::now());
+        let retries = self.retry_at.values().chain(self.look_at.values()).copied();
+        let retries = retries.filter(|at| *at > Instant::now());
         let state =
             (!self.state_ok || !self.unwritten.is_empty()).then(|| Instant::now() + STATE_RETRY);
         let grace = self.grace_ends.into_iter();

@@ -53,13 +53,16 @@ fn has_answered(outcome: &Outcome) -> Option<bool> {
     match outcome {
         Outcome::Done => Some(true),
         Outcome::Failed(AttemptError::Deploy { source, .. }) => match source.kind() {
-            DeployErrorKind::Unreachable => Some(false),
+            DeployErrorKind::Unreachable | DeployErrorKind::Unavailable => Some(false),
             DeployErrorKind::Forbidden
+            | DeployErrorKind::Missing
+            | DeployErrorKind::Conflict
             | DeployErrorKind::Refused
             | DeployErrorKind::NameConflict => Some(true),
-            DeployErrorKind::Local | DeployErrorKind::Timeout | DeployErrorKind::Interrupted => {
-                None
-            }
+            DeployErrorKind::Unauthorized
+            | DeployErrorKind::Local
+            | DeployErrorKind::Timeout
+            | DeployErrorKind::Interrupted => None,
         },
         _ => None,
     }

@@ -96,14 +96,8 @@ impl Agent {
         {
             return self.answer(&trigger, id, Vec::new()).await;
         }
-        (delivery.failures, delivery.tries, delivery.next_attempt, delivery.finished) =
-            (0, 0, None, None);
-        delivery.state = DeliveryState::Pending;
-        let mut writes = Vec::new();
-        if let Some(state) = self.ledger.branch(&key_of(&delivery)) {
-            writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
-        }
-        writes.push(Write::Delivery(Box::new(delivery)));
+        (delivery.failures, delivery.tries) = (0, 0);
+        let writes = self.taken_up(delivery);
         self.retry_at.remove(id);
         self.answer(&trigger, id, writes).await;
     }

@@ -84,7 +84,7 @@ impl Cluster {
         let name = &planned.object.name;
         if self.refused.as_deref() == Some(name.as_str()) {
             let text = format!("{} {name} is refused by the cluster", planned.object.kind);
-            return Err(DeployError::new(DeployErrorKind::Refused, text)
+            return Err(DeployError::new(DeployErrorKind::Forbidden, text)
                 .with_object(planned.object.clone()));
         }
         match (&planned.operation, self.get(planned).map(|live| &live.operation)) {
@@ -124,7 +124,7 @@ impl Cluster {
         for secret in secrets {
             if self.refused.as_deref() == Some(secret.name.as_str()) {
                 let text = format!("Secret {} is refused by the cluster", secret.name);
-                return Err(DeployError::new(DeployErrorKind::Refused, text));
+                return Err(DeployError::new(DeployErrorKind::Forbidden, text));
             }
             self.lent
                 .retain(|held| (&held.namespace, &held.name) != (&secret.namespace, &secret.name));

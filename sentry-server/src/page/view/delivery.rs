@@ -170,7 +170,7 @@ impl DeliveryPage {
             watch: delivery.watch.clone(),
             branch: delivery.branch.clone(),
             state: state(delivery),
-            summary: summary(delivery, now),
+            summary: summary(delivery, show.next_attempt, now),
             source: source.map(|repository| repository.path.clone()),
             revision: Commit::new(&delivery.revision, source),
             manifests: manifests.map(|repository| repository.path.clone()),
@@ -195,7 +195,7 @@ impl DeliveryPage {
 }
 
 /// One sentence that says it all.
-fn summary(delivery: &Delivery, now: Timestamp) -> String {
+fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> String {
     let totals = RunTotals::of_answer(delivery);
     let time = span(took(delivery, now));
     let runs = match totals.total {
@@ -211,7 +211,13 @@ fn summary(delivery: &Delivery, now: Timestamp) -> String {
             format!("{} of {runs} failed, after {time}.", totals.failed)
         }
         DeliveryState::Failed => format!("Failed after {time}."),
-        DeliveryState::Parked => "Given up until something changes, or somebody asks.".to_owned(),
+        DeliveryState::Parked => match next {
+            Some(at) => {
+                let again = sentry_api::text::ahead(now, at);
+                format!("Given up for now: it is looked at again {again}, or when something changes.")
+            }
+            None => "Given up until something changes, or somebody asks.".to_owned(),
+        },
         DeliveryState::Superseded => "A newer head took its place.".to_owned(),
         DeliveryState::Following if totals.total > 0 => {
             format!("{} of {runs} go on, for {time} now.", totals.running + totals.queued)

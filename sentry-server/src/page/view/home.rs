@@ -270,6 +270,7 @@ fn next(facts: Facts<'_>, branch: &BranchStatus) -> String {
         (BranchState::Retrying, _) => "next attempt",
         (BranchState::Delivering, _) if to_come > 0 => "the rest of its runs",
         (BranchState::Delivering, _) => "its runs start",
+        (BranchState::Parked, _) if branch.next_attempt.is_some() => "is looked at again",
         (BranchState::Parked, _) => {
             "is tried again when the branch, the manifests or the configuration change"
         }

@@ -1,0 +1,245 @@
+//! What kind of error a text of kubectl's is: whether it passes, may pass, or is definite. Pure; the texts are those of
+//! kubectl 1.20 and 1.32.
+
+use sentry_core::deployer::DeployErrorKind;
+
+use super::stderr::is_invalid;
+
+/// The reason in `Error from server (Reason): …`; empty in `Error from server: …`, where the server gave none.
+pub(super) fn server_reason(error: &str) -> Option<&str> {
+    let rest = error.strip_prefix("Error from server")?;
+    match rest.strip_prefix(" (") {
+        Some(rest) => rest.split_once(')').map(|(reason, _)| reason),
+        None => rest.starts_with(": ").then_some(""),
+    }
+}
+
+/// What kind of error a text of kubectl's is, and what a person can do about it. What is not known is waited for.
+///
+/// The server's own reason decides where there is one: what follows it may quote a manifest. Reasons are those of
+/// `StatusReason` (apimachinery, `pkg/apis/meta/v1/types.go`); where a balancer answered without any, kubectl makes one
+/// of the status code (`NewGenericServerResponse`).
+pub(super) fn classify(error: &str) -> (DeployErrorKind, Option<&'static str>) {
+    if is_invalid(error) {
+        return (DeployErrorKind::Refused, None);
+    }
+    match server_reason(error) {
+        Some(reason) => classify_answer(reason, &plain(error)),
+        None => classify_client(&plain(error)),
+    }
+}
+
+/// An answer of the server's: its reason, and its message without the words that kubectl puts before it.
+fn classify_answer(reason: &str, message: &str) -> (DeployErrorKind, Option<&'static str>) {
+    use DeployErrorKind::{
+        Conflict, Forbidden, Missing, Refused, Unauthorized, Unavailable, Unreachable,
+    };
+    let own = message.starts_with("Internal error occurred: ");
+    match reason {
+        // A webhook gives its denial whatever reason it likes; one that is a server's trouble is no denial.
+        "InternalError" if is_denied(message) => (Unavailable, None),
+        // The server's own; another text is a balancer's page, and what was sent may have arrived.
+        "InternalError" if own => (Unavailable, None),
+        "ServiceUnavailable" | "TooManyRequests" => (Unavailable, None),
+        "InternalError" | "Timeout" | "ServerTimeout" => (Unreachable, None),
+        _ if is_denied(message) => (Refused, None),
+        "BadRequest" | "Invalid" | "RequestEntityTooLarge" | "UnsupportedMediaType" => {
+            (Refused, None)
+        }
+        "Unauthorized" => (Unauthorized, Some(LOG_IN)),
+        "Forbidden" if message.contains(" is forbidden: User ") => (Forbidden, Some(GRANT)),
+        "Forbidden" => (Forbidden, None),
+        "NotFound" if message.starts_with("namespaces \"") => (Missing, Some(NAMESPACE)),
+        "NotFound" => (Missing, None),
+        "Conflict" if message.starts_with(APPLY_CONFLICT) => (Conflict, Some(TAKE_OVER)),
+        // Somebody else wrote at the same moment.
+        "Conflict" => (Unavailable, None),
+        _ if message.starts_with(&format!("{BARE_CODE}413 ")) => (Refused, None),
+        _ if message.starts_with(&format!("{BARE_CODE}403 ")) => (Forbidden, None),
+        _ => (Unreachable, None),
+    }
+}
+
+/// What kubectl says of a status code that it has no reason for.
+const BARE_CODE: &str = "the server responded with the status code ";
+/// What the server says of fields that another manager owns; kubectl prints it without the reason.
+const APPLY_CONFLICT: &str = "Apply failed with ";
+
+/// True for what an admission webhook denied (apiserver, `ToStatusErr`), not for one that could not be called.
+fn is_denied(message: &str) -> bool {
+    let name = message.strip_prefix("admission webhook \"").and_then(|rest| rest.split_once('"'));
+    name.is_some_and(|(_, rest)| rest.starts_with(" denied the request"))
+}
+
+/// An error that kubectl tells without the server's reason, or its own: its text without `error: `.
+fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
+    use DeployErrorKind::{
+        Conflict, Local, Missing, Refused, Unauthorized, Unavailable, Unreachable,
+    };
+    const LOCAL: &[&str] = &[
+        "context \"",
+        "no context exists",
+        "context was not found",
+        "cluster \"",
+        "auth info \"",
+        "error loading config file",
+        "Error loading config file",
+        "invalid configuration",
+        "no configuration has been provided",
+        "stat ",
+        "unable to read client-",
+        "unable to read certificate-authority",
+        "unknown flag",
+        "unknown command",
+    ];
+    // What kubectl finds wrong with an object before it sends it. The rest of `error validating data` is that the
+    // server could not be asked for what is right.
+    const INVALID: &[&str] = &[
+        "error validating data: ValidationError(",
+        "error validating data: [ValidationError(",
+        "unable to decode ",
+        "error parsing ",
+        "the namespace from the provided object ",
+        "Server-side apply not available on the server",
+    ];
+    const NOT_SERVED: &[&str] = &[
+        "no matches for kind \"",
+        "the server doesn't have a resource type",
+        "the server could not find the requested resource",
+    ];
+    let starts = |parts: &[&str]| parts.iter().any(|part| error.starts_with(part));
+    let has = |parts: &[&str]| parts.iter().any(|part| error.contains(part));
+    let login = error.strip_prefix("You must be logged in to the server (");
+    if login.is_some_and(|message| is_denied(unquoted(message))) || starts(INVALID) {
+        (Refused, None)
+    } else if starts(&[APPLY_CONFLICT]) {
+        (Conflict, Some(TAKE_OVER))
+    } else if starts(&["Operation cannot be fulfilled on "]) {
+        (Unavailable, None)
+    } else if login.is_some()
+        || has(&["the server has asked for the client to provide", "getting credentials: "])
+    {
+        (Unauthorized, Some(LOG_IN))
+    } else if starts(LOCAL) {
+        (Local, Some(KUBECONFIG))
+    } else if has(&["server localhost:8080 was refused"]) {
+        (Local, Some(NO_CLUSTER))
+    } else if has(NOT_SERVED) {
+        (Missing, Some(NO_KIND))
+    } else if has(&["x509:", "tls: failed to verify"]) {
+        (Unreachable, Some(CERTIFICATE))
+    } else {
+        (Unreachable, None)
+    }
+}
+
+const GRANT: &str =
+    "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
+const LOG_IN: &str = "renew the credentials in the kubeconfig, or the pod's service account";
+const TAKE_OVER: &str = "another field manager owns these fields: remove them there, set `force_conflicts: true`, or \
+    take them over once with `kubectl apply --server-side --force-conflicts --field-manager=sentry`";
+const NAMESPACE: &str = "create the namespace first: Sentry does not";
+const NO_KIND: &str = "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
+const CERTIFICATE: &str = "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";
+const NO_CLUSTER: &str =
+    "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
+const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
+
+/// An error without the words that say nothing here, and without kubectl's advice for whoever sits before it.
+pub(super) fn plain(error: &str) -> String {
+    let text = match server_reason(error) {
+        Some(_) => error.split_once(": ").map_or(error, |(_, text)| text),
+        None => ["error: ", "Error in configuration: "]
+            .iter()
+            .fold(error, |text, word| text.strip_prefix(word).unwrap_or(text)),
+    };
+    let text = text.split(" Please review the fields above").next().unwrap_or(text);
+    unquoted(text).to_owned()
+}
+
+/// A message without the file's name that kubectl puts before it.
+fn unquoted(text: &str) -> &str {
+    let quoted = ["error when creating \"STDIN\": ", "error validating \"STDIN\": "];
+    quoted.iter().fold(text, |text, words| text.strip_prefix(words).unwrap_or(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_has_its_kind() {
+        use DeployErrorKind::{
+            Conflict, Forbidden, Local, Missing, Refused, Unauthorized, Unavailable, Unreachable,
+        };
+        for (text, kind) in [
+            (
+                "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?",
+                Unreachable,
+            ),
+            ("Unable to connect to the server: net/http: TLS handshake timeout", Unreachable),
+            ("Unable to connect to the server: EOF", Unreachable),
+            (
+                "error validating data: proto:\u{a0}cannot parse invalid wire-format data",
+                Unreachable,
+            ),
+            (
+                "error validating data: Get \"http://h/openapi/v2\": malformed HTTP status code \"neither\"",
+                Unreachable,
+            ),
+            (
+                "E1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: Get \
+                 \\\"http://h/apis\\\": net/http: HTTP/1.x transport connection broken: malformed MIME header\"",
+                Unreachable,
+            ),
+            (
+                "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host",
+                Unreachable,
+            ),
+            ("Error from server (ServiceUnavailable): the server is overloaded", Unavailable),
+            ("Error from server (TooManyRequests): the server is overloaded", Unavailable),
+            (
+                "Error from server (InternalError): Internal error occurred: failed calling webhook \"w\": connection \
+                 refused",
+                Unavailable,
+            ),
+            ("Error from server (Invalid): Task \"EOF\" is invalid: connection refused", Refused),
+            (
+                "Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch",
+                Forbidden,
+            ),
+            ("Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q", Forbidden),
+            ("error: You must be logged in to the server (Unauthorized)", Unauthorized),
+            ("error: context \"x\" does not exist", Local),
+            ("error: stat /x: no such file or directory", Local),
+            (
+                "Unable to connect to the server: x509: certificate signed by unknown authority",
+                Unreachable,
+            ),
+            (
+                "error: resource mapping not found for name: \"x\": no matches for kind \"K\" in version \"V\"",
+                Missing,
+            ),
+            ("error: Apply failed with 1 conflict: conflict with \"m\": .spec", Conflict),
+            (
+                "error: Operation cannot be fulfilled on tasks.tekton.dev \"t\": the object has been modified",
+                Unavailable,
+            ),
+            (
+                "Error from server: error when creating \"STDIN\": admission webhook \"w\" denied the request: no",
+                Refused,
+            ),
+            (
+                "Error from server (Forbidden): admission webhook \"w\" denied the request: exceeded quota",
+                Refused,
+            ),
+            (
+                "Error from server (InternalError): an error on the server (\"<html>\") has prevented the request",
+                Unreachable,
+            ),
+            ("something that nobody has seen before", Unreachable),
+        ] {
+            assert_eq!(classify(text).0, kind, "{text}");
+        }
+    }
+}
