@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod answers;
 mod clients;
 mod disk;
 mod forges;
@@ -44,6 +45,8 @@ mod p39_webhook_endpoint;
 mod p40_page_and_api;
 mod p42_least_privilege;
 mod p43_health;
+mod p57_three_columns;
+mod p58_no_person;
 mod table;
 mod town;
 mod world;

@@ -1,40 +1,230 @@
 //! 57: what passes is waited for and never counted, what may pass is counted, given up and looked at again, what is
 //! definite is refused at once with its own sentence: whatever answers, and at whichever step.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::delivery::{Delivery, DeliveryState, RunState, Verdict};
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer as _, FollowQuery};
-use sentry_core::plan::Plan;
+use sentry_core::delivery::{DeliveryState, RunState, Verdict};
+use sentry_core::deployer::{DeployError, Deployer as _};
+use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
+use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::ApiServer;
-use sentry_tests::promise::{cases, kept};
-use serde_json::{Value, json};
+use sentry_tests::promise::{cases, full, kept};
+use serde_json::json;
 
-use crate::answers::{ANSWERS, Column, Step, Troubled, column, kubectl_that_says};
-use crate::clients::{cluster, objects};
+use crate::answers::{ANSWERS, Column, Step, Troubled, column, errors, kubectl_that_says, plan};
 use crate::world::{RUNS, World, seconds};
 
-const STEPS: [Step; 3] = [Step::Check, Step::Apply, Step::Follow];
-
-/// What the real deployer makes of what kubectl says at each step.
-fn errors(text: &str) -> [DeployError; 3] {
-    let home = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let kubectl = kubectl_that_says(text, home.path());
-        let check = kubectl.check(&plan()).await.unwrap_err();
-        let apply = match kubectl.apply(&plan()).await {
-            Ok(changes) => changes.error.unwrap(),
-            Err(error) => error,
-        };
-        [check, apply, follow(&kubectl).await]
-    })
+/// One answer at one step, for ten minutes; then all is well.
+async fn ten_minutes(step: Step, error: &DeployError, wanted: Column, text: &str) {
+    let what = format!("{wanted:?} at {step:?}: {text}");
+    let fake =
+        FakeDeployer::new().following().auto_finish(Duration::from_secs(900), RunState::Succeeded);
+    let mut world = World::new(fake);
+    let cluster = Troubled::new(&world.deployer, step, error.clone());
+    world.start_on(world.forge.clone(), cluster.clone(), world.store.clone());
+    seconds(70).await;
+    world.push();
+    seconds(600).await;
+    let delivery = world.deliveries().await.remove(0);
+    if step == Step::Follow {
+        let ended = delivery.verdict == Some(Verdict::Error);
+        assert_eq!(ended, wanted != Column::Waits, "{what}: {delivery:?}");
+        cluster.heal();
+        seconds(1200).await;
+        let verdict = world.deliveries().await.remove(0).verdict;
+        assert_eq!(verdict == Some(Verdict::Success), wanted == Column::Waits, "{what}");
+        assert_eq!(world.deployer.created().len(), RUNS, "{what}");
+        return world.kill().await;
+    }
+    let again = world.branch("main").await.unwrap().parked.map(|parked| parked.again.is_some());
+    let seen = (delivery.state, again, delivery.failures > 0);
+    let right = match wanted {
+        Column::Waits => (DeliveryState::Pending, None, false),
+        Column::Counted => (DeliveryState::Parked, Some(true), true),
+        Column::Definite => (DeliveryState::Parked, Some(false), false),
+    };
+    assert_eq!(seen, right, "{what}: {delivery:?}");
+    assert_eq!(
+        delivery.tries == 1,
+        wanted == Column::Definite,
+        "{what}: {} attempts",
+        delivery.tries
+    );
+    let in_doubt = step == Step::Apply && !error.kind().is_answer();
+    assert!(in_doubt || delivery.active_runs().next().is_none(), "{what}: it takes room");
+    assert!(world.deployer.created().is_empty(), "{what}");
+    cluster.heal();
+    seconds(11 * 60).await;
+    let made = if wanted == Column::Definite { 0 } else { RUNS };
+    assert_eq!(world.deployer.created().len(), made, "{what}");
+    world.kill().await;
 }
 
-fn plan() -> Plan {
-    let (git_auth, timeout) = (Vec::new(), Duration::from_secs(60));
-    let delivery = "01hf7yat000000000000000000".parse().unwrap();
-    Plan { delivery, cluster: cluster(), objects: objects(), git_auth, timeout }
+#[test]
+fn each_answer_is_in_its_column_at_each_step_and_told_in_its_own_words() {
+    let every = cases(1, 6);
+    let real = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut tried = 0;
+    for (place, (wanted, text)) in ANSWERS.iter().enumerate() {
+        let home = tempfile::tempdir().unwrap();
+        let met = real.block_on(async { errors(&kubectl_that_says(text, home.path())).await });
+        let last_words = text.lines().next().unwrap().rsplit(": ").next().unwrap().trim();
+        for (step, error) in [Step::Check, Step::Apply, Step::Follow].into_iter().zip(&met) {
+            assert_eq!(column(error), *wanted, "at {step:?}: {text}: {error:?}");
+            assert!(error.to_string().contains(last_words), "{text}: {error}");
+            if place % every == 0 || full() {
+                let mut paused = tokio::runtime::Builder::new_current_thread();
+                let paused = paused.enable_all().start_paused(true).build().unwrap();
+                paused.block_on(ten_minutes(step, error, *wanted, text));
+            }
+            tried += 1;
+        }
+    }
+    let number = |wanted| ANSWERS.iter().filter(|(column, _)| *column == wanted).count();
+    let seen = format!(
+        "{} answers ({} wait, {} are counted, {} definite) at 3 steps, {tried} in all, each for 10 minutes: 0 in the wrong \
+         column",
+        ANSWERS.len(),
+        number(Column::Waits),
+        number(Column::Counted),
+        number(Column::Definite)
+    );
+    kept(57, "told by kubectl", &seen);
+}
+
+const HTML: &str = "<html><head><title>Error</title></head><body>nginx</body></html>";
+
+/// An answer to a write: status, content type, body.
+type Said = (u16, &'static str, String);
+
+/// A `Status` as API servers send it.
+fn status(code: u16, reason: &str, message: &str) -> Said {
+    let details = json!({"kind": "pipelineruns", "name": "one"});
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
+        "reason": reason, "message": message, "details": details,
+    });
+    (code, "application/json", body.to_string())
+}
+
+/// At least five of each column, over HTTP.
+fn said() -> Vec<(Column, Said)> {
+    let page = |code| (code, "text/html", HTML.to_owned());
+    let denied = "admission webhook \"w.example.com\" denied the request: no label";
+    let forbidden = |why: &str| {
+        status(403, "Forbidden", &format!("pipelineruns.tekton.dev \"one\" is forbidden: {why}"))
+    };
+    let webhook = |why: &str| {
+        let text = format!(
+            "Internal error occurred: failed calling webhook \"w\": Post \"https://w.ns.svc:443/\": {why}"
+        );
+        status(500, "InternalError", &text)
+    };
+    vec![
+        (Column::Waits, page(502)),
+        (Column::Waits, page(500)),
+        (Column::Waits, page(503)),
+        (Column::Waits, page(504)),
+        (Column::Waits, page(408)),
+        (Column::Waits, page(429)),
+        (Column::Waits, (500, "text/plain", "boom".into())),
+        (Column::Waits, webhook("no endpoints available for service \"w\"")),
+        (Column::Waits, webhook("connect: no route to host")),
+        (
+            Column::Waits,
+            status(
+                409,
+                "Conflict",
+                "Operation cannot be fulfilled on tasks.tekton.dev \"unit\": the object has been modified; please apply your changes to the latest version and try again",
+            ),
+        ),
+        (Column::Waits, status(401, "Unauthorized", "Unauthorized")),
+        (
+            Column::Counted,
+            forbidden("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+        ),
+        (
+            Column::Counted,
+            forbidden(
+                "User \"sentry\" cannot create resource \"pipelineruns\" in API group \"tekton.dev\" in the namespace \"qa\"",
+            ),
+        ),
+        (
+            Column::Counted,
+            forbidden(
+                "unable to create new content in namespace qa because it is being terminated",
+            ),
+        ),
+        (Column::Counted, status(404, "NotFound", "namespaces \"qa\" not found")),
+        (Column::Counted, page(404)),
+        (Column::Counted, page(403)),
+        (
+            Column::Counted,
+            status(
+                409,
+                "Conflict",
+                "Apply failed with 1 conflict: conflict with \"argocd\": .spec.steps",
+            ),
+        ),
+        (
+            Column::Definite,
+            status(400, "BadRequest", "strict decoding error: unknown field \"spec.x\""),
+        ),
+        (
+            Column::Definite,
+            status(
+                422,
+                "Invalid",
+                "PipelineRun.tekton.dev \"one\" is invalid: spec.x: Invalid value: 1",
+            ),
+        ),
+        (
+            Column::Definite,
+            status(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"),
+        ),
+        (
+            Column::Definite,
+            status(415, "UnsupportedMediaType", "the body of the request was in an unknown format"),
+        ),
+        (Column::Definite, page(413)),
+        (Column::Definite, status(403, "Forbidden", denied)),
+        (Column::Definite, status(400, "BadRequest", denied)),
+        (Column::Definite, status(422, "", denied)),
+    ]
+}
+
+#[tokio::test]
+async fn the_real_kubectl_puts_what_a_server_says_into_the_same_columns() {
+    let (server, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
+    let kubectl = Kubectl::new(KubectlSettings {
+        kubeconfig: Some(server.kubeconfig(home.path())),
+        ..KubectlSettings::new("deployer", Redactor::new())
+    })
+    .unwrap();
+    kubectl.check(&plan()).await.unwrap();
+    let all = said();
+    let mut tried = 0;
+    for (wanted, (code, content_type, body)) in &all {
+        server.faults().answer_writes(*code, content_type, body);
+        let check = kubectl.check(&plan()).await.unwrap_err();
+        assert_eq!(column(&check), *wanted, "{code} {body}: {check:?}");
+        let apply = kubectl.apply(&plan()).await.unwrap().error.unwrap();
+        assert_eq!(column(&apply), *wanted, "{code} {body}: {apply:?}");
+        tried += 2;
+    }
+    server.faults().heal();
+    server.faults().drop_writes_after(0);
+    let reset = kubectl.apply(&plan()).await.unwrap().error.unwrap();
+    assert_eq!(column(&reset), Column::Waits, "{reset:?}");
+    let number = |wanted| all.iter().filter(|(column, _)| *column == wanted).count();
+    let seen = format!(
+        "{} answers over HTTP ({} wait, {} are counted, {} definite) at check and apply, {tried} in all, and a reset: 0 in \
+         the wrong column",
+        all.len(),
+        number(Column::Waits),
+        number(Column::Counted),
+        number(Column::Definite)
+    );
+    kept(57, "told by a server", &seen);
 }

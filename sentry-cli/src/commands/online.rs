@@ -237,13 +237,18 @@ async fn documents(engine: &Engine, watch: &Watch, branch: &BranchName, subject:
     match &preview.check {
         Ok(()) => Check::fine(subject, what, format!("{objects} for {branch}")),
         // Whether the cluster can be asked at all is a check of its own.
-        Err(e) if e.kind() == DeployErrorKind::Refused => {
+        Err(e) if is_about_objects(e.kind()) => {
             Check::found(subject, what, e.to_string(), e.hint().unwrap_or("correct the manifest"))
         }
         Err(_) => {
             Check::fine(subject, what, format!("{objects} for {branch}, not asked the cluster"))
         }
     }
+}
+
+fn is_about_objects(kind: DeployErrorKind) -> bool {
+    use DeployErrorKind::{Conflict, Forbidden, Missing, Refused};
+    matches!(kind, Refused | Missing | Conflict | Forbidden)
 }
 
 /// Each cluster and namespace once.

@@ -103,7 +103,9 @@ fn settled_word(state: DeliveryState, verdict: Option<Verdict>) -> &'static str 
         DeliveryState::Failed if verdict.is_some() => "how runs ended is not known",
         DeliveryState::Succeeded => "delivered",
         DeliveryState::Superseded => "superseded by a newer head",
-        DeliveryState::Parked => "parked: given up until something changes or it is looked at again",
+        DeliveryState::Parked => {
+            "parked: given up until something changes or it is looked at again"
+        }
         _ => "delivery failed",
     }
 }

@@ -390,7 +390,7 @@ impl Attempt {
         }
         let source = error.unwrap_or_else(|| {
             DeployError::new(
-                DeployErrorKind::Refused,
+                DeployErrorKind::Unreachable,
                 "the deployer did not say why an object was not acknowledged",
             )
         });

@@ -84,10 +84,7 @@ async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_deliv
 
 #[tokio::test(start_paused = true)]
 async fn after_max_retries_a_head_is_parked_with_the_clusters_reason() {
-    let world = World::running().await;
-    world.deployer.refuse(Some("unit"));
-    let sha = world.push();
-    seconds(50).await;
+    let (world, sha) = World::parked().await;
     let delivery = world.deliveries().await.remove(0);
     assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 4));
     let outcome = &delivery.objects[0];

@@ -6,7 +6,7 @@ use super::*;
 
 impl World {
     /// A head that the cluster refuses until it was given up.
-    async fn parked() -> (Self, CommitSha) {
+    pub(super) async fn parked() -> (Self, CommitSha) {
         let world = Self::running().await;
         world.deployer.refuse(Some("unit"));
         let sha = world.push();
@@ -47,7 +47,10 @@ async fn once_the_cluster_takes_it_the_same_delivery_goes_through_and_nothing_ru
     minutes(11).await;
     assert_eq!(world.delivered().await, Some(sha));
     let done = world.deliveries().await;
-    assert_eq!((done.len(), &done[0].id, &done[0].state), (1, &parked.id, &DeliveryState::Succeeded));
+    assert_eq!(
+        (done.len(), &done[0].id, &done[0].state),
+        (1, &parked.id, &DeliveryState::Succeeded)
+    );
     assert_eq!(done[0].intent, parked.intent);
     assert_eq!(world.deployer.created().len(), 1);
     assert_eq!(world.branch("main").await.unwrap().parked, None);
@@ -61,7 +64,7 @@ async fn a_restart_forgets_no_look_and_makes_none_early() {
     world.deployer.refuse(None);
     world.start();
     minutes(2).await;
-    assert_eq!(world.delivered().await.as_ref() == Some(&sha), false, "the second is after five");
+    assert_ne!(world.delivered().await.as_ref(), Some(&sha), "the second is after five");
     minutes(4).await;
     assert_eq!(world.delivered().await, Some(sha));
 }

@@ -208,7 +208,10 @@ mod tests {
                 "Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch",
                 Forbidden,
             ),
-            ("Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q", Forbidden),
+            (
+                "Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q",
+                Forbidden,
+            ),
             ("error: You must be logged in to the server (Unauthorized)", Unauthorized),
             ("error: context \"x\" does not exist", Local),
             ("error: stat /x: no such file or directory", Local),

@@ -134,7 +134,8 @@ pub(super) fn refused(
     let refused = missing.iter().zip(errors).filter_map(|(object, error)| {
         error.filter(|error| !excused(error)).map(|error| (*object, error))
     });
-    let first = refused.min_by_key(|(_, error)| answer::classify(error).0.retry() != Retry::Stalled);
+    let first =
+        refused.min_by_key(|(_, error)| answer::classify(error).0.retry() != Retry::Stalled);
     match first {
         Some((object, error)) => object_error(object, &error),
         None => reply.error("the check failed"),

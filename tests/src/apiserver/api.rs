@@ -89,6 +89,7 @@ fn unescape(text: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    pub(super) content_type: &'static str,
     /// JSON; a string is sent as it is.
     pub(super) body: Value,
     /// What is sent in its place, if it is no JSON.
@@ -101,7 +102,20 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn ok(body: Value) -> Self {
-        Self { status: 200, body, bytes: None, watch: None, retry_after: None, lost: false }
+        Self {
+            status: 200,
+            content_type: "application/json",
+            body,
+            bytes: None,
+            watch: None,
+            retry_after: None,
+            lost: false,
+        }
+    }
+
+    /// A body as it is.
+    pub(super) fn page(status: u16, content_type: &'static str, body: String) -> Self {
+        Self { status, content_type, ..Self::ok(Value::String(body)) }
     }
 
     fn created(body: Value) -> Self {

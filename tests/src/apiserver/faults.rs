@@ -20,6 +20,7 @@ struct Inner {
     hang: bool,
     hang_writes: bool,
     canned: Option<(u16, Option<u64>)>,
+    said: Option<(u16, &'static str, String)>,
     refusals: Vec<Refusal>,
     lose: Vec<usize>,
     drop_writes_after: Option<usize>,
@@ -54,6 +55,11 @@ impl Faults {
     /// Answers every request with this status, and `Retry-After` in seconds.
     pub fn answer_all(&self, status: u16, retry_after: Option<u64>) {
         self.lock().canned = Some((status, retry_after));
+    }
+
+    /// Answers every write and every dry run of one so, as a balancer or a webhook in between may.
+    pub fn answer_writes(&self, status: u16, content_type: &'static str, body: &str) {
+        self.lock().said = Some((status, content_type, body.to_owned()));
     }
 
     /// Refuses an object with 403 or 422 when it is really written; its dry run passes.
@@ -101,7 +107,12 @@ impl Faults {
         inner.hang || (inner.hang_writes && SeenRequest::of(call, 0).is_write())
     }
 
-    pub(super) fn canned_answer(&self, _call: &Call) -> Option<Answer> {
+    pub(super) fn canned_answer(&self, call: &Call) -> Option<Answer> {
+        if let Some((status, content_type, body)) = self.lock().said.clone()
+            && ["POST", "PATCH"].contains(&call.method.as_str())
+        {
+            return Some(Answer::page(status, content_type, body));
+        }
         let (status, retry_after) = self.lock().canned?;
         let reason = if status == 429 { "TooManyRequests" } else { "ServiceUnavailable" };
         let mut answer = Answer::error(status, reason, "the server is overloaded");

@@ -136,7 +136,7 @@ fn whole(answer: &mut Answer) -> Body {
 
 fn respond(answer: &Answer, body: Body) -> Response<Body> {
     let mut response =
-        Response::builder().status(answer.status).header("content-type", "application/json");
+        Response::builder().status(answer.status).header("content-type", answer.content_type);
     if let Some(seconds) = answer.retry_after {
         response = response.header("retry-after", seconds);
     }

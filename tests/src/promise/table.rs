@@ -128,4 +128,15 @@ pub const PROMISES: &[Promise] = &[
         "health is honest: /livez fails when a loop misses 3 intervals; /readyz when state can't be written",
         "flips ≤ limit + 5 s",
     ),
+    promise(
+        57,
+        "what passes is waited for, what may pass is counted, what is definite is refused at once with its own sentence",
+        "≥ 80 answers at check, at apply, while following, 10 minutes each; five of each column by real kubectl: 0 in the \
+         wrong column",
+    ),
+    promise(
+        58,
+        "a cluster that was repaired needs no person",
+        "quota freed, namespace back, role granted, CRD installed, conflict gone: delivered ≤ 11 minutes after",
+    ),
 ];

@@ -214,7 +214,9 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
         DeliveryState::Parked => match next {
             Some(at) => {
                 let again = sentry_api::text::ahead(now, at);
-                format!("Given up for now: it is looked at again {again}, or when something changes.")
+                format!(
+                    "Given up for now: it is looked at again {again}, or when something changes."
+                )
             }
             None => "Given up until something changes, or somebody asks.".to_owned(),
         },
