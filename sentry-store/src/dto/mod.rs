@@ -102,6 +102,15 @@ mod tests {
     }
 
     #[test]
+    fn a_head_that_was_parked_before_there_were_looks_waits_for_a_change_or_a_person() {
+        let json = sample::branch_state(1).encode().unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(old["parked"].as_object_mut().unwrap().remove("again").is_some());
+        let read = BranchState::decode(2, &old.to_string()).unwrap();
+        assert_eq!(read.parked.unwrap().again, None);
+    }
+
+    #[test]
     fn every_invalid_name_or_word_is_unreadable() {
         let json = sample::delivery(1).encode().unwrap();
         assert_eq!(Delivery::decode(1, &json).unwrap(), sample::delivery(1));
