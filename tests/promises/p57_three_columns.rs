@@ -70,7 +70,7 @@ async fn met((_, text): &(Column, &str)) -> [DeployError; 3] {
 
 #[test]
 fn each_answer_is_in_its_column_at_each_step_and_told_in_its_own_words() {
-    let every = cases(1, 6);
+    let every = cases(1, 10);
     let real = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Following asks several times before it gives up: all at once.
     let met: Vec<_> = real.block_on(stream::iter(ANSWERS).map(met).buffered(32).collect());
