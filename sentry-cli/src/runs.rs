@@ -10,7 +10,7 @@ pub(crate) fn totals_tone(totals: RunTotals) -> Tone {
     match totals {
         RunTotals { failed: 1.., .. } => Tone::Bad,
         RunTotals { running: 1.., .. } | RunTotals { queued: 1.., .. } => Tone::Busy,
-        totals if totals.other() > 0 => Tone::Plain,
+        totals if totals.cancelled + totals.other() > 0 => Tone::Plain,
         _ => Tone::Good,
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::plan::{Action, ObjectOutcome};
+use crate::plan::{Action, ObjectOutcome, ObjectRef};
 use crate::repo::{BranchName, CommitSha, ParseError};
 use crate::revision::Revision;
 use crate::watch::WatchName;
@@ -93,9 +93,10 @@ pub enum DeliveryState {
     Following,
     /// Every object is acknowledged, and no run that was followed failed.
     Succeeded,
-    /// It ended without success, or a run that it started did, and will not be tried again by itself.
+    /// It ended without success, or a run that it started did, and will not be tried again by itself; whether a newer
+    /// head took its place or not.
     Failed,
-    /// A newer head took its place.
+    /// A newer head took its place before everything was started or had ended, and nothing of it failed.
     Superseded,
     /// It was given up until something changes or a person asks.
     Parked,
@@ -135,7 +136,7 @@ pub enum RunState {
     Succeeded,
     /// It failed or ran out of time: the reason tells.
     Failed,
-    /// Somebody, or a newer run of the same branch, stopped it.
+    /// It was stopped: for a newer run of the same branch where [`RunRecord::cancelled_by`] says so, else by somebody.
     Cancelled,
     /// It was deleted before its end was seen.
     Gone,
@@ -179,6 +180,8 @@ pub struct RunRecord {
     pub completed: Option<Timestamp>,
     /// What its document asks for beside being run.
     pub rules: crate::plan::RunRules,
+    /// The newer head for which the cluster was asked to cancel it (`cancel-in-progress`); written down before that.
+    pub cancelled_by: Option<CommitSha>,
 }
 
 /// How the runs that a delivery started ended: all of them, in one word.
@@ -245,6 +248,9 @@ pub struct StepTiming {
     pub took: Duration,
 }
 
+/// The error of a delivery whose branch was deleted before every object was acknowledged.
+pub(crate) const BRANCH_DELETED: &str = "the branch was deleted";
+
 /// One attempt-until-settled to bring one change to the target; kept in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -300,7 +306,34 @@ impl Delivery {
     /// True if some of its runs wait for the namespace to have room.
     #[must_use]
     pub fn is_queued(&self) -> bool {
-        self.objects.iter().any(|o| o.action == Action::Queued)
+        !self.state.is_final() && self.objects.iter().any(|o| o.action == Action::Queued)
+    }
+
+    /// True if a newer head took its place, or its branch was deleted before every object was acknowledged.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.superseded_by.is_some() || self.error.as_deref() == Some(BRANCH_DELETED)
+    }
+
+    /// True if nothing more will happen by itself: it is through, and no run of it is followed. What was given up has
+    /// runs to follow where a part of it was made.
+    #[must_use]
+    pub fn is_through(&self) -> bool {
+        self.state.is_final() && self.active_runs().next().is_none()
+    }
+
+    /// What became of one of its runs; `None` while no attempt told.
+    #[must_use]
+    pub fn outcome_of(&self, run: &ObjectRef) -> Option<&ObjectOutcome> {
+        self.objects.iter().find(|outcome| outcome.object.identity() == run.identity())
+    }
+
+    /// True if it is not known whether the cluster ever held this run of it: an attempt was to create it, and neither
+    /// the cluster's answer nor its list of runs told so.
+    #[must_use]
+    pub fn is_unconfirmed(&self, run: &RunRecord) -> bool {
+        let outcome = self.outcome_of(&run.object);
+        !run.state.is_final() && !outcome.is_some_and(|o| o.action.is_acknowledged())
     }
 
     /// Its runs that did not end yet.

@@ -31,6 +31,14 @@ pub struct ObjectRef {
     pub name: String,
 }
 
+impl ObjectRef {
+    /// What makes an object the same object on one cluster: kind, namespace, name.
+    #[must_use]
+    pub fn identity(&self) -> (&str, Option<&str>, &str) {
+        (&self.kind, self.namespace.as_deref(), &self.name)
+    }
+}
+
 /// How an object is brought to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {

@@ -75,7 +75,13 @@ fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
 }
 
 fn runs(running: usize, succeeded: usize, failed: usize) -> RunTotals {
-    RunTotals { total: running + succeeded + failed, running, succeeded, failed, queued: 0 }
+    RunTotals {
+        total: running + succeeded + failed,
+        running,
+        succeeded,
+        failed,
+        ..RunTotals::default()
+    }
 }
 
 fn shop() -> WatchStatus {

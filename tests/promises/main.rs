@@ -47,6 +47,7 @@ mod p42_least_privilege;
 mod p43_health;
 mod p57_three_columns;
 mod p58_no_person;
+mod p62_no_verdict_lost;
 mod table;
 mod town;
 mod world;

@@ -27,7 +27,13 @@ impl Known {
             }
             Reason::Waiting => self.waiting_for(open),
             Reason::SupersededBy(sha) => {
-                format!("`sentry why {sha}` follows that one; to deliver this one: `{by_hand}`")
+                let next = format!("`sentry why {sha}` follows that one");
+                match self.delivery(record).map(|d| d.verdict.is_some() || goes_on(d)) {
+                    Some(true) => {
+                        format!("{next}; `sentry show {id}` says how this one's runs stand")
+                    }
+                    _ => format!("{next}; to deliver this one: `{by_hand}`"),
+                }
             }
             Reason::Baseline => {
                 format!("the branch's next commit is delivered; to deliver this one: `{by_hand}`")
@@ -90,6 +96,10 @@ impl Known {
             ),
         }
     }
+}
+
+fn goes_on(delivery: &Delivery) -> bool {
+    delivery.active_runs().next().is_some()
 }
 
 /// Every object is acknowledged: what is left is how the runs end.

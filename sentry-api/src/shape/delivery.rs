@@ -152,6 +152,9 @@ pub struct RunTotals {
     pub succeeded: usize,
     /// Failed.
     pub failed: usize,
+    /// Cancelled: for a newer head, or by somebody.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cancelled: usize,
     /// Not created yet: the namespace has no room.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub queued: usize,
@@ -181,6 +184,7 @@ impl RunTotals {
                 (_, Some(RunState::Running)) => totals.running += 1,
                 (_, Some(RunState::Succeeded)) => totals.succeeded += 1,
                 (_, Some(RunState::Failed)) => totals.failed += 1,
+                (_, Some(RunState::Cancelled)) => totals.cancelled += 1,
                 _ => {}
             }
             totals.total += 1;
@@ -188,10 +192,11 @@ impl RunTotals {
         totals
     }
 
-    /// Cancelled by somebody, deleted, or not followed.
+    /// Deleted before their end was seen, or not followed.
     #[must_use]
     pub fn other(self) -> usize {
-        self.total.saturating_sub(self.running + self.queued + self.succeeded + self.failed)
+        let known = self.running + self.queued + self.succeeded + self.failed + self.cancelled;
+        self.total.saturating_sub(known)
     }
 
     /// `1 failed, 2 running, 1 queued`; empty where there are none.
@@ -202,6 +207,7 @@ impl RunTotals {
             (self.running, "running"),
             (self.queued, "queued"),
             (self.succeeded, "succeeded"),
+            (self.cancelled, "cancelled"),
             (self.other(), "with unknown end"),
         ];
         let parts = parts.iter().filter(|(number, _)| *number > 0);
@@ -215,11 +221,13 @@ fn record<'d>(
     outcome: &ObjectOutcome,
 ) -> Option<&'d core::RunRecord> {
     let object = &outcome.object;
-    delivery.runs.iter().find(|run| {
-        run.object.kind == object.kind
-            && run.object.name == object.name
-            && run.object.namespace == object.namespace
-    })
+    delivery.runs.iter().find(|run| run.object.identity() == object.identity())
+}
+
+/// Why a run ended as it did; of one that a newer head cancelled, which head that was.
+fn message(run: &core::RunRecord) -> Option<String> {
+    let by = run.cancelled_by.as_ref().filter(|_| run.state == core::RunState::Cancelled);
+    by.map(|by| format!("cancelled for the newer head {by}")).or_else(|| run.message.clone())
 }
 
 /// How a run of a delivery stands, or why it was not created.
@@ -247,7 +255,7 @@ impl From<&core::Delivery> for Show {
         let outcomes = delivery.objects.iter().filter(|o| o.run);
         for (run, outcome) in shape.runs.iter_mut().zip(outcomes) {
             let record = record(delivery, outcome);
-            run.message = record.and_then(|record| record.message.clone());
+            run.message = record.and_then(message);
             run.ended = record.and_then(|record| record.completed);
         }
         let core::Selection { event, run } = delivery.selection.clone();
@@ -361,21 +369,27 @@ mod tests {
             (plan::Action::Created, Some(core::RunState::Running)),
             (plan::Action::Exists, Some(core::RunState::Failed)),
             (plan::Action::Created, Some(core::RunState::Gone)),
+            (plan::Action::Created, Some(core::RunState::Cancelled)),
             (plan::Action::Created, None),
             (plan::Action::Queued, None),
             (plan::Action::Failed, None),
             (plan::Action::Skipped, None),
         ]);
         let totals = RunTotals::of(&delivery);
-        let expected = RunTotals { total: 5, running: 1, queued: 1, succeeded: 0, failed: 1 };
+        let (succeeded, cancelled) = (0, 1);
+        let expected =
+            RunTotals { total: 6, running: 1, queued: 1, succeeded, failed: 1, cancelled };
         assert_eq!((totals, totals.other()), (expected, 2));
-        assert_eq!(totals.words(), "1 failed, 1 running, 1 queued, 2 with unknown end");
+        assert_eq!(
+            totals.words(),
+            "1 failed, 1 running, 1 queued, 1 cancelled, 2 with unknown end"
+        );
         let answer = Delivery::from(&delivery);
         assert_eq!(RunTotals::of_answer(&answer), totals, "an answer tells less than the record");
         let words: Vec<_> = answer.runs.iter().map(|run| run.state.as_str()).collect();
         assert_eq!(
             words,
-            ["running", "failed", "gone", "unfollowed", "queued", "failed", "skipped"]
+            ["running", "failed", "gone", "cancelled", "unfollowed", "queued", "failed", "skipped"]
         );
     }
 

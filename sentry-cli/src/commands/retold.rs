@@ -97,6 +97,7 @@ fn runs(show: &Show) -> Vec<RunRecord> {
             message: run.message.clone(),
             completed: run.ended,
             rules: RunRules::default(),
+            cancelled_by: None,
         })
     };
     created.filter_map(record).collect()

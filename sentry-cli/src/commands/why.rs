@@ -70,6 +70,7 @@ fn tone(answer: &WhyAnswer) -> Tone {
         Reason::Delivered => answer.runs.map_or(Tone::Good, totals_tone),
         Reason::Waiting => Tone::Busy,
         Reason::Parked | Reason::ForgeUnreachable => Tone::Bad,
+        Reason::Superseded if answer.runs.is_some_and(|runs| runs.failed > 0) => Tone::Bad,
         _ => Tone::Plain,
     }
 }

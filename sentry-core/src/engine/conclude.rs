@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::courier::{AttemptEnd, Outcome};
 use super::failure::AttemptError;
-use super::verdict::{self, identity};
+use super::verdict;
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark, Parked, Passed};
-use crate::delivery::{Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Verdict};
+use crate::delivery::{
+    BRANCH_DELETED, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState,
+    Verdict,
+};
 use crate::event::EventKind;
-use crate::plan::{Action, ObjectOutcome};
+use crate::plan::Action;
 use crate::repo::CommitSha;
 use crate::retry::{self, Backoff, Retry};
 use crate::store::{InventoryItem, Write};
@@ -41,14 +44,17 @@ pub(super) fn conclude(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    let AttemptEnd { mut delivery, manifests, outcome, turn: _ } = end;
+    let AttemptEnd { mut delivery, manifests, outcome, earlier, turn: _ } = end;
     delivery.next_attempt = None;
     match outcome {
         Outcome::Done => acknowledged(delivery, manifests, watch, branch, now),
         Outcome::Passed(reason) => passed(delivery, branch, reason, now),
         Outcome::Superseded(by) => superseded(delivery, Some(by), now),
         Outcome::Interrupted => interrupted(delivery),
-        Outcome::Failed(error) => failed(delivery, manifests, &error, watch, branch, now, backoff),
+        Outcome::Failed(error) => {
+            drop_unmade(&mut delivery, earlier, &error);
+            failed(delivery, manifests, &error, watch, branch, now, backoff)
+        }
     }
 }
 
@@ -72,7 +78,13 @@ fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> Even
     }
 }
 
-fn record(delivery: &Delivery, reason: Reason, detail: Option<String>, now: Timestamp) -> Write {
+/// What `why` is to say of the delivery's head.
+pub(super) fn record(
+    delivery: &Delivery,
+    reason: Reason,
+    detail: Option<String>,
+    now: Timestamp,
+) -> Write {
     Write::Head(HeadRecord {
         watch: delivery.watch.clone(),
         revision: delivery.revision.clone(),
@@ -153,11 +165,11 @@ fn follow(
     Conclusion { writes, events, retry: None }
 }
 
-/// No run of the delivery goes on and none waits: its verdict is its end.
+/// No run of the delivery goes on and none waits: its verdict is its end. A newer head takes away what it cancelled and
+/// what was not started; what ran counts.
 pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
     delivery.verdict = verdict::verdict(&delivery);
     let state = match delivery.verdict {
-        _ if delivery.superseded_by.is_some() => DeliveryState::Superseded,
         Some(Verdict::Failure) => {
             delivery.error = Some(verdict::failures(&delivery));
             DeliveryState::Failed
@@ -166,19 +178,28 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
             delivery.error = Some(verdict::unknown_ends(&delivery));
             DeliveryState::Failed
         }
+        Some(Verdict::Success) | None if is_cut_short(&delivery) => DeliveryState::Superseded,
         Some(Verdict::Success) | None => DeliveryState::Succeeded,
     };
     let event = settle(&mut delivery, state, now);
     let mut writes = Vec::new();
     if state == DeliveryState::Failed {
-        writes.push(record(&delivery, Reason::Delivered, delivery.error.clone(), now));
+        let reason = delivery.superseded_by.clone().map_or(Reason::Delivered, Reason::SupersededBy);
+        writes.push(record(&delivery, reason, delivery.error.clone(), now));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: None }
 }
 
-/// What the cluster is known to hold since this attempt.
-fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> Vec<Write> {
+/// True if a newer head, or the end of the branch, kept a part of it from running to its end.
+fn is_cut_short(delivery: &Delivery) -> bool {
+    let cancelled = || delivery.runs.iter().any(|run| run.state == RunState::Cancelled);
+    let left = || delivery.objects.iter().any(|o| !o.action.is_acknowledged());
+    delivery.is_superseded() && (delivery.runs.is_empty() || cancelled() || left())
+}
+
+/// What the cluster is known to hold of the delivery.
+pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> Vec<Write> {
     let there = delivery.objects.iter().filter(|o| o.action.is_acknowledged());
     there
         .map(|outcome| {
@@ -241,33 +262,26 @@ pub(super) fn superseded(
     now: Timestamp,
 ) -> Conclusion {
     delivery.superseded_by.clone_from(&by);
-    delivery.error = by.is_none().then(|| "the branch was deleted".to_owned());
-    for queued in delivery.objects.iter_mut().filter(|o| o.action == Action::Queued) {
-        queued.action = Action::Skipped;
-        queued.reason = Some("a newer head took its place before it had room".to_owned());
-    }
+    delivery.error = by.is_none().then(|| BRANCH_DELETED.to_owned());
+    let gone = by.as_ref().map_or(BRANCH_DELETED, |_| "a newer head took its place");
+    leave_queue(&mut delivery, &format!("{gone} before it had room"));
     let mut writes = Vec::new();
     if let Some(by) = by {
         writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
     }
-    keep_only_real_runs(&mut delivery);
     if delivery.active_runs().next().is_some() {
         return follow(delivery, writes, Vec::new(), now);
     }
-    let event = settle(&mut delivery, DeliveryState::Superseded, now);
-    writes.push(Write::Delivery(Box::new(delivery)));
-    Conclusion { writes, events: vec![event], retry: None }
+    let end = finished(delivery, now);
+    writes.extend(end.writes);
+    Conclusion { writes, ..end }
 }
 
-/// Drops records of runs that were to be made and that the cluster did not acknowledge.
-fn keep_only_real_runs(delivery: &mut Delivery) {
-    let objects = std::mem::take(&mut delivery.objects);
-    let made = |run: &RunRecord| {
-        let same = |o: &&ObjectOutcome| identity(&o.object) == identity(&run.object);
-        objects.iter().find(same).is_some_and(|o| o.action.is_acknowledged())
-    };
-    delivery.runs.retain(made);
-    delivery.objects = objects;
+/// What waits for room waits no more.
+pub(super) fn leave_queue(delivery: &mut Delivery, why: &str) {
+    for queued in delivery.objects.iter_mut().filter(|o| o.action == Action::Queued) {
+        (queued.action, queued.reason) = (Action::Skipped, Some(why.to_owned()));
+    }
 }
 
 fn interrupted(mut delivery: Delivery) -> Conclusion {
@@ -295,7 +309,6 @@ fn failed(
     delivery.tries = delivery.tries.saturating_add(1);
     delivery.failures += u32::from(counted);
     delivery.error = Some(text.clone());
-    drop_unmade(&mut delivery, error);
     // How often it was given up, this time included.
     let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {
@@ -327,27 +340,30 @@ fn retrying(delivery: &Delivery, wait: Duration, counted: bool) -> EventKind {
     }
 }
 
-/// Drops the records of runs that this attempt did not make for certain, so that they take no room while it waits.
-fn drop_unmade(delivery: &mut Delivery, error: &AttemptError) {
+/// Drops the records of runs that this attempt was the first to send and did not make for certain, so that they take no
+/// room while it waits. What an earlier attempt sent may exist, whatever became of it in this one.
+fn drop_unmade(delivery: &mut Delivery, earlier: usize, error: &AttemptError) {
     // Before that step the outcomes are those of an earlier attempt.
     if delivery.state != DeliveryState::Applying {
         return;
     }
     let refused = matches!(error, AttemptError::Deploy { source, .. } if source.kind().is_answer());
-    let objects = &delivery.objects;
     let unmade = |run: &RunRecord| {
-        let same = |o: &&ObjectOutcome| identity(&o.object) == identity(&run.object);
-        objects.iter().find(same).is_some_and(|outcome| match outcome.action {
+        delivery.outcome_of(&run.object).is_some_and(|outcome| match outcome.action {
             Action::Skipped => true,
             Action::Failed => refused,
             _ => false,
         })
     };
-    delivery.runs.retain(|run| run.state.is_final() || !unmade(run));
+    let kept =
+        |(n, run): &(usize, &RunRecord)| *n < earlier || run.state.is_final() || !unmade(run);
+    let kept = delivery.runs.iter().enumerate().filter(kept).map(|(_, run)| run.clone());
+    delivery.runs = kept.collect();
 }
 
 /// Gives up until something changes: a change is parked with its head, what a person asked for has failed. A change
-/// that was given up `times` times for what may pass is looked at again by itself.
+/// that was given up `times` times for what may pass is looked at again by itself. Runs that were made, or may have been,
+/// are followed all the same.
 fn park(
     mut delivery: Delivery,
     manifests: Option<CommitSha>,
@@ -358,7 +374,10 @@ fn park(
 ) -> Conclusion {
     let text = delivery.error.clone().unwrap_or_default();
     let is_change = delivery.cause == Cause::Change;
-    keep_only_real_runs(&mut delivery);
+    leave_queue(&mut delivery, "the delivery was given up before it had room");
+    if delivery.active_runs().next().is_some() {
+        delivery.following_since.get_or_insert(now);
+    }
     let branch = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
     let wait = times.filter(|_| branch.is_some() && !delivery.dry_run).map(retry::look);
     delivery.next_attempt = wait.and_then(|wait| now.checked_add(wait).ok());

@@ -18,7 +18,7 @@ use crate::forge::{
     HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
 use crate::manifest::{self, Context, Decision, DocumentDecision, Documents, ManifestSet};
-use crate::plan::{ChangeSet, GitAuth, Operation, Plan, PlannedObject};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::watch::{BranchSelector, Refusals, Watch};
 
@@ -56,6 +56,8 @@ pub(super) struct AttemptEnd {
     /// B's commit, where it was found.
     pub(super) manifests: Option<CommitSha>,
     pub(super) outcome: Outcome,
+    /// How many of the delivery's runs, the first ones, an earlier attempt was to create.
+    pub(super) earlier: usize,
     /// The turn at the target: held until the end is written down, so that the next attempt counts its runs.
     pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
@@ -119,6 +121,7 @@ pub(super) struct Pinned {
 impl Attempt {
     pub(super) async fn run(mut self) -> AttemptEnd {
         let (mut manifests, mut turn) = (None, None);
+        let earlier = self.delivery.runs.len();
         self.delivery.steps.clear();
         self.delivery.notes.clear();
         self.delivery.passed = None;
@@ -130,7 +133,7 @@ impl Attempt {
             Err(Interrupt::Halt(Halt::State(error))) => Outcome::Failed(AttemptError::State(error)),
             Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
         };
-        AttemptEnd { delivery: self.delivery, manifests, outcome, turn }
+        AttemptEnd { delivery: self.delivery, manifests, outcome, earlier, turn }
     }
 
     async fn steps(
@@ -168,6 +171,9 @@ impl Attempt {
         } else {
             verdict::wanted(&plan, &self.delivery.runs)
         };
+        // What is sent now has no outcome before the deployer tells one: after a kill nobody knows it.
+        let stands = |o: &ObjectOutcome| o.action.is_acknowledged() || o.action == Action::Queued;
+        self.delivery.objects.retain(stands);
         let allowed = self.enter(DeliveryState::Applying, wanted.clone()).await?;
         self.delivery.runs.extend(wanted.into_iter().take(allowed));
         self.apply(plan, until).await

@@ -14,6 +14,9 @@ use crate::store::{
 };
 use crate::watch::WatchName;
 
+/// Of so many deliveries, the newest ones, runs are followed that go on although the delivery was given up.
+const RECENT: usize = 1_000;
+
 /// A watch and a branch of its A: what deliveries are counted by.
 pub(super) type BranchKey = (WatchName, BranchName);
 
@@ -25,6 +28,7 @@ pub(super) struct Ledger {
     pub(super) changes: BTreeSet<BranchKey>,
     pub(super) watches: BTreeMap<WatchName, WatchState>,
     pub(super) validators: HashMap<String, Validator>,
+    /// Those that are not through, and those that were given up with runs that go on.
     pub(super) open: BTreeMap<DeliveryId, Delivery>,
     /// Statuses that are still to be shown.
     pub(super) reports: BTreeMap<ReportKey, Report>,
@@ -49,6 +53,9 @@ pub(super) fn report_key(report: &Report) -> ReportKey {
 impl Ledger {
     pub(super) async fn load(store: Arc<dyn StateStore>) -> Result<Self, StoreError> {
         let snapshot = store.snapshot().await?;
+        let recent = DeliveryQuery { limit: Some(RECENT), ..DeliveryQuery::default() };
+        let mut given_up = store.deliveries(&recent).await?;
+        given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
             store,
             branches: BTreeMap::new(),
@@ -66,7 +73,8 @@ impl Ledger {
         let live = live.chain(snapshot.reports.into_iter().map(Write::Report));
         let live = live.chain(snapshot.troubles.into_iter().map(Write::Trouble));
         let live = live.chain(snapshot.outbox.into_iter().map(|o| Write::Notice(Box::new(o))));
-        for write in live.chain(snapshot.open.into_iter().map(|d| Write::Delivery(Box::new(d)))) {
+        let open = snapshot.open.into_iter().chain(given_up);
+        for write in live.chain(open.map(|d| Write::Delivery(Box::new(d)))) {
             ledger.apply(write);
         }
         Ok(ledger)
@@ -116,7 +124,7 @@ impl Ledger {
             Write::Validator(key, None) => {
                 self.validators.remove(&key);
             }
-            Write::Delivery(delivery) if delivery.state.is_final() => {
+            Write::Delivery(delivery) if delivery.is_through() => {
                 self.open.remove(&delivery.id);
             }
             Write::Delivery(delivery) => {
@@ -177,7 +185,9 @@ impl Ledger {
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
     pub(super) fn open_change(&self, key: &BranchKey) -> Option<&Delivery> {
-        let only_followed = |d: &Delivery| d.state == DeliveryState::Following && !d.is_queued();
+        let only_followed = |d: &Delivery| {
+            d.state.is_final() || d.state == DeliveryState::Following && !d.is_queued()
+        };
         self.open.values().find(|d| {
             d.cause == Cause::Change
                 && d.trigger.is_none()

@@ -24,8 +24,10 @@ enum Standing {
 }
 
 fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
-    // What a newer head took the place of says nothing of the branch; a dry run says nothing of anything.
-    if delivery.dry_run || delivery.superseded_by.is_some() {
+    // What a newer head took the place of says nothing of the branch, but that tests failed; a dry run says nothing of
+    // anything.
+    let failed = delivery.verdict == Some(Verdict::Failure);
+    if delivery.dry_run || delivery.superseded_by.is_some() && !failed {
         return Standing::Quiet;
     }
     match delivery.state {
@@ -365,6 +367,17 @@ mod tests {
             story = story.goes(1, &[plain(), end]);
         }
         assert_eq!((story.told.len(), story.trouble), (0, None));
+    }
+
+    #[test]
+    fn tests_that_failed_are_told_though_a_newer_head_took_the_place_of_their_commit() {
+        let late = |d: Delivery| Delivery { superseded_by: Some(sample::sha(2)), ..d };
+        let story = Story::new()
+            .goes(1, &ended(Verdict::Failure).map(late))
+            .goes(2, &ended(Verdict::Success));
+        assert_eq!(story.told, ["1 tests_failed failure", "2 tests_failed recovery"]);
+        let story = Story::new().goes(1, &ended(Verdict::Error).map(late));
+        assert_eq!(story.told.len(), 0);
     }
 
     #[test]

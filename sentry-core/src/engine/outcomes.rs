@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::verdict::identity;
 use crate::delivery::Delivery;
 use crate::plan::{Action, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject};
 
@@ -18,17 +17,17 @@ pub(super) struct Outcomes {
 impl Outcomes {
     pub(super) fn of(plan: &Plan, delivery: &Delivery) -> Self {
         let before: BTreeMap<_, _> =
-            delivery.objects.iter().map(|o| (identity(&o.object), o)).collect();
+            delivery.objects.iter().map(|o| (o.object.identity(), o)).collect();
         let queue_goes_on = delivery.is_queued();
         let known = |planned: &PlannedObject| {
-            let earlier = before.get(&identity(&planned.object)).copied();
+            let earlier = before.get(&planned.object.identity()).copied();
             let done = earlier.filter(|o| o.action.is_acknowledged());
             if let Some(done) = done.filter(|_| planned.is_run() || queue_goes_on) {
                 return Some(done.clone());
             }
             let has_room = delivery.dry_run
                 || !planned.is_run()
-                || delivery.runs.iter().any(|r| identity(&r.object) == identity(&planned.object));
+                || delivery.runs.iter().any(|r| r.object.identity() == planned.object.identity());
             (!has_room).then(|| ObjectOutcome {
                 object: planned.object.clone(),
                 run: true,
@@ -54,7 +53,7 @@ impl Outcomes {
 
     fn is_queued(&self, run: &ObjectRef) -> bool {
         let mut known = self.all.iter().flatten();
-        known.any(|o| o.action == Action::Queued && identity(&o.object) == identity(run))
+        known.any(|o| o.action == Action::Queued && o.object.identity() == run.identity())
     }
 
     /// All outcomes in the plan's order, with those of the objects that were sent.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::ledger::{BranchKey, Ledger, key_of};
-use super::verdict::identity;
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind};
 use crate::repo::CommitSha;
@@ -74,6 +73,10 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
 impl View<'_> {
     fn may_resume(&self, id: &DeliveryId) -> bool {
         let Some(delivery) = self.ledger.open.get(id) else { return false };
+        // What is through or given up may have runs that are followed still.
+        if delivery.state.is_final() {
+            return false;
+        }
         // What is only followed needs no attempt; what waits in the queue, when there is room.
         if delivery.state == DeliveryState::Following
             && !(delivery.is_queued() && self.room(delivery) > 0)
@@ -111,7 +114,7 @@ impl View<'_> {
             .values()
             .filter(here)
             .flat_map(Delivery::active_runs)
-            .map(|run| identity(&run.object))
+            .map(|run| run.object.identity())
             .collect();
         let limit = usize::try_from(watch.timing.max_active_runs).unwrap_or(usize::MAX);
         limit.saturating_sub(active.len())

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::delivery::{Delivery, DeliveryState, RunRecord, RunState, Verdict};
+use crate::delivery::{BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict};
 use crate::forge::{CommitStatus, StatusState};
-use crate::plan::{ObjectRef, Plan};
+use crate::plan::{Action, ObjectOutcome, ObjectRef, Plan};
 use crate::watch::{ReportMode, Watch};
 
 /// The reason of runs that were not followed to their end within `run_timeout`.
@@ -18,8 +18,8 @@ const DESCRIPTION_CHARS: usize = 140;
 
 /// A record for each run of a plan that the delivery has none of yet, in the plan's order.
 pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
-    let known: BTreeSet<_> = known.iter().map(|run| identity(&run.object)).collect();
-    let new = plan.objects.iter().filter(|p| p.is_run() && !known.contains(&identity(&p.object)));
+    let known: BTreeSet<_> = known.iter().map(|run| run.object.identity()).collect();
+    let new = plan.objects.iter().filter(|p| p.is_run() && !known.contains(&p.object.identity()));
     new.map(|planned| RunRecord {
         object: planned.object.clone(),
         state: RunState::Running,
@@ -27,13 +27,9 @@ pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
         message: None,
         completed: None,
         rules: planned.rules,
+        cancelled_by: None,
     })
     .collect()
-}
-
-/// What makes an object the same object on one cluster.
-pub(super) fn identity(object: &ObjectRef) -> (&str, Option<&str>, &str) {
-    (&object.kind, object.namespace.as_deref(), &object.name)
 }
 
 /// How the runs ended. `None` while one goes on, and where there is none whose end is known.
@@ -41,20 +37,27 @@ pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
     if delivery.active_runs().next().is_some() {
         return None;
     }
-    delivery.runs.iter().filter_map(|run| verdict_of(run, delivery)).max_by_key(|v| match v {
+    let runs = delivery.runs.iter().filter_map(verdict_of);
+    runs.chain(never_started(delivery).map(|_| Verdict::Error)).max_by_key(|v| match v {
         Verdict::Success => 0,
         Verdict::Error => 1,
         Verdict::Failure => 2,
     })
 }
 
-fn verdict_of(run: &RunRecord, delivery: &Delivery) -> Option<Verdict> {
+/// Runs that were to be started and were not, though nothing took the delivery's place.
+fn never_started(delivery: &Delivery) -> impl Iterator<Item = &ObjectOutcome> {
+    let left = |o: &&ObjectOutcome| o.run && !o.action.is_acknowledged();
+    delivery.objects.iter().filter(left).filter(|_| !delivery.is_superseded())
+}
+
+fn verdict_of(run: &RunRecord) -> Option<Verdict> {
     match run.state {
         RunState::Running => None,
         RunState::Succeeded => Some(Verdict::Success),
         RunState::Failed => Some(Verdict::Failure),
-        // A newer run took its place: that says nothing of this one.
-        RunState::Cancelled if delivery.superseded_by.is_some() => None,
+        // It was cancelled for a newer head: that says nothing of this one.
+        RunState::Cancelled if run.cancelled_by.is_some() => None,
         RunState::Cancelled | RunState::Gone => Some(Verdict::Error),
         // Without a reason its kind has no end that can be known.
         RunState::Unfollowed => run.reason.as_ref().map(|_| Verdict::Error),
@@ -71,12 +74,14 @@ pub(super) fn statuses(watch: &Watch, delivery: &Delivery) -> Vec<CommitStatus> 
         watch.reporting.context.clone().unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
     let whole = whole(watch, delivery)
         .map(|(state, text)| status(watch, delivery, &context, state, &text, None));
-    let runs = delivery.runs.iter().filter(|_| mode == ReportMode::PerRun).filter_map(|run| {
-        let (state, text) = single(run, delivery)?;
-        let context = format!("{context}/{}", short_name(run, &delivery.runs));
-        Some(status(watch, delivery, &context, state, &text, Some(&run.object.name)))
+    let runs = delivery.runs.iter().map(|run| (&run.object, single(run)));
+    let left = delivery.objects.iter().filter_map(|o| Some((&o.object, unstarted(o, delivery)?)));
+    let each = runs.chain(left).filter(|_| mode == ReportMode::PerRun);
+    let each = each.map(|(object, (state, text))| {
+        let context = format!("{context}/{}", short_name(object, delivery));
+        status(watch, delivery, &context, state, &text, Some(&object.name))
     });
-    whole.into_iter().chain(runs).collect()
+    whole.into_iter().chain(each).collect()
 }
 
 fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
@@ -99,7 +104,10 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
             Some(Verdict::Failure) => (StatusState::Failure, failures(delivery)),
             _ => (StatusState::Error, error()),
         },
-        DeliveryState::Superseded => (StatusState::Neutral, superseded(delivery)),
+        DeliveryState::Superseded => match delivery.verdict {
+            Some(Verdict::Success) => (StatusState::Success, superseded(delivery)),
+            _ => (StatusState::Neutral, superseded(delivery)),
+        },
         // An outage is waited for, however long; whoever looks at the commit must see that nothing runs.
         _ if delivery.tries > watch.timing.max_retries => tried_again(),
         _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
@@ -111,21 +119,35 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
     })
 }
 
-fn single(run: &RunRecord, delivery: &Delivery) -> Option<(StatusState, String)> {
-    let state = match (run.state, verdict_of(run, delivery)) {
+fn single(run: &RunRecord) -> (StatusState, String) {
+    let state = match (run.state, verdict_of(run)) {
         (RunState::Running, _) => StatusState::Pending,
-        (RunState::Cancelled, None) => StatusState::Neutral,
         (_, Some(Verdict::Success)) => StatusState::Success,
         (_, Some(Verdict::Failure)) => StatusState::Failure,
         (_, Some(Verdict::Error)) => StatusState::Error,
-        (_, None) => return None,
+        (_, None) => StatusState::Neutral,
     };
-    let why = run.message.as_ref().or(run.reason.as_ref());
-    let text = why.map_or_else(
-        || run.state.as_str().to_owned(),
-        |why| format!("{}: {why}", run.state.as_str()),
-    );
-    Some((state, text))
+    let word = run.state.as_str();
+    let text = match (&run.cancelled_by, run.message.as_ref().or(run.reason.as_ref())) {
+        (Some(by), _) if run.state == RunState::Cancelled => format!("{word} for {by}"),
+        (_, Some(why)) => format!("{word}: {why}"),
+        (_, None) if run.state == RunState::Unfollowed => "its end can't be known".to_owned(),
+        (_, None) => word.to_owned(),
+    };
+    (state, text)
+}
+
+/// The line of a run that was not started, once that is so: it may have had one that said otherwise.
+fn unstarted(outcome: &ObjectOutcome, delivery: &Delivery) -> Option<(StatusState, String)> {
+    let has_record =
+        delivery.runs.iter().any(|run| run.object.identity() == outcome.object.identity());
+    let left = outcome.run && !outcome.action.is_acknowledged() && outcome.action != Action::Queued;
+    if has_record || !left || !delivery.state.is_final() {
+        return None;
+    }
+    let why = outcome.reason.as_deref().unwrap_or("no reason was given");
+    let state = if delivery.is_superseded() { StatusState::Neutral } else { StatusState::Error };
+    Some((state, format!("not started: {why}")))
 }
 
 fn status(
@@ -177,13 +199,15 @@ fn shortened(text: &str) -> String {
 }
 
 /// A run's name without the commit and the key; with its file where two runs of the delivery are called alike.
-fn short_name(run: &RunRecord, all: &[RunRecord]) -> String {
-    let base = base_name(&run.object);
-    let alike = all.iter().filter(|other| base_name(&other.object) == base).count();
-    if alike < 2 {
+fn short_name(run: &ObjectRef, delivery: &Delivery) -> String {
+    let base = base_name(run);
+    let started = delivery.runs.iter().map(|run| &run.object);
+    let planned = delivery.objects.iter().filter(|o| o.run).map(|o| &o.object);
+    let alike = started.chain(planned).filter(|o| base_name(o) == base).map(ObjectRef::identity);
+    if alike.collect::<BTreeSet<_>>().len() < 2 {
         return base.to_owned();
     }
-    format!("{base} ({}, document {})", run.object.path, run.object.document)
+    format!("{base} ({}, document {})", run.path, run.document)
 }
 
 /// The part of a run's name that its document gave.
@@ -218,12 +242,12 @@ pub(super) fn failures(delivery: &Delivery) -> String {
 
 /// Why a delivery whose runs neither failed nor all succeeded ended so.
 pub(super) fn unknown_ends(delivery: &Delivery) -> String {
-    let odd = |run: &&RunRecord| verdict_of(run, delivery) == Some(Verdict::Error);
+    let odd = |run: &&RunRecord| verdict_of(run) == Some(Verdict::Error);
     let each = delivery.runs.iter().filter(odd).map(|run| {
         let name = &run.object.name;
         match (run.state, run.reason.as_deref()) {
             (RunState::Gone, _) => format!("{name} was deleted before its end was seen"),
-            (RunState::Cancelled, _) => format!("{name} was cancelled"),
+            (RunState::Cancelled, _) => format!("{name} was cancelled, not by Sentry"),
             (_, Some(RUN_TIMEOUT)) => format!("{name} did not end within the watch's run_timeout"),
             (_, _) => {
                 let why = run.message.as_deref().unwrap_or("no reason was given");
@@ -231,13 +255,32 @@ pub(super) fn unknown_ends(delivery: &Delivery) -> String {
             }
         }
     });
-    each.collect::<Vec<_>>().join("; ")
+    let left = never_started(delivery).map(|outcome| {
+        let why = outcome.reason.as_deref().unwrap_or("no reason was given");
+        format!("{} was not started: {why}", outcome.object.name)
+    });
+    each.chain(left).collect::<Vec<_>>().join("; ")
 }
 
+/// `superseded by SHA: 1 run succeeded, 1 was cancelled for it`.
 fn superseded(delivery: &Delivery) -> String {
-    match &delivery.superseded_by {
+    let cause = match &delivery.superseded_by {
         Some(by) => format!("superseded by {by}"),
-        None => delivery.error.clone().unwrap_or_else(|| "superseded".to_owned()),
+        None => BRANCH_DELETED.to_owned(),
+    };
+    let ended = |state| delivery.runs.iter().filter(|run| run.state == state).count();
+    let left = delivery.objects.iter().filter(|o| o.run && !o.action.is_acknowledged()).count();
+    let parts = [
+        (ended(RunState::Succeeded), "succeeded"),
+        (ended(RunState::Cancelled), "cancelled for it"),
+        (left, "not started"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<_> = parts.map(|(number, word)| format!("{number} {word}")).collect();
+    match (delivery.runs.is_empty(), parts.is_empty()) {
+        (true, _) => format!("{cause}: nothing of it ran"),
+        (false, true) => cause,
+        (false, false) => format!("{cause}; of its runs {}", parts.join(", ")),
     }
 }
 
@@ -251,6 +294,7 @@ mod tests {
     fn with(states: &[RunState]) -> Delivery {
         let runs = states.iter().map(|state| RunRecord {
             reason: (*state == RunState::Unfollowed).then(|| RUN_TIMEOUT.to_owned()),
+            cancelled_by: None,
             ..sample::run(*state)
         });
         Delivery {
@@ -261,6 +305,7 @@ mod tests {
             verdict: None,
             tries: 0,
             intent: None,
+            objects: vec![sample::outcome(Action::Created)],
             runs: runs.collect(),
             ..sample::delivery(1)
         }
@@ -283,9 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_a_newer_one_cancelled_and_one_without_a_known_end_say_nothing() {
+    fn a_run_that_was_cancelled_for_a_newer_one_and_one_without_a_known_end_say_nothing() {
         let mut delivery = with(&[RunState::Cancelled, RunState::Succeeded]);
         delivery.superseded_by = Some(sample::sha(9));
+        assert_eq!(verdict(&delivery), Some(Verdict::Error), "somebody else cancelled it");
+        delivery.runs[0].cancelled_by = Some(sample::sha(9));
         assert_eq!(verdict(&delivery), Some(Verdict::Success));
         let mut delivery = with(&[RunState::Unfollowed]);
         delivery.runs[0].reason = None;

@@ -192,6 +192,7 @@ pub fn run(state: RunState) -> RunRecord {
         message: Some("task unit, step test: exit code 1".to_owned()),
         completed: Some(time(9)),
         rules: RunRules { keep: Some(5), cancels_older: true },
+        cancelled_by: (state == RunState::Cancelled).then(|| sha(8)),
     }
 }
 

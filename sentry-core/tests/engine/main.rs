@@ -39,6 +39,7 @@ mod notifying;
 mod queueing;
 mod reporting;
 mod sharing;
+mod superseding;
 
 /// Everything around an engine.
 struct World {

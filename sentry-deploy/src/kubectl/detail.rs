@@ -7,14 +7,14 @@ use sentry_core::deployer::{DeployError, FollowQuery, RunStatus};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Kubectl, api, failure, output};
+use super::{Kubectl, api, ends, failure, output};
 
 /// What looking into one failed run may take. A node that is away lets its logs hang.
 const LIMIT: Duration = Duration::from_secs(10);
 /// What is read of a log, in bytes.
 const LOG: usize = 16 << 10;
 
-/// The same status; of a run that failed, with a message that says where and why. What can't be read is left out: how
+/// The same status; of a run that failed or was cancelled, with a message that says where, why and by whom. What can't be read is left out: how
 /// the run stands is never lost.
 pub(super) async fn explained(
     kubectl: &Kubectl,
@@ -22,7 +22,7 @@ pub(super) async fn explained(
     status: RunStatus,
     object: &Value,
 ) -> RunStatus {
-    if status.state != RunState::Failed {
+    if !matches!(status.state, RunState::Failed | RunState::Cancelled) {
         return status;
     }
     match timeout(LIMIT, message(kubectl, query, &status, object)).await {
@@ -38,15 +38,22 @@ async fn message(
     object: &Value,
 ) -> Option<String> {
     let version = object["apiVersion"].as_str()?;
-    let failed = match (output::group(version), status.kind.as_str()) {
-        ("tekton.dev", "PipelineRun") => {
-            failure::of(&task_runs(kubectl, query, version, &status.name).await.ok()?)
-        }
-        ("tekton.dev", "TaskRun") => failure::of(std::slice::from_ref(object)),
-        _ => None,
+    let is_pipeline = status.kind == "PipelineRun";
+    if output::group(version) != "tekton.dev" || !(is_pipeline || status.kind == "TaskRun") {
+        return None;
+    }
+    let made = if is_pipeline {
+        task_runs(kubectl, query, version, &status.name).await.ok()?
+    } else {
+        Vec::new()
+    };
+    let end = match (status.state, is_pipeline) {
+        (RunState::Cancelled, _) => ends::cancelled(object, &made),
+        (_, true) => ends::failed_pipeline(object, &made),
+        (_, false) => ends::failed_task(std::slice::from_ref(object)),
     }?;
     let redactor = &kubectl.settings.redactor;
-    let line = match &failed.log {
+    let line = match &end.log {
         // Its own limit, so that a log which hangs takes only itself away.
         Some((pod, container)) => {
             let log = log(kubectl, query, pod, container);
@@ -55,7 +62,7 @@ async fn message(
         }
         None => None,
     };
-    Some(failure::message(&redactor.redact(&failed.text), line.as_deref()))
+    Some(failure::message(&redactor.redact(&end.text), line.as_deref()))
 }
 
 /// The task runs that Tekton made for a pipeline run: its first 50 tell enough.

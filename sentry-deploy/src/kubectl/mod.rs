@@ -7,6 +7,7 @@ mod call;
 mod check;
 mod detail;
 mod diff;
+mod ends;
 mod failure;
 mod feed;
 mod follow;

@@ -28,7 +28,8 @@ async fn cancel(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError
     for word in words {
         let runs = going.iter().filter(|run| cancel_word(run) == Some(word));
         let patch = json!({"spec": {"status": word}}).to_string();
-        let args = ["patch", "-f", "-", "--type=merge", "-p", patch.as_str()];
+        let args =
+            ["patch", "-f", "-", "--type=merge", "--field-manager=sentry", "-p", patch.as_str()];
         let reply = caller.run(&args, list(runs)).await?;
         // A run that ended or was deleted in between is refused: an error only if one still goes on.
         let failed = !reply.success

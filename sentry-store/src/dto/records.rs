@@ -135,6 +135,7 @@ mirrors! {
         message: Option<String>,
         completed: Option<Stamp>,
         rules: Rules,
+        cancelled_by: Option<Text<CommitSha>>,
     }
     Status of forge::CommitStatus {
         revision: Revision,

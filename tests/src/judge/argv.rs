@@ -65,7 +65,7 @@ const KUBECTL: &[(&str, &[&str])] = &[
     ),
     ("get", &["-f", "-", "--ignore-not-found", "-o", "--raw"]),
     ("delete", &["-f", "-", "--ignore-not-found", "--wait=false"]),
-    ("patch", &["-f", "-", "--type=merge", "-p"]),
+    ("patch", &["-f", "-", "--type=merge", "--field-manager=sentry", "-p"]),
     ("version", &["--client", "-o"]),
     ("api-resources", &["--no-headers"]),
 ];

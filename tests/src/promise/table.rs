@@ -139,4 +139,9 @@ pub const PROMISES: &[Promise] = &[
         "a cluster that was repaired needs no person",
         "quota freed, namespace back, role granted, CRD installed, conflict gone: delivered ≤ 11 minutes after",
     ),
+    promise(
+        62,
+        "a verdict is never lost",
+        "kill after each call of a delivery, cluster away at the restart, newer head meanwhile: every created run is followed and judged",
+    ),
 ];

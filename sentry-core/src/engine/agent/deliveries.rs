@@ -289,7 +289,8 @@ impl Agent {
                 } else {
                     Outcome::Failed(AttemptError::Panic(error.to_string()))
                 };
-                let end = AttemptEnd { delivery, manifests: None, outcome, turn: None };
+                let earlier = delivery.runs.len();
+                let end = AttemptEnd { delivery, manifests: None, outcome, earlier, turn: None };
                 self.attempted(end).await;
             }
             Some(Job::Report(key)) => drop(self.reporting.remove(&key)),
@@ -323,6 +324,7 @@ impl Agent {
             delivery: end.delivery.clone(),
             manifests: end.manifests.clone(),
             outcome: Outcome::Interrupted,
+            earlier: end.earlier,
             turn: None,
         };
         let (id, dry_run, sha) =

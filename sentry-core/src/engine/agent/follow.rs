@@ -3,12 +3,13 @@
 use futures::StreamExt as _;
 use tokio::task::AbortHandle;
 
+use super::unconfirmed::{confirm, makes_nothing};
 use super::*;
 use crate::delivery::{RunRecord, RunState};
 use crate::deployer::{DeployError, FollowQuery, RunChange, RunStatus};
-use crate::engine::conclude::finished;
+use crate::engine::conclude::{finished, inventory, leave_queue};
 use crate::engine::verdict::{CANT_FOLLOW, RUN_TIMEOUT};
-use crate::plan::{Action, ObjectRef};
+use crate::plan::ObjectRef;
 use crate::store::InventoryItem;
 use crate::watch::Watch;
 
@@ -18,6 +19,8 @@ pub(super) struct Follower {
     number: u64,
     deliveries: BTreeSet<DeliveryId>,
     kinds: BTreeSet<(String, String)>,
+    /// Of these deliveries it answers whether runs were ever made: its list is younger than their last attempt.
+    unconfirmed: BTreeSet<DeliveryId>,
     /// Runs that it told of, by kind and name.
     told: BTreeSet<(String, String)>,
     task: AbortHandle,
@@ -39,6 +42,8 @@ struct Wanted {
     deliveries: BTreeSet<DeliveryId>,
     commits: BTreeSet<CommitSha>,
     kinds: BTreeSet<(String, String)>,
+    /// Deliveries of which a new list of the runs would tell whether those were ever made.
+    unconfirmed: BTreeSet<DeliveryId>,
 }
 
 impl Agent {
@@ -49,6 +54,7 @@ impl Agent {
             wanted.get(cluster).is_some_and(|wanted| {
                 follower.deliveries.is_superset(&wanted.deliveries)
                     && follower.kinds.is_superset(&wanted.kinds)
+                    && follower.unconfirmed.is_superset(&wanted.unconfirmed)
             })
         };
         self.followers.retain(|cluster, follower| {
@@ -81,6 +87,9 @@ impl Agent {
                 here.deliveries.insert(delivery.id.clone());
                 here.commits.insert(delivery.revision.sha.clone());
                 here.kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
+                if self.may_be_unmade(watch, delivery, run) {
+                    here.unconfirmed.insert(delivery.id.clone());
+                }
             }
         }
         wanted
@@ -112,8 +121,9 @@ impl Agent {
             }
             Ended::Followed(place, number)
         });
-        let (told, Wanted { deliveries, kinds, .. }) = (BTreeSet::new(), wanted);
-        self.followers.insert(cluster, Follower { number, deliveries, kinds, told, task });
+        let (told, Wanted { deliveries, kinds, unconfirmed, .. }) = (BTreeSet::new(), wanted);
+        let follower = Follower { number, deliveries, kinds, unconfirmed, told, task };
+        self.followers.insert(cluster, follower);
     }
 
     /// A follower's task ended: another one is started when there is still something to follow.
@@ -187,30 +197,44 @@ impl Agent {
             let it = |run: &&mut RunRecord| run.object.kind == kind && run.object.name == name;
             if let Some(run) = delivery.runs.iter_mut().find(it) {
                 change(run);
+                let object = run.object.clone();
+                confirm(&mut delivery, object);
             }
             self.runs_changed(delivery).await;
         }
     }
 
-    /// What was not told of does not exist any more: of deliveries whose objects are all acknowledged.
+    /// What was not told of does not exist: any more, or it was never made. Of deliveries that make nothing now.
     async fn synced(&mut self, cluster: &ClusterRef) {
         let Some(follower) = self.followers.get(cluster) else { return };
         let attempted: HashSet<&DeliveryId> = self.running.values().collect();
-        let mut gone = Vec::new();
+        let (mut gone, mut never_made) = (Vec::new(), BTreeMap::new());
         for delivery in follower.deliveries.iter().filter_map(|id| self.ledger.open.get(id)) {
             let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
-            if delivery.state != DeliveryState::Following || attempted.contains(&delivery.id) {
+            if !makes_nothing(delivery) || attempted.contains(&delivery.id) {
                 continue;
             }
             let absent = delivery.active_runs().filter(|run| {
                 let identity = (run.object.kind.clone(), run.object.name.clone());
                 cluster_of(watch, &run.object) == *cluster && !follower.told.contains(&identity)
             });
-            gone.extend(absent.map(|run| (run.object.kind.clone(), run.object.name.clone())));
+            for run in absent {
+                let object = run.object.clone();
+                if !delivery.is_unconfirmed(run) {
+                    gone.push((object.kind, object.name));
+                } else if follower.unconfirmed.contains(&delivery.id)
+                    && self.may_be_unmade(watch, delivery, run)
+                {
+                    never_made.entry(delivery.id.clone()).or_insert_with(Vec::new).push(object);
+                }
+            }
         }
         self.follow_failures.remove(cluster);
         for (kind, name) in gone {
             self.gone(cluster, &kind, &name).await;
+        }
+        for (id, runs) in never_made {
+            self.never_made(&id, &runs).await;
         }
     }
 
@@ -287,27 +311,31 @@ impl Agent {
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
                 (run.state, run.reason) = (RunState::Unfollowed, Some(RUN_TIMEOUT.to_owned()));
             }
-            for queued in delivery.objects.iter_mut().filter(|o| o.action == Action::Queued) {
-                queued.action = Action::Skipped;
-                queued.reason = Some("run_timeout passed before there was room".to_owned());
-            }
+            leave_queue(&mut delivery, "run_timeout passed before there was room");
             self.runs_changed(delivery).await;
         }
     }
 
     /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for.
-    async fn runs_changed(&mut self, delivery: Delivery) {
+    pub(super) async fn runs_changed(&mut self, delivery: Delivery) {
         let Some(known) = self.ledger.open.get(&delivery.id) else { return };
-        let differ = |(now, before): &(&RunRecord, &RunRecord)| now != before;
-        let pairs = delivery.runs.iter().zip(&known.runs).filter(differ);
-        let (changed, told): (Vec<RunRecord>, Vec<bool>) =
-            pairs.map(|(now, before)| (now.clone(), now.state != before.state)).unzip();
-        if changed.is_empty() && !self.is_over(&delivery) {
+        if *known == delivery && !self.is_over(&delivery) {
             return;
         }
-        let mut writes = self.forget_gone(&delivery, &changed);
+        let before = |now: &RunRecord| known.runs.iter().find(|run| run.object == now.object);
+        let changed = delivery.runs.iter().filter(|now| before(now) != Some(now));
+        let changed: Vec<RunRecord> = changed.cloned().collect();
+        let told = |now: &&RunRecord| before(now).is_none_or(|before| before.state != now.state);
+        let told: Vec<RunRecord> = changed.iter().filter(told).cloned().collect();
+        let mut writes = Vec::new();
+        if let Some(watch) =
+            self.parts.watches.get(&delivery.watch).filter(|_| known.objects != delivery.objects)
+        {
+            writes.extend(inventory(&delivery, watch, self.parts.clock.now()));
+        }
+        writes.extend(self.forget_gone(&delivery, &changed));
         let mut events = Vec::new();
-        for run in changed.iter().zip(told).filter(|(_, told)| *told).map(|(run, _)| run.clone()) {
+        for run in told {
             let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
             let revision = delivery.revision.clone();
             events.push(EventKind::RunChanged { id, watch, revision, run });
@@ -369,7 +397,7 @@ impl Agent {
     }
 }
 
-/// The states of runs that were seen to end while an attempt held an older copy of the delivery.
+/// What was seen of runs while an attempt held an older copy of the delivery: that they exist, and how they ended.
 pub(super) fn merge_runs(delivery: &mut Delivery, known: Option<&Delivery>) {
     let Some(known) = known else { return };
     for run in &mut delivery.runs {
@@ -377,6 +405,9 @@ pub(super) fn merge_runs(delivery: &mut Delivery, known: Option<&Delivery>) {
         if let Some(newer) = newer {
             run.clone_from(newer);
         }
+    }
+    for seen in known.objects.iter().filter(|o| o.run && o.action.is_acknowledged()) {
+        confirm(delivery, seen.object.clone());
     }
 }
 

@@ -9,6 +9,7 @@ mod polls;
 mod reports;
 mod retire;
 mod triggers;
+mod unconfirmed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -371,7 +372,8 @@ impl Agent {
         let Some(watch) = self.parts.watches.get(&delivery.watch) else { return true };
         let held = delivery.cause == Cause::Change
             && self.ledger.suspension(&delivery.watch, self.parts.clock.now()).is_some();
-        if delivery.state == DeliveryState::Following && !delivery.is_queued() {
+        let followed = delivery.state.is_final() || delivery.state == DeliveryState::Following;
+        if followed && !delivery.is_queued() {
             let failures = self.follow_failures.get(&watch.cluster).map_or(0, |(n, _)| *n);
             return failures > watch.timing.max_retries || self.is_dry(watch);
         }

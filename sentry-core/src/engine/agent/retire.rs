@@ -4,6 +4,7 @@ use super::follow::cluster_of;
 use super::*;
 use crate::delivery::RunRecord;
 use crate::deployer::{DeployError, Retire, RetireHow};
+use crate::engine::conclude::record;
 use crate::plan::ObjectRef;
 use crate::store::InventoryItem;
 
@@ -46,14 +47,30 @@ impl Agent {
         }
     }
 
+    /// Cancels once it is written down for whom: without that, nobody could tell it from what a person cancelled. What an
+    /// attempt holds is left for later.
     async fn cancel(&mut self, id: &DeliveryId, by: CommitSha, runs: Vec<ObjectRef>) {
-        let Some(delivery) = self.ledger.open.get(id).cloned() else { return };
-        let watch = delivery.watch.clone();
-        if delivery.superseded_by.is_none() && !self.running.values().any(|r| r == id) {
-            let delivery = Delivery { superseded_by: Some(by), ..delivery };
-            self.commit(vec![Write::Delivery(Box::new(delivery))]).await;
+        let Some(before) = self.ledger.open.get(id).cloned() else { return };
+        if self.running.values().any(|r| r == id) {
+            return;
         }
-        self.retire(&watch, runs, RetireHow::Cancel, &[]);
+        let mut delivery = before.clone();
+        for run in delivery.runs.iter_mut().filter(|run| runs.contains(&run.object)) {
+            run.cancelled_by.get_or_insert_with(|| by.clone());
+        }
+        delivery.superseded_by.get_or_insert_with(|| by.clone());
+        if delivery != before {
+            let mut writes = vec![Write::Delivery(Box::new(delivery.clone()))];
+            // The same commit once more is no newer head.
+            if before.superseded_by.is_none() && by != delivery.revision.sha {
+                let now = self.parts.clock.now();
+                writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
+            }
+            if !self.commit(writes).await {
+                return;
+            }
+        }
+        self.retire(&delivery.watch, runs, RetireHow::Cancel, &[]);
     }
 
     /// `max-keep-runs`: of the ended runs of a document the newest ones are kept.

@@ -82,7 +82,10 @@ impl Cluster {
     /// What writing an object would come to.
     pub(super) fn action(&self, planned: &PlannedObject) -> Result<Action, DeployError> {
         let name = &planned.object.name;
-        if self.refused.as_deref() == Some(name.as_str()) {
+        let base = |refused: &str| {
+            name.strip_prefix(refused).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        if self.refused.as_deref().is_some_and(base) {
             let text = format!("{} {name} is refused by the cluster", planned.object.kind);
             return Err(DeployError::new(DeployErrorKind::Forbidden, text)
                 .with_object(planned.object.clone()));

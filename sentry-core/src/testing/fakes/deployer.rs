@@ -89,7 +89,8 @@ impl FakeDeployer {
         look(&cluster)
     }
 
-    /// From now on the cluster refuses the object of this name when it is applied, as it does when a quota is full;
+    /// From now on the cluster refuses the object of this name when it is applied, and runs whose document gives it, as it
+    /// does when a quota is full;
     /// `None` ends it.
     pub fn refuse(&self, name: Option<&str>) {
         guard(&self.cluster).refused = name.map(str::to_owned);

@@ -220,7 +220,10 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
             }
             None => "Given up until something changes, or somebody asks.".to_owned(),
         },
-        DeliveryState::Superseded => "A newer head took its place.".to_owned(),
+        DeliveryState::Superseded if totals.total > 0 => {
+            format!("A newer head took its place; of {runs}: {}.", totals.words())
+        }
+        DeliveryState::Superseded => "A newer head took its place; nothing of it ran.".to_owned(),
         DeliveryState::Following if totals.total > 0 => {
             format!("{} of {runs} go on, for {time} now.", totals.running + totals.queued)
         }

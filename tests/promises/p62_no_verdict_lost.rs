@@ -1,0 +1,370 @@
+//! 62: a verdict is never lost. Whatever ends a delivery between the cluster's create and its record, every run that the
+//! cluster made is followed and judged, by what the cluster made and how it ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, RunState, Trigger};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, FollowQuery, RunChange};
+use sentry_core::forge::{
+    CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState, Tree,
+    TreeQuery,
+};
+use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
+use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::store::{
+    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
+};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::watch::WatchName;
+use sentry_store::MemoryStore;
+use sentry_tests::apiserver::Outcome;
+use sentry_tests::promise::{cases, kept};
+use sentry_tests::road::Road;
+use sentry_tests::sandbox::eventually;
+
+use crate::world::{A, World, commit_of, seconds};
+
+/// Counts the calls; at the fatal point, and after it, nothing goes on any more.
+#[derive(Debug)]
+struct Fate {
+    passed: AtomicUsize,
+    fatal: usize,
+    /// The create whose answer is lost, counted from 1: with it the cluster is away.
+    lost: usize,
+    creates: AtomicUsize,
+}
+
+impl Fate {
+    fn new(fatal: usize, lost: usize) -> Arc<Self> {
+        Arc::new(Self { passed: AtomicUsize::new(0), fatal, lost, creates: AtomicUsize::new(0) })
+    }
+
+    async fn point(&self) {
+        if self.passed.fetch_add(1, Ordering::Relaxed) + 1 >= self.fatal {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.passed.load(Ordering::Relaxed) >= self.fatal
+    }
+}
+
+#[derive(Debug)]
+struct Mortal<T> {
+    inner: Arc<T>,
+    fate: Arc<Fate>,
+}
+
+#[async_trait]
+impl StateStore for Mortal<MemoryStore> {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        self.inner.lock(holder).await
+    }
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.inner.snapshot().await
+    }
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.fate.point().await;
+        let kept = self.inner.commit(writes).await;
+        self.fate.point().await;
+        kept
+    }
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        self.inner.request(trigger).await
+    }
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        self.inner.inbox().await
+    }
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.inner.deliveries(query).await
+    }
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        self.inner.trigger(id).await
+    }
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.inner.inventory(watch).await
+    }
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        self.inner.heads(sha).await
+    }
+}
+
+#[async_trait]
+impl Forge for Mortal<FakeForge> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        self.fate.point().await;
+        self.inner.heads(queries).await
+    }
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.fate.point().await;
+        self.inner.tree(query).await
+    }
+    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.inner.as_ref(), repo, sha).await
+    }
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        self.fate.point().await;
+        let shown = self.inner.set_status(repo, status).await;
+        self.fate.point().await;
+        shown
+    }
+}
+
+#[async_trait]
+impl Deployer for Mortal<FakeDeployer> {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+        self.fate.point().await;
+        self.inner.check(plan).await
+    }
+    /// Object by object, so that it can die, or an answer be lost, between any two of them.
+    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+        let (mut objects, mut error) = (Vec::new(), None);
+        for planned in &plan.objects {
+            if error.is_some() {
+                let (object, run) = (planned.object.clone(), planned.is_run());
+                objects.push(ObjectOutcome { object, run, action: Action::Skipped, reason: None });
+                continue;
+            }
+            self.fate.point().await;
+            let one = Plan { objects: vec![planned.clone()], ..plan.clone() };
+            let mut done = self.inner.apply(&one).await?;
+            let nth = self.fate.creates.fetch_add(usize::from(planned.is_run()), Ordering::Relaxed);
+            if planned.is_run() && nth + 1 == self.fate.lost {
+                self.inner.down(true);
+                let lost = DeployError::new(DeployErrorKind::Unreachable, "the answer was lost");
+                done.objects[0].action = Action::Failed;
+                error = Some(lost);
+            }
+            self.fate.point().await;
+            objects.extend(done.objects);
+            error = error.or(done.error);
+        }
+        Ok(ChangeSet { objects, error })
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+}
+
+/// What happens to the branch while the cluster is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Nothing,
+    NewerHead,
+    BranchDeleted,
+}
+
+/// How the first commit's runs end, and when.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    state: RunState,
+    while_dead: bool,
+}
+
+struct Story {
+    world: World,
+    sha: CommitSha,
+}
+
+impl Story {
+    /// A commit is pushed, and the agent that delivers it meets its fate; `None` if that never comes.
+    async fn begin(fate: &Arc<Fate>) -> Option<Self> {
+        let deployer = FakeDeployer::new().following();
+        let mut world = World::new(deployer).polled_every(Duration::from_secs(5));
+        world.forge.commit(A, "release/1", "cut", &[]);
+        world.start();
+        seconds(8).await;
+        world.kill().await;
+        let sha = world.forge.commit(A, "release/1", "work", &[]);
+        world.start_on(
+            Arc::new(Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) }),
+            Arc::new(Mortal { inner: Arc::clone(&world.deployer), fate: Arc::clone(fate) }),
+            Arc::new(Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) }),
+        );
+        for _ in 0..200 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if fate.is_sealed() {
+                break;
+            }
+        }
+        let met = fate.is_sealed() || fate.creates.load(Ordering::Relaxed) >= fate.lost;
+        met.then_some(Self { world, sha })
+    }
+
+    /// The agent dies, the cluster is away for ten minutes, and the branch goes on.
+    async fn outage(&mut self, next: Next, end: End) {
+        let world = &mut self.world;
+        world.kill().await;
+        world.deployer.down(true);
+        match next {
+            Next::Nothing => {}
+            Next::NewerHead => drop(world.forge.commit(A, "release/1", "more", &[])),
+            Next::BranchDeleted => world.forge.delete(A, "release/1"),
+        }
+        if end.while_dead {
+            self.end_runs(end.state);
+        }
+        self.world.start();
+        seconds(600).await;
+        self.world.deployer.down(false);
+        seconds(60).await;
+    }
+
+    /// The names of the runs that the cluster made for the commit.
+    fn made(&self) -> Vec<String> {
+        let created = self.world.deployer.created();
+        let mine = created.iter().filter(|run| commit_of(run) == self.sha.as_str());
+        mine.map(|run| run.object.name.clone()).collect()
+    }
+
+    fn end_runs(&self, state: RunState) {
+        let active = self.world.deployer.active_runs();
+        for run in self.made().iter().filter(|run| active.contains(run)) {
+            assert!(self.world.deployer.finish(run, state, "ended"));
+        }
+    }
+
+    /// How every run of the commit stands, over all of its deliveries.
+    async fn followed(&self) -> BTreeMap<String, RunState> {
+        let all = self.world.deliveries().await.into_iter();
+        let mine = all.filter(|delivery| delivery.revision.sha == self.sha);
+        mine.flat_map(|d| d.runs).map(|run| (run.object.name, run.state)).collect()
+    }
+
+    /// What the commit shows last.
+    fn shown(&self) -> Option<(StatusState, String)> {
+        let of = |s: &CommitStatus| s.revision.sha == self.sha && s.context == "sentry-gitops/qa";
+        let last = self.world.forge.statuses().into_iter().rfind(of);
+        last.map(|status| (status.state, status.description))
+    }
+
+    /// Every run that the cluster made is followed to its end, and the commit shows it. How many runs those were.
+    async fn judge(&self, next: Next, end: End, at: &str) -> usize {
+        let made = self.made();
+        let followed = self.followed().await;
+        let want: BTreeMap<String, RunState> =
+            made.iter().map(|n| (n.clone(), end.state)).collect();
+        assert_eq!(followed, want, "{at}, {next:?}, {end:?}");
+        let shown = self.shown().map(|(state, _)| state);
+        let fits = match (made.is_empty(), end.state) {
+            (true, _) => shown.is_none_or(|state| state == StatusState::Neutral),
+            (false, RunState::Failed) => shown == Some(StatusState::Failure),
+            (false, _) => shown == Some(StatusState::Success),
+        };
+        assert!(fits, "{at}, {next:?}, {end:?}: {:?}, made {made:?}", self.shown());
+        made.len()
+    }
+}
+
+const ENDS: [End; 4] = [
+    End { state: RunState::Failed, while_dead: true },
+    End { state: RunState::Failed, while_dead: false },
+    End { state: RunState::Succeeded, while_dead: true },
+    End { state: RunState::Succeeded, while_dead: false },
+];
+const NEXT: [Next; 3] = [Next::NewerHead, Next::BranchDeleted, Next::Nothing];
+
+/// Plays one story; how many runs the cluster made, `None` if its fate never came.
+async fn play(fate: Arc<Fate>, next: Next, end: End) -> Option<usize> {
+    let at = format!("killed at call {}, answer {} lost", fate.fatal, fate.lost);
+    let mut story = Story::begin(&fate).await?;
+    story.outage(next, end).await;
+    // What is still to be made is made now, and may wait for what was sent before the kill.
+    for _ in 0..3 {
+        story.end_runs(end.state);
+        seconds(300).await;
+    }
+    Some(story.judge(next, end, &at).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_after_each_call_with_the_cluster_away_every_run_is_followed_and_judged() {
+    let (mut kills, mut partly, mut runs) = (0, 0, 0);
+    for (n, end) in ENDS.into_iter().enumerate().take(cases(ENDS.len(), 1)) {
+        for next in NEXT {
+            let mut fatal = 1 + n % 2;
+            while let Some(made) = play(Fate::new(fatal, usize::MAX), next, end).await {
+                kills += 1;
+                runs += made;
+                partly += usize::from(made == 1);
+                fatal += 1;
+            }
+        }
+    }
+    assert!(kills >= 60, "{kills}");
+    let mut lost = 0;
+    for end in ENDS {
+        for next in NEXT {
+            for answer in 1..=crate::world::RUNS {
+                let made = play(Fate::new(usize::MAX, answer), next, end).await;
+                lost += 1;
+                runs += made.unwrap();
+            }
+        }
+    }
+    let seen = format!(
+        "{kills} kills, one after each call of a delivery, and {lost} lost answers, the cluster away for ten minutes, then \
+         a newer head, a deleted branch or neither: {runs} runs made ({partly} times one of two), each followed and judged"
+    );
+    kept(62, "the engine", &seen);
+}
+
+/// The newest delivery of a commit, as `history` has it.
+fn delivery(road: &Road, sha: &str) -> serde_json::Value {
+    let history = road.json(&["history", "-o", "json"]);
+    let all = history["deliveries"].as_array().unwrap();
+    all.iter().find(|d| d["revision"] == sha).cloned().unwrap_or_default()
+}
+
+#[test]
+fn the_binary_killed_as_the_run_is_made_shows_its_failure_though_a_newer_head_came() {
+    let kills = cases(20, 2);
+    let mut states = BTreeMap::<String, usize>::new();
+    for kill in 0..kills {
+        let road = Road::endless();
+        let agent = road.watch();
+        // A Task and a Pipeline come before the runs: the server makes a run, and its answer never comes.
+        road.cluster.faults().lose_response_of_write(3 + kill % 2);
+        let first = road.push();
+        eventually("the run is made", || !road.runs().is_empty());
+        agent.kill9();
+        let state = delivery(&road, &first)["state"].as_str().unwrap_or("none").to_owned();
+        *states.entry(state).or_default() += 1;
+        road.cluster.faults().answer_all(503, None);
+        let second = road.push();
+        let mut agent = road.watch();
+        eventually("the newer head is seen", || !delivery(&road, &second).is_null());
+        let runs =
+            road.runs().into_iter().map(|run| run["metadata"]["name"].as_str().unwrap().to_owned());
+        let runs: BTreeSet<String> = runs.collect();
+        for run in &runs {
+            let failed = Outcome::Failed { task: "unit", step: "test", exit_code: 2, log: "no" };
+            assert!(road.cluster.finish_run(run, failed));
+        }
+        road.cluster.faults().heal();
+        eventually("the runs are judged", || {
+            let told = delivery(&road, &first)["runs"].as_array().cloned().unwrap_or_default();
+            let failed = told.iter().filter(|run| run["state"] == "failed");
+            let failed: BTreeSet<_> =
+                failed.map(|run| run["name"].as_str().unwrap().to_owned()).collect();
+            failed.is_superset(&runs)
+        });
+        agent.term();
+    }
+    let seen = format!(
+        "{kills} kills with a kubectl under way, in the states {states:?}: the run's failure is shown"
+    );
+    kept(62, "the binary and kubectl", &seen);
+}
