@@ -182,10 +182,11 @@ impl Story {
     /// A commit is pushed, and the agent that delivers it meets its fate; `None` if that never comes.
     async fn begin(fate: &Arc<Fate>) -> Option<Self> {
         let deployer = FakeDeployer::new().following();
-        let mut world = World::new(deployer).polled_every(Duration::from_secs(5));
+        let mut world = World::new(deployer).polled_every(Duration::from_secs(10));
+        world.options.inbox_interval = Duration::from_secs(60);
         world.forge.commit(A, "release/1", "cut", &[]);
         world.start();
-        seconds(8).await;
+        seconds(5).await;
         world.kill().await;
         let sha = world.forge.commit(A, "release/1", "work", &[]);
         world.start_on(
@@ -292,9 +293,9 @@ async fn play(fate: Arc<Fate>, next: Next, end: End) -> Option<usize> {
 #[tokio::test(start_paused = true)]
 async fn killed_after_each_call_with_the_cluster_away_every_run_is_followed_and_judged() {
     let (mut kills, mut partly, mut runs) = (0, 0, 0);
-    for (n, end) in ENDS.into_iter().enumerate().take(cases(ENDS.len(), 1)) {
-        for next in NEXT {
-            let mut fatal = 1 + n % 2;
+    for (n, end) in ENDS.into_iter().enumerate().take(cases(ENDS.len(), 2)) {
+        for next in NEXT.into_iter().skip(n % 2).take(cases(NEXT.len(), 1)) {
+            let mut fatal = 1;
             while let Some(made) = play(Fate::new(fatal, usize::MAX), next, end).await {
                 kills += 1;
                 runs += made;
@@ -303,9 +304,9 @@ async fn killed_after_each_call_with_the_cluster_away_every_run_is_followed_and_
             }
         }
     }
-    assert!(kills >= 60, "{kills}");
+    assert!(kills >= 40 && partly > 0, "{kills}, {partly}");
     let mut lost = 0;
-    for end in ENDS {
+    for end in ENDS.into_iter().take(cases(ENDS.len(), 2)) {
         for next in NEXT {
             for answer in 1..=crate::world::RUNS {
                 let made = play(Fate::new(usize::MAX, answer), next, end).await;
@@ -354,13 +355,20 @@ fn the_binary_killed_as_the_run_is_made_shows_its_failure_though_a_newer_head_ca
             assert!(road.cluster.finish_run(run, failed));
         }
         road.cluster.faults().heal();
-        eventually("the runs are judged", || {
+        let judged = || {
             let told = delivery(&road, &first)["runs"].as_array().cloned().unwrap_or_default();
             let failed = told.iter().filter(|run| run["state"] == "failed");
             let failed: BTreeSet<_> =
                 failed.map(|run| run["name"].as_str().unwrap().to_owned()).collect();
             failed.is_superset(&runs)
-        });
+        };
+        for _ in 0..400 {
+            if judged() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(judged(), "{:#} {}", delivery(&road, &first), agent.stderr_so_far());
         agent.term();
     }
     let seen = format!(

@@ -262,7 +262,7 @@ pub(super) fn unknown_ends(delivery: &Delivery) -> String {
     each.chain(left).collect::<Vec<_>>().join("; ")
 }
 
-/// `superseded by SHA: 1 run succeeded, 1 was cancelled for it`.
+/// `superseded by SHA; of its runs 1 succeeded, 1 cancelled for it`.
 fn superseded(delivery: &Delivery) -> String {
     let cause = match &delivery.superseded_by {
         Some(by) => format!("superseded by {by}"),

@@ -230,7 +230,7 @@ fn a_pipeline_that_ran_out_of_time_names_the_tasks_that_were_at_work() {
         let steps = json!([step("a", 0, "Completed", ""), stopped("test", reason)]);
         with(task(reason, "m", steps), &["spec", "statusMessage"], json!(told))
     };
-    let done = with(task("", "", json!([])), &["status", "conditions", "0"], json!({}));
+    let done = with(task("", "", json!([])), &["status", "conditions"], json!([]));
     let text = |run: &Value, made: &[Value]| failed_pipeline(run, made).unwrap().text;
     let one = text(&run, &[done.clone(), cut("TaskRunCancelled")]);
     assert_eq!(one, "the pipeline timed out after 10s, in task unit, step test");
