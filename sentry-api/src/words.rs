@@ -77,8 +77,10 @@ words! {
         Pending = "pending",
         /// A delivery works, or some of its runs wait for room.
         Delivering = "delivering",
-        /// Every object of its head is acknowledged, or there was nothing to run.
+        /// Every object of its head is acknowledged.
         Delivered = "delivered",
+        /// Its head was settled, and no run of it was to start.
+        NothingRan = "nothing_ran",
         /// An attempt failed; another one is due.
         Retrying = "retrying",
         /// It was given up until something changes or a person asks.
@@ -117,6 +119,8 @@ words! {
         Following = "following",
         /// It ended well.
         Succeeded = "succeeded",
+        /// It was carried out, and no run was to start.
+        NothingRan = "nothing_ran",
         /// It, or a run of it, failed.
         Failed = "failed",
         /// A newer head took its place.
@@ -130,7 +134,10 @@ impl DeliveryState {
     /// True if nothing more will happen to the delivery by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Superseded | Self::Parked)
+        matches!(
+            self,
+            Self::Succeeded | Self::NothingRan | Self::Failed | Self::Superseded | Self::Parked
+        )
     }
 }
 
@@ -209,8 +216,14 @@ words! {
         Superseded = "superseded",
         /// It was the head when the branch was first seen.
         Baseline = "baseline",
-        /// B held nothing that this head makes run.
+        /// B holds runs, and none of them is meant for this head.
         NoRunMatched = "no run matched",
+        /// B's directory holds no file of YAML, or none with a document in it.
+        NoFile = "no file",
+        /// B's directory holds no run, only other objects.
+        OnlyObjects = "only objects",
+        /// Every run that this head would start was refused, and the watch leaves refused documents out.
+        RunsLeftOut = "runs left out",
         /// The commit's message holds a skip marker.
         SkippedByMarker = "skipped by marker",
         /// The watch is suspended.
@@ -221,6 +234,21 @@ words! {
         ForgeUnreachable = "forge unreachable",
         /// No forge ever reported this commit as a head of a watched branch.
         NotSeen = "not seen",
+    }
+}
+
+impl Reason {
+    /// True for a reason why a delivery that was carried out started no run.
+    #[must_use]
+    pub fn is_nothing_ran(self) -> bool {
+        matches!(
+            self,
+            Self::NoRunMatched
+                | Self::NoFile
+                | Self::OnlyObjects
+                | Self::RunsLeftOut
+                | Self::SkippedByMarker
+        )
     }
 }
 
@@ -333,6 +361,7 @@ mod tests {
             D::Applying,
             D::Following,
             D::Succeeded,
+            D::NothingRan,
             D::Failed,
             D::Superseded,
             D::Parked,
@@ -374,6 +403,9 @@ mod tests {
             R::SupersededBy(sentry_core::testing::sample::sha(1)),
             R::Baseline,
             R::NoRunMatched,
+            R::NoFile,
+            R::OnlyObjects,
+            R::RunsLeftOut,
             R::SkippedByMarker,
             R::Suspended,
             R::Parked,
@@ -382,7 +414,9 @@ mod tests {
         ];
         assert_eq!(reasons.len(), Reason::ALL.len());
         for reason in &reasons {
-            assert_eq!(Reason::from(reason).as_str(), reason.as_str());
+            let word = Reason::from(reason);
+            let told = (word.as_str(), word.is_nothing_ran());
+            assert_eq!(told, (reason.as_str(), reason.is_nothing_ran()));
         }
     }
 

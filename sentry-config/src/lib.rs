@@ -54,8 +54,8 @@ pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
 pub use words::{
-    DeployerWord, FirstSight, ForgeType, OnWord, ReceiverType, RefusalsWord, ReportWord, RouteWord,
-    UnannotatedWord,
+    DeployerWord, FirstSight, ForgeType, NothingRanWord, OnWord, ReceiverType, RefusalsWord,
+    ReportWord, RouteWord, UnannotatedWord,
 };
 
 use interpolate::Variables;

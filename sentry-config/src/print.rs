@@ -2,8 +2,8 @@
 
 use sentry_core::notifier::On;
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
-    ReportMode, Reporting, Unannotated, Watch,
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan, OnFirstSight, Reading,
+    Refusals, ReportMode, Reporting, Unannotated, Watch,
 };
 use serde_json::{Value, json};
 
@@ -294,13 +294,19 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
 }
 
 fn write_reporting(out: &mut Lines, watch: &Watch, config: &Config) {
-    let Reporting { mode, context, link } = &watch.reporting;
+    let Reporting { mode, when_nothing_runs, context, link } = &watch.reporting;
     let mode = match mode {
         ReportMode::PerWatch => "per_watch",
         ReportMode::PerRun => "per_run",
         ReportMode::Off => "off",
     };
     out.put("report", mode);
+    let idle = match when_nothing_runs {
+        NothingRan::Neutral => "neutral",
+        NothingRan::Nothing => "none",
+        NothingRan::Error => "error",
+    };
+    out.put("when_nothing_runs", idle);
     for (key, text) in [("report_context", context), ("report_link", link)] {
         if let Some(text) = text {
             let written = config.references.get(&format!("watches.{}.{key}", watch.name));

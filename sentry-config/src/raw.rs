@@ -11,8 +11,8 @@ use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
 use crate::words::{
-    DeployerWord, FirstSight, ForgeType, LogLevel, OnWord, Polling, ReceiverType, RefusalsWord,
-    ReportWord, RouteWord, TokenKind, UnannotatedWord,
+    DeployerWord, FirstSight, ForgeType, LogLevel, NothingRanWord, OnWord, Polling, ReceiverType,
+    RefusalsWord, ReportWord, RouteWord, TokenKind, UnannotatedWord,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -347,6 +347,8 @@ rules! {
         max_active_runs "max_active_runs": u32,
         /// What is shown on A's commits. Default `per_watch`.
         report "report": ReportWord,
+        /// What is shown where no run was to start. Default `neutral`.
+        when_nothing_runs "when_nothing_runs": NothingRanWord,
         /// The name of the status; `{watch}` is filled. Default `sentry-gitops/{watch}`.
         report_context "report_context": String,
         /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.

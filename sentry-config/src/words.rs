@@ -142,6 +142,18 @@ words! {
 }
 
 words! {
+    /// What is shown on A's commit of a delivery that started no run.
+    NothingRanWord {
+        /// A neutral end; where the forge has none, success under a text that says that nothing ran.
+        Neutral = "neutral",
+        /// Nothing, unless the commit shows something of it already.
+        Nothing = "none",
+        /// An error.
+        Error = "error",
+    }
+}
+
+words! {
     /// What a receiver of notifications understands.
     ReceiverType {
         /// CloudEvents 1.0 in JSON.

@@ -14,12 +14,12 @@ pub struct Mark {
     pub at: Timestamp,
 }
 
-/// A head that was settled without a delivery.
+/// A head that was settled without a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
     /// The head and when it was let pass.
     pub mark: Mark,
-    /// [`Reason::Baseline`], [`Reason::SkippedByMarker`] or [`Reason::NoRunMatched`].
+    /// [`Reason::Baseline`], or why nothing ran.
     pub reason: Reason,
 }
 
@@ -55,7 +55,8 @@ pub struct BranchState {
     pub delivered: Option<Mark>,
     /// B's commit that was delivered with it.
     pub manifests: Option<CommitSha>,
-    /// A later head that was settled without a delivery. Cleared when `delivered` moves.
+    /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
+    /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
     /// A head that was given up. Cleared by another head, a delivery, a person's change, or when it is looked at again.
     pub parked: Option<Parked>,

@@ -93,6 +93,8 @@ pub enum DeliveryState {
     Following,
     /// Every object is acknowledged, and no run that was followed failed.
     Succeeded,
+    /// It was carried out, and no run was to start: [`Delivery::passed`] says why. Neither good nor bad.
+    NothingRan,
     /// It ended without success, or a run that it started did, and will not be tried again by itself; whether a newer
     /// head took its place or not.
     Failed,
@@ -113,6 +115,7 @@ impl DeliveryState {
             Self::Applying => "applying",
             Self::Following => "following",
             Self::Succeeded => "succeeded",
+            Self::NothingRan => "nothing_ran",
             Self::Failed => "failed",
             Self::Superseded => "superseded",
             Self::Parked => "parked",
@@ -122,7 +125,10 @@ impl DeliveryState {
     /// True if nothing more will happen to the delivery by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Succeeded | Self::Failed | Self::Superseded | Self::Parked)
+        matches!(
+            self,
+            Self::Succeeded | Self::NothingRan | Self::Failed | Self::Superseded | Self::Parked
+        )
     }
 }
 
@@ -274,6 +280,8 @@ pub struct Delivery {
     pub started: Timestamp,
     /// When it ended, if it did.
     pub finished: Option<Timestamp>,
+    /// The branch and commit of B that the last attempt found, once one did; also of what is refused then.
+    pub manifests: Option<Revision>,
     /// The write-ahead record of the current commit of B, once there is one.
     pub intent: Option<Intent>,
     /// Failed attempts that count against `max_retries`.
@@ -290,7 +298,7 @@ pub struct Delivery {
     pub following_since: Option<Timestamp>,
     /// How its runs ended, once all did; `None` if there were none.
     pub verdict: Option<Verdict>,
-    /// Why it started no run, if it did not: [`Reason::SkippedByMarker`] or [`Reason::NoRunMatched`].
+    /// Why no run of it is to start, if none is: a reason that [`Reason::is_nothing_ran`] is true for.
     pub passed: Option<Reason>,
     /// How long the last attempt's steps took.
     pub steps: Vec<StepTiming>,
@@ -407,8 +415,14 @@ pub enum Reason {
     SupersededBy(CommitSha),
     /// It was the head when the branch was first seen.
     Baseline,
-    /// B held nothing that this head makes run.
+    /// B holds runs, and none of them is meant for this head.
     NoRunMatched,
+    /// B's directory holds no file of YAML, or none with a document in it.
+    NoFile,
+    /// B's directory holds no run, only other objects.
+    OnlyObjects,
+    /// Every run that this head would start was refused, and the watch leaves refused documents out.
+    RunsLeftOut,
     /// The commit's message holds a skip marker.
     SkippedByMarker,
     /// The watch is suspended.
@@ -434,12 +448,28 @@ impl Reason {
             Self::SupersededBy(_) => "superseded",
             Self::Baseline => "baseline",
             Self::NoRunMatched => "no run matched",
+            Self::NoFile => "no file",
+            Self::OnlyObjects => "only objects",
+            Self::RunsLeftOut => "runs left out",
             Self::SkippedByMarker => "skipped by marker",
             Self::Suspended => "suspended",
             Self::Parked => "parked",
             Self::ForgeUnreachable { .. } => "forge unreachable",
             Self::NotSeen => "not seen",
         }
+    }
+
+    /// True for a reason why a delivery that was carried out started no run: [`DeliveryState::NothingRan`].
+    #[must_use]
+    pub fn is_nothing_ran(&self) -> bool {
+        matches!(
+            self,
+            Self::NoRunMatched
+                | Self::NoFile
+                | Self::OnlyObjects
+                | Self::RunsLeftOut
+                | Self::SkippedByMarker
+        )
     }
 }
 

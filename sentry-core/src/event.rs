@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, DeliveryId, DeliveryState, RunRecord, Verdict};
+use crate::delivery::{Cause, DeliveryId, DeliveryState, Reason, RunRecord, Verdict};
 use crate::forge::CommitStatus;
 use crate::notifier::Notice;
 use crate::plan::ObjectOutcome;
@@ -120,6 +120,8 @@ pub enum EventKind {
         runs: Vec<RunRecord>,
         /// How its runs ended, if there were any.
         verdict: Option<Verdict>,
+        /// Why no run of it was to start, if none was.
+        passed: Option<Reason>,
         /// From its start to its end.
         took: Duration,
         /// The error, if it did not succeed.

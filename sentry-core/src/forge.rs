@@ -28,7 +28,8 @@ pub trait Forge: fmt::Debug + Send + Sync {
 
     /// The files of one directory at one commit.
     ///
-    /// A directory that does not exist is an empty tree.
+    /// A directory without files is an empty tree; one that does not exist, or is no directory, is
+    /// [`ForgeErrorKind::NoDirectory`].
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         let _ = query;
         Err(ForgeError::new(ForgeErrorKind::Unsupported, format!("{} holds no trees", self.name())))
@@ -246,6 +247,9 @@ pub struct CommitStatus {
     pub link: Option<String>,
     /// The delivery it is about: the same one may be told again after a crash.
     pub delivery: crate::delivery::DeliveryId,
+    /// Every branch that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
+    /// each. Never empty.
+    pub branches: Vec<crate::repo::BranchName>,
 }
 
 /// What a commit's status says.
@@ -338,6 +342,8 @@ pub enum ForgeErrorKind {
     Unauthorized,
     /// The repository or the commit is not there, or the token may not see it (404).
     NotFound,
+    /// The commit is there, and the directory that was asked for is not in it, or is none.
+    NoDirectory,
     /// Its answer is not what its API promises.
     WrongAnswer,
     /// What it holds is larger than the limits.
@@ -399,11 +405,17 @@ impl ForgeError {
         self.hint.as_deref()
     }
 
-    /// Whether and when to try again. Only what is too large, or can't be done at all, waits for a person.
+    /// Whether and when to try again. What is too large, what a commit does not hold, and what
+    /// can't be done at all wait for a person.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match (self.kind, self.after) {
-            (ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported, _) => Retry::Stalled,
+            (
+                ForgeErrorKind::NoDirectory
+                | ForgeErrorKind::TooLarge
+                | ForgeErrorKind::Unsupported,
+                _,
+            ) => Retry::Stalled,
             (_, Some(wait)) => Retry::After(wait),
             _ => Retry::Backoff,
         }

@@ -322,6 +322,8 @@ pub enum Write {
 pub struct DeliveryQuery {
     /// Only this watch's.
     pub watch: Option<WatchName>,
+    /// Only those of this commit of A.
+    pub sha: Option<CommitSha>,
     /// Only ids that start so.
     pub id_prefix: Option<String>,
     /// At most so many; `None` is all.

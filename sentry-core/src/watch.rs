@@ -232,11 +232,25 @@ pub enum ReportMode {
     Off,
 }
 
+/// What is shown on A's commit of a delivery that started no run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NothingRan {
+    /// A neutral end; where the forge has none, success under a text that says that nothing ran.
+    #[default]
+    Neutral,
+    /// Nothing, unless the commit shows something of an earlier attempt already: then as [`NothingRan::Neutral`].
+    Nothing,
+    /// An error.
+    Error,
+}
+
 /// How verdicts are shown on A's commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reporting {
     /// What is shown.
     pub mode: ReportMode,
+    /// What is shown where nothing ran.
+    pub when_nothing_runs: NothingRan,
     /// The status's context; `None` is `sentry-gitops/<watch>`.
     pub context: Option<String>,
     /// A template of the link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.

@@ -117,6 +117,7 @@ fn outcome(state: DeliveryState, verdict: Option<Verdict>, dry_run: bool) -> &'s
         (DeliveryState::Failed, _) => "failed",
         (DeliveryState::Superseded, _) => "superseded",
         (DeliveryState::Parked, _) => "parked",
+        (DeliveryState::NothingRan, _) => "nothing_ran",
         _ => "succeeded",
     }
 }

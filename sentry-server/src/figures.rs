@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::{BranchState, Mark};
 use sentry_core::plan::Action;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::store::Snapshot;
@@ -19,7 +19,7 @@ pub(crate) struct Figures {
     pub(crate) oldest: Seconds,
     /// Heads that were given up.
     pub(crate) parked: u32,
-    /// When a head was last delivered, in seconds since 1970.
+    /// When a head that makes something run was last delivered, in seconds since 1970.
     pub(crate) last_success: Option<Seconds>,
 }
 
@@ -64,7 +64,8 @@ pub(crate) fn figures(
     let mut all: BTreeMap<WatchName, Figures> = watches.iter().map(none).collect();
     for state in &snapshot.branches {
         let Some(figures) = all.get_mut(&state.watch) else { continue };
-        if let Some(mark) = &state.delivered {
+        let ran = |mark: &&Mark| state.passed.as_ref().is_none_or(|p| p.mark.sha != mark.sha);
+        if let Some(mark) = state.delivered.as_ref().filter(ran) {
             let at = mark.at.as_duration().as_secs_f64();
             figures.last_success = Some(figures.last_success.map_or(at, |last| last.max(at)));
         }

@@ -32,8 +32,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How deliveries end: `tests_failed` where a run failed, `failed` where something could not be done.
-pub(crate) const OUTCOMES: [&str; 6] =
-    ["succeeded", "tests_failed", "failed", "superseded", "parked", "dry_run"];
+pub(crate) const OUTCOMES: [&str; 7] =
+    ["succeeded", "nothing_ran", "tests_failed", "failed", "superseded", "parked", "dry_run"];
 /// The steps of a delivery (`sentry_core::delivery::StepTiming`).
 const STEPS: [&str; 6] = ["inspect", "resolve", "fetch", "compare", "check", "apply"];
 const RUNS: [RunState; 5] = [

@@ -108,7 +108,9 @@ impl StateStore for MemoryStore {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         let prefix = query.id_prefix.as_deref().unwrap_or_default();
         let wanted = |d: &&Delivery| {
-            d.id.as_str().starts_with(prefix) && query.watch.as_ref().is_none_or(|w| *w == d.watch)
+            d.id.as_str().starts_with(prefix)
+                && query.watch.as_ref().is_none_or(|w| *w == d.watch)
+                && query.sha.as_ref().is_none_or(|sha| *sha == d.revision.sha)
         };
         let kept = self.kept();
         let newest_first = kept.deliveries.values().rev().filter(wanted);

@@ -231,6 +231,7 @@ pub(crate) async fn ask(
                 description: "all is well".to_owned(),
                 link: None,
                 delivery: DeliveryId::new(SystemClock.now(), 1),
+                branches: vec!["main".parse().unwrap()],
             };
             forge.set_status(url, &status).await?;
             "shown".to_owned()

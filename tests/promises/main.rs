@@ -47,6 +47,8 @@ mod p42_least_privilege;
 mod p43_health;
 mod p57_three_columns;
 mod p58_no_person;
+mod p59_nothing_ran;
+mod p60_statuses;
 mod p62_no_verdict_lost;
 mod table;
 mod town;

@@ -94,6 +94,7 @@ fn watch(s: &str) -> WatchStatus {
         attempted: Some(mark()),
         delivered: Some(mark()),
         state: BranchState::Parked,
+        nothing_ran: None,
         manifests_revision: Some(text.clone()),
         runs: RunTotals::default(),
         verdict: Some(Verdict::Failure),
@@ -153,6 +154,7 @@ fn show(n: usize, s: &str) -> Show {
             objects: vec![object(false), object(true)],
             runs: vec![run],
             verdict: Some(Verdict::Failure),
+            nothing_ran: None,
             error: Some(text()),
         },
         attempts: 2,
@@ -270,14 +272,20 @@ fn the_api_tells_hostile_strings_as_json_and_nothing_else() {
 }
 
 /// What a server answered.
-struct Answered {
-    status: StatusCode,
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// One request, byte by byte as a test wants it.
-fn ask(stage: &Stage, method: &str, path: &str, headers: &[&str], body: &str) -> Answered {
+pub(crate) fn ask(
+    stage: &Stage,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &str,
+) -> Answered {
     let mut stream = TcpStream::connect(("127.0.0.1", stage.port())).unwrap();
     let more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let request = format!(
@@ -297,7 +305,7 @@ const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 const OWN: &str = "Sec-Fetch-Site: same-origin";
 
 /// A session: its cookie and its form token.
-fn session(stage: &Stage, token: &str) -> (String, String) {
+pub(crate) fn session(stage: &Stage, token: &str) -> (String, String) {
     let entered = ask(stage, "POST", "/login", &[FORM, OWN], &format!("token={token}"));
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
     let cookie =

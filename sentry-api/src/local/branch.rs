@@ -61,9 +61,16 @@ impl<'a> Facts<'a> {
         }
         match (&branch.passed, &branch.delivered) {
             (Some(passed), _) if passed.reason == Reason::Baseline => Word::Baseline,
-            (_, None) => Word::Baseline,
-            _ => Word::Delivered,
+            (Some(_), _) => Word::NothingRan,
+            (None, None) => Word::Baseline,
+            (None, Some(_)) => Word::Delivered,
         }
+    }
+
+    /// Why no run of the branch's head was to start.
+    pub(super) fn nothing_ran(&self) -> Option<&'a Reason> {
+        let passed = self.branch.passed.as_ref().map(|passed| &passed.reason);
+        passed.filter(|_| self.word() == Word::NothingRan)
     }
 
     /// Why the branch's head is not delivered, where that was tried.
@@ -131,6 +138,11 @@ mod tests {
         assert_eq!(word(&baseline), "baseline");
         let delivered = BranchState { delivered: Some(mark()), ..seen() };
         assert_eq!(word(&delivered), "delivered");
+        let passed = |reason| Passed { mark: mark(), reason };
+        let skipped = Some(passed(Reason::SkippedByMarker));
+        assert_eq!(word(&BranchState { passed: skipped, ..seen() }), "nothing_ran");
+        let applied = Some(passed(Reason::OnlyObjects));
+        assert_eq!(word(&BranchState { passed: applied, ..delivered }), "nothing_ran");
         let parked = Parked {
             mark: mark(),
             delivery: sample::id(1),

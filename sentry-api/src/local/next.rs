@@ -38,10 +38,20 @@ impl Known {
             Reason::Baseline => {
                 format!("the branch's next commit is delivered; to deliver this one: `{by_hand}`")
             }
-            Reason::NoRunMatched => {
+            Reason::NoRunMatched | Reason::OnlyObjects => {
                 let branch = &record.revision.branch;
                 format!("`sentry explain {watch} --branch {branch}` says why for each document")
             }
+            Reason::RunsLeftOut => {
+                let branch = &record.revision.branch;
+                format!(
+                    "repair what was refused: `sentry explain {watch} --branch {branch}` says why"
+                )
+            }
+            Reason::NoFile => format!(
+                "add a run to the watch's directory, then: `{by_hand}`; `sentry show {id}` names the \
+                 commit that was read"
+            ),
             Reason::SkippedByMarker => {
                 format!("its message asks not to be delivered; to deliver it still: `{by_hand}`")
             }

@@ -99,6 +99,7 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
         attempted: branch.attempted.as_ref().map(Into::into),
         delivered: branch.delivered.as_ref().map(Into::into),
         state: facts.word(),
+        nothing_ran: facts.nothing_ran().map(Into::into),
         manifests_revision: branch.manifests.as_ref().map(ToString::to_string),
         runs: facts.told.map(RunTotals::of).unwrap_or_default(),
         verdict: facts.told.and_then(|d| d.verdict).map(Into::into),

@@ -139,7 +139,9 @@ impl Known {
             runs: delivery.map(RunTotals::of).filter(|runs| runs.total > 0),
             verdict: delivery.and_then(|d| d.verdict).map(Into::into),
             notes: match reason {
-                Reason::NoRunMatched => delivery.map(|d| d.notes.clone()).unwrap_or_default(),
+                Reason::NoRunMatched | Reason::RunsLeftOut => {
+                    delivery.map(|d| d.notes.clone()).unwrap_or_default()
+                }
                 _ => Vec::new(),
             },
             next_step: self.next_step(record, &reason, open, &by_hand),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{is_false, is_zero};
 use crate::VERSION;
-use crate::words::{Action, Cause, DeliveryState, RunState, Verdict};
+use crate::words::{Action, Cause, DeliveryState, Reason, RunState, Verdict};
 
 /// The answer to `history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ pub struct Show {
     pub steps: Vec<Step>,
     /// Things to know that stopped nothing.
     pub notes: Vec<String>,
-    /// B's branch that was delivered, once it is known.
+    /// B's branch, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests_branch: Option<String>,
     /// What was asked for, where a person asked for something special.
@@ -66,7 +66,7 @@ pub struct Delivery {
     pub trigger: Cause,
     /// The commit of A.
     pub revision: String,
-    /// The commit of B, once it is known.
+    /// The commit of B, once it is known; also of what is refused then.
     pub manifests_revision: Option<String>,
     /// Where it stands.
     pub state: DeliveryState,
@@ -85,8 +85,22 @@ pub struct Delivery {
     pub runs: Vec<Run>,
     /// How the runs ended, once all did.
     pub verdict: Option<Verdict>,
+    /// Why no run was to start, where its state is `nothing_ran`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing_ran: Option<Reason>,
     /// The last error.
     pub error: Option<String>,
+}
+
+impl Delivery {
+    /// Its state for people, with the cause where nothing ran: `nothing ran: no run matched`.
+    #[must_use]
+    pub fn state_text(&self) -> String {
+        match (self.state, self.nothing_ran) {
+            (DeliveryState::NothingRan, Some(cause)) => format!("nothing ran: {cause}"),
+            (state, _) => state.to_string(),
+        }
+    }
 }
 
 /// One object and what became of it.
@@ -268,7 +282,7 @@ impl From<&core::Delivery> for Show {
             superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
             steps: delivery.steps.iter().map(Into::into).collect(),
             notes: delivery.notes.clone(),
-            manifests_branch: delivery.intent.as_ref().map(|i| i.manifests_branch.to_string()),
+            manifests_branch: delivery.manifests.as_ref().map(|b| b.branch.to_string()),
             asked_for: special.then_some(AskedFor { event, run }),
         }
     }
@@ -299,7 +313,7 @@ impl From<&core::Delivery> for Delivery {
             branch: delivery.revision.branch.to_string(),
             trigger: delivery.cause.into(),
             revision: delivery.revision.sha.to_string(),
-            manifests_revision: delivery.intent.as_ref().map(|i| i.manifests.to_string()),
+            manifests_revision: delivery.manifests.as_ref().map(|b| b.sha.to_string()),
             state: delivery.state.into(),
             dry_run: delivery.dry_run,
             started: delivery.started,
@@ -308,9 +322,15 @@ impl From<&core::Delivery> for Delivery {
             objects: delivery.objects.iter().map(Into::into).collect(),
             runs: runs.map(|outcome| run(delivery, outcome)).collect(),
             verdict: delivery.verdict.map(Into::into),
+            nothing_ran: nothing_ran(delivery),
             error: delivery.error.clone(),
         }
     }
+}
+
+fn nothing_ran(delivery: &core::Delivery) -> Option<Reason> {
+    let ended = delivery.state == core::DeliveryState::NothingRan;
+    delivery.passed.as_ref().filter(|_| ended).map(Into::into)
 }
 
 impl From<&ObjectOutcome> for Object {

@@ -151,10 +151,12 @@ impl Event {
                 reason: Some(error.clone()),
                 ..of(EventKind::DeliveryRetrying, id, watch, Some(revision))
             },
-            Core::DeliverySettled { id, watch, revision, state, verdict, error, .. } => Self {
+            Core::DeliverySettled {
+                id, watch, revision, state, verdict, passed, error, ..
+            } => Self {
                 state: Some((*state).into()),
                 verdict: verdict.map(Into::into),
-                reason: error.clone(),
+                reason: error.clone().or_else(|| passed.as_ref().map(ToString::to_string)),
                 ..of(EventKind::DeliverySettled, id, watch, Some(revision))
             },
             Core::RunsQueued { id, watch, .. } => of(EventKind::RunsQueued, id, watch, None),

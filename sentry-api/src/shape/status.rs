@@ -5,7 +5,7 @@ use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{RunTotals, is_zero};
-use crate::words::{BranchState, Verdict};
+use crate::words::{BranchState, Reason, Verdict};
 
 /// The answer to `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -107,6 +107,9 @@ pub struct BranchStatus {
     pub delivered: Option<Mark>,
     /// Where it stands.
     pub state: BranchState,
+    /// Why no run of its head was to start, where its state is `nothing_ran`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nothing_ran: Option<Reason>,
     /// B's commit that was delivered with the delivered head.
     pub manifests_revision: Option<String>,
     /// The runs of the delivery under way once it has some, else of the delivered head.

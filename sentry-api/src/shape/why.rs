@@ -56,6 +56,7 @@ impl WhyAnswer {
         match (&self.superseded_by, self.since) {
             (Some(sha), _) => format!("superseded by {sha}"),
             (None, Some(since)) => format!("forge unreachable since {since}"),
+            (None, None) if self.reason.is_nothing_ran() => format!("nothing ran: {}", self.reason),
             (None, None) => self.reason.to_string(),
         }
     }

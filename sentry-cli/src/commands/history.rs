@@ -35,7 +35,7 @@ fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
     ]);
     for delivery in deliveries {
         let dry = if delivery.dry_run { " (dry run)" } else { "" };
-        let state = format!("{}{dry}", delivery.state);
+        let state = format!("{}{dry}", delivery.state_text());
         let started = format!("{} ago", age(now, delivery.started));
         let took = delivery.finished.map_or_else(String::new, |end| took(delivery.started, end));
         rows.row([
@@ -78,7 +78,7 @@ pub(crate) fn tone(state: DeliveryState) -> Tone {
     match state {
         DeliveryState::Succeeded => Tone::Good,
         DeliveryState::Failed | DeliveryState::Parked => Tone::Bad,
-        DeliveryState::Superseded => Tone::Quiet,
+        DeliveryState::NothingRan | DeliveryState::Superseded => Tone::Quiet,
         _ => Tone::Busy,
     }
 }
@@ -140,7 +140,7 @@ pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
 /// What it is, and since when.
 fn show_head(ui: &Ui, show: &Show, now: Timestamp) {
     let Show { delivery, .. } = show;
-    let word = tinted(delivery.state.as_str(), tone(delivery.state));
+    let word = tinted(&plain(&delivery.state_text()), tone(delivery.state));
     let dry = if delivery.dry_run { ", a dry run" } else { "" };
     ui.line(format!("delivery   {}", plain(&delivery.id)));
     ui.line(format!("state      {word}{dry}"));

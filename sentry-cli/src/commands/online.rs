@@ -55,9 +55,10 @@ impl Check {
 
     fn forge(subject: &str, what: &str, error: &ForgeError) -> Self {
         let problem = match error.kind() {
-            ForgeErrorKind::TooLarge | ForgeErrorKind::Unsupported | ForgeErrorKind::Local => {
-                Severity::Found
-            }
+            ForgeErrorKind::NoDirectory
+            | ForgeErrorKind::TooLarge
+            | ForgeErrorKind::Unsupported
+            | ForgeErrorKind::Local => Severity::Found,
             _ => Severity::Unreachable,
         };
         Self {

@@ -161,9 +161,12 @@ pub(crate) fn no_such_run(watch: &str, branch: &str, run: &str) -> Failure {
     )
 }
 
-/// 0 only if every delivery has succeeded.
+/// 0 only if no delivery failed, or was given up: where nothing was to run, nothing did.
 pub(crate) fn verdict(states: impl IntoIterator<Item = DeliveryState>) -> Exit {
-    let fine = |s| matches!(s, DeliveryState::Succeeded | DeliveryState::Superseded);
+    let fine = |s| {
+        let (good, idle) = (DeliveryState::Succeeded, DeliveryState::NothingRan);
+        [good, idle, DeliveryState::Superseded].contains(&s)
+    };
     if states.into_iter().all(fine) { Exit::Done } else { Exit::Failed }
 }
 

@@ -112,6 +112,7 @@ fn settled_line(event: &EventKind) -> Option<String> {
         objects,
         runs,
         verdict,
+        passed,
         took,
         error,
         dry_run,
@@ -122,15 +123,18 @@ fn settled_line(event: &EventKind) -> Option<String> {
     };
     let (sign, tone) = match state {
         DeliveryState::Succeeded => ("✓", Tone::Good),
-        DeliveryState::Superseded => ("·", Tone::Quiet),
+        DeliveryState::NothingRan | DeliveryState::Superseded => ("·", Tone::Quiet),
         _ => ("✗", Tone::Bad),
     };
     let mut text = format!("{watch}  {}  ", brief(revision));
     match verdict.and(failures(runs)) {
         Some(failures) => text.push_str(&format!("{failures}, after {}", span(*took))),
         None => {
-            let delivered = *state == DeliveryState::Succeeded;
-            text.push_str(if delivered { "delivered" } else { state.as_str() });
+            text.push_str(&match (state, passed) {
+                (DeliveryState::Succeeded, _) => "delivered".to_owned(),
+                (DeliveryState::NothingRan, Some(cause)) => format!("nothing ran: {cause}"),
+                _ => state.as_str().to_owned(),
+            });
             text.push_str(if *dry_run { " (dry run, nothing written)" } else { "" });
             if !objects.is_empty() {
                 text.push_str(&format!(": {}", tally(objects)));
@@ -169,6 +173,7 @@ mod tests {
             objects: Vec::new(),
             runs: runs.iter().map(|state| sample::run(*state)).collect(),
             verdict,
+            passed: None,
             took: Duration::from_secs(90),
             error: verdict.filter(|v| *v != Verdict::Success).map(|_| "a run failed".to_owned()),
             dry_run: false,

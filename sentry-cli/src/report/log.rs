@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_core::delivery::{DeliveryState, RunState, Verdict};
+use sentry_core::delivery::{DeliveryState, Reason, RunState, Verdict};
 use sentry_core::event::EventKind;
 use tracing::{debug, error, info, warn};
 
@@ -74,6 +74,7 @@ fn log_settled(event: &EventKind) {
         objects,
         runs,
         verdict,
+        passed,
         took,
         error,
         dry_run,
@@ -85,10 +86,11 @@ fn log_settled(event: &EventKind) {
     let (objects, took_ms) = (tally(objects), millis(*took));
     let (runs, word) = (runs.len(), settled_word(*state, *verdict));
     let verdict = verdict.map(Verdict::as_str);
+    let cause = passed.as_ref().map(Reason::as_str);
     match state {
-        DeliveryState::Succeeded | DeliveryState::Superseded => info!(
-            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
-            error, "{word}"
+        DeliveryState::Succeeded | DeliveryState::NothingRan | DeliveryState::Superseded => info!(
+            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms,
+            dry_run, error, "{word}"
         ),
         _ => error!(
             %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
@@ -102,6 +104,7 @@ fn settled_word(state: DeliveryState, verdict: Option<Verdict>) -> &'static str 
         DeliveryState::Failed if verdict == Some(Verdict::Failure) => "runs failed",
         DeliveryState::Failed if verdict.is_some() => "how runs ended is not known",
         DeliveryState::Succeeded => "delivered",
+        DeliveryState::NothingRan => "nothing ran",
         DeliveryState::Superseded => "superseded by a newer head",
         DeliveryState::Parked => {
             "parked: given up until something changes or it is looked at again"

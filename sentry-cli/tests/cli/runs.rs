@@ -161,11 +161,15 @@ fn why_says_after_delivered_how_the_runs_stand_and_what_is_next() {
 
 #[test]
 fn why_nothing_ran_is_told_document_by_document() {
-    let mut passed = delivery(DeliveryState::Succeeded, &[]);
+    let mut passed = delivery(DeliveryState::NothingRan, &[]);
     passed.passed = Some(Reason::NoRunMatched);
     passed.notes = vec!["skipped run.yaml:1 (document 1): on-event is pull_request".into()];
-    let why = kept(passed).ok(&["why", sample::sha(1).as_str()]);
-    assert!(why.contains(": no run matched\n"), "{why}");
+    let sandbox = kept(passed);
+    for shown in [sandbox.ok(&["history"]), sandbox.ok(&["show", sample::id(1).as_str()])] {
+        assert!(shown.contains("nothing ran: no run matched"), "{shown}");
+    }
+    let why = sandbox.ok(&["why", sample::sha(1).as_str()]);
+    assert!(why.contains(": nothing ran: no run matched\n"), "{why}");
     assert!(why.contains("  note   skipped run.yaml:1 (document 1): on-event"), "{why}");
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
-    GitAuthSecret, NamespacePolicy, Reading, ReportMode, Reporting, Timing, Unannotated, WatchName,
+    GitAuthSecret, NamespacePolicy, NothingRan, Reading, ReportMode, Reporting, Timing,
+    Unannotated, WatchName,
 };
 use url::Url;
 
@@ -14,7 +15,7 @@ use crate::place::At;
 use crate::raw::RawWatch;
 use crate::read::nearest_hint;
 use crate::values::{Namespaces, SecretName, Span};
-use crate::words::{ReportWord, UnannotatedWord};
+use crate::words::{NothingRanWord, ReportWord, UnannotatedWord};
 
 const SHORTEST: Duration = Duration::from_secs(60);
 /// What a status's link may hold: core fills it.
@@ -73,6 +74,12 @@ impl Resolver<'_> {
             Some(ReportWord::Off) => ReportMode::Off,
             None => ReportMode::default(),
         };
+        let when_nothing_runs = match raw.when_nothing_runs.as_ref().map(|at| at.value) {
+            Some(NothingRanWord::Neutral) => NothingRan::Neutral,
+            Some(NothingRanWord::Nothing) => NothingRan::Nothing,
+            Some(NothingRanWord::Error) => NothingRan::Error,
+            None => NothingRan::default(),
+        };
         let context = raw.report_context.as_ref().map(|at| self.report_context(at, watch));
         let link = raw.report_link.as_ref().map(|at| self.report_link(at));
         for (key, at) in
@@ -87,7 +94,8 @@ impl Resolver<'_> {
         if [&context, &link].iter().any(|text| matches!(text, Some(None))) {
             return None;
         }
-        Some(Reporting { mode, context: context.flatten(), link: link.flatten() })
+        let (context, link) = (context.flatten(), link.flatten());
+        Some(Reporting { mode, when_nothing_runs, context, link })
     }
 
     fn report_context(&mut self, at: &At<String>, watch: Option<&WatchName>) -> Option<String> {

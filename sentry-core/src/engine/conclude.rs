@@ -44,8 +44,9 @@ pub(super) fn conclude(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    let AttemptEnd { mut delivery, manifests, outcome, earlier, turn: _ } = end;
+    let AttemptEnd { mut delivery, outcome, earlier, turn: _ } = end;
     delivery.next_attempt = None;
+    let manifests = delivery.manifests.as_ref().map(|b| b.sha.clone());
     match outcome {
         Outcome::Done => acknowledged(delivery, manifests, watch, branch, now),
         Outcome::Passed(reason) => passed(delivery, branch, reason, now),
@@ -68,10 +69,11 @@ fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> Even
         watch: delivery.watch.clone(),
         revision: delivery.revision.clone(),
         state,
-        manifests: delivery.intent.as_ref().map(|i| i.manifests.clone()),
+        manifests: delivery.manifests.as_ref().map(|b| b.sha.clone()),
         objects: delivery.objects.clone(),
         runs: delivery.runs.clone(),
         verdict: delivery.verdict,
+        passed: delivery.passed.clone(),
         took: Duration::try_from(took).unwrap_or_default(),
         error: delivery.error.clone(),
         dry_run: delivery.dry_run,
@@ -103,7 +105,11 @@ fn acknowledged(
     branch: Option<&BranchState>,
     now: Timestamp,
 ) -> Conclusion {
-    (delivery.error, delivery.tries) = (None, 0);
+    delivery.error = None;
+    // Where nothing ran, they tell whether the commit shows something of it already.
+    if delivery.passed.is_none() {
+        delivery.tries = 0;
+    }
     if delivery.dry_run {
         return shown(delivery, now);
     }
@@ -119,17 +125,21 @@ fn acknowledged(
         return follow(delivery, writes, vec![queued], now);
     }
     let (reason, detail) = match &delivery.passed {
-        Some(reason) => (reason.clone(), Some("other objects were applied".to_owned())),
+        Some(reason) => {
+            let applied = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
+            (reason.clone(), Some(format!("no run started; objects that were applied: {applied}")))
+        }
         None => (Reason::Delivered, None),
     };
     writes.push(record(&delivery, reason, detail, now));
     if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
         let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
         let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
+        let passed = delivery.passed.clone().map(|reason| Passed { mark: mark.clone(), reason });
         writes.push(Write::Branch(BranchState {
             delivered: Some(mark),
             manifests,
-            passed: None,
+            passed,
             parked: unpark,
             ..state.clone()
         }));
@@ -179,6 +189,7 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
             DeliveryState::Failed
         }
         Some(Verdict::Success) | None if is_cut_short(&delivery) => DeliveryState::Superseded,
+        None if delivery.passed.is_some() => DeliveryState::NothingRan,
         Some(Verdict::Success) | None => DeliveryState::Succeeded,
     };
     let event = settle(&mut delivery, state, now);
@@ -234,14 +245,13 @@ fn passed(
     now: Timestamp,
 ) -> Conclusion {
     (delivery.error, delivery.passed) = (None, Some(reason.clone()));
-    delivery.notes.push(format!("nothing was delivered: {reason}"));
     let mut events = vec![EventKind::NotStarted {
         watch: delivery.watch.clone(),
         revision: delivery.revision.clone(),
         reason: reason.clone(),
         detail: None,
     }];
-    events.push(settle(&mut delivery, DeliveryState::Succeeded, now));
+    events.push(settle(&mut delivery, DeliveryState::NothingRan, now));
     let mut writes = Vec::new();
     if !delivery.dry_run {
         writes.push(record(&delivery, reason.clone(), None, now));

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::failure::AttemptError;
 use super::outcomes::Outcomes;
-use super::{Stop, references, verdict};
+use super::{Stop, idle, references, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
@@ -17,9 +17,10 @@ use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
     HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
-use crate::manifest::{self, Context, Decision, DocumentDecision, Documents, ManifestSet};
-use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan, PlannedObject};
+use crate::manifest::{self, Context, DocumentDecision, Documents, ManifestSet};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
 use crate::repo::{BranchName, CommitSha};
+use crate::revision::Revision;
 use crate::watch::{BranchSelector, Refusals, Watch};
 
 /// PaC's markers in a commit's message: with one of them a push starts nothing
@@ -53,8 +54,6 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct AttemptEnd {
     pub(super) delivery: Delivery,
-    /// B's commit, where it was found.
-    pub(super) manifests: Option<CommitSha>,
     pub(super) outcome: Outcome,
     /// How many of the delivery's runs, the first ones, an earlier attempt was to create.
     pub(super) earlier: usize,
@@ -111,21 +110,13 @@ impl From<AttemptError> for Interrupt {
     }
 }
 
-/// B at the commit that is delivered.
-#[derive(Debug)]
-pub(super) struct Pinned {
-    pub(super) branch: BranchName,
-    pub(super) sha: CommitSha,
-}
-
 impl Attempt {
     pub(super) async fn run(mut self) -> AttemptEnd {
-        let (mut manifests, mut turn) = (None, None);
+        let mut turn = None;
         let earlier = self.delivery.runs.len();
         self.delivery.steps.clear();
         self.delivery.notes.clear();
-        self.delivery.passed = None;
-        let outcome = match self.steps(&mut manifests, &mut turn).await {
+        let outcome = match self.steps(&mut turn).await {
             Ok(()) => Outcome::Done,
             Err(Interrupt::Passed(reason)) => Outcome::Passed(reason),
             Err(Interrupt::Error(error)) => Outcome::Failed(error),
@@ -133,19 +124,15 @@ impl Attempt {
             Err(Interrupt::Halt(Halt::State(error))) => Outcome::Failed(AttemptError::State(error)),
             Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
         };
-        AttemptEnd { delivery: self.delivery, manifests, outcome, earlier, turn }
+        AttemptEnd { delivery: self.delivery, outcome, earlier, turn }
     }
 
-    async fn steps(
-        &mut self,
-        found: &mut Option<CommitSha>,
-        turn: &mut Option<OwnedMutexGuard<()>>,
-    ) -> Result<(), Interrupt> {
+    async fn steps(&mut self, turn: &mut Option<OwnedMutexGuard<()>>) -> Result<(), Interrupt> {
         let until = Instant::now() + self.watch.timing.timeout;
         self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let info = self.commit_info(until).await?;
         let pinned = self.resolve(until).await?;
-        *found = Some(pinned.sha.clone());
+        self.delivery.manifests = Some(pinned.clone());
         let tree = self.fetch(&pinned, until).await?;
         let documents = manifest::parse(&tree);
         drop(tree);
@@ -241,10 +228,10 @@ impl Attempt {
         Ok(info)
     }
 
-    async fn resolve(&mut self, until: Instant) -> Result<Pinned, Interrupt> {
+    async fn resolve(&mut self, until: Instant) -> Result<Revision, Interrupt> {
         if let Some(intent) = &self.delivery.intent {
             // What was begun with one commit of B is finished with it.
-            return Ok(Pinned {
+            return Ok(Revision {
                 branch: intent.manifests_branch.clone(),
                 sha: intent.manifests.clone(),
             });
@@ -255,7 +242,7 @@ impl Attempt {
         self.timed("resolve", until, work).await
     }
 
-    async fn fetch(&mut self, pinned: &Pinned, until: Instant) -> Result<Tree, Interrupt> {
+    async fn fetch(&mut self, pinned: &Revision, until: Instant) -> Result<Tree, Interrupt> {
         let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
         let (sha, left) = (pinned.sha.clone(), until.saturating_duration_since(Instant::now()));
         self.timed("fetch", until + SLACK, async move {
@@ -285,7 +272,7 @@ impl Attempt {
     async fn check(
         &mut self,
         documents: &Documents,
-        pinned: &Pinned,
+        pinned: &Revision,
         about: &About<'_>,
         until: Instant,
     ) -> Result<Plan, Interrupt> {
@@ -324,9 +311,7 @@ impl Attempt {
         }
         let git_auth = self.lend(&context, &mut set, until).await?;
         self.delivery.notes = notes(&set, watch.refusals);
-        if no_run_matched(&set) {
-            self.delivery.passed = Some(Reason::NoRunMatched);
-        }
+        self.delivery.passed = idle::cause(&set);
         let timeout = until.saturating_duration_since(Instant::now());
         let plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
         let work = async { check(deployer.as_ref(), &plan).await };
@@ -417,24 +402,14 @@ struct About<'a> {
     changed: Option<&'a ChangedPaths>,
 }
 
-/// True if B holds runs and none of them is meant for this head.
-fn no_run_matched(set: &ManifestSet) -> bool {
-    !set.objects.iter().any(PlannedObject::is_run) && set.decisions.iter().any(is_skipped_run)
-}
-
-fn is_skipped_run(decision: &DocumentDecision) -> bool {
-    let kind = decision.kind.as_deref();
-    let is_run = matches!(kind, Some("PipelineRun" | "TaskRun" | "CustomRun"));
-    is_run && decision.decision == Decision::Skip
-}
-
 /// What stops nothing but is worth knowing: the manifests' own notes, runs that do not start and why, and what a
 /// lenient watch leaves out.
 fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
     let told = |word: &str, d: &DocumentDecision| {
         format!("{word} {}:{} (document {}): {}", d.path, d.line, d.document, d.reason)
     };
-    let skipped = set.decisions.iter().filter(|d| is_skipped_run(d)).map(|d| told("skipped", d));
+    let skipped =
+        set.decisions.iter().filter(|d| idle::is_skipped_run(d)).map(|d| told("skipped", d));
     let left_out =
         set.refusals().filter(|_| refusals == Refusals::Lenient).map(|d| told("left out", d));
     set.notes.iter().cloned().chain(skipped).chain(left_out).collect()
@@ -445,7 +420,7 @@ pub(super) async fn resolve(
     forge: &dyn Forge,
     watch: &Watch,
     source: &BranchName,
-) -> Result<Pinned, AttemptError> {
+) -> Result<Revision, AttemptError> {
     let (repo, names) = (watch.manifests.repo.clone(), watch.manifests_branches(source));
     let wanted = names.iter().map(BranchName::as_str).collect::<Vec<_>>().join(", ");
     let none = || AttemptError::NoBranch { repo: repo.to_string(), wanted: wanted.clone() };
@@ -466,7 +441,7 @@ pub(super) async fn resolve(
     names
         .iter()
         .find_map(|name| {
-            heads.get(name).map(|sha| Pinned { branch: name.clone(), sha: sha.clone() })
+            heads.get(name).map(|sha| Revision { branch: name.clone(), sha: sha.clone() })
         })
         .ok_or_else(none)
 }
@@ -503,8 +478,8 @@ fn plan(
     if !refusals.is_empty() && watch.refusals == Refusals::Strict {
         return Err(AttemptError::Refused { refusals, total: set.decisions.len() }.into());
     }
-    if set.objects.is_empty() {
-        return Err(Interrupt::Passed(Reason::NoRunMatched));
+    if let Some(cause) = delivery.passed.clone().filter(|_| set.objects.is_empty()) {
+        return Err(Interrupt::Passed(cause));
     }
     Ok(Plan {
         delivery: delivery.id.clone(),

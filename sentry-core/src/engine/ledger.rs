@@ -196,6 +196,19 @@ impl Ledger {
         })
     }
 
+    /// All deliveries of a watch at one commit that are kept, oldest first.
+    pub(super) async fn delivered_at(
+        &self,
+        watch: &WatchName,
+        sha: &CommitSha,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let (watch, sha) = (Some(watch.clone()), Some(sha.clone()));
+        let query = DeliveryQuery { watch, sha, ..DeliveryQuery::default() };
+        let mut deliveries = self.store.deliveries(&query).await?;
+        deliveries.reverse();
+        Ok(deliveries)
+    }
+
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {
         self.inbox
             .suspensions

@@ -9,6 +9,7 @@ mod conclude;
 mod courier;
 mod failure;
 mod hints;
+mod idle;
 mod ledger;
 mod notices;
 mod outcomes;
@@ -16,6 +17,7 @@ mod poller;
 mod preview;
 mod references;
 mod scheduler;
+mod standing;
 mod verdict;
 mod vitals;
 

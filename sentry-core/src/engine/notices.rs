@@ -35,10 +35,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
             Some(Verdict::Failure) => Standing::TestsFailed,
             verdict => Standing::Stuck(verdict.is_some()),
         },
-        DeliveryState::Superseded => Standing::Quiet,
-        DeliveryState::Following | DeliveryState::Succeeded if delivery.passed.is_some() => {
-            Standing::Quiet
-        }
+        DeliveryState::Superseded | DeliveryState::NothingRan => Standing::Quiet,
         DeliveryState::Following => Standing::Started,
         DeliveryState::Succeeded => Standing::Succeeded,
         // An outage is waited for, however long: who is on call must hear of it before it ends.
@@ -179,7 +176,7 @@ pub(super) fn notice(
         watch: watch.name.clone(),
         repo: watch.source.repo.clone(),
         revision: delivery.revision.clone(),
-        manifests: delivery.intent.as_ref().map(|intent| intent.manifests.clone()),
+        manifests: delivery.manifests.as_ref().map(|b| b.sha.clone()),
         namespace: watch.cluster.namespace.to_string(),
         delivery: delivery.id.clone(),
         cause: delivery.cause,

@@ -1,20 +1,19 @@
-//! How the runs of a delivery ended, and what is shown of a delivery on A's commit. Pure.
+//! How the runs of a delivery ended, and what a delivery by itself has to show on A's commit. Pure.
 
 use std::collections::BTreeSet;
 
-use crate::delivery::{BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict};
-use crate::forge::{CommitStatus, StatusState};
+use crate::delivery::{
+    BRANCH_DELETED, Delivery, DeliveryState, Reason, RunRecord, RunState, Verdict,
+};
+use crate::forge::StatusState;
 use crate::plan::{Action, ObjectOutcome, ObjectRef, Plan};
-use crate::watch::{ReportMode, Watch};
+use crate::watch::{NothingRan, Watch};
 
 /// The reason of runs that were not followed to their end within `run_timeout`.
 pub(super) const RUN_TIMEOUT: &str = "RunTimeout";
 
 /// The reason of runs that the deployer could not follow to their end.
 pub(super) const CANT_FOLLOW: &str = "CantFollow";
-
-/// What GitHub takes of a description (REST API, "Create a commit status"); GitLab takes more.
-const DESCRIPTION_CHARS: usize = 140;
 
 /// A record for each run of a plan that the delivery has none of yet, in the plan's order.
 pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
@@ -64,27 +63,28 @@ fn verdict_of(run: &RunRecord) -> Option<Verdict> {
     }
 }
 
-/// What A's commit is to show of the delivery now: nothing before it has done anything, and nothing of a dry run.
-pub(super) fn statuses(watch: &Watch, delivery: &Delivery) -> Vec<CommitStatus> {
-    let mode = watch.reporting.mode;
-    if mode == ReportMode::Off || delivery.dry_run {
-        return Vec::new();
-    }
-    let context =
-        watch.reporting.context.clone().unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
-    let whole = whole(watch, delivery)
-        .map(|(state, text)| status(watch, delivery, &context, state, &text, None));
-    let runs = delivery.runs.iter().map(|run| (&run.object, single(run)));
-    let left = delivery.objects.iter().filter_map(|o| Some((&o.object, unstarted(o, delivery)?)));
-    let each = runs.chain(left).filter(|_| mode == ReportMode::PerRun);
-    let each = each.map(|(object, (state, text))| {
-        let context = format!("{context}/{}", short_name(object, delivery));
-        status(watch, delivery, &context, state, &text, Some(&object.name))
-    });
-    whole.into_iter().chain(each).collect()
+/// What one delivery, or one run of it, has to show.
+#[derive(Debug, Clone)]
+pub(super) struct Line<'a> {
+    pub(super) state: StatusState,
+    pub(super) text: String,
+    pub(super) delivery: &'a Delivery,
+    /// The run's name on the cluster.
+    pub(super) run: Option<&'a str>,
 }
 
-fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
+/// What there is to show of the delivery as a whole; nothing before it has done anything. `shown` is true if its subject
+/// has shown something on the commit before it.
+pub(super) fn whole<'a>(watch: &Watch, delivery: &'a Delivery, shown: bool) -> Option<Line<'a>> {
+    let silent = watch.reporting.when_nothing_runs == NothingRan::Nothing;
+    if silent && delivery.passed.is_some() && delivery.tries == 0 && !shown {
+        return None;
+    }
+    let (state, text) = standing(watch, delivery)?;
+    Some(Line { state, text, delivery, run: None })
+}
+
+fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
     let error = || delivery.error.clone().unwrap_or_default();
     let tried_again =
         || (StatusState::Error, format!("not started yet, it is tried again: {}", error()));
@@ -94,12 +94,22 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
             let ended = runs - delivery.active_runs().count();
             (StatusState::Pending, format!("{ended} of {runs} runs ended"))
         }
-        DeliveryState::Succeeded => match (&delivery.passed, delivery.verdict) {
-            (Some(reason), _) => (StatusState::Neutral, reason.to_string()),
-            (None, Some(_)) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
-            (None, None) => (StatusState::Success, acknowledged(delivery)),
+        DeliveryState::Succeeded => match delivery.verdict {
+            Some(_) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
+            // Nobody knows how they end: that is no success.
+            None => {
+                let text = format!("{} started; how they end is not followed", count(runs, "run"));
+                (StatusState::Neutral, text)
+            }
         },
         DeliveryState::Parked if delivery.next_attempt.is_some() => tried_again(),
+        DeliveryState::NothingRan => {
+            let state = match watch.reporting.when_nothing_runs {
+                NothingRan::Error => StatusState::Error,
+                NothingRan::Neutral | NothingRan::Nothing => StatusState::Neutral,
+            };
+            (state, nothing_ran(delivery))
+        }
         DeliveryState::Failed | DeliveryState::Parked => match delivery.verdict {
             Some(Verdict::Failure) => (StatusState::Failure, failures(delivery)),
             _ => (StatusState::Error, error()),
@@ -116,6 +126,20 @@ fn whole(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
         }
         _ => return None,
+    })
+}
+
+/// What there is to show of each run, started or given up, with the name that its line has. Nothing before the outcomes of
+/// an attempt tell of all runs that are called alike: a name is the same from first to last.
+pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Line<'_>)> {
+    let through = delivery.state.is_final() || delivery.state == DeliveryState::Following;
+    let told: BTreeSet<_> = delivery.objects.iter().map(|o| o.object.identity()).collect();
+    let runs = delivery.runs.iter().filter(move |r| through || told.contains(&r.object.identity()));
+    let runs = runs.map(|run| (&run.object, single(run)));
+    let left = delivery.objects.iter().filter_map(|o| Some((&o.object, unstarted(o, delivery)?)));
+    runs.chain(left).map(|(object, (state, text))| {
+        let line = Line { state, text, delivery, run: Some(&object.name) };
+        (short_name(object, delivery), line)
     })
 }
 
@@ -150,24 +174,6 @@ fn unstarted(outcome: &ObjectOutcome, delivery: &Delivery) -> Option<(StatusStat
     Some((state, format!("not started: {why}")))
 }
 
-fn status(
-    watch: &Watch,
-    delivery: &Delivery,
-    context: &str,
-    state: StatusState,
-    text: &str,
-    run: Option<&str>,
-) -> CommitStatus {
-    CommitStatus {
-        revision: delivery.revision.clone(),
-        context: context.to_owned(),
-        state,
-        description: shortened(text),
-        link: link(watch, delivery, run),
-        delivery: delivery.id.clone(),
-    }
-}
-
 /// Where the watch's `report_link` leads for a delivery, or for one of its runs.
 pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Option<String> {
     let values = [
@@ -187,15 +193,6 @@ pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Opt
         })
     };
     watch.reporting.link.as_ref().map(fill)
-}
-
-/// One line of at most so many characters.
-fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= DESCRIPTION_CHARS {
-        return line;
-    }
-    line.chars().take(DESCRIPTION_CHARS - 1).chain(['…']).collect()
 }
 
 /// A run's name without the commit and the key; with its file where two runs of the delivery are called alike.
@@ -219,9 +216,10 @@ fn count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
-fn acknowledged(delivery: &Delivery) -> String {
-    let objects = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
-    format!("{} delivered", count(objects, "object"))
+/// `nothing ran: no run matched`.
+fn nothing_ran(delivery: &Delivery) -> String {
+    let cause = delivery.passed.as_ref().map_or("no reason was given", Reason::as_str);
+    format!("nothing ran: {cause}")
 }
 
 /// `1 of 3 runs failed: smoke (task unit, step test: exit code 1)`.
@@ -345,9 +343,7 @@ mod tests {
         let shown = |change: &dyn Fn(&mut Delivery)| {
             let mut delivery = with(&[RunState::Failed, RunState::Succeeded]);
             change(&mut delivery);
-            let shown = statuses(&qa, &delivery);
-            assert!(shown.iter().all(|s| s.context == "sentry-gitops/qa"));
-            shown.into_iter().next().map(|s| (s.state, s.description))
+            whole(&qa, &delivery, false).map(|line| (line.state, line.text))
         };
         let state = |to: DeliveryState| move |d: &mut Delivery| d.state = to;
         assert_eq!(shown(&state(DeliveryState::Pending)), None);
@@ -371,33 +367,53 @@ mod tests {
         let (word, text) = shown(&failed).unwrap();
         assert_eq!(word, StatusState::Failure);
         assert!(text.starts_with("1 of 2 runs failed: ci (task unit, step test"), "{text}");
-        let passed = |d: &mut Delivery| {
-            (d.state, d.passed) = (DeliveryState::Succeeded, Some(Reason::NoRunMatched));
+    }
+
+    #[test]
+    fn only_runs_that_succeeded_are_a_success() {
+        let qa = watch("qa", &["main"]);
+        let ended = |verdict| Delivery {
+            state: DeliveryState::Succeeded,
+            verdict,
+            ..with(&[RunState::Unfollowed])
         };
-        assert_eq!(shown(&passed), Some((StatusState::Neutral, "no run matched".to_owned())));
-        assert_eq!(of(&|d| d.dry_run = true), None);
+        let shown = |verdict| whole(&qa, &ended(verdict), false).unwrap().state;
+        assert_eq!(shown(Some(Verdict::Success)), StatusState::Success);
+        assert_eq!(shown(None), StatusState::Neutral, "how they end is not known");
     }
 
     #[test]
-    fn each_run_has_a_line_of_its_own_when_asked_for_and_a_link_names_it() {
+    fn where_nothing_ran_the_watch_says_what_is_shown() {
         let mut qa = watch("qa", &["main"]);
-        qa.reporting.mode = ReportMode::PerRun;
-        qa.reporting.link = Some("https://dash.example/{namespace}/{run}?b={branch}".to_owned());
-        let mut delivery = with(&[RunState::Running, RunState::Succeeded]);
-        delivery.revision.branch = sample::branch("fix/#1");
-        delivery.runs[1].object.name = "smoke-0a1b2c3d-qqqqqqqqqqqqqqqq".to_owned();
-        let contexts: Vec<String> =
-            statuses(&qa, &delivery).into_iter().map(|s| s.context).collect();
-        assert_eq!(contexts, ["sentry-gitops/qa", "sentry-gitops/qa/ci", "sentry-gitops/qa/smoke"]);
-        let link = statuses(&qa, &delivery)[2].link.clone().unwrap();
-        assert!(link.starts_with("https://dash.example/qa/smoke-0a1b2c3d"), "{link}");
-        assert!(link.ends_with("?b=fix%2F%231"), "{link}");
-    }
-
-    #[test]
-    fn a_description_is_one_line_of_at_most_140_characters() {
-        let text = shortened(&"ünï\n".repeat(200));
-        assert_eq!(text.chars().count(), 140);
-        assert!(text.ends_with('…') && !text.contains('\n'));
+        let idle = Delivery {
+            state: DeliveryState::NothingRan,
+            passed: Some(Reason::NoRunMatched),
+            ..with(&[])
+        };
+        let begun = Delivery {
+            state: DeliveryState::Applying,
+            intent: sample::delivery(1).intent,
+            ..idle.clone()
+        };
+        let tried = Delivery { tries: 1, ..idle.clone() };
+        let mut shown = |when, delivery: &Delivery, before| {
+            qa.reporting.when_nothing_runs = when;
+            let line = whole(&qa, delivery, before);
+            line.map(|line| {
+                assert!(
+                    line.state == StatusState::Pending
+                        || line.text == "nothing ran: no run matched"
+                );
+                line.state
+            })
+        };
+        assert_eq!(shown(NothingRan::Neutral, &idle, false), Some(StatusState::Neutral));
+        assert_eq!(shown(NothingRan::Error, &idle, false), Some(StatusState::Error));
+        assert_eq!(shown(NothingRan::Nothing, &idle, false), None);
+        assert_eq!(shown(NothingRan::Nothing, &begun, false), None);
+        assert_eq!(shown(NothingRan::Neutral, &begun, false), Some(StatusState::Pending));
+        // What waits for its end on the commit must get one.
+        assert_eq!(shown(NothingRan::Nothing, &idle, true), Some(StatusState::Neutral));
+        assert_eq!(shown(NothingRan::Nothing, &tried, false), Some(StatusState::Neutral));
     }
 }

@@ -107,6 +107,8 @@ pub struct DocumentDecision {
     pub column: Option<usize>,
     /// `kind`, where it could be read.
     pub kind: Option<String>,
+    /// True if it is a run, where it could be read.
+    pub run: bool,
     /// The name in the file (`generateName` with its dash), where it could be read.
     pub name: Option<String>,
     /// What is done.

@@ -114,6 +114,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
             line: entry.line,
             column: None,
             kind: None,
+            run: false,
             name: None,
             decision: Decision::Skip,
             reason: String::new(),
@@ -133,6 +134,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
                 let shown = |text| printable(text, MAX_NAME_CHARS);
                 let object = value.as_object();
                 decision.kind = object.and_then(|o| policy::text(o, "kind")).map(shown);
+                decision.run = policy::is_run(value);
                 decision.name = policy::name_in(value).map(shown);
                 match self.work(value) {
                     Ok(found) => work = Some(found),

@@ -114,6 +114,16 @@ impl FakeForge {
         sha
     }
 
+    /// Commits to a branch what holds none of the watched directories, and returns the commit.
+    ///
+    /// # Panics
+    /// If the URL or the branch is not valid.
+    pub fn commit_nothing(&self, repo: &str, branch: &str, message: &str) -> CommitSha {
+        let sha = self.commit(repo, branch, message, &[]);
+        guard(&self.host).trees.remove(&sha);
+        sha
+    }
+
     /// Points a branch at a commit.
     ///
     /// # Panics
@@ -241,7 +251,14 @@ impl Forge for FakeForge {
         }
         let none =
             || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {}", query.commit));
-        let files = host.trees.get(&query.commit).ok_or_else(none)?.clone();
+        if !host.infos.contains_key(&query.commit) {
+            return Err(none());
+        }
+        let missing = || {
+            let text = format!("there is no directory {} at {}", query.dir, query.commit);
+            ForgeError::new(ForgeErrorKind::NoDirectory, text)
+        };
+        let files = host.trees.get(&query.commit).ok_or_else(missing)?.clone();
         Ok(Tree { commit: query.commit.clone(), files, refused: Vec::new() })
     }
 

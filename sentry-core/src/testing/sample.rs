@@ -143,6 +143,7 @@ pub fn delivery(n: u32) -> Delivery {
         state: DeliveryState::Superseded,
         started: time(n),
         finished: Some(time(n)),
+        manifests: Some(Revision { branch: branch("main"), sha: sha(n + 7) }),
         intent: Some(Intent {
             manifests: sha(n + 7),
             manifests_branch: branch("main"),
@@ -214,6 +215,7 @@ pub fn report(n: u32) -> Report {
             description: "1 of 2 runs failed: ci".to_owned(),
             link: Some("https://dash.example/run".to_owned()),
             delivery: id(n),
+            branches: vec![branch("main"), branch("release/1.4")],
         },
         at: time(n),
         sent: Some(StatusState::Pending),

@@ -121,6 +121,7 @@ macro_rules! store_contract_tests {
             a_snapshot_holds_only_deliveries_that_are_not_final
             deliveries_come_newest_first_and_limited
             deliveries_are_found_by_watch_and_id_prefix
+            deliveries_are_found_by_watch_and_commit
             a_prefix_with_wildcards_matches_nothing
             a_trigger_reads_back_whatever_it_asks_for
             a_request_with_a_known_key_returns_the_first_trigger
@@ -258,7 +259,7 @@ pub async fn a_delivery_reads_back_with_every_field_set(at: Handles) {
 pub async fn every_state_and_cause_of_a_delivery_reads_back(at: Handles) {
     use DeliveryState as S;
     let states = [S::Pending, S::Fetching, S::Checking, S::Applying, S::Succeeded, S::Failed];
-    for state in states.into_iter().chain([S::Superseded, S::Parked]) {
+    for state in states.into_iter().chain([S::NothingRan, S::Superseded, S::Parked]) {
         for cause in [Cause::Change, Cause::Manual, Cause::Webhook, Cause::Rerun] {
             let delivery = Delivery { state, cause, ..sample::delivery(1) };
             at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
@@ -285,6 +286,9 @@ pub async fn every_reason_of_a_head_reads_back(at: Handles) {
         Reason::SupersededBy(sample::sha(9)),
         Reason::Baseline,
         Reason::NoRunMatched,
+        Reason::NoFile,
+        Reason::OnlyObjects,
+        Reason::RunsLeftOut,
         Reason::SkippedByMarker,
         Reason::Suspended,
         Reason::Parked,
@@ -338,7 +342,7 @@ pub async fn deliveries_are_found_by_watch_and_id_prefix(at: Handles) {
     let find = |watch: Option<&str>, prefix: &str| DeliveryQuery {
         watch: watch.map(sample::watch),
         id_prefix: Some(prefix.to_owned()),
-        limit: None,
+        ..DeliveryQuery::default()
     };
     let (first, second) = (sample::id(1), sample::id(2));
     assert_eq!(at.deliveries(&find(Some("other"), "")).await, std::slice::from_ref(&other));
@@ -346,6 +350,27 @@ pub async fn deliveries_are_found_by_watch_and_id_prefix(at: Handles) {
     assert_eq!(at.deliveries(&find(None, &second.as_str()[..4])).await.len(), 2);
     assert_eq!(at.deliveries(&find(Some("app"), second.as_str())).await, []);
     assert_eq!(at.deliveries(&find(Some("absent"), "")).await, []);
+}
+
+/// See the name.
+pub async fn deliveries_are_found_by_watch_and_commit(at: Handles) {
+    let again = Delivery { revision: sample::revision(1), ..sample::delivery(3) };
+    let other = Delivery { watch: sample::watch("other"), ..sample::delivery(1) };
+    let other = Delivery { id: sample::id(4), ..other };
+    for delivery in [&sample::delivery(1), &sample::delivery(2), &again, &other] {
+        at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
+    }
+    let find = |watch: Option<&str>, n| DeliveryQuery {
+        watch: watch.map(sample::watch),
+        sha: Some(sample::sha(n)),
+        ..DeliveryQuery::default()
+    };
+    let both = [again.clone(), sample::delivery(1)];
+    assert_eq!(at.deliveries(&find(Some("app"), 1)).await, both);
+    assert_eq!(at.deliveries(&find(None, 1)).await, [vec![other], both.to_vec()].concat());
+    let one = DeliveryQuery { limit: Some(1), ..find(Some("app"), 1) };
+    assert_eq!(at.deliveries(&one).await, [again]);
+    assert_eq!(at.deliveries(&find(Some("app"), 9)).await, []);
 }
 
 /// See the name.

@@ -352,6 +352,35 @@ async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_missing_directory_is_an_error_at_once_until_b_has_it_and_keeps_bs_commit() {
+    let world = World::running().await;
+    let moved = world.forge.commit_nothing(B, "main", "renamed the directory");
+    let sha = world.push();
+    minutes(2).await;
+    let delivery = world.last().await;
+    assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 1));
+    assert_eq!(delivery.manifests.unwrap().sha, moved);
+    assert_eq!(world.why(&sha).await.reason, Reason::Parked);
+    assert!(delivery.error.unwrap().contains("no directory"));
+    minutes(60).await;
+    assert_eq!(world.deliveries().await.len(), 1, "nothing changed");
+    world.forge.commit(B, "main", "back", &[TASK, RUN]);
+    minutes(3).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_delivery_keeps_the_commit_of_b_that_was_refused() {
+    let world = World::running().await;
+    let refused = world.forge.commit(B, "main", "broken", &[("x.yaml", "kind: [")]);
+    world.push();
+    minutes(2).await;
+    let delivery = world.last().await;
+    assert_eq!((delivery.state, delivery.intent), (DeliveryState::Parked, None));
+    assert_eq!(delivery.manifests.unwrap().sha, refused);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_skip_marker_and_an_empty_directory_settle_a_head_without_runs() {
     let world = World::running().await;
     let skipped = world.forge.commit(A, "main", "docs only [skip ci]", &[]);
@@ -360,7 +389,8 @@ async fn a_skip_marker_and_an_empty_directory_settle_a_head_without_runs() {
     world.forge.commit(B, "main", "empty", &[]);
     let idle = world.push();
     minutes(2).await;
-    assert_eq!(world.why(&idle).await.reason, Reason::NoRunMatched);
+    assert_eq!(world.why(&idle).await.reason, Reason::NoFile);
+    assert_eq!(world.last().await.state, DeliveryState::NothingRan);
     assert_eq!(world.deployer.applies(), (0, 0));
     assert!(!world.branch("main").await.unwrap().is_change());
 }

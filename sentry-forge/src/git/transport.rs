@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use sentry_core::forge::{
-    CommitInfo, ForgeError, ForgeErrorKind, RefusedEntry, Tree, TreeFile, TreeLimits, TreeQuery,
+    CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeFile, TreeLimits, TreeQuery,
 };
 use sentry_core::process::{Output, Program};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
@@ -82,7 +82,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`ForgeErrorKind::NotFound`] if the repository or the commit is not there (any more),
-    /// [`ForgeErrorKind::TooLarge`] if a limit is exceeded, [`ForgeErrorKind::Local`] if git or the disk fails,
+    /// [`ForgeErrorKind::NoDirectory`] if the commit holds no such directory, [`ForgeErrorKind::TooLarge`] if a limit is exceeded, [`ForgeErrorKind::Local`] if git or the disk fails,
     /// and whatever the server makes of the question.
     pub async fn tree(
         &self,
@@ -94,14 +94,8 @@ impl Transport {
         let mut attempt =
             self.attempt(remote, &query.commit, room, Instant::now() + query.timeout)?;
         attempt.fetch_commit(self.filter(&query.repo)).await?;
-        let (files, refused) = match attempt.find(&query.dir).await? {
-            Found::Nothing => (Vec::new(), Vec::new()),
-            Found::NoDirectory(entry) => (Vec::new(), vec![entry]),
-            Found::Directory(oid) => {
-                let content = self.content(&attempt, oid, query).await?;
-                (content.files, content.refused)
-            }
-        };
+        let oid = attempt.find(&query.dir).await?;
+        let Content { files, refused } = self.content(&attempt, oid, query).await?;
         Ok(Tree { commit: query.commit.clone(), files, refused })
     }
 
@@ -296,13 +290,6 @@ impl Filter {
     }
 }
 
-/// What is at the directory's place in the commit.
-enum Found {
-    Nothing,
-    Directory(String),
-    NoDirectory(RefusedEntry),
-}
-
 /// One fetch: its directory is gone when it is dropped, however it ended.
 pub(super) struct Attempt<'a> {
     transport: &'a Transport,
@@ -351,8 +338,8 @@ impl Attempt<'_> {
         self.transport.redact(&output.stderr_text())
     }
 
-    /// Walks from the commit's root down to the directory.
-    async fn find(&self, dir: &DirPath) -> Result<Found, ForgeError> {
+    /// Walks from the commit's root down to the directory's tree.
+    async fn find(&self, dir: &DirPath) -> Result<String, ForgeError> {
         let mut tree = root_of(&self.raw_commit().await?)
             .ok_or_else(|| self.wrong("the commit names no tree"))?;
         let mut present = self.filter != Filter::Commit;
@@ -367,15 +354,17 @@ impl Attempt<'_> {
                 self.git(["ls-tree", "-z", "--end-of-options", &tree, part], &[], 1 << 20).await?;
             let entries =
                 listing::entries(&output).map_err(|problem| self.bad(problem, &walked))?;
-            let refused = |what| Found::NoDirectory(RefusedEntry { path: walked.clone(), what });
             match entries.as_slice() {
-                [] => return Ok(Found::Nothing),
+                [] => return Err(no_directory(&format!("it holds no directory {walked}"))),
                 [entry] if entry.mode == "040000" => entry.oid.clone_into(&mut tree),
-                [entry] => return Ok(refused(listing::what_is(entry.mode))),
-                _ => return Ok(refused("appears twice".into())),
+                [entry] => {
+                    let what = listing::what_is(entry.mode);
+                    return Err(no_directory(&format!("{walked} {what}, and no directory")));
+                }
+                _ => return Err(no_directory(&format!("{walked} appears twice"))),
             }
         }
-        Ok(Found::Directory(tree))
+        Ok(tree)
     }
 
     async fn fetch_directory(&self, oid: &str) -> Result<(), ForgeError> {
@@ -581,4 +570,10 @@ mod tests {
         assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada L", "Say\n\nmore\n"));
         assert_eq!(root_of(b"tree --output=x\n"), None);
     }
+}
+
+/// The commit has nothing that could be read: somebody renamed the directory, or nobody made it.
+fn no_directory(what: &str) -> ForgeError {
+    let text = format!("{what}: put it back, or change `manifests.dir`");
+    ForgeError::new(ForgeErrorKind::NoDirectory, text)
 }

@@ -356,7 +356,7 @@ impl Api for GitHubApi {
         Ok(Compared { paths: paths.collect(), whole })
     }
 
-    fn status(&self, status: &CommitStatus) -> Option<Call> {
+    fn status(&self, status: &CommitStatus) -> Vec<Call> {
         let state = match status.state {
             StatusState::Pending => "pending",
             // Statuses know no neutral end; the text says it.
@@ -373,7 +373,7 @@ impl Api for GitHubApi {
             body["target_url"] = link.into();
         }
         let tail = format!("statuses/{}", status.revision.sha);
-        Some(Call { method: Method::POST, tail, body: Some(body) })
+        vec![Call { method: Method::POST, tail, body: Some(body) }]
     }
 
     fn read_status(&self, answer: &Answer) -> Result<(), String> {

@@ -1,13 +1,13 @@
 //! Statuses as check runs, which only GitHub Apps may make: <https://docs.github.com/en/rest/checks/runs>
 //!
-//! A delivery has one check run of its context on its commit; its later states change it. Another delivery of the
-//! same commit makes another, which then is the one that is shown.
+//! A context has one check run on its commit at a time: later states change it, whichever delivery they are about, until
+//! it is completed. What comes after that and is about another delivery, or begins anew, makes another, which then is
+//! the one that is shown; none is left behind that goes on for ever.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{Method, StatusCode};
-use sentry_core::delivery::DeliveryId;
 use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, StatusState};
 use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
@@ -29,7 +29,8 @@ pub(super) struct Made {
     open: Mutex<HashMap<About, u64>>,
 }
 
-type About = (RepoUrl, String, String, DeliveryId);
+/// Repository, commit and context.
+type About = (RepoUrl, String, String);
 
 impl Made {
     fn open(&self) -> MutexGuard<'_, HashMap<About, u64>> {
@@ -74,7 +75,7 @@ pub(super) fn may_not(error: &ForgeError) -> bool {
         && StatusError::of(error) != Some(StatusCode::UNAUTHORIZED)
 }
 
-/// Makes the delivery's check run, or changes the one that it made before.
+/// Makes the context's check run, or changes the one that is there.
 pub(super) async fn show(
     hosted: &Hosted<GitHubApi>,
     made: &Made,
@@ -83,7 +84,7 @@ pub(super) async fn show(
     status: &CommitStatus,
 ) -> Result<(), ForgeError> {
     let sha = status.revision.sha.to_string();
-    let about = (repo.clone(), sha, status.context.clone(), status.delivery.clone());
+    let about = (repo.clone(), sha, status.context.clone());
     let known = made.open().get(&about).copied();
     let id = match known {
         Some(id) => Some(id),
@@ -107,7 +108,8 @@ pub(super) async fn show(
     Ok(())
 }
 
-/// The check run that this delivery made before a restart. One that is completed is not opened again.
+/// The check run that was made before a restart. One that is completed is not opened again, and changed only by the
+/// delivery that it is about.
 async fn find(
     hosted: &Hosted<GitHubApi>,
     app: u64,
@@ -123,9 +125,9 @@ async fn find(
     let answer = hosted.report(repo, Right::Checks, call).await?;
     let list: List = read_ok(hosted, repo, &answer)?;
     let ours = |run: &&CheckRun| {
-        run.external_id.as_deref() == Some(status.delivery.as_str())
-            && run.app.as_ref().is_none_or(|by| by.id == app)
-            && (run.status != "completed" || status.state != StatusState::Pending)
+        let same = run.external_id.as_deref() == Some(status.delivery.as_str());
+        run.app.as_ref().is_none_or(|by| by.id == app)
+            && (run.status != "completed" || same && status.state != StatusState::Pending)
     };
     Ok(list.check_runs.iter().find(ours).map(|run| run.id))
 }

@@ -290,21 +290,26 @@ impl Api for GitLabApi {
         Ok(Compared { paths: paths.collect(), whole })
     }
 
-    fn status(&self, status: &CommitStatus) -> Option<Call> {
+    /// GitLab keeps a commit's statuses by branch, each in a pipeline of its own, and a merge request looks at its
+    /// branch's alone: <https://docs.gitlab.com/api/commits/#set-commit-pipeline-status>
+    fn status(&self, status: &CommitStatus) -> Vec<Call> {
         if !self.sets_statuses() {
-            return None;
+            return Vec::new();
         }
-        let mut body = serde_json::json!({
-            "state": word(status.state),
-            "ref": status.revision.branch.as_str(),
-            "name": status.context,
-            "description": description(status),
-        });
-        if let Some(link) = link(status, LINK) {
-            body["target_url"] = link.into();
-        }
-        let tail = format!("statuses/{}", status.revision.sha);
-        Some(Call { method: Method::POST, tail, body: Some(body) })
+        let call = |branch: &BranchName| {
+            let mut body = serde_json::json!({
+                "state": word(status.state),
+                "ref": branch.as_str(),
+                "name": status.context,
+                "description": description(status),
+            });
+            if let Some(link) = link(status, LINK) {
+                body["target_url"] = link.into();
+            }
+            let tail = format!("statuses/{}", status.revision.sha);
+            Call { method: Method::POST, tail, body: Some(body) }
+        };
+        status.branches.iter().map(call).collect()
     }
 
     fn read_status(&self, answer: &Answer) -> Result<(), String> {

@@ -168,8 +168,8 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         to: &CommitSha,
     ) -> Result<Compared, String>;
 
-    /// The call that shows a status; `None` if this kind of token can't.
-    fn status(&self, status: &CommitStatus) -> Option<Call>;
+    /// The calls that show a status, one for each place that it has; none if this kind of token can't.
+    fn status(&self, status: &CommitStatus) -> Vec<Call>;
 
     /// Checks a 2xx answer to [`Api::status`].
     fn read_status(&self, answer: &Answer) -> Result<(), String>;

@@ -1,7 +1,7 @@
 //! Statuses on commits: what is sent, and what the answers mean.
 
 use http::StatusCode;
-use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind};
+use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, StatusState};
 use sentry_core::repo::RepoUrl;
 
 use crate::gate::Right;
@@ -11,22 +11,31 @@ use crate::http::Answer;
 use crate::status::{StatusError, check_status};
 
 impl<A: Api> Hosted<A> {
-    /// Shows a status on a commit.
+    /// Shows a status on a commit, everywhere: where one place refuses it, the others have it all the same.
     pub(crate) async fn set_status(
         &self,
         repo: &RepoUrl,
         status: &CommitStatus,
     ) -> Result<(), ForgeError> {
-        let Some(call) = self.api.status(status) else {
+        let calls = self.api.status(status);
+        if calls.is_empty() {
             let text = format!("{}: this kind of token opens no statuses", self.what(repo));
             return Err(ForgeError::new(ForgeErrorKind::Unsupported, text)
                 .with_hint(self.api.remedy(Right::Statuses)));
-        };
+        }
+        let mut shown = Ok(());
+        for call in calls {
+            shown = shown.and(self.show(repo, call, status.state).await);
+        }
+        shown
+    }
+
+    async fn show(&self, repo: &RepoUrl, call: Call, state: StatusState) -> Result<(), ForgeError> {
         let answer = self.report(repo, Right::Statuses, call).await?;
         if answer.status.is_success() {
             return self.api.read_status(&answer).map_err(|why| self.wrong(repo, &why));
         }
-        if self.api.is_set(&answer, status.state) {
+        if self.api.is_set(&answer, state) {
             return Ok(());
         }
         Err(self.not_reported(repo, &answer))

@@ -76,7 +76,8 @@ async fn a_repository_with_sha_256_is_read_as_well() {
     for url in [url, lab.file_url()] {
         let heads = lab.heads(&url, &["main"]).await.unwrap();
         assert_eq!(heads.heads[&"main".parse().unwrap()].as_str(), sha, "{url}");
-        assert_eq!(lab.tree(&query(&url, &sha, ".tekton")).await.unwrap().files, []);
+        let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::NoDirectory, "{url}");
     }
 }
 
@@ -118,21 +119,26 @@ async fn directories_several_levels_deep_are_walked_on_every_kind_of_server() {
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_an_empty_tree_and_a_file_in_its_place_is_refused() {
+async fn a_directory_that_is_missing_or_no_directory_is_an_error_and_an_empty_one_is_none() {
     let lab = Lab::new();
     let repo = lab.repo();
     let sha = repo.commit_files("main", FILES);
     let url = lab.file_url();
     for missing in [".nothing", "src/deeper/still", "*", ":(top)src"] {
-        let tree = lab.tree(&query(&url, &sha, missing)).await.unwrap();
-        assert_eq!((tree.files.len(), tree.refused.len()), (0, 0), "{missing}");
+        let error = lab.tree(&query(&url, &sha, missing)).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::NoDirectory, "{missing}");
+        assert!(error.to_string().contains("holds no directory"), "{error}");
     }
-    let tree = lab.tree(&query(&url, &sha, "src/main.rs/x")).await.unwrap();
-    assert_eq!(refused(&tree), ["src/main.rs is a file (mode 100644)"]);
+    let empty = lab.tree(&query(&url, &sha, "src")).await.unwrap();
+    assert_eq!((empty.files.len(), empty.refused.len()), (0, 0));
+    let error = lab.tree(&query(&url, &sha, "src/main.rs/x")).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::NoDirectory);
+    assert!(error.to_string().contains("src/main.rs is a file (mode 100644)"), "{error}");
     let link = repo.blob(b"/etc");
     let sha = repo.commit("main", &repo.tree(&[("120000", b".tekton", &link)]));
-    let tree = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap();
-    assert_eq!(refused(&tree), [".tekton is a symbolic link (mode 120000)"]);
+    let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::NoDirectory);
+    assert!(error.to_string().contains(".tekton is a symbolic link (mode 120000)"), "{error}");
 }
 
 #[tokio::test]

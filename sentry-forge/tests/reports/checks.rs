@@ -107,6 +107,7 @@ async fn after_a_restart_the_deliverys_own_check_run_is_found_and_no_other() {
         (vec![run(6, DELIVERY, "in_progress")], StatusState::Pending, "PATCH 6"),
         (vec![run(6, DELIVERY, "completed")], StatusState::Success, "PATCH 6"),
         (vec![run(6, DELIVERY, "completed")], StatusState::Pending, "POST check-runs"),
+        (vec![run(7, other, "in_progress")], StatusState::Success, "PATCH 7"),
         (vec![run(7, other, "completed")], StatusState::Success, "POST check-runs"),
         (vec![foreign], StatusState::Success, "POST check-runs"),
     ] {

@@ -36,6 +36,7 @@ pub(crate) fn status(state: StatusState) -> CommitStatus {
         description: "2 runs are under way".into(),
         link: Some("https://sentry.example.com/deliveries/01?a=b&c=d#e".into()),
         delivery: DELIVERY.parse().unwrap(),
+        branches: vec!["fix#1".parse().unwrap()],
     }
 }
 

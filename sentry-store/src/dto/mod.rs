@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version that [`Record::encode`] writes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Why a record can't be written, or a text can't be read. Never retried.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ mod tests {
         let refused = BranchState::decode(VERSION + 1, &json).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "written in version 3 of the stored form, this Sentry reads up to 2"
+            "written in version 4 of the stored form, this Sentry reads up to 3"
         );
     }
 
@@ -93,7 +93,7 @@ mod tests {
         let json = sample::delivery(1).encode().unwrap();
         let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
         let fields = old.as_object_mut().unwrap();
-        for new in ["selection", "runs", "following_since", "verdict", "passed"] {
+        for new in ["selection", "manifests", "runs", "following_since", "verdict", "passed"] {
             assert!(fields.remove(new).is_some(), "{new}");
         }
         let read = Delivery::decode(1, &old.to_string()).unwrap();
@@ -108,6 +108,56 @@ mod tests {
         assert!(old["parked"].as_object_mut().unwrap().remove("again").is_some());
         let read = BranchState::decode(2, &old.to_string()).unwrap();
         assert_eq!(read.parked.unwrap().again, None);
+    }
+
+    #[test]
+    fn what_started_no_run_is_told_from_what_succeeded_in_a_delivery_of_version_2() {
+        use sentry_core::delivery::{DeliveryState, Reason};
+        use sentry_core::plan::{Action, ObjectOutcome};
+
+        let succeeded = Delivery {
+            state: DeliveryState::Succeeded,
+            dry_run: false,
+            passed: None,
+            verdict: None,
+            runs: Vec::new(),
+            objects: Vec::new(),
+            ..sample::delivery(1)
+        };
+        let passed = Delivery { passed: Some(Reason::SkippedByMarker), ..succeeded.clone() };
+        let applied = ObjectOutcome { run: false, ..sample::outcome(Action::Created) };
+        let applied = Delivery { objects: vec![applied], ..succeeded.clone() };
+        let ran = Delivery { objects: vec![sample::outcome(Action::Created)], ..succeeded.clone() };
+        let shown = Delivery { dry_run: true, ..succeeded };
+        let read = |delivery: &Delivery| {
+            let read = Delivery::decode(2, &delivery.encode().unwrap()).unwrap();
+            (read.state, read.passed)
+        };
+        let nothing = |cause| (DeliveryState::NothingRan, Some(cause));
+        assert_eq!(read(&passed), nothing(Reason::SkippedByMarker));
+        assert_eq!(read(&applied), nothing(Reason::OnlyObjects));
+        assert_eq!(read(&ran), (DeliveryState::Succeeded, None));
+        assert_eq!(read(&shown), (DeliveryState::Succeeded, None));
+    }
+
+    #[test]
+    fn a_delivery_of_version_2_has_the_commit_of_b_that_it_was_begun_with() {
+        let json = sample::delivery(1).encode().unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        old.as_object_mut().unwrap().remove("manifests").unwrap();
+        let read = Delivery::decode(2, &old.to_string()).unwrap();
+        assert_eq!(read, sample::delivery(1));
+    }
+
+    #[test]
+    fn a_report_of_version_2_speaks_for_its_own_branch() {
+        use sentry_core::store::Report;
+
+        let json = sample::report(1).encode().unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        old["status"].as_object_mut().unwrap().remove("branches").unwrap();
+        let read = Report::decode(2, &old.to_string()).unwrap();
+        assert_eq!(read.status.branches, [sample::branch("main")]);
     }
 
     #[test]

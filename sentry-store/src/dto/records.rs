@@ -50,15 +50,61 @@ macro_rules! records {
 records! {
     cursor::BranchState as Branch,
     store::WatchState as Watch,
-    delivery::Delivery as Delivery,
     delivery::Trigger as Trigger,
     delivery::HeadRecord as Head,
-    store::Report as Report,
     store::Outgoing as Outgoing,
     store::Trouble as Trouble,
     store::InventoryItem as Inventory,
     store::Suspension as Suspension,
     store::AgentState as Agent,
+}
+
+impl Record for delivery::Delivery {
+    fn encode(&self) -> Result<String, DtoError> {
+        encode::<Self, Delivery>(self)
+    }
+
+    fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
+        let mut delivery = decode::<Self, Delivery>(version, json)?;
+        if version < 3 {
+            forward(&mut delivery);
+        }
+        Ok(delivery)
+    }
+}
+
+/// Up to version 2 a delivery without a run had succeeded, and B's commit was kept of what was begun alone.
+fn forward(delivery: &mut delivery::Delivery) {
+    let begun = delivery.intent.as_ref().map(|intent| revision::Revision {
+        branch: intent.manifests_branch.clone(),
+        sha: intent.manifests.clone(),
+    });
+    delivery.manifests = delivery.manifests.take().or(begun);
+    if delivery.state != delivery::DeliveryState::Succeeded || delivery.dry_run {
+        return;
+    }
+    if delivery.passed.is_none() && !delivery.objects.iter().any(|object| object.run) {
+        delivery.passed = Some(delivery::Reason::OnlyObjects);
+    }
+    if delivery.passed.is_some() {
+        delivery.state = delivery::DeliveryState::NothingRan;
+    }
+}
+
+impl Record for store::Report {
+    fn encode(&self) -> Result<String, DtoError> {
+        encode::<Self, Report>(self)
+    }
+
+    /// Up to version 2 a status spoke for one branch.
+    fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
+        let mut report = decode::<Self, Report>(version, json)?;
+        let status = &mut report.status;
+        if status.branches.is_empty() {
+            status.branches.push(status.revision.branch.clone());
+        }
+        Ok(report)
+    }
 }
 
 mirrors! {
@@ -144,6 +190,8 @@ mirrors! {
         description: String,
         link: Option<String>,
         delivery: Text<DeliveryId>,
+        #[serde(default)]
+        branches: Vec<Text<BranchName>>,
     }
     Report of store::Report {
         watch: Text<WatchName>,
@@ -226,6 +274,7 @@ mirrors! {
         state: Word<delivery::DeliveryState>,
         started: Stamp,
         finished: Option<Stamp>,
+        manifests: Option<Revision>,
         intent: Option<Intent>,
         failures: u32,
         tries: u32,
@@ -308,6 +357,9 @@ enum Reason {
     SupersededBy(Text<CommitSha>),
     Baseline,
     NoRunMatched,
+    NoFile,
+    OnlyObjects,
+    RunsLeftOut,
     SkippedByMarker,
     Suspended,
     Parked,
@@ -324,6 +376,9 @@ impl Mirror<delivery::Reason> for Reason {
             R::SupersededBy(sha) => Self::SupersededBy(Mirror::of(sha)?),
             R::Baseline => Self::Baseline,
             R::NoRunMatched => Self::NoRunMatched,
+            R::NoFile => Self::NoFile,
+            R::OnlyObjects => Self::OnlyObjects,
+            R::RunsLeftOut => Self::RunsLeftOut,
             R::SkippedByMarker => Self::SkippedByMarker,
             R::Suspended => Self::Suspended,
             R::Parked => Self::Parked,
@@ -340,6 +395,9 @@ impl Mirror<delivery::Reason> for Reason {
             Self::SupersededBy(sha) => R::SupersededBy(sha.back()),
             Self::Baseline => R::Baseline,
             Self::NoRunMatched => R::NoRunMatched,
+            Self::NoFile => R::NoFile,
+            Self::OnlyObjects => R::OnlyObjects,
+            Self::RunsLeftOut => R::RunsLeftOut,
             Self::SkippedByMarker => R::SkippedByMarker,
             Self::Suspended => R::Suspended,
             Self::Parked => R::Parked,

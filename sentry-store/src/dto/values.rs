@@ -86,6 +86,7 @@ impl Words for DeliveryState {
         Self::Applying,
         Self::Following,
         Self::Succeeded,
+        Self::NothingRan,
         Self::Failed,
         Self::Superseded,
         Self::Parked,

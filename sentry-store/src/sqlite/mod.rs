@@ -399,6 +399,8 @@ mod tests {
             "SELECT record FROM deliveries WHERE final = 0 ORDER BY id",
             "SELECT record FROM deliveries WHERE id BETWEEN '0' AND '0~' ORDER BY id DESC",
             "SELECT record FROM deliveries WHERE watch = 'w' AND id BETWEEN '0' AND '0~'",
+            "SELECT record FROM deliveries WHERE watch = 'w' AND sha = 's' ORDER BY id DESC",
+            "SELECT record FROM deliveries WHERE sha = 's' ORDER BY id DESC",
             "SELECT record FROM reports WHERE due = 1 ORDER BY at, context",
             "SELECT record, max(at) FROM reports WHERE due = 0 GROUP BY watch",
             "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",

@@ -206,13 +206,21 @@ pub(super) fn data_version(db: &Connection) -> Result<i64, Failure> {
 pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
     let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     let prefix = query.id_prefix.as_deref().unwrap_or_default();
+    let watch = query.watch.as_ref().map_or("", |watch| watch.as_str());
+    let sha = query.sha.as_ref().map_or("", |sha| sha.as_str());
     let select = "SELECT version, checksum, record FROM deliveries WHERE";
     let range = "id BETWEEN ?1 AND ?1 || '~' ORDER BY id DESC LIMIT ?2";
-    match &query.watch {
-        None => read(db, &format!("{select} {range}"), params![prefix, limit]),
-        Some(watch) => {
-            let sql = format!("{select} watch = ?3 AND {range}");
-            read(db, &sql, params![prefix, limit, watch.as_str()])
+    match (&query.watch, &query.sha) {
+        (None, None) => read(db, &format!("{select} {range}"), params![prefix, limit]),
+        (Some(_), None) => {
+            read(db, &format!("{select} watch = ?3 AND {range}"), params![prefix, limit, watch])
+        }
+        (None, Some(_)) => {
+            read(db, &format!("{select} sha = ?3 AND {range}"), params![prefix, limit, sha])
+        }
+        (Some(_), Some(_)) => {
+            let sql = format!("{select} watch = ?3 AND sha = ?4 AND {range}");
+            read(db, &sql, params![prefix, limit, watch, sha])
         }
     }
 }

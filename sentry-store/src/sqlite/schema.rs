@@ -11,8 +11,12 @@ use super::failure::Failure;
 use super::rows;
 
 /// Step `n` brings schema `n` to schema `n + 1`. Steps are only ever added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+];
 
 /// The schema that this program works on.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

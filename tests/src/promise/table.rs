@@ -140,6 +140,16 @@ pub const PROMISES: &[Promise] = &[
         "quota freed, namespace back, role granted, CRD installed, conflict gone: delivered ≤ 11 minutes after",
     ),
     promise(
+        59,
+        "nothing says that it passed because nothing ran",
+        "every way in which no run starts: its own state and cause in `why`, history, page, status text; a missing directory is an error",
+    ),
+    promise(
+        60,
+        "statuses: one for each watch, subject, event, commit, context",
+        "2 and 3 subjects at one commit, per watch and per run, forge away in between, kills: each ends as its own runs did, the short context as the worst of them",
+    ),
+    promise(
         62,
         "a verdict is never lost",
         "kill after each call of a delivery, cluster away at the restart, newer head meanwhile: every created run is followed and judged",

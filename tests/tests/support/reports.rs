@@ -106,6 +106,7 @@ fn status(sha: &str, state: StatusState, delivery: char) -> CommitStatus {
         description: "what is said".into(),
         link: Some("https://sentry.example.com/1".into()),
         delivery: format!("01j000000000000000000000{delivery}a").parse().unwrap(),
+        branches: vec!["main".parse().unwrap()],
     }
 }
 

@@ -134,6 +134,7 @@ impl Agent {
             state: DeliveryState::Pending,
             started: self.parts.clock.now(),
             finished: None,
+            manifests: None,
             intent: None,
             failures: 0,
             tries: 0,
@@ -290,7 +291,7 @@ impl Agent {
                     Outcome::Failed(AttemptError::Panic(error.to_string()))
                 };
                 let earlier = delivery.runs.len();
-                let end = AttemptEnd { delivery, manifests: None, outcome, earlier, turn: None };
+                let end = AttemptEnd { delivery, outcome, earlier, turn: None };
                 self.attempted(end).await;
             }
             Some(Job::Report(key)) => drop(self.reporting.remove(&key)),
@@ -322,7 +323,6 @@ impl Agent {
         let key = key_of(&end.delivery);
         let again = AttemptEnd {
             delivery: end.delivery.clone(),
-            manifests: end.manifests.clone(),
             outcome: Outcome::Interrupted,
             earlier: end.earlier,
             turn: None,

@@ -409,7 +409,10 @@ impl Agent {
 
     /// Writes all or nothing, with the statuses that the deliveries among it change, and what is told of them.
     async fn commit(&mut self, mut writes: Vec<Write>) -> bool {
-        self.add_reports(&mut writes);
+        let reported = self.add_reports(&mut writes).await;
+        if self.state(reported).is_none() {
+            return false;
+        }
         self.add_notices(&mut writes);
         let nothing = writes.is_empty();
         let result = self.ledger.commit(writes).await;

@@ -2,49 +2,62 @@
 
 use super::*;
 use crate::engine::ledger::ReportKey;
-use crate::engine::verdict::statuses;
-use crate::forge::{CommitStatus, StatusState};
+use crate::engine::standing::statuses;
+use crate::forge::CommitStatus;
 use crate::store::Report;
+use crate::watch::ReportMode;
 
 /// Statuses that are being shown at a time.
 const IN_FLIGHT: usize = 4;
 
 impl Agent {
-    /// Adds to deliveries that are written the statuses which they change.
-    pub(super) fn add_reports(&self, writes: &mut Vec<Write>) {
-        let at = self.parts.clock.now();
-        let mut reports = Vec::new();
+    /// Adds to deliveries that are written the statuses which they change: of their commits, where other subjects of the
+    /// watch may stand as well.
+    ///
+    /// # Errors
+    /// Those of [`StateStore::deliveries`]: without the others at the commit nothing right can be shown.
+    pub(super) async fn add_reports(&self, writes: &mut Vec<Write>) -> Result<(), StoreError> {
+        let mut commits: BTreeMap<(WatchName, CommitSha), Vec<Delivery>> = BTreeMap::new();
         for write in writes.iter() {
             let Write::Delivery(delivery) = write else { continue };
-            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
-            let before = self.ledger.open.get(&delivery.id);
-            let before = before.map(|d| statuses(watch, d)).unwrap_or_default();
-            for status in statuses(watch, delivery) {
-                let shown = before.iter().find(|b| b.context == status.context).map(|b| b.state);
-                reports.extend(self.report(&delivery.watch, status, shown, at));
-            }
+            let commit = (delivery.watch.clone(), delivery.revision.sha.clone());
+            commits.entry(commit).or_default().push(delivery.as_ref().clone());
         }
-        writes.extend(reports.into_iter().map(Write::Report));
+        for ((name, sha), changed) in commits {
+            let Some(watch) = self.parts.watches.get(&name) else { continue };
+            if watch.reporting.mode == ReportMode::Off {
+                continue;
+            }
+            let before = self.ledger.delivered_at(&name, &sha).await?;
+            let mut after: BTreeMap<_, _> = before.iter().map(|d| (&d.id, d)).collect();
+            after.extend(changed.iter().map(|d| (&d.id, d)));
+            let after: Vec<Delivery> = after.into_values().cloned().collect();
+            let (before, after) = (statuses(watch, &before), statuses(watch, &after));
+            let reports = after.into_iter().filter_map(|status| {
+                let shown = before.iter().find(|b| b.context == status.context);
+                self.report(&name, status, shown)
+            });
+            writes.extend(reports.map(Write::Report));
+        }
+        Ok(())
     }
 
-    /// The report, if it says otherwise than what was decided for this delivery before.
+    /// The report, if it says otherwise than what was decided for this line before.
     fn report(
         &self,
         watch: &WatchName,
         status: CommitStatus,
-        before: Option<StatusState>,
-        at: Timestamp,
+        before: Option<&CommitStatus>,
     ) -> Option<Report> {
         let key = (watch.clone(), status.revision.sha.clone(), status.context.clone());
         let due = self.ledger.reports.get(&key);
-        let of_this = due.filter(|r| r.status.delivery == status.delivery);
-        let decided = of_this.map(|r| r.status.state).or(before);
-        if decided == Some(status.state) {
-            return None;
-        }
-        let sent = due.map_or(before, |r| r.sent);
-        let (watch, tries, error, given_up) = (watch.clone(), 0, None, false);
-        Some(Report { watch, status, at, sent, tries, error, given_up })
+        let sent = match due.map(|r| (&r.status, r.sent)).or(before.map(|b| (b, Some(b.state)))) {
+            Some((decided, _)) if says_the_same(decided, &status) => return None,
+            Some((decided, sent)) if is_about_the_same(decided, &status) => sent,
+            _ => None,
+        };
+        let (watch, at) = (watch.clone(), self.parts.clock.now());
+        Some(Report { watch, status, at, sent, tries: 0, error: None, given_up: false })
     }
 
     /// Starts to show what is due.
@@ -83,12 +96,13 @@ impl Agent {
     ) {
         self.reporting.remove(&key);
         self.report_at.remove(&key);
-        let state = sent.status.state;
         // What is to be shown may have changed meanwhile.
         let now = self.ledger.reports.get(&key).cloned().unwrap_or_else(|| sent.clone());
         match result {
             Ok(()) => {
-                let report = Report { sent: Some(state), tries: 0, error: None, ..now };
+                let same = is_about_the_same(&now.status, &sent.status);
+                let told = same.then_some(sent.status.state);
+                let report = Report { sent: told, tries: 0, error: None, ..now };
                 if self.commit(vec![Write::Report(report)]).await {
                     let (watch, status) = (sent.watch, sent.status);
                     self.parts.emit(EventKind::Reported { watch, status });
@@ -138,4 +152,14 @@ impl Agent {
             watch.is_some_and(|watch| report.tries <= watch.timing.max_retries)
         })
     }
+}
+
+/// True if the two are about the same delivery, at the same branches: then a state that the forge took of one need not be
+/// sent again for the other.
+fn is_about_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {
+    one.delivery == other.delivery && one.branches == other.branches
+}
+
+fn says_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {
+    one.state == other.state && is_about_the_same(one, other)
 }

@@ -80,6 +80,12 @@ impl Agent {
         let Some(mut delivery) = found else {
             return self.reject(&trigger, format!("there is no delivery {id}")).await;
         };
+        if delivery.state == DeliveryState::NothingRan {
+            let text = format!(
+                "in delivery {id} nothing was to run; to deliver its commit once more use trigger"
+            );
+            return self.reject(&trigger, text).await;
+        }
         if matches!(delivery.state, DeliveryState::Succeeded | DeliveryState::Superseded) {
             let text =
                 format!("delivery {id} has {}; to run it anew use rerun", delivery.state.as_str());

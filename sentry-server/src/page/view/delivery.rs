@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 use sentry_api::shape::{Delivery, Object, Run, RunTotals, Show};
-use sentry_api::words::{Action, Cause, DeliveryState, RunState, Verdict};
+use sentry_api::words::{Action, Cause, DeliveryState, Reason, RunState, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::timeline::{Stop, timeline};
@@ -17,6 +17,7 @@ pub(crate) fn state(delivery: &Delivery) -> State {
     match (delivery.state, delivery.verdict) {
         (DeliveryState::Succeeded, _) if delivery.dry_run => State::new(Tone::Good, "dry run"),
         (DeliveryState::Succeeded, _) => State::new(Tone::Good, word),
+        (DeliveryState::NothingRan, _) => State::new(Tone::Quiet, delivery.state_text()),
         (DeliveryState::Failed, Some(Verdict::Failure)) => State::new(Tone::Bad, "runs failed"),
         (DeliveryState::Failed | DeliveryState::Parked, _) => State::new(Tone::Bad, word),
         (DeliveryState::Superseded, _) => State::new(Tone::Quiet, word),
@@ -207,6 +208,10 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
             format!("A dry run: nothing was written. It took {time}.")
         }
         DeliveryState::Succeeded => format!("Delivered with {runs} in {time}."),
+        DeliveryState::NothingRan => {
+            let cause = delivery.nothing_ran.map_or("no reason was given", Reason::as_str);
+            format!("No run was to start: {cause}.")
+        }
         DeliveryState::Failed if totals.failed > 0 => {
             format!("{} of {runs} failed, after {time}.", totals.failed)
         }
@@ -248,7 +253,7 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
         let fields = vec![("failed", "true".to_owned())];
         act("Rerun what failed", "New runs of what failed in this delivery", "rerun", fields)
     });
-    let again = (ended && delivery.manifests_revision.is_some())
+    let again = (ended && !delivery.objects.is_empty())
         .then(|| act("Rerun all", "New runs of everything in this delivery", "rerun", vec![]));
     [retry, failed, again].into_iter().flatten().flatten().collect()
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use sentry_api::shape::{BranchStatus, Delivery, Status, WatchStatus};
 use sentry_api::text::count;
-use sentry_api::words::{BranchState, Verdict};
+use sentry_api::words::{BranchState, Reason, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::chart::{Chart, SMALL};
@@ -235,6 +235,10 @@ fn state(branch: &BranchStatus, open: Option<&Delivery>) -> State {
             State::new(Tone::Busy, "running")
         }
         (BranchState::Delivered, None) => State::new(Tone::Good, word),
+        (BranchState::NothingRan, _) => {
+            let cause = branch.nothing_ran.map_or(word, Reason::as_str);
+            State::new(Tone::Quiet, format!("nothing ran: {cause}"))
+        }
         (BranchState::Delivering, _) => match open {
             Some(open) if !open.state.is_final() => delivery::state(open),
             _ => State::new(Tone::Busy, word),

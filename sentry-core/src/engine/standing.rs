@@ -1,0 +1,328 @@
+//! What A's commit shows of a watch: one line for each subject that was delivered at it, and the worst of them under the
+//! short name. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::verdict::{self, Line};
+use crate::delivery::Delivery;
+use crate::forge::{CommitStatus, StatusState};
+use crate::repo::BranchName;
+use crate::watch::{ReportMode, Watch};
+
+/// What GitHub takes of a description (REST API, "Create a commit status"); GitLab takes more.
+const DESCRIPTION_CHARS: usize = 140;
+/// What GitLab takes of a name (REST API, "Set commit pipeline status").
+const CONTEXT_CHARS: usize = 255;
+
+/// Whose head the commit was, and for which event: of several deliveries of one subject the newest counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Subject<'a> {
+    branch: &'a BranchName,
+    event: &'a str,
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.event {
+            "push" => write!(f, "{}", self.branch),
+            // No branch holds a space: nothing else is called so.
+            event => write!(f, "{}, {event}", self.branch),
+        }
+    }
+}
+
+/// Lines by what follows the watch's context in their names; for each, the subjects that have one.
+type Lines<'a> = BTreeMap<String, BTreeMap<Subject<'a>, Line<'a>>>;
+
+/// Every status of one commit, from all deliveries of the watch at it, oldest first. What it says depends on nothing
+/// else, and no name on which subject came first.
+pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStatus> {
+    if watch.reporting.mode == ReportMode::Off {
+        return Vec::new();
+    }
+    let context = watch.reporting.context.clone();
+    let context = context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
+    let mut statuses = Vec::new();
+    for (suffix, subjects) in &lines(watch, deliveries) {
+        let name = format!("{context}{suffix}");
+        let all: Vec<_> = subjects.iter().collect();
+        statuses.extend(together(watch, name.clone(), &all));
+        if let [_, _, ..] = all.as_slice() {
+            let own = all.iter().filter_map(|(subject, _)| own(watch, &name, subject, &all));
+            statuses.extend(own);
+        }
+    }
+    statuses
+}
+
+fn lines<'a>(watch: &Watch, deliveries: &'a [Delivery]) -> Lines<'a> {
+    let mut lines = Lines::new();
+    for delivery in deliveries.iter().filter(|d| !d.dry_run) {
+        let Delivery { revision, selection, .. } = delivery;
+        let subject = Subject { branch: &revision.branch, event: selection.event() };
+        let whole = lines.entry(String::new()).or_default();
+        if let Some(line) = verdict::whole(watch, delivery, whole.contains_key(&subject)) {
+            whole.insert(subject.clone(), line);
+        }
+        if watch.reporting.mode == ReportMode::PerRun {
+            for (name, line) in verdict::each_run(delivery) {
+                lines.entry(format!("/{name}")).or_default().insert(subject.clone(), line);
+            }
+        }
+    }
+    lines
+}
+
+/// The subject's own line. Forges that do not tell capitals from small letters show one for those that differ in nothing
+/// else: it is the worst of them, whichever is sent last.
+fn own(
+    watch: &Watch,
+    name: &str,
+    subject: &Subject<'_>,
+    all: &[(&Subject<'_>, &Line<'_>)],
+) -> Option<CommitStatus> {
+    let label = subject.to_string();
+    let alike = |other: &Subject<'_>| other.to_string().to_lowercase() == label.to_lowercase();
+    let lines = all.iter().filter(|(other, _)| alike(other)).map(|(_, line)| *line);
+    let worst = lines.max_by_key(|line| line.badness())?;
+    let branches = vec![subject.branch.clone()];
+    Some(status(watch, format!("{name} ({label})"), worst, &worst.text, branches))
+}
+
+/// The worst of all subjects, with what each of the worst says.
+fn together(
+    watch: &Watch,
+    name: String,
+    all: &[(&Subject<'_>, &Line<'_>)],
+) -> Option<CommitStatus> {
+    let (_, worst) = all.iter().max_by_key(|(_, line)| line.badness())?;
+    let text = if let [(_, only)] = all {
+        only.text.clone()
+    } else {
+        let same = all.iter().filter(|(_, line)| line.state == worst.state);
+        same.map(|(subject, line)| format!("{subject}: {}", line.text))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let mut branches: Vec<BranchName> = all.iter().map(|(s, _)| s.branch.clone()).collect();
+    branches.dedup();
+    Some(status(watch, name, worst, &text, branches))
+}
+
+fn status(
+    watch: &Watch,
+    context: String,
+    line: &Line<'_>,
+    text: &str,
+    branches: Vec<BranchName>,
+) -> CommitStatus {
+    CommitStatus {
+        revision: line.delivery.revision.clone(),
+        context: fitted(context),
+        state: line.state,
+        description: shortened(text),
+        link: verdict::link(watch, line.delivery, line.run),
+        delivery: line.delivery.id.clone(),
+        branches,
+    }
+}
+
+impl Line<'_> {
+    /// The more, the worse; of two that are as bad, the newer one is told of.
+    fn badness(&self) -> impl Ord + use<> {
+        let rank = match self.state {
+            StatusState::Neutral => 0,
+            StatusState::Success => 1,
+            StatusState::Pending => 2,
+            StatusState::Error => 3,
+            StatusState::Failure => 4,
+        };
+        (rank, self.delivery.id.clone())
+    }
+}
+
+/// One line of at most so many characters.
+fn shortened(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= DESCRIPTION_CHARS {
+        return line;
+    }
+    line.chars().take(DESCRIPTION_CHARS - 1).chain(['…']).collect()
+}
+
+/// A name that forges take: what is too long ends in a digest of all of it.
+fn fitted(name: String) -> String {
+    if name.chars().count() <= CONTEXT_CHARS {
+        return name;
+    }
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(name.as_bytes())[..4]);
+    let kept: String = name.chars().take(CONTEXT_CHARS - digest.len() - 1).collect();
+    format!("{kept}~{digest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::{DeliveryState, RunRecord, RunState, Selection, Verdict};
+    use crate::plan::{Action, ObjectOutcome};
+    use crate::testing::sample;
+    use crate::watch::sample::watch;
+
+    /// The `n`th delivery, of commit 1, with runs of these names that stand so.
+    fn delivery(n: u32, branch: &str, runs: &[(&str, RunState)]) -> Delivery {
+        let runs: Vec<RunRecord> = runs
+            .iter()
+            .map(|(name, state)| {
+                let mut run = RunRecord { message: None, reason: None, ..sample::run(*state) };
+                run.object.name = format!("{name}-0a1b2c3d-abcdefghijklmnop");
+                run
+            })
+            .collect();
+        let made = |run: &RunRecord| ObjectOutcome {
+            object: run.object.clone(),
+            run: true,
+            ..sample::outcome(Action::Created)
+        };
+        let failed = runs.iter().any(|run| run.state == RunState::Failed);
+        let goes_on = runs.iter().any(|run| run.state == RunState::Running);
+        let (state, verdict) = match (goes_on, failed) {
+            (true, _) => (DeliveryState::Following, None),
+            (_, true) => (DeliveryState::Failed, Some(Verdict::Failure)),
+            (_, false) => (DeliveryState::Succeeded, Some(Verdict::Success)),
+        };
+        let mut revision = sample::revision(1);
+        revision.branch = sample::branch(branch);
+        Delivery {
+            id: sample::id(n),
+            revision,
+            selection: Selection::default(),
+            dry_run: false,
+            state,
+            verdict,
+            passed: None,
+            superseded_by: None,
+            tries: 0,
+            objects: runs.iter().map(made).collect(),
+            runs,
+            ..sample::delivery(1)
+        }
+    }
+
+    fn shown(watch: &Watch, deliveries: &[Delivery]) -> Vec<(String, StatusState)> {
+        statuses(watch, deliveries).into_iter().map(|s| (s.context, s.state)).collect()
+    }
+
+    fn named(lines: &[(&str, StatusState)]) -> Vec<(String, StatusState)> {
+        lines.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect()
+    }
+
+    #[test]
+    fn one_subject_has_the_short_name_and_several_have_one_each_and_the_worst_under_it() {
+        use StatusState::{Failure, Pending, Success};
+        let qa = watch("qa", &["main", "release/*"]);
+        let main = delivery(1, "main", &[("ci", RunState::Succeeded)]);
+        let release = delivery(2, "release/1.4", &[("ci", RunState::Failed)]);
+        assert_eq!(shown(&qa, &[main.clone()]), named(&[("sentry-gitops/qa", Success)]));
+        let both = named(&[
+            ("sentry-gitops/qa", Failure),
+            ("sentry-gitops/qa (main)", Success),
+            ("sentry-gitops/qa (release/1.4)", Failure),
+        ]);
+        assert_eq!(shown(&qa, &[main.clone(), release.clone()]), both);
+        let text = &statuses(&qa, &[main.clone(), release.clone()])[0].description;
+        assert!(text.starts_with("release/1.4: 1 of 1 run failed"), "{text}");
+        // The other order of time, the same names.
+        let (later, earlier) = (Delivery { id: sample::id(3), ..main.clone() }, release);
+        assert_eq!(shown(&qa, &[earlier.clone(), later.clone()]), both);
+        let again = delivery(4, "release/1.4", &[("ci", RunState::Running)]);
+        let lines = shown(&qa, &[earlier.clone(), later.clone(), again]);
+        assert_eq!((lines[0].1, lines[2].1), (Pending, Pending), "the newest of a subject counts");
+        let nightly = Selection { event: Some("nightly".into()), run: None };
+        let nightly = Delivery { selection: nightly, id: sample::id(5), ..later };
+        let names: Vec<String> =
+            shown(&qa, &[main, earlier, nightly]).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names[1..3], ["sentry-gitops/qa (main)", "sentry-gitops/qa (main, nightly)"]);
+    }
+
+    #[test]
+    fn each_run_has_a_line_of_its_own_when_asked_for_and_a_link_names_it() {
+        use StatusState::{Failure, Pending, Success};
+        let mut qa = watch("qa", &["main"]);
+        qa.reporting.mode = ReportMode::PerRun;
+        qa.reporting.link = Some("https://dash.example/{namespace}/{run}?b={branch}".to_owned());
+        let runs = [("ci", RunState::Running), ("smoke", RunState::Succeeded)];
+        let one = delivery(1, "fix/#1", &runs);
+        let two = delivery(2, "main", &[("ci", RunState::Failed)]);
+        let lines = shown(&qa, &[one.clone()]);
+        assert_eq!(
+            lines,
+            named(&[
+                ("sentry-gitops/qa", Pending),
+                ("sentry-gitops/qa/ci", Pending),
+                ("sentry-gitops/qa/smoke", Success)
+            ])
+        );
+        let link = statuses(&qa, &[one.clone()])[2].link.clone().unwrap();
+        assert!(link.starts_with("https://dash.example/qa/smoke-0a1b2c3d"), "{link}");
+        assert!(link.ends_with("?b=fix%2F%231"), "{link}");
+        assert_eq!(
+            shown(&qa, &[one, two])[3..],
+            named(&[
+                ("sentry-gitops/qa/ci", Failure),
+                ("sentry-gitops/qa/ci (fix/#1)", Pending),
+                ("sentry-gitops/qa/ci (main)", Failure),
+                ("sentry-gitops/qa/smoke", Success)
+            ])
+        );
+    }
+
+    #[test]
+    fn a_run_that_shares_its_name_is_called_alike_before_and_after_the_other_has_room() {
+        let mut qa = watch("qa", &["main"]);
+        qa.reporting.mode = ReportMode::PerRun;
+        let mut full = delivery(1, "main", &[("ci", RunState::Running), ("ci", RunState::Running)]);
+        full.runs[1].object.name.push('2');
+        full.objects[1].object = full.runs[1].object.clone();
+        full.objects[1].object.document = 3;
+        full.runs[1].object.document = 3;
+        let mut waits = full.clone();
+        waits.objects[1].action = Action::Queued;
+        waits.runs.pop();
+        let names = |d: &Delivery| {
+            let lines = shown(&qa, std::slice::from_ref(d));
+            lines.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&waits)[..2], names(&full)[..2]);
+        assert_eq!(names(&waits)[1], "sentry-gitops/qa/ci (runs/ci.yaml, document 2)");
+    }
+
+    #[test]
+    fn branches_that_differ_in_capitals_alone_both_show_the_worse_of_them() {
+        let qa = watch("qa", &["*"]);
+        let one = delivery(1, "Fix", &[("ci", RunState::Failed)]);
+        let two = delivery(2, "fix", &[("ci", RunState::Succeeded)]);
+        assert!(shown(&qa, &[one, two]).iter().all(|(_, state)| *state == StatusState::Failure));
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_ends_in_a_digest_and_a_dry_run_shows_nothing() {
+        let qa = watch("qa", &["*"]);
+        let long = |end: &str| format!("{}{end}", "x/".repeat(120));
+        let runs = [("ci", RunState::Succeeded)];
+        let two = [delivery(1, &long("a"), &runs), delivery(2, &long("b"), &runs)];
+        let names: Vec<String> = shown(&qa, &two).into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().all(|name| name.chars().count() <= CONTEXT_CHARS));
+        assert_ne!(names[1], names[2]);
+        assert_eq!(shown(&qa, &[Delivery { dry_run: true, ..two[0].clone() }]), []);
+    }
+
+    #[test]
+    fn a_description_is_one_line_of_at_most_140_characters() {
+        let text = shortened(&"ünï\n".repeat(200));
+        assert_eq!(text.chars().count(), 140);
+        assert!(text.ends_with('…') && !text.contains('\n'));
+    }
+}
