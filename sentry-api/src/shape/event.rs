@@ -193,6 +193,7 @@ mod tests {
             objects: Vec::new(),
             runs: Vec::new(),
             verdict: Some(sentry_core::delivery::Verdict::Failure),
+            passed: None,
             took: Duration::from_secs(1),
             error: Some("ci failed".into()),
             dry_run: false,

@@ -4,7 +4,7 @@ use sentry_api::shape::{Object, Show};
 use sentry_api::words;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryState, Intent, RunRecord, RunState, Selection, Verdict,
+    Cause, Delivery, DeliveryState, Reason, RunRecord, RunState, Selection, Verdict,
 };
 use sentry_core::event::EventKind;
 use sentry_core::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
@@ -17,13 +17,8 @@ use sentry_core::revision::Revision;
 /// If it holds what is no name, commit or id.
 pub(super) fn record(show: &Show) -> Result<Delivery, ParseError> {
     let told = &show.delivery;
-    let intent = match (&told.manifests_revision, &show.manifests_branch) {
-        (Some(sha), Some(branch)) => Some(Intent {
-            manifests: sha.parse()?,
-            manifests_branch: branch.parse()?,
-            digest: String::new(),
-            at: told.started,
-        }),
+    let manifests = match (&told.manifests_revision, &show.manifests_branch) {
+        (Some(sha), Some(branch)) => Some(Revision { branch: branch.parse()?, sha: sha.parse()? }),
         _ => None,
     };
     let asked = show.asked_for.clone();
@@ -38,7 +33,8 @@ pub(super) fn record(show: &Show) -> Result<Delivery, ParseError> {
         state: state(told.state),
         started: told.started,
         finished: told.finished,
-        intent,
+        manifests,
+        intent: None,
         failures: 0,
         tries: tries(show),
         next_attempt: show.next_attempt,
@@ -46,7 +42,7 @@ pub(super) fn record(show: &Show) -> Result<Delivery, ParseError> {
         runs: runs(show),
         following_since: told.following_since,
         verdict: told.verdict.and_then(verdict),
-        passed: None,
+        passed: told.nothing_ran.and_then(passed),
         steps: Vec::new(),
         notes: show.notes.clone(),
         error: told.error.clone(),
@@ -125,6 +121,17 @@ fn state(word: words::DeliveryState) -> DeliveryState {
         words::DeliveryState::Superseded => DeliveryState::Superseded,
         words::DeliveryState::Parked => DeliveryState::Parked,
         _ => DeliveryState::Following,
+    }
+}
+
+fn passed(word: words::Reason) -> Option<Reason> {
+    match word {
+        words::Reason::NoRunMatched => Some(Reason::NoRunMatched),
+        words::Reason::NoFile => Some(Reason::NoFile),
+        words::Reason::OnlyObjects => Some(Reason::OnlyObjects),
+        words::Reason::RunsLeftOut => Some(Reason::RunsLeftOut),
+        words::Reason::SkippedByMarker => Some(Reason::SkippedByMarker),
+        _ => None,
     }
 }
 

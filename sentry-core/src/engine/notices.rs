@@ -36,8 +36,9 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
             verdict => Standing::Stuck(verdict.is_some()),
         },
         DeliveryState::Superseded | DeliveryState::NothingRan => Standing::Quiet,
-        DeliveryState::Following => Standing::Started,
-        DeliveryState::Succeeded => Standing::Succeeded,
+        // How its runs end may not be known: that they started is.
+        DeliveryState::Succeeded if delivery.verdict.is_some() => Standing::Succeeded,
+        DeliveryState::Following | DeliveryState::Succeeded => Standing::Started,
         // An outage is waited for, however long: who is on call must hear of it before it ends.
         _ if delivery.tries > watch.timing.max_retries => Standing::Stuck(false),
         _ => Standing::Quiet,
@@ -357,7 +358,7 @@ mod tests {
     fn dry_runs_skipped_and_superseded_heads_and_short_outages_tell_nothing() {
         let dry = Delivery { dry_run: true, ..in_state(DeliveryState::Succeeded) };
         let reason = Some(crate::delivery::Reason::NoRunMatched);
-        let passed = Delivery { passed: reason, ..in_state(DeliveryState::Succeeded) };
+        let passed = Delivery { passed: reason, ..in_state(DeliveryState::NothingRan) };
         let gone = in_state(DeliveryState::Superseded);
         let mut story = Story::new();
         for end in [dry, passed, gone, waiting(3)] {
