@@ -244,6 +244,15 @@ const CASES: &[Case] = &[
         "1 or more",
     ),
     ("timeout: 60", "report: per_task", 5, 20, "defaults.report", "none of the words", "per_watch"),
+    (
+        "timeout: 60",
+        "when_nothing_runs: neutrl",
+        5,
+        31,
+        "defaults.when_nothing_runs",
+        "none of the words",
+        "neutral",
+    ),
     ("timeout: 60", "report: false", 5, 20, "defaults.report", "is true or false", "in quotes"),
     (
         "timeout: 60",

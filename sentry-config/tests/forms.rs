@@ -9,8 +9,8 @@ use sentry_config::{
     to_long_form,
 };
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals,
-    ReportMode, Reporting, Timing, Unannotated,
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan, OnFirstSight, Reading,
+    Refusals, ReportMode, Reporting, Timing, Unannotated,
 };
 
 const SHORT: &str = include_str!("../../docs/config/short.yaml");
@@ -40,6 +40,7 @@ watches:
     max_active_runs: 5
     run_timeout: 2h
     report: per_run
+    when_nothing_runs: none
     report_context: "ci/{watch}"
     report_link: "https://tekton.example.com/#/{namespace}/{run}?d={delivery}&k=${GITLAB_TOKEN}"
   - name: local
@@ -139,6 +140,7 @@ fn how_documents_are_read_and_verdicts_are_shown_is_read_with_its_defaults() {
         (Some(Duration::from_secs(7200)), 5)
     );
     assert_eq!(qa.reporting.mode, ReportMode::PerRun);
+    assert_eq!(qa.reporting.when_nothing_runs, NothingRan::Nothing);
     assert_eq!(qa.reporting.context.as_deref(), Some("ci/qa"));
     let link = qa.reporting.link.as_deref().unwrap();
     assert!(

@@ -131,7 +131,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     for open in [SqliteStore::open, SqliteStore::open_read_only] {
         let error = open(dir.path()).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Newer);
-        assert!(error.to_string().contains("schema 7, this one knows 3"), "{error}");
+        assert!(error.to_string().contains("schema 7, this one knows 4"), "{error}");
     }
     assert!(!names(dir.path()).iter().any(|name| name.contains("corrupt")));
 }

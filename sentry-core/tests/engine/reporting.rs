@@ -189,3 +189,31 @@ async fn a_delivery_that_goes_on_after_kills_and_with_its_queue_is_pending_once(
     }
     assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Success]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_branches_at_one_commit_end_as_their_own_runs_did_and_the_short_line_as_the_worst() {
+    let mut world = following().await;
+    let sha = world.push();
+    minutes(2).await;
+    world.deployer.finish(&world.only_run(), RunState::Succeeded, "Succeeded");
+    minutes(1).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Success]);
+    world.stop().await;
+    world.forge.set(A, "release/1.4", &sha);
+    world.start();
+    minutes(60 * 24).await;
+    let last = || {
+        let statuses = world.forge.statuses().into_iter();
+        statuses.map(|s| (s.context.clone(), s)).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let state = |line: &str| last()[line].state;
+    assert_eq!(state("sentry-gitops/qa"), StatusState::Pending);
+    assert_eq!(state("sentry-gitops/qa (main)"), StatusState::Success);
+    world.deployer.finish(&world.only_run(), RunState::Failed, "Failed");
+    minutes(1).await;
+    assert_eq!(state("sentry-gitops/qa"), StatusState::Failure);
+    assert_eq!(state("sentry-gitops/qa (main)"), StatusState::Success);
+    assert_eq!(state("sentry-gitops/qa (release/1.4)"), StatusState::Failure);
+    assert_eq!(last()["sentry-gitops/qa"].branches.len(), 2, "a forge may keep them by branch");
+    assert_eq!(last().len(), 3);
+}
