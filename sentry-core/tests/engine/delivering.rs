@@ -358,7 +358,7 @@ async fn a_missing_directory_is_an_error_at_once_until_b_has_it_and_keeps_bs_com
     let sha = world.push();
     minutes(2).await;
     let delivery = world.last().await;
-    assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 1));
+    assert_eq!((delivery.state, delivery.tries), (DeliveryState::Parked, 1));
     assert_eq!(delivery.manifests.unwrap().sha, moved);
     assert_eq!(world.why(&sha).await.reason, Reason::Parked);
     assert!(delivery.error.unwrap().contains("no directory"));
