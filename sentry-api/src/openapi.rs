@@ -88,8 +88,8 @@ struct Route<'a> {
 }
 
 /// Every route may answer with these: a question that can't be meant, no token, a wrong token, no such thing, another
-/// agent or more than one thing of that name, a state that can't be read.
-const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 500, 503];
+/// agent or more than one thing of that name, too many questions at a time, a state that can't be read.
+const ERRORS: &[u16] = &[400, 401, 403, 404, 409, 429, 500, 503];
 /// Those that ask forge or cluster may answer with these as well.
 const FAR_ERRORS: &[u16] = &[422, 502];
 
@@ -132,7 +132,7 @@ impl Paths {
             path: "/events",
             name: "events",
             summary: "What happens, as it happens: server-sent events, each with one such object as its data.",
-            errors: &[429],
+            errors: &[],
         });
         let answer = &mut self.paths["/events"]["get"]["responses"]["200"]["content"];
         let event = answer["application/json"]["schema"].take();

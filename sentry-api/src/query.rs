@@ -7,6 +7,8 @@ use crate::openapi::WATCH;
 
 /// How many deliveries `history` answers with where no number is asked for.
 pub const HISTORY_LIMIT: u32 = 20;
+/// How many deliveries `history` can be asked for at a time.
+pub const HISTORY_MOST: u32 = 1000;
 
 /// What `status` can be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +38,9 @@ pub struct HistoryQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
-    /// At most so many; [`HISTORY_LIMIT`] where it is left out.
+    /// At most so many, and not more than [`HISTORY_MOST`]; [`HISTORY_LIMIT`] where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(max = 4_294_967_295_u32))]
+    #[schemars(range(max = 1000))]
     pub limit: Option<u32>,
 }
 

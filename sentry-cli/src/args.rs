@@ -237,7 +237,7 @@ pub(crate) struct StatusArgs {
 pub(crate) struct HistoryArgs {
     /// Only this watch
     pub(crate) watch: Option<WatchName>,
-    /// At most so many
+    /// At most so many, up to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: u32,
     #[command(flatten)]

@@ -28,7 +28,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use sentry_api::{Local, WatchFacts};
+use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
 };
@@ -46,8 +46,9 @@ use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, Transport
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_server::api::Keys;
 use sentry_server::page::Setup;
-use sentry_server::{Counters, Server, Services};
+use sentry_server::{Bounded, Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
 pub(crate) use receivers::receivers;
@@ -130,6 +131,9 @@ pub fn server(
     counters: Option<Counters>,
 ) -> Server {
     let mut services = Services::new(engine.clone(), store);
+    if let Some(counters) = &counters {
+        services.guesses = counters.guesses();
+    }
     services.counters = counters;
     services.webhooks =
         config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
@@ -139,14 +143,16 @@ pub fn server(
         None => sentry_server::page::closed(),
         Some(tokens) => {
             let local = Local::new(Arc::clone(&services.store), facts(config));
-            let answers = Arc::new(local.with_engine(engine.clone()));
-            let keys = Arc::new(tokens);
-            let live = services.live.clone();
+            let answers: Arc<dyn Answers> =
+                Arc::new(Bounded::new(Arc::new(local.with_engine(engine.clone()))));
+            let keys: Arc<dyn Keys> = Arc::new(tokens);
+            let (live, guesses) = (services.live.clone(), services.guesses.clone());
             let mut page =
-                Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys) as _, live.clone());
+                Setup::new(Arc::clone(&answers), Arc::clone(&keys), live.clone(), guesses.clone());
             page.watches = page::places(config);
             page.version.clone_from(&services.version);
-            sentry_server::api::routes(answers, keys, live).merge(sentry_server::page::routes(page))
+            sentry_server::api::routes(answers, keys, live, guesses)
+                .merge(sentry_server::page::routes(page))
         }
     };
     Server::new(services)
@@ -195,10 +201,7 @@ pub fn open_store(dir: &Path) -> Result<Arc<dyn StateStore>, StoreError> {
 /// # Errors
 /// As [`SqliteStore::open_read_only`].
 pub fn read_store(dir: &Path) -> Result<Option<Arc<dyn StateStore>>, StoreError> {
-    if !dir.join("state.db").exists() {
-        return Ok(None);
-    }
-    Ok(Some(Arc::new(SqliteStore::open_read_only(dir)?)))
+    Ok(SqliteStore::open_read_only(dir)?.map(|store| Arc::new(store) as Arc<dyn StateStore>))
 }
 
 /// A state that ends with the program.

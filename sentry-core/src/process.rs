@@ -17,8 +17,10 @@ mod lines;
 pub mod stage;
 #[cfg(test)]
 mod tests;
+mod workdir;
 
 pub use lines::{End, Lines};
+pub use workdir::{Workdir, sweep};
 
 /// Variables that every child gets from our own environment, where they are set.
 const INHERITED: &[&str] =

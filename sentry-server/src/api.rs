@@ -9,7 +9,8 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use futures::future::BoxFuture;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -23,7 +24,8 @@ use sentry_api::shape::{
 use sentry_api::{Answers, ApiError, ErrorKind};
 use serde::de::DeserializeOwned;
 
-use crate::{Live, PATIENCE};
+use crate::guesses::{Door, Guesses};
+use crate::{Live, PATIENCE, place};
 
 /// The largest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
@@ -52,6 +54,7 @@ struct Api {
     answers: Arc<dyn Answers>,
     keys: Arc<dyn Keys>,
     live: Live,
+    guesses: Guesses,
 }
 
 type Shared = State<Arc<Api>>;
@@ -60,8 +63,14 @@ type Answer<T> = Result<Json<T>, Refused>;
 /// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
 ///
 /// `live` tells what `/events` sends: server-sent events, each with the JSON of [`sentry_api::shape::Event`].
-pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Router {
-    let api = Arc::new(Api { answers, keys, live });
+/// Wrong tokens are noted in `guesses`.
+pub fn routes(
+    answers: Arc<dyn Answers>,
+    keys: Arc<dyn Keys>,
+    live: Live,
+    guesses: Guesses,
+) -> Router {
+    let api = Arc::new(Api { answers, keys, live, guesses });
     let routes = Router::new()
         .route("/status", get(status))
         .route("/why/{commit}", get(why))
@@ -83,13 +92,19 @@ pub fn routes(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Rou
 }
 
 /// Nobody learns what there is without a token.
-async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
+async fn guard(State(api): Shared, mut request: Request, next: Next) -> Response {
     let needed = match *request.method() {
         Method::GET | Method::HEAD => Right::Read,
         _ => Right::Trigger,
     };
     let mut response = match admit(&api, request.headers(), needed).await {
-        Ok(()) => next.run(request).await,
+        Ok(right) => {
+            request.extensions_mut().insert(right);
+            match place::hold(request.extensions()) {
+                Ok(()) => next.run(request).await,
+                Err(error) => Refused(error).into_response(),
+            }
+        }
         Err(error) => Refused(error).into_response(),
     };
     let answer = response.headers_mut();
@@ -98,7 +113,7 @@ async fn guard(State(api): Shared, request: Request, next: Next) -> Response {
     response
 }
 
-async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<(), ApiError> {
+async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Right, ApiError> {
     let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|text| text.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -107,9 +122,13 @@ async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<(), ApiE
         None => None,
     };
     match right {
-        Some(right) if right >= needed => Ok(()),
+        Some(right) if right >= needed => Ok(right),
         Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token may only read")
             .with_hint("use the one of `server.trigger_token`")),
+        None if token.is_some() && !api.guesses.guessed(Door::Api) => {
+            Err(ApiError::new(ErrorKind::TooMuch, "too many wrong tokens were tried")
+                .with_hint("a right token is taken at any time"))
+        }
         None => Err(ApiError::new(ErrorKind::Unauthorized, "there is no valid token")
             .with_hint("send the one of `server.read_token` as `Authorization: Bearer …`")),
     }
@@ -230,12 +249,17 @@ async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> Answe
     Ok(Json(api.answers.explain(&query).await?))
 }
 
-async fn events(State(api): Shared, headers: HeaderMap) -> Result<Response, Refused> {
+async fn events(
+    State(api): Shared,
+    Extension(right): Extension<Right>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let asked = Arc::clone(&api);
-    Ok(api.live.listen(Box::new(move || {
+    let allowed = move || -> BoxFuture<'static, bool> {
         let (api, headers) = (Arc::clone(&asked), headers.clone());
         Box::pin(async move { admit(&api, &headers, Right::Read).await.is_ok() })
-    }))?)
+    };
+    Ok(api.live.listen(right, Box::new(allowed))?)
 }
 
 async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> Answer<Acknowledgement> {

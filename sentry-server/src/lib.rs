@@ -19,14 +19,17 @@
 //! ```
 
 pub mod api;
+mod bounded;
 mod events;
 mod figures;
+mod guesses;
 mod health;
 mod listen;
 mod live;
 mod metrics;
 pub mod page;
 mod patient;
+mod place;
 mod webhooks;
 
 use std::fmt;
@@ -41,6 +44,8 @@ use sentry_core::engine::Engine;
 use sentry_core::store::StateStore;
 use tokio::net::TcpListener;
 
+pub use bounded::Bounded;
+pub use guesses::Guesses;
 pub use live::{Live, MAX_LISTENERS};
 pub use webhooks::{MAX_BODY, Message, Reading, Refusal, Webhook, WebhookEndpoint};
 
@@ -51,7 +56,7 @@ use webhooks::Endpoints;
 
 /// So long may a request take to come, and its answer to be taken, before the client is cut off.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// So many clients are served at a time; beyond it, the one that has kept us waiting longest makes room.
+/// So many clients are served at a time; beyond it, the oldest that has shown no token makes room.
 pub const MAX_CONNECTIONS: usize = 256;
 
 /// What a server works with.
@@ -72,6 +77,8 @@ pub struct Services {
     pub version: String,
     /// Who is told at once. Routes that are handed in may give it away; the server ends it when it stops.
     pub live: Live,
+    /// Wrong tokens at all doors. Routes that are handed in note theirs here.
+    pub guesses: Guesses,
     /// Further routes, beside those of this crate.
     pub routes: Router,
     /// The counters of an earlier server, which go on; `None`: they begin at 0.
@@ -88,6 +95,12 @@ impl Counters {
         self.0.config_reloaded(taken);
     }
 
+    /// The guesses that were counted, for the next server's [`Services::guesses`].
+    #[must_use]
+    pub fn guesses(&self) -> Guesses {
+        self.0.guesses.clone()
+    }
+
     /// A configuration that was refused is gone: the file is again as it was taken.
     pub fn config_is_as_taken(&self) {
         self.0.config_is_as_taken();
@@ -100,6 +113,7 @@ impl Services {
     pub fn new(engine: Engine, store: Arc<dyn StateStore>) -> Self {
         Self {
             live: Live::new(engine.clone()),
+            guesses: Guesses::default(),
             engine,
             store,
             clock: Arc::new(SystemClock),
@@ -117,6 +131,7 @@ pub struct Server {
     router: Router,
     follower: Follower,
     live: Live,
+    guesses: Guesses,
     counters: Counters,
 }
 
@@ -130,14 +145,24 @@ impl Server {
     /// A server that is ready to serve.
     #[must_use]
     pub fn new(services: Services) -> Self {
-        let Services { engine, store, clock, webhooks, state_dir, version, live, routes, counters } =
-            services;
+        let Services {
+            engine,
+            store,
+            clock,
+            webhooks,
+            state_dir,
+            version,
+            live,
+            guesses,
+            routes,
+            counters,
+        } = services;
         let metrics = match counters {
             Some(Counters(metrics)) => {
                 metrics.go_on(&engine);
                 metrics
             }
-            None => Arc::new(Metrics::new(&engine, &version)),
+            None => Arc::new(Metrics::new(&engine, &version, guesses.clone())),
         };
         let counters = Counters(Arc::clone(&metrics));
         let follower = Follower::new(&engine, Arc::clone(&store), Arc::clone(&metrics));
@@ -155,11 +180,12 @@ impl Server {
             .with_state(health)
             .merge(Router::new().route("/metrics", get(metrics::serve)).with_state(scrape));
         if !webhooks.is_empty() {
-            let endpoints = Arc::new(Endpoints::new(engine, clock, webhooks, metrics));
+            let endpoints =
+                Arc::new(Endpoints::new(engine, clock, webhooks, metrics, guesses.clone()));
             let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
             router = router.merge(hooks.with_state(endpoints));
         }
-        Self { router: router.merge(routes), follower, live, counters }
+        Self { router: router.merge(routes), follower, live, guesses, counters }
     }
 
     /// What it counts.
@@ -175,12 +201,18 @@ impl Server {
 
     /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
     pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
-        let Self { router, follower, live, .. } = self;
+        let Self { router, follower, live, guesses, .. } = self;
         let stopped = async move {
             stopped.await;
             live.close();
         };
-        let mut served = std::pin::pin!(listen::serve(listener, router, stopped));
+        let served = async {
+            tokio::select! {
+                () = listen::serve(listener, router, stopped) => {}
+                () = guesses.keep_telling() => {}
+            }
+        };
+        let mut served = std::pin::pin!(served);
         tokio::select! {
             () = &mut served => {}
             // The engine is gone: its last state is still shown.

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::patient::{Lasting, Patient};
+use crate::place::{self, Answering, Place};
 use crate::{MAX_CONNECTIONS, PATIENCE};
 
 /// The largest head of a request, in bytes; a larger one is answered with 431.
@@ -26,19 +26,9 @@ const MAX_HEAD: usize = 16 * 1024;
 /// After an error of `accept`, such as too many open files.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// A client, and whether its request is being answered.
 struct Client {
-    busy: Arc<AtomicBool>,
+    place: Arc<Place>,
     task: AbortHandle,
-}
-
-/// The client waits for nothing more, once this is dropped.
-struct Idle(Arc<AtomicBool>);
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
 }
 
 pub(crate) async fn serve(
@@ -49,7 +39,7 @@ pub(crate) async fn serve(
     let mut stopped = std::pin::pin!(stopped);
     let mut tasks = JoinSet::new();
     let mut clients: Vec<Client> = Vec::new();
-    let graceful = GracefulShutdown::new();
+    let (graceful, room) = (GracefulShutdown::new(), place::room());
     loop {
         let accepted = tokio::select! {
             () = &mut stopped => break,
@@ -65,43 +55,45 @@ pub(crate) async fn serve(
             }
         };
         clients.retain(|client| !client.task.is_finished());
-        if clients.len() >= MAX_CONNECTIONS && !make_room(&mut clients) {
-            continue;
+        if clients.len() >= MAX_CONNECTIONS {
+            make_room(&mut clients);
         }
-        let busy = Arc::new(AtomicBool::new(false));
-        let conversation = converse(stream, router.clone(), Arc::clone(&busy), &graceful);
-        clients.push(Client { busy, task: tasks.spawn(conversation) });
+        let place = Arc::new(Place::new(&room));
+        let conversation = converse(stream, router.clone(), Arc::clone(&place), &graceful);
+        clients.push(Client { place, task: tasks.spawn(conversation) });
+        // Whoever has come gets a turn before the next one comes in.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     tokio::time::timeout(PATIENCE, graceful.shutdown()).await.ok();
 }
 
-/// The client that keeps us waiting longest goes. False if none does: then there is no room.
-fn make_room(clients: &mut Vec<Client>) -> bool {
-    let idle = clients.iter().position(|client| !client.busy.load(Ordering::Relaxed));
-    idle.map(|place| clients.remove(place).task.abort()).is_some()
+/// The oldest client without a place of its own goes, whatever it is doing. There is one: places are fewer than clients.
+fn make_room(clients: &mut Vec<Client>) {
+    if let Some(oldest) = clients.iter().position(|client| !client.place.is_held()) {
+        clients.remove(oldest).task.abort();
+    }
 }
 
 /// One client's requests, one after the other.
 fn converse(
     stream: TcpStream,
     router: Router,
-    busy: Arc<AtomicBool>,
+    place: Arc<Place>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        busy.store(true, Ordering::Relaxed);
-        let busy = Arc::clone(&busy);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Arc::clone(&place));
+        let answering = Answering(Arc::clone(&place));
         let answer = hyper::service::Service::call(&router, request);
         async move {
             let answer: Result<Response<Body>, Infallible> = answer.await;
-            let idle = Idle(busy);
             answer.map(|answer| match answer.extensions().get::<Lasting>() {
                 // Until its last byte: the closure is dropped with the body.
                 Some(Lasting) => answer.map(|body| {
                     Body::new(body.map_frame(move |frame| {
-                        let _ = &idle;
+                        let _ = &answering;
                         frame
                     }))
                 }),

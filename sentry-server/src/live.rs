@@ -18,10 +18,13 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
+use crate::api::Right;
 use crate::patient::Lasting;
 
 /// So many may listen at a time.
 pub const MAX_LISTENERS: usize = 64;
+/// So many of them with a token that may only read: the others' places can't be taken by it.
+const MAX_READERS: usize = MAX_LISTENERS / 4 * 3;
 /// So often does a stream say that it lives, and looks whether its listener may still listen.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// So long does a listener wait before it comes again.
@@ -32,6 +35,7 @@ const RETRY: Duration = Duration::from_secs(3);
 pub struct Live {
     engine: Engine,
     room: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     over: watch::Sender<bool>,
 }
 
@@ -48,8 +52,9 @@ impl Live {
     /// The events of this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        let room = Arc::new(Semaphore::new(MAX_LISTENERS));
-        Self { engine, room, over: watch::Sender::new(false) }
+        let [room, readers] =
+            [MAX_LISTENERS, MAX_READERS].map(|places| Arc::new(Semaphore::new(places)));
+        Self { engine, room, readers, over: watch::Sender::new(false) }
     }
 
     /// Ends every stream, so that nobody who listens holds up the end.
@@ -58,18 +63,23 @@ impl Live {
     }
 
     /// A stream for one listener, who is asked about again at every heartbeat.
-    pub(crate) fn listen(&self, allowed: Allowed) -> Result<Response, ApiError> {
-        let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
-            let text = format!("{MAX_LISTENERS} listen already");
-            return Err(ApiError::new(ErrorKind::TooMuch, text).with_hint("come again later"));
+    pub(crate) fn listen(&self, right: Right, allowed: Allowed) -> Result<Response, ApiError> {
+        let place = |room: &Arc<Semaphore>, places: usize| {
+            Arc::clone(room).try_acquire_owned().map_err(|_| {
+                let text = format!("{places} listen already");
+                ApiError::new(ErrorKind::TooMuch, text).with_hint("come again later")
+            })
         };
+        let reads = right == Right::Read;
+        let reader = reads.then(|| place(&self.readers, MAX_READERS)).transpose()?;
+        let places = (place(&self.room, MAX_LISTENERS)?, reader);
         let listener = Listener {
             events: self.engine.events(),
             over: self.over.subscribe(),
             allowed,
             beat: Instant::now() + HEARTBEAT,
             greeted: false,
-            _place: place,
+            _places: places,
         };
         let messages = stream::unfold(listener, |mut listener| async move {
             let message = listener.next().await?;
@@ -87,7 +97,7 @@ struct Listener {
     allowed: Allowed,
     beat: Instant,
     greeted: bool,
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>),
 }
 
 impl Listener {

@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::figures::{Waiting, figures, queues};
+use crate::guesses::Guesses;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// However often it is asked for, the state is read this often at most.
@@ -68,6 +69,7 @@ type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 /// All that is counted and measured.
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) guesses: Guesses,
     polls: Counters<2>,
     poll_age: Real,
     requests: Counters<2>,
@@ -116,9 +118,10 @@ fn reload_label(taken: bool) -> Labels<1> {
 }
 
 impl Metrics {
-    pub(crate) fn new(engine: &Engine, version: &str) -> Self {
+    pub(crate) fn new(engine: &Engine, version: &str, guesses: Guesses) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("sentry"),
+            guesses,
             polls: Family::default(),
             poll_age: Family::default(),
             requests: Family::default(),
@@ -208,6 +211,8 @@ impl Metrics {
         let help = "When a head was last delivered, since 1970";
         r.register_with_unit("last_success_timestamp", help, seconds(), self.last_success.clone());
         r.register("webhooks", "Webhooks, by what became of them", self.webhooks.clone());
+        let help = "Wrong tokens and signatures, by where they were tried";
+        r.register("guesses", help, self.guesses.counted());
         let help = "1 if the last write of the state was kept, else 0";
         r.register("state_writable", help, self.writable.clone());
         r.register_with_unit("state_size", "Size of the state", bytes(), self.size.clone());

@@ -1,9 +1,9 @@
 //! `POST /webhooks/{forge}`: size and time are bounded before anything, the sender is verified before anything is
 //! read, and all that a right request can do is to have a configured repository asked now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -14,15 +14,17 @@ use http_body_util::BodyExt as _;
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::engine::Engine;
 use sentry_core::repo::RepoPath;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::PATIENCE;
+use crate::guesses::{Door, Guesses};
 use crate::metrics::Metrics;
 
 /// The largest body, in bytes: what GitHub sends at most.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
 pub const MAX_BODY: usize = 25 * 1024 * 1024;
-/// So many bodies are read at a time; more senders are told to come later, and polling sees what they wanted to tell.
+/// So many bodies are read at a time. For one more, the sender that is slowest is told to come later, and polling sees what it
+/// wanted to tell.
 const READERS: usize = 32;
 
 /// Who understands the webhooks of one forge.
@@ -87,8 +89,27 @@ pub(crate) struct Endpoints {
     endpoints: Vec<WebhookEndpoint>,
     /// The last piece of the path → which endpoint.
     paths: BTreeMap<String, usize>,
-    readers: Semaphore,
+    readers: Readers,
     metrics: Arc<Metrics>,
+    guesses: Guesses,
+}
+
+/// Those whose bodies are being read, the oldest first.
+#[derive(Debug, Default)]
+struct Readers(Mutex<VecDeque<oneshot::Sender<()>>>);
+
+impl Readers {
+    /// One more; what is returned is ready when its time is over.
+    fn enter(&self) -> oneshot::Receiver<()> {
+        let (reading, over) = oneshot::channel();
+        let mut readers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        readers.retain(|reader| !reader.is_closed());
+        if readers.len() >= READERS {
+            readers.pop_front();
+        }
+        readers.push_back(reading);
+        over
+    }
 }
 
 impl Endpoints {
@@ -97,6 +118,7 @@ impl Endpoints {
         clock: Arc<dyn Clock>,
         endpoints: Vec<WebhookEndpoint>,
         metrics: Arc<Metrics>,
+        guesses: Guesses,
     ) -> Self {
         let mut paths = BTreeMap::new();
         for (index, endpoint) in endpoints.iter().enumerate() {
@@ -107,7 +129,7 @@ impl Endpoints {
         }
         // A forge's own name comes before another one's kind.
         paths.extend(endpoints.iter().enumerate().map(|(index, e)| (e.forge.clone(), index)));
-        Self { engine, clock, endpoints, paths, readers: Semaphore::new(READERS), metrics }
+        Self { engine, clock, endpoints, paths, readers: Readers::default(), metrics, guesses }
     }
 }
 
@@ -139,13 +161,15 @@ async fn answer(
     if length.is_some_and(|length| length > MAX_BODY) {
         return too_large();
     }
-    let Ok(_reader) = endpoints.readers.try_acquire() else {
-        let text = "too many webhooks at a time: come later".to_owned();
-        return Answer(StatusCode::SERVICE_UNAVAILABLE, "busy", text);
-    };
-    match tokio::time::timeout(PATIENCE, read(endpoints, endpoint, request)).await {
-        Ok(answer) => answer,
-        Err(_) => {
+    let over = endpoints.readers.enter();
+    tokio::select! {
+        biased;
+        answer = read(endpoints, endpoint, request) => answer,
+        _ = over => {
+            let text = "too many webhooks at a time: come later".to_owned();
+            Answer(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+        }
+        () = tokio::time::sleep(PATIENCE) => {
             let text = format!("the body did not come within {} s", PATIENCE.as_secs());
             Answer(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
         }
@@ -162,7 +186,7 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
     let now = endpoints.clock.now();
     let mut reading = match endpoint.webhook.begin(&head.headers, now).await {
         Ok(reading) => reading,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => return refused(endpoints, refusal),
     };
     let mut left = MAX_BODY;
     while let Some(frame) = body.frame().await {
@@ -179,7 +203,7 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
     }
     match reading.finish() {
         Ok(message) => told(endpoints, endpoint, message),
-        Err(refusal) => refused(refusal),
+        Err(refusal) => refused(endpoints, refusal),
     }
 }
 
@@ -196,9 +220,12 @@ fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> 
     Answer(StatusCode::ACCEPTED, result, text)
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(endpoints: &Endpoints, refusal: Refusal) -> Answer {
     match refusal {
-        Refusal::Unverified(text) => Answer(StatusCode::UNAUTHORIZED, "unverified", text),
+        Refusal::Unverified(text) => {
+            endpoints.guesses.guessed(Door::Webhook);
+            Answer(StatusCode::UNAUTHORIZED, "unverified", text)
+        }
         Refusal::Unreadable(text) => Answer(StatusCode::BAD_REQUEST, "unreadable", text),
         Refusal::Unavailable(text) => Answer(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text),
     }

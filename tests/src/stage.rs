@@ -222,9 +222,11 @@ fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
         .expect("an engine of fakes");
     let mut services = Services::new(engine, store);
     let keys: Arc<dyn Keys> = Arc::new(Tokens);
-    let mut setup = Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys), services.live.clone());
+    let (live, guesses) = (services.live.clone(), services.guesses.clone());
+    let mut setup =
+        Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys), live.clone(), guesses.clone());
     setup.watches = watches;
-    let api = sentry_server::api::routes(answers, keys, services.live.clone());
+    let api = sentry_server::api::routes(answers, keys, live, guesses);
     services.routes = api.merge(sentry_server::page::routes(setup));
     Server::new(services)
 }

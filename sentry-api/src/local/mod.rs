@@ -24,7 +24,9 @@ use sentry_core::watch::{BranchSelector, WatchName};
 
 use crate::answers::Answers;
 use crate::error::{ApiError, ErrorKind};
-use crate::query::{ExplainQuery, HISTORY_LIMIT, HistoryQuery, StatusQuery, WhyQuery};
+use crate::query::{
+    ExplainQuery, HISTORY_LIMIT, HISTORY_MOST, HistoryQuery, StatusQuery, WhyQuery,
+};
 use crate::shape::{
     Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
@@ -120,11 +122,14 @@ impl Answers for Local {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
+        let limit = query.limit.unwrap_or(HISTORY_LIMIT);
+        if limit > HISTORY_MOST {
+            let text = format!("`limit` is {limit}, and at most {HISTORY_MOST} are told at a time");
+            return Err(ApiError::bad_request(text));
+        }
         let query = DeliveryQuery {
             watch: optional("watch", query.watch.as_deref())?,
-            limit: Some(
-                usize::try_from(query.limit.unwrap_or(HISTORY_LIMIT)).unwrap_or(usize::MAX),
-            ),
+            limit: usize::try_from(limit).ok(),
             ..DeliveryQuery::default()
         };
         Ok(History::of(&self.store.deliveries(&query).await?))

@@ -9,10 +9,9 @@ use sentry_config::{Config, Environment};
 use sentry_core::engine::Stop;
 use sentry_core::event::{Event, EventKind};
 use sentry_core::plan::ObjectOutcome;
-use sentry_core::process::Program;
+use sentry_core::process::{Program, Workdir, sweep};
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
-use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -37,6 +36,8 @@ watches:
     cluster:   {deployer: dry-run, namespace: qa}
 ";
 
+/// How the directories of all demos begin.
+const PREFIX: &str = "sentry-demo-";
 /// What B keeps in `.tekton`.
 const MANIFESTS: &[(&str, &str)] = &[
     (".tekton/config.yaml", include_str!("demo/config.yaml")),
@@ -46,15 +47,14 @@ const MANIFESTS: &[(&str, &str)] = &[
 
 pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
     ctx.start_logging(LogLevel::Warn);
-    let dir = tempfile::Builder::new()
-        .prefix("sentry-demo-")
-        .tempdir()
+    let parent = std::env::temp_dir();
+    sweep(&parent, PREFIX);
+    let dir = Workdir::new(&parent, PREFIX)
         .map_err(|e| Failure::usage("can't make a temporary directory").with_source(e))?;
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
     let ended = signals.around(&stop, play(ctx, &dir, &stop)).await;
-    let place = dir.path().display().to_string();
-    dir.close().map_err(|e| Failure::usage(format!("can't remove {place}")).with_source(e))?;
+    drop(dir);
     match ended {
         Ended::Aborted => Ok(Exit::Aborted),
         Ended::Itself(result) => {
@@ -69,7 +69,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
     }
 }
 
-async fn play(ctx: &Context, dir: &TempDir, stop: &Stop) -> Result<(), Failure> {
+async fn play(ctx: &Context, dir: &Workdir, stop: &Stop) -> Result<(), Failure> {
     let ui = &ctx.ui;
     let stage = Stage::set(dir.path()).await?;
     title(ui, 1, "Two git repositories, made for this demo");

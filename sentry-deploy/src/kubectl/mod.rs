@@ -30,9 +30,9 @@ use sentry_core::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, Retire, RunChange,
 };
 use sentry_core::plan::{ChangeSet, Plan};
+use sentry_core::process::{Workdir, sweep};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ClusterRef;
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -42,6 +42,8 @@ pub use probe::Probe;
 /// How long a cluster's table of kinds is used before it is asked for again: no longer than it takes until a head that
 /// was given up is looked at again, for a kind that it lacked may have been installed.
 const KINDS_AGE: Duration = Duration::from_secs(60);
+/// How the directories of all caches begin.
+const CACHE: &str = "sentry-kubectl-";
 /// The time that discovery and probes have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
 /// Checked plans that are remembered until they are applied.
@@ -94,24 +96,25 @@ type Before = BTreeMap<usize, String>;
 pub struct Kubectl {
     settings: KubectlSettings,
     /// kubectl's discovery cache: ours alone, so that nobody else can put something into it.
-    cache: TempDir,
+    cache: Workdir,
     minor: OnceCell<u32>,
     kinds: Mutex<HashMap<ClusterRef, (Instant, Arc<KindTable>)>>,
     checked: Mutex<HashMap<String, Before>>,
 }
 
 impl Kubectl {
-    /// A deployer; nothing is called yet.
+    /// A deployer; nothing is called yet, and what killed processes left of their caches is removed.
     ///
     /// # Errors
     /// [`DeployErrorKind::Local`] if the directory for temporary files can't be written to.
     pub fn new(settings: KubectlSettings) -> Result<Self, DeployError> {
-        let cache =
-            tempfile::Builder::new().prefix("sentry-kubectl-").tempdir().map_err(|error| {
-                let text = format!("can't make a directory for kubectl's cache: {error}");
-                DeployError::new(DeployErrorKind::Local, text)
-                    .with_hint("make TMPDIR a writable directory")
-            })?;
+        let parent = std::env::temp_dir();
+        sweep(&parent, CACHE);
+        let cache = Workdir::new(&parent, CACHE).map_err(|error| {
+            let text = format!("can't make a directory for kubectl's cache: {error}");
+            DeployError::new(DeployErrorKind::Local, text)
+                .with_hint("make TMPDIR a writable directory")
+        })?;
         kubeconfig::learn(&settings);
         Ok(Self {
             settings,

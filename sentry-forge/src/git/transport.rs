@@ -5,16 +5,15 @@
 //! Objects are read from git's pipes; no path of a repository is ever opened on this disk.
 
 use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
 use sentry_core::forge::{
     CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeFile, TreeLimits, TreeQuery,
 };
-use sentry_core::process::{Output, Program};
+use sentry_core::process::{Output, Program, sweep};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
@@ -25,7 +24,7 @@ use super::command::{HELPERS, Remote};
 use super::failure;
 use super::listing::{self, Listing, Object, Problem};
 use super::ls_refs::{self, ANSWER_CAP, NoList, RefList};
-use super::scratch::{Scratch, sweep};
+use super::scratch::{PREFIX, Scratch};
 
 /// The longest time for what a query sets no time for.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -39,7 +38,6 @@ pub struct Transport {
     /// What each repository's server was found to accept, where it is not the best.
     filters: Mutex<HashMap<RepoUrl, Filter>>,
     cache: Mutex<Cache>,
-    swept: Once,
     /// Where git keeps its helpers, once it was asked.
     helpers: OnceCell<PathBuf>,
 }
@@ -65,15 +63,20 @@ impl Filter {
     }
 }
 
+/// Where the directories of fetches are made.
+fn temp_dir(settings: &TransportSettings) -> PathBuf {
+    settings.temp_dir.clone().unwrap_or_else(std::env::temp_dir)
+}
+
 impl Transport {
-    /// One with these settings. Starts nothing.
+    /// One with these settings. Starts nothing, and removes what killed processes left of their fetches.
     #[must_use]
     pub fn new(settings: TransportSettings) -> Self {
+        sweep(&temp_dir(&settings), PREFIX);
         Self {
             settings,
             filters: Mutex::default(),
             cache: Mutex::default(),
-            swept: Once::new(),
             helpers: OnceCell::new(),
         }
     }
@@ -225,15 +228,10 @@ impl Transport {
             return Err(ForgeError::new(ForgeErrorKind::Local, text)
                 .with_hint("set the forge's `ssh`, or use the repository's https URL"));
         }
-        let parent = self.settings.temp_dir.clone().unwrap_or_else(std::env::temp_dir);
-        let scratch = Scratch::new(&parent, algorithm).map_err(|e| {
+        let parent = temp_dir(&self.settings);
+        Scratch::new(&parent, algorithm).map_err(|e| {
             failure::from_disk(repo, &format!("make a directory under {}", parent.display()), e)
-        })?;
-        // Only the owner of what we just made tells who we are, without asking the system for ids.
-        if let Ok(about) = std::fs::metadata(scratch.path()) {
-            self.swept.call_once(|| sweep(&parent, about.uid()));
-        }
-        Ok(scratch)
+        })
     }
 
     /// Where git keeps its helpers.

@@ -13,6 +13,7 @@ use sentry_api::{ApiError, ErrorKind};
 
 use super::session::Visitor;
 use super::{Page, Refused, shown};
+use crate::place;
 
 /// The cookie that carries a session's id.
 pub(super) const COOKIE_NAME: &str = "sentry_session";
@@ -84,6 +85,7 @@ impl FromRequestParts<Arc<Page>> for Visitor {
         if let Some(id) = id
             && let Some(visitor) = page.sessions.visitor(id).await.map_err(refused)?
         {
+            place::hold(&parts.extensions).map_err(refused)?;
             return Ok(visitor);
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {

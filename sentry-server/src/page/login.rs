@@ -1,7 +1,5 @@
 //! Logging in and out.
 
-use std::time::Duration;
-
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
@@ -14,12 +12,7 @@ use super::guard::{COOKIE_NAME, came_by_https, onward};
 use super::session::Visitor;
 use super::view::{Frame, Login};
 use super::{Answer, Page, Shared, shown};
-use crate::PATIENCE;
-
-/// So many logins are looked at at a time; others wait for their turn.
-pub(super) const DOORS: usize = 4;
-/// So long does a wrong token hold its door: at most four guesses are made in a second, by all who guess together.
-const PENALTY: Duration = Duration::from_secs(1);
+use crate::guesses::Door;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -56,16 +49,14 @@ pub(super) async fn enter(
     headers: HeaderMap,
     Form(entry): Form<Entry>,
 ) -> Answer {
-    let Ok(Ok(door)) = tokio::time::timeout(PATIENCE, page.doors.acquire()).await else {
-        let text = "Too many people try to log in. Wait a little.";
-        return Ok(form(&page, StatusCode::TOO_MANY_REQUESTS, Some(text), &entry.then));
-    };
     let Some(id) = page.sessions.begin(entry.token.trim()).await? else {
-        tokio::time::sleep(PENALTY).await;
-        drop(door);
-        tracing::info!("somebody tried to log in with a wrong token");
-        let text = "This is no token of this Sentry.";
-        return Ok(form(&page, StatusCode::FORBIDDEN, Some(text), &entry.then));
+        let (status, text) = if page.setup.guesses.guessed(Door::Page) {
+            (StatusCode::FORBIDDEN, "This is no token of this Sentry.")
+        } else {
+            let text = "Too many wrong tokens were tried. A right one is taken at any time.";
+            (StatusCode::TOO_MANY_REQUESTS, text)
+        };
+        return Ok(form(&page, status, Some(text), &entry.then));
     };
     let secure = if came_by_https(&headers) { "; Secure" } else { "" };
     let cookie = format!("{COOKIE_NAME}={id}; HttpOnly; SameSite=Strict; Path=/{secure}");

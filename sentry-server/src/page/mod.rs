@@ -28,18 +28,18 @@ use axum::extract::{Path, State};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use futures::future::BoxFuture;
 use http::StatusCode;
 use sentry_api::query::{HistoryQuery, StatusQuery};
 use sentry_api::shape::{Delivery, Status};
 use sentry_api::words::TriggerState;
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_core::clock::{Clock, SystemClock};
-use tokio::sync::Semaphore;
 
 pub use link::{Repository, WatchPlace, Web, WebKind};
 
-use crate::Live;
 use crate::api::Keys;
+use crate::{Guesses, Live};
 use session::{Sessions, Visitor};
 use view::delivery::DeliveryPage;
 use view::home::{Facts, Home};
@@ -63,6 +63,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Who is told at once.
     pub live: Live,
+    /// Where wrong tokens are noted.
+    pub guesses: Guesses,
     /// How the watches are configured.
     pub watches: Vec<WatchPlace>,
     /// The version that is shown.
@@ -72,9 +74,14 @@ pub struct Setup {
 impl Setup {
     /// With the machine's clock, and without links.
     #[must_use]
-    pub fn new(answers: Arc<dyn Answers>, keys: Arc<dyn Keys>, live: Live) -> Self {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { answers, keys, clock: Arc::new(SystemClock), live, watches: Vec::new(), version }
+    pub fn new(
+        answers: Arc<dyn Answers>,
+        keys: Arc<dyn Keys>,
+        live: Live,
+        guesses: Guesses,
+    ) -> Self {
+        let (clock, version) = (Arc::new(SystemClock), env!("CARGO_PKG_VERSION").to_owned());
+        Self { answers, keys, clock, live, guesses, watches: Vec::new(), version }
     }
 }
 
@@ -82,8 +89,6 @@ impl Setup {
 struct Page {
     setup: Setup,
     sessions: Sessions,
-    /// Logins that are looked at now.
-    doors: Semaphore,
 }
 
 impl fmt::Debug for Page {
@@ -98,7 +103,7 @@ type Answer = Result<Response, Refused>;
 /// The routes, for [`crate::Services::routes`].
 pub fn routes(setup: Setup) -> Router {
     let sessions = Sessions::new(Arc::clone(&setup.keys));
-    let page = Arc::new(Page { setup, sessions, doors: Semaphore::new(login::DOORS) });
+    let page = Arc::new(Page { setup, sessions });
     Router::new()
         .route("/", get(home))
         .route("/watches/{name}", get(watch))
@@ -277,9 +282,10 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
 
 /// What the API tells at `/api/v1/events`, for a session, and for as long as it lasts.
 async fn events(State(page): Shared, visitor: Visitor) -> Answer {
-    let shared = Arc::clone(&page);
-    Ok(page.setup.live.listen(Box::new(move || {
+    let (shared, right) = (Arc::clone(&page), visitor.right);
+    let lasts = move || -> BoxFuture<'static, bool> {
         let (page, visitor) = (Arc::clone(&shared), visitor.clone());
         Box::pin(async move { page.sessions.lasts(&visitor).await })
-    }))?)
+    };
+    Ok(page.setup.live.listen(right, Box::new(lasts))?)
 }

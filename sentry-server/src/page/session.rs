@@ -14,7 +14,8 @@ use crate::api::{Keys, Right};
 
 /// So long does a session last, used or not.
 const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
-/// More sessions than this are not kept: the oldest one ends.
+/// More sessions than this are not kept: the oldest one of the token that has the most ends, so that whoever logs in again and
+/// again ends nobody's session but their own.
 const MOST: usize = 1000;
 
 /// The digest of a session's id, so that looking it up takes as long for any guess.
@@ -67,9 +68,7 @@ impl Sessions {
         let mut kept = self.kept();
         kept.retain(|_, session| session.end > Instant::now());
         if kept.len() >= MOST {
-            let oldest =
-                kept.iter().min_by_key(|(_, session)| session.end).map(|(place, _)| *place);
-            oldest.and_then(|place| kept.remove(&place));
+            surplus(&kept).and_then(|place| kept.remove(&place));
         }
         kept.insert(place(&id), Session { token: Secret::new(token), form_token, end });
         Ok(Some(id))
@@ -110,6 +109,18 @@ impl Sessions {
     fn kept(&self) -> MutexGuard<'_, HashMap<Place, Session>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The oldest session of the token that has the most.
+fn surplus(kept: &HashMap<Place, Session>) -> Option<Place> {
+    let mut tokens: HashMap<&str, (usize, (Instant, Place))> = HashMap::new();
+    for (place, session) in kept {
+        let this = (session.end, *place);
+        let (number, oldest) = tokens.entry(session.token.expose()).or_insert((0, this));
+        *number += 1;
+        *oldest = this.min(*oldest);
+    }
+    tokens.into_values().max_by_key(|(number, _)| *number).map(|(_, (_, place))| place)
 }
 
 fn place(id: &str) -> Place {
@@ -201,6 +212,24 @@ mod tests {
         }
         assert!(sessions.visitor(&first).await.unwrap().is_none());
         assert!(sessions.visitor(&last).await.unwrap().is_some());
+        assert_eq!(sessions.kept().len(), MOST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_often_one_token_logs_in_it_ends_no_session_of_another() {
+        let (ring, sessions) = ring();
+        ring.0.lock().unwrap().insert("reading".into(), Right::Read);
+        let mut others = Vec::new();
+        for _ in 0..10 {
+            others.push(sessions.begin("old").await.unwrap().unwrap());
+        }
+        for _ in 0..3 * MOST {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            sessions.begin("reading").await.unwrap().unwrap();
+        }
+        for id in others {
+            assert_eq!(sessions.visitor(&id).await.unwrap().unwrap().right, Right::Trigger);
+        }
         assert_eq!(sessions.kept().len(), MOST);
     }
 }

@@ -8,10 +8,20 @@ use super::*;
 
 /// A server on a free port; ends when the sender is used.
 async fn start(world: &mut World) -> (std::net::SocketAddr, oneshot::Sender<()>) {
+    start_with(world, Router::new()).await
+}
+
+/// The same with further routes.
+async fn start_with(
+    world: &mut World,
+    routes: Router,
+) -> (std::net::SocketAddr, oneshot::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = Server::new(world.services());
+    let mut services = world.services();
+    services.routes = routes;
+    let server = Server::new(services);
     world.tasks.spawn(server.serve(listener, async move { drop(stopped.await) }));
     (address, stop)
 }
@@ -70,4 +80,21 @@ async fn a_stop_ends_idle_connections_and_the_port_is_free_again() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{address} is not free again");
+}
+
+#[tokio::test]
+async fn whoever_has_shown_no_token_holds_nothing_even_while_their_request_is_worked_on() {
+    let _files = MANY_FILES.lock().await;
+    let mut world = World::new();
+    let never = axum::routing::get(|| std::future::pending::<String>());
+    let (address, _stop) = start_with(&mut world, Router::new().route("/never", never)).await;
+    let mut waiting = Vec::new();
+    for _ in 0..sentry_server::MAX_CONNECTIONS + 50 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        waiting.push(stream);
+    }
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let answer = exchange(&mut client, "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 
-/// One token, until it is taken away.
+/// A token that may read and one that may do all, until they are taken away.
 #[derive(Debug)]
 struct One(std::sync::atomic::AtomicBool);
 
@@ -17,7 +17,9 @@ struct One(std::sync::atomic::AtomicBool);
 impl Keys for One {
     async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
         let holds = self.0.load(std::sync::atomic::Ordering::SeqCst);
-        Ok((token == "t0ken" && holds).then_some(Right::Read))
+        let known = [("t0ken", Right::Read), ("acting", Right::Trigger)];
+        let found = known.into_iter().find(|(known, _)| *known == token && holds);
+        Ok(found.map(|(_, right)| right))
     }
 }
 
@@ -28,12 +30,16 @@ fn keys() -> Arc<One> {
 fn services(world: &World, keys: Arc<One>) -> Services {
     let mut services = world.services();
     let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
-    services.routes = routes(answers, keys, services.live.clone());
+    services.routes = routes(answers, keys, services.live.clone(), services.guesses.clone());
     services
 }
 
 fn request() -> Request<Body> {
-    let request = Request::get("/api/v1/events").header(AUTHORIZATION, "Bearer t0ken");
+    request_with("t0ken")
+}
+
+fn request_with(token: &str) -> Request<Body> {
+    let request = Request::get("/api/v1/events").header(AUTHORIZATION, format!("Bearer {token}"));
     request.body(Body::empty()).unwrap()
 }
 
@@ -97,16 +103,25 @@ async fn a_listener_whose_token_is_taken_away_is_told_nothing_more() {
 async fn a_listener_too_many_is_sent_away_until_another_one_leaves() {
     let world = World::new();
     let service = TowerToHyperService::new(Server::new(services(&world, keys())).router());
-    let ask = || hyper::service::Service::call(&service, request());
+    let ask = |token| hyper::service::Service::call(&service, request_with(token));
     let mut listeners = Vec::new();
-    for _ in 0..MAX_LISTENERS {
-        let answer = ask().await.unwrap();
+    for number in 0..MAX_LISTENERS {
+        // Those who may only read leave some for the others.
+        let answer = match ask("t0ken").await.unwrap() {
+            refused if refused.status() == StatusCode::TOO_MANY_REQUESTS => {
+                assert_eq!(number.max(48), number);
+                ask("acting").await.unwrap()
+            }
+            answer => answer,
+        };
         assert_eq!(answer.status(), StatusCode::OK);
         listeners.push(answer);
     }
-    assert_eq!(ask().await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    for token in ["t0ken", "acting"] {
+        assert_eq!(ask(token).await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    }
     listeners.pop();
-    assert_eq!(ask().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(ask("acting").await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]

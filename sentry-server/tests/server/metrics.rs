@@ -36,8 +36,18 @@ async fn every_series_is_there_from_the_start_with_good_names_and_bounded_labels
         let names = series.split("\",").filter_map(|pair| Some(pair.split_once('=')?.0.to_owned()));
         labels.extend(names);
     }
-    let allowed =
-        ["forge", "le", "namespace", "outcome", "result", "status", "step", "version", "watch"];
+    let allowed = [
+        "door",
+        "forge",
+        "le",
+        "namespace",
+        "outcome",
+        "result",
+        "status",
+        "step",
+        "version",
+        "watch",
+    ];
     assert_eq!(labels.iter().map(String::as_str).collect::<Vec<_>>(), allowed);
 }
 

@@ -25,9 +25,12 @@ impl Keys for Two {
 fn routes(world: &World) -> Router {
     let mut services = world.services();
     let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
-    let mut setup = Setup::new(answers, Arc::new(Two), services.live.clone());
+    let (live, guesses) = (services.live.clone(), services.guesses.clone());
+    let mut setup =
+        Setup::new(Arc::clone(&answers) as _, Arc::new(Two), live.clone(), guesses.clone());
     setup.clock = Arc::clone(&world.clock) as _;
-    services.routes = page::routes(setup);
+    let api = sentry_server::api::routes(answers, Arc::new(Two), live, guesses);
+    services.routes = page::routes(setup).merge(api);
     Server::new(services).router()
 }
 
@@ -97,20 +100,35 @@ async fn nobody_without_a_session_sees_anything_and_a_link_from_elsewhere_keeps_
 }
 
 #[tokio::test(start_paused = true)]
-async fn guesses_are_slow_however_many_guess_at_once() {
-    let routes = routes(&World::new());
+async fn guesses_are_refused_at_once_limited_over_all_doors_and_never_keep_a_right_token_out() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
     let began = tokio::time::Instant::now();
-    let guesses = (0..12).map(|_| {
-        let login = post("/login").header("origin", "http://sentry.example");
-        send(&routes, login, "token=guess")
-    });
-    for answer in futures::future::join_all(guesses).await {
-        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let login = || post("/login").header("origin", "http://sentry.example");
+    let bearer = |token: &str| {
+        Request::get("/api/v1/status").header("authorization", format!("Bearer {token}"))
+    };
+    let mut answers = std::collections::BTreeMap::<u16, usize>::new();
+    for _ in 0..100 {
+        let page = send(&routes, login(), "token=guess").await.status();
+        let api = send(&routes, bearer("guess"), "").await.status();
+        for status in [page, api] {
+            *answers.entry(status.as_u16()).or_default() += 1;
+        }
     }
-    assert_eq!(began.elapsed().as_secs(), 3, "four at a time, a second each");
-    let login = post("/login").header("origin", "http://sentry.example");
-    let answer = send(&routes, login, "token=acting").await;
-    assert_eq!((answer.status(), began.elapsed().as_secs()), (StatusCode::SEE_OTHER, 3));
+    assert_eq!(answers, [(401, 15), (403, 15), (429, 170)].into());
+    assert_eq!(send(&routes, login(), "token=acting").await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(send(&routes, bearer("reading"), "").await.status(), StatusCode::OK);
+    // Who shows no token guesses none.
+    let none = send(&routes, Request::get("/api/v1/status"), "").await;
+    assert_eq!(none.status(), StatusCode::UNAUTHORIZED);
+    assert!(began.elapsed().is_zero(), "a refusal waits for something");
+    let (_, metrics) = get(&routes, "/metrics").await;
+    for door in ["page", "api"] {
+        let line = format!("sentry_guesses_total{{door=\"{door}\"}} 100\n");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

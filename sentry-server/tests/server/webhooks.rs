@@ -117,3 +117,25 @@ async fn without_a_secret_there_is_no_endpoint_and_two_of_a_kind_have_only_their
     assert_eq!(post(&two, "/webhooks/lab", "ping!").await.0, 202);
     assert_eq!(post(&two, "/webhooks/github", "ping!").await.0, 404);
 }
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_never_end_make_room_for_an_honest_one() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world, vec![endpoint("forge", "github")]);
+    let began = tokio::time::Instant::now();
+    let mut slow = JoinSet::new();
+    for _ in 0..100 {
+        let routes = routes.clone();
+        let silent = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = Request::post("/webhooks/forge").header("please", "1");
+        let request = request.body(Body::from_stream(silent)).unwrap();
+        slow.spawn(async move { ask(&routes, request).await.0.as_u16() });
+    }
+    seconds(1).await;
+    assert_eq!(post(&routes, "/webhooks/forge", "ping!").await.0, 202);
+    assert_eq!(began.elapsed().as_secs(), 1);
+    let answers = slow.join_all().await;
+    assert_eq!(answers.iter().filter(|status| **status == 503).count(), 100 - 31);
+    assert_eq!(answers.iter().filter(|status| **status == 408).count(), 31);
+}

@@ -1,6 +1,6 @@
 //! What can go wrong with the database, before it is put into words for a person.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 use sentry_core::store::{StoreError, StoreErrorKind};
@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Record(DtoError),
     /// The schema is newer than this program.
     NewerSchema(i64),
+    /// A file that is in use is no longer at its place.
+    Displaced(PathBuf, &'static str),
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -39,6 +41,7 @@ impl Failure {
         match self {
             Self::Damaged(_) | Self::Record(DtoError::Unreadable(_)) => StoreErrorKind::Corrupt,
             Self::NewerSchema(_) | Self::Record(_) => StoreErrorKind::Newer,
+            Self::Displaced(..) => StoreErrorKind::Unavailable,
             Self::Sql(error) => sql_kind(error),
         }
     }
@@ -52,6 +55,9 @@ impl Failure {
     pub(super) fn at(self, db: &Path) -> StoreError {
         let kind = self.kind();
         let what = match (&self, kind) {
+            (Self::Displaced(file, what), _) => {
+                format!("is no longer in use: {} {what}; {RETURN}", file.display())
+            }
             (Self::Damaged(what), _) => format!("is damaged ({what}); {RESTART}"),
             (_, StoreErrorKind::Corrupt) => format!("is damaged; {RESTART}"),
             (Self::Sql(error), _) => unavailable(error),
@@ -72,13 +78,16 @@ impl Failure {
         match self {
             Self::Sql(cause) => error.with_source(cause),
             Self::Record(cause) => error.with_source(cause),
-            Self::Damaged(_) | Self::NewerSchema(_) => error,
+            Self::Damaged(_) | Self::NewerSchema(_) | Self::Displaced(..) => error,
         }
     }
 }
 
 const RESTART: &str =
     "stop the agent and start it again: it moves the damaged file aside and says what follows";
+
+const RETURN: &str = "nothing is delivered until the same files are back, and then it goes on by itself; for good \
+                      without them, stop the agent and start it again: it begins with what is there then";
 
 /// Damage, as far as SQLite can tell; a statement of ours that it does not understand means another schema.
 fn sql_kind(error: &rusqlite::Error) -> StoreErrorKind {

@@ -2,6 +2,7 @@
 
 mod failure;
 mod place;
+mod presence;
 mod rows;
 mod schema;
 
@@ -21,6 +22,7 @@ use sentry_core::watch::WatchName;
 
 use self::failure::Failure;
 use self::place::Place;
+use self::presence::Presence;
 
 /// How long a write waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +40,7 @@ const LOG_PAGES: u32 = 256;
 #[derive(Clone)]
 pub struct SqliteStore {
     place: Place,
+    presence: Presence,
     session: Arc<Mutex<Session>>,
 }
 
@@ -47,6 +50,8 @@ struct Session {
     inbox: Option<(i64, Inbox)>,
     /// Whether the last write found no room.
     is_full: bool,
+    /// Whether it may write.
+    writes: bool,
 }
 
 impl SqliteStore {
@@ -64,17 +69,17 @@ impl SqliteStore {
         let place = Place::new(dir);
         place.make_dir()?;
         let _alone = place.setup_lock()?;
-        if place.has_orphans() {
-            let what = "the database is gone, only its log is there";
-            return Err(place.quarantine(Failure::Damaged(what.into())));
-        }
-        if !place.db().exists() {
+        if !place.has_db()? {
+            if place.has_log()? {
+                let what = "the database is gone, only its log is there";
+                return Err(place.quarantine(Failure::Damaged(what.into())));
+            }
             place.make_draft()?;
             make(&place.draft()).map_err(|failure| failure.at(place.db()))?;
             place.adopt_draft()?;
         }
         match open_existing(&place) {
-            Ok(connection) => Ok(Self::new(place, connection)),
+            Ok(connection) => Self::new(place, connection, true),
             Err(failure) if failure.kind() == StoreErrorKind::Corrupt => {
                 Err(place.quarantine(failure))
             }
@@ -82,20 +87,16 @@ impl SqliteStore {
         }
     }
 
-    /// Opens the state for reading beside an agent. Nothing is made, moved, brought forward or checked beforehand;
+    /// Opens the state for reading beside an agent; `None` if no agent has made one yet. Nothing is made, moved, brought forward or checked beforehand;
     /// a write is [`StoreErrorKind::Unavailable`].
     ///
     /// # Errors
-    /// [`StoreErrorKind::Unavailable`] if there is no state yet, or it is of an older Sentry that no newer agent
-    /// has opened so far; [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
-    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+    /// [`StoreErrorKind::Unavailable`] if it can't be looked at, or is of an older Sentry that no newer agent has opened so
+    /// far; [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
+    pub fn open_read_only(dir: &Path) -> Result<Option<Self>, StoreError> {
         let place = Place::new(dir);
-        if !place.db().exists() {
-            let message = format!(
-                "there is no state in {}: no agent has run with this state directory yet",
-                place.dir().display()
-            );
-            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
+        if !place.has_db()? {
+            return Ok(None);
         }
         let open = || {
             place.check_header()?;
@@ -111,14 +112,13 @@ impl SqliteStore {
             );
             return Err(StoreError::new(StoreErrorKind::Unavailable, message));
         }
-        Ok(Self::new(place, connection))
+        Self::new(place, connection, false).map(Some)
     }
 
-    fn new(place: Place, connection: Connection) -> Self {
-        Self {
-            place,
-            session: Arc::new(Mutex::new(Session { connection, inbox: None, is_full: false })),
-        }
+    fn new(place: Place, connection: Connection, writes: bool) -> Result<Self, StoreError> {
+        let presence = place.occupied()?;
+        let session = Session { connection, inbox: None, is_full: false, writes };
+        Ok(Self { place, presence, session: Arc::new(Mutex::new(session)) })
     }
 
     /// The last inbox, if it can be told at once that no other program has written since. Nearly always it can, and
@@ -126,21 +126,27 @@ impl SqliteStore {
     fn unchanged_inbox(&self) -> Option<Inbox> {
         let session = self.session.try_lock().ok()?;
         let (at, inbox) = session.inbox.as_ref()?;
+        self.presence.check(session.writes).ok()?;
         session.connection.busy_timeout(Duration::ZERO).ok()?;
         let version = rows::data_version(&session.connection);
         session.connection.busy_timeout(BUSY_TIMEOUT).ok()?;
         (version.ok()? == *at).then(|| inbox.clone())
     }
 
-    /// Works on the session on a thread that may block.
+    /// Works on the session on a thread that may block, while its files are where they were: before, so that nothing is
+    /// begun without them, and after, so that nothing that went with them is taken for kept.
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let session = Arc::clone(&self.session);
+        let (session, presence) = (Arc::clone(&self.session), self.presence.clone());
         let work = move || {
             // A panic under the lock has rolled its transaction back: the session is whole.
-            work(&mut session.lock().unwrap_or_else(PoisonError::into_inner))
+            let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            presence.check(session.writes)?;
+            let done = work(&mut session)?;
+            presence.check(session.writes)?;
+            Ok::<_, Failure>(done)
         };
         blocking(work).await?.map_err(|failure| failure.at(self.place.db()))
     }
@@ -245,11 +251,16 @@ impl Session {
 #[async_trait]
 impl StateStore for SqliteStore {
     async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        let (place, holder) = (self.place.clone(), holder.to_owned());
+        let (place, presence, holder) =
+            (self.place.clone(), self.presence.clone(), holder.to_owned());
         let locked = blocking(move || {
+            // An agent must not lock one directory and write to the files of another.
+            presence.check(true).map_err(|failure| failure.at(place.db()))?;
             // Whoever finds the lock taken finds its holder's name in it too, not an empty file or the last one's.
             let _alone = place.setup_lock()?;
-            place.agent_lock(&holder)
+            let lock = place.agent_lock(&holder)?;
+            let held = presence.hold(place.agent_lock_file(), lock);
+            held.map_err(|e| place.unavailable("can't be looked into", e))
         });
         locked.await?.map(AgentLock::new)
     }

@@ -10,6 +10,7 @@ use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_core::store::{StoreError, StoreErrorKind};
 
 use super::failure::Failure;
+use super::presence::Presence;
 use super::schema::APPLICATION_ID;
 
 /// How long an opener waits for another one that checks or makes the file.
@@ -18,6 +19,9 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// What SQLite keeps beside a database: an index of the log, and the log.
 const SIDE_FILES: [&str; 2] = ["-shm", LOG];
 const LOG: &str = "-wal";
+/// The bytes of a database's header (<https://www.sqlite.org/fileformat.html>, 1.3).
+const HEADER: usize = 100;
+const AGENT_LOCK: &str = "agent.lock";
 
 /// A state directory.
 #[derive(Debug, Clone)]
@@ -29,10 +33,6 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), db: dir.join("state.db") }
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     /// The database.
@@ -54,7 +54,7 @@ impl Place {
         builder.create(&self.dir).map_err(|e| self.unavailable("can't be made", e))
     }
 
-    fn unavailable(&self, what: &str, error: io::Error) -> StoreError {
+    pub(super) fn unavailable(&self, what: &str, error: io::Error) -> StoreError {
         let dir = self.dir.display();
         let message = format!("the state directory {dir} {what}; check its rights and the disk");
         StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
@@ -85,7 +85,7 @@ impl Place {
 
     /// The agent's lock, with the holder's name inside for whoever comes second.
     pub(super) fn agent_lock(&self, holder: &str) -> Result<File, StoreError> {
-        let mut file = self.lock_file("agent.lock")?;
+        let mut file = self.lock_file(AGENT_LOCK)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::Error(e)) => return Err(self.unavailable("can't be locked", e)),
@@ -138,15 +138,38 @@ impl Place {
             .map_err(|e| self.unavailable("can't be written", e))
     }
 
-    /// True if there is no database, though SQLite's log of one: without it the log is worth nothing, and
-    /// SQLite would play it into a new database.
-    pub(super) fn has_orphans(&self) -> bool {
-        !self.db.exists() && beside(&self.db, LOG).exists()
+    /// Whether there is a database. What can't be looked at is not absent: a directory that may not be entered, a link to a
+    /// disk that is not mounted.
+    pub(super) fn has_db(&self) -> Result<bool, StoreError> {
+        let found = is_there(&self.dir).and_then(|dir| Ok(dir && is_there(&self.db)?));
+        found.map_err(|e| self.unavailable("can't be looked into", e))
+    }
+
+    /// True if there is SQLite's log of a database. Without the database it is worth nothing, and SQLite would play it into
+    /// a new one.
+    pub(super) fn has_log(&self) -> Result<bool, StoreError> {
+        let log = is_there(&beside(&self.db, LOG));
+        log.map_err(|e| self.unavailable("can't be looked into", e))
+    }
+
+    /// Notes the files that are in use while a connection is open.
+    pub(super) fn occupied(&self) -> Result<Presence, StoreError> {
+        let presence = Presence::default();
+        let mut noted = presence.note(&self.db, HEADER as u64);
+        for side in SIDE_FILES {
+            noted = noted.and_then(|()| presence.note(&beside(&self.db, side), 0));
+        }
+        noted.map_err(|e| self.unavailable("can't be looked into", e))?;
+        Ok(presence)
+    }
+
+    pub(super) fn agent_lock_file(&self) -> PathBuf {
+        self.dir.join(AGENT_LOCK)
     }
 
     /// Looks at the file's first bytes, which never change while it is ours.
     pub(super) fn check_header(&self) -> Result<(), Failure> {
-        let mut header = [0; 100];
+        let mut header = [0; HEADER];
         let read = File::open(&self.db).and_then(|mut file| file.read_exact(&mut header));
         match read {
             Ok(()) => {}
@@ -208,6 +231,18 @@ impl Place {
         File::open(&self.dir)?.sync_all()?;
         Ok(moved)
     }
+}
+
+/// Whether something is at a path. A link that leads nowhere is an error: what it should lead to is not known to be absent.
+fn is_there(path: &Path) -> io::Result<bool> {
+    if path.try_exists()? {
+        return Ok(true);
+    }
+    if path.is_symlink() {
+        let text = format!("the link {} leads nowhere", path.display());
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
+    Ok(false)
 }
 
 /// The path with more text at its end.

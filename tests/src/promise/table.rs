@@ -129,6 +129,12 @@ pub const PROMISES: &[Promise] = &[
         "flips ≤ limit + 5 s",
     ),
     promise(
+        56,
+        "strangers hold nothing",
+        "1,000 connections without a token on every route, complete, slow and half: /livez ≤ 1 s always, honest signed webhooks and \
+         logins all served ≤ 2 s; guesses limited over all doors, counted, logged",
+    ),
+    promise(
         57,
         "what passes is waited for, what may pass is counted, what is definite is refused at once with its own sentence",
         "≥ 80 answers at check, at apply, while following, 10 minutes each; five of each column by real kubectl: 0 in the \
@@ -153,5 +159,10 @@ pub const PROMISES: &[Promise] = &[
         62,
         "a verdict is never lost",
         "kill after each call of a delivery, cluster away at the restart, newer head meanwhile: every created run is followed and judged",
+    ),
+    promise(
+        63,
+        "the state on disk is the one that is used: directory or file removed, replaced, moved, unreadable, under a running agent",
+        "said within 10 s, /readyz fails, nothing is delivered from memory alone",
     ),
 ];
