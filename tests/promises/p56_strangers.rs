@@ -69,6 +69,11 @@ impl Site {
     }
 }
 
+/// Which of [`requests`] these are.
+const LOGIN: usize = 0;
+const WEBHOOK: usize = 11;
+const METRICS: usize = 12;
+
 /// Every route that answers a stranger, as one asks it.
 fn requests() -> Vec<Vec<u8>> {
     let wrong = github("another", "push", BODY);
@@ -156,15 +161,14 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn gather(port: u16, all: usize) -> Self {
+    fn gather(port: u16, all: usize, requests: &[Vec<u8>], shapes: &[Shape]) -> Self {
         let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let (stopped, counted, requests) = (Arc::clone(&stop), Arc::clone(&made), requests());
-        let shapes = [Shape::Complete, Shape::Slow, Shape::Half];
+        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&made));
         let mut strangers: Vec<_> = (0..all)
             .map(|number| Stranger {
                 port,
                 request: requests[number % requests.len()].clone(),
-                shape: shapes[number / requests.len() % shapes.len()],
+                shape: shapes[(number / requests.len()) % shapes.len()],
                 stream: None,
                 sent: 0,
             })
@@ -197,29 +201,40 @@ fn timed(slowest: &mut Duration, ask: impl FnOnce()) {
 #[test]
 fn a_crowd_of_strangers_at_every_door_keeps_nobody_waiting() {
     let site = Site::start();
-    let (all, rounds) = (cases(1_000, 300), cases(1_000, 40));
-    let crowd = Crowd::gather(site.served.port, all);
-    eventually("the crowd is there", || crowd.made.load(Ordering::Relaxed) >= all);
-    let (mut live, mut served) = (Duration::ZERO, Duration::ZERO);
-    for _ in 0..rounds {
-        timed(&mut live, || assert_eq!(site.served.get("/livez").0, 200));
-        timed(&mut served, || assert_eq!(site.login(TRIGGER), 303));
-        timed(&mut served, || assert_eq!(site.hook(), 202));
-        std::thread::sleep(Duration::from_millis(20));
+    let (all, rounds) = (cases(1_000, 300), cases(1_000, 20));
+    let (mut live, mut served, mut made) = (Duration::ZERO, Duration::ZERO, 0);
+    let every = requests();
+    // All doors at once, and all strangers at one of those that read what they are sent, or work for them.
+    let crowds: [(&[Vec<u8>], &[Shape]); 5] = [
+        (&every, &[Shape::Complete, Shape::Slow, Shape::Half]),
+        (&every[LOGIN..=LOGIN], &[Shape::Complete]),
+        (&every[LOGIN..=LOGIN], &[Shape::Half]),
+        (&every[WEBHOOK..=WEBHOOK], &[Shape::Half]),
+        (&every[METRICS..=METRICS], &[Shape::Complete]),
+    ];
+    for (requests, shapes) in crowds {
+        let crowd = Crowd::gather(site.served.port, all, requests, shapes);
+        eventually("the crowd is there", || crowd.made.load(Ordering::Relaxed) >= all);
+        for _ in 0..rounds / crowds.len() {
+            timed(&mut live, || assert_eq!(site.served.get("/livez").0, 200));
+            timed(&mut served, || assert_eq!(site.login(TRIGGER), 303));
+            timed(&mut served, || assert_eq!(site.hook(), 202));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        made += crowd.made.load(Ordering::Relaxed);
     }
     if full() {
         assert!(live <= LIVE && served <= SERVED, "livez {live:?}, webhooks and logins {served:?}");
     }
-    let made = crowd.made.load(Ordering::Relaxed);
-    drop(crowd);
     assert_eq!(site.served.agent.term().code, Some(0));
     kept(
         56,
         "a crowd",
         &format!(
-            "{all} strangers at a time at {} routes, complete, slow and half, {made} connections: {rounds} of {rounds} /livez within \
-             {:.2} s, {rounds} of {rounds} logins and signed webhooks each within {:.2} s",
-            requests().len(),
+            "{} crowds of {all} strangers, at {} routes and all at one, complete, slow and half, {made} connections: {rounds} of \
+             {rounds} /livez within {:.2} s, {rounds} of {rounds} logins and signed webhooks each within {:.2} s",
+            crowds.len(),
+            every.len(),
             live.as_secs_f32(),
             served.as_secs_f32()
         ),

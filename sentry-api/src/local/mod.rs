@@ -257,4 +257,15 @@ mod tests {
             assert!(id_prefix(bad).is_err(), "{bad}");
         }
     }
+
+    #[tokio::test]
+    async fn a_history_has_an_end_however_much_is_asked_for() {
+        let local = Local::new(Arc::new(sentry_store::MemoryStore::new()), Vec::new());
+        let ask = |limit| HistoryQuery { watch: None, limit: Some(limit) };
+        local.history(&ask(HISTORY_MOST)).await.unwrap();
+        for limit in [HISTORY_MOST + 1, u32::MAX] {
+            let error = local.history(&ask(limit)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::BadRequest);
+        }
+    }
 }

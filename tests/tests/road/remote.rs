@@ -1,5 +1,9 @@
 //! The same answers from a laptop as in the pod: `--server` asks the API of a running agent.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use sentry_tests::processes::children_of;
 use sentry_tests::sandbox::Output;
 use sentry_tests::served::{READ, Served, TRIGGER};
 use serde_json::Value;
@@ -59,4 +63,39 @@ fn a_token_that_may_only_read_starts_nothing_and_the_other_one_does() {
     for text in [refused.stderr, stranger.stderr, asked.stdout, log.stderr] {
         assert!(!text.contains(READ) && !text.contains(TRIGGER), "{text}");
     }
+}
+
+/// The status of an answer to a question that `explain` asks with the read token.
+fn explain_at(address: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let question = format!(
+        "GET /api/v1/explain?watch=qa&branch=main HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {READ}\r\n\
+         connection: close\r\n\r\n"
+    );
+    stream.write_all(question.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
+}
+
+#[test]
+fn however_many_are_asked_what_would_be_done_few_programs_run_for_it() {
+    let served = Served::with_tokens();
+    let address = served.url.trim_start_matches("http://").to_owned();
+    let ask = |_| {
+        let address = address.clone();
+        std::thread::spawn(move || explain_at(&address))
+    };
+    let asking: Vec<_> = (0..120).map(ask).collect();
+    let mut most = 0;
+    while asking.iter().any(|one| !one.is_finished()) {
+        most = most.max(children_of(served.agent.id()).len());
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // Each asks one program at a time, and so do the agent's own polls.
+    assert!(most <= 8, "{most} programs at once");
+    let statuses: Vec<_> = asking.into_iter().map(|one| one.join().unwrap()).collect();
+    assert!(statuses.contains(&Some(200)), "{statuses:?}");
+    assert!(statuses.iter().all(|s| matches!(s, Some(200 | 429))), "{statuses:?}");
+    assert_eq!(served.agent.term().code, Some(0));
 }
