@@ -74,12 +74,15 @@ const LOGIN: usize = 0;
 const WEBHOOK: usize = 11;
 const METRICS: usize = 12;
 
+/// Method, path, headers and body.
+type Request<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
 /// Every route that answers a stranger, as one asks it.
 fn requests() -> Vec<Vec<u8>> {
     let wrong = github("another", "push", BODY);
     let wrong = borrowed(&wrong);
     let guess = b"token=a-guess";
-    let all: [(&str, &str, &[(&str, &str)], &[u8]); 14] = [
+    let all: [Request<'_>; 14] = [
         ("POST", "/login", &FORM, guess),
         ("GET", "/login", &[], b""),
         ("POST", "/logout", &FORM, guess),
@@ -95,7 +98,7 @@ fn requests() -> Vec<Vec<u8>> {
         ("GET", "/metrics", &[], b""),
         ("GET", "/readyz", &[], b""),
     ];
-    let whole = |(method, path, headers, body): (&str, &str, &[(&str, &str)], &[u8])| {
+    let whole = |(method, path, headers, body): Request<'_>| {
         [head(method, path, headers, body.len()).as_bytes(), body].concat()
     };
     all.map(whole).into()
