@@ -39,14 +39,16 @@ pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
     let stopped: Vec<&Value> = task_runs.iter().filter(|run| is_out_of_time(run)).collect();
     if reason(run) == "PipelineRunTimeout" {
         let limit = limit(run, &["pipeline", "tasks"]);
-        let each =
-            stopped.iter().take(3).map(|run| format!("in {}", place(run, stopped_step(run))));
-        let at = match (stopped.is_empty(), task_runs.is_empty()) {
-            (true, true) => "before any task began".to_owned(),
-            (true, false) => "with no task at work".to_owned(),
-            (false, _) => each.collect::<Vec<_>>().join(" and "),
+        let at = stopped.iter().take(3).map(|run| format!("in {}", place(run, stopped_step(run))));
+        let at = at.collect::<Vec<_>>().join(" and ");
+        let children =
+            run["status"]["childReferences"].as_array().is_some_and(|all| !all.is_empty());
+        let at = match (at.as_str(), task_runs.is_empty() && !children) {
+            ("", true) => ", before any task began".to_owned(),
+            ("", false) => String::new(),
+            (at, _) => format!(", {at}"),
         };
-        return Some(End { text: format!("the pipeline timed out{limit}, {at}"), log: None });
+        return Some(End { text: format!("the pipeline timed out{limit}{at}"), log: None });
     }
     failed_task(task_runs).or_else(|| {
         let first = stopped.first()?;

@@ -209,7 +209,7 @@ fn every_end_is_shown_once(scene: &Scene) {
     scene.end(Outcome::TimedOut);
     agent = scene.agent();
     scene.end(Outcome::Succeeded);
-    scene.comes_to(&slow, "failure", "failed to finish within");
+    scene.comes_to(&slow, "failure", "the pipeline timed out after 1h0m0s");
 
     let stopped = scene.begin(&agent, "is cancelled by somebody");
     scene.end(Outcome::Cancelled);

@@ -241,7 +241,7 @@ fn a_pipeline_that_ran_out_of_time_names_the_tasks_that_were_at_work() {
         two,
         "the pipeline timed out after 10s, in task unit, step test and in task e2e, step test"
     );
-    assert_eq!(text(&run, &[done]), "the pipeline timed out after 10s, with no task at work");
+    assert_eq!(text(&run, &[done]), "the pipeline timed out after 10s");
     assert_eq!(text(&run, &[]), "the pipeline timed out after 10s, before any task began");
     let tasks = r#"PipelineRun "r" failed due to tasks failed to finish within "3s""#;
     let tasks = object("PipelineRun", "PipelineRunTimeout", tasks);
