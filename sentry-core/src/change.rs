@@ -108,6 +108,7 @@ fn first_sight(
     };
     match why {
         Some(why) if watch.on_first_sight == OnFirstSight::Record => {
+            state.baseline = Some(head.sha.clone());
             state.passed = Some(Passed { mark: head, reason: Reason::Baseline });
             Sighting { state, finding: Finding::Baseline { why } }
         }

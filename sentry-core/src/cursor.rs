@@ -55,6 +55,8 @@ pub struct BranchState {
     pub delivered: Option<Mark>,
     /// B's commit that was delivered with it.
     pub manifests: Option<CommitSha>,
+    /// The head that was recorded when the branch was first seen; `None` if none was.
+    pub baseline: Option<CommitSha>,
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
     /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
@@ -75,6 +77,7 @@ impl BranchState {
             attempted: None,
             delivered: None,
             manifests: None,
+            baseline: None,
             passed: None,
             parked: None,
             gone: None,
@@ -85,6 +88,13 @@ impl BranchState {
     #[must_use]
     pub fn settled(&self) -> Option<&CommitSha> {
         self.passed.as_ref().map(|p| &p.mark.sha).or(self.delivered.as_ref().map(|m| &m.sha))
+    }
+
+    /// The head that a new one is compared with: the delivered one, before that the baseline. Not one that was let pass
+    /// later: what it changed has run nowhere.
+    #[must_use]
+    pub fn base(&self) -> Option<&CommitSha> {
+        self.delivered.as_ref().map(|mark| &mark.sha).or(self.baseline.as_ref())
     }
 
     /// True if the observed head still has to be delivered; a parked head too.

@@ -50,6 +50,7 @@ mod p57_three_columns;
 mod p58_no_person;
 mod p59_nothing_ran;
 mod p60_statuses;
+mod p61_yaml_like_kubectl;
 mod p62_no_verdict_lost;
 mod p63_state_in_use;
 mod table;

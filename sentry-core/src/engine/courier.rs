@@ -251,7 +251,7 @@ impl Attempt {
         .await
     }
 
-    /// What changed in A since the delivered head, if a document asks for it. Not knowing is no failure: then
+    /// What changed in A since the base, if a document asks for it. Not knowing is no failure: then
     /// everything counts as changed.
     async fn changed(
         &mut self,

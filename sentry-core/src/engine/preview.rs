@@ -162,7 +162,7 @@ async fn commit_info(
     }
 }
 
-/// What changed in A since the delivered head, if a document asks for it; `None` where that is not known.
+/// What changed in A since the head that a delivery would compare with, if a document asks for it; `None` where that is not known.
 async fn changed(
     parts: &Parts,
     source: &dyn Forge,
@@ -175,7 +175,7 @@ async fn changed(
     }
     let branches = parts.store.snapshot().await.ok()?.branches;
     let of = |b: &&BranchState| b.watch == watch.name && b.branch == revision.branch;
-    let from = branches.iter().find(of)?.delivered.as_ref()?.sha.clone();
+    let from = branches.iter().find(of)?.base()?.clone();
     let (repo, to) = (watch.source.repo.clone(), revision.sha.clone());
     source.changes(&ChangesQuery { repo, from, to, timeout: watch.timing.timeout }).await.ok()
 }

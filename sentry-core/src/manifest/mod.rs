@@ -22,8 +22,8 @@ mod refs;
 mod remotes;
 mod room;
 mod selection;
-mod tree_value;
 mod variables;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -62,7 +62,7 @@ pub struct Context<'a> {
     pub title: &'a str,
     /// Which runs are wanted.
     pub selection: &'a Selection,
-    /// What changed in A since the delivered head; `None` where it is not known: then everything counts as changed.
+    /// What changed in A since the head it is compared with; `None` where it is not known: then everything counts as changed.
     pub changed: Option<&'a ChangedPaths>,
     /// The kinds of the cluster; `None` means the built-in table, which can't tell that a kind does not exist.
     pub kinds: Option<&'a KindTable>,

@@ -8,11 +8,9 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
-use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{Error, MessageFormatter as _};
 
-use super::tree_value::{KEY_IS_NO_TEXT, Seed, Spent};
 use super::variables;
+use super::yaml::{self, At, Fault, Sort, Spent, Why};
 use crate::forge::{Tree, TreeFile};
 
 /// Bytes of one file.
@@ -26,10 +24,6 @@ pub const MAX_NODES: usize = 50_000;
 /// Mappings and lists inside each other.
 pub const MAX_DEPTH: usize = 64;
 
-/// Anchors, and aliases, of one document.
-const MAX_ALIASES: usize = 100;
-/// Bytes of all texts of all files, aliases expanded.
-const MAX_TEXT_BYTES: usize = 8 << 20;
 /// A tree with more documents over a limit than this is read no further: it is an attack or an accident.
 const MAX_BREACHES: usize = 5;
 /// Characters of a line that an error shows.
@@ -123,7 +117,7 @@ impl Reader {
             return self.stop(&file.path, 0, "files with more than 5 MiB in all");
         }
         match std::str::from_utf8(&file.bytes) {
-            Ok(text) => self.text(&file.path, text.trim_start_matches('\u{feff}')),
+            Ok(text) => self.text(&file.path, text),
             Err(e) => {
                 let reason = format!(
                     "the file is not UTF-8 from byte {} on: save it as UTF-8",
@@ -136,6 +130,8 @@ impl Reader {
     }
 
     fn text(&mut self, path: &str, text: &str) -> ControlFlow<()> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let is_unread = starts_as_json(text) && !is_json(text);
         let chunks = split(text);
         if chunks.is_empty() {
             let why = "the file holds no document".to_owned();
@@ -146,13 +142,16 @@ impl Reader {
             if self.documents > MAX_DOCUMENTS {
                 return self.stop(path, index + 1, "more than 200 documents");
             }
-            let (content, breach) = read(chunk, &self.spent);
+            let (content, breach) = match is_unread {
+                true => (explain(chunk, no_json()), false),
+                false => read(chunk, &self.spent),
+            };
             self.push(path, index + 1, chunk.content_line(), content);
             self.breaches += usize::from(breach);
             if self.breaches > MAX_BREACHES {
                 return self.stop(path, index + 1, "too many documents over a limit");
             }
-            if self.spent.get().exceeds(MAX_NODES, MAX_TEXT_BYTES) {
+            if self.spent.get().is_all() {
                 return self.stop(
                     path,
                     index + 1,
@@ -197,32 +196,51 @@ impl Chunk<'_> {
         self.line + self.text.lines().position(content).unwrap_or(0)
     }
 
-    /// The index and the text of the first line that is a directive: it starts with `%` where no document is open.
-    fn directive(&self) -> Option<(usize, &str)> {
+    /// What the parser must not see.
+    fn unreadable(&self) -> Option<Fault> {
         let mut is_open = false;
-        self.text.lines().enumerate().find(|(_, line)| {
-            let found = !is_open && line.starts_with('%');
-            is_open = !line.starts_with("...") && (is_open || !is_blank(line));
-            found
-        })
+        for (index, line) in self.text.lines().enumerate() {
+            let starts = |mark: &str| !is_open && line.starts_with(mark);
+            let (what, remedy) = if let Some(rest) = line.strip_prefix("---") {
+                if is_blank(rest) && !rest.starts_with('#') {
+                    continue;
+                }
+                ("kubectl takes no text after `---`", "start it on the next line")
+            } else if line.contains(SEPARATORS) {
+                (
+                    "a character that ends a line for some readers",
+                    "write it as an escape in double quotes",
+                )
+            } else if starts("%") {
+                // A directive stands before its `---`, where the text was split. The parser would find that out slowly.
+                ("YAML directives are not read", "remove the line with `%`")
+            } else if starts("...") {
+                ("no document ends here", "remove the line with `...`")
+            } else {
+                is_open = !line.starts_with("...") && (is_open || !is_blank(line));
+                continue;
+            };
+            return Some(Why::unclear(what, remedy).at(At { line: index + 1, column: 1 }));
+        }
+        None
     }
 }
 
+/// What ends a line for some readers: NEL, LS, PS, a lone CR; and the byte order mark, whose place is the start of a file.
+const SEPARATORS: [char; 5] = ['\u{85}', '\u{2028}', '\u{2029}', '\r', '\u{feff}'];
+
 fn is_blank(line: &str) -> bool {
-    let line = line.trim();
+    let line = line.trim_matches([' ', '\t', '\r']);
     line.is_empty() || line.starts_with('#')
 }
 
-/// Splits at lines that start with the marker `---`. YAML allows no such line inside a document, in no kind of text:
-/// one broken document hides none that follows it.
+/// Splits at lines that start with `---`. YAML allows no such line inside a document, in no kind of text: one broken
+/// document hides none that follows it.
 fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let (mut start, mut start_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
-        let marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
-        if marker && offset > start {
+        if line.starts_with("---") && offset > start {
             chunks.push(Chunk { text: &text[start..offset], line: start_line });
             (start, start_line) = (offset, index + 1);
         }
@@ -236,130 +254,53 @@ fn split(text: &str) -> Vec<Chunk<'_>> {
     chunks
 }
 
+/// True if kubectl takes a file for JSON, where `---` separates nothing.
+fn starts_as_json(text: &str) -> bool {
+    let start = text.trim_start();
+    // Two braces are a template, which says more.
+    start.starts_with('{') && !start.starts_with("{{")
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+fn no_json() -> Fault {
+    let what = "a file that starts with `{` is JSON for kubectl, and this is none";
+    Why::unclear(what, "start the file with a line `---`").at(At { line: 1, column: 1 })
+}
+
 fn read(chunk: &Chunk<'_>, spent: &Cell<Spent>) -> (Content, bool) {
-    // A directive stands before its `---`, where the text was split. The parser would find that out slowly.
-    if let Some((index, line)) = chunk.directive() {
-        let near = shown(line);
-        let reason =
-            format!("YAML directives are not read (near `{near}`): remove the line with `%`");
-        let line = chunk.line + index;
-        return (Content::Refused { line, column: Some(1), reason }, false);
+    if let Some(fault) = chunk.unreadable() {
+        return (explain(chunk, fault), false);
     }
-    let seed = Seed { spent, max_nodes: MAX_NODES, max_text: MAX_TEXT_BYTES };
-    let parsed = serde_saphyr::with_deserializer_from_str_with_options(
-        chunk.text,
-        options(),
-        |deserializer| serde::de::DeserializeSeed::deserialize(seed, deserializer),
-    );
-    match parsed {
+    match yaml::read(chunk.text, spent) {
         Ok(value) => (Content::Parsed(value), false),
-        Err(error) => {
-            let error = innermost(&error);
-            let breach = is_breach(error) || spent.get().exceeds(MAX_NODES, MAX_TEXT_BYTES);
-            (explain(chunk, error, breach), breach)
+        Err(fault) => {
+            let breach = fault.why.sort == Sort::TooMuch;
+            (explain(chunk, fault), breach)
         }
     }
 }
 
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 120_000,
-            max_aliases: MAX_ALIASES,
-            max_anchors: MAX_ALIASES,
-            max_recorded_anchor_events: 10_000,
-            max_recorded_anchor_bytes: 4 << 20,
-            max_depth: MAX_DEPTH,
-            // The scanner reads ahead: the limit on depth, which explains itself, must be met first.
-            flow_nesting_limit: 2 * MAX_DEPTH,
-            max_documents: 2,
-            max_nodes: MAX_NODES,
-            max_total_scalar_bytes: MAX_FILE_BYTES,
-            max_merge_keys: 100,
-        },
-        alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 10_000,
-            max_replay_stack_depth: 16,
-            max_alias_expansions_per_anchor: 100,
-        },
-        legacy_octal_numbers: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    }
-}
-
-fn innermost(error: &Error) -> &Error {
-    match error.without_snippet() {
-        Error::AliasError { error, .. } => innermost(error),
-        other => other,
-    }
-}
-
-fn is_breach(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Budget { .. }
-            | Error::AliasReplayLimitExceeded { .. }
-            | Error::AliasExpansionLimitExceeded { .. }
-            | Error::AliasReplayStackDepthExceeded { .. }
-            | Error::AliasReplayCounterOverflow { .. }
-    )
-}
-
 /// What is wrong with a document, the line where, and what to do.
-fn explain(chunk: &Chunk<'_>, error: &Error, breach: bool) -> Content {
-    let (line, column) = error.location().map_or((1, None), |at| {
-        let number = |n: u64| usize::try_from(n).unwrap_or(1).max(1);
-        (number(at.line()), Some(number(at.column())))
-    });
+fn explain(chunk: &Chunk<'_>, fault: Fault) -> Content {
+    let Fault { why: Why { what: mut reason, remedy, sort }, at } = fault;
     // An error at the end of the text stands on a line that is not there.
-    let excerpt = chunk.text.lines().nth(line - 1).unwrap_or_default();
-    if let Some(why) = template(chunk.text, excerpt) {
+    let excerpt = chunk.text.lines().nth(at.line - 1).unwrap_or_default();
+    if let Some(why) = template(chunk.text, excerpt).filter(|_| sort == Sort::Broken) {
         return Content::Skip(why);
     }
-    let mut reason = match error {
-        Error::Budget { breach, .. } => over(breach),
-        _ if is_breach(error) => "aliases stand for too much".to_owned(),
-        _ => serde_saphyr::UserMessageFormatter.format_message(error).into_owned(),
-    };
     if !is_blank(excerpt) {
         reason.push_str(&format!(" (near `{}`)", shown(excerpt)));
     }
     reason.push_str(": ");
-    reason.push_str(&remedy(chunk, error, line, breach));
-    Content::Refused { line: chunk.line + line - 1, column, reason }
-}
-
-fn over(breach: &BudgetBreach) -> String {
-    match breach {
-        BudgetBreach::Depth { .. } => {
-            format!("more than {MAX_DEPTH} mappings and lists inside each other")
-        }
-        BudgetBreach::Nodes { .. } => format!("more than {MAX_NODES} nodes in one document"),
-        BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } => {
-            format!("more than {MAX_ALIASES} anchors or aliases in one document")
-        }
-        BudgetBreach::ScalarBytes { .. } => {
-            format!("more than {MAX_FILE_BYTES} bytes of text in one document, aliases expanded")
-        }
-        _ => "the document is too complex".to_owned(),
+    let mut around = chunk.text.lines().skip(at.line.saturating_sub(2)).take(3);
+    match around.find_map(unquoted_variable) {
+        Some(variable) => reason.push_str(&format!("quote it: \"{{{{ {variable} }}}}\"")),
+        None => reason.push_str(remedy),
     }
-}
-
-fn remedy(chunk: &Chunk<'_>, error: &Error, line: usize, breach: bool) -> String {
-    let around = chunk.text.lines().skip(line.saturating_sub(2)).take(3);
-    if let Some(variable) = around.filter_map(unquoted_variable).next() {
-        return format!("quote it: \"{{{{ {variable} }}}}\"");
-    }
-    match error {
-        _ if breach => "keep less in one document".to_owned(),
-        Error::DuplicateMappingKey { .. } => "remove one of the two".to_owned(),
-        Error::MultipleDocuments { .. } => "put a line `---` between documents".to_owned(),
-        Error::NonFiniteFloat { .. } => "JSON has no such number; quote it".to_owned(),
-        Error::UnsupportedTag { .. } => "remove the tag".to_owned(),
-        _ if error.to_string().contains(KEY_IS_NO_TEXT) => "quote the key".to_owned(),
-        _ => "correct the YAML".to_owned(),
-    }
+    Content::Refused { line: chunk.line + at.line - 1, column: Some(at.column), reason }
 }
 
 /// The variable of a line that uses it as a value, or the start of one, without quotes.

@@ -89,6 +89,7 @@ pub fn branch_state(n: u32) -> BranchState {
         attempted: Some(mark(n + 3)),
         delivered: Some(mark(n + 1)),
         manifests: Some(parse(&"b".repeat(64))),
+        baseline: Some(sha(n + 8)),
         passed: Some(Passed { mark: mark(n + 2), reason: Reason::SkippedByMarker }),
         parked: Some(Parked {
             mark: mark(n + 3),

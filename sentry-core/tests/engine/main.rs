@@ -12,6 +12,7 @@ use sentry_core::delivery::{
 };
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
+use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, FakeNotifier, TokioClock};
@@ -30,6 +31,7 @@ const RUN: (&str, &str) = (
     "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n",
 );
 
+mod comparing;
 mod delivering;
 mod following;
 mod hints;

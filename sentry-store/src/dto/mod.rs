@@ -62,8 +62,8 @@ fn decode<T, M: Mirror<T> + DeserializeOwned>(version: u32, json: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::cursor::BranchState;
-    use sentry_core::delivery::{Delivery, Trigger};
+    use sentry_core::cursor::{BranchState, Passed};
+    use sentry_core::delivery::{Delivery, Reason, Trigger};
     use sentry_core::testing::sample;
 
     use super::*;
@@ -158,6 +158,22 @@ mod tests {
         old["status"].as_object_mut().unwrap().remove("branches").unwrap();
         let read = Report::decode(2, &old.to_string()).unwrap();
         assert_eq!(read.status.branches, [sample::branch("main")]);
+    }
+
+    #[test]
+    fn a_branch_without_a_baseline_field_has_the_one_it_let_pass() {
+        let baseline = Passed { mark: sample::mark(1), reason: Reason::Baseline };
+        for (passed, want) in [
+            (Some(baseline.clone()), Some(baseline.mark.sha)),
+            (sample::branch_state(1).passed, None),
+            (None, None),
+        ] {
+            let state = BranchState { passed, baseline: None, ..sample::branch_state(1) };
+            let mut old: serde_json::Value =
+                serde_json::from_str(&state.encode().unwrap()).unwrap();
+            assert!(old.as_object_mut().unwrap().remove("baseline").is_some());
+            assert_eq!(BranchState::decode(2, &old.to_string()).unwrap().baseline, want);
+        }
     }
 
     #[test]

@@ -47,8 +47,21 @@ macro_rules! records {
     };
 }
 
+impl Record for cursor::BranchState {
+    fn encode(&self) -> Result<String, DtoError> {
+        encode::<Self, Branch>(self)
+    }
+
+    fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
+        let mut state = decode::<Self, Branch>(version, json)?;
+        // Before the field was there, a baseline was known as long as no other head was let pass.
+        let passed = state.passed.as_ref().filter(|p| p.reason == delivery::Reason::Baseline);
+        state.baseline = state.baseline.or_else(|| passed.map(|passed| passed.mark.sha.clone()));
+        Ok(state)
+    }
+}
+
 records! {
-    cursor::BranchState as Branch,
     store::WatchState as Watch,
     delivery::Trigger as Trigger,
     delivery::HeadRecord as Head,
@@ -131,6 +144,7 @@ mirrors! {
         attempted: Option<Mark>,
         delivered: Option<Mark>,
         manifests: Option<Text<CommitSha>>,
+        baseline: Option<Text<CommitSha>>,
         passed: Option<Passed>,
         parked: Option<Parked>,
         gone: Option<Stamp>,

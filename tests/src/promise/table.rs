@@ -156,6 +156,11 @@ pub const PROMISES: &[Promise] = &[
         "2 and 3 subjects at one commit, per watch and per run, forge away in between, kills: each ends as its own runs did, the short context as the worst of them",
     ),
     promise(
+        61,
+        "YAML: equal to kubectl, or refused",
+        "10^6 documents from a grammar of odd scalars, merges, tags, line separators, keys: 0 silent differences",
+    ),
+    promise(
         62,
         "a verdict is never lost",
         "kill after each call of a delivery, cluster away at the restart, newer head meanwhile: every created run is followed and judged",

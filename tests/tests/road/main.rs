@@ -13,6 +13,7 @@ mod forges;
 mod ground;
 mod hostile;
 mod notify;
+mod paths;
 mod queue;
 mod reload;
 mod remote;

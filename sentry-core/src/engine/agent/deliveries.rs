@@ -190,8 +190,8 @@ impl Agent {
         }
         let job = Job::Attempt(Box::new(delivery.clone()));
         // What a person asks for runs whatever changed.
-        let base = self.ledger.branch(&key_of(&delivery)).and_then(|b| b.delivered.clone());
-        let base = base.filter(|_| delivery.trigger.is_none()).map(|mark| mark.sha);
+        let base = self.ledger.branch(&key_of(&delivery)).filter(|_| delivery.trigger.is_none());
+        let base = base.and_then(|branch| branch.base().cloned());
         let attempt = Attempt {
             base,
             source: Arc::clone(&self.parts.forges[&watch.source.forge]),
