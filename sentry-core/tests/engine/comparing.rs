@@ -86,9 +86,10 @@ async fn a_baseline_outlives_the_agent_and_a_head_that_was_never_delivered() {
     world.forge.commit(A, "main", "never delivered", &[]);
     world.start();
     minutes(2).await;
-    world.forge.lose_trees(None);
     let head = world.forge.commit(A, "main", "work", &[]);
     world.forge.change_paths(&baseline, &head, &["src/a.rs"]);
+    minutes(2).await;
+    world.forge.lose_trees(None);
     minutes(10).await;
     assert_eq!(world.started(&head), ["src"]);
 }
