@@ -59,7 +59,7 @@ fn bombs() -> Vec<Tree> {
         ("mappings merged into each other", "", vec![merges]),
         ("anchors", "", vec![fill("&a a: 1\n")]),
         ("open brackets", "", vec![fill("[")]),
-        ("open braces", "", vec![fill("{a: ")]),
+        ("open braces", "", vec![format!("a: {}", fill("{a: "))]),
         ("open mappings in lists", "", vec![fill("- - ")]),
         ("question marks", "", vec![fill("? ")]),
         ("indentation without end", "", vec![deep]),
@@ -73,7 +73,7 @@ fn bombs() -> Vec<Tree> {
         ("colons", "", vec![fill("a:")]),
         ("commas", "", vec![format!("[{}", fill(","))]),
         ("braces of variables", "", vec![format!("{OBJECT}a: {}", fill("{{ x }}"))]),
-        ("a bomb in each of five files", "", vec![fill("{a: "); 5]),
+        ("a bomb in each of five files", "", vec![format!("a: {}", fill("{a: ")); 5]),
     ]
 }
 
