@@ -242,7 +242,7 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     });
     out.nest("cluster", |out| write_cluster(out, watch, config));
     if let AllowKinds::Listed(kinds) = &watch.allow_kinds {
-        out.put("allow_kinds", kinds.iter().cloned().collect::<Vec<_>>());
+        out.put("allow_kinds", kinds.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
     let strict = watch.refusals == Refusals::Strict;
     out.put("refusals", if strict { "strict" } else { "lenient" });

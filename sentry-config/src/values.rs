@@ -1,10 +1,13 @@
 //! Values of the file that may be written in more than one way.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use sentry_core::manifest::kinds_named;
 use sentry_core::secret::Secret;
+use sentry_core::watch::GroupKind;
 
 use crate::node::{Kind, Node};
 use crate::place::{At, Place};
@@ -135,22 +138,23 @@ fn split(text: &str) -> Vec<&str> {
 /// `allow_kinds`: the word `tekton`, or a list of kinds.
 #[derive(Debug, Clone)]
 pub enum Kinds {
-    /// Task, StepAction, Pipeline, PipelineRun, TaskRun.
+    /// Task, StepAction, Pipeline, PipelineRun, TaskRun of Tekton.
     Tekton,
     /// These kinds.
-    Listed(Vec<At<String>>),
+    Listed(BTreeSet<GroupKind>),
 }
 
 inline_schema!(Kinds, "Kinds", {
     "anyOf": [
         {"const": "tekton"},
-        {"type": "array", "items": {"type": "string", "pattern": "^[A-Z][A-Za-z0-9]*$"}}
+        {"type": "array", "items": {"type": "string", "pattern": "^[A-Z][A-Za-z0-9]*(\\.[a-z0-9.-]+)?$"}}
     ]
 });
 
 impl Read for Kinds {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        let hint = "write `tekton`, or a list of kinds: [ConfigMap, Secret]";
+        let hint = "write `tekton`, or a list of kinds, those of neither Kubernetes nor Tekton with \
+                    their group: [ConfigMap, Certificate.cert-manager.io]";
         match &node.kind {
             Kind::Text { text, .. } if text == "tekton" => Some(Self::Tekton),
             Kind::Text { .. } => {
@@ -158,19 +162,16 @@ impl Read for Kinds {
                 None
             }
             Kind::List(_) => {
-                let kinds: Vec<At<String>> = Vec::read(node, place, report)?;
+                let written: Vec<At<String>> = Vec::read(node, place, report)?;
+                let mut kinds = BTreeSet::new();
                 let mut good = true;
-                for kind in &kinds {
-                    let name = &kind.value;
-                    if !name.starts_with(|c: char| c.is_ascii_uppercase())
-                        || !name.chars().all(|c| c.is_ascii_alphanumeric())
-                    {
-                        good = false;
-                        report.error(
-                            &kind.place,
-                            "is no kind's name",
-                            "write it as in a manifest: ConfigMap",
-                        );
+                for At { value, place, .. } in &written {
+                    match kinds_named(value) {
+                        Ok(named) => kinds.extend(named),
+                        Err(error) => {
+                            good = false;
+                            report.error(place, error.problem(), hint);
+                        }
                     }
                 }
                 good.then_some(Self::Listed(kinds))

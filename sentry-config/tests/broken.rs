@@ -135,6 +135,15 @@ const CASES: &[Case] = &[
     ),
     (
         "timeout: 60",
+        "allow_kinds: [Certificate]",
+        5,
+        26,
+        "defaults.allow_kinds[0]",
+        "write its group as well, Certificate.GROUP",
+        "Certificate.cert-manager.io",
+    ),
+    (
+        "timeout: 60",
         "run_timeot: 60",
         5,
         12,

@@ -9,7 +9,8 @@ use sentry_config::{
     to_long_form,
 };
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan, OnFirstSight, Reading,
+    AllowKinds, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy, NothingRan,
+    OnFirstSight, Reading,
     Refusals, ReportMode, Reporting, Timing, Unannotated,
 };
 
@@ -27,7 +28,7 @@ watches:
     source:    {forge: hub, url: "https://github.com/example/repo-a", branches: ["main", "release/*"]}
     manifests: {url: "https://gitlab.example.com/qa/repo-b", branch: ["{source_branch}", main], dir: .tekton}
     cluster:   {context: prod, namespace: qa, deployer: kubectl, kubectl: {path: ./bin/kubectl}}
-    allow_kinds: [ConfigMap]
+    allow_kinds: [ConfigMap, Deployment, X.a.io]
     variables: {team: qa, pass: "${GITLAB_TOKEN}", dollar: "$${x}"}
     polling_interval: 5m
     refusals: lenient
@@ -103,7 +104,10 @@ fn the_long_form_is_read_with_its_defaults() {
     assert_eq!(qa.manifests.forge, "lab");
     assert_eq!(qa.manifests.branches[0], ManifestsBranch::SourceBranch);
     assert_eq!(qa.timing.polling_interval, Duration::from_secs(300));
-    assert_eq!(qa.allow_kinds, AllowKinds::Listed(["ConfigMap".to_owned()].into()));
+    let want =
+        [("", "ConfigMap"), ("apps", "Deployment"), ("extensions", "Deployment"), ("a.io", "X")]
+            .map(|(group, kind)| GroupKind::new(group, kind));
+    assert_eq!(qa.allow_kinds, AllowKinds::Listed(want.into()));
     assert_eq!((qa.refusals, qa.on_first_sight), (Refusals::Lenient, OnFirstSight::Record));
     assert!(qa.watch_manifests && !local.watch_manifests);
     assert_eq!(qa.variables["dollar"], "${x}");
@@ -209,7 +213,9 @@ watches:
     assert_eq!(two.cluster.to_string(), "in-cluster/other");
     assert_eq!((two.variables["a"].as_str(), two.variables["b"].as_str()), ("x", "y"));
     assert_eq!(two.on_first_sight, OnFirstSight::Deliver);
-    assert!(matches!(&one.allow_kinds, AllowKinds::Listed(kinds) if kinds.contains("StepAction")));
+    assert!(
+        matches!(&one.allow_kinds, AllowKinds::Listed(kinds) if kinds.contains(&GroupKind::new("tekton.dev", "StepAction")))
+    );
 }
 
 #[test]

@@ -129,6 +129,31 @@ impl fmt::Display for ClusterRef {
     }
 }
 
+/// A kind of one API group. Kinds of two groups may share a name, and have nothing else in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKind {
+    /// The kind.
+    pub kind: String,
+    /// Its API group; empty for the core group.
+    pub group: String,
+}
+
+impl GroupKind {
+    /// A kind of a group.
+    #[must_use]
+    pub fn new(group: &str, kind: &str) -> Self {
+        Self { kind: kind.to_owned(), group: group.to_owned() }
+    }
+}
+
+/// `Kind.group`, as kubectl takes it; the kind alone for the core group.
+impl fmt::Display for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, group } = self;
+        if group.is_empty() { f.write_str(kind) } else { write!(f, "{kind}.{group}") }
+    }
+}
+
 /// Which kinds may be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowKinds {
@@ -136,7 +161,7 @@ pub enum AllowKinds {
     #[default]
     Namespaced,
     /// Only these kinds; a cluster-scoped kind is allowed by being named here.
-    Listed(BTreeSet<String>),
+    Listed(BTreeSet<GroupKind>),
 }
 
 /// What happens when a document is refused.

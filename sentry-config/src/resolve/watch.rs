@@ -1,12 +1,12 @@
 //! Watches: each with what `defaults` gives it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, Namespace, OnFirstSight,
-    Refusals, ReportMode, Source, Watch, WatchName,
+    AllowKinds, BranchSelector, ClusterRef, GroupKind, Manifests, ManifestsBranch, Namespace,
+    OnFirstSight, Refusals, ReportMode, Source, Watch, WatchName,
 };
 
 use super::Resolver;
@@ -321,9 +321,9 @@ fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) 
 fn allow_kinds(kinds: Option<Kinds>) -> AllowKinds {
     match kinds {
         None => AllowKinds::Namespaced,
-        Some(Kinds::Tekton) => AllowKinds::Listed(TEKTON.map(str::to_owned).into()),
-        Some(Kinds::Listed(kinds)) => {
-            AllowKinds::Listed(kinds.into_iter().map(|at| at.value).collect::<BTreeSet<_>>())
+        Some(Kinds::Tekton) => {
+            AllowKinds::Listed(TEKTON.map(|kind| GroupKind::new("tekton.dev", kind)).into())
         }
+        Some(Kinds::Listed(kinds)) => AllowKinds::Listed(kinds),
     }
 }

@@ -21,11 +21,6 @@ impl Annotations {
         Self(map.map_or_else(Vec::new, |map: &Map<_, _>| map.iter().filter_map(own).collect()))
     }
 
-    /// The values, to replace variables in them.
-    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        self.0.iter_mut().map(|(_, value)| value)
-    }
-
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }

@@ -1,8 +1,11 @@
-//! Which kinds live in a namespace, for when no cluster can be asked.
+//! Which kinds there are and which live in a namespace, for when no cluster can be asked.
 //!
 //! The groups of Kubernetes itself are whole (`kubectl api-resources` of 1.34, and kinds that older servers still
 //! serve): a kind that is not in them does not exist. Of other groups only what is known to be cluster-scoped stands
 //! here: any other kind of theirs counts as namespaced, and the cluster has the last word.
+
+use crate::repo::ParseError;
+use crate::watch::GroupKind;
 
 /// What the built-in table knows of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +140,71 @@ const CLUSTER_SCOPED: &[(&str, &str)] = &[
     ("triggers.tekton.dev", "ClusterTriggerBinding"),
 ];
 
+/// Kinds of Tekton's groups that live in a namespace, by which they may be named without their group.
+const TEKTON: &[(&str, &str)] = &[
+    ("pipelinesascode.tekton.dev", "Repository"),
+    ("tekton.dev", "CustomRun"),
+    ("tekton.dev", "Pipeline"),
+    ("tekton.dev", "PipelineRun"),
+    ("tekton.dev", "StepAction"),
+    ("tekton.dev", "Task"),
+    ("tekton.dev", "TaskRun"),
+    ("tekton.dev", "VerificationPolicy"),
+    ("triggers.tekton.dev", "EventListener"),
+    ("triggers.tekton.dev", "Interceptor"),
+    ("triggers.tekton.dev", "Trigger"),
+    ("triggers.tekton.dev", "TriggerBinding"),
+    ("triggers.tekton.dev", "TriggerTemplate"),
+];
+
+/// The kinds that an entry of `allow_kinds` stands for: `Kind.group` for one, and a kind's name alone for all kinds of
+/// that name that Kubernetes and Tekton have (`Deployment` is one of `apps` and one of `extensions`).
+///
+/// # Errors
+/// If it is not the name of a kind, or names none.
+pub fn kinds_named(text: &str) -> Result<Vec<GroupKind>, ParseError> {
+    let problem = |problem: String| ParseError::new("kind", text, problem);
+    let (kind, group) = text.split_once('.').map_or((text, None), |(kind, g)| (kind, Some(g)));
+    let capital = kind.starts_with(|c: char| c.is_ascii_uppercase());
+    if !capital || !kind.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return Err(problem("is no kind's name".to_owned()));
+    }
+    let Some(group) = group else {
+        let found: Vec<_> = groups_of(kind).map(|group| GroupKind::new(group, kind)).collect();
+        return if found.is_empty() {
+            Err(problem(format!(
+                "is no kind of Kubernetes or Tekton: write its group as well, {kind}.GROUP"
+            )))
+        } else {
+            Ok(found)
+        };
+    };
+    if group.is_empty() || !super::policy::is_subdomain(group) {
+        return Err(problem(format!("has no API group after `{kind}.`")));
+    }
+    if scope(group, kind) == Scope::Missing {
+        return Err(problem(format!("is no kind: the group {group} of Kubernetes has no {kind}")));
+    }
+    Ok(vec![GroupKind::new(group, kind)])
+}
+
+/// How a kind is written in `allow_kinds`: without its group where the name alone says it.
+pub(super) fn written(group: &str, kind: &str) -> String {
+    if groups_of(kind).any(|own| own == group) {
+        kind.to_owned()
+    } else {
+        GroupKind::new(group, kind).to_string()
+    }
+}
+
+/// The groups that have a kind of this name, as far as the built-in table knows.
+fn groups_of(kind: &str) -> impl Iterator<Item = &'static str> {
+    let whole =
+        WHOLE.iter().filter(move |g| g.namespaced.contains(&kind) || g.cluster.contains(&kind));
+    let others = TEKTON.iter().chain(CLUSTER_SCOPED).filter(move |(_, own)| *own == kind);
+    whole.map(|group| group.name).chain(others.map(|(group, _)| *group))
+}
+
 /// The scope of a kind by the built-in table.
 pub(super) fn scope(group: &str, kind: &str) -> Scope {
     if let Some(whole) = WHOLE.iter().find(|g| g.name == group) {
@@ -170,6 +238,45 @@ mod tests {
             ("example.org", "Anything", Scope::Namespaced),
         ] {
             assert_eq!(scope(group, kind), want, "{group} {kind}");
+        }
+    }
+
+    #[test]
+    fn a_kinds_name_alone_stands_for_those_of_kubernetes_and_tekton() {
+        for (text, want) in [
+            ("ConfigMap", "ConfigMap"),
+            ("Task", "Task.tekton.dev"),
+            ("Deployment", "Deployment.apps Deployment.extensions"),
+            ("Event", "Event Event.events.k8s.io"),
+            ("ClusterIssuer", "ClusterIssuer.cert-manager.io"),
+            ("Namespace", "Namespace"),
+            ("Ingress.networking.k8s.io", "Ingress.networking.k8s.io"),
+            ("Pipeline.other.example", "Pipeline.other.example"),
+        ] {
+            let found = kinds_named(text).unwrap();
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), want);
+            // What is printed means the same when it is read again.
+            let again: Vec<_> =
+                found.iter().flat_map(|k| kinds_named(&k.to_string()).unwrap()).collect();
+            assert!(
+                found.iter().all(|kind| again.contains(kind))
+                    && again.iter().all(|k| found.contains(k))
+            );
+        }
+    }
+
+    #[test]
+    fn a_kind_that_could_be_anybodys_needs_its_group() {
+        for (text, word) in [
+            ("Certificate", "write its group as well, Certificate.GROUP"),
+            ("configMap", "no kind's name"),
+            ("Task.", "no API group after `Task.`"),
+            ("Task.Tekton.dev", "no API group"),
+            ("ConfigMap.apps", "the group apps of Kubernetes has no ConfigMap"),
+            ("", "no kind's name"),
+        ] {
+            let error = kinds_named(text).unwrap_err();
+            assert!(error.problem().contains(word), "{text}: {error}");
         }
     }
 }

@@ -11,6 +11,7 @@ mod fuel;
 mod git_auth;
 mod glob;
 mod kinds;
+mod marked;
 mod naming;
 mod notes;
 mod order;
@@ -28,6 +29,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use self::kinds::kinds_named;
 pub use self::parse::{
     Documents, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_TOTAL_BYTES, parse,
 };

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::{self, Scope};
 use super::{Context, variables};
-use crate::watch::{AllowKinds, NamespacePolicy};
+use crate::watch::{AllowKinds, GroupKind, NamespacePolicy};
 
 /// Fields that only a server sets; `kubectl` sends them and the server refuses or ignores them.
 const SERVER_SET: &[&str] =
@@ -22,6 +22,13 @@ pub(super) struct Subject {
     pub(super) is_run: bool,
     /// Where it goes; `None` for an object of the whole cluster.
     pub(super) namespace: Option<String>,
+}
+
+impl Subject {
+    /// True for Tekton's PipelineRun.
+    pub(super) fn is_pipeline_run(&self) -> bool {
+        self.group == "tekton.dev" && self.kind == "PipelineRun"
+    }
 }
 
 /// The group of Pipelines-as-Code's own kinds.
@@ -277,17 +284,25 @@ impl Check {
             ));
             return true;
         };
-        match &context.watch.allow_kinds {
-            AllowKinds::Listed(allowed) if !allowed.contains(kind) => self.say(format!(
-                "{kind} is not among the watch's `allow_kinds`: add it there or remove the document"
-            )),
+        self.allowed(group, kind, namespaced, &context.watch.allow_kinds);
+        namespaced
+    }
+
+    fn allowed(&mut self, group: &str, kind: &str, namespaced: bool, allowed: &AllowKinds) {
+        let written = kinds::written(group, kind);
+        match allowed {
+            AllowKinds::Listed(allowed) if !allowed.contains(&GroupKind::new(group, kind)) => {
+                self.say(format!(
+                    "{written} is not among the watch's `allow_kinds`: add it there or remove the \
+                     document"
+                ));
+            }
             AllowKinds::Namespaced if !namespaced => self.say(format!(
-                "{kind} is cluster-scoped: name it in the watch's `allow_kinds` or remove the \
+                "{written} is cluster-scoped: name it in the watch's `allow_kinds` or remove the \
                  document"
             )),
             _ => {}
         }
-        namespaced
     }
 
     /// The namespace it goes to.
@@ -375,7 +390,7 @@ fn name_problem(name: &str, group: &str) -> Option<&'static str> {
 }
 
 /// A DNS subdomain (RFC 1123), as Kubernetes checks names.
-fn is_subdomain(text: &str) -> bool {
+pub(super) fn is_subdomain(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let label = |part: &str| {
         !part.is_empty()

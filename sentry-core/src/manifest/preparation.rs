@@ -85,7 +85,7 @@ struct Preparation<'c, 'a> {
     /// How much may still be sent.
     room: Room,
     set: ManifestSet,
-    /// Where each object that is applied was first seen, by group, kind, namespace and name.
+    /// Where each object was first seen, by group, kind, namespace and name.
     seen: BTreeMap<[String; 4], String>,
     notes: Notes,
 }
@@ -153,18 +153,19 @@ impl<'c, 'a> Preparation<'c, 'a> {
         if let Some(why) = policy::nothing_for_the_cluster(raw, self.context) {
             return Err(why);
         }
-        let started = if policy::is_run(raw) {
+        let mut problems = Vec::new();
+        let mut started = None;
+        if policy::is_run(raw) {
             match selection::decide(raw, self.context, &self.variables, &mut self.fuel) {
-                Start::Yes(started) => Some(started),
+                Start::Yes(yes) => started = Some(yes),
                 Start::No(why) => return Err(why),
+                Start::Refused(why) => problems.push(why),
             }
-        } else {
-            None
-        };
+        }
         let mut findings = Findings::default();
         let mut object = raw.clone();
         self.variables.substitute(&mut object, &mut findings);
-        let mut problems: Vec<String> = findings.problems.iter().cloned().collect();
+        problems.extend(findings.problems.iter().cloned());
         let subject = policy::check(&object, self.context).map_err(|found| problems.extend(found));
         Ok(Work { raw, object, subject: subject.ok(), problems, findings, started })
     }
@@ -229,10 +230,11 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let mut object = work.object.clone();
         let (name, operation) = if subject.is_run {
             let named = self.run(entry, work.raw, subject)?;
+            self.claim_run(entry, &work.object, subject)?;
             self.resolve(entry, work, &mut object, library)?;
             named
         } else {
-            self.claim(entry, subject)?;
+            self.claim(entry, subject, &subject.base)?;
             (subject.base.clone(), Operation::Apply)
         };
         let key = match &operation {
@@ -297,9 +299,10 @@ impl<'c, 'a> Preparation<'c, 'a> {
             Inliner { library, namespace, inline: reading.inline, room: &mut self.room_in_runs };
         let resolved = inliner.resolve(object);
         let directory = self.context.watch.manifests.dir.to_string();
-        let remotes = remotes::remotes(&Annotations::of(&work.object), &directory, &self.files);
-        for remote in &remotes {
-            self.notes.note(entry, &remote.note());
+        let own = Annotations::of(work.raw);
+        let (remotes, unread) = remotes::remotes(&own, &self.variables, &directory, &self.files);
+        for note in unread.into_iter().chain(remotes.iter().map(Remote::note)) {
+            self.notes.note(entry, &note);
         }
         for note in &resolved.notes {
             self.notes.note(entry, note);
@@ -329,15 +332,30 @@ impl<'c, 'a> Preparation<'c, 'a> {
         }
     }
 
+    /// A name is a run's own, as in Pipelines-as-Code (`pkg/resolve`): by it a person asks for a run, older ones are
+    /// cancelled and ended ones are kept. A `generateName` of other kinds than PipelineRun promises no name.
+    fn claim_run(
+        &mut self,
+        entry: &Entry,
+        object: &Value,
+        subject: &Subject,
+    ) -> Result<(), Vec<String>> {
+        let metadata = object.get("metadata").and_then(Value::as_object);
+        let named = |field| metadata.and_then(|metadata| policy::text(metadata, field));
+        let generated = named("generateName").filter(|_| subject.is_pipeline_run());
+        let names: BTreeSet<&str> = named("name").into_iter().chain(generated).collect();
+        names.into_iter().try_for_each(|name| self.claim(entry, subject, name))
+    }
+
     /// An object may stand in the tree once: of two, the later would silently win.
-    fn claim(&mut self, entry: &Entry, subject: &Subject) -> Result<(), Vec<String>> {
+    fn claim(&mut self, entry: &Entry, subject: &Subject, name: &str) -> Result<(), Vec<String>> {
         let namespace = subject.namespace.clone().unwrap_or_default();
-        let id = [subject.group.clone(), subject.kind.clone(), namespace, subject.base.clone()];
+        let id = [subject.group.clone(), subject.kind.clone(), namespace, name.to_owned()];
         let place = format!("{} (document {})", entry.path, entry.document);
         if let Some(first) = self.seen.get(&id) {
             return Err(vec![format!(
-                "{} {} stands in {first} already: remove one of the two",
-                subject.kind, subject.base
+                "{} {name} stands in {first} already: remove or rename one of the two",
+                subject.kind
             )]);
         }
         self.seen.insert(id, place);

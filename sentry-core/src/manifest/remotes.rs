@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::annotations::{self, Annotations};
+use super::marked::Marked;
+use super::variables::Variables;
 
 /// A value of such an annotation.
 #[derive(Debug)]
@@ -13,15 +15,25 @@ pub(super) struct Remote {
     value: String,
 }
 
-/// All that a run's annotations name and that is not a file of the tree.
+/// All that a run's annotations name and that is not a file of the tree, and what to say of annotations that can't be
+/// read.
 ///
 /// `files` are the tree's paths, `directory` is where B keeps the tree.
-pub(super) fn remotes(own: &Annotations, directory: &str, files: &BTreeSet<&str>) -> Vec<Remote> {
-    let mut found = Vec::new();
+pub(super) fn remotes(
+    own: &Annotations,
+    variables: &Variables<'_>,
+    directory: &str,
+    files: &BTreeSet<&str>,
+) -> (Vec<Remote>, Vec<String>) {
+    let (mut found, mut unread) = (Vec::new(), Vec::new());
     for (name, text) in own.iter() {
         let Some(what) = kind(name) else { continue };
-        // What can't be read names nothing.
-        for value in annotations::list(text).unwrap_or_default() {
+        let marked = Marked::new(text, variables);
+        let values = annotations::list(&marked.text).unwrap_or_else(|problem| {
+            unread.push(format!("the annotation {name} `{text}` {problem}: it names nothing"));
+            Vec::new()
+        });
+        for value in values.iter().map(|value| marked.filled(value)) {
             let here = value.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/'));
             let held = here.is_some_and(|path| files.contains(path));
             if !held && !value.is_empty() {
@@ -29,7 +41,7 @@ pub(super) fn remotes(own: &Annotations, directory: &str, files: &BTreeSet<&str>
             }
         }
     }
-    found
+    (found, unread)
 }
 
 fn kind(annotation: &str) -> Option<&'static str> {

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::annotations::{self, Annotations};
 use super::cel::{self, Answer};
 use super::fuel::Fuel;
+use super::marked::Marked;
 use super::parse::{Content, printable};
-use super::variables::{Findings, Variables};
+use super::variables::Variables;
 use super::{Context, Documents, MAX_TEXT_CHARS, policy};
 use crate::plan::RunRules;
 use crate::watch::{NamespacePolicy, Unannotated};
@@ -33,6 +34,8 @@ pub(super) enum Start {
     Yes(Started),
     /// It does not, and why.
     No(String),
+    /// Whether it does can't be said without taking a value for program text: why, and the remedy.
+    Refused(String),
 }
 
 /// Why a run starts, and what its document asks for.
@@ -50,17 +53,15 @@ pub(super) fn decide(
     variables: &Variables<'_>,
     fuel: &mut Fuel,
 ) -> Start {
-    let mut own = Annotations::of(document);
-    for value in own.values_mut() {
-        // What can't be filled in is no reason to refuse a run that does not start.
-        variables.fill(value, &mut Findings::default());
-    }
-    let mut choice = Choice { own: &own, context, fuel, notes: Vec::new() };
+    let own = Annotations::of(document);
+    let mut choice =
+        Choice { own: &own, context, variables, fuel, notes: Vec::new(), is_refused: false };
     match choice.why(document) {
         Ok(why) => {
             let rules = choice.rules();
             Start::Yes(Started { why, rules, notes: choice.notes })
         }
+        Err(why) if choice.is_refused => Start::Refused(why),
         Err(why) => Start::No(why),
     }
 }
@@ -97,8 +98,11 @@ pub(super) fn no_such_run(documents: &Documents, context: &Context<'_>) -> Optio
 struct Choice<'c> {
     own: &'c Annotations,
     context: &'c Context<'c>,
+    variables: &'c Variables<'c>,
     fuel: &'c mut Fuel,
     notes: Vec<String>,
+    /// True if the run must not be passed over, though it does not start.
+    is_refused: bool,
 }
 
 impl<'c> Choice<'c> {
@@ -153,7 +157,7 @@ impl<'c> Choice<'c> {
     /// `target-namespace` binds a run to the namespace of another installation.
     fn place(&mut self) -> Result<(), String> {
         let namespace = self.context.watch.cluster.namespace.as_str();
-        match self.own.get("target-namespace") {
+        match self.value("target-namespace") {
             Some(other) if other != namespace => {
                 match self.context.watch.reading.namespace_policy {
                     NamespacePolicy::Override => {
@@ -182,14 +186,36 @@ impl<'c> Choice<'c> {
             changed: context.changed,
         };
         let text = self.own.get(EXPRESSION).unwrap_or_default();
-        match cel::evaluate(text, &facts, self.fuel) {
+        match cel::evaluate(&Marked::new(text, self.variables), &facts, self.fuel) {
             Ok(Answer::Yes) => Ok(format!("{EXPRESSION} is true")),
             Ok(Answer::DependsOnPaths) => Ok(format!(
                 "{EXPRESSION} depends on how paths changed, which is not known and counts as changed"
             )),
+            Ok(Answer::Refused(why)) => {
+                self.is_refused = true;
+                Err(format!("{EXPRESSION}: {why}"))
+            }
             Ok(Answer::No) => Err(format!("{EXPRESSION} is false for {}", self.event_and_branch())),
             Err(why) => Err(format!("{EXPRESSION} has no answer: {why}")),
         }
+    }
+
+    /// An annotation's value, with its variables replaced.
+    fn value(&self, name: &str) -> Option<String> {
+        Some(self.variables.replace(self.own.get(name)?, |_, value| value.to_owned()))
+    }
+
+    /// The patterns of an annotation. The list is taken apart before values are put in, and in a pattern they stand for
+    /// themselves.
+    fn patterns(&mut self, name: &str, text: &str) -> Result<Vec<String>, String> {
+        let marked = Marked::new(text, self.variables);
+        let unread = |problem| format!("{name} `{text}` {problem}");
+        let patterns = annotations::list(&marked.text).map_err(unread)?;
+        let filled = patterns.iter().map(|pattern| marked.pattern(pattern, cel::of_glob));
+        filled.collect::<Result<_, _>>().map_err(|problem| {
+            self.is_refused = true;
+            format!("{name}: {problem}")
+        })
     }
 
     fn event_and_branch(&self) -> String {
@@ -243,16 +269,22 @@ impl<'c> Choice<'c> {
                 Err(format!("has no {EVENT} that names {event}"))
             };
         };
-        let events = list(EVENT, text)?;
+        let marked = Marked::new(text, self.variables);
+        let events = annotations::list(&marked.text)
+            .map_err(|problem| format!("{EVENT} `{text}` {problem}"))?;
         // Pipelines-as-Code's incoming webhook starts what is for pushes too.
-        let fits = |own: &String| own == event || (event == "incoming" && own == "push");
-        if events.iter().any(fits) { Ok(()) } else { Err(format!("{EVENT} {text} is not {event}")) }
+        let fits = |own: String| own == event || (event == "incoming" && own == "push");
+        if events.iter().map(|own| marked.filled(own)).any(fits) {
+            Ok(())
+        } else {
+            Err(format!("{EVENT} {text} is not {event}"))
+        }
     }
 
     fn branch(&mut self) -> Result<(), String> {
         let Some(text) = self.own.get(BRANCH) else { return Ok(()) };
         let branch = self.context.revision.branch.as_str();
-        let patterns = list(BRANCH, text)?;
+        let patterns = self.patterns(BRANCH, text)?;
         if self.any(BRANCH, &patterns, &[branch])? {
             return Ok(());
         }
@@ -268,7 +300,7 @@ impl<'c> Choice<'c> {
     /// What `on-path-change` says, if it stands there.
     fn paths(&mut self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.own.get(name) else { return Ok(None) };
-        let patterns = list(name, text)?;
+        let patterns = self.patterns(name, text)?;
         let Some(paths) = self.known_paths() else {
             self.any(name, &patterns, &[])?;
             return Ok(Some(format!("{name}: what changed is not known and counts as changed")));
@@ -282,7 +314,7 @@ impl<'c> Choice<'c> {
 
     fn ignored_paths(&mut self, name: &str) -> Result<Option<String>, String> {
         let Some(text) = self.own.get(name) else { return Ok(None) };
-        let patterns = list(name, text)?;
+        let patterns = self.patterns(name, text)?;
         let Some(paths) = self.known_paths() else {
             self.any(name, &patterns, &[])?;
             return Ok(Some(format!("{name}: what changed is not known and counts as changed")));
@@ -329,7 +361,7 @@ impl<'c> Choice<'c> {
     /// What is asked for beside being run.
     fn rules(&mut self) -> RunRules {
         let mut rules = RunRules::default();
-        if let Some(text) = self.own.get("max-keep-runs") {
+        if let Some(text) = self.value("max-keep-runs") {
             match text.trim().parse() {
                 Ok(0) | Err(_) => self.notes.push(format!(
                     "max-keep-runs `{text}` is no number from 1 on: all runs are kept"
@@ -337,7 +369,7 @@ impl<'c> Choice<'c> {
                 Ok(number) => rules.keep = Some(number),
             }
         }
-        match self.own.get("cancel-in-progress").map(str::trim) {
+        match self.value("cancel-in-progress").as_deref().map(str::trim) {
             None | Some("false") => {}
             Some("true") => rules.cancels_older = true,
             Some(text) => self.notes.push(format!(
@@ -346,10 +378,6 @@ impl<'c> Choice<'c> {
         }
         rules
     }
-}
-
-fn list(name: &str, text: &str) -> Result<Vec<String>, String> {
-    annotations::list(text).map_err(|problem| format!("{name} `{text}` {problem}"))
 }
 
 /// True if a run is the one that is asked for: by its `name`, or its `generateName` with or without the dash.

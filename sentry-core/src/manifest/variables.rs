@@ -11,8 +11,8 @@ use crate::watch::GitAuthSecret;
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
 
-/// Values that whoever may push a branch chooses: in a `script` they would be program text.
-const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender"];
+/// Values that whoever may push to A chooses.
+const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender", "git_tag"];
 
 /// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
 const UNSTABLE: &[&str] = &["sender", "sentry.delivery", "sentry.manifests_revision"];
@@ -149,11 +149,21 @@ impl<'a> Variables<'a> {
         self.walk(value, false, findings);
     }
 
-    /// Puts the values into one text.
-    pub(super) fn fill(&self, text: &mut String, findings: &mut Findings) {
-        if let Some(new) = self.text(text, false, findings) {
-            *text = new;
+    /// A text with something in the place of each variable that has a value, made of its name and value.
+    pub(super) fn replace(&self, text: &str, mut with: impl FnMut(&str, &str) -> String) -> String {
+        let mut new = String::new();
+        let mut copied = 0;
+        for u in uses_in(text) {
+            let Meaning::Value(value) = self.meaning(u.name) else { continue };
+            // What has no room stays as it is: where it is sent, that is told.
+            if value.len() <= self.room.get() {
+                self.room.set(self.room.get() - value.len());
+                new.push_str(&text[copied..u.start]);
+                new.push_str(&with(u.name, value));
+                copied = u.end;
+            }
         }
+        new + &text[copied..]
     }
 
     fn walk(&self, value: &mut Value, script: bool, findings: &mut Findings) {

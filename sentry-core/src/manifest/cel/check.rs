@@ -54,13 +54,13 @@ const FUNCTIONS: &[&str] = &[
 ///
 /// # Errors
 /// The first name that is not known.
-pub(super) fn check(expression: &IdedExpr, own: &dyn Fn(&str) -> bool) -> Result<bool, String> {
+pub(super) fn check(expression: &IdedExpr, known: &dyn Fn(&str) -> bool) -> Result<bool, String> {
     let mut full_refs = false;
     let mut problem = None;
     walk(expression, &mut Vec::new(), &mut |expression, scope| match expression {
         Expr::Ident(name) => {
             let name = name.trim_start_matches('.');
-            let known = scope.contains(&name) || VARIABLES.contains(&name) || own(name);
+            let known = scope.contains(&name) || VARIABLES.contains(&name) || known(name);
             if !known {
                 problem.get_or_insert_with(|| format!("there is no variable `{name}`"));
             }

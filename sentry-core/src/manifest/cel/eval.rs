@@ -9,7 +9,7 @@ use cel::common::ast::{
 
 use super::super::fuel::Fuel;
 use super::value::{Fault, Outcome, Value, fault, find};
-use super::{Answer, Facts, functions, patterns::Patterns};
+use super::{Answer, Facts, bind::Refusals, functions, patterns::Patterns};
 
 /// What is paid for each value that a list or map holds.
 const FOR_ITEM: usize = 4;
@@ -22,16 +22,24 @@ pub(super) fn answer(
     expression: &IdedExpr,
     facts: &Facts<'_>,
     branch: &str,
+    refusals: &Refusals,
     fuel: &mut Fuel,
 ) -> Result<Answer, String> {
     let globals = globals(facts, branch);
-    let mut run =
-        Evaluation { facts, globals, scope: Vec::new(), patterns: Patterns::default(), fuel };
+    let mut run = Evaluation {
+        facts,
+        globals,
+        refusals,
+        scope: Vec::new(),
+        patterns: Patterns::default(),
+        fuel,
+    };
     match run.value(expression) {
         Ok(Value::Bool(true)) => Ok(Answer::Yes),
         Ok(Value::Bool(false)) => Ok(Answer::No),
         Ok(other) => Err(format!("it is {}, not true or false", other.kind())),
         Err(Fault::Paths) => Ok(Answer::DependsOnPaths),
+        Err(Fault::Refused(why)) => Ok(Answer::Refused(why)),
         Err(Fault::Exhausted) => Err(super::TOO_LONG.to_owned()),
         Err(Fault::Other(why)) => Err(why),
     }
@@ -54,6 +62,7 @@ fn globals<'a>(facts: &Facts<'a>, branch: &str) -> BTreeMap<&'a str, Value> {
 pub(super) struct Evaluation<'e> {
     pub(super) facts: &'e Facts<'e>,
     globals: BTreeMap<&'e str, Value>,
+    refusals: &'e Refusals,
     /// What loops have named, innermost last. An error is kept as a value: a later item may make it irrelevant.
     scope: Vec<(&'e str, Outcome)>,
     pub(super) patterns: Patterns,
@@ -121,7 +130,10 @@ impl<'e> Evaluation<'e> {
             )),
             _ => match self.globals.get(name) {
                 Some(value) => Ok(value.clone()),
-                None => fault(format!("there is no variable `{name}`")),
+                None => match self.refusals.why(name) {
+                    Some(why) => Err(Fault::Refused(why.to_owned())),
+                    None => fault(format!("there is no variable `{name}`")),
+                },
             },
         }
     }

@@ -4,6 +4,7 @@
 //! by that crate, because whoever writes B writes the expression: every step costs fuel, so nested loops, growing
 //! texts and costly patterns end, and "which paths changed is not known" is an answer of its own.
 
+mod bind;
 mod check;
 mod eval;
 mod functions;
@@ -18,7 +19,9 @@ use std::collections::BTreeMap;
 
 use cel::common::ast::IdedExpr;
 
+pub(super) use self::bind::of_glob;
 use super::fuel::Fuel;
+use super::marked::Marked;
 use crate::forge::ChangedPaths;
 
 /// What an expression can ask for.
@@ -39,12 +42,14 @@ pub(super) struct Facts<'a> {
 }
 
 /// What an expression says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     Yes,
     No,
     /// It depends on which paths changed, or how, which is not known.
     DependsOnPaths,
+    /// A value would have to become a part of the expression: why, and the remedy.
+    Refused(String),
 }
 
 /// The stack that an expression gets: at the limits of [`guard`], the parser needs a few megabytes without
@@ -56,23 +61,30 @@ const FOR_BYTE: usize = 100;
 /// Why an expression that costs too much has no answer.
 const TOO_LONG: &str = "it takes too long";
 
-/// Evaluates an expression.
+/// Evaluates an expression; the values of its variables are values in it.
 ///
 /// # Errors
 /// Why it has no answer, in a few words.
-pub(super) fn evaluate(text: &str, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
+pub(super) fn evaluate(
+    expression: &Marked,
+    facts: &Facts<'_>,
+    fuel: &mut Fuel,
+) -> Result<Answer, String> {
+    let text = &expression.text;
     guard::check(text)?;
     fuel.refill();
     fuel.spend(FOR_BYTE * text.len()).map_err(|_| TOO_LONG)?;
-    on_a_stack(STACK_BYTES, || evaluate_here(text, facts, fuel))?
+    on_a_stack(STACK_BYTES, || evaluate_here(expression, facts, fuel))?
+        .map_err(|why| expression.shown(&why))
 }
 
-fn evaluate_here(text: &str, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
-    let expression = parse(text)?;
-    let own = |name: &str| facts.own.contains_key(name);
-    let full_refs = check::check(&expression, &own)?;
+fn evaluate_here(marked: &Marked, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
+    let mut expression = parse(&marked.text)?;
+    let known = |name: &str| facts.own.contains_key(name) || marked.variable(name).is_some();
+    let full_refs = check::check(&expression, &known)?;
+    let refusals = bind::bind(&mut expression, marked);
     let prefix = if full_refs { "refs/heads/" } else { "" };
-    eval::answer(&expression, facts, &format!("{prefix}{}", facts.branch), fuel)
+    eval::answer(&expression, facts, &format!("{prefix}{}", facts.branch), &refusals, fuel)
 }
 
 /// True if an expression may ask which paths changed; it is not parsed for that.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::fuel::Fuel;
+use super::super::marked::Marked;
 use super::{
     Answer, Facts, STACK_BYTES, evaluate, evaluate_here, guard, may_ask_for_paths, on_a_stack,
 };
@@ -29,7 +30,7 @@ fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, String> {
     };
     let mut fuel = Fuel::new();
     fuel.refill();
-    evaluate_here(text, &facts, &mut fuel)
+    evaluate_here(&Marked::plain(text), &facts, &mut fuel)
 }
 
 /// A push to `main` that changed `docs/a.md` and `cmd/x.go`.
@@ -193,7 +194,7 @@ fn it_agrees_with_the_evaluator_of_the_library() {
         let depth = random.usize(1..4);
         let text = random_expression(&mut random, depth);
         let theirs = cel::Program::compile(&text).unwrap().execute(&context);
-        match (evaluate(&text, &facts, &mut Fuel::new()), theirs) {
+        match (evaluate(&Marked::plain(&text), &facts, &mut Fuel::new()), theirs) {
             (Ok(Answer::Yes), Ok(cel::Value::Bool(true))) => yes += 1,
             (Ok(Answer::No), Ok(cel::Value::Bool(false))) => no += 1,
             (Err(_), Err(_)) => errors += 1,
@@ -291,7 +292,7 @@ fn no_text_makes_the_parser_fail() {
             }
         }
         let text: String = text.into_iter().collect();
-        let outcome = evaluate(&text, &FACTS, &mut Fuel::new());
+        let outcome = evaluate(&Marked::plain(&text), &FACTS, &mut Fuel::new());
         read += usize::from(!matches!(&outcome, Err(why) if why.contains("can't be read")));
         assert_ne!(outcome, Err("the parser failed".to_owned()), "{text}");
     }
@@ -302,7 +303,8 @@ fn no_text_makes_the_parser_fail() {
 fn many_expressions_together_cost_no_more_than_a_tree_may() {
     let mut fuel = Fuel::new();
     let long = format!("'{}' == event", "x".repeat(4_000));
-    let outcomes = (0..60).map(|_| evaluate(&long, &FACTS, &mut fuel)).collect::<Vec<_>>();
+    let outcomes =
+        (0..60).map(|_| evaluate(&Marked::plain(&long), &FACTS, &mut fuel)).collect::<Vec<_>>();
     assert_eq!(outcomes[0], Ok(Answer::No));
     assert_eq!(outcomes[59], Err("it takes too long".to_owned()));
 }

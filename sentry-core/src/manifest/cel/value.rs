@@ -27,6 +27,8 @@ pub(super) enum Fault {
     Paths,
     /// It took too long: ends the evaluation.
     Exhausted,
+    /// A value would have to become a part of the expression.
+    Refused(String),
     Other(String),
 }
 

@@ -14,6 +14,7 @@ use crate::forge::ChangedPaths;
 use crate::manifest::annotations::Annotations;
 use crate::manifest::cel::{self, Answer, Facts};
 use crate::manifest::fuel::Fuel;
+use crate::manifest::marked::Marked;
 use crate::manifest::parse::Content;
 use crate::manifest::{Decision, Documents, ManifestSet, annotations, parse, policy, prepare};
 use crate::watch::GitAuthSecret;
@@ -208,7 +209,7 @@ fn every_expression_of_real_directories_says_what_it_should() {
             println!("  push {push:?}\n  pull request {pull:?}");
             let (_, want_push, want_pull) =
                 EXPRESSIONS.iter().find(|(file, ..)| *file == at).unwrap();
-            assert_eq!((push.ok(), pull.ok()), (*want_push, *want_pull), "{at}");
+            assert_eq!((push.ok(), pull.ok()), (want_push.clone(), want_pull.clone()), "{at}");
             seen += 1;
             if let Some(part) =
                 path.strip_suffix("-push.yaml").filter(|_| name.starts_with("kubearchive"))
@@ -231,5 +232,5 @@ fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Answer, Stri
     let url = "https://example.com/a/b";
     let facts =
         Facts { event, branch: "main", url, title: "", own: &own, changed: changed.as_ref() };
-    cel::evaluate(text, &facts, &mut Fuel::new())
+    cel::evaluate(&Marked::plain(text), &facts, &mut Fuel::new())
 }

@@ -7,6 +7,7 @@ mod pac;
 mod policy;
 mod reading;
 mod refs;
+mod values;
 mod variables;
 
 use std::collections::BTreeMap;

@@ -2,8 +2,9 @@
 
 use super::{Scene, config_map, prepared, run};
 use crate::deployer::KindTable;
-use crate::manifest::Decision;
-use crate::watch::{AllowKinds, Refusals};
+use crate::manifest::kinds::{self, Scope};
+use crate::manifest::{Decision, kinds_named};
+use crate::watch::{AllowKinds, NamespacePolicy, Refusals};
 
 fn object(api_version: &str, kind: &str, metadata: &str) -> String {
     format!("apiVersion: {api_version}\nkind: {kind}\nmetadata: {metadata}\n")
@@ -128,10 +129,64 @@ fn a_cluster_says_which_kinds_it_has() {
     }
 }
 
+/// What `allow_kinds` lists.
+fn listed(kinds: &[&str]) -> AllowKinds {
+    AllowKinds::Listed(kinds.iter().flat_map(|kind| kinds_named(kind).unwrap()).collect())
+}
+
+#[test]
+fn a_kind_is_allowed_by_group_and_kind_never_by_its_name_alone() {
+    const TEKTON: &[&str] = &["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
+    const OTHERS: &[&str] = &["Pipeline.other.example", "Secret", "Deployment.apps"];
+    let groups =
+        ["", "apps", "tekton.dev", "other.example", "tekton.dev.evil.example", "x.tekton.dev"];
+    let kinds = ["Pipeline", "PipelineRun", "StepAction", "Secret", "Deployment", "Widget"];
+    let own = |group: &str, kind: &str| group == "tekton.dev" && TEKTON.contains(&kind);
+    let other = |group: &str, kind: &str| {
+        [("other.example", "Pipeline"), ("", "Secret"), ("apps", "Deployment")]
+            .contains(&(group, kind))
+    };
+    let mut seen = 0;
+    let all = groups.iter().flat_map(|group| kinds.map(|kind| (*group, kind)));
+    // The groups of Kubernetes have the kinds that they have.
+    let there = |(group, kind): &(&str, &str)| kinds::scope(group, kind) != Scope::Missing;
+    for (group, kind) in all.filter(there) {
+        for namespaced in [true, false] {
+            let mut scene = Scene::default();
+            scene.kinds = Some([(group, kind, namespaced)].into_iter().collect());
+            let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+            for (allowed, want) in [
+                (AllowKinds::Namespaced, namespaced),
+                (listed(TEKTON), own(group, kind)),
+                (listed(OTHERS), other(group, kind)),
+            ] {
+                scene.watch.allow_kinds = allowed;
+                let set = scene.prepare(&object(&version, kind, "{name: a}"));
+                let decision = &set.decisions[0];
+                assert_eq!(
+                    decision.decision != Decision::Refuse,
+                    want,
+                    "{version} {kind}: {}",
+                    decision.reason
+                );
+                if !want {
+                    // The remedy is the word that would allow it.
+                    let word = decision.reason.split_whitespace().next().unwrap();
+                    scene.watch.allow_kinds = listed(&[word]);
+                    let set = scene.prepare(&object(&version, kind, "{name: a}"));
+                    assert_eq!(set.objects.len(), 1, "{word}: {}", set.decisions[0].reason);
+                }
+                seen += 1;
+            }
+        }
+    }
+    println!("{seen} kinds, scopes and forms of allow_kinds");
+}
+
 #[test]
 fn allow_kinds_narrows_and_is_the_only_way_to_cluster_scoped_kinds() {
     let mut scene = Scene::default();
-    scene.watch.allow_kinds = AllowKinds::Listed(["Task", "Namespace"].map(str::to_owned).into());
+    scene.watch.allow_kinds = listed(&["Task", "Namespace"]);
     for (text, word) in [
         (config_map("{name: a}", "1"), "not among the watch's `allow_kinds`"),
         (object("v1", "Namespace", "{name: a, namespace: qa}"), "lives in no namespace"),
@@ -154,8 +209,94 @@ fn of_two_documents_for_one_object_the_second_is_refused() {
     let refusals: Vec<_> = set.refusals().collect();
     assert_eq!((refusals.len(), set.objects.len()), (1, 2));
     assert!(refusals[0].reason.contains("ConfigMap a stands in a.yaml (document 1) already"));
-    let runs = format!("{}---\n{}", run("{name: a}"), run("{name: a}"));
-    assert_eq!(prepared(&runs).objects.len(), 2, "each run has a name of its own");
+}
+
+#[test]
+fn of_two_runs_of_one_name_the_second_is_refused() {
+    const PUSH: &str = "annotations: {pipelinesascode.tekton.dev/on-event: push}";
+    const PULL: &str = "annotations: {pipelinesascode.tekton.dev/on-event: pull_request}";
+    let pipeline = ("tekton.dev/v1", "PipelineRun");
+    let task = ("tekton.dev/v1", "TaskRun");
+    let cases = [
+        (pipeline, "{name: a}", pipeline, "{name: a}", Some("PipelineRun a")),
+        (
+            pipeline,
+            "{name: a}",
+            ("tekton.dev/v1beta1", "PipelineRun"),
+            "{name: a}",
+            Some("PipelineRun a"),
+        ),
+        (pipeline, "{generateName: a-}", pipeline, "{generateName: a-}", Some("PipelineRun a-")),
+        (pipeline, "{name: a-}", pipeline, "{generateName: a-}", Some("PipelineRun a-")),
+        (
+            pipeline,
+            "{name: a, generateName: b-}",
+            pipeline,
+            "{generateName: b-}",
+            Some("PipelineRun b-"),
+        ),
+        (
+            pipeline,
+            "{name: 'a-{{ env }}'}",
+            pipeline,
+            "{name: a-stage}",
+            Some("PipelineRun a-stage"),
+        ),
+        (pipeline, "{name: a}", pipeline, "{name: a, namespace: qa}", Some("PipelineRun a")),
+        (task, "{name: a}", task, "{name: a}", Some("TaskRun a")),
+        // These are two.
+        (pipeline, "{name: a}", pipeline, "{generateName: a-}", None),
+        (pipeline, "{name: a}", pipeline, "{name: b}", None),
+        (pipeline, "{name: a}", task, "{name: a}", None),
+        (pipeline, "{name: a}", pipeline, "{name: a, namespace: other}", None),
+        (task, "{generateName: a-}", task, "{generateName: a-}", None),
+        (
+            ("batch/v1", "Job"),
+            "{generateName: a-}",
+            ("batch/v1", "Job"),
+            "{generateName: a-}",
+            None,
+        ),
+        // What does not start takes no name.
+        (
+            pipeline,
+            &format!("{{name: a, {PULL}}}"),
+            pipeline,
+            &format!("{{name: a, {PUSH}}}"),
+            None,
+        ),
+        (
+            pipeline,
+            &format!("{{name: a, {PUSH}}}"),
+            pipeline,
+            &format!("{{name: a, {PULL}}}"),
+            None,
+        ),
+    ];
+    let mut scene = Scene::default();
+    let others = [scene.watch.cluster.namespace.clone(), "other".parse().unwrap()];
+    scene.watch.reading.namespace_policy = NamespacePolicy::Listed(others.into());
+    for ((version, kind), first, (version2, kind2), second, refused) in cases {
+        let (first, second) = (object(version, kind, first), object(version2, kind2, second));
+        for files in [
+            vec![("a.yaml", format!("{first}---\n{second}"))],
+            vec![("a.yaml", first), ("sub/b.yml", second)],
+        ] {
+            let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
+            let set = scene.files(&files);
+            let reasons: Vec<_> = set.refusals().map(|d| d.reason.as_str()).collect();
+            match refused {
+                Some(what) => {
+                    assert_eq!(set.objects.len(), 1, "{files:?}");
+                    assert!(
+                        reasons[0].starts_with(&format!("{what} stands in a.yaml")),
+                        "{reasons:?}"
+                    );
+                }
+                None => assert_eq!(reasons, Vec::<&str>::new(), "{files:?}"),
+            }
+        }
+    }
 }
 
 #[test]

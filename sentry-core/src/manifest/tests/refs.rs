@@ -174,7 +174,7 @@ fn a_task_is_looked_for_in_the_runs_own_namespace() {
 fn a_pipeline_with_a_payloads_variable_refuses_only_the_runs_that_need_it() {
     let bad =
         PIPELINE.replace("value: v", "value: '{{ body.x }}'").replace("name: p,", "name: bad,");
-    let other = run("{pipelineRef: {name: bad}}");
+    let other = run("{pipelineRef: {name: bad}}").replace("name: r}", "name: other}");
     let set = Scene::default().files(&[
         ("a.yaml", &run("{pipelineRef: {name: p}}")),
         ("b.yaml", &other),
@@ -187,12 +187,17 @@ fn a_pipeline_with_a_payloads_variable_refuses_only_the_runs_that_need_it() {
     assert!(set.decisions[1].reason.contains("Pipeline bad, which is refused"));
 }
 
+/// So many runs, each of another name.
+fn many(run: &str, number: usize) -> String {
+    (0..number).map(|i| run.replace("name: r}", &format!("name: r{i}}}"))).collect()
+}
+
 #[test]
 fn a_small_tree_does_not_become_a_large_plan() {
     let large = TASK.replace("{{ revision }}", &"x".repeat(900_000));
     let text = run("{pipelineSpec: {tasks: [{name: x, taskRef: {name: t}}]}}---\n")
         .replace("}---", "}\n---");
-    let set = Scene::default().files(&[("a.yaml", &text.repeat(150)), ("t.yaml", &large)]);
+    let set = Scene::default().files(&[("a.yaml", &many(&text, 150)), ("t.yaml", &large)]);
     let bytes: usize = set.objects.iter().map(|o| o.json.to_string().len()).sum();
     assert!(bytes <= MAX_PLAN_BYTES && set.objects.len() > 10, "{bytes} {}", set.objects.len());
     let refused: Vec<_> = set.refusals().collect();
@@ -205,9 +210,9 @@ fn a_small_tree_does_not_become_a_large_plan() {
 
 #[test]
 fn a_plan_of_many_small_nodes_does_not_fill_the_memory() {
-    let many = TASK.replace("spec: {", &format!("spec: {{volumes: [{}], ", "[],".repeat(30_000)));
+    let nodes = TASK.replace("spec: {", &format!("spec: {{volumes: [{}], ", "[],".repeat(30_000)));
     let text = run("{pipelineSpec: {tasks: [{name: x, taskRef: {name: t}}]}}") + "---\n";
-    let set = Scene::default().files(&[("a.yaml", &text.repeat(100)), ("t.yaml", &many)]);
+    let set = Scene::default().files(&[("a.yaml", &many(&text, 100)), ("t.yaml", &nodes)]);
     assert!((5..15).contains(&set.objects.len()), "{}", set.objects.len());
     assert!(set.refusals().next().unwrap().reason.contains("400000 nodes"));
 }
