@@ -7,6 +7,7 @@
 mod annotations;
 mod cel;
 mod charts;
+mod flows;
 mod fuel;
 mod git_auth;
 mod glob;

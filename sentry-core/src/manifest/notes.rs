@@ -26,18 +26,10 @@ impl Notes {
         if findings.no_sender {
             self.note_once(entry, "`{{ sender }}` is empty: it is not known who made the commit");
         }
-        for name in &findings.in_script {
-            self.note(
-                entry,
-                &format!(
-                    "`{{{{ {name} }}}}` inside a `script` becomes shell text: whoever chooses its \
-                     value runs commands; hand it over through `params` or `env`"
-                ),
-            );
-        }
     }
 
-    fn note_once(&mut self, entry: &Entry, text: &str) {
+    /// Notes something about a document, unless it was noted before.
+    pub(super) fn note_once(&mut self, entry: &Entry, text: &str) {
         if self.once.insert(text.to_owned()) {
             self.note(entry, text);
         }

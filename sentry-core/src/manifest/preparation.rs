@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::annotations::Annotations;
 use super::charts::Charts;
+use super::flows;
 use super::fuel::Fuel;
 use super::naming::{self, RunIdentity};
 use super::notes::Notes;
@@ -27,14 +28,16 @@ pub(super) fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestS
     let mut preparation = Preparation::new(documents, context);
     let drafts: Vec<_> = documents.entries.iter().map(|entry| preparation.draft(entry)).collect();
     let mut library = Library::default();
+    let mut tree = flows::Tree::default();
     for work in drafts.iter().filter_map(|draft| draft.work.as_ref()) {
         library.add(&work.object, work.namespace(), !work.problems.is_empty());
+        tree.add(work.raw);
     }
     let started =
         drafts.iter().filter_map(|draft| draft.work.as_ref()).filter(|w| w.started.is_some());
     let used = started.flat_map(|w| library.reachable(&w.object, w.namespace())).collect();
     for draft in &drafts {
-        preparation.finish(draft, &library, &used);
+        preparation.finish(draft, &library, &used, &tree);
     }
     let mut set = preparation.set;
     set.notes = preparation.notes.texts;
@@ -80,6 +83,7 @@ struct Preparation<'c, 'a> {
     charts: Charts,
     files: BTreeSet<&'c str>,
     fuel: Fuel,
+    looks: flows::Looks,
     /// How much may still be put into runs.
     room_in_runs: Room,
     /// How much may still be sent.
@@ -99,6 +103,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
             charts: Charts::of(paths()),
             files: paths().collect(),
             fuel: Fuel::new(),
+            looks: flows::Looks::new(),
             room_in_runs: Room::new(),
             room: Room::new(),
             set: ManifestSet::default(),
@@ -170,10 +175,17 @@ impl<'c, 'a> Preparation<'c, 'a> {
         Ok(Work { raw, object, subject: subject.ok(), problems, findings, started })
     }
 
-    fn finish(&mut self, draft: &Draft<'_>, library: &Library<'_>, used: &Used) {
+    fn finish(
+        &mut self,
+        draft: &Draft<'_>,
+        library: &Library<'_>,
+        used: &Used,
+        tree: &flows::Tree<'_>,
+    ) {
         let mut decision = draft.decision.clone();
         if let Some(work) = &draft.work {
-            (decision.decision, decision.reason) = self.decide(draft.entry, work, library, used);
+            (decision.decision, decision.reason) =
+                self.decide(draft.entry, work, library, used, tree);
             decision.of_cluster = decision.decision == Decision::Refuse
                 && work.problems.len() == 1
                 && policy::is_unserved(&work.object, self.context);
@@ -188,6 +200,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         work: &Work<'_>,
         library: &Library<'_>,
         used: &Used,
+        tree: &flows::Tree<'_>,
     ) -> (Decision, String) {
         if let Some(why) = needed_by_none(work, used) {
             return (Decision::Skip, why);
@@ -196,6 +209,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         started.for_each(|note| self.notes.note(entry, note));
         self.notes.findings(entry, &work.findings);
         let mut problems = work.problems.clone();
+        problems.extend(self.flows(entry, work, tree));
         let planned = work.subject.as_ref().map(|subject| self.plan(entry, work, subject, library));
         match planned {
             Some(Ok(planned)) if problems.is_empty() => {
@@ -217,6 +231,18 @@ impl<'c, 'a> Preparation<'c, 'a> {
                 (Decision::Refuse, problems.join("; "))
             }
         }
+    }
+
+    /// Tells where what a pusher chooses becomes program text. Why the object may not be sent, where only leaving it out
+    /// helps: a person reads what a script is given, an expression decides by itself.
+    fn flows(&mut self, entry: &Entry, work: &Work<'_>, tree: &flows::Tree<'_>) -> Vec<String> {
+        let Some(flows) = tree.flows(work.raw, &mut self.looks) else {
+            return vec![room::too_large()];
+        };
+        let (expressions, programs): (Vec<_>, Vec<_>) =
+            flows.iter().partition(|flow| flow.is_expression);
+        programs.iter().for_each(|flow| self.notes.note_once(entry, &flow.told()));
+        expressions.iter().map(|flow| flow.told()).collect()
     }
 
     /// The object as it is sent: with name, namespace, labels and annotations.

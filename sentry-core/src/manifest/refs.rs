@@ -65,21 +65,30 @@ impl<'d> Library<'d> {
 
 /// The kind of an object that others refer to by name.
 pub(super) fn referable(object: &Value) -> Option<&'static str> {
+    let kind = tekton_kind(object)?;
+    ["Task", "Pipeline", "StepAction"].into_iter().find(|known| *known == kind)
+}
+
+/// The kind of an object of Tekton's own group.
+pub(super) fn tekton_kind(object: &Value) -> Option<&str> {
     let api_version = object.get("apiVersion")?.as_str()?;
     let kind = object.get("kind")?.as_str()?;
-    let known = ["Task", "Pipeline", "StepAction"].into_iter().find(|known| *known == kind);
-    known.filter(|_| api_version.starts_with("tekton.dev/"))
+    api_version.starts_with("tekton.dev/").then_some(kind)
 }
 
 /// A reference by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Wanted<'v> {
-    kind: &'static str,
-    name: &'v str,
+pub(super) struct Wanted<'v> {
+    pub(super) kind: &'static str,
+    pub(super) name: &'v str,
 }
 
 /// The reference under a field, if it is one by name to one of Tekton's own kinds.
-fn reference<'v>(holder: &'v Value, field: &str, kind: &'static str) -> Option<Wanted<'v>> {
+pub(super) fn reference<'v>(
+    holder: &'v Value,
+    field: &str,
+    kind: &'static str,
+) -> Option<Wanted<'v>> {
     let reference = holder.get(field)?.as_object()?;
     let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
     let local = text("resolver").is_empty() && text("bundle").is_empty();
@@ -91,7 +100,7 @@ fn reference<'v>(holder: &'v Value, field: &str, kind: &'static str) -> Option<W
         .then_some(Wanted { kind, name })
 }
 
-fn list<'v>(holder: &'v Value, field: &str) -> &'v [Value] {
+pub(super) fn list<'v>(holder: &'v Value, field: &str) -> &'v [Value] {
     holder.get(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

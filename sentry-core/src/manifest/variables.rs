@@ -66,6 +66,11 @@ pub(super) fn first_in(text: &str) -> Option<&str> {
     uses_in(text).map(|u| u.name).next()
 }
 
+/// The variables in a text whose value a pusher chooses.
+pub(super) fn chosen_in(text: &str) -> impl Iterator<Item = &str> {
+    uses_in(text).map(|u| u.name).filter(|name| CHOSEN_OUTSIDE.contains(name))
+}
+
 /// The first variable in a run's name that differs between attempts.
 pub(super) fn unstable_in(text: &str) -> Option<&str> {
     uses_in(text).map(|u| u.name).find(|name| UNSTABLE.contains(name))
@@ -97,8 +102,6 @@ pub(super) struct Findings {
     pub(super) problems: BTreeSet<String>,
     /// Variables that nobody knows.
     pub(super) unknown: BTreeSet<String>,
-    /// Variables whose value a shell would read as program text.
-    pub(super) in_script: BTreeSet<String>,
     /// True if `sender` was used and is not known.
     pub(super) no_sender: bool,
 }
@@ -146,7 +149,20 @@ impl<'a> Variables<'a> {
 
     /// Puts the values into every text of a document. Keys are left as they are.
     pub(super) fn substitute(&self, value: &mut Value, findings: &mut Findings) {
-        self.walk(value, false, findings);
+        match value {
+            Value::String(text) => {
+                if let Some(new) = self.text(text, findings) {
+                    *text = new;
+                }
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| self.substitute(item, findings));
+            }
+            Value::Object(map) => {
+                map.values_mut().for_each(|item| self.substitute(item, findings));
+            }
+            _ => {}
+        }
     }
 
     /// A text with something in the place of each variable that has a value, made of its name and value.
@@ -166,25 +182,8 @@ impl<'a> Variables<'a> {
         new + &text[copied..]
     }
 
-    fn walk(&self, value: &mut Value, script: bool, findings: &mut Findings) {
-        match value {
-            Value::String(text) => {
-                if let Some(new) = self.text(text, script, findings) {
-                    *text = new;
-                }
-            }
-            Value::Array(items) => {
-                items.iter_mut().for_each(|item| self.walk(item, false, findings));
-            }
-            Value::Object(map) => {
-                map.iter_mut().for_each(|(key, item)| self.walk(item, key == "script", findings));
-            }
-            _ => {}
-        }
-    }
-
     /// The text with its variables replaced; a value is never looked into again.
-    fn text(&self, text: &str, script: bool, findings: &mut Findings) -> Option<String> {
+    fn text(&self, text: &str, findings: &mut Findings) -> Option<String> {
         let mut new = String::new();
         let mut copied = 0;
         for u in uses_in(text) {
@@ -201,9 +200,6 @@ impl<'a> Variables<'a> {
                     new.push_str(value);
                     copied = u.end;
                     findings.no_sender |= u.name == "sender" && !self.sender_known;
-                    if script && CHOSEN_OUTSIDE.contains(&u.name) {
-                        findings.in_script.insert(u.name.to_owned());
-                    }
                 }
                 Meaning::Refused(why) => {
                     findings.problems.insert(why);

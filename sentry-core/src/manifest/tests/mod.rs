@@ -1,6 +1,7 @@
 //! The way from files to decisions and objects, case by case.
 
 mod corpus;
+mod flows;
 mod git_auth;
 mod objects;
 mod pac;
