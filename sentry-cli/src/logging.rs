@@ -10,6 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{Color, LogFormat, LogLevel};
+use crate::ui::with_colours;
 
 /// What log lines pass on their way to stderr.
 #[derive(Clone)]
@@ -24,7 +25,8 @@ impl Sink {
     }
 
     fn clean(&self, bytes: &[u8]) -> String {
-        self.redactor.redact(&String::from_utf8_lossy(bytes))
+        // tracing-subscriber escapes what starts a terminal's command; the colours are its own.
+        with_colours(&self.redactor.redact(&String::from_utf8_lossy(bytes)))
     }
 }
 

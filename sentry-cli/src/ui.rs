@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use anstream::{AutoStream, ColorChoice};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use sentry_core::secret::Redactor;
+use sentry_core::text;
 use serde::Serialize;
 
 use crate::args::Color;
@@ -50,14 +51,14 @@ impl Ui {
     pub(crate) fn write(&self, text: &str) {
         let mut out = AutoStream::new(io::stdout(), self.choice).lock();
         // A reader that went away (`sentry history | head`) is no error of ours.
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+        out.write_all(with_colours(text).as_bytes()).and_then(|()| out.flush()).ok();
     }
 
     /// A result for programs, indented: people read it too.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|e| Failure::usage("can't write the result as JSON").with_source(e))?;
-        self.line(text);
+        self.line(text::json(&text));
         Ok(())
     }
 
@@ -163,9 +164,14 @@ pub(crate) fn tinted(text: &str, tone: Tone) -> String {
     }
 }
 
-/// A text of foreign origin without characters that move the cursor or change colours.
+/// A text of foreign origin without characters that move the cursor, change colours or turn the writing direction.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text::clean(text)
+}
+
+/// Finished text with our own colours in it, and nothing else that is hidden.
+pub(crate) fn with_colours(text: &str) -> String {
+    text.chars().map(|c| if c == '\u{1b}' { c } else { text::shown(c) }).collect()
 }
 
 /// `1 watch`, `3 watches`: for words whose plural is not made with an `s` alone.

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod watch;
 
 /// An error and its causes as one text: `what failed: why: why that`.

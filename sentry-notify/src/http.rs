@@ -9,6 +9,7 @@ use reqwest::{Certificate, redirect};
 use sentry_core::clock::Timestamp;
 use sentry_core::notifier::{NotifyError, NotifyErrorKind};
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::text::line;
 
 /// The longest time of a whole exchange.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -111,9 +112,7 @@ fn refusal(
     body: &str,
     now: Timestamp,
 ) -> NotifyError {
-    let quote: String = body.split_whitespace().collect::<Vec<_>>().join(" ");
-    let quote: String =
-        quote.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+    let quote: String = line(body).chars().take(QUOTED).collect();
     let quote = if quote.is_empty() { quote } else { format!(": {quote}") };
     let text = format!("receiver {receiver} answered {status}{quote}");
     let kind = match status.as_u16() {

@@ -5,6 +5,7 @@ use std::io;
 
 use minijinja::{Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
 use sentry_core::notifier::{Notice, Route};
+use sentry_core::text::{clean, is_hidden, line};
 
 use crate::facts::Facts;
 
@@ -53,11 +54,13 @@ pub(crate) enum Format {
 impl Format {
     /// A value that says what it says and does nothing.
     fn escape(self, text: &str) -> String {
+        let text = if self == Self::Plain { clean(text) } else { line(text) };
         let mut out = String::with_capacity(text.len());
-        for c in text.chars() {
+        let mut chars = text.chars().peekable();
+        let mut before = ' ';
+        while let Some(c) = chars.next() {
+            let next = chars.peek().copied().unwrap_or(' ');
             match (self, c) {
-                (Self::Plain, '\n' | '\t') => out.push(c),
-                (_, c) if c.is_control() => out.push(' '),
                 (Self::Plain, c) => out.push(c),
                 // Three characters have a meaning; `<!channel>` and `<@user>` begin with one of them.
                 // https://docs.slack.dev/messaging/formatting-message-text/#escaping
@@ -66,14 +69,22 @@ impl Format {
                 (Self::Slack, '>') => out.push_str("&gt;"),
                 // A name after it is nobody's: a space of no width stands between.
                 (Self::Slack | Self::Mattermost, '@') => out.push_str("@\u{200b}"),
+                // Slack makes links of addresses and of names of hosts by itself, and has no way to say that it should not.
+                (Self::Slack, ':') if before.is_alphanumeric() && !next.is_whitespace() => {
+                    out.push_str(":\u{200b}");
+                }
+                (Self::Slack, '.') if before.is_alphanumeric() && next.is_alphabetic() => {
+                    out.push_str(".\u{200b}");
+                }
                 (Self::Slack, c) => out.push(c),
                 // https://docs.mattermost.com/end-user-guide/collaborate/format-messages.html: a backslash takes the meaning.
-                (Self::Mattermost, c) if "\\`*_{}[]<>#~|!&$:".contains(c) => {
+                (Self::Mattermost, c) if "\\`*_{}[]<>#~|!&$:.".contains(c) => {
                     out.push('\\');
                     out.push(c);
                 }
                 (Self::Mattermost, c) => out.push(c),
             }
+            before = c;
         }
         out
     }
@@ -87,7 +98,7 @@ impl Format {
                 '>' => out.push_str("%3E"),
                 '|' => out.push_str("%7C"),
                 '&' if self == Self::Slack => out.push_str("&amp;"),
-                c if c.is_whitespace() || c.is_control() => out.push_str("%20"),
+                c if c.is_whitespace() || is_hidden(c) => out.push_str("%20"),
                 c => out.push(c),
             }
         }
@@ -234,7 +245,7 @@ mod tests {
         let text = |format| Template::new(format, Some("{{ reason }}".into())).render(&hostile);
         assert_eq!(
             text(Format::Slack).unwrap(),
-            "&lt;!channel&gt; &lt;@\u{200b}U1&gt; &amp; *b* # @\u{200b}here [x](http://e) `c` ~~s~~"
+            "&lt;!channel&gt; &lt;@\u{200b}U1&gt; &amp; *b* # @\u{200b}here [x](http:\u{200b}//e) `c` ~~s~~"
         );
         assert_eq!(
             text(Format::Mattermost).unwrap(),

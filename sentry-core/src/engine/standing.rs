@@ -10,6 +10,7 @@ use super::verdict::{self, Line};
 use crate::delivery::Delivery;
 use crate::forge::{CommitStatus, StatusState};
 use crate::repo::BranchName;
+use crate::text;
 use crate::watch::{ReportMode, Watch};
 
 /// What GitHub takes of a description (REST API, "Create a commit status"); GitLab takes more.
@@ -146,11 +147,7 @@ impl Line<'_> {
 
 /// One line of at most so many characters.
 fn shortened(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= DESCRIPTION_CHARS {
-        return line;
-    }
-    line.chars().take(DESCRIPTION_CHARS - 1).chain(['…']).collect()
+    text::cut(&text::line(text), DESCRIPTION_CHARS)
 }
 
 /// A name that forges take: what is too long ends in a digest of all of it.

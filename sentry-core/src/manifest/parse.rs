@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::variables;
 use super::yaml::{self, At, Fault, Sort, Spent, Why};
 use crate::forge::{Tree, TreeFile};
+use crate::text;
 
 /// Bytes of one file.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -326,16 +327,7 @@ fn shown(line: &str) -> String {
     printable(line.trim(), EXCERPT_CHARS)
 }
 
-/// The start of a text, control characters as `\u{…}`: what a repository holds must neither steer a terminal nor fill
-/// the records.
+/// The start of a text as one line: what a repository holds must neither steer a terminal nor fill the records.
 pub(super) fn printable(text: &str, chars: usize) -> String {
-    let mut out = String::new();
-    for (index, c) in text.chars().enumerate() {
-        if index == chars {
-            out.push('…');
-            break;
-        }
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
+    text::cut(&text::line(text), chars)
 }

@@ -1,5 +1,7 @@
 //! Why a run failed, in one line that is fit to be shown. Pure.
 
+use sentry_core::text;
+
 /// The longest message of a run, in characters.
 pub(super) const MESSAGE: usize = 1000;
 
@@ -30,20 +32,11 @@ pub(super) fn printable(text: &str, chars: usize) -> String {
             if !clean.ends_with(' ') {
                 clean.push(' ');
             }
-        } else if !is_invisible(c) {
-            clean.push(c);
+        } else {
+            clean.push(text::shown(c));
         }
     }
-    let clean = clean.trim();
-    if clean.chars().count() <= chars {
-        return clean.to_owned();
-    }
-    clean.chars().take(chars - 1).chain(['…']).collect()
-}
-
-/// Characters that reorder or hide the text around them.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    text::cut(clean.trim(), chars)
 }
 
 /// A failure and the last log line as one message.
@@ -69,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_message_is_one_printable_line_of_bounded_length() {
-        assert_eq!(printable("a\u{0}b\r\nc\u{202e}d\u{1b}[2K e", 99), "a b cd e");
+        assert_eq!(printable("a\u{0}b\r\nc\u{202e}d\u{1b}[2K e", 99), "a b c\u{fffd}d e");
         let long = message("task t", Some(&"é".repeat(5000)));
         assert_eq!(long.chars().count(), MESSAGE);
         assert!(long.ends_with('…'));

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::process::ProcessError;
 use sentry_core::repo::RepoUrl;
+use sentry_core::text;
 
 use super::ls_refs::cut;
 use crate::status::{StatusError, is_limited, wait_asked};
@@ -195,7 +196,7 @@ fn said(text: &str) -> Option<String> {
         none if none.is_empty() => lines.last().copied().into_iter().collect(),
         some => some,
     };
-    let clean = chosen.join("; ").replace(|c: char| c.is_control(), " ");
+    let clean = text::line(&chosen.join("; "));
     (!clean.is_empty()).then(|| cut(&clean, 300))
 }
 

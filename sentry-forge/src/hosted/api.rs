@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath};
 use sentry_core::secret::Secret;
+use sentry_core::text;
 use url::Url;
 
 use crate::credential::{Credential, basic};
@@ -245,16 +246,10 @@ pub(crate) fn link(status: &CommitStatus, most: usize) -> Option<&str> {
     (web && link.chars().count() <= most).then_some(link)
 }
 
-/// The status's text in at most 140 characters, which is GitHub's limit; GitLab's is 255.
+/// The status's text as one line of at most 140 characters, which is GitHub's limit; GitLab's is 255.
 pub(crate) fn description(status: &CommitStatus) -> String {
     const MOST: usize = 140;
-    let text = &status.description;
-    if text.chars().count() <= MOST {
-        return text.clone();
-    }
-    let mut short: String = text.chars().take(MOST - 1).collect();
-    short.push('…');
-    short
+    text::cut(&text::line(&status.description), MOST)
 }
 
 /// The number after `marker` in a path.

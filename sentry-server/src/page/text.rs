@@ -3,12 +3,11 @@
 use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
+use sentry_core::text::shown;
 
 /// Escapes everything that a template puts in; askama.toml names it.
 ///
-/// Branches, manifests and errors are written by others. Beside HTML's own characters, control characters (a terminal's
-/// escapes among them) and those that reorder what stands beside them
-/// (<https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters>) become U+FFFD.
+/// Branches, manifests and errors are written by others: beside HTML's own characters, all that is hidden becomes U+FFFD.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Calm;
 
@@ -25,16 +24,9 @@ impl Escaper for Calm {
             '"' => to.write_str("&#34;"),
             '\'' => to.write_str("&#39;"),
             '`' => to.write_str("&#96;"),
-            '\n' | '\t' => to.write_char(c),
-            c if c.is_control() || turns(c) => to.write_char(char::REPLACEMENT_CHARACTER),
-            c => to.write_char(c),
+            c => to.write_char(shown(c)),
         }
     }
-}
-
-/// Marks, embeddings, overrides and isolates of the writing direction.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub struct Scene {
     pub changed: Option<ChangedPaths>,
     /// Which runs are wanted.
     pub selection: Selection,
+    /// Who made A's commit.
+    pub sender: String,
+    /// The first line of its message.
+    pub title: String,
     delivery: DeliveryId,
     branch: BranchName,
     commit: CommitSha,
@@ -38,6 +42,8 @@ impl Default for Scene {
             trigger: None,
             changed: None,
             selection: Selection::default(),
+            sender: "dev".to_owned(),
+            title: "a commit".to_owned(),
             delivery: sample::id(1),
             branch: sample::branch("main"),
             commit: sample::sha(2),
@@ -76,8 +82,8 @@ impl Scene {
             trigger: self.trigger.as_ref(),
             manifests_branch: &self.branch,
             manifests: &self.commit,
-            sender: Some("dev"),
-            title: "a commit",
+            sender: Some(&self.sender),
+            title: &self.title,
             selection: &self.selection,
             changed: self.changed.as_ref(),
             kinds: None,

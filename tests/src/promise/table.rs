@@ -129,6 +129,11 @@ pub const PROMISES: &[Promise] = &[
         "flips ≤ limit + 5 s",
     ),
     promise(
+        53,
+        "what a pusher of A chooses (branch, author, title, paths) never becomes program text: CEL, Tekton's `when`, templates, links, terminal, chat",
+        "10,000 hostile values through every door: 0 change a decision, 0 links, 0 mentions, 0 control or direction characters",
+    ),
+    promise(
         56,
         "strangers hold nothing",
         "1,000 connections without a token on every route, complete, slow and half: /livez ≤ 1 s always, honest signed webhooks and \

@@ -180,8 +180,8 @@ fn what_is_no_yaml_is_refused_at_its_place_with_an_excerpt() {
         ("%YAML 1.1\n---\na: 1\n", 1, "(near `%YAML 1.1`): remove the line with `%`"),
         ("# x\n%A\n%B\n", 2, "remove the line with `%`"),
         ("a: 1\n...\n# x\n%A\n", 4, "remove the line with `%`"),
-        ("\u{0}", 1, "near `\\u{0}`"),
-        ("a: 1\nb: \"\u{1b}[31m\" x\n", 2, "\\u{1b}[31m"),
+        ("\u{0}", 1, "near `\u{fffd}`"),
+        ("a: 1\nb: \"\u{1b}[31m\" x\n", 2, "\u{fffd}[31m"),
         ("m:\n  - name: {{ repo_name }}-x\n", 2, "quote it: \"{{ repo_name }}\""),
     ] {
         let set = prepared(text);
