@@ -186,5 +186,11 @@ mod tests {
     #[test]
     fn foreign_text_can_not_drive_the_terminal() {
         assert_eq!(plain("a\u{1b}[31mb\rc"), "a\u{fffd}[31mb\u{fffd}c");
+        for c in ['\u{202e}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{9b}'] {
+            assert_eq!(plain(&format!("a{c}b")), "a\u{fffd}b");
+            // Whatever a command forgets, no line holds it.
+            let line = format!("{} a{c}b", tinted("x", Tone::Good));
+            assert_eq!(with_colours(&line), line.replace(c, "\u{fffd}"));
+        }
     }
 }

@@ -306,7 +306,7 @@ fn in_slack(text: &str) -> Option<&'static str> {
     }
     let call =
         |word: &&str| word.split('@').skip(1).any(|name| name.starts_with(char::is_alphanumeric));
-    words.iter().any(|word| call(&word)).then_some("a call").or_else(|| hidden(text))
+    words.iter().any(call).then_some("a call").or_else(|| hidden(text))
 }
 
 /// What Mattermost would make of a text: what has a meaning and no backslash before it.
@@ -314,7 +314,9 @@ fn in_mattermost(text: &str) -> Option<&'static str> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\\' => drop(chars.next()),
+            '\\' => {
+                chars.next();
+            }
             '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '~' | '|' | '!' | '&' | ':' | '.' => {
                 return Some("a mark without a backslash");
             }

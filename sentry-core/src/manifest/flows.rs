@@ -250,11 +250,12 @@ impl Walk<'_, '_> {
 
     /// A container's programs: its script, and what a shell or another interpreter is given to run.
     fn container(&mut self, container: Container<'_>, scope: &Scope, name: &str) -> Option<()> {
-        self.looks.take(1)?;
+        self.looks.take(1 + container.words())?;
         for program in programs(container) {
             self.looks.take(program.text.len() / BYTES_OF_A_LOOK)?;
             let mut chosen = scope.chosen_in(program.text);
-            if program.expands_environment {
+            if program.expands_environment && program.text.contains("$(") {
+                self.looks.take(container.env().count())?;
                 chosen.extend(scope.chosen_in_environment(container, program.text));
             }
             self.found(chosen, &format!("the `{}` of {name}", program.field), false);

@@ -59,6 +59,11 @@ impl<'c> Container<'c> {
         self.field(field).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
+    /// How many words its command line has.
+    pub(super) fn words(self) -> usize {
+        self.list("command").len() + self.list("args").len()
+    }
+
     /// The entries of its environment, a later one of the same name counts.
     pub(super) fn env(self) -> impl Iterator<Item = &'c Value> {
         self.other.into_iter().chain([self.own]).flat_map(|holder| refs::list(holder, "env"))

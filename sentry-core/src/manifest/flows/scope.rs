@@ -127,9 +127,6 @@ impl Scope {
     /// What an argument holds by way of the container's environment: `$(NAME)`, which the kubelet replaces.
     pub(super) fn chosen_in_environment(&self, container: Container<'_>, text: &str) -> Chosen {
         let mut environment: BTreeMap<&str, Chosen> = BTreeMap::new();
-        if !text.contains("$(") {
-            return Chosen::new();
-        }
         for entry in container.env() {
             let value = entry.get("value").and_then(Value::as_str).unwrap_or_default();
             let Some(name) = name_of(entry) else { continue };
