@@ -10,8 +10,7 @@ use sentry_config::{
 };
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy, NothingRan,
-    OnFirstSight, Reading,
-    Refusals, ReportMode, Reporting, Timing, Unannotated,
+    OnFirstSight, Reading, Refusals, ReportMode, Reporting, Timing, Unannotated,
 };
 
 const SHORT: &str = include_str!("../../docs/config/short.yaml");
