@@ -24,8 +24,8 @@ impl Deployer for Journal {
         "deployer"
     }
 
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
-        Ok(())
+    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        Ok(Vec::new())
     }
 
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {

@@ -2,8 +2,8 @@
 
 use sentry_core::notifier::On;
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan, OnFirstSight, Reading,
-    Refusals, ReportMode, Reporting, Unannotated, Watch,
+    AllowKinds, ForceConflicts, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan,
+    OnFirstSight, Reading, Refusals, ReportMode, Reporting, Unannotated, UnknownFields, Watch,
 };
 use serde_json::{Value, json};
 
@@ -284,6 +284,8 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
     out.put("allow_missing_refs", reading.allow_missing_refs);
     let run = reading.unannotated == Unannotated::Run;
     out.put("unannotated", if run { "run" } else { "skip" });
+    let drops = reading.unknown_fields == UnknownFields::Drop;
+    out.put("unknown_fields", if drops { "drop" } else { "refuse" });
     match &reading.git_auth_secret {
         GitAuthSecret::Unset => {}
         GitAuthSecret::Named(name) => out.put("git_auth_secret", name.as_str()),
@@ -320,6 +322,12 @@ fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {
         out.put("context", context.as_str());
     }
     out.put("namespace", watch.cluster.namespace.as_str());
+    let force = match watch.force_conflicts {
+        ForceConflicts::Never => "never",
+        ForceConflicts::First => "first",
+        ForceConflicts::Always => "always",
+    };
+    out.put("force_conflicts", force);
     let deployer = config.deployers.iter().find(|d| d.name == watch.cluster.deployer);
     match deployer.map(|d| &d.kind) {
         Some(DeployerKind::Kubectl { path, kubeconfig }) => {

@@ -11,8 +11,9 @@ use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
 use crate::words::{
-    DeployerWord, FirstSight, ForgeType, LogLevel, NothingRanWord, OnWord, Polling, ReceiverType,
-    RefusalsWord, ReportWord, RouteWord, TokenKind, UnannotatedWord,
+    DeployerWord, FirstSight, ForceWord, ForgeType, LogLevel, NothingRanWord, OnWord, Polling,
+    ReceiverType, RefusalsWord, ReportWord, RouteWord, TokenKind, UnannotatedWord,
+    UnknownFieldsWord,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -331,6 +332,8 @@ rules! {
         unannotated "unannotated": UnannotatedWord,
         /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
+        /// What happens to fields of Tekton's objects that Tekton does not have. Default `drop`.
+        unknown_fields "unknown_fields": UnknownFieldsWord,
         /// What a first head means. Default `record`.
         on_first_sight "on_first_sight": FirstSight,
         /// Also deliver when B's branch moves. Default false.
@@ -389,6 +392,8 @@ raw! {
         context "context": String,
         /// The namespace everything goes into.
         namespace "namespace": String,
+        /// What is done about fields that another field manager holds. Default `first`.
+        force_conflicts "force_conflicts": ForceWord,
         /// What carries the plan out. Default `kubectl`.
         deployer "deployer": DeployerWord,
         /// How kubectl is called.

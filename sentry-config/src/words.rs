@@ -130,6 +130,28 @@ words! {
 }
 
 words! {
+    /// What is done about fields that another field manager of the cluster holds.
+    ForceWord {
+        /// The object is refused.
+        Never = "never",
+        /// What `kubectl apply` and `kubectl create` left is taken over.
+        First = "first",
+        /// They are taken over, whoever holds them.
+        Always = "always",
+    }
+}
+
+words! {
+    /// What happens to fields that Tekton does not have.
+    UnknownFieldsWord {
+        /// They are left out; what looks like a slip refuses the document.
+        Drop = "drop",
+        /// They refuse the document.
+        Refuse = "refuse",
+    }
+}
+
+words! {
     /// What is shown on A's commits.
     ReportWord {
         /// One status for the watch.

@@ -9,8 +9,9 @@ use sentry_config::{
     to_long_form,
 };
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy, NothingRan,
-    OnFirstSight, Reading, Refusals, ReportMode, Reporting, Timing, Unannotated,
+    AllowKinds, ForceConflicts, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy,
+    NothingRan, OnFirstSight, Reading, Refusals, ReportMode, Reporting, Timing, Unannotated,
+    UnknownFields,
 };
 
 const SHORT: &str = include_str!("../../docs/config/short.yaml");
@@ -26,7 +27,7 @@ watches:
   - name: qa
     source:    {forge: hub, url: "https://github.com/example/repo-a", branches: ["main", "release/*"]}
     manifests: {url: "https://gitlab.example.com/qa/repo-b", branch: ["{source_branch}", main], dir: .tekton}
-    cluster:   {context: prod, namespace: qa, deployer: kubectl, kubectl: {path: ./bin/kubectl}}
+    cluster:   {context: prod, namespace: qa, force_conflicts: always, deployer: kubectl, kubectl: {path: ./bin/kubectl}}
     allow_kinds: [ConfigMap, Deployment, X.a.io]
     variables: {team: qa, pass: "${GITLAB_TOKEN}", dollar: "$${x}"}
     polling_interval: 5m
@@ -36,6 +37,7 @@ watches:
     inline: false
     allow_missing_refs: true
     unannotated: skip
+    unknown_fields: refuse
     git_auth_secret: git-credentials
     max_active_runs: 5
     run_timeout: 2h
@@ -136,7 +138,12 @@ fn how_documents_are_read_and_verdicts_are_shown_is_read_with_its_defaults() {
             allow_missing_refs: true,
             unannotated: Unannotated::Skip,
             git_auth_secret: GitAuthSecret::Named("git-credentials".into()),
+            unknown_fields: UnknownFields::Refuse,
         }
+    );
+    assert_eq!(
+        (qa.force_conflicts, local.force_conflicts),
+        (ForceConflicts::Always, ForceConflicts::First)
     );
     assert_eq!(
         (qa.timing.run_timeout, qa.timing.max_active_runs),

@@ -29,14 +29,22 @@ pub trait Deployer: fmt::Debug + Send + Sync {
         false
     }
 
-    /// The kinds that the cluster knows; `None` where it can't be asked: then a built-in table is used.
-    async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
-        let _ = cluster;
+    /// The kinds that the cluster knows; `None` where it can't be asked: then a built-in table is used. What is wanted
+    /// stands in the table for certain, where the cluster tells it.
+    async fn kinds(
+        &self,
+        cluster: &ClusterRef,
+        wanted: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        let _ = (cluster, wanted);
         Ok(None)
     }
 
-    /// Asks the target whether it would take every object. Nothing is written.
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError>;
+    /// Asks the target whether it would take every object. Nothing is written. Returns the errors about those that it
+    /// would not take, each with its [`DeployError::object`], in the plan's order.
+    ///
+    /// `Err` if that can't be told.
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError>;
 
     /// Brings every object to the target, in order. `Err` only if nothing was attempted: what happened to each object
     /// stands in the [`ChangeSet`].
@@ -169,30 +177,151 @@ pub struct ObjectDiff {
     pub after: String,
 }
 
-/// Which kinds exist, and whether they live in a namespace.
+/// What a [`KindTable`] must tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Whether these are served, each an `apiVersion` and `kind`.
+    pub kinds: BTreeSet<(String, String)>,
+    /// Which fields the kinds of these versions have, each an `apiVersion`.
+    pub fields: BTreeSet<String>,
+}
+
+/// The fields of a kind's `spec` as a cluster describes them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fields {
+    /// By name. A list and a map are described by their elements.
+    pub named: BTreeMap<String, Fields>,
+    /// What each element of a map holds, whatever its name.
+    pub any: Option<Box<Fields>>,
+}
+
+impl Fields {
+    /// What the cluster says of a field; `None` if it does not describe it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        self.named.get(name).or(self.any.as_deref())
+    }
+}
+
+/// Which kinds a cluster serves, in which versions, and whether they live in a namespace.
+///
+/// Of most groups a cluster tells each kind's preferred version only; what is not in the table of such a group is not
+/// known. Of a group that was read whole ([`Self::close`]) everything is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KindTable {
-    namespaced: BTreeMap<(String, String), bool>,
+    /// By group and kind.
+    kinds: BTreeMap<(String, String), Known>,
+    whole: BTreeSet<String>,
+    open: BTreeSet<String>,
+    /// By `apiVersion` and `kind`. A version that is described and has no such kind stands here with nothing.
+    fields: BTreeMap<String, Arc<BTreeMap<String, Fields>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    namespaced: bool,
+    /// In the order they were told, the preferred one first.
+    versions: Vec<String>,
+}
+
+/// What a cluster says of a kind in one version. `namespaced` is whether its objects live in a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served<'t> {
+    /// It serves it.
+    Yes {
+        /// See above.
+        namespaced: bool,
+    },
+    /// It serves it in these versions only.
+    In(&'t [String]),
+    /// It has no such kind.
+    Never,
+    /// Its answer does not tell.
+    Unknown {
+        /// See above; told where another version of the kind is known.
+        namespaced: Option<bool>,
+    },
 }
 
 impl KindTable {
-    /// Adds a kind: its API group (empty for the core group), its name, and whether it lives in a namespace.
-    pub fn insert(&mut self, group: impl Into<String>, kind: impl Into<String>, namespaced: bool) {
-        self.namespaced.insert((group.into(), kind.into()), namespaced);
+    /// Adds a kind of an `apiVersion`, and whether it lives in a namespace.
+    pub fn insert(&mut self, api_version: &str, kind: &str, namespaced: bool) {
+        let (group, version) = split(api_version);
+        let known = self.kinds.entry((group.to_owned(), kind.to_owned()));
+        let known = known.or_insert_with(|| Known { namespaced, versions: Vec::new() });
+        if !known.versions.iter().any(|have| have == version) {
+            known.versions.push(version.to_owned());
+        }
     }
 
-    /// Whether a kind lives in a namespace; `None` if there is no such kind.
+    /// Says that every kind of a group stands in the table, in every version.
+    pub fn close(&mut self, group: &str) {
+        self.open.remove(group);
+        self.whole.insert(group.to_owned());
+    }
+
+    /// Says that a group, or a part of it, could not be read: what the table lacks of it may exist.
+    pub fn leave_open(&mut self, group: &str) {
+        self.open.insert(group.to_owned());
+    }
+
+    /// Adds the fields of a version's kinds; none where the cluster describes none.
+    pub fn describe(&mut self, api_version: &str, fields: BTreeMap<String, Fields>) {
+        self.fields.insert(api_version.to_owned(), Arc::new(fields));
+    }
+
+    /// True if [`Self::describe`] was called for a version.
     #[must_use]
-    pub fn is_namespaced(&self, group: &str, kind: &str) -> Option<bool> {
-        self.namespaced.get(&(group.to_owned(), kind.to_owned())).copied()
+    pub fn is_described(&self, api_version: &str) -> bool {
+        self.fields.contains_key(api_version)
+    }
+
+    /// The fields that a kind's `spec` has, where the cluster tells.
+    #[must_use]
+    pub fn fields(&self, api_version: &str, kind: &str) -> Option<&Fields> {
+        self.fields.get(api_version)?.get(kind)
+    }
+
+    /// True if nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
+    /// True if a kind of the group is in it.
+    #[must_use]
+    pub fn has_group(&self, group: &str) -> bool {
+        self.kinds.keys().any(|(have, _)| have == group)
+    }
+
+    /// What is known of a kind of an `apiVersion`.
+    #[must_use]
+    pub fn served(&self, api_version: &str, kind: &str) -> Served<'_> {
+        let (group, version) = split(api_version);
+        let known = self.kinds.get(&(group.to_owned(), kind.to_owned()));
+        let whole = self.whole.contains(group);
+        match known {
+            Some(known) if known.versions.iter().any(|have| have == version) => {
+                Served::Yes { namespaced: known.namespaced }
+            }
+            Some(known) if whole => Served::In(&known.versions),
+            Some(known) => Served::Unknown { namespaced: Some(known.namespaced) },
+            None if self.open.contains(group) => Served::Unknown { namespaced: None },
+            None => Served::Never,
+        }
     }
 }
 
-impl<G: Into<String>, K: Into<String>> FromIterator<(G, K, bool)> for KindTable {
-    fn from_iter<I: IntoIterator<Item = (G, K, bool)>>(kinds: I) -> Self {
+/// Group, empty for the core group, and version.
+fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+impl<'a> FromIterator<(&'a str, &'a str, bool)> for KindTable {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str, bool)>>(kinds: I) -> Self {
         let mut table = Self::default();
-        for (group, kind, namespaced) in kinds {
-            table.insert(group, kind, namespaced);
+        for (api_version, kind, namespaced) in kinds {
+            table.insert(api_version, kind, namespaced);
         }
         table
     }

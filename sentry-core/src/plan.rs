@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::delivery::DeliveryId;
 use crate::repo::CommitSha;
 use crate::secret::Secret;
-use crate::watch::ClusterRef;
+use crate::watch::{ClusterRef, ForceConflicts};
 
 /// Which document of B an object is, and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,6 +153,8 @@ pub struct Plan {
     pub delivery: DeliveryId,
     /// Where to.
     pub cluster: ClusterRef,
+    /// What to do about fields that another field manager holds.
+    pub force_conflicts: ForceConflicts,
     /// In the order they must be written.
     pub objects: Vec<PlannedObject>,
     /// What runs clone A with: written before them, and then given to those that are there.
@@ -162,6 +164,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Takes objects out, and of what is lent to runs what only they use.
+    pub fn leave_out(&mut self, objects: &[&ObjectRef]) {
+        self.objects.retain(|planned| !objects.contains(&&planned.object));
+        for lent in &mut self.git_auth {
+            lent.users.retain(|user| !objects.contains(&user));
+        }
+        self.git_auth.retain(|lent| !lent.users.is_empty());
+    }
+
     /// sha256 over operation and content of every object in order, in hex. Credentials that are lent to runs are not in
     /// it: each attempt has its own.
     #[must_use]

@@ -154,6 +154,29 @@ impl fmt::Display for GroupKind {
     }
 }
 
+/// What is done about fields of an object that another field manager of the cluster holds with another value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForceConflicts {
+    /// The object is refused.
+    Never,
+    /// What `kubectl apply` and `kubectl create` once wrote is taken over; a field that anybody else holds as well
+    /// refuses the object.
+    #[default]
+    First,
+    /// They are taken over, whoever holds them.
+    Always,
+}
+
+/// What happens to fields of Tekton's objects that Tekton does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownFields {
+    /// They are left out, which is told; one that looks like a slip of a known field refuses the document.
+    #[default]
+    Drop,
+    /// They refuse the document.
+    Refuse,
+}
+
 /// Which kinds may be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowKinds {
@@ -231,6 +254,8 @@ pub struct Reading {
     pub unannotated: Unannotated,
     /// Where `{{ git_auth_secret }}` comes from.
     pub git_auth_secret: GitAuthSecret,
+    /// What happens to fields that Tekton does not have.
+    pub unknown_fields: UnknownFields,
 }
 
 impl Default for Reading {
@@ -241,6 +266,7 @@ impl Default for Reading {
             allow_missing_refs: false,
             unannotated: Unannotated::default(),
             git_auth_secret: GitAuthSecret::default(),
+            unknown_fields: UnknownFields::default(),
         }
     }
 }
@@ -323,6 +349,8 @@ pub struct Watch {
     pub manifests: Manifests,
     /// Where to.
     pub cluster: ClusterRef,
+    /// What is done about fields that another field manager of the cluster holds.
+    pub force_conflicts: ForceConflicts,
     /// Which kinds may be applied.
     pub allow_kinds: AllowKinds,
     /// What a refused document does to the delivery.
@@ -349,10 +377,11 @@ impl Watch {
     pub fn fingerprint(&self) -> String {
         // Debug output of plain data; pinned by a test, as stored digests are compared across versions.
         let what = format!(
-            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+            "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
             self.source.repo.as_str(),
             self.manifests,
             self.cluster,
+            self.force_conflicts,
             self.allow_kinds,
             self.refusals,
             self.reading,
@@ -409,6 +438,7 @@ pub mod sample {
                 context: Some("test".into()),
                 namespace: "qa".parse().expect(parse),
             },
+            force_conflicts: ForceConflicts::default(),
             allow_kinds: AllowKinds::Namespaced,
             refusals: Refusals::Strict,
             reading: Reading::default(),

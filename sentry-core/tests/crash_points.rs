@@ -121,7 +121,7 @@ impl Deployer for Mortal<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
         self.fate.point().await;
         let checked = self.inner.check(plan).await;
         self.fate.point().await;

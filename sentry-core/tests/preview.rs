@@ -33,8 +33,8 @@ impl Deployer for Mirror {
         "deployer"
     }
 
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
-        Ok(())
+    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        Ok(Vec::new())
     }
 
     async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {

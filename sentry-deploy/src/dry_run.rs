@@ -28,8 +28,8 @@ impl Deployer for DryRun {
         true
     }
 
-    async fn check(&self, _plan: &Plan) -> Result<(), DeployError> {
-        Ok(())
+    async fn check(&self, _plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        Ok(Vec::new())
     }
 
     /// Every object counts as created, because no cluster is asked whether it is there already; the reason says that

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use sentry_core::deployer::{DeployError, Deployer, FollowQuery, KindTable, Retire, RunChange};
+use sentry_core::deployer::{
+    DeployError, Deployer, FollowQuery, KindTable, Retire, RunChange, Wanted,
+};
 use sentry_core::plan::{
     Action, COMMIT_LABEL, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
     RunRules,
@@ -20,7 +22,7 @@ use sentry_core::plan::{
 use sentry_core::retry::Retry;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
-use sentry_core::watch::ClusterRef;
+use sentry_core::watch::{ClusterRef, ForceConflicts};
 use sentry_deploy::{Kubectl, KubectlSettings};
 use serde_json::json;
 
@@ -465,6 +467,7 @@ pub(crate) fn plan() -> Plan {
     Plan {
         delivery: "01hf7yat000000000000000000".parse().unwrap(),
         cluster: cluster(),
+        force_conflicts: ForceConflicts::default(),
         objects: vec![
             planned("Task", "unit", Operation::Apply),
             planned("PipelineRun", "one", Operation::Create { key: "key".into() }),
@@ -474,9 +477,14 @@ pub(crate) fn plan() -> Plan {
     }
 }
 
+/// What a deployer's check fails with, or would not take first.
+pub(crate) async fn checked(kubectl: &Kubectl) -> DeployError {
+    kubectl.check(&plan()).await.map_or_else(|error| error, |mut refused| refused.remove(0))
+}
+
 /// What a deployer's check, apply and following fail with.
 pub(crate) async fn errors(kubectl: &Kubectl) -> [DeployError; 3] {
-    let check = kubectl.check(&plan()).await.unwrap_err();
+    let check = checked(kubectl).await;
     let apply = kubectl.apply(&plan()).await;
     let apply = apply.map_or_else(|error| error, |changes| changes.error.unwrap());
     let commits = vec!["c0ffee00".repeat(5).parse().unwrap()];
@@ -541,11 +549,15 @@ impl Deployer for Troubled {
         self.inner.name()
     }
 
-    async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
-        self.inner.kinds(cluster).await
+    async fn kinds(
+        &self,
+        cluster: &ClusterRef,
+        wanted: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        self.inner.kinds(cluster, wanted).await
     }
 
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
         match self.at(Step::Check) {
             Some(error) => Err(error),
             None => self.inner.check(plan).await,

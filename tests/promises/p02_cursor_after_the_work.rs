@@ -185,7 +185,7 @@ impl Deployer for Judged<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
         match self.judge.fails(Call::Check) {
             None => self.inner.check(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),

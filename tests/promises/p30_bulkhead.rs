@@ -120,7 +120,7 @@ impl Deployer for Poisoned<FakeDeployer> {
         self.inner.name()
     }
 
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
         if plan.cluster.namespace.as_str() == "qa-0" && self.poison == Poison::CheckHangs {
             tokio::time::sleep(plan.timeout).await;
             return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));

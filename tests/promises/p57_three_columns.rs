@@ -13,7 +13,9 @@ use sentry_tests::apiserver::ApiServer;
 use sentry_tests::promise::{cases, kept};
 use serde_json::json;
 
-use crate::answers::{ANSWERS, Column, Step, Troubled, column, errors, kubectl_that_says, plan};
+use crate::answers::{
+    ANSWERS, Column, Step, Troubled, checked, column, errors, kubectl_that_says, plan,
+};
 use crate::world::{RUNS, World, seconds};
 
 /// One answer at one step, for ten minutes; then all is well.
@@ -209,12 +211,12 @@ async fn the_real_kubectl_puts_what_a_server_says_into_the_same_columns() {
         ..KubectlSettings::new("deployer", Redactor::new())
     })
     .unwrap();
-    kubectl.check(&plan()).await.unwrap();
+    assert_eq!(kubectl.check(&plan()).await.unwrap(), []);
     let all = said();
     let mut tried = 0;
     for (wanted, (code, content_type, body)) in &all {
         server.faults().answer_writes(*code, content_type, body);
-        let check = kubectl.check(&plan()).await.unwrap_err();
+        let check = checked(&kubectl).await;
         assert_eq!(column(&check), *wanted, "{code} {body}: {check:?}");
         let apply = kubectl.apply(&plan()).await.unwrap().error.unwrap();
         assert_eq!(column(&apply), *wanted, "{code} {body}: {apply:?}");

@@ -13,8 +13,9 @@ use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, Missi
 use sentry_core::repo::{BranchName, CommitSha, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, GitAuthSecret, Manifests, ManifestsBranch,
-    NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing, Watch,
+    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, GitAuthSecret, Manifests,
+    ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing,
+    Watch,
 };
 
 use super::Context;
@@ -155,6 +156,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
             context: None,
             namespace: "your-namespace".parse()?,
         },
+        force_conflicts: ForceConflicts::default(),
         allow_kinds: AllowKinds::default(),
         refusals: Refusals::default(),
         reading,

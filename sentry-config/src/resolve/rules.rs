@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     GitAuthSecret, NamespacePolicy, NothingRan, Reading, ReportMode, Reporting, Timing,
-    Unannotated, WatchName,
+    Unannotated, UnknownFields, WatchName,
 };
 use url::Url;
 
@@ -15,7 +15,7 @@ use crate::place::At;
 use crate::raw::RawWatch;
 use crate::read::nearest_hint;
 use crate::values::{Namespaces, SecretName, Span};
-use crate::words::{NothingRanWord, ReportWord, UnannotatedWord};
+use crate::words::{NothingRanWord, ReportWord, UnannotatedWord, UnknownFieldsWord};
 
 const SHORTEST: Duration = Duration::from_secs(60);
 /// What a status's link may hold: core fills it.
@@ -48,6 +48,11 @@ impl Resolver<'_> {
                 Some(SecretName::Named(name)) => GitAuthSecret::Named(name.clone()),
                 Some(SecretName::PerRun) => GitAuthSecret::PerRun,
                 None => standard.git_auth_secret,
+            },
+            unknown_fields: match raw.unknown_fields.as_ref().map(|at| at.value) {
+                Some(UnknownFieldsWord::Drop) => UnknownFields::Drop,
+                Some(UnknownFieldsWord::Refuse) => UnknownFields::Refuse,
+                None => standard.unknown_fields,
             },
         })
     }

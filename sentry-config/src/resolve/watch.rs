@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, GroupKind, Manifests, ManifestsBranch, Namespace,
-    OnFirstSight, Refusals, ReportMode, Source, Watch, WatchName,
+    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, GroupKind, Manifests, ManifestsBranch,
+    Namespace, OnFirstSight, Refusals, ReportMode, Source, Watch, WatchName,
 };
 
 use super::Resolver;
@@ -14,7 +14,7 @@ use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
 use crate::place::{At, Place, join};
 use crate::raw::{RawCluster, RawDefaults, RawKubectl, RawManifests, RawSource, RawWatch};
 use crate::values::{Kinds, Texts};
-use crate::words::{DeployerWord, FirstSight, RefusalsWord};
+use crate::words::{DeployerWord, FirstSight, ForceWord, RefusalsWord};
 
 const TEKTON: [&str; 5] = ["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
 const REPO_HINT: &str = "write https://host/owner/name";
@@ -90,6 +90,7 @@ impl Resolver<'_> {
             source: source?,
             manifests: manifests?,
             cluster: cluster?,
+            force_conflicts: force_conflicts(raw.cluster.as_ref(), d.cluster.as_ref()),
             allow_kinds: allow_kinds(raw.allow_kinds.map(|at| at.value)),
             refusals: match raw.refusals.map(|at| at.value) {
                 Some(RefusalsWord::Lenient) => Refusals::Lenient,
@@ -315,6 +316,16 @@ fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) 
     match raw {
         Some(at) => (at.value, at.place),
         None => (T::default(), Place { path: join(&watch.path, key), ..watch.clone() }),
+    }
+}
+/// What a watch's `cluster` says, or else that of `defaults`.
+fn force_conflicts(own: Option<&At<RawCluster>>, d: Option<&At<RawCluster>>) -> ForceConflicts {
+    let word = [own, d].into_iter().flatten().find_map(|at| at.value.force_conflicts.as_ref());
+    match word.map(|at| at.value) {
+        Some(ForceWord::Never) => ForceConflicts::Never,
+        Some(ForceWord::First) => ForceConflicts::First,
+        Some(ForceWord::Always) => ForceConflicts::Always,
+        None => ForceConflicts::default(),
     }
 }
 

@@ -313,7 +313,7 @@ fn failed(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    let text = crate::error_text(error);
+    let text = error.told();
     let advice = error.retry(watch.timing.polling_interval);
     let counted = advice == Retry::Counted;
     delivery.tries = delivery.tries.saturating_add(1);

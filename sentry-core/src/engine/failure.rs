@@ -55,6 +55,16 @@ impl AttemptError {
             Self::State(_) | Self::Timeout { .. } => Retry::Backoff,
         }
     }
+
+    /// With its causes and the remedy, where there is one.
+    pub(super) fn told(&self) -> String {
+        let hint = match self {
+            Self::Deploy { source, .. } => source.hint(),
+            _ => None,
+        };
+        let text = crate::error_text(self);
+        hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
+    }
 }
 
 fn list(refusals: &[DocumentDecision]) -> String {

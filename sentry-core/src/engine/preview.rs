@@ -47,10 +47,19 @@ pub(super) struct Question<'a> {
 /// What a delivery would do, and whether the cluster would take it.
 pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
     let mut preview = prepare(parts, question).await?;
-    if let (Ok(()), Some(plan)) = (&preview.check, &preview.plan) {
-        preview.check = parts.deployers[&plan.cluster.deployer].check(plan).await;
-    }
+    check(parts, &mut preview, question.watch).await;
     Ok(preview)
+}
+
+/// Asks the cluster about the plan. What it refuses is taken out, where the watch is lenient.
+async fn check(parts: &Parts, preview: &mut Preview, watch: &WatchName) {
+    let (Ok(()), Some(plan)) = (&preview.check, &mut preview.plan) else { return };
+    let refusals = parts.watches[watch].refusals;
+    let result = parts.deployers[&plan.cluster.deployer].check(plan).await;
+    match result.and_then(|refused| courier::without(plan, refused, refusals)) {
+        Ok(left_out) => preview.set.leave_out(&left_out),
+        Err(error) => preview.check = Err(error),
+    }
 }
 
 /// What a delivery would do, and what that would change; nothing where there is no plan or no cluster to ask.
@@ -58,7 +67,10 @@ pub(super) async fn diff(
     parts: &Parts,
     question: Question<'_>,
 ) -> Result<(Preview, Vec<ObjectDiff>), EngineError> {
-    let preview = prepare(parts, question).await?;
+    let mut preview = prepare(parts, question).await?;
+    if parts.watches[question.watch].refusals == Refusals::Lenient {
+        check(parts, &mut preview, question.watch).await;
+    }
     let (Ok(()), Some(plan)) = (&preview.check, &preview.plan) else {
         return Ok((preview, Vec::new()));
     };
@@ -91,7 +103,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
     let deployer = parts.deployers[&watch.cluster.deployer].as_ref();
-    let kinds = deployer.kinds(&watch.cluster).await;
+    let kinds = deployer.kinds(&watch.cluster, &manifest::wanted(&documents)).await;
     let context = Context {
         watch,
         revision: &revision,
@@ -119,6 +131,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let plan = (!refused && !set.objects.is_empty()).then(|| Plan {
         delivery: delivery.clone(),
         cluster: watch.cluster.clone(),
+        force_conflicts: watch.force_conflicts,
         objects: set.objects.clone(),
         git_auth,
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),

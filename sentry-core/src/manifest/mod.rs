@@ -7,6 +7,8 @@
 mod annotations;
 mod cel;
 mod charts;
+mod dependents;
+mod fields;
 mod flows;
 mod fuel;
 mod git_auth;
@@ -30,6 +32,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use self::dependents::left_out;
 pub use self::kinds::kinds_named;
 pub use self::parse::{
     Documents, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_TOTAL_BYTES, parse,
@@ -37,9 +40,9 @@ pub use self::parse::{
 
 use self::parse::{Content, printable};
 use crate::delivery::{DeliveryId, Selection};
-use crate::deployer::KindTable;
+use crate::deployer::{KindTable, Wanted};
 use crate::forge::{ChangedPaths, CloneCredential};
-use crate::plan::{GitAuth, PlannedObject};
+use crate::plan::{GitAuth, ObjectRef, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
 use crate::watch::Watch;
@@ -154,6 +157,25 @@ pub struct MissingRef {
     pub hint: Option<String>,
 }
 
+/// An object that is not sent, since the cluster would not take it or what it refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Which object.
+    pub object: ObjectRef,
+    /// Why.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// As a note of the delivery.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let ObjectRef { path, line, document, .. } = &self.object;
+        let reason = printable(&self.reason, MAX_TEXT_CHARS);
+        format!("left out {path}:{line} (document {document}): {reason}")
+    }
+}
+
 impl ManifestSet {
     /// The refused documents.
     pub fn refusals(&self) -> impl Iterator<Item = &DocumentDecision> {
@@ -180,6 +202,14 @@ impl ManifestSet {
                 reason,
                 true,
             );
+        }
+    }
+
+    /// Refuses what [`left_out`] names.
+    pub fn leave_out(&mut self, left_out: &[LeftOut]) {
+        for LeftOut { object, reason } in left_out {
+            let place = (object.path.as_str(), object.document);
+            refuse(&mut self.decisions, &mut self.objects, place, reason.clone(), false);
         }
     }
 
@@ -251,6 +281,23 @@ pub const MAX_PLAN_NODES: usize = 400_000;
 #[must_use]
 pub fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestSet {
     preparation::prepare(documents, context)
+}
+
+/// What of a cluster's kinds must be known to decide about the documents: whether it serves theirs, and the fields of
+/// those that have some which the built-in table lacks.
+#[must_use]
+pub fn wanted(documents: &Documents) -> Wanted {
+    let mut wanted = Wanted::default();
+    for entry in &documents.entries {
+        let Content::Parsed(value) = &entry.content else { continue };
+        let text = |field| value.as_object().and_then(|object| policy::text(object, field));
+        let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else { continue };
+        wanted.kinds.insert((api_version.to_owned(), kind.to_owned()));
+        if fields::has_unknown(value) {
+            wanted.fields.insert(api_version.to_owned());
+        }
+    }
+    wanted
 }
 
 /// True if which runs start depends on which paths of A changed: only then need anybody ask for

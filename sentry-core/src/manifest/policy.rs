@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::kinds::{self, Scope};
 use super::{Context, variables};
+use crate::deployer::Served;
 use crate::watch::{AllowKinds, GroupKind, NamespacePolicy};
 
 /// Fields that only a server sets; `kubectl` sends them and the server refuses or ignores them.
@@ -67,8 +68,8 @@ fn not_an_object(value: &Value) -> Option<String> {
 /// True if the cluster was asked and does not have the kind.
 pub(super) fn is_unserved(value: &Value, context: &Context<'_>) -> bool {
     let word = |field| value.as_object().and_then(|map| text(map, field)).unwrap_or_default();
-    let (group, kind) = (group_of(word("apiVersion")), word("kind"));
-    context.kinds.is_some_and(|table| table.is_namespaced(group, kind).is_none())
+    let served = context.kinds.map(|table| table.served(word("apiVersion"), word("kind")));
+    matches!(served, Some(Served::Never | Served::In(_)))
 }
 
 /// True for what is created once per key instead of being applied.
@@ -91,6 +92,14 @@ pub(super) fn text<'m>(map: &'m Map<String, Value>, field: &str) -> Option<&'m s
 pub(super) fn name_in(value: &Value) -> Option<&str> {
     let metadata = value.get("metadata")?.as_object()?;
     text(metadata, "name").or_else(|| text(metadata, "generateName"))
+}
+
+/// The namespace that a document which nobody checked would go to.
+pub(super) fn namespace_of<'v>(value: &'v Value, context: &Context<'v>) -> &'v str {
+    let metadata = value.get("metadata").and_then(Value::as_object);
+    let written = metadata.and_then(|metadata| text(metadata, "namespace"));
+    let is_free = context.watch.reading.namespace_policy != NamespacePolicy::Override;
+    written.filter(|_| is_free).unwrap_or(context.watch.cluster.namespace.as_str())
 }
 
 /// The metadata without what only a server may set; the names of what was removed and held something.
@@ -126,7 +135,7 @@ pub(super) fn check(value: &Value, context: &Context<'_>) -> Result<Subject, Vec
     }
     let is_run = is_run(value);
     let base = given.map(|metadata| check.name(metadata, group, is_run)).unwrap_or_default();
-    let namespaced = check.kind(group, kind, context);
+    let namespaced = check.kind(api_version, kind, context);
     let namespace = check.namespace(metadata, kind, namespaced, context);
     if !check.problems.is_empty() {
         return Err(check.problems);
@@ -263,28 +272,12 @@ impl Check {
     }
 
     /// Whether the kind exists and may be applied. True if it lives in a namespace.
-    fn kind(&mut self, group: &str, kind: &str, context: &Context<'_>) -> bool {
+    fn kind(&mut self, api_version: &str, kind: &str, context: &Context<'_>) -> bool {
         if kind.is_empty() {
             return true;
         }
-        let place = if group.is_empty() { "the core group".to_owned() } else { group.to_owned() };
-        let namespaced = match context.kinds {
-            Some(table) => table.is_namespaced(group, kind),
-            None => match kinds::scope(group, kind) {
-                Scope::Namespaced => Some(true),
-                Scope::Cluster => Some(false),
-                Scope::Missing => None,
-            },
-        };
-        let Some(namespaced) = namespaced else {
-            let what = if context.kinds.is_some() { "on this cluster" } else { "in Kubernetes" };
-            self.say(format!(
-                "no such kind {what}: {kind} of {place}; correct apiVersion and kind, or install \
-                 what defines it"
-            ));
-            return true;
-        };
-        self.allowed(group, kind, namespaced, &context.watch.allow_kinds);
+        let Some(namespaced) = self.scope(api_version, kind, context) else { return true };
+        self.allowed(group_of(api_version), kind, namespaced, &context.watch.allow_kinds);
         namespaced
     }
 
@@ -303,6 +296,40 @@ impl Check {
             )),
             _ => {}
         }
+    }
+
+    /// Whether objects of a kind live in a namespace; nothing if there is no such kind, which is said.
+    fn scope(&mut self, api_version: &str, kind: &str, context: &Context<'_>) -> Option<bool> {
+        let group = group_of(api_version);
+        let built_in = match kinds::scope(group, kind) {
+            Scope::Namespaced => Some(true),
+            Scope::Cluster => Some(false),
+            Scope::Missing => None,
+        };
+        let served = context.kinds.map(|table| table.served(api_version, kind));
+        match served {
+            Some(Served::Yes { namespaced } | Served::Unknown { namespaced: Some(namespaced) }) => {
+                return Some(namespaced);
+            }
+            Some(Served::In(versions)) => {
+                self.say(format!(
+                    "{kind}: {api_version} is not served by this cluster: it serves {}; correct apiVersion",
+                    versions.join(", ")
+                ));
+                return None;
+            }
+            None if built_in.is_some() => return built_in,
+            // Whoever could not read the group can't say that it lacks the kind.
+            Some(Served::Unknown { namespaced: None }) => return Some(built_in.unwrap_or(true)),
+            None | Some(Served::Never) => {}
+        }
+        let what = if context.kinds.is_some() { "on this cluster" } else { "in Kubernetes" };
+        let place = if group.is_empty() { "the core group" } else { group };
+        self.say(format!(
+            "no such kind {what}: {kind} of {place}; correct apiVersion and kind, or install what \
+             defines it"
+        ));
+        None
     }
 
     /// The namespace it goes to.

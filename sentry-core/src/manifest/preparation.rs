@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::annotations::Annotations;
 use super::charts::Charts;
+use super::fields;
 use super::flows;
 use super::fuel::Fuel;
 use super::naming::{self, RunIdentity};
@@ -36,8 +37,11 @@ pub(super) fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestS
     let started =
         drafts.iter().filter_map(|draft| draft.work.as_ref()).filter(|w| w.started.is_some());
     let used = started.flat_map(|w| library.reachable(&w.object, w.namespace())).collect();
+    let idle = drafts.iter().filter_map(Draft::idle_run);
+    let idle = idle.flat_map(|run| library.reachable(run, policy::namespace_of(run, context)));
+    let needs = Needs { used, idle: idle.collect() };
     for draft in &drafts {
-        preparation.finish(draft, &library, &used, &tree);
+        preparation.finish(draft, &library, &needs, &tree);
     }
     let mut set = preparation.set;
     set.notes = preparation.notes.texts;
@@ -54,6 +58,16 @@ struct Draft<'e> {
     work: Option<Work<'e>>,
 }
 
+impl<'e> Draft<'e> {
+    /// The run in the document, if it is one that does not start.
+    fn idle_run(&self) -> Option<&'e Value> {
+        match &self.entry.content {
+            Content::Parsed(value) if self.work.is_none() && policy::is_run(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// An object that may go to the cluster.
 struct Work<'e> {
     raw: &'e Value,
@@ -63,6 +77,8 @@ struct Work<'e> {
     subject: Option<Subject>,
     problems: Vec<String>,
     findings: Findings,
+    /// What was changed in fields that Tekton does not know, each as a note.
+    unknown: Vec<String>,
     /// Why it starts, if it is a run.
     started: Option<Started>,
 }
@@ -74,8 +90,13 @@ impl Work<'_> {
     }
 }
 
-/// What started runs refer to, by kind and name.
-type Used = BTreeSet<(&'static str, String)>;
+/// What runs refer to, by kind and name.
+struct Needs {
+    /// Those that start.
+    used: BTreeSet<(&'static str, String)>,
+    /// Those that do not.
+    idle: BTreeSet<(&'static str, String)>,
+}
 
 struct Preparation<'c, 'a> {
     context: &'c Context<'a>,
@@ -172,20 +193,23 @@ impl<'c, 'a> Preparation<'c, 'a> {
         self.variables.substitute(&mut object, &mut findings);
         problems.extend(findings.problems.iter().cloned());
         let subject = policy::check(&object, self.context).map_err(|found| problems.extend(found));
-        Ok(Work { raw, object, subject: subject.ok(), problems, findings, started })
+        let unknown = fields::tidy(&mut object, self.context);
+        problems.extend(unknown.problems);
+        let (subject, unknown) = (subject.ok(), unknown.notes);
+        Ok(Work { raw, object, subject, problems, findings, unknown, started })
     }
 
     fn finish(
         &mut self,
         draft: &Draft<'_>,
         library: &Library<'_>,
-        used: &Used,
+        needs: &Needs,
         tree: &flows::Tree<'_>,
     ) {
         let mut decision = draft.decision.clone();
         if let Some(work) = &draft.work {
             (decision.decision, decision.reason) =
-                self.decide(draft.entry, work, library, used, tree);
+                self.decide(draft.entry, work, library, needs, tree);
             decision.of_cluster = decision.decision == Decision::Refuse
                 && work.problems.len() == 1
                 && policy::is_unserved(&work.object, self.context);
@@ -199,15 +223,16 @@ impl<'c, 'a> Preparation<'c, 'a> {
         entry: &Entry,
         work: &Work<'_>,
         library: &Library<'_>,
-        used: &Used,
+        needs: &Needs,
         tree: &flows::Tree<'_>,
     ) -> (Decision, String) {
-        if let Some(why) = needed_by_none(work, used) {
+        if let Some(why) = needed_by_none(work, needs) {
             return (Decision::Skip, why);
         }
         let started = work.started.iter().flat_map(|started| &started.notes);
         started.for_each(|note| self.notes.note(entry, note));
         self.notes.findings(entry, &work.findings);
+        work.unknown.iter().for_each(|note| self.notes.note(entry, note));
         let mut problems = work.problems.clone();
         problems.extend(self.flows(entry, work, tree));
         let planned = work.subject.as_ref().map(|subject| self.plan(entry, work, subject, library));
@@ -449,12 +474,17 @@ impl<'c, 'a> Preparation<'c, 'a> {
     }
 }
 
-/// Why a task or pipeline is left out: only runs that do not start could use it, since it needs what a push to a watched
-/// branch does not have.
-fn needed_by_none(work: &Work<'_>, used: &Used) -> Option<String> {
-    let kind = refs::referable(&work.object)?;
-    let subject = work.subject.as_ref()?;
-    let why = work.findings.problems.first()?;
-    (!used.contains(&(kind, subject.base.clone())))
-        .then(|| format!("no run that starts here refers to it, and {why}"))
+/// Why a task or pipeline is left out: only runs that do not start refer to it, or could, since it needs what a push to
+/// a watched branch does not have. What nobody refers to is for other runs than B's.
+fn needed_by_none(work: &Work<'_>, needs: &Needs) -> Option<String> {
+    let wanted = (refs::referable(&work.object)?, policy::name_in(&work.object)?.to_owned());
+    if needs.used.contains(&wanted) {
+        return None;
+    }
+    let none = "no run that starts here refers to it";
+    match work.findings.problems.first().filter(|_| work.subject.is_some()) {
+        Some(why) => Some(format!("{none}, and {why}")),
+        None if needs.idle.contains(&wanted) => Some(format!("{none}, but one that does not")),
+        None => None,
+    }
 }

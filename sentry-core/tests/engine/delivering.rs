@@ -1,8 +1,8 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable, Wanted};
 use sentry_core::forge::ForgeErrorKind;
-use sentry_core::plan::{ChangeSet, Plan};
+use sentry_core::plan::{ChangeSet, Plan, PlannedObject};
 use sentry_core::store::StoreErrorKind;
 use sentry_core::watch::ClusterRef;
 
@@ -27,8 +27,9 @@ async fn a_push_is_delivered_once_and_a_second_push_makes_a_new_run_of_the_same_
     minutes(3).await;
     assert_eq!(world.delivered().await, Some(second.clone()));
     let runs = world.deployer.created();
-    let specs: Vec<_> =
-        runs.iter().map(|r| r.json["spec"]["sha"].as_str().unwrap().to_owned()).collect();
+    let sha =
+        |run: &PlannedObject| run.json["spec"]["params"][0]["value"].as_str().map(str::to_owned);
+    let specs: Vec<_> = runs.iter().filter_map(sha).collect();
     assert_eq!(specs, [first.to_string(), second.to_string()]);
     assert_eq!(world.why(&first).await.reason, Reason::Delivered);
     assert_eq!(world.deliveries().await[0].state, DeliveryState::Succeeded);
@@ -116,8 +117,8 @@ impl Deployer for Slow {
     fn name(&self) -> &'static str {
         "deployer"
     }
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
-        Ok(())
+    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        Ok(Vec::new())
     }
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
         tokio::time::sleep(plan.timeout).await;
@@ -605,10 +606,14 @@ impl Deployer for Mute {
     fn name(&self) -> &'static str {
         "deployer"
     }
-    async fn kinds(&self, _: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
+    async fn kinds(
+        &self,
+        _: &ClusterRef,
+        _: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
         std::future::pending().await
     }
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
         unreachable!("nothing is checked without kinds")
     }
     async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {

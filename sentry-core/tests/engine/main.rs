@@ -28,7 +28,7 @@ const TASK: (&str, &str) =
     ("task.yaml", "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: unit}\n");
 const RUN: (&str, &str) = (
     "run.yaml",
-    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n",
+    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {params: [{name: sha, value: '{{revision}}'}]}\n",
 );
 
 mod comparing;
@@ -39,6 +39,7 @@ mod lending;
 mod looking;
 mod notifying;
 mod queueing;
+mod refusing;
 mod reporting;
 mod sharing;
 mod superseding;

@@ -136,8 +136,8 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
 const GRANT: &str =
     "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
 const LOG_IN: &str = "renew the credentials in the kubeconfig, or the pod's service account";
-const TAKE_OVER: &str = "another field manager owns these fields: remove them there, set `force_conflicts: true`, or \
-    take them over once with `kubectl apply --server-side --force-conflicts --field-manager=sentry`";
+const TAKE_OVER: &str = "another field manager holds these fields: remove them there, or set the watch's \
+    `cluster.force_conflicts` to `first`, which takes over what `kubectl apply` and `kubectl create` left, or to `always`";
 const NAMESPACE: &str = "create the namespace first: Sentry does not";
 const NO_KIND: &str = "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
 const CERTIFICATE: &str = "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";

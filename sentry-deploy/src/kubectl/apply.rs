@@ -5,11 +5,13 @@ use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{
     Action, ChangeSet, DELIVERY_LABEL, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
 };
+use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
 
 use super::call::{self, Caller, Reply};
-use super::check::{apply_args, by_namespace, is_run, object_error, place};
-use super::{Before, Kubectl, answer, git_auth, output};
+use super::check::{APPLY, FORCE, by_namespace, is_run, object_error, place};
+use super::dry::about_all;
+use super::{Before, Kubectl, answer, git_auth, managers, output};
 
 /// The outcomes while they are being found out.
 struct Book<'a> {
@@ -68,14 +70,14 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// The error of each open place of a reply.
+    /// The error of each open place of a reply: its own, where that is certain, or else what is known of all of them.
     fn errors(&self, places: &[usize], reply: &Reply) -> Vec<DeployError> {
         let texts = output::assign(&reply.errors, &self.refs(places));
         let each = places.iter().zip(texts);
-        each.map(|(&at, text)| match (text, &reply.ended) {
-            (_, Some(ended)) => ended.clone(),
-            (Some(text), None) => object_error(&self.plan.objects[at].object, &text),
-            (None, None) => reply.error(&place(&self.plan.objects[at].object)),
+        each.map(|(&at, text)| match text {
+            _ if reply.ended.is_some() => reply.error(""),
+            Some(text) => object_error(&self.plan.objects[at].object, &text),
+            None => reply.error(&format!("one of {} objects", places.len())),
         })
         .collect()
     }
@@ -98,8 +100,8 @@ pub(super) async fn apply(
 ) -> Result<ChangeSet, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let mut book = Book::new(plan);
-    let written = match git_auth::lend(kubectl, &caller, plan).await {
-        Ok(()) => write(&mut book, kubectl, &caller, before.as_ref()).await,
+    let written = match git_auth::lend(&caller, plan).await {
+        Ok(()) => write(&mut book, &caller, before.as_ref()).await,
         Err(error) => Err(error),
     };
     // Whatever failed, nothing that was lent may stay without an owner.
@@ -114,7 +116,6 @@ pub(super) async fn apply(
 /// Writes the objects. `Err` only if nothing was sent.
 async fn write(
     book: &mut Book<'_>,
-    kubectl: &Kubectl,
     caller: &Caller<'_>,
     before: Option<&Before>,
 ) -> Result<(), DeployError> {
@@ -129,7 +130,7 @@ async fn write(
             let done = if runs {
                 create_runs(book, &caller, &places).await
             } else {
-                apply_named(book, kubectl, &caller, &places, before).await
+                apply_named(book, &caller, &places, before).await
             };
             match done {
                 Err(error) if book.is_untouched() => return Err(error),
@@ -144,14 +145,14 @@ async fn write(
 /// Applies the named objects of one namespace. `Err` only if nothing was sent.
 async fn apply_named(
     book: &mut Book<'_>,
-    kubectl: &Kubectl,
     caller: &Caller<'_>,
     places: &[usize],
     before: Option<&Before>,
 ) -> Result<(), DeployError> {
     // The check has just validated the same bytes strictly; asking again costs an OpenAPI download.
-    let mut args = apply_args(kubectl);
+    let mut args = APPLY.to_vec();
     args.push("--validate=false");
+    args.extend((book.plan.force_conflicts == ForceConflicts::Always).then_some(FORCE));
     let reply = caller.run(&args, call::list(&book.planned(places))).await?;
     if let Some(error) = never_sent(&reply) {
         return Err(error);
@@ -160,13 +161,41 @@ async fn apply_named(
     let action = |at| if fresh(at) { Action::Created } else { Action::Configured };
     book.confirm(places, &reply, action);
     let open = book.left(places);
-    for (&at, error) in open.iter().zip(book.errors(&open, &reply)) {
-        book.failed(at, error);
+    if let Err(error) = about_all(&reply) {
+        open.iter().for_each(|&at| book.failed(at, error.clone()));
+    } else {
+        for at in open {
+            match apply_alone(book.plan, at, caller, &args).await {
+                Ok(()) => book.done(at, action(at)),
+                Err(error) => book.failed(at, error),
+            }
+        }
     }
     if let Some(before) = before {
         mark_unchanged(book, caller, places, before).await;
     }
     Ok(())
+}
+
+/// Applies one object by itself, which tells for certain what is wrong with it, and takes over what it may.
+async fn apply_alone(
+    plan: &Plan,
+    at: usize,
+    caller: &Caller<'_>,
+    args: &[&str],
+) -> Result<(), DeployError> {
+    let planned = &plan.objects[at];
+    let list = || call::list(&[planned]);
+    let mut reply = caller.run(args, list()).await?;
+    let first = plan.force_conflicts == ForceConflicts::First;
+    if first && reply.errors.iter().any(|error| managers::is_left_by_kubectl(error)) {
+        reply = caller.run(&[args, &[FORCE]].concat(), list()).await?;
+    }
+    match reply.errors.first() {
+        _ if reply.success => Ok(()),
+        Some(text) if reply.ended.is_none() => Err(object_error(&planned.object, text)),
+        _ => Err(reply.error(&place(&planned.object))),
+    }
 }
 
 /// The error of a call that failed before kubectl sent anything, because of something on this side.

@@ -24,7 +24,7 @@ pub(super) struct Reply {
     /// True if kubectl ended by itself with exit code 0.
     pub(super) success: bool,
     pub(super) stdout: String,
-    /// One text per error; redacted, scrubbed and cut.
+    /// One text per error; redacted and scrubbed.
     pub(super) errors: Vec<String>,
     /// Why it was ended, where it did not end by itself.
     pub(super) ended: Option<DeployError>,
@@ -44,7 +44,8 @@ impl Reply {
 /// An error from one of kubectl's texts.
 pub(super) fn describe(doing: &str, text: &str) -> DeployError {
     let (kind, hint) = answer::classify(text);
-    let error = DeployError::new(kind, format!("{doing}: {}", answer::plain(text)));
+    let text = stderr::cut(&answer::plain(text));
+    let error = DeployError::new(kind, format!("{doing}: {text}"));
     match hint {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -206,8 +207,7 @@ impl<'a> Caller<'a> {
             kubeconfig::learn(self.settings);
         }
         let text = self.redact(stderr);
-        let errors = stderr::errors(&text);
-        errors.iter().map(|error| stderr::cut(&stderr::scrub(error))).collect()
+        stderr::errors(&text).iter().map(|error| stderr::scrub(error)).collect()
     }
 }
 

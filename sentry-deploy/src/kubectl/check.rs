@@ -2,40 +2,52 @@
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
-use sentry_core::retry::Retry;
 
-use super::call::{self, Caller, Reply};
+use super::call::{self, Caller};
+use super::dry::DryRun;
 use super::{Before, Kubectl, answer, git_auth, output};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
 
-pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Before, DeployError> {
+/// What a check found out.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// The errors about objects, in the plan's order.
+    pub(super) refused: Vec<DeployError>,
+    /// The resource versions of what is there.
+    pub(super) before: Before,
+}
+
+pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let validate = validation(kubectl, &caller).await?;
-    git_auth::check(kubectl, &caller, plan).await?;
-    let mut before = Before::new();
+    git_auth::check(&caller, plan).await?;
+    let mut checked = Checked::default();
     for (namespace, places) in by_namespace(plan, 0..plan.objects.len()) {
         let caller = caller.in_namespace(namespace);
         let (runs, named): (Vec<&PlannedObject>, Vec<_>) =
             places.iter().map(|&at| &plan.objects[at]).partition(|p| is_run(p));
-        let (first, second) = tokio::join!(
-            check_named(kubectl, &caller, validate, &named),
-            check_runs(&caller, validate, &runs),
-        );
-        let result = first.and_then(|live| second.map(|()| live));
-        let live = result.inspect_err(|error| {
-            // The table of kinds let the kind through: it is out of date.
-            if error.kind() == DeployErrorKind::Missing {
-                kubectl.forget_kinds(&plan.cluster);
-            }
-        })?;
+        let applies = DryRun::apply(&caller, validate, plan.force_conflicts);
+        let creates = DryRun::create(&caller, validate);
+        let (named, runs) = tokio::join!(applies.ask(&named), creates.ask(&runs));
+        let (named, runs) = (named?, runs?);
+        checked.refused.extend(named.refused.into_iter().chain(runs.refused));
         for at in places.into_iter().filter(|&at| !is_run(&plan.objects[at])) {
-            let found = output::find(&live, &plan.objects[at].object);
-            before.extend(found.and_then(output::resource_version).map(|version| (at, version)));
+            let found = output::find(&named.live, &plan.objects[at].object);
+            let version = found.and_then(output::resource_version);
+            checked.before.extend(version.map(|version| (at, version)));
         }
     }
-    Ok(before)
+    let place = |error: &DeployError| {
+        plan.objects.iter().position(|planned| Some(&planned.object) == error.object())
+    };
+    checked.refused.sort_by_key(place);
+    if checked.refused.iter().any(|error| error.kind() == DeployErrorKind::Missing) {
+        // The table of kinds let the kind through: it is out of date.
+        kubectl.forget_kinds(&plan.cluster);
+    }
+    Ok(checked)
 }
 
 /// How kubectl is told to validate fields.
@@ -70,84 +82,16 @@ pub(super) fn is_run(planned: &PlannedObject) -> bool {
     matches!(planned.operation, Operation::Create { .. })
 }
 
-/// Returns what the objects would be: those that exist carry a resource version.
-pub(super) async fn check_named(
-    kubectl: &Kubectl,
-    caller: &Caller<'_>,
-    validate: &str,
-    named: &[&PlannedObject],
-) -> Result<Vec<serde_json::Value>, DeployError> {
-    if named.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut args = apply_args(kubectl);
-    args.extend(["--dry-run=server", validate, "-o", "json"]);
-    let reply = caller.run(&args, call::list(named)).await?;
-    if reply.success {
-        return Ok(output::objects(&reply.stdout));
-    }
-    // With JSON kubectl prints nothing when anything failed. Its lines tell which object it was, and the server's
-    // error often does not name it.
-    args.truncate(args.len() - 2);
-    let again = if reply.ended.is_none() && named.len() > 1 {
-        caller.run(&args, call::list(named)).await?
-    } else {
-        reply
-    };
-    Err(refused(&again, named, |_| false))
-}
-
-/// A run that exists already is no reason to refuse: its key decides when it is applied.
-async fn check_runs(
-    caller: &Caller<'_>,
-    validate: &str,
-    runs: &[&PlannedObject],
-) -> Result<(), DeployError> {
-    if runs.is_empty() {
-        return Ok(());
-    }
-    let args = ["create", "-f", "-", "--dry-run=server", validate];
-    let reply = caller.run(&args, call::list(runs)).await?;
-    let exists = |error: &str| answer::server_reason(error) == Some("AlreadyExists");
-    let fine = reply.ended.is_none() && !reply.errors.is_empty();
-    if reply.success || (fine && reply.errors.iter().all(|error| exists(error))) {
-        return Ok(());
-    }
-    Err(refused(&reply, runs, exists))
-}
-
-/// The first object that is refused for a reason that is none of the excused ones; first of all one that is refused for
-/// good, since to wait for the others changes nothing for it.
-pub(super) fn refused(
-    reply: &Reply,
-    objects: &[&PlannedObject],
-    excused: impl Fn(&str) -> bool,
-) -> DeployError {
-    let refs: Vec<&ObjectRef> = objects.iter().map(|planned| &planned.object).collect();
-    let done = output::acknowledged(&reply.stdout, &refs);
-    let missing: Vec<&ObjectRef> =
-        refs.iter().zip(&done).filter(|(_, done)| !**done).map(|(object, _)| *object).collect();
-    if reply.ended.is_some() {
-        return reply.error("");
-    }
-    let errors = output::assign(&reply.errors, &missing);
-    let refused = missing.iter().zip(errors).filter_map(|(object, error)| {
-        error.filter(|error| !excused(error)).map(|error| (*object, error))
-    });
-    let first =
-        refused.min_by_key(|(_, error)| answer::classify(error).0.retry() != Retry::Stalled);
-    match first {
-        Some((object, error)) => object_error(object, &error),
-        None => reply.error("the check failed"),
-    }
+/// True for an error that no server answered with about an object.
+pub(super) fn is_general(error: &str) -> bool {
+    let kind = answer::classify(error).0;
+    kind == DeployErrorKind::Unauthorized
+        || (!kind.is_answer() && answer::server_reason(error).is_none())
 }
 
 /// An error about one object, naming its file and document. What no server answered is about none.
 pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
-    let kind = answer::classify(error).0;
-    if kind == DeployErrorKind::Unauthorized
-        || (!kind.is_answer() && answer::server_reason(error).is_none())
-    {
+    if is_general(error) {
         return call::describe("kubectl", error);
     }
     call::describe(&place(object), error).with_object(object.clone())
@@ -159,10 +103,6 @@ pub(super) fn place(object: &ObjectRef) -> String {
 }
 
 /// Server-side apply, as `sentry`.
-pub(super) fn apply_args(kubectl: &Kubectl) -> Vec<&'static str> {
-    let mut args = vec!["apply", "-f", "-", "--server-side", "--field-manager=sentry"];
-    if kubectl.settings.force_conflicts {
-        args.push("--force-conflicts");
-    }
-    args
-}
+pub(super) const APPLY: [&str; 5] = ["apply", "-f", "-", "--server-side", "--field-manager=sentry"];
+/// Takes over what other field managers hold.
+pub(super) const FORCE: &str = "--force-conflicts";

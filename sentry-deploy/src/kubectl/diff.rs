@@ -7,8 +7,9 @@ use sentry_core::plan::{Action, Plan, PlannedObject};
 use serde_json::Value;
 
 use super::apply::{conflict, live};
-use super::call::{self, Caller};
-use super::check::{by_namespace, check_named, is_run, refused, validation};
+use super::call::Caller;
+use super::check::{by_namespace, is_run, validation};
+use super::dry::DryRun;
 use super::{Kubectl, output};
 
 /// What only a server sets in an object's metadata. `kubectl apply` without `--server-side` keeps a whole manifest in
@@ -32,8 +33,12 @@ pub(super) async fn diff(kubectl: &Kubectl, plan: &Plan) -> Result<Vec<ObjectDif
         let (runs, named): (Vec<&PlannedObject>, Vec<_>) =
             planned.iter().copied().partition(|planned| is_run(planned));
         let new: Vec<_> = runs.into_iter().filter(|run| exists(run).is_none()).collect();
-        let mut after = check_named(kubectl, &caller, validate, &named).await?;
-        after.extend(dry_runs(&caller, validate, &new).await?);
+        let applies = DryRun::apply(&caller, validate, plan.force_conflicts).ask(&named).await?;
+        let creates = DryRun::show_new(&caller, validate).ask(&new).await?;
+        if let Some(error) = applies.refused.into_iter().chain(creates.refused).next() {
+            return Err(error);
+        }
+        let after = [applies.live, creates.live].concat();
         for (at, planned) in places.into_iter().zip(planned) {
             let before = exists(planned);
             if let Some(error) =
@@ -48,24 +53,6 @@ pub(super) async fn diff(kubectl: &Kubectl, plan: &Plan) -> Result<Vec<ObjectDif
         }
     }
     Ok(diffs.into_iter().flatten().collect())
-}
-
-/// What the runs that don't exist yet would be.
-async fn dry_runs(
-    caller: &Caller<'_>,
-    validate: &str,
-    runs: &[&PlannedObject],
-) -> Result<Vec<Value>, DeployError> {
-    if runs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let args = ["create", "-f", "-", "--dry-run=server", validate, "-o", "json"];
-    let reply = caller.run(&args, call::list(runs)).await?;
-    if reply.success {
-        Ok(output::documents(&reply.stdout))
-    } else {
-        Err(refused(&reply, runs, |_| false))
-    }
 }
 
 /// How objects are shown.

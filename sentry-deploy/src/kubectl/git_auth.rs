@@ -5,39 +5,26 @@ use sentry_core::plan::{GitAuth, Plan};
 use serde_json::Value;
 
 use super::call::{self, Caller};
-use super::check::apply_args;
-use super::{Kubectl, output, runs};
+use super::check::APPLY;
+use super::{output, runs};
 
 /// Owns the owners: with a manager of their own, the next attempt's apply, which knows of none, takes none away
 /// (Kubernetes, "Server-Side Apply").
 const OWNERS: &str = "--field-manager=sentry-owners";
 
 /// Asks whether the cluster would take the Secrets.
-pub(super) async fn check(
-    kubectl: &Kubectl,
-    caller: &Caller<'_>,
-    plan: &Plan,
-) -> Result<(), DeployError> {
-    write(kubectl, caller, plan, &["--dry-run=server"]).await
+pub(super) async fn check(caller: &Caller<'_>, plan: &Plan) -> Result<(), DeployError> {
+    write(caller, plan, &["--dry-run=server"]).await
 }
 
 /// Writes the Secrets, with the credentials of this attempt.
-pub(super) async fn lend(
-    kubectl: &Kubectl,
-    caller: &Caller<'_>,
-    plan: &Plan,
-) -> Result<(), DeployError> {
-    write(kubectl, caller, plan, &[]).await
+pub(super) async fn lend(caller: &Caller<'_>, plan: &Plan) -> Result<(), DeployError> {
+    write(caller, plan, &[]).await
 }
 
-async fn write(
-    kubectl: &Kubectl,
-    caller: &Caller<'_>,
-    plan: &Plan,
-    more: &[&str],
-) -> Result<(), DeployError> {
+async fn write(caller: &Caller<'_>, plan: &Plan, more: &[&str]) -> Result<(), DeployError> {
     for secret in &plan.git_auth {
-        let args = [&apply_args(kubectl)[..], &["--validate=false"], more].concat();
+        let args = [&APPLY[..], &["--validate=false"], more].concat();
         let caller = caller.in_namespace(&secret.namespace);
         call(&caller, &args, &secret.object(), &doing("make", secret)).await?;
     }

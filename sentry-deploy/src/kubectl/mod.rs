@@ -7,12 +7,15 @@ mod call;
 mod check;
 mod detail;
 mod diff;
+mod discovery;
+mod dry;
 mod ends;
 mod failure;
 mod feed;
 mod follow;
 mod git_auth;
 mod kubeconfig;
+mod managers;
 mod output;
 mod probe;
 mod retire;
@@ -28,6 +31,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, Retire, RunChange,
+    Served, Wanted,
 };
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::process::{Workdir, sweep};
@@ -58,11 +62,6 @@ pub struct KubectlSettings {
     pub path: PathBuf,
     /// The kubeconfig; without one, what `KUBECONFIG` or `~/.kube/config` says, or the pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Takes over fields that another field manager owns, instead of refusing the object.
-    ///
-    /// Off by default: an object that somebody else changes on the cluster is reported with the manager's name, and
-    /// neither side overwrites the other for ever.
-    pub force_conflicts: bool,
     /// How long one watch of runs goes on before it is opened anew, at least 1 s. A connection that died without a word
     /// is noticed after this and 20 s more.
     pub watch: Duration,
@@ -78,7 +77,6 @@ impl KubectlSettings {
             name: name.into(),
             path: PathBuf::from("kubectl"),
             kubeconfig: None,
-            force_conflicts: false,
             watch: Duration::from_secs(290),
             redactor,
         }
@@ -171,32 +169,25 @@ impl Deployer for Kubectl {
         &self.settings.name
     }
 
-    /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not, where
-    /// `get --raw` would take a call for each API group. Its table is kept for a minute.
-    async fn kinds(&self, cluster: &ClusterRef) -> Result<Option<Arc<KindTable>>, DeployError> {
-        if let Some((at, table)) = lock(&self.kinds).get(cluster)
-            && at.elapsed() < KINDS_AGE
-        {
-            return Ok(Some(Arc::clone(table)));
-        }
-        let caller = self.caller(cluster, ASK_TIMEOUT);
-        let reply = caller.run(&["api-resources", "--no-headers"], Vec::new()).await?;
-        let table = Arc::new(output::kinds(&reply.stdout));
-        // With one broken aggregated API it fails and still prints the rest: enough to go on with, not to keep.
-        if *table == KindTable::default() {
-            return Err(reply.error(&format!("can't read the kinds of {cluster}")));
-        }
-        if reply.success {
-            lock(&self.kinds).insert(cluster.clone(), (Instant::now(), Arc::clone(&table)));
-        }
-        Ok(Some(table))
+    /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not. It tells each
+    /// kind's preferred version only; a group of which another one is wanted is read version by version. The table is
+    /// kept for a minute. Fields are read from the server's OpenAPI, for the versions that are wanted alone: it has
+    /// megabytes.
+    async fn kinds(
+        &self,
+        cluster: &ClusterRef,
+        wanted: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        discovery::kinds(self, cluster, wanted).await.map(Some)
     }
 
     /// A dry run on the server, with strict field validation where kubectl can ask for it (1.25 and newer).
-    async fn check(&self, plan: &Plan) -> Result<(), DeployError> {
-        let before = check::check(self, plan).await?;
-        self.remember(plan, before);
-        Ok(())
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        let checked = check::check(self, plan).await?;
+        if checked.refused.is_empty() {
+            self.remember(plan, checked.before);
+        }
+        Ok(checked.refused)
     }
 
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
@@ -224,10 +215,12 @@ impl Deployer for Kubectl {
         cluster: &ClusterRef,
         objects: &[(String, String, String)],
     ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
-        let kinds = self.kinds(cluster).await?.unwrap_or_default();
+        let wanted = objects.iter().map(|(version, kind, _)| (version.clone(), kind.clone()));
+        let wanted = Wanted { kinds: wanted.collect(), ..Wanted::default() };
+        let kinds = discovery::kinds(self, cluster, &wanted).await?;
         // kubectl fails on a kind that the cluster does not have: there are no objects of it.
         let known = |(api_version, kind, _): &&(String, String, String)| {
-            kinds.is_namespaced(output::group(api_version), kind).is_some()
+            kinds.served(api_version, kind) != Served::Never
         };
         let asked: Vec<_> = objects.iter().filter(known).cloned().collect();
         if asked.is_empty() {

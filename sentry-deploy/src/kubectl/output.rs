@@ -1,11 +1,12 @@
 //! Reads what kubectl writes. Pure; the texts are those of kubectl 1.20 and 1.32.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sentry_core::deployer::KindTable;
+use sentry_core::deployer::{Fields, KindTable};
 use sentry_core::plan::{KEY_ANNOTATION, ObjectRef};
 use serde_json::Value;
 
+use super::answer::plain;
 /// An object's API group; empty for the core group.
 pub(super) fn group(api_version: &str) -> &str {
     api_version.split_once('/').map_or("", |(group, _)| group)
@@ -76,14 +77,69 @@ pub(super) fn resource_version(live: &Value) -> Option<String> {
 /// The table of `kubectl api-resources --no-headers`. The short names may be missing, so a line is read from its end:
 /// `… APIVERSION NAMESPACED KIND`.
 pub(super) fn kinds(stdout: &str) -> KindTable {
-    let row = |line: &str| {
+    fn row(line: &str) -> Option<(&str, &str, bool)> {
         let mut words = line.split_whitespace().rev();
         let (kind, namespaced, version) = (words.next()?, words.next()?, words.next()?);
         words.next()?;
-        let namespaced = namespaced.parse::<bool>().ok()?;
-        Some((group(version).to_owned(), kind.to_owned(), namespaced))
-    };
+        Some((version, kind, namespaced.parse().ok()?))
+    }
     stdout.lines().filter_map(row).collect()
+}
+
+/// The groups that `kubectl api-resources` could not read: it names each version, `metrics.k8s.io/v1beta1: why`.
+pub(super) fn unread_groups(errors: &[String]) -> BTreeSet<&str> {
+    let version = |word: &str| word.starts_with('v') && word[1..].starts_with(char::is_numeric);
+    let words = errors.iter().flat_map(|error| error.split([' ', ',', '"']));
+    let named = words.filter_map(|word| word.strip_suffix(':')?.split_once('/'));
+    named.filter(|(_, word)| version(word)).map(|(group, _)| group).collect()
+}
+
+/// The versions in an `APIGroup` or in `APIVersions`, in the server's order.
+pub(super) fn versions(text: &str) -> Vec<String> {
+    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+    let each = answer["versions"].as_array().into_iter().flatten();
+    let version = |value: &Value| Some(value.as_str().or(value["version"].as_str())?.to_owned());
+    each.filter_map(version).collect()
+}
+
+/// The kinds in an `APIResourceList`, and whether they live in a namespace.
+pub(super) fn resources(text: &str) -> Option<Vec<(String, bool)>> {
+    let answer: Value = serde_json::from_str(text).ok()?;
+    // `pods/log` is a part of an object.
+    let whole = |value: &&Value| value["name"].as_str().is_some_and(|name| !name.contains('/'));
+    let kind =
+        |value: &Value| Some((value["kind"].as_str()?.to_owned(), value["namespaced"].as_bool()?));
+    Some(answer["resources"].as_array()?.iter().filter(whole).filter_map(kind).collect())
+}
+
+/// True if a server's text says that it has nothing at the path.
+pub(super) fn is_absent(error: &str) -> bool {
+    error.contains("the server could not find the requested resource")
+}
+
+/// The fields of each kind's `spec` in an OpenAPI v3 document, by kind. What stands under another definition's name is
+/// not described: custom resources stand whole in their own.
+pub(super) fn fields(text: &str) -> BTreeMap<String, Fields> {
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let kind = |(_, schema): (&String, &Value)| {
+        let kind = schema["x-kubernetes-group-version-kind"][0]["kind"].as_str()?.to_owned();
+        Some((kind, described(schema["properties"].get("spec")?)))
+    };
+    schemas.filter_map(kind).collect()
+}
+
+/// The fields of a schema, of what its list holds or its map.
+fn described(schema: &Value) -> Fields {
+    if let Some(items) = schema.get("items") {
+        return described(items);
+    }
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let any = schema.get("additionalProperties").filter(|inner| inner.is_object());
+    Fields {
+        named: properties.map(|(name, inner)| (name.clone(), described(inner))).collect(),
+        any: any.map(|inner| Box::new(described(inner))),
+    }
 }
 
 /// The minor version in `kubectl version --client -o json`; vendors append a plus sign.
@@ -93,31 +149,34 @@ pub(super) fn client_minor(stdout: &str) -> Option<u32> {
     minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
-/// Which error belongs to which of the objects that were not done: first those whose error names them, then, kubectl
-/// going in order, the rest one by one; an error about all of them is given to each.
+/// Which error belongs to which of the objects that were not done, where that is certain: its text begins with the
+/// object (`tasks.tekton.dev "unit" …`, `The Task "unit" is invalid`), or there is one error and one object.
 pub(super) fn assign(errors: &[String], missing: &[&ObjectRef]) -> Vec<Option<String>> {
-    let mut free: Vec<&String> = errors.iter().collect();
-    let mut assigned: Vec<Option<String>> = vec![None; missing.len()];
-    for (slot, object) in assigned.iter_mut().zip(missing) {
-        let name = format!("\"{}\"", object.name);
-        let kind = object.kind.to_lowercase();
-        let hit = |error: &&String| error.contains(&name) && error.to_lowercase().contains(&kind);
-        if let Some(at) = free.iter().position(hit) {
-            *slot = Some(free.remove(at).clone());
-        }
+    if let ([error], [_]) = (errors, missing) {
+        return vec![Some(error.clone())];
     }
-    let open = assigned.iter_mut().filter(|slot| slot.is_none());
-    let last = free.last().copied().or(errors.last());
-    for (place, slot) in open.enumerate() {
-        *slot = free.get(place).copied().or(last).cloned();
-    }
-    assigned
+    let own = |object: &&ObjectRef| errors.iter().find(|error| begins_with(error, object)).cloned();
+    missing.iter().map(own).collect()
+}
+
+/// True if an error's text begins with an object.
+fn begins_with(error: &str, object: &ObjectRef) -> bool {
+    let text = plain(error);
+    let named = format!(" \"{}\" ", object.name);
+    let Some((before, _)) = text.split_once(named.as_str()) else { return false };
+    let (kind, group) = (object.kind.to_lowercase(), group(&object.api_version));
+    let word =
+        before.strip_prefix("The ").map_or(before, |kind| kind.split('.').next().unwrap_or(kind));
+    let (plural, of) = word.split_once('.').unwrap_or((word, ""));
+    let is_kind = plural.to_lowercase().starts_with(&kind) || plural == object.kind;
+    !word.contains(' ') && is_kind && (of == group || before.starts_with("The "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kubectl::stderr;
+    use sentry_core::deployer::Served;
 
     fn object(api_version: &str, kind: &str, name: &str) -> ObjectRef {
         ObjectRef {
@@ -145,28 +204,67 @@ mod tests {
         let table = kinds(
             "configmaps  cm  v1  true  ConfigMap\nnodes v1 false Node\ntasks tekton.dev/v1 true Task\ngarbage\n",
         );
-        assert_eq!(table.is_namespaced("", "ConfigMap"), Some(true));
-        assert_eq!(table.is_namespaced("", "Node"), Some(false));
-        assert_eq!(table.is_namespaced("tekton.dev", "Task"), Some(true));
-        assert_eq!(table.is_namespaced("", "Task"), None);
+        let yes = |namespaced| Served::Yes { namespaced };
+        assert_eq!(table.served("v1", "ConfigMap"), yes(true));
+        assert_eq!(table.served("v1", "Node"), yes(false));
+        assert_eq!(table.served("tekton.dev/v1", "Task"), yes(true));
+        assert_eq!(table.served("v1", "Task"), Served::Never);
     }
 
     #[test]
-    fn errors_go_to_the_objects_they_name_and_the_rest_in_order() {
-        let (a, b, c) = (
-            object("tekton.dev/v1", "Task", "a"),
-            object("tekton.dev/v1", "Task", "b"),
-            object("tekton.dev/v1", "Task", "c"),
+    fn an_error_goes_to_the_object_that_it_begins_with_and_to_no_other() {
+        let (a, b) = (object("tekton.dev/v1", "Task", "a"), object("tekton.dev/v1", "Task", "b"));
+        let (map, pod) = (object("v1", "ConfigMap", "a"), object("v1", "Pod", "a"));
+        let all = [&a, &b, &map, &pod];
+        let told = stderr::errors(
+            "Warning: old\nError from server (BadRequest): no name, and not of Task \"b\" \nError from server \
+             (NotFound): tasks.tekton.dev \"a\" gone\n  * more\nThe ConfigMap \"a\" is invalid: Pod \"a\" \n",
         );
-        let errors = stderr::errors(
-            "Warning: old\nError from server (BadRequest): no name\nError from server (NotFound): \
-             tasks.tekton.dev \"a\" gone\n  * more\n",
-        );
-        assert_eq!(errors.len(), 2);
-        let assigned = assign(&errors, &[&a, &b, &c]);
+        assert_eq!(told.len(), 3);
+        let assigned = assign(&told, &all);
         assert!(assigned[0].as_deref().unwrap().ends_with("gone more"));
-        assert!(assigned[1].as_deref().unwrap().ends_with("no name"));
-        assert_eq!(assigned[1], assigned[2]);
+        assert!(assigned[2].as_deref().unwrap().starts_with("The ConfigMap"));
+        assert_eq!((&assigned[1], &assigned[3]), (&None, &None));
+        assert_eq!(assign(&told[..1], &[&b]), [Some(told[0].clone())]);
+    }
+
+    #[test]
+    fn the_fields_of_a_kind_are_read_from_the_servers_description() {
+        let document = serde_json::json!({"components": {"schemas": {
+            "dev.tekton.v1.Task": {
+                "x-kubernetes-group-version-kind": [{"group": "tekton.dev", "kind": "Task", "version": "v1"}],
+                "properties": {"spec": {"type": "object", "properties": {
+                    "steps": {"type": "array", "items": {"properties": {"image": {"type": "string"}}}},
+                    "volumes": {"x-kubernetes-preserve-unknown-fields": true},
+                    "labels": {"additionalProperties": {"properties": {"inner": {}}}},
+                }}},
+            },
+            "dev.tekton.v1.TaskList": {
+                "x-kubernetes-group-version-kind": [{"kind": "TaskList"}], "properties": {"items": {}},
+            },
+        }}});
+        let all = fields(&document.to_string());
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["Task"]);
+        let task = &all["Task"];
+        assert_eq!(task.named.keys().collect::<Vec<_>>(), ["labels", "steps", "volumes"]);
+        assert!(task.named["steps"].named.contains_key("image"));
+        assert!(task.named["labels"].get("whatever").unwrap().named.contains_key("inner"));
+        assert_eq!(task.named["volumes"].get("x"), None);
+        assert!(fields("<html>").is_empty());
+    }
+
+    #[test]
+    fn groups_that_could_not_be_read_are_told() {
+        let errors = stderr::errors(
+            "E1129 10:00:00.1 1 memcache.go:287] \"Unhandled Error\" err=\"couldn't get resource list for \
+             external.metrics.k8s.io/v1beta1: the server is currently unable\"\nerror: unable to retrieve the complete list \
+             of server APIs: metrics.k8s.io/v1beta1: the server is currently unable to handle the request, a.example/v2: no",
+        );
+        assert_eq!(
+            Vec::from_iter(unread_groups(&errors)),
+            ["a.example", "external.metrics.k8s.io", "metrics.k8s.io"]
+        );
+        assert_eq!(unread_groups(&["error: https://host:1/x is away".to_owned()]).len(), 0);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use sentry_core::plan::{
 };
 use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_core::watch::ClusterRef;
+use sentry_core::watch::{ClusterRef, ForceConflicts};
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::ApiServer;
 use serde_json::json;
@@ -56,6 +56,17 @@ impl Lab {
         let runs = names.iter().map(|name| planned(kind, name, Some(name))).collect();
         let changes = self.kubectl.apply(&plan(runs)).await.unwrap();
         assert!(changes.is_complete(), "{changes:?}");
+    }
+
+    /// Runs kubectl as a person would, with an object on its stdin.
+    pub(crate) async fn by_hand(&self, args: &[&str], object: &serde_json::Value) {
+        let program = sentry_core::process::Program::new("kubectl")
+            .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
+            .args(args.iter().copied())
+            .args(["-f", "-", "--validate=false"])
+            .stdin(object.to_string().into_bytes());
+        let out = program.run().await.unwrap();
+        assert!(out.status.success(), "{args:?}: {}", out.stderr_text());
     }
 
     pub(crate) fn follow(&self, kinds: &[&str]) -> Follower<'_> {
@@ -204,7 +215,8 @@ pub(crate) fn cluster() -> ClusterRef {
 
 pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
     let (git_auth, timeout) = (Vec::new(), Duration::from_secs(60));
-    Plan { delivery: delivery(), cluster: cluster(), objects, git_auth, timeout }
+    let force_conflicts = ForceConflicts::default();
+    Plan { delivery: delivery(), cluster: cluster(), force_conflicts, objects, git_auth, timeout }
 }
 
 pub(crate) fn query(kinds: &[&str]) -> FollowQuery {

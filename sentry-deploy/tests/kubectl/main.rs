@@ -4,11 +4,14 @@
 #![expect(clippy::print_stderr, reason = "figures and what was skipped")]
 
 mod apply;
+mod blame;
 mod diff;
 mod exist;
 mod follow;
 mod git_auth;
+mod kinds;
 mod lab;
+mod managers;
 mod real;
 mod retire;
 mod role;

@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use sentry_core::delivery::RunState;
-use sentry_core::deployer::{Deployer as _, FollowQuery, Retire, RetireHow, RunChange};
+use sentry_core::deployer::{
+    Deployer as _, FollowQuery, Retire, RetireHow, RunChange, Served, Wanted,
+};
 use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::process::Program;
 use sentry_core::secret::Redactor;
-use sentry_core::watch::ClusterRef;
+use sentry_core::watch::{ClusterRef, ForceConflicts};
 use sentry_deploy::{Kubectl, KubectlSettings};
 use serde_json::json;
 
@@ -38,6 +40,13 @@ impl Real {
         let program = Program::new("kubectl").arg(format!("--kubeconfig={}", self.kubeconfig));
         let out = program.args(args.iter().copied()).run().await.unwrap();
         assert!(out.status.success(), "{args:?}: {}", out.stderr_text());
+    }
+
+    async fn by_hand(&self, how: &str, object: &PlannedObject) {
+        let program = Program::new("kubectl").arg(format!("--kubeconfig={}", self.kubeconfig));
+        let stdin = object.json.to_string().into_bytes();
+        let out = program.args([how, "-f", "-"]).stdin(stdin).run().await.unwrap();
+        assert!(out.status.success(), "{how}: {}", out.stderr_text());
     }
 
     async fn end(&self, name: &str, status: &str, reason: &str) {
@@ -87,6 +96,7 @@ async fn a_real_api_server_agrees() {
     let real = Real { kubeconfig, kubectl: Kubectl::new(settings).unwrap(), namespace };
     real.call(&["create", "namespace", &real.namespace]).await;
     objects(&real).await;
+    hands(&real).await;
     runs(&real).await;
     real.call(&["delete", "namespace", &real.namespace, "--wait=false"]).await;
 }
@@ -114,6 +124,39 @@ async fn objects(real: &Real) {
         ["unit", "missing"].map(|n| ("tekton.dev/v1".to_owned(), "Task".to_owned(), n.to_owned()));
     let there = real.kubectl.exist(&real.cluster(), &asked).await.unwrap().unwrap();
     assert_eq!(there.len(), 1);
+}
+
+/// What a person made before, and whom an error is about.
+async fn hands(real: &Real) {
+    let task = |name: &str, image: &str| {
+        let mut task = planned("Task", name, None);
+        task.json["spec"] = json!({"steps": [{"name": "a", "image": image}]});
+        moved(task, &real.namespace)
+    };
+    for (how, manager) in [("apply", "kubectl-client-side-apply"), ("create", "kubectl-create")] {
+        real.by_hand(how, &task(how, "by-hand")).await;
+        let mut next = real.plan(vec![task("beside", "new"), task(how, "new")]);
+        next.force_conflicts = ForceConflicts::Never;
+        let refused = real.kubectl.check(&next).await.unwrap();
+        let [error] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!(error.object(), Some(&next.objects[1].object));
+        assert!(error.to_string().contains(manager), "{error}");
+        next.force_conflicts = ForceConflicts::First;
+        assert_eq!(real.kubectl.check(&next).await.unwrap(), []);
+        assert!(real.kubectl.apply(&next).await.unwrap().is_complete());
+        next.force_conflicts = ForceConflicts::Never;
+        assert_eq!(real.kubectl.check(&next).await.unwrap(), [], "it is Sentry's now");
+    }
+    let mut typo = real.plan(vec![task("good", "a"), task("typo", "a"), task("last", "a")]);
+    typo.objects[1].json["spec"]["runafter"] = json!([]);
+    let refused = real.kubectl.check(&typo).await.unwrap();
+    let [error] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(error.object(), Some(&typo.objects[1].object), "{error}");
+    let old = ("tekton.dev/v1alpha1".to_owned(), "Task".to_owned());
+    let wanted = Wanted { kinds: [old.clone()].into(), ..Wanted::default() };
+    let kinds = real.kubectl.kinds(&real.cluster(), &wanted).await.unwrap().unwrap();
+    let versions = ["v1", "v1beta1"].map(str::to_owned);
+    assert_eq!(kinds.served(&old.0, &old.1), Served::In(&versions));
 }
 
 /// Follow, cancel and delete.

@@ -38,7 +38,7 @@ const A: &str = "https://example.com/product/app";
 const B: &str = "https://example.com/qa/tests";
 const RUN: (&str, &str) = (
     "run.yaml",
-    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {sha: '{{revision}}'}\n",
+    "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {params: [{name: sha, value: '{{revision}}'}]}\n",
 );
 
 /// For tests that hold hundreds of connections, both ends of them: two at a time would need more files than many a system

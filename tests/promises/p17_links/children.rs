@@ -15,7 +15,7 @@ use sentry_core::plan::{
 use sentry_core::repo::CommitSha;
 use sentry_core::retry::Retry;
 use sentry_core::secret::Redactor;
-use sentry_core::watch::ClusterRef;
+use sentry_core::watch::{ClusterRef, ForceConflicts};
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::{ApiServer, Outcome};
 use sentry_tests::http::Fault;
@@ -138,7 +138,8 @@ impl Far {
     /// Checks and applies over a whole link.
     async fn deliver(&self, what: &str) {
         let plan = plan(PATIENCE);
-        self.kubectl.check(&plan).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        let refused = self.kubectl.check(&plan).await;
+        assert!(refused.as_ref().is_ok_and(Vec::is_empty), "{what}: {refused:?}");
         let changes = self.kubectl.apply(&plan).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
         assert!(changes.is_complete(), "{what}: {changes:?}");
         assert_eq!(self.server.creates_of("PipelineRun"), ["run"], "{what}");
@@ -183,6 +184,7 @@ fn plan(timeout: Duration) -> Plan {
     Plan {
         delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
         cluster: cluster(),
+        force_conflicts: ForceConflicts::default(),
         objects: vec![
             planned("tekton.dev/v1", "Task", "unit", None),
             planned("tekton.dev/v1", "PipelineRun", "run", Some("key of run")),

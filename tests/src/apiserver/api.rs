@@ -223,7 +223,20 @@ impl Target {
 
 /// Answers one request.
 pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer {
+    if let Some(group) = faults.broken_group().filter(|_| call.method == "GET") {
+        match discovery::with_broken(&call.path, &group) {
+            Some(Ok(document)) => return Answer::ok(document),
+            Some(Err(())) => {
+                let message = "the server is currently unable to handle the request";
+                return Answer::error(503, "ServiceUnavailable", message);
+            }
+            None => {}
+        }
+    }
     if let Some(document) = discovery::document(&call.path).filter(|_| call.method == "GET") {
+        return Answer::ok(document);
+    }
+    if let Some(document) = openapi::third(&call.path).filter(|_| call.method == "GET") {
         return Answer::ok(document);
     }
     if call.path == "/openapi/v2" {
@@ -365,7 +378,7 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
         return match state.apply(place, &object, call.manager(), force, call.dry_run()) {
             Applied::Created(object) => Answer::created(object),
             Applied::Changed(object) | Applied::Same(object) => Answer::ok(object),
-            Applied::Conflict(fields) => conflict(&fields),
+            Applied::Conflict(fields) => conflict(&target.kind.api_version(), &fields),
         };
     }
     let Some(live) = state.get(&place) else { return target.not_found(name) };
@@ -387,14 +400,31 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
     answer
 }
 
-fn conflict(fields: &[(String, String)]) -> Answer {
-    let plural = if fields.len() == 1 { "conflict" } else { "conflicts" };
-    let each: Vec<_> = fields
-        .iter()
-        .map(|(manager, field)| format!("conflict with {manager:?}: {}", field.replace('/', ".")))
-        .collect();
-    let message = format!("Apply failed with {} {plural}: {}", fields.len(), each.join(", "));
-    Answer::error(409, "Conflict", &message)
+/// As real servers word it (`managedfields/internal/conflict.go` of k8s.io/apimachinery), for managers that wrote
+/// without applying.
+fn conflict(api_version: &str, fields: &[(String, String)]) -> Answer {
+    let manager = |name: &str| format!("{name:?} using {api_version}");
+    let path = |field: &str| field.replace('/', ".");
+    let message = match fields {
+        [(name, field)] => format!("1 conflict: conflict with {}: {}", manager(name), path(field)),
+        _ => {
+            let mut by_manager: BTreeMap<&str, String> = BTreeMap::new();
+            for (name, field) in fields {
+                by_manager.entry(name).or_default().push_str(&format!("\n- {}", path(field)));
+            }
+            let each = by_manager.iter();
+            let each =
+                each.map(|(name, paths)| format!("conflicts with {}:{paths}", manager(name)));
+            format!("{} conflicts: {}", fields.len(), each.collect::<Vec<_>>().join("\n"))
+        }
+    };
+    let cause = |(name, field): &(String, String)| {
+        let message = format!("conflict with {}", manager(name));
+        json!({"reason": "FieldManagerConflict", "message": message, "field": path(field)})
+    };
+    let mut answer = Answer::error(409, "Conflict", &format!("Apply failed with {message}"));
+    answer.body["details"] = json!({"causes": fields.iter().map(cause).collect::<Vec<_>>()});
+    answer
 }
 
 /// Answers access reviews from what [`Faults::grant_only`] left.

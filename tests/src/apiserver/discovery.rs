@@ -17,7 +17,29 @@ pub(super) fn document(path: &str) -> Option<Value> {
         "/livez" | "/readyz" | "/healthz" => Some(json!("ok")),
         "/api" => Some(json!({"kind": "APIVersions", "versions": ["v1"]})),
         "/apis" => Some(groups()),
+        path if path.strip_prefix("/apis/").is_some_and(|group| !group.contains('/')) => {
+            let all = groups();
+            let name = path.strip_prefix("/apis/");
+            all["groups"].as_array()?.iter().find(|group| group["name"].as_str() == name).cloned()
+        }
         _ => group_version(path).and_then(|(group, version)| resources(group, version)),
+    }
+}
+
+/// The document at a path while the one aggregated API of a group is away: its group is listed, its kinds can't be read.
+pub(super) fn with_broken(path: &str, group: &str) -> Option<Result<Value, ()>> {
+    let group_version = format!("{group}/v1beta1");
+    let version = json!({"groupVersion": group_version, "version": "v1beta1"});
+    let broken = json!({"name": group, "versions": [version], "preferredVersion": version});
+    match path.strip_prefix("/apis")? {
+        "" => {
+            let mut all = groups();
+            all["groups"].as_array_mut()?.push(broken);
+            Some(Ok(all))
+        }
+        rest if rest == format!("/{group}") => Some(Ok(broken)),
+        rest if rest == format!("/{group_version}") => Some(Err(())),
+        _ => None,
     }
 }
 

@@ -26,6 +26,7 @@ struct Inner {
     drop_writes_after: Option<usize>,
     granted: Option<Vec<(String, String)>>,
     silent_watches: bool,
+    broken_group: Option<String>,
 }
 
 /// The switchboard of faults: each holds until it is taken back by [`Faults::heal`].
@@ -91,6 +92,15 @@ impl Faults {
     pub fn grant_only(&self, rights: &[(&str, &str)]) {
         let own = |(verb, resource): &(&str, &str)| ((*verb).to_owned(), (*resource).to_owned());
         self.lock().granted = Some(rights.iter().map(own).collect());
+    }
+
+    /// The API of a group of its own, which another server answers for, can't be reached.
+    pub fn break_group(&self, group: &str) {
+        self.lock().broken_group = Some(group.to_owned());
+    }
+
+    pub(super) fn broken_group(&self) -> Option<String> {
+        self.lock().broken_group.clone()
     }
 
     /// Open watches stay open and tell nothing, not even their end, until [`Self::heal`].

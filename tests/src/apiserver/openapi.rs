@@ -2,6 +2,8 @@
 //! a `List`, as Sentry sends it, by it before it asks the server; old versions, such as Debian's 1.20, also look up there
 //! whether a dry run is possible.
 
+use serde_json::{Map, Value, json};
+
 use super::kinds::{KINDS, Kind};
 
 /// The document as kubectl asks for it: a protobuf `openapi.v2.Document`
@@ -12,6 +14,25 @@ pub(super) fn document() -> Vec<u8> {
         [within(&[number::DEFINITIONS], &definition(kind)), patch].concat()
     };
     KINDS.iter().filter(|kind| kind.stored).flat_map(describe).collect()
+}
+
+/// `/openapi/v3/apis/GROUP/VERSION`: the fields of each kind of that version, in JSON. kubectl itself must not see that there
+/// is a third version, so its index is left out.
+pub(super) fn third(path: &str) -> Option<Value> {
+    let version = path.strip_prefix("/openapi/v3/")?;
+    let version = version.strip_prefix("apis/").or(version.strip_prefix("api/"))?;
+    let kinds: Vec<_> = KINDS.iter().filter(|kind| kind.api_version() == version).collect();
+    let schema = |kind: &&Kind| {
+        let fields = kind.spec.iter().map(|field| ((*field).to_owned(), json!({})));
+        let spec = json!({"type": "object", "properties": Map::from_iter(fields)});
+        let identity = json!([{"group": kind.group, "version": kind.version, "kind": kind.kind}]);
+        let schema = json!({
+            "type": "object", "x-kubernetes-group-version-kind": identity, "properties": {"spec": spec},
+        });
+        (kind.kind.to_owned(), schema)
+    };
+    let schemas: Map<String, Value> = kinds.iter().map(schema).collect();
+    (!schemas.is_empty()).then(|| json!({"openapi": "3.0.0", "components": {"schemas": schemas}}))
 }
 
 /// Fields of the document's messages.

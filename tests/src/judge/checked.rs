@@ -75,7 +75,10 @@ impl Checked {
         }
         let plan = self.scene.plan(set);
         let carried = self.runtime.block_on(async {
-            self.kubectl.check(&plan).await.map_err(|e| format!("the check failed: {e}"))?;
+            let refused = self.kubectl.check(&plan).await;
+            if let Some(error) = refused.map_or_else(Some, |all| all.into_iter().next()) {
+                return Err(format!("the check failed: {error}"));
+            }
             self.kubectl.apply(&plan).await.map_err(|e| format!("the apply failed: {e}"))
         });
         let calls = self.calls.take();

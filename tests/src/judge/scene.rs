@@ -68,6 +68,7 @@ impl Scene {
         Plan {
             delivery: self.delivery.clone(),
             cluster: self.watch.cluster.clone(),
+            force_conflicts: self.watch.force_conflicts,
             objects: set.objects,
             git_auth: Vec::new(),
             timeout: std::time::Duration::from_secs(60),

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::forge::{Tree, TreeFile};
 use crate::watch::{
-    AllowKinds, BranchSelector, ClusterRef, Manifests, ManifestsBranch, OnFirstSight, Reading,
-    Refusals, Reporting, Source, Timing,
+    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, Manifests, ManifestsBranch,
+    OnFirstSight, Reading, Refusals, Reporting, Source, Timing,
 };
 
 const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
@@ -56,6 +56,7 @@ impl Default for Scene {
                 context: None,
                 namespace: "qa".parse().unwrap(),
             },
+            force_conflicts: ForceConflicts::default(),
             allow_kinds: AllowKinds::Namespaced,
             refusals: Refusals::Strict,
             reading: Reading::default(),

@@ -8,7 +8,7 @@ use crate::deployer::KindTable;
 use crate::forge::ChangedPaths;
 use crate::manifest::{Decision, ManifestSet, MissingRef, needs_changes, parse};
 use crate::plan::RunRules;
-use crate::watch::{NamespacePolicy, Unannotated};
+use crate::watch::{NamespacePolicy, Unannotated, UnknownFields};
 
 /// A run `qa` with annotations of Pipelines-as-Code.
 fn annotated(annotations: &str) -> String {
@@ -257,6 +257,83 @@ fn a_task_that_only_such_runs_need_stops_nothing() {
 }
 
 #[test]
+fn what_only_runs_that_do_not_start_refer_to_is_not_sent_and_what_nobody_refers_to_is() {
+    let object = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: tekton.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    let run = |name: &str, event: &str| {
+        format!(
+            "---\napiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {{name: {name}, annotations: \
+             {{pipelinesascode.tekton.dev/on-event: {event}}}}}\nspec: {{pipelineRef: {{name: p-{name}}}}}\n"
+        )
+    };
+    let uses = |tasks: &[&str]| {
+        let tasks = tasks.iter().map(|t| format!("{{name: {t}, taskRef: {{name: {t}}}}}"));
+        format!("{{tasks: [{}]}}", tasks.collect::<Vec<_>>().join(", "))
+    };
+    let text = [
+        run("go", "push"),
+        run("idle", "pull_request"),
+        object("Pipeline", "p-go", &uses(&["shared", "wanted"])),
+        object("Pipeline", "p-idle", &uses(&["shared", "idle"])),
+        object("Task", "shared", "{steps: []}"),
+        object("Task", "wanted", "{steps: []}"),
+        object("Task", "idle", "{steps: []}"),
+        // What is wrong with it stops nothing either.
+        object("Pipeline", "p-idle", "{tsaks: []}"),
+        object("Task", "nobody", "{steps: []}"),
+    ];
+    let set = push().prepare(&text.concat());
+    let told: Vec<_> =
+        set.decisions.iter().map(|d| (d.name.as_deref().unwrap(), d.decision)).collect();
+    let (apply, skip) = (Decision::Apply, Decision::Skip);
+    assert_eq!(
+        told,
+        [
+            ("go", Decision::Run),
+            ("idle", skip),
+            ("p-go", apply),
+            ("p-idle", skip),
+            ("shared", apply),
+            ("wanted", apply),
+            ("idle", skip),
+            ("p-idle", skip),
+            ("nobody", apply),
+        ]
+    );
+    assert!(set.decisions[3].reason.contains("no run that starts here"), "{:?}", set.decisions[3]);
+}
+
+#[test]
+fn fields_that_tekton_has_not_are_left_out_of_what_is_sent_and_slips_are_refused() {
+    let run = |fields: &str| {
+        format!(
+            "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {{name: r}}\nspec: {{pipelineSpec: {{{fields}tasks: \
+             [{{name: a, taskRef: {{name: t}}}}]}}}}\n---\napiVersion: tekton.dev/v1beta1\nkind: Task\nmetadata: \
+             {{name: t}}\nspec: {{maintainer: x, steps: [{{image: a}}]}}\n"
+        )
+    };
+    let mut scene = push();
+    let set = scene.prepare(&run("owner: x, "));
+    assert_eq!(first(&set).0, Decision::Run);
+    assert!(!format!("{:?}", set.objects).contains("maintainer"), "in the run neither");
+    for word in ["`spec.pipelineSpec.owner` left out", "`spec.maintainer` left out"] {
+        assert!(set.notes.iter().any(|note| note.contains(word)), "{:?}", set.notes);
+    }
+    let slip = scene.prepare(&run("finaly: [], "));
+    assert_eq!(first(&slip).0, Decision::Refuse);
+    assert!(
+        first(&slip).1.contains("`spec.pipelineSpec.finaly`")
+            && first(&slip).1.contains("write `finally`")
+    );
+    scene.watch.reading.unknown_fields = UnknownFields::Refuse;
+    let set = scene.prepare(&run("owner: x, "));
+    assert_eq!((first(&set).0, set.objects.len()), (Decision::Refuse, 0));
+}
+
+#[test]
 fn a_trigger_names_the_event() {
     decide_all(
         &event("nightly"),
@@ -425,7 +502,7 @@ fn what_is_for_pipelines_as_code_itself_is_skipped_where_there_is_none() {
     let set = scene.prepare(text);
     assert_eq!(first(&set).0, Decision::Apply);
     assert!(set.notes[0].contains("may start the same runs once more"), "{:?}", set.notes);
-    scene.kinds = Some(KindTable::from_iter([("", "ConfigMap", true)]));
+    scene.kinds = Some(KindTable::from_iter([("v1", "ConfigMap", true)]));
     let set = scene.prepare(text);
     assert!(
         first(&set).0 == Decision::Skip && first(&set).1.contains("this cluster does not have")

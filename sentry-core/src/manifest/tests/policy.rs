@@ -60,7 +60,8 @@ fn what_kubectl_would_take_apart_is_refused() {
     ] {
         refused(text, word);
     }
-    let nested = "apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: a}\nspec: {items: []}\n";
+    let nested =
+        "apiVersion: example.org/v1\nkind: Shelf\nmetadata: {name: a}\nspec: {items: []}\n";
     assert_eq!(prepared(nested).objects.len(), 1);
 }
 
@@ -111,7 +112,7 @@ fn without_a_cluster_the_built_in_table_says_what_is_cluster_scoped() {
 #[test]
 fn a_cluster_says_which_kinds_it_has() {
     let kinds: KindTable =
-        [("", "ConfigMap", true), ("example.org", "Thing", false)].into_iter().collect();
+        [("v1", "ConfigMap", true), ("example.org/v1", "Thing", false)].into_iter().collect();
     let scene = Scene { kinds: Some(kinds), ..Scene::default() };
     for (text, decision, word) in [
         (config_map("{name: a}", "1"), Decision::Apply, ""),
@@ -181,6 +182,56 @@ fn a_kind_is_allowed_by_group_and_kind_never_by_its_name_alone() {
         }
     }
     println!("{seen} kinds, scopes and forms of allow_kinds");
+}
+
+#[test]
+fn a_version_that_the_cluster_does_not_serve_is_refused_with_those_that_it_serves() {
+    let mut kinds = KindTable::from_iter([
+        ("tekton.dev/v1", "Task", true),
+        ("tekton.dev/v1beta1", "Task", true),
+        ("tekton.dev/v1beta1", "StepAction", true),
+        ("batch/v1", "CronJob", true),
+        ("example.org/v2", "Thing", false),
+    ]);
+    ["tekton.dev", "batch"].iter().for_each(|group| kinds.close(group));
+    kinds.leave_open("broken.example");
+    let scene = Scene { kinds: Some(kinds), ..Scene::default() };
+    let (apply, refuse) = (Decision::Apply, Decision::Refuse);
+    for (version, kind, decision, reason) in [
+        ("tekton.dev/v1", "Task", apply, "applied"),
+        ("tekton.dev/v1beta1", "Task", apply, "applied"),
+        (
+            "tekton.dev/v1alpha1",
+            "Task",
+            refuse,
+            "tekton.dev/v1alpha1 is not served by this cluster: it serves v1, v1beta1;",
+        ),
+        (
+            "tekton.dev/v1",
+            "StepAction",
+            refuse,
+            "tekton.dev/v1 is not served by this cluster: it serves v1beta1;",
+        ),
+        (
+            "batch/v1beta1",
+            "CronJob",
+            refuse,
+            "batch/v1beta1 is not served by this cluster: it serves v1;",
+        ),
+        ("tekton.dev/v1", "ClusterTask", refuse, "no such kind on this cluster"),
+        ("absent.example/v1", "Thing", refuse, "no such kind on this cluster"),
+        // What could not be read is not known to be missing.
+        ("broken.example/v1", "Thing", apply, "applied"),
+        ("example.org/v1", "Thing", refuse, "cluster-scoped"),
+    ] {
+        let set = scene.prepare(&object(version, kind, "{name: a}"));
+        let d = &set.decisions[0];
+        assert!(
+            d.decision == decision && d.reason.contains(reason),
+            "{version} {kind}: {}",
+            d.reason
+        );
+    }
 }
 
 #[test]

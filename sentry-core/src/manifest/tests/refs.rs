@@ -79,7 +79,6 @@ fn what_the_cluster_resolves_is_left_alone() {
     for task in [
         "{resolver: git, params: [{name: url, value: x}]}",
         "{resolver: cluster, name: t}",
-        "{name: t, bundle: example.com/x}",
         "{name: t, kind: ClusterTask}",
         "{name: t, apiVersion: example.org/v1, kind: Task}",
         "{name: '$(params.x)'}",
@@ -89,6 +88,9 @@ fn what_the_cluster_resolves_is_left_alone() {
         assert!(spec(&set)["pipelineSpec"]["tasks"][0].get("taskSpec").is_none(), "{task}");
         assert!(set.missing.is_empty(), "{task}");
     }
+    let bundle = "{pipelineSpec: {tasks: [{name: x, taskRef: {name: t, bundle: example.com/x}}]}}";
+    let set = beside(&run(bundle).replace("tekton.dev/v1", "tekton.dev/v1beta1"));
+    assert!(spec(&set)["pipelineSpec"]["tasks"][0].get("taskSpec").is_none());
     let set = beside(&run("{pipelineRef: {resolver: hub, params: []}}"));
     assert!(spec(&set).get("pipelineSpec").is_none() && set.missing.is_empty());
 }

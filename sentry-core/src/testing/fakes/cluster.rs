@@ -1,6 +1,6 @@
 //! The cluster behind the fake deployer: objects and runs, and what happened to the runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -41,6 +41,7 @@ pub(super) struct Cluster {
     pub(super) lent: Vec<GitAuth>,
     pub(super) created: Vec<PlannedObject>,
     pub(super) refused: Option<String>,
+    pub(super) refused_at_check: BTreeSet<String>,
     pub(super) down: bool,
     pub(super) follow_fails: Option<DeployErrorKind>,
     pub(super) auto_finish: Option<(Duration, RunState)>,

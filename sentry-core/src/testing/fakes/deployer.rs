@@ -17,7 +17,7 @@ use crate::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, Retire, RetireHow, RunChange,
     RunStatus,
 };
-use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Plan, PlannedObject};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject};
 use crate::watch::ClusterRef;
 
 /// A deployer called `deployer` with a cluster in memory.
@@ -94,6 +94,13 @@ impl FakeDeployer {
     /// `None` ends it.
     pub fn refuse(&self, name: Option<&str>) {
         guard(&self.cluster).refused = name.map(str::to_owned);
+    }
+
+    /// From now on the cluster says at the check that it would not take the objects of these names, or the runs that are
+    /// named after them.
+    pub fn refuse_at_check(&self, names: &[&str]) {
+        let names = names.iter().map(|name| (*name).to_owned());
+        guard(&self.cluster).refused_at_check = names.collect();
     }
 
     /// From now on the cluster can't be reached, or can again. Who follows is told.
@@ -257,10 +264,21 @@ impl Deployer for FakeDeployer {
         "deployer"
     }
 
-    async fn check(&self, _: &Plan) -> Result<(), DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
         let mut cluster = guard(&self.cluster);
         cluster.checks += 1;
-        cluster.reach()
+        cluster.reach()?;
+        let objects = plan.objects.iter().map(|planned| &planned.object);
+        let is_meant = |object: &&ObjectRef| {
+            let name = &object.name;
+            cluster.refused_at_check.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
+        };
+        let refused = objects.filter(is_meant);
+        let error = |object: &ObjectRef| {
+            let text = format!("{} {}: not to the fake cluster's taste", object.kind, object.name);
+            DeployError::new(DeployErrorKind::Refused, text).with_object(object.clone())
+        };
+        Ok(refused.map(error).collect())
     }
 
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
@@ -349,8 +367,9 @@ impl Deployer for FakeDeployer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{COMMIT_LABEL, ObjectRef, Operation, RunRules};
+    use crate::plan::{COMMIT_LABEL, Operation, RunRules};
     use crate::testing::sample;
+    use crate::watch::ForceConflicts;
     use serde_json::json;
 
     fn cluster() -> ClusterRef {
@@ -376,7 +395,9 @@ mod tests {
     fn plan(names: &[&str]) -> Plan {
         let objects = names.iter().map(|name| run(name)).collect();
         let (delivery, git_auth) = (sample::id(1), Vec::new());
-        Plan { delivery, cluster: cluster(), objects, git_auth, timeout: Duration::MAX }
+        let force_conflicts = ForceConflicts::default();
+        let timeout = Duration::MAX;
+        Plan { delivery, cluster: cluster(), force_conflicts, objects, git_auth, timeout }
     }
 
     fn query(commit: u32) -> FollowQuery {
