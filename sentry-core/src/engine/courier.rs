@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::failure::AttemptError;
 use super::outcomes::Outcomes;
-use super::{Stop, idle, references, verdict};
+use super::{Stop, idle, references, refusals, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
@@ -18,9 +18,8 @@ use crate::forge::{
     HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
 use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
-use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan, PlannedObject};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
 use crate::repo::{BranchName, CommitSha};
-use crate::retry::Retry;
 use crate::revision::Revision;
 use crate::watch::{BranchSelector, Refusals, Watch};
 
@@ -315,7 +314,7 @@ impl Attempt {
         self.delivery.passed = idle::cause(&set);
         let timeout = until.saturating_duration_since(Instant::now());
         let mut plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
-        let work = async { check(deployer.as_ref(), &mut plan, watch.refusals).await };
+        let work = async { refusals::check(deployer.as_ref(), &mut plan, watch.refusals).await };
         let left_out = self.timed("check", until + SLACK, work).await?;
         self.delivery.notes.extend(left_out.iter().map(LeftOut::told));
         Ok(plan)
@@ -496,47 +495,4 @@ fn plan(
         git_auth: Vec::new(),
         timeout,
     })
-}
-
-/// Asks the cluster whether it would take the plan. Returns what was taken out of it, which a strict watch allows to
-/// nothing.
-async fn check(
-    deployer: &dyn Deployer,
-    plan: &mut Plan,
-    refusals: Refusals,
-) -> Result<Vec<LeftOut>, AttemptError> {
-    let what = format!("{} would not take the delivery; nothing was written", plan.cluster);
-    let result = match deployer.check(plan).await {
-        Ok(refused) => without(plan, refused, refusals),
-        Err(error) => Err(error),
-    };
-    result.map_err(|source| AttemptError::Deploy { what, source })
-}
-
-/// Leaves out what the cluster refuses, if the watch is lenient and a run is left where there was one: a delivery that
-/// runs nothing because everything is refused has failed. What is no matter of the object itself, such as a quota, is
-/// never left out.
-///
-/// # Errors
-/// The first error; first of all one that is definite, since to wait for the others changes nothing for it.
-pub(super) fn without(
-    plan: &mut Plan,
-    refused: Vec<DeployError>,
-    refusals: Refusals,
-) -> Result<Vec<LeftOut>, DeployError> {
-    let left_out = manifest::left_out(&plan.objects, &refused);
-    let own =
-        |e: &DeployError| matches!(e.kind(), DeployErrorKind::Refused | DeployErrorKind::Conflict);
-    let lenient = refusals == Refusals::Lenient;
-    let first = if lenient {
-        refused.into_iter().min_by_key(own)
-    } else {
-        refused.into_iter().min_by_key(|error| error.retry() != Retry::Stalled)
-    };
-    let Some(first) = first else { return Ok(left_out) };
-    let runs = |plan: &Plan| plan.objects.iter().any(PlannedObject::is_run);
-    let had_runs = runs(plan);
-    plan.leave_out(&left_out.iter().map(|out| &out.object).collect::<Vec<_>>());
-    let is_empty = plan.objects.is_empty() || (had_runs && !runs(plan));
-    if lenient && own(&first) && !is_empty { Ok(left_out) } else { Err(first) }
 }

@@ -16,6 +16,7 @@ mod outcomes;
 mod poller;
 mod preview;
 mod references;
+mod refusals;
 mod scheduler;
 mod standing;
 mod verdict;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::courier;
 use super::failure::AttemptError;
-use super::{EngineError, Parts, references};
+use super::{EngineError, Parts, references, refusals};
 use crate::cursor::BranchState;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
@@ -54,9 +54,9 @@ pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Pre
 /// Asks the cluster about the plan. What it refuses is taken out, where the watch is lenient.
 async fn check(parts: &Parts, preview: &mut Preview, watch: &WatchName) {
     let (Ok(()), Some(plan)) = (&preview.check, &mut preview.plan) else { return };
-    let refusals = parts.watches[watch].refusals;
+    let rule = parts.watches[watch].refusals;
     let result = parts.deployers[&plan.cluster.deployer].check(plan).await;
-    match result.and_then(|refused| courier::without(plan, refused, refusals)) {
+    match result.and_then(|refused| refusals::without(plan, refused, rule)) {
         Ok(left_out) => preview.set.leave_out(&left_out),
         Err(error) => preview.check = Err(error),
     }

@@ -1,0 +1,51 @@
+//! What the cluster says to a plan before anything is written: strict watches stop, lenient ones leave out.
+
+use super::failure::AttemptError;
+use crate::deployer::{DeployError, DeployErrorKind, Deployer};
+use crate::manifest::{self, LeftOut};
+use crate::plan::{Plan, PlannedObject};
+use crate::retry::Retry;
+use crate::watch::Refusals;
+
+/// Asks the cluster whether it would take the plan. Returns what was taken out of it, which a strict watch allows to
+/// nothing.
+pub(super) async fn check(
+    deployer: &dyn Deployer,
+    plan: &mut Plan,
+    refusals: Refusals,
+) -> Result<Vec<LeftOut>, AttemptError> {
+    let what = format!("{} would not take the delivery; nothing was written", plan.cluster);
+    let result = match deployer.check(plan).await {
+        Ok(refused) => without(plan, refused, refusals),
+        Err(error) => Err(error),
+    };
+    result.map_err(|source| AttemptError::Deploy { what, source })
+}
+
+/// Leaves out what the cluster refuses, if the watch is lenient and a run is left where there was one: a delivery that
+/// runs nothing because everything is refused has failed. What is no matter of the object itself, such as a quota, is
+/// never left out.
+///
+/// # Errors
+/// The first error; first of all one that is definite, since to wait for the others changes nothing for it.
+pub(super) fn without(
+    plan: &mut Plan,
+    refused: Vec<DeployError>,
+    refusals: Refusals,
+) -> Result<Vec<LeftOut>, DeployError> {
+    let left_out = manifest::left_out(&plan.objects, &refused);
+    let own =
+        |e: &DeployError| matches!(e.kind(), DeployErrorKind::Refused | DeployErrorKind::Conflict);
+    let lenient = refusals == Refusals::Lenient;
+    let first = if lenient {
+        refused.into_iter().min_by_key(own)
+    } else {
+        refused.into_iter().min_by_key(|error| error.retry() != Retry::Stalled)
+    };
+    let Some(first) = first else { return Ok(left_out) };
+    let runs = |plan: &Plan| plan.objects.iter().any(PlannedObject::is_run);
+    let had_runs = runs(plan);
+    plan.leave_out(&left_out.iter().map(|out| &out.object).collect::<Vec<_>>());
+    let is_empty = plan.objects.is_empty() || (had_runs && !runs(plan));
+    if lenient && own(&first) && !is_empty { Ok(left_out) } else { Err(first) }
+}
