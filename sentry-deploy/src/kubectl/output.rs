@@ -257,13 +257,10 @@ mod tests {
     fn groups_that_could_not_be_read_are_told() {
         let errors = stderr::errors(
             "E1129 10:00:00.1 1 memcache.go:287] \"Unhandled Error\" err=\"couldn't get resource list for \
-             external.metrics.k8s.io/v1beta1: the server is currently unable\"\nerror: unable to retrieve the complete list \
+             metrics.k8s.io/v1beta1: the server is currently unable\"\nerror: unable to retrieve the complete list \
              of server APIs: metrics.k8s.io/v1beta1: the server is currently unable to handle the request, a.example/v2: no",
         );
-        assert_eq!(
-            Vec::from_iter(unread_groups(&errors)),
-            ["a.example", "external.metrics.k8s.io", "metrics.k8s.io"]
-        );
+        assert_eq!(Vec::from_iter(unread_groups(&errors)), ["a.example", "metrics.k8s.io"]);
         assert_eq!(unread_groups(&["error: https://host:1/x is away".to_owned()]).len(), 0);
     }
 
