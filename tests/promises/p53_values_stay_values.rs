@@ -298,10 +298,11 @@ fn in_slack(text: &str) -> Option<&'static str> {
             pair[0].ends_with(char::is_alphanumeric) && pair[1].starts_with(char::is_alphabetic)
         })
     };
+    let is_mail = |word: &str| word.split_once("mailto:").is_some_and(|(_, to)| !to.is_empty());
     if text.contains(['<', '>']) {
         return Some("a mark");
     }
-    if words.iter().any(|word| host(word) || word.contains("://") || word.contains("mailto:")) {
+    if words.iter().any(|word| host(word) || word.contains("://") || is_mail(word)) {
         return Some("a link");
     }
     let call =
