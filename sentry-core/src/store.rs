@@ -267,6 +267,7 @@ pub struct LoopState {
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a commit holds a few writes, mostly of branches")]
 pub enum Write {
     /// Insert or replace a branch.
     Branch(BranchState),
