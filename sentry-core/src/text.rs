@@ -34,10 +34,13 @@ pub fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The text as one clean line, with one blank for each run of white space.
+/// The text as one clean line, with one blank for each run of white space. A separator that only Unicode knows is
+/// hidden: a name made of nothing else is not shown as nothing.
 #[must_use]
 pub fn line(text: &str) -> String {
-    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    let blank = |c: char| c.is_ascii_whitespace() || (c.is_whitespace() && !is_hidden(c));
+    let words: Vec<_> = text.split(blank).filter(|word| !word.is_empty()).collect();
+    clean(&words.join(" "))
 }
 
 /// The text in at most so many characters; one that has more ends in `…`.
@@ -93,7 +96,7 @@ mod tests {
         }
         let plain = "Straße 日本語 العربية ❤\u{fe0f} a\tb\nc \u{fffd}";
         assert_eq!((clean(plain).as_str(), json(plain).as_str()), (plain, plain));
-        assert_eq!(line(" a \u{2028}b\r\n\tc\u{1b}[2K "), "a b c\u{fffd}[2K");
+        assert_eq!(line(" a \u{2028}b\r\n\tc\u{1b}[2K\u{3000}"), "a \u{fffd}b c\u{fffd}[2K");
         assert_eq!((cut("äöü", 2), cut("äöü", 3)), ("ä…".to_owned(), "äöü".to_owned()));
     }
 }

@@ -153,9 +153,9 @@ fn a_kind_is_allowed_by_group_and_kind_never_by_its_name_alone() {
     let there = |(group, kind): &(&str, &str)| kinds::scope(group, kind) != Scope::Missing;
     for (group, kind) in all.filter(there) {
         for namespaced in [true, false] {
-            let mut scene = Scene::default();
-            scene.kinds = Some([(group, kind, namespaced)].into_iter().collect());
             let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+            let mut scene = Scene::default();
+            scene.kinds = Some([(version.as_str(), kind, namespaced)].into_iter().collect());
             for (allowed, want) in [
                 (AllowKinds::Namespaced, namespaced),
                 (listed(TEKTON), own(group, kind)),
