@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sentry_api::query::{HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{Delivery, Status, WhyAnswer};
 use sentry_api::words::{BranchState, DeliveryState};
-use sentry_api::{Answers as _, Local};
+use sentry_api::{Answers as _, Local, VERSION};
 use sentry_core::delivery::{Cause, DeliveryId, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::repo::CommitSha;
@@ -263,6 +263,9 @@ fn every_way_in_which_no_run_starts_is_told_as_what_it_is() {
     let ways: Vec<Way> =
         [directories(), unmatched(), refused(), asked()].into_iter().flatten().collect();
     let stage = Stage::start(Vec::new());
+    let (watches, queue, notifications) = (Vec::new(), Vec::new(), Vec::new());
+    let status = Status { version: VERSION, watches, queue, notifications, agent: None };
+    stage.answers.play(Script { status: Some(status), shows: Vec::new() });
     let (cookie, _) = session(&stage, READ);
     let (mut idle, mut errors) = (0, 0);
     for way in &ways {
