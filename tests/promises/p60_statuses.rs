@@ -4,6 +4,7 @@
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use sentry_core::delivery::{DeliveryId, RunState};
 use sentry_core::forge::{CommitStatus, ForgeErrorKind, StatusState};
@@ -146,6 +147,8 @@ async fn story(seed: u64) -> Told {
     let mut world = World::new(FakeDeployer::new().following());
     let mode = [ReportMode::PerWatch, ReportMode::PerRun][usize::from(seed % 2 == 1)];
     world.watches[0].reporting.mode = mode;
+    // A quiet day is many looks.
+    world.options.inbox_interval = Duration::from_secs(30);
     world.start();
     seconds(20).await;
     let sha = world.push();
@@ -194,7 +197,7 @@ fn told(seed: u64) -> Told {
 
 #[test]
 fn every_branch_at_a_commit_ends_as_its_own_runs_did_and_the_short_status_as_the_worst() {
-    let (stories, mut statuses, mut kills, mut outages) = (cases(1_000, 60), 0, 0, 0);
+    let (stories, mut statuses, mut kills, mut outages) = (cases(1_000, 24), 0, 0, 0);
     for seed in 0..stories as u64 {
         let told = told(seed);
         let last: BTreeMap<String, StatusState> =
@@ -224,7 +227,7 @@ fn every_branch_at_a_commit_ends_as_its_own_runs_did_and_the_short_status_as_the
 
 #[test]
 fn forges_show_in_the_end_what_each_branch_came_to() {
-    let (stories, mut lines) = (cases(40, 6), 0);
+    let (stories, mut lines) = (cases(40, 3), 0);
     for seed in 0..stories as u64 {
         let told = told(1_000_000 + seed);
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

@@ -16,7 +16,7 @@ pub(super) fn cause(set: &ManifestSet) -> Option<Reason> {
         Reason::RunsLeftOut
     } else if any(&|d| d.run) {
         Reason::NoRunMatched
-    } else if any(&|d| d.document > 0) {
+    } else if any(&|d| d.kind.is_some()) {
         Reason::OnlyObjects
     } else {
         Reason::NoFile
