@@ -2,8 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use super::glob::Glob;
-
 /// What every annotation and label of Pipelines-as-Code starts with.
 pub(super) const PREFIX: &str = "pipelinesascode.tekton.dev/";
 
@@ -34,41 +32,46 @@ impl Annotations {
     }
 }
 
-/// The values of `a`, `[a, b]`, with `&#44;` for a comma inside one.
+/// The values of `a`, `[a, b]`, with `&#44;` for a comma inside one. A comma in braces ends a value too.
 ///
 /// # Errors
 /// If it is neither.
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     let text = text.trim();
-    let value = |text: &str| text.trim().replace("&#44;", ",");
-    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    let value = |text: &str| text.replace("&#44;", ",").trim().to_owned();
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some(inner) = inner.filter(|inner| !inner.contains('\n')) {
         let values: Vec<String> = inner.split(',').map(value).collect();
         if values[0].is_empty() {
-            return Err("is empty".to_owned());
+            return Err("is empty: name a value first".to_owned());
         }
         return Ok(values);
     }
     if text.is_empty() {
-        return Err("is empty".to_owned());
+        return Err("is empty: name a value".to_owned());
     }
-    if text.contains(['[', ']']) || text.contains(char::is_whitespace) {
-        return Err("is neither one value nor a list `[a, b]`".to_owned());
+    if text.contains(['[', ']', ' ', '\t', '\n', '\r', '\x0c']) {
+        return Err("is neither one value nor a list `[a, b]` on one line".to_owned());
     }
-    Ok(vec![value(text)])
+    Ok(vec![text.replace("&#44;", ",")])
 }
+
+/// What a branch's full name begins with.
+pub(super) const HEADS: &str = "refs/heads/";
+const TAGS: &str = "refs/tags/";
 
 /// True for a pattern that only tags can match.
 pub(super) fn is_for_tags(pattern: &str) -> bool {
-    pattern.starts_with("refs/tags/")
+    pattern.starts_with(TAGS)
 }
 
-/// The glob for a branch or path. A branch may be written with or without `refs/heads/`.
-///
-/// # Errors
-/// What is wrong with the pattern.
-pub(super) fn glob_of(pattern: &str) -> Result<Glob, String> {
-    let short = pattern.strip_prefix("refs/heads/").unwrap_or(pattern);
-    Glob::new(short).map_err(|problem| format!("`{pattern}` {problem}"))
+/// A pattern, branch or path as annotations compare them: under `refs/heads/`, unless it names such a place itself.
+pub(super) fn full(text: &str) -> String {
+    if text.starts_with(HEADS) || text.starts_with(TAGS) {
+        text.to_owned()
+    } else {
+        format!("{HEADS}{text}")
+    }
 }
 
 #[cfg(test)]
@@ -85,28 +88,13 @@ mod tests {
             ("[a, ]", vec!["a", ""]),
             ("a,b", vec!["a,b"]),
             ("[\"a\"]", vec!["\"a\""]),
+            ("[{a,b}, [c]]", vec!["{a", "b}", "[c]"]),
+            ("{a,b}", vec!["{a,b}"]),
         ] {
             assert_eq!(list(text).unwrap(), want, "{text}");
         }
-        for bad in ["", "[]", "[ ]", "[,a]", "a b", "[a", "a]", "a, b"] {
+        for bad in ["", "[]", "[ ]", "[,a]", "a b", "[a", "a]", "a, b", "[a,\nb]", "[a]b"] {
             assert!(list(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_branch_is_matched_with_and_without_its_prefix() {
-        for (pattern, branch, want) in [
-            ("main", "main", true),
-            ("refs/heads/main", "main", true),
-            ("refs/heads/*", "main", true),
-            ("release-*", "release-1.0", true),
-            ("*", "feature/x", true),
-            ("ma.n", "main", false),
-            ("main", "main2", false),
-        ] {
-            let matches = glob_of(pattern).unwrap().matches(branch);
-            assert_eq!(matches, want, "{pattern} {branch}");
-        }
-        assert!(is_for_tags("refs/tags/*") && !is_for_tags("tags"));
     }
 }

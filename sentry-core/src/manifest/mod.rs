@@ -13,6 +13,7 @@ mod flows;
 mod fuel;
 mod git_auth;
 mod glob;
+mod globs;
 mod kinds;
 mod marked;
 mod naming;

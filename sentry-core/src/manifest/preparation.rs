@@ -10,6 +10,7 @@ use super::charts::Charts;
 use super::fields;
 use super::flows;
 use super::fuel::Fuel;
+use super::globs::Globs;
 use super::naming::{self, RunIdentity};
 use super::notes::Notes;
 use super::parse::{Content, Entry, printable};
@@ -17,7 +18,7 @@ use super::policy::{self, Subject};
 use super::refs::{self, Inliner, Library};
 use super::remotes::{self, Remote};
 use super::room::{self, Room, Size};
-use super::selection::{self, Start, Started};
+use super::selection::{self, Means, Start, Started};
 use super::variables::{self, Findings, Variables};
 use super::{
     Context, Decision, DocumentDecision, Documents, MAX_NAME_CHARS, MAX_OBJECT_BYTES,
@@ -103,7 +104,7 @@ struct Preparation<'c, 'a> {
     variables: Variables<'a>,
     charts: Charts,
     files: BTreeSet<&'c str>,
-    fuel: Fuel,
+    means: Means<'c>,
     looks: flows::Looks,
     /// How much may still be put into runs.
     room_in_runs: Room,
@@ -118,12 +119,14 @@ struct Preparation<'c, 'a> {
 impl<'c, 'a> Preparation<'c, 'a> {
     fn new(documents: &'c Documents, context: &'c Context<'a>) -> Self {
         let paths = || documents.entries.iter().map(|entry| entry.path.as_str());
+        let is_run = |entry: &&Entry| matches!(&entry.content, Content::Parsed(value) if policy::is_run(value));
+        let runs = documents.entries.iter().filter(is_run).count();
         Self {
             context,
             variables: Variables::new(context),
             charts: Charts::of(paths()),
             files: paths().collect(),
-            fuel: Fuel::new(),
+            means: Means { fuel: Fuel::new(runs), globs: Globs::new(context.changed) },
             looks: flows::Looks::new(),
             room_in_runs: Room::new(),
             room: Room::new(),
@@ -182,7 +185,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let mut problems = Vec::new();
         let mut started = None;
         if policy::is_run(raw) {
-            match selection::decide(raw, self.context, &self.variables, &mut self.fuel) {
+            match selection::decide(raw, self.context, &self.variables, &mut self.means) {
                 Start::Yes(yes) => started = Some(yes),
                 Start::No(why) => return Err(why),
                 Start::Refused(why) => problems.push(why),

@@ -6,8 +6,9 @@
 use serde_json::Value;
 
 use super::annotations::{self, Annotations};
-use super::cel::{self, Answer};
+use super::cel::{self, Answer, NoAnswer};
 use super::fuel::Fuel;
+use super::globs::{Globs, Trouble};
 use super::marked::Marked;
 use super::parse::{Content, printable};
 use super::variables::Variables;
@@ -34,8 +35,23 @@ pub(super) enum Start {
     Yes(Started),
     /// It does not, and why.
     No(String),
-    /// Whether it does can't be said without taking a value for program text: why, and the remedy.
+    /// Whether it does can't be told, and why: to leave it out would be a guess.
     Refused(String),
+}
+
+/// What deciding works with, from one run to the next.
+#[derive(Debug)]
+pub(super) struct Means<'c> {
+    pub(super) fuel: Fuel,
+    pub(super) globs: Globs<'c>,
+}
+
+/// Why a run does not start.
+enum Not {
+    /// It is for something else.
+    Meant(String),
+    /// Whether it does can't be told.
+    Told(String),
 }
 
 /// Why a run starts, and what its document asks for.
@@ -51,18 +67,18 @@ pub(super) fn decide(
     document: &Value,
     context: &Context<'_>,
     variables: &Variables<'_>,
-    fuel: &mut Fuel,
+    means: &mut Means<'_>,
 ) -> Start {
+    means.fuel.next();
     let own = Annotations::of(document);
-    let mut choice =
-        Choice { own: &own, context, variables, fuel, notes: Vec::new(), is_refused: false };
+    let mut choice = Choice { own: &own, context, variables, means, notes: Vec::new() };
     match choice.why(document) {
         Ok(why) => {
             let rules = choice.rules();
             Start::Yes(Started { why, rules, notes: choice.notes })
         }
-        Err(why) if choice.is_refused => Start::Refused(why),
-        Err(why) => Start::No(why),
+        Err(Not::Meant(why)) => Start::No(why),
+        Err(Not::Told(why)) => Start::Refused(why),
     }
 }
 
@@ -95,27 +111,25 @@ pub(super) fn no_such_run(documents: &Documents, context: &Context<'_>) -> Optio
     Some(printable(&text, MAX_TEXT_CHARS))
 }
 
-struct Choice<'c> {
+struct Choice<'c, 'm> {
     own: &'c Annotations,
     context: &'c Context<'c>,
     variables: &'c Variables<'c>,
-    fuel: &'c mut Fuel,
+    means: &'c mut Means<'m>,
     notes: Vec<String>,
-    /// True if the run must not be passed over, though it does not start.
-    is_refused: bool,
 }
 
-impl<'c> Choice<'c> {
+impl<'m> Choice<'_, 'm> {
     /// Why it starts.
     ///
     /// # Errors
     /// Why it does not.
-    fn why(&mut self, document: &Value) -> Result<String, String> {
+    fn why(&mut self, document: &Value) -> Result<String, Not> {
         let asked = self.context.selection.run.as_deref();
         if let Some(asked) = asked {
             let name = policy::name_in(document).unwrap_or_default();
             if !is_called(name, asked) {
-                return Err(format!("only the run {asked} is asked for"));
+                return Err(Not::Meant(format!("only the run {asked} is asked for")));
             }
         }
         self.understood()?;
@@ -127,35 +141,37 @@ impl<'c> Choice<'c> {
             return self.annotated();
         }
         if self.own.get(COMMENT).is_some() {
-            return Err("starts on a comment only (on-comment)".to_owned());
+            return Err(Not::Meant("starts on a comment only (on-comment)".to_owned()));
         }
         let event = self.context.selection.event();
         match self.context.watch.reading.unannotated {
             _ if asked.is_some() => Ok("asked for by name".to_owned()),
-            _ if event != "push" => Err(format!("has no on-event that names {event}")),
+            _ if event != "push" => Err(Not::Meant(format!("has no on-event that names {event}"))),
             Unannotated::Run => Ok("no annotation restricts it".to_owned()),
-            Unannotated::Skip => Err(format!(
+            Unannotated::Skip => Err(Not::Meant(format!(
                 "has no annotation such as `{}on-event`, and the watch says `unannotated: skip`",
                 annotations::PREFIX
-            )),
+            ))),
         }
     }
 
     /// An annotation that decides and that nobody here understands must not be passed over.
-    fn understood(&self) -> Result<(), String> {
+    fn understood(&self) -> Result<(), Not> {
         let known = |name: &str| {
             [EVENT, BRANCH, EXPRESSION, COMMENT, LABEL].contains(&name)
                 || PATHS.contains(&name)
                 || IGNORED_PATHS.contains(&name)
         };
         match self.own.names().find(|name| name.starts_with("on-") && !known(name)) {
-            Some(name) => Err(format!("`{}{name}` is not understood", annotations::PREFIX)),
+            Some(name) => {
+                Err(Not::Meant(format!("`{}{name}` is not understood", annotations::PREFIX)))
+            }
             None => Ok(()),
         }
     }
 
     /// `target-namespace` binds a run to the namespace of another installation.
-    fn place(&mut self) -> Result<(), String> {
+    fn place(&mut self) -> Result<(), Not> {
         let namespace = self.context.watch.cluster.namespace.as_str();
         match self.value("target-namespace") {
             Some(other) if other != namespace => {
@@ -166,16 +182,16 @@ impl<'c> Choice<'c> {
                         ));
                         Ok(())
                     }
-                    _ => Err(format!(
+                    _ => Err(Not::Meant(format!(
                         "is for the namespace {other} (target-namespace), not {namespace}"
-                    )),
+                    ))),
                 }
             }
             _ => Ok(()),
         }
     }
 
-    fn expression(&mut self) -> Result<String, String> {
+    fn expression(&mut self) -> Result<String, Not> {
         let context = self.context;
         let facts = cel::Facts {
             event: context.selection.event(),
@@ -186,17 +202,21 @@ impl<'c> Choice<'c> {
             changed: context.changed,
         };
         let text = self.own.get(EXPRESSION).unwrap_or_default();
-        match cel::evaluate(&Marked::new(text, self.variables), &facts, self.fuel) {
+        match cel::evaluate(&Marked::new(text, self.variables), &facts, self.means) {
             Ok(Answer::Yes) => Ok(format!("{EXPRESSION} is true")),
             Ok(Answer::DependsOnPaths) => Ok(format!(
                 "{EXPRESSION} depends on how paths changed, which is not known and counts as changed"
             )),
-            Ok(Answer::Refused(why)) => {
-                self.is_refused = true;
-                Err(format!("{EXPRESSION}: {why}"))
+            Ok(Answer::Refused(why)) => Err(Not::Told(format!("{EXPRESSION}: {why}"))),
+            Ok(Answer::No) => {
+                Err(Not::Meant(format!("{EXPRESSION} is false for {}", self.event_and_branch())))
             }
-            Ok(Answer::No) => Err(format!("{EXPRESSION} is false for {}", self.event_and_branch())),
-            Err(why) => Err(format!("{EXPRESSION} has no answer: {why}")),
+            Err(NoAnswer::Payload(why)) => {
+                Err(Not::Meant(format!("{EXPRESSION} has no answer: {why}")))
+            }
+            Err(NoAnswer::Unclear(why)) => {
+                Err(Not::Told(format!("{EXPRESSION} has no answer: {why}")))
+            }
         }
     }
 
@@ -207,22 +227,27 @@ impl<'c> Choice<'c> {
 
     /// The patterns of an annotation. The list is taken apart before values are put in, and in a pattern they stand for
     /// themselves.
-    fn patterns(&mut self, name: &str, text: &str) -> Result<Vec<String>, String> {
+    fn patterns(&mut self, name: &str, text: &str) -> Result<Vec<String>, Not> {
+        if let Some(cut) = cut_in_braces(text) {
+            self.notes.push(format!("{name}{cut}"));
+        }
         let marked = Marked::new(text, self.variables);
-        let unread = |problem| format!("{name} `{text}` {problem}");
-        let patterns = annotations::list(&marked.text).map_err(unread)?;
+        let patterns = list(name, text, &marked)?;
+        if patterns.len() > MAX_PATTERNS {
+            return Err(Not::Told(format!(
+                "{name} has more than {MAX_PATTERNS} patterns: use fewer and broader ones"
+            )));
+        }
         let filled = patterns.iter().map(|pattern| marked.pattern(pattern, cel::of_glob));
-        filled.collect::<Result<_, _>>().map_err(|problem| {
-            self.is_refused = true;
-            format!("{name}: {problem}")
-        })
+        let unfilled = |problem| Not::Told(format!("{name}: {problem}"));
+        filled.collect::<Result<_, _>>().map_err(unfilled)
     }
 
     fn event_and_branch(&self) -> String {
         format!("{} to {}", self.context.selection.event(), self.context.revision.branch)
     }
 
-    fn annotated(&mut self) -> Result<String, String> {
+    fn annotated(&mut self) -> Result<String, Not> {
         self.event()?;
         self.branch()?;
         let mut why = self.pair();
@@ -232,7 +257,9 @@ impl<'c> Choice<'c> {
             }
         }
         if let Some(labels) = self.own.get(LABEL) {
-            return Err(format!("needs a pull request with a label of {labels} ({LABEL})"));
+            return Err(Not::Meant(format!(
+                "needs a pull request with a label of {labels} ({LABEL})"
+            )));
         }
         for name in IGNORED_PATHS {
             if let Some(what) = self.ignored_paths(name)? {
@@ -259,100 +286,113 @@ impl<'c> Choice<'c> {
         }
     }
 
-    fn event(&self) -> Result<(), String> {
+    fn event(&self) -> Result<(), Not> {
         let event = self.context.selection.event();
         let Some(text) = self.own.get(EVENT) else {
             // Without a word about events, a run is for pushes.
             return if event == "push" {
                 Ok(())
             } else {
-                Err(format!("has no {EVENT} that names {event}"))
+                Err(Not::Meant(format!("has no {EVENT} that names {event}")))
             };
         };
         let marked = Marked::new(text, self.variables);
-        let events = annotations::list(&marked.text)
-            .map_err(|problem| format!("{EVENT} `{text}` {problem}"))?;
+        let events = list(EVENT, text, &marked)?;
         // Pipelines-as-Code's incoming webhook starts what is for pushes too.
         let fits = |own: String| own == event || (event == "incoming" && own == "push");
         if events.iter().map(|own| marked.filled(own)).any(fits) {
             Ok(())
         } else {
-            Err(format!("{EVENT} {text} is not {event}"))
+            Err(Not::Meant(format!("{EVENT} {text} is not {event}")))
         }
     }
 
-    fn branch(&mut self) -> Result<(), String> {
+    fn branch(&mut self) -> Result<(), Not> {
         let Some(text) = self.own.get(BRANCH) else { return Ok(()) };
         let branch = self.context.revision.branch.as_str();
         let patterns = self.patterns(BRANCH, text)?;
-        if self.any(BRANCH, &patterns, &[branch])? {
-            return Ok(());
+        let fits = |globs: &mut Globs<'m>, pattern: &str, fuel: &mut Fuel| {
+            globs.branch(pattern, branch, fuel)
+        };
+        match self.any(BRANCH, &patterns, fits)? {
+            Some(true) => return Ok(()),
+            Some(false) => {}
+            None => {
+                return Err(Not::Told(format!(
+                    "{BRANCH} takes too long to match: use fewer or shorter patterns"
+                )));
+            }
         }
-        Err(if patterns.iter().all(|p| annotations::is_for_tags(p)) {
+        Err(Not::Meant(if patterns.iter().all(|p| annotations::is_for_tags(p)) {
             format!("{BRANCH} {text} is for tags, which are not watched")
         } else if patterns.iter().any(|p| p.starts_with(['"', '\''])) {
             format!("{BRANCH} {text} is not {branch}: quotes are part of the name")
         } else {
-            format!("{BRANCH} {text} is not {branch}")
-        })
+            format!("{BRANCH} {text} is not {branch}{}", cut_in_braces(text).unwrap_or_default())
+        }))
     }
 
     /// What `on-path-change` says, if it stands there.
-    fn paths(&mut self, name: &str) -> Result<Option<String>, String> {
+    fn paths(&mut self, name: &str) -> Result<Option<String>, Not> {
         let Some(text) = self.own.get(name) else { return Ok(None) };
-        let patterns = self.patterns(name, text)?;
-        let Some(paths) = self.known_paths() else {
-            self.any(name, &patterns, &[])?;
-            return Ok(Some(format!("{name}: what changed is not known and counts as changed")));
-        };
-        if self.any(name, &patterns, &paths)? {
-            Ok(Some(format!("{name} {text}")))
-        } else {
-            Err(format!("no path that changed fits {name} {text}"))
-        }
-    }
-
-    fn ignored_paths(&mut self, name: &str) -> Result<Option<String>, String> {
-        let Some(text) = self.own.get(name) else { return Ok(None) };
-        let patterns = self.patterns(name, text)?;
-        let Some(paths) = self.known_paths() else {
-            self.any(name, &patterns, &[])?;
-            return Ok(Some(format!("{name}: what changed is not known and counts as changed")));
-        };
-        if self.any(name, &patterns, &paths)? {
-            Err(format!("a path that changed fits {name} {text}"))
-        } else {
-            Ok(Some(format!("no path that changed fits {name}")))
-        }
-    }
-
-    fn known_paths(&self) -> Option<Vec<&'c str>> {
-        let changed = self.context.changed.filter(|changed| !changed.truncated)?;
-        Some(changed.paths.iter().map(String::as_str).collect())
-    }
-
-    /// True if any pattern matches any text. Every pattern is read, so that a wrong one is always told.
-    fn any(&mut self, name: &str, patterns: &[String], texts: &[&str]) -> Result<bool, String> {
-        if patterns.len() > MAX_PATTERNS {
-            return Err(format!("{name} has more than {MAX_PATTERNS} patterns"));
-        }
-        self.fuel.refill();
-        let mut found = false;
-        for pattern in patterns {
-            let read = |problem| format!("{name} can't be read: {problem}");
-            found |= texts.contains(&pattern.as_str());
-            if annotations::is_for_tags(pattern) {
-                continue;
+        match self.any_path(name, text)? {
+            Changes::Fit => Ok(Some(format!("{name} {text}"))),
+            Changes::Fail => {
+                let hint = cut_in_braces(text).unwrap_or_default();
+                Err(Not::Meant(format!("no path that changed fits {name} {text}{hint}")))
             }
-            let glob = annotations::glob_of(pattern).map_err(read)?;
-            let late = |_| format!("{name} takes too long");
-            self.fuel.spend(200 + 20 * pattern.len()).map_err(late)?;
-            for text in texts {
-                self.fuel.spend((1 + pattern.len() / 32) * (8 + text.len() / 4)).map_err(late)?;
-                if found {
-                    break;
+            Changes::Unknown(why) => Ok(Some(why)),
+        }
+    }
+
+    fn ignored_paths(&mut self, name: &str) -> Result<Option<String>, Not> {
+        let Some(text) = self.own.get(name) else { return Ok(None) };
+        match self.any_path(name, text)? {
+            Changes::Fit => Err(Not::Meant(format!("a path that changed fits {name} {text}"))),
+            Changes::Fail => Ok(Some(format!("no path that changed fits {name}"))),
+            Changes::Unknown(why) => Ok(Some(why)),
+        }
+    }
+
+    /// What an annotation says of the paths that changed.
+    fn any_path(&mut self, name: &str, text: &str) -> Result<Changes, Not> {
+        let patterns = self.patterns(name, text)?;
+        let unknown =
+            |what| Changes::Unknown(format!("{name}: {what} is not known and counts as changed"));
+        if self.context.changed.is_none_or(|changed| changed.truncated) {
+            self.any(name, &patterns, |globs, pattern, fuel| {
+                globs.read(pattern, fuel).map(|()| false)
+            })?;
+            return Ok(unknown("what changed"));
+        }
+        Ok(match self.any(name, &patterns, Globs::path)? {
+            Some(true) => Changes::Fit,
+            Some(false) => Changes::Fail,
+            None => unknown("what fits, which takes too long,"),
+        })
+    }
+
+    /// True if any pattern fits; nothing if that takes too long. Every pattern is looked at, so that a wrong one is
+    /// always told.
+    fn any(
+        &mut self,
+        name: &str,
+        patterns: &[String],
+        mut fits: impl FnMut(&mut Globs<'m>, &str, &mut Fuel) -> Result<bool, Trouble>,
+    ) -> Result<Option<bool>, Not> {
+        let Means { fuel, globs } = &mut *self.means;
+        fuel.refill();
+        let mut found = Some(false);
+        for pattern in patterns {
+            match fits(globs, pattern, fuel) {
+                Ok(true) => found = Some(true),
+                Ok(false) => {}
+                Err(Trouble::Exhausted) => return Ok(found.filter(|found| *found)),
+                Err(Trouble::Broken(problem)) => {
+                    return Err(Not::Told(format!(
+                        "{name} can't be read, correct the pattern: {problem}"
+                    )));
                 }
-                found = glob.matches(text);
             }
         }
         Ok(found)
@@ -378,6 +418,29 @@ impl<'c> Choice<'c> {
         }
         rules
     }
+}
+
+/// What an annotation says of the paths that changed.
+enum Changes {
+    /// One fits.
+    Fit,
+    /// None does.
+    Fail,
+    /// It can't be told, and why.
+    Unknown(String),
+}
+
+/// The values of an annotation's text, with marks in them.
+fn list(name: &str, text: &str, marked: &Marked) -> Result<Vec<String>, Not> {
+    let unread = |problem| Not::Told(format!("{name} `{text}` {problem}"));
+    annotations::list(&marked.text).map_err(unread)
+}
+
+/// What to say of a list whose commas end patterns inside of braces, as in Pipelines-as-Code.
+fn cut_in_braces(text: &str) -> Option<&'static str> {
+    let is_cut = |part: &str| part.matches('{').count() > part.matches('}').count();
+    (text.trim().starts_with('[') && text.split(',').any(is_cut))
+        .then_some(": a comma ends a pattern, in braces too; write it as `&#44;` there")
 }
 
 /// True if a run is the one that is asked for: by its `name`, or its `generateName` with or without the dash.

@@ -49,12 +49,17 @@ const FUNCTIONS: &[&str] = &[
     "dyn",
 ];
 
-/// Checks every name. True if a text in it holds `refs/heads/`: then branches are given with it, as
-/// Pipelines-as-Code does for a push.
-///
-/// # Errors
-/// The first name that is not known.
-pub(super) fn check(expression: &IdedExpr, known: &dyn Fn(&str) -> bool) -> Result<bool, String> {
+/// What the names and texts of an expression say.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// A text in it holds `refs/heads/`: then branches are given with it, as Pipelines-as-Code does for a push.
+    pub(super) full_refs: bool,
+    /// The first name that is not known.
+    pub(super) problem: Option<String>,
+}
+
+/// Looks at every name.
+pub(super) fn check(expression: &IdedExpr, known: &dyn Fn(&str) -> bool) -> Names {
     let mut full_refs = false;
     let mut problem = None;
     walk(expression, &mut Vec::new(), &mut |expression, scope| match expression {
@@ -76,7 +81,7 @@ pub(super) fn check(expression: &IdedExpr, known: &dyn Fn(&str) -> bool) -> Resu
         }
         _ => {}
     });
-    problem.map_or(Ok(full_refs), Err)
+    Names { full_refs, problem }
 }
 
 /// Looks at every part, with the names that loops around it gave.

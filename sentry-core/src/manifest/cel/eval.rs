@@ -8,6 +8,8 @@ use cel::common::ast::{
 };
 
 use super::super::fuel::Fuel;
+use super::super::globs::Globs;
+use super::super::selection::Means;
 use super::value::{Fault, Outcome, Value, fault, find};
 use super::{Answer, Facts, bind::Refusals, functions, patterns::Patterns};
 
@@ -23,25 +25,25 @@ pub(super) fn answer(
     facts: &Facts<'_>,
     branch: &str,
     refusals: &Refusals,
-    fuel: &mut Fuel,
-) -> Result<Answer, String> {
-    let globals = globals(facts, branch);
+    means: &mut Means<'_>,
+) -> Result<Answer, Fault> {
+    let Means { fuel, globs } = means;
     let mut run = Evaluation {
         facts,
-        globals,
+        globals: globals(facts, branch),
         refusals,
         scope: Vec::new(),
         patterns: Patterns::default(),
+        globs,
         fuel,
     };
     match run.value(expression) {
         Ok(Value::Bool(true)) => Ok(Answer::Yes),
         Ok(Value::Bool(false)) => Ok(Answer::No),
-        Ok(other) => Err(format!("it is {}, not true or false", other.kind())),
+        Ok(other) => fault(format!("it is {}, not true or false", other.kind())),
         Err(Fault::Paths) => Ok(Answer::DependsOnPaths),
         Err(Fault::Refused(why)) => Ok(Answer::Refused(why)),
-        Err(Fault::Exhausted) => Err(super::TOO_LONG.to_owned()),
-        Err(Fault::Other(why)) => Err(why),
+        Err(fault) => Err(fault),
     }
 }
 
@@ -59,17 +61,18 @@ fn globals<'a>(facts: &Facts<'a>, branch: &str) -> BTreeMap<&'a str, Value> {
     own.chain(builtin.map(|(name, value)| (name, Value::text(value)))).collect()
 }
 
-pub(super) struct Evaluation<'e> {
+pub(super) struct Evaluation<'e, 'c> {
     pub(super) facts: &'e Facts<'e>,
     globals: BTreeMap<&'e str, Value>,
     refusals: &'e Refusals,
     /// What loops have named, innermost last. An error is kept as a value: a later item may make it irrelevant.
     scope: Vec<(&'e str, Outcome)>,
     pub(super) patterns: Patterns,
+    pub(super) globs: &'e mut Globs<'c>,
     pub(super) fuel: &'e mut Fuel,
 }
 
-impl<'e> Evaluation<'e> {
+impl<'e> Evaluation<'e, '_> {
     fn value(&mut self, expression: &'e IdedExpr) -> Outcome {
         self.fuel.spend(1)?;
         match &expression.expr {
@@ -125,9 +128,9 @@ impl<'e> Evaluation<'e> {
         }
         match name {
             "files" => Ok(Value::Files),
-            "body" | "headers" => fault(format!(
+            "body" | "headers" => Err(Fault::Payload(format!(
                 "`{name}` is part of a webhook's payload, which a watched branch does not have"
-            )),
+            ))),
             _ => match self.globals.get(name) {
                 Some(value) => Ok(value.clone()),
                 None => match self.refusals.why(name) {
@@ -228,6 +231,8 @@ impl<'e> Evaluation<'e> {
             (Err(Fault::Paths), Err(other)) | (Err(other), Err(Fault::Paths)) => {
                 Err(if decides { Fault::Paths } else { other })
             }
+            // What is wrong or over a limit is told before what is only missing.
+            (Err(Fault::Payload(_)), Err(other)) => Err(other),
             (Err(fault), Err(_)) => Err(fault),
         }
     }

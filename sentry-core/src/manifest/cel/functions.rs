@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::super::annotations;
+use super::super::globs::Trouble;
 use super::eval::Evaluation;
 use super::value::{Fault, Outcome, Value, fault, find};
 
-pub(super) fn call(run: &mut Evaluation<'_>, name: &str, mut values: Vec<Value>) -> Outcome {
+pub(super) fn call(run: &mut Evaluation<'_, '_>, name: &str, mut values: Vec<Value>) -> Outcome {
     if let [left, right] = values.as_mut_slice() {
         let (left, right) =
             (std::mem::replace(left, Value::Null), std::mem::replace(right, Value::Null));
@@ -52,7 +52,7 @@ fn checked(number: Option<i64>) -> Outcome {
     number.map_or_else(|| fault("a number is too large"), |i| Ok(Value::Int(i)))
 }
 
-fn two(run: &mut Evaluation<'_>, name: &str, left: Value, right: &Value) -> Outcome {
+fn two(run: &mut Evaluation<'_, '_>, name: &str, left: Value, right: &Value) -> Outcome {
     match name {
         "_==_" => return left.equals(right, run.fuel).map(Value::Bool),
         "_!=_" => return left.equals(right, run.fuel).map(|same| Value::Bool(!same)),
@@ -92,7 +92,7 @@ fn two(run: &mut Evaluation<'_>, name: &str, left: Value, right: &Value) -> Outc
     }
 }
 
-fn texts(run: &mut Evaluation<'_>, name: &str, left: &Rc<str>, right: &Rc<str>) -> Outcome {
+fn texts(run: &mut Evaluation<'_, '_>, name: &str, left: &Rc<str>, right: &Rc<str>) -> Outcome {
     run.fuel.spend((left.len() + right.len()) / 8)?;
     Ok(match name {
         "_+_" => Value::text(&[&**left, &**right].concat()),
@@ -104,7 +104,7 @@ fn texts(run: &mut Evaluation<'_>, name: &str, left: &Rc<str>, right: &Rc<str>) 
     })
 }
 
-fn within(run: &mut Evaluation<'_>, item: &Value, range: &Value) -> Result<bool, Fault> {
+fn within(run: &mut Evaluation<'_, '_>, item: &Value, range: &Value) -> Result<bool, Fault> {
     match range {
         Value::List(items) => {
             for own in items.iter() {
@@ -120,18 +120,12 @@ fn within(run: &mut Evaluation<'_>, item: &Value, range: &Value) -> Result<bool,
     }
 }
 
-/// `"glob".pathChanged()`
-fn path_changed(run: &mut Evaluation<'_>, pattern: &str) -> Outcome {
-    let changed = run.facts.changed.filter(|changed| !changed.truncated).ok_or(Fault::Paths)?;
-    run.fuel.spend(20_000)?;
-    let glob = annotations::glob_of(pattern).map_err(|problem| {
-        Fault::Other(format!("{}: correct the pattern", super::super::printable(&problem, 120)))
-    })?;
-    for path in &changed.paths {
-        run.fuel.spend((1 + pattern.len() / 32) * (8 + path.len() / 4))?;
-        if glob.matches(path) {
-            return Ok(Value::Bool(true));
-        }
+/// `"glob".pathChanged()`: the pattern is compared as it is, without `refs/heads/`.
+fn path_changed(run: &mut Evaluation<'_, '_>, pattern: &str) -> Outcome {
+    run.facts.changed.filter(|changed| !changed.truncated).ok_or(Fault::Paths)?;
+    match run.globs.path_as_it_is(pattern, run.fuel) {
+        Ok(found) => Ok(Value::Bool(found)),
+        Err(Trouble::Exhausted) => Err(Fault::Exhausted),
+        Err(Trouble::Broken(problem)) => fault(format!("correct the pattern: {problem}")),
     }
-    Ok(Value::Bool(false))
 }

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 use cel::common::ast::IdedExpr;
 
 pub(super) use self::bind::of_glob;
-use super::fuel::Fuel;
+use self::value::Fault;
 use super::marked::Marked;
+use super::selection::Means;
 use crate::forge::ChangedPaths;
 
 /// What an expression can ask for.
@@ -52,14 +53,29 @@ pub(super) enum Answer {
     Refused(String),
 }
 
+/// Why an expression has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    /// It asks for a webhook's payload, which a watched branch does not have.
+    Payload(String),
+    /// It can't be read, is wrong, or is over a limit.
+    Unclear(String),
+}
+
+impl From<String> for NoAnswer {
+    fn from(why: String) -> Self {
+        Self::Unclear(why)
+    }
+}
+
 /// The stack that an expression gets: at the limits of [`guard`], the parser needs a few megabytes without
 /// optimisation, and the caller may have less left.
 const STACK_BYTES: usize = 32 << 20;
 
 /// What reading an expression costs, for each byte.
-const FOR_BYTE: usize = 100;
+const FOR_BYTE: usize = 50;
 /// Why an expression that costs too much has no answer.
-const TOO_LONG: &str = "it takes too long";
+const TOO_LONG: &str = "it takes too long: make it simpler";
 
 /// Evaluates an expression; the values of its variables are values in it.
 ///
@@ -68,23 +84,46 @@ const TOO_LONG: &str = "it takes too long";
 pub(super) fn evaluate(
     expression: &Marked,
     facts: &Facts<'_>,
-    fuel: &mut Fuel,
-) -> Result<Answer, String> {
+    means: &mut Means<'_>,
+) -> Result<Answer, NoAnswer> {
     let text = &expression.text;
     guard::check(text)?;
-    fuel.refill();
-    fuel.spend(FOR_BYTE * text.len()).map_err(|_| TOO_LONG)?;
-    on_a_stack(STACK_BYTES, || evaluate_here(expression, facts, fuel))?
-        .map_err(|why| expression.shown(&why))
+    means.fuel.refill();
+    means.fuel.spend(FOR_BYTE * text.len()).map_err(|_| TOO_LONG.to_owned())?;
+    on_a_stack(STACK_BYTES, || evaluate_here(expression, facts, means))?.map_err(|why| match why {
+        NoAnswer::Payload(why) => NoAnswer::Payload(expression.shown(&why)),
+        NoAnswer::Unclear(why) => NoAnswer::Unclear(expression.shown(&why)),
+    })
 }
 
-fn evaluate_here(marked: &Marked, facts: &Facts<'_>, fuel: &mut Fuel) -> Result<Answer, String> {
+fn evaluate_here(
+    marked: &Marked,
+    facts: &Facts<'_>,
+    means: &mut Means<'_>,
+) -> Result<Answer, NoAnswer> {
     let mut expression = parse(&marked.text)?;
     let known = |name: &str| facts.own.contains_key(name) || marked.variable(name).is_some();
-    let full_refs = check::check(&expression, &known)?;
+    let names = check::check(&expression, &known);
     let refusals = bind::bind(&mut expression, marked);
-    let prefix = if full_refs { "refs/heads/" } else { "" };
-    eval::answer(&expression, facts, &format!("{prefix}{}", facts.branch), &refusals, fuel)
+    let prefix = if names.full_refs { "refs/heads/" } else { "" };
+    let branch = format!("{prefix}{}", facts.branch);
+    let mut answer = eval::answer(&expression, facts, &branch, &refusals, means);
+    if matches!(answer, Err(Fault::Exhausted | Fault::Limit(_))) {
+        // Many and long paths are A's doing: without them, the expression's author gets an answer all the same.
+        means.fuel.reserve();
+        let unknown = Facts { changed: None, ..*facts };
+        answer = eval::answer(&expression, &unknown, &branch, &refusals, means).or(answer);
+    }
+    match (answer, names.problem) {
+        // It starts nothing, however the unknown name is read.
+        (Ok(Answer::No), _) => Ok(Answer::No),
+        (_, Some(problem)) => Err(problem.into()),
+        (answer, None) => answer.map_err(|fault| match fault {
+            Fault::Payload(why) => NoAnswer::Payload(why),
+            Fault::Other(why) | Fault::Limit(why) | Fault::Refused(why) => NoAnswer::Unclear(why),
+            Fault::Exhausted | Fault::Paths => NoAnswer::Unclear(TOO_LONG.to_owned()),
+        }),
+    }
 }
 
 /// True if an expression may ask which paths changed; it is not parsed for that.

@@ -15,7 +15,7 @@ const MAX_PATTERNS: usize = 32;
 /// Bytes that a pattern may become, and how many steps each byte of text then costs: most are small.
 const SIZES: [(usize, usize); 2] = [(16 << 10, 1), (128 << 10, 16)];
 /// What reading a pattern costs.
-const FOR_PATTERN: usize = 20_000;
+const FOR_PATTERN: usize = 5_000;
 
 /// The patterns that were used, ready to match, each with its cost.
 #[derive(Debug, Default)]
@@ -32,7 +32,8 @@ impl Patterns {
         if !self.0.contains_key(pattern) {
             fuel.spend(FOR_PATTERN)?;
             if self.0.len() == MAX_PATTERNS {
-                return fault(format!("it uses more than {MAX_PATTERNS} patterns"));
+                let why = format!("it uses more than {MAX_PATTERNS} patterns: join some by `|`");
+                return Err(Fault::Limit(why));
             }
             self.0.insert(Rc::clone(pattern), build(pattern)?);
         }
@@ -54,5 +55,5 @@ fn build(pattern: &str) -> Result<(Regex, usize), Fault> {
             }
         }
     }
-    fault(format!("the pattern `{}` is too complex", shown()))
+    Err(Fault::Limit(format!("the pattern `{}` is too complex: make it simpler", shown())))
 }

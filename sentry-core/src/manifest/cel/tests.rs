@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::super::fuel::Fuel;
+use super::super::globs::Globs;
 use super::super::marked::Marked;
+use super::super::selection::Means;
 use super::{
-    Answer, Facts, STACK_BYTES, evaluate, evaluate_here, guard, may_ask_for_paths, on_a_stack,
+    Answer, Facts, NoAnswer, STACK_BYTES, evaluate, evaluate_here, guard, may_ask_for_paths,
+    on_a_stack,
 };
 use crate::forge::ChangedPaths;
 
@@ -17,8 +20,20 @@ fn paths(paths: &[&str]) -> ChangedPaths {
     ChangedPaths { paths: paths.iter().map(|p| (*p).to_owned()).collect(), truncated: false }
 }
 
+/// What so many runs are decided with.
+fn means(runs: usize, changed: Option<&ChangedPaths>) -> Means<'_> {
+    let mut means = Means { fuel: Fuel::new(runs), globs: Globs::new(changed) };
+    means.fuel.next();
+    means
+}
+
+fn why_of(error: NoAnswer) -> String {
+    let (NoAnswer::Payload(why) | NoAnswer::Unclear(why)) = error;
+    why
+}
+
 /// A push to `main` that changed the given paths.
-fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, String> {
+fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, NoAnswer> {
     let own = BTreeMap::from([("team".to_owned(), "qa".to_owned())]);
     let facts = Facts {
         event: "push",
@@ -28,13 +43,13 @@ fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, String> {
         own: &own,
         changed,
     };
-    let mut fuel = Fuel::new();
-    fuel.refill();
-    evaluate_here(&Marked::plain(text), &facts, &mut fuel)
+    let mut means = means(1, changed);
+    means.fuel.refill();
+    evaluate_here(&Marked::plain(text), &facts, &mut means)
 }
 
 /// A push to `main` that changed `docs/a.md` and `cmd/x.go`.
-fn with_paths(text: &str) -> Result<Answer, String> {
+fn with_paths(text: &str) -> Result<Answer, NoAnswer> {
     says(text, Some(&paths(&["cmd/x.go", "docs/a.md"])))
 }
 
@@ -113,10 +128,13 @@ fn a_webhooks_payload_has_no_value_and_matters_only_where_it_decides() {
     }
     for text in ["body.x == 1", "!has(body.x)", "headers['a'] == 'b' && event == 'push'"] {
         let error = says(text, None).unwrap_err();
-        assert!(error.contains("webhook's payload"), "{text}: {error}");
+        let payload = matches!(&error, NoAnswer::Payload(why) if why.contains("webhook's payload"));
+        assert!(payload, "{text}: {error:?}");
     }
     let both = says("'a'.pathChanged() && body.x == 1", None);
-    assert!(both.unwrap_err().contains("webhook's payload"));
+    assert!(matches!(both, Err(NoAnswer::Payload(_))), "{both:?}");
+    let wrong = says("body.x == 1 && 1 / 0 == 1", None);
+    assert!(matches!(wrong, Err(NoAnswer::Unclear(_))), "{wrong:?}");
 }
 
 #[test]
@@ -139,7 +157,7 @@ fn an_expression_without_an_answer_says_why() {
         ("Foo{a: 1} == null", "object of a type"),
         ("b'a' == b'a'", "bytes"),
     ] {
-        let error = with_paths(text).unwrap_err();
+        let error = why_of(with_paths(text).unwrap_err());
         assert!(error.contains(word), "{text}: {error}");
     }
 }
@@ -194,11 +212,12 @@ fn it_agrees_with_the_evaluator_of_the_library() {
         let depth = random.usize(1..4);
         let text = random_expression(&mut random, depth);
         let theirs = cel::Program::compile(&text).unwrap().execute(&context);
-        match (evaluate(&Marked::plain(&text), &facts, &mut Fuel::new()), theirs) {
+        match (evaluate(&Marked::plain(&text), &facts, &mut means(1, None)), theirs) {
             (Ok(Answer::Yes), Ok(cel::Value::Bool(true))) => yes += 1,
             (Ok(Answer::No), Ok(cel::Value::Bool(false))) => no += 1,
             (Err(_), Err(_)) => errors += 1,
             (Err(why), Ok(value)) => {
+                let why = why_of(why);
                 assert!(why.contains("not true or false"), "{text}: {why}, theirs {value:?}");
             }
             (ours, theirs) => panic!("{text}: {ours:?}, theirs {theirs:?}"),
@@ -208,7 +227,7 @@ fn it_agrees_with_the_evaluator_of_the_library() {
 }
 
 /// What an expression says about a push of 3,000 paths, with half the stack that it gets.
-fn on_half_the_stack(text: &str) -> Result<Answer, String> {
+fn on_half_the_stack(text: &str) -> Result<Answer, NoAnswer> {
     guard::check(text)?;
     let many: Vec<String> = (0..3_000).map(|i| format!("some/path/of/{i}/file.go")).collect();
     let changed = ChangedPaths { paths: many, truncated: false };
@@ -271,6 +290,28 @@ fn no_expression_takes_long_or_fills_the_memory() {
 }
 
 #[test]
+fn a_limit_that_paths_exceed_counts_as_changed_and_one_of_the_expressions_own_is_told() {
+    let many: Vec<String> = (0..3_000).map(|i| format!("{}{i}", "a/".repeat(480))).collect();
+    let changed = ChangedPaths { paths: many, truncated: false };
+    for text in [
+        "files.all.all(x, files.all.all(y, x != '' || y != ''))",
+        "event == 'push' && !files.all.map(x, x + x + x + x).exists(x, x == 'z')",
+    ] {
+        assert_eq!(says(text, Some(&changed)), Ok(Answer::DependsOnPaths), "{text}");
+        let none = format!("{text} && event == 'pull_request'");
+        assert_eq!(says(&none, Some(&changed)), Ok(Answer::No), "{none}");
+    }
+    let own = (0..40).map(|n| format!("event.matches('z{n}') || ")).collect::<String>() + "false";
+    for (text, word) in [
+        (own.as_str(), "more than 32 patterns"),
+        ("event.matches('(a{1,100}){1,100}')", "too complex"),
+    ] {
+        let error = why_of(says(text, Some(&changed)).unwrap_err());
+        assert!(error.contains(word), "{text}: {error}");
+    }
+}
+
+#[test]
 fn no_text_makes_the_parser_fail() {
     let seed = "event == \"push\" && (files.all.exists(x, !x.matches('^a\\\\.')) || [1, {2u: 'b'}][0] ? r'c' : -1.5e3)";
     let mut random = fastrand::Rng::with_seed(3);
@@ -292,21 +333,13 @@ fn no_text_makes_the_parser_fail() {
             }
         }
         let text: String = text.into_iter().collect();
-        let outcome = evaluate(&Marked::plain(&text), &FACTS, &mut Fuel::new());
-        read += usize::from(!matches!(&outcome, Err(why) if why.contains("can't be read")));
-        assert_ne!(outcome, Err("the parser failed".to_owned()), "{text}");
+        let outcome = evaluate(&Marked::plain(&text), &FACTS, &mut means(1, None));
+        read += usize::from(
+            !matches!(&outcome, Err(NoAnswer::Unclear(why)) if why.contains("can't be read")),
+        );
+        assert_ne!(outcome, Err("the parser failed".to_owned().into()), "{text}");
     }
     assert!(read > 10, "{read}");
-}
-
-#[test]
-fn many_expressions_together_cost_no_more_than_a_tree_may() {
-    let mut fuel = Fuel::new();
-    let long = format!("'{}' == event", "x".repeat(4_000));
-    let outcomes =
-        (0..60).map(|_| evaluate(&Marked::plain(&long), &FACTS, &mut fuel)).collect::<Vec<_>>();
-    assert_eq!(outcomes[0], Ok(Answer::No));
-    assert_eq!(outcomes[59], Err("it takes too long".to_owned()));
 }
 
 #[test]

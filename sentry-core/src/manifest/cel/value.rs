@@ -27,6 +27,10 @@ pub(super) enum Fault {
     Paths,
     /// It took too long: ends the evaluation.
     Exhausted,
+    /// A part of it is over a limit.
+    Limit(String),
+    /// It asks for a webhook's payload.
+    Payload(String),
     /// A value would have to become a part of the expression.
     Refused(String),
     Other(String),

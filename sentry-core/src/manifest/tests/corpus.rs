@@ -12,10 +12,12 @@ use super::{Scene, tree};
 use crate::delivery::Selection;
 use crate::forge::ChangedPaths;
 use crate::manifest::annotations::Annotations;
-use crate::manifest::cel::{self, Answer, Facts};
+use crate::manifest::cel::{self, Answer, Facts, NoAnswer};
 use crate::manifest::fuel::Fuel;
+use crate::manifest::globs::Globs;
 use crate::manifest::marked::Marked;
 use crate::manifest::parse::Content;
+use crate::manifest::selection::Means;
 use crate::manifest::{Decision, Documents, ManifestSet, annotations, parse, policy, prepare};
 use crate::watch::GitAuthSecret;
 
@@ -225,12 +227,13 @@ fn every_expression_of_real_directories_says_what_it_should() {
 }
 
 /// What an expression says about an event on `main`.
-fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Answer, String> {
+fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Answer, NoAnswer> {
     let own = BTreeMap::new();
     let changed =
         changed.map(|path| ChangedPaths { paths: vec![path.to_owned()], truncated: false });
     let url = "https://example.com/a/b";
     let facts =
         Facts { event, branch: "main", url, title: "", own: &own, changed: changed.as_ref() };
-    cel::evaluate(&Marked::plain(text), &facts, &mut Fuel::new())
+    let mut means = Means { fuel: Fuel::new(1), globs: Globs::new(facts.changed) };
+    cel::evaluate(&Marked::plain(text), &facts, &mut means)
 }

@@ -5,6 +5,7 @@ mod flows;
 mod git_auth;
 mod objects;
 mod pac;
+mod patterns;
 mod policy;
 mod reading;
 mod refs;

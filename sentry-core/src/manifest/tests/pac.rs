@@ -86,15 +86,15 @@ fn a_run_starts_if_event_and_branch_fit() {
             ),
             (
                 "on-event: '[]'\non-target-branch: '[main]'",
-                Decision::Skip,
+                Decision::Refuse,
                 "on-event `[]` is empty",
             ),
             (
                 "on-event: 'push, tag'\non-target-branch: '[main]'",
-                Decision::Skip,
+                Decision::Refuse,
                 "neither one value nor a list",
             ),
-            ("on-event: '[push]'\non-target-branch: '[\"[\"]'", Decision::Skip, "can't be read"),
+            ("on-event: '[push]'\non-target-branch: '[\"[\"]'", Decision::Refuse, "can't be read"),
         ],
     );
 }
@@ -139,7 +139,7 @@ fn an_expression_decides_alone() {
                 Decision::Skip,
                 "no answer: `body` is part of a webhook's payload",
             ),
-            ("on-cel-expression: 'event =='", Decision::Skip, "no answer: can't be read"),
+            ("on-cel-expression: 'event =='", Decision::Refuse, "no answer: can't be read"),
             ("on-cel-expression: event == '{{ event_type }}'", Decision::Run, ""),
             ("on-cel-expression: env == 'stage'", Decision::Run, ""),
         ],

@@ -122,10 +122,10 @@ fn a_value_that_would_be_a_part_of_an_expression_is_refused_where_it_decides() {
         );
     }
     for (expression, want) in [
-        ("x{{ source_branch }} == 'main'", Decision::Skip),
-        ("{'a': 1}.{{ source_branch }} == 1", Decision::Skip),
-        ("{{ source_branch }}(1)", Decision::Skip),
-        ("'\\{{ source_branch }}' == 'x'", Decision::Skip),
+        ("x{{ source_branch }} == 'main'", Decision::Refuse),
+        ("{'a': 1}.{{ source_branch }} == 1", Decision::Refuse),
+        ("{{ source_branch }}(1)", Decision::Refuse),
+        ("'\\{{ source_branch }}' == 'x'", Decision::Refuse),
         ("['docs/**', 'x/**'].exists(p, p.pathChanged())", Decision::Run),
         ("['docs/**'].filter(p, source_branch == 'main')[0].pathChanged()", Decision::Run),
         ("files.all.exists(f, f.matches('^docs/'))", Decision::Run),
