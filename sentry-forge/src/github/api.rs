@@ -83,8 +83,7 @@ struct Repository {
 struct Comparison {
     base_commit: CommitId,
     merge_base_commit: CommitId,
-    #[serde(default)]
-    files: Option<Vec<ComparedFile>>,
+    files: Vec<ComparedFile>,
 }
 
 #[derive(Deserialize)]
@@ -345,7 +344,7 @@ impl Api for GitHubApi {
         if comparison.base_commit.sha != from.as_str() {
             return Err("compares another commit than the one asked for".to_owned());
         }
-        let files = comparison.files.unwrap_or_default();
+        let files = comparison.files;
         let whole =
             comparison.merge_base_commit.sha == from.as_str() && files.len() < COMPARED_FILES;
         let paths = files.into_iter().flat_map(|file| {

@@ -89,7 +89,6 @@ struct Commit {
 #[derive(Deserialize)]
 struct Comparison {
     diffs: Vec<Diff>,
-    #[serde(default)]
     compare_timeout: bool,
 }
 

@@ -60,6 +60,7 @@ async fn what_github_tells_in_part_or_from_another_base_is_asked_of_git() {
         (json(200, &compared('c', &files(1))), true),
         (json(404, &value!({"message": "Not Found"})), true),
         (json(200, &value!({"files": []})), true),
+        (json(200, &compared('b', &Value::Null)), true),
         (ResponseTemplate::new(200).set_body_raw("<html>", "text/html"), true),
         (ResponseTemplate::new(200).set_body_raw("x".repeat(5 << 20), "application/json"), true),
     ] {
@@ -104,7 +105,7 @@ async fn gitlab_compares_the_two_trees_and_says_when_it_left_something_out() {
         {"old_path": "src/old.rs", "new_path": "src/new.rs", "renamed_file": true, "diff": ""},
         {"old_path": "a", "new_path": "a", "collapsed": true, "diff": ""},
     ]);
-    for (timeout, asked) in [(value!(false), false), (value!(true), true)] {
+    for (timeout, asked) in [(value!(false), false), (value!(true), true), (Value::Null, true)] {
         let server = MockServer::start().await;
         Mock::given(method("GET"))
             .and(path("/api/v4/projects/g%2Fsub%2Fp/repository/compare"))
