@@ -129,6 +129,11 @@ pub const PROMISES: &[Promise] = &[
         "flips ≤ limit + 5 s",
     ),
     promise(
+        52,
+        "deciding which runs start: every bound (work, paths, patterns, bytes, time) ends in \"counts as changed\" or in an error, never in \"skip\"",
+        "10,000 trees and changes over each bound, by A's pusher and by an honest big commit: 0 runs silently missing, 0 green",
+    ),
+    promise(
         53,
         "what a pusher of A chooses (branch, author, title, paths) never becomes program text: CEL, Tekton's `when`, templates, links, terminal, chat",
         "10,000 hostile values through every door: 0 change a decision, 0 links, 0 mentions, 0 control or direction characters",
