@@ -90,11 +90,13 @@ impl BranchState {
         self.passed.as_ref().map(|p| &p.mark.sha).or(self.delivered.as_ref().map(|m| &m.sha))
     }
 
-    /// The head that a new one is compared with: the delivered one, before that the baseline. Not one that was let pass
-    /// later: what it changed has run nowhere.
+    /// The head that a new one is compared with: the last one that every document was judged for, be it delivered or
+    /// meant for no run; before that the baseline. Not one that a marker let pass: what it changed was never judged.
     #[must_use]
     pub fn base(&self) -> Option<&CommitSha> {
-        self.delivered.as_ref().map(|mark| &mark.sha).or(self.baseline.as_ref())
+        let judged = self.passed.as_ref().filter(|passed| passed.reason == Reason::NoRunMatched);
+        let judged = judged.map(|passed| &passed.mark.sha);
+        judged.or(self.delivered.as_ref().map(|mark| &mark.sha)).or(self.baseline.as_ref())
     }
 
     /// True if the observed head still has to be delivered; a parked head too.

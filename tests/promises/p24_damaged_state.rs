@@ -190,10 +190,14 @@ fn made(deployer: &FakeDeployer) -> BTreeMap<(String, String), usize> {
 
 #[tokio::test]
 async fn after_any_damage_no_run_is_made_again() {
-    let run = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: run-}\n";
+    let run = |name| {
+        format!(
+            "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {{generateName: {name}-}}\n"
+        )
+    };
     let (forge, deployer) = (Arc::new(FakeForge::new()), Arc::new(FakeDeployer::new()));
     forge.commit(A, "main", "first", &[]);
-    forge.commit(B, "main", "tests", &[("a.yaml", run), ("b.yaml", run)]);
+    forge.commit(B, "main", "tests", &[("a.yaml", &run("a")), ("b.yaml", &run("b"))]);
     let dir = directory();
     for _ in 0..3 {
         let store = SqliteStore::open(dir.path()).unwrap();

@@ -9,7 +9,7 @@ const DOCUMENTS: usize = 20;
 /// What is wrong with it, and a word that the reason must hold. The last one only the server can know.
 const BAD: &[(&str, &str)] = &[
     ("kind: Broken\n", "apiVersion"),
-    ("apiVersion: v1\nkind: ConfigMap\nkind: Secret\nmetadata: {name: bad}\n", "duplicate"),
+    ("apiVersion: v1\nkind: ConfigMap\nkind: Secret\nmetadata: {name: bad}\n", "twice"),
     ("apiVersion: v1\nkind: Namespace\nmetadata: {name: bad}\n", "Namespace"),
     ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad, namespace: other}\n", "other"),
     ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: refused}\n", "refused"),

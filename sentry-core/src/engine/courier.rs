@@ -379,6 +379,9 @@ impl Attempt {
             took: clock.elapsed(),
         });
 
+        if result.as_ref().is_err_and(|error| error.kind().is_answer()) {
+            self.delivery.objects = outcomes.unsent(&sent.objects);
+        }
         let changes = result.map_err(|source| AttemptError::Deploy { what: what(), source })?;
         let complete = changes.is_complete() && changes.objects.len() == sent.objects.len();
         let ChangeSet { objects, error } = changes;

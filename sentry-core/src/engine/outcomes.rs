@@ -56,6 +56,17 @@ impl Outcomes {
         known.any(|o| o.action == Action::Queued && o.object.identity() == run.identity())
     }
 
+    /// All outcomes in the plan's order where the cluster said no before any object was sent.
+    pub(super) fn unsent(&mut self, objects: &[PlannedObject]) -> Vec<ObjectOutcome> {
+        let skipped = objects.iter().map(|planned| ObjectOutcome {
+            object: planned.object.clone(),
+            run: planned.is_run(),
+            action: Action::Skipped,
+            reason: Some("the delivery failed before it".to_owned()),
+        });
+        self.with(skipped.collect())
+    }
+
     /// All outcomes in the plan's order, with those of the objects that were sent.
     pub(super) fn with(&mut self, sent: Vec<ObjectOutcome>) -> Vec<ObjectOutcome> {
         let mut sent = sent.into_iter();

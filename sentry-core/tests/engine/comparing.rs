@@ -64,18 +64,30 @@ async fn the_next_head_is_compared_with_the_delivered_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_head_changed_that_was_let_pass_still_counts() {
-    for (message, changed) in [("docs [skip ci]", "docs/a.md"), ("work", "other")] {
-        let (world, baseline) = world().await;
-        let skipped = world.forge.commit(A, "main", message, &[]);
-        world.forge.change_paths(&baseline, &skipped, &[changed]);
-        minutes(2).await;
-        assert_ne!(world.branch("main").await.unwrap().passed.unwrap().reason, Reason::Baseline);
-        let head = world.forge.commit(A, "main", "work", &[]);
-        world.forge.change_paths(&baseline, &head, &["docs/a.md"]);
-        minutes(2).await;
-        assert_eq!(world.started(&head), ["docs"], "{message}");
-    }
+async fn what_a_head_changed_that_a_marker_let_pass_still_counts() {
+    let (world, baseline) = world().await;
+    let skipped = world.forge.commit(A, "main", "docs [skip ci]", &[]);
+    world.forge.change_paths(&baseline, &skipped, &["docs/a.md"]);
+    minutes(2).await;
+    assert_eq!(world.branch("main").await.unwrap().passed.unwrap().reason, Reason::SkippedByMarker);
+    let head = world.forge.commit(A, "main", "work", &[]);
+    world.forge.change_paths(&baseline, &head, &["docs/a.md"]);
+    minutes(2).await;
+    assert_eq!(world.started(&head), ["docs"]);
+}
+
+/// With its paths still counted, a run that ignores them would never start again.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_no_run_was_meant_for_was_judged_and_is_compared_with() {
+    let (world, baseline) = world().await;
+    let judged = world.forge.commit(A, "main", "work", &[]);
+    world.forge.change_paths(&baseline, &judged, &["other"]);
+    minutes(2).await;
+    assert_eq!(world.branch("main").await.unwrap().passed.unwrap().reason, Reason::NoRunMatched);
+    let head = world.forge.commit(A, "main", "work", &[]);
+    world.forge.change_paths(&judged, &head, &["docs/a.md"]);
+    minutes(2).await;
+    assert_eq!(world.started(&head), ["docs"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -243,7 +243,7 @@ mod tests {
         let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
         let text = "remote: hello\nfatal: bad \x1b[31mthing\nhint: do that";
         let error = from_text(&repo, "fetching", text);
-        assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad  [31mthing");
+        assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad \u{fffd}[31mthing");
     }
 
     #[test]
