@@ -147,7 +147,8 @@ mod tests {
     async fn the_log_has_one_line_a_minute_with_all_that_came_in_it() {
         let guesses = Guesses::default();
         let telling = guesses.clone();
-        tokio::spawn(async move { telling.keep_telling().await });
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move { telling.keep_telling().await });
         tokio::task::yield_now().await;
         guesses.guessed(Door::Page);
         assert_eq!(guesses.notes().untold, [0, 0, 0], "the first is told at once");

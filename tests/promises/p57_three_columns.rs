@@ -117,89 +117,71 @@ fn status(code: u16, reason: &str, message: &str) -> Said {
     (code, "application/json", body.to_string())
 }
 
+fn page(code: u16) -> Said {
+    (code, "text/html", HTML.to_owned())
+}
+
 /// At least five of each column, over HTTP.
 fn said() -> Vec<(Column, Said)> {
-    let page = |code| (code, "text/html", HTML.to_owned());
-    let denied = "admission webhook \"w.example.com\" denied the request: no label";
-    let forbidden = |why: &str| {
-        status(403, "Forbidden", &format!("pipelineruns.tekton.dev \"one\" is forbidden: {why}"))
-    };
+    [(Column::Waits, waits()), (Column::Counted, counted()), (Column::Definite, definite())]
+        .into_iter()
+        .flat_map(|(column, said)| said.into_iter().map(move |said| (column, said)))
+        .collect()
+}
+
+fn waits() -> Vec<Said> {
     let webhook = |why: &str| {
         let text = format!(
             "Internal error occurred: failed calling webhook \"w\": Post \"https://w.ns.svc:443/\": {why}"
         );
         status(500, "InternalError", &text)
     };
+    let modified = "Operation cannot be fulfilled on tasks.tekton.dev \"unit\": the object has been modified; please \
+                    apply your changes to the latest version and try again";
+    [502, 500, 503, 504, 408, 429]
+        .map(page)
+        .into_iter()
+        .chain([
+            (500, "text/plain", "boom".into()),
+            webhook("no endpoints available for service \"w\""),
+            webhook("connect: no route to host"),
+            status(409, "Conflict", modified),
+            status(401, "Unauthorized", "Unauthorized"),
+        ])
+        .collect()
+}
+
+fn counted() -> Vec<Said> {
+    let forbidden = |why: &str| {
+        status(403, "Forbidden", &format!("pipelineruns.tekton.dev \"one\" is forbidden: {why}"))
+    };
+    let held = "Apply failed with 1 conflict: conflict with \"argocd\": .spec.steps";
     vec![
-        (Column::Waits, page(502)),
-        (Column::Waits, page(500)),
-        (Column::Waits, page(503)),
-        (Column::Waits, page(504)),
-        (Column::Waits, page(408)),
-        (Column::Waits, page(429)),
-        (Column::Waits, (500, "text/plain", "boom".into())),
-        (Column::Waits, webhook("no endpoints available for service \"w\"")),
-        (Column::Waits, webhook("connect: no route to host")),
-        (
-            Column::Waits,
-            status(
-                409,
-                "Conflict",
-                "Operation cannot be fulfilled on tasks.tekton.dev \"unit\": the object has been modified; please apply your changes to the latest version and try again",
-            ),
+        forbidden("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
+        forbidden(
+            "User \"sentry\" cannot create resource \"pipelineruns\" in API group \"tekton.dev\" in the namespace \"qa\"",
         ),
-        (Column::Waits, status(401, "Unauthorized", "Unauthorized")),
-        (
-            Column::Counted,
-            forbidden("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
-        ),
-        (
-            Column::Counted,
-            forbidden(
-                "User \"sentry\" cannot create resource \"pipelineruns\" in API group \"tekton.dev\" in the namespace \"qa\"",
-            ),
-        ),
-        (
-            Column::Counted,
-            forbidden(
-                "unable to create new content in namespace qa because it is being terminated",
-            ),
-        ),
-        (Column::Counted, status(404, "NotFound", "namespaces \"qa\" not found")),
-        (Column::Counted, page(404)),
-        (Column::Counted, page(403)),
-        (
-            Column::Counted,
-            status(
-                409,
-                "Conflict",
-                "Apply failed with 1 conflict: conflict with \"argocd\": .spec.steps",
-            ),
-        ),
-        (
-            Column::Definite,
-            status(400, "BadRequest", "strict decoding error: unknown field \"spec.x\""),
-        ),
-        (
-            Column::Definite,
-            status(
-                422,
-                "Invalid",
-                "PipelineRun.tekton.dev \"one\" is invalid: spec.x: Invalid value: 1",
-            ),
-        ),
-        (
-            Column::Definite,
-            status(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"),
-        ),
-        (
-            Column::Definite,
-            status(415, "UnsupportedMediaType", "the body of the request was in an unknown format"),
-        ),
-        (Column::Definite, page(413)),
-        (Column::Definite, status(403, "Forbidden", denied)),
-        (Column::Definite, status(400, "BadRequest", denied)),
-        (Column::Definite, status(422, "", denied)),
+        forbidden("unable to create new content in namespace qa because it is being terminated"),
+        status(404, "NotFound", "namespaces \"qa\" not found"),
+        page(404),
+        page(403),
+        status(409, "Conflict", held),
+    ]
+}
+
+fn definite() -> Vec<Said> {
+    let denied = "admission webhook \"w.example.com\" denied the request: no label";
+    let invalid = "PipelineRun.tekton.dev \"one\" is invalid: spec.x: Invalid value: 1";
+    let format = "the body of the request was in an unknown format";
+    vec![
+        status(400, "BadRequest", "strict decoding error: unknown field \"spec.x\""),
+        status(422, "Invalid", invalid),
+        status(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728"),
+        status(415, "UnsupportedMediaType", format),
+        page(413),
+        status(403, "Forbidden", denied),
+        status(400, "BadRequest", denied),
+        status(422, "", denied),
     ]
 }
 

@@ -224,7 +224,10 @@ mod tests {
         let qa = watch("qa", &["main", "release/*"]);
         let main = delivery(1, "main", &[("ci", RunState::Succeeded)]);
         let release = delivery(2, "release/1.4", &[("ci", RunState::Failed)]);
-        assert_eq!(shown(&qa, &[main.clone()]), named(&[("sentry-gitops/qa", Success)]));
+        assert_eq!(
+            shown(&qa, std::slice::from_ref(&main)),
+            named(&[("sentry-gitops/qa", Success)])
+        );
         let both = named(&[
             ("sentry-gitops/qa", Failure),
             ("sentry-gitops/qa (main)", Success),
@@ -259,7 +262,7 @@ mod tests {
         let runs = [("ci", RunState::Running), ("smoke", RunState::Succeeded)];
         let one = delivery(1, "fix/#1", &runs);
         let two = delivery(2, "main", &[("ci", RunState::Failed)]);
-        let lines = shown(&qa, &[one.clone()]);
+        let lines = shown(&qa, std::slice::from_ref(&one));
         assert_eq!(
             lines,
             named(&[
@@ -268,7 +271,7 @@ mod tests {
                 ("sentry-gitops/qa/smoke", Success)
             ])
         );
-        let link = statuses(&qa, &[one.clone()])[2].link.clone().unwrap();
+        let link = statuses(&qa, std::slice::from_ref(&one))[2].link.clone().unwrap();
         assert!(link.starts_with("https://dash.example/qa/smoke-0a1b2c3d"), "{link}");
         assert!(link.ends_with("?b=fix%2F%231"), "{link}");
         assert_eq!(

@@ -276,10 +276,11 @@ mod tests {
     use serde_json::json;
     use std::collections::BTreeSet;
 
-    /// An object whose `spec` reaches a field of every type that the table has, with the way to it.
-    fn every_type(
-        version: Version,
-    ) -> Vec<(&'static str, &'static str, Vec<(&'static str, Shape)>)> {
+    /// The fields that lead from a `spec` to a type.
+    type Way = Vec<(&'static str, Shape)>;
+
+    /// A kind, a type that its `spec` reaches, and the way there: each type that the table has.
+    fn every_type(version: Version) -> Vec<(&'static str, &'static str, Way)> {
         let types = version.types();
         let kinds = ["Task", "Pipeline", "PipelineRun", "TaskRun", "StepAction", "CustomRun"];
         let (mut seen, mut found) = (BTreeSet::new(), Vec::new());

@@ -29,7 +29,7 @@ async fn a_parked_head_is_looked_at_after_one_five_and_then_every_ten_minutes() 
     for _ in 0..45 * 60 {
         let applies = world.deployer.applies().0;
         seconds(1).await;
-        looks.extend((world.deployer.applies().0 > applies).then(|| looks.len()));
+        looks.extend((world.deployer.applies().0 > applies).then_some(looks.len()));
     }
     // 1, 6, 16, 26 and 36 minutes after it was given up.
     assert_eq!(looks.len(), 5);

@@ -165,84 +165,81 @@ fn unquoted(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use DeployErrorKind::{
+        Conflict, Forbidden, Local, Missing, Refused, Unauthorized, Unavailable, Unreachable,
+    };
+
     use super::*;
+
+    const TEXTS: &[(&str, DeployErrorKind)] = &[
+        (
+            "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?",
+            Unreachable,
+        ),
+        ("Unable to connect to the server: net/http: TLS handshake timeout", Unreachable),
+        ("Unable to connect to the server: EOF", Unreachable),
+        ("error validating data: proto:\u{a0}cannot parse invalid wire-format data", Unreachable),
+        (
+            "error validating data: Get \"http://h/openapi/v2\": malformed HTTP status code \"neither\"",
+            Unreachable,
+        ),
+        (
+            "E1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: Get \
+             \\\"http://h/apis\\\": net/http: HTTP/1.x transport connection broken: malformed MIME header\"",
+            Unreachable,
+        ),
+        (
+            "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host",
+            Unreachable,
+        ),
+        ("Error from server (ServiceUnavailable): the server is overloaded", Unavailable),
+        ("Error from server (TooManyRequests): the server is overloaded", Unavailable),
+        (
+            "Error from server (InternalError): Internal error occurred: failed calling webhook \"w\": connection \
+             refused",
+            Unavailable,
+        ),
+        ("Error from server (Invalid): Task \"EOF\" is invalid: connection refused", Refused),
+        (
+            "Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch",
+            Forbidden,
+        ),
+        ("Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q", Forbidden),
+        ("error: You must be logged in to the server (Unauthorized)", Unauthorized),
+        ("error: context \"x\" does not exist", Local),
+        ("error: stat /x: no such file or directory", Local),
+        (
+            "Unable to connect to the server: x509: certificate signed by unknown authority",
+            Unreachable,
+        ),
+        (
+            "error: resource mapping not found for name: \"x\": no matches for kind \"K\" in version \"V\"",
+            Missing,
+        ),
+        ("error: Apply failed with 1 conflict: conflict with \"m\": .spec", Conflict),
+        (
+            "error: Operation cannot be fulfilled on tasks.tekton.dev \"t\": the object has been modified",
+            Unavailable,
+        ),
+        (
+            "Error from server: error when creating \"STDIN\": admission webhook \"w\" denied the request: no",
+            Refused,
+        ),
+        (
+            "Error from server (Forbidden): admission webhook \"w\" denied the request: exceeded quota",
+            Refused,
+        ),
+        (
+            "Error from server (InternalError): an error on the server (\"<html>\") has prevented the request",
+            Unreachable,
+        ),
+        ("something that nobody has seen before", Unreachable),
+    ];
 
     #[test]
     fn each_text_has_its_kind() {
-        use DeployErrorKind::{
-            Conflict, Forbidden, Local, Missing, Refused, Unauthorized, Unavailable, Unreachable,
-        };
-        for (text, kind) in [
-            (
-                "The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?",
-                Unreachable,
-            ),
-            ("Unable to connect to the server: net/http: TLS handshake timeout", Unreachable),
-            ("Unable to connect to the server: EOF", Unreachable),
-            (
-                "error validating data: proto:\u{a0}cannot parse invalid wire-format data",
-                Unreachable,
-            ),
-            (
-                "error validating data: Get \"http://h/openapi/v2\": malformed HTTP status code \"neither\"",
-                Unreachable,
-            ),
-            (
-                "E1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API group list: Get \
-                 \\\"http://h/apis\\\": net/http: HTTP/1.x transport connection broken: malformed MIME header\"",
-                Unreachable,
-            ),
-            (
-                "Unable to connect to the server: dial tcp 10.0.0.1:443: connect: no route to host",
-                Unreachable,
-            ),
-            ("Error from server (ServiceUnavailable): the server is overloaded", Unavailable),
-            ("Error from server (TooManyRequests): the server is overloaded", Unavailable),
-            (
-                "Error from server (InternalError): Internal error occurred: failed calling webhook \"w\": connection \
-                 refused",
-                Unavailable,
-            ),
-            ("Error from server (Invalid): Task \"EOF\" is invalid: connection refused", Refused),
-            (
-                "Error from server (Forbidden): tasks.tekton.dev \"t\" is forbidden: User \"s\" cannot patch",
-                Forbidden,
-            ),
-            (
-                "Error from server (Forbidden): pods \"p\" is forbidden: exceeded quota: q",
-                Forbidden,
-            ),
-            ("error: You must be logged in to the server (Unauthorized)", Unauthorized),
-            ("error: context \"x\" does not exist", Local),
-            ("error: stat /x: no such file or directory", Local),
-            (
-                "Unable to connect to the server: x509: certificate signed by unknown authority",
-                Unreachable,
-            ),
-            (
-                "error: resource mapping not found for name: \"x\": no matches for kind \"K\" in version \"V\"",
-                Missing,
-            ),
-            ("error: Apply failed with 1 conflict: conflict with \"m\": .spec", Conflict),
-            (
-                "error: Operation cannot be fulfilled on tasks.tekton.dev \"t\": the object has been modified",
-                Unavailable,
-            ),
-            (
-                "Error from server: error when creating \"STDIN\": admission webhook \"w\" denied the request: no",
-                Refused,
-            ),
-            (
-                "Error from server (Forbidden): admission webhook \"w\" denied the request: exceeded quota",
-                Refused,
-            ),
-            (
-                "Error from server (InternalError): an error on the server (\"<html>\") has prevented the request",
-                Unreachable,
-            ),
-            ("something that nobody has seen before", Unreachable),
-        ] {
-            assert_eq!(classify(text).0, kind, "{text}");
+        for (text, kind) in TEXTS {
+            assert_eq!(classify(text).0, *kind, "{text}");
         }
     }
 }

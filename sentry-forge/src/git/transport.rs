@@ -553,6 +553,12 @@ fn commit_info(commit: &[u8]) -> CommitInfo {
     CommitInfo { message: message.to_owned(), author: author.to_owned() }
 }
 
+/// The commit has nothing that could be read: somebody renamed the directory, or nobody made it.
+fn no_directory(what: &str) -> ForgeError {
+    let text = format!("{what}: put it back, or change `manifests.dir`");
+    ForgeError::new(ForgeErrorKind::NoDirectory, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -568,10 +574,4 @@ mod tests {
         assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada L", "Say\n\nmore\n"));
         assert_eq!(root_of(b"tree --output=x\n"), None);
     }
-}
-
-/// The commit has nothing that could be read: somebody renamed the directory, or nobody made it.
-fn no_directory(what: &str) -> ForgeError {
-    let text = format!("{what}: put it back, or change `manifests.dir`");
-    ForgeError::new(ForgeErrorKind::NoDirectory, text)
 }

@@ -86,7 +86,7 @@ async fn a_stop_ends_idle_connections_and_the_port_is_free_again() {
 async fn whoever_has_shown_no_token_holds_nothing_even_while_their_request_is_worked_on() {
     let _files = MANY_FILES.lock().await;
     let mut world = World::new();
-    let never = axum::routing::get(|| std::future::pending::<String>());
+    let never = axum::routing::get(std::future::pending::<String>);
     let (address, _stop) = start_with(&mut world, Router::new().route("/never", never)).await;
     let mut waiting = Vec::new();
     for _ in 0..sentry_server::MAX_CONNECTIONS + 50 {

@@ -154,8 +154,8 @@ fn a_kind_is_allowed_by_group_and_kind_never_by_its_name_alone() {
     for (group, kind) in all.filter(there) {
         for namespaced in [true, false] {
             let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
-            let mut scene = Scene::default();
-            scene.kinds = Some([(version.as_str(), kind, namespaced)].into_iter().collect());
+            let kinds = Some([(version.as_str(), kind, namespaced)].into_iter().collect());
+            let mut scene = Scene { kinds, ..Scene::default() };
             for (allowed, want) in [
                 (AllowKinds::Namespaced, namespaced),
                 (listed(TEKTON), own(group, kind)),
@@ -262,90 +262,68 @@ fn of_two_documents_for_one_object_the_second_is_refused() {
     assert!(refusals[0].reason.contains("ConfigMap a stands in a.yaml (document 1) already"));
 }
 
-#[test]
-fn of_two_runs_of_one_name_the_second_is_refused() {
-    const PUSH: &str = "annotations: {pipelinesascode.tekton.dev/on-event: push}";
-    const PULL: &str = "annotations: {pipelinesascode.tekton.dev/on-event: pull_request}";
-    let pipeline = ("tekton.dev/v1", "PipelineRun");
-    let task = ("tekton.dev/v1", "TaskRun");
-    let cases = [
-        (pipeline, "{name: a}", pipeline, "{name: a}", Some("PipelineRun a")),
-        (
-            pipeline,
-            "{name: a}",
-            ("tekton.dev/v1beta1", "PipelineRun"),
-            "{name: a}",
-            Some("PipelineRun a"),
-        ),
-        (pipeline, "{generateName: a-}", pipeline, "{generateName: a-}", Some("PipelineRun a-")),
-        (pipeline, "{name: a-}", pipeline, "{generateName: a-}", Some("PipelineRun a-")),
-        (
-            pipeline,
-            "{name: a, generateName: b-}",
-            pipeline,
-            "{generateName: b-}",
-            Some("PipelineRun b-"),
-        ),
-        (
-            pipeline,
-            "{name: 'a-{{ env }}'}",
-            pipeline,
-            "{name: a-stage}",
-            Some("PipelineRun a-stage"),
-        ),
-        (pipeline, "{name: a}", pipeline, "{name: a, namespace: qa}", Some("PipelineRun a")),
-        (task, "{name: a}", task, "{name: a}", Some("TaskRun a")),
-        // These are two.
-        (pipeline, "{name: a}", pipeline, "{generateName: a-}", None),
-        (pipeline, "{name: a}", pipeline, "{name: b}", None),
-        (pipeline, "{name: a}", task, "{name: a}", None),
-        (pipeline, "{name: a}", pipeline, "{name: a, namespace: other}", None),
-        (task, "{generateName: a-}", task, "{generateName: a-}", None),
-        (
-            ("batch/v1", "Job"),
-            "{generateName: a-}",
-            ("batch/v1", "Job"),
-            "{generateName: a-}",
-            None,
-        ),
-        // What does not start takes no name.
-        (
-            pipeline,
-            &format!("{{name: a, {PULL}}}"),
-            pipeline,
-            &format!("{{name: a, {PUSH}}}"),
-            None,
-        ),
-        (
-            pipeline,
-            &format!("{{name: a, {PUSH}}}"),
-            pipeline,
-            &format!("{{name: a, {PULL}}}"),
-            None,
-        ),
-    ];
+type Run = ((&'static str, &'static str), &'static str);
+
+const PIPELINE: (&str, &str) = ("tekton.dev/v1", "PipelineRun");
+const OLD_PIPELINE: (&str, &str) = ("tekton.dev/v1beta1", "PipelineRun");
+const TASK: (&str, &str) = ("tekton.dev/v1", "TaskRun");
+const JOB: (&str, &str) = ("batch/v1", "Job");
+const PUSH: &str = "{name: a, annotations: {pipelinesascode.tekton.dev/on-event: push}}";
+const PULL: &str = "{name: a, annotations: {pipelinesascode.tekton.dev/on-event: pull_request}}";
+
+const OF_ONE_NAME: &[(Run, Run, &str)] = &[
+    ((PIPELINE, "{name: a}"), (PIPELINE, "{name: a}"), "PipelineRun a"),
+    ((PIPELINE, "{name: a}"), (OLD_PIPELINE, "{name: a}"), "PipelineRun a"),
+    ((PIPELINE, "{generateName: a-}"), (PIPELINE, "{generateName: a-}"), "PipelineRun a-"),
+    ((PIPELINE, "{name: a-}"), (PIPELINE, "{generateName: a-}"), "PipelineRun a-"),
+    ((PIPELINE, "{name: a, generateName: b-}"), (PIPELINE, "{generateName: b-}"), "PipelineRun b-"),
+    ((PIPELINE, "{name: 'a-{{ env }}'}"), (PIPELINE, "{name: a-stage}"), "PipelineRun a-stage"),
+    ((PIPELINE, "{name: a}"), (PIPELINE, "{name: a, namespace: qa}"), "PipelineRun a"),
+    ((TASK, "{name: a}"), (TASK, "{name: a}"), "TaskRun a"),
+];
+
+const OF_TWO_NAMES: &[(Run, Run)] = &[
+    ((PIPELINE, "{name: a}"), (PIPELINE, "{generateName: a-}")),
+    ((PIPELINE, "{name: a}"), (PIPELINE, "{name: b}")),
+    ((PIPELINE, "{name: a}"), (TASK, "{name: a}")),
+    ((PIPELINE, "{name: a}"), (PIPELINE, "{name: a, namespace: other}")),
+    ((TASK, "{generateName: a-}"), (TASK, "{generateName: a-}")),
+    ((JOB, "{generateName: a-}"), (JOB, "{generateName: a-}")),
+    // What does not start takes no name.
+    ((PIPELINE, PULL), (PIPELINE, PUSH)),
+    ((PIPELINE, PUSH), (PIPELINE, PULL)),
+];
+
+/// What is refused of two runs, in one file and in two, and how many objects are left.
+fn of_two(first: Run, second: Run) -> [(Vec<String>, usize); 2] {
     let mut scene = Scene::default();
     let others = [scene.watch.cluster.namespace.clone(), "other".parse().unwrap()];
     scene.watch.reading.namespace_policy = NamespacePolicy::Listed(others.into());
-    for ((version, kind), first, (version2, kind2), second, refused) in cases {
-        let (first, second) = (object(version, kind, first), object(version2, kind2, second));
-        for files in [
-            vec![("a.yaml", format!("{first}---\n{second}"))],
-            vec![("a.yaml", first), ("sub/b.yml", second)],
-        ] {
-            let files: Vec<_> = files.iter().map(|(path, text)| (*path, text.as_str())).collect();
-            let set = scene.files(&files);
-            let reasons: Vec<_> = set.refusals().map(|d| d.reason.as_str()).collect();
-            match refused {
-                Some(what) => {
-                    assert_eq!(set.objects.len(), 1, "{files:?}");
-                    assert!(
-                        reasons[0].starts_with(&format!("{what} stands in a.yaml")),
-                        "{reasons:?}"
-                    );
-                }
-                None => assert_eq!(reasons, Vec::<&str>::new(), "{files:?}"),
-            }
+    let text = |((version, kind), metadata): Run| object(version, kind, metadata);
+    let (first, second) = (text(first), text(second));
+    let one = format!("{first}---\n{second}");
+    [vec![("a.yaml", &one)], vec![("a.yaml", &first), ("sub/b.yml", &second)]].map(|files| {
+        let files: Vec<_> = files.into_iter().map(|(path, text)| (path, text.as_str())).collect();
+        let set = scene.files(&files);
+        (set.refusals().map(|d| d.reason.clone()).collect(), set.objects.len())
+    })
+}
+
+#[test]
+fn of_two_runs_of_one_name_the_second_is_refused() {
+    for (first, second, what) in OF_ONE_NAME {
+        for (reasons, left) in of_two(*first, *second) {
+            assert_eq!(left, 1, "{first:?} {second:?}");
+            assert!(reasons[0].starts_with(&format!("{what} stands in a.yaml")), "{reasons:?}");
+        }
+    }
+}
+
+#[test]
+fn two_runs_of_two_names_or_of_which_one_starts_are_none_of_one_name() {
+    for (first, second) in OF_TWO_NAMES {
+        for (reasons, _) in of_two(*first, *second) {
+            assert_eq!(reasons, Vec::<String>::new(), "{first:?} {second:?}");
         }
     }
 }

@@ -44,177 +44,118 @@ fn with(mut run: Value, pointer: &[&str], value: Value) -> Value {
     run
 }
 
-#[test]
-fn every_end_of_a_task_run_names_task_step_and_cause() {
-    let build = || step("build", 0, "Completed", "Completed");
-    let timeout = r#"TaskRun "r" failed to finish within "5s""#;
-    let pull = r#"The step "test" in TaskRun "r" failed to pull the image "no.example/x". The pod errored with the message: "not found.""#;
-    let limited = with(
-        task("Failed", "m", json!([step("test", 1, "Error", "TimeoutExceeded")])),
-        &["status", "taskSpec"],
-        json!({"steps": [{"name": "test", "timeout": "2s"}]}),
-    );
-    let again = with(
-        task("Failed", "m", json!([step("test", 4, "Error", "Error")])),
-        &["status", "retriesStatus"],
-        json!([{}, {}]),
-    );
-    let waiting =
-        with(task("TaskRunTimeout", "m", json!([])), &["spec", "timeout"], json!("1h0m0s"));
-    let rows = [
-        (
-            task("Failed", "m", json!([build(), step("test", 2, "Error", "Error")])),
-            "task unit, step test: exit code 2",
-        ),
-        (
-            task("StepFailed", "m", json!([build(), step("test", 2, "Error", "Error")])),
-            "task unit, step test: exit code 2",
-        ),
-        (
-            task(
-                "Failed",
-                "m",
-                json!([
-                    step("lint", 3, "Error", "Continued"),
-                    step("test", 2, "Error", "Error"),
-                    step("after", 1, "Error", "Skipped")
-                ]),
-            ),
-            "task unit, step test: exit code 2",
-        ),
-        (again, "task unit, step test: exit code 4, at the last of 3 attempts"),
-        (
-            task("Failed", "m", json!([step("test", 137, "OOMKilled", "OOMKilled")])),
-            "task unit, step test: out of memory, exit code 137 (OOMKilled)",
-        ),
-        (
-            task(
-                "StepOOM",
-                "m",
-                json!([
-                    step("wait", 1, "Error", "Error"),
-                    step("test", 137, "OOMKilled", "OOMKilled")
-                ]),
-            ),
-            "task unit, step test: out of memory, exit code 137 (OOMKilled)",
-        ),
-        (
-            task("Failed", "m", json!([step("test", 128, "StartError", "StartError")])),
-            "task unit, step test: exit code 128 (StartError)",
-        ),
-        (
-            task(
-                "Failed",
-                "m",
-                json!([step("test", 127, "ContainerCannotRun", "ContainerCannotRun")]),
-            ),
-            "task unit, step test: exit code 127 (ContainerCannotRun)",
-        ),
-        (limited, "task unit, step test: timed out after 2s"),
-        (
-            task("Failed", "m", json!([step("test", 1, "TimeoutExceeded", "Error")])),
-            "task unit, step test: timed out",
-        ),
-        (
-            task(
-                "TaskRunTimeout",
-                timeout,
-                json!([
-                    build(),
-                    stopped("test", "TaskRunTimeout"),
-                    stopped("after", "TaskRunTimeout")
-                ]),
-            ),
-            "task unit, step test: timed out after 5s",
-        ),
-        (task("TaskRunTimeout", timeout, json!([])), "task unit: timed out after 5s"),
-        (waiting, "task unit: timed out after 1h0m0s"),
-        (
-            task(
-                "TaskRunImagePullFailed",
-                pull,
-                json!([
-                    stopped("build", "TaskRunImagePullFailed"),
-                    stopped("test", "TaskRunImagePullFailed")
-                ]),
-            ),
-            &format!("task unit, step test: its image can't be pulled: {pull}"),
-        ),
-        (
-            task(
-                "PodEvicted",
-                "The node was low on resource: memory.",
-                json!([step("test", 137, "Error", "Error")]),
-            ),
-            "task unit: its pod was evicted: The node was low on resource: memory.",
-        ),
-        (
-            task("PodCreationFailed", "exceeded quota: q", json!([])),
-            "task unit: PodCreationFailed: exceeded quota: q",
-        ),
-        (
-            task(
-                "CreateContainerConfigError",
-                "secret \"s\" not found",
-                json!([stopped("test", "CreateContainerConfigError")]),
-            ),
-            "task unit: CreateContainerConfigError: secret \"s\" not found",
-        ),
-        (task("PodAdmissionFailed", "denied", json!([])), "task unit: PodAdmissionFailed: denied"),
-        (
-            task(
-                "SidecarOOM",
-                "\"sidecar-db\" exited because of OOMKilled",
-                json!([step("test", 1, "Error", "Error")]),
-            ),
-            "task unit: SidecarOOM: \"sidecar-db\" exited because of OOMKilled",
-        ),
-        (
-            task(
-                "SidecarFailed",
-                "\"sidecar-db\" exited with code 1",
-                json!([step("test", 1, "Error", "Error")]),
-            ),
-            "task unit: SidecarFailed: \"sidecar-db\" exited with code 1",
-        ),
-        (
-            task("InitContainerFailed", "init container failed", json!([])),
-            "task unit: InitContainerFailed: init container failed",
-        ),
-        (
-            task("InitContainerOOM", "init container failed", json!([])),
-            "task unit: InitContainerOOM: init container failed",
-        ),
-        (
-            task("TaskRunStopSidecarFailed", "m", json!([build()])),
-            "task unit: TaskRunStopSidecarFailed: m",
-        ),
-        (
-            task("TaskRunResultLargerThanAllowedLimit", "m", json!([build()])),
-            "task unit: TaskRunResultLargerThanAllowedLimit: m",
-        ),
-        (task("TaskRunValidationFailed", "m", json!([])), "task unit: TaskRunValidationFailed: m"),
-        (task("TaskValidationFailed", "m", json!([])), "task unit: TaskValidationFailed: m"),
-        (task("TaskRunResolutionFailed", "m", json!([])), "task unit: TaskRunResolutionFailed: m"),
-        (
-            task("ResourceVerificationFailed", "m", json!([])),
-            "task unit: ResourceVerificationFailed: m",
-        ),
-        (task("InvalidParamValue", "m", json!([])), "task unit: InvalidParamValue: m"),
-        (task("SomethingNew", "m", json!([])), "task unit: SomethingNew: m"),
-        (object("TaskRun", "TaskRunTimeout", timeout), "timed out after 5s"),
-    ];
-    for (run, want) in &rows {
+/// Each run has its sentence, and the log of the step that failed by itself.
+fn judge(rows: &[(Value, &str)]) {
+    for (run, want) in rows {
         let end = failed_task(std::slice::from_ref(run)).unwrap();
         assert_eq!(end.text, *want, "{run:#}");
         let by_itself = want.contains("exit code")
             || want.contains("step test: timed out after 2s")
             || *want == "task unit, step test: timed out";
-        assert_eq!(
-            end.log,
-            by_itself.then(|| ("unit-pod".to_owned(), "step-test".to_owned())),
-            "{want}"
-        );
+        let log = by_itself.then(|| ("unit-pod".to_owned(), "step-test".to_owned()));
+        assert_eq!(end.log, log, "{want}");
+    }
+}
+
+fn build() -> Value {
+    step("build", 0, "Completed", "Completed")
+}
+
+#[test]
+fn a_step_that_failed_is_named_with_its_exit_code() {
+    let failed = || step("test", 2, "Error", "Error");
+    let around = json!([
+        step("lint", 3, "Error", "Continued"),
+        failed(),
+        step("after", 1, "Error", "Skipped")
+    ]);
+    let again = with(
+        task("Failed", "m", json!([step("test", 4, "Error", "Error")])),
+        &["status", "retriesStatus"],
+        json!([{}, {}]),
+    );
+    let told = "task unit, step test: exit code 2";
+    judge(&[
+        (task("Failed", "m", json!([build(), failed()])), told),
+        (task("StepFailed", "m", json!([build(), failed()])), told),
+        (task("Failed", "m", around), told),
+        (again, "task unit, step test: exit code 4, at the last of 3 attempts"),
+    ]);
+    for (code, word) in [(128, "StartError"), (127, "ContainerCannotRun")] {
+        let run = task("Failed", "m", json!([step("test", code, word, word)]));
+        judge(&[(run, &format!("task unit, step test: exit code {code} ({word})"))]);
+    }
+}
+
+#[test]
+fn a_step_without_memory_says_so() {
+    let killed = || step("test", 137, "OOMKilled", "OOMKilled");
+    let told = "task unit, step test: out of memory, exit code 137 (OOMKilled)";
+    judge(&[
+        (task("Failed", "m", json!([killed()])), told),
+        (task("StepOOM", "m", json!([step("wait", 1, "Error", "Error"), killed()])), told),
+    ]);
+}
+
+#[test]
+fn what_ran_out_of_time_names_task_step_and_limit() {
+    let timeout = r#"TaskRun "r" failed to finish within "5s""#;
+    let limited = with(
+        task("Failed", "m", json!([step("test", 1, "Error", "TimeoutExceeded")])),
+        &["status", "taskSpec"],
+        json!({"steps": [{"name": "test", "timeout": "2s"}]}),
+    );
+    let unlimited = task("Failed", "m", json!([step("test", 1, "TimeoutExceeded", "Error")]));
+    let waiting =
+        with(task("TaskRunTimeout", "m", json!([])), &["spec", "timeout"], json!("1h0m0s"));
+    let ended = |name| stopped(name, "TaskRunTimeout");
+    let at_work = json!([build(), ended("test"), ended("after")]);
+    judge(&[
+        (limited, "task unit, step test: timed out after 2s"),
+        (unlimited, "task unit, step test: timed out"),
+        (task("TaskRunTimeout", timeout, at_work), "task unit, step test: timed out after 5s"),
+        (task("TaskRunTimeout", timeout, json!([])), "task unit: timed out after 5s"),
+        (waiting, "task unit: timed out after 1h0m0s"),
+        (object("TaskRun", "TaskRunTimeout", timeout), "timed out after 5s"),
+    ]);
+}
+
+#[test]
+fn an_image_that_can_not_be_pulled_and_an_evicted_pod_are_told() {
+    let pull = r#"The step "test" in TaskRun "r" failed to pull the image "no.example/x". The pod errored with the message: "not found.""#;
+    let ended = |name| stopped(name, "TaskRunImagePullFailed");
+    let unpulled = task("TaskRunImagePullFailed", pull, json!([ended("build"), ended("test")]));
+    let low = "The node was low on resource: memory.";
+    let evicted = task("PodEvicted", low, json!([step("test", 137, "Error", "Error")]));
+    judge(&[
+        (unpulled, &format!("task unit, step test: its image can't be pulled: {pull}")),
+        (evicted, &format!("task unit: its pod was evicted: {low}")),
+    ]);
+}
+
+#[test]
+fn an_end_that_no_step_made_is_told_in_tektons_words() {
+    let failed = || json!([step("test", 1, "Error", "Error")]);
+    let unmounted = json!([stopped("test", "CreateContainerConfigError")]);
+    let rows = [
+        ("PodCreationFailed", "exceeded quota: q", json!([])),
+        ("CreateContainerConfigError", "secret \"s\" not found", unmounted),
+        ("PodAdmissionFailed", "denied", json!([])),
+        ("SidecarOOM", "\"sidecar-db\" exited because of OOMKilled", failed()),
+        ("SidecarFailed", "\"sidecar-db\" exited with code 1", failed()),
+        ("InitContainerFailed", "init container failed", json!([])),
+        ("InitContainerOOM", "init container failed", json!([])),
+        ("TaskRunStopSidecarFailed", "m", json!([build()])),
+        ("TaskRunResultLargerThanAllowedLimit", "m", json!([build()])),
+        ("TaskRunValidationFailed", "m", json!([])),
+        ("TaskValidationFailed", "m", json!([])),
+        ("TaskRunResolutionFailed", "m", json!([])),
+        ("ResourceVerificationFailed", "m", json!([])),
+        ("InvalidParamValue", "m", json!([])),
+        ("SomethingNew", "m", json!([])),
+    ];
+    for (reason, message, steps) in rows {
+        judge(&[(task(reason, message, steps), &format!("task unit: {reason}: {message}"))]);
     }
     for silent in ["TaskRunCancelled", "FailureIgnored"] {
         assert_eq!(failed_task(&[task(silent, "m", json!([stopped("test", silent)]))]), None);
