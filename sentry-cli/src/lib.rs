@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use sentry_config::Environment;
+use sentry_core::secret::Redactor;
 use tokio::task::JoinSet;
 
 pub use exit::{Exit, Failure};
@@ -40,10 +41,16 @@ pub use exit::{Exit, Failure};
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match args::Cli::try_parse_from(args::modernised(args)) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are answers, not errors: clap knows which stream each goes to.
-            error.print().ok();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        Err(error) if error.use_stderr() => {
+            // It repeats arguments, which others may have chosen.
+            let ui = ui::Ui::new(args::Color::Auto, Redactor::new());
+            ui.complain(&error.render().to_string());
+            return Exit::Usage.into();
+        }
+        Err(answer) => {
+            // Help and version.
+            answer.print().ok();
+            return Exit::Done.into();
         }
     };
     let ctx = Arc::new(commands::Context::new(cli.global, Environment::from_process()));

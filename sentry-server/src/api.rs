@@ -12,7 +12,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use futures::future::BoxFuture;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
@@ -22,6 +23,8 @@ use sentry_api::shape::{
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, ErrorKind};
+use sentry_core::text;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::guesses::{Door, Guesses};
@@ -58,7 +61,7 @@ struct Api {
 }
 
 type Shared = State<Arc<Api>>;
-type Answer<T> = Result<Json<T>, Refused>;
+type Answer<T> = Result<Told<T>, Refused>;
 
 /// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
 ///
@@ -134,6 +137,19 @@ async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Right, A
     }
 }
 
+/// An answer as JSON in which what is hidden is escaped: people read it on terminals, too.
+struct Told<T>(T);
+
+impl<T: Serialize> IntoResponse for Told<T> {
+    fn into_response(self) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        match serde_json::to_string(&self.0) {
+            Ok(told) => ([(CONTENT_TYPE, json)], text::json(&told)).into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
 /// An error as it is sent.
 struct Refused(ApiError);
 
@@ -148,7 +164,7 @@ impl IntoResponse for Refused {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(self.0.body())).into_response();
+        let mut response = (status, Told(self.0.body())).into_response();
         if kind == ErrorKind::Unauthorized {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
@@ -226,7 +242,7 @@ async fn not_so(method: Method) -> Response {
 }
 
 async fn status(State(api): Shared, Asked(query): Asked<StatusQuery>) -> Answer<Status> {
-    Ok(Json(api.answers.status(&query).await?))
+    Ok(Told(api.answers.status(&query).await?))
 }
 
 async fn why(
@@ -234,19 +250,19 @@ async fn why(
     Path(commit): Path<String>,
     Asked(query): Asked<WhyQuery>,
 ) -> Answer<Why> {
-    Ok(Json(api.answers.why(&commit, &query).await?))
+    Ok(Told(api.answers.why(&commit, &query).await?))
 }
 
 async fn history(State(api): Shared, Asked(query): Asked<HistoryQuery>) -> Answer<History> {
-    Ok(Json(api.answers.history(&query).await?))
+    Ok(Told(api.answers.history(&query).await?))
 }
 
 async fn show(State(api): Shared, Path(id): Path<String>) -> Answer<Show> {
-    Ok(Json(api.answers.show(&id).await?))
+    Ok(Told(api.answers.show(&id).await?))
 }
 
 async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> Answer<Documents> {
-    Ok(Json(api.answers.explain(&query).await?))
+    Ok(Told(api.answers.explain(&query).await?))
 }
 
 async fn events(
@@ -263,7 +279,7 @@ async fn events(
 }
 
 async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> Answer<Acknowledgement> {
-    Ok(Json(api.answers.trigger_state(&id).await?))
+    Ok(Told(api.answers.trigger_state(&id).await?))
 }
 
 async fn trigger(
@@ -271,7 +287,7 @@ async fn trigger(
     Key(key): Key,
     Sent(request): Sent<TriggerRequest>,
 ) -> Answer<Acknowledgement> {
-    Ok(Json(api.answers.trigger(&request, key.as_deref()).await?))
+    Ok(Told(api.answers.trigger(&request, key.as_deref()).await?))
 }
 
 async fn retry(
@@ -280,7 +296,7 @@ async fn retry(
     Key(key): Key,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> Answer<Acknowledgement> {
-    Ok(Json(api.answers.retry(&id, key.as_deref()).await?))
+    Ok(Told(api.answers.retry(&id, key.as_deref()).await?))
 }
 
 async fn rerun(
@@ -289,7 +305,7 @@ async fn rerun(
     Key(key): Key,
     Sent(request): Sent<RerunRequest>,
 ) -> Answer<Acknowledgement> {
-    Ok(Json(api.answers.rerun(&id, &request, key.as_deref()).await?))
+    Ok(Told(api.answers.rerun(&id, &request, key.as_deref()).await?))
 }
 
 async fn suspend(
@@ -297,7 +313,7 @@ async fn suspend(
     Path(watch): Path<String>,
     Sent(request): Sent<SuspendRequest>,
 ) -> Answer<SuspensionAcknowledgement> {
-    Ok(Json(api.answers.suspend(&watch, &request).await?))
+    Ok(Told(api.answers.suspend(&watch, &request).await?))
 }
 
 async fn resume(
@@ -305,5 +321,5 @@ async fn resume(
     Path(watch): Path<String>,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> Answer<SuspensionAcknowledgement> {
-    Ok(Json(api.answers.resume(&watch).await?))
+    Ok(Told(api.answers.resume(&watch).await?))
 }

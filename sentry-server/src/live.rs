@@ -13,6 +13,7 @@ use sentry_api::shape::Event;
 use sentry_api::{ApiError, ErrorKind};
 use sentry_core::engine::Engine;
 use sentry_core::event::Event as CoreEvent;
+use sentry_core::text;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -121,9 +122,8 @@ impl Listener {
                 Err(RecvError::Lagged(missed)) => Some(Event::lagged(missed)),
                 Err(RecvError::Closed) => return None,
             };
-            if let Some(message) = event.and_then(|event| Message::default().json_data(event).ok())
-            {
-                return Some(message);
+            if let Some(told) = event.and_then(|event| serde_json::to_string(&event).ok()) {
+                return Some(Message::default().data(text::json(&told)));
             }
         }
     }

@@ -71,7 +71,7 @@ fn strings() -> Vec<String> {
 }
 
 /// Answers in which the string stands wherever text can.
-fn scene(strings: &[String]) -> Script {
+pub(crate) fn scene(strings: &[String]) -> Script {
     let watches = strings.iter().map(|s| watch(s)).collect();
     let namespace = Some(strings[0].clone());
     let status = Status {
@@ -114,7 +114,7 @@ fn watch(s: &str) -> WatchStatus {
     }
 }
 
-fn id(n: usize) -> String {
+pub(crate) fn id(n: usize) -> String {
     format!("01k9t0m4{n:0>18}")
 }
 

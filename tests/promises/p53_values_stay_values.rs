@@ -1,5 +1,10 @@
 //! 53: what a pusher of A chooses never becomes program text. Hostile branches, authors, titles and paths go through
-//! expressions, lists of patterns, documents and chats, and each comes out as an inert one of the same properties.
+//! expressions, lists of patterns, documents and chats, statuses and their links, the page, the API, the terminal and the
+//! logs, and each comes out as an inert one of the same properties.
+
+mod sessions;
+mod shown;
+mod statuses;
 
 use std::sync::Arc;
 
@@ -76,14 +81,20 @@ const PARTS: &[&str] = &[
     "push",
     "qa",
     "\u{1b}[31m",
+    "\u{1b}[2J\u{1b}[45m",
+    "\u{1b}]8;;http://evil.example\u{7}",
     "\u{9b}31m",
     "\u{202e}",
     "\u{2066}",
     "\u{2028}",
+    "\u{2029}",
+    "\u{61c}",
+    "\u{200f}",
     "\u{200b}",
     "\u{feff}",
     "\r",
     "é",
+    "🦀\u{200d}",
 ];
 
 struct Hostile(fastrand::Rng);
@@ -281,6 +292,13 @@ async fn a_hostile_value_calls_nobody_in_a_chat_and_makes_no_link() {
             "{number} messages for each: 0 links, 0 mentions, 0 control or direction characters"
         ),
     );
+}
+
+/// The first line with a character that nothing may hand on as it is: a control other than a tab, or one that turns the
+/// writing direction, ends lines, or shows nothing.
+fn raw(text: &str) -> Option<&str> {
+    let hidden = |c: char| c != '\t' && sentry_core::text::is_hidden(c);
+    text.split('\n').find(|line| line.contains(hidden))
 }
 
 /// What a chat must not be given, beside the space of no width by which calls and links are taken apart.

@@ -48,7 +48,7 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     let context = context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
     let mut statuses = Vec::new();
     for (suffix, subjects) in &lines(watch, deliveries) {
-        let name = format!("{context}{suffix}");
+        let name = format!("{context}{}", inert(suffix));
         let all: Vec<_> = subjects.iter().collect();
         statuses.extend(together(watch, name.clone(), &all));
         if let [_, _, ..] = all.as_slice() {
@@ -90,7 +90,7 @@ fn own(
     let lines = all.iter().filter(|(other, _)| alike(other)).map(|(_, line)| *line);
     let worst = lines.max_by_key(|line| line.badness())?;
     let branches = vec![subject.branch.clone()];
-    Some(status(watch, format!("{name} ({label})"), worst, &worst.text, branches))
+    Some(status(watch, format!("{name} ({})", inert(&label)), worst, &worst.text, branches))
 }
 
 /// The worst of all subjects, with what each of the worst says.
@@ -155,9 +155,20 @@ fn fitted(name: String) -> String {
     if name.chars().count() <= CONTEXT_CHARS {
         return name;
     }
-    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(name.as_bytes())[..4]);
+    let digest = digest(&name);
     let kept: String = name.chars().take(CONTEXT_CHARS - digest.len() - 1).collect();
     format!("{kept}~{digest}")
+}
+
+/// A part of a name without what is hidden in it. It then ends in a digest: what differs in nothing else stays two lines,
+/// and no branch holds a `~`.
+fn inert(part: &str) -> String {
+    let clean = text::clean(part);
+    if clean == part { clean } else { format!("{clean}~{}", digest(part)) }
+}
+
+fn digest(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..4])
 }
 
 #[cfg(test)]
@@ -251,6 +262,20 @@ mod tests {
             names,
             own.map(|own| format!("sentry-gitops/qa ({own})")).iter().map(String::as_str).collect()
         );
+    }
+
+    #[test]
+    fn a_name_holds_nothing_hidden_and_branches_that_differ_in_that_alone_have_a_line_each() {
+        let qa = watch("qa", &["main"]);
+        let ended = |n, branch| delivery(n, branch, &[("ci", RunState::Succeeded)]);
+        let all = ["x", "x\u{202e}", "x\u{2066}"];
+        let deliveries: Vec<_> = (1..).zip(all).map(|(n, branch)| ended(n, branch)).collect();
+        let lines = shown(&qa, &deliveries);
+        let names: BTreeSet<&str> = lines[1..].iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names.contains("sentry-gitops/qa (x)"), "{names:?}");
+        let marked = names.iter().filter(|name| name.starts_with("sentry-gitops/qa (x\u{fffd}~"));
+        assert_eq!(marked.count(), 2, "{names:?}");
     }
 
     #[test]
