@@ -134,7 +134,7 @@ impl Pusher {
 
 #[test]
 fn logs_and_answers_about_a_hostile_pusher_hold_nothing_that_moves_or_turns() {
-    let number = cases(200, 8);
+    let number = cases(40, 4);
     let mut pusher = Pusher::new();
     let hostile = pusher.hostile.text();
     pusher.road.sandbox.write(
@@ -153,7 +153,7 @@ fn logs_and_answers_about_a_hostile_pusher_hold_nothing_that_moves_or_turns() {
     pusher.pass("json");
     pusher.push(number);
     pusher.pass("text");
-    pusher.ask(cases(30, 1));
+    pusher.ask(cases(10, 1));
     let runs = pusher.road.runs().len();
     assert!(runs >= number, "{runs} runs");
     kept(
