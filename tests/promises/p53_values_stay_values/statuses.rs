@@ -20,7 +20,7 @@ use crate::forges::{TOKEN, Way, token};
 use crate::world::{A, World, seconds};
 
 /// Branches of one world; two each stand at one commit.
-const BRANCHES: usize = 20;
+const BRANCHES: usize = 50;
 const LINK: &str = "https://dash.example/{branch}/x?w={watch}&b={branch}#{run}";
 
 /// Two branches that look alike where what is hidden is not shown, or all the same two.
@@ -83,7 +83,7 @@ fn run<T>(held: bool, work: impl Future<Output = T>) -> T {
 #[test]
 fn a_status_of_a_hostile_branch_says_it_in_inert_words_and_leads_nowhere_else() {
     let mut hostile = Hostile(fastrand::Rng::with_seed(56));
-    let worlds = cases(10_000 / BRANCHES, 4);
+    let worlds = cases(10_000 / BRANCHES, 2);
     let (mut texts, mut branches, mut shared) = (0, 0, 0);
     let mut sent = Vec::new();
     for _ in 0..worlds {
@@ -106,7 +106,7 @@ fn a_status_of_a_hostile_branch_says_it_in_inert_words_and_leads_nowhere_else() 
         assert_eq!(of, pushed, "every branch is told of");
         shared += lines.len();
         branches += of.len();
-        sent.extend(told.into_iter().step_by(cases(97, 7)));
+        sent.extend(told.into_iter().step_by(cases(397, 7)));
     }
     let texts_sent = run(false, send(&sent));
     kept(
