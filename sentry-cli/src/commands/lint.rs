@@ -143,7 +143,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         source: Source {
             forge: "lint".to_owned(),
             repo: "https://example.com/lint/source".parse()?,
-            branches: BranchSelector::new([branch.as_str()])?,
+            branches: BranchSelector::named([&branch]),
         },
         manifests: Manifests {
             forge: "lint".to_owned(),

@@ -107,8 +107,8 @@ impl Group {
         if self.sources.is_empty() && wanted.is_empty() {
             return None;
         }
-        let names = BranchSelector::new(wanted.iter().map(BranchName::as_str)).ok();
-        let selectors = self.sources.iter().map(|w| &w.source.branches).chain(names.as_ref());
+        let names = BranchSelector::named(wanted.iter());
+        let selectors = self.sources.iter().map(|w| &w.source.branches).chain([&names]);
         let branches = BranchSelector::union(selectors);
         // An answer "as before" helps only if every watch has seen what was before.
         let seen = self

@@ -148,7 +148,7 @@ async fn head(
 ) -> Result<CommitSha, EngineError> {
     let repo = &watch.source.repo;
     let none = || EngineError::Unknown(format!("{repo} has no branch {branch}"));
-    let branches = BranchSelector::new([branch.as_str()]).map_err(|_| none())?;
+    let branches = BranchSelector::named([branch]);
     let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
     let failed = |source| EngineError::Forge {
         what: format!("can't read the head of {branch} in {repo}"),

@@ -32,6 +32,11 @@ impl BranchSelector {
         Ok(Self { patterns })
     }
 
+    /// The branches of these names. A name is no pattern, though git lets it hold `{` and `}`.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a BranchName>) -> Self {
+        Self { patterns: names.into_iter().cloned().map(Pattern::Exact).collect() }
+    }
+
     /// True if the branch is selected.
     #[must_use]
     pub fn matches(&self, branch: &BranchName) -> bool {
@@ -87,11 +92,11 @@ impl BranchSelector {
     pub fn union<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut seen = BTreeMap::new();
         for pattern in selectors.into_iter().flat_map(|s| &s.patterns) {
-            let text = match pattern {
-                Pattern::Exact(name) => name.as_str(),
-                Pattern::Glob { text, .. } => text.as_str(),
+            let key = match pattern {
+                Pattern::Exact(name) => (name.as_str(), false),
+                Pattern::Glob { text, .. } => (text.as_str(), true),
             };
-            seen.entry(text.to_owned()).or_insert_with(|| pattern.clone());
+            seen.entry(key).or_insert_with(|| pattern.clone());
         }
         Self { patterns: seen.into_values().collect() }
     }
@@ -134,6 +139,17 @@ fn pattern(text: &str) -> Result<Pattern, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_no_pattern_whatever_it_holds() {
+        let [odd, main, open]: [BranchName; 3] =
+            ["{main,x}", "main", "x{"].map(|name| name.parse().unwrap());
+        let named = BranchSelector::named([&odd, &open]);
+        assert!(named.matches(&odd) && named.matches(&open) && !named.matches(&main));
+        let glob = BranchSelector::new(["{main,x}"]).unwrap();
+        let both = BranchSelector::union([&named, &glob]);
+        assert!(both.matches(&odd) && both.matches(&main), "a name hides no pattern");
+    }
 
     fn branch(name: &str) -> BranchName {
         name.parse().unwrap()
