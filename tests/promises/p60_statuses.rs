@@ -77,7 +77,7 @@ impl Story {
             seconds(step).await;
             left -= step;
             match self.random.u8(0..8) {
-                0..=3 => self.end_one(RunState::Gone),
+                0..=3 => self.end_one(),
                 4 => {
                     let away = self.random.bool().then_some(ForgeErrorKind::Unreachable);
                     self.outages += usize::from(away.is_some());
@@ -86,8 +86,7 @@ impl Story {
                 5 => {
                     self.kills += 1;
                     self.world.kill().await;
-                    // Made, and deleted before anybody asked again: nobody can tell that from never made.
-                    self.end_one(RunState::Failed);
+                    self.end_one();
                     seconds(self.random.u64(0..60)).await;
                     self.world.start();
                 }
@@ -100,11 +99,10 @@ impl Story {
         }
     }
 
-    /// Ends a run in one of three ways, of which the last is given.
-    fn end_one(&mut self, last: RunState) {
+    fn end_one(&mut self) {
         let active = self.world.deployer.active_runs();
         let Some(run) = self.random.choice(active) else { return };
-        let end = [RunState::Succeeded, RunState::Failed, last][self.random.usize(0..3)];
+        let end = [RunState::Succeeded, RunState::Failed, RunState::Gone][self.random.usize(0..3)];
         let done = match end {
             RunState::Gone => self.world.deployer.delete_run(&run),
             _ => self.world.deployer.finish(&run, end, end.as_str()),
@@ -173,7 +171,7 @@ async fn story(seed: u64) -> Told {
     for _ in 0..4 {
         seconds(180).await;
         while !story.world.deployer.active_runs().is_empty() {
-            story.end_one(RunState::Gone);
+            story.end_one();
             seconds(1).await;
         }
     }
