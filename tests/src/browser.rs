@@ -146,8 +146,7 @@ impl Browser {
             };
             match found.and_then(|found| act(&path(found))) {
                 Ok(value) => done = value,
-                Err(error) if error["error"] == "no such element" => return false,
-                Err(error) if error["error"] == "stale element reference" => return false,
+                Err(error) if page_gave_way(&error) => return false,
                 Err(error) => panic!("{css}: {}", error["message"]),
             }
             true
@@ -297,4 +296,14 @@ fn port_of(said: &mut BufReader<ChildStdout>) -> u16 {
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}
+
+/// Whether what was asked for went with the page it stood on. Chromium's driver has a standard word for most moments of
+/// that, and for some only its inspector's own sentence.
+fn page_gave_way(error: &Value) -> bool {
+    let message = error["message"].as_str().unwrap_or_default();
+    ["no such element", "stale element reference"].iter().any(|word| error["error"] == *word)
+        || ["does not belong to the document", "aborted by navigation", "No node with given id"]
+            .iter()
+            .any(|said| message.contains(said))
 }
