@@ -10,7 +10,10 @@ use crate::repo::{BranchName, CommitSha, ParseError};
 use crate::revision::Revision;
 use crate::watch::WatchName;
 
-/// A delivery's or trigger's id: 26 characters of lower-case Crockford base32, sorted by time (a ULID).
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// A delivery's or trigger's id: 26 characters of lower-case Crockford base32, sorted by time (a ULID). Those of one
+/// state's deliveries are sorted in the order they were begun, whatever the clock said.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeliveryId(String);
 
@@ -18,9 +21,19 @@ impl DeliveryId {
     /// A new id for the given time; `random` makes it unique.
     #[must_use]
     pub fn new(at: Timestamp, random: u128) -> Self {
-        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
         let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & ((1 << 48) - 1);
-        let value = (millis << 80) | (random & ((1 << 80) - 1));
+        Self::of((millis << 80) | (random & ((1 << 80) - 1)))
+    }
+
+    /// A new id that sorts behind this one, also where both are of one millisecond or the clock was set back.
+    #[must_use]
+    pub fn next(&self, at: Timestamp, random: u128) -> Self {
+        let digit = |c: u8| DIGITS.iter().position(|digit| *digit == c).unwrap_or_default() as u128;
+        let value = self.0.bytes().fold(0, |value, c| (value << 5) | digit(c));
+        Self::new(at, random).max(Self::of(value.wrapping_add(1)))
+    }
+
+    fn of(value: u128) -> Self {
         let digit = |i: u32| char::from(DIGITS[((value >> (5 * (25 - i))) & 31) as usize]);
         Self((0..26).map(digit).collect())
     }
@@ -513,5 +526,20 @@ mod tests {
         assert_eq!(early.as_str().parse::<DeliveryId>().unwrap(), early);
         assert_eq!(early.as_str().len(), 26);
         assert!("01hf7yat00".parse::<DeliveryId>().is_err());
+    }
+
+    #[test]
+    fn a_next_id_sorts_behind_the_one_before_in_the_same_millisecond_and_under_a_clock_set_back() {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let now = 1_700_000_000_000;
+        for before in [0, 1, u128::from(u64::MAX), u128::MAX] {
+            let before = DeliveryId::new(at(now), before);
+            for (ms, random) in [(now, 0), (now, u128::MAX), (now - 86_400_000, 7), (0, 0)] {
+                let next = before.next(at(ms), random);
+                assert!(next > before, "{before} {next}");
+                assert_eq!(next.as_str().parse::<DeliveryId>().unwrap(), next);
+            }
+            assert_eq!(before.next(at(now + 1), 5), DeliveryId::new(at(now + 1), 5));
+        }
     }
 }

@@ -4,39 +4,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::repo::{CommitSha, RepoUrl};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_tests::promise::kept;
 use tokio::time::Instant;
 
-use crate::world::{A, RUNS, World, commit_of, seconds};
+use crate::world::{A, RUNS, WallClock, World, commit_of, seconds};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 const DAY: i64 = 24 * 3600;
 const TEN_YEARS: i64 = 3652 * DAY;
 const JUMPS: [i64; 4] = [DAY, -DAY, TEN_YEARS, -TEN_YEARS];
-
-/// A clock that a person, or a broken time server, sets.
-#[derive(Debug)]
-struct WallClock {
-    steady: TokioClock,
-    set: Mutex<i64>,
-}
-
-impl WallClock {
-    fn jump(&self, by: i64) {
-        *self.set.lock().unwrap() += by;
-    }
-}
-
-impl Clock for WallClock {
-    fn now(&self) -> Timestamp {
-        let now = self.steady.now();
-        Timestamp::from_second(now.as_second() + *self.set.lock().unwrap()).unwrap()
-    }
-}
 
 /// The forge, which notes when A is asked.
 #[derive(Debug)]
@@ -79,7 +58,7 @@ enum Moment {
 async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
     fastrand::seed(16);
     let mut world = World::new(FakeDeployer::new()).polled_every(INTERVAL);
-    let clock = Arc::new(WallClock { steady: TokioClock::new(), set: Mutex::new(0) });
+    let clock = Arc::new(WallClock::new());
     world.clock = Arc::clone(&clock) as _;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let start = |world: &mut World| {

@@ -1,9 +1,9 @@
 //! An engine over the fakes of sentry-core, whose time a proof holds: with tokio's paused, minutes cost nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sentry_core::clock::Clock;
+use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{
     Cause, Delivery, DeliveryId, Selection, Trigger, TriggerKind, TriggerState,
@@ -32,6 +32,31 @@ pub(crate) const FILES: &[(&str, &str)] = &[
 ];
 /// How many runs one delivery of [`FILES`] makes.
 pub(crate) const RUNS: usize = 2;
+
+/// A clock that a person, or a broken time server, sets.
+#[derive(Debug)]
+pub(crate) struct WallClock {
+    steady: TokioClock,
+    set: Mutex<i64>,
+}
+
+impl WallClock {
+    pub(crate) fn new() -> Self {
+        Self { steady: TokioClock::new(), set: Mutex::new(0) }
+    }
+
+    /// Sets it forth or back by so many seconds.
+    pub(crate) fn jump(&self, by: i64) {
+        *self.set.lock().unwrap() += by;
+    }
+}
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        let now = self.steady.now();
+        Timestamp::from_second(now.as_second() + *self.set.lock().unwrap()).unwrap()
+    }
+}
 
 /// Everything around an engine: a forge with A and B, a cluster, a state, a clock.
 pub(crate) struct World {

@@ -37,6 +37,8 @@ pub(super) struct Ledger {
     /// Branches that failed and did not succeed since.
     pub(super) troubles: BTreeMap<BranchKey, Trouble>,
     pub(super) inbox: Inbox,
+    /// The newest delivery that there was at the start.
+    pub(super) newest: Option<DeliveryId>,
 }
 
 /// A receiver, and the id of a notice for it.
@@ -55,6 +57,7 @@ impl Ledger {
         let snapshot = store.snapshot().await?;
         let recent = DeliveryQuery { limit: Some(RECENT), ..DeliveryQuery::default() };
         let mut given_up = store.deliveries(&recent).await?;
+        let newest = given_up.iter().map(|delivery| delivery.id.clone()).max();
         given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
             store,
@@ -67,6 +70,7 @@ impl Ledger {
             outbox: BTreeMap::new(),
             troubles: BTreeMap::new(),
             inbox: snapshot.inbox,
+            newest,
         };
         let live = snapshot.branches.into_iter().map(Write::Branch);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));

@@ -23,7 +23,7 @@ mod verdict;
 mod vitals;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -175,6 +175,7 @@ struct Parts {
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
     pulse: vitals::Pulse,
+    newest: Mutex<Option<DeliveryId>>,
 }
 
 impl Parts {
@@ -183,8 +184,19 @@ impl Parts {
         self.events.send(Event { at: self.clock.now(), kind }).ok();
     }
 
+    /// An id that sorts behind all before it: of several deliveries of one subject the newest counts.
     fn new_id(&self) -> DeliveryId {
-        DeliveryId::new(self.clock.now(), fastrand::u128(..))
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, random) = (self.clock.now(), fastrand::u128(..));
+        let id =
+            newest.as_ref().map_or_else(|| DeliveryId::new(at, random), |n| n.next(at, random));
+        newest.insert(id).clone()
+    }
+
+    /// What is in the state already comes before every new id.
+    fn go_on_after(&self, id: Option<&DeliveryId>) {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = id.max(newest.as_ref()).cloned();
     }
 }
 

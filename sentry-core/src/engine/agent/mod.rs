@@ -161,6 +161,8 @@ impl Agent {
     ) -> Result<Self, EngineError> {
         let lock = parts.store.lock(&parts.holder).await?;
         let ledger = Ledger::load(Arc::clone(&parts.store)).await?;
+        let told = ledger.outbox.keys().map(|(_, id)| id);
+        parts.go_on_after(told.chain(&ledger.newest).max());
         let now = Instant::now();
         let mut agent = Self {
             parts: Arc::clone(parts),
