@@ -56,7 +56,8 @@ use webhooks::Endpoints;
 
 /// So long may a request take to come, and its answer to be taken, before the client is cut off.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// So many clients are served at a time; beyond it, the oldest that has shown no token makes room.
+/// So many clients are served at a time; beyond it, the oldest that has shown no token and has nothing to be answered makes
+/// room.
 pub const MAX_CONNECTIONS: usize = 256;
 
 /// What a server works with.

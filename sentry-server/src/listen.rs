@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::patient::{Lasting, Patient};
-use crate::place::{self, Answering, Place};
+use crate::place::{self, Answering, Asking, Place, WELCOME};
 use crate::{MAX_CONNECTIONS, PATIENCE};
 
 /// The largest head of a request, in bytes; a larger one is answered with 431.
@@ -54,9 +54,9 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        clients.retain(|client| !client.task.is_finished());
-        if clients.len() >= MAX_CONNECTIONS {
-            make_room(&mut clients);
+        tokio::select! {
+            () = &mut stopped => break,
+            () = make_room(&mut clients) => {}
         }
         let place = Arc::new(Place::new(&room));
         let conversation = converse(stream, router.clone(), Arc::clone(&place), &graceful);
@@ -68,10 +68,19 @@ pub(crate) async fn serve(
     tokio::time::timeout(PATIENCE, graceful.shutdown()).await.ok();
 }
 
-/// The oldest client without a place of its own goes, whatever it is doing. There is one: places are fewer than clients.
-fn make_room(clients: &mut Vec<Client>) {
-    if let Some(oldest) = clients.iter().position(|client| !client.place.is_held()) {
-        clients.remove(oldest).task.abort();
+/// The oldest client whose place is free goes, whatever it is doing. There is one soon: those who keep theirs have come just
+/// now, are answered at once, or have shown a token, and of these there are fewer than clients.
+async fn make_room(clients: &mut Vec<Client>) {
+    loop {
+        clients.retain(|client| !client.task.is_finished());
+        if clients.len() < MAX_CONNECTIONS {
+            return;
+        }
+        if let Some(oldest) = clients.iter().position(|client| client.place.is_free()) {
+            clients.remove(oldest).task.abort();
+            return;
+        }
+        tokio::time::sleep(WELCOME / 20).await;
     }
 }
 
@@ -86,6 +95,7 @@ fn converse(
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&place));
         let answering = Answering(Arc::clone(&place));
+        let request = request.map(|body| Asking::new(body, &place));
         let answer = hyper::service::Service::call(&router, request);
         async move {
             let answer: Result<Response<Body>, Infallible> = answer.await;

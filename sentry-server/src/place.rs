@@ -1,16 +1,27 @@
-//! Who keeps a connection when there is no room for another: whoever has shown a token, while they are answered. Everybody
-//! else holds nothing, whatever they send or leave out, so that one more client can always come.
+//! Who keeps a connection when there is no room for another: whoever has shown a token, while they are answered; whoever has
+//! said all they have to say, until they are answered, which is at once for those without a token; and whoever has come just
+//! now. Everybody else holds nothing, whatever they send or leave out, so that one more client can always come.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Extensions;
+use hyper::body::{Body, Frame, SizeHint};
 use sentry_api::{ApiError, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::MAX_CONNECTIONS;
 
 /// So many clients with a token are answered at a time: the other half of all connections is anybody's.
 const MAX_HELD: usize = MAX_CONNECTIONS / 2;
+
+/// So long has whoever comes to say what they want, however many come behind them: a thousand that say nothing are let in
+/// and cut off again within half a second.
+pub(crate) const WELCOME: Duration = Duration::from_millis(50);
 
 /// Room for all clients with a token.
 pub(crate) fn room() -> Arc<Semaphore> {
@@ -22,15 +33,21 @@ pub(crate) fn room() -> Arc<Semaphore> {
 pub(crate) struct Place {
     room: Arc<Semaphore>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
+    came: Instant,
+    /// The whole request is here, and its answer is not.
+    asked: AtomicBool,
 }
 
 impl Place {
     pub(crate) fn new(room: &Arc<Semaphore>) -> Self {
-        Self { room: Arc::clone(room), held: Mutex::default() }
+        let (room, held) = (Arc::clone(room), Mutex::default());
+        Self { room, held, came: Instant::now(), asked: AtomicBool::new(false) }
     }
 
-    pub(crate) fn is_held(&self) -> bool {
-        self.permit().is_some()
+    /// Whether it may be given to somebody else.
+    pub(crate) fn is_free(&self) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        !asked && self.came.elapsed() >= WELCOME && self.permit().is_none()
     }
 
     /// Until the request is answered.
@@ -65,6 +82,44 @@ pub(crate) struct Answering(pub(crate) Arc<Place>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
+        self.0.asked.store(false, Ordering::Relaxed);
         self.0.permit().take();
+    }
+}
+
+/// The body of a request, which notes when it has come to its end.
+pub(crate) struct Asking<B> {
+    body: B,
+    place: Arc<Place>,
+}
+
+impl<B: Body> Asking<B> {
+    pub(crate) fn new(body: B, place: &Arc<Place>) -> Self {
+        place.asked.store(body.is_end_stream(), Ordering::Relaxed);
+        Self { body, place: Arc::clone(place) }
+    }
+}
+
+impl<B: Body + Unpin> Body for Asking<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.place.asked.store(true, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -204,7 +204,7 @@ fn timed(slowest: &mut Duration, ask: impl FnOnce()) {
 #[test]
 fn a_crowd_of_strangers_at_every_door_keeps_nobody_waiting() {
     let site = Site::start();
-    let (all, rounds) = (cases(1_000, 200), cases(1_000, 20));
+    let (all, rounds) = (cases(1_000, 400), cases(200, 20));
     let (mut live, mut served, mut made) = (Duration::ZERO, Duration::ZERO, 0);
     let every = requests();
     // All doors at once, and all strangers at one of those that read what they are sent, or work for them.

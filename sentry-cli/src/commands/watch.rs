@@ -12,7 +12,7 @@ use sentry_core::delivery::Delivery;
 use sentry_core::engine::{Engine, EngineError, Stop, Summary};
 use sentry_core::store::{StateStore, StoreError, StoreErrorKind};
 use sentry_server::{Counters, Server};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -91,14 +91,18 @@ pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure>
         return once(ctx, &setup.engine).await;
     }
     let listener = match listen {
-        Some(address) => Some(claim(address).await?),
+        Some(address) => Some(claim(address)?),
         None => None,
     };
     until_stopped(ctx, &kept, setup, listener, Reloader::new(file)?).await
 }
 
+/// So many clients may wait to be let in, if the kernel allows as many (`net.core.somaxconn`): one that finds the queue full
+/// comes again after a second.
+const BACKLOG: u32 = 4096;
+
 /// The port, claimed before anything else begins, and kept over every reload.
-async fn claim(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
+fn claim(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
     let failed = |error: std::io::Error| {
         let failure = Failure::usage(format!("can't listen on {address}"));
         let failure = match error.kind() {
@@ -110,7 +114,14 @@ async fn claim(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
         };
         failure.with_source(error)
     };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        // As every server does: a port that was given up a moment ago may be taken.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    let listener = bound.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     tracing::info!(%address, "serving");
     listener.into_std().map_err(failed)
