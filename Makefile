@@ -70,6 +70,7 @@ sbom:
 	cargo cyclonedx --manifest-path sentry-cli/Cargo.toml --format json --describe binaries
 
 bench:
+	cargo bench -p sentry-core --bench redact
 	cargo bench -p sentry-forge --bench fetch
 	cargo build --release -p sentry-cli
 	cargo bench -p sentry-tests --bench idle

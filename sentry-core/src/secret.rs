@@ -1,7 +1,7 @@
 //! Secrets: held so that they can't be printed, and taken out of any text that might repeat them.
 
-use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
 use base64::Engine as _;
@@ -32,10 +32,10 @@ impl fmt::Debug for Secret {
 }
 
 /// Takes known secrets out of texts: plain and in base64, each as it is, percent-encoded or escaped as in JSON, wholly or
-/// in part. Clones share what they know.
+/// in part. Clones share what they know. What a text costs hardly depends on how many secrets are known.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    forms: Arc<RwLock<Vec<String>>>,
+    forms: Arc<RwLock<Forms>>,
 }
 
 /// Secrets shorter than this are not looked for: taking them out would make every text unreadable.
@@ -48,36 +48,26 @@ impl Redactor {
         Self::default()
     }
 
-    /// Learns a secret: from now on it is taken out of every text.
+    /// Learns a secret: from now on it is taken out of every text. It is never forgotten: one that was rotated or lent may
+    /// still work, and still turn up.
     pub fn learn(&self, secret: &Secret) {
         let plain = secret.expose();
         if plain.len() < SHORTEST {
             return;
         }
         let mut forms = self.forms.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if forms.iter().any(|known| known == plain) {
-            return;
+        if !forms.holds(plain) {
+            forms.add(encoded_forms(plain));
         }
-        forms.extend(encoded_forms(plain));
-        // The longest first, so that no form is cut by a shorter one inside it.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.dedup();
     }
 
     /// The text with every known secret replaced by `[redacted]`.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let forms = self.forms.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let is_escaped = text.contains(['%', '\\', '+']);
-        if !is_escaped && !forms.iter().any(|form| text.contains(form.as_str())) {
-            return text.to_owned();
-        }
-        let starts: BTreeSet<u8> = forms.iter().filter_map(|form| form.bytes().next()).collect();
-        let may_start = |byte: u8| matches!(byte, b'%' | b'\\' | b'+') || starts.contains(&byte);
         let (mut clean, mut rest) = (String::with_capacity(text.len()), text);
         while let Some(first) = rest.chars().next() {
-            let here = rest.bytes().next().is_some_and(may_start);
-            match forms.iter().filter(|_| here).find_map(|form| begins(rest, form)) {
+            match forms.longest_at(rest) {
                 Some(length) => {
                     clean.push_str("[redacted]");
                     rest = &rest[length..];
@@ -119,77 +109,145 @@ fn encoded_forms(plain: &str) -> Vec<String> {
     forms
 }
 
-/// How long the form is that a text begins with, whichever of its characters are escaped.
-fn begins(text: &str, form: &str) -> Option<usize> {
-    if text.starts_with(form) {
-        return Some(form.len());
+/// What is looked for, sorted: those that begin alike stand together, so that one walk through a text follows all of them.
+#[derive(Default)]
+struct Forms(Vec<Box<str>>);
+
+/// How far a walk has come: the forms that fit so far, and how many of their bytes; what is left of the text.
+struct Walk<'t> {
+    fitting: Range<usize>,
+    bytes: usize,
+    rest: &'t str,
+    in_slashes: bool,
+}
+
+impl Forms {
+    fn holds(&self, form: &str) -> bool {
+        self.0.binary_search_by(|known| (**known).cmp(form)).is_ok()
     }
-    let (mut rest, mut in_slashes) = (text, false);
-    for wanted in form.chars() {
-        rest = if wanted == '\\' {
-            let after = after_slash(rest, in_slashes)?;
-            in_slashes = true;
-            after
-        } else {
-            let after = after(rest, wanted, in_slashes)?;
-            in_slashes = false;
-            after
-        };
+
+    fn add(&mut self, forms: Vec<String>) {
+        for form in forms {
+            if let Err(place) = self.0.binary_search_by(|known| (**known).cmp(&form)) {
+                self.0.insert(place, form.into());
+            }
+        }
     }
-    Some(text.len() - rest.len())
+
+    /// How long the longest form is that a text begins with, whichever of its characters are escaped.
+    fn longest_at(&self, text: &str) -> Option<usize> {
+        let all = 0..self.0.len();
+        let mut walks = vec![Walk { fitting: all, bytes: 0, rest: text, in_slashes: false }];
+        let mut longest = None;
+        while let Some(walk) = walks.pop() {
+            let first = self.0.get(walk.fitting.start);
+            if first.is_some_and(|form| form.len() == walk.bytes) {
+                longest = longest.max(Some(text.len() - walk.rest.len()));
+            }
+            for (character, rest) in next(walk.rest, walk.in_slashes) {
+                let fitting = self.with(&walk, character);
+                if !fitting.is_empty() {
+                    let bytes = walk.bytes + character.len_utf8();
+                    walks.push(Walk { fitting, bytes, rest, in_slashes: character == '\\' });
+                }
+            }
+        }
+        longest
+    }
+
+    /// Those of a walk's forms that go on with this character.
+    fn with(&self, walk: &Walk<'_>, character: char) -> Range<usize> {
+        let mut buffer = [0; 4];
+        let wanted = character.encode_utf8(&mut buffer).as_bytes();
+        let fitting = &self.0[walk.fitting.clone()];
+        let before = fitting.partition_point(|form| form.as_bytes()[walk.bytes..] < *wanted);
+        let these = fitting[before..]
+            .partition_point(|form| form.as_bytes()[walk.bytes..].starts_with(wanted));
+        let start = walk.fitting.start + before;
+        start..start + these
+    }
+}
+
+/// Each character that a text may begin with, escaped or not, and what follows it then. None is named twice: what an escape
+/// says comes before what it looks like.
+fn next(text: &str, in_slashes: bool) -> impl Iterator<Item = (char, &str)> {
+    let plain = text.chars().next();
+    let slash = after_slash(text, in_slashes).map(|rest| ('\\', rest));
+    let space = text.strip_prefix('+').map(|rest| (' ', rest));
+    let plain = plain.map(|c| (c, &text[c.len_utf8()..]));
+    let all = [slash, percent(text), escape(text, in_slashes), plain, space];
+    (0..all.len()).filter_map(move |place| {
+        let this = all[place]?;
+        let is_known = all[..place].iter().flatten().any(|(known, _)| *known == this.0);
+        (!is_known).then_some(this)
+    })
 }
 
 /// What follows a backslash: escaped it is two, escaped again four. All that stand together are taken for it, also those
 /// that belong to the next character.
 fn after_slash(text: &str, in_slashes: bool) -> Option<&str> {
-    let encoded = after_percent(text, '\\').or_else(|| after_escape(text, '\\', false));
+    let is_slash = |(character, rest)| (character == '\\').then_some(rest);
+    let encoded = percent(text).and_then(is_slash);
+    let encoded = encoded.or_else(|| unicode_escape(text, false).and_then(is_slash));
     let run = text.trim_start_matches('\\');
     encoded.or_else(|| (in_slashes || run.len() < text.len()).then_some(run))
 }
 
-/// What follows another character that is percent-encoded, escaped as in JSON, or as it is.
-fn after(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
-    after_percent(text, wanted)
-        .or_else(|| after_escape(text, wanted, in_slashes))
-        .or_else(|| text.strip_prefix(wanted))
-        .or_else(|| text.strip_prefix('+').filter(|_| wanted == ' '))
-}
-
-fn after_percent(text: &str, wanted: char) -> Option<&str> {
-    wanted.encode_utf8(&mut [0; 4]).bytes().try_fold(text, |text, byte| {
-        let rest = text.strip_prefix('%')?;
-        is_hex(rest.get(..2)?, byte.into()).then(|| &rest[2..])
-    })
+/// A character that is percent-encoded, byte by byte.
+fn percent(text: &str) -> Option<(char, &str)> {
+    let byte = |at: usize| {
+        let digits = text.get(at..)?.strip_prefix('%')?.get(..2)?;
+        u8::try_from(hex(digits)?).ok()
+    };
+    let mut bytes = Vec::with_capacity(4);
+    for place in 0..4 {
+        bytes.push(byte(3 * place)?);
+        if let Ok(character) = std::str::from_utf8(&bytes) {
+            return Some((character.chars().next()?, &text[3 * bytes.len()..]));
+        }
+    }
+    None
 }
 
 /// `\/`, `\u002f`, `\n`. A text that was escaped twice has more backslashes; they may have been taken already.
-fn after_escape(text: &str, wanted: char, in_slashes: bool) -> Option<&str> {
+fn escape(text: &str, in_slashes: bool) -> Option<(char, &str)> {
     let rest = text.trim_start_matches('\\');
     if rest.len() == text.len() && !in_slashes {
         return None;
     }
-    let letter = match wanted {
-        '\n' => 'n',
-        '\r' => 'r',
-        '\t' => 't',
-        other => other,
+    let short = match rest.chars().next()? {
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        other => other.is_ascii_punctuation().then_some(other),
     };
-    let is_short = letter != wanted || wanted.is_ascii_punctuation();
-    let short = rest.strip_prefix(letter).filter(|_| is_short);
-    short.or_else(|| after_unicode(rest, wanted))
+    short.map(|character| (character, &rest[1..])).or_else(|| unicode_escape(text, in_slashes))
 }
 
-/// `u002f`, or two of them with a backslash between.
-fn after_unicode(text: &str, wanted: char) -> Option<&str> {
-    wanted.encode_utf16(&mut [0; 2]).iter().try_fold(text, |text, unit| {
-        let rest = text.trim_start_matches('\\').strip_prefix('u')?;
-        is_hex(rest.get(..4)?, *unit).then(|| &rest[4..])
-    })
+/// `\u002f`, or two of them for one character.
+fn unicode_escape(text: &str, in_slashes: bool) -> Option<(char, &str)> {
+    let rest = text.trim_start_matches('\\');
+    if rest.len() == text.len() && !in_slashes {
+        return None;
+    }
+    let (first, rest) = unit(rest)?;
+    if let Some(character) = char::from_u32(first.into()) {
+        return Some((character, rest));
+    }
+    let (second, rest) = unit(rest)?;
+    let character = char::decode_utf16([first, second]).next()?.ok()?;
+    Some((character, rest))
 }
 
-/// True for these digits, in either case.
-fn is_hex(digits: &str, wanted: u16) -> bool {
-    u16::from_str_radix(digits, 16) == Ok(wanted) && !digits.starts_with('+')
+fn unit(text: &str) -> Option<(u16, &str)> {
+    let rest = text.trim_start_matches('\\').strip_prefix('u')?;
+    Some((hex(rest.get(..4)?)?, &rest[4..]))
+}
+
+/// The number that digits of either case stand for.
+fn hex(digits: &str) -> Option<u16> {
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_number.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 #[cfg(test)]
@@ -313,6 +371,22 @@ mod tests {
         }
         let clean = r.redact("first-one second-one-and-more second-one");
         assert_eq!(clean, "[redacted] [redacted] [redacted]");
+    }
+
+    #[test]
+    fn a_secret_is_found_among_thousands_that_begin_and_end_alike() {
+        let r = Redactor::new();
+        let secret = |n: u32| format!("ghs_{n:05}/same-end");
+        (0..5_000).for_each(|n| r.learn(&Secret::new(secret(n))));
+        for n in (0..5_000).step_by(499) {
+            let encoded = secret(n).replace('/', "%2F").replace('-', "\\u002d");
+            assert_eq!(
+                r.redact(&format!("a {} b {encoded}", secret(n))),
+                "a [redacted] b [redacted]"
+            );
+        }
+        let other = "ghs_05000/same-end, ghs_0499/same-end and %67hs_";
+        assert_eq!(r.redact(other), other);
     }
 
     #[test]
