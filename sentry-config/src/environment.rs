@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::problem::Problem;
 
+/// Where a pod finds the name of its namespace.
+/// <https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
 /// The environment a configuration is read in.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -15,6 +19,8 @@ pub struct Environment {
     pub in_cluster: bool,
     /// The home directory, for `~`.
     pub home: Option<PathBuf>,
+    /// The namespace of the pod, where this is one.
+    pub own_namespace: Option<String>,
     /// True if kubectl would find a kubeconfig by itself.
     pub kubeconfig_exists: bool,
 }
@@ -26,6 +32,7 @@ impl std::fmt::Debug for Environment {
             .field("vars", &self.vars.keys().collect::<Vec<_>>())
             .field("in_cluster", &self.in_cluster)
             .field("home", &self.home)
+            .field("own_namespace", &self.own_namespace)
             .field("kubeconfig_exists", &self.kubeconfig_exists)
             .finish()
     }
@@ -35,11 +42,15 @@ impl Environment {
     /// The environment of this process. Variables that are not UTF-8 are left out.
     #[must_use]
     pub fn from_process() -> Self {
-        Self::new(
+        let mut this = Self::new(
             std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
                 .collect(),
-        )
+        );
+        // A pod without a token of its account has no such file.
+        let namespace = this.in_cluster.then(|| std::fs::read_to_string(POD_NAMESPACE).ok());
+        this.own_namespace = namespace.flatten().map(|name| name.trim().to_owned());
+        this
     }
 
     /// The environment that a set of variables describes: a pod has `KUBERNETES_SERVICE_HOST`; a kubeconfig is in
@@ -51,7 +62,7 @@ impl Environment {
         let in_cluster = set("KUBERNETES_SERVICE_HOST").is_some();
         let kubeconfig_exists = set("KUBECONFIG").is_some()
             || home.as_ref().is_some_and(|home| home.join(".kube/config").exists());
-        Self { in_cluster, home, kubeconfig_exists, vars }
+        Self { in_cluster, home, own_namespace: None, kubeconfig_exists, vars }
     }
 
     /// The path with a leading `~` replaced, relative ones taken from a base directory.

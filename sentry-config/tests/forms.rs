@@ -238,6 +238,28 @@ fn default_means_the_in_cluster_account_only_in_a_pod_without_a_kubeconfig() {
 }
 
 #[test]
+fn a_target_in_the_namespace_of_sentrys_own_pod_is_warned_of() {
+    let warned = |own: &str, extra: &[(&str, &str)]| {
+        let vars = [("GITHUB_TOKEN", "ghp-canary1"), ("GITLAB_TOKEN", "glpat-canary2")];
+        let vars = vars.iter().chain(extra).map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let mut env = Environment::new(vars.collect());
+        env.own_namespace = Some(own.to_owned());
+        let config = parse(LONG, "sentry.yaml", &env).unwrap();
+        let own = config.warnings.iter().filter(|w| w.message.contains("Sentry's own namespace"));
+        own.map(|w| w.path.clone()).collect::<Vec<_>>()
+    };
+    let [listed, one, two] = [
+        "watches[0].namespace_policy[1]",
+        "watches[0].cluster.namespace",
+        "watches[1].cluster.namespace",
+    ];
+    assert_eq!(warned("qa", &[]), [listed, one, two]);
+    assert_eq!(warned("qa-data", &[]), ["watches[0].namespace_policy[0]"]);
+    assert_eq!(warned("sentry", &[]), [""; 0]);
+    assert_eq!(warned("qa", &[("KUBECONFIG", "/k")]), [""; 0], "that may be another cluster");
+}
+
+#[test]
 fn both_repositories_of_the_short_form_may_be_on_the_same_or_on_any_forge() {
     let same = SHORT
         .replace("gitlab.example.com", "github.com")

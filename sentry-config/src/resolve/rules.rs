@@ -63,6 +63,7 @@ impl Resolver<'_> {
             Namespaces::Override => return Some(NamespacePolicy::Override),
             Namespaces::Listed(listed) => listed,
         };
+        listed.iter().for_each(|at| self.own_namespace(at));
         let hint = "write a namespace's name, such as qa-data";
         let names: Vec<_> = listed.iter().map(|at| self.parsed(at, hint)).collect();
         names.into_iter().collect::<Option<BTreeSet<_>>>().map(NamespacePolicy::Listed)

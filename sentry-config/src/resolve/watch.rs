@@ -202,7 +202,8 @@ impl Resolver<'_> {
         let (raw, place) = part(raw, watch, "cluster");
         let d = d.map(|at| at.value.clone()).unwrap_or_default();
         let hint = "write the namespace that B's runs belong to";
-        let namespace = self.required(raw.namespace.or(d.namespace), &place, "namespace", hint);
+        let written = raw.namespace.or(d.namespace);
+        let namespace = self.required(written.clone(), &place, "namespace", hint);
         let namespace: Option<Namespace> = namespace.and_then(|at| {
             if at.value == "tekton-pipelines" {
                 let message = "is the namespace of Tekton's own controllers";
@@ -218,9 +219,21 @@ impl Resolver<'_> {
             kubeconfig: kubectl.kubeconfig.or(kubectl_default.kubeconfig),
         };
         let has_kubeconfig = kubectl.kubeconfig.is_some() || self.env.kubeconfig_exists;
+        if kubectl.kubeconfig.is_none() {
+            written.iter().for_each(|at| self.own_namespace(at));
+        }
         let deployer = self.deployer(deployer.unwrap_or(DeployerWord::Kubectl), kubectl);
         let context = self.context(raw.context.or(d.context), has_kubeconfig);
         Some(ClusterRef { deployer, context, namespace: namespace? })
+    }
+
+    /// What runs in a namespace may mount its Secrets and claims, and run as its accounts.
+    pub(super) fn own_namespace(&mut self, namespace: &At<String>) {
+        let is_own = self.env.own_namespace.as_ref() == Some(&namespace.value);
+        if is_own && !self.env.kubeconfig_exists {
+            let message = "is Sentry's own namespace: B's runs could take its tokens, its state and its account";
+            self.report.warn(&namespace.place, message, "give Sentry a namespace of its own");
+        }
     }
 
     /// In a pod without a kubeconfig the in-cluster account is meant, and kubectl must not be given a context.

@@ -19,6 +19,7 @@ mod marked;
 mod naming;
 mod notes;
 mod order;
+mod own;
 mod ownership;
 mod parse;
 mod policy;

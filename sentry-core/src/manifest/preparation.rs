@@ -22,7 +22,7 @@ use super::selection::{self, Means, Start, Started};
 use super::variables::{self, Findings, Variables};
 use super::{
     Context, Decision, DocumentDecision, Documents, MAX_NAME_CHARS, MAX_OBJECT_BYTES,
-    MAX_TEXT_CHARS, ManifestSet, MissingRef, order, ownership,
+    MAX_TEXT_CHARS, ManifestSet, MissingRef, order, own, ownership,
 };
 use crate::plan::{ObjectRef, Operation, PlannedObject, RunRules};
 
@@ -236,6 +236,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         started.for_each(|note| self.notes.note(entry, note));
         self.notes.findings(entry, &work.findings);
         work.unknown.iter().for_each(|note| self.notes.note(entry, note));
+        own::named(&work.object).iter().for_each(|note| self.notes.note(entry, note));
         let mut problems = work.problems.clone();
         problems.extend(self.flows(entry, work, tree));
         let planned = work.subject.as_ref().map(|subject| self.plan(entry, work, subject, library));
