@@ -234,6 +234,13 @@ pub enum EventKind {
         /// The name now.
         to: RepoUrl,
     },
+    /// Patterns of a watch's `branches` that no branch of A matches: told at the start, and when others do.
+    PatternsIdle {
+        /// The watch.
+        watch: WatchName,
+        /// The patterns as written; none once all of them match again.
+        patterns: Vec<String>,
+    },
     /// The state can't be written: nothing advances until it can.
     StateUnavailable {
         /// The error.

@@ -112,6 +112,7 @@ fn shop() -> WatchStatus {
         suspension: None,
         unreachable: None,
         reporting: None,
+        idle_patterns: Vec::new(),
         waiting_triggers: 1,
     }
 }
@@ -138,6 +139,7 @@ fn warehouse() -> WatchStatus {
             next: Some(SystemClock.now() + Duration::from_secs(100)),
         }),
         reporting: None,
+        idle_patterns: Vec::new(),
         waiting_triggers: 0,
     }
 }
@@ -150,6 +152,7 @@ fn newcomer() -> WatchStatus {
         suspension: None,
         unreachable: None,
         reporting: None,
+        idle_patterns: Vec::new(),
         waiting_triggers: 0,
     }
 }

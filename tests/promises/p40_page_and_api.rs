@@ -109,6 +109,7 @@ fn watch(s: &str) -> WatchStatus {
         branches: vec![branch],
         suspension: Some(SuspensionStatus { reason: Some(text.clone()), since: at, until: None }),
         unreachable: Some(OutageStatus { since: at, error: text.clone(), next: None }),
+        idle_patterns: vec![text.clone()],
         reporting: Some(ReportingStatus { repo: Some(text.clone()), error: text, given_up: true }),
         waiting_triggers: 0,
     }

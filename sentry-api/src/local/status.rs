@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::Delivery;
 use sentry_core::plan::Action;
-use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore};
-use sentry_core::watch::WatchName;
+use sentry_core::repo::BranchName;
+use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, WatchState};
+use sentry_core::watch::{BranchSelector, WatchName};
 
 use super::branch::Facts;
 use super::{Local, agent, in_force, pick};
@@ -67,6 +68,7 @@ fn watch(
     now: Timestamp,
 ) -> WatchStatus {
     let branches = snapshot.branches.iter().filter(|b| b.watch == *name);
+    let there: Vec<_> = branches.clone().filter(|b| b.gone.is_none()).map(|b| &b.branch).collect();
     let kept = snapshot.watches.iter().find(|w| w.watch == *name);
     let outage = kept.and_then(|w| w.unreachable.as_ref());
     let mut suspensions = snapshot.inbox.suspensions.iter();
@@ -86,8 +88,16 @@ fn watch(
             next: o.next,
         }),
         reporting: None,
+        idle_patterns: kept.map(|kept| idle(kept, &there)).unwrap_or_default(),
         waiting_triggers: snapshot.inbox.triggers.iter().filter(|t| t.watch == *name).count(),
     }
+}
+
+/// Of a watch that was never answered there are no patterns.
+fn idle(kept: &WatchState, there: &[&BranchName]) -> Vec<String> {
+    let selector = BranchSelector::new(kept.patterns.iter().map(String::as_str));
+    let idle = selector.iter().flat_map(|selector| selector.idle(there));
+    idle.map(str::to_owned).collect()
 }
 
 fn branch(facts: &Facts<'_>) -> BranchStatus {

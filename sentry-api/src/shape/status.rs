@@ -43,6 +43,9 @@ pub struct WatchStatus {
     /// Why verdicts are not shown on A's commits, where that should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reporting: Option<ReportingStatus>,
+    /// Patterns of `branches` that no branch matches, as written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle_patterns: Vec<String>,
     /// Triggers that nobody took yet.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting_triggers: usize,

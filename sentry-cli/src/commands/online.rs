@@ -179,21 +179,58 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
         Ok(heads) => heads,
         Err(error) => return vec![Check::forge(&subject, what, &error)],
     };
-    let missing: Vec<_> = selector.exact().filter(|b| !heads.heads.contains_key(*b)).collect();
+    let watched: Vec<_> = heads.heads.keys().filter(|branch| selector.matches(branch)).collect();
+    let idle = selector.idle(&heads.heads.keys().collect::<Vec<_>>());
     let mut checks = Vec::new();
-    checks.push(if let Some(branch) = missing.first() {
-        let detail = format!("{} has no branch {branch}", watch.source.repo);
-        Check::found(&subject, what, detail, "correct `branches`, or push the branch")
-    } else if heads.heads.is_empty() {
-        let detail = format!("no branch matches {selector}");
-        Check::found(&subject, what, detail, "correct `branches`, or push such a branch")
+    if !idle.is_empty() {
+        let remedy = "correct `branches`, or push such a branch";
+        let detail = match all_branches(forge, &watch.source.repo).await {
+            Ok(all) => {
+                let each = idle.iter().map(|pattern| matches_nothing(pattern, &all));
+                each.collect::<Vec<_>>().join("; ")
+            }
+            Err(error) => {
+                let error = sentry_core::error_text(&error);
+                format!(
+                    "no branch matches {}; which there are is not known: {error}",
+                    idle.join(", ")
+                )
+            }
+        };
+        checks.push(Check::found(&subject, what, detail, remedy));
+    } else if watched.is_empty() {
+        let detail = format!("no branch is left of what {selector} selects");
+        checks.push(Check::found(&subject, what, detail, "take less away in `branches`"));
     } else {
-        Check::fine(&subject, what, count_of(heads.heads.len(), "branch", "branches"))
-    });
-    if let Some(branch) = heads.heads.keys().next() {
+        checks.push(Check::fine(&subject, what, count_of(watched.len(), "branch", "branches")));
+    }
+    if let Some(branch) = watched.first() {
         checks.push(documents(engine, watch, branch, &subject).await);
     }
     checks
+}
+
+async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<BranchName>, ForgeError> {
+    let all = BranchSelector::new(["*"])
+        .map_err(|error| ForgeError::new(ForgeErrorKind::Local, sentry_core::error_text(&error)))?;
+    Ok(heads(forge, repo, &all).await?.heads.into_keys().collect())
+}
+
+/// That a pattern matches no branch, and the one that may be meant: what it ends with behind a remote's name, or what is
+/// spelled almost like it.
+fn matches_nothing(pattern: &str, all: &[BranchName]) -> String {
+    let names = || all.iter().map(BranchName::as_str);
+    let behind = |name: &&str| pattern.strip_suffix(*name).is_some_and(|rest| rest.ends_with('/'));
+    let slips = |name: &str| strsim::damerau_levenshtein(pattern, name);
+    let alike = names().filter(|name| slips(name) <= 2 && slips(name) * 2 < name.len().max(2));
+    let meant = names().find(behind).or_else(|| alike.min_by_key(|name| slips(name)));
+    match meant {
+        Some(name) => format!("no branch matches `{pattern}`; there is `{name}`"),
+        None => format!(
+            "no branch matches `{pattern}`, of {}",
+            count_of(all.len(), "branch", "branches")
+        ),
+    }
 }
 
 async fn heads(
@@ -299,5 +336,25 @@ mod tests {
             let check = check(statuses, may).unwrap();
             assert_eq!((check.problem, check.remedy.is_some()), (problem, remedy), "{check:?}");
         }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_nothing_is_told_with_the_branch_that_may_be_meant() {
+        let all: Vec<BranchName> =
+            ["dev", "main", "release/1"].iter().map(|name| name.parse().unwrap()).collect();
+        for (pattern, meant) in [
+            ("mian", Some("main")),
+            ("Main", Some("main")),
+            ("origin/main", Some("main")),
+            ("heads/release/1", Some("release/1")),
+            ("releases/1", Some("release/1")),
+            ("master", None),
+            ("hotfix/*", None),
+        ] {
+            let text = matches_nothing(pattern, &all);
+            let there = text.split_once("; there is `").map(|(_, name)| name.trim_end_matches('`'));
+            assert_eq!(there, meant, "{text}");
+        }
+        assert_eq!(matches_nothing("x", &all), "no branch matches `x`, of 3 branches");
     }
 }

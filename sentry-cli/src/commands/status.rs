@@ -132,7 +132,12 @@ fn tone(state: BranchState) -> Tone {
 /// What keeps watches and branches from going on, and which runs failed.
 fn errors(status: &Status, now: Timestamp) -> Vec<String> {
     let mut lines = Vec::new();
-    for WatchStatus { name, unreachable, branches, .. } in &status.watches {
+    for WatchStatus { name, unreachable, branches, idle_patterns, .. } in &status.watches {
+        if !idle_patterns.is_empty() {
+            let patterns = idle_patterns.join(", ");
+            let remedy = "see `sentry validate --online`";
+            lines.push(format!("{name}: no branch matches {patterns}: {remedy}"));
+        }
         if let Some(outage) = unreachable {
             let since = age(now, outage.since);
             lines.push(format!("{name}: no answer for {since}: {}", outage.error));

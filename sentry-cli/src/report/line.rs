@@ -95,6 +95,17 @@ fn forge_line(event: &EventKind) -> Option<String> {
         EventKind::RepoRenamed { from, to } => {
             ("!", Tone::Busy, format!("{from} is {to} now: change the configuration"))
         }
+        EventKind::PatternsIdle { watch, patterns } if patterns.is_empty() => {
+            ("✓", Tone::Good, format!("{watch}  every pattern of `branches` matches again"))
+        }
+        EventKind::PatternsIdle { watch, patterns } => {
+            let patterns = patterns.join(", ");
+            (
+                "!",
+                Tone::Busy,
+                format!("{watch}  no branch matches {patterns}: see `sentry validate --online`"),
+            )
+        }
         EventKind::StateUnavailable { error } => {
             ("✗", Tone::Bad, format!("state can't be written, nothing advances: {error}"))
         }

@@ -188,6 +188,13 @@ fn log_forge(event: &EventKind) {
         EventKind::RepoRenamed { from, to } => {
             warn!(%from, %to, "repository was renamed: change the configuration");
         }
+        EventKind::PatternsIdle { watch, patterns } if patterns.is_empty() => {
+            info!(%watch, "every pattern of `branches` matches again");
+        }
+        EventKind::PatternsIdle { watch, patterns } => {
+            let patterns = patterns.join(", ");
+            warn!(%watch, patterns, "no branch matches: see `sentry validate --online`");
+        }
         _ => {}
     }
 }

@@ -167,17 +167,24 @@ impl Resolver<'_> {
     fn selector(&mut self, texts: &Texts) -> Option<BranchSelector> {
         let mut good = true;
         for text in &texts.0 {
-            if let Err(error) = BranchSelector::new([text.value.as_str()]) {
+            // One that takes away is read beside one that does not.
+            let alone = BranchSelector::new(["*", text.value.as_str()]);
+            if let Err(error) = alone {
                 good = false;
-                self.problem(
-                    &text.place,
-                    &error,
-                    "write a branch's name, or a glob such as release/*",
-                );
+                let hint = "write a branch's name, or a glob such as release/*";
+                self.problem(&text.place, &error, hint);
+            } else if let Some(name) = full_ref(&text.value) {
+                good = false;
+                let hint = format!("write the branch's own name: {name}");
+                self.report.error(&text.place, "is the full name of a ref", &hint);
             }
         }
-        // Each was read alone, so together they are read as well.
-        good.then(|| BranchSelector::new(texts.0.iter().map(|at| at.value.as_str())).ok()).flatten()
+        let together = BranchSelector::new(texts.0.iter().map(|at| at.value.as_str()));
+        if let (true, Err(error), Some(first)) = (good, &together, texts.0.first()) {
+            let hint = "name the branches that are watched, such as main or \"*\"";
+            self.problem(&first.place, error, hint);
+        }
+        together.ok().filter(|_| good)
     }
 
     fn manifests_branches(&mut self, texts: &Texts) -> Option<Vec<ManifestsBranch>> {
@@ -350,4 +357,10 @@ fn allow_kinds(kinds: Option<Kinds>) -> AllowKinds {
         }
         Some(Kinds::Listed(kinds)) => AllowKinds::Listed(kinds),
     }
+}
+
+/// What a ref's full name is called as a branch.
+fn full_ref(pattern: &str) -> Option<&str> {
+    let pattern = pattern.strip_prefix('!').unwrap_or(pattern);
+    pattern.strip_prefix("refs/heads/").or_else(|| pattern.strip_prefix("refs/remotes/origin/"))
 }

@@ -45,6 +45,8 @@ pub(super) struct Group {
     outage: Option<(Timestamp, Instant)>,
     /// B's heads as last reported: a NotModified refers to them.
     last: Option<BTreeMap<BranchName, CommitSha>>,
+    /// Patterns of its watches that matched nothing in the last answer.
+    idle: BTreeMap<WatchName, Vec<String>>,
 }
 
 /// What an answer comes to: what to keep, what to tell, and B's heads where somebody waits for them.
@@ -78,6 +80,7 @@ pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) ->
                 failures: 0,
                 outage: None,
                 last: None,
+                idle: BTreeMap::new(),
             });
             group.interval = group.interval.min(interval);
             let side = if is_source { &mut group.sources } else { &mut group.manifests };
@@ -273,8 +276,17 @@ impl Group {
         if let Some(to) = heads.renamed_to {
             absorbed.events.push(EventKind::RepoRenamed { from: self.repo.clone(), to });
         }
+        let branches: Vec<&BranchName> = heads.heads.keys().collect();
         for watch in &self.sources {
             sight(watch, &heads.heads, ledger, stamp, absorbed);
+            let patterns: Vec<String> =
+                watch.source.branches.idle(&branches).into_iter().map(str::to_owned).collect();
+            let told = self.idle.entry(watch.name.clone()).or_default();
+            if *told != patterns {
+                told.clone_from(&patterns);
+                let watch = watch.name.clone();
+                absorbed.events.push(EventKind::PatternsIdle { watch, patterns });
+            }
         }
         let key = self.validator_key(&query.branches);
         if heads.validator.as_ref() != ledger.validators.get(&key) {

@@ -7,68 +7,78 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use crate::repo::{BranchName, ParseError};
 
-/// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`).
+/// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`). One with `!` before it
+/// takes away what it matches, wherever it stands.
 #[derive(Clone)]
 pub struct BranchSelector {
     patterns: Vec<Pattern>,
 }
 
 #[derive(Clone)]
-enum Pattern {
+struct Pattern {
+    /// As written.
+    text: String,
+    takes_away: bool,
+    what: What,
+}
+
+#[derive(Clone)]
+enum What {
     Exact(BranchName),
-    Glob { text: String, matcher: Box<GlobMatcher> },
+    Glob(Box<GlobMatcher>),
 }
 
 impl BranchSelector {
-    /// Reads patterns; at least one is needed.
+    /// Reads patterns; at least one that takes nothing away is needed.
     ///
     /// # Errors
     /// The first pattern that is neither a branch name nor a glob.
     pub fn new<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, ParseError> {
-        let patterns = patterns.into_iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
-        if patterns.is_empty() {
-            return Err(ParseError::new("branches", "", "at least one branch is needed"));
+        let patterns = patterns.into_iter().map(Pattern::read).collect::<Result<Vec<_>, _>>()?;
+        let this = Self { patterns };
+        if this.adding().next().is_none() {
+            let problem = if this.patterns.is_empty() {
+                "at least one branch is needed"
+            } else {
+                "branches are only taken away: name those that are watched as well"
+            };
+            return Err(ParseError::new("branches", &this.to_string(), problem));
         }
-        Ok(Self { patterns })
+        Ok(this)
     }
 
-    /// The branches of these names. A name is no pattern, though git lets it hold `{` and `}`.
+    /// The branches of these names. A name is no pattern, though git lets it hold `{`, `}` and begin with `!`.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a BranchName>) -> Self {
-        Self { patterns: names.into_iter().cloned().map(Pattern::Exact).collect() }
+        Self { patterns: names.into_iter().map(Pattern::named).collect() }
+    }
+
+    fn adding(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().filter(|pattern| !pattern.takes_away)
     }
 
     /// True if the branch is selected.
     #[must_use]
     pub fn matches(&self, branch: &BranchName) -> bool {
-        self.patterns.iter().any(|p| match p {
-            Pattern::Exact(name) => name == branch,
-            Pattern::Glob { matcher, .. } => matcher.is_match(branch.as_str()),
-        })
+        let mut away = self.patterns.iter().filter(|pattern| pattern.takes_away);
+        self.adding().any(|pattern| pattern.fits(branch)) && !away.any(|p| p.fits(branch))
     }
 
     /// The branches that are named exactly, in the order they were written.
     pub fn exact(&self) -> impl Iterator<Item = &BranchName> {
-        self.patterns.iter().filter_map(|p| match p {
-            Pattern::Exact(name) => Some(name),
-            Pattern::Glob { .. } => None,
-        })
-    }
-
-    /// The globs, as written.
-    pub fn globs(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().filter_map(|p| match p {
-            Pattern::Exact(_) => None,
-            Pattern::Glob { text, .. } => Some(text.as_str()),
+        self.adding().filter_map(|pattern| match &pattern.what {
+            What::Exact(name) => Some(name),
+            What::Glob(_) => None,
         })
     }
 
     /// For each pattern the part before its first special character: what a server that knows only
     /// prefixes can be asked for.
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(|p| match p {
-            Pattern::Exact(name) => name.as_str(),
-            Pattern::Glob { text, .. } => {
-                &text[..text.find(['*', '?', '[', '{', '\\']).unwrap_or(text.len())]
+        self.adding().map(|pattern| match &pattern.what {
+            What::Exact(name) => name.as_str(),
+            What::Glob(_) => {
+                let end = pattern.text.find(['*', '?', '[', '{', '\\']);
+                &pattern.text[..end.unwrap_or(pattern.text.len())]
             }
         })
     }
@@ -76,26 +86,27 @@ impl BranchSelector {
     /// True if every pattern is an exact name.
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.globs().next().is_none()
+        self.adding().all(|pattern| matches!(pattern.what, What::Exact(_)))
     }
 
     /// All patterns as written.
     pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        self.patterns.iter().map(|p| match p {
-            Pattern::Exact(name) => name.as_str(),
-            Pattern::Glob { text, .. } => text.as_str(),
-        })
+        self.patterns.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// One selector for what any of the given ones selects, without repeats, in a stable order.
+    /// Those as written that fit none of these branches, though they are there to select some.
+    pub fn idle<'s>(&'s self, branches: &[&BranchName]) -> Vec<&'s str> {
+        let idle = self.adding().filter(|p| !branches.iter().any(|branch| p.fits(branch)));
+        idle.map(|pattern| pattern.text.as_str()).collect()
+    }
+
+    /// One selector for what any of the given ones selects, without repeats, in a stable order. It may select more: what one
+    /// takes away another may want.
     #[must_use]
     pub fn union<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut seen = BTreeMap::new();
-        for pattern in selectors.into_iter().flat_map(|s| &s.patterns) {
-            let key = match pattern {
-                Pattern::Exact(name) => (name.as_str(), false),
-                Pattern::Glob { text, .. } => (text.as_str(), true),
-            };
+        for pattern in selectors.into_iter().flat_map(Self::adding) {
+            let key = (pattern.text.as_str(), matches!(pattern.what, What::Glob(_)));
             seen.entry(key).or_insert_with(|| pattern.clone());
         }
         Self { patterns: seen.into_values().collect() }
@@ -123,17 +134,39 @@ impl PartialEq for BranchSelector {
 
 impl Eq for BranchSelector {}
 
-fn pattern(text: &str) -> Result<Pattern, ParseError> {
-    if !text.contains(['*', '?', '[', '{']) {
-        return Ok(Pattern::Exact(text.parse()?));
+impl Pattern {
+    fn named(name: &BranchName) -> Self {
+        let text = name.as_str().to_owned();
+        Self { text, takes_away: false, what: What::Exact(name.clone()) }
     }
+
+    fn read(written: &str) -> Result<Self, ParseError> {
+        let text = written.strip_prefix('!').unwrap_or(written);
+        let takes_away = text.len() < written.len();
+        let what = if text.contains(['*', '?', '[', '{']) { glob(text)? } else { exact(text)? };
+        Ok(Self { text: written.to_owned(), takes_away, what })
+    }
+
+    fn fits(&self, branch: &BranchName) -> bool {
+        match &self.what {
+            What::Exact(name) => name == branch,
+            What::Glob(matcher) => matcher.is_match(branch.as_str()),
+        }
+    }
+}
+
+fn exact(text: &str) -> Result<What, ParseError> {
+    Ok(What::Exact(text.parse()?))
+}
+
+fn glob(text: &str) -> Result<What, ParseError> {
     let probe: String =
         text.chars().map(|c| if "*?[]{},!\\".contains(c) { 'x' } else { c }).collect();
     probe.parse::<BranchName>().map_err(|e| ParseError::new("branch glob", text, e.problem()))?;
     let glob = GlobBuilder::new(text)
         .build()
         .map_err(|e| ParseError::new("branch glob", text, e.kind().to_string()))?;
-    Ok(Pattern::Glob { text: text.to_owned(), matcher: Box::new(glob.compile_matcher()) })
+    Ok(What::Glob(Box::new(glob.compile_matcher())))
 }
 
 #[cfg(test)]
@@ -167,9 +200,35 @@ mod tests {
 
     #[test]
     fn a_selector_refuses_what_git_would_refuse() {
-        for bad in [vec![], vec![""], vec!["a..b"], vec!["-x"], vec!["a[b"], vec!["--x=*"]] {
+        let bad = [vec![], vec![""], vec!["a..b"], vec!["-x"], vec!["a[b"], vec!["--x=*"]];
+        for bad in bad.into_iter().chain([vec!["!"], vec!["main", "!a..b"], vec!["!main"]]) {
             assert!(BranchSelector::new(bad.clone()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_a_pattern_takes_away_is_not_selected_wherever_it_stands() {
+        for patterns in [["release/*", "!release/0.*"], ["!release/0.*", "release/*"]] {
+            let s = BranchSelector::new(patterns).unwrap();
+            assert!(s.matches(&branch("release/1.0")) && !s.matches(&branch("release/0.9")));
+            assert!(!s.matches(&branch("main")), "{patterns:?}");
+            assert_eq!(s.prefixes().collect::<Vec<_>>(), ["release/"]);
+            assert_eq!(s.patterns().collect::<Vec<_>>(), patterns);
+        }
+        let s = BranchSelector::new(["dev", "!main", "{!x}"]).unwrap();
+        assert!(!s.matches(&branch("main")) && s.matches(&branch("!x")));
+        assert!(BranchSelector::named([&branch("!x")]).matches(&branch("!x")), "a name");
+        assert!(!BranchSelector::new(["a", "!b"]).unwrap().matches(&branch("!b")));
+        // Asked for together with another watch's, that one's branch must be in the answer.
+        let other = BranchSelector::new(["main"]).unwrap();
+        assert!(BranchSelector::union([&s, &other]).matches(&branch("main")));
+    }
+
+    #[test]
+    fn a_pattern_that_fits_no_branch_is_idle_and_one_that_takes_away_is_not() {
+        let s = BranchSelector::new(["main", "mian", "release/*", "!old/*"]).unwrap();
+        assert_eq!(s.idle(&[&branch("main"), &branch("dev")]), ["mian", "release/*"]);
+        assert_eq!(s.idle(&[&branch("mian"), &branch("main"), &branch("release/1")]), [""; 0]);
     }
 
     #[test]

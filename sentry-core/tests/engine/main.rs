@@ -38,6 +38,7 @@ mod hints;
 mod lending;
 mod looking;
 mod notifying;
+mod patterns;
 mod queueing;
 mod refusing;
 mod reporting;

@@ -190,7 +190,13 @@ fn troubles(status: &WatchStatus, now: Timestamp) -> Vec<Trouble> {
         since: None,
         next: None,
     });
-    [silent, suspended, unreported].into_iter().flatten().collect()
+    let idle = (!status.idle_patterns.is_empty()).then(|| Trouble {
+        state: State::new(Tone::Wait, "no branch matches"),
+        text: Some(status.idle_patterns.join(", ")),
+        since: None,
+        next: None,
+    });
+    [silent, suspended, idle, unreported].into_iter().flatten().collect()
 }
 
 impl BranchView {
