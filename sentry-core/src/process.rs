@@ -1,7 +1,7 @@
 //! The only place that starts a program: no shell, a cleared environment, a process group, a deadline, capped output.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -166,6 +166,13 @@ impl Program {
         if let Some(value) = std::env::var_os(name) {
             self.env.insert(name.into(), value);
         }
+        self
+    }
+
+    /// Hands our whole environment on, but what is held back: for programs that people set up by it.
+    #[must_use]
+    pub fn inherit_all(mut self, is_held_back: impl Fn(&OsStr, &OsStr) -> bool) -> Self {
+        self.env.extend(std::env::vars_os().filter(|(name, value)| !is_held_back(name, value)));
         self
     }
 

@@ -38,6 +38,16 @@ pub(super) struct Kept {
     store: Arc<dyn StateStore>,
 }
 
+impl Kept {
+    /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
+    async fn or_held(&self, failure: Failure) -> Failure {
+        match self.store.lock("").await {
+            Ok(_) => failure,
+            Err(error) => error.into(),
+        }
+    }
+}
+
 /// Everything that a configuration becomes.
 pub(super) struct Setup {
     config: Config,
@@ -91,7 +101,10 @@ pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure>
         return once(ctx, &setup.engine).await;
     }
     let listener = match listen {
-        Some(address) => Some(claim(address)?),
+        Some(address) => match claim(address) {
+            Ok(listener) => Some(listener),
+            Err(failure) => return Err(kept.or_held(failure).await),
+        },
         None => None,
     };
     until_stopped(ctx, &kept, setup, listener, Reloader::new(file)?).await

@@ -1,6 +1,6 @@
 //! One call of kubectl: arguments, environment, bounds, and what came back without secrets.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
@@ -163,9 +163,7 @@ impl<'a> Caller<'a> {
 
     fn program(&self) -> Program {
         let mut program = Program::new(&self.settings.path)
-            .inherit("KUBECONFIG")
-            .inherit("KUBERNETES_SERVICE_HOST")
-            .inherit("KUBERNETES_SERVICE_PORT")
+            .inherit_all(|name, value| self.is_ours(name, value))
             .inherit_proxy()
             .output_cap(OUTPUT_CAP)
             .arg(joined("--cache-dir=", self.cache))
@@ -178,6 +176,13 @@ impl<'a> Caller<'a> {
             Some(context) => program.arg(format!("--context={context}")),
             None => program,
         }
+    }
+
+    /// A variable with a secret of ours, or one that configures Sentry. All others kubectl has as from a shell: the kubeconfig's
+    /// credential plugins are set up by them (`AWS_PROFILE`, `GOOGLE_APPLICATION_CREDENTIALS`).
+    fn is_ours(&self, name: &OsStr, value: &OsStr) -> bool {
+        let value = value.to_string_lossy();
+        name.to_string_lossy().starts_with("SENTRY_") || self.redact(&value) != value
     }
 
     /// Killed at the deadline, which counts as no failure. If nothing at all came, the cluster is away.
