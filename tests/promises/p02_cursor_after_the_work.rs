@@ -1,14 +1,14 @@
 //! 2: whatever fails, and wherever, the cursor moves only to a head whose every object is on the cluster.
 //!
-//! Each call of each port fails in turn, in every way it can. The judge stands before the state: it looks at the cluster
-//! at the moment at which a cursor is written.
+//! Each call of each port fails in turn, in every way it can. The judge stands before the state and the cluster: it looks
+//! at the cluster at the moment at which a cursor is written, and into the state at the moment at which something is sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason, Trigger};
+use sentry_core::delivery::{Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger};
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
@@ -117,8 +117,9 @@ struct Judge {
     armed: Mutex<Option<Fault>>,
     calls: AtomicUsize,
     failures: AtomicUsize,
-    /// Cursors that were written before the work was done.
+    /// Cursors that were written before the work was done, and what was sent before its Intent was kept.
     premature: Mutex<Vec<String>>,
+    sent: AtomicUsize,
 }
 
 impl Judge {
@@ -153,6 +154,7 @@ struct Judged<T> {
     inner: Arc<T>,
     judge: Arc<Judge>,
     cluster: Arc<FakeDeployer>,
+    state: Arc<MemoryStore>,
 }
 
 #[async_trait]
@@ -195,6 +197,7 @@ impl Deployer for Judged<FakeDeployer> {
     }
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
         let away = || DeployError::new(DeployErrorKind::Unreachable, "injected");
+        self.look(plan).await;
         match self.judge.fails(Call::Apply) {
             None => self.inner.apply(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
@@ -222,6 +225,21 @@ impl Deployer for Judged<FakeDeployer> {
 }
 
 impl Judged<FakeDeployer> {
+    /// What is sent has its Intent in the state, as a delivery that is at its apply.
+    async fn look(&self, plan: &Plan) {
+        self.judge.sent.fetch_add(1, Ordering::Relaxed);
+        let open = self.state.snapshot().await.unwrap().open;
+        let kept = open.iter().find(|delivery| delivery.id == plan.delivery);
+        let begun = |delivery: &&Delivery| {
+            delivery.state == DeliveryState::Applying && delivery.intent.is_some()
+        };
+        if kept.filter(begun).is_none() {
+            let state = kept.map(|delivery| delivery.state);
+            let text = format!("{} is sent while the state says {state:?}", plan.delivery);
+            self.judge.premature.lock().unwrap().push(text);
+        }
+    }
+
     /// Writes the first objects and fails at the next one.
     async fn partly(&self, plan: &Plan, k: usize) -> Result<ChangeSet, DeployError> {
         // A later attempt sends fewer.
@@ -290,6 +308,11 @@ impl StateStore for Judged<MemoryStore> {
     }
 }
 
+fn judged<T>(inner: Arc<T>, judge: &Arc<Judge>, world: &World) -> Arc<Judged<T>> {
+    let (cluster, state) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
+    Arc::new(Judged { inner, judge: Arc::clone(judge), cluster, state })
+}
+
 /// A push while the fault is armed, another one after it ended; the failures there were, 0 once the `n`th call of its
 /// kind was never made.
 async fn life(fault: Fault) -> usize {
@@ -300,14 +323,9 @@ async fn life(fault: Fault) -> usize {
     let judge = Arc::new(Judge::default());
     let cluster = Arc::clone(&world.deployer);
     let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
-    let forge = Judged { inner: forge, judge: Arc::clone(&judge), cluster: Arc::clone(&cluster) };
-    let deployer = Judged {
-        inner: Arc::clone(&cluster),
-        judge: Arc::clone(&judge),
-        cluster: Arc::clone(&cluster),
-    };
-    let store = Judged { inner: store, judge: Arc::clone(&judge), cluster };
-    world.start_on(Arc::new(forge), Arc::new(deployer), Arc::new(store));
+    let forge = judged(forge, &judge, &world);
+    let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
+    world.start_on(forge, deployer, store);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();
@@ -323,6 +341,7 @@ async fn life(fault: Fault) -> usize {
     seconds(12 * 60).await;
     let premature = judge.premature.lock().unwrap().clone();
     assert!(premature.is_empty(), "{fault:?}: {premature:?}");
+    assert!(judge.sent.load(Ordering::Relaxed) > 0, "{fault:?}: the judge saw nothing sent");
     let delivered = world.branch("main").await.unwrap().delivered.map(|mark| mark.sha);
     assert_eq!(delivered, Some(last), "{fault:?}: stuck");
     failures
@@ -356,7 +375,7 @@ async fn whatever_call_fails_in_whatever_way_no_cursor_moves_before_the_work_is_
     assert!(faults >= 200, "{faults} faults");
     let seen = format!(
         "{faults} faults in calls of the forge, the cluster and the state, {failures} failed calls: 0 cursors before \
-         their work, 0 watches stuck"
+         their work, nothing sent before its Intent was kept, 0 watches stuck"
     );
     kept(2, "", &seen);
 }

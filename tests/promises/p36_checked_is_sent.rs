@@ -2,6 +2,7 @@
 //! another reader, and what the real kubectl makes of it is seen by the API server.
 
 mod documents;
+mod fields;
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,7 @@ use sentry_core::secret::Redactor;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::ApiServer;
 use sentry_tests::judge::checked::Checked;
+use sentry_tests::judge::json;
 use sentry_tests::judge::scene::Scene;
 use sentry_tests::judge::sent::Sent;
 use sentry_tests::promise::{cases, kept};
@@ -57,7 +59,8 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
     let mut sent = 0;
     while sent < number {
         let objects = batch(&scene, &mut documents);
-        let mut planned: Vec<Sent> = objects.iter().map(as_planned).collect();
+        let mut planned: Vec<Sent> =
+            objects.iter().map(|object| Sent::planned(object).unwrap()).collect();
         let plan = scene.plan(ManifestSet { objects, ..ManifestSet::default() });
         let before = cluster.requests().len();
         let done = runtime.block_on(kubectl.apply(&plan)).unwrap();
@@ -73,6 +76,24 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
         "by the real kubectl",
         &format!("{sent} objects in calls of up to {BATCH}: sets equal"),
     );
+}
+
+#[test]
+fn every_field_of_a_document_is_sent_as_it_is_written() {
+    let checked = Checked::default();
+    let mut rng = fastrand::Rng::with_seed(38);
+    let number = cases(100_000, 1_000);
+    for case in 0..number {
+        let document = fields::document(&mut rng);
+        let set = checked.prepare(&[("a.yaml", document.to_string().as_bytes())]);
+        let [planned] = set.objects.as_slice() else {
+            panic!("case {case}: {document} is not sent: {:?}", set.decisions)
+        };
+        let difference = fields::difference(&document, &planned.json);
+        assert_eq!(difference, None, "case {case}");
+        assert_eq!(checked.send(set), Ok(1), "case {case}: {document}");
+    }
+    kept(36, "every field", &format!("{number} of Tekton's objects: each field as it is written"));
 }
 
 /// What was let through of so many files that kubectl has something to do.
@@ -92,16 +113,6 @@ fn batch(scene: &Scene, documents: &mut Documents) -> Vec<PlannedObject> {
     objects
 }
 
-fn as_planned(planned: &PlannedObject) -> Sent {
-    let object = &planned.object;
-    Sent {
-        api_version: object.api_version.clone(),
-        kind: object.kind.clone(),
-        namespace: object.namespace.clone().unwrap_or_default(),
-        name: object.name.clone(),
-    }
-}
-
 /// The objects of the writes since a request, by what the server was asked and where.
 fn writes(cluster: &ApiServer, since: usize) -> Vec<Sent> {
     let mut seen = Vec::new();
@@ -114,6 +125,7 @@ fn writes(cluster: &ApiServer, since: usize) -> Vec<Sent> {
             kind: text("/kind"),
             namespace: text("/metadata/namespace"),
             name: text("/metadata/name"),
+            whole: json::read(request.body.to_string().as_bytes()).unwrap().plain(),
         };
         let root = if object.api_version.contains('/') { "apis" } else { "api" };
         let mut path = String::new();

@@ -1,6 +1,9 @@
-//! The processes of this machine, as /proc tells them.
+//! The processes of this machine, as /proc tells them, and programs that tests write.
 
 use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,4 +63,22 @@ pub fn marked(text: &str) -> Vec<Process> {
         environment.windows(text.len()).any(|window| window == text.as_bytes())
     };
     all().into_iter().filter(holds).collect()
+}
+
+/// Writes a program that can be run at once. Another program writes it: children that other tests start meanwhile would
+/// inherit a file that is open here, and what is open for writing can't be run.
+///
+/// # Panics
+/// If it can't be written.
+pub fn script(path: &Path, text: &str) {
+    let mut writer = Command::new("sh")
+        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let mut input = writer.stdin.take().expect("its stdin");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    assert!(writer.wait().expect("its end").success(), "{} can be written", path.display());
 }

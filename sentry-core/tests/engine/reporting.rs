@@ -217,3 +217,25 @@ async fn two_branches_at_one_commit_end_as_their_own_runs_did_and_the_short_line
     assert_eq!(last()["sentry-gitops/qa"].branches.len(), 2, "a forge may keep them by branch");
     assert_eq!(last().len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_heads_runs_came_to_stands_on_that_head_whatever_head_came_since() {
+    let world = following().await;
+    let first = world.push();
+    minutes(2).await;
+    let earlier = world.only_run();
+    let second = world.push();
+    minutes(2).await;
+    let later = world.deployer.active_runs().into_iter().find(|run| *run != earlier).unwrap();
+    // A third one is seen and held back.
+    world.suspend().await;
+    let third = world.push();
+    minutes(2).await;
+    world.deployer.finish(&later, RunState::Succeeded, "Succeeded");
+    seconds(1).await;
+    world.deployer.finish(&earlier, RunState::Failed, "Failed");
+    seconds(1).await;
+    assert_eq!(world.shown(&first), [StatusState::Pending, StatusState::Failure]);
+    assert_eq!(world.shown(&second), [StatusState::Pending, StatusState::Success]);
+    assert_eq!(world.shown(&third), []);
+}

@@ -5,6 +5,7 @@
 
 mod apply;
 mod blame;
+mod deadline;
 mod diff;
 mod exist;
 mod follow;

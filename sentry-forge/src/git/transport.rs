@@ -235,9 +235,10 @@ impl Transport {
     }
 
     /// Where git keeps its helpers.
-    async fn helpers(&self, repo: &RepoUrl) -> Result<&PathBuf, ForgeError> {
+    async fn helpers(&self, repo: &RepoUrl, deadline: Instant) -> Result<&PathBuf, ForgeError> {
         let ask = async {
-            let program = Program::new(&self.settings.git).arg("--exec-path").deadline(DEADLINE);
+            let left = deadline.saturating_duration_since(Instant::now());
+            let program = Program::new(&self.settings.git).arg("--exec-path").deadline(left);
             let output = run(repo, "asking git for its helpers", program).await?;
             Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
         };
@@ -428,7 +429,7 @@ impl Attempt<'_> {
     /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
     pub(super) async fn fetch(&self, oids: &[&str], args: &[&str]) -> Result<Output, ForgeError> {
         if matches!(self.repo().scheme(), Scheme::Http | Scheme::Https) {
-            let helpers = self.transport.helpers(self.repo()).await?;
+            let helpers = self.transport.helpers(self.repo(), self.deadline).await?;
             self.scratch
                 .confine(helpers, HELPERS)
                 .map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))?;

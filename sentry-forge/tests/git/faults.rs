@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::support::lab::{Lab, TOKEN, query};
 use crate::support::repo::Repo;
-use sentry_core::forge::{Forge as _, ForgeErrorKind};
+use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, TreeQuery};
 use sentry_core::repo::RepoUrl;
+use tokio::time::Instant;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -101,6 +102,39 @@ async fn a_hung_server_ends_at_the_deadline_and_leaves_nothing() {
     query.timeout = Duration::from_millis(500);
     let error = lab.tree(&query).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::Unreachable, "{error:?}");
+}
+
+/// The clock stands still until nobody has anything to do but wait: what is measured is the time that was given.
+#[tokio::test(start_paused = true)]
+async fn a_git_that_never_ends_is_ended_when_the_callers_time_is_over() {
+    let (given, unasked, ending) =
+        (Duration::from_secs(7), Duration::from_secs(60), Duration::from_secs(2));
+    let bin = tempfile::tempdir().unwrap();
+    let git = bin.path().join("git");
+    write_script(&git, "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 900; done\n");
+    let lab = Lab::with_git(&git);
+    Repo::new(lab.repos.path(), "b.git");
+    let ended = |what: &str, begun: Instant, time: Duration, error: ForgeError| {
+        let took = begun.elapsed();
+        assert!((time..=time + ending).contains(&took), "{what}: {took:?} of {time:?}: {error}");
+        assert_eq!(error.kind(), ForgeErrorKind::Unreachable, "{what}: {error}");
+    };
+    let over_http: RepoUrl = "https://git.example.invalid/b.git".parse().unwrap();
+    for url in [lab.file_url(), over_http] {
+        let (what, begun) = (format!("tree of {url}"), Instant::now());
+        let query = TreeQuery { timeout: given, ..query(&url, SHA, ".tekton") };
+        ended(&what, begun, given, lab.tree(&query).await.unwrap_err());
+        let (what, begun) = (format!("changes of {url}"), Instant::now());
+        let (from, to) = ("a".repeat(40).parse().unwrap(), SHA.parse().unwrap());
+        let query = ChangesQuery { repo: url.clone(), from, to, timeout: given };
+        ended(&what, begun, given, lab.forge.changes(&query).await.unwrap_err());
+        let (what, begun) = (format!("commit of {url}"), Instant::now());
+        let sha = SHA.parse().unwrap();
+        ended(&what, begun, unasked, lab.forge.commit(&url, &sha).await.unwrap_err());
+    }
+    let begun = Instant::now();
+    let error = lab.heads(&lab.file_url(), &["main"]).await.unwrap_err();
+    ended("heads", begun, unasked, error);
 }
 
 #[tokio::test]

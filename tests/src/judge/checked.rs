@@ -67,8 +67,8 @@ impl Checked {
     /// # Errors
     /// How what was sent differs from what was planned.
     pub fn send(&self, set: ManifestSet) -> Result<usize, String> {
-        let mut planned: Vec<Sent> =
-            set.objects.iter().map(|planned| sent_as(&planned.object)).collect();
+        let planned: Result<Vec<Sent>, String> = set.objects.iter().map(Sent::planned).collect();
+        let mut planned = planned?;
         planned.sort();
         if planned.is_empty() {
             return Ok(0);
@@ -102,15 +102,6 @@ impl Checked {
             true => Ok(planned.len()),
             false => Err(format!("not every object was taken for sent: {planned:?}")),
         }
-    }
-}
-
-fn sent_as(object: &sentry_core::plan::ObjectRef) -> Sent {
-    Sent {
-        api_version: object.api_version.clone(),
-        kind: object.kind.clone(),
-        namespace: object.namespace.clone().unwrap_or_default(),
-        name: object.name.clone(),
     }
 }
 

@@ -37,6 +37,32 @@ impl Json {
             _ => "",
         }
     }
+
+    /// The same text for all that Go takes for the same value: keys in order, numbers by what they are worth.
+    pub fn plain(&self) -> String {
+        let joined = |parts: Vec<String>| parts.join(",");
+        match self {
+            Self::Null => "null".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Number(text) => worth(text),
+            Self::Text(text) => format!("{text:?}"),
+            Self::List(items) => format!("[{}]", joined(items.iter().map(Self::plain).collect())),
+            Self::Map(pairs) => {
+                let pair = |(key, value): &(String, Self)| format!("{key:?}:{}", value.plain());
+                let mut pairs: Vec<String> = pairs.iter().map(pair).collect();
+                pairs.sort();
+                format!("{{{}}}", joined(pairs))
+            }
+        }
+    }
+}
+
+/// A number as its value: `1e3`, `1000.0` and `1000` are one to Go's encoder.
+fn worth(text: &str) -> String {
+    match text.parse::<i64>() {
+        Ok(whole) => whole.to_string(),
+        Err(_) => text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string()),
+    }
 }
 
 /// A key with its letters folded as Go folds them: ASCII, the long s and the Kelvin sign.
@@ -221,6 +247,23 @@ mod tests {
         let Json::List(items) = &pairs[0].1 else { panic!("no list") };
         assert_eq!((items.len(), &items[1]), (6, &Json::Number("-2.5e3".into())));
         assert_eq!(pairs[1..], [("b".into(), Json::Map(vec![])), ("c".into(), Json::List(vec![]))]);
+    }
+
+    #[test]
+    fn what_go_takes_for_the_same_value_has_one_text_and_nothing_else_has() {
+        let plain = |text: &str| read(text.as_bytes()).unwrap().plain();
+        let one = plain(r#"{"b": [1e3, "x"], "a": null}"#);
+        assert_eq!(one, plain(r#"{"a":null,"b":[1000,"\u0078"]}"#));
+        for other in [
+            r#"{"a":null,"b":[1000]}"#,
+            r#"{"a":null,"b":[1001,"x"]}"#,
+            r#"{"b":[1000,"x"]}"#,
+            r#"{"a":"null","b":[1000,"x"]}"#,
+            r#"{"a":null,"b":["x",1000]}"#,
+            r#"{"a":null,"B":[1000,"x"]}"#,
+        ] {
+            assert_ne!(one, plain(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What kubectl would send of what it reads from its stdin.
 
+use sentry_core::plan::PlannedObject;
+
 use super::json::{self, Json};
 
-/// An object by what decides where it goes.
+/// An object: what decides where it goes, and all that is in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sent {
     /// `apiVersion`.
@@ -13,9 +15,26 @@ pub struct Sent {
     pub namespace: String,
     /// `metadata.name`.
     pub name: String,
+    /// All of it, as [`Json::plain`] has it.
+    pub whole: String,
 }
 
 impl Sent {
+    /// An object that is to be sent: it goes where its plan says, with what is in it.
+    ///
+    /// # Errors
+    /// As [`objects`].
+    pub fn planned(planned: &PlannedObject) -> Result<Self, String> {
+        let object = &planned.object;
+        Ok(Self {
+            api_version: object.api_version.clone(),
+            kind: object.kind.clone(),
+            namespace: object.namespace.clone().unwrap_or_default(),
+            name: object.name.clone(),
+            whole: json::read(planned.json.to_string().as_bytes())?.plain(),
+        })
+    }
+
     /// How kubectl calls it in its lines: `task.tekton.dev/unit`.
     pub fn line(&self) -> String {
         let group = self.api_version.split_once('/').map_or("", |(group, _)| group);
@@ -66,6 +85,7 @@ fn collect(value: &Json, outermost: bool, found: &mut Vec<Sent>) -> Result<(), S
         kind: value.text("kind").to_owned(),
         namespace: metadata.text("namespace").to_owned(),
         name: metadata.text("name").to_owned(),
+        whole: value.plain(),
     });
     Ok(())
 }
