@@ -5,10 +5,12 @@ demo:
 	cargo run -q -p sentry-cli -- demo
 
 # Unit, integration, end-to-end and doc tests, the page in a browser among them; the binary that the end-to-end tests run
-# is built with them.
+# is built with them. What needs something from outside runs where scripts/outside finds it, else it says in the end what was
+# skipped and why.
 test:
 	scripts/setup
-	cargo test --workspace
+	cargo test --workspace --features "$$(scripts/outside 2>/dev/null)"
+	@scripts/outside >/dev/null
 
 # The page in a browser alone. Pictures of it are left in target/screenshots.
 browser:
@@ -19,15 +21,17 @@ browser:
 # The pictures of docs/operations.md, made anew.
 screenshots:
 	scripts/setup
-	SENTRY_PICTURES=docs/images cargo test -p sentry-tests --test browser look::
+	cargo test -p sentry-tests --test browser look::
+	cp $${CARGO_TARGET_DIR:-target}/screenshots/page-*.webp docs/images/
 
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31
-# proves one of them. A proof that fails leaves no record, and a record of other code than what is checked out is refused.
+# proves one of them. A proof that fails leaves no record, and a record of other code than what is checked out, or that no
+# such run can have left, is refused.
 promises:
 	scripts/setup
 	cargo build --profile proof -p sentry-cli
 	cargo run -q -p sentry-tests --bin promises-page begin $(ONLY)
-	SENTRY_PROMISES=full cargo test --profile proof -p sentry-tests --test promises $(ONLY) -- --nocapture --test-threads=2
+	SENTRY_PROMISES=full cargo test --profile proof -p sentry-tests --features disk --test promises $(ONLY) -- --nocapture --test-threads=2
 	cargo run -q -p sentry-tests --bin promises-page
 	cp $${CARGO_TARGET_DIR:-target}/promises/*.md docs/
 
@@ -49,7 +53,7 @@ fmt:
 	cargo fmt --all --check
 
 clippy:
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 # No second TLS stack, and core knows no edges (a test guards that too); licences, bans and sources.
 deps:

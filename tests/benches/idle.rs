@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use sentry_tests::http::{HttpServer, reply};
+use sentry_tests::processes::rss_kib;
 use sentry_tests::sandbox::{Agent, Sandbox};
 
 /// How long each rate of polling is watched.
@@ -48,9 +49,7 @@ impl Cpu {
 }
 
 fn rss_mib(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    rss_kib(pid) as f64 / 1024.0
 }
 
 /// A forge of which every repository has one branch that never moves.

@@ -38,7 +38,7 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     look("login");
     log_in(&browser, &stage.at(""), TRIGGER);
     browser.wait_for("release/2.14");
-    for_docs(&browser, &stage);
+    for_docs(&browser, &stage, &folder);
     browser.open(&stage.at("/"));
     look("watches");
     for (name, path) in [
@@ -63,10 +63,8 @@ fn view(browser: &Browser, width: u32, scheme: &str) {
     browser.protocol("Emulation.setEmulatedMedia", &json!({"features": features}));
 }
 
-/// The pictures of docs/operations.md, where `make screenshots` asks for them: small files, of what a window shows.
-fn for_docs(browser: &Browser, stage: &Stage) {
-    let Some(folder) = std::env::var_os("SENTRY_PICTURES") else { return };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+/// The pictures that `make screenshots` takes for docs/operations.md: small files, of what a window shows.
+fn for_docs(browser: &Browser, stage: &Stage, folder: &Path) {
     for (name, path, width, scheme) in [
         ("page-watches", "/", 1280, "light"),
         ("page-delivery", &*scene::failed(), 1280, "dark"),

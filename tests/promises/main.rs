@@ -4,6 +4,7 @@
 
 mod answers;
 mod clients;
+#[cfg(feature = "disk")]
 mod disk;
 mod forges;
 mod p01_no_lost_head;

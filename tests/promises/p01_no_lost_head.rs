@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use sentry_tests::promise::{cases, kept};
+use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::road::{PIPELINE, Road, TASK};
 use sentry_tests::strace::Strace;
 
@@ -16,6 +16,9 @@ const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {NAME
                    spec: {pipelineRef: {name: suite}, params: [{name: sha, value: '{{ revision }}'}]}\n";
 const DOCUMENTS: [(&str, &str); 2] =
     [("first", "name: nightly"), ("second", "generateName: smoke-")];
+
+/// How long an agent that is left alone may take for what a death left.
+const RECOVERY: AtMost = AtMost::seconds(60.0);
 
 /// What the process is doing when it dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +151,7 @@ impl Story {
     fn settle(&mut self) {
         let began = Instant::now();
         let output = self.road.once();
+        RECOVERY.hold_time("the recovery", began.elapsed());
         self.slowest = self.slowest.max(began.elapsed());
         assert_eq!(output.code, Some(0), "{output:?}");
         let head = self.pushed.last().unwrap();
@@ -255,9 +259,9 @@ impl Story {
         _ = write!(
             text,
             "), {} heads pushed; {none}, {one}, {two} deaths left 0, 1, 2 runs of the newest head; lost heads: {lost}, \
-             doubled runs: {doubled}; recovered within {:.1} s",
+             doubled runs: {doubled}; recovered within {}",
             self.pushed.len(),
-            self.slowest.as_secs_f64()
+            RECOVERY.told_time(self.slowest)
         );
         text
     }

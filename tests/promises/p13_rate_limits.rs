@@ -9,7 +9,7 @@ use sentry_core::secret::Secret;
 use sentry_core::store::StateStore as _;
 use sentry_forge::credential::Credential;
 use sentry_tests::http::{Fault, Logged};
-use sentry_tests::promise::{cases, full, kept};
+use sentry_tests::promise::{AtMost, cases, full, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ const CAP: u64 = 3600;
 const TOGETHER: Duration = Duration::from_secs(3);
 /// How much later than allowed the next request may come: jitter, and small steps.
 const LATE: Duration = Duration::from_secs(10);
+/// How long the program may take to keep a trigger.
+const ANSWERED: AtMost = AtMost::seconds(1.0);
 /// A trigger is looked for every second.
 const TAKEN: Duration = Duration::from_millis(1_500);
 
@@ -196,11 +198,6 @@ async fn meet(kind: Kind, limit: &Limit, seen: &mut Seen) {
 async fn ask_by_hand(town: &Town, kind: Kind, what: &str) -> Duration {
     let begun = Instant::now();
     let trigger = town.world.ask("main", "by hand").await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(1),
-        "{what}: kept only after {:?}",
-        begun.elapsed()
-    );
     let state =
         async || town.world.store.trigger(&trigger.id).await.unwrap().map(|t: Trigger| t.state);
     let delivery = loop {
@@ -246,7 +243,7 @@ async fn a_server_that_asks_for_patience_is_not_asked_early_and_a_trigger_is_kep
     let Seen { limits, longest, latest, taken } = seen;
     let figure = format!(
         "{limits} limits of GitHub's and GitLab's APIs and of git servers, in {} forms: 0 early requests, none more than \
-         {:.1} s late, the longest wait {:.0} s; a trigger was kept at once and taken within {:.1} s",
+         {:.1} s late, the longest wait {:.0} s; a trigger was taken within {:.1} s",
         LIMITS.len(),
         latest.as_secs_f64(),
         longest.as_secs_f64(),
@@ -255,8 +252,7 @@ async fn a_server_that_asks_for_patience_is_not_asked_early_and_a_trigger_is_kep
     kept(13, "limits", &figure);
 }
 
-/// The program itself, over a git server that asks for an hour. How long its own clock takes is told; the bound is held to
-/// above, where time is the proof's.
+/// The program itself, over a git server that asks for an hour.
 #[test]
 fn a_trigger_that_is_left_while_the_server_asks_for_an_hour_is_kept_at_once_and_says_what_it_waits_for()
  {
@@ -270,6 +266,7 @@ fn a_trigger_that_is_left_while_the_server_asks_for_an_hour_is_kept_at_once_and_
     let left = road.sandbox.sentry(["trigger", "qa", "--branch", "main", "--no-wait"]);
     let took = begun.elapsed();
     assert_eq!(left.code, Some(0), "{left:?}");
+    ANSWERED.hold_time("`sentry trigger`", took);
     let state = || road.json(&["history", "-o", "json"]);
     eventually("the agent takes it", || !state()["deliveries"].as_array().unwrap().is_empty());
     // Who waits for the delivery is told what it waits for.
@@ -281,8 +278,8 @@ fn a_trigger_that_is_left_while_the_server_asks_for_an_hour_is_kept_at_once_and_
     drop(waits);
     assert_eq!(agent.term().code, Some(0));
     let seen = format!(
-        "`sentry trigger` was kept {:.1} s after it was called, and 0 requests came of it",
-        took.as_secs_f64()
+        "`sentry trigger` was kept within {} after it was called, and 0 requests came of it",
+        ANSWERED.told_time(took)
     );
     kept(13, "by hand", &seen);
 }

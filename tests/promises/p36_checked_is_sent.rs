@@ -54,11 +54,11 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut scene = Scene::default();
     scene.watch.cluster.context = Some("default".to_owned());
-    let mut documents = Documents::new(37);
+    let (mut documents, mut rng) = (Documents::new(37), fastrand::Rng::with_seed(39));
     let number = cases(20_000, 400);
     let mut sent = 0;
     while sent < number {
-        let objects = batch(&scene, &mut documents);
+        let objects = batch(&scene, &mut documents, &mut rng);
         let mut planned: Vec<Sent> =
             objects.iter().map(|object| Sent::planned(object).unwrap()).collect();
         let plan = scene.plan(ManifestSet { objects, ..ManifestSet::default() });
@@ -84,7 +84,7 @@ fn every_field_of_a_document_is_sent_as_it_is_written() {
     let mut rng = fastrand::Rng::with_seed(38);
     let number = cases(100_000, 1_000);
     for case in 0..number {
-        let document = fields::document(&mut rng);
+        let document = fields::document(&mut rng, "it");
         let set = checked.prepare(&[("a.yaml", document.to_string().as_bytes())]);
         let [planned] = set.objects.as_slice() else {
             panic!("case {case}: {document} is not sent: {:?}", set.decisions)
@@ -97,13 +97,15 @@ fn every_field_of_a_document_is_sent_as_it_is_written() {
 }
 
 /// What was let through of so many files that kubectl has something to do.
-fn batch(scene: &Scene, documents: &mut Documents) -> Vec<PlannedObject> {
+fn batch(scene: &Scene, documents: &mut Documents, rng: &mut fastrand::Rng) -> Vec<PlannedObject> {
     let known = ["ConfigMap", "Secret", "Task", "Pipeline", "PipelineRun", "TaskRun"];
     // Other versions may be in B, but this cluster has none of them.
     let versions = ["v1", "tekton.dev/v1", "tekton.dev/v1beta1"];
     let mut objects = Vec::new();
     while objects.len() < BATCH {
-        let set = scene.prepare(&[("a.yaml", &documents.file())]);
+        let whole = fields::document(rng, &format!("w{}", objects.len())).to_string();
+        let files = [("a.yaml", &*documents.file()), ("b.yaml", whole.as_bytes())];
+        let set = scene.prepare(&files);
         let is_served = |planned: &PlannedObject| {
             let object = &planned.object;
             known.contains(&&*object.kind) && versions.contains(&&*object.api_version)

@@ -1,6 +1,9 @@
 //! 43: health is honest: `/livez` fails when a loop stands, `/readyz` when the state can't be written, and both come
 //! back by themselves.
 
+#[cfg(feature = "disk")]
+mod mounted;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
 use sentry_store::MemoryStore;
-use sentry_tests::promise::{cases, kept};
+use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;
 use sentry_tests::sandbox::{Sandbox, eventually};
@@ -24,7 +27,6 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::disk::Disk;
 use crate::world::{A, B, FILES};
 use sentry_tests::wire::Wired;
 
@@ -33,8 +35,8 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(180);
 /// The promise's own.
 const SLACK: Duration = Duration::from_secs(5);
-/// Within so much the state is written at least once.
-const PACE: Duration = Duration::from_secs(1);
+/// How long `/readyz` may take: a second, in which the state is written at least once, and the promised 5 s.
+const FLIP: AtMost = AtMost::seconds(6.0);
 
 async fn is_alive(routes: &Router) -> bool {
     let request = Request::get("/livez").body(Body::empty()).unwrap();
@@ -111,6 +113,7 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
 fn took(served: &Wired, wanted: u16) -> Duration {
     let begun = std::time::Instant::now();
     eventually("/readyz changes", || served.get("/readyz").0 == wanted);
+    FLIP.hold_time("/readyz changes", begun.elapsed());
     begun.elapsed()
 }
 
@@ -126,7 +129,7 @@ fn idle(sandbox: &mut Sandbox, repos: &Path, state: &Path) -> Wired {
         repos.display()
     ));
     let served = Wired::start(sandbox, &[]);
-    took(&served, 200);
+    eventually("it is ready", || served.get("/readyz").0 == 200);
     served
 }
 
@@ -142,32 +145,11 @@ fn flips(served: &Wired, all: usize, mut harm: impl FnMut(), mut heal: impl FnMu
         heal();
         slowest_up = slowest_up.max(took(served, 200));
     }
-    // Told and not judged: on a loaded machine it is not the agent's time alone.
     format!(
-        "/readyz failed within {:.1} s and was back within {:.1} s (limit {} s), /livez never failed",
-        slowest_down.as_secs_f32(),
-        slowest_up.as_secs_f32(),
-        (PACE + SLACK).as_secs()
+        "/readyz failed within {} and was back within {}, /livez never failed",
+        FLIP.told_time(slowest_down),
+        FLIP.told_time(slowest_up)
     )
-}
-
-#[test]
-fn a_disk_that_is_full_fails_readyz_in_time_and_never_livez() {
-    let (repos, mut sandbox) = (TempDir::new().unwrap(), Sandbox::new());
-    let place = sandbox.root().join("disk");
-    let Some(disk) = Disk::mount(&place) else {
-        // Said, because it proves nothing: another user than root can't make a disk.
-        kept(43, "a full disk", "not tried: only root can mount one");
-        return;
-    };
-    let served = idle(&mut sandbox, repos.path(), &place.join("state"));
-    let all = cases(50, 1);
-    let full = RefCell::new(None);
-    let harm = || *full.borrow_mut() = Some(disk.keep_full());
-    let seen = flips(&served, all, harm, || *full.borrow_mut() = None);
-    assert_eq!(served.agent.term().code, Some(0));
-    drop(disk);
-    kept(43, "a full disk", &format!("{all} of {all} times full: {seen}"));
 }
 
 /// The kernel refuses to make a disk read-only while a file on it is open for writing; so the calls are answered as on
@@ -179,16 +161,11 @@ fn a_state_that_can_only_be_read_fails_readyz_in_time_and_never_livez() {
     let served = idle(&mut sandbox, repos.path(), &state);
     let all = cases(50, 1);
     let read_only = || Failing::calls_of(served.agent.id(), "pwrite64", "EROFS");
-    if read_only().is_none() {
-        // Said, because it proves nothing.
-        kept(43, "a read-only state", "not tried: this user may not trace a running process");
-        return;
-    }
     let held = RefCell::new(None);
     let seen = flips(
         &served,
         all,
-        || *held.borrow_mut() = Some(read_only().expect("it could be held before")),
+        || *held.borrow_mut() = Some(read_only()),
         || *held.borrow_mut() = None,
     );
     assert_eq!(served.agent.term().code, Some(0));

@@ -31,13 +31,11 @@ impl Dice {
 
 /// How long it goes on, and the mean time between two restarts.
 fn length() -> (Duration, Duration) {
-    match std::env::var("SENTRY_SOAK_MINUTES") {
-        Ok(minutes) => {
-            let minutes: u64 = minutes.parse().expect("SENTRY_SOAK_MINUTES is a whole number");
-            (Duration::from_secs(60 * minutes), Duration::from_secs(6 * minutes))
-        }
-        Err(_) => (Duration::from_secs(180), Duration::from_secs(45)),
-    }
+    let few = (Duration::from_secs(180), Duration::from_secs(45));
+    std::env::var("SENTRY_SOAK_MINUTES").map_or(few, |minutes| {
+        let minutes: u64 = minutes.parse().expect("SENTRY_SOAK_MINUTES is a whole number");
+        (Duration::from_secs(60 * minutes), Duration::from_secs(6 * minutes))
+    })
 }
 
 /// Ends the agent, by a signal or by force, and starts it again.

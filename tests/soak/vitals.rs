@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
+use sentry_tests::processes::rss_kib;
 use sentry_tests::sandbox::{Agent, Sandbox};
 
 /// A life's first minute is not judged: connections, caches and the allocator's pools fill.
 const YOUTH: f64 = 60.0;
+/// By how many KiB a minute the longest life may grow, and what the home may hold: twice what was seen.
+const STEEPEST: f64 = 40.0;
+const FULLEST: u64 = 64 << 20;
 
 /// One look at a process.
 struct Sample {
@@ -41,7 +45,7 @@ impl Vitals {
         let (children, zombies) = children(agent.id());
         let sample = Sample {
             age: self.born.elapsed().as_secs_f64(),
-            rss_kib: rss_kib(agent.id()),
+            rss_kib: rss_kib(agent.id()) as f64,
             files: std::fs::read_dir(format!("/proc/{}/fd", agent.id())).unwrap().count(),
             children,
             zombies,
@@ -99,7 +103,10 @@ impl Vitals {
             assert!(sample.files < 400, "{} open files", sample.files);
             assert!(sample.children < 60, "{} children", sample.children);
             assert!(sample.rss_kib < 96.0 * 1024.0, "{} KiB", sample.rss_kib);
+            assert!(sample.disk < FULLEST, "{} bytes on the disk", sample.disk);
         }
+        let slope = self.slope();
+        assert!(slope.is_none_or(|slope| slope < STEEPEST), "{slope:?} KiB a minute");
         // Many children may end at once, and one look comes before they are waited for; several looks do not.
         for looks in self.lives.iter().flat_map(|life| life.windows(5)) {
             let zombies = looks.iter().map(|sample| sample.zombies).min();
@@ -110,12 +117,6 @@ impl Vitals {
 
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
-}
-
-fn rss_kib(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// The process's children, and those of them that ended and were not waited for.

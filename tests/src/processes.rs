@@ -65,6 +65,17 @@ pub fn marked(text: &str) -> Vec<Process> {
     all().into_iter().filter(holds).collect()
 }
 
+/// The memory that a process has, in KiB.
+///
+/// # Panics
+/// If there is no such process.
+#[must_use]
+pub fn rss_kib(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+}
+
 /// Writes a program that can be run at once. Another program writes it: children that other tests start meanwhile would
 /// inherit a file that is open here, and what is open for writing can't be run.
 ///

@@ -110,12 +110,12 @@ pub struct Failing(Child);
 
 impl Failing {
     /// These calls (`pwrite64`) of the process and all its threads fail with this error (`EROFS`) and are not carried
-    /// out. `None` where this user may not trace a process that runs.
+    /// out.
     ///
     /// # Panics
-    /// When there is no `strace`.
+    /// When there is no `strace`, or this user may not trace a process that runs.
     #[track_caller]
-    pub fn calls_of(process: u32, calls: &str, error: &str) -> Option<Self> {
+    pub fn calls_of(process: u32, calls: &str, error: &str) -> Self {
         let mut strace = Command::new("strace")
             .args(["-f", "-qq", "-o", "/dev/null", "-p", &process.to_string()])
             .args(["-e", &format!("trace={calls}")])
@@ -133,11 +133,10 @@ impl Failing {
             // strace takes one thread after the other.
             let threads = std::fs::read_dir(format!("/proc/{process}/task"));
             if threads.is_ok_and(|threads| threads.flatten().all(|t| is_traced(&t.path()))) {
-                return Some(Self(strace));
+                return Self(strace);
             }
-            if strace.try_wait().expect("a child of this test").is_some() {
-                return None;
-            }
+            let ended = strace.try_wait().expect("a child of this test");
+            assert_eq!(ended, None, "strace may not trace a running process here");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -11,6 +11,7 @@ use sha2::Sha256;
 
 use crate::forges::{github::GitHub, gitlab::GitLab};
 use crate::gitserver::GitServer;
+use crate::processes::rss_kib;
 use crate::sandbox::{Agent, Sandbox};
 
 /// An agent with a server on a port of its own.
@@ -90,13 +91,7 @@ impl Wired {
     /// # Panics
     /// When the agent has ended.
     pub fn rss(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.agent.id()));
-        let status = status.expect("the agent runs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("a program has memory");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        rss_kib(self.agent.id())
     }
 }
 

@@ -4,14 +4,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
-use std::path::PathBuf;
-
 use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_forge::credential::Credential;
 use sentry_forge::webhook::{Message, Refused, Sender, Webhook};
+use sentry_tests::browser::target;
 use serde_json::Value;
 use sha2::Sha256;
 
@@ -24,9 +23,7 @@ struct Example {
 
 /// Those of github.com and of every GitHub Enterprise Server.
 fn examples() -> Vec<Example> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    let folder = target.join("tools/npm/node_modules/@octokit/webhooks-examples");
+    let folder = target().join("tools/npm/node_modules/@octokit/webhooks-examples");
     let servers = std::fs::read_dir(&folder);
     let servers =
         servers.unwrap_or_else(|e| panic!("{}: {e}: run `scripts/setup`", folder.display()));

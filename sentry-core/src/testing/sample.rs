@@ -24,8 +24,8 @@ use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
-    AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Suspension, Told, Trouble,
-    WatchState,
+    AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Snapshot, Suspension, Told,
+    Trouble, WatchState, Write,
 };
 use crate::watch::WatchName;
 
@@ -348,4 +348,41 @@ pub fn agent(n: u32) -> AgentState {
             budget: Some(Budget { left: 4_999, limit: u64::MAX, reset: Some(time(n + 3)) }),
         }],
     }
+}
+
+/// One commit of many records that all hold `n`, which is not 0: several pages of a database.
+#[must_use]
+pub fn generation(n: u32) -> Vec<Write> {
+    let notes = vec!["n".repeat(3000)];
+    let mut writes = vec![
+        Write::Branch(BranchState { observed: mark(n), ..branch_state(1) }),
+        Write::Watch(watch_state(n)),
+        Write::Agent(agent(n)),
+        Write::Validator("n".into(), Some(validator(n))),
+    ];
+    for slot in 0..8 {
+        let delivery = Delivery { id: id(slot), notes: notes.clone(), ..open_delivery(n) };
+        writes.push(Write::Delivery(Box::new(delivery)));
+    }
+    writes
+}
+
+/// The one [`generation`] up to `last` that all records of a snapshot are of, 0 if there are none.
+///
+/// # Panics
+/// If they are of several, or some are missing.
+#[must_use]
+#[track_caller]
+pub fn generation_of(snapshot: &Snapshot, last: u32) -> u32 {
+    let Some(kept) = &snapshot.agent else {
+        assert_eq!(*snapshot, Snapshot::default(), "the first commit is torn");
+        return 0;
+    };
+    let n = (1..=last).find(|n| agent(*n) == *kept).expect("an agent of a generation");
+    assert_eq!(snapshot.branches[0].observed, mark(n), "torn");
+    assert_eq!(snapshot.watches, [watch_state(n)], "torn");
+    assert_eq!(snapshot.validators, [("n".into(), validator(n))], "torn");
+    assert_eq!(snapshot.open.len(), 8, "torn");
+    assert!(snapshot.open.iter().all(|d| d.revision == revision(n)), "torn");
+    n
 }

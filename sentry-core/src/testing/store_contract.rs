@@ -144,6 +144,7 @@ macro_rules! store_contract_tests {
             pruning_forgets_settled_reports_and_never_the_inventory
             pruning_forgets_old_notices_and_troubles
             a_commit_carries_out_all_its_writes_in_order
+            a_reader_sees_all_of_a_commit_or_nothing_of_it
             an_empty_commit_changes_nothing
             commits_from_two_handles_at_once_are_all_kept
             a_prune_forgets_what_is_older_and_spares_what_is_open
@@ -668,6 +669,22 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
     assert_eq!(at.heads("").await, [sample::head(1)]);
     at.commit(&[Write::Branch(sample::branch_state(3)), forget]).await;
     assert_eq!(at.snapshot().await.branches, []);
+}
+
+/// See the name.
+pub async fn a_reader_sees_all_of_a_commit_or_nothing_of_it(at: Handles) {
+    const LAST: u32 = 60;
+    let write = async {
+        for n in 1..=LAST {
+            at.commit(&sample::generation(n)).await;
+        }
+    };
+    let read = async {
+        while sample::generation_of(&at.other.snapshot().await.expect("the state"), LAST) < LAST {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(write, read);
 }
 
 /// See the name.

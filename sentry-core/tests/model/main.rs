@@ -338,7 +338,7 @@ impl StateMachineTest for TheEngine {
 
 prop_state_machine! {
     #![proptest_config(Config {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100),
+        cases: std::env::var("PROPTEST_CASES").map_or(100, |n| n.parse().expect("a whole number")),
         failure_persistence: None,
         ..Config::default()
     })]

@@ -6,6 +6,7 @@ mod changes;
 mod checks;
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "descriptions")]
 mod descriptions;
 mod github;
 mod gitlab;

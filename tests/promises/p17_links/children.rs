@@ -1,5 +1,5 @@
 //! What child processes do over a link: git fetches a directory, kubectl checks, applies and follows. Only wall time shows
-//! how long they live: the figure is told, and its bound has room for a loaded machine.
+//! how long they live, which a full run is held to.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use sentry_core::watch::{ClusterRef, ForceConflicts};
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::{ApiServer, Outcome};
 use sentry_tests::http::Fault;
-use sentry_tests::promise::{cases, kept};
+use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};
 use serde_json::json;
 use tempfile::TempDir;
@@ -28,9 +28,8 @@ use crate::forges::{Site, Way, token};
 
 /// What each operation has.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// What a loaded machine may take to end a process and to collect it, besides the promised second. What has no deadline
-/// lasts longer than all that: the slowest link answers after 30 s, some never.
-const ROOM: Duration = Duration::from_secs(20);
+/// What an operation may take: its deadline and the promised second.
+const LIMIT: AtMost = AtMost::seconds(3.0);
 /// For what has no deadline of its own here.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Operations that are tried at a time.
@@ -90,11 +89,11 @@ async fn fetch_over(way: Way, link: Link) -> Duration {
     took
 }
 
-/// The longest of all; each must have ended in time.
-fn longest(tooks: &[Duration]) -> Duration {
+/// The longest of all, beside what it may take.
+fn longest(tooks: &[Duration]) -> String {
     let longest = tooks.iter().max().copied().unwrap();
-    assert!(longest <= DEADLINE + super::SECOND + ROOM, "{tooks:?}");
-    longest
+    LIMIT.hold_time(&format!("{tooks:?}"), longest);
+    LIMIT.told_time(longest)
 }
 
 #[tokio::test]
@@ -103,10 +102,10 @@ async fn a_fetch_of_a_directory_over_a_bad_link_ends_in_time_and_the_next_one_wo
     let all = ways.flat_map(|way| links().into_iter().map(move |link| fetch_over(way, link)));
     let tooks: Vec<Duration> = stream::iter(all).buffered(AT_ONCE).collect().await;
     let seen = format!(
-        "{} fetches by git with a deadline of {} s: the slowest ended after {:.1} s; each next one worked",
+        "{} fetches by git with a deadline of {} s: the slowest ended after {}; each next one worked",
         tooks.len(),
         DEADLINE.as_secs(),
-        longest(&tooks).as_secs_f64(),
+        longest(&tooks),
     );
     kept(17, "git", &seen);
 }
@@ -223,11 +222,11 @@ async fn a_check_and_an_apply_over_a_bad_link_end_in_time_and_the_next_ones_work
     let all = links().into_iter().map(deliver_over);
     let tooks: Vec<Duration> = stream::iter(all).buffered(AT_ONCE).collect().await;
     let seen = format!(
-        "{} checks and applies by kubectl with a deadline of {} s: the slowest ended after {:.1} s; no error counts against \
+        "{} checks and applies by kubectl with a deadline of {} s: the slowest ended after {}; no error counts against \
          max_retries; each next one worked, and made 1 run",
         2 * tooks.len(),
         DEADLINE.as_secs(),
-        longest(&tooks).as_secs_f64(),
+        longest(&tooks),
     );
     kept(17, "kubectl", &seen);
 }

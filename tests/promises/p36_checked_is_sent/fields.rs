@@ -89,7 +89,7 @@ const KINDS: [(&str, &[Field], &[Field]); 4] = [
 ];
 
 /// A document with some of the fields.
-pub(super) fn document(rng: &mut Rng) -> Value {
+pub(super) fn document(rng: &mut Rng, name: &str) -> Value {
     let (kind, musts, mays) = KINDS[rng.usize(..KINDS.len())];
     let chosen = mays.iter().filter(|_| rng.u8(..3) > 0);
     let spec: Map<String, Value> = musts
@@ -100,9 +100,9 @@ pub(super) fn document(rng: &mut Rng) -> Value {
     let mut metadata =
         json!({"labels": {"team": "qa"}, "annotations": {"example.com/note": "kept"}});
     let generated = kind.ends_with("Run") && rng.bool();
-    metadata[if generated { "generateName" } else { "name" }] = json!("it-");
-    if !generated {
-        metadata["name"] = json!("it");
+    match generated {
+        true => metadata["generateName"] = json!(format!("{name}-")),
+        false => metadata["name"] = json!(name),
     }
     for part in ["labels", "annotations"] {
         if rng.u8(..4) == 0 {

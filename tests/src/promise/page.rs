@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::record::{self, Record};
-use super::table::{PROMISES, Promise};
+use super::row::{Promise, Proof};
+use super::table::PROMISES;
 
 /// Takes away the records of the proofs that begin now, so that one which fails leaves none: those of one promise for
 /// `p31` or the name of a test in it, those of all where `only` is empty.
@@ -29,19 +30,30 @@ pub fn begin(only: &str) -> io::Result<()> {
 /// docs/promises.md from all.
 ///
 /// # Errors
-/// A record that can't be read, or one of another product than the one that is checked out: then nothing is written.
+/// A record that can't be read, is of no proof of the table, says nothing of the product that is checked out, or can't
+/// have come about as it says: then nothing is written.
 pub fn publish() -> io::Result<()> {
     let mut records: Vec<Record> = serde_json::from_str(&std::fs::read_to_string(docs("json"))?)?;
     for (_, new) in record::in_folder()? {
-        if let Some(why) = new.stale()? {
+        if let Some(why) = new.unfit()? {
             return Err(io::Error::other(why));
         }
         records.retain(|old| old.proof() != new.proof());
         records.push(new);
     }
+    records.retain(|record| proof_of(record).is_some());
+    if let Some(why) = records.iter().find_map(Record::impossible) {
+        return Err(io::Error::other(why));
+    }
     records.sort_by(|a, b| a.proof().cmp(&b.proof()));
     std::fs::write(docs("json"), serde_json::to_string_pretty(&records)? + "\n")?;
     std::fs::write(docs("md"), page(&records))
+}
+
+/// The table's row of a record.
+pub(super) fn proof_of(record: &Record) -> Option<&'static Proof> {
+    let promise = PROMISES.iter().find(|promise| promise.number == record.promise)?;
+    promise.proofs.iter().find(|proof| proof.part == record.part)
 }
 
 fn docs(extension: &str) -> PathBuf {
@@ -52,8 +64,10 @@ fn docs(extension: &str) -> PathBuf {
 fn page(records: &[Record]) -> String {
     let mut text = HEAD.to_owned();
     for promise in PROMISES {
-        let mine = records.iter().filter(|record| record.promise == promise.number);
-        row(&mut text, promise, &mine.collect::<Vec<_>>());
+        for (place, proof) in promise.proofs.iter().enumerate() {
+            let is_its = |record: &&Record| record.proof() == (promise.number, proof.part);
+            row(&mut text, promise, proof, place == 0, records.iter().find(is_its));
+        }
     }
     text
 }
@@ -62,37 +76,54 @@ const HEAD: &str = "\
 # What Sentry promises, and what its proofs saw
 
 Made by `make promises` from the newest full record of each proof (docs/promises.json); do not edit. Every promise has a
-file in `tests/promises/`, judged by what the API server, the git server and the forges received, or by fakes of them where
-it is about the engine alone. A record names its commit and day, and how it was built and on what machine, where that was
-written down. `make test` runs the same proofs with smaller figures. To repeat one: `make promises ONLY=pNN`.
+file in `tests/promises/`, and each proof in it a row here. A proof that failed since has no record, and its row says so.
 
-| # | promise | figure wanted | figure seen | how | of |
-|---|---|---|---|---|---|
+Who judges:
+- *the program*: the built binary with the real git and kubectl. What the API server, the git server and the forges of
+  the tests received, strace and /proc judge, never what Sentry says of itself. These servers are the tests' own: no proof
+  here saw a cluster or a forge of somebody else's.
+- *the clients*: Sentry's clients of forges, git and kubectl without the rest, against the same servers.
+- *the server*: Sentry's page and API, asked over HTTP or by a browser, over answers that the test writes.
+- *the code*: functions of Sentry, or a process that calls them, without anybody else.
+- *the engine over fakes*: forge, cluster and state are honest stand-ins in memory, so that the proof is about the engine
+  alone.
+- *simulated*: time stands still while anybody has something to do, and jumps when all wait. Hours in such a row are hours
+  of that clock, and no machine was busy so long.
+
+A figure is of the commit, the day, the build and the machine in the last column, as far as they were written down; some
+are older than the code. Where a limit has room for the machine, the figure says how much. `make test` runs the same
+proofs with the smaller figures, which are held to everything but times. The second witness is another test that a breach
+would fail. To repeat one: `make promises ONLY=pNN`.
+
+| # | promise | figure wanted | proof | judged by | figure seen | `make test` tries | second witness | of |
+|---|---|---|---|---|---|---|---|---|
 ";
 
-fn row(text: &mut String, promise: &Promise, records: &[&Record]) {
-    let Promise { number, text: promise, figure } = promise;
-    let seen = cell(records, |record| {
-        let part =
-            if record.part.is_empty() { String::new() } else { format!("{}: ", record.part) };
-        format!("{part}{}", record.seen)
-    });
-    let origin = cell(records, |record| {
-        let commit: String = record.commit.chars().take(7).collect();
-        let known = [&commit, &record.date, &record.profile, &record.machine];
-        let known: Vec<&str> =
-            known.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-        known.join(", ")
-    });
-    _ = writeln!(text, "| {number} | {promise} | {figure} | {seen} | `p{number:02}` | {origin} |");
+/// The promise itself stands in its first row alone.
+fn row(text: &mut String, promise: &Promise, proof: &Proof, is_first: bool, seen: Option<&Record>) {
+    let first = |text: &'static str| if is_first { text } else { "" };
+    let witness = if is_first { named(promise.witness) } else { String::new() };
+    let cells = [
+        format!("`p{:02}`", promise.number),
+        first(promise.text).to_owned(),
+        first(promise.figure).to_owned(),
+        proof.part.to_owned(),
+        proof.judge.to_owned(),
+        seen.map_or_else(|| "not run".to_owned(), |record| record.seen.clone()),
+        proof.few.to_owned(),
+        witness,
+        seen.map_or_else(|| "not run".to_owned(), Record::origin),
+    ];
+    let cells = cells.map(|cell| cell.replace('|', "\\|"));
+    _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
-/// One line for each record; one for all that say the same.
-fn cell(records: &[&Record], say: impl Fn(&Record) -> String) -> String {
-    let mut lines: Vec<String> =
-        records.iter().map(|record| say(record).replace('|', "\\|")).collect();
-    lines.dedup();
-    if lines.is_empty() { "not run".to_owned() } else { lines.join("<br>") }
+/// A test by its name, with a link to its file.
+fn named(witness: &str) -> String {
+    match witness.split_once("::") {
+        Some((file, test)) => format!("[{}](../{file})", test.replace('_', " ")),
+        None => witness.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -104,13 +135,5 @@ mod tests {
         let text = std::fs::read_to_string(docs("json")).unwrap();
         let records: Vec<Record> = serde_json::from_str(&text).unwrap();
         assert_eq!(std::fs::read_to_string(docs("md")).unwrap(), page(&records));
-    }
-
-    #[test]
-    fn a_record_of_changes_that_were_not_committed_is_stale() {
-        let mut record = Record::of_now(1, "", "seen");
-        record.commit.truncate(40);
-        record.commit.push('+');
-        assert!(record.stale().unwrap().unwrap().contains("not committed"));
     }
 }

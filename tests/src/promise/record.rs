@@ -4,11 +4,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sentry_core::clock::{Clock, SystemClock};
+use sentry_core::clock::{Clock, SystemClock, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use super::page::proof_of;
+use crate::browser::target;
 
 /// What a figure speaks of: a record is worth nothing once one of these has changed.
 const PRODUCT: [&str; 4] = ["sentry-*/src", "sentry-*/Cargo.toml", "Cargo.toml", "Cargo.lock"];
+
+/// What `make promises` builds with.
+const PROFILE: &str = "proof";
 
 /// What one proof saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +29,7 @@ pub(super) struct Record {
     /// The profile that the proof was built with; empty where it was not written down.
     #[serde(default)]
     pub(super) profile: String,
-    /// Cores and load of the machine at the proof's end; empty where it was not written down.
+    /// The machine's kind, and its cores and load at the proof's end; empty where it was not written down.
     #[serde(default)]
     pub(super) machine: String,
 }
@@ -33,13 +39,12 @@ impl Record {
     pub(super) fn of_now(promise: u8, part: &str, seen: &str) -> Self {
         let changes = if is_as_in("HEAD").unwrap_or(false) { "" } else { "+" };
         let commit = git(&["rev-parse", "HEAD"]).unwrap_or_else(|_| "unknown".to_owned());
-        let now = SystemClock.now();
         Self {
             promise,
             part: part.to_owned(),
             seen: seen.to_owned(),
             commit: format!("{commit}{changes}"),
-            date: now.to_string().chars().take(10).collect(),
+            date: day(SystemClock.now()),
             profile: profile().unwrap_or_default(),
             machine: machine(),
         }
@@ -59,26 +64,84 @@ impl Record {
         (self.promise, &self.part)
     }
 
-    /// Why it says nothing of the product that is checked out, if it does not.
-    pub(super) fn stale(&self) -> io::Result<Option<String>> {
-        let Self { promise, part, commit, .. } = self;
-        let name = format!("the record of promise {promise} ({part})");
+    /// What it is of, as the page shows it.
+    pub(super) fn origin(&self) -> String {
+        let commit: String = self.commit.chars().take(7).collect();
+        let known = [&commit, &self.date, &self.profile, &self.machine];
+        let known: Vec<&str> =
+            known.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        known.join(", ")
+    }
+
+    /// Why it may not be published as what a run left just now, if it may not.
+    pub(super) fn unfit(&self) -> io::Result<Option<String>> {
+        if let Some(why) = self.impossible() {
+            return Ok(Some(why));
+        }
+        let why = self.unknown().map_or_else(|| self.stale(), |why| Ok(Some(why)))?;
+        Ok(why.map(|why| self.refused(&why)))
+    }
+
+    /// Why it can't have come about as it says. Whether somebody wrote it by hand can't be seen.
+    pub(super) fn impossible(&self) -> Option<String> {
+        let made = made(self.commit.trim_end_matches('+'));
+        let why = self.out_of_time(made.as_deref(), &day(SystemClock.now()))?;
+        Some(self.refused(&why))
+    }
+
+    fn refused(&self, why: &str) -> String {
+        let Self { promise, part, .. } = self;
+        format!("the record of promise {promise} ({part}) {why}: prove it anew")
+    }
+
+    /// What a run of a proof leaves and it has not.
+    fn unknown(&self) -> Option<String> {
+        let Self { profile, machine, seen, .. } = self;
+        Some(if proof_of(self).is_none() {
+            "is of no proof in the table".to_owned()
+        } else if seen.is_empty() || machine.is_empty() {
+            "does not say what was seen, or where".to_owned()
+        } else if profile != PROFILE {
+            format!("is of a build with the profile {profile:?} and not {PROFILE:?}")
+        } else {
+            return None;
+        })
+    }
+
+    /// Its commit was `made` on a day, if it is in this history, and this is `today`.
+    fn out_of_time(&self, made: Option<&str>, today: &str) -> Option<String> {
+        let Self { commit, date, .. } = self;
+        let Some(made) = made else {
+            return Some(format!("is of {commit}, which is not in this history"));
+        };
+        let between = date.as_str() >= made && date.as_str() <= today;
+        (!between).then(|| format!("is of {date}, which was before its commit or is still to come"))
+    }
+
+    /// Why it says nothing of the product that is checked out.
+    fn stale(&self) -> io::Result<Option<String>> {
+        let commit = &self.commit;
         if commit.ends_with('+') {
-            return Ok(Some(format!(
-                "{name} is of changes that were not committed: prove it anew"
-            )));
+            return Ok(Some("is of changes that were not committed".to_owned()));
         }
         let current = is_as_in(commit)?;
-        Ok((!current)
-            .then(|| format!("{name} is of {commit}, and the product has changed: prove it anew")))
+        Ok((!current).then(|| format!("is of {commit}, and the product has changed")))
     }
+}
+
+/// The day on which a commit of this history was made.
+fn made(commit: &str) -> Option<String> {
+    git(&["merge-base", "--is-ancestor", commit, "HEAD"]).ok()?;
+    git(&["show", "-s", "--format=%cs", commit]).ok()
+}
+
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take(10).collect()
 }
 
 /// Where a run leaves its records: `target/promises`.
 pub(super) fn folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
-    target.join("promises")
+    target().join("promises")
 }
 
 /// The records in the folder.
@@ -122,9 +185,64 @@ fn profile() -> Option<String> {
     Some(folder.to_string_lossy().into_owned())
 }
 
+/// What it is, how many of its cores there are, and how busy it was.
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("unknown");
-    format!("{cores} cores, load {load}")
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or(std::env::consts::ARCH, |(_, model)| model.trim());
+    format!("{cores} cores of {model}, load {load}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: &str = "2026-11-28";
+    const TODAY: &str = "2026-11-30";
+
+    /// What a run of a proof leaves, by `make promises` on a clean tree.
+    fn record() -> Record {
+        Record {
+            promise: 1,
+            part: String::new(),
+            seen: "killed 501 times".to_owned(),
+            commit: "c0ffee00".repeat(5),
+            date: "2026-11-29".to_owned(),
+            profile: PROFILE.to_owned(),
+            machine: "2 cores".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_no_run_leaves_is_refused_and_the_reason_named() {
+        let right = record();
+        assert_eq!((right.unknown(), right.out_of_time(Some(MADE), TODAY)), (None, None));
+        assert!(right.out_of_time(None, TODAY).unwrap().contains("not in this history"));
+        type Forgery = (&'static str, fn(&mut Record));
+        let forgeries: [Forgery; 7] = [
+            ("no proof", |record| record.part = "by hand".to_owned()),
+            ("no proof", |record| record.promise = 8),
+            ("what was seen", |record| record.seen.clear()),
+            ("or where", |record| record.machine.clear()),
+            ("profile", |record| record.profile = "debug".to_owned()),
+            ("before its commit", |record| record.date = "2026-11-27".to_owned()),
+            ("still to come", |record| record.date = "2026-12-01".to_owned()),
+        ];
+        for (word, forge) in forgeries {
+            let mut record = record();
+            forge(&mut record);
+            let why = record.unknown().or_else(|| record.out_of_time(Some(MADE), TODAY)).unwrap();
+            assert!(why.contains(word), "{word}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_changes_that_were_not_committed_is_stale() {
+        let mut record = record();
+        record.commit.push('+');
+        assert!(record.stale().unwrap().unwrap().contains("not committed"));
+    }
 }

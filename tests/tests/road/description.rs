@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sentry_tests::browser::target;
 use sentry_tests::served::{READ, Served, TRIGGER};
 
 fn repository() -> &'static Path {
@@ -12,9 +13,7 @@ fn repository() -> &'static Path {
 
 /// `scripts/setup` puts it there.
 fn schemathesis() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR");
-    let target = target.map_or_else(|| repository().join("target"), PathBuf::from);
-    let program = target.join("tools/schemathesis/bin/schemathesis");
+    let program = target().join("tools/schemathesis/bin/schemathesis");
     assert!(program.exists(), "{} is missing: run scripts/setup", program.display());
     program
 }

@@ -5,6 +5,7 @@
 mod agents;
 mod branches;
 mod commits;
+#[cfg(feature = "corpus")]
 mod corpus;
 mod delivery;
 mod description;

@@ -19,9 +19,10 @@ struct Size {
 }
 
 fn size() -> Size {
-    match std::env::var("SENTRY_QUEUE").as_deref() {
-        Ok("all") => Size { branches: 18, runs: 15, limit: 20 },
-        _ => Size { branches: 6, runs: 5, limit: 7 },
+    if std::env::var("SENTRY_QUEUE").is_ok_and(|size| size == "all") {
+        Size { branches: 18, runs: 15, limit: 20 }
+    } else {
+        Size { branches: 6, runs: 5, limit: 7 }
     }
 }
 
