@@ -25,8 +25,8 @@ screenshots:
 	cp $${CARGO_TARGET_DIR:-target}/screenshots/page-*.webp docs/images/
 
 # Every promise with its full figure, and docs/promises.md and docs/hostile-repositories.md from it; takes hours. ONLY=p31
-# proves one of them. A proof that fails leaves no record, and a record of other code than what is checked out, or that no
-# such run can have left, is refused.
+# proves one of them. What begins loses its record in docs, so that a proof that fails has none; a record of other code than
+# what is checked out, or that no such run can have left, is refused.
 promises:
 	scripts/setup
 	cargo build --profile proof -p sentry-cli

@@ -39,7 +39,7 @@ fn tests_in(path: &Path) -> String {
     let path = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
     let is_all =
         path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs");
-    let from = if is_all { Some(0) } else { text.find("#[cfg(test)]") };
+    let from = if is_all { Some(0) } else { text.find("#[cfg(test)]\nmod tests {") };
     from.map_or_else(String::new, |from| text[from..].to_owned())
 }
 

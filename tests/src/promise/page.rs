@@ -8,8 +8,8 @@ use super::record::{self, Record};
 use super::row::{Promise, Proof};
 use super::table::PROMISES;
 
-/// Takes away the records of the proofs that begin now, so that one which fails leaves none: those of one promise for
-/// `p31` or the name of a test in it, those of all where `only` is empty.
+/// Takes away the records of the proofs that begin now, so that one which fails leaves none, on the page neither: those of
+/// one promise for `p31` or the name of a test in it, those of all where `only` is empty.
 ///
 /// # Errors
 /// If `only` names no promise, or a record can't be read or removed.
@@ -18,12 +18,13 @@ pub fn begin(only: &str) -> io::Result<()> {
     if number.is_none() && !only.is_empty() {
         return Err(io::Error::other(format!("`{only}` names no promise: write `p31`")));
     }
-    for (path, record) in record::in_folder()? {
-        if number.is_none_or(|number| number == record.promise) {
-            std::fs::remove_file(path)?;
-        }
+    let begins = |record: &Record| number.is_none_or(|number| number == record.promise);
+    for (path, _) in record::in_folder()?.into_iter().filter(|(_, record)| begins(record)) {
+        std::fs::remove_file(path)?;
     }
-    Ok(())
+    let mut records = published()?;
+    records.retain(|record| !begins(record));
+    write(&records)
 }
 
 /// Puts the folder's records into docs/promises.json, each in place of the older one of its proof, and makes
@@ -33,7 +34,7 @@ pub fn begin(only: &str) -> io::Result<()> {
 /// A record that can't be read, is of no proof of the table, says nothing of the product that is checked out, or can't
 /// have come about as it says: then nothing is written.
 pub fn publish() -> io::Result<()> {
-    let mut records: Vec<Record> = serde_json::from_str(&std::fs::read_to_string(docs("json"))?)?;
+    let mut records = published()?;
     for (_, new) in record::in_folder()? {
         if let Some(why) = new.unfit()? {
             return Err(io::Error::other(why));
@@ -46,8 +47,16 @@ pub fn publish() -> io::Result<()> {
         return Err(io::Error::other(why));
     }
     records.sort_by(|a, b| a.proof().cmp(&b.proof()));
-    std::fs::write(docs("json"), serde_json::to_string_pretty(&records)? + "\n")?;
-    std::fs::write(docs("md"), page(&records))
+    write(&records)
+}
+
+fn published() -> io::Result<Vec<Record>> {
+    Ok(serde_json::from_str(&std::fs::read_to_string(docs("json"))?)?)
+}
+
+fn write(records: &[Record]) -> io::Result<()> {
+    std::fs::write(docs("json"), serde_json::to_string_pretty(records)? + "\n")?;
+    std::fs::write(docs("md"), page(records))
 }
 
 /// The table's row of a record.
@@ -132,8 +141,7 @@ mod tests {
 
     #[test]
     fn the_page_is_made_from_the_kept_records() {
-        let text = std::fs::read_to_string(docs("json")).unwrap();
-        let records: Vec<Record> = serde_json::from_str(&text).unwrap();
+        let records = published().unwrap();
         assert_eq!(std::fs::read_to_string(docs("md")).unwrap(), page(&records));
     }
 }
