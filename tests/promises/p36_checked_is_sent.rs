@@ -41,7 +41,9 @@ fn kubectl_is_given_the_very_objects_that_were_checked() {
     kept(
         36,
         "by another reader",
-        &format!("{number} files, {sent} objects sent, {refused} documents refused: sets equal"),
+        &format!(
+            "{number} files, {sent} objects sent, {refused} documents refused: planned, checked and sent alike, field by field"
+        ),
     );
 }
 
@@ -74,7 +76,7 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
     kept(
         36,
         "by the real kubectl",
-        &format!("{sent} objects in calls of up to {BATCH}: sets equal"),
+        &format!("{sent} objects in calls of up to {BATCH}: received as planned, field by field"),
     );
 }
 

@@ -395,7 +395,7 @@ pub const PROMISES: &[Promise] = &[
         "1,000 connections without a token on every route, complete, slow and half: /livez ≤ 1 s always, honest signed webhooks and \
          logins all served ≤ 2 s; guesses limited over all doors, counted, logged",
         &[
-            proof("a crowd", PROGRAM, "200 of 1,000 connections, 20 of 1,000 rounds"),
+            proof("a crowd", PROGRAM, "400 of 1,000 connections, 20 of 200 rounds"),
             proof("guesses", PROGRAM, "500 of 20,000 guesses"),
         ],
         "sentry-server/tests/server/page.rs::guesses_are_refused_at_once_limited_over_all_doors_and_never_keep_a_right_token_out",
