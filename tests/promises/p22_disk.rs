@@ -1,8 +1,6 @@
 //! 22: agents that are killed in the middle of a fetch: their next start removes what they left.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 use sentry_tests::liar::{GitLiar, Lies, Pack};
@@ -11,7 +9,7 @@ use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
 
-use crate::p38_repo_cap::bytes_below;
+use crate::p38_repo_cap::{bytes_below, fetches_in};
 
 /// What a fetch may take on the disk.
 const CAP: u64 = 256 << 20;
@@ -28,12 +26,6 @@ fn end_all_of(home: &str) {
         }
         left.is_empty()
     });
-}
-
-/// The directories of fetches.
-fn fetches_in(temp: &Path) -> BTreeSet<OsString> {
-    let names = std::fs::read_dir(temp).unwrap().flatten().map(|entry| entry.file_name());
-    names.filter(|name| name.to_string_lossy().contains("sentry-git-")).collect()
 }
 
 #[test]
