@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, kill_process_group, prlimit, waitpgid,
-};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Child;
 use tokio::time::{Instant, timeout_at};
 
+use limits::Limits;
+
+mod limits;
 mod lines;
 #[cfg(feature = "testing")]
 pub mod stage;
@@ -53,7 +55,7 @@ pub struct Program {
     stdin: Vec<u8>,
     deadline: Duration,
     output_cap: usize,
-    file_cap: Option<u64>,
+    limits: Limits,
 }
 
 /// What a program that ended by itself left behind.
@@ -82,6 +84,16 @@ pub enum ProcessError {
     /// There is no such program, or it may not be run. Retrying does not help.
     #[error("can't start {program}")]
     Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The system does not let us limit what it may take, so it was killed at once. Retrying does not help: something
+    /// that holds this process back, as a seccomp profile does, forbids `prlimit`.
+    #[error("can't limit what {program} may take; let this process call prlimit on its children")]
+    Limit {
         /// The program.
         program: String,
         /// Why.
@@ -135,7 +147,7 @@ impl Program {
             stdin: Vec::new(),
             deadline: Duration::from_secs(60),
             output_cap: 8 << 20,
-            file_cap: None,
+            limits: Limits::default(),
         }
     }
 
@@ -210,10 +222,18 @@ impl Program {
         self
     }
 
-    /// No file that it writes may grow beyond this (`RLIMIT_FSIZE`).
+    /// No file that it, or what it starts, writes may grow beyond this (`RLIMIT_FSIZE`).
     #[must_use]
     pub fn file_cap(mut self, bytes: u64) -> Self {
-        self.file_cap = Some(bytes);
+        self.limits.file = Some(bytes);
+        self
+    }
+
+    /// It, and each process that it starts, may have so much memory of its own (`RLIMIT_DATA`: what is written to, not
+    /// files that are mapped to be read). An allocation beyond that fails.
+    #[must_use]
+    pub fn memory_cap(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
         self
     }
 
@@ -230,12 +250,7 @@ impl Program {
         }
         let name = self.path.display().to_string();
         let until = Instant::now() + self.deadline;
-        let mut child =
-            self.spawn().map_err(|source| ProcessError::Start { program: name.clone(), source })?;
-        let group = Group::of(&child);
-        if let (Some(group), Some(bytes)) = (&group, self.file_cap) {
-            group.cap_files(bytes);
-        }
+        let (mut child, group) = self.start()?;
         let mut stdout = Vec::new();
         let talk = converse(&mut child, &self.stdin, &mut stdout, self.output_cap);
         let result = timeout_at(until, talk).await;
@@ -257,7 +272,21 @@ impl Program {
         Err(error)
     }
 
-    fn spawn(&self) -> std::io::Result<tokio::process::Child> {
+    /// Starts it, with its limits.
+    fn start(&self) -> Result<(Child, Option<Group>), ProcessError> {
+        let program = || self.path.display().to_string();
+        let child =
+            self.spawn().map_err(|source| ProcessError::Start { program: program(), source })?;
+        // Dropped before the child is, if it comes to that: what has no limits is killed.
+        let group = Group::of(&child);
+        if let Some(Group(leader)) = &group {
+            let limited = self.limits.set(*leader);
+            limited.map_err(|source| ProcessError::Limit { program: program(), source })?;
+        }
+        Ok((child, group))
+    }
+
+    fn spawn(&self) -> std::io::Result<Child> {
         let mut command = tokio::process::Command::new(&self.path);
         command
             .args(&self.args)
@@ -292,7 +321,7 @@ enum TalkError {
 
 /// Feeds stdin and reads both outputs at once, so that neither side can block the other.
 async fn converse(
-    child: &mut tokio::process::Child,
+    child: &mut Child,
     stdin: &[u8],
     stdout: &mut Vec<u8>,
     cap: usize,
@@ -360,18 +389,12 @@ fn end_with_a_word(bytes: &mut Vec<u8>) {
 struct Group(Pid);
 
 impl Group {
-    fn of(child: &tokio::process::Child) -> Option<Self> {
+    fn of(child: &Child) -> Option<Self> {
         child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw).map(Self)
     }
 
-    fn cap_files(&self, bytes: u64) {
-        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-        // A child that ended already needs no limit.
-        prlimit(Some(self.0), Resource::Fsize, limit).ok();
-    }
-
     /// TERM, a second of grace, KILL; then the child is reaped.
-    async fn end(self, child: &mut tokio::process::Child) {
+    async fn end(self, child: &mut Child) {
         kill_process_group(self.0, Signal::TERM).ok();
         if tokio::time::timeout(TERM_GRACE, child.wait()).await.is_err() {
             kill_process_group(self.0, Signal::KILL).ok();

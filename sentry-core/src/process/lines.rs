@@ -42,13 +42,11 @@ impl Program {
     /// Starts it with an empty stdin. Its deadline holds for its whole life, its output cap for each line.
     ///
     /// # Errors
-    /// [`ProcessError::Start`] and [`ProcessError::Io`].
+    /// [`ProcessError::Start`], [`ProcessError::Limit`] and [`ProcessError::Io`].
     pub fn lines(self) -> Result<Lines, ProcessError> {
         let name = self.path.display().to_string();
         let until = Instant::now() + self.deadline;
-        let mut child =
-            self.spawn().map_err(|source| ProcessError::Start { program: name.clone(), source })?;
-        let group = Group::of(&child);
+        let (mut child, group) = self.start()?;
         drop(child.stdin.take());
         let (Some(stdout), stderr) = (child.stdout.take(), child.stderr.take()) else {
             let source = std::io::Error::other("its output is no pipe");

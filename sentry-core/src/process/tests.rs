@@ -97,6 +97,23 @@ async fn a_file_may_not_grow_beyond_its_cap() {
 }
 
 #[tokio::test]
+async fn memory_beyond_the_cap_is_not_given() {
+    let script = "read go; head -c 300000000 /dev/zero | tail -c 200000000 | wc -c";
+    let count = async |cap| {
+        let out = sh(script).memory_cap(cap).stdin("go\n").run().await.unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert_eq!(count(1 << 30).await.trim(), "200000000");
+    assert_ne!(count(64 << 20).await.trim(), "200000000");
+}
+
+#[tokio::test]
+async fn what_this_process_may_have_itself_is_no_more_than_asked_for() {
+    let out = sh("true").memory_cap(u64::MAX - 1).run().await.unwrap();
+    assert!(out.status.success(), "{out:?}");
+}
+
+#[tokio::test]
 async fn what_falls_to_us_from_a_child_that_ended_is_no_zombie_of_ours() {
     // As the first process of a container is, for whatever loses its parent.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();

@@ -1,0 +1,96 @@
+//! What a started program, and all that it starts, may take: limits that the system itself keeps.
+
+use std::io;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getpgid, getrlimit, prlimit};
+
+/// Limits in bytes; `None` leaves what this process has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits {
+    pub(super) file: Option<u64>,
+    pub(super) memory: Option<u64>,
+}
+
+impl Limits {
+    /// Sets them for a process group's leader, which hands them on to what it starts. What it has started already,
+    /// where this thread had to wait before it came here, gets them as well.
+    pub(super) fn set(self, leader: Pid) -> io::Result<()> {
+        let all = [(Resource::Fsize, self.file), (Resource::Data, self.memory)];
+        for (resource, bytes) in all {
+            let Some(bytes) = bytes else { continue };
+            set(leader, leader, resource, bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn set(group: Pid, process: Pid, resource: Resource, bytes: u64) -> io::Result<()> {
+    // Only the administrator may raise what this process was given.
+    let most = getrlimit(resource).maximum.map_or(bytes, |given| given.min(bytes));
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    match prlimit(Some(process), resource, limit) {
+        // It has ended, and takes nothing any more.
+        Err(Errno::SRCH) => return Ok(()),
+        set => drop(set?),
+    }
+    // What is not in the list yet inherits the limit.
+    for child in children(process).into_iter().filter(|child| getpgid(Some(*child)) == Ok(group)) {
+        set(group, child, resource, bytes)?;
+    }
+    Ok(())
+}
+
+/// The processes that a process has started; none where the kernel does not list them.
+fn children(process: Pid) -> Vec<Pid> {
+    let id = process.as_raw_nonzero();
+    let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+    let ids = list.unwrap_or_default();
+    ids.split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Two processes that each print their limits of memory and of files, once they are fed.
+    const SCRIPT: &str = "sh -c 'read go <&3; cat /proc/self/limits' 3<&0 & echo begun; wait; \
+                          read go; cat /proc/self/limits";
+
+    #[test]
+    fn what_was_started_before_has_the_limits_as_well() {
+        let mut child = Command::new("sh")
+            .args(["-c", SCRIPT])
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let leader = Pid::from_child(&child);
+        Limits { file: Some(12_345), memory: Some(123_456_789) }.set(leader).unwrap();
+        child.stdin.take().unwrap().write_all(b"go\ngo\n").unwrap();
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        child.wait().unwrap();
+        let lines = |name: &str, bytes: &str| {
+            text.lines().filter(|line| line.starts_with(name) && line.contains(bytes)).count()
+        };
+        assert_eq!(lines("Max file size", "12345 "), 2, "{text}");
+        assert_eq!(lines("Max data size", "123456789 "), 2, "{text}");
+    }
+
+    #[test]
+    fn a_process_that_has_ended_needs_no_limit() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        child.wait().unwrap();
+        Limits { file: None, memory: Some(1 << 20) }.set(pid).unwrap();
+    }
+}
