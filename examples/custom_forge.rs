@@ -40,7 +40,7 @@ impl Forge for Fixed {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         if query.commit != self.head {
             let text = format!("there is no commit {} in {}", query.commit, query.repo);
-            return Err(ForgeError::new(ForgeErrorKind::NotFound, text));
+            return Err(ForgeError::new(ForgeErrorKind::NoCommit, text));
         }
         let file = TreeFile { path: "run.yaml".into(), bytes: sentry_examples::RUN.into() };
         Ok(Tree { commit: query.commit.clone(), files: vec![file], refused: Vec::new() })

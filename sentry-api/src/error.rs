@@ -221,7 +221,10 @@ impl From<StoreError> for ApiError {
 impl From<ForgeError> for ApiError {
     fn from(error: ForgeError) -> Self {
         let kind = match error.kind() {
-            ForgeErrorKind::TooLarge | ForgeErrorKind::NoDirectory => ErrorKind::Rejected,
+            ForgeErrorKind::TooLarge
+            | ForgeErrorKind::OutOfMemory
+            | ForgeErrorKind::NoCommit
+            | ForgeErrorKind::NoDirectory => ErrorKind::Rejected,
             ForgeErrorKind::Unsupported | ForgeErrorKind::Local => ErrorKind::Setup,
             _ => ErrorKind::Unreachable,
         };

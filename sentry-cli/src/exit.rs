@@ -200,6 +200,8 @@ mod tests {
             assert_eq!(forge(kind), Exit::Unreachable, "{kind:?}");
         }
         assert_eq!(forge(ForgeErrorKind::TooLarge), Exit::Failed);
+        assert_eq!(forge(ForgeErrorKind::OutOfMemory), Exit::Failed);
+        assert_eq!(forge(ForgeErrorKind::NoCommit), Exit::Failed);
         assert_eq!(forge(ForgeErrorKind::NoDirectory), Exit::Failed);
         assert_eq!(forge(ForgeErrorKind::Local), Exit::Usage);
         let deploy = |kind| Failure::from(DeployError::new(kind, "x")).exit();

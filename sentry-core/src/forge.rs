@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
+use crate::revision::Revision;
 use crate::secret::Secret;
 use crate::watch::BranchSelector;
 
@@ -35,9 +36,12 @@ pub trait Forge: fmt::Debug + Send + Sync {
         Err(ForgeError::new(ForgeErrorKind::Unsupported, format!("{} holds no trees", self.name())))
     }
 
-    /// What a commit says about itself.
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        let _ = (repo, sha);
+    /// What a commit says about itself. Its branch tells where to look for it on a server that gives out nothing but
+    /// heads.
+    ///
+    /// A commit that is not there (any more) is [`ForgeErrorKind::NoCommit`], for trees and changes as well.
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        let _ = (repo, revision);
         Err(ForgeError::new(
             ForgeErrorKind::Unsupported,
             format!("{} tells no commits", self.name()),
@@ -134,6 +138,8 @@ pub struct TreeQuery {
     pub repo: RepoUrl,
     /// The pinned commit.
     pub commit: CommitSha,
+    /// The branch that it was found on.
+    pub branch: BranchName,
     /// The directory.
     pub dir: DirPath,
     /// What is refused.
@@ -216,6 +222,8 @@ pub struct ChangesQuery {
     pub from: CommitSha,
     /// The newer commit.
     pub to: CommitSha,
+    /// The branch that both were found on.
+    pub branch: BranchName,
     /// The longest time the whole call may take.
     pub timeout: Duration,
 }
@@ -236,7 +244,7 @@ pub const MAX_CHANGED_PATHS: usize = 3_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitStatus {
     /// The commit.
-    pub revision: crate::revision::Revision,
+    pub revision: Revision,
     /// Which line of the commit's statuses it is: a later status of the same context replaces it.
     pub context: String,
     /// What it says.
@@ -340,14 +348,18 @@ pub enum ForgeErrorKind {
     RateLimited,
     /// It refuses the token, or the token lacks a right (401, 403).
     Unauthorized,
-    /// The repository or the commit is not there, or the token may not see it (404).
+    /// The repository is not there, or the token may not see it (404).
     NotFound,
+    /// The repository is there, and the commit is not in it, or not any more.
+    NoCommit,
     /// The commit is there, and the directory that was asked for is not in it, or is none.
     NoDirectory,
     /// Its answer is not what its API promises.
     WrongAnswer,
     /// What it holds is larger than the limits.
     TooLarge,
+    /// A program that read it ran out of the memory that it may have, or that this machine has.
+    OutOfMemory,
     /// The forge can't do this.
     Unsupported,
     /// A program or setting of this machine is missing or unusable.
@@ -406,7 +418,8 @@ impl ForgeError {
     }
 
     /// Whether and when to try again. What is too large, what a commit does not hold, and what
-    /// can't be done at all wait for a person.
+    /// can't be done at all wait for a person. A commit that is gone may have been pushed a moment ago, and memory that
+    /// was short may be free again: that is tried only so often.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match (self.kind, self.after) {
@@ -416,6 +429,7 @@ impl ForgeError {
                 | ForgeErrorKind::Unsupported,
                 _,
             ) => Retry::Stalled,
+            (ForgeErrorKind::NoCommit | ForgeErrorKind::OutOfMemory, _) => Retry::Counted,
             (_, Some(wait)) => Retry::After(wait),
             _ => Retry::Backoff,
         }

@@ -17,6 +17,7 @@ use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::revision::Revision;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
@@ -110,9 +111,9 @@ impl Forge for Mortal<FakeForge> {
         self.fate.point().await;
         tree
     }
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.fate.point().await;
-        Forge::commit(self.inner.as_ref(), repo, sha).await
+        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
 }
 

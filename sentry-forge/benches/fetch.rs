@@ -76,6 +76,7 @@ fn query(url: &RepoUrl, sha: &str) -> TreeQuery {
     TreeQuery {
         repo: url.clone(),
         commit: sha.parse().unwrap(),
+        branch: "main".parse().unwrap(),
         dir: ".tekton".parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),

@@ -459,10 +459,34 @@ async fn a_commit_tells_its_message_and_the_authors_login() {
         });
         always(&hub.server, json(200, &commit)).await;
         let repo = hub.repo().parse().unwrap();
-        let info = hub.forge.commit(&repo, &sha('a').parse().unwrap()).await.unwrap();
+        let info = hub.forge.commit(&repo, &revision('a')).await.unwrap();
         assert_eq!((info.message.as_str(), info.author.as_str()), ("fix: all\n\n[skip ci]", name));
-        let other = hub.forge.commit(&repo, &sha('b').parse().unwrap()).await.unwrap_err();
+        let other = hub.forge.commit(&repo, &revision('b')).await.unwrap_err();
         assert_eq!(other.kind(), ForgeErrorKind::WrongAnswer);
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_gone_is_told_apart_from_a_repository_that_is() {
+    let there = value!({
+        "id": 1, "full_name": "o/r", "clone_url": "https://example.com/o/r.git",
+        "default_branch": "main", "permissions": {"pull": true},
+    });
+    let none = value!({"message": "Not Found"});
+    let unknown = json(422, &value!({"message": "No commit found for SHA: aaaa"}));
+    for (commit, repo, kind) in [
+        (unknown, json(404, &none), ForgeErrorKind::NoCommit),
+        (json(404, &none), json(200, &there), ForgeErrorKind::NoCommit),
+        (json(404, &none), json(404, &none), ForgeErrorKind::NotFound),
+        (ResponseTemplate::new(404), json(200, &there), ForgeErrorKind::NotFound),
+    ] {
+        let hub = Hub::start().await;
+        let asked = wiremock::matchers::path_regex("/commits/");
+        Mock::given(asked).respond_with(commit).with_priority(1).mount(&hub.server).await;
+        always(&hub.server, repo).await;
+        let url = hub.repo().parse().unwrap();
+        let error = hub.forge.commit(&url, &revision('a')).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
     }
 }
 
@@ -599,6 +623,7 @@ async fn a_tree_is_asked_of_git_with_the_token_and_a_refusal_is_remembered() {
     let query = TreeQuery {
         repo: hub.repo().parse().unwrap(),
         commit: sha('a').parse().unwrap(),
+        branch: "main".parse().unwrap(),
         dir: ".tekton".parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),

@@ -221,7 +221,7 @@ async fn a_commit_tells_its_message_and_author() {
         .mount(&lab.server)
         .await;
     let repo = lab.repo().parse().unwrap();
-    let info = lab.forge.commit(&repo, &sha('a').parse().unwrap()).await.unwrap();
+    let info = lab.forge.commit(&repo, &revision('a')).await.unwrap();
     assert_eq!((info.message.as_str(), info.author.as_str()), ("fix", "Mona"));
 }
 

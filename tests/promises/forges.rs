@@ -208,7 +208,7 @@ pub(crate) async fn ask(
 ) -> Result<String, ForgeError> {
     let repo = url.clone();
     let [from, to] = commits.each_ref().map(|sha| sha.parse().unwrap());
-    let timeout = Duration::from_secs(60);
+    let (branch, timeout) = ("main".parse().unwrap(), Duration::from_secs(60));
     Ok(match question {
         Question::Heads => match forge.heads(&[heads_query(url, None)]).await.remove(0)? {
             HeadsAnswer::NotModified => panic!("nothing was known before"),
@@ -216,12 +216,17 @@ pub(crate) async fn ask(
         },
         Question::Tree => {
             let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
-            let query = TreeQuery { repo, commit: to, dir, limits, timeout };
+            let query = TreeQuery { repo, commit: to, branch, dir, limits, timeout };
             format!("{:?}", forge.tree(&query).await?.files)
         }
-        Question::Commit => format!("{:?}", forge.commit(url, &to).await?),
+        Question::Commit => {
+            format!("{:?}", forge.commit(url, &Revision { branch, sha: to }).await?)
+        }
         Question::Changes => {
-            format!("{:?}", forge.changes(&ChangesQuery { repo, from, to, timeout }).await?.paths)
+            format!(
+                "{:?}",
+                forge.changes(&ChangesQuery { repo, from, to, branch, timeout }).await?.paths
+            )
         }
         Question::Status => {
             let status = CommitStatus {

@@ -14,7 +14,8 @@ use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
-use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::repo::RepoUrl;
+use sentry_core::revision::Revision;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
     StoreErrorKind, Write,
@@ -176,9 +177,9 @@ impl Forge for Judged<FakeForge> {
         self.judge.forge(Call::Tree).await?;
         self.inner.tree(query).await
     }
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.judge.forge(Call::Commit).await?;
-        Forge::commit(self.inner.as_ref(), repo, sha).await
+        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
 }
 

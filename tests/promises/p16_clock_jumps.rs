@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
-use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::repo::RepoUrl;
+use sentry_core::revision::Revision;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_tests::promise::kept;
 use tokio::time::Instant;
@@ -38,8 +39,8 @@ impl Forge for Watched {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.inner.tree(query).await
     }
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, sha).await
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
 }
 

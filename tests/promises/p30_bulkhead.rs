@@ -14,6 +14,7 @@ use sentry_core::forge::{
 };
 use sentry_core::plan::{COMMIT_LABEL, ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::revision::Revision;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::watch::sample::watch;
 use sentry_tests::promise::kept;
@@ -109,8 +110,8 @@ impl Forge for Poisoned<FakeForge> {
         self.inner.tree(query).await
     }
 
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, sha).await
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
 }
 

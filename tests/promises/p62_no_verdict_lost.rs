@@ -16,6 +16,7 @@ use sentry_core::forge::{
 };
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::revision::Revision;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
@@ -108,8 +109,8 @@ impl Forge for Mortal<FakeForge> {
         self.fate.point().await;
         self.inner.tree(query).await
     }
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, sha).await
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         self.fate.point().await;

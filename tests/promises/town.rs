@@ -10,7 +10,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
-use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::repo::RepoUrl;
+use sentry_core::revision::Revision;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::watch::sample::watch;
 use sentry_forge::credential::Credential;
@@ -156,11 +157,11 @@ impl Forge for Ground {
         self.fake.tree(query).await
     }
 
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         if self.kind == Kind::Git {
             return Ok(CommitInfo { message: "work".to_owned(), author: "Ada".to_owned() });
         }
-        self.real.commit(repo, sha).await
+        self.real.commit(repo, revision).await
     }
 }
 

@@ -56,7 +56,9 @@ impl Check {
     fn forge(subject: &str, what: &str, error: &ForgeError) -> Self {
         let problem = match error.kind() {
             ForgeErrorKind::NoDirectory
+            | ForgeErrorKind::NoCommit
             | ForgeErrorKind::TooLarge
+            | ForgeErrorKind::OutOfMemory
             | ForgeErrorKind::Unsupported
             | ForgeErrorKind::Local => Severity::Found,
             _ => Severity::Unreachable,

@@ -209,13 +209,13 @@ impl Attempt {
     /// What A's commit says of itself: a skip marker ends the delivery of a change here.
     async fn commit_info(&mut self, until: Instant) -> Result<Option<CommitInfo>, Interrupt> {
         let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
-        let sha = self.delivery.revision.sha.clone();
+        let revision = self.delivery.revision.clone();
         let ask = async move {
-            match source.commit(&repo, &sha).await {
+            match source.commit(&repo, &revision).await {
                 Ok(info) => Ok(Some(info)),
                 Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
                 Err(source) => Err(AttemptError::Forge {
-                    what: format!("can't read commit {sha} of {repo}"),
+                    what: format!("can't read commit {} of {repo}", revision.sha),
                     source,
                 }),
             }
@@ -244,9 +244,9 @@ impl Attempt {
 
     async fn fetch(&mut self, pinned: &Revision, until: Instant) -> Result<Tree, Interrupt> {
         let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
-        let (sha, left) = (pinned.sha.clone(), until.saturating_duration_since(Instant::now()));
+        let (pinned, left) = (pinned.clone(), until.saturating_duration_since(Instant::now()));
         self.timed("fetch", until + SLACK, async move {
-            fetch(forge.as_ref(), &watch, &sha, left).await
+            fetch(forge.as_ref(), &watch, &pinned, left).await
         })
         .await
     }
@@ -262,10 +262,10 @@ impl Attempt {
             return Ok(None);
         };
         let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
-        let to = self.delivery.revision.sha.clone();
+        let Revision { branch, sha: to } = self.delivery.revision.clone();
         // A comparison that never ends leaves half of the time for what starts without it.
         let timeout = until.saturating_duration_since(Instant::now()) / 2;
-        let query = ChangesQuery { repo, from, to, timeout };
+        let query = ChangesQuery { repo, from, to, branch, timeout };
         let ask = async move { Ok(source.changes(&query).await.ok()) };
         self.timed("compare", until + SLACK, ask).await
     }
@@ -460,19 +460,20 @@ pub(super) async fn resolve(
 pub(super) async fn fetch(
     forge: &dyn Forge,
     watch: &Watch,
-    sha: &CommitSha,
+    pinned: &Revision,
     timeout: Duration,
 ) -> Result<Tree, AttemptError> {
     let Watch { manifests, .. } = watch;
     let query = TreeQuery {
         repo: manifests.repo.clone(),
-        commit: sha.clone(),
+        commit: pinned.sha.clone(),
+        branch: pinned.branch.clone(),
         dir: manifests.dir.clone(),
         limits: TreeLimits::default(),
         timeout,
     };
     forge.tree(&query).await.map_err(|source| AttemptError::Forge {
-        what: format!("can't fetch {} of {} at {sha}", manifests.dir, manifests.repo),
+        what: format!("can't fetch {} of {} at {}", manifests.dir, manifests.repo, pinned.sha),
         source,
     })
 }

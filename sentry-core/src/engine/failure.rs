@@ -59,6 +59,7 @@ impl AttemptError {
     /// With its causes and the remedy, where there is one.
     pub(super) fn told(&self) -> String {
         let hint = match self {
+            Self::Forge { source, .. } => source.hint(),
             Self::Deploy { source, .. } => source.hint(),
             _ => None,
         };
@@ -86,6 +87,9 @@ mod tests {
         let retry = |source| AttemptError::Forge { what: String::new(), source }.retry(interval);
         for kind in [ForgeErrorKind::Unreachable, ForgeErrorKind::NotFound] {
             assert_eq!(retry(ForgeError::new(kind, "")), Retry::Backoff, "{kind:?}");
+        }
+        for kind in [ForgeErrorKind::NoCommit, ForgeErrorKind::OutOfMemory] {
+            assert_eq!(retry(ForgeError::new(kind, "")), Retry::Counted, "{kind:?}");
         }
         assert_eq!(retry(ForgeError::new(ForgeErrorKind::TooLarge, "")), Retry::Stalled);
         let refused = ForgeError::new(ForgeErrorKind::Unauthorized, "");

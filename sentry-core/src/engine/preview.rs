@@ -93,11 +93,11 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         None => head(source, watch, branch).await?,
     };
     let revision = Revision { branch: branch.clone(), sha };
-    let info = commit_info(source, watch, &revision.sha).await?;
+    let info = commit_info(source, watch, &revision).await?;
     let b = parts.forges[&watch.manifests.forge].as_ref();
     let pinned =
         courier::resolve(b, watch, branch).await.map_err(|error| attempt_error(error, watch))?;
-    let tree = courier::fetch(b, watch, &pinned.sha, watch.timing.timeout).await;
+    let tree = courier::fetch(b, watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = parts.new_id();
     let changed =
@@ -163,13 +163,13 @@ async fn head(
 async fn commit_info(
     source: &dyn Forge,
     watch: &Watch,
-    sha: &CommitSha,
+    revision: &Revision,
 ) -> Result<Option<CommitInfo>, EngineError> {
-    match source.commit(&watch.source.repo, sha).await {
+    match source.commit(&watch.source.repo, revision).await {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
         Err(source) => Err(EngineError::Forge {
-            what: format!("can't read commit {sha} of {}", watch.source.repo),
+            what: format!("can't read commit {} of {}", revision.sha, watch.source.repo),
             source,
         }),
     }
@@ -189,8 +189,9 @@ async fn changed(
     let branches = parts.store.snapshot().await.ok()?.branches;
     let of = |b: &&BranchState| b.watch == watch.name && b.branch == revision.branch;
     let from = branches.iter().find(of)?.base()?.clone();
-    let (repo, to) = (watch.source.repo.clone(), revision.sha.clone());
-    source.changes(&ChangesQuery { repo, from, to, timeout: watch.timing.timeout }).await.ok()
+    let Revision { branch, sha: to } = revision.clone();
+    let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);
+    source.changes(&ChangesQuery { repo, from, to, branch, timeout }).await.ok()
 }
 
 /// What the set's runs would clone A with.

@@ -21,6 +21,7 @@ use crate::forge::{
     Validator,
 };
 use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::revision::Revision;
 use crate::secret::Secret;
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -250,7 +251,7 @@ impl Forge for FakeForge {
             return Err(ForgeError::new(kind, "the fake forge was told to lose its trees"));
         }
         let none =
-            || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {}", query.commit));
+            || ForgeError::new(ForgeErrorKind::NoCommit, format!("no commit {}", query.commit));
         if !host.infos.contains_key(&query.commit) {
             return Err(none());
         }
@@ -262,10 +263,10 @@ impl Forge for FakeForge {
         Ok(Tree { commit: query.commit.clone(), files, refused: Vec::new() })
     }
 
-    async fn commit(&self, _: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        let host = guard(&self.host);
+    async fn commit(&self, _: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        let (host, sha) = (guard(&self.host), &revision.sha);
         host.up()?;
-        let none = || ForgeError::new(ForgeErrorKind::NotFound, format!("no commit {sha}"));
+        let none = || ForgeError::new(ForgeErrorKind::NoCommit, format!("no commit {sha}"));
         host.infos.get(sha).cloned().ok_or_else(none)
     }
 

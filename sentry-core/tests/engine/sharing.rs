@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::repo::RepoUrl;
+use sentry_core::revision::Revision;
 
 use super::*;
 
@@ -24,8 +25,8 @@ impl Forge for Brittle {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.0.tree(query).await
     }
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.0.as_ref(), repo, sha).await
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        Forge::commit(self.0.as_ref(), repo, revision).await
     }
 }
 

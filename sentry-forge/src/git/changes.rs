@@ -11,7 +11,7 @@ use sentry_core::repo::CommitSha;
 use tokio::time::Instant;
 
 use super::failure;
-use super::transport::{Attempt, Transport};
+use super::transport::{Attempt, Bounds, Transport};
 use crate::hosted::changes::changed_paths;
 
 /// Bytes on the disk that a comparison may take. The trees of 80,000 files are about 5 MB; a server without
@@ -26,7 +26,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`ForgeErrorKind::Unsupported`] if the older commit is not there (any more) or the trees are too large,
-    /// [`ForgeErrorKind::NotFound`] if the newer one is not, and otherwise as [`Transport::tree`].
+    /// [`ForgeErrorKind::NoCommit`] if the newer one is not, and otherwise as [`Transport::tree`].
     pub async fn changes(
         &self,
         query: &ChangesQuery,
@@ -37,15 +37,23 @@ impl Transport {
         }
         let remote = self.remote(&query.repo, authorization);
         let deadline = Instant::now() + query.timeout;
-        let mut attempt = self.attempt(remote, &query.to, ROOM, deadline)?;
+        let bounds = Bounds { room: ROOM, deadline };
+        let mut attempt = self.attempt(remote, &query.to, &query.branch, bounds)?;
         let compared = match attempt.fetch_trees(&query.from).await {
             Ok(()) => attempt.compare(&query.from).await,
             Err(error) => Err(error),
         };
+        let (repo, from) = (&query.repo, &query.from);
+        let untold = |text: String, error| {
+            ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error)
+        };
         compared.map_err(|error| match error.kind() {
-            ForgeErrorKind::TooLarge => {
-                let text = format!("{}: too large for its changes to be told", query.repo);
-                ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error)
+            ForgeErrorKind::TooLarge | ForgeErrorKind::OutOfMemory => {
+                untold(format!("{repo}: too large for its changes to be told"), error)
+            }
+            ForgeErrorKind::NoCommit if error.to_string().contains(from.as_str()) => {
+                let what = "is not there (any more): what changed since can't be told";
+                untold(format!("{repo}: commit {} {what}", from.short()), error)
             }
             _ => error,
         })
@@ -55,35 +63,16 @@ impl Transport {
 impl Attempt<'_> {
     /// Fetches both commits with all their trees, in one pack and without files.
     async fn fetch_trees(&mut self, from: &CommitSha) -> Result<(), ForgeError> {
-        let both = [from.as_str(), self.commit.as_str()];
-        let output = self.fetch(&both, &["--depth=1", "--filter=blob:none"]).await?;
+        let both = [from, self.commit];
+        let mut output = self.obtain(&both, "--filter=blob:none").await?;
+        if !output.status.success() && failure::spoken(&self.said(&output)).contains("filter") {
+            self.start_anew()?;
+            output = self.obtain(&both, "--no-filter").await?;
+        }
         if output.status.success() {
             return Ok(());
         }
-        let text = self.redacted(&output);
-        if !failure::spoken(&text).contains("filter") {
-            return Err(self.not_fetched(from, &text));
-        }
-        self.start_anew()?;
-        let output = self.fetch(&both, &["--depth=1", "--no-filter"]).await?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(self.not_fetched(from, &self.redacted(&output)))
-    }
-
-    fn not_fetched(&self, from: &CommitSha, text: &str) -> ForgeError {
-        let error = failure::from_text(self.repo(), &self.fetching(), text);
-        // git names the first commit that it can't have.
-        if error.kind() == ForgeErrorKind::NotFound && text.contains(from.as_str()) {
-            let text = format!(
-                "{}: commit {} is not there (any more): what changed since can't be told",
-                self.repo(),
-                from.short()
-            );
-            return ForgeError::new(ForgeErrorKind::Unsupported, text).with_source(error);
-        }
-        error
+        Err(failure::from_text(self.repo(), &self.fetching(), &self.said(&output)))
     }
 
     async fn compare(&self, from: &CommitSha) -> Result<ChangedPaths, ForgeError> {

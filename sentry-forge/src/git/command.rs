@@ -23,6 +23,10 @@ const SYSTEM_ROOTS: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
+/// The memory that each git, and each program that it starts, may have, in bytes. Objects are unfolded in memory, and a
+/// few kilobytes of a pack may unfold to gigabytes. What it maps of a pack to read it is bounded by the settings.
+const MEMORY: u64 = 192 << 20;
+
 /// Settings of every git that is started. The environment carries them: no file of settings is read, and none of
 /// the repository's own ever exists, because nothing is checked out.
 const CONFIG: &[(&str, &str)] = &[
@@ -43,6 +47,10 @@ const CONFIG: &[(&str, &str)] = &[
     ("pack.threads", "1"),
     // Larger blobs are streamed, so that one blob can't fill the memory.
     ("core.bigFileThreshold", "8m"),
+    // What it keeps of a pack: by default gigabytes.
+    ("core.packedGitWindowSize", "1m"),
+    ("core.packedGitLimit", "32m"),
+    ("core.deltaBaseCacheLimit", "16m"),
     // The directory lives for seconds.
     ("core.fsync", "none"),
     ("gc.auto", "0"),
@@ -56,6 +64,22 @@ const CONFIG: &[(&str, &str)] = &[
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", "30"),
 ];
+
+/// Settings of git's other side, where it runs on this machine.
+const SERVER: &str = "\
+[safe]
+\tdirectory = *
+[uploadpack]
+\tallowFilter = true
+[pack]
+\tthreads = 1
+\twindowMemory = 16m
+[core]
+\tbigFileThreshold = 8m
+\tpackedGitWindowSize = 1m
+\tpackedGitLimit = 32m
+\tdeltaBaseCacheLimit = 16m
+";
 
 /// The programs that a fetch over HTTP takes. A server may name URLs from which git is to load parts of a pack, asked or
 /// not (gitprotocol-v2, "packfile-uris"); without `git-http-fetch` git can't.
@@ -95,10 +119,7 @@ impl Remote<'_> {
             Scheme::File => {
                 let file = scratch.path().join("server.config");
                 if !file.exists() {
-                    fs::write(
-                        &file,
-                        "[safe]\n\tdirectory = *\n[uploadpack]\n\tallowFilter = true\n",
-                    )?;
+                    fs::write(&file, SERVER)?;
                 }
                 program = program.env("GIT_CONFIG_GLOBAL", file);
             }
@@ -121,7 +142,7 @@ impl Remote<'_> {
     }
 
     fn bare(&self, deadline: Instant) -> Program {
-        Program::new(&self.settings.git)
+        program(self.settings)
             .deadline(deadline.saturating_duration_since(Instant::now()))
             .env("LC_ALL", "C")
             .env("LANG", "C")
@@ -172,6 +193,11 @@ impl Remote<'_> {
         }
         Ok(Some(path))
     }
+}
+
+/// git, with no more memory than it may have.
+pub(super) fn program(settings: &TransportSettings) -> Program {
+    Program::new(&settings.git).memory_cap(MEMORY)
 }
 
 fn with_config(program: Program, more: Vec<(String, OsString)>) -> Program {

@@ -11,13 +11,25 @@ use super::ls_refs::cut;
 use crate::status::{StatusError, is_limited, wait_asked};
 
 use ForgeErrorKind::{
-    Local, NotFound, RateLimited, TooLarge, Unauthorized, Unreachable, Unsupported, WrongAnswer,
+    Local, NoCommit, NotFound, OutOfMemory, RateLimited, TooLarge, Unauthorized, Unreachable,
+    Unsupported, WrongAnswer,
 };
 
 const LIMITED: &str = "the server asks us to wait";
+const NO_MEMORY: &str = "takes more memory than git may have";
+/// What helps where a commit is gone.
+const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, or deliver the branch's head with `sentry trigger`";
+/// How it is worded that an object is not given out by its id: by git's servers, by git on this side, and by JGit's
+/// servers (`want … not valid`).
+const WITHHELD: [&[&str]; 3] =
+    [&["not our ref"], &["unadvertised object"], &["want ", " not valid"]];
 
 /// What to look for in git's lower-cased output; the first hit counts. Texts of git 2.39 to 2.47 and OpenSSH 9.
 const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
+    ("out of memory", OutOfMemory, NO_MEMORY),
+    ("cannot allocate memory", OutOfMemory, NO_MEMORY),
+    // The system ends what takes more than a container or a machine has.
+    ("died of signal 9", OutOfMemory, "was killed, as the system does when memory runs out"),
     ("file too large", TooLarge, "is larger than the limit for a fetch"),
     ("died of signal 25", TooLarge, "is larger than the limit for a fetch"),
     ("maximum allowed tree depth", TooLarge, "has directories nested too deeply"),
@@ -40,9 +52,8 @@ const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
     ("returned error: 410", NotFound, "is not there any more"),
     ("returned error: 3", WrongAnswer, "is redirected to a place that is not followed"),
     ("returned error: 5", Unreachable, "the server has an error of its own"),
-    ("not our ref", NotFound, "the server does not have the commit (any more)"),
-    ("unadvertised object", NotFound, "the server does not give out the commit"),
-    ("couldn't find remote ref", NotFound, "the server does not have the commit (any more)"),
+    ("not our ref", NoCommit, "the server does not have the commit (any more)"),
+    ("unadvertised object", NoCommit, "the server does not give out the commit"),
     ("does not appear to be a git repository", NotFound, "is no git repository, or is not there"),
     ("repository not found", NotFound, "is not there, or the token may not see it"),
     // How git words a 404 over HTTP.
@@ -87,6 +98,23 @@ pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
     }
 }
 
+/// The error for a commit that a repository does not have, or does not give out; `why` is a clause.
+pub(crate) fn no_commit(repo: &str, commit: &str, why: &str) -> ForgeError {
+    let text = format!("{repo}: commit {commit} is not there (any more): {why}");
+    ForgeError::new(NoCommit, text).with_hint(PUSH_AGAIN)
+}
+
+/// True if the server did not give out what was asked for by its id.
+pub(crate) fn is_withheld(text: &str) -> bool {
+    let text = spoken(text).to_ascii_lowercase();
+    WITHHELD.iter().any(|signs| signs.iter().all(|sign| text.contains(sign)))
+}
+
+/// True if the server has no ref of the name that was asked for.
+pub(crate) fn is_no_ref(text: &str) -> bool {
+    spoken(text).to_ascii_lowercase().contains("couldn't find remote ref")
+}
+
 /// What git and the server's git say, without the trace of the requests.
 pub(crate) fn spoken(text: &str) -> String {
     let own: Vec<&str> = text.lines().filter(|line| traced(line).is_none()).collect();
@@ -128,9 +156,11 @@ fn from_words(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
     let error = match kind {
         Unauthorized => error
             .with_hint("check the forge's token or ssh key and that it may read the repository"),
-        NotFound => {
-            error.with_hint("check the repository's URL; a commit disappears after a force-push")
-        }
+        NotFound => error.with_hint("check the repository's URL"),
+        NoCommit => error.with_hint(PUSH_AGAIN),
+        OutOfMemory => error.with_hint(
+            "if the commit holds an object that large, push one without it; else give the process more memory",
+        ),
         TooLarge => {
             error.with_hint("raise the limit, or keep the manifests in a smaller repository")
         }
@@ -225,7 +255,14 @@ mod tests {
                 "fatal: could not read Username for 'https://x': terminal prompts disabled".into(),
                 Unauthorized,
             ),
-            ("fatal: remote error: upload-pack: not our ref 1111".into(), NotFound),
+            ("fatal: remote error: upload-pack: not our ref 1111".into(), NoCommit),
+            (
+                "fatal: Out of memory, malloc failed (tried to allocate 1610612737 bytes)\n\
+                 fatal: fetch-pack: invalid index-pack output"
+                    .into(),
+                OutOfMemory,
+            ),
+            ("error: index-pack died of signal 9".into(), OutOfMemory),
             ("fatal: repository 'https://git.example.com/a/b/' not found".into(), NotFound),
             (
                 "Host key verification failed.\nfatal: Could not read from remote repository."

@@ -1,4 +1,4 @@
-//! What `git ls-tree` and `git cat-file --batch` print, parsed. Pure; nothing here opens a file.
+//! What `git ls-tree` and `git cat-file` print, parsed. Pure; nothing here opens a file.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) oid: &'a str,
     /// Bytes, for blobs.
     pub(crate) size: Option<u64>,
-    pub(crate) path: &'a [u8],
+    pub(crate) name: &'a [u8],
 }
 
 /// The lines of `ls-tree -z`, with or without `-l`.
@@ -37,7 +37,7 @@ fn entry(line: &[u8]) -> Option<Entry<'_>> {
     let mut words = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
     let (mode, _kind, oid) = (words.next()?, words.next()?, words.next()?);
     let size = words.next().and_then(|text| text.parse().ok());
-    Some(Entry { mode, oid, size, path: &line[tab + 1..] })
+    Some(Entry { mode, oid, size, name: &line[tab + 1..] })
 }
 
 /// A manifest to be read.
@@ -53,60 +53,64 @@ pub(crate) struct Wanted {
 pub(crate) struct Listing {
     pub(crate) wanted: Vec<Wanted>,
     pub(crate) refused: Vec<RefusedEntry>,
-    pub(crate) bytes: u64,
+    /// Bytes of what is wanted.
+    bytes: u64,
+    /// Entries of any kind.
+    entries: usize,
 }
 
-/// Sorts the output of `ls-tree -r -t -z -l` into what is read, what is refused, and the rest, which is neither.
-pub(crate) fn sort(output: &[u8], limits: &TreeLimits) -> Result<Listing, Problem> {
-    let entries = entries(output)?;
-    if entries.len() > limits.entries {
-        let text = format!("holds {} entries, at most {} allowed", entries.len(), limits.entries);
-        return Err(Problem::TooLarge(text));
-    }
-    let mut listing = Listing::default();
-    let mut trees = HashSet::from([&b""[..]]);
-    let mut seen = HashSet::new();
-    for entry in &entries {
-        let (parent, name) = match entry.path.iter().rposition(|&b| b == b'/') {
-            Some(slash) => (&entry.path[..slash], &entry.path[slash + 1..]),
-            None => (&b""[..], entry.path),
-        };
-        let odd = odd_name(name).or_else(|| {
-            // A path whose parent was not listed is one name with a slash in it, or below a refused tree.
-            (!trees.contains(parent)).then_some("has a parent that is refused or does not exist")
-        });
-        let twice = (!seen.insert(entry.path)).then_some("appears twice");
-        match (odd.or(twice), entry.mode) {
-            (None, "040000") => _ = trees.insert(entry.path),
-            (None, "100644" | "100755") => want(entry, limits, &mut listing)?,
-            (odd, mode) => listing.refused.push(RefusedEntry {
-                path: entry.path.escape_ascii().to_string(),
-                what: odd.map_or_else(|| what_is(mode), str::to_owned),
-            }),
+impl Listing {
+    /// Sorts the output of `ls-tree -z -l` for the tree at `dir` into what is read, what is refused, and the rest, which
+    /// is neither. Returns the paths and ids of the trees in it, which are to be listed next.
+    pub(crate) fn add(
+        &mut self,
+        dir: &[u8],
+        output: &[u8],
+        limits: &TreeLimits,
+    ) -> Result<Vec<(Vec<u8>, String)>, Problem> {
+        let entries = entries(output)?;
+        self.entries += entries.len();
+        if self.entries > limits.entries {
+            let text = format!("holds more than {} entries", limits.entries);
+            return Err(Problem::TooLarge(text));
         }
+        let (mut trees, mut seen) = (Vec::new(), HashSet::new());
+        for entry in &entries {
+            let path =
+                if dir.is_empty() { entry.name.to_vec() } else { [dir, entry.name].join(&b'/') };
+            let twice = (!seen.insert(entry.name)).then_some("appears twice");
+            match (odd_name(entry.name).or(twice), entry.mode) {
+                (None, "040000") => trees.push((path, entry.oid.to_owned())),
+                (None, "100644" | "100755") => self.want(entry, &path, limits)?,
+                (odd, mode) => self.refused.push(RefusedEntry {
+                    path: path.escape_ascii().to_string(),
+                    what: odd.map_or_else(|| what_is(mode), str::to_owned),
+                }),
+            }
+        }
+        Ok(trees)
     }
-    listing.wanted.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(listing)
-}
 
-/// Notes a manifest; any other regular file is left out.
-fn want(entry: &Entry<'_>, limits: &TreeLimits, listing: &mut Listing) -> Result<(), Problem> {
-    let path = String::from_utf8_lossy(entry.path).into_owned();
-    if !(path.ends_with(".yaml") || path.ends_with(".yml")) {
-        return Ok(());
+    /// Notes a manifest; any other regular file is left out.
+    fn want(&mut self, entry: &Entry<'_>, path: &[u8], limits: &TreeLimits) -> Result<(), Problem> {
+        let path = String::from_utf8_lossy(path).into_owned();
+        if !(path.ends_with(".yaml") || path.ends_with(".yml")) {
+            return Ok(());
+        }
+        let size =
+            entry.size.ok_or(Problem::Garbled("git ls-tree printed a file without a size"))?;
+        if size > limits.file_bytes {
+            let most = limits.file_bytes;
+            return Err(Problem::TooLarge(format!("{path}: {size} bytes, at most {most} allowed")));
+        }
+        self.bytes += size;
+        if self.bytes > limits.total_bytes {
+            let most = limits.total_bytes;
+            return Err(Problem::TooLarge(format!("its manifests have more than {most} bytes")));
+        }
+        self.wanted.push(Wanted { path, oid: entry.oid.to_owned(), size });
+        Ok(())
     }
-    let size = entry.size.ok_or(Problem::Garbled("git ls-tree printed a file without a size"))?;
-    if size > limits.file_bytes {
-        let most = limits.file_bytes;
-        return Err(Problem::TooLarge(format!("{path}: {size} bytes, at most {most} allowed")));
-    }
-    listing.bytes += size;
-    if listing.bytes > limits.total_bytes {
-        let most = limits.total_bytes;
-        return Err(Problem::TooLarge(format!("its manifests have more than {most} bytes")));
-    }
-    listing.wanted.push(Wanted { path, oid: entry.oid.to_owned(), size });
-    Ok(())
 }
 
 /// What a mode that is neither a file's nor a directory's stands for, as a clause.
@@ -127,7 +131,22 @@ fn odd_name(name: &[u8]) -> Option<&'static str> {
     if text.chars().any(|c| c.is_control() || c == '\\') {
         return Some("has a name with a control character or backslash");
     }
+    if text.contains('/') {
+        return Some("has a name with a slash in it");
+    }
     None
+}
+
+/// The kinds and sizes that `cat-file --batch-check` prints, `None` for what is missing; `None` for anything else.
+pub(crate) fn weights(output: &[u8]) -> Option<Vec<Option<(String, u64)>>> {
+    let weight = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        match (words.next()?, words.next()) {
+            ("missing", None) => Some(None),
+            (kind, size) => Some(Some((kind.to_owned(), size?.parse().ok()?))),
+        }
+    };
+    std::str::from_utf8(output).ok()?.lines().map(weight).collect()
 }
 
 /// One object of `cat-file --batch`'s output.
@@ -169,8 +188,9 @@ mod tests {
         out
     }
 
-    fn sorted(lines: &[(&str, &str, &[u8])]) -> (Vec<String>, Vec<String>) {
-        let sorted = sort(&listing(lines), &TreeLimits::default()).unwrap();
+    fn sorted(dir: &str, lines: &[(&str, &str, &[u8])]) -> (Vec<String>, Vec<String>) {
+        let mut sorted = Listing::default();
+        sorted.add(dir.as_bytes(), &listing(lines), &TreeLimits::default()).unwrap();
         (
             sorted.wanted.into_iter().map(|w| w.path).collect(),
             sorted.refused.into_iter().map(|r| format!("{} {}", r.path, r.what)).collect(),
@@ -179,31 +199,38 @@ mod tests {
 
     #[test]
     fn manifests_are_wanted_at_any_depth_and_other_files_are_left_out() {
-        let (wanted, refused) = sorted(&[
+        let lines: &[(&str, &str, &[u8])] = &[
             ("100644", "5", b"z.yaml"),
             ("100644", "5", b"README.md"),
             ("040000", "-", b"sub"),
-            ("100755", "5", b"sub/a.yml"),
-        ]);
-        assert_eq!(wanted, ["sub/a.yml", "z.yaml"]);
-        assert!(refused.is_empty());
+            ("100755", "5", b"a.yml"),
+        ];
+        for (dir, paths) in [("", ["z.yaml", "a.yml"]), ("x/y", ["x/y/z.yaml", "x/y/a.yml"])] {
+            assert_eq!(sorted(dir, lines), (paths.map(str::to_owned).to_vec(), Vec::new()));
+            let limits = TreeLimits::default();
+            let trees = Listing::default().add(dir.as_bytes(), &listing(lines), &limits).unwrap();
+            let sub = if dir.is_empty() { "sub" } else { "x/y/sub" };
+            assert_eq!(trees, [(sub.into(), OID.to_owned())]);
+        }
     }
 
     #[test]
     fn what_is_no_plain_file_is_refused_by_name() {
-        let (wanted, refused) = sorted(&[
-            ("120000", "5", b"link.yaml"),
-            ("160000", "-", b"module"),
-            ("100600", "5", b"odd.yaml"),
-            ("100644", "5", b"\xff.yaml"),
-            ("100644", "5", b"a\x1bb.yaml"),
-            ("040000", "-", b".."),
-            ("100644", "5", b"../up.yaml"),
-            ("100644", "5", b"no/parent.yaml"),
-            ("040000", "-", b".GIT"),
-            ("100644", "5", b"ok.yaml"),
-            ("100644", "5", b"ok.yaml"),
-        ]);
+        let (wanted, refused) = sorted(
+            "",
+            &[
+                ("120000", "5", b"link.yaml"),
+                ("160000", "-", b"module"),
+                ("100600", "5", b"odd.yaml"),
+                ("100644", "5", b"\xff.yaml"),
+                ("100644", "5", b"a\x1bb.yaml"),
+                ("040000", "-", b".."),
+                ("100644", "5", b"../up.yaml"),
+                ("040000", "-", b".GIT"),
+                ("100644", "5", b"ok.yaml"),
+                ("100644", "5", b"ok.yaml"),
+            ],
+        );
         assert_eq!(wanted, ["ok.yaml"]);
         assert_eq!(
             refused,
@@ -214,28 +241,46 @@ mod tests {
                 "\\xff.yaml has a name that is not UTF-8",
                 "a\\x1bb.yaml has a name with a control character or backslash",
                 ".. has a name that is no file name",
-                "../up.yaml has a parent that is refused or does not exist",
-                "no/parent.yaml has a parent that is refused or does not exist",
+                "../up.yaml has a name with a slash in it",
                 ".GIT has a name that is no file name",
                 "ok.yaml appears twice",
             ]
         );
+        let (wanted, refused) = sorted("sub", &[("120000", "5", b"link.yaml")]);
+        assert_eq!(
+            (wanted.len(), refused),
+            (0, vec!["sub/link.yaml is a symbolic link (mode 120000)".to_owned()])
+        );
     }
 
     #[test]
-    fn each_limit_is_checked_by_name() {
+    fn each_limit_is_checked_by_name_over_all_that_is_listed() {
         let limits = TreeLimits { file_bytes: 10, total_bytes: 15, entries: 2, repo_bytes: 0 };
-        let large = |lines: &[(&str, &str, &[u8])]| match sort(&listing(lines), &limits) {
-            Err(Problem::TooLarge(text)) => text,
-            other => panic!("{other:?}"),
+        let large = |lines: &[(&str, &str, &[u8])]| {
+            let mut sorted = Listing::default();
+            let mut each = lines.iter().map(|line| sorted.add(b"", &listing(&[*line]), &limits));
+            match each.find_map(Result::err) {
+                Some(Problem::TooLarge(text)) => text,
+                other => panic!("{other:?}"),
+            }
         };
         assert_eq!(large(&[("100644", "11", b"a.yaml")]), "a.yaml: 11 bytes, at most 10 allowed");
         let two = [("100644", "9", &b"a.yaml"[..]), ("100644", "9", b"b.yaml")];
         assert_eq!(large(&two), "its manifests have more than 15 bytes");
         let three = [("100644", "1", &b"a"[..]), ("100644", "1", b"b"), ("100644", "1", b"c")];
-        assert_eq!(large(&three), "holds 3 entries, at most 2 allowed");
-        let unread = sort(&listing(&[("100644", "999", b"big.bin")]), &limits).unwrap();
-        assert_eq!(unread, Listing::default());
+        assert_eq!(large(&three), "holds more than 2 entries");
+        let (wanted, refused) = sorted("", &[("100644", "99999999", b"big.bin")]);
+        assert!(wanted.is_empty() && refused.is_empty());
+    }
+
+    #[test]
+    fn weights_are_read_and_anything_else_is_none() {
+        let some = |kind: &str, size| Some((kind.to_owned(), size));
+        let read = weights(b"aa commit 12\nbb missing\ncc tree 0\n").unwrap();
+        assert_eq!(read, [some("commit", 12), None, some("tree", 0)]);
+        for bad in [&b"aa\n"[..], b"aa tree\n", b"aa tree x\n", b"\xff"] {
+            assert_eq!(weights(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

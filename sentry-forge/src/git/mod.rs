@@ -3,9 +3,11 @@
 mod cache;
 mod changes;
 mod command;
-mod failure;
+pub(crate) mod failure;
+mod history;
 mod listing;
 pub(crate) mod ls_refs;
+mod objects;
 mod pkt_line;
 mod scratch;
 mod transport;
@@ -22,6 +24,7 @@ use sentry_core::forge::{
     Heads, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
+use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
 use sha2::{Digest as _, Sha256};
 
@@ -159,11 +162,15 @@ impl GitForge {
         conclude(pass, self.settings.transport.tree(&now, visit.header.as_ref()).await)
     }
 
-    async fn commit_once(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
+    async fn commit_once(
+        &self,
+        repo: &RepoUrl,
+        revision: &Revision,
+    ) -> Result<CommitInfo, ForgeError> {
         let visit = self.visit(repo).await?;
         let pass = visit.enter().await?;
         let transport = &self.settings.transport;
-        conclude(pass, transport.commit(&visit.place, sha, visit.header.as_ref()).await)
+        conclude(pass, transport.commit(&visit.place, revision, visit.header.as_ref()).await)
     }
 
     async fn changes_once(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
@@ -276,9 +283,11 @@ impl Forge for GitForge {
         }
     }
 
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        match self.commit_once(repo, sha).await {
-            Err(error) if self.has_moved(repo, &error).await => self.commit_once(repo, sha).await,
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        match self.commit_once(repo, revision).await {
+            Err(error) if self.has_moved(repo, &error).await => {
+                self.commit_once(repo, revision).await
+            }
             commit => commit,
         }
     }

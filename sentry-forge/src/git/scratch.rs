@@ -65,6 +65,11 @@ impl Scratch {
         Ok(())
     }
 
+    /// True if the history that was fetched is cut off: git keeps a list of the places.
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.repository().join("shallow").exists()
+    }
+
     /// Bytes of all files in it, and of the largest one.
     pub(crate) fn bytes(&self) -> io::Result<(u64, u64)> {
         fn add(dir: &Path, sizes: &mut (u64, u64)) -> io::Result<()> {

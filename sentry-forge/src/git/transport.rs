@@ -5,31 +5,29 @@
 //! Objects are read from git's pipes; no path of a repository is ever opened on this disk.
 
 use std::collections::HashMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use sentry_core::forge::{
-    CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeFile, TreeLimits, TreeQuery,
-};
+use sentry_core::forge::{CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeLimits, TreeQuery};
 use sentry_core::process::{Output, Program, sweep};
-use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
+use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl, Scheme};
+use sentry_core::revision::Revision;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::TransportSettings;
 use super::cache::{Cache, Content, Key};
-use super::command::{HELPERS, Remote};
+use super::command::{self, HELPERS, Remote};
 use super::failure;
-use super::listing::{self, Listing, Object, Problem};
+use super::listing::{self, Problem};
 use super::ls_refs::{self, ANSWER_CAP, NoList, RefList};
 use super::scratch::{PREFIX, Scratch};
 
 /// The longest time for what a query sets no time for.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// The longest commit message that is read, in bytes, with the commit's other lines.
-const COMMIT_CAP: usize = 1 << 20;
 
 /// Fetches from any git server. Clones of settings are cheap; the transport itself is shared.
 #[derive(Debug)]
@@ -54,11 +52,11 @@ enum Filter {
 }
 
 impl Filter {
-    fn args(self) -> &'static [&'static str] {
+    fn arg(self) -> &'static str {
         match self {
-            Self::RootTree => &["--depth=1", "--filter=tree:1"],
-            Self::Commit => &["--depth=1", "--filter=tree:0"],
-            Self::Nothing => &["--depth=1", "--no-filter"],
+            Self::RootTree => "--filter=tree:1",
+            Self::Commit => "--filter=tree:0",
+            Self::Nothing => "--no-filter",
         }
     }
 }
@@ -84,28 +82,29 @@ impl Transport {
     /// The manifests of one directory at one commit. `authorization` is sent to the repository's own origin only.
     ///
     /// # Errors
-    /// [`ForgeErrorKind::NotFound`] if the repository or the commit is not there (any more),
-    /// [`ForgeErrorKind::NoDirectory`] if the commit holds no such directory, [`ForgeErrorKind::TooLarge`] if a limit is exceeded, [`ForgeErrorKind::Local`] if git or the disk fails,
-    /// and whatever the server makes of the question.
+    /// [`ForgeErrorKind::NotFound`] if the repository is not there, [`ForgeErrorKind::NoCommit`] if the commit is not
+    /// (any more), [`ForgeErrorKind::NoDirectory`] if it holds no such directory, [`ForgeErrorKind::TooLarge`] if a
+    /// limit is exceeded, [`ForgeErrorKind::OutOfMemory`] if git's memory is not enough, [`ForgeErrorKind::Local`] if
+    /// git or the disk fails, and whatever the server makes of the question.
     pub async fn tree(
         &self,
         query: &TreeQuery,
         authorization: Option<&HeaderValue>,
     ) -> Result<Tree, ForgeError> {
         let remote = self.remote(&query.repo, authorization);
-        let room = query.limits.repo_bytes;
-        let mut attempt =
-            self.attempt(remote, &query.commit, room, Instant::now() + query.timeout)?;
+        let bounds =
+            Bounds { room: query.limits.repo_bytes, deadline: Instant::now() + query.timeout };
+        let mut attempt = self.attempt(remote, &query.commit, &query.branch, bounds)?;
         attempt.fetch_commit(self.filter(&query.repo)).await?;
         let oid = attempt.find(&query.dir).await?;
-        let Content { files, refused } = self.content(&attempt, oid, query).await?;
+        let Content { files, refused } = self.content(&mut attempt, oid, query).await?;
         Ok(Tree { commit: query.commit.clone(), files, refused })
     }
 
     /// The directory's content, fetched unless it was read before.
     async fn content(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &mut Attempt<'_>,
         oid: String,
         query: &TreeQuery,
     ) -> Result<Content, ForgeError> {
@@ -127,12 +126,13 @@ impl Transport {
     pub async fn commit(
         &self,
         repo: &RepoUrl,
-        sha: &CommitSha,
+        revision: &Revision,
         authorization: Option<&HeaderValue>,
     ) -> Result<CommitInfo, ForgeError> {
         let remote = self.remote(repo, authorization);
         let room = TreeLimits::default().repo_bytes;
-        let mut attempt = self.attempt(remote, sha, room, Instant::now() + DEADLINE)?;
+        let bounds = Bounds { room, deadline: Instant::now() + DEADLINE };
+        let mut attempt = self.attempt(remote, &revision.sha, &revision.branch, bounds)?;
         attempt.fetch_commit(self.filter(repo).max_of_commit()).await?;
         Ok(commit_info(&attempt.raw_commit().await?))
     }
@@ -168,7 +168,7 @@ impl Transport {
         let program = remote.upload_pack(path, deadline).stdin(ls_refs::request(prefixes));
         let output = run(remote.repo, READING, program).await?;
         if !output.status.success() {
-            let text = self.redact(&output.stderr_text());
+            let text = self.said(&output);
             if text.contains("mismatched object format") {
                 return Ok(None);
             }
@@ -194,8 +194,7 @@ impl Transport {
             .output_cap(ANSWER_CAP);
         let output = run(remote.repo, READING, program).await?;
         if !output.status.success() {
-            let text = self.redact(&output.stderr_text());
-            return Err(failure::from_text(remote.repo, READING, &text));
+            return Err(failure::from_text(remote.repo, READING, &self.said(&output)));
         }
         ls_refs::parse_ls_remote(&output.stdout)
             .map_err(|no| no.into_error(remote.repo, &|text| self.redact(text)))
@@ -213,13 +212,13 @@ impl Transport {
         &'a self,
         remote: Remote<'a>,
         commit: &'a CommitSha,
-        room: u64,
-        deadline: Instant,
+        branch: &'a BranchName,
+        bounds: Bounds,
     ) -> Result<Attempt<'a>, ForgeError> {
         local_path(remote.repo)?;
         let scratch = self.scratch(remote.repo, commit.algorithm())?;
         let filter = Filter::RootTree;
-        Ok(Attempt { transport: self, remote, commit, room, deadline, scratch, filter })
+        Ok(Attempt { transport: self, remote, commit, branch, bounds, scratch, filter })
     }
 
     fn scratch(&self, repo: &RepoUrl, algorithm: &str) -> Result<Scratch, ForgeError> {
@@ -238,7 +237,7 @@ impl Transport {
     async fn helpers(&self, repo: &RepoUrl, deadline: Instant) -> Result<&PathBuf, ForgeError> {
         let ask = async {
             let left = deadline.saturating_duration_since(Instant::now());
-            let program = Program::new(&self.settings.git).arg("--exec-path").deadline(left);
+            let program = command::program(&self.settings).arg("--exec-path").deadline(left);
             let output = run(repo, "asking git for its helpers", program).await?;
             Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
         };
@@ -256,8 +255,8 @@ impl Transport {
         if filters.insert(repo.clone(), filter) != Some(filter) && filter == Filter::Nothing {
             tracing::warn!(
                 %repo,
-                "the server knows no filters: each delivery downloads the whole commit; \
-                 allow them there with `uploadpack.allowFilter`"
+                "the server gives out no parts of a commit: each delivery downloads the whole commit; allow filters \
+                 there with `uploadpack.allowFilter`, and git's protocol version 2 (for ssh `AcceptEnv GIT_PROTOCOL`)"
             );
         }
     }
@@ -268,6 +267,15 @@ impl Transport {
 
     fn redact(&self, text: &str) -> String {
         self.settings.http.redactor.redact(text)
+    }
+
+    /// What a program that failed said, without secrets, and the signal that ended it, if one did.
+    fn said(&self, output: &Output) -> String {
+        let text = self.redact(&output.stderr_text());
+        match output.status.signal() {
+            Some(signal) => format!("{text}\nfatal: git died of signal {signal}"),
+            None => text,
+        }
     }
 }
 
@@ -294,10 +302,18 @@ pub(super) struct Attempt<'a> {
     transport: &'a Transport,
     remote: Remote<'a>,
     pub(super) commit: &'a CommitSha,
-    room: u64,
-    deadline: Instant,
-    scratch: Scratch,
+    pub(super) branch: &'a BranchName,
+    bounds: Bounds,
+    pub(super) scratch: Scratch,
     filter: Filter,
+}
+
+/// What one fetch may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Bytes on the disk.
+    pub(super) room: u64,
+    pub(super) deadline: Instant,
 }
 
 impl Attempt<'_> {
@@ -305,8 +321,9 @@ impl Attempt<'_> {
     async fn fetch_commit(&mut self, filter: Filter) -> Result<(), ForgeError> {
         self.filter = filter;
         loop {
-            let output = self.fetch(&[self.commit.as_str()], self.filter.args()).await?;
-            let text = self.redacted(&output);
+            let (commit, filter) = (self.commit, self.filter.arg());
+            let output = self.obtain(&[commit], filter).await?;
+            let text = self.said(&output);
             let spoken = failure::spoken(&text);
             if output.status.success() {
                 if spoken.contains("filtering not recognized by server") {
@@ -333,12 +350,12 @@ impl Attempt<'_> {
     }
 
     /// What git said, without secrets.
-    pub(super) fn redacted(&self, output: &Output) -> String {
-        self.transport.redact(&output.stderr_text())
+    pub(super) fn said(&self, output: &Output) -> String {
+        self.transport.said(output)
     }
 
     /// Walks from the commit's root down to the directory's tree.
-    async fn find(&self, dir: &DirPath) -> Result<String, ForgeError> {
+    async fn find(&mut self, dir: &DirPath) -> Result<String, ForgeError> {
         let mut tree = root_of(&self.raw_commit().await?)
             .ok_or_else(|| self.wrong("the commit names no tree"))?;
         let mut present = self.filter != Filter::Commit;
@@ -348,6 +365,8 @@ impl Attempt<'_> {
                 self.fetch_object(&tree, "--filter=tree:0").await?;
             }
             present = self.filter == Filter::Nothing;
+            let place = if walked.is_empty() { "its root" } else { &walked };
+            self.weigh_trees(&[(place, &tree)]).await?;
             walked = if walked.is_empty() { part.to_owned() } else { format!("{walked}/{part}") };
             let output =
                 self.git(["ls-tree", "-z", "--end-of-options", &tree, part], &[], 1 << 20).await?;
@@ -366,76 +385,39 @@ impl Attempt<'_> {
         Ok(tree)
     }
 
-    async fn fetch_directory(&self, oid: &str) -> Result<(), ForgeError> {
+    async fn fetch_directory(&mut self, oid: &str) -> Result<(), ForgeError> {
         match self.filter {
             Filter::Nothing => Ok(()),
             _ => self.fetch_object(oid, "--no-filter").await,
         }
     }
 
-    /// Reads the manifests of a tree that is wholly here.
-    async fn read(&self, oid: &str, limits: &TreeLimits) -> Result<Content, ForgeError> {
-        // A tree that holds itself many times over is tiny in a pack and endless in a listing.
-        let cap = limits.entries.saturating_mul(512).saturating_add(64 << 10);
-        let args = ["ls-tree", "-r", "-t", "-z", "-l", "--end-of-options", oid];
-        let output = self.git(args, &[], cap).await?;
-        let Listing { wanted, refused, bytes } =
-            listing::sort(&output, limits).map_err(|problem| self.bad(problem, "the directory"))?;
-        if wanted.is_empty() {
-            return Ok(Content { files: Vec::new(), refused });
-        }
-        let names: String = wanted.iter().map(|file| format!("{}\n", file.oid)).collect();
-        let cap = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(wanted.len() * 128);
-        let output = self.git(["cat-file", "--batch", "--buffer"], names.as_bytes(), cap).await?;
-        let mut rest = output.as_slice();
-        let mut files = Vec::with_capacity(wanted.len());
-        for file in wanted {
-            match listing::object(&mut rest) {
-                Some(Object::Found { kind: "blob", bytes }) if bytes.len() as u64 == file.size => {
-                    files.push(TreeFile { path: file.path, bytes: bytes.to_vec() });
-                }
-                _ => return Err(self.wrong(&format!("{} can't be read", file.path))),
-            }
-        }
-        Ok(Content { files, refused })
-    }
-
-    /// The commit's own text; proves that it is here, and a commit.
-    async fn raw_commit(&self) -> Result<Vec<u8>, ForgeError> {
-        let name = format!("{}\n", self.commit);
-        let output = self.git(["cat-file", "--batch"], name.as_bytes(), COMMIT_CAP).await?;
-        match listing::object(&mut output.as_slice()) {
-            Some(Object::Found { kind: "commit", bytes }) => Ok(bytes.to_vec()),
-            Some(Object::Found { kind, .. }) => {
-                Err(self.wrong(&format!("{} is a {kind}, not a commit", self.commit)))
-            }
-            Some(Object::Missing) => {
-                let text = format!("{}: the server sent no commit {}", self.repo(), self.commit);
-                Err(ForgeError::new(ForgeErrorKind::NotFound, text))
-            }
-            None => Err(self.wrong("git cat-file printed no object")),
-        }
-    }
-
-    async fn fetch_object(&self, oid: &str, filter: &str) -> Result<(), ForgeError> {
+    /// Fetches a tree by its id, or the whole commit where the server gives out no trees.
+    async fn fetch_object(&mut self, oid: &str, filter: &str) -> Result<(), ForgeError> {
         let output = self.fetch(&[oid], &[filter]).await?;
         if output.status.success() {
             return Ok(());
         }
-        let text = self.transport.redact(&output.stderr_text());
-        Err(failure::from_text(self.repo(), &self.fetching(), &text))
+        let text = self.said(&output);
+        if !failure::is_withheld(&text) {
+            return Err(failure::from_text(self.repo(), &self.fetching(), &text));
+        }
+        self.start_anew()?;
+        self.fetch_commit(Filter::Nothing).await?;
+        self.transport.remember(self.repo(), Filter::Nothing);
+        Ok(())
     }
 
     /// One `git fetch`. No file may take more than half of what is left of the room: a pack has an index as well.
     pub(super) async fn fetch(&self, oids: &[&str], args: &[&str]) -> Result<Output, ForgeError> {
         if matches!(self.repo().scheme(), Scheme::Http | Scheme::Https) {
-            let helpers = self.transport.helpers(self.repo(), self.deadline).await?;
+            let helpers = self.transport.helpers(self.repo(), self.bounds.deadline).await?;
             self.scratch
                 .confine(helpers, HELPERS)
                 .map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))?;
         }
         let (used, _) = self.used()?;
-        let cap = self.room.saturating_sub(used) / 2;
+        let cap = self.bounds.room.saturating_sub(used) / 2;
         let program = self
             .program()?
             .args([
@@ -453,12 +435,12 @@ impl Attempt<'_> {
         let output = run(self.repo(), &self.fetching(), program).await?;
         let (used, largest) = self.used()?;
         // The system ends the process that writes beyond the cap, without a word.
-        if used > self.room || (largest >= cap && !output.status.success()) {
+        if used > self.bounds.room || (largest >= cap && !output.status.success()) {
             let text = format!(
                 "{}: {} takes more than the {} bytes allowed",
                 self.repo(),
                 self.fetching(),
-                self.room
+                self.bounds.room
             );
             return Err(ForgeError::new(ForgeErrorKind::TooLarge, text)
                 .with_hint("raise the limit, or keep the manifests in a smaller repository"));
@@ -484,8 +466,7 @@ impl Attempt<'_> {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        let text = self.transport.redact(&output.stderr_text());
-        let error = failure::from_text(self.repo(), &doing, &text);
+        let error = failure::from_text(self.repo(), &doing, &self.said(&output));
         // Nothing was asked of the network: what is here is broken, as the server sent it.
         Err(match error.kind() {
             ForgeErrorKind::Unreachable => {
@@ -496,7 +477,7 @@ impl Attempt<'_> {
     }
 
     fn program(&self) -> Result<Program, ForgeError> {
-        let program = self.remote.git(&self.scratch, self.deadline);
+        let program = self.remote.git(&self.scratch, self.bounds.deadline);
         program.map_err(|e| failure::from_disk(self.repo(), "prepare a fetch", e))
     }
 
@@ -508,11 +489,11 @@ impl Attempt<'_> {
         format!("fetching commit {}", self.commit)
     }
 
-    fn wrong(&self, what: &str) -> ForgeError {
+    pub(super) fn wrong(&self, what: &str) -> ForgeError {
         ForgeError::new(ForgeErrorKind::WrongAnswer, format!("{}: {what}", self.repo()))
     }
 
-    fn bad(&self, problem: Problem, what: &str) -> ForgeError {
+    pub(super) fn bad(&self, problem: Problem, what: &str) -> ForgeError {
         match problem {
             Problem::Garbled(text) => self.wrong(text),
             Problem::TooLarge(text) => {

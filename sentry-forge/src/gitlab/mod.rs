@@ -9,6 +9,7 @@ use sentry_core::forge::{
     ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::revision::Revision;
 use url::Url;
 
 use crate::credential::Credential;
@@ -103,8 +104,8 @@ impl Forge for GitLab {
         self.hosted.tree(query).await
     }
 
-    async fn commit(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<CommitInfo, ForgeError> {
-        self.hosted.commit(repo, sha).await
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        self.hosted.commit(repo, revision).await
     }
 
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {

@@ -66,10 +66,10 @@ pub(crate) struct RepoFacts {
     pub(crate) rights: String,
 }
 
-/// What a failed request for a branch's head says about the branch.
+/// What a failed request for a branch's head or a commit says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Absence {
-    /// The repository is there, the branch is not.
+    /// The repository is there, what was asked for is not.
     Certain,
     /// Either may be missing, says the forge in its own words.
     Unclear,
@@ -152,7 +152,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     /// The head from a 200 answer.
     fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String>;
 
-    /// What a 4xx answer says about the branch that was asked for.
+    /// What a 4xx answer says about the branch or commit that was asked for.
     fn absence(&self, answer: &Answer) -> Absence;
 
     /// The repository from a 200 answer.

@@ -15,11 +15,13 @@ use sentry_core::forge::{
     Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery,
     Requests, Tree, TreeQuery,
 };
-use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+use sentry_core::repo::{BranchName, RepoUrl};
+use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
 
 use crate::gate::{Gate, Right};
 use crate::git::Transport;
+use crate::git::failure::no_commit;
 use crate::git::ls_refs::{RefList, ls_refs};
 use crate::hosted::api::{Absence, Api, Place, RepoFacts, Wanted};
 use crate::hosted::known::{Head, Known};
@@ -267,10 +269,20 @@ impl<A: Api> Hosted<A> {
     pub(crate) async fn commit(
         &self,
         repo: &RepoUrl,
-        sha: &CommitSha,
+        revision: &Revision,
     ) -> Result<CommitInfo, ForgeError> {
         self.belongs(repo)?;
-        let answer = self.get_ok(repo, &Wanted::Commit(sha.clone())).await?;
+        let sha = &revision.sha;
+        let answer = self.get(repo, Ask::reading(&Wanted::Commit(sha.clone()))).await?;
+        if answer.status != StatusCode::OK {
+            let is_gone = match self.api.absence(&answer) {
+                Absence::Certain => true,
+                Absence::Unclear => self.facts(repo).await.is_ok(),
+                Absence::NoAnswer => false,
+            };
+            let gone = || no_commit(&self.what(repo), sha.as_str(), "so the forge says");
+            return Err(if is_gone { gone() } else { self.refused(repo, &answer) });
+        }
         let (found, info) = self.api.read_commit(&answer).map_err(|why| self.wrong(repo, &why))?;
         if found != *sha {
             return Err(self.wrong(repo, "describes another commit than the one asked for"));
@@ -554,9 +566,10 @@ mod tests {
                 .with_source(StatusError(StatusCode::UNAUTHORIZED)))
         });
         let repo: RepoUrl = "https://hub.example.com/o/r".parse().unwrap();
-        let sha: CommitSha = "a".repeat(40).parse().unwrap();
+        let (branch, sha) = ("main".parse().unwrap(), "a".repeat(40).parse().unwrap());
+        let revision = Revision { branch, sha };
         for _ in 0..3 {
-            let error = hosted.commit(&repo, &sha).await.unwrap_err();
+            let error = hosted.commit(&repo, &revision).await.unwrap_err();
             assert_eq!(error.kind(), ForgeErrorKind::Unauthorized);
         }
     }

@@ -5,6 +5,7 @@
 use std::error::Error as _;
 
 use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery, Validator};
+use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
@@ -25,6 +26,11 @@ pub fn token() -> Credential {
 
 pub fn sha(digit: char) -> String {
     digit.to_string().repeat(40)
+}
+
+/// `main` at the commit of this digit.
+pub fn revision(digit: char) -> Revision {
+    Revision { branch: "main".parse().unwrap(), sha: sha(digit).parse().unwrap() }
 }
 
 pub fn query(repo: &str, branches: &[&str], validator: Option<Validator>) -> HeadsQuery {

@@ -20,6 +20,7 @@ async fn changes(
         repo: repo.clone(),
         from: from.parse().unwrap(),
         to: to.parse().unwrap(),
+        branch: "main".parse().unwrap(),
         timeout: Duration::from_secs(60),
     };
     let changes = lab.forge.changes(&query).await;
@@ -87,7 +88,7 @@ async fn a_commit_that_is_gone_tells_nothing_and_a_newer_one_that_is_gone_is_an_
     assert_eq!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
     assert!(error.to_string().contains("bbbbbbb"), "{error}");
     let error = changes(&lab, &url, &here, &gone).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::NotFound, "{error}");
+    assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error}");
 }
 
 #[tokio::test]

@@ -1,11 +1,8 @@
 //! The plain-git forge against servers that lie, break off, redirect or hang.
 
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::lab::{Lab, TOKEN, query};
+use crate::support::lab::{Lab, TOKEN, query, write_script};
 use crate::support::repo::Repo;
 use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, TreeQuery};
 use sentry_core::repo::RepoUrl;
@@ -22,19 +19,6 @@ async fn liar(answer: ResponseTemplate) -> (MockServer, RepoUrl) {
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let url = format!("{}/b.git", server.uri()).parse().unwrap();
     (server, url)
-}
-
-/// Writes a script that can be run at once. Another program writes it: children that other tests start meanwhile would
-/// inherit a file that is open here, and what is open for writing can't be run.
-fn write_script(path: &Path, text: &str) {
-    let mut writer = Command::new("sh")
-        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    assert!(writer.wait().unwrap().success());
 }
 
 fn refs(body: &str) -> ResponseTemplate {

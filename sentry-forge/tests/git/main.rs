@@ -3,6 +3,7 @@
 
 mod changes;
 mod faults;
+mod history;
 mod support {
     pub(crate) mod lab;
     pub(crate) mod repo;
@@ -12,6 +13,7 @@ mod support {
 use std::os::unix::fs::PermissionsExt as _;
 
 use sentry_core::forge::{Forge as _, ForgeErrorKind, HeadsAnswer};
+use sentry_core::revision::Revision;
 use support::lab::{Lab, TOKEN, names, paths, query, refused};
 use support::repo::{Repo, noise};
 
@@ -212,7 +214,7 @@ async fn each_limit_ends_the_fetch_by_name_and_leaves_nothing() {
         room.limits.repo_bytes = 1 << 20;
         for (query, part) in [
             (query(&url, &big, ".tekton"), "big.yaml: 3145728 bytes, at most 1048576 allowed"),
-            (query(&url, &many, ".tekton"), "holds 3000 entries, at most 2000 allowed"),
+            (query(&url, &many, ".tekton"), "holds more than 2000 entries"),
             (room, "takes more than the 1048576 bytes allowed"),
         ] {
             let error = lab.tree(&query).await.unwrap_err();
@@ -250,7 +252,7 @@ async fn a_commit_that_the_server_does_not_have_is_not_found_by_its_name() {
     let gone = "1".repeat(40);
     for url in [url, lab.file_url()] {
         let error = lab.tree(&query(&url, &gone, ".tekton")).await.unwrap_err();
-        assert_eq!(error.kind(), ForgeErrorKind::NotFound, "{error:?}");
+        assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error:?}");
         assert!(error.to_string().contains(&gone), "{error}");
     }
 }
@@ -269,9 +271,10 @@ async fn what_is_no_commit_is_a_wrong_answer() {
 async fn a_commits_message_takes_two_requests() {
     let lab = Lab::new();
     let repo = lab.repo();
-    let sha = repo.commit("main", &repo.tree(&[])).parse().unwrap();
+    let sha = repo.commit("main", &repo.tree(&[]));
+    let revision = Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() };
     let (server, url) = lab.serve(Some(TOKEN));
-    let info = lab.forge.commit(&url, &sha).await.unwrap();
+    let info = lab.forge.commit(&url, &revision).await.unwrap();
     assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada", "say what\n\nand why\n"));
     assert_eq!(server.take_log().len(), 2);
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, MockServer, Request};
 
-use crate::common::{self, network, sha, token};
+use crate::common::{self, network, revision, sha, token};
 
 /// The delivery that [`status`] is about.
 pub(crate) const DELIVERY: &str = "01j0000000000000000000000a";
@@ -30,7 +30,7 @@ pub(crate) const STATES: [StatusState; 5] = [
 
 pub(crate) fn status(state: StatusState) -> CommitStatus {
     CommitStatus {
-        revision: Revision { branch: "fix#1".parse().unwrap(), sha: sha('a').parse().unwrap() },
+        revision: Revision { branch: "fix#1".parse().unwrap(), ..revision('a') },
         context: "sentry-gitops/qa".into(),
         state,
         description: "2 runs are under way".into(),
@@ -42,12 +42,9 @@ pub(crate) fn status(state: StatusState) -> CommitStatus {
 
 /// The difference of commits `bbbb…` and `aaaa…`.
 pub(crate) fn difference(repo: &RepoUrl) -> ChangesQuery {
-    ChangesQuery {
-        repo: repo.clone(),
-        from: sha('b').parse().unwrap(),
-        to: sha('a').parse().unwrap(),
-        timeout: Duration::from_secs(60),
-    }
+    let (repo, from, timeout) = (repo.clone(), revision('b').sha, Duration::from_secs(60));
+    let Revision { branch, sha: to } = revision('a');
+    ChangesQuery { repo, from, to, branch, timeout }
 }
 
 pub(crate) fn reporter() -> Credential {

@@ -64,8 +64,9 @@ async fn fetch(
     timeout: Duration,
 ) -> Result<Vec<TreeFile>, ForgeError> {
     let repo = format!("{origin}/old/app").parse().unwrap();
-    let (commit, dir) = (commit.parse().unwrap(), ".tekton".parse().unwrap());
-    let query = TreeQuery { repo, commit, dir, limits: TreeLimits::default(), timeout };
+    let (commit, branch) = (commit.parse().unwrap(), "main".parse().unwrap());
+    let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
+    let query = TreeQuery { repo, commit, branch, dir, limits, timeout };
     Ok(forge.tree(&query).await?.files)
 }
 

@@ -15,6 +15,7 @@ const GIT: &[(&str, &[&str])] = &[
             "--no-recurse-submodules",
             "--no-auto-maintenance",
             "--depth=1",
+            "--depth=16",
             "--filter=tree:1",
             "--filter=tree:0",
             "--filter=blob:none",
@@ -22,8 +23,8 @@ const GIT: &[(&str, &[&str])] = &[
         ],
     ),
     ("ls-remote", &["--quiet", "--heads"]),
-    ("ls-tree", &["-r", "-t", "-z", "-l"]),
-    ("cat-file", &["--batch", "--buffer"]),
+    ("ls-tree", &["-z", "-l"]),
+    ("cat-file", &["--batch", "--batch-check", "--buffer"]),
     (
         "diff-tree",
         &["-r", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none"],

@@ -12,6 +12,7 @@ use sentry_core::forge::{ChangesQuery, Forge as _, HeadsQuery, TreeLimits, TreeQ
 use sentry_core::process::Output;
 use sentry_core::process::stage::{Call, Stage};
 use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl, Scheme};
+use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::{BranchSelector, ClusterRef, Namespace};
 use sentry_deploy::{Kubectl, KubectlSettings};
@@ -25,6 +26,10 @@ use super::scene::Scene;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const OID: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
+/// A tree.
+const TREE: &str = "2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d1a";
+/// A commit of it.
+const TEXT: &str = "tree 2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d1a\nauthor a <b> 1 +0000\n\nm\n";
 /// What git starts for ssh, as Sentry's authors wrote it.
 const SSH: &str = "ssh -F /dev/null -i '/key' -o UserKnownHostsFile='/hosts' -o GlobalKnownHostsFile=/dev/null \
     -o StrictHostKeyChecking=yes -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none -o ForwardAgent=no \
@@ -141,6 +146,7 @@ impl Given {
             let query = TreeQuery {
                 repo: repo.clone(),
                 commit: commit.clone(),
+                branch: names.branch.parse().unwrap_or_else(|_| fixed_branch()),
                 dir,
                 limits,
                 timeout: TIMEOUT,
@@ -154,9 +160,10 @@ impl Given {
             let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
             _ = self.forge.heads(&[query]).await;
         }
-        if names.branch.parse::<BranchName>().is_ok() {
-            _ = self.transport.commit(&repo, &commit, None).await;
-            let query = ChangesQuery { repo, from: fixed(), to: commit, timeout: TIMEOUT };
+        if let Ok(branch) = names.branch.parse::<BranchName>() {
+            let revision = Revision { branch: branch.clone(), sha: commit.clone() };
+            _ = self.transport.commit(&repo, &revision, None).await;
+            let query = ChangesQuery { repo, from: fixed(), to: commit, branch, timeout: TIMEOUT };
             _ = self.transport.changes(&query, None).await;
         }
     }
@@ -183,6 +190,10 @@ impl Given {
             _ = self.kubectl.retire(&Retire { cluster, runs, how, timeout: TIMEOUT }).await;
         }
     }
+}
+
+fn fixed_branch() -> BranchName {
+    "main".parse().expect("a branch's name")
 }
 
 fn fixed() -> CommitSha {
@@ -212,14 +223,21 @@ fn environment(call: &Call) -> Option<String> {
 fn answer(call: &Call) -> Output {
     let has = |word: &str| call.args.iter().any(|arg| arg.to_str() == Some(word));
     let last = call.args.last().map(|arg| arg.to_string_lossy().into_owned()).unwrap_or_default();
-    let stdout = if has("cat-file") {
+    if has("fetch") && has(fixed().as_str()) {
+        // Then its branch is asked for.
+        return Output::of(1, "", format!("error: not our ref {}", fixed()));
+    }
+    let stdout = if has("--batch-check") {
+        let asked = String::from_utf8_lossy(&call.stdin).into_owned();
+        let kind = |oid: &str| if oid == TREE { "tree" } else { "commit" };
+        asked.lines().map(|oid| format!("{oid} {} {}\n", kind(oid), TEXT.len())).collect()
+    } else if has("cat-file") {
         let oid = String::from_utf8_lossy(&call.stdin).trim().to_owned();
-        let text = format!("tree {OID}\nauthor a <b> 1 +0000\n\nm\n");
-        format!("{oid} commit {}\n{text}\n", text.len())
-    } else if has("ls-tree") && has("-r") {
-        format!("100644 blob {OID} 1\ta.yaml\0")
+        format!("{oid} commit {}\n{TEXT}\n", TEXT.len())
+    } else if has("ls-tree") && has("-l") {
+        format!("100644 blob {OID} {}\ta.yaml\0", TEXT.len())
     } else if has("ls-tree") {
-        format!("040000 tree {OID}\t{last}\0")
+        format!("040000 tree {TREE}\t{last}\0")
     } else if has("ls-remote") {
         format!("{OID}\trefs/heads/main\n")
     } else if has("version") {

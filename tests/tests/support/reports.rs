@@ -110,11 +110,16 @@ fn status(sha: &str, state: StatusState, delivery: char) -> CommitStatus {
     }
 }
 
+fn main_at(sha: &str) -> Revision {
+    Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() }
+}
+
 fn difference(repo: &RepoUrl, from: &str, to: &str) -> ChangesQuery {
     ChangesQuery {
         repo: repo.clone(),
         from: from.parse().unwrap(),
         to: to.parse().unwrap(),
+        branch: "main".parse().unwrap(),
         timeout: Duration::from_secs(60),
     }
 }
@@ -143,14 +148,14 @@ async fn a_token_that_may_only_read_is_told_what_it_lacks() {
     let client = hub.by_token();
     let denied = client.set_status(&hub.url(), &status(&sha, StatusState::Pending, 'x')).await;
     assert_eq!(denied.unwrap_err().kind(), ForgeErrorKind::Unauthorized);
-    assert!(client.commit(&hub.url(), &sha.parse().unwrap()).await.is_ok());
+    assert!(client.commit(&hub.url(), &main_at(&sha)).await.is_ok());
 
     let sha = lab.repo.commit("main", &[("a", "1")], "first");
     lab.server.let_read_only(TOKEN);
     let denied = lab.client.set_status(&lab.url(), &status(&sha, StatusState::Pending, 'x')).await;
     assert_eq!(denied.unwrap_err().kind(), ForgeErrorKind::Unauthorized);
     assert_eq!(lab.client.probe(&lab.url()).await.unwrap().can_report, Some(false));
-    assert!(lab.client.commit(&lab.url(), &sha.parse().unwrap()).await.is_ok());
+    assert!(lab.client.commit(&lab.url(), &main_at(&sha)).await.is_ok());
 }
 
 #[tokio::test]
@@ -184,7 +189,7 @@ async fn an_app_sets_what_its_installation_grants() {
         let set = client.set_status(&hub.url(), &status(&sha, StatusState::Success, 'x')).await;
         assert_eq!(set.is_ok().then(|| hub.server.statuses().len()), statuses, "{set:?}");
         assert!(hub.server.check_runs().is_empty());
-        assert!(client.commit(&hub.url(), &sha.parse().unwrap()).await.is_ok());
+        assert!(client.commit(&hub.url(), &main_at(&sha)).await.is_ok());
     }
 }
 

@@ -1,6 +1,8 @@
 //! A plain-git forge with directories of its own.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use sentry_core::repo::RepoUrl;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
-use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
+use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
 use sentry_forge::http::{Http, HttpSettings};
 use tempfile::TempDir;
 
@@ -48,6 +50,8 @@ impl Lab {
         let mut settings = TransportSettings::new(http.clone());
         settings.git = git.to_owned();
         settings.temp_dir = Some(temp.path().to_owned());
+        let (key_file, known_hosts_file) = ("/key".into(), "/hosts".into());
+        settings.ssh = Some(SshSettings { key_file, known_hosts_file });
         let forge = GitForge::new(GitSettings {
             name: "plain".into(),
             credential: Credential::Token(Secret::new(TOKEN)),
@@ -58,6 +62,18 @@ impl Lab {
         Self { repos, temp, forge }
     }
 
+    /// One whose ssh is a stand-in that runs the server's side here, as an sshd does that takes no `GIT_PROTOCOL`. Its
+    /// files are in `place`.
+    pub(crate) fn with_ssh(place: &Path) -> Self {
+        let (git, ssh) = (place.join("git-with-ssh"), place.join("ssh"));
+        write_script(&git, &format!("#!/bin/sh\nPATH={}:$PATH exec git \"$@\"\n", place.display()));
+        write_script(
+            &ssh,
+            "#!/bin/sh\nfor last; do :; done\nexec env -i PATH=\"$PATH\" sh -c \"$last\"\n",
+        );
+        Self::with_git(&git)
+    }
+
     pub(crate) fn repo(&self) -> Repo {
         Repo::new(self.repos.path(), "b.git")
     }
@@ -66,6 +82,10 @@ impl Lab {
         let server = GitServer::start(self.repos.path(), token);
         let url = format!("{}/b.git", server.url).parse().unwrap();
         (server, url)
+    }
+
+    pub(crate) fn ssh_url(&self) -> RepoUrl {
+        format!("ssh://git@127.0.0.1{}/b.git", self.repos.path().display()).parse().unwrap()
     }
 
     pub(crate) fn file_url(&self) -> RepoUrl {
@@ -105,10 +125,24 @@ impl Lab {
     }
 }
 
+/// Writes a script that can be run at once. Another program writes it: children that other tests start meanwhile would
+/// inherit a file that is open here, and what is open for writing can't be run.
+pub(crate) fn write_script(path: &Path, text: &str) {
+    let mut writer = Command::new("sh")
+        .args(["-c", r#"cat > "$0" && chmod 755 "$0""#])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success());
+}
+
 pub(crate) fn query(repo: &RepoUrl, commit: &str, dir: &str) -> TreeQuery {
     TreeQuery {
         repo: repo.clone(),
         commit: commit.parse().unwrap(),
+        branch: "main".parse().unwrap(),
         dir: dir.parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),

@@ -88,6 +88,31 @@ impl Repo {
         self.git(&["fast-import", "--quiet", "--force"], &stream);
         self.git(&["rev-parse", &format!("refs/heads/{branch}")], b"")
     }
+
+    /// So many commits, each on top of the one before, oldest first: `.tekton/a.yaml` of the n-th is `n: <n>`, beside it
+    /// is `more(n)`.
+    pub(crate) fn history(
+        &self,
+        branch: &str,
+        count: usize,
+        more: impl Fn(usize) -> Vec<u8>,
+    ) -> Vec<String> {
+        let mut stream = Vec::new();
+        for n in 0..count {
+            let head =
+                format!("commit refs/heads/{branch}\ncommitter A <a@b> {n} +0000\ndata 1\nm\n");
+            stream.extend(head.bytes());
+            let manifest = format!("n: {n}\n").into_bytes();
+            for (path, bytes) in [(".tekton/a.yaml", manifest), ("more", more(n))] {
+                stream.extend(format!("M 100644 inline {path}\ndata {}\n", bytes.len()).bytes());
+                stream.extend(bytes);
+                stream.push(b'\n');
+            }
+        }
+        self.git(&["fast-import", "--quiet", "--force"], &stream);
+        let all = self.git(&["rev-list", "--reverse", branch], b"");
+        all.lines().map(str::to_owned).collect()
+    }
 }
 
 /// Bytes that no compression makes smaller; the same seed gives the same bytes.

@@ -1,7 +1,7 @@
 //! A real git server on loopback: `git http-backend` behind a small CGI host that keeps a log.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ struct Shared {
     log: Mutex<Vec<Exchange>>,
     /// Bytes after which the body of an answer to a POST ends.
     cut: AtomicUsize,
+    /// True if it takes no wish for a newer protocol.
+    old: AtomicBool,
 }
 
 /// Serves every bare repository under a directory until it is dropped.
@@ -48,6 +50,7 @@ impl GitServer {
             token,
             log: Mutex::default(),
             cut: AtomicUsize::new(usize::MAX),
+            old: AtomicBool::new(false),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -71,6 +74,11 @@ impl GitServer {
     /// From now on the bodies of answers to POSTs are cut off.
     pub(crate) fn cut_answers_after(&self, bytes: usize) {
         self.shared.cut.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on it speaks the first protocol alone, which gives out nothing but what it lists.
+    pub(crate) fn speak_the_first_protocol(&self) {
+        self.shared.old.store(true, Ordering::Relaxed);
     }
 
     /// What was asked since the last call.
@@ -98,7 +106,13 @@ async fn answer(
         Some(token) if given.as_deref() != Some(basic(token).as_str()) => {
             (StatusCode::UNAUTHORIZED, HeaderMap::new(), Vec::new())
         }
-        _ => backend(&shared.root, &method, &uri, &headers, body).await,
+        _ => {
+            let mut headers = headers.clone();
+            if shared.old.load(Ordering::Relaxed) {
+                headers.remove("git-protocol");
+            }
+            backend(&shared.root, &method, &uri, &headers, body).await
+        }
     };
     if method == Method::POST {
         response.2.truncate(shared.cut.load(Ordering::Relaxed));

@@ -1,0 +1,69 @@
+//! Commits that a server does not give out by their ids: they are looked for in the history of their branch.
+//!
+//! With the older protocols a server gives out what it lists, that is heads, and nothing else, unless its owner allowed
+//! more (`uploadpack.allowAnySHA1InWant`, git-config(1)). sshd passes the wish for the newer one on only where it is told
+//! to (`AcceptEnv GIT_PROTOCOL`), and some servers keep to their heads whatever they speak.
+
+use sentry_core::forge::ForgeError;
+use sentry_core::process::Output;
+use sentry_core::repo::CommitSha;
+
+use super::failure;
+use super::transport::Attempt;
+
+/// With how many commits the branch is fetched, one time after the other. What one fetch may take on the disk bounds
+/// each of them.
+const DEPTHS: [u32; 3] = [16, 256, 4096];
+
+impl Attempt<'_> {
+    /// Fetches commits by their ids or, where the server does not give them out so, with their branch. The output is
+    /// that of the last fetch, which may have failed.
+    pub(super) async fn obtain(
+        &mut self,
+        commits: &[&CommitSha],
+        filter: &str,
+    ) -> Result<Output, ForgeError> {
+        let ids: Vec<_> = commits.iter().map(|commit| commit.as_str()).collect();
+        let output = self.fetch(&ids, &["--depth=1", filter]).await?;
+        if output.status.success() || !failure::is_withheld(&self.said(&output)) {
+            return Ok(output);
+        }
+        self.fetch_history(&ids, filter).await
+    }
+
+    /// Fetches more and more of the branch, until it holds the commits or has no more.
+    async fn fetch_history(
+        &mut self,
+        commits: &[&str],
+        filter: &str,
+    ) -> Result<Output, ForgeError> {
+        let head = format!("refs/heads/{}", self.branch);
+        let mut missing = commits[0];
+        for depth in DEPTHS {
+            self.start_anew()?;
+            let depth = format!("--depth={depth}");
+            let output = self.fetch(&[&head], &[&depth, filter]).await?;
+            if failure::is_no_ref(&self.said(&output)) {
+                return Err(self.gone(missing, &format!("its branch {} is gone", self.branch)));
+            }
+            if !output.status.success() {
+                return Ok(output);
+            }
+            let weights = self.weigh(commits).await?;
+            match commits.iter().zip(&weights).find(|(_, weight)| weight.is_none()) {
+                None => return Ok(output),
+                Some((commit, _)) => missing = commit,
+            }
+            if !self.scratch.is_shallow() {
+                let why = format!("the history of its branch {} does not hold it", self.branch);
+                return Err(self.gone(missing, &why));
+            }
+        }
+        let [.., most] = DEPTHS;
+        let why = format!(
+            "the server gives out heads alone, and it is not among the last {most} commits of {}",
+            self.branch
+        );
+        Err(self.gone(missing, &why))
+    }
+}
