@@ -301,6 +301,8 @@ pub struct Delivery {
     pub failures: u32,
     /// Failed attempts of any kind in a row; what the wait grows with.
     pub tries: u32,
+    /// Attempts in whose middle the process itself ended: killed, out of memory, the machine gone.
+    pub cut_off: u32,
     /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
     pub next_attempt: Option<Timestamp>,
     /// What became of each object, at the last attempt that got so far.
@@ -334,6 +336,14 @@ impl Delivery {
     #[must_use]
     pub fn is_superseded(&self) -> bool {
         self.superseded_by.is_some() || self.error.as_deref() == Some(BRANCH_DELETED)
+    }
+
+    /// True from the begin of an attempt to its end, each of which is written down: found in the state by an agent that
+    /// has just started, it tells of an attempt in whose middle the last agent's process ended.
+    #[must_use]
+    pub fn is_in_attempt(&self) -> bool {
+        use DeliveryState::{Applying, Checking, Fetching};
+        matches!(self.state, Fetching | Checking | Applying)
     }
 
     /// True if nothing more will happen by itself: it is through, and no run of it is followed. What was given up has

@@ -37,6 +37,7 @@ pub(super) fn record(show: &Show) -> Result<Delivery, ParseError> {
         intent: None,
         failures: 0,
         tries: tries(show),
+        cut_off: 0,
         next_attempt: show.next_attempt,
         objects: told.objects.iter().map(outcome).collect(),
         runs: runs(show),

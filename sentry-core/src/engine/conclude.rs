@@ -319,6 +319,14 @@ fn failed(
     delivery.tries = delivery.tries.saturating_add(1);
     delivery.failures += u32::from(counted);
     delivery.error = Some(text.clone());
+    if matches!(error, AttemptError::CutOff { .. }) {
+        delivery.cut_off += 1;
+        // What ends the process again and again harms all others: it is not even looked at by itself. The first time
+        // tells nothing, for processes are killed for many reasons.
+        if delivery.cut_off > watch.timing.max_retries.max(1) {
+            return park(delivery, manifests, None, watch, branch, now);
+        }
+    }
     // How often it was given up, this time included.
     let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {

@@ -34,6 +34,11 @@ pub(super) enum AttemptError {
     Timeout { limit: Duration },
     #[error("the attempt broke down: {0}")]
     Panic(String),
+    /// Found by the next process: of the attempt no end was written down.
+    #[error(
+        "the process ended in the middle of attempt {attempt}: it was killed, or memory ran out"
+    )]
+    CutOff { attempt: u32 },
 }
 
 impl AttemptError {
@@ -50,7 +55,7 @@ impl AttemptError {
                 Retry::Counted
             }
             Self::NoBranch { .. } | Self::Refused { .. } | Self::NoSuchRun(_) => Retry::Stalled,
-            Self::Panic(_) => Retry::Counted,
+            Self::Panic(_) | Self::CutOff { .. } => Retry::Counted,
             // Nothing came back in time: that is an outage, not a refusal.
             Self::State(_) | Self::Timeout { .. } => Retry::Backoff,
         }
@@ -61,6 +66,9 @@ impl AttemptError {
         let hint = match self {
             Self::Forge { source, .. } => source.hint(),
             Self::Deploy { source, .. } => source.hint(),
+            Self::CutOff { .. } => Some(
+                "if that happens again and again, look at the log and the memory limit, and at what this delivery reads",
+            ),
             _ => None,
         };
         let text = crate::error_text(self);

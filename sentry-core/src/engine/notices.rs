@@ -248,6 +248,7 @@ mod tests {
             passed: None,
             verdict: None,
             tries: 0,
+            cut_off: 0,
             error: None,
             ..sample::delivery(1)
         }

@@ -47,12 +47,15 @@ pub(super) fn share(places: usize, watches: usize) -> usize {
 }
 
 /// Everything that may start now, in the order it should, at most one for each branch.
+///
+/// What was under way when the process ended may be what ended it. It comes after the others, and one at a time: the next
+/// end then tells which it was, and counts for no other.
 pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
     let mut ready: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
-    for delivery in view.ledger.open.values() {
-        if view.may_resume(&delivery.id) {
-            ready.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
-        }
+    let mut suspects: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
+    for delivery in view.ledger.open.values().filter(|d| view.may_resume(&d.id)) {
+        let list = if delivery.cut_off > 0 { &mut suspects } else { &mut ready };
+        list.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
     }
     for trigger in view.ledger.inbox.triggers.iter().filter(|t| view.may_answer(t)) {
         let TriggerKind::Deliver { branch, .. } = &trigger.kind else { continue };
@@ -65,6 +68,10 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
         }
     }
     ready.sort_by_key(|(since, _, _)| *since);
+    suspects.sort_by_key(|(since, _, _)| *since);
+    let suspect = |id| view.ledger.open.get(id).is_some_and(|delivery| delivery.cut_off > 0);
+    let places = usize::from(!view.running.values().any(suspect));
+    ready.extend(suspects.into_iter().take(places));
     let mut taken: HashSet<BranchKey> = view.running.keys().cloned().collect();
     ready.retain(|(_, key, _)| taken.insert(key.clone()));
     ready.into_iter().map(|(_, key, start)| (key, start)).collect()

@@ -215,6 +215,7 @@ mod tests {
             passed: None,
             superseded_by: None,
             tries: 0,
+            cut_off: 0,
             objects: runs.iter().map(made).collect(),
             runs,
             ..sample::delivery(1)

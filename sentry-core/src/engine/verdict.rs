@@ -302,6 +302,7 @@ mod tests {
             passed: None,
             verdict: None,
             tries: 0,
+            cut_off: 0,
             intent: None,
             objects: vec![sample::outcome(Action::Created)],
             runs: runs.collect(),

@@ -153,6 +153,7 @@ pub fn delivery(n: u32) -> Delivery {
         }),
         failures: 2,
         tries: 3,
+        cut_off: 1,
         next_attempt: Some(time(n + 60)),
         objects: vec![outcome(Action::Exists), outcome(Action::Failed)],
         runs: vec![run(RunState::Failed)],

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, MockServer, Request};
 
-use crate::common::{self, network, revision, sha, token};
+use crate::common::{self, network, revision, token};
 
 /// The delivery that [`status`] is about.
 pub(crate) const DELIVERY: &str = "01j0000000000000000000000a";

@@ -102,6 +102,14 @@ mod tests {
     }
 
     #[test]
+    fn a_delivery_that_was_written_before_cut_off_attempts_were_counted_has_none() {
+        let json = sample::delivery(1).encode().unwrap();
+        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(old.as_object_mut().unwrap().remove("cut_off"), Some(1.into()));
+        assert_eq!(Delivery::decode(3, &old.to_string()).unwrap().cut_off, 0);
+    }
+
+    #[test]
     fn a_head_that_was_parked_before_there_were_looks_waits_for_a_change_or_a_person() {
         let json = sample::branch_state(1).encode().unwrap();
         let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();

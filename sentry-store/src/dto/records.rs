@@ -292,6 +292,8 @@ mirrors! {
         intent: Option<Intent>,
         failures: u32,
         tries: u32,
+        #[serde(default)]
+        cut_off: u32,
         next_attempt: Option<Stamp>,
         objects: Vec<Outcome>,
         #[serde(default)]

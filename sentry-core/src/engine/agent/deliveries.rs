@@ -138,6 +138,7 @@ impl Agent {
             intent: None,
             failures: 0,
             tries: 0,
+            cut_off: 0,
             next_attempt: None,
             objects: Vec::new(),
             runs: Vec::new(),

@@ -209,8 +209,25 @@ impl Agent {
         Ok(agent)
     }
 
+    /// Attempts in whose middle an earlier process ended have failed: that is written down before anything is begun anew.
+    fn count_cut_off(&mut self) {
+        for delivery in self.ledger.open.values().filter(|d| d.is_in_attempt()) {
+            let attempt = delivery.tries.saturating_add(1);
+            if !matches!(self.mode, Mode::Run) {
+                self.touched.insert(delivery.id.clone());
+            }
+            self.unwritten.push(AttemptEnd {
+                earlier: delivery.runs.len(),
+                delivery: delivery.clone(),
+                outcome: Outcome::Failed(AttemptError::CutOff { attempt }),
+                turn: None,
+            });
+        }
+    }
+
     /// Takes up what an earlier agent left: waits that it had begun, and heads that a person's change unparks.
     async fn restore(&mut self) -> Result<(), EngineError> {
+        self.count_cut_off();
         let (now, stamp) = (Instant::now(), self.parts.clock.now());
         for delivery in self.ledger.open.values() {
             let left = delivery

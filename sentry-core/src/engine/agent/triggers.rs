@@ -102,7 +102,7 @@ impl Agent {
         {
             return self.answer(&trigger, id, Vec::new()).await;
         }
-        (delivery.failures, delivery.tries) = (0, 0);
+        (delivery.failures, delivery.tries, delivery.cut_off) = (0, 0, 0);
         let writes = self.taken_up(delivery);
         self.retry_at.remove(id);
         self.answer(&trigger, id, writes).await;
