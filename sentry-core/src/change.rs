@@ -181,6 +181,7 @@ mod tests {
                 delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
                 fingerprint: String::new(),
                 manifests: None,
+                regardless_of_b: false,
                 error: String::new(),
                 again: None,
             });

@@ -34,6 +34,8 @@ pub struct Parked {
     pub fingerprint: String,
     /// B's commit then, where it was known: another one means that a person changed B.
     pub manifests: Option<CommitSha>,
+    /// True if B was not even asked: whatever becomes of B changes nothing.
+    pub regardless_of_b: bool,
     /// Why, for people.
     pub error: String,
     /// When it is looked at again by itself; `None` if only a change or a person ends it.

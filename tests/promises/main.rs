@@ -48,6 +48,8 @@ mod p42_least_privilege;
 mod p43_health;
 mod p52_which_runs_start;
 mod p53_values_stay_values;
+mod p54_children_memory;
+mod p55_counted_before;
 mod p56_strangers;
 mod p57_three_columns;
 mod p58_no_person;

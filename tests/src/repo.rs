@@ -164,6 +164,43 @@ impl BareRepo {
         run(hash.args(["hash-object", "-t", "tree", "--literally", "-w", "--stdin"]), &tree)
     }
 
+    /// An object of any kind (`commit`, `tree`, `tag`, `blob`) of these bytes, unchecked; its id.
+    ///
+    /// # Panics
+    /// When git fails.
+    pub fn raw_object(&self, kind: &str, chunks: impl Iterator<Item = Vec<u8>>) -> String {
+        let mut hash = git(&self.path);
+        hash.args([
+            "-c",
+            "core.compression=1",
+            "hash-object",
+            "-t",
+            kind,
+            "--literally",
+            "-w",
+            "--stdin",
+        ]);
+        let mut child =
+            hash.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("git starts");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        for chunk in chunks {
+            stdin.write_all(&chunk).expect("git reads");
+        }
+        drop(stdin);
+        let output = child.wait_with_output().expect("git ends");
+        assert!(output.status.success(), "git hash-object -t {kind}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Lets a branch stand for any object, which no git would.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    pub fn point(&self, branch: &str, oid: &str) {
+        let path = self.path.join("refs/heads").join(branch);
+        std::fs::write(path, format!("{oid}\n")).expect("a ref can be written");
+    }
+
     /// A commit of that tree on top of the branch; its SHA.
     pub fn commit_tree(&self, branch: &str, tree: &str, message: &str) -> String {
         let date = format!("{} +0000", self.tick());

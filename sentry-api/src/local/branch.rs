@@ -148,6 +148,7 @@ mod tests {
             delivery: sample::id(1),
             fingerprint: String::new(),
             manifests: None,
+            regardless_of_b: false,
             error: "refused".into(),
             again: None,
         };

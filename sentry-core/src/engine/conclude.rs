@@ -313,6 +313,9 @@ fn failed(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
+    // Only a look at B's branches tells that it has none of them.
+    let regardless = manifests.is_none() && !matches!(error, AttemptError::NoBranch { .. });
+    let b = Known { manifests, regardless };
     let text = error.told();
     let advice = error.retry(watch.timing.polling_interval);
     let counted = advice == Retry::Counted;
@@ -324,16 +327,16 @@ fn failed(
         // What ends the process again and again harms all others: it is not even looked at by itself. The first time
         // tells nothing, for processes are killed for many reasons.
         if delivery.cut_off > watch.timing.max_retries.max(1) {
-            return park(delivery, manifests, None, watch, branch, now);
+            return park(delivery, b, None, watch, branch, now);
         }
     }
     // How often it was given up, this time included.
     let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {
-        return park(delivery, manifests, Some(parked), watch, branch, now);
+        return park(delivery, b, Some(parked), watch, branch, now);
     }
     let Some(wait) = backoff.wait(advice, delivery.tries, fastrand::f64()) else {
-        return park(delivery, manifests, None, watch, branch, now);
+        return park(delivery, b, None, watch, branch, now);
     };
     delivery.state = DeliveryState::Pending;
     delivery.next_attempt = now.checked_add(wait).ok();
@@ -379,12 +382,19 @@ fn drop_unmade(delivery: &mut Delivery, earlier: usize, error: &AttemptError) {
     delivery.runs = kept.collect();
 }
 
+/// What an attempt that is given up knew of B.
+struct Known {
+    manifests: Option<CommitSha>,
+    /// B was not asked.
+    regardless: bool,
+}
+
 /// Gives up until something changes: a change is parked with its head, what a person asked for has failed. A change
 /// that was given up `times` times for what may pass is looked at again by itself. Runs that were made, or may have been,
 /// are followed all the same.
 fn park(
     mut delivery: Delivery,
-    manifests: Option<CommitSha>,
+    b: Known,
     times: Option<u32>,
     watch: &Watch,
     branch: Option<&BranchState>,
@@ -416,7 +426,8 @@ fn park(
             mark: Mark { sha: delivery.revision.sha.clone(), at: now },
             delivery: delivery.id.clone(),
             fingerprint: watch.fingerprint(),
-            manifests,
+            manifests: b.manifests,
+            regardless_of_b: b.regardless,
             error: text,
             again: delivery.next_attempt,
         });

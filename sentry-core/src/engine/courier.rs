@@ -133,6 +133,8 @@ impl Attempt {
         let info = self.commit_info(until).await?;
         let pinned = self.resolve(until).await?;
         self.delivery.manifests = Some(pinned.clone());
+        // Before it is fetched: if that ends the process, the next one knows for which commit of B.
+        self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let tree = self.fetch(&pinned, until).await?;
         let documents = manifest::parse(&tree);
         drop(tree);

@@ -305,7 +305,8 @@ impl Group {
                 };
                 let names = watch.manifests_branches(&state.branch);
                 let head = names.iter().find_map(|name| heads.get(name));
-                if head.is_some() && head != parked.manifests.as_ref() {
+                let moved = head.is_some() && head != parked.manifests.as_ref();
+                if moved && !parked.regardless_of_b {
                     absorbed
                         .writes
                         .push(Write::Branch(BranchState { parked: None, ..state.clone() }));

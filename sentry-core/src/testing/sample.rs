@@ -96,6 +96,7 @@ pub fn branch_state(n: u32) -> BranchState {
             delivery: id(n),
             fingerprint: format!("fingerprint-{n}"),
             manifests: Some(sha(n + 9)),
+            regardless_of_b: true,
             error: format!("namespace \"team-{n}\" not found"),
             again: Some(time(n + 6)),
         }),

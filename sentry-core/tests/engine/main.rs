@@ -32,6 +32,7 @@ const RUN: (&str, &str) = (
 );
 
 mod comparing;
+mod cutting_off;
 mod delivering;
 mod following;
 mod hints;

@@ -25,7 +25,7 @@ const SYSTEM_ROOTS: &[&str] = &[
 
 /// The memory that each git, and each program that it starts, may have, in bytes. Objects are unfolded in memory, and a
 /// few kilobytes of a pack may unfold to gigabytes. What it maps of a pack to read it is bounded by the settings.
-const MEMORY: u64 = 192 << 20;
+pub(super) const MEMORY: u64 = 192 << 20;
 
 /// Settings of every git that is started. The environment carries them: no file of settings is read, and none of
 /// the repository's own ever exists, because nothing is checked out.

@@ -16,7 +16,7 @@ use ForgeErrorKind::{
 };
 
 const LIMITED: &str = "the server asks us to wait";
-const NO_MEMORY: &str = "takes more memory than git may have";
+const NO_MEMORY: &str = "takes more memory than the 192 MiB that git may have";
 /// What helps where a commit is gone.
 const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, or deliver the branch's head with `sentry trigger`";
 /// How it is worded that an object is not given out by its id: by git's servers, by git on this side, and by JGit's
@@ -240,6 +240,11 @@ mod tests {
     fn kind(text: &str) -> ForgeErrorKind {
         let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
         from_text(&repo, "fetching", text).kind()
+    }
+
+    #[test]
+    fn the_limit_that_is_told_is_the_one_that_is_set() {
+        assert!(NO_MEMORY.contains(&format!(" {} MiB ", super::super::command::MEMORY >> 20)));
     }
 
     #[test]

@@ -113,9 +113,11 @@ mod tests {
     fn a_head_that_was_parked_before_there_were_looks_waits_for_a_change_or_a_person() {
         let json = sample::branch_state(1).encode().unwrap();
         let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert!(old["parked"].as_object_mut().unwrap().remove("again").is_some());
-        let read = BranchState::decode(2, &old.to_string()).unwrap();
-        assert_eq!(read.parked.unwrap().again, None);
+        for new in ["again", "regardless_of_b"] {
+            assert!(old["parked"].as_object_mut().unwrap().remove(new).is_some(), "{new}");
+        }
+        let parked = BranchState::decode(2, &old.to_string()).unwrap().parked.unwrap();
+        assert_eq!((parked.again, parked.regardless_of_b), (None, false));
     }
 
     #[test]

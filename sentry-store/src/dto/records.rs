@@ -134,6 +134,8 @@ mirrors! {
         delivery: Text<DeliveryId>,
         fingerprint: String,
         manifests: Option<Text<CommitSha>>,
+        #[serde(default)]
+        regardless_of_b: bool,
         error: String,
         again: Option<Stamp>,
     }

@@ -5,6 +5,8 @@ mod objects;
 mod servers;
 mod trees;
 
+pub(crate) use servers::delta_bomb;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

@@ -82,14 +82,14 @@ fn number(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-/// A pack of a few kilobytes whose one delta unfolds to 1 GiB.
-fn delta_bomb() -> Vec<u8> {
+/// A pack of a few kilobytes whose one delta, of an object of this kind, unfolds to so many bytes.
+pub(crate) fn delta_bomb(kind: u8, size: u64) -> Vec<u8> {
     const BASE: u64 = 64 << 10;
-    const COPIES: u64 = 16 << 10;
-    let base = [object_head(3, BASE), stored(&vec![0; usize::try_from(BASE).unwrap()])].concat();
-    let mut delta = [number(BASE), number(BASE * COPIES)].concat();
+    let copies = size / BASE;
+    let base = [object_head(kind, BASE), stored(&vec![0; usize::try_from(BASE).unwrap()])].concat();
+    let mut delta = [number(BASE), number(BASE * copies)].concat();
     // "Copy 65,536 bytes from the start": a copy without a size.
-    delta.extend(std::iter::repeat_n(0x80, usize::try_from(COPIES).unwrap()));
+    delta.extend(std::iter::repeat_n(0x80, usize::try_from(copies).unwrap()));
     let back = u64::try_from(base.len()).unwrap();
     let mut distance = vec![u8::try_from(back & 127).unwrap()];
     let mut rest = back >> 7;
@@ -223,7 +223,7 @@ fn packed() -> Vec<Case> {
         pack("an object of 2^60 bytes", "an object whose size no memory has", |_| {
             summed([pack_head(1), object_head(3, 1 << 60), stored(b"x")].concat())
         }),
-        pack("a pack bomb", "a delta that unfolds to 1 GiB", |_| delta_bomb()),
+        pack("a pack bomb", "a delta that unfolds to 1 GiB", |_| delta_bomb(3, 1 << 30)),
         pack("a delta of itself", "a delta whose base it is itself", |_| {
             summed([pack_head(1), object_head(6, 4), vec![0], stored(&[1, 1, 1, b'x'])].concat())
         }),

@@ -390,6 +390,17 @@ pub const PROMISES: &[Promise] = &[
         "sentry-core/src/manifest/tests/values.rs::a_value_in_a_text_of_an_expression_is_a_part_of_that_text",
     ),
     promise(
+        54,
+        "children are bounded in memory as in disk, time and output",
+        "commits, trees, tags, deltas of ≤ 10 MB that inflate to ≥ 1.5 GiB: no process over 256 MiB, parked after its \
+         attempts, other watches' p95 < 1.2 ×",
+    ),
+    promise(
+        55,
+        "a delivery that kills the process parks itself: the attempt is counted before it is made",
+        "20 poisons × kill: parked after `max_retries`, the others go on",
+    ),
+    promise(
         56,
         "strangers hold nothing",
         "1,000 connections without a token on every route, complete, slow and half: /livez ≤ 1 s always, honest signed webhooks and \

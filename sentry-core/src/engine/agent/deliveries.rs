@@ -239,12 +239,16 @@ impl Agent {
             Err(Halt::Superseded(by))
         } else {
             let (id, watch, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
-            merge_runs(&mut delivery, self.ledger.open.get(&id));
+            let known = self.ledger.open.get(&id);
+            let is_new = known.is_none_or(|known| known.state != state);
+            merge_runs(&mut delivery, known);
             let allowed = if wanted.is_empty() { 0 } else { self.room(&delivery) };
             let allowed = allowed.min(wanted.len());
             delivery.runs.extend(wanted.into_iter().take(allowed));
             if self.commit(vec![Write::Delivery(delivery)]).await {
-                self.parts.emit(EventKind::DeliveryStep { id, watch, state });
+                if is_new {
+                    self.parts.emit(EventKind::DeliveryStep { id, watch, state });
+                }
                 Ok(allowed)
             } else {
                 Err(Halt::State("see the event before".into()))

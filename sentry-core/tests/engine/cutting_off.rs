@@ -1,0 +1,103 @@
+//! The process ends in the middle of an attempt: the attempt counts, and what ends the process again and again is parked.
+
+use sentry_core::event::EventKind;
+
+use super::*;
+
+impl World {
+    /// Baselined; each apply takes a minute.
+    async fn slow() -> Self {
+        let mut world = Self::with(FakeDeployer::new().taking(Duration::from_secs(60)));
+        world.watch.timing.max_retries = 2;
+        world.start();
+        minutes(1).await;
+        world
+    }
+
+    /// Kills the agent in the middle of an attempt of the newest delivery, and starts it again.
+    async fn cut_off(&mut self) {
+        while self.deliveries().await.first().is_none_or(|d| d.state != DeliveryState::Applying) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.kill().await;
+        self.start();
+        // The first thing it writes.
+        while self.deliveries().await[0].state == DeliveryState::Applying {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn attempts_told(&mut self) -> Vec<u32> {
+        let mut told = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            if let EventKind::DeliveryStarted { attempt, .. } = event.kind {
+                told.push(attempt);
+            }
+        }
+        told
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_a_kill_cut_off_has_failed_and_the_next_one_is_the_second() {
+    let mut world = World::slow().await;
+    let sha = world.push();
+    world.cut_off().await;
+    let waiting = world.deliveries().await.remove(0);
+    assert_eq!((waiting.state, waiting.tries, waiting.cut_off), (DeliveryState::Pending, 1, 1));
+    let error = waiting.error.unwrap();
+    assert!(error.contains("the process ended in the middle of attempt 1"), "{error}");
+    minutes(3).await;
+    assert_eq!(world.attempts_told(), [2]);
+    assert_eq!(world.delivered().await, Some(sha));
+    assert_eq!(world.deployer.created().len(), 1, "what it had sent is not sent twice");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cuts_off_all_its_attempts_is_parked_and_not_looked_at_by_itself() {
+    let mut world = World::slow().await;
+    let sha = world.push();
+    for _ in 0..3 {
+        world.cut_off().await;
+    }
+    let parked = world.deliveries().await.remove(0);
+    assert_eq!((parked.state, parked.cut_off), (DeliveryState::Parked, 3));
+    assert!(parked.error.unwrap().contains("in the middle of attempt 3"));
+    let kept = world.branch("main").await.unwrap().parked.unwrap();
+    assert_eq!((kept.mark.sha, kept.again), (sha.clone(), None));
+    assert_eq!(world.why(&sha).await.reason, Reason::Parked);
+    let applies = world.deployer.applies().0;
+    minutes(60).await;
+    assert_eq!(world.deployer.applies().0, applies, "nobody asked for it");
+    // A newer head is another delivery.
+    let newer = world.push();
+    minutes(3).await;
+    assert_eq!(world.delivered().await, Some(newer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_retries_the_first_kill_gives_it_up_only_until_the_next_look() {
+    let mut world = World::slow().await;
+    world.watch.timing.max_retries = 0;
+    world.kill().await;
+    world.start();
+    let sha = world.push();
+    world.cut_off().await;
+    assert_eq!(world.deliveries().await[0].state, DeliveryState::Parked);
+    minutes(5).await;
+    assert_eq!(world.delivered().await, Some(sha));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_in_order_counts_for_nothing() {
+    let mut world = World::slow().await;
+    world.push();
+    while world.deliveries().await.first().is_none_or(|d| d.state != DeliveryState::Applying) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.stop().await;
+    world.start();
+    minutes(3).await;
+    let done = world.deliveries().await.remove(0);
+    assert_eq!((done.state, done.cut_off), (DeliveryState::Succeeded, 0));
+}
