@@ -14,6 +14,7 @@ use sentry_tests::processes;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::repo::{BareRepo, Entry};
 use sentry_tests::road::{FIXED, Road};
+use sentry_tests::strace::Strace;
 
 use crate::p31_hostile_repositories::delta_bomb;
 use crate::p38_repo_cap::bytes_below;
@@ -253,4 +254,19 @@ fn what_unfolds_to_more_than_there_is_ends_by_name_and_harms_nothing_else() {
         most >> 10
     );
     kept(54, "", &seen);
+}
+
+#[test]
+fn a_git_whose_memory_can_not_be_limited_is_not_left_running() {
+    let road = Road::new();
+    assert_eq!(road.once().code, Some(0));
+    road.configure_watch("max_retries: 0");
+    let head = road.push();
+    // As a seccomp profile would have it.
+    let strace = Strace::of_the_program("prlimit64").failing_at("prlimit64", "EPERM", 1, 60_000);
+    let output = road.sandbox.spawn_under(&strace, ["watch", "--once"]).wait();
+    assert!(!output.stderr.contains("panicked"), "{output:?}");
+    let why = road.why(&head);
+    assert!(why.contains("can't limit what git may take"), "{why} {output:?}");
+    assert_eq!(road.cluster.writes(), 0);
 }

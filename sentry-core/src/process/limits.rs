@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, getpgid, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getpgid, prlimit};
 
 /// Limits in bytes; `None` leaves what this process has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,29 +16,46 @@ impl Limits {
     /// Sets them for a process group's leader, which hands them on to what it starts. What it has started already,
     /// where this thread had to wait before it came here, gets them as well.
     pub(super) fn set(self, leader: Pid) -> io::Result<()> {
-        let all = [(Resource::Fsize, self.file), (Resource::Data, self.memory)];
-        for (resource, bytes) in all {
+        let file = (Resource::Fsize, "Max file size", self.file);
+        let memory = (Resource::Data, "Max data size", self.memory);
+        for (resource, name, bytes) in [file, memory] {
             let Some(bytes) = bytes else { continue };
-            set(leader, leader, resource, bytes)?;
+            set(leader, leader, &Limit { resource, name, bytes })?;
         }
         Ok(())
     }
 }
 
-fn set(group: Pid, process: Pid, resource: Resource, bytes: u64) -> io::Result<()> {
-    // Only the administrator may raise what this process was given.
-    let most = getrlimit(resource).maximum.map_or(bytes, |given| given.min(bytes));
-    let limit = Rlimit { current: Some(most), maximum: Some(most) };
-    match prlimit(Some(process), resource, limit) {
+/// One limit, with its name in /proc.
+struct Limit {
+    resource: Resource,
+    name: &'static str,
+    bytes: u64,
+}
+
+fn set(group: Pid, process: Pid, limit: &Limit) -> io::Result<()> {
+    let both = Rlimit { current: Some(limit.bytes), maximum: Some(limit.bytes) };
+    match prlimit(Some(process), limit.resource, both) {
         // It has ended, and takes nothing any more.
         Err(Errno::SRCH) => return Ok(()),
+        // Only the administrator may raise what this process was given.
+        Err(Errno::PERM) if has_less(process, limit) => {}
         set => drop(set?),
     }
     // What is not in the list yet inherits the limit.
     for child in children(process).into_iter().filter(|child| getpgid(Some(*child)) == Ok(group)) {
-        set(group, child, resource, bytes)?;
+        set(group, child, limit)?;
     }
     Ok(())
+}
+
+/// True if the process can't have as much in any case.
+fn has_less(process: Pid, limit: &Limit) -> bool {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.as_raw_nonzero()));
+    let limits = limits.unwrap_or_default();
+    let values = limits.lines().find_map(|line| line.strip_prefix(limit.name));
+    let hard = values.and_then(|values| values.split_whitespace().nth(1)?.parse::<u64>().ok());
+    hard.is_some_and(|hard| hard <= limit.bytes)
 }
 
 /// The processes that a process has started; none where the kernel does not list them.
@@ -84,6 +101,25 @@ mod tests {
         };
         assert_eq!(lines("Max file size", "12345 "), 2, "{text}");
         assert_eq!(lines("Max data size", "123456789 "), 2, "{text}");
+    }
+
+    #[test]
+    fn what_a_process_was_given_less_of_before_is_enough() {
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -d 1000; echo begun; read end"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let less = |name, bytes| {
+            has_less(Pid::from_child(&child), &Limit { resource: Resource::Data, name, bytes })
+        };
+        assert!(less("Max data size", 1_024_000) && !less("Max data size", 1_023_999));
+        assert!(!less("Max file size", u64::MAX), "that is unlimited");
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -195,9 +195,10 @@ pub(crate) fn from_process(repo: &RepoUrl, doing: &str, error: ProcessError) -> 
         ProcessError::TooMuchOutput { .. } => (TooLarge, "holds more than is read"),
         _ => (Local, "git can't be run"),
     };
+    let is_missing = matches!(error, ProcessError::Start { .. });
     let failure = ForgeError::new(kind, format!("{repo}: {what} ({doing})")).with_source(error);
     match kind {
-        Local => failure.with_hint("install git, version 2.39 or later"),
+        Local if is_missing => failure.with_hint("install git, version 2.39 or later"),
         TooLarge => failure.with_hint("raise the limit, or keep less in the directory"),
         _ => failure,
     }

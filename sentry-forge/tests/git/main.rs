@@ -4,6 +4,7 @@
 mod changes;
 mod faults;
 mod history;
+mod sizes;
 mod support {
     pub(crate) mod lab;
     pub(crate) mod repo;
