@@ -186,7 +186,7 @@ async fn what_ends_the_engine_is_parked_after_its_attempts_and_the_others_go_on(
             most = most.max(delivery.cut_off);
         }
     }
-    assert!(most <= 2, "a healthy one was cut off {most} times");
+    assert!(most <= RETRIES, "a healthy one was cut off {most} times");
     // Parked is parked, and the others go on.
     let kills: u32 = ward.kills.values().sum();
     let well: Vec<_> = names.iter().filter(|name| !poisons.contains_key(*name)).collect();
