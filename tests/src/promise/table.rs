@@ -394,11 +394,18 @@ pub const PROMISES: &[Promise] = &[
         "children are bounded in memory as in disk, time and output",
         "commits, trees, tags, deltas of ≤ 10 MB that inflate to ≥ 1.5 GiB: no process over 256 MiB, parked after its \
          attempts, other watches' p95 < 1.2 ×",
+        &[proof("", PROGRAM, "5 of 28 places and servers, objects of 288 of 1,536 MiB")],
+        "sentry-forge/tests/git/sizes.rs::a_large_commit_and_a_large_tree_are_named_with_their_size_and_the_limit",
     ),
     promise(
         55,
         "a delivery that kills the process parks itself: the attempt is counted before it is made",
         "20 poisons × kill: parked after `max_retries`, the others go on",
+        &[
+            proof("the engine", FAKES, "20 of 20 poisons, 10 of 30 others, 2 of 24 hours"),
+            proof("the binary", PROGRAM, "2 of 20 poisons"),
+        ],
+        "sentry-core/tests/engine/cutting_off.rs::what_cuts_off_all_its_attempts_is_parked_and_not_looked_at_by_itself",
     ),
     promise(
         56,
