@@ -79,7 +79,7 @@ async fn where_git_can_t_tell_either_the_part_is_told_as_a_part() {
     let answer = json(200, &compared('b', &files(300)));
     Mock::given(path_regex("/compare/")).respond_with(answer).mount(&server).await;
     // The older commit is gone: git says so by its name.
-    let refs = "001e# service=git-upload-pack\n0000000eversion 2\n0019fetch=shallow filter\n0000";
+    let refs = "001e# service=git-upload-pack\n0000000eversion 2\n000cls-refs\n0019fetch=shallow filter\n0000";
     Mock::given(path_regex("/info/refs"))
         .respond_with(
             ResponseTemplate::new(200)
