@@ -4,8 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
+mod given;
+
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
+
+pub use given::{FileError, Form, Oddity, read, without_margins};
 
 /// A token, password or key. Its `Debug` prints no part of it; memory is wiped when it is dropped.
 #[derive(Clone)]
