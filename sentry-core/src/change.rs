@@ -54,7 +54,7 @@ pub fn detect(
 ) -> Vec<Sighting> {
     // Before its first answer a watch may be remembered for its outage only.
     let known = known.filter(|k| !k.patterns.is_empty());
-    let same_repo = known.is_none_or(|k| k.repo == watch.source.repo);
+    let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
     let mut sightings = Vec::new();
     for (branch, state) in branches {
         let selected = watch.source.branches.matches(branch);
@@ -102,7 +102,9 @@ fn first_sight(
     let mut state = BranchState::first_seen(watch.name.clone(), branch.clone(), head.clone());
     let why = match known {
         None => Some("first sight: no state was kept of this watch"),
-        Some(k) if k.repo != watch.source.repo => Some("the watch's source repository was changed"),
+        Some(k) if !k.repo.is_same_place(&watch.source.repo) => {
+            Some("the watch's source repository was changed")
+        }
         Some(k) if !selected_before(k, branch) => Some("the watch's branches were widened"),
         Some(_) => None,
     };

@@ -34,3 +34,14 @@ pub fn error_text(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// An error and its causes as one text, with what a person can do, where there is something: for every place where an error
+/// is kept or shown.
+#[must_use]
+pub fn told(error: &dyn std::error::Error, hint: Option<&str>) -> String {
+    let text = error_text(error);
+    match hint {
+        Some(hint) => format!("{text}; {hint}"),
+        None => text,
+    }
+}

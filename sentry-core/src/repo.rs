@@ -162,17 +162,27 @@ impl Scheme {
 }
 
 /// Where a repository is. Holds no password: a token belongs to the forge, not to the URL.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoUrl {
     url: Url,
     scheme: Scheme,
+    /// What git is given, where the URL says less: an address of ssh as it was written. Only git tells
+    /// `host:path`, which begins in a home directory, from `ssh://host/path` as each server does.
+    ssh: Option<String>,
 }
 
 impl RepoUrl {
-    /// The URL as text; never with a password.
+    /// The URL as text; never with a password. An address of ssh is as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.url.as_str()
+        self.ssh.as_deref().unwrap_or(self.url.as_str())
+    }
+
+    /// True for another spelling of the same user, host, port and path. Of ssh's addresses a path from the home directory
+    /// counts as one from the root: nearly every server has one of the two.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.url == other.url
     }
 
     /// The URL in parsed form.
@@ -245,7 +255,10 @@ impl FromStr for RepoUrl {
         if text.chars().any(|c| c.is_control() || c == ' ') {
             return Err(err("holds a space or a control character".into()));
         }
-        let url = scp_like(text).map_or_else(|| Url::parse(text), |ssh| Url::parse(&ssh));
+        let url = match scp_like(text) {
+            Some(ssh) => Url::parse(&ssh),
+            None => Url::parse(text),
+        };
         let url = url.map_err(|e| err(format!("{e}; expected https://host/owner/name")))?;
         let scheme = match url.scheme() {
             "https" => Scheme::Https,
@@ -254,7 +267,15 @@ impl FromStr for RepoUrl {
             "file" => Scheme::File,
             other => return Err(err(format!("scheme `{other}` is not one of https, ssh, file"))),
         };
-        let this = Self { url, scheme };
+        let ssh = (scheme == Scheme::Ssh).then(|| text.to_owned());
+        // What is written is what git asks for: nothing may be resolved away before it is looked at.
+        if ssh
+            .as_deref()
+            .is_some_and(|text| percent_decode(text).split(['/', ':']).any(|part| part == ".."))
+        {
+            return Err(err("has a part that is `..`".into()));
+        }
+        let this = Self { url, scheme, ssh };
         match this.problem() {
             None => Ok(this),
             Some(problem) => Err(err(problem)),
@@ -296,15 +317,30 @@ impl RepoUrl {
     }
 }
 
-/// `git@host:group/name.git`, as people copy it from a forge's page, as an ssh URL.
+/// `git@host:group/name.git`, as people copy it from a forge's page, as an ssh URL: user, host and port are what git takes
+/// for them (git-clone(1), "GIT URLS"; `[git@host:2222]:path` is git's own). Nothing of its path is decoded.
 fn scp_like(text: &str) -> Option<String> {
     // `http:\\host` is read as a URL everywhere: not as a host called `http`.
     if text.contains("://") || text.contains('\\') {
         return None;
     }
-    let (host, path) = text.split_once(':')?;
-    let plain = !host.is_empty() && !host.contains('/') && !path.is_empty();
-    plain.then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
+    let in_brackets = text.find("@[").map_or(0, |at| at + 1);
+    let bracket =
+        text[in_brackets..].starts_with('[').then(|| text[in_brackets..].find(']')).flatten();
+    let host_end = bracket.map_or(0, |end| in_brackets + end);
+    let colon = host_end + text[host_end..].find(':')?;
+    let (place, path) = (&text[..colon], &text[colon + 1..]);
+    if place.is_empty() || place.contains('/') || path.is_empty() {
+        return None;
+    }
+    let bare = place.replace(['[', ']'], "");
+    let (user, host) = bare.rsplit_once('@').map_or((None, bare.as_str()), |(u, h)| (Some(u), h));
+    let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
+    let host = if is_ipv6 { format!("[{host}]") } else { host.to_owned() };
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    let path =
+        path.trim_start_matches('/').replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    Some(format!("ssh://{user}{host}/{path}"))
 }
 
 /// The text with whatever stands between `//` and `@` left out, for messages.
@@ -319,7 +355,19 @@ fn without_password(text: &str) -> String {
 
 impl fmt::Display for RepoUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.url.as_str())
+        f.write_str(self.as_str())
+    }
+}
+
+/// Digests of configurations are made of it and kept: what has no spelling of its own is shown as it always was.
+impl fmt::Debug for RepoUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("RepoUrl");
+        shown.field("url", &self.url).field("scheme", &self.scheme);
+        if let Some(ssh) = self.ssh.as_ref().filter(|ssh| *ssh != self.url.as_str()) {
+            shown.field("ssh", ssh);
+        }
+        shown.finish()
     }
 }
 
@@ -470,7 +518,8 @@ mod tests {
         );
         assert_eq!(url.origin(), "https://gitlab.example.com");
         let ssh: RepoUrl = "git@github.com:example/repo-a.git".parse().unwrap();
-        assert_eq!(ssh.as_str(), "ssh://git@github.com/example/repo-a.git");
+        assert_eq!(ssh.as_str(), "git@github.com:example/repo-a.git");
+        assert!(ssh.is_same_place(&"ssh://git@github.com/example/repo-a.git".parse().unwrap()));
         let file: RepoUrl = "file:///srv/git/a.git".parse().unwrap();
         assert!(file.is_local());
         assert!("http://127.0.0.1:8080/a.git".parse::<RepoUrl>().unwrap().is_local());

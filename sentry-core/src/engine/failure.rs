@@ -71,8 +71,7 @@ impl AttemptError {
             ),
             _ => None,
         };
-        let text = crate::error_text(self);
-        hint.map_or(text.clone(), |hint| format!("{text}; {hint}"))
+        crate::told(self, hint)
     }
 }
 

@@ -247,7 +247,7 @@ impl Group {
         now: Instant,
     ) -> Absorbed {
         let (since, _) = *self.outage.get_or_insert((stamp, now));
-        let text = crate::error_text(error);
+        let text = crate::told(error, error.hint());
         let mut absorbed = Absorbed::default();
         for watch in &self.sources {
             let known = ledger.watches.get(&watch.name).cloned().unwrap_or_else(|| WatchState {
@@ -336,7 +336,7 @@ impl Group {
 
 /// True if the watch was polled with the repository and the patterns it has now.
 fn is_current(known: &WatchState, watch: &Watch) -> bool {
-    known.repo == watch.source.repo
+    known.repo.is_same_place(&watch.source.repo)
         && watch.source.branches.patterns().eq(known.patterns.iter().map(String::as_str))
 }
 

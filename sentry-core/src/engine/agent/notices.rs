@@ -143,8 +143,7 @@ impl Agent {
         let usual = self.parts.options.backoff;
         let backoff = Backoff { cap: usual.cap.min(LONGEST), ..usual };
         let wait = backoff.wait(error.retry(), tries, fastrand::f64());
-        let text = crate::error_text(&error);
-        let text = error.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"));
+        let text = crate::told(&error, error.hint());
         if error.kind() == NotifyErrorKind::Rejected {
             // The receiver lives: what it does not take must not keep the others from it.
             self.notifying.failures.remove(&receiver);

@@ -126,7 +126,7 @@ impl Agent {
         if let Some(wait) = wait {
             self.report_at.insert(key, Instant::now() + wait);
         }
-        let text = crate::error_text(error);
+        let text = crate::told(error, error.hint());
         let (watch, status) = (report.watch.clone(), report.status.clone());
         let given_up = wait.is_none();
         self.commit(vec![Write::Report(Report {
@@ -140,8 +140,7 @@ impl Agent {
         // A forge that has no statuses at all has nothing to be told of.
         let has_none = error.kind() == ForgeErrorKind::Unsupported && error.hint().is_none();
         if !has_none && !said {
-            let error = error.hint().map_or(text.clone(), |hint| format!("{text}; {hint}"));
-            self.parts.emit(EventKind::ReportFailed { watch, status, error, wait });
+            self.parts.emit(EventKind::ReportFailed { watch, status, error: text, wait });
         }
     }
 
