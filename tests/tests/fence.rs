@@ -15,6 +15,7 @@ const FORBIDDEN: &[&str] = &[
     "kube",
     "axum",
     "anyhow",
+    "sentry-net",
     "sentry-forge",
     "sentry-deploy",
     "sentry-store",
@@ -81,4 +82,13 @@ fn siblings_do_not_know_each_other() {
             siblings.iter().filter(|s| **s != one && known.iter().any(|d| d == *s)).collect();
         assert!(others.is_empty(), "{one} knows {others:?}");
     }
+}
+
+#[test]
+fn what_clients_are_made_of_knows_no_other_crate_of_ours() {
+    let found = dependencies("sentry-net");
+    assert!(found.iter().any(|d| d == "reqwest"), "nothing was read: {found:?}");
+    let ours: Vec<_> =
+        found.iter().filter(|d| d.starts_with("sentry-") && *d != "sentry-net").collect();
+    assert!(ours.is_empty(), "sentry-net knows {ours:?}");
 }
