@@ -23,8 +23,6 @@ mod page;
 mod receivers;
 mod webhooks;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,7 +35,7 @@ use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
 use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::{Form, Redactor, Secret};
 use sentry_core::store::{StateStore, StoreError};
 use sentry_core::watch::{ClusterRef, Watch};
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
@@ -52,9 +50,6 @@ use sentry_server::{Bounded, Counters, Server, Services};
 use sentry_store::{MemoryStore, SqliteStore};
 
 pub(crate) use receivers::receivers;
-
-/// The most that is read of a file that holds a secret, in bytes.
-const SECRET_FILE: u64 = 64 << 10;
 
 /// Why a configuration that is right in itself can't be put to work here. A person must act.
 #[derive(Debug, thiserror::Error)]
@@ -174,11 +169,8 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
 pub fn learn_secrets(config: &Config, redactor: &Redactor) {
     config.secrets().for_each(|secret| redactor.learn(secret));
     for file in config.secret_files() {
-        let mut text = String::new();
-        let read =
-            File::open(file).and_then(|file| file.take(SECRET_FILE).read_to_string(&mut text));
-        if read.is_ok() && !text.trim().is_empty() {
-            redactor.learn(&Secret::new(text.trim()));
+        if let Ok(secret) = Secret::in_file(file, Form::Lines) {
+            redactor.learn(&secret);
         }
     }
 }
@@ -337,7 +329,7 @@ fn github_auth(config: &ForgeConfig) -> GitHubAuth {
         ForgeAuth::App { id, installation_id, private_key_file } => GitHubAuth::App {
             app_id: *id,
             installation_id: *installation_id,
-            key: Credential::TokenFile(private_key_file.clone()),
+            key: Credential::KeyFile(private_key_file.clone()),
         },
         other => GitHubAuth::Token(credential(other)),
     }

@@ -1,18 +1,18 @@
 //! Answers from a server: a client of the HTTP API of another Sentry.
 
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
     Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, ErrorBody, ErrorKind, VERSION};
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::{FileError, Form, Redactor, Secret};
+use sentry_net::{Authorities, Failure, Proxies};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Remote {
     client: Client,
+    proxies: Proxies,
     settings: Settings,
     redactor: Redactor,
 }
@@ -58,28 +59,22 @@ impl Remote {
                 .with_hint("it is like https://sentry.example.com; a token is in --token-file"));
         }
         let setup = |text: String| ApiError::new(ErrorKind::Setup, text);
-        let mut builder = Client::builder()
+        let authorities = ca_file.as_deref().map(Authorities::read).transpose().map_err(|e| {
+            let hint = e.hint();
+            setup("--ca-file can't be used".to_owned()).with_source(e).with_hint(hint)
+        })?;
+        let proxies = Proxies::named(|name| std::env::var(name).ok());
+        let builder = sentry_net::client(&authorities.unwrap_or_default(), &proxies);
+        let builder = builder.map_err(|e| {
+            let hint = e.hint();
+            setup("no request can be sent".to_owned()).with_source(e).with_hint(hint)
+        })?;
+        let builder = builder
             .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
             .connect_timeout(CONNECT)
             .timeout(TOTAL);
-        if let Some(path) = ca_file {
-            let pem = fs::read(path).map_err(|e| {
-                setup(format!("can't read the CA file {}", path.display())).with_source(e)
-            })?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| {
-                let text = format!("the CA file {} holds no PEM certificates", path.display());
-                setup(text).with_source(e)
-            })?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|e| {
-            setup("the HTTP client can't be set up".to_owned())
-                .with_source(e)
-                .with_hint("install the system's root certificates (package ca-certificates)")
-        })?;
-        Ok(Self { client, settings, redactor })
+        let failed = |e| setup("the HTTP client can't be set up".to_owned()).with_source(e);
+        Ok(Self { client: builder.build().map_err(failed)?, proxies, settings, redactor })
     }
 
     /// True if a token would travel unencrypted to another machine.
@@ -110,16 +105,16 @@ impl Remote {
 
     fn token(&self) -> Result<Option<Secret>, ApiError> {
         let Some(path) = &self.settings.token_file else { return Ok(None) };
-        let setup = |text: String| ApiError::new(ErrorKind::Setup, text);
-        let text = fs::read_to_string(path).map_err(|e| {
-            setup(format!("can't read the token file {}", path.display())).with_source(e)
+        let token = Secret::in_file(path, Form::Word).map_err(|error| {
+            let (hint, path) = (error.hint(), path.display());
+            let setup = |text: String| ApiError::new(ErrorKind::Setup, text).with_hint(hint);
+            match error {
+                FileError::Read(error) => {
+                    setup(format!("can't read the token file {path}")).with_source(error)
+                }
+                FileError::Odd(oddity) => setup(format!("the token file {path} {oddity}")),
+            }
         })?;
-        let token = text.trim();
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            let text = format!("the token file {} holds no token", path.display());
-            return Err(setup(text).with_hint("one line of letters, digits and signs"));
-        }
-        let token = Secret::new(token);
         self.redactor.learn(&token);
         Ok(Some(token))
     }
@@ -185,12 +180,10 @@ impl Remote {
             return ApiError::bad_request("this can't be sent to a server")
                 .with_source(error.without_url());
         }
-        let what = if error.is_timeout() { "does not answer in time" } else { "can't be reached" };
+        let Failure { what, hint } = Failure::of(&error, &self.settings.server, &self.proxies);
         ApiError::new(ErrorKind::Unreachable, format!("the server {} {what}", self.place()))
             .with_source(error.without_url())
-            .with_hint(
-                "is it up, is --server its address, and is its certificate trusted (--ca-file)?",
-            )
+            .with_hint(hint.unwrap_or("is it up, and is --server its address?"))
     }
 
     /// What answers is no server of ours.

@@ -1,16 +1,12 @@
 //! Where a token comes from, and the forms in which git and the APIs take it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
-use sentry_core::secret::{Redactor, Secret};
-use tokio::io::AsyncReadExt as _;
-
-/// The largest token file that is read, in bytes: a PEM key has about 3 KiB.
-const FILE_CAP: u64 = 64 * 1024;
+use sentry_core::secret::{self, FileError, Form, Oddity, Redactor, Secret};
 
 /// What a forge is asked with.
 #[derive(Debug, Clone)]
@@ -20,43 +16,44 @@ pub enum Credential {
     Anonymous,
     /// A token, or a private key, that never changes while the program runs.
     Token(Secret),
-    /// A file that holds one, read again for each use: a rotated token works from the next request on.
+    /// A file that holds a token, read again for each use: a rotated token works from the next request on.
     TokenFile(PathBuf),
+    /// A file that holds a private key in PEM, read again for each use.
+    KeyFile(PathBuf),
 }
 
 impl Credential {
-    /// The token as it is now, without surrounding white space; `None` for [`Credential::Anonymous`].
+    /// The token or key as it is now, without what is not seen around it; `None` for [`Credential::Anonymous`].
     ///
     /// The redactor learns it before it is handed out.
     ///
     /// # Errors
-    /// [`ForgeErrorKind::Local`] if the file can't be read or holds no text; worth a retry, files get repaired.
+    /// [`ForgeErrorKind::Local`] if the file can't be read or holds what can be no token; worth a retry, files get
+    /// repaired.
     pub async fn token(&self, redactor: &Redactor) -> Result<Option<Secret>, ForgeError> {
         let secret = match self {
             Self::Anonymous => return Ok(None),
             Self::Token(secret) => secret.clone(),
-            Self::TokenFile(path) => {
-                let text = read_capped(path).await.map_err(|e| {
-                    local(format!("can't read the token file {}", path.display()))
-                        .with_source(e)
-                        .with_hint("check that the file exists and that this account may read it")
-                })?;
-                if text.trim().is_empty() {
-                    return Err(local(format!("the token file {} is empty", path.display()))
-                        .with_hint("write the token into it; it is read again by itself"));
-                }
-                Secret::new(text.trim())
-            }
+            Self::TokenFile(path) => read(path, "token file", Form::Word).await?,
+            Self::KeyFile(path) => read(path, "key file", Form::Lines).await?,
         };
         redactor.learn(&secret);
         Ok(Some(secret))
     }
 }
 
-async fn read_capped(path: &std::path::Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    tokio::fs::File::open(path).await?.take(FILE_CAP).read_to_string(&mut text).await?;
-    Ok(text)
+async fn read(path: &Path, what: &str, form: Form) -> Result<Secret, ForgeError> {
+    secret::read(path, form).await.map_err(|error| {
+        let hint = error.hint();
+        let path = path.display();
+        match error {
+            FileError::Read(error) => {
+                local(format!("can't read the {what} {path}")).with_source(error).with_hint(hint)
+            }
+            FileError::Odd(oddity) => local(format!("the {what} {path} {oddity}"))
+                .with_hint(format!("{hint}; the file is read again by itself")),
+        }
+    })
 }
 
 fn local(message: String) -> ForgeError {
@@ -83,7 +80,10 @@ pub fn bearer(token: &Secret) -> Result<HeaderValue, ForgeError> {
 pub(crate) fn header(text: &str) -> Result<HeaderValue, ForgeError> {
     // The cause is left out: nothing may quote the token.
     let mut value = HeaderValue::from_str(text).map_err(|_| {
-        local("the token holds a line break or another character that no header may hold".into())
+        let odd = text.chars().enumerate().find(|(_, c)| !matches!(c, ' '..='~'));
+        let at = odd.map(|(n, character)| Oddity::Character { character, at: n + 1 });
+        let why = at.map(|oddity| oddity.to_string()).unwrap_or_default();
+        local(format!("the token can't be sent: its header {why}"))
             .with_hint("write the token on one line, without anything else")
     })?;
     value.set_sensitive(true);

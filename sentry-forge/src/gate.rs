@@ -80,9 +80,17 @@ struct Refused {
 struct Refusal {
     token: Option<Secret>,
     until: Instant,
+    /// The error that it was.
+    told: String,
+    hint: Option<String>,
 }
 
 impl Refusal {
+    fn new(token: Option<&Secret>, until: Instant, error: &ForgeError) -> Self {
+        let (told, hint) = (error.to_string(), error.hint().map(str::to_owned));
+        Self { token: token.cloned(), until, told, hint }
+    }
+
     fn left(&self, token: Option<&Secret>) -> Option<Duration> {
         same(self.token.as_ref(), token).then(|| left(self.until)).flatten()
     }
@@ -153,17 +161,19 @@ impl Gate {
             let text = format!("{}: asked us to wait; not asked before that", self.forge);
             return Err(ForgeError::new(ForgeErrorKind::RateLimited, text).retry_after(wait));
         }
-        let whole = state.refused.as_ref().and_then(|refusal| refusal.left(token));
-        let here = state.refused_repos.get(&(repo.clone(), right));
-        let here = here.and_then(|refusal| refusal.left(token));
-        if let Some(wait) = whole.or(here) {
-            let refused = if whole.is_some() { Right::Read.refused() } else { right.refused() };
-            let text = format!("{}: {repo}: {refused}; not asked again yet", self.forge);
+        let whole = state.refused.as_ref().map(|refusal| (refusal, Right::Read));
+        let here = state.refused_repos.get(&(repo.clone(), right)).map(|refusal| (refusal, right));
+        let refused = whole.into_iter().chain(here);
+        let mut waiting = refused.filter_map(|(one, right)| Some((one, right, one.left(token)?)));
+        if let Some((refusal, right, wait)) = waiting.next() {
+            let (forge, refused, told) = (&self.forge, right.refused(), &refusal.told);
+            let text = format!("{forge}: {repo}: {refused}; not asked again yet; it was: {told}");
+            let hint = refusal.hint.as_deref().map(|hint| format!("{hint}; ")).unwrap_or_default();
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
                 .retry_after(wait)
-                .with_hint(
-                    "rotate the token or extend its rights; a changed token is tried at once",
-                ));
+                .with_hint(format!(
+                    "{hint}rotate the token or extend its rights; a changed token is tried at once"
+                )));
         }
         Ok(token.is_none() || same(state.answered.as_ref(), token))
     }
@@ -187,8 +197,8 @@ impl Pass<'_> {
                 // refusals without anything that was allowed in between do.
                 let whole = StatusError::of(&error) == Some(StatusCode::UNAUTHORIZED);
                 let wait = match self.token {
-                    Some(token) if whole => state.refuse(token),
-                    token => state.refuse_repo(self.repo, self.right, token),
+                    Some(token) if whole => state.refuse(token, &error),
+                    token => state.refuse_repo((self.repo, self.right), token, &error),
                 };
                 Err(error.retry_after(wait))
             }
@@ -226,24 +236,28 @@ impl State {
         until.duration_since(Instant::now())
     }
 
-    fn refuse(&mut self, token: &Secret) -> Duration {
+    fn refuse(&mut self, token: &Secret, error: &ForgeError) -> Duration {
         let pause = Instant::now() + REFUSED;
         let until = self.count_refusal(true).map_or(pause, |until| until.max(pause));
         self.answered = None;
-        self.refuse_all(Some(token), until)
+        self.refuse_all(Refusal::new(Some(token), until, error))
     }
 
-    fn refuse_repo(&mut self, repo: &RepoUrl, right: Right, token: Option<&Secret>) -> Duration {
+    fn refuse_repo(
+        &mut self,
+        (repo, right): (&RepoUrl, Right),
+        token: Option<&Secret>,
+        error: &ForgeError,
+    ) -> Duration {
         let until = Instant::now() + REFUSED;
-        let refusal = Refusal { token: token.cloned(), until };
-        self.refused_repos.insert((repo.clone(), right), refusal);
+        self.refused_repos.insert((repo.clone(), right), Refusal::new(token, until, error));
         let all = self.count_refusal(false);
         if self.refusals.len() > 1 {
             // The token itself may be bad: one request at a time finds out.
             self.answered = None;
         }
         match all {
-            Some(all) => self.refuse_all(token, all.max(until)),
+            Some(all) => self.refuse_all(Refusal::new(token, all.max(until), error)),
             None => REFUSED,
         }
     }
@@ -257,8 +271,9 @@ impl State {
         Some(self.refusals[over].at + HOUR)
     }
 
-    fn refuse_all(&mut self, token: Option<&Secret>, until: Instant) -> Duration {
-        self.refused = Some(Refusal { token: token.cloned(), until });
+    fn refuse_all(&mut self, refusal: Refusal) -> Duration {
+        let until = refusal.until;
+        self.refused = Some(refusal);
         until.duration_since(Instant::now())
     }
 }

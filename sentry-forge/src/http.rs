@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
-use reqwest::{Certificate, NoProxy, Proxy, redirect};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Requests};
 use sentry_core::secret::{Redactor, Secret};
+use sentry_net::{Authorities, Failure, Proxies};
 use tokio::time::Instant;
 use url::Url;
+
+use crate::said::said;
 
 /// The longest time for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -25,10 +27,6 @@ const TOTAL: Duration = Duration::from_secs(30);
 
 /// What git asks `git-upload-pack` with, which only reads (git, "HTTP transfer protocols").
 pub(crate) const UPLOAD_PACK: &str = "application/x-git-upload-pack-request";
-
-/// Where the environment names proxies.
-const PROXIES: &[&str] =
-    &["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// How to reach the network.
 #[derive(Clone)]
@@ -50,6 +48,22 @@ impl HttpSettings {
     pub fn new(redactor: Redactor) -> Self {
         Self { proxy: None, no_proxy: None, ca_file: None, redactor }
     }
+
+    /// What is trusted besides the system's roots.
+    pub(crate) fn authorities(&self) -> Result<Authorities, ForgeError> {
+        let read = self.ca_file.as_deref().map(Authorities::read).transpose();
+        read.map(Option::unwrap_or_default).map_err(|error| {
+            let hint = error.hint();
+            local("its certificates can't be used").with_source(error).with_hint(hint)
+        })
+    }
+
+    fn proxies(&self) -> Proxies {
+        match &self.proxy {
+            Some(url) => Proxies::one(url.clone(), self.no_proxy.as_deref().unwrap_or_default()),
+            None => Proxies::named(|name| std::env::var(name).ok()),
+        }
+    }
 }
 
 impl fmt::Debug for HttpSettings {
@@ -67,6 +81,7 @@ impl fmt::Debug for HttpSettings {
 pub struct Http {
     client: reqwest::Client,
     settings: Arc<HttpSettings>,
+    proxies: Arc<Proxies>,
     requests: Arc<Mutex<Requests>>,
     /// Servers whose last exchange went well: a connection to them may be kept.
     kept: Arc<Mutex<HashSet<Origin>>>,
@@ -84,6 +99,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, decompressed, not larger than the cap that was asked for.
     pub body: Bytes,
+    /// What the server says where the answer is an error: one clean line without secrets.
+    pub said: Option<String>,
 }
 
 impl Http {
@@ -92,38 +109,21 @@ impl Http {
     /// # Errors
     /// [`ForgeErrorKind::Local`] if the proxy or the CA file is unusable, or the system has no root certificates.
     pub fn new(settings: &HttpSettings) -> Result<Self, ForgeError> {
-        let mut builder = reqwest::Client::builder()
+        let proxies = settings.proxies();
+        learn_passwords(&proxies, &settings.redactor);
+        let client = sentry_net::client(&settings.authorities()?, &proxies).map_err(|error| {
+            let hint = error.hint();
+            local("no request can be sent").with_source(error).with_hint(hint)
+        })?;
+        let client = client
             .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
             .connect_timeout(CONNECT)
             .read_timeout(READ)
-            .timeout(TOTAL);
-        learn_proxies(settings);
-        if let Some(url) = &settings.proxy {
-            // The cause could quote the URL with its password.
-            let proxy =
-                Proxy::all(url.clone()).map_err(|_| local("the proxy's URL is unusable"))?;
-            let except = settings.no_proxy.as_deref().and_then(NoProxy::from_string);
-            builder = builder.proxy(proxy.no_proxy(except));
-        }
-        if let Some(path) = &settings.ca_file {
-            let certificates = std::fs::read(path).map_err(|e| {
-                local(&format!("can't read the CA file {}", path.display())).with_source(e)
-            })?;
-            let certificates = Certificate::from_pem_bundle(&certificates).map_err(|e| {
-                local(&format!("the CA file {} holds no PEM certificates", path.display()))
-                    .with_source(e)
-            })?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|e| {
-            local("the HTTP client can't be set up")
-                .with_source(e)
-                .with_hint("install the system's root certificates (package ca-certificates)")
-        })?;
+            .timeout(TOTAL)
+            .build()
+            .map_err(|e| local("the HTTP client can't be set up").with_source(e))?;
         let (settings, requests) = (Arc::new(settings.clone()), Arc::default());
-        Ok(Self { client, settings, requests, kept: Arc::default() })
+        Ok(Self { client, settings, proxies: Arc::new(proxies), requests, kept: Arc::default() })
     }
 
     /// The client itself, for requests to be built with.
@@ -197,7 +197,9 @@ impl Http {
         cap: usize,
         host: &str,
     ) -> Result<Answer, ForgeError> {
-        let mut response = self.execute(request).await.map_err(|e| transport(e, host))?;
+        let url = request.url().clone();
+        let broken = |error| self.unanswered(error, &url, host);
+        let mut response = self.execute(request).await.map_err(broken)?;
         let too_large = || {
             let text = format!("the answer of {host} has more than {cap} bytes");
             ForgeError::new(ForgeErrorKind::TooLarge, text)
@@ -206,7 +208,7 @@ impl Http {
             return Err(too_large());
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| transport(e, host))? {
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > cap {
                 return Err(too_large());
             }
@@ -214,7 +216,8 @@ impl Http {
         }
         self.kept().insert(origin(response.url()));
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        Ok(Answer { status, headers, body: body.freeze() })
+        let said = said(status, &headers, &body, &self.settings.redactor);
+        Ok(Answer { status, headers, body: body.freeze(), said })
     }
 
     async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
@@ -233,6 +236,17 @@ impl Http {
             }
             None => result,
         }
+    }
+
+    /// An error without an answer. The URL is left out of the cause: the text names the host already.
+    fn unanswered(&self, error: reqwest::Error, url: &Url, host: &str) -> ForgeError {
+        let Failure { what, hint } = Failure::of(&error, url, &self.proxies);
+        let mut failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"));
+        if let Some(hint) = hint {
+            failure = failure.with_hint(hint);
+        }
+        let error = error.without_url();
+        if StdError::source(&error).is_some() { failure.with_source(error) } else { failure }
     }
 
     fn kept(&self) -> MutexGuard<'_, HashSet<Origin>> {
@@ -274,35 +288,16 @@ fn was_closed(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Makes the redactor know the passwords of the proxy, or of those that the environment names.
-fn learn_proxies(settings: &HttpSettings) {
-    let configured = settings.proxy.clone();
-    let named = PROXIES.iter().filter_map(|name| std::env::var(name).ok()?.parse().ok());
-    for url in configured.into_iter().chain(named) {
-        let Some(password) = url.password() else { continue };
-        settings.redactor.learn(&Secret::new(password));
+/// Makes the redactor know the passwords of proxies.
+fn learn_passwords(proxies: &Proxies, redactor: &Redactor) {
+    for password in proxies.all().filter_map(Url::password) {
+        redactor.learn(&Secret::new(password));
         // What a form's name would be, but for two characters.
         let form = password.replace('+', "%2B").replace('&', "%26");
         for (plain, _) in url::form_urlencoded::parse(form.as_bytes()) {
-            settings.redactor.learn(&Secret::new(plain));
+            redactor.learn(&Secret::new(plain));
         }
     }
-}
-
-/// An error without an answer. The URL is left out of the cause: the text names the host already.
-fn transport(error: reqwest::Error, host: &str) -> ForgeError {
-    let what = if error.is_timeout() {
-        "did not answer in time"
-    } else if error.is_connect() {
-        "can't be reached"
-    } else if error.is_body() || error.is_decode() {
-        "broke off in the middle of its answer"
-    } else {
-        "gave no usable answer"
-    };
-    let failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"));
-    let error = error.without_url();
-    if StdError::source(&error).is_some() { failure.with_source(error) } else { failure }
 }
 
 fn local(message: &str) -> ForgeError {
@@ -454,6 +449,7 @@ mod tests {
         settings.ca_file = Some(file.path().join("missing"));
         let error = Http::new(&settings).unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::Local);
-        assert!(error.to_string().contains("missing"), "{error}");
+        let told = sentry_core::error_text(&error);
+        assert!(told.contains("missing can't be read"), "{told}");
     }
 }

@@ -7,6 +7,7 @@ pub mod github;
 pub mod gitlab;
 mod hosted;
 pub mod http;
+mod said;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -8,6 +8,7 @@ use sentry_core::forge::{Budget, ForgeError, ForgeErrorKind};
 use sentry_core::retry::AFTER_CAP;
 
 use crate::http::Answer;
+use crate::said::sign_on;
 
 /// Requests left: GitHub's name, then GitLab's.
 pub(crate) const LEFT: [&str; 2] = ["x-ratelimit-remaining", "ratelimit-remaining"];
@@ -35,17 +36,20 @@ impl StatusError {
 /// # Errors
 /// 401 and 403 [`ForgeErrorKind::Unauthorized`]; 429 and a 403 that speaks of a limit
 /// [`ForgeErrorKind::RateLimited`]; 404 and 410 [`ForgeErrorKind::NotFound`]; 5xx [`ForgeErrorKind::Unreachable`];
-/// anything else [`ForgeErrorKind::WrongAnswer`]. With the wait that the server asks for, if it does. No text of
-/// the server is repeated.
+/// anything else [`ForgeErrorKind::WrongAnswer`]. With the wait that the server asks for, if it does, and with its own
+/// sentence where that does not change from answer to answer.
 pub fn check_status(answer: &Answer, what: &str) -> Result<(), ForgeError> {
     let status = answer.status;
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(());
     }
     let (kind, text, hint) = describe(answer);
+    let said = answer.said.as_ref().filter(|_| kind != ForgeErrorKind::RateLimited);
+    let said = said.map(|said| format!("; it says {said:?}")).unwrap_or_default();
     let mut error =
-        ForgeError::new(kind, format!("{what}: {text}")).with_source(StatusError(status));
-    if let Some(hint) = hint {
+        ForgeError::new(kind, format!("{what}: {text}{said}")).with_source(StatusError(status));
+    let sign_on = sign_on(&answer.headers).filter(|_| status == StatusCode::FORBIDDEN);
+    if let Some(hint) = sign_on.or(hint.map(str::to_owned)) {
         error = error.with_hint(hint);
     }
     let waits = status.is_server_error() || kind == ForgeErrorKind::RateLimited;
@@ -186,6 +190,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: headers(pairs),
             body: Bytes::copy_from_slice(body.as_bytes()),
+            said: None,
         }
     }
 
@@ -233,8 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_nothing_of_the_body() {
-        let error = check_status(&answer(401, &[], "token ghp_leak is bad"), "hub").unwrap_err();
+    fn an_error_quotes_what_the_server_says_and_nothing_else_of_its_answer() {
+        let said = Some("Token was revoked.".to_owned());
+        let refused = Answer { said, ..answer(401, &[], "token ghp_leak is bad") };
+        let error = check_status(&refused, "hub").unwrap_err();
+        assert_eq!(error.to_string(), "hub: the token is refused; it says \"Token was revoked.\"");
         assert!(!format!("{error:?}").contains("ghp_leak"));
     }
 

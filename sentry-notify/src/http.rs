@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use reqwest::{Certificate, redirect};
 use sentry_core::clock::Timestamp;
 use sentry_core::notifier::{NotifyError, NotifyErrorKind};
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::text::line;
+use sentry_net::{Authorities, Failure, Proxies};
+use url::Url;
 
 /// The longest time of a whole exchange.
 const TOTAL: Duration = Duration::from_secs(10);
@@ -21,6 +22,7 @@ const QUOTED: usize = 160;
 #[derive(Debug)]
 pub(crate) struct Http {
     client: reqwest::Client,
+    proxies: Proxies,
     receiver: String,
     redactor: Redactor,
 }
@@ -40,24 +42,23 @@ impl Http {
         ca_file: Option<&PathBuf>,
         redactor: &Redactor,
     ) -> Result<Self, NotifyError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .timeout(TOTAL);
-        if let Some(path) = ca_file {
-            let unusable = |what: &str| local(format!("the CA file {} {what}", path.display()));
-            let pem = std::fs::read(path).map_err(|e| unusable("can't be read").with_source(e))?;
-            let certificates = Certificate::from_pem_bundle(&pem)
-                .map_err(|e| unusable("holds no PEM certificates").with_source(e))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
-        let client = builder.build().map_err(|e| {
-            local("the HTTP client can't be set up".to_owned())
-                .with_source(e)
-                .with_hint("install the system's root certificates (package ca-certificates)")
+        let authorities = ca_file.map(|path| Authorities::read(path)).transpose();
+        let authorities = authorities.map_err(|error| {
+            let hint = error.hint();
+            local("its certificates can't be used".to_owned()).with_source(error).with_hint(hint)
         })?;
-        Ok(Self { client, receiver: receiver.to_owned(), redactor: redactor.clone() })
+        let proxies = Proxies::named(|name| std::env::var(name).ok());
+        let setup = sentry_net::client(&authorities.unwrap_or_default(), &proxies);
+        let client = setup.map_err(|error| {
+            let hint = error.hint();
+            local("no request can be sent".to_owned()).with_source(error).with_hint(hint)
+        })?;
+        let client =
+            client.user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION"))).timeout(TOTAL);
+        let client = client
+            .build()
+            .map_err(|e| local("the HTTP client can't be set up".to_owned()).with_source(e))?;
+        Ok(Self { client, proxies, receiver: receiver.to_owned(), redactor: redactor.clone() })
     }
 
     pub(crate) async fn post(
@@ -73,7 +74,8 @@ impl Http {
         for (name, value) in message.headers {
             request = request.header(name, value);
         }
-        let mut response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let mut response =
+            request.send().await.map_err(|error| self.unreachable(error, message.url))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         if status.is_success() {
             tracing::debug!(receiver = self.receiver, status = status.as_u16(), "told");
@@ -90,17 +92,19 @@ impl Http {
     }
 
     /// The address is left out of the cause: it may be a secret.
-    fn unreachable(&self, error: reqwest::Error) -> NotifyError {
-        let what = if error.is_timeout() {
-            "did not answer within 10 s"
-        } else if error.is_builder() {
+    fn unreachable(&self, error: reqwest::Error, url: &Secret) -> NotifyError {
+        let Ok(url) = Url::parse(url.expose()) else {
             let text = format!("the address of receiver {} is unusable", self.receiver);
             return local(text).with_hint("write a whole URL: https://hooks.example.com/…");
-        } else {
-            "can't be reached"
         };
+        let Failure { what, hint } = Failure::of(&error, &url, &self.proxies);
         let text = format!("receiver {} {what}", self.receiver);
-        NotifyError::new(NotifyErrorKind::Unreachable, text).with_source(error.without_url())
+        let failure =
+            NotifyError::new(NotifyErrorKind::Unreachable, text).with_source(error.without_url());
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
     }
 }
 

@@ -3,11 +3,7 @@
 use std::path::PathBuf;
 
 use sentry_core::notifier::{NotifyError, NotifyErrorKind};
-use sentry_core::secret::Secret;
-use tokio::io::AsyncReadExt as _;
-
-/// The largest file that is read, in bytes.
-const FILE_CAP: u64 = 64 * 1024;
+use sentry_core::secret::{self, FileError, Form, Secret};
 
 /// Where an address or a secret comes from.
 #[derive(Debug, Clone)]
@@ -19,31 +15,23 @@ pub enum Source {
 }
 
 impl Source {
-    /// What it is now, without surrounding white space. `what` names it in errors.
+    /// What it is now, without what is not seen around it. `what` names it in errors.
     pub(crate) async fn read(&self, what: &str) -> Result<Secret, NotifyError> {
         let path = match self {
             Self::Value(secret) => return Ok(secret.clone()),
             Self::File(path) => path,
         };
-        let text = read_capped(path).await.map_err(|error| {
-            NotifyError::new(
-                NotifyErrorKind::Local,
-                format!("can't read {}, the file of {what}", path.display()),
-            )
-            .with_source(error)
-            .with_hint("check that the file exists and that this account may read it")
-        })?;
-        if text.trim().is_empty() {
-            let text = format!("{}, the file of {what}, is empty", path.display());
-            return Err(NotifyError::new(NotifyErrorKind::Local, text)
-                .with_hint("write it; the file is read again by itself"));
-        }
-        Ok(Secret::new(text.trim()))
+        secret::read(path, Form::Word).await.map_err(|error| {
+            let hint = error.hint();
+            let path = path.display();
+            let local = |text| NotifyError::new(NotifyErrorKind::Local, text);
+            match error {
+                FileError::Read(error) => local(format!("can't read {path}, the file of {what}"))
+                    .with_source(error)
+                    .with_hint(hint),
+                FileError::Odd(oddity) => local(format!("{path}, the file of {what}, {oddity}"))
+                    .with_hint(format!("{hint}; the file is read again by itself")),
+            }
+        })
     }
-}
-
-async fn read_capped(path: &std::path::Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    tokio::fs::File::open(path).await?.take(FILE_CAP).read_to_string(&mut text).await?;
-    Ok(text)
 }

@@ -50,10 +50,13 @@ pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
 /// What is written can be read back, once the tokens are filled in.
 fn must_load(text: &str, forges: &[ForgeEntry]) -> Result<(), Failure> {
     let tokens = forges.iter().filter_map(|f| f.token.clone());
-    let vars = tokens.map(|name| (name, "to-be-filled-in".to_owned())).collect();
+    let vars = tokens.map(|name| (name, "in-place-of-a-token".to_owned())).collect();
     match sentry_config::parse(text, "sentry.yaml", &Environment::new(vars)) {
-        Ok(_) => Ok(()),
-        Err(problems) => Err(Failure::usage(problems.to_string())),
+        Err(problems) if problems.iter().any(|problem| !problem.path.contains(".ssh.")) => {
+            Err(Failure::usage(problems.to_string()))
+        }
+        // The keys may still have to be made.
+        _ => Ok(()),
     }
 }
 
@@ -193,6 +196,8 @@ struct ForgeEntry {
     url: Option<String>,
     /// The variable that holds its token.
     token: Option<String>,
+    /// True if it is reached by ssh.
+    by_ssh: bool,
     origin: String,
 }
 
@@ -227,6 +232,7 @@ fn forge(repo: &RepoUrl) -> ForgeEntry {
         kind,
         url: wants_url.then(|| repo.origin()),
         token: wants_token.then(|| format!("{}_TOKEN", kind.to_uppercase())),
+        by_ssh: repo.scheme() == Scheme::Ssh,
         origin: repo.origin(),
     }
 }
@@ -248,6 +254,13 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
         writeln!(text, "    type: {}", forge.kind).ok();
         if let Some(url) = &forge.url {
             writeln!(text, "    url: {}", quoted(url)).ok();
+        }
+        if forge.by_ssh {
+            text.push_str(
+                "    ssh:                       # no agent is asked, and no other key is tried\n\
+                 \x20     key_file: ~/.ssh/id_ed25519\n\
+                 \x20     known_hosts: ~/.ssh/known_hosts\n",
+            );
         }
         if let Some(token) = &forge.token {
             writeln!(

@@ -175,8 +175,8 @@ impl Remote<'_> {
     /// one file only, so the system's and the configured ones are put together.
     fn roots(&self, scratch: &Scratch) -> std::io::Result<Option<PathBuf>> {
         let chosen = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-        let extra = self.settings.http.ca_file.as_ref();
-        if self.repo.scheme() != Scheme::Https || (extra.is_none() && chosen.is_none()) {
+        let is_plain = self.settings.http.ca_file.is_none() && chosen.is_none();
+        if self.repo.scheme() != Scheme::Https || is_plain {
             return Ok(None);
         }
         let path = scratch.path().join("roots.pem");
@@ -187,10 +187,13 @@ impl Remote<'_> {
         let system = chosen.into_iter().chain(known).find(|path| path.exists());
         let mut file =
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        for source in system.iter().chain(extra) {
-            file.write_all(&fs::read(source)?)?;
+        if let Some(system) = system {
+            file.write_all(&fs::read(system)?)?;
             file.write_all(b"\n")?;
         }
+        // As it was read, not as it was written: git's TLS stumbles over a byte order mark.
+        let extra = self.settings.http.authorities().map_err(std::io::Error::other)?;
+        file.write_all(extra.to_pem().as_bytes())?;
         Ok(Some(path))
     }
 }
@@ -242,7 +245,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let extra = dir.path().join("extra.pem");
-        fs::write(&extra, "the extra authority").unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = rcgen::CertificateParams::default().self_signed(&key).unwrap().pem();
+        let pem = pem.replace("\r\n", "\n");
+        fs::write(&extra, format!("\u{feff}{}", pem.replace('\n', "\r\n"))).unwrap();
         let mut http = crate::http::HttpSettings::new(sentry_core::secret::Redactor::new());
         http.ca_file = Some(extra);
         let settings = TransportSettings::new(http);
@@ -257,7 +263,7 @@ mod tests {
             assert_eq!(remote.roots(&scratch).unwrap().is_some(), expected, "{url}");
         }
         let file = scratch.path().join("roots.pem");
-        assert!(fs::read_to_string(&file).unwrap().ends_with("the extra authority\n"));
+        assert!(fs::read_to_string(&file).unwrap().ends_with(&pem));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -1,82 +1,21 @@
-//! What git says when it fails, by kind. git has no exit codes for causes, so its English texts are recognised;
-//! `LC_ALL=C` keeps them English.
+//! What git says when it fails, as errors: what it means is in `wording`, how long to wait in the trace of its requests.
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::process::ProcessError;
-use sentry_core::repo::RepoUrl;
+use sentry_core::repo::{RepoUrl, Scheme};
 use sentry_core::text;
 
 use super::ls_refs::cut;
+use super::wording::{LIMITED, NO_PROXY_THERE, PUSH_AGAIN, Wording};
 use crate::status::{StatusError, is_limited, wait_asked};
 
-use ForgeErrorKind::{
-    Local, NoCommit, NotFound, OutOfMemory, RateLimited, TooLarge, Unauthorized, Unreachable,
-    Unsupported, WrongAnswer,
-};
+use ForgeErrorKind::{Local, NoCommit, RateLimited, TooLarge, Unreachable};
 
-const LIMITED: &str = "the server asks us to wait";
-const NO_MEMORY: &str = "takes more memory than the 192 MiB that git may have";
-/// What helps where a commit is gone.
-const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, or deliver the branch's head with `sentry trigger`";
 /// How it is worded that an object is not given out by its id: by git's servers, by git on this side, and by JGit's
 /// servers (`want … not valid`).
 const WITHHELD: [&[&str]; 3] =
     [&["not our ref"], &["unadvertised object"], &["want ", " not valid"]];
-
-/// What to look for in git's lower-cased output; the first hit counts. Texts of git 2.39 to 2.47 and OpenSSH 9.
-const TEXTS: &[(&str, ForgeErrorKind, &str)] = &[
-    ("out of memory", OutOfMemory, NO_MEMORY),
-    ("cannot allocate memory", OutOfMemory, NO_MEMORY),
-    // The system ends what takes more than a container or a machine has.
-    ("died of signal 9", OutOfMemory, "was killed, as the system does when memory runs out"),
-    ("file too large", TooLarge, "is larger than the limit for a fetch"),
-    ("died of signal 25", TooLarge, "is larger than the limit for a fetch"),
-    ("maximum allowed tree depth", TooLarge, "has directories nested too deeply"),
-    ("no space left on device", Local, "the disk is full"),
-    ("returned error: 429", RateLimited, LIMITED),
-    ("returned error: 401", Unauthorized, "the token is refused"),
-    ("returned error: 403", Unauthorized, "the token may not read this"),
-    ("authentication failed", Unauthorized, "the token is refused"),
-    ("could not read username", Unauthorized, "the server asks for a token"),
-    ("could not read password", Unauthorized, "the server asks for a token"),
-    ("terminal prompts disabled", Unauthorized, "the server asks for a token"),
-    ("permission denied (", Unauthorized, "the ssh key is refused"),
-    ("access denied", Unauthorized, "access is denied"),
-    (
-        "host key verification failed",
-        Unauthorized,
-        "the server's ssh host key is not in the known hosts file",
-    ),
-    ("returned error: 404", NotFound, "is not there, or the token may not see it"),
-    ("returned error: 410", NotFound, "is not there any more"),
-    ("returned error: 3", WrongAnswer, "is redirected to a place that is not followed"),
-    ("returned error: 5", Unreachable, "the server has an error of its own"),
-    ("not our ref", NoCommit, "the server does not have the commit (any more)"),
-    ("unadvertised object", NoCommit, "the server does not give out the commit"),
-    ("does not appear to be a git repository", NotFound, "is no git repository, or is not there"),
-    ("repository not found", NotFound, "is not there, or the token may not see it"),
-    // How git words a 404 over HTTP.
-    ("' not found", NotFound, "is not there, or the token may not see it"),
-    ("dubious ownership", Local, "belongs to another user of this machine"),
-    ("is this a git repository", WrongAnswer, "what answers there is no git server"),
-    ("bad line length", WrongAnswer, "the answer is not git's protocol"),
-    ("protocol error", WrongAnswer, "the answer is not git's protocol"),
-    ("invalid index-pack output", WrongAnswer, "the answer holds no whole pack"),
-    // What git makes of any page with status 200.
-    ("dumb http transport", WrongAnswer, "what answers there is no git server"),
-    ("transport 'file' not allowed", Unsupported, "this transport is not allowed"),
-    ("unsupported ssl backend", Local, "git can't speak TLS"),
-    ("certificate", Unreachable, "the server's certificate is not trusted"),
-    ("could not resolve host", Unreachable, "the host's name can't be resolved"),
-    ("could not resolve hostname", Unreachable, "the host's name can't be resolved"),
-    ("failed to connect", Unreachable, "can't be reached"),
-    ("couldn't connect to server", Unreachable, "can't be reached"),
-    ("connection refused", Unreachable, "can't be reached"),
-    ("timed out", Unreachable, "did not answer in time"),
-    ("timeout", Unreachable, "did not answer in time"),
-    ("too slow", Unreachable, "answers too slowly"),
-];
 
 /// The error that a text of git stands for, with the wait that the server's headers ask for. `doing` is a clause:
 /// `fetching .tekton`. The text must be redacted.
@@ -150,26 +89,12 @@ fn headers(text: &str) -> HeaderMap {
 
 fn from_words(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
     let lower = text.to_ascii_lowercase();
-    let known = TEXTS.iter().find(|(sign, ..)| lower.contains(sign));
-    let (kind, what) = known.map_or((Unreachable, "git failed"), |&(_, kind, what)| (kind, what));
-    let error = ForgeError::new(kind, format!("{repo}: {what} ({doing})"));
-    let error = match kind {
-        Unauthorized => error
-            .with_hint("check the forge's token or ssh key and that it may read the repository"),
-        NotFound => error.with_hint("check the repository's URL"),
-        NoCommit => error.with_hint(PUSH_AGAIN),
-        OutOfMemory => error.with_hint(
-            "if the commit holds an object that large, push one without it; else give the process more memory",
-        ),
-        TooLarge => {
-            error.with_hint("raise the limit, or keep the manifests in a smaller repository")
-        }
-        WrongAnswer => error.with_hint("configure the address where the repository is now"),
-        Local if lower.contains("dubious ownership") => {
-            error.with_hint("give the directory to the account that runs this")
-        }
-        _ => error,
-    };
+    let known = if is_of_proxy(repo, &lower) { Some(&NO_PROXY_THERE) } else { Wording::of(&lower) };
+    let (kind, what) = known.map_or((Unreachable, "git failed"), |known| (known.kind, known.what));
+    let mut error = ForgeError::new(kind, format!("{repo}: {what} ({doing})"));
+    if let Some(hint) = known.and_then(Wording::hint) {
+        error = error.with_hint(hint);
+    }
     match said(text) {
         Some(said) => {
             let status = status(&lower).map(StatusError);
@@ -177,6 +102,20 @@ fn from_words(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
         }
         None => error,
     }
+}
+
+/// True if a connection failed that does not lead to the repository's own host.
+fn is_of_proxy(repo: &RepoUrl, lower: &str) -> bool {
+    let after = ["failed to connect to ", "could not connect to "]
+        .iter()
+        .find_map(|sign| lower.split_once(sign));
+    let tried = after.and_then(|(_, rest)| rest.split_whitespace().next());
+    let is_http = matches!(repo.scheme(), Scheme::Https | Scheme::Http);
+    let host = repo.host().map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase());
+    is_http
+        && tried.is_some_and(|tried| {
+            tried != "server" && Some(tried.trim_matches(['[', ']', ':'])) != host.as_deref()
+        })
 }
 
 /// The status that git met with: its number, or a 401 in other words.
@@ -218,22 +157,46 @@ struct GitSaid {
     status: Option<StatusError>,
 }
 
-/// The lines that say why, without control characters, at most 300 characters. A text of the server
-/// (`remote: …`) counts only where git itself says nothing.
+/// What says nothing of the cause: git's own end of every failure over ssh, ssh's alarms around the line that counts, and
+/// progress.
+const NOISE: &[&str] = &[
+    "@",
+    "hint:",
+    "fatal: Could not read from remote repository",
+    "Please make sure you have the correct access rights",
+    "and the repository exists",
+    "IT IS POSSIBLE THAT",
+    "Someone could be eavesdropping",
+    "It is also possible",
+    "Please contact your system administrator",
+    "Add correct host key in",
+    "remove with:",
+    "ssh-keygen -f",
+    "It is required that your private key",
+    "This private key will be ignored",
+    "Pseudo-terminal",
+    "remote: Enumerating",
+    "remote: Counting",
+    "remote: Compressing",
+    "remote: Total",
+    "Receiving objects",
+    "Resolving deltas",
+];
+
+/// The lines that say why, the server's own among them, without control characters, at most 400 characters.
 fn said(text: &str) -> Option<String> {
-    let why = |line: &&str| line.starts_with("fatal:") || line.starts_with("error:");
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let chosen: Vec<&str> = match lines.iter().copied().filter(why).collect::<Vec<_>>() {
-        none if none.is_empty() => lines.last().copied().into_iter().collect(),
-        some => some,
-    };
-    let clean = text::line(&chosen.join("; "));
-    (!clean.is_empty()).then(|| cut(&clean, 300))
+    let noise = |line: &&str| NOISE.iter().any(|noise| line.starts_with(noise));
+    let is_word = |line: &&str| line.trim_start_matches("remote:").contains(char::is_alphanumeric);
+    let lines = text.lines().map(str::trim).filter(is_word).filter(|line| !noise(line));
+    let clean = text::line(&lines.collect::<Vec<_>>().join("; "));
+    (!clean.is_empty()).then(|| cut(&clean, 400))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::wording::NO_MEMORY;
     use super::*;
+    use ForgeErrorKind::{NotFound, OutOfMemory, Unauthorized, WrongAnswer};
     use sentry_core::retry::Retry;
     use std::error::Error as _;
     use std::time::Duration;
@@ -284,9 +247,10 @@ mod tests {
     #[test]
     fn the_cause_is_gits_own_line_without_control_characters() {
         let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
-        let text = "remote: hello\nfatal: bad \x1b[31mthing\nhint: do that";
+        let text = "remote: Counting objects: 3\nremote: not \u{202e}you\nremote: \nfatal: bad \x1b[31mthing\nhint: do that";
         let error = from_text(&repo, "fetching", text);
-        assert_eq!(error.source().unwrap().to_string(), "git said: fatal: bad \u{fffd}[31mthing");
+        let said = "git said: remote: not \u{fffd}you; fatal: bad \u{fffd}[31mthing";
+        assert_eq!(error.source().unwrap().to_string(), said);
     }
 
     #[test]

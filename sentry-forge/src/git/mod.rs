@@ -11,6 +11,7 @@ mod objects;
 mod pkt_line;
 mod scratch;
 mod transport;
+mod wording;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -111,7 +111,9 @@ impl<A: Api> Hosted<A> {
         answer: &Answer,
     ) -> Result<(), ForgeError> {
         let lacks_right = || {
-            let text = format!("{}: the token may not set statuses", self.what(repo));
+            let said = answer.said.as_ref().map(|said| format!("; it says {said:?}"));
+            let said = said.unwrap_or_default();
+            let text = format!("{}: the token may not set statuses{said}", self.what(repo));
             ForgeError::new(ForgeErrorKind::Unauthorized, text)
                 .with_source(StatusError(answer.status))
                 .with_hint(self.api.remedy(right))

@@ -192,13 +192,14 @@ async fn without_a_secret_or_with_a_header_twice_nothing_is_taken() {
 #[tokio::test]
 async fn a_rotated_secret_file_counts_from_the_next_request_on() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), "another secret\n").unwrap();
+    std::fs::write(file.path(), "another-secret\n").unwrap();
     let secret = Credential::TokenFile(file.path().to_owned());
-    let hub = Webhook::new(Sender::GitHub, secret, Redactor::new());
-    let headers = github("push", PUSH.as_bytes());
-    assert!(ask(&hub, &headers, PUSH.as_bytes()).await.is_err());
-    std::fs::write(file.path(), format!("{EVERYBODY}\n")).unwrap();
-    assert_eq!(ask(&hub, &headers, PUSH.as_bytes()).await.unwrap(), hint("acme/shop"));
+    let lab = Webhook::new(Sender::GitLab, secret, Redactor::new());
+    let headers = headers(&[("x-gitlab-event", "Push Hook"), ("x-gitlab-token", "the-secret")]);
+    assert!(ask(&lab, &headers, GITLAB_PUSH.as_bytes()).await.is_err());
+    std::fs::write(file.path(), "\u{feff}the-secret\r\n").unwrap();
+    let taken = ask(&lab, &headers, GITLAB_PUSH.as_bytes()).await.unwrap();
+    assert_eq!(taken, hint("group/sub/shop"));
 }
 
 proptest! {
