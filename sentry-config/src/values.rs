@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use sentry_core::manifest::kinds_named;
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Form, Secret};
 use sentry_core::watch::GroupKind;
 
 use crate::node::{Kind, Node};
@@ -284,7 +284,9 @@ inline_schema!(SecretText, "SecretText", {"type": "string", "minLength": 1});
 
 impl Read for SecretText {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        String::read(node, place, report).map(|text| Self(Secret::new(text.trim())))
+        let text = String::read(node, place, report)?;
+        let given = Secret::given(&text, Form::Word);
+        given.map_err(|odd| report.error(place, odd.to_string(), odd.hint())).ok().map(Self)
     }
 }
 

@@ -51,7 +51,7 @@ impl Resolver<'_> {
             ssh: raw.ssh.take().and_then(|at| self.ssh(at)),
             proxy: raw.proxy.take().and_then(|at| self.proxy(&name, &at)),
             no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
-            ca_file: raw.ca_file.take().map(|at| self.file(&at)),
+            ca_file: raw.ca_file.take().map(|at| self.ca_file(&at)),
             polling: polling.map_or(Polling::Auto, |at| at.value),
             report_auth: self.report_auth(&name, &mut raw, &place),
             webhook_secret: self.webhook_secret(kind, &mut raw, &place),
@@ -163,7 +163,7 @@ impl Resolver<'_> {
             return self.token(name, "token", at);
         }
         if let Some(at) = token_file {
-            return ForgeAuth::TokenFile(self.file(&at));
+            return ForgeAuth::TokenFile(self.secret_file(&at).0);
         }
         app.and_then(|at| self.app(at)).unwrap_or(ForgeAuth::Anonymous)
     }
@@ -178,7 +178,7 @@ impl Resolver<'_> {
         }
         match (token, file) {
             (Some(at), _) => Some(self.token(name, "report_token", at)),
-            (None, Some(at)) => Some(ForgeAuth::TokenFile(self.file(&at))),
+            (None, Some(at)) => Some(ForgeAuth::TokenFile(self.secret_file(&at).0)),
             (None, None) => None,
         }
     }
@@ -189,14 +189,6 @@ impl Resolver<'_> {
 
     /// A secret of one word that the file should only refer to.
     pub(super) fn secret(&mut self, parent: &str, key: &str, at: At<SecretText>) -> Secret {
-        if at.value.0.expose().chars().any(|c| c.is_control() || c == ' ') {
-            let hint = "copy the token again: it is one word";
-            self.report.error(
-                &at.place,
-                "holds a space, a line break or a control character",
-                hint,
-            );
-        }
         match at.written {
             Some(written) => {
                 self.references.insert(format!("{parent}.{key}"), written);
@@ -222,7 +214,7 @@ impl Resolver<'_> {
                 self.report.missing(&place, key, hint);
             }
         }
-        let private_key_file = raw.private_key_file.map(|at| self.file(&at));
+        let private_key_file = raw.private_key_file.map(|at| self.app_key(&at));
         Some(ForgeAuth::App {
             id: raw.id?.value,
             installation_id: raw.installation_id?.value,
@@ -239,8 +231,8 @@ impl Resolver<'_> {
                 self.report.missing(&place, key, "ssh needs key_file and known_hosts");
             }
         }
-        let key_file = raw.key_file.map(|at| self.file(&at));
-        let known_hosts = raw.known_hosts.map(|at| self.file(&at));
+        let key_file = raw.key_file.map(|at| self.ssh_key(&at));
+        let known_hosts = raw.known_hosts.map(|at| self.known_hosts(&at));
         Some(SshConfig { key_file: key_file?, known_hosts: known_hosts? })
     }
 
@@ -292,6 +284,16 @@ impl Resolver<'_> {
             );
             let hint = "correct the URL, the forge's `url` or its `type`; a token is sent to its own forge only";
             self.report.error(&url.place, message, hint);
+            return None;
+        }
+        if repo.scheme() == Scheme::Ssh && forge.ssh.is_none() {
+            // A problem of the keys themselves is told where they stand.
+            if !self.report.any_bad_below(&format!("forges.{}.ssh", forge.name)) {
+                let message =
+                    format!("is reached by ssh, and forge `{}` has no keys for it", forge.name);
+                let hint = "give the forge `ssh: {key_file: …, known_hosts: …}`: no agent and no key of a home directory is used";
+                self.report.error(&url.place, message, hint);
+            }
             return None;
         }
         self.one_origin(forge, url, repo)?;

@@ -1,5 +1,6 @@
 //! From what the file says to what the program uses: names become checked types, defaults are filled in.
 
+mod files;
 mod forge;
 mod notify;
 mod rules;
@@ -8,7 +9,6 @@ mod short;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -111,21 +111,6 @@ impl Resolver<'_> {
     /// A path with `~` filled in, relative to the file's directory.
     fn path(&self, text: &str) -> PathBuf {
         self.env.path(text, self.base)
-    }
-
-    /// A file that must be there and be readable.
-    fn file(&mut self, at: &At<String>) -> PathBuf {
-        let path = self.path(&at.value);
-        let problem = match File::open(&path) {
-            Err(error) => Some(format!("can't be read: {error}")),
-            Ok(_) if path.is_dir() => Some("is a directory, not a file".to_owned()),
-            Ok(_) => None,
-        };
-        if let Some(problem) = problem {
-            let hint = "correct the path (relative ones start at the configuration's directory), or the file's permissions";
-            self.report.error(&at.place, problem, hint);
-        }
-        path
     }
 
     /// A value of one of core's checked types.

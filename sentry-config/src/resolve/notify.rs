@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use minijinja::Environment as Templates;
 use sentry_core::notifier::{On, Route, Subscription, TEMPLATE_FIELDS};
+use sentry_core::secret::Secret;
 use sentry_core::watch::WatchName;
 use url::Url;
 
@@ -88,7 +89,7 @@ impl Resolver<'_> {
             }
         };
         let template = raw.template.take().and_then(|at| self.template(at));
-        let ca_file = raw.ca_file.take().map(|at| self.file(&at));
+        let ca_file = raw.ca_file.take().map(|at| self.ca_file(&at));
         let routes = raw.routes.take().map_or_else(
             || Some(Route::ALL.to_vec()),
             |at| {
@@ -153,24 +154,18 @@ impl Resolver<'_> {
         }
         let at = match (value, file) {
             (Some(at), _) => at,
-            (None, Some(at)) => return Some(SecretSource::File(self.file(&at))),
+            (None, Some(at)) => {
+                let (path, secret) = self.secret_file(&at);
+                secret.map_or(Some(()), |url| self.address(&url, &at.place))?;
+                return Some(SecretSource::File(path));
+            }
             (None, None) => {
                 let hint = "write ${VARIABLE}, or use url_file";
                 self.report.missing(place, "url", hint);
                 return None;
             }
         };
-        let url = Url::parse(at.value.0.expose());
-        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let Some(url) = url.filter(|url| url.host_str().is_some()) else {
-            let hint = "write the whole address: https://hooks.example.com/…";
-            self.report.error(&at.place, "is no http or https URL", hint);
-            return None;
-        };
-        if url.scheme() == "http" && !super::forge::is_loopback(&url) {
-            let hint = "use https, unless the network between is your own";
-            self.report.warn(&at.place, "is reached in the clear", hint);
-        }
+        self.address(&at.value.0, &at.place)?;
         if kind == ReceiverKind::Webhook {
             if let Some(written) = at.written {
                 self.references.insert(format!("{parent}.url"), written);
@@ -178,6 +173,22 @@ impl Resolver<'_> {
             return Some(SecretSource::Value(at.value.0));
         }
         Some(SecretSource::Value(self.secret(parent, "url", at)))
+    }
+
+    /// Whether an address can be a receiver's.
+    fn address(&mut self, url: &Secret, place: &Place) -> Option<()> {
+        let url = Url::parse(url.expose());
+        let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(url) = url.filter(|url| url.host_str().is_some()) else {
+            let hint = "write the whole address: https://hooks.example.com/…";
+            self.report.error(place, "is no http or https URL", hint);
+            return None;
+        };
+        if url.scheme() == "http" && !super::forge::is_loopback(&url) {
+            let hint = "use https, unless the network between is your own";
+            self.report.warn(place, "is reached in the clear", hint);
+        }
+        Some(())
     }
 
     fn receiver_secret(
@@ -193,7 +204,7 @@ impl Resolver<'_> {
             self.report.error(given, "a chat verifies no signatures", hint);
             return None;
         }
-        self.secret_source(parent, "secret", value, file)
+        self.secret_source(parent, "secret", value, file).map(|given| given.source)
     }
 
     /// A template that can be read, and names nothing that nobody fills.

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use sentry_core::secret::Secret;
+
 use super::Resolver;
 use crate::config::{ForgeKind, SecretSource, ServerConfig};
 use crate::place::{At, Place};
@@ -23,23 +25,26 @@ impl Resolver<'_> {
             }
             address
         });
-        let place = raw.trigger_token.as_ref().map(|at| at.place.clone());
-        let read_token =
-            self.secret_source("server", "read_token", raw.read_token, raw.read_token_file);
-        let trigger_token = self.secret_source(
+        let place = raw.trigger_token.as_ref().map(|at| &at.place);
+        let place = place.or(raw.trigger_token_file.as_ref().map(|at| &at.place)).cloned();
+        let read = self.secret_source("server", "read_token", raw.read_token, raw.read_token_file);
+        let trigger = self.secret_source(
             "server",
             "trigger_token",
             raw.trigger_token,
             raw.trigger_token_file,
         );
-        if let (Some(SecretSource::Value(read)), Some(SecretSource::Value(trigger)), Some(place)) =
-            (&read_token, &trigger_token, place)
-            && read.expose() == trigger.expose()
+        let text = |given: &Option<Given>| {
+            given.as_ref().and_then(|given| Some(given.secret.as_ref()?.expose().to_owned()))
+        };
+        if let Some(place) =
+            place.filter(|_| text(&read).is_some() && text(&read) == text(&trigger))
         {
             let hint = "make another token: who may only read would start deliveries with this one";
             self.report.error(&place, "is the read_token", hint);
         }
-        ServerConfig { listen, read_token, trigger_token }
+        let source = |given: Option<Given>| given.map(|given| given.source);
+        ServerConfig { listen, read_token: source(read), trigger_token: source(trigger) }
     }
 
     /// What a forge's webhooks prove themselves with.
@@ -47,7 +52,7 @@ impl Resolver<'_> {
         &mut self,
         kind: ForgeKind,
         raw: &mut RawForge,
-        place: &Place,
+        parent: &Place,
     ) -> Option<SecretSource> {
         let (value, file) = (raw.webhook_secret.take(), raw.webhook_secret_file.take());
         let given = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
@@ -56,16 +61,15 @@ impl Resolver<'_> {
             self.report.error(given, "a plain git server sends no webhooks", hint);
             return None;
         }
-        let signing = |at: &At<SecretText>| {
-            let key =
-                at.value.0.expose().strip_prefix("whsec_").filter(|_| kind == ForgeKind::GitLab);
-            key.is_some_and(|key| STANDARD.decode(key).is_err())
-        };
-        if let Some(at) = value.as_ref().filter(|at| signing(at)) {
+        let place = given.cloned();
+        let given = self.secret_source(&parent.path, "webhook_secret", value, file)?;
+        let key = given.secret.as_ref().and_then(|secret| secret.expose().strip_prefix("whsec_"));
+        let is_broken = key.is_some_and(|key| STANDARD.decode(key).is_err());
+        if let Some(place) = place.filter(|_| kind == ForgeKind::GitLab && is_broken) {
             let hint = "copy GitLab's signing token again: whsec_ and base64";
-            self.report.error(&at.place, "is no signing token", hint);
+            self.report.error(&place, "is no signing token", hint);
         }
-        self.secret_source(&place.path, "webhook_secret", value, file)
+        Some(given.source)
     }
 
     /// A secret that stands in the file, or in a file of its own.
@@ -75,21 +79,34 @@ impl Resolver<'_> {
         key: &str,
         value: Option<At<SecretText>>,
         file: Option<At<String>>,
-    ) -> Option<SecretSource> {
+    ) -> Option<Given> {
         if let (Some(_), Some(second)) = (&value, &file) {
             let message = format!("{parent} already has a {key}");
             self.report.error(&second.place, message, &format!("keep one of {key} and {key}_file"));
         }
-        match (value, file) {
+        let (place, given) = match (value, file) {
             (Some(at), _) => {
-                if at.value.0.expose().len() < SHORTEST {
-                    let hint = "make a longer one: openssl rand -hex 32";
-                    self.report.warn(&at.place, "can be guessed: it is short", hint);
-                }
-                Some(SecretSource::Value(self.secret(parent, key, at)))
+                let place = at.place.clone();
+                let secret = self.secret(parent, key, at);
+                (place, Given { secret: Some(secret.clone()), source: SecretSource::Value(secret) })
             }
-            (None, Some(at)) => Some(SecretSource::File(self.file(&at))),
-            (None, None) => None,
+            (None, Some(at)) => {
+                let (path, secret) = self.secret_file(&at);
+                (at.place, Given { secret, source: SecretSource::File(path) })
+            }
+            (None, None) => return None,
+        };
+        if given.secret.as_ref().is_some_and(|secret| secret.expose().len() < SHORTEST) {
+            let hint = "make a longer one: openssl rand -hex 32";
+            self.report.warn(&place, "can be guessed: it is short", hint);
         }
+        Some(given)
     }
+}
+
+/// A secret with where it comes from.
+pub(super) struct Given {
+    pub(super) source: SecretSource,
+    /// What it is now, if that can be told.
+    pub(super) secret: Option<Secret>,
 }
