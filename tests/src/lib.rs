@@ -29,6 +29,7 @@
 
 pub mod apiserver;
 pub mod browser;
+pub mod certificates;
 pub mod ear;
 pub mod forges;
 pub mod fuzz;
@@ -45,6 +46,7 @@ pub mod repo;
 pub mod road;
 pub mod sandbox;
 pub mod served;
+pub mod sshd;
 pub mod stage;
 pub mod strace;
 pub mod tally;

@@ -46,6 +46,11 @@ impl HttpProxy {
         Self { host, rules }
     }
 
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.host.port()
+    }
+
     /// `http://127.0.0.1:port`, without credentials.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.host.port())

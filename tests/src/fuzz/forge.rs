@@ -60,7 +60,7 @@ fn read(bytes: &[u8]) -> Option<Answer> {
             headers.append(name, value);
         }
     }
-    Some(Answer { status, headers, body: Bytes::copy_from_slice(body) })
+    Some(Answer { status, headers, body: Bytes::copy_from_slice(body), said: None })
 }
 
 /// Judges one input.

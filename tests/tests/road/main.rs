@@ -4,6 +4,7 @@
 
 mod agents;
 mod branches;
+mod certificates;
 mod commits;
 #[cfg(feature = "corpus")]
 mod corpus;
@@ -16,7 +17,10 @@ mod hostile;
 mod notify;
 mod paths;
 mod queue;
+mod reasons;
 mod reload;
 mod remote;
+mod secrets;
+mod ssh;
 mod verdict;
 mod why;
