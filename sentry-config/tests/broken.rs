@@ -1,6 +1,7 @@
 //! Files that are wrong: what is said, where, and what to do.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use sentry_config::{Environment, Problems, load, parse};
 
@@ -884,12 +885,29 @@ fn a_token_that_would_go_to_two_servers_is_told() {
         assert!(problem.message.contains("https://git.example"), "{problem}");
         assert!(problem.message.contains("token of forge `any`"), "{problem}");
     }
+    let dir = tempfile::tempdir().unwrap();
+    let ssh = ssh_block(dir.path());
     let env = Environment::new([("TOKEN".to_owned(), "canary-token-value".to_owned())].into());
     for b in ["https://git.example:443/c/d", "ssh://git@other.example/a/b", "file:///srv/b.git"] {
-        let config = parse(&text("https://git.example/a/b", b), "sentry.yaml", &env).expect(b);
+        let text =
+            text("https://git.example/a/b", b).replace("type: git,", &format!("type: git, {ssh},"));
+        let config = parse(&text, "sentry.yaml", &env).expect(b);
         let origin = config.forge("any").and_then(|forge| forge.origin.as_deref());
         assert_eq!(origin, Some("https://git.example"));
     }
+}
+
+/// A forge's `ssh`, with files that hold what they must.
+fn ssh_block(dir: &Path) -> String {
+    use base64::Engine as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let (key, hosts) = (dir.join("key"), dir.join("hosts"));
+    let body = base64::engine::general_purpose::STANDARD.encode(b"openssh-key-v1\0\0\0\0\x04none");
+    let begin = "OPENSSH PRIVATE KEY-----";
+    std::fs::write(&key, format!("-----BEGIN {begin}\n{body}\n-----END {begin}\n")).expect("a key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("its rights");
+    std::fs::write(&hosts, "other.example ssh-ed25519 AAAA\n").expect("hosts");
+    format!("ssh: {{key_file: '{}', known_hosts: '{}'}}", key.display(), hosts.display())
 }
 
 #[test]

@@ -4,6 +4,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
+use sentry_core::secret::without_margins;
 use serde::Deserialize;
 
 use super::act::Confirmed;
@@ -49,7 +50,7 @@ pub(super) async fn enter(
     headers: HeaderMap,
     Form(entry): Form<Entry>,
 ) -> Answer {
-    let Some(id) = page.sessions.begin(entry.token.trim()).await? else {
+    let Some(id) = page.sessions.begin(without_margins(&entry.token)).await? else {
         let (status, text) = if page.setup.guesses.guessed(Door::Page) {
             (StatusCode::FORBIDDEN, "This is no token of this Sentry.")
         } else {
