@@ -330,7 +330,9 @@ fn scp_like(text: &str) -> Option<String> {
     let host_end = bracket.map_or(0, |end| in_brackets + end);
     let colon = host_end + text[host_end..].find(':')?;
     let (place, path) = (&text[..colon], &text[colon + 1..]);
-    if place.is_empty() || place.contains('/') || path.is_empty() {
+    // `name::address` is one of git's helpers, which are programs.
+    let is_helper = path.starts_with(':');
+    if place.is_empty() || place.contains('/') || path.is_empty() || is_helper {
         return None;
     }
     let bare = place.replace(['[', ']'], "");
@@ -557,7 +559,9 @@ mod tests {
         }
         let backslashes: RepoUrl = "http:\\\\127.0.0.1:8080/a/b".parse().unwrap();
         assert_eq!(backslashes.origin(), "http://127.0.0.1:8080", "no ssh to a host called http");
-        assert!("ext::sh -c id".parse::<RepoUrl>().is_err());
+        for helper in ["ext::sh -c id", "ext::sh", "fd::17", "git@host::r", "[host]::r"] {
+            assert!(helper.parse::<RepoUrl>().is_err(), "{helper}");
+        }
         for option in ["-oProxyCommand=id", "%2doProxyCommand=id", "%2Dl@h"] {
             assert!(format!("ssh://{option}/x").parse::<RepoUrl>().is_err(), "{option}");
         }

@@ -213,10 +213,24 @@ fn environment(call: &Call) -> Option<String> {
     let rest = ["https://", "http://", "ssh://", "file:///"]
         .iter()
         .find_map(|start| url.strip_prefix(start));
-    let Some(rest) = rest else { return Some(format!("a remote {url:?}")) };
     // git decodes a URL before it takes it apart.
-    let host = rest.replace("%2d", "-").replace("%2D", "-");
+    let host = match rest {
+        Some(rest) => rest.replace("%2d", "-").replace("%2D", "-"),
+        None => match short_of_ssh(url) {
+            Some(host) => host,
+            None => return Some(format!("a remote {url:?}")),
+        },
+    };
     host.starts_with('-').then(|| format!("a host that ssh takes for an option: {url:?}"))
+}
+
+/// The host of `user@host:path`, which git takes neither for a URL, nor for a directory, nor for a helper's `name::address`.
+fn short_of_ssh(url: &str) -> Option<String> {
+    let bracket = url.find('[').and_then(|open| Some(open + url[open..].find(']')?)).unwrap_or(0);
+    let (place, path) = url.split_at(bracket + url[bracket..].find(':')?);
+    let is_short = !place.contains('/') && !path.starts_with("::") && !url.contains("://");
+    let host = place.rsplit('@').next()?.trim_matches(['[', ']']);
+    (is_short && !place.starts_with('-')).then(|| host.to_owned())
 }
 
 /// What git and kubectl would say, so that Sentry goes on and starts the next program.

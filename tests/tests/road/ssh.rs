@@ -150,6 +150,8 @@ fn an_address_that_could_be_an_option_or_leaves_its_place_is_refused() {
         "ssh://git@host/a/%2e%2e/r",
         "ssh://git:s3cr3t@host/r",
         ":r",
+        "ext::sh",
+        "git@host::r",
         "[git@host:22:33]:r",
     ] {
         let refused = address.parse::<RepoUrl>();
