@@ -34,17 +34,6 @@ pub(crate) enum Right {
     Checks,
 }
 
-impl Right {
-    /// What was refused, for whoever is not let through because of it.
-    fn refused(self) -> &'static str {
-        match self {
-            Self::Read => "the token was refused",
-            Self::Statuses => "the token may not set statuses",
-            Self::Checks => "the token may not make check runs",
-        }
-    }
-}
-
 /// What a forge has told us about our welcome. Kept in memory: a restart asks anew.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -161,13 +150,12 @@ impl Gate {
             let text = format!("{}: asked us to wait; not asked before that", self.forge);
             return Err(ForgeError::new(ForgeErrorKind::RateLimited, text).retry_after(wait));
         }
-        let whole = state.refused.as_ref().map(|refusal| (refusal, Right::Read));
-        let here = state.refused_repos.get(&(repo.clone(), right)).map(|refusal| (refusal, right));
-        let refused = whole.into_iter().chain(here);
-        let mut waiting = refused.filter_map(|(one, right)| Some((one, right, one.left(token)?)));
-        if let Some((refusal, right, wait)) = waiting.next() {
-            let (forge, refused, told) = (&self.forge, right.refused(), &refusal.told);
-            let text = format!("{forge}: {repo}: {refused}; not asked again yet; it was: {told}");
+        let whole = state.refused.as_ref();
+        let here = state.refused_repos.get(&(repo.clone(), right));
+        let mut waiting =
+            whole.into_iter().chain(here).filter_map(|one| Some((one, one.left(token)?)));
+        if let Some((refusal, wait)) = waiting.next() {
+            let text = format!("{}; {repo} is not asked again yet", refusal.told);
             let hint = refusal.hint.as_deref().map(|hint| format!("{hint}; ")).unwrap_or_default();
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
                 .retry_after(wait)
