@@ -244,75 +244,78 @@ mod tests {
         }
     }
 
+    /// What ssh says, the kind that it is, what it means, and the remedy.
+    const SSH_SAYS: [(&str, ForgeErrorKind, &str, &str); 11] = [
+        (
+            "error: cannot run ssh: No such file or directory",
+            Local,
+            "ssh can't be run",
+            "openssh-client",
+        ),
+        ("No user exists for uid 12345", Local, "this account has no name", "/etc/passwd"),
+        (
+            "Permissions 0644 for '/k' are too open.\nLoad key \"/k\": bad permissions",
+            Local,
+            "used by others",
+            "chmod 600",
+        ),
+        (
+            "Load key \"/k\": error in libcrypto",
+            Local,
+            "holds no key that ssh reads",
+            "sentry validate",
+        ),
+        (
+            "Load key \"/k\": incorrect passphrase supplied to decrypt private key",
+            Local,
+            "has a passphrase",
+            "without a passphrase",
+        ),
+        (
+            "Warning: Identity file /k not accessible: No such file or directory.",
+            Local,
+            "is not there",
+            "sentry validate",
+        ),
+        (
+            "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures",
+            Unauthorized,
+            "the ssh key is refused",
+            "deploy key",
+        ),
+        (
+            "ssh: Could not resolve hostname git.example.com: Name or service not known",
+            Unreachable,
+            "name can't be resolved",
+            "host and port",
+        ),
+        (
+            "ssh: connect to host git.example.com port 22: Connection timed out",
+            Unreachable,
+            "did not answer in time",
+            "host and port",
+        ),
+        (
+            "bash: line 1: git-upload-pack: command not found",
+            Unsupported,
+            "the server has no git",
+            "install git",
+        ),
+        (
+            "remote: ERROR: The project you were looking for could not be found",
+            Unreachable,
+            "git failed",
+            "",
+        ),
+    ];
+
     #[test]
     fn what_ssh_says_before_git_gives_up_is_the_cause_and_brings_its_own_remedy() {
         let repo: RepoUrl = "git@git.example.com:a/b".parse().unwrap();
         let end = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct access rights\n\
                    and the repository exists.";
         let denied = "git@git.example.com: Permission denied (publickey).";
-        for (said, kind, what, remedy) in [
-            (
-                "error: cannot run ssh: No such file or directory",
-                Local,
-                "ssh can't be run",
-                "openssh-client",
-            ),
-            ("No user exists for uid 12345", Local, "this account has no name", "/etc/passwd"),
-            (
-                "Permissions 0644 for '/k' are too open.\nLoad key \"/k\": bad permissions",
-                Local,
-                "used by others",
-                "chmod 600",
-            ),
-            (
-                "Load key \"/k\": error in libcrypto",
-                Local,
-                "holds no key that ssh reads",
-                "sentry validate",
-            ),
-            (
-                "Load key \"/k\": incorrect passphrase supplied to decrypt private key",
-                Local,
-                "has a passphrase",
-                "without a passphrase",
-            ),
-            (
-                "Warning: Identity file /k not accessible: No such file or directory.",
-                Local,
-                "is not there",
-                "sentry validate",
-            ),
-            (
-                "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures",
-                Unauthorized,
-                "the ssh key is refused",
-                "deploy key",
-            ),
-            (
-                "ssh: Could not resolve hostname git.example.com: Name or service not known",
-                Unreachable,
-                "name can't be resolved",
-                "host and port",
-            ),
-            (
-                "ssh: connect to host git.example.com port 22: Connection timed out",
-                Unreachable,
-                "did not answer in time",
-                "host and port",
-            ),
-            (
-                "bash: line 1: git-upload-pack: command not found",
-                Unsupported,
-                "the server has no git",
-                "install git",
-            ),
-            (
-                "remote: ERROR: The project you were looking for could not be found",
-                Unreachable,
-                "git failed",
-                "",
-            ),
-        ] {
+        for (said, kind, what, remedy) in SSH_SAYS {
             for text in [format!("{said}\n{end}"), format!("{said}\n{denied}\n{end}")] {
                 if text.contains(denied) && kind != Local {
                     continue;

@@ -108,6 +108,49 @@ fn online(sandbox: &Sandbox) -> (String, String) {
     (text("detail"), text("remedy"))
 }
 
+/// A home whose one forge is this.
+fn asking(kind: &str, origin: &str, url: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.env("TOKEN", "the-token-51af0c");
+    sandbox.write_config(&format!(
+                "forges: {{one: {{type: {kind}, url: '{}', token: '${{TOKEN}}', polling: api}}}}\nwatches:\n  - name: qa\n    \
+                 source: {{url: '{url}', branches: main}}\n    manifests: {{url: '{url}', branch: main}}\n    \
+                 cluster: {{context: default, namespace: qa, deployer: dry-run}}\n",
+                origin
+            ));
+    sandbox
+}
+
+/// A status, a body, the sentence in it, and the remedy.
+const REFUSALS: [(u16, &str, &str, &str); 6] = [
+    (
+        403,
+        r#"{"message":"Resource not accessible by personal access token"}"#,
+        "Resource not accessible by personal access token",
+        "right",
+    ),
+    (
+        403,
+        r#"{"message":"Resource protected by organization SAML enforcement."}"#,
+        "SAML enforcement",
+        "right",
+    ),
+    (
+        403,
+        r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges"}"#,
+        "higher privileges",
+        "right",
+    ),
+    (
+        401,
+        r#"{"error":"invalid_token","error_description":"Token was revoked."}"#,
+        "Token was revoked.",
+        "not expired",
+    ),
+    (401, r#"{"message":"Bad credentials"}"#, "Bad credentials", "not expired"),
+    (500, r#"{"message":"a lock is held"}"#, "a lock is held", ""),
+];
+
 #[test]
 fn a_forges_own_sentence_is_quoted_where_it_refuses() {
     let repos = TempDir::new().unwrap();
@@ -122,45 +165,10 @@ fn a_forges_own_sentence_is_quoted_where_it_refuses() {
         ("github", hub.http(), hub.clone_url("qa/app")),
         ("gitlab", lab.http(), lab.clone_url("qa/app")),
     ];
-    let cases = [
-        (
-            403,
-            r#"{"message":"Resource not accessible by personal access token"}"#,
-            "Resource not accessible by personal access token",
-            "right",
-        ),
-        (
-            403,
-            r#"{"message":"Resource protected by organization SAML enforcement."}"#,
-            "SAML enforcement",
-            "right",
-        ),
-        (
-            403,
-            r#"{"error":"insufficient_scope","error_description":"The request requires higher privileges"}"#,
-            "higher privileges",
-            "right",
-        ),
-        (
-            401,
-            r#"{"error":"invalid_token","error_description":"Token was revoked."}"#,
-            "Token was revoked.",
-            "not expired",
-        ),
-        (401, r#"{"message":"Bad credentials"}"#, "Bad credentials", "not expired"),
-        (500, r#"{"message":"a lock is held"}"#, "a lock is held", ""),
-    ];
     let mut count = 0;
     for (kind, http, url) in kinds {
-        for (status, body, sentence, remedy) in cases {
-            let mut sandbox = Sandbox::new();
-            sandbox.env("TOKEN", "the-token-51af0c");
-            sandbox.write_config(&format!(
-                "forges: {{one: {{type: {kind}, url: '{}', token: '${{TOKEN}}', polling: api}}}}\nwatches:\n  - name: qa\n    \
-                 source: {{url: '{url}', branches: main}}\n    manifests: {{url: '{url}', branch: main}}\n    \
-                 cluster: {{context: default, namespace: qa, deployer: dry-run}}\n",
-                http.origin()
-            ));
+        for (status, body, sentence, remedy) in REFUSALS {
+            let sandbox = asking(kind, &http.origin(), &url);
             http.faults().until_cleared("", json(status, body));
             let (detail, hint) = online(&sandbox);
             assert!(detail.contains(sentence), "{kind} {status}: {detail}");

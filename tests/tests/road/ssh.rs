@@ -219,6 +219,36 @@ impl Place {
     }
 }
 
+/// What a key file may hold in place of a key that opens anything, with its rights, and what is said of it.
+fn useless_keys(place: &Place) -> Vec<(String, u32, &'static str)> {
+    let good = fs::read_to_string(place.path().join("ed25519")).unwrap();
+    let pem = fs::read_to_string(place.path().join("rsa-pem")).unwrap();
+    let locked = |name: &str, format: &str| {
+        let args = ["-t", "rsa", "-b", "2048", "-m", format, "-N", "s3cr3t-phrase"];
+        fs::read_to_string(keygen(place.path(), name, &args)).unwrap()
+    };
+    vec![
+        (locked("locked", "RFC4716"), 0o600, "has a passphrase"),
+        (locked("locked-pem", "PEM"), 0o600, "has a passphrase"),
+        (locked("locked-pkcs8", "PKCS8"), 0o600, "has a passphrase"),
+        (good.clone(), 0o644, "may be used by others (mode 0644)"),
+        (good.trim_end().to_owned(), 0o600, "has no line break at its end"),
+        (good.replace('\n', "\r\n"), 0o600, "has line breaks of Windows"),
+        (format!("\u{feff}{good}"), 0o600, "does not begin with the key"),
+        (good[..good.len() / 2].to_owned(), 0o600, "holds a broken private key"),
+        (pem[..pem.len() / 2].to_owned(), 0o600, "holds a broken private key"),
+        (public(&place.path().join("ed25519")), 0o600, "is a public key"),
+        (String::new(), 0o600, "is empty"),
+        ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), 0o600, "is a key in PuTTY's form"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
+            0o600,
+            "something else than a private key",
+        ),
+        ("hello\n".to_owned(), 0o600, "holds no private key"),
+    ]
+}
+
 #[test]
 fn keys_of_every_kind_open_a_real_sshd_and_those_that_can_open_none_are_named_at_once() {
     let place = Place::new();
@@ -247,32 +277,7 @@ fn keys_of_every_kind_open_a_real_sshd_and_those_that_can_open_none_are_named_at
         let checks = place.ask(server.port(), &key, &server.known_host());
         assert!(checks.iter().all(|check| check["result"] == "ok"), "{name}: {checks:?}");
     }
-    let good = fs::read_to_string(place.path().join("ed25519")).unwrap();
-    let pem = fs::read_to_string(place.path().join("rsa-pem")).unwrap();
-    let locked = |name: &str, format: &str| {
-        let args = ["-t", "rsa", "-b", "2048", "-m", format, "-N", "s3cr3t-phrase"];
-        fs::read_to_string(keygen(place.path(), name, &args)).unwrap()
-    };
-    let bad: Vec<(String, u32, &str)> = vec![
-        (locked("locked", "RFC4716"), 0o600, "has a passphrase"),
-        (locked("locked-pem", "PEM"), 0o600, "has a passphrase"),
-        (locked("locked-pkcs8", "PKCS8"), 0o600, "has a passphrase"),
-        (good.clone(), 0o644, "may be used by others (mode 0644)"),
-        (good.trim_end().to_owned(), 0o600, "has no line break at its end"),
-        (good.replace('\n', "\r\n"), 0o600, "has line breaks of Windows"),
-        (format!("\u{feff}{good}"), 0o600, "does not begin with the key"),
-        (good[..good.len() / 2].to_owned(), 0o600, "holds a broken private key"),
-        (pem[..pem.len() / 2].to_owned(), 0o600, "holds a broken private key"),
-        (public(&place.path().join("ed25519")), 0o600, "is a public key"),
-        (String::new(), 0o600, "is empty"),
-        ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), 0o600, "is a key in PuTTY's form"),
-        (
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
-            0o600,
-            "something else than a private key",
-        ),
-        ("hello\n".to_owned(), 0o600, "holds no private key"),
-    ];
+    let bad = useless_keys(&place);
     let count = bad.len();
     for (text, mode, expected) in bad {
         let key = place.path().join("bad");
@@ -311,11 +316,38 @@ fn what_ssh_says_of_a_server_that_does_not_let_us_in_is_told_with_its_remedy() {
         Sshd::start(place.path(), &["ForceCommand echo This account is for sftp only >&2; exit 1"]),
         Sshd::start(place.path(), &[&old_host]),
     ];
-    let [full, plain, old_kex, password, forced, old_key] = &servers;
-    for server in [full, plain] {
+    for server in &servers[..2] {
         let checks = place.ask(server.port(), &key, &server.known_host());
         assert!(checks.iter().all(|check| check["result"] == "ok"), "{checks:?}");
     }
+    for ((port, key, known), (what, quoted, remedy)) in
+        ways(&servers, &key, &other).into_iter().zip(SAID)
+    {
+        let checks = place.ask(port, key, &known);
+        let detail = checks[0]["detail"].as_str().unwrap();
+        let hint = checks[0]["remedy"].as_str().unwrap_or_default();
+        assert!(detail.contains(what) && detail.contains(quoted), "{what}: {detail}");
+        assert!(hint.contains(remedy), "{what}: {hint}");
+        assert!(!detail.contains("correct access rights") && !detail.contains("@@@"), "{detail}");
+    }
+}
+
+/// What is said of each, what of ssh is quoted, and the remedy.
+const SAID: [(&str, &str, &str); 9] = [
+    ("the ssh key is refused", "Permission denied (publickey)", "deploy key"),
+    ("host key is another one", "has changed", "somebody stands between"),
+    ("host key is not in the known hosts file", "host key is known for", "ssh-keyscan"),
+    ("no ssh key exchange in common", "Their offer: diffie-hellman-group14-sha1", "OpenSSH 9"),
+    ("no type of ssh host key in common", "Their offer: ssh-rsa", "OpenSSH 9"),
+    ("takes no ssh key for this user", "Permission denied (password", "public keys"),
+    ("git failed", "This account is for sftp only", ""),
+    ("hangs up on us", "kex_exchange_identification", "host and port"),
+    ("can't be reached", "Connection refused", "host and port"),
+];
+
+/// Each way not to be let in: whom we ask, by which key, and what is known of it.
+fn ways<'a>(servers: &[Sshd; 6], key: &'a Path, other: &'a Path) -> [(u16, &'a Path, String); 9] {
+    let [full, _, old_kex, password, forced, old_key] = servers;
     let rude = TcpListener::bind("127.0.0.1:0").unwrap();
     let (rude_port, closed) =
         (rude.local_addr().unwrap().port(), TcpListener::bind("127.0.0.1:0").unwrap());
@@ -323,75 +355,17 @@ fn what_ssh_says_of_a_server_that_does_not_let_us_in_is_told_with_its_remedy() {
     drop(closed);
     std::thread::spawn(move || rude.incoming().for_each(drop));
     let known = full.known_host();
-    let changed = known_host(full.port(), &other);
-    let unknown = known_host(1, &other);
-    for (port, key, known, what, quoted, remedy) in [
-        (
-            full.port(),
-            &other,
-            &known,
-            "the ssh key is refused",
-            "Permission denied (publickey)",
-            "deploy key",
-        ),
-        (
-            full.port(),
-            &key,
-            &changed,
-            "host key is another one",
-            "has changed",
-            "somebody stands between",
-        ),
-        (
-            full.port(),
-            &key,
-            &unknown,
-            "host key is not in the known hosts file",
-            "host key is known for",
-            "ssh-keyscan",
-        ),
-        (
-            old_kex.port(),
-            &key,
-            &old_kex.known_host(),
-            "no ssh key exchange in common",
-            "Their offer: diffie-hellman-group14-sha1",
-            "OpenSSH 9",
-        ),
-        (
-            old_key.port(),
-            &key,
-            &old_key.known_host(),
-            "no type of ssh host key in common",
-            "Their offer: ssh-rsa",
-            "OpenSSH 9",
-        ),
-        (
-            password.port(),
-            &key,
-            &password.known_host(),
-            "takes no ssh key for this user",
-            "Permission denied (password",
-            "public keys",
-        ),
-        (
-            forced.port(),
-            &key,
-            &forced.known_host(),
-            "git failed",
-            "This account is for sftp only",
-            "",
-        ),
-        (rude_port, &key, &known, "hangs up on us", "kex_exchange_identification", "host and port"),
-        (closed_port, &key, &known, "can't be reached", "Connection refused", "host and port"),
-    ] {
-        let checks = place.ask(port, key, known);
-        let (detail, hint) = (
-            checks[0]["detail"].as_str().unwrap(),
-            checks[0]["remedy"].as_str().unwrap_or_default(),
-        );
-        assert!(detail.contains(what) && detail.contains(quoted), "{what}: {detail}");
-        assert!(hint.contains(remedy), "{what}: {hint}");
-        assert!(!detail.contains("correct access rights") && !detail.contains("@@@"), "{detail}");
-    }
+    let changed = known_host(full.port(), other);
+    let unknown = known_host(1, other);
+    [
+        (full.port(), other, known.clone()),
+        (full.port(), key, changed),
+        (full.port(), key, unknown),
+        (old_kex.port(), key, old_kex.known_host()),
+        (old_key.port(), key, old_key.known_host()),
+        (password.port(), key, password.known_host()),
+        (forced.port(), key, forced.known_host()),
+        (rude_port, key, known.clone()),
+        (closed_port, key, known),
+    ]
 }
