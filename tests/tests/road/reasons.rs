@@ -6,6 +6,7 @@ use std::net::TcpListener;
 
 use sentry_core::forge::{Forge as _, ForgeError, HeadsQuery};
 use sentry_core::repo::RepoUrl;
+use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::BranchSelector;
 use sentry_core::{error_text, told};
@@ -57,8 +58,10 @@ async fn both(forge: &GitForge, repo: &RepoUrl) -> [(&'static str, ForgeError); 
         branches: BranchSelector::new(["main"]).unwrap(),
         validator: None,
     };
+    let revision =
+        Revision { branch: "main".parse().unwrap(), sha: "1".repeat(40).parse().unwrap() };
     let heads = forge.heads(&[query]).await.remove(0).unwrap_err();
-    let commit = forge.commit(repo, &"1".repeat(40).parse().unwrap()).await.unwrap_err();
+    let commit = forge.commit(repo, &revision).await.unwrap_err();
     [("our client", heads), ("git", commit)]
 }
 
