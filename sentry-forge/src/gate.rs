@@ -476,7 +476,10 @@ mod tests {
         gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
         for status in [403, 404] {
             let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
-            pass.conclude(refused(status)).unwrap_err();
+            let lacking =
+                ForgeError::new(ForgeErrorKind::Unauthorized, "the token may not set statuses")
+                    .with_source(StatusError(StatusCode::from_u16(status).unwrap()));
+            pass.conclude::<()>(Err(lacking)).unwrap_err();
             let closed = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap_err();
             assert!(closed.to_string().contains("may not set statuses"), "{closed}");
             assert!(open(Right::Read).await && open(Right::Checks).await);
