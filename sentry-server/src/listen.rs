@@ -68,8 +68,8 @@ pub(crate) async fn serve(
     tokio::time::timeout(PATIENCE, graceful.shutdown()).await.ok();
 }
 
-/// The oldest client whose place is free goes, whatever it is doing. There is one soon: those who keep theirs have come just
-/// now, are answered at once, or have shown a token, and of these there are fewer than clients.
+/// The oldest client whose place is free goes, whatever it is doing. There is one soon: those who keep theirs do so for a
+/// moment, or have shown a token, and of these there are fewer than clients.
 async fn make_room(clients: &mut Vec<Client>) {
     loop {
         clients.retain(|client| !client.task.is_finished());

@@ -1,9 +1,8 @@
-//! Who keeps a connection when there is no room for another: whoever has shown a token, while they are answered; whoever has
-//! said all they have to say, until they are answered, which is at once for those without a token; and whoever has come just
-//! now. Everybody else holds nothing, whatever they send or leave out, so that one more client can always come.
+//! Who keeps a connection when there is no room for another: whoever has shown a token, while they are answered; and for a
+//! moment whoever has come just now, or has said all they have to say. Everybody else holds nothing, whatever they send or leave
+//! out, so that one more client can always come.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,6 +22,9 @@ const MAX_HELD: usize = MAX_CONNECTIONS / 2;
 /// and cut off again within half a second.
 pub(crate) const WELCOME: Duration = Duration::from_millis(50);
 
+/// So long is whoever has asked a whole question kept, without a token: it is answered at once if nothing is wrong.
+const ANSWERED: Duration = Duration::from_millis(500);
+
 /// Room for all clients with a token.
 pub(crate) fn room() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(MAX_HELD))
@@ -33,21 +35,35 @@ pub(crate) fn room() -> Arc<Semaphore> {
 pub(crate) struct Place {
     room: Arc<Semaphore>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
-    came: Instant,
-    /// The whole request is here, and its answer is not.
-    asked: AtomicBool,
+    turn: Mutex<Turn>,
+}
+
+/// Whose turn it is, and since when.
+#[derive(Debug)]
+enum Turn {
+    /// The client's: it has come, or has its answer.
+    Theirs(Instant),
+    /// Ours: the whole request is here.
+    Ours(Instant),
 }
 
 impl Place {
     pub(crate) fn new(room: &Arc<Semaphore>) -> Self {
-        let (room, held) = (Arc::clone(room), Mutex::default());
-        Self { room, held, came: Instant::now(), asked: AtomicBool::new(false) }
+        let turn = Mutex::new(Turn::Theirs(Instant::now()));
+        Self { room: Arc::clone(room), held: Mutex::default(), turn }
     }
 
     /// Whether it may be given to somebody else.
     pub(crate) fn is_free(&self) -> bool {
-        let asked = self.asked.load(Ordering::Relaxed);
-        !asked && self.came.elapsed() >= WELCOME && self.permit().is_none()
+        let had_its_time = match *self.turn.lock().unwrap_or_else(PoisonError::into_inner) {
+            Turn::Theirs(since) => since.elapsed() >= WELCOME,
+            Turn::Ours(since) => since.elapsed() >= ANSWERED,
+        };
+        had_its_time && self.permit().is_none()
+    }
+
+    fn turn(&self, to: Turn) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = to;
     }
 
     /// Until the request is answered.
@@ -82,7 +98,7 @@ pub(crate) struct Answering(pub(crate) Arc<Place>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.asked.store(false, Ordering::Relaxed);
+        self.0.turn(Turn::Theirs(Instant::now()));
         self.0.permit().take();
     }
 }
@@ -95,8 +111,15 @@ pub(crate) struct Asking<B> {
 
 impl<B: Body> Asking<B> {
     pub(crate) fn new(body: B, place: &Arc<Place>) -> Self {
-        place.asked.store(body.is_end_stream(), Ordering::Relaxed);
-        Self { body, place: Arc::clone(place) }
+        let asking = Self { body, place: Arc::clone(place) };
+        asking.note(asking.body.is_end_stream());
+        asking
+    }
+
+    fn note(&self, is_over: bool) {
+        if is_over {
+            self.place.turn(Turn::Ours(Instant::now()));
+        }
     }
 }
 
@@ -109,9 +132,7 @@ impl<B: Body + Unpin> Body for Asking<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.place.asked.store(true, Ordering::Relaxed);
-        }
+        self.note(matches!(frame, Poll::Ready(None)) || self.body.is_end_stream());
         frame
     }
 
