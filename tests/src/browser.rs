@@ -17,6 +17,9 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// What the browser gets: `scripts/setup` installs it.
 const REMEDY: &str = "run `scripts/setup`: it installs chromium, chromium-driver and axe-core";
 
+/// So many chromedrivers are started until one has a port.
+const TRIES: usize = 5;
+
 /// A chromium of its own, with a profile of its own. It goes when this is dropped.
 #[derive(Debug)]
 pub struct Browser {
@@ -44,15 +47,7 @@ impl Browser {
 
     fn with(more: &[&str]) -> Self {
         let profile = TempDir::new().expect("a temporary directory");
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): {REMEDY}"));
-        let mut said = BufReader::new(driver.stdout.take().expect("stdout is piped"));
-        let port = port_of(&mut said);
+        let (driver, said, port) = driver();
         let data = format!("--user-data-dir={}", profile.path().display());
         let mut args = vec!["--headless=new", "--no-sandbox", "--disable-dev-shm-usage"];
         args.extend(["--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1", &data]);
@@ -282,14 +277,32 @@ impl Drop for Browser {
     }
 }
 
-/// chromedriver says which port it took.
-fn port_of(said: &mut BufReader<ChildStdout>) -> u16 {
-    let mut lines = said.lines();
-    let said = lines.find_map(|line| {
-        let line = line.ok()?;
-        line.split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
-    });
-    said.unwrap_or_else(|| panic!("chromedriver names no port: {REMEDY}"))
+/// A chromedriver with what it says and its port. It takes any port for IPv4 and ends where another program has the same one
+/// for IPv6: then one more is asked.
+fn driver() -> (Child, BufReader<ChildStdout>, u16) {
+    let mut all = String::new();
+    for _ in 0..TRIES {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("chromedriver does not start ({error}): {REMEDY}"));
+        let mut said = BufReader::new(driver.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        while said.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            let port = line.split_once("started successfully on port ");
+            if let Some(port) =
+                port.and_then(|(_, port)| port.trim().trim_end_matches('.').parse().ok())
+            {
+                return (driver, said, port);
+            }
+            all.push_str(&std::mem::take(&mut line));
+        }
+        driver.wait().expect("it has closed its output");
+    }
+    panic!("chromedriver names no port: {REMEDY}: {all}");
 }
 
 /// Where builds and what they leave go.

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     /// Two processes that each print their limits of memory and of files, once they are fed.
-    const SCRIPT: &str = "sh -c 'read go <&3; cat /proc/self/limits' 3<&0 & echo begun; wait; \
+    const SCRIPT: &str = "exec 3<&0; sh -c 'read go <&3; cat /proc/self/limits' & echo begun; wait; \
                           read go; cat /proc/self/limits";
 
     #[test]
