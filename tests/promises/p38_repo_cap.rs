@@ -67,7 +67,9 @@ fn a_repository_without_end_takes_no_more_than_its_cap_and_no_longer_than_its_de
         let took = lives.values().map(|(first, last)| *last - *first).max().unwrap_or_default();
         LIMIT.hold_time(&format!("{pack:?}"), took);
         assert_ne!(agent.wait().code, Some(0));
-        assert!(peak > 1 << 20, "{pack:?}: the fetch was seen on the disk: {peak}");
+        // That many files are too many for git's memory already.
+        let is_written = !matches!(pack, Pack::EndlessBlobs);
+        assert!(!lives.is_empty() && (peak > 1 << 20 || !is_written), "{pack:?}: {peak} were seen");
         assert!(peak <= CAP, "{pack:?}: {peak} bytes on the disk");
         (most, longest) = (most.max(peak), longest.max(took));
         assert_eq!(road.cluster.writes(), 0);
