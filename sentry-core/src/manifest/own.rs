@@ -90,6 +90,16 @@ mod tests {
     }
 
     #[test]
+    fn the_names_are_those_of_the_shipped_base() {
+        let base = include_str!("../../../deploy/kubernetes/deployment.yaml");
+        for written in
+            ["serviceAccountName: sentry\n", "name: sentry-tokens,", "claimName: sentry-state}"]
+        {
+            assert!(base.contains(written), "{written}");
+        }
+    }
+
+    #[test]
     fn others_are_not() {
         for value in [
             json!({"serviceAccountName": "sentry-runs", "secretName": "tokens", "claimName": "state"}),
