@@ -563,6 +563,106 @@ async fn an_app_makes_one_token_for_contents_and_uses_it_for_the_api_and_for_git
     assert_eq!(answers, [["main=a"], ["x=b"], ["main=a"]]);
 }
 
+/// An App whose `n`th token is `ghs_n`.
+async fn app_that_counts_its_tokens(server: &MockServer) -> GitHub {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    let key = Credential::Token(Secret::new(key));
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    Mock::given(method("POST"))
+        .and(path("/api/v3/app/installations/34/access_tokens"))
+        .respond_with(move |_: &wiremock::Request| {
+            let n = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+            json(201, &value!({"token": format!("ghs_{n}")}))
+        })
+        .with_priority(1)
+        .mount(server)
+        .await;
+    forge(server, GitHubAuth::App { app_id: 12, installation_id: 34, key }, Polling::Auto)
+}
+
+/// From now on, `status` is what the server says to a request with the `n`th token, whether from the API or from git.
+async fn refuse_token(server: &MockServer, n: usize, status: u16) {
+    use base64::Engine as _;
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:ghs_{n}"));
+    for authorization in [format!("Bearer ghs_{n}"), format!("Basic {basic}")] {
+        Mock::given(header("authorization", authorization.as_str()))
+            .respond_with(json(status, &value!({"message": "Bad credentials"})))
+            .with_priority(2)
+            .mount(server)
+            .await;
+    }
+}
+
+async fn tokens_made(server: &MockServer) -> usize {
+    let made = |r: &wiremock::Request| r.url.path().ends_with("/access_tokens");
+    received(server).await.iter().filter(|r| made(r)).count()
+}
+
+#[tokio::test]
+async fn an_apps_token_that_is_refused_before_its_hour_is_made_anew_and_the_question_answered() {
+    for by_git in [false, true] {
+        let server = MockServer::start().await;
+        let forge = app_that_counts_its_tokens(&server).await;
+        let branch = if by_git { "ma*" } else { "main" };
+        let query = query(&format!("{}/o/r", server.uri()), &[branch], None);
+        let answer = if by_git {
+            refs(&[("HEAD", 'a'), ("refs/heads/main", 'a')])
+        } else {
+            sha_answer(&sha('a'))
+        };
+        always(&server, answer).await;
+        let ask = async || shown(&heads(forge.heads(std::slice::from_ref(&query)).await.remove(0)));
+        assert_eq!(ask().await, ["main=a"]);
+        for made in 2..5 {
+            refuse_token(&server, made - 1, 401).await;
+            assert_eq!(ask().await, ["main=a"], "token {made}, by git: {by_git}");
+            assert_eq!(tokens_made(&server).await, made);
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_questions_that_meet_a_revoked_token_share_the_new_one() {
+    let server = MockServer::start().await;
+    let forge = app_that_counts_its_tokens(&server).await;
+    always(&server, sha_answer(&sha('a'))).await;
+    refuse_token(&server, 1, 401).await;
+    let queries: Vec<_> =
+        (0..20).map(|n| query(&format!("{}/o/r{n}", server.uri()), &["main"], None)).collect();
+    for answer in forge.heads(&queries).await {
+        assert_eq!(shown(&heads(answer)), ["main=a"]);
+    }
+    assert_eq!(tokens_made(&server).await, 2);
+}
+
+#[tokio::test]
+async fn an_app_whose_new_token_is_refused_too_makes_no_third_and_waits() {
+    let server = MockServer::start().await;
+    let forge = app_that_counts_its_tokens(&server).await;
+    let refusal = json(401, &value!({"message": "Bad credentials"}));
+    always(&server, refusal).await;
+    let query = query(&format!("{}/o/r", server.uri()), &["main"], None);
+    for _ in 0..3 {
+        let error = forge.heads(std::slice::from_ref(&query)).await.remove(0).unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Unauthorized, "{error}");
+        assert!(matches!(error.retry(), Retry::After(wait) if wait > Duration::from_secs(300)));
+    }
+    assert_eq!(tokens_made(&server).await, 2);
+}
+
+#[tokio::test]
+async fn an_apps_token_that_lacks_a_right_is_not_kept_for_its_hour() {
+    let server = MockServer::start().await;
+    let forge = app_that_counts_its_tokens(&server).await;
+    always(&server, sha_answer(&sha('a'))).await;
+    refuse_token(&server, 1, 403).await;
+    let at = |name: &str| query(&format!("{}/o/{name}", server.uri()), &["main"], None);
+    let refused = forge.heads(&[at("r")]).await.remove(0).unwrap_err();
+    assert_eq!(refused.kind(), ForgeErrorKind::Unauthorized);
+    assert_eq!(shown(&heads(forge.heads(&[at("s")]).await.remove(0))), ["main=a"]);
+    assert_eq!(tokens_made(&server).await, 2);
+}
+
 #[tokio::test]
 async fn an_app_lends_a_new_token_for_one_repository_each_time() {
     let server = MockServer::start().await;

@@ -220,10 +220,10 @@ impl Api for GitHubApi {
         }
     }
 
-    fn forget_token(&self, right: Right) {
-        if let Some(app) = self.app(right) {
-            app.forget();
-        }
+    async fn drop_token(&self, right: Right, refused: &Secret) -> bool {
+        let Some(app) = self.app(right) else { return false };
+        app.drop_token(refused).await;
+        true
     }
 
     fn authorization(

@@ -96,11 +96,10 @@ impl App {
         self.create(base, http, key, Some(repo)).await
     }
 
-    /// Drops the token, unless one is being made at the moment.
-    pub(super) fn forget(&self) {
-        if let Ok(mut kept) = self.token.try_lock() {
-            *kept = None;
-        }
+    /// Drops the token that was refused; one that was made since then stays.
+    pub(super) async fn drop_token(&self, refused: &Secret) {
+        let mut kept = self.token.lock().await;
+        kept.take_if(|token| token.secret.expose() == refused.expose());
     }
 
     async fn create(

@@ -107,9 +107,10 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         Ok(secret.clone())
     }
 
-    /// Drops a token that was made and then refused.
-    fn forget_token(&self, right: Right) {
-        let _ = right;
+    /// Drops a token that was made and then refused; false if tokens aren't made, so that another one can't be had.
+    async fn drop_token(&self, right: Right, refused: &Secret) -> bool {
+        let _ = (right, refused);
+        false
     }
 
     /// False if the token opens git only, not the API's branches.

@@ -68,14 +68,12 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn changes_by_git(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        let now = ChangesQuery { repo: self.git_place(&query.repo), ..query.clone() };
-        let secret = self.secret(Right::Read).await?;
-        let pass = self.gate.enter(secret.as_ref(), &query.repo, Right::Read).await?;
-        let outcome = match self.git_authorization(secret.as_ref()).await {
-            Ok(header) => self.git.changes(&now, header.as_ref()).await,
-            Err(error) => Err(error),
-        };
-        self.noticed(Right::Read, pass.conclude(outcome))
+        let now = &ChangesQuery { repo: self.git_place(&query.repo), ..query.clone() };
+        self.with_token(&query.repo, Right::Read, |token| async move {
+            let header = self.git_authorization(token.as_ref())?;
+            self.git.changes(now, header.as_ref()).await
+        })
+        .await
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod changes;
+mod exchange;
 mod known;
 mod questions;
 mod statuses;
@@ -10,14 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use futures::{FutureExt as _, StreamExt as _, stream};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{StatusCode, header};
 use sentry_core::forge::{
     Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery,
     Requests, Tree, TreeQuery,
 };
 use sentry_core::repo::{BranchName, RepoUrl};
 use sentry_core::revision::Revision;
-use sentry_core::secret::Secret;
 
 use crate::gate::{Gate, Right};
 use crate::git::Transport;
@@ -232,14 +232,12 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        let now = self.git_place(repo);
-        let secret = self.secret(Right::Read).await?;
-        let pass = self.gate.enter(secret.as_ref(), repo, Right::Read).await?;
-        let outcome = match self.git_authorization(secret.as_ref()).await {
-            Ok(header) => ls_refs(&self.http, &now, prefixes, header.as_ref()).await,
-            Err(error) => Err(error),
-        };
-        self.noticed(Right::Read, pass.conclude(outcome))
+        let now = &self.git_place(repo);
+        self.with_token(repo, Right::Read, |token| async move {
+            let header = self.git_authorization(token.as_ref())?;
+            ls_refs(&self.http, now, prefixes, header.as_ref()).await
+        })
+        .await
     }
 
     /// Where git finds a repository now.
@@ -256,14 +254,12 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let now = TreeQuery { repo: self.git_place(&query.repo), ..query.clone() };
-        let secret = self.secret(Right::Read).await?;
-        let pass = self.gate.enter(secret.as_ref(), &query.repo, Right::Read).await?;
-        let outcome = match self.git_authorization(secret.as_ref()).await {
-            Ok(header) => self.git.tree(&now, header.as_ref()).await,
-            Err(error) => Err(error),
-        };
-        self.noticed(Right::Read, pass.conclude(outcome))
+        let now = &TreeQuery { repo: self.git_place(&query.repo), ..query.clone() };
+        self.with_token(&query.repo, Right::Read, |token| async move {
+            let header = self.git_authorization(token.as_ref())?;
+            self.git.tree(now, header.as_ref()).await
+        })
+        .await
     }
 
     pub(crate) async fn commit(
@@ -299,8 +295,7 @@ impl<A: Api> Hosted<A> {
         let Some(secret) = self.secret(Right::Read).await? else { return Ok(None) };
         let pass = self.gate.enter(Some(&secret), repo, Right::Read).await?;
         let path = self.git_place(repo).path();
-        let outcome = self.api.clone_token(&self.http, &secret, &path).await;
-        let token = self.noticed(Right::Read, pass.conclude(outcome))?;
+        let token = pass.conclude(self.api.clone_token(&self.http, &secret, &path).await)?;
         Ok(Some(CloneCredential { username: self.api.git_user().to_owned(), token }))
     }
 
@@ -399,94 +394,10 @@ impl<A: Api> Hosted<A> {
     }
 
     async fn ask(&self, repo: &RepoUrl, place: &Place, ask: Ask<'_>) -> Result<Answer, ForgeError> {
-        let secret = self.secret(ask.right).await?;
-        let pass = self.gate(ask.right).enter(secret.as_ref(), repo, ask.right).await?;
-        let outcome = self.exchange(repo, place, ask, secret.as_ref()).await;
-        self.noticed(ask.right, pass.conclude(outcome))
-    }
-
-    async fn exchange(
-        &self,
-        repo: &RepoUrl,
-        place: &Place,
-        ask: Ask<'_>,
-        secret: Option<&Secret>,
-    ) -> Result<Answer, ForgeError> {
-        let request = self.request(repo, place, ask, secret).await?;
-        let answer = self.http.send(request, CAP).await.map_err(|error| match error.kind() {
-            ForgeErrorKind::TooLarge => {
-                self.wrong(repo, "the answer is far larger than it should be")
-            }
-            _ => error,
-        })?;
-        self.gate(ask.right).learn(&answer.headers);
-        match answer.status {
-            status if status.is_redirection() => {}
-            _ if matches!(ask.wanted, Wanted::Report(_)) => {
-                self.may_report(repo, ask.right, &answer)?;
-            }
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {}
-            _ => check_status(&answer, &self.what(repo))?,
-        }
-        Ok(answer)
-    }
-
-    async fn request(
-        &self,
-        repo: &RepoUrl,
-        place: &Place,
-        ask: Ask<'_>,
-        secret: Option<&Secret>,
-    ) -> Result<reqwest::Request, ForgeError> {
-        let path = self.api.path(place, ask.wanted).map_err(|why| self.wrong(repo, &why))?;
-        let url = format!("{}{path}", self.api.base());
-        let (method, body) = match ask.wanted {
-            Wanted::Report(call) => (call.method.clone(), call.body.as_ref()),
-            _ => (Method::GET, None),
-        };
-        let accept = self.api.accept(ask.wanted);
-        let mut request = self.http.client().request(method, url).header(header::ACCEPT, accept);
-        if let Some(secret) = secret {
-            let token = self.api.token(&self.http, secret, ask.right).await?;
-            let (name, value) = self.api.authorization(&token, ask.right)?;
-            request = request.header(name, value);
-        }
-        if let Some(etag) = ask.etag {
-            request = request.header(header::IF_NONE_MATCH, etag);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        request.build().map_err(|e| {
-            self.wrong(repo, "makes a request that can't be built").with_source(e.without_url())
+        self.with_token(repo, ask.right, |token| async move {
+            self.exchange(repo, place, ask, token.as_ref()).await
         })
-    }
-
-    async fn secret(&self, right: Right) -> Result<Option<Secret>, ForgeError> {
-        self.api.credential(right).token(&self.http.settings().redactor).await
-    }
-
-    async fn git_authorization(
-        &self,
-        secret: Option<&Secret>,
-    ) -> Result<Option<HeaderValue>, ForgeError> {
-        match secret {
-            None => Ok(None),
-            Some(secret) => {
-                let token = self.api.token(&self.http, secret, Right::Read).await?;
-                self.api.git_authorization(&token).map(Some)
-            }
-        }
-    }
-
-    /// A refused token that was made from a key is made anew next time.
-    fn noticed<T>(&self, right: Right, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
-        if let Err(error) = &outcome
-            && StatusError::of(error) == Some(StatusCode::UNAUTHORIZED)
-        {
-            self.api.forget_token(right);
-        }
-        outcome
+        .await
     }
 
     /// The token goes to the forge's own origin only; another repository is refused before any request.
@@ -538,7 +449,7 @@ mod tests {
     use crate::credential::Credential;
     use crate::git::TransportSettings;
     use crate::http::HttpSettings;
-    use sentry_core::secret::Redactor;
+    use sentry_core::secret::{Redactor, Secret};
 
     /// An API whose key is good and whose tokens are made as `make` says; nobody listens at its address.
     fn hosted(make: impl Fn() -> Result<Secret, ForgeError> + Send + 'static) -> Hosted<MockApi> {
@@ -552,7 +463,7 @@ mod tests {
         // Once: a fake would make as many as it is asked for.
         api.expect_reports_apart().return_const(false);
         api.expect_token().times(1).returning(move |_, _, _| make());
-        api.expect_forget_token().times(1).return_const(());
+        api.expect_drop_token().times(0);
         let settings = HttpSettings::new(Redactor::new());
         let http = Http::new(&settings).unwrap();
         let git = Transport::new(TransportSettings::new(settings));
@@ -560,7 +471,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_key_makes_no_second_token_and_what_it_made_is_forgotten() {
+    async fn a_refused_key_is_asked_for_one_token_and_not_for_a_second_one() {
         let hosted = hosted(|| {
             Err(ForgeError::new(ForgeErrorKind::Unauthorized, "hub: refused")
                 .with_source(StatusError(StatusCode::UNAUTHORIZED)))
