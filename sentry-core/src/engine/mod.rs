@@ -4,6 +4,7 @@
 //! through its named steps, `conclude` writes how it ended, and `agent` is the loop that owns the state.
 
 mod agent;
+mod alike;
 mod builder;
 mod conclude;
 mod courier;

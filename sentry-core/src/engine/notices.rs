@@ -1,11 +1,12 @@
 //! What is told of a delivery, and to whom: decided from how it stands now, how it stood before, and what was last told
 //! of its branch. Pure.
 
-use super::verdict;
+use super::{alike::alike, verdict};
 use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DeliveryId, DeliveryState, RunState, Verdict};
 use crate::notifier::{FAILED_RUNS, FailedRun, Notice, Occasion, REASON_CHARS, Route, RunCounts};
 use crate::store::{Told, Trouble, Write};
+use crate::text;
 use crate::watch::Watch;
 
 /// How a delivery stands, as far as anybody is told.
@@ -114,7 +115,7 @@ type Tellings = Vec<(Route, Occasion, Option<String>)>;
 fn stuck(next: &mut Trouble, told: &mut Tellings, delivery: &Delivery, started: bool) {
     let (sha, reason) = (delivery.revision.sha.clone(), reason(delivery));
     let known = next.start.take();
-    let repeated = known.filter(|known| known.sha == sha || known.reason == reason);
+    let repeated = known.filter(|known| known.sha == sha || alike(&known.reason, &reason));
     let reason = match repeated {
         Some(known) => known.reason,
         None => {
@@ -132,14 +133,7 @@ fn starts_again(next: &mut Trouble, told: &mut Tellings) {
 }
 
 fn reason(delivery: &Delivery) -> String {
-    shortened(delivery.error.as_deref().unwrap_or("no reason was given"))
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= REASON_CHARS {
-        return text.to_owned();
-    }
-    text.chars().take(REASON_CHARS - 1).chain(['…']).collect()
+    text::cut(delivery.error.as_deref().unwrap_or("no reason was given"), REASON_CHARS)
 }
 
 impl Decision {
@@ -167,7 +161,11 @@ pub(super) fn notice(
     let failed = delivery.runs.iter().filter(|run| run.state == RunState::Failed);
     let failed = failed.take(FAILED_RUNS).map(|run| FailedRun {
         name: run.object.name.clone(),
-        reason: run.message.as_ref().or(run.reason.as_ref()).map(|text| shortened(text)),
+        reason: run
+            .message
+            .as_ref()
+            .or(run.reason.as_ref())
+            .map(|reason| text::cut(reason, REASON_CHARS)),
     });
     Notice {
         id,
@@ -306,6 +304,14 @@ mod tests {
             .goes(2, &[plain(), parked("forbidden")])
             .goes(3, &[plain(), parked("forbidden")]);
         assert_eq!(story.told, ["1 could_not_start failure", "3 could_not_start failure"]);
+    }
+
+    #[test]
+    fn an_outage_whose_text_has_another_id_and_time_each_time_wakes_nobody_twice() {
+        let text = |n: u32| format!("answered 502 after {n}.5 s (request 8F2A:3C1D{n}:{n}E0FA9)");
+        let story =
+            (1..9).fold(Story::new(), |story, n| story.goes(n, &[plain(), parked(&text(n))]));
+        assert_eq!(story.told, ["1 could_not_start failure"]);
     }
 
     #[test]

@@ -405,6 +405,9 @@ impl Agent {
             self.ended(ended).await;
         }
         self.write_unwritten().await;
+        let stamp = self.parts.clock.now();
+        let said = AgentState { ended: Some(stamp), ..self.spoken(Instant::now(), stamp) };
+        self.commit(vec![Write::Agent(said)]).await;
         for id in std::mem::take(&mut self.touched) {
             self.summary.deliveries.extend(ledger::delivery(self.parts.store.as_ref(), &id).await?);
         }
@@ -455,12 +458,7 @@ impl Agent {
         let stamp = self.parts.clock.now();
         let fastest = self.groups.iter().map(|g| g.interval).min().unwrap_or(BEAT);
         let pace = fastest.min(BEAT);
-        let state = AgentState {
-            holder: self.parts.holder.clone(),
-            started: self.started,
-            beat: stamp,
-            loops: self.loops(now, stamp),
-        };
+        let state = self.spoken(now, stamp);
         self.parts.pulse.beat(&state, pace);
         if now < self.next_beat {
             return;
@@ -478,6 +476,17 @@ impl Agent {
             );
         }
         self.commit(writes).await;
+    }
+
+    /// What it says of itself.
+    fn spoken(&self, now: Instant, stamp: Timestamp) -> AgentState {
+        AgentState {
+            holder: self.parts.holder.clone(),
+            started: self.started,
+            beat: stamp,
+            ended: None,
+            loops: self.loops(now, stamp),
+        }
     }
 
     /// How each forge's loop keeps its time, by the repository that is most late.
