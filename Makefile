@@ -75,6 +75,7 @@ sbom:
 
 bench:
 	cargo bench -p sentry-core --bench redact
+	cargo bench -p sentry-config --bench load
 	cargo bench -p sentry-forge --bench fetch
 	cargo build --release -p sentry-cli
 	cargo bench -p sentry-tests --bench idle

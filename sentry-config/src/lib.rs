@@ -62,8 +62,10 @@ use interpolate::Variables;
 use node::{Kind, Node};
 use problem::Report;
 
-/// No configuration is larger: what is, is no configuration. In bytes.
-pub const MAX_SIZE: usize = 1 << 20;
+/// No configuration is larger: what is, is no configuration. In bytes; twenty thousand watches take some 6 MiB.
+pub const MAX_SIZE: usize = 64 << 20;
+
+const TOO_LARGE: &str = "is larger than 64 MiB";
 
 /// Why a configuration can't be loaded. Never retried: a person must act.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +107,7 @@ fn read(path: &Path) -> Result<String, LoadError> {
     let file = std::fs::File::open(path).map_err(failed)?;
     file.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > MAX_SIZE {
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 1 MiB")));
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, TOO_LARGE)));
     }
     String::from_utf8(bytes)
         .map_err(|_| failed(io::Error::new(io::ErrorKind::InvalidData, "is not UTF-8 text")))
@@ -129,13 +131,7 @@ fn parse_with(
 ) -> Result<Config, Problems> {
     if text.len() > MAX_SIZE {
         let hint = "split it: one agent per group of watches";
-        return Err(Problems::new(vec![Problem::at_line(
-            name,
-            1,
-            "",
-            "is larger than 1 MiB",
-            hint,
-        )]));
+        return Err(Problems::new(vec![Problem::at_line(name, 1, "", TOO_LARGE, hint)]));
     }
     let mut report = Report::new(name, text);
     report.extend(bad_lines);

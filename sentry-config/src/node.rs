@@ -7,7 +7,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
+use crate::MAX_SIZE;
 use crate::problem::Report;
+
+/// No configuration has more values and keys.
+const MOST_NODES: usize = 1_000_000;
 
 /// A value of the document.
 #[derive(Debug, Clone)]
@@ -61,22 +65,28 @@ impl Node {
     }
 }
 
-/// Reads a text with limits: a hostile file is refused, not expanded.
+/// Reads a text with limits. They are far from what an operator writes, twenty thousand watches with anchors for what they
+/// share among it; what a few lines of aliases would grow to is refused, not expanded.
 pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            max_events: 100_000,
-            max_aliases: 100,
-            max_anchors: 100,
-            max_nodes: 50_000,
+            max_events: 4 * MOST_NODES,
+            max_aliases: 200_000,
+            enforce_alias_anchor_ratio: false,
+            max_anchors: 10_000,
+            max_nodes: MOST_NODES,
+            max_recorded_anchor_events: 100_000,
+            max_recorded_anchor_bytes: MAX_SIZE,
+            max_total_scalar_bytes: MAX_SIZE,
+            max_merge_keys: 200_000,
             max_documents: 1,
             max_depth: 40,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 10_000,
+            max_total_replayed_events: MOST_NODES,
             max_replay_stack_depth: 16,
-            max_alias_expansions_per_anchor: 100,
+            max_alias_expansions_per_anchor: 200_000,
         },
         // YAML 1.1 reads y, no and on as booleans: as names of branches and variables they are texts.
         strict_booleans: true,
@@ -89,7 +99,11 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
             let (line, column) =
                 error.location().map_or((1, 1), |l| (small(l.line()), small(l.column())));
             let message = error.to_string();
-            report.syntax(line.max(1), column.max(1), without_place(&message));
+            let message = without_place(&message);
+            match message.strip_prefix("budget breached: ") {
+                Some(what) => report.too_much(line.max(1), column.max(1), what),
+                None => report.syntax(line.max(1), column.max(1), message),
+            }
             None
         }
     }

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, where, and what to do about it.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use crate::excerpt::Excerpts;
@@ -109,8 +110,8 @@ pub(crate) struct Report {
     excerpts: Excerpts,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-    bad: std::collections::HashSet<String>,
-    seen: std::collections::HashSet<(String, usize, String)>,
+    bad: BTreeSet<String>,
+    seen: HashSet<(String, usize, String)>,
 }
 
 impl Report {
@@ -119,8 +120,8 @@ impl Report {
             excerpts: Excerpts::new(file, text),
             problems: Vec::new(),
             warnings: Vec::new(),
-            bad: std::collections::HashSet::new(),
-            seen: std::collections::HashSet::new(),
+            bad: BTreeSet::new(),
+            seen: HashSet::new(),
         }
     }
 
@@ -153,6 +154,13 @@ impl Report {
         self.error(&place, message, hint);
     }
 
+    /// Adds what there is too much of, in the parser's words.
+    pub(crate) fn too_much(&mut self, line: usize, column: usize, what: &str) {
+        let place = Place { line, column, ..Place::root() };
+        let hint = "split the file: one agent per group of watches; aliases count with all that they stand for";
+        self.error(&place, format!("is more than a configuration may hold: {what}"), hint);
+    }
+
     /// Notes that nothing usable stands at a path, so that it is not called missing as well.
     pub(crate) fn mark_bad(&mut self, path: &str) {
         self.bad.insert(path.to_owned());
@@ -166,7 +174,7 @@ impl Report {
 
     /// True if anything below a path (given with its last separator) was reported.
     pub(crate) fn any_bad_below(&self, prefix: &str) -> bool {
-        self.bad.iter().any(|path| path.starts_with(prefix))
+        self.bad.range(prefix.to_owned()..).next().is_some_and(|path| path.starts_with(prefix))
     }
 
     /// Reports a key that must be there, unless what was written for it is already reported.

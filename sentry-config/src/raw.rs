@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::node::Node;
+use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
@@ -425,22 +425,35 @@ pub enum RawConfig {
 
 impl Read for RawConfig {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        if let crate::node::Kind::Map(entries) = &node.kind {
-            let short = entries.iter().any(|(key, _)| SHORT_ONLY.contains(&key.text.as_str()));
-            let long =
-                entries.iter().find(|(key, _)| key.text == "watches" || key.text == "forges");
-            if let (true, Some((key, _))) = (short, long) {
-                report.error(
-                    &crate::read::key_place(key, ""),
-                    "belongs to the long form, but the file also has keys of the short form",
-                    "use one of the two forms: `watches` and `forges`, or `target_repo` and `qa_repo`",
-                );
-                return None;
-            }
-            if short {
-                return RawShort::read(node, place, report).map(|raw| Self::Short(Box::new(raw)));
+        let Kind::Map(entries) = &node.kind else {
+            return RawLong::read(node, place, report).map(|raw| Self::Long(Box::new(raw)));
+        };
+        let has = |name: &str| entries.iter().find(|(key, _)| key.text == name);
+        let short = SHORT_ONLY.iter().find_map(|name| has(name));
+        let (long, forges) = (has("watches"), has("forges"));
+        let mut node = Cow::Borrowed(node);
+        // The odd one out is told, and the rest read for what else may be wrong in it.
+        let (odd, belongs) =
+            if long.is_some() { (short, "short") } else { (short.and(forges), "long") };
+        if let Some((key, _)) = odd {
+            report.error(
+                &crate::read::key_place(key, ""),
+                format!("belongs to the {belongs} form, but the file has keys of the other form"),
+                "use one of the two forms: `watches` and `forges`, or `target_repo` and `qa_repo`",
+            );
+            let (own, other) = match long {
+                Some(_) => (RawLong::KEYS, RawShort::KEYS),
+                None => (RawShort::KEYS, RawLong::KEYS),
+            };
+            if let Kind::Map(entries) = &mut node.to_mut().kind {
+                let is_other = |key: &str| other.contains(&key) && !own.contains(&key);
+                entries.retain(|(key, _)| !is_other(&key.text));
             }
         }
-        RawLong::read(node, place, report).map(|raw| Self::Long(Box::new(raw)))
+        if short.is_some() && long.is_none() {
+            RawShort::read(&node, place, report).map(|raw| Self::Short(Box::new(raw)))
+        } else {
+            RawLong::read(&node, place, report).map(|raw| Self::Long(Box::new(raw)))
+        }
     }
 }

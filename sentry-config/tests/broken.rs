@@ -1,5 +1,6 @@
 //! Files that are wrong: what is said, where, and what to do.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -376,10 +377,10 @@ const CASES: &[Case] = &[
     (
         "defaults: {timeout: 60}",
         "target_repo: {}",
+        5,
         1,
-        1,
-        "forges",
-        "long form",
+        "target_repo",
+        "short form",
         "one of the two forms",
     ),
     ("defaults: {timeout: 60}", "state_dir: ''", 5, 12, "state_dir", "is empty", "write a value"),
@@ -830,6 +831,133 @@ fn each_kind_of_broken_file_is_told_with_line_column_path_and_remedy() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// What is told of a file: where, and what.
+fn told(text: &str) -> BTreeSet<(String, String)> {
+    problems_of(text).iter().map(|p| (p.path.clone(), p.message.clone())).collect()
+}
+
+/// The file with both slips; `None` where one of them leaves no room for the other.
+fn both((line, by): (&str, &str), (other, other_by): (&str, &str)) -> Option<String> {
+    let key = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+    if line == other && line == "timeout: 60" {
+        let apart = key(by) != key(other_by);
+        return apart.then(|| long(line, &format!("{by}, {other_by}")));
+    }
+    let first = long(line, by);
+    let apart = !line.contains(other) && !other.contains(line) && !by.contains(other);
+    (apart && first.contains(other)).then(|| first.replacen(other, other_by, 1))
+}
+
+/// A repository and its forge that don't belong together can't be told where one of them is not known.
+fn is_of_both(message: &str) -> bool {
+    [
+        "is not on ",
+        "is not of type",
+        "is shorter than 60 seconds",
+        "is asked over https",
+        "has no meaning for a forge",
+        "is no signing token",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
+}
+
+/// Two slips of one file are told as each alone is: neither hides the other, and none makes a third.
+#[test]
+fn any_two_kinds_of_broken_file_in_one_are_both_told_and_nothing_else() {
+    let slips: Vec<_> =
+        CASES.iter().map(|case| ((case.0, case.1), told(&long(case.0, case.1)))).collect();
+    // What is no YAML says nothing else.
+    let is_read = |told: &BTreeSet<(String, String)>| told.iter().all(|(path, _)| !path.is_empty());
+    let (mut pairs, mut wrong) = (0, String::new());
+    for (i, (slip, alone)) in slips.iter().enumerate().filter(|(_, (_, told))| is_read(told)) {
+        for (other, second) in slips[i + 1..].iter().filter(|(_, told)| is_read(told)) {
+            let paths = |told: &BTreeSet<(String, String)>| -> BTreeSet<_> {
+                told.iter().map(|(path, _)| path.clone()).collect()
+            };
+            let Some(text) =
+                both(*slip, *other).filter(|_| paths(alone).is_disjoint(&paths(second)))
+            else {
+                continue;
+            };
+            pairs += 1;
+            let together = told(&text);
+            let expected: BTreeSet<_> = alone.union(second).cloned().collect();
+            let hidden: Vec<_> = expected
+                .difference(&together)
+                .filter(|(_, message)| !is_of_both(message))
+                .collect();
+            let more: Vec<_> = together.difference(&expected).collect();
+            if !hidden.is_empty() || !more.is_empty() {
+                let _ = writeln!(wrong, "{slip:?} and {other:?}: hidden {hidden:?}, more {more:?}");
+            }
+        }
+    }
+    println!("{pairs} pairs of slips are told as each alone");
+    assert!(wrong.is_empty() && pairs > 2_000, "{pairs}\n{wrong}");
+}
+
+/// Slips of the short form: the line that is replaced and by what, and the paths of what is told.
+const SHORT_CASES: &[(&str, &str, &[&str])] = &[
+    ("type: github", "type: gitbub", &["target_repo.type"]),
+    (", type: github", "", &["target_repo.type"]),
+    ("https://github.com/a/b", "https://u:canary@github.com/a/b", &["target_repo.url"]),
+    ("https://github.com/a/b", "github.com/a/b", &["target_repo.url"]),
+    ("branches: main", "branches: refs/heads/main", &["target_repo.branches"]),
+    ("branches: main", "branchs: main", &["target_repo.branchs", "target_repo.branches"]),
+    ("type: git}", "type: gti}", &["qa_repo.type"]),
+    (", type: git}", "}", &["qa_repo.type"]),
+    ("https://git.example.com/a/c", "''", &["qa_repo.url"]),
+    ("branch: main,", "branch: 'a..b',", &["qa_repo.branch"]),
+    ("polling_interval: 60", "polling_interval: 30", &["polling_interval"]),
+    ("polling_interval: 60", "polling_intervall: 60", &["polling_intervall"]),
+    ("namespace: qa", "namespace: QA", &["namespace"]),
+    ("namespace: qa", "", &["namespace"]),
+    ("max_retries: 3", "max_retries: many", &["max_retries"]),
+    ("timeout: 5m", "timeout: soon", &["timeout"]),
+    ("report: off", "report: of", &["report"]),
+    ("log_level: info", "log_level: loud", &["log_level"]),
+    ("github_token: '${TOKEN}'", "github_token: '${EMPTY}'", &["auth.github_token"]),
+    ("github_token: '${TOKEN}'", "github_tokn: '${TOKEN}'", &["auth.github_tokn"]),
+    ("tekton_dir: .tekton", "tekton_dir: ../x", &["tekton_dir"]),
+];
+
+const SHORT: &str = "\
+target_repo: {url: 'https://github.com/a/b', branches: main, type: github}
+qa_repo: {url: https://git.example.com/a/c, branch: main, type: git}
+auth: {github_token: '${TOKEN}'}
+polling_interval: 60
+tekton_dir: .tekton
+namespace: qa
+max_retries: 3
+timeout: 5m
+report: off
+log_level: info
+";
+
+#[test]
+fn any_two_slips_of_the_short_form_are_both_told_and_nothing_else() {
+    for (i, (line, by, paths)) in SHORT_CASES.iter().enumerate() {
+        assert!(SHORT.contains(line), "{line}");
+        let first = SHORT.replacen(line, by, 1);
+        let told = |text: &str| problems_of(text).iter().map(|p| p.path.clone()).collect();
+        let alone: BTreeSet<String> = told(&first);
+        assert_eq!(alone, paths.iter().map(|&path| path.to_owned()).collect(), "{by}");
+        for (other, other_by, other_paths) in &SHORT_CASES[i + 1..] {
+            let apart = !line.contains(other) && !other.contains(line) && first.contains(other);
+            // How often one may ask hangs on whom.
+            let asks = paths == &["target_repo.url"] && other_paths == &["polling_interval"];
+            if !apart || asks {
+                continue;
+            }
+            let both: BTreeSet<String> = told(&first.replacen(other, other_by, 1));
+            let each = paths.iter().chain(*other_paths);
+            let expected: BTreeSet<String> = each.map(|&path| path.to_owned()).collect();
+            assert_eq!(both, expected, "{by} and {other_by}");
+        }
+    }
+}
+
 #[test]
 fn a_repeated_watch_name_is_told_with_the_first_ones_line() {
     let text = long("name: qa", "name: qa");
@@ -1012,18 +1140,25 @@ fn hostile_files_are_refused_without_being_expanded() {
         let _ = writeln!(bomb, "a{i}: &a{i} [{items}]");
     }
     let deep = format!("watches: {}", "[".repeat(10_000));
-    let wide = format!("watches: [{}]", "{},".repeat(60_000));
+    let wide = format!("watches: [{}]", "{},".repeat(3_000));
     let scalar = format!("x: &x {}\ny: [{}]\n", "s".repeat(900_000), vec!["*x"; 5000].join(","));
-    let keys: String = (0..20_000).map(|i| format!("k{i}: 1\n")).collect();
-    let large = "x".repeat(10 << 20);
+    let keys: String = (0..5_000).map(|i| format!("k{i}: 1\n")).collect();
+    let large = "x".repeat(65 << 20);
     for text in [&bomb, &deep, &wide, &scalar, &keys, &large, &"\0".to_owned(), &"%".to_owned()] {
         let problems = problems_of(text);
         assert!(problems.to_string().len() < 100_000);
     }
+    for text in [&bomb, &scalar] {
+        let told = problems_of(text).to_string();
+        assert!(
+            told.contains("more than a configuration may hold") && told.contains("split"),
+            "{told}"
+        );
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sentry.yaml");
     for (bytes, expected) in
-        [(large.into_bytes(), "larger than 1 MiB"), (vec![0xff, 0xfe], "not UTF-8")]
+        [(large.into_bytes(), "larger than 64 MiB"), (vec![0xff, 0xfe], "not UTF-8")]
     {
         std::fs::write(&file, bytes).unwrap();
         let error = load(&file, &Environment::default()).unwrap_err();

@@ -528,3 +528,24 @@ fn receivers_are_printed_without_their_secrets_and_load_again_as_the_same() {
     assert_eq!(again.receivers.len(), config.receivers.len());
     assert_eq!(again.receivers[1].template, config.receivers[1].template);
 }
+
+/// An operator's file is not hostile: what a generator writes for all its repositories is read, also where watches share
+/// what they have in common by an anchor. The benchmark `load` has twenty thousand.
+#[test]
+fn a_generated_file_is_read_whether_its_watches_are_written_out_or_made_of_anchors() {
+    let variables: String = (0..40).map(|n| format!("v{n}: x, ")).collect();
+    let head = "forges: {plain: {type: git}}\ndefaults: {cluster: {namespace: qa}}\nwatches:\n";
+    let first = "  - name: w-0\n    source: &a {url: 'https://git.example/a.git', branches: [main, 'release/*']}\n    \
+                 manifests: &b {url: 'https://git.example/b.git', branch: main, dir: .tekton}\n";
+    let others = (1..1_000).map(|n| match n % 2 {
+        0 => format!("  - {{name: w-{n}, source: *a, manifests: *b}}\n"),
+        _ => format!(
+            "  - name: w-{n}\n    source: {{url: 'https://git.example/a-{n}.git', branches: [main]}}\n    \
+             manifests: *b\n    variables: {{{variables} n: '{n}'}}\n"
+        ),
+    });
+    let config = good(&format!("{head}{first}{}", others.collect::<String>()), &[]);
+    assert_eq!(config.watches.len(), 1_000);
+    assert_eq!(config.watches[998].source, config.watches[0].source);
+    assert_eq!(config.watches[999].variables["n"], "999");
+}

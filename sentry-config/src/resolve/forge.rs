@@ -27,23 +27,21 @@ impl Resolver<'_> {
 
     fn forge(&mut self, name: String, at: At<RawForge>) -> Option<ForgeConfig> {
         let At { value: mut raw, place, .. } = at;
-        let kind = match raw.forge_type.as_ref().map(|at| at.value) {
-            Some(ForgeType::GitHub) => ForgeKind::GitHub,
-            Some(ForgeType::GitLab) => ForgeKind::GitLab,
-            Some(ForgeType::Git) => ForgeKind::Git,
-            None => {
-                self.report.missing(&place, "type", "write github, gitlab or git");
-                // Watches that name it should not be told that it does not exist.
-                self.report.mark_bad(&place.path);
-                return None;
-            }
-        };
-        self.misplaced(kind, &raw);
+        let kind = raw.forge_type.as_ref().map(|at| match at.value {
+            ForgeType::GitHub => ForgeKind::GitHub,
+            ForgeType::GitLab => ForgeKind::GitLab,
+            ForgeType::Git => ForgeKind::Git,
+        });
+        match kind {
+            Some(kind) => self.misplaced(kind, &raw),
+            None => self.report.missing(&place, "type", "write github, gitlab or git"),
+        }
         let url = raw.url.take().and_then(|at| self.forge_url(kind, &at));
         let (token_kind, polling) = (raw.token_kind.take(), raw.polling.take());
         let no_proxy = raw.no_proxy.take().map(|at| at.value.0).unwrap_or_default();
-        Some(ForgeConfig {
-            kind,
+        let forge = ForgeConfig {
+            // What depends on its type is not looked at where there is none.
+            kind: kind.unwrap_or(ForgeKind::Git),
             url,
             origin: None,
             token_kind: token_kind.map_or(TokenKind::Private, |at| at.value),
@@ -57,7 +55,8 @@ impl Resolver<'_> {
             webhook_secret: self.webhook_secret(kind, &mut raw, &place),
             auth: self.auth(&name, raw, &place),
             name,
-        })
+        };
+        kind.is_some().then_some(forge)
     }
 
     /// Keys that mean nothing for this type of forge: whoever wrote them expects something that will not happen.
@@ -90,7 +89,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn forge_url(&mut self, kind: ForgeKind, at: &At<String>) -> Option<Url> {
+    fn forge_url(&mut self, kind: Option<ForgeKind>, at: &At<String>) -> Option<Url> {
         let hint = "write the address alone: https://gitlab.example.com";
         let url = match Url::parse(at.value.trim()) {
             Ok(url) => url,
@@ -108,10 +107,9 @@ impl Resolver<'_> {
             return None;
         }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let schemes: &[&str] = if kind == ForgeKind::Git {
-            &["https", "http", "ssh", "file"]
-        } else {
-            &["https", "http"]
+        let schemes: &[&str] = match kind {
+            Some(ForgeKind::GitHub | ForgeKind::GitLab) => &["https", "http"],
+            Some(ForgeKind::Git) | None => &["https", "http", "ssh", "file"],
         };
         if !schemes.contains(&url.scheme()) {
             self.report.error(
@@ -126,11 +124,11 @@ impl Resolver<'_> {
             return None;
         }
         let other = match host.as_str() {
-            "github.com" => (kind == ForgeKind::GitLab).then_some("github"),
-            "gitlab.com" => (kind == ForgeKind::GitHub).then_some("gitlab"),
+            "github.com" => kind.filter(|kind| *kind == ForgeKind::GitLab).zip(Some("github")),
+            "gitlab.com" => kind.filter(|kind| *kind == ForgeKind::GitHub).zip(Some("gitlab")),
             _ => None,
         };
-        if let Some(other) = other {
+        if let Some((kind, other)) = other {
             let message = format!("{host} is not of type {}", kind.as_str());
             self.report.error(
                 &at.place,
@@ -140,7 +138,8 @@ impl Resolver<'_> {
             return None;
         }
         // The public forges are what a missing address means.
-        let public = matches!(host.as_str(), "github.com" | "gitlab.com") && kind != ForgeKind::Git;
+        let public =
+            matches!(host.as_str(), "github.com" | "gitlab.com") && kind != Some(ForgeKind::Git);
         (!public).then_some(url)
     }
 
@@ -258,14 +257,20 @@ impl Resolver<'_> {
     pub(super) fn forge_of(
         &mut self,
         name: Option<&At<String>>,
-        url: &At<String>,
-        repo: &RepoUrl,
+        url: Option<&At<String>>,
+        repo: Option<&RepoUrl>,
         forges: &[&ForgeConfig],
     ) -> Option<String> {
-        let forge = match name {
-            Some(name) => self.named(name, forges)?,
+        let named = name.map(|name| self.named(name, forges));
+        let (url, repo) = (url?, repo?);
+        let forge = match named {
+            Some(forge) => forge?,
             None => self.fitting(url, repo, forges)?,
         };
+        // A forge without the address that was meant for it is another one.
+        if self.report.is_bad(&format!("forges.{}.url", forge.name)) {
+            return None;
+        }
         if forge.kind != ForgeKind::Git && !matches!(repo.scheme(), Scheme::Https | Scheme::Http) {
             let message = format!("a forge of type {} is asked over https", forge.kind.as_str());
             self.report.error(
@@ -327,7 +332,9 @@ impl Resolver<'_> {
         if let Some(forge) = forges.iter().find(|forge| forge.name == name.value) {
             return Some(forge);
         }
-        if !self.report.is_bad(&format!("forges.{}", name.value)) {
+        // One that has a problem is there all the same.
+        let path = format!("forges.{}", name.value);
+        if !self.report.is_bad(&path) && !self.report.any_bad_below(&format!("{path}.")) {
             let known: Vec<&str> = forges.iter().map(|forge| forge.name.as_str()).collect();
             let hint = match known[..] {
                 [] => "add it under `forges`".to_owned(),

@@ -161,14 +161,17 @@ impl Resolver<'_> {
         let standard = Timing::default();
         let local = repo.is_none_or(RepoUrl::is_local);
         let interval = raw.polling_interval.as_ref();
-        if let Some(at) = interval.filter(|at| at.value.0 < SHORTEST && !local) {
+        let short = interval.filter(|at| at.value.0 < SHORTEST && !local);
+        if let Some(at) = short {
             let hint = "write 60 or more: forges limit how often they may be asked";
             self.report.error(&at.place, "is shorter than 60 seconds", hint);
-            return None;
         }
-        if let Some(at) = raw.max_active_runs.as_ref().filter(|at| at.value == 0) {
+        let none = raw.max_active_runs.as_ref().filter(|at| at.value == 0);
+        if let Some(at) = none {
             let hint = "write 1 or more; to stop for a while: `sentry suspend`";
             self.report.error(&at.place, "is 0: nothing would ever run", hint);
+        }
+        if short.is_some() || none.is_some() {
             return None;
         }
         let span = |at: &Option<At<Span>>| at.as_ref().map(|at| at.value.0);

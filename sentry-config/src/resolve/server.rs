@@ -50,13 +50,13 @@ impl Resolver<'_> {
     /// What a forge's webhooks prove themselves with.
     pub(super) fn webhook_secret(
         &mut self,
-        kind: ForgeKind,
+        kind: Option<ForgeKind>,
         raw: &mut RawForge,
         parent: &Place,
     ) -> Option<SecretSource> {
         let (value, file) = (raw.webhook_secret.take(), raw.webhook_secret_file.take());
         let given = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
-        if let (Some(given), ForgeKind::Git) = (given, kind) {
+        if let (Some(given), Some(ForgeKind::Git)) = (given, kind) {
             let hint = "remove it; it belongs to types github and gitlab";
             self.report.error(given, "a plain git server sends no webhooks", hint);
             return None;
@@ -65,7 +65,7 @@ impl Resolver<'_> {
         let given = self.secret_source(&parent.path, "webhook_secret", value, file)?;
         let key = given.secret.as_ref().and_then(|secret| secret.expose().strip_prefix("whsec_"));
         let is_broken = key.is_some_and(|key| STANDARD.decode(key).is_err());
-        if let Some(place) = place.filter(|_| kind == ForgeKind::GitLab && is_broken) {
+        if let Some(place) = place.filter(|_| kind == Some(ForgeKind::GitLab) && is_broken) {
             let hint = "copy GitLab's signing token again: whsec_ and base64";
             self.report.error(&place, "is no signing token", hint);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::place::{At, Place};
+use crate::place::{At, Place, join};
 use crate::problem::Report;
 use crate::raw::{
     RawAuth, RawCluster, RawForge, RawLong, RawManifests, RawShort, RawSource, RawWatch,
@@ -21,7 +21,9 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let mut forge = |kind: Option<At<ForgeType>>, url: Option<&At<String>>, parent: &Place| {
         let Some(kind) = kind else {
             report.missing(parent, "type", "write github, gitlab or git");
-            return None;
+            // Nobody looks for another one that its host fits.
+            report.mark_bad(&join("forges", &parent.path));
+            return Some(At::new(parent.path.clone(), parent.clone()));
         };
         let (name, place) = add_forge(&mut forges, &kind, url, &auth);
         Some(At::new(name, place))

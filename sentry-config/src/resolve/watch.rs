@@ -1,6 +1,7 @@
 //! Watches: each with what `defaults` gives it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
@@ -37,7 +38,7 @@ impl Resolver<'_> {
         }
         let defaults = defaults.unwrap_or_default();
         let count = raw.value.len();
-        let mut names = BTreeMap::new();
+        let (mut names, mut shown) = (BTreeMap::new(), BTreeMap::new());
         let mut watches = Vec::new();
         for at in raw.value {
             let line = at.place.line;
@@ -50,13 +51,21 @@ impl Resolver<'_> {
             let context = at.value.report_context.as_ref().or(defaults.report_context.as_ref());
             let context = context.map(|context| context.place.clone());
             let Some(watch) = self.watch(at, &defaults, forges) else { continue };
-            if let (Some(place), Some(other)) = (context, sharing(&watches, &watch)) {
-                let message = format!(
-                    "watches {} and {} would overwrite each other's status on the same commits",
-                    other.name, watch.name
-                );
-                let hint = "put {watch} into it, or give each watch one of its own";
-                self.report.error(&place, message, hint);
+            if let (Some(place), Some(status)) = (context, status(&watch)) {
+                match shown.entry(status) {
+                    Entry::Vacant(free) => {
+                        free.insert(watch.name.clone());
+                    }
+                    Entry::Occupied(other) => {
+                        let message = format!(
+                            "watches {} and {} would overwrite each other's status on the same commits",
+                            other.get(),
+                            watch.name
+                        );
+                        let hint = "put {watch} into it, or give each watch one of its own";
+                        self.report.error(&place, message, hint);
+                    }
+                }
             }
             watches.push(watch);
         }
@@ -80,10 +89,10 @@ impl Resolver<'_> {
         let mut raw = raw.or(d);
         let notify = self.hearers(raw.notify.take());
         let (reading, reporting) = (self.reading(&raw), self.reporting(&raw, name.as_ref()));
-        let source = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
+        let (repo, source) = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
         let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
         let cluster = self.cluster(raw.cluster.clone(), d.cluster.as_ref(), &place);
-        let timing = self.timing(&raw, source.as_ref().map(|source| &source.repo));
+        let timing = self.timing(&raw, repo.as_ref());
         let variables = self.variables(name.as_ref(), raw.variables, d.variables.as_ref());
         Some(Watch {
             name: name?,
@@ -109,13 +118,14 @@ impl Resolver<'_> {
         })
     }
 
+    /// The source, and its repository even where the rest of it has a problem.
     fn source(
         &mut self,
         raw: Option<At<RawSource>>,
         d: Option<&At<RawSource>>,
         watch: &Place,
         forges: &[&ForgeConfig],
-    ) -> Option<Source> {
+    ) -> (Option<RepoUrl>, Option<Source>) {
         let (raw, place) = part(raw, watch, "source");
         let d = d.map(|at| at.value.clone()).unwrap_or_default();
         let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
@@ -123,9 +133,15 @@ impl Resolver<'_> {
         let branches = self.required(raw.branches.or(d.branches), &place, "branches", hint);
         let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
         let branches = branches.and_then(|at| self.selector(&at.value));
-        let forge =
-            self.forge_of(raw.forge.or(d.forge).as_ref(), url.as_ref()?, repo.as_ref()?, forges);
-        Some(Source { forge: forge?, repo: repo?, branches: branches? })
+        let forge = raw.forge.or(d.forge);
+        let forge = self.forge_of(forge.as_ref(), url.as_ref(), repo.as_ref(), forges);
+        let source = match (forge, &repo, branches) {
+            (Some(forge), Some(repo), Some(branches)) => {
+                Some(Source { forge, repo: repo.clone(), branches })
+            }
+            _ => None,
+        };
+        (repo, source)
     }
 
     fn manifests(
@@ -146,8 +162,8 @@ impl Resolver<'_> {
             None => ".tekton".parse::<DirPath>().ok(),
         };
         let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
-        let forge =
-            self.forge_of(raw.forge.or(d.forge).as_ref(), url.as_ref()?, repo.as_ref()?, forges);
+        let forge = raw.forge.or(d.forge);
+        let forge = self.forge_of(forge.as_ref(), url.as_ref(), repo.as_ref(), forges);
         Some(Manifests { forge: forge?, repo: repo?, branches: branches?, dir: dir? })
     }
 
@@ -320,15 +336,11 @@ impl Resolver<'_> {
     }
 }
 
-/// Another watch that shows its statuses under the same name on the same repository.
-fn sharing<'w>(watches: &'w [Watch], new: &Watch) -> Option<&'w Watch> {
-    let shown = |watch: &&Watch| watch.reporting.mode != ReportMode::Off;
-    watches.iter().filter(shown).find(|watch| {
-        shown(&new)
-            && watch.source.repo == new.source.repo
-            && watch.reporting.context.is_some()
-            && watch.reporting.context == new.reporting.context
-    })
+/// Where a watch shows its statuses, and under which name of its own, if it has one.
+fn status(watch: &Watch) -> Option<(RepoUrl, String)> {
+    let reporting = &watch.reporting;
+    let context = reporting.context.clone().filter(|_| reporting.mode != ReportMode::Off);
+    Some((watch.source.repo.clone(), context?))
 }
 
 /// A part of a watch with its place; what is left out is looked for at the place it would have.
