@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl};
+use sentry_core::repo::{self, BranchName, CommitSha, DirPath, RepoUrl};
 use sentry_core::watch::{Namespace, WatchName};
 use url::Url;
 
@@ -437,6 +437,16 @@ fn two_dashes(arg: OsString) -> OsString {
     }
 }
 
+/// What the parser complains of, without the credentials that somebody wrote into an argument: it repeats them as they are.
+pub(crate) fn without_credentials(complaint: &str, args: &[OsString]) -> String {
+    let texts: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+    let values = texts.iter().filter_map(|text| Some(text.split_once('=')?.1));
+    let written = texts.iter().map(AsRef::as_ref).chain(values);
+    written.fold(complaint.to_owned(), |shown, text| {
+        shown.replace(text, &repo::without_credentials(text))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -473,5 +483,56 @@ mod tests {
         for bad in ["", "h", "2w", "-1h", "0", "367d", "99999999999999999999d", "1.5h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn no_complaint_about_an_argument_repeats_a_credential_in_it() {
+        let token = "glpat-AAAABBBBCCCCDDDD";
+        let mut urls = Vec::new();
+        for scheme in [
+            "https://",
+            "HTTPS://",
+            "http://",
+            "ssh://",
+            "git://",
+            "https:/",
+            "https:",
+            "https:\\\\",
+            "",
+        ] {
+            for place in
+                ["h.example/o/r.git", "h.example:99999/o/r", "[::1/o", ":o/r", "", "h ex/o"]
+            {
+                for user in ["", "u:", "oauth2:", "x-access-token:", ":"] {
+                    urls.push(format!("{scheme}{user}{token}@{place}"));
+                }
+                urls.push(format!("{scheme}u:{token}@b@{place}"));
+                urls.push(format!("{scheme}{place}?private_token={token}"));
+                urls.push(format!("{scheme}{place}#{token}"));
+            }
+        }
+        let mut refused = 0;
+        for url in &urls {
+            for form in [
+                "init --source @",
+                "init --source=@",
+                "init --manifests @",
+                "init @",
+                "@",
+                "--server=@ status",
+                "status --server @",
+                "validate --@",
+            ] {
+                let args = form.split(' ').map(|part| OsString::from(part.replace('@', url)));
+                let args: Vec<_> = std::iter::once("sentry".into()).chain(args).collect();
+                let Err(error) = Cli::try_parse_from(&args) else { continue };
+                refused += 1;
+                let shown = without_credentials(&error.render().to_string(), &args);
+                let is_user = url.starts_with(token);
+                assert!(is_user || !shown.contains(token), "{form} {url}: {shown}");
+            }
+        }
+        println!("{refused} refused command lines repeat no credential");
+        assert!(refused > 1_000);
     }
 }

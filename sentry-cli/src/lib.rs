@@ -39,12 +39,13 @@ pub use exit::{Exit, Failure};
 
 /// Runs the program with its arguments, the program's own name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match args::Cli::try_parse_from(args::modernised(args)) {
+    let args = args::modernised(args);
+    let cli = match args::Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             // It repeats arguments, which others may have chosen.
             let ui = ui::Ui::new(args::Color::Auto, Redactor::new());
-            ui.complain(&error.render().to_string());
+            ui.complain(&args::without_credentials(&error.render().to_string(), &args));
             return Exit::Usage.into();
         }
         Err(answer) => {

@@ -250,8 +250,9 @@ impl FromStr for RepoUrl {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let err =
-            |problem: String| ParseError::new("repository URL", &without_password(text), problem);
+        let err = |problem: String| {
+            ParseError::new("repository URL", &without_credentials(text), problem)
+        };
         if text.chars().any(|c| c.is_control() || c == ' ') {
             return Err(err("holds a space or a control character".into()));
         }
@@ -286,7 +287,8 @@ impl FromStr for RepoUrl {
 impl RepoUrl {
     fn problem(&self) -> Option<String> {
         let url = &self.url;
-        if url.password().is_some() || (self.scheme != Scheme::Ssh && !url.username().is_empty()) {
+        let has_user = self.scheme != Scheme::Ssh && !url.username().is_empty();
+        if url.password().is_some() || has_user || self.ssh.as_deref().is_some_and(scp_password) {
             return Some(
                 "holds credentials; put the token into the forge's `token` instead".into(),
             );
@@ -345,13 +347,31 @@ fn scp_like(text: &str) -> Option<String> {
     Some(format!("ssh://{user}{host}/{path}"))
 }
 
-/// The text with whatever stands between `//` and `@` left out, for messages.
-fn without_password(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(start), Some(end)) if end > start => {
-            format!("{}://…{}", &text[..start], &text[end..])
+/// True for `user:password@host:path`, which git reads as a path on a host that is called `user`.
+fn scp_password(text: &str) -> bool {
+    let (_, path) = text.split_once(':').unwrap_or_default();
+    let first = path.split('/').next().unwrap_or_default();
+    !text.contains("://") && first.split_once('@').is_some_and(|(_, host)| host.contains(':'))
+}
+
+/// What was written for a URL, fit for messages: without what stands before an `@` that may be a password or a token, and
+/// without a query.
+#[must_use]
+pub fn without_credentials(text: &str) -> String {
+    let (place, rest) = match text.find(['?', '#']) {
+        Some(at) if text.len() > at + 1 => (&text[..at], format!("{}…", &text[at..=at])),
+        _ => (text, String::new()),
+    };
+    let user = text.find(":/").or_else(|| text.find(":\\")).map_or(0, |colon| {
+        let slashes = text[colon + 1..].find(|c| !matches!(c, '/' | '\\'));
+        slashes.map_or(text.len(), |after| colon + 1 + after)
+    });
+    match text.rfind('@') {
+        // `git@host:path` has a user, and no password.
+        Some(at) if at > user && (user > 0 || text[..at].contains(':')) => {
+            format!("{}…{}{rest}", &text[..user], place.get(at..).unwrap_or("@…"))
         }
-        _ => text.to_owned(),
+        _ => format!("{place}{rest}"),
     }
 }
 

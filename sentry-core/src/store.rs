@@ -247,6 +247,8 @@ pub struct AgentState {
     pub started: Timestamp,
     /// When it last said so.
     pub beat: Timestamp,
+    /// When it ended, if it ended by itself or as it was asked to.
+    pub ended: Option<Timestamp>,
     /// Each forge's poll loop.
     pub loops: Vec<LoopState>,
 }

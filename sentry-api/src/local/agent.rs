@@ -37,6 +37,13 @@ fn forge(one: &LoopState, beat: Timestamp) -> ForgeStatus {
 
 /// That the agent works, in words; or what is wrong.
 fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
+    if let Some(ended) = agent.ended {
+        return Err(format!(
+            "no agent works on this state: {} ended {} ago",
+            agent.holder,
+            age(now, ended)
+        ));
+    }
     if passed(now, agent.beat) > AGENT_SILENCE {
         return Err(format!(
             "no agent works on this state: {} was last heard of {} ago",
@@ -68,6 +75,7 @@ mod tests {
             holder: "process 7 on host".into(),
             started: at(0),
             beat: at(beat),
+            ended: None,
             loops: vec![LoopState {
                 forge: "hub".into(),
                 beat: at(round),
@@ -75,6 +83,14 @@ mod tests {
                 budget: None,
             }],
         }
+    }
+
+    #[test]
+    fn an_agent_that_ended_is_told_at_once() {
+        let ended = AgentState { ended: Some(at(1001)), ..agent(1000, 1000) };
+        let told = super::agent(&ended, at(1003));
+        assert!(!told.healthy);
+        assert!(told.health.contains("process 7 on host ended 2s ago"), "{}", told.health);
     }
 
     #[test]

@@ -399,6 +399,14 @@ fn one_agent_holds_the_state_and_triggers_of_others_are_followed() {
     let text = sandbox.ok(&["trigger"]);
     assert!(text.contains("state      succeeded"), "{text}");
     assert_eq!(agent.stop(), Some(0));
+    let check = sandbox.run(&["status", "--check"]);
+    assert!(check.code == 1 && check.stdout.contains(&format!("{holder} on ")), "{check:?}");
+    for told in [check.stdout, sandbox.ok(&["status"])] {
+        assert!(
+            told.contains("no agent works on this state") && told.contains(" ended "),
+            "{told}"
+        );
+    }
 }
 
 #[test]

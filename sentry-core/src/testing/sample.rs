@@ -343,6 +343,7 @@ pub fn agent(n: u32) -> AgentState {
         holder: format!("pid {n} on host-a"),
         started: time(n),
         beat: time(n + 1),
+        ended: n.is_multiple_of(2).then(|| time(n + 4)),
         loops: vec![LoopState {
             forge: "github".to_owned(),
             beat: time(n + 2),

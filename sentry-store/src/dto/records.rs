@@ -335,6 +335,8 @@ mirrors! {
         holder: String,
         started: Stamp,
         beat: Stamp,
+        #[serde(default)]
+        ended: Option<Stamp>,
         loops: Vec<Loop>,
     }
     Loop of store::LoopState {
