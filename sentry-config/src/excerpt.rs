@@ -1,5 +1,7 @@
 //! Lines of the file for messages, with every secret taken out.
 
+use std::sync::OnceLock;
+
 use sentry_core::secret::{Redactor, Secret};
 
 const MASK: &str = "[secret]";
@@ -20,12 +22,19 @@ const SHORTEST_HOOK: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Excerpts {
     file: String,
+    text: String,
+    /// Looked for once something has to be said: most files are right.
+    shown: OnceLock<Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
     lines: Vec<String>,
     redactor: Redactor,
 }
 
-impl Excerpts {
-    pub(crate) fn new(file: &str, text: &str) -> Self {
+impl Shown {
+    fn new(text: &str) -> Self {
         let redactor = Redactor::new();
         let secrets = literal_secrets(text);
         let showable = secrets.len() <= MOST_SECRETS;
@@ -33,7 +42,17 @@ impl Excerpts {
             redactor.learn(&Secret::new(*secret));
         }
         let lines = text.lines().filter(|_| showable).map(str::to_owned).collect();
-        Self { file: file.to_owned(), lines, redactor }
+        Self { lines, redactor }
+    }
+}
+
+impl Excerpts {
+    pub(crate) fn new(file: &str, text: &str) -> Self {
+        Self { file: file.to_owned(), text: text.to_owned(), shown: OnceLock::new() }
+    }
+
+    fn shown(&self) -> &Shown {
+        self.shown.get_or_init(|| Shown::new(&self.text))
     }
 
     pub(crate) fn file(&self) -> &str {
@@ -42,12 +61,12 @@ impl Excerpts {
 
     /// A message without any of the file's secrets.
     pub(crate) fn clean(&self, text: &str) -> String {
-        mask_tokens(&self.redactor.redact(text))
+        mask_tokens(&self.shown().redactor.redact(text))
     }
 
     /// The line with its number and a caret below the column.
     pub(crate) fn line(&self, line: usize, column: usize) -> Option<String> {
-        let text = self.lines.get(line.checked_sub(1)?)?;
+        let text = self.shown().lines.get(line.checked_sub(1)?)?;
         if text.chars().count() > WIDTH || column > WIDTH {
             return None;
         }

@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sentry_core::repo::ParseError;
+use sentry_core::watch::BranchSelector;
 
 use crate::config::{Config, DeployerConfig, ForgeConfig, LogLevel};
 use crate::environment::Environment;
@@ -32,6 +33,8 @@ pub(crate) struct Resolver<'a> {
     /// Where the credentials of plain git forges go, by the forge's name.
     pub(crate) origins: BTreeMap<String, String>,
     pub(crate) receivers: notify::Receivers,
+    /// By their patterns.
+    pub(crate) selectors: BTreeMap<Vec<String>, BranchSelector>,
 }
 
 /// A configuration without its warnings.
@@ -41,9 +44,17 @@ pub(crate) fn resolve(
     base: &Path,
     report: &mut Report,
 ) -> Option<Config> {
-    let (references, origins) = (BTreeMap::new(), BTreeMap::new());
-    let (deployers, receivers) = (Vec::new(), notify::Receivers::default());
-    Resolver { env, base, report, references, deployers, origins, receivers }.run(raw)
+    let resolver = Resolver {
+        env,
+        base,
+        report,
+        references: BTreeMap::new(),
+        deployers: Vec::new(),
+        origins: BTreeMap::new(),
+        receivers: notify::Receivers::default(),
+        selectors: BTreeMap::new(),
+    };
+    resolver.run(raw)
 }
 
 /// Joins the configuration with what was found on the way.

@@ -181,11 +181,17 @@ impl Resolver<'_> {
     }
 
     fn selector(&mut self, texts: &Texts) -> Option<BranchSelector> {
+        // Most watches of a file have the same few patterns, and a glob is dear to make.
+        let key: Vec<String> = texts.0.iter().map(|at| at.value.clone()).collect();
+        if let Some(known) = self.selectors.get(&key) {
+            return Some(known.clone());
+        }
+        let together = BranchSelector::new(key.iter().map(String::as_str));
         let mut good = true;
         for text in &texts.0 {
             // One that takes away is read beside one that does not.
-            let alone = BranchSelector::new(["*", text.value.as_str()]);
-            if let Err(error) = alone {
+            let alone = || BranchSelector::new(["*", text.value.as_str()]);
+            if let Some(error) = together.as_ref().err().and_then(|_| alone().err()) {
                 good = false;
                 let hint = "write a branch's name, or a glob such as release/*";
                 self.problem(&text.place, &error, hint);
@@ -195,12 +201,13 @@ impl Resolver<'_> {
                 self.report.error(&text.place, "is the full name of a ref", &hint);
             }
         }
-        let together = BranchSelector::new(texts.0.iter().map(|at| at.value.as_str()));
         if let (true, Err(error), Some(first)) = (good, &together, texts.0.first()) {
             let hint = "name the branches that are watched, such as main or \"*\"";
             self.problem(&first.place, error, hint);
         }
-        together.ok().filter(|_| good)
+        let selector = together.ok().filter(|_| good)?;
+        self.selectors.insert(key, selector.clone());
+        Some(selector)
     }
 
     fn manifests_branches(&mut self, texts: &Texts) -> Option<Vec<ManifestsBranch>> {
