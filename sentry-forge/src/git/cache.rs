@@ -18,7 +18,6 @@ pub(crate) struct Content {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) repo: String,
-    pub(crate) dir: String,
     pub(crate) oid: String,
     pub(crate) limits: TreeLimits,
 }
@@ -61,7 +60,7 @@ mod tests {
 
     fn key(n: usize) -> Key {
         let limits = TreeLimits::default();
-        Key { repo: "r".into(), dir: ".tekton".into(), oid: n.to_string(), limits }
+        Key { repo: "r".into(), oid: n.to_string(), limits }
     }
 
     fn content(bytes: usize) -> Content {

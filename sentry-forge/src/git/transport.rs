@@ -108,8 +108,7 @@ impl Transport {
         oid: String,
         query: &TreeQuery,
     ) -> Result<Content, ForgeError> {
-        let (repo, dir) = (query.repo.to_string(), query.dir.to_string());
-        let key = Key { repo, dir, oid, limits: query.limits };
+        let key = Key { repo: query.repo.to_string(), oid, limits: query.limits };
         if let Some(content) = self.cache().get(&key) {
             return Ok(content);
         }
