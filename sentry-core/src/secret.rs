@@ -331,6 +331,16 @@ mod tests {
     }
 
     #[test]
+    fn characters_of_every_length_are_found_percent_encoded() {
+        for secret in ["pass-wort", "påss-wört", "p€ss-w→rt", "p🔑ss-w🔒rt"] {
+            let r = Redactor::new();
+            r.learn(&Secret::new(secret));
+            let encoded: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            assert_eq!(r.redact(&format!("a {encoded} b")), "a [redacted] b", "{secret}");
+        }
+    }
+
+    #[test]
     fn lines_and_backslashes_of_a_secret_are_found_however_they_are_escaped() {
         for secret in ["line-one\nline\ttwo\r\n", "back\\slash-\\\nand-line", "\\\\host\\share-1"] {
             let r = Redactor::new();

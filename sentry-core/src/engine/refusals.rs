@@ -49,3 +49,30 @@ pub(super) fn without(
     let is_empty = plan.objects.is_empty() || (had_runs && !runs(plan));
     if lenient && own(&first) && !is_empty { Ok(left_out) } else { Err(first) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::sample;
+    use crate::watch::ForceConflicts;
+    use crate::watch::sample::watch;
+
+    #[test]
+    fn a_strict_watch_is_told_what_is_definite_before_what_may_pass() {
+        let refused =
+            [DeployErrorKind::Missing, DeployErrorKind::Refused, DeployErrorKind::Forbidden];
+        let mut plan = Plan {
+            delivery: sample::id(1),
+            cluster: watch("qa", &["main"]).cluster,
+            force_conflicts: ForceConflicts::Never,
+            objects: Vec::new(),
+            git_auth: Vec::new(),
+            timeout: Duration::ZERO,
+        };
+        let refused = refused.map(|kind| DeployError::new(kind, "no")).into();
+        let first = without(&mut plan, refused, Refusals::Strict).unwrap_err();
+        assert_eq!(first.retry(), Retry::Stalled, "{first:?}");
+    }
+}

@@ -484,8 +484,13 @@ pub async fn an_inbox_sees_what_its_own_handle_wrote(at: Handles) {
     assert_eq!(at.inbox().await, Inbox::default());
     at.request(&sample::trigger(1)).await;
     assert_eq!(at.inbox().await.triggers, [sample::trigger(1)]);
+    let state = TriggerState::Taken(sample::id(5));
+    at.commit(&[Write::Trigger(Trigger { state, ..sample::trigger(1) })]).await;
+    assert_eq!(at.inbox().await.triggers, []);
     at.commit(&[Write::Suspension(sample::suspension("app", 1))]).await;
     assert_eq!(at.inbox().await.suspensions, [sample::suspension("app", 1)]);
+    at.commit(&[Write::Resume(sample::watch("app"))]).await;
+    assert_eq!(at.inbox().await, Inbox::default());
 }
 
 /// See the name.

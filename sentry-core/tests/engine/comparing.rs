@@ -121,6 +121,14 @@ async fn a_baseline_of_a_widened_watch_counts_as_well() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_the_forge_can_not_compare_everything_counts_as_changed() {
+    let (world, _) = world().await;
+    let head = world.forge.commit(A, "main", "work", &[]);
+    minutes(2).await;
+    assert_eq!(world.started(&head), ["docs", "src"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_commit_to_compare_with_everything_counts_as_changed() {
     let (world, _) = world().await;
     let new = world.forge.commit(A, "release/1", "cut", &[]);

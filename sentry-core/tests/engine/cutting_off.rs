@@ -54,6 +54,24 @@ async fn an_attempt_that_a_kill_cut_off_has_failed_and_the_next_one_is_the_secon
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kill_counts_at_every_step_of_an_attempt() {
+    for state in [DeliveryState::Fetching, DeliveryState::Checking, DeliveryState::Applying] {
+        let mut world = World::slow().await;
+        let sha = world.push();
+        while world.deliveries().await.first().is_none_or(|d| d.intent.is_none()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        world.kill().await;
+        let cut_off = Delivery { state, ..world.deliveries().await.remove(0) };
+        world.store.commit(&[Write::Delivery(Box::new(cut_off))]).await.unwrap();
+        world.start();
+        minutes(3).await;
+        assert_eq!(world.attempts_told(), [2], "{state:?}");
+        assert_eq!(world.delivered().await, Some(sha), "{state:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cuts_off_all_its_attempts_is_parked_and_not_looked_at_by_itself() {
     let mut world = World::slow().await;
     let sha = world.push();
@@ -73,6 +91,21 @@ async fn what_cuts_off_all_its_attempts_is_parked_and_not_looked_at_by_itself() 
     let newer = world.push();
     minutes(3).await;
     assert_eq!(world.delivered().await, Some(newer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_retries_what_kills_parked_gives_it_all_its_attempts_again() {
+    let mut world = World::slow().await;
+    world.push();
+    for _ in 0..3 {
+        world.cut_off().await;
+    }
+    let parked = world.deliveries().await.remove(0);
+    assert_eq!(parked.state, DeliveryState::Parked);
+    world.ask(TriggerKind::Retry(parked.id)).await;
+    world.cut_off().await;
+    let again = world.deliveries().await.remove(0);
+    assert_eq!((again.state, again.cut_off), (DeliveryState::Pending, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,4 +133,26 @@ async fn a_stop_in_order_counts_for_nothing() {
     minutes(3).await;
     let done = world.deliveries().await.remove(0);
     assert_eq!((done.state, done.cut_off), (DeliveryState::Succeeded, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_one_kill_cut_off_are_made_again_one_after_the_other() {
+    let mut world = World::slow().await;
+    let branches = ["release/1", "release/2", "release/3"];
+    branches.iter().for_each(|branch| drop(world.forge.commit(A, branch, "cut", &[])));
+    let under_way =
+        |all: Vec<Delivery>| all.iter().filter(|delivery| delivery.is_in_attempt()).count();
+    while under_way(world.deliveries().await) < branches.len() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.kill().await;
+    world.start();
+    while under_way(world.deliveries().await) > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for _ in 0..10 * 60 {
+        seconds(1).await;
+        assert!(under_way(world.deliveries().await) <= 1, "nobody can tell which of them it was");
+    }
+    assert_eq!(world.deployer.created().len(), branches.len());
 }

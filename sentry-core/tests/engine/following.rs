@@ -4,6 +4,7 @@ use sentry_core::delivery::{RunState, Verdict};
 use sentry_core::deployer::DeployErrorKind;
 use sentry_core::event::EventKind;
 use sentry_core::plan::Action;
+use sentry_core::watch::NamespacePolicy;
 
 use super::*;
 
@@ -149,6 +150,41 @@ async fn a_run_is_followed_no_longer_than_the_watch_says() {
     let delivery = world.last().await;
     assert_eq!((delivery.state, delivery.verdict), (DeliveryState::Failed, Some(Verdict::Error)));
     assert!(delivery.error.unwrap().contains("run_timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_gives_a_run_no_more_time() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.run_timeout = Some(Duration::from_secs(600));
+    world.start();
+    minutes(1).await;
+    world.push();
+    minutes(7).await;
+    world.kill().await;
+    world.start();
+    minutes(7).await;
+    let delivery = world.last().await;
+    assert_eq!((delivery.state, delivery.verdict), (DeliveryState::Failed, Some(Verdict::Error)));
+    assert!(delivery.error.unwrap().contains("run_timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_cant_be_followed_takes_no_other_ones_runs_along() {
+    let mut world = World::with(FakeDeployer::new().following());
+    let elsewhere = RUN.1.replace("{name: qa}", "{name: far, namespace: elsewhere}");
+    let listed = ["elsewhere".parse().unwrap()].into();
+    world.watch.reading.namespace_policy = NamespacePolicy::Listed(listed);
+    world.forge.commit(B, "main", "two", &[RUN, ("far.yaml", elsewhere.as_str())]);
+    world.deployer.fail_follow_in("elsewhere", DeployErrorKind::Forbidden);
+    world.start();
+    minutes(1).await;
+    world.push();
+    minutes(10).await;
+    let delivery = world.last().await;
+    let states: Vec<_> =
+        delivery.runs.iter().map(|run| (&run.object.path[..], run.state)).collect();
+    assert_eq!(states, [("far.yaml", RunState::Unfollowed), ("run.yaml", RunState::Running)]);
+    assert_eq!(delivery.state, DeliveryState::Following);
 }
 
 #[tokio::test(start_paused = true)]

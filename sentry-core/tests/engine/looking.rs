@@ -83,9 +83,24 @@ async fn a_suspended_watch_looks_at_nothing_until_it_is_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_that_a_person_delivered_meanwhile_is_not_looked_at_any_more() {
+    let (world, sha) = World::parked().await;
+    world.deployer.refuse(None);
+    world.ask(deliver(None)).await;
+    seconds(30).await;
+    assert_eq!(world.delivered().await, Some(sha));
+    assert_eq!(world.branch("main").await.unwrap().parked, None);
+    minutes(30).await;
+    assert_eq!(world.deployer.created().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_newer_head_takes_the_place_of_one_that_is_looked_at() {
     let (world, _) = World::parked().await;
     let newer = world.push();
+    while world.branch("main").await.unwrap().observed.sha != newer {
+        seconds(1).await;
+    }
     world.deployer.refuse(None);
     minutes(30).await;
     assert_eq!(world.delivered().await, Some(newer));

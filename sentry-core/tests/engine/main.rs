@@ -83,6 +83,11 @@ impl World {
     }
 
     fn engine(&self) -> Engine {
+        self.builder().build().unwrap()
+    }
+
+    /// An engine of everything here, to which more can be added.
+    fn builder(&self) -> Builder {
         let builder = Engine::builder(Arc::clone(&self.store) as Arc<dyn StateStore>);
         let add = |builder: Builder, notifier: &Arc<FakeNotifier>| {
             builder.notifier(Arc::clone(notifier) as _)
@@ -95,8 +100,6 @@ impl World {
             .forge(Arc::clone(&self.forge) as _)
             .deployer(Arc::clone(&self.deployer) as _)
             .options(Options::default())
-            .build()
-            .unwrap()
     }
 
     fn start(&mut self) {

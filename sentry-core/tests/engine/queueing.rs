@@ -109,6 +109,47 @@ async fn room_goes_to_the_delivery_that_has_waited_longest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn room_is_kept_for_what_waits_in_the_queue_while_its_attempt_is_made_again() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 1;
+    world.watch.timing.max_retries = 100;
+    world.put_runs(3);
+    world.forge.commit(A, "release/1", "first", &[]);
+    world.start();
+    minutes(1).await;
+    let older = world.push();
+    minutes(2).await;
+    world.deployer.refuse(Some("r01"));
+    let first = world.deployer.active_runs().remove(0);
+    world.deployer.finish(&first, RunState::Succeeded, "Succeeded");
+    minutes(1).await;
+    let newer = world.forge.commit(A, "release/1", "work", &[]);
+    minutes(5).await;
+    assert_eq!((world.made(&older).len(), world.made(&newer).len()), (1, 0));
+    world.deployer.refuse(None);
+    minutes(6).await;
+    assert_eq!((world.made(&older).len(), world.made(&newer).len()), (2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_of_one_namespace_share_its_room() {
+    let mut world = World::with(FakeDeployer::new().following());
+    world.watch.timing.max_active_runs = 3;
+    world.put_runs(2);
+    let another = Watch { name: "another".parse().unwrap(), ..world.watch.clone() };
+    let engine = world.builder().watch(another).build().unwrap();
+    world.agent.spawn(async move { engine.run(&Stop::new()).await });
+    minutes(1).await;
+    let sha = world.push();
+    minutes(2).await;
+    assert_eq!((world.made(&sha).len(), world.deployer.most_active()), (3, 3));
+    let ended = world.deployer.active_runs().remove(0);
+    world.deployer.finish(&ended, RunState::Succeeded, "Succeeded");
+    minutes(1).await;
+    assert_eq!((world.made(&sha).len(), world.deployer.most_active()), (4, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_suspension_holds_keeps_no_room_from_what_a_person_asks_for() {
     let mut world = World::with(FakeDeployer::new().following());
     world.watch.timing.max_active_runs = 2;
@@ -209,4 +250,28 @@ async fn of_ended_runs_only_as_many_are_kept_as_their_document_says() {
     let mut newest: Vec<String> = created.skip(2).collect();
     newest.sort();
     assert_eq!((world.deployer.names(), world.inventory().await), (newest.clone(), newest));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ended_runs_are_kept_for_each_document_of_a_file_by_itself() {
+    let mut world = World::with(
+        FakeDeployer::new().following().auto_finish(Duration::from_secs(30), RunState::Succeeded),
+    );
+    let run = |name: &str| {
+        format!(
+            "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata:\n  name: {name}\n  annotations: \
+             {{pipelinesascode.tekton.dev/max-keep-runs: '1'}}\n"
+        )
+    };
+    let both = format!("{}---\n{}", run("one"), run("two"));
+    world.forge.commit(B, "main", "keeping", &[("both.yaml", &both)]);
+    world.start();
+    minutes(1).await;
+    for _ in 0..3 {
+        world.push();
+        minutes(2).await;
+    }
+    let kept = world.deployer.names();
+    let bases: Vec<_> = kept.iter().map(|name| name.split('-').next().unwrap()).collect();
+    assert_eq!(bases, ["one", "two"]);
 }

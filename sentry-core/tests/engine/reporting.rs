@@ -1,8 +1,13 @@
 //! The verdict stands on A's commit: one request per change of state, whatever happens to the agent or the forge.
 
+use async_trait::async_trait;
 use sentry_core::delivery::RunState;
 use sentry_core::event::EventKind;
-use sentry_core::forge::{ForgeErrorKind, StatusState};
+use sentry_core::forge::{
+    CommitStatus, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, StatusState, Tree,
+    TreeQuery,
+};
+use sentry_core::repo::RepoUrl;
 
 use super::following::following;
 use super::*;
@@ -40,6 +45,50 @@ async fn a_failed_run_is_a_failure_and_a_deleted_one_an_error() {
     seconds(1).await;
     assert_eq!(world.shown(&failed), [StatusState::Pending, StatusState::Failure]);
     assert_eq!(world.shown(&deleted), [StatusState::Pending, StatusState::Error]);
+}
+
+/// A forge that takes its time for statuses.
+#[derive(Debug)]
+struct Slow(Arc<FakeForge>);
+
+#[async_trait]
+impl Forge for Slow {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
+        self.0.heads(queries).await
+    }
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.0.tree(query).await
+    }
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        self.0.set_status(repo, status).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
+    let mut world = World::with(FakeDeployer::new().following());
+    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+        .clock(Arc::clone(&world.clock) as _)
+        .watch(world.watch.clone())
+        .forge(Arc::new(Slow(Arc::clone(&world.forge))))
+        .deployer(Arc::clone(&world.deployer) as _)
+        .build()
+        .unwrap();
+    world.agent.spawn(async move { engine.run(&Stop::new()).await });
+    minutes(1).await;
+    let sha = world.push();
+    minutes(2).await;
+    assert!(world.forge.statuses().is_empty(), "it is on its way");
+    // The same commit, the same state, but of another branch as well.
+    world.forge.set(A, "release/1", &sha);
+    minutes(30).await;
+    let statuses = world.forge.statuses();
+    let last = statuses.iter().rfind(|status| status.context == "sentry-gitops/qa").unwrap();
+    assert_eq!((last.state, last.branches.len()), (StatusState::Pending, 2), "{statuses:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,10 @@
 //! What one watch, one repository or one delivery meets does not hold the others up.
 
 use async_trait::async_trait;
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
+use sentry_core::event::EventKind;
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 
@@ -87,6 +90,54 @@ async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
             .count()
     };
     assert_eq!((begun("qa"), begun("other")), (2, 1));
+}
+
+/// How long an apply of [`Deliberate`] takes.
+const APPLY: Duration = Duration::from_secs(250);
+
+/// A deployer that gives up an apply at its deadline, as kubectl is.
+#[derive(Debug)]
+struct Deliberate(Arc<FakeDeployer>);
+
+#[async_trait]
+impl Deployer for Deliberate {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        self.0.check(plan).await
+    }
+    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+        tokio::time::sleep(APPLY.min(plan.timeout)).await;
+        if plan.timeout < APPLY {
+            return Err(DeployError::new(DeployErrorKind::Timeout, "killed at the deadline"));
+        }
+        self.0.apply(plan).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
+    let mut world = World::new();
+    world.watch.timing.timeout = Duration::from_secs(300);
+    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+        .clock(Arc::clone(&world.clock) as _)
+        .watch(world.watch.clone())
+        .forge(Arc::clone(&world.forge) as _)
+        .deployer(Arc::new(Deliberate(Arc::clone(&world.deployer))))
+        .build()
+        .unwrap();
+    let mut events = engine.events();
+    world.agent.spawn(async move { engine.run(&Stop::new()).await });
+    minutes(1).await;
+    for n in 0..4 {
+        world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
+    }
+    minutes(20).await;
+    assert_eq!(world.deployer.created().len(), 4);
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event.kind, EventKind::DeliveryRetrying { .. }), "{event:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -250,3 +250,27 @@ async fn runs_of_a_delivery_that_was_given_up_are_followed_over_a_restart() {
     let actions: Vec<Action> = parked.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions, [Action::Created, Action::Failed]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_attempt_may_still_make_is_waited_for_as_long_as_the_attempt_could_last() {
+    let deployer = FakeDeployer::new().following().taking(Duration::from_secs(60));
+    let mut world = World::with(deployer);
+    world.watch.timing.timeout = Duration::from_secs(900);
+    world.start();
+    minutes(1).await;
+    let sha = world.push();
+    while world.deliveries().await.first().is_none_or(|d| d.state != DeliveryState::Applying) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    world.kill().await;
+    let newer = world.push();
+    world.start();
+    minutes(10).await;
+    assert_eq!(world.delivered().await, Some(newer));
+    let of = |all: Vec<Delivery>| all.into_iter().find(|d| d.revision.sha == sha).unwrap();
+    let waits = of(world.deliveries().await);
+    assert_eq!((waits.state, waits.runs.len()), (DeliveryState::Following, 1), "{waits:?}");
+    minutes(10).await;
+    let over = of(world.deliveries().await);
+    assert_eq!((over.state, over.runs.len()), (DeliveryState::Superseded, 0), "{over:?}");
+}

@@ -141,6 +141,20 @@ fn a_run_that_a_large_push_needs_is_never_left_out() {
 }
 
 #[test]
+fn a_path_that_patterns_had_no_time_to_be_compared_with_counts_as_changed() {
+    let idle: String = (0..20).map(|n| format!("*q{n}*, ")).collect();
+    let wanted = run(&[
+        ("on-event", "push"),
+        ("on-target-branch", "main"),
+        ("on-path-change", &format!("[{idle}src/*.go]")),
+    ]);
+    let set = decided("main", beside(2_900, 970, "src/x.go"), &wanted);
+    let (decision, reason) = (set.decisions[0].decision, &set.decisions[0].reason);
+    assert_eq!(decision, Decision::Run, "{reason}");
+    assert!(reason.contains("which takes too long, is not known and counts"), "{reason}");
+}
+
+#[test]
 fn what_one_document_uses_up_is_not_lacking_for_the_next_ones() {
     let costly = run(&[(
         "on-cel-expression",

@@ -251,6 +251,18 @@ fn allow_kinds_narrows_and_is_the_only_way_to_cluster_scoped_kinds() {
 }
 
 #[test]
+fn a_list_of_no_kinds_allows_none() {
+    let mut scene = Scene::default();
+    scene.watch.allow_kinds = listed(&[]);
+    for text in [config_map("{name: a}", "1"), object("tekton.dev/v1", "PipelineRun", "{name: a}")]
+    {
+        let set = scene.prepare(&text);
+        let reason = &set.decisions[0].reason;
+        assert!(set.objects.is_empty() && reason.contains("`allow_kinds`"), "{reason}");
+    }
+}
+
+#[test]
 fn of_two_documents_for_one_object_the_second_is_refused() {
     let one = config_map("{name: a}", "1");
     let set = Scene::default().files(&[

@@ -132,6 +132,14 @@ fn what_the_tree_does_not_hold_is_missing_with_a_remedy() {
 }
 
 #[test]
+fn what_runs_at_the_end_of_a_pipeline_is_looked_up_as_well() {
+    let tasks =
+        "tasks: [{name: x, taskRef: {name: t}}], finally: [{name: z, taskRef: {name: nowhere}}]";
+    let set = beside(&run(&format!("{{pipelineSpec: {{{tasks}}}}}")));
+    assert_eq!(missing(&set), ["Task nowhere"]);
+}
+
+#[test]
 fn step_actions_stay_references_which_is_said() {
     let action =
         "apiVersion: tekton.dev/v1beta1\nkind: StepAction\nmetadata: {name: s}\nspec: {image: x}\n";

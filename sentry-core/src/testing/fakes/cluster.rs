@@ -43,7 +43,8 @@ pub(super) struct Cluster {
     pub(super) refused: Option<String>,
     pub(super) refused_at_check: BTreeSet<String>,
     pub(super) down: bool,
-    pub(super) follow_fails: Option<DeployErrorKind>,
+    /// How, and in which namespace where it is not in all.
+    pub(super) follow_fails: Option<(Option<String>, DeployErrorKind)>,
     pub(super) auto_finish: Option<(Duration, RunState)>,
     pub(super) busy: usize,
     pub(super) busiest: usize,

@@ -120,7 +120,12 @@ impl FakeDeployer {
 
     /// From now on following fails so: streams end with it, new ones begin with it. `None` ends it.
     pub fn fail_follow(&self, kind: Option<DeployErrorKind>) {
-        self.change(|cluster, _| cluster.follow_fails = kind);
+        self.change(|cluster, _| cluster.follow_fails = kind.map(|kind| (None, kind)));
+    }
+
+    /// The same in this namespace alone.
+    pub fn fail_follow_in(&self, namespace: &str, kind: DeployErrorKind) {
+        self.change(|cluster, _| cluster.follow_fails = Some((Some(namespace.to_owned()), kind)));
     }
 
     /// Every run that was made, in order; one that was made before is not in it twice.
@@ -172,12 +177,15 @@ impl FakeDeployer {
         (cluster.applies, cluster.busiest)
     }
 
-    fn followed(&self) -> Result<(), DeployError> {
+    fn followed(&self, namespace: &str) -> Result<(), DeployError> {
         let cluster = guard(&self.cluster);
         cluster.reach()?;
-        let told =
-            |kind| Err(DeployError::new(kind, "the fake cluster was told to end this following"));
-        cluster.follow_fails.map_or(Ok(()), told)
+        match &cluster.follow_fails {
+            Some((place, kind)) if place.as_ref().is_none_or(|place| place == namespace) => {
+                Err(DeployError::new(*kind, "the fake cluster was told to end this following"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -218,7 +226,7 @@ impl Follower<'_> {
 
     async fn next(&mut self) -> Option<Result<RunChange, DeployError>> {
         while !self.ended {
-            if let Err(error) = self.fake.followed() {
+            if let Err(error) = self.fake.followed(self.query.cluster.namespace.as_str()) {
                 self.ended = true;
                 return Some(Err(error));
             }
