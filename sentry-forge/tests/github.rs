@@ -664,6 +664,32 @@ async fn an_apps_token_that_lacks_a_right_is_not_kept_for_its_hour() {
 }
 
 #[tokio::test]
+async fn an_app_whose_key_was_replaced_makes_its_next_token_with_the_new_one() {
+    let server = MockServer::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("app.pem");
+    let auth =
+        GitHubAuth::App { app_id: 12, installation_id: 34, key: Credential::KeyFile(key.clone()) };
+    let forge = forge(&server, auth, Polling::Auto);
+    Mock::given(method("POST"))
+        .and(path("/api/v3/app/installations/34/access_tokens"))
+        .respond_with(json(201, &value!({"token": "ghs_made"})))
+        .mount(&server)
+        .await;
+    Mock::given(method("GET")).respond_with(sha_answer(&sha('a'))).mount(&server).await;
+    let ask = [query(&format!("{}/o/r", server.uri()), &["main"], None)];
+    for made in 1..=2 {
+        let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+        std::fs::write(&key, pem).unwrap();
+        for _ in 0..2 {
+            heads(forge.heads(&ask).await.remove(0));
+        }
+        let posts = received(&server).await.into_iter().filter(|one| one.method == "POST");
+        assert_eq!(posts.count(), made);
+    }
+}
+
+#[tokio::test]
 async fn an_app_lends_a_new_token_for_one_repository_each_time() {
     let server = MockServer::start().await;
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();

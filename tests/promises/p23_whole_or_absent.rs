@@ -87,21 +87,29 @@ async fn old() -> Vec<(String, Vec<u8>)> {
     files.map(named).collect()
 }
 
-/// How many of the calls one thread makes.
-fn reach(work: &str, old: &[(String, Vec<u8>)]) -> usize {
+/// What one piece of work asks the system for, call by call.
+fn calls(work: &str, old: &[(String, Vec<u8>)], calls: &str) -> (String, Vec<String>) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let path = log.path().display().to_string();
     let mut working = Work::begin(work, old);
-    let said = working.go(&["-e".into(), format!("trace={CALLS}"), "-o".into(), path.clone()]);
+    let options = ["-y", "-e", &format!("trace={calls}"), "-o", &path].map(str::to_owned);
+    let said = working.go(&options);
     assert!(said.contains(&"closed".to_owned()), "{said:?}");
     let text = std::fs::read_to_string(&path).unwrap();
-    let saves = |line: &&str| line.contains("pwrite64(") || line.contains("unlink(");
+    let dir = working.dir.path().display().to_string();
+    (dir, text.lines().map(str::to_owned).collect())
+}
+
+/// How many of the calls one thread makes.
+fn reach(work: &str, old: &[(String, Vec<u8>)]) -> usize {
+    let (_, lines) = calls(work, old, CALLS);
+    let saves = |line: &String| line.contains("pwrite64(") || line.contains("unlink(");
     assert!(
-        text.lines().any(|line| saves(&line)),
-        "strace sees the work on the state, if it may trace here (a container without the right to ptrace?): {text}"
+        lines.iter().any(saves),
+        "strace sees the work on the state, if it may trace here (a container without the right to ptrace?): {lines:?}"
     );
     let mut threads = BTreeMap::<&str, usize>::new();
-    for line in text.lines().filter(|line| line.contains('(') && !line.contains("resumed>")) {
+    for line in lines.iter().filter(|line| line.contains('(') && !line.contains("resumed>")) {
         *threads.entry(line.split(' ').next().unwrap()).or_default() += 1;
     }
     threads.into_values().max().unwrap()
@@ -145,4 +153,25 @@ async fn killed_at_each_call_of_a_save_the_state_is_the_old_one_or_the_new_one()
         olds + news
     );
     kept(23, "", &seen);
+}
+
+/// A kill takes nothing that was written; a machine that loses its power does.
+#[tokio::test]
+async fn what_is_acknowledged_is_on_the_disk_before_and_so_is_the_name_of_a_new_state() {
+    let old = old().await;
+    let (_, saving) = calls("save", &old, "pwrite64,fdatasync,fsync,write");
+    let told = saving.iter().position(|line| line.contains("write(") && line.contains("kept"));
+    let before = &saving[..told.unwrap_or_else(|| panic!("it says so: {saving:?}"))];
+    let written = before.iter().rposition(|line| line.contains("state.db-wal>"));
+    let last = written.map(|at| before[at].contains("sync("));
+    assert_eq!(last, Some(true), "the log is synced after its last page: {saving:?}");
+
+    let (dir, making) = calls("make", &[], "/^rename,fsync,fdatasync,write");
+    let at = |what: &str, of: &str| {
+        making.iter().position(|line| line.contains(what) && line.contains(of))
+    };
+    let (named, told) = (at("rename", "state.db"), at("write(", "kept"));
+    let (named, told) = named.zip(told).unwrap_or_else(|| panic!("it is made: {making:?}"));
+    let synced = |line: &String| line.contains("sync(") && line.contains(&format!("<{dir}>"));
+    assert!(making[named..told].iter().any(synced), "{dir}: {making:?}");
 }

@@ -115,8 +115,13 @@ pub fn kinds() -> Vec<Kind> {
         let text = format!("# trusted here\n{}subject=x\n{}", middle.pem(), root.pem());
         text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()
     };
+    let another = own("", &params(Names::Other, true)).trusted;
+    let second = |root: &Certificate, _: &Certificate, _: &Certificate| {
+        [another.clone(), root.pem().into_bytes()].concat()
+    };
     vec![
         signed("the root authority", |root, _, _| root.pem().into_bytes()),
+        signed("the root authority behind another one", second),
         signed("the authority between alone", |_, middle, _| middle.pem().into_bytes()),
         signed("the server's own, signed by somebody unknown", |_, _, leaf| {
             leaf.pem().into_bytes()

@@ -256,3 +256,22 @@ pub(super) fn references(objects: &[(String, String, String)]) -> Vec<u8> {
     let named: Vec<Value> = objects.iter().map(item).collect();
     items(&named.iter().collect::<Vec<_>>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubectl_gets_the_variables_of_a_shell_but_none_that_configures_us_or_holds_a_secret() {
+        let redactor = Redactor::new();
+        redactor.learn(&Secret::new("glpat-s3cr3t"));
+        let settings = KubectlSettings::new("deployer", redactor);
+        let namespace = "qa".parse().unwrap();
+        let cluster = ClusterRef { deployer: "deployer".into(), context: None, namespace };
+        let caller = Caller::new(&settings, "/cache".as_ref(), &cluster, Duration::ZERO);
+        let ours = |name: &str, value: &str| caller.is_ours(name.as_ref(), value.as_ref());
+        assert!(!ours("AWS_PROFILE", "qa") && !ours("HTTPS_PROXY", "http://proxy.example:3128"));
+        assert!(ours("SENTRY_STATE_DIR", "/state") && ours("GIT_TOKEN", "glpat-s3cr3t"));
+        assert!(ours("HEADER", "Basic OmdscGF0LXMzY3IzdA=="), "encoded as well");
+    }
+}

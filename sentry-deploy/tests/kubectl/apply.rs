@@ -54,6 +54,20 @@ async fn a_run_name_that_is_taken_by_another_key_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_run_name_that_a_person_took_is_a_conflict_and_no_run_of_ours() {
+    let lab = lab();
+    let mut theirs = planned("PipelineRun", "one", Some("ours")).json;
+    theirs["metadata"].as_object_mut().unwrap().remove("annotations");
+    lab.by_hand(&["create"], &theirs).await;
+    let ours = plan(vec![planned("PipelineRun", "one", Some("ours"))]);
+    let changes = lab.kubectl.apply(&ours).await.unwrap();
+    assert_eq!(changes.objects[0].action, Action::Failed);
+    let error = changes.error.unwrap();
+    assert_eq!(error.kind(), DeployErrorKind::NameConflict);
+    assert!(error.to_string().contains("exists with no key"), "{error}");
+}
+
+#[tokio::test]
 async fn a_refused_object_is_named_and_no_run_is_made() {
     let lab = lab();
     lab.server.faults().refuse_always("Pipeline", "suite", 422, "not to our taste");

@@ -137,6 +137,28 @@ async fn without_a_run_no_secret_is_left_and_no_error_tells_what_was_in_it() {
 }
 
 #[tokio::test]
+async fn what_was_lent_is_taken_back_where_something_else_cant_be_lent() {
+    let lab = lab();
+    lab.server.add_namespace("other");
+    let mut both = lending(&["one"], LENT);
+    let elsewhere = GitAuth {
+        name: "git-auth-elsewhere".into(),
+        namespace: "other".into(),
+        json: json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+            "metadata": {"name": "git-auth-elsewhere", "namespace": "other"},
+        }),
+        ..both.git_auth[0].clone()
+    };
+    both.git_auth.push(elsewhere);
+    lab.server.faults().refuse_always("Secret", "git-auth-elsewhere", 403, "not there");
+    lab.kubectl.apply(&both).await.unwrap_err();
+    let mut writes = lab.server.requests().into_iter().filter(|request| request.is_write());
+    assert!(writes.any(|request| request.path.ends_with(NAME)), "the first one was made");
+    assert_eq!(secret(&lab), None);
+}
+
+#[tokio::test]
 async fn a_diff_does_not_show_it_and_writes_nothing() {
     let lab = lab();
     let diff = lab.kubectl.diff(&lending(&["one"], LENT)).await.unwrap();

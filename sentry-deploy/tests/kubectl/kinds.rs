@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sentry_core::deployer::{DeployErrorKind, Deployer as _, KindTable, Served, Wanted};
 
-use crate::lab::{Lab, cluster, lab};
+use crate::lab::{Lab, cluster, lab, plan, planned};
 
 const YES: Served<'static> = Served::Yes { namespaced: true };
 
@@ -54,6 +54,21 @@ async fn a_group_is_read_once_and_only_where_its_preferred_version_does_not_do()
     assert!(second > first);
     table(&lab, &old).await;
     assert_eq!(asked(&lab), second);
+}
+
+#[tokio::test]
+async fn once_a_check_meets_a_kind_that_is_missing_the_table_is_read_anew() {
+    let lab = lab();
+    let wanted = [("tekton.dev/v1", "Task")];
+    table(&lab, &wanted).await;
+    let mut gone = planned("Task", "unit", None);
+    gone.object.api_version = "tekton.dev/v1alpha1".into();
+    gone.json["apiVersion"] = "tekton.dev/v1alpha1".into();
+    let refused = lab.kubectl.check(&plan(vec![gone])).await.unwrap();
+    assert_eq!(refused[0].kind(), DeployErrorKind::Missing, "{refused:?}");
+    let before = lab.server.requests().len();
+    table(&lab, &wanted).await;
+    assert!(lab.server.requests().len() > before, "its cluster may have installed it since");
 }
 
 #[tokio::test]

@@ -240,6 +240,34 @@ mod tests {
         assert!(text.contains("StrictHostKeyChecking=yes"));
     }
 
+    #[tokio::test]
+    async fn the_token_is_for_the_repositorys_own_server_alone() {
+        use sentry_core::process::{Output, stage::Stage};
+        let dir = tempfile::tempdir().unwrap();
+        let http = crate::http::HttpSettings::new(sentry_core::secret::Redactor::new());
+        let settings = TransportSettings::new(http);
+        let scratch = Scratch::new(dir.path(), "sha1").unwrap();
+        let repo = "https://git.example.com:8443/a/b".parse().unwrap();
+        let token = HeaderValue::from_static("Basic c2VjcmV0");
+        let remote = Remote { settings: &settings, repo: &repo, authorization: Some(&token) };
+        let _stage = Stage::new(|call| {
+            let set = call.env.iter().map(|(name, value)| {
+                format!("{}={}\n", name.to_string_lossy(), value.to_string_lossy())
+            });
+            Output::of(0, set.collect::<String>(), "")
+        });
+        let program = remote.git(&scratch, Instant::now()).unwrap();
+        let set = String::from_utf8(program.run().await.unwrap().stdout).unwrap();
+        let value = |name: &str| set.lines().find_map(|line| line.strip_prefix(name));
+        let held = |n: &usize| {
+            value(&format!("GIT_CONFIG_VALUE_{n}=")).is_some_and(|value| value.contains("c2VjcmV0"))
+        };
+        let keys: Vec<_> = (0..100).filter(held).collect();
+        let [n] = keys[..] else { panic!("one setting holds it: {set}") };
+        let key = value(&format!("GIT_CONFIG_KEY_{n}="));
+        assert_eq!(key, Some("http.https://git.example.com:8443/.extraHeader"));
+    }
+
     #[test]
     fn the_configured_authority_joins_the_systems_in_a_private_file() {
         use std::os::unix::fs::PermissionsExt as _;

@@ -3,7 +3,7 @@
 use sentry_core::forge::{Forge as _, ForgeErrorKind, StatusState};
 use sentry_forge::gitlab::GitLabToken;
 use serde_json::json as value;
-use wiremock::matchers::{method, path, path_regex};
+use wiremock::matchers::{body_partial_json, method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::common::*;
@@ -32,6 +32,23 @@ async fn every_state_has_its_word_and_the_branch_is_told() {
         );
         assert_eq!(bearer(&requests[0]), TOKEN);
     }
+}
+
+#[tokio::test]
+async fn where_one_branch_refuses_a_status_the_others_have_it_all_the_same() {
+    let server = MockServer::start().await;
+    let refused = json(400, &value!({"message": "state does not have a valid value"}));
+    Mock::given(body_partial_json(value!({"ref": "one"})))
+        .respond_with(refused)
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    always(&server, set()).await;
+    let mut status = status(StatusState::Success);
+    status.branches = ["one", "two"].map(|name| name.parse().unwrap()).into();
+    assert!(lab(&server).set_status(&lab_repo(&server), &status).await.is_err());
+    let sent: Vec<_> = received(&server).await.iter().map(|one| body(one)["ref"].clone()).collect();
+    assert_eq!(sent, ["one", "two"]);
 }
 
 #[tokio::test]

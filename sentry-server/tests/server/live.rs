@@ -146,6 +146,25 @@ async fn a_listener_that_is_slow_learns_how_much_it_missed() {
 }
 
 #[tokio::test]
+async fn whoever_has_their_answer_holds_no_place_of_those_that_a_token_gives() {
+    let _files = MANY_FILES.lock().await;
+    let mut world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(services(&world, keys()));
+    world.tasks.spawn(server.serve(listener, std::future::pending()));
+    let question = "GET /api/v1/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t0ken\r\n\r\n";
+    let mut answered = Vec::new();
+    for _ in 0..=sentry_server::MAX_CONNECTIONS / 2 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(question.as_bytes()).await.unwrap();
+        let answer = until(&mut stream, "\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "after {}: {answer}", answered.len());
+        answered.push(stream);
+    }
+}
+
+#[tokio::test]
 async fn a_full_house_sends_no_listener_away() {
     let _files = MANY_FILES.lock().await;
     let world = World::new();

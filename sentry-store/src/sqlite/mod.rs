@@ -399,6 +399,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_goes_with_its_files_in_the_middle_of_the_work_is_not_taken_for_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let db = store.place.db().to_owned();
+        let kept = store.with(move |session| {
+            session.write(|db| rows::apply(db, &Write::Branch(sample::branch_state(1))))?;
+            std::fs::remove_file(&db).unwrap();
+            Ok(())
+        });
+        let error = kept.await.unwrap_err();
+        assert!(error.to_string().contains("was removed or moved"), "{error}");
+    }
+
+    #[tokio::test]
     async fn every_query_of_the_hot_path_uses_an_index() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
