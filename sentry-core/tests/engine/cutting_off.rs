@@ -1,6 +1,11 @@
 //! The process ends in the middle of an attempt: the attempt counts, and what ends the process again and again is parked.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
 use sentry_core::event::EventKind;
+use sentry_core::store::*;
+use sentry_core::watch::WatchName;
 
 use super::*;
 
@@ -155,4 +160,63 @@ async fn attempts_that_one_kill_cut_off_are_made_again_one_after_the_other() {
         assert!(under_way(world.deliveries().await) <= 1, "nobody can tell which of them it was");
     }
     assert_eq!(world.deployer.created().len(), branches.len());
+}
+
+/// A state that refuses this many more writes.
+#[derive(Debug)]
+struct Full(Arc<MemoryStore>, AtomicU32);
+
+#[async_trait]
+impl StateStore for Full {
+    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
+        self.0.lock(holder).await
+    }
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.0.snapshot().await
+    }
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let refuse = |left: u32| left.checked_sub(1);
+        if self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse).is_ok() {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is full"));
+        }
+        self.0.commit(writes).await
+    }
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        self.0.request(trigger).await
+    }
+    async fn inbox(&self) -> Result<Inbox, StoreError> {
+        self.0.inbox().await
+    }
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.0.deliveries(query).await
+    }
+    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+        self.0.trigger(id).await
+    }
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.0.inventory(watch).await
+    }
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        self.0.heads(sha).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kill_counts_though_the_state_takes_no_write_at_first() {
+    for refused in 1..4 {
+        let mut world = World::slow().await;
+        world.push();
+        while world.deliveries().await.first().is_none_or(|d| d.state != DeliveryState::Applying) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        world.kill().await;
+        let store = Full(Arc::clone(&world.store), AtomicU32::new(refused));
+        let engine = world.builder_on(Arc::new(store)).build().unwrap();
+        let stop = world.stop.clone();
+        world.agent.spawn(async move { engine.run(&stop).await });
+        while world.deliveries().await[0].state == DeliveryState::Applying {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(world.deliveries().await[0].cut_off, 1, "{refused} writes refused");
+    }
 }

@@ -88,7 +88,11 @@ impl World {
 
     /// An engine of everything here, to which more can be added.
     fn builder(&self) -> Builder {
-        let builder = Engine::builder(Arc::clone(&self.store) as Arc<dyn StateStore>);
+        self.builder_on(Arc::clone(&self.store) as _)
+    }
+
+    fn builder_on(&self, store: Arc<dyn StateStore>) -> Builder {
+        let builder = Engine::builder(store);
         let add = |builder: Builder, notifier: &Arc<FakeNotifier>| {
             builder.notifier(Arc::clone(notifier) as _)
         };

@@ -1,7 +1,7 @@
 //! The deployer with the real kubectl, against an API server in memory that can lose answers, cut watches and forget.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
-#![expect(clippy::print_stderr, reason = "figures")]
+#![cfg_attr(feature = "cluster", expect(clippy::print_stderr, reason = "figures"))]
 
 mod apply;
 mod blame;

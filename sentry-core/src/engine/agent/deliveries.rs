@@ -328,7 +328,13 @@ impl Agent {
         let key = key_of(&end.delivery);
         let again = AttemptEnd {
             delivery: end.delivery.clone(),
-            outcome: Outcome::Interrupted,
+            outcome: match end.outcome {
+                // Nothing but its end says that it was made.
+                Outcome::Failed(AttemptError::CutOff { attempt }) => {
+                    Outcome::Failed(AttemptError::CutOff { attempt })
+                }
+                _ => Outcome::Interrupted,
+            },
             earlier: end.earlier,
             turn: None,
         };
