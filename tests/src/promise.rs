@@ -13,6 +13,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 pub use at_most::AtMost;
 pub use page::{begin, publish};
@@ -39,6 +40,17 @@ pub fn cases(all: usize, few: usize) -> usize {
         asked.entry(promise).or_default().insert(few);
     }
     if full() { all } else { few }
+}
+
+/// What 95 of 100 took at most.
+///
+/// # Panics
+/// Of nothing.
+#[must_use]
+pub fn percentile_95(took: impl IntoIterator<Item = Duration>) -> Duration {
+    let mut took: Vec<_> = took.into_iter().collect();
+    took.sort();
+    took[took.len() * 95 / 100]
 }
 
 /// The number in the name of a proof's file or folder.

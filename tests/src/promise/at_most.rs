@@ -25,6 +25,12 @@ impl AtMost {
         Self { most, room: 0.0, unit: "KiB" }
     }
 
+    /// At most so many times as much as usual.
+    #[must_use]
+    pub const fn times(most: f64) -> Self {
+        Self { most, room: 0.0, unit: "times" }
+    }
+
     /// What the machine may take besides: the page shows it beside the limit.
     #[must_use]
     pub const fn with_room(self, room: f64) -> Self {
