@@ -45,9 +45,9 @@ soak:
 fuzz:
 	scripts/fuzz $(TARGETS)
 
-# Whether the tests notice small changes of policy, naming, redaction, cursors and retries (.cargo/mutants.toml).
+# Whether the tests notice small changes: AREA is one of .cargo/mutants, ARGS go to cargo-mutants (scripts/mutants).
 mutants:
-	scripts/mutants
+	scripts/mutants $(AREA) $(ARGS)
 
 fmt:
 	cargo fmt --all --check
