@@ -78,6 +78,19 @@ async fn a_delivery_with_its_steps_and_runs_is_counted_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_size_of_the_state_is_that_of_the_files_in_its_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("state.db"), [0; 4096]).unwrap();
+    std::fs::write(dir.path().join("lock"), [0; 10]).unwrap();
+    std::fs::create_dir(dir.path().join("below")).unwrap();
+    let world = World::new();
+    let mut services = world.services();
+    services.state_dir = Some(dir.path().to_owned());
+    let families = scrape(&Server::new(services).router()).await;
+    assert_eq!(value(&families, "sentry_state_size_bytes"), 4106.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_head_that_can_not_be_delivered_grows_old_even_while_the_state_can_not_be_written() {
     let mut world = World::new();
     let routes = world.serve().await;

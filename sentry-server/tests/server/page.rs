@@ -2,9 +2,11 @@
 
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Response};
-use sentry_api::{ApiError, Local};
+use sentry_api::{ApiError, Local, WatchFacts};
+use sentry_core::delivery::TriggerKind;
+use sentry_core::store::StateStore as _;
 use sentry_server::api::{Keys, Right};
-use sentry_server::page::{self, Setup};
+use sentry_server::page::{self, Repository, Setup, WatchPlace, Web, WebKind};
 
 use super::*;
 
@@ -24,14 +26,33 @@ impl Keys for Two {
 
 fn routes(world: &World) -> Router {
     let mut services = world.services();
-    let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
+    let watches = world.engine.watches().into_iter().map(|watch| WatchFacts {
+        name: watch.name.clone(),
+        branches: watch.source.branches.clone(),
+        has_statuses: true,
+    });
+    let answers = Arc::new(Local::new(Arc::clone(&services.store), watches.collect()));
     let (live, guesses) = (services.live.clone(), services.guesses.clone());
     let mut setup =
         Setup::new(Arc::clone(&answers) as _, Arc::new(Two), live.clone(), guesses.clone());
     setup.clock = Arc::clone(&world.clock) as _;
+    setup.watches = ["other", "qa"].map(place).into();
     let api = sentry_server::api::routes(answers, Arc::new(Two), live, guesses);
     services.routes = page::routes(setup).merge(api);
     Server::new(services).router()
+}
+
+fn place(watch: &str) -> WatchPlace {
+    let web = Web { kind: WebKind::GitHub, base: "https://example.com".parse().unwrap() };
+    let repository = |path: &str| Repository { path: path.to_owned(), web: Some(web.clone()) };
+    WatchPlace {
+        name: watch.to_owned(),
+        source: repository(&format!("{watch}/app")),
+        branches: vec!["main".to_owned()],
+        manifests: repository(&format!("{watch}/tests")),
+        dir: ".tekton".to_owned(),
+        target: "qa".to_owned(),
+    }
 }
 
 async fn send(routes: &Router, request: http::request::Builder, body: &str) -> Response<Body> {
@@ -141,13 +162,104 @@ async fn every_answer_carries_the_policy_and_assets_are_kept_for_ever() {
     }
     assert!(!policy.contains("unsafe"), "{policy}");
     assert_eq!(header(page.headers(), CACHE_CONTROL), "no-store");
-    let page = text(page).await;
-    let style = page.split("href=\"").find(|piece| piece.starts_with("/assets/page-")).unwrap();
-    let style = send(&routes, Request::get(style.split('"').next().unwrap()), "").await;
-    assert!(header(style.headers(), CACHE_CONTROL).contains("immutable"));
-    assert_eq!(style.headers()["x-content-type-options"], "nosniff");
+    let cookie = cookie(&routes, "reading").await;
+    let page = text(send(&routes, Request::get("/").header("cookie", &cookie), "").await).await;
+    let asset = |piece: &str| piece.split('"').next().unwrap().to_owned();
+    let assets: Vec<_> = page.split("=\"/").skip(1).map(asset).collect();
+    let assets: Vec<_> = assets.iter().filter(|path| path.starts_with("assets/")).collect();
+    assert_eq!(assets.len(), 3, "style, icon and script: {page}");
+    for path in assets {
+        let asset = send(&routes, Request::get(format!("/{path}")), "").await;
+        assert_eq!(asset.status(), StatusCode::OK, "{path}");
+        assert!(header(asset.headers(), CACHE_CONTROL).contains("immutable"));
+        assert_eq!(asset.headers()["x-content-type-options"], "nosniff");
+    }
     let none = send(&routes, Request::get("/assets/page-000000000000.css"), "").await;
     assert_eq!(none.status(), StatusCode::NOT_FOUND);
     let refused = send(&routes, post("/trigger"), "").await;
     assert!(refused.headers().contains_key("content-security-policy"));
+}
+
+/// The page of the watch, its form's token and its key, as who has this cookie sees them.
+async fn form(routes: &Router, cookie: &str) -> (String, String, String) {
+    let answer = send(routes, Request::get("/watches/qa").header("cookie", cookie), "").await;
+    let page = text(answer).await;
+    let field = |name: &str| {
+        let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_default();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    (page.clone(), field("form"), field("key"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_shown_with_links_to_its_own_repositories() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let (page, ..) = form(&routes, &cookie(&routes, "reading").await).await;
+    for part in ["app", "app/commit/", "tests"] {
+        assert!(page.contains(&format!("href=\"https://example.com/qa/{part}")), "{part}: {page}");
+    }
+    assert!(!page.contains("example.com/other"), "{page}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_for() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let cookie = cookie(&routes, "acting").await;
+    let (_, token, key) = form(&routes, &cookie).await;
+    let press = async |path: &str, body: &str| {
+        let request =
+            post(path).header("origin", "http://sentry.example").header("cookie", &cookie);
+        let answer = send(&routes, request, body).await;
+        (answer.status(), header(answer.headers(), LOCATION).to_owned())
+    };
+    let body = format!("form={token}&key={key}&watch=qa&branch=+main+&revision=++");
+    let first = press("/trigger", &body).await;
+    assert_eq!(first.0, StatusCode::SEE_OTHER);
+    assert_eq!(press("/trigger", &body).await, first, "a second press asks for nothing more");
+    let id = first.1.strip_prefix("/triggers/").unwrap().parse().unwrap();
+    let kept = world.store.trigger(&id).await.unwrap().unwrap();
+    assert_eq!(kept.key, key);
+    let TriggerKind::Deliver { branch, sha, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!((branch.as_str(), sha), ("main", None));
+    // What no page of ours has made is no key.
+    for odd in ["a-b".to_owned(), "a".repeat(65)] {
+        let (status, to) = press("/trigger", &body.replace(&key, &odd)).await;
+        let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
+        let kept = world.store.trigger(&id).await.unwrap().unwrap();
+        assert_eq!((status, kept.key), (StatusCode::SEE_OTHER, id.to_string()));
+    }
+
+    for (reason, wanted) in [("+a+freeze+", Some("a freeze")), ("+", None)] {
+        let done = press("/watches/qa/suspend", &format!("form={token}&reason={reason}")).await;
+        assert_eq!(done, (StatusCode::SEE_OTHER, "/watches/qa".to_owned()));
+        let kept = world.store.inbox().await.unwrap().suspensions.remove(0);
+        assert_eq!(kept.reason.as_deref(), wanted);
+    }
+    let done = press("/watches/qa/resume", &format!("form={token}")).await;
+    assert_eq!(done, (StatusCode::SEE_OTHER, "/watches/qa".to_owned()));
+    assert_eq!(world.store.inbox().await.unwrap().suspensions, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_starts_nothing_for_another_session_or_for_who_may_only_read() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let (reading, acting) = (cookie(&routes, "reading").await, cookie(&routes, "acting").await);
+    let (_, of_reader, _) = form(&routes, &reading).await;
+    for (cookie, token) in [(&reading, of_reader.as_str()), (&acting, &of_reader), (&acting, "")] {
+        for path in ["/trigger", "/watches/qa/suspend", "/watches/qa/resume", "/deliveries/0/rerun"]
+        {
+            let request = post(path).header("origin", "http://sentry.example");
+            let body = format!("form={token}&watch=qa&branch=main");
+            let answer = send(&routes, request.header("cookie", cookie), &body).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        }
+    }
+    let inbox = world.store.inbox().await.unwrap();
+    assert!(inbox.triggers.is_empty() && inbox.suspensions.is_empty(), "{inbox:?}");
 }

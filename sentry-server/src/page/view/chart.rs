@@ -97,3 +97,48 @@ fn scale(time: Duration, longest: Duration, height: usize) -> usize {
     let part = time.as_millis() * height as u128 / longest.as_millis().max(1);
     usize::try_from(part).unwrap_or(height).min(height)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::sample;
+    use super::*;
+
+    fn took(seconds: u32, state: &str) -> Delivery {
+        let finished = format!("2026-01-01T00:00:{seconds:02}Z");
+        sample::delivery(json!({"state": state, "finished": finished}))
+    }
+
+    #[test]
+    fn bars_stand_from_the_oldest_to_the_newest_each_as_high_as_it_took_long() {
+        let size = Size { bars: 4, bar: 10, gap: 4, height: 111 };
+        let newest_first = [took(20, "succeeded"), took(40, "failed"), took(0, "succeeded")];
+        let chart = Chart::new(&newest_first, sample::now(), size).unwrap();
+        let drawn: Vec<_> = chart.bars.iter().map(|b| (b.x, b.y, b.width, b.height)).collect();
+        // The place of the fourth is empty, on the left; room is left for the mark above the highest.
+        assert_eq!(drawn, [(14, 108, 10, 3), (28, 8, 10, 103), (42, 58, 10, 53)]);
+        assert_eq!((chart.width, chart.height), (52, 111));
+        let marks: Vec<_> = chart.bars.iter().map(Bar::mark).collect();
+        assert_eq!(marks, [None, Some((33, 4)), None]);
+        let titles: Vec<_> = chart.bars.iter().map(|bar| bar.title.as_str()).collect();
+        assert_eq!(
+            titles,
+            ["main: succeeded, 0 ms", "main: failed, 40 s", "main: succeeded, 20 s"]
+        );
+        assert_eq!(chart.about, "The last 3 deliveries: 1 failed, the longest took 40 s");
+        assert_eq!((chart.longest.as_str(), chart.first.said.as_str()), ("40 s", "10 min ago"));
+    }
+
+    #[test]
+    fn a_chart_shows_the_newest_and_none_where_there_is_no_delivery() {
+        let many: Vec<_> = (0..30).map(|n| took(n, "succeeded")).collect();
+        let chart = Chart::new(&many, sample::now(), SMALL).unwrap();
+        assert_eq!((chart.bars.len(), chart.bars[0].x, chart.longest.as_str()), (24, 0, "23 s"));
+        assert_eq!(chart.about, "The last 24 deliveries: none failed, the longest took 23 s");
+        let one = Chart::new(&many[..1], sample::now(), SMALL).unwrap();
+        assert_eq!(one.about, "The last 1 delivery: none failed, the longest took 0 ms");
+        assert_eq!(one.bars[0].height, LEAST);
+        assert!(Chart::new(&[], sample::now(), SMALL).is_none());
+    }
+}

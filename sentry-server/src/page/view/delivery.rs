@@ -257,3 +257,175 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
         .then(|| act("Rerun all", "New runs of everything in this delivery", "rerun", vec![]));
     [retry, failed, again].into_iter().flatten().flatten().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn how_a_delivery_stands_has_a_tone_and_a_word() {
+        for (said, tone, word) in [
+            (json!({"state": "succeeded"}), Tone::Good, "succeeded"),
+            (json!({"state": "succeeded", "dry_run": true}), Tone::Good, "dry run"),
+            (
+                json!({"state": "nothing_ran", "nothing_ran": "no file"}),
+                Tone::Quiet,
+                "nothing ran: no file",
+            ),
+            (json!({"state": "failed", "verdict": "failure"}), Tone::Bad, "runs failed"),
+            (json!({"state": "failed", "verdict": "error"}), Tone::Bad, "failed"),
+            (json!({"state": "failed"}), Tone::Bad, "failed"),
+            (json!({"state": "parked"}), Tone::Bad, "parked"),
+            (json!({"state": "superseded"}), Tone::Quiet, "superseded"),
+            (json!({"state": "pending", "error": "no"}), Tone::Wait, "retrying"),
+            (json!({"state": "pending"}), Tone::Wait, "waiting"),
+            (json!({"state": "following"}), Tone::Busy, "running"),
+            (json!({"state": "fetching"}), Tone::Busy, "fetching"),
+            (json!({"state": "checking"}), Tone::Busy, "checking"),
+            (json!({"state": "applying"}), Tone::Busy, "applying"),
+            (json!({"state": "of a newer agent"}), Tone::Quiet, "unknown"),
+        ] {
+            assert_eq!(state(&sample::delivery(said.clone())), State::new(tone, word), "{said}");
+        }
+    }
+
+    #[test]
+    fn one_sentence_says_what_became_of_a_delivery() {
+        let said = |runs: &[&str], said: serde_json::Value, next: Option<&str>| {
+            let next = next.map(|at| at.parse().unwrap());
+            summary(&sample::with_runs(runs, said), next, sample::now())
+        };
+        let ended = |state: &str| json!({"state": state, "finished": "2026-01-01T00:00:12Z"});
+        let two = ["failed", "succeeded"];
+        for (sentence, wanted) in [
+            (said(&two[1..], ended("succeeded"), None), "Delivered with 1 run in 12 s."),
+            (said(&[], ended("succeeded"), None), "Delivered with no run in 12 s."),
+            (
+                said(&[], json!({"state": "succeeded", "dry_run": true}), None),
+                "A dry run: nothing was written. It took 10 min.",
+            ),
+            (
+                said(&[], json!({"state": "nothing_ran", "nothing_ran": "only objects"}), None),
+                "No run was to start: only objects.",
+            ),
+            (said(&[], ended("nothing_ran"), None), "No run was to start: no reason was given."),
+            (said(&two, ended("failed"), None), "1 of 2 runs failed, after 12 s."),
+            (said(&two[1..], ended("failed"), None), "Failed after 12 s."),
+            (
+                said(&[], ended("parked"), Some("2026-01-01T00:15:00Z")),
+                "Given up for now: it is looked at again in 5m, or when something changes.",
+            ),
+            (
+                said(&[], ended("parked"), None),
+                "Given up until something changes, or somebody asks.",
+            ),
+            (
+                said(&two, ended("superseded"), None),
+                "A newer head took its place; of 2 runs: 1 failed, 1 succeeded.",
+            ),
+            (
+                said(&[], ended("superseded"), None),
+                "A newer head took its place; nothing of it ran.",
+            ),
+            (
+                said(&["running", "queued", "failed"], json!({"state": "following"}), None),
+                "2 of 3 runs go on, for 10 min now.",
+            ),
+            (said(&[], json!({"state": "following"}), None), "Under way, for 10 min now."),
+            (said(&[], json!({"state": "checking"}), None), "Under way, for 10 min now."),
+            (
+                said(&[], json!({"state": "pending", "error": "no"}), None),
+                "An attempt failed; another one is due.",
+            ),
+            (said(&[], json!({"state": "pending"}), None), "Waits for its turn."),
+        ] {
+            assert_eq!(sentence, wanted);
+        }
+    }
+
+    #[test]
+    fn a_delivery_offers_what_can_be_done_with_it_and_nothing_to_who_may_only_read() {
+        let reader = sample::reader();
+        let offered = |reader: &Reader, runs: &[&str], said: serde_json::Value| {
+            let acts = acts(reader, &sample::with_runs(runs, said));
+            acts.into_iter().map(|act| (act.label, act.action)).collect::<Vec<_>>()
+        };
+        let (retry, rerun) = ("/deliveries/01k9/retry", "/deliveries/01k9/rerun");
+        for (runs, said, wanted) in [
+            (&["running"][..], json!({"state": "following"}), vec![]),
+            (&[], json!({"state": "pending"}), vec![]),
+            (&[], json!({"state": "parked"}), vec![("Retry", retry)]),
+            (&[], json!({"state": "superseded"}), vec![]),
+            (
+                &["planned"],
+                json!({"state": "failed"}),
+                vec![("Retry", retry), ("Rerun all", rerun)],
+            ),
+            (
+                &["failed"],
+                json!({"state": "failed", "verdict": "failure"}),
+                vec![("Rerun what failed", rerun), ("Rerun all", rerun)],
+            ),
+            (
+                &["succeeded"],
+                json!({"state": "succeeded", "verdict": "success"}),
+                vec![("Rerun all", rerun)],
+            ),
+        ] {
+            let shown = offered(&reader, runs, said.clone());
+            let shown: Vec<_> = shown.iter().map(|(label, to)| (*label, to.as_str())).collect();
+            assert_eq!(shown, wanted, "{said}");
+            let reads = Reader { may_act: false, ..sample::reader() };
+            assert_eq!(offered(&reads, runs, said), []);
+        }
+    }
+
+    #[test]
+    fn runs_and_objects_have_the_tone_of_what_became_of_them() {
+        let now = sample::now();
+        for (state, tone) in [
+            ("succeeded", Tone::Good),
+            ("running", Tone::Busy),
+            ("failed", Tone::Bad),
+            ("queued", Tone::Wait),
+            ("cancelled", Tone::Quiet),
+        ] {
+            let delivery = sample::with_runs(&[state], json!({}));
+            assert_eq!(RunLine::new(&delivery.runs[0], now).state, State::new(tone, state));
+        }
+        for (action, tone) in [
+            ("created", Tone::Good),
+            ("configured", Tone::Good),
+            ("failed", Tone::Bad),
+            ("queued", Tone::Wait),
+            ("unchanged", Tone::Quiet),
+        ] {
+            let object =
+                json!({"path": "a.yaml", "kind": "Task", "name": "unit", "action": action});
+            let object = serde_json::from_value(object).unwrap();
+            assert_eq!(ObjectLine::new(&object).state, State::new(tone, action));
+        }
+    }
+
+    #[test]
+    fn a_delivery_in_a_list_says_when_and_why_it_began_and_how_long_it_took() {
+        for (trigger, why) in [
+            ("change", "a new commit"),
+            ("manual", "asked for by hand"),
+            ("webhook", "asked for by a webhook"),
+            ("rerun", "new runs, asked for by hand"),
+            ("of a newer agent", "an unknown cause"),
+        ] {
+            let said = json!({"trigger": trigger, "finished": "2026-01-01T00:01:05Z"});
+            let row = Row::new(&sample::with_runs(&["failed"], said), None, sample::now());
+            assert_eq!(
+                (row.cause, row.took.as_str(), row.runs.as_str()),
+                (why, "1 min 5 s", "1 failed")
+            );
+            assert_eq!(row.started.said, "10 min ago");
+        }
+    }
+}

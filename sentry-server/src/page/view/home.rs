@@ -294,3 +294,6 @@ fn next(facts: Facts<'_>, branch: &BranchStatus) -> String {
     };
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests;

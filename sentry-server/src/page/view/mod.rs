@@ -6,6 +6,8 @@
 pub(crate) mod chart;
 pub(crate) mod delivery;
 pub(crate) mod home;
+#[cfg(test)]
+mod sample;
 pub(crate) mod timeline;
 pub(crate) mod watch;
 mod words;
@@ -240,6 +242,8 @@ pub(crate) struct Login {
 mod tests {
     use std::path::Path;
 
+    use super::*;
+
     fn templates(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let read = |path: std::path::PathBuf| match path.is_dir() {
@@ -261,5 +265,39 @@ mod tests {
                 assert!(!template.contains(banned), "{banned} in {template}");
             }
         }
+    }
+    #[test]
+    fn the_same_button_has_one_key_on_one_page_and_no_other_button_or_page_has_it() {
+        let reader = sample::reader();
+        let again = Reader { nonce: "another".to_owned(), ..sample::reader() };
+        let key = reader.key("/trigger");
+        assert_eq!((key.len(), &key), (32, &reader.key("/trigger")));
+        assert!(key != reader.key("/retry") && key != again.key("/trigger"));
+        let act = |watch: &str| {
+            let fields = vec![("watch", watch.to_owned())];
+            reader.act("Deliver now", String::new(), "/trigger".to_owned(), fields).unwrap()
+        };
+        assert_eq!((act("qa"), act("qa").fields.len()), (act("qa"), 2));
+        assert_ne!(act("qa").fields[1], act("other").fields[1]);
+    }
+
+    #[test]
+    fn a_page_says_whether_an_agent_works() {
+        let frame = |agent: Option<serde_json::Value>| {
+            let agent = agent.map(|agent| serde_json::from_value(agent).unwrap());
+            Frame::for_reader("Watches", "1", &sample::reader())
+                .with_agent(agent.as_ref())
+                .agent
+                .unwrap()
+        };
+        let agent = |healthy: bool, health: &str| {
+            let at = sample::NOW;
+            Some(serde_json::json!({
+                "holder": "h", "started": at, "beat": at, "healthy": healthy, "health": health, "forges": [],
+            }))
+        };
+        assert_eq!(frame(None), State::new(Tone::Bad, "no agent has worked here yet"));
+        assert_eq!(frame(agent(true, "fine")), State::new(Tone::Good, "agent works"));
+        assert_eq!(frame(agent(false, "has ended")), State::new(Tone::Bad, "has ended"));
     }
 }

@@ -124,3 +124,137 @@ fn end(show: &Show, now: Timestamp) -> Option<Stop> {
     let at = show.next_attempt.map(|at| Moment::new(now, at));
     Some(Stop { at, ..Stop::new(Tone::Wait, name) })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::sample;
+    use super::*;
+
+    /// Each stop as one line: tone, name, detail, how long, what part, when.
+    fn lines(show: &Show) -> Vec<String> {
+        let line = |stop: Stop| {
+            let took = stop.took.map(|(time, part)| format!("{time} = {part}"));
+            let at = stop.at.map(|at| at.said);
+            let more =
+                stop.detail.into_iter().chain(took).chain(at).map(|text| format!(" | {text}"));
+            format!("{} {}{}", stop.tone.as_str(), stop.name, more.collect::<String>())
+        };
+        timeline(show, sample::now()).into_iter().map(line).collect()
+    }
+
+    fn steps(of: &[(&str, u64)]) -> Value {
+        let step = |(name, ms): &(&str, u64)| json!({"step": name, "started": "2026-01-01T00:00:00Z", "took_ms": ms});
+        json!({"steps": of.iter().map(step).collect::<Vec<_>>()})
+    }
+
+    fn delivered() -> Value {
+        steps(&[
+            ("inspect", 1),
+            ("resolve", 1_000),
+            ("fetch", 5_000),
+            ("compare", 2_000),
+            ("check", 7_000),
+            ("apply", 4_999),
+            ("of a newer agent", 1_000),
+        ])
+    }
+
+    #[test]
+    fn a_timeline_tells_each_step_with_its_part_of_the_whole_and_how_the_runs_ended() {
+        let said = json!({
+            "state": "succeeded", "following_since": "2026-01-01T00:00:21Z",
+            "finished": "2026-01-01T00:01:40Z",
+        });
+        let delivery = sample::with_runs(&["succeeded"], said.clone());
+        let told = lines(&sample::show(&delivery, delivered()));
+        let wanted = [
+            "quiet The head moved | 10 min ago",
+            "good Read the commit | 1 ms = 1",
+            "good Found the manifests' branch | 1 s = 1",
+            "good Fetched the manifests | 5 s = 5",
+            "good Compared what changed | 2 s = 2",
+            "good Checked every document | 7 s = 7",
+            "good Wrote the objects | 4.9 s = 4",
+            "good of a newer agent | 1 s = 1",
+            "good Runs ended | 1 succeeded | 1 min 19 s = 79",
+            "good Succeeded | 8 min ago",
+        ];
+        assert_eq!(told, wanted);
+        let failed = sample::with_runs(&["failed", "succeeded"], said.clone());
+        let told = lines(&sample::show(&failed, steps(&[])));
+        assert_eq!(told[1], "bad Runs ended | 1 failed, 1 succeeded | 1 min 19 s = 100");
+        // Where nothing ran there is nothing to tell of runs.
+        let told = lines(&sample::show(&sample::delivery(said), steps(&[])));
+        assert_eq!(told, ["quiet The head moved | 10 min ago", "good Succeeded | 8 min ago"]);
+    }
+
+    #[test]
+    fn a_timeline_ends_with_what_goes_on_or_is_waited_for() {
+        let last = |said: Value, more: Value| {
+            let told = lines(&sample::show(&sample::delivery(said), more));
+            told.last().unwrap().clone()
+        };
+        for (state, wanted) in [
+            ("fetching", "busy Fetching the manifests"),
+            ("checking", "busy Checking every document"),
+            ("applying", "busy Writing the objects"),
+            ("following", "busy Waiting for runs"),
+            ("pending", "wait Waits for its turn"),
+        ] {
+            assert_eq!(last(json!({"state": state}), json!({})), wanted);
+        }
+        let next = json!({"next_attempt": "2026-01-01T00:12:00Z"});
+        assert_eq!(last(json!({"state": "pending"}), next), "wait Next attempt | in 2 min");
+        let runs = json!({"state": "following", "following_since": "2026-01-01T00:09:00Z"});
+        let runs = sample::with_runs(&["running", "queued"], runs);
+        let told = lines(&sample::show(&runs, steps(&[("apply", 60_000)])));
+        assert_eq!(told.last().unwrap(), "busy Runs go on | 1 running, 1 queued | 1 min = 50");
+        let newer = json!({"superseded_by": "ffffffffffffffff"});
+        let ended = json!({"state": "superseded", "finished": "2026-01-01T00:09:59Z"});
+        assert_eq!(last(ended, newer), "quiet Superseded | by ffffffff | just now");
+    }
+
+    #[test]
+    fn an_attempt_that_failed_did_so_at_its_last_step() {
+        let tone = |said: Value, done: &[(&str, u64)]| {
+            let told = timeline(&sample::show(&sample::delivery(said), steps(done)), sample::now());
+            (told[0].tone, told[done.len()].tone)
+        };
+        let done = [("fetch", 10), ("check", 20)];
+        for said in [
+            json!({"state": "failed"}),
+            json!({"state": "parked"}),
+            json!({"state": "pending", "error": "no"}),
+        ] {
+            assert_eq!(tone(said.clone(), &done), (Tone::Quiet, Tone::Bad), "{said}");
+            assert_eq!(tone(said, &[]), (Tone::Quiet, Tone::Quiet), "it never came to a step");
+        }
+        for said in [
+            json!({"state": "failed", "verdict": "failure"}),
+            json!({"state": "pending"}),
+            json!({"state": "applying", "error": "of the attempt before"}),
+        ] {
+            assert_eq!(tone(said.clone(), &done), (Tone::Quiet, Tone::Good), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_timeline_begins_with_why_and_with_which_attempt() {
+        for (trigger, wanted) in [
+            ("change", "The head moved"),
+            ("manual", "Somebody asked"),
+            ("webhook", "A webhook asked"),
+            ("rerun", "Somebody asked for new runs"),
+            ("of a newer agent", "It began"),
+        ] {
+            let delivery = sample::delivery(json!({"trigger": trigger}));
+            let first = |attempts: u32| {
+                lines(&sample::show(&delivery, json!({"attempts": attempts}))).swap_remove(0)
+            };
+            assert_eq!(first(1), format!("quiet {wanted} | 10 min ago"));
+            assert_eq!(first(2), format!("quiet {wanted} | attempt 2 | 10 min ago"));
+        }
+    }
+}
