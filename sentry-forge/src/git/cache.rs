@@ -75,8 +75,13 @@ mod tests {
         assert!(cache.get(&key(0)).is_some());
         (3..5).for_each(|n| cache.put(key(n), content(2 << 20)));
         assert!(cache.get(&key(0)).is_some() && cache.get(&key(1)).is_none());
+        let kept = |cache: &Cache| (cache.entries.len(), cache.bytes);
+        let three = (3, 3 * (256 + "a.yaml".len() + (2 << 20)));
+        assert_eq!(kept(&cache), three);
         cache.put(key(9), content(MOST + 1));
-        assert!(cache.get(&key(9)).is_none() && cache.bytes <= MOST);
+        assert!(cache.get(&key(9)).is_none());
+        cache.put(key(0), content(2 << 20));
+        assert_eq!(kept(&cache), three, "what is too large or known already changes nothing");
         let other = Key { repo: "other".into(), ..key(0) };
         assert!(cache.get(&other).is_none());
     }

@@ -111,11 +111,11 @@ fn is_of_proxy(repo: &RepoUrl, lower: &str) -> bool {
         .find_map(|sign| lower.split_once(sign));
     let tried = after.and_then(|(_, rest)| rest.split_whitespace().next());
     let is_http = matches!(repo.scheme(), Scheme::Https | Scheme::Http);
-    let host = repo.host().map(|host| host.trim_matches(['[', ']']).to_ascii_lowercase());
+    // A colon may end a name as it ends a sentence's part, and `::1` begins with some: both sides lose theirs.
+    let bare = |host: &str| host.trim_matches(['[', ']', ':']).to_ascii_lowercase();
     is_http
-        && tried.is_some_and(|tried| {
-            tried != "server" && Some(tried.trim_matches(['[', ']', ':'])) != host.as_deref()
-        })
+        && tried
+            .is_some_and(|tried| tried != "server" && Some(bare(tried)) != repo.host().map(bare))
 }
 
 /// The status that git met with: its number, or a 401 in other words.
@@ -335,6 +335,41 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_the_proxys_only_where_it_leads_to_another_host() {
+        for (url, text, is_of_proxy) in [
+            ("https://git.example.com/a/b", "Failed to connect to git.example.com port 443", false),
+            ("https://git.example.com/a/b", "Failed to connect to GIT.example.com: refused", false),
+            ("https://[::1]:8443/a/b", "Failed to connect to ::1 port 8443", false),
+            ("https://git.example.com/a/b", "Could not connect to server", false),
+            ("https://git.example.com/a/b", "Could not resolve host: git.example.com", false),
+            ("https://git.example.com/a/b", "Failed to connect to proxy.local port 3128", true),
+            ("https://git.example.com/a/b", "Could not connect to 10.0.0.1: refused", true),
+            ("git@git.example.com:a/b", "Failed to connect to jump.example.com port 22", false),
+        ] {
+            let text = format!("fatal: unable to access 'x': {text}");
+            let error = from_text(&url.parse().unwrap(), "fetching", &text).to_string();
+            assert_eq!(
+                error.contains("the proxy can't be reached"),
+                is_of_proxy,
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_gits_own_trace_is_left_out_of_what_is_said() {
+        let trace = "12:34:56.123456 http.c:664 <= Recv header: HTTP/1.1 200 OK";
+        let own = [
+            "12345 http.c:664 no time of a trace",
+            "a-line-of-text: http.c:664 no digits",
+            "12:34:56.123456 remote-curl.c:1 another file",
+            "fatal: refused",
+        ];
+        let said = format!("{trace}\n{}\n{trace}", own.join("\n"));
+        assert_eq!(spoken(&said), own.join("\n"));
     }
 
     #[test]

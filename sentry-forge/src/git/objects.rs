@@ -106,8 +106,8 @@ impl Attempt<'_> {
         let cap = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_add(objects.len() * 128);
         let output = self.git(["cat-file", "--batch", "--buffer"], names.as_bytes(), cap).await?;
         let mut rest = output.as_slice();
-        let content = |(oid, size): &(&str, u64)| match listing::object(&mut rest) {
-            Some(Object::Found { bytes, .. }) if bytes.len() as u64 == *size => Ok(bytes.to_vec()),
+        let content = |(oid, _): &(&str, u64)| match listing::object(&mut rest) {
+            Some(Object::Found { bytes, .. }) => Ok(bytes.to_vec()),
             _ => Err(self.wrong(&format!("object {oid} can't be read"))),
         };
         objects.iter().map(content).collect()

@@ -143,6 +143,8 @@ async fn a_cut_answer_and_a_refused_token_are_errors() {
     server.cut_answers_after(300);
     let error = changes(&lab, &url, &old, &new).await.unwrap_err();
     assert_ne!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
+    let log = server.take_log();
+    assert!(log.len() <= 3, "what has nothing to do with filters is not asked again: {log:?}");
     let (_other, strict) = lab.serve(Some("another-token-entirely"));
     let error = changes(&lab, &strict, &old, &new).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::Unauthorized, "{error}");

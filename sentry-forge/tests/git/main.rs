@@ -122,6 +122,17 @@ async fn directories_several_levels_deep_are_walked_on_every_kind_of_server() {
 }
 
 #[tokio::test]
+async fn directories_side_by_side_are_all_read() {
+    let lab = Lab::new();
+    let names: Vec<String> = (10..40).map(|n| format!(".tekton/{n}/run.yaml")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &b"a: 1\n"[..])).collect();
+    let sha = lab.repo().commit_files("main", &files);
+    let tree = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap();
+    let wanted: Vec<_> = names.iter().map(|name| name.strip_prefix(".tekton/").unwrap()).collect();
+    assert_eq!(paths(&tree), wanted);
+}
+
+#[tokio::test]
 async fn a_directory_that_is_missing_or_no_directory_is_an_error_and_an_empty_one_is_none() {
     let lab = Lab::new();
     let repo = lab.repo();

@@ -47,6 +47,25 @@ async fn a_large_commit_and_a_large_tree_are_named_with_their_size_and_the_limit
 }
 
 #[tokio::test]
+async fn what_weighs_just_as_much_as_is_allowed_is_read() {
+    let lab = Lab::new();
+    let repo = lab.repo();
+    let root = repo.tree(&[("40000", b".tekton", &repo.tree(&[]))]);
+    let commit = |message: usize| {
+        let message = "x".repeat(message);
+        let commit = repo.git(&["commit-tree", "-F", "-", &root], message.as_bytes());
+        repo.git(&["update-ref", "refs/heads/main", &commit], b"");
+        commit
+    };
+    let around: usize =
+        repo.git(&["cat-file", "-s", &commit(1)], b"").parse::<usize>().unwrap() - 1;
+    let tree = lab.tree(&query(&lab.file_url(), &commit((1 << 20) - around), ".tekton")).await;
+    assert_eq!(tree.unwrap().files, []);
+    let error = lab.tree(&query(&lab.file_url(), &commit((1 << 20) - around + 1), ".tekton")).await;
+    assert_eq!(error.unwrap_err().kind(), ForgeErrorKind::TooLarge);
+}
+
+#[tokio::test]
 async fn a_git_that_runs_out_of_memory_or_is_killed_for_it_is_counted() {
     let place = tempfile::tempdir().unwrap();
     for (what, sign) in [
