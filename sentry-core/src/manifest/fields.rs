@@ -6,11 +6,14 @@
 //! type that a `spec` holds, with its fields, `field:Type` for one, `field:[Type]` for a list, `field:{Type}` for a map.
 //! A field without a type holds what the table does not look into.
 
+mod nearest;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use self::nearest::nearest;
 use super::Context;
 use crate::deployer::Fields;
 use crate::watch::UnknownFields;
@@ -26,8 +29,6 @@ pub(super) struct Tidied {
 
 /// The most fields that one text names.
 const NAMED: usize = 20;
-/// How many letters may be wrong in a field that counts as a slip.
-const SLIP: usize = 2;
 
 /// Leaves out what the `spec` of one of Tekton's objects has and Tekton has not. Other objects stay as they are.
 pub(super) fn tidy(object: &mut Value, context: &Context<'_>) -> Tidied {
@@ -225,49 +226,6 @@ fn named(fields: &[String]) -> String {
     let more = fields.len().saturating_sub(NAMED);
     let first = fields[..fields.len() - more].join(", ");
     if more == 0 { first } else { format!("{first} and {more} more") }
-}
-
-/// The known fields that a word is most likely meant to be: one letter wrong, or two where that is less than half of
-/// the field's name. Letters are compared without case.
-fn nearest<'f>(word: &str, known: impl Iterator<Item = &'f &'static str>) -> Vec<&'static str> {
-    let word: Vec<char> = word.to_lowercase().chars().collect();
-    let (mut best, mut found) = (SLIP, Vec::new());
-    for name in known {
-        let letters: Vec<char> = name.to_lowercase().chars().collect();
-        let Some(wrong) = slips(&word, &letters, best) else { continue };
-        if wrong > 1 && wrong * 2 >= letters.len() {
-            continue;
-        }
-        if wrong < best {
-            best = wrong;
-            found.clear();
-        }
-        found.push(*name);
-    }
-    found
-}
-
-/// How many letters must be changed, added, removed or swapped with their neighbour, if it is at most so many.
-fn slips(a: &[char], b: &[char], most: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > most {
-        return None;
-    }
-    let (mut older, mut last) = (Vec::new(), (0..=b.len()).collect::<Vec<usize>>());
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let changed = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = changed.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(older[j - 2] + 1);
-            }
-        }
-        if row.iter().chain(&last).all(|wrong| *wrong > most) {
-            return None;
-        }
-        older = std::mem::replace(&mut last, row);
-    }
-    last.last().copied().filter(|wrong| *wrong <= most)
 }
 
 #[cfg(test)]
