@@ -101,16 +101,25 @@ fn a_run_starts_if_event_and_branch_fit() {
 
 #[test]
 fn one_of_the_two_annotations_decides_alone_which_is_noted() {
-    for (annotations, want) in [
-        ("on-event: '[push]'", Decision::Run),
-        ("on-target-branch: '[main]'", Decision::Run),
-        ("on-event: '[pull_request]'", Decision::Skip),
-        ("on-target-branch: '[dev]'", Decision::Skip),
+    for (annotations, reason, lacks) in [
+        ("on-event: '[push]'", ": on-event [push]", "on-target-branch"),
+        ("on-target-branch: '[main]'", ": on-target-branch [main]", "on-event"),
+        (
+            "on-path-change: '[docs/**]'",
+            ": no event or branch is named",
+            "on-event and on-target-branch",
+        ),
     ] {
         let set = push().prepare(&annotated(annotations));
-        assert_eq!(first(&set).0, want, "{annotations}");
-        let noted = set.notes.iter().any(|n| n.contains("Pipelines-as-Code would not start it"));
-        assert_eq!(noted, want == Decision::Run, "{annotations}: {:?}", set.notes);
+        let (decision, why) = first(&set);
+        assert_eq!(decision, Decision::Run, "{annotations}: {why}");
+        assert!(why.contains(reason), "{annotations}: {why}");
+        let note = format!("Pipelines-as-Code would not start it without {lacks}");
+        assert!(set.notes.iter().any(|noted| noted.ends_with(&note)), "{:?}", set.notes);
+    }
+    for annotations in ["on-event: '[pull_request]'", "on-target-branch: '[dev]'"] {
+        let set = push().prepare(&annotated(annotations));
+        assert_eq!((first(&set).0, &set.notes[..]), (Decision::Skip, &[][..]), "{annotations}");
     }
 }
 

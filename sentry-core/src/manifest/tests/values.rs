@@ -105,6 +105,11 @@ fn a_value_that_would_be_a_part_of_an_expression_is_refused_where_it_decides() {
             "the pattern of `pathChanged`",
         ),
         ("['{{ source_branch }}/**'].exists(p, p.pathChanged())", "the pattern of `pathChanged`"),
+        // Whatever it is put into holds it.
+        ("'x'.matches([source_branch, 'a'][1])", "the pattern of `matches`"),
+        ("'x'.matches({'a': source_branch}['a'])", "the pattern of `matches`"),
+        ("'x'.matches({'a': source_branch, 'b': 'c'}.b)", "the pattern of `matches`"),
+        ("{source_branch: 'a'}.exists(k, 'x'.matches(k))", "the pattern of `matches`"),
         ("'main'.matches('[{{ source_branch }}]')", "inside `[…]`"),
         ("'main'.matches(r'\\{{ source_branch }}')", "after a backslash"),
     ] {
