@@ -7,6 +7,7 @@ mod apply;
 mod blame;
 mod deadline;
 mod diff;
+mod dry_run;
 mod exist;
 mod follow;
 mod git_auth;

@@ -55,3 +55,24 @@ fn end_of_text(bytes: &[u8], start: usize) -> usize {
     }
     at + closing.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_holds_from_the_first_beyond_it_and_texts_count_for_nothing_but_bytes() {
+        let nesting = usize::from(MAX_NESTING);
+        for (most, word, text) in [
+            (MAX_BYTES, "bytes", (&|n| "a".repeat(n)) as &dyn Fn(usize) -> String),
+            (nesting, "brackets", &|n| "(".repeat(n)),
+            (nesting, "brackets", &|n| format!("[{}", "{}".repeat(9) + &"(".repeat(n - 1))),
+            (MAX_OPERATORS, "operators", &|n| format!("{}_'..'\"(((\\\"\"", "a+".repeat(n))),
+            (MAX_OPERATORS, "operators", &|n| format!("r'\\'{}", "-".repeat(n))),
+            (MAX_OPERATORS, "operators", &|n| format!("\"\"\"\"+\"\"\"{}", "-".repeat(n))),
+        ] {
+            assert_eq!(check(&text(most)), Ok(()), "{word}");
+            assert!(check(&text(most + 1)).unwrap_err().contains(word), "{}", text(most + 1));
+        }
+    }
+}
