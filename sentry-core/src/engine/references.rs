@@ -44,3 +44,91 @@ pub(super) async fn refuse_missing(
 fn version_of(kind: &str) -> &'static str {
     if kind == "StepAction" { "tekton.dev/v1beta1" } else { "tekton.dev/v1" }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::manifest::{Decision, DocumentDecision};
+    use crate::plan::{ChangeSet, Plan};
+    use crate::watch::sample::watch;
+
+    /// A cluster that holds the task `there` in the namespace `two` alone, and notes what it was asked.
+    #[derive(Debug, Default)]
+    struct Holds(Mutex<Vec<(String, Vec<(String, String, String)>)>>);
+
+    #[async_trait]
+    impl Deployer for Holds {
+        fn name(&self) -> &str {
+            "deployer"
+        }
+
+        async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+            Ok(Vec::new())
+        }
+
+        async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
+            Ok(ChangeSet { objects: Vec::new(), error: None })
+        }
+
+        async fn exist(
+            &self,
+            cluster: &ClusterRef,
+            objects: &[(String, String, String)],
+        ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+            self.0.lock().unwrap().push((cluster.namespace.to_string(), objects.to_vec()));
+            let there = cluster.namespace.as_str() == "two";
+            Ok(Some(there.then(|| ("Task".to_owned(), "there".to_owned())).into_iter().collect()))
+        }
+    }
+
+    #[tokio::test]
+    async fn each_namespace_is_asked_once_for_what_its_own_runs_refer_to() {
+        let missing = |namespace: &str, kind: &str, name: &str| MissingRef {
+            path: "run.yaml".to_owned(),
+            document: 1,
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            hint: None,
+        };
+        let refused = async |missing: Vec<MissingRef>| {
+            let run = DocumentDecision {
+                path: "run.yaml".to_owned(),
+                document: 1,
+                line: 1,
+                column: None,
+                kind: Some("PipelineRun".to_owned()),
+                run: true,
+                name: Some("ci".to_owned()),
+                decision: Decision::Run,
+                reason: String::new(),
+                of_cluster: false,
+            };
+            let cluster = Holds::default();
+            let mut set = ManifestSet { missing, decisions: vec![run], ..ManifestSet::default() };
+            refuse_missing(&cluster, &watch("qa", &["main"]), &mut set).await.unwrap();
+            let DocumentDecision { decision, reason, .. } = set.decisions.remove(0);
+            (decision == Decision::Refuse, reason, cluster.0.into_inner().unwrap())
+        };
+        let task = |name: &str| ("tekton.dev/v1".to_owned(), "Task".to_owned(), name.to_owned());
+        let step = ("tekton.dev/v1beta1".to_owned(), "StepAction".to_owned(), "s".to_owned());
+
+        let (is_refused, _, asked) = refused(vec![missing("two", "Task", "there")]).await;
+        assert!(!is_refused);
+        assert_eq!(asked, [("two".to_owned(), vec![task("there")])]);
+        let (is_refused, reason, asked) = refused(vec![
+            missing("two", "Task", "there"),
+            missing("one", "Task", "there"),
+            missing("one", "StepAction", "s"),
+            missing("one", "Task", "there"),
+        ])
+        .await;
+        assert!(is_refused && reason.contains("in the namespace one"), "{reason}");
+        let of_one = vec![task("there"), step];
+        assert_eq!(asked, [("one".to_owned(), of_one), ("two".to_owned(), vec![task("there")])]);
+    }
+}

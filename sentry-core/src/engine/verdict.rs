@@ -417,4 +417,22 @@ mod tests {
         assert_eq!(shown(NothingRan::Nothing, &idle, true), Some(StatusState::Neutral));
         assert_eq!(shown(NothingRan::Nothing, &tried, false), Some(StatusState::Neutral));
     }
+
+    #[test]
+    fn a_run_has_its_line_once_its_outcome_is_told_or_the_attempt_is_through() {
+        for (state, told, lines) in [
+            (DeliveryState::Applying, false, 0),
+            (DeliveryState::Applying, true, 1),
+            (DeliveryState::Pending, false, 0),
+            (DeliveryState::Following, false, 1),
+            (DeliveryState::Failed, false, 1),
+        ] {
+            let delivery = with(&[RunState::Running]);
+            let object = delivery.runs[0].object.clone();
+            let outcome = ObjectOutcome { object, run: true, ..sample::outcome(Action::Created) };
+            let objects = if told { vec![outcome] } else { Vec::new() };
+            let delivery = Delivery { state, objects, ..delivery };
+            assert_eq!(each_run(&delivery).count(), lines, "{state:?}, told: {told}");
+        }
+    }
 }
