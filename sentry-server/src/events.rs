@@ -104,8 +104,7 @@ impl Follower {
     }
 
     async fn delivery(&self, id: &DeliveryId) -> Option<Delivery> {
-        let (id_prefix, limit) = (Some(id.to_string()), Some(1));
-        let query = DeliveryQuery { id_prefix, limit, ..DeliveryQuery::default() };
+        let query = DeliveryQuery { id_prefix: Some(id.to_string()), ..DeliveryQuery::default() };
         self.store.deliveries(&query).await.ok()?.into_iter().next()
     }
 }

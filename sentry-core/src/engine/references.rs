@@ -56,9 +56,12 @@ mod tests {
     use crate::plan::{ChangeSet, Plan};
     use crate::watch::sample::watch;
 
+    /// A namespace, and the objects that it was asked for.
+    type Asked = (String, Vec<(String, String, String)>);
+
     /// A cluster that holds the task `there` in the namespace `two` alone, and notes what it was asked.
     #[derive(Debug, Default)]
-    struct Holds(Mutex<Vec<(String, Vec<(String, String, String)>)>>);
+    struct Holds(Mutex<Vec<Asked>>);
 
     #[async_trait]
     impl Deployer for Holds {

@@ -197,6 +197,7 @@ async fn a_watch_is_shown_with_links_to_its_own_repositories() {
     world.run().await;
     let routes = routes(&world);
     let (page, ..) = form(&routes, &cookie(&routes, "reading").await).await;
+    assert!(page.contains("this session may only read") && !page.contains("Deliver a commit"));
     for part in ["app", "app/commit/", "tests"] {
         assert!(page.contains(&format!("href=\"https://example.com/qa/{part}")), "{part}: {page}");
     }
@@ -209,7 +210,11 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     world.run().await;
     let routes = routes(&world);
     let cookie = cookie(&routes, "acting").await;
-    let (_, token, key) = form(&routes, &cookie).await;
+    let (page, token, key) = form(&routes, &cookie).await;
+    assert!(!page.contains("this session may only read") && page.contains("Deliver a commit"));
+    assert!(page.contains(&format!(
+        "action=\"/logout\"><input type=\"hidden\" name=\"form\" value=\"{token}\""
+    )));
     let press = async |path: &str, body: &str| {
         let request =
             post(path).header("origin", "http://sentry.example").header("cookie", &cookie);
@@ -225,6 +230,18 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     assert_eq!(kept.key, key);
     let TriggerKind::Deliver { branch, sha, .. } = kept.kind else { panic!("{kept:?}") };
     assert_eq!((branch.as_str(), sha), ("main", None));
+    let sha = "c0ffee00".repeat(5);
+    let (_, to) =
+        press("/trigger", &format!("form={token}&watch=qa&branch=main&revision={sha}")).await;
+    let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
+    let kept = world.store.trigger(&id).await.unwrap().unwrap();
+    assert!(
+        matches!(kept.kind, TriggerKind::Deliver { sha: Some(asked), .. } if asked.as_str() == sha)
+    );
+    for wrong in ["watch=other&branch=main", "watch=qa&branch=other"] {
+        let (status, _) = press("/trigger", &format!("form={token}&{wrong}")).await;
+        assert!(status.is_client_error(), "{wrong}: {status}");
+    }
     // What no page of ours has made is no key.
     for odd in ["a-b".to_owned(), "a".repeat(65)] {
         let (status, to) = press("/trigger", &body.replace(&key, &odd)).await;

@@ -417,3 +417,34 @@ pub(super) fn cluster_of(watch: &Watch, object: &ObjectRef) -> ClusterRef {
     let namespace = own.unwrap_or_else(|| watch.cluster.namespace.clone());
     ClusterRef { namespace, ..watch.cluster.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::testing::sample;
+
+    #[test]
+    fn what_was_seen_of_runs_during_an_attempt_outlives_the_attempts_older_copy() {
+        let (running, ended) = (sample::run(RunState::Running), sample::run(RunState::Succeeded));
+        let of = |run: &RunRecord, objects: &[Action]| Delivery {
+            runs: vec![run.clone()],
+            objects: objects.iter().map(|action| sample::outcome(*action)).collect(),
+            ..sample::delivery(1)
+        };
+        let merged = |mut older: Delivery, known: &Delivery| {
+            merge_runs(&mut older, Some(known));
+            (older.runs[0].state, older.objects.iter().map(|o| o.action).collect::<Vec<_>>())
+        };
+        let seen = of(&ended, &[Action::Created]);
+        assert_eq!(merged(of(&running, &[]), &seen), (RunState::Succeeded, vec![Action::Exists]));
+        let failed = of(&running, &[Action::Failed]);
+        assert_eq!(merged(failed, &seen), (RunState::Succeeded, vec![Action::Exists]));
+        // An end stays, and what was not acknowledged is no news.
+        let unsure = of(&running, &[Action::Failed]);
+        assert_eq!(merged(of(&ended, &[]), &unsure), (RunState::Succeeded, vec![]));
+        let mut alone = of(&running, &[]);
+        merge_runs(&mut alone, None);
+        assert_eq!(alone, of(&running, &[]));
+    }
+}
