@@ -7,7 +7,7 @@ use sentry_core::forge::{
 };
 use sentry_core::repo::RepoUrl;
 
-use crate::support::lab::{Lab, TOKEN};
+use crate::support::lab::{Lab, TOKEN, query};
 use crate::support::repo::{Repo, noise};
 
 async fn changes(
@@ -131,6 +131,26 @@ async fn a_repository_with_sha_256_is_compared_as_well() {
     let old = repo.commit("main", &repo.tree(&[]));
     let new = repo.commit("main", &repo.tree(&[("100644", b"a", &repo.blob(b"1"))]));
     assert_eq!(changes(&lab, &lab.file_url(), &old, &new).await.unwrap().paths, ["a"]);
+}
+
+#[tokio::test]
+async fn a_repository_that_has_moved_is_read_where_it_is_now() {
+    let commits = |lab: &Lab| {
+        let repo = lab.repo();
+        let old = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+        (old, repo.commit_files("main", &[(".tekton/a.yaml", b"a: 2\n")]))
+    };
+    let moved = |url: &RepoUrl| url.to_string().replace("/b.git", "/moved.git").parse().unwrap();
+    let lab = Lab::new();
+    let (old, new) = commits(&lab);
+    let (_server, url) = lab.serve(Some(TOKEN));
+    let told = changes(&lab, &moved(&url), &old, &new).await.unwrap();
+    assert_eq!(told.paths, [".tekton/a.yaml"]);
+    let lab = Lab::new();
+    let (_, new) = commits(&lab);
+    let (_server, url) = lab.serve(Some(TOKEN));
+    let tree = lab.tree(&query(&moved(&url), &new, ".tekton")).await.unwrap();
+    assert_eq!(tree.files[0].bytes, b"a: 2\n");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use sentry_core::process::Program;
@@ -102,9 +103,14 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let given = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let moved = uri.to_string().strip_prefix("/moved.git").map(|rest| format!("/b.git{rest}"));
     let mut response = match &shared.token {
         Some(token) if given.as_deref() != Some(basic(token).as_str()) => {
             (StatusCode::UNAUTHORIZED, HeaderMap::new(), Vec::new())
+        }
+        _ if moved.is_some() => {
+            let location = moved.map(|to| (LOCATION, to.parse().unwrap())).into_iter().collect();
+            (StatusCode::MOVED_PERMANENTLY, location, Vec::new())
         }
         _ => {
             let mut headers = headers.clone();
