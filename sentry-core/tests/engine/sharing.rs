@@ -141,6 +141,19 @@ async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_long_a_cluster_was_away_its_return_is_seen_within_half_a_minute() {
+    let world = World::running().await;
+    for outage in 1..=6 {
+        world.deployer.down(true);
+        world.forge.commit(A, "main", &format!("work {outage}"), &[]);
+        minutes(20).await;
+        world.deployer.down(false);
+        seconds(35).await;
+        assert_eq!(world.deployer.created().len(), outage);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_the_heads_that_wait_for_a_cluster_one_asks_often_and_its_answer_wakes_the_others() {
     let world = World::running().await;
     world.deployer.down(true);
