@@ -120,3 +120,26 @@ fn outcome(state: DeliveryState, verdict: Option<Verdict>, dry_run: bool) -> &'s
         _ => "succeeded",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_delivery_is_counted_by_its_own_word() {
+        use DeliveryState::{Failed, NothingRan, Parked, Succeeded, Superseded};
+        for (state, verdict, word) in [
+            (Succeeded, Some(Verdict::Success), "succeeded"),
+            (Succeeded, None, "succeeded"),
+            (Failed, Some(Verdict::Failure), "tests_failed"),
+            (Failed, Some(Verdict::Error), "failed"),
+            (Failed, None, "failed"),
+            (Superseded, Some(Verdict::Success), "superseded"),
+            (Parked, None, "parked"),
+            (NothingRan, None, "nothing_ran"),
+        ] {
+            assert_eq!(outcome(state, verdict, false), word);
+            assert_eq!(outcome(state, verdict, true), "dry_run");
+        }
+    }
+}
