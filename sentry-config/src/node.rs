@@ -65,8 +65,8 @@ impl Node {
     }
 }
 
-/// Reads a text with limits. They are far from what an operator writes, twenty thousand watches with anchors for what they
-/// share among it; what a few lines of aliases would grow to is refused, not expanded.
+/// Reads a text with limits that no operator's file comes near, not even one of twenty thousand watches; what a few lines
+/// of aliases would grow to is refused, not expanded.
 pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
