@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_core::watch::{OnFirstSight, WatchName, sample};
+use sentry_core::watch::{OnFirstSight, sample};
 use sentry_store::MemoryStore;
 
 /// Counts what is decided about heads.
@@ -51,7 +53,7 @@ impl StateStore for Audited {
         self.inner.deliveries(query).await
     }
 
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
     }
 

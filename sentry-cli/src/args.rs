@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sentry_core::names::{Namespace, WatchName};
 use sentry_core::repo::{self, BranchName, CommitSha, DirPath, RepoUrl};
-use sentry_core::watch::{Namespace, WatchName};
 use url::Url;
 
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.

@@ -33,11 +33,12 @@ use sentry_config::{
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::{Form, Redactor, Secret};
 use sentry_core::store::{StateStore, StoreError};
-use sentry_core::watch::{ClusterRef, Watch};
+use sentry_core::watch::Watch;
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sentry_core::delivery::{DeliveryId, RunRecord, RunState};
+use sentry_core::delivery::{RunRecord, RunState};
 use sentry_core::event::{Event, EventKind};
+use sentry_core::ids::DeliveryId;
 use sentry_core::plan::{Action, ObjectOutcome};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};

@@ -1,6 +1,6 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
-use sentry_core::notifier::On;
+use sentry_core::subscription::On;
 use sentry_core::watch::{
     AllowKinds, ForceConflicts, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan,
     OnFirstSight, Reading, Refusals, ReportMode, Reporting, Unannotated, UnknownFields, Watch,

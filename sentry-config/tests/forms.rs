@@ -500,7 +500,7 @@ const NOTIFY_VARS: &[(&str, &str)] = &[
 
 #[test]
 fn every_watch_hears_of_the_files_receivers_unless_it_names_its_own() {
-    use sentry_core::notifier::{On, Route};
+    use sentry_core::subscription::{On, Route};
     let config = good(NOTIFY, NOTIFY_VARS);
     let heard = |n: usize| -> Vec<&str> {
         config.watches[n].notify.iter().map(|s| s.receiver.as_str()).collect()

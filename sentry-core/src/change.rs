@@ -127,7 +127,7 @@ fn selected_before(known: &WatchState, branch: &BranchName) -> bool {
 mod tests {
     use super::*;
     use crate::cursor::Parked;
-    use crate::delivery::DeliveryId;
+    use crate::ids::DeliveryId;
     use crate::watch::sample::watch;
 
     fn sha(digit: char) -> CommitSha {

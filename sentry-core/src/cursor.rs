@@ -1,9 +1,10 @@
 //! What is remembered of one branch: the three cursors, and why a head was let pass.
 
 use crate::clock::Timestamp;
-use crate::delivery::{DeliveryId, Reason};
+use crate::delivery::Reason;
+use crate::ids::DeliveryId;
+use crate::names::WatchName;
 use crate::repo::{BranchName, CommitSha};
-use crate::watch::WatchName;
 
 /// A commit and when a cursor was moved to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

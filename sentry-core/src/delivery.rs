@@ -1,67 +1,14 @@
 //! Deliveries, triggers, and the closed list of reasons: the records that are kept.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::ids::{DeliveryId, TriggerId};
+use crate::names::WatchName;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
-use crate::repo::{BranchName, CommitSha, ParseError};
+use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
-use crate::watch::WatchName;
-
-const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-
-/// A delivery's or trigger's id: 26 characters of lower-case Crockford base32, sorted by time (a ULID). Those of one
-/// state's deliveries are sorted in the order they were begun, whatever the clock said.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DeliveryId(String);
-
-impl DeliveryId {
-    /// A new id for the given time; `random` makes it unique.
-    #[must_use]
-    pub fn new(at: Timestamp, random: u128) -> Self {
-        let millis = u128::try_from(at.as_millisecond()).unwrap_or(0) & ((1 << 48) - 1);
-        Self::of((millis << 80) | (random & ((1 << 80) - 1)))
-    }
-
-    /// A new id that sorts behind this one, also where both are of one millisecond or the clock was set back.
-    #[must_use]
-    pub fn next(&self, at: Timestamp, random: u128) -> Self {
-        let digit = |c: u8| DIGITS.iter().position(|digit| *digit == c).unwrap_or_default() as u128;
-        let value = self.0.bytes().fold(0, |value, c| (value << 5) | digit(c));
-        Self::new(at, random).max(Self::of(value.wrapping_add(1)))
-    }
-
-    fn of(value: u128) -> Self {
-        let digit = |i: u32| char::from(DIGITS[((value >> (5 * (25 - i))) & 31) as usize]);
-        Self((0..26).map(digit).collect())
-    }
-
-    /// The id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for DeliveryId {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let digit = |c: char| c.is_ascii_digit() || (c.is_ascii_lowercase() && !"ilou".contains(c));
-        if text.len() != 26 || !text.chars().all(digit) {
-            return Err(ParseError::new("delivery id", text, "not 26 characters of 0-9 and a-z"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for DeliveryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Why a delivery was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -282,7 +229,7 @@ pub struct Delivery {
     /// Why it was started.
     pub cause: Cause,
     /// The trigger that asked for it, if one did; part of the runs' keys.
-    pub trigger: Option<DeliveryId>,
+    pub trigger: Option<TriggerId>,
     /// Which runs it starts.
     pub selection: Selection,
     /// True if nothing may be written.
@@ -412,7 +359,7 @@ pub enum TriggerState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {
     /// Its id.
-    pub id: DeliveryId,
+    pub id: TriggerId,
     /// The idempotency key: a second trigger with the same key is the first one.
     pub key: String,
     /// The watch.
@@ -521,35 +468,4 @@ pub struct HeadRecord {
     pub delivery: Option<DeliveryId>,
     /// One sentence more, for people: the error of a parked delivery, what comes next.
     pub detail: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_sort_by_time_and_read_back() {
-        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
-        let early = DeliveryId::new(at(1_700_000_000_000), u128::MAX);
-        let late = DeliveryId::new(at(1_700_000_000_001), 0);
-        assert!(early < late);
-        assert_eq!(early.as_str().parse::<DeliveryId>().unwrap(), early);
-        assert_eq!(early.as_str().len(), 26);
-        assert!("01hf7yat00".parse::<DeliveryId>().is_err());
-    }
-
-    #[test]
-    fn a_next_id_sorts_behind_the_one_before_in_the_same_millisecond_and_under_a_clock_set_back() {
-        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
-        let now = 1_700_000_000_000;
-        for before in [0, 1, u128::from(u64::MAX), u128::MAX] {
-            let before = DeliveryId::new(at(now), before);
-            for (ms, random) in [(now, 0), (now, u128::MAX), (now - 86_400_000, 7), (0, 0)] {
-                let next = before.next(at(ms), random);
-                assert!(next > before, "{before} {next}");
-                assert_eq!(next.as_str().parse::<DeliveryId>().unwrap(), next);
-            }
-            assert_eq!(before.next(at(now + 1), 5), DeliveryId::new(at(now + 1), 5));
-        }
-    }
 }

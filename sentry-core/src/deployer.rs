@@ -10,10 +10,10 @@ use futures::stream::BoxStream;
 
 use crate::clock::Timestamp;
 use crate::delivery::RunState;
+use crate::names::ClusterRef;
 use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::repo::CommitSha;
 use crate::retry::Retry;
-use crate::watch::ClusterRef;
 
 /// Carries out plans on one kind of target.
 ///

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, DeliveryId, DeliveryState, Reason, RunRecord, Verdict};
+use crate::delivery::{Cause, DeliveryState, Reason, RunRecord, Verdict};
 use crate::forge::CommitStatus;
+use crate::ids::{DeliveryId, TriggerId};
+use crate::names::{ClusterRef, WatchName};
 use crate::notifier::Notice;
 use crate::plan::ObjectOutcome;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
-use crate::watch::{ClusterRef, WatchName};
 
 /// Something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +202,7 @@ pub enum EventKind {
     /// A trigger was taken or rejected.
     TriggerAnswered {
         /// The trigger.
-        trigger: DeliveryId,
+        trigger: TriggerId,
         /// The watch.
         watch: WatchName,
         /// The delivery that answers it, or why it can't be answered.

@@ -254,7 +254,7 @@ pub struct CommitStatus {
     /// Where there is more to read.
     pub link: Option<String>,
     /// The delivery it is about: the same one may be told again after a crash.
-    pub delivery: crate::delivery::DeliveryId,
+    pub delivery: crate::ids::DeliveryId,
     /// Every branch that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
     /// each. Never empty.
     pub branches: Vec<crate::repo::BranchName>,

@@ -8,7 +8,9 @@ pub mod deployer;
 pub mod engine;
 pub mod event;
 pub mod forge;
+pub mod ids;
 pub mod manifest;
+pub mod names;
 pub mod notifier;
 pub mod plan;
 pub mod process;
@@ -17,6 +19,7 @@ pub mod retry;
 pub mod revision;
 pub mod secret;
 pub mod store;
+pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

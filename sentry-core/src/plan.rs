@@ -7,10 +7,11 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::delivery::DeliveryId;
+use crate::ids::DeliveryId;
+use crate::names::ClusterRef;
 use crate::repo::CommitSha;
 use crate::secret::Secret;
-use crate::watch::{ClusterRef, ForceConflicts};
+use crate::watch::ForceConflicts;
 
 /// Which document of B an object is, and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq)]

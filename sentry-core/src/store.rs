@@ -7,12 +7,13 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::cursor::BranchState;
-use crate::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use crate::delivery::{Delivery, HeadRecord, Trigger};
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
+use crate::ids::{DeliveryId, NoticeId, TriggerId};
+use crate::names::WatchName;
 use crate::notifier::Notice;
 use crate::plan::ObjectRef;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
-use crate::watch::WatchName;
 
 /// Keeps cursors, deliveries, triggers and decisions.
 ///
@@ -42,7 +43,7 @@ pub trait StateStore: fmt::Debug + Send + Sync {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
 
     /// One trigger by its id.
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError>;
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError>;
 
     /// What a watch put where and is not known to be deleted.
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
@@ -168,7 +169,7 @@ pub struct InventoryItem {
     pub watch: WatchName,
     /// The branch of A.
     pub branch: BranchName,
-    /// The cluster, as [`crate::watch::ClusterRef`] shows it: context and namespace of the watch.
+    /// The cluster, as [`crate::names::ClusterRef`] shows it: context and namespace of the watch.
     pub cluster: String,
     /// The object. An item with the same watch, cluster, group, kind, namespace and name is the same item.
     pub object: ObjectRef,
@@ -294,7 +295,7 @@ pub enum Write {
         /// The receiver.
         receiver: String,
         /// The notice's id.
-        id: DeliveryId,
+        id: NoticeId,
     },
     /// Insert or replace what was told of a branch that fails.
     Trouble(Trouble),

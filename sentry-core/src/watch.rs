@@ -4,80 +4,15 @@ mod selector;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::notifier::Subscription;
-use crate::repo::{BranchName, DirPath, ParseError, RepoUrl};
+use crate::names::{ClusterRef, Namespace, WatchName};
+use crate::repo::{BranchName, DirPath, RepoUrl};
+use crate::subscription::Subscription;
 
 pub use selector::BranchSelector;
-
-/// A watch's name: a DNS label (RFC 1123), so that it is also a valid label value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchName(String);
-
-impl WatchName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for WatchName {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        dns_label(text).map_err(|problem| ParseError::new("watch name", text, problem))?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for WatchName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A Kubernetes namespace's name: a DNS label (RFC 1123).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Namespace(String);
-
-impl Namespace {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Namespace {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        dns_label(text).map_err(|problem| ParseError::new("namespace", text, problem))?;
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Namespace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-fn dns_label(text: &str) -> Result<(), &'static str> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if text.is_empty() || text.len() > 63 {
-        return Err("must have 1 to 63 characters");
-    }
-    if !text.chars().all(inner) || text.starts_with('-') || text.ends_with('-') {
-        return Err("may hold only a-z, 0-9 and `-`, with a letter or digit at both ends");
-    }
-    Ok(())
-}
 
 /// Repository A and the branches that are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,23 +45,6 @@ pub struct Manifests {
     pub branches: Vec<ManifestsBranch>,
     /// The directory, usually `.tekton`.
     pub dir: DirPath,
-}
-
-/// Where a delivery goes. Two watches with equal references share a target: they deliver one after the other.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClusterRef {
-    /// The name of the deployer, as registered with the engine.
-    pub deployer: String,
-    /// The kubeconfig's context; `None` is the in-cluster account or the current context.
-    pub context: Option<String>,
-    /// The namespace everything goes into.
-    pub namespace: Namespace,
-}
-
-impl fmt::Display for ClusterRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.context.as_deref().unwrap_or("in-cluster"), self.namespace)
-    }
 }
 
 /// A kind of one API group. Kinds of two groups may share a name, and have nothing else in common.
@@ -448,21 +366,6 @@ pub mod sample {
             watch_manifests: false,
             variables: BTreeMap::new(),
             timing: Timing { polling_interval: Duration::from_secs(60), ..Timing::default() },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_are_no_labels_are_refused() {
-        for bad in ["", "A", "a_b", "-a", "a-", &"a".repeat(64), "a.b"] {
-            assert!(
-                bad.parse::<WatchName>().is_err() && bad.parse::<Namespace>().is_err(),
-                "{bad}"
-            );
         }
     }
 }

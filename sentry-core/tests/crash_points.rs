@@ -10,11 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sentry_core::clock::Clock as _;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -22,8 +24,8 @@ use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::watch::Watch;
 use sentry_core::watch::sample::watch;
-use sentry_core::watch::{Watch, WatchName};
 use sentry_store::MemoryStore;
 use tokio::task::JoinSet;
 
@@ -83,7 +85,7 @@ impl StateStore for Mortal<MemoryStore> {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(query).await
     }
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
     }
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
@@ -191,7 +193,7 @@ impl World {
         let release = self.forge.commit(A, "release/1.0", "cut", &[]);
         let at = self.clock.now();
         let trigger = Trigger {
-            id: DeliveryId::new(at, 7),
+            id: TriggerId::new(at, 7),
             key: "nightly".into(),
             watch: self.watch.name.clone(),
             kind: TriggerKind::Deliver {

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use sentry_core::delivery::Selection;
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff};
 use sentry_core::engine::{Engine, EngineError};
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, Plan};
 use sentry_core::store::StateStore;
 use sentry_core::testing::fakes::FakeForge;
-use sentry_core::watch::ClusterRef;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::clock::{Clock, Timestamp};
-use sentry_core::delivery::{Cause, DeliveryId};
-use sentry_core::notifier::{
-    Notice, Notifier, NotifyError, NotifyErrorKind, Occasion, Route, RunCounts,
-};
+use sentry_core::delivery::Cause;
+use sentry_core::ids::{DeliveryId, NoticeId};
+use sentry_core::notifier::{Notice, Notifier, NotifyError, NotifyErrorKind, RunCounts};
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subscription::{Occasion, Route};
 use url::Url;
 
 use crate::http::{Http, Message};
@@ -83,7 +83,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Notifier::notify`].
-    pub async fn test(&self, id: DeliveryId, route: Route) -> Result<(), NotifyError> {
+    pub async fn test(&self, id: NoticeId, route: Route) -> Result<(), NotifyError> {
         let example = example(id, route, Occasion::Test, self.settings.clock.now());
         let none = || NotifyError::new(NotifyErrorKind::Local, "there is no example to send");
         self.notify(&example.ok_or_else(none)?).await
@@ -100,7 +100,7 @@ impl Receiver {
                 Occasion::Success,
                 Occasion::Test,
             ] {
-                let Some(example) = example(DeliveryId::new(at, 0), route, occasion, at) else {
+                let Some(example) = example(NoticeId::new(at, 0), route, occasion, at) else {
                     continue;
                 };
                 if let Err(error) = self.template.render(&example) {
@@ -174,12 +174,12 @@ impl Notifier for Receiver {
 }
 
 /// A notice of something that did not happen.
-fn example(id: DeliveryId, route: Route, occasion: Occasion, at: Timestamp) -> Option<Notice> {
+fn example(id: NoticeId, route: Route, occasion: Occasion, at: Timestamp) -> Option<Notice> {
     let sha = "0123456789abcdef0123456789abcdef01234567".parse().ok()?;
     Some(Notice {
-        delivery: id.clone(),
         id,
         at,
+        delivery: DeliveryId::new(at, 0),
         route,
         occasion,
         watch: "example".parse().ok()?,

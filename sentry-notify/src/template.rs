@@ -4,7 +4,8 @@
 use std::io;
 
 use minijinja::{Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
-use sentry_core::notifier::{Notice, Route};
+use sentry_core::notifier::Notice;
+use sentry_core::subscription::Route;
 use sentry_core::text::{clean, is_hidden, line};
 
 use crate::facts::Facts;
@@ -215,7 +216,7 @@ impl io::Write for Page {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::notifier::Occasion;
+    use sentry_core::subscription::Occasion;
     use sentry_core::testing::sample;
 
     use super::*;

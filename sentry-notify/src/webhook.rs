@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
 use sentry_core::clock::Timestamp;
-use sentry_core::notifier::{Notice, Occasion};
+use sentry_core::notifier::Notice;
 use sentry_core::secret::Secret;
+use sentry_core::subscription::Occasion;
 use serde_json::{Value, json};
 use sha2::Sha256;
 

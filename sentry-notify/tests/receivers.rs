@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_core::clock::SystemClock;
-use sentry_core::notifier::{Notifier, NotifyError, NotifyErrorKind, Route};
+use sentry_core::notifier::{Notifier, NotifyError, NotifyErrorKind};
 use sentry_core::retry::Retry;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subscription::Route;
 use sentry_core::testing::sample;
 use sentry_notify::{Kind, Receiver, Settings, Source};
 use serde_json::Value;
@@ -148,7 +149,7 @@ async fn a_test_says_that_it_is_one() {
         .mount(&server)
         .await;
     let receiver = Receiver::new(settings(&url(&server), Kind::Slack)).unwrap();
-    receiver.test(sample::id(1), Route::CouldNotStart).await.unwrap();
+    receiver.test(sample::notice_id(1), Route::CouldNotStart).await.unwrap();
     let body = &server.received_requests().await.unwrap()[0].body;
     assert!(String::from_utf8_lossy(body).contains("This is a test"));
 }

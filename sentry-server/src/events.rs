@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, DeliveryId, DeliveryState, RunRecord, Verdict};
+use sentry_core::delivery::{Delivery, DeliveryState, RunRecord, Verdict};
 use sentry_core::engine::Engine;
 use sentry_core::event::{Event, EventKind};
+use sentry_core::ids::DeliveryId;
+use sentry_core::names::WatchName;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::store::{DeliveryQuery, StateStore};
-use sentry_core::watch::WatchName;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

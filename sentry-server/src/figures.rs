@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::{BranchState, Mark};
+use sentry_core::names::WatchName;
 use sentry_core::plan::Action;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::store::Snapshot;
-use sentry_core::watch::{Watch, WatchName};
+use sentry_core::watch::Watch;
 
 /// Seconds, for gauges.
 pub(crate) type Seconds = f64;

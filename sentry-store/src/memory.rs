@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::BranchState;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger, TriggerState};
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger, TriggerState};
 use sentry_core::forge::Validator;
+use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
+use sentry_core::names::WatchName;
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::revision::Revision;
 use sentry_core::store::{
     AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Outgoing, Report, Snapshot,
     StateStore, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
 };
-use sentry_core::watch::WatchName;
 
 /// Keeps state in memory. A clone is another handle on the same state.
 #[derive(Debug, Clone, Default)]
@@ -30,10 +31,10 @@ struct Kept {
     watches: BTreeMap<WatchName, WatchState>,
     validators: BTreeMap<String, Validator>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
-    triggers: BTreeMap<DeliveryId, Trigger>,
+    triggers: BTreeMap<TriggerId, Trigger>,
     heads: BTreeMap<(CommitSha, WatchName, BranchName), HeadRecord>,
     reports: BTreeMap<(WatchName, CommitSha, String), Report>,
-    outbox: BTreeMap<(DeliveryId, String), Outgoing>,
+    outbox: BTreeMap<(NoticeId, String), Outgoing>,
     troubles: BTreeMap<(WatchName, BranchName), Trouble>,
     inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
@@ -117,7 +118,7 @@ impl StateStore for MemoryStore {
         Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
     }
 
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         Ok(self.kept().triggers.get(id).cloned())
     }
 

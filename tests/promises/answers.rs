@@ -15,6 +15,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use sentry_core::deployer::{
     DeployError, Deployer, FollowQuery, KindTable, Retire, RunChange, Wanted,
 };
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
     Action, COMMIT_LABEL, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
     RunRules,
@@ -22,7 +23,7 @@ use sentry_core::plan::{
 use sentry_core::retry::Retry;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
-use sentry_core::watch::{ClusterRef, ForceConflicts};
+use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use serde_json::json;
 

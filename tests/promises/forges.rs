@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_core::clock::{Clock as _, SystemClock};
-use sentry_core::delivery::DeliveryId;
 use sentry_core::forge::{
     ChangesQuery, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState,
     TreeLimits, TreeQuery, Validator,
 };
+use sentry_core::ids::DeliveryId;
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};

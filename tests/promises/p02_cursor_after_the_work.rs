@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Trigger};
+use sentry_core::delivery::{Delivery, DeliveryState, HeadRecord, Reason, Trigger};
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
@@ -21,7 +23,6 @@ use sentry_core::store::{
     StoreErrorKind, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_core::watch::WatchName;
 use sentry_store::MemoryStore;
 use sentry_tests::promise::kept;
 
@@ -298,7 +299,7 @@ impl StateStore for Judged<MemoryStore> {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(query).await
     }
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
     }
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {

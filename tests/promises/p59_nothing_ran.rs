@@ -7,8 +7,9 @@ use sentry_api::query::{HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{Delivery, Status, WhyAnswer};
 use sentry_api::words::{BranchState, DeliveryState};
 use sentry_api::{Answers as _, Local, VERSION};
-use sentry_core::delivery::{Cause, DeliveryId, Selection, Trigger, TriggerKind, TriggerState};
+use sentry_core::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::forge::{CommitStatus, StatusState};
+use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{StateStore as _, Suspension, Write};
 use sentry_core::testing::fakes::FakeDeployer;
@@ -192,7 +193,7 @@ async fn story(way: &Way, when: NothingRan) -> Told {
 /// A person asks for the baselined head, with a selection.
 async fn chosen(world: &World, selection: &Selection) -> CommitSha {
     let at = world.clock.now();
-    let (id, key) = (DeliveryId::new(at, 7), "asked".to_owned());
+    let (id, key) = (TriggerId::new(at, 7), "asked".to_owned());
     let kind = TriggerKind::Deliver {
         branch: "main".parse().unwrap(),
         sha: None,

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::delivery::{DeliveryId, RunState};
+use sentry_core::delivery::RunState;
 use sentry_core::forge::{CommitStatus, ForgeErrorKind, StatusState};
+use sentry_core::ids::DeliveryId;
 use sentry_core::plan::{DELIVERY_LABEL, Operation, PlannedObject};
 use sentry_core::repo::BranchName;
 use sentry_core::testing::fakes::FakeDeployer;

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, RunState, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, RunState, Trigger};
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, FollowQuery, RunChange};
 use sentry_core::forge::{
     CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState, Tree,
     TreeQuery,
 };
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -21,7 +23,6 @@ use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_core::watch::WatchName;
 use sentry_store::MemoryStore;
 use sentry_tests::apiserver::Outcome;
 use sentry_tests::promise::{cases, kept};
@@ -85,7 +86,7 @@ impl StateStore for Mortal<MemoryStore> {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.inner.deliveries(query).await
     }
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
     }
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {

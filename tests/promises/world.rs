@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::cursor::BranchState;
-use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, Selection, Trigger, TriggerKind, TriggerState,
-};
+use sentry_core::delivery::{Cause, Delivery, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::deployer::Deployer;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::Forge;
+use sentry_core::ids::TriggerId;
 use sentry_core::plan::{COMMIT_LABEL, PlannedObject};
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore};
@@ -143,7 +142,7 @@ impl World {
     pub(crate) async fn ask(&self, branch: &str, key: &str) -> Trigger {
         let (at, selection) = (self.clock.now(), Selection::default());
         let trigger = Trigger {
-            id: DeliveryId::new(at, fastrand::u128(..)),
+            id: TriggerId::new(at, fastrand::u128(..)),
             key: key.into(),
             watch: self.watches[0].name.clone(),
             kind: TriggerKind::Deliver { branch: branch.parse().unwrap(), sha: None, selection },

@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::clock::{Clock, SystemClock, Timestamp};
-use sentry_core::delivery::{Delivery, DeliveryId, DeliveryState, Selection};
+use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::engine::Engine;
+use sentry_core::ids::DeliveryId;
+use sentry_core::names::WatchName;
 use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
-use sentry_core::watch::{BranchSelector, WatchName};
+use sentry_core::watch::BranchSelector;
 
 use crate::answers::Answers;
 use crate::error::{ApiError, ErrorKind};

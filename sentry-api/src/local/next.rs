@@ -2,7 +2,7 @@
 
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
-use sentry_core::watch::WatchName;
+use sentry_core::names::WatchName;
 
 use super::why::Known;
 use crate::shape::RunTotals;

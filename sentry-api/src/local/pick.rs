@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use sentry_core::names::WatchName;
 use sentry_core::repo::BranchName;
-use sentry_core::watch::WatchName;
 
 use super::WatchFacts;
 use crate::error::{ApiError, ErrorKind};

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use sentry_core::delivery::{
-    Cause, DeliveryId, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
-};
+use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKind, TriggerState};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::{Snapshot, Suspension, Write};
-use sentry_core::watch::WatchName;
 
 use super::{
     Local, branch, in_force, named, optional, parsed,
@@ -25,7 +24,7 @@ const KEY_BYTES: usize = 255;
 const SUSPENSION: u64 = 366 * 86_400;
 
 pub(super) async fn state(local: &Local, trigger: &str) -> Result<Acknowledgement, ApiError> {
-    let id: DeliveryId = parsed("trigger", trigger)?;
+    let id: TriggerId = parsed("trigger", trigger)?;
     let kept = local.store.trigger(&id).await?;
     let kept = kept.ok_or_else(|| {
         ApiError::new(ErrorKind::UnknownTrigger, format!("trigger {id} is not in the state"))
@@ -94,7 +93,7 @@ async fn keep(
     key: Option<&str>,
 ) -> Result<Acknowledgement, ApiError> {
     let at = local.clock.now();
-    let id = DeliveryId::new(at, fastrand::u128(..));
+    let id = TriggerId::new(at, fastrand::u128(..));
     let key = match key {
         None => id.to_string(),
         Some(key) if (1..=KEY_BYTES).contains(&key.len()) => key.to_owned(),

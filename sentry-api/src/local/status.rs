@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::Delivery;
+use sentry_core::names::WatchName;
 use sentry_core::plan::Action;
 use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, WatchState};
-use sentry_core::watch::{BranchSelector, WatchName};
+use sentry_core::watch::BranchSelector;
 
 use super::branch::Facts;
 use super::{Local, agent, in_force, pick};

@@ -2,9 +2,9 @@
 
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason};
+use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, Suspension};
-use sentry_core::watch::WatchName;
 
 use super::{Local, in_force, pick};
 use crate::VERSION;

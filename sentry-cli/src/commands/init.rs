@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use sentry_config::Environment;
+use sentry_core::names::Namespace;
 use sentry_core::repo::{BranchName, DirPath, RepoUrl, Scheme};
-use sentry_core::watch::{BranchSelector, Namespace};
+use sentry_core::watch::BranchSelector;
 
 use super::Context;
 use crate::args::InitArgs;

@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use sentry_api::shape::{Document, Documents};
 use sentry_api::words;
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{DeliveryId, Selection};
+use sentry_core::delivery::Selection;
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
+use sentry_core::ids::DeliveryId;
 use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, MissingRef};
+use sentry_core::names::ClusterRef;
 use sentry_core::repo::{BranchName, CommitSha, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, GitAuthSecret, Manifests,
-    ManifestsBranch, NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing,
-    Watch,
+    AllowKinds, BranchSelector, ForceConflicts, GitAuthSecret, Manifests, ManifestsBranch,
+    NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing, Watch,
 };
 
 use super::Context;

@@ -1,7 +1,8 @@
 //! `sentry notify --test`: tells receivers that this is a test, now.
 
-use sentry_core::delivery::DeliveryId;
-use sentry_core::notifier::{Notifier as _, NotifyError, NotifyErrorKind, Route};
+use sentry_core::ids::NoticeId;
+use sentry_core::notifier::{Notifier as _, NotifyError, NotifyErrorKind};
+use sentry_core::subscription::Route;
 
 use super::Context;
 use crate::args::NotifyArgs;
@@ -38,7 +39,7 @@ pub(crate) async fn run(ctx: &Context, args: &NotifyArgs) -> Result<Exit, Failur
         let heard = heard.find(|s| s.receiver == receiver.name());
         let routes = heard.map_or(Route::ALL.to_vec(), |heard| heard.routes.clone());
         for route in routes {
-            let error = receiver.test(DeliveryId::new(ctx.now(), fastrand::u128(..)), route).await;
+            let error = receiver.test(NoticeId::new(ctx.now(), fastrand::u128(..)), route).await;
             sent.push(Sent {
                 receiver: receiver.name().to_owned(),
                 kind: kind.map_or("", |kind| kind.as_str()),

@@ -8,8 +8,9 @@ use sentry_core::delivery::Selection;
 use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::names::ClusterRef;
 use sentry_core::repo::{BranchName, RepoUrl};
-use sentry_core::watch::{BranchSelector, ClusterRef, GitAuthSecret, ReportMode, Watch};
+use sentry_core::watch::{BranchSelector, GitAuthSecret, ReportMode, Watch};
 
 use super::Context;
 use crate::compose::{self, AnyForge};

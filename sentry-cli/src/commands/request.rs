@@ -7,9 +7,10 @@ use sentry_api::shape::{Acknowledgement, Show};
 use sentry_api::words::{DeliveryState, TriggerState};
 use sentry_api::{Answers, ApiError, Local};
 use sentry_config::Config;
-use sentry_core::delivery::{Delivery, DeliveryId};
+use sentry_core::delivery::Delivery;
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::event::Event;
+use sentry_core::ids::TriggerId;
 use sentry_core::repo::ParseError;
 use sentry_core::store::{StateStore, StoreErrorKind};
 
@@ -105,7 +106,7 @@ impl Here {
         reporter: &mut Reporter,
     ) -> Result<Settled, Failure> {
         let Some(config) = &self.config else { return Ok(Settled::Held) };
-        let id: DeliveryId = kept.trigger.parse().map_err(unreadable)?;
+        let id: TriggerId = kept.trigger.parse().map_err(unreadable)?;
         let engine = compose::engine(config, Arc::clone(&self.store), &ctx.redactor)?;
         let stop = Stop::new();
         let mut events = engine.events();

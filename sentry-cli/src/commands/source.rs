@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::Config;
+use sentry_core::names::WatchName;
 use sentry_core::repo::BranchName;
 use sentry_core::store::StateStore;
-use sentry_core::watch::WatchName;
 
 use super::Context;
 use crate::args::{Command, Global};

@@ -3,9 +3,9 @@
 use sentry_api::shape::{RerunRequest, TriggerRequest};
 use sentry_config::Config;
 use sentry_core::delivery::Selection;
+use sentry_core::names::WatchName;
 use sentry_core::plan::PlannedObject;
 use sentry_core::repo::BranchName;
-use sentry_core::watch::WatchName;
 
 use super::request::{Desk, no_such_run};
 use super::source::pick;

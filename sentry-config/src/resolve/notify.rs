@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use minijinja::Environment as Templates;
-use sentry_core::notifier::{On, Route, Subscription, TEMPLATE_FIELDS};
+use sentry_core::names::WatchName;
+use sentry_core::notifier::TEMPLATE_FIELDS;
 use sentry_core::secret::Secret;
-use sentry_core::watch::WatchName;
+use sentry_core::subscription::{On, Route, Subscription};
 use url::Url;
 
 use super::Resolver;

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sentry_core::names::WatchName;
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     GitAuthSecret, NamespacePolicy, NothingRan, Reading, ReportMode, Reporting, Timing,
-    Unannotated, UnknownFields, WatchName,
+    Unannotated, UnknownFields,
 };
 use url::Url;
 

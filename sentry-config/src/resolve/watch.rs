@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
+use sentry_core::names::{ClusterRef, Namespace, WatchName};
 use sentry_core::repo::{BranchName, DirPath, RepoUrl};
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, GroupKind, Manifests, ManifestsBranch,
-    Namespace, OnFirstSight, Refusals, ReportMode, Source, Watch, WatchName,
+    AllowKinds, BranchSelector, ForceConflicts, GroupKind, Manifests, ManifestsBranch,
+    OnFirstSight, Refusals, ReportMode, Source, Watch,
 };
 
 use super::Resolver;

@@ -147,7 +147,7 @@ impl Builder {
             events: broadcast::channel(EVENT_BUFFER).0,
             hints: Default::default(),
             pulse: Default::default(),
-            newest: Default::default(),
+            ids: Default::default(),
         };
         Ok(Engine { parts: Arc::new(parts) })
     }

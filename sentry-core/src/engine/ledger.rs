@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::cursor::BranchState;
-use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, TriggerState};
+use crate::delivery::{Cause, Delivery, DeliveryState, TriggerState};
 use crate::forge::Validator;
+use crate::ids::{DeliveryId, NoticeId};
+use crate::names::WatchName;
 use crate::repo::{BranchName, CommitSha};
 use crate::store::{
     DeliveryQuery, Inbox, Outgoing, Report, StateStore, StoreError, Suspension, Trouble,
     WatchState, Write,
 };
-use crate::watch::WatchName;
 
 /// Of so many deliveries, the newest ones, runs are followed that go on although the delivery was given up.
 const RECENT: usize = 1_000;
@@ -42,7 +43,7 @@ pub(super) struct Ledger {
 }
 
 /// A receiver, and the id of a notice for it.
-pub(super) type OutboxKey = (String, DeliveryId);
+pub(super) type OutboxKey = (String, NoticeId);
 
 /// One line of a commit's statuses.
 pub(super) type ReportKey = (WatchName, CommitSha, String);

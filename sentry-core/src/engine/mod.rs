@@ -31,15 +31,17 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::delivery::{Delivery, DeliveryId, Selection};
+use crate::delivery::{Delivery, Selection};
 use crate::deployer::{DeployError, Deployer, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
+use crate::ids::{Sequence, TriggerId};
+use crate::names::WatchName;
 use crate::notifier::Notifier;
 use crate::repo::{BranchName, CommitSha};
 use crate::retry::Backoff;
 use crate::store::{StateStore, StoreError};
-use crate::watch::{Watch, WatchName};
+use crate::watch::Watch;
 
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
@@ -176,7 +178,7 @@ struct Parts {
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
     pulse: vitals::Pulse,
-    newest: Mutex<Option<DeliveryId>>,
+    ids: Mutex<Sequence>,
 }
 
 impl Parts {
@@ -185,19 +187,15 @@ impl Parts {
         self.events.send(Event { at: self.clock.now(), kind }).ok();
     }
 
-    /// An id that sorts behind all before it: of several deliveries of one subject the newest counts.
-    fn new_id(&self) -> DeliveryId {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, random) = (self.clock.now(), fastrand::u128(..));
-        let id =
-            newest.as_ref().map_or_else(|| DeliveryId::new(at, random), |n| n.next(at, random));
-        newest.insert(id).clone()
+    /// The bits of an id that sorts behind all before it: of several deliveries of one subject the newest counts.
+    fn new_id(&self) -> u128 {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.next(self.clock.now(), fastrand::u128(..))
     }
 
     /// What is in the state already comes before every new id.
-    fn go_on_after(&self, id: Option<&DeliveryId>) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        *newest = id.max(newest.as_ref()).cloned();
+    fn go_on_after(&self, kept: Option<u128>) {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner).go_on_after(kept);
     }
 }
 
@@ -248,7 +246,7 @@ impl Engine {
     /// [`EngineError::Stopped`] if it was stopped.
     pub async fn settle(
         &self,
-        triggers: &[DeliveryId],
+        triggers: &[TriggerId],
         stop: &Stop,
     ) -> Result<Vec<Delivery>, EngineError> {
         let mode = agent::Mode::Settle(triggers.to_vec());
@@ -263,7 +261,7 @@ impl Engine {
         Ok(deliveries)
     }
 
-    async fn delivery_of(&self, trigger: &DeliveryId) -> Result<Delivery, EngineError> {
+    async fn delivery_of(&self, trigger: &TriggerId) -> Result<Delivery, EngineError> {
         use crate::delivery::TriggerState;
         let store = &self.parts.store;
         let unknown = || EngineError::Unknown(format!("no trigger {trigger} is kept"));

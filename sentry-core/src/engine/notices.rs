@@ -3,9 +3,11 @@
 
 use super::{alike::alike, verdict};
 use crate::clock::Timestamp;
-use crate::delivery::{Delivery, DeliveryId, DeliveryState, RunState, Verdict};
-use crate::notifier::{FAILED_RUNS, FailedRun, Notice, Occasion, REASON_CHARS, Route, RunCounts};
+use crate::delivery::{Delivery, DeliveryState, RunState, Verdict};
+use crate::ids::NoticeId;
+use crate::notifier::{FAILED_RUNS, FailedRun, Notice, REASON_CHARS, RunCounts};
 use crate::store::{Told, Trouble, Write};
+use crate::subscription::{Occasion, Route};
 use crate::text;
 use crate::watch::Watch;
 
@@ -151,7 +153,7 @@ pub(super) fn notice(
     watch: &Watch,
     delivery: &Delivery,
     (route, occasion, reason): (Route, Occasion, Option<String>),
-    id: DeliveryId,
+    id: NoticeId,
     at: Timestamp,
 ) -> Notice {
     let count = |state| {
@@ -194,7 +196,7 @@ pub(super) fn notice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notifier::{On, Subscription};
+    use crate::subscription::{On, Subscription};
     use crate::testing::sample;
     use crate::watch::sample::watch;
 
@@ -400,7 +402,7 @@ mod tests {
         delivery.runs[0].message = Some("x".repeat(5_000));
         let telling = (Route::TestsFailed, Occasion::Failure, Some("why".to_owned()));
         let at = sample::time(1);
-        let notice = notice(&Story::new().watch, &delivery, telling, sample::id(1), at);
+        let notice = notice(&Story::new().watch, &delivery, telling, sample::notice_id(1), at);
         assert_eq!((notice.runs.total, notice.runs.failed), (30, 30));
         assert_eq!(notice.failed_runs.len(), FAILED_RUNS);
         let longest = notice.failed_runs[0].reason.as_ref().unwrap().chars().count();

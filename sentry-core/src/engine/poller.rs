@@ -13,11 +13,12 @@ use crate::cursor::BranchState;
 use crate::delivery::{HeadRecord, Reason};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use crate::names::WatchName;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
-use crate::watch::{BranchSelector, Watch, WatchName};
+use crate::watch::{BranchSelector, Watch};
 
 /// However many hints come, a repository is asked at most this often.
 const HINT_SPACING: Duration = Duration::from_secs(1);

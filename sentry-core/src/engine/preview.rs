@@ -12,11 +12,13 @@ use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
     HeadsQuery,
 };
+use crate::ids::DeliveryId;
 use crate::manifest::{self, Context, Documents, ManifestSet};
+use crate::names::WatchName;
 use crate::plan::{GitAuth, Plan};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
-use crate::watch::{BranchSelector, Refusals, Watch, WatchName};
+use crate::watch::{BranchSelector, Refusals, Watch};
 
 /// What a delivery would do.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         courier::resolve(b, watch, branch).await.map_err(|error| attempt_error(error, watch))?;
     let tree = courier::fetch(b, watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
-    let delivery = parts.new_id();
+    let delivery = DeliveryId::of(parts.new_id());
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
     let deployer = parts.deployers[&watch.cluster.deployer].as_ref();

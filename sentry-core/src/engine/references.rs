@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::deployer::{DeployError, Deployer};
 use crate::manifest::{ManifestSet, MissingRef};
-use crate::watch::{ClusterRef, Watch};
+use crate::names::ClusterRef;
+use crate::watch::Watch;
 
 /// Refuses the runs that refer to what the cluster does not hold either. Where it can't tell, they stay in: Tekton has
 /// the last word, and the run says so.

@@ -1,15 +1,17 @@
 //! What may start now. A synchronous decision over the ledger: no runtime, no I/O, no clock of its own.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::ledger::{BranchKey, Ledger, key_of};
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, Delivery, DeliveryId, DeliveryState, Trigger, TriggerKind};
+use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerKind};
+use crate::ids::{DeliveryId, TriggerId};
+use crate::names::WatchName;
 use crate::repo::CommitSha;
-use crate::watch::{Watch, WatchName};
+use crate::watch::Watch;
 
 /// All that the decision depends on.
 pub(super) struct View<'a> {
@@ -22,11 +24,26 @@ pub(super) struct View<'a> {
     /// Heads that a dry run has shown already.
     pub(super) shown: &'a HashMap<BranchKey, CommitSha>,
     /// Watches that were asked for since a trigger named them.
-    pub(super) fresh: &'a HashSet<DeliveryId>,
-    /// Only these triggers and deliveries are worked on, and no change; `None` is everything.
-    pub(super) only: Option<&'a [DeliveryId]>,
+    pub(super) fresh: &'a HashSet<TriggerId>,
+    /// Only these are worked on, and no change; `None` is everything.
+    pub(super) only: Option<Only<'a>>,
     pub(super) now: Instant,
     pub(super) stamp: Timestamp,
+}
+
+/// Triggers to answer, and the deliveries that were begun for them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Only<'a> {
+    pub(super) triggers: &'a [TriggerId],
+    pub(super) begun: &'a BTreeSet<DeliveryId>,
+}
+
+impl Only<'_> {
+    /// True for a delivery that is worked on.
+    pub(super) fn has(&self, delivery: &Delivery) -> bool {
+        let asked = delivery.trigger.as_ref().is_some_and(|id| self.triggers.contains(id));
+        asked || self.begun.contains(&delivery.id)
+    }
 }
 
 /// What to start.
@@ -37,7 +54,7 @@ pub(super) enum Start {
     /// A new delivery of a branch's head.
     Change(BranchKey),
     /// The delivery that a trigger asks for.
-    Trigger(DeliveryId),
+    Trigger(TriggerId),
 }
 
 /// How many of the places for deliveries one watch may hold: half where there are other watches, so that one that hangs
@@ -90,9 +107,7 @@ impl View<'_> {
         {
             return false;
         }
-        let wanted = self.only.is_none_or(|only| {
-            only.contains(id) || delivery.trigger.as_ref().is_some_and(|t| only.contains(t))
-        });
+        let wanted = self.only.is_none_or(|only| only.has(delivery));
         let held = delivery.cause == Cause::Change && self.is_suspended(&delivery.watch);
         let due = self.retry_at.get(id).is_none_or(|at| *at <= self.now);
         wanted && !held && due && self.watches.contains_key(&delivery.watch)
@@ -128,7 +143,7 @@ impl View<'_> {
     }
 
     fn may_answer(&self, trigger: &Trigger) -> bool {
-        let wanted = self.only.is_none_or(|only| only.contains(&trigger.id));
+        let wanted = self.only.is_none_or(|only| only.triggers.contains(&trigger.id));
         wanted && self.fresh.contains(&trigger.id)
     }
 

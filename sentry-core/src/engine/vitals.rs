@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::Engine;
 use crate::forge::Requests;
+use crate::names::WatchName;
 use crate::repo::RepoUrl;
 use crate::store::{AgentState, LoopState};
-use crate::watch::WatchName;
 
 /// What a running engine says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,9 +41,10 @@ pub use self::parse::{
 };
 
 use self::parse::{Content, printable};
-use crate::delivery::{DeliveryId, Selection};
+use crate::delivery::Selection;
 use crate::deployer::{KindTable, Wanted};
 use crate::forge::{ChangedPaths, CloneCredential};
+use crate::ids::{DeliveryId, TriggerId};
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
@@ -59,7 +60,7 @@ pub struct Context<'a> {
     /// The delivery.
     pub delivery: &'a DeliveryId,
     /// The trigger that asked for the delivery: with it, runs get names of their own.
-    pub trigger: Option<&'a DeliveryId>,
+    pub trigger: Option<&'a TriggerId>,
     /// B's branch.
     pub manifests_branch: &'a BranchName,
     /// B's commit.

@@ -15,11 +15,13 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark, Parked, Passed};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState,
-    Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
+    Cause, Delivery, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState, Selection,
+    StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
 };
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
-use crate::notifier::{FailedRun, Notice, Occasion, Route, RunCounts};
+use crate::ids::{DeliveryId, NoticeId, TriggerId};
+use crate::names::WatchName;
+use crate::notifier::{FailedRun, Notice, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::revision::Revision;
@@ -27,7 +29,7 @@ use crate::store::{
     AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Snapshot, Suspension, Told,
     Trouble, WatchState, Write,
 };
-use crate::watch::WatchName;
+use crate::subscription::{Occasion, Route};
 
 /// Parses a text that is known to be valid.
 ///
@@ -65,6 +67,18 @@ pub fn time(n: u32) -> Timestamp {
 #[must_use]
 pub fn id(n: u32) -> DeliveryId {
     DeliveryId::new(time(n), u128::from(n))
+}
+
+/// The `n`th trigger's id.
+#[must_use]
+pub fn trigger_id(n: u32) -> TriggerId {
+    TriggerId::new(time(n), u128::from(n))
+}
+
+/// The `n`th notice's id.
+#[must_use]
+pub fn notice_id(n: u32) -> NoticeId {
+    NoticeId::new(time(n), u128::from(n))
 }
 
 /// The `n`th commit of the branch `main`.
@@ -139,7 +153,7 @@ pub fn delivery(n: u32) -> Delivery {
         watch: watch("app"),
         revision: revision(n),
         cause: Cause::Manual,
-        trigger: Some(id(n + 1000)),
+        trigger: Some(trigger_id(n + 1000)),
         selection: selection(),
         dry_run: true,
         state: DeliveryState::Superseded,
@@ -232,7 +246,7 @@ pub fn report(n: u32) -> Report {
 #[must_use]
 pub fn notice(n: u32) -> Notice {
     Notice {
-        id: id(n),
+        id: notice_id(n),
         at: time(n),
         route: Route::TestsFailed,
         occasion: Occasion::Failure,
@@ -298,7 +312,7 @@ pub fn outcome(action: Action) -> ObjectOutcome {
 #[must_use]
 pub fn trigger(n: u32) -> Trigger {
     Trigger {
-        id: id(n),
+        id: trigger_id(n),
         key: format!("key-{n}"),
         watch: watch("app"),
         kind: TriggerKind::Deliver {

@@ -31,9 +31,10 @@ use futures::future::join_all;
 use super::sample;
 use crate::cursor::{BranchState, Mark, Passed};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
-    TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
+    TriggerState,
 };
+use crate::ids::DeliveryId;
 use crate::plan::Action;
 use crate::store::{
     DeliveryQuery, Inbox, InventoryItem, Outage, Outgoing, Report, Snapshot, StateStore,
@@ -169,7 +170,7 @@ pub async fn an_empty_store_is_empty(at: Handles) {
     assert_eq!(at.snapshot().await, Snapshot::default());
     assert_eq!(at.inbox().await, Inbox::default());
     assert!(at.all_ids().await.is_empty() && at.heads("").await.is_empty());
-    assert_eq!(at.store.trigger(&sample::id(1)).await.expect("the answer"), None);
+    assert_eq!(at.store.trigger(&sample::trigger_id(1)).await.expect("the answer"), None);
 }
 
 /// See the name.
@@ -454,7 +455,7 @@ pub async fn an_answered_trigger_leaves_the_inbox_and_keeps_its_key(at: Handles)
 /// See the name.
 pub async fn a_write_of_an_unknown_trigger_keeps_nothing(at: Handles) {
     at.commit(&[Write::Trigger(sample::trigger(1))]).await;
-    assert_eq!(at.store.trigger(&sample::id(1)).await.expect("the answer"), None);
+    assert_eq!(at.store.trigger(&sample::trigger_id(1)).await.expect("the answer"), None);
     assert_eq!(at.inbox().await, Inbox::default());
 }
 
@@ -581,7 +582,8 @@ pub async fn a_notice_waits_for_each_of_its_receivers_until_that_one_is_told(at:
     let [chat_1, chat_2] = [1, 2].map(|n| sample::outgoing("chat", n));
     assert_eq!(kept, [chat_1.clone(), chat_2, sample::outgoing("pager", 1)]);
     let tried = Outgoing { tries: 3, error: None, ..chat_1 };
-    let forget = |to: &str, n| Write::ForgetNotice { receiver: to.to_owned(), id: sample::id(n) };
+    let forget =
+        |to: &str, n| Write::ForgetNotice { receiver: to.to_owned(), id: sample::notice_id(n) };
     at.commit(&[Write::Notice(Box::new(tried.clone())), forget("chat", 2), forget("pager", 1)])
         .await;
     assert_eq!(at.snapshot().await.outbox, [tried]);
@@ -729,7 +731,7 @@ pub async fn a_prune_forgets_what_is_older_and_spares_what_is_open(at: Handles) 
     assert_eq!(at.heads("").await, [sample::head(4)]);
     assert_eq!(at.inbox().await.triggers, [sample::trigger(2)]);
     for (n, kept) in [(1, false), (2, true), (3, false), (4, true)] {
-        let trigger = at.store.trigger(&sample::id(n)).await.expect("the answer");
+        let trigger = at.store.trigger(&sample::trigger_id(n)).await.expect("the answer");
         assert_eq!(trigger.is_some(), kept, "trigger {n}");
     }
 }

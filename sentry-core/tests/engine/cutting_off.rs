@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use sentry_core::event::EventKind;
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::*;
-use sentry_core::watch::WatchName;
 
 use super::*;
 
@@ -190,7 +191,7 @@ impl StateStore for Full {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.0.deliveries(query).await
     }
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.0.trigger(id).await
     }
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {

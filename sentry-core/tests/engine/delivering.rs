@@ -2,9 +2,9 @@
 
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable, Wanted};
 use sentry_core::forge::ForgeErrorKind;
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan, PlannedObject};
 use sentry_core::store::StoreErrorKind;
-use sentry_core::watch::ClusterRef;
 
 use super::*;
 

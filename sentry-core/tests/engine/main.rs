@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use sentry_core::cursor::BranchState;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
-    TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
+    TriggerState,
 };
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
+use sentry_core::ids::TriggerId;
 use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
@@ -170,7 +171,7 @@ impl World {
 
     fn trigger(&self, key: &str, kind: TriggerKind) -> Trigger {
         Trigger {
-            id: DeliveryId::new(
+            id: TriggerId::new(
                 sentry_core::clock::Clock::now(self.clock.as_ref()),
                 fastrand::u128(..),
             ),
@@ -183,12 +184,12 @@ impl World {
         }
     }
 
-    async fn ask(&self, kind: TriggerKind) -> DeliveryId {
+    async fn ask(&self, kind: TriggerKind) -> TriggerId {
         let trigger = self.trigger(&format!("key-{}", fastrand::u128(..)), kind);
         self.store.request(&trigger).await.unwrap().id
     }
 
-    async fn trigger_state(&self, id: &DeliveryId) -> TriggerState {
+    async fn trigger_state(&self, id: &TriggerId) -> TriggerState {
         self.store.trigger(id).await.unwrap().unwrap().state
     }
 }

@@ -1,7 +1,8 @@
 //! Receivers hear how deliveries end: once, in order, each on its route, whatever happens to the agent or to them.
 
 use sentry_core::delivery::RunState;
-use sentry_core::notifier::{NotifyErrorKind, Occasion, On, Route, Subscription};
+use sentry_core::notifier::NotifyErrorKind;
+use sentry_core::subscription::{Occasion, On, Route, Subscription};
 use sentry_core::testing::fakes::FakeNotifier;
 
 use super::following::following;

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Reason, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, Reason, Trigger};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::plan::Operation;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::FakeDeployer;
-use sentry_core::watch::WatchName;
 use sentry_store::MemoryStore;
 
 /// How many runs one delivery makes.
@@ -104,7 +105,7 @@ impl StateStore for Judge {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         self.store.deliveries(query).await
     }
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.store.trigger(id).await
     }
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {

@@ -17,10 +17,11 @@ use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::ForgeErrorKind;
+use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
@@ -76,7 +77,7 @@ struct World {
     clock: Arc<WallClock>,
     commits: Vec<CommitSha>,
     /// What each request was acknowledged with, and when that was first asked for.
-    requests: BTreeMap<usize, (DeliveryId, Timestamp)>,
+    requests: BTreeMap<usize, (TriggerId, Timestamp)>,
     /// The latest time that the clock ever showed.
     latest: Timestamp,
     selects_dev: bool,
@@ -151,7 +152,7 @@ impl World {
     }
 
     async fn suspend(&self, suspend: bool) {
-        let watch: sentry_core::watch::WatchName = "qa".parse().unwrap();
+        let watch: sentry_core::names::WatchName = "qa".parse().unwrap();
         let write = if suspend {
             let since = self.clock.now();
             Write::Suspension(Suspension { watch, reason: None, since, until: None })
@@ -165,7 +166,7 @@ impl World {
     async fn ask(&mut self, request: usize, key: Option<u8>) {
         let (at, selection) = (self.clock.now(), Selection::default());
         let trigger = Trigger {
-            id: DeliveryId::new(at, fastrand::u128(..)),
+            id: TriggerId::new(at, fastrand::u128(..)),
             key: key.map_or_else(|| format!("request {request}"), |key| format!("key {key}")),
             watch: "qa".parse().unwrap(),
             kind: TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: None, selection },

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sentry_core::deployer::{DeployError, Fields, KindTable, Served, Wanted};
-use sentry_core::watch::ClusterRef;
+use sentry_core::names::ClusterRef;
 use tokio::time::Instant;
 
 use super::call::Caller;

@@ -300,10 +300,10 @@ mod tests {
     use super::*;
     use crate::KubectlSettings;
     use sentry_core::delivery::RunState;
+    use sentry_core::names::ClusterRef;
     use sentry_core::plan::COMMIT_LABEL;
     use sentry_core::repo::CommitSha;
     use sentry_core::secret::Redactor;
-    use sentry_core::watch::ClusterRef;
     use serde_json::json;
 
     #[test]

@@ -33,10 +33,10 @@ use sentry_core::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, Retire, RunChange,
     Served, Wanted,
 };
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::process::{Workdir, sweep};
 use sentry_core::secret::Redactor;
-use sentry_core::watch::ClusterRef;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Questions that `validate --online` asks: is the cluster there, and may we do what deliveries need?
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
-use sentry_core::watch::ClusterRef;
+use sentry_core::names::ClusterRef;
 use serde_json::{Value, json};
 
 use super::{ASK_TIMEOUT, Kubectl, output};

@@ -6,17 +6,19 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{DeliveryId, RunState};
+use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
     DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
 };
+use sentry_core::ids::DeliveryId;
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
     COMMIT_LABEL, DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject,
     RunRules,
 };
 use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_core::watch::{ClusterRef, ForceConflicts};
+use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::ApiServer;
 use serde_json::json;

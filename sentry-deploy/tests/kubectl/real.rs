@@ -7,10 +7,11 @@ use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
     Deployer as _, FollowQuery, Retire, RetireHow, RunChange, Served, Wanted,
 };
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::process::Program;
 use sentry_core::secret::Redactor;
-use sentry_core::watch::{ClusterRef, ForceConflicts};
+use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use serde_json::json;
 

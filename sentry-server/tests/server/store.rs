@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
     StoreErrorKind, Write,
 };
-use sentry_core::watch::WatchName;
 use sentry_store::MemoryStore;
 
 #[derive(Debug, Default)]
@@ -60,7 +61,7 @@ impl StateStore for Moody {
         self.inner.deliveries(query).await
     }
 
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         self.inner.trigger(id).await
     }
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use sentry_core::delivery::DeliveryId;
+use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
+use sentry_core::names::WatchName;
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
-use sentry_core::watch::WatchName;
-use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store};
+use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store, subscription};
 use serde::{Deserialize, Serialize};
 
 use super::values::{Stamp, Text, Word};
@@ -228,10 +228,10 @@ mirrors! {
         reason: Option<String>,
     }
     Notice of notifier::Notice {
-        id: Text<DeliveryId>,
+        id: Text<NoticeId>,
         at: Stamp,
-        route: Word<notifier::Route>,
-        occasion: Word<notifier::Occasion>,
+        route: Word<subscription::Route>,
+        occasion: Word<subscription::Occasion>,
         watch: Text<WatchName>,
         repo: Text<RepoUrl>,
         revision: Revision,
@@ -283,7 +283,7 @@ mirrors! {
         watch: Text<WatchName>,
         revision: Revision,
         cause: Word<delivery::Cause>,
-        trigger: Option<Text<DeliveryId>>,
+        trigger: Option<Text<TriggerId>>,
         #[serde(default)]
         selection: Selection,
         dry_run: bool,
@@ -309,7 +309,7 @@ mirrors! {
         superseded_by: Option<Text<CommitSha>>,
     }
     Trigger of delivery::Trigger {
-        id: Text<DeliveryId>,
+        id: Text<TriggerId>,
         key: String,
         watch: Text<WatchName>,
         kind: TriggerKind,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Cause, DeliveryState, RunState, Verdict};
 use sentry_core::forge::StatusState;
-use sentry_core::notifier::{Occasion, Route};
 use sentry_core::plan::Action;
+use sentry_core::subscription::{Occasion, Route};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

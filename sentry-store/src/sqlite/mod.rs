@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
     StoreErrorKind, Write,
 };
-use sentry_core::watch::WatchName;
 
 use self::failure::Failure;
 use self::place::Place;
@@ -307,7 +308,7 @@ impl StateStore for SqliteStore {
         self.with(move |session| rows::deliveries(&session.connection, &query)).await
     }
 
-    async fn trigger(&self, id: &DeliveryId) -> Result<Option<Trigger>, StoreError> {
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
         let id = id.clone();
         self.with(move |session| rows::trigger(&session.connection, &id)).await
     }

@@ -3,10 +3,11 @@
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Params, Row, params};
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, DeliveryId, HeadRecord, Trigger};
+use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::forge::Validator;
+use sentry_core::ids::TriggerId;
+use sentry_core::names::WatchName;
 use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, Write};
-use sentry_core::watch::WatchName;
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
@@ -225,7 +226,7 @@ pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<D
     }
 }
 
-pub(super) fn trigger(db: &Connection, id: &DeliveryId) -> Result<Option<Trigger>, Failure> {
+pub(super) fn trigger(db: &Connection, id: &TriggerId) -> Result<Option<Trigger>, Failure> {
     let sql = "SELECT version, checksum, record FROM triggers WHERE id = ?1";
     Ok(read(db, sql, [id.as_str()])?.pop())
 }

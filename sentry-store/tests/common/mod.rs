@@ -17,7 +17,7 @@ pub(crate) async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
         store.snapshot().await?,
         store.deliveries(&DeliveryQuery::default()).await?,
         store.heads("").await?,
-        store.trigger(&sample::id(1)).await?,
+        store.trigger(&sample::trigger_id(1)).await?,
     ))
 }
 

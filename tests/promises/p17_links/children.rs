@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::DeliveryId;
 use sentry_core::deployer::{Deployer as _, FollowQuery, RunChange};
 use sentry_core::forge::{Forge, ForgeError, TreeFile, TreeLimits, TreeQuery};
+use sentry_core::ids::DeliveryId;
+use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
     COMMIT_LABEL, DELIVERY_LABEL, KEY_ANNOTATION, ObjectRef, Operation, Plan, PlannedObject,
     RunRules,
@@ -15,7 +16,7 @@ use sentry_core::plan::{
 use sentry_core::repo::CommitSha;
 use sentry_core::retry::Retry;
 use sentry_core::secret::Redactor;
-use sentry_core::watch::{ClusterRef, ForceConflicts};
+use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::{ApiServer, Outcome};
 use sentry_tests::http::Fault;

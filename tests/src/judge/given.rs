@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use sentry_core::deployer::{Deployer as _, Retire, RetireHow};
 use sentry_core::forge::{ChangesQuery, Forge as _, HeadsQuery, TreeLimits, TreeQuery};
+use sentry_core::names::{ClusterRef, Namespace};
 use sentry_core::process::Output;
 use sentry_core::process::stage::{Call, Stage};
 use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
-use sentry_core::watch::{BranchSelector, ClusterRef, Namespace};
+use sentry_core::watch::BranchSelector;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};

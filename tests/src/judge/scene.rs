@@ -1,7 +1,8 @@
 //! A watch and a commit for which documents are prepared.
 
-use sentry_core::delivery::{DeliveryId, Selection};
+use sentry_core::delivery::Selection;
 use sentry_core::forge::{ChangedPaths, Tree, TreeFile};
+use sentry_core::ids::{DeliveryId, TriggerId};
 use sentry_core::manifest::{self, Context, ManifestSet};
 use sentry_core::plan::Plan;
 use sentry_core::repo::{BranchName, CommitSha};
@@ -17,7 +18,7 @@ pub struct Scene {
     /// A's branch and commit.
     pub revision: Revision,
     /// A trigger, if one asked.
-    pub trigger: Option<DeliveryId>,
+    pub trigger: Option<TriggerId>,
     /// What changed in A.
     pub changed: Option<ChangedPaths>,
     /// Which runs are wanted.

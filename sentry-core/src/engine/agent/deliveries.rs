@@ -5,7 +5,7 @@ use crate::delivery::RunState;
 
 impl Agent {
     pub(super) fn runnable(&self) -> Vec<(BranchKey, Start)> {
-        let fresh: HashSet<DeliveryId> = self
+        let fresh: HashSet<TriggerId> = self
             .ledger
             .inbox
             .triggers
@@ -13,15 +13,11 @@ impl Agent {
             .filter(|t| self.is_fresh(t))
             .map(|t| t.id.clone())
             .collect();
-        let only = if let Mode::Settle(ids) = &self.mode { Some(self.settling(ids)) } else { None };
-        runnable(&self.view(&fresh, only.as_deref()))
+        let only = if let Mode::Settle(ids) = &self.mode { Some(self.only(ids)) } else { None };
+        runnable(&self.view(&fresh, only))
     }
 
-    fn view<'a>(
-        &'a self,
-        fresh: &'a HashSet<DeliveryId>,
-        only: Option<&'a [DeliveryId]>,
-    ) -> View<'a> {
+    fn view<'a>(&'a self, fresh: &'a HashSet<TriggerId>, only: Option<Only<'a>>) -> View<'a> {
         View {
             ledger: &self.ledger,
             watches: &self.parts.watches,
@@ -39,9 +35,8 @@ impl Agent {
         self.view(&HashSet::new(), None).room(delivery)
     }
 
-    /// The triggers to answer, and the deliveries that answer them.
-    pub(super) fn settling(&self, triggers: &[DeliveryId]) -> Vec<DeliveryId> {
-        triggers.iter().cloned().chain(self.touched.iter().cloned()).collect()
+    pub(super) fn only<'a>(&'a self, triggers: &'a [TriggerId]) -> Only<'a> {
+        Only { triggers, begun: &self.touched }
     }
 
     /// True once the trigger's repository was asked after the trigger came, or its commit is given.
@@ -124,7 +119,7 @@ impl Agent {
         let deployer =
             self.parts.watches.get(watch).map(|w| &self.parts.deployers[&w.cluster.deployer]);
         Delivery {
-            id: self.parts.new_id(),
+            id: DeliveryId::of(self.parts.new_id()),
             watch: watch.clone(),
             revision,
             cause,

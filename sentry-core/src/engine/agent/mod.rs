@@ -28,17 +28,19 @@ use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
 use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
-use super::scheduler::{Start, View, runnable, share};
+use super::scheduler::{Only, Start, View, runnable, share};
 use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
 use crate::cursor::{BranchState, Mark};
 use crate::delivery::{
-    Cause, Delivery, DeliveryId, DeliveryState, HeadRecord, Reason, Selection, Trigger,
-    TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
+    TriggerState,
 };
 use crate::deployer::{DeployError, DeployErrorKind, Retire};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::ids::{self, DeliveryId, NoticeId, TriggerId};
+use crate::names::{ClusterRef, WatchName};
 use crate::notifier::NotifyError;
 use crate::repo::CommitSha;
 use crate::retry::{Backoff, Retry, look};
@@ -46,7 +48,6 @@ use crate::revision::Revision;
 use crate::store::{
     AgentLock, AgentState, InventoryItem, LoopState, Outgoing, Report, StoreError, Write,
 };
-use crate::watch::{ClusterRef, WatchName};
 
 /// How long after a failed write the state is tried again.
 const STATE_RETRY: Duration = Duration::from_secs(2);
@@ -67,7 +68,7 @@ pub(super) enum Mode {
     /// One pass.
     Once,
     /// Until these triggers are answered.
-    Settle(Vec<DeliveryId>),
+    Settle(Vec<TriggerId>),
 }
 
 /// Why the loop woke up.
@@ -120,7 +121,7 @@ pub(super) struct Agent {
     shown: HashMap<BranchKey, CommitSha>,
     targets: HashMap<ClusterRef, Arc<Mutex<()>>>,
     /// Triggers, with the rounds that their watch's repository had when they were first seen.
-    asked: HashMap<DeliveryId, u64>,
+    asked: HashMap<TriggerId, u64>,
     /// Ends that the store did not take yet.
     unwritten: Vec<AttemptEnd>,
     progress: (mpsc::Sender<Progress>, mpsc::Receiver<Progress>),
@@ -161,8 +162,9 @@ impl Agent {
     ) -> Result<Self, EngineError> {
         let lock = parts.store.lock(&parts.holder).await?;
         let ledger = Ledger::load(Arc::clone(&parts.store)).await?;
-        let told = ledger.outbox.keys().map(|(_, id)| id);
-        parts.go_on_after(told.chain(&ledger.newest).max());
+        let told = ledger.outbox.keys().map(|(_, id)| ids::bits(id.as_str())).max();
+        let newest = ledger.newest.as_ref().map(|id| ids::bits(id.as_str()));
+        parts.go_on_after(told.max(newest));
         let now = Instant::now();
         let mut agent = Self {
             parts: Arc::clone(parts),
@@ -374,10 +376,8 @@ impl Agent {
                 quiet && polled && answered && idle
             }
             Mode::Settle(ids) => {
-                let wanted = self.settling(ids);
-                let open = |d: &&Delivery| {
-                    wanted.contains(&d.id) || d.trigger.as_ref().is_some_and(|t| ids.contains(t))
-                };
+                let only = self.only(ids);
+                let open = |d: &&Delivery| only.has(d);
                 let waiting = self.ledger.inbox.triggers.iter().any(|t| ids.contains(&t.id));
                 quiet
                     && !waiting

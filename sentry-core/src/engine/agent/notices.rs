@@ -57,7 +57,7 @@ impl Agent {
                 troubles.insert(key, trouble);
             }
             for telling in decision.told {
-                let id = self.parts.new_id();
+                let id = NoticeId::of(self.parts.new_id());
                 told.push(notice(watch, delivery, telling, id, at));
             }
         }
@@ -80,7 +80,7 @@ impl Agent {
                     && outgoing.notice.revision.branch == notice.revision.branch
             };
             let waiting = self.ledger.outbox.iter().filter(|(key, o)| same(key) && of_branch(o));
-            let waiting: Vec<DeliveryId> = waiting.map(|((_, id), _)| id.clone()).collect();
+            let waiting: Vec<NoticeId> = waiting.map(|((_, id), _)| id.clone()).collect();
             let surplus = (waiting.len() + 1).saturating_sub(KEPT);
             for id in waiting.into_iter().take(surplus) {
                 writes.push(Write::ForgetNotice { receiver: receiver.clone(), id });
@@ -191,7 +191,7 @@ impl Agent {
 
 /// Notices of one moment have ids of one time: they are given out so that they sort as they were decided.
 fn in_order(notices: &mut [Notice]) {
-    let mut ids: Vec<DeliveryId> = notices.iter().map(|notice| notice.id.clone()).collect();
+    let mut ids: Vec<NoticeId> = notices.iter().map(|notice| notice.id.clone()).collect();
     ids.sort();
     for (notice, id) in notices.iter_mut().zip(ids) {
         notice.id = id;

@@ -147,7 +147,7 @@ impl Agent {
     pub(super) async fn follow_manifests(&mut self, index: usize, stamp: Timestamp) {
         for ((watch, branch), sha) in self.groups[index].moved_manifests(&self.ledger) {
             let key = format!("manifests {watch} {branch} {sha}");
-            let id = self.parts.new_id();
+            let id = TriggerId::of(self.parts.new_id());
             let kind = TriggerKind::Deliver { branch, sha: None, selection: Selection::default() };
             let state = TriggerState::Pending;
             let trigger = Trigger { id, key, watch, kind, cause: Cause::Change, at: stamp, state };

@@ -17,9 +17,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::forge::{Tree, TreeFile};
+use crate::ids::{DeliveryId, TriggerId};
+use crate::names::ClusterRef;
 use crate::watch::{
-    AllowKinds, BranchSelector, ClusterRef, ForceConflicts, Manifests, ManifestsBranch,
-    OnFirstSight, Reading, Refusals, Reporting, Source, Timing,
+    AllowKinds, BranchSelector, ForceConflicts, Manifests, ManifestsBranch, OnFirstSight, Reading,
+    Refusals, Reporting, Source, Timing,
 };
 
 const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
@@ -29,7 +31,7 @@ struct Scene {
     watch: Watch,
     revision: Revision,
     delivery: DeliveryId,
-    trigger: Option<DeliveryId>,
+    trigger: Option<TriggerId>,
     branch: BranchName,
     manifests: CommitSha,
     sender: Option<&'static str>,

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::delivery::{DeliveryId, RunState};
+use crate::delivery::RunState;
 use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RunChange, RunStatus};
+use crate::ids::DeliveryId;
 use crate::plan::{
     Action, COMMIT_LABEL, DELIVERY_LABEL, GitAuth, ObjectRef, Operation, Plan, PlannedObject,
     commit_label,

@@ -12,13 +12,14 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 use super::{TokioClock, guard};
 use crate::clock::{Clock as _, Timestamp};
-use crate::delivery::{DeliveryId, RunState};
+use crate::delivery::RunState;
 use crate::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, Retire, RetireHow, RunChange,
     RunStatus,
 };
+use crate::ids::DeliveryId;
+use crate::names::ClusterRef;
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject};
-use crate::watch::ClusterRef;
 
 /// A deployer called `deployer` with a cluster in memory.
 ///

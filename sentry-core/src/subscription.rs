@@ -1,0 +1,125 @@
+//! Who is told what: routes, occasions, and what a receiver wants to hear of.
+
+/// Whom a notice is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// For the commit's author: the tests ran, and this is how they ended.
+    TestsFailed,
+    /// For who is on call: tests can't be started, or were lost sight of.
+    CouldNotStart,
+}
+
+impl Route {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::TestsFailed, Self::CouldNotStart];
+
+    /// The word in the configuration and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TestsFailed => "tests_failed",
+            Self::CouldNotStart => "could_not_start",
+        }
+    }
+}
+
+/// What a notice tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Occasion {
+    /// Something failed that was not told before.
+    Failure,
+    /// What was told as a failure on the same route is over.
+    Recovery,
+    /// The first delivery of the branch that succeeded as a whole, after it could not be started.
+    FirstSuccess,
+    /// A success after a success.
+    Success,
+    /// A person tries the receiver out.
+    Test,
+}
+
+impl Occasion {
+    /// The word in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Recovery => "recovery",
+            Self::FirstSuccess => "first_success",
+            Self::Success => "success",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// What a receiver wants to hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// [`Occasion::Failure`].
+    Failure,
+    /// [`Occasion::Recovery`].
+    Recovery,
+    /// The first success of a branch after any failure of it.
+    FirstSuccess,
+    /// Everything, every success as well.
+    All,
+}
+
+/// Which notices of a watch a receiver hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The notifier's name, as registered with the engine.
+    pub receiver: String,
+    /// The routes that it is on.
+    pub routes: Vec<Route>,
+    /// What it wants to hear of.
+    pub on: Vec<On>,
+}
+
+impl Subscription {
+    /// True if the receiver wants this.
+    #[must_use]
+    pub fn wants(&self, route: Route, occasion: Occasion) -> bool {
+        let wanted = |on: &On| match (on, occasion) {
+            (On::All, _) | (_, Occasion::Test) => true,
+            (On::Failure, occasion) => occasion == Occasion::Failure,
+            (On::Recovery, occasion) => occasion == Occasion::Recovery,
+            (On::FirstSuccess, Occasion::FirstSuccess) => true,
+            // Tests that pass again are the branch's first success.
+            (On::FirstSuccess, Occasion::Recovery) => route == Route::TestsFailed,
+            (On::FirstSuccess, _) => false,
+        };
+        self.routes.contains(&route) && self.on.iter().any(wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hears(routes: &[Route], on: &[On]) -> Vec<(Route, Occasion)> {
+        let subscription =
+            Subscription { receiver: "x".into(), routes: routes.into(), on: on.into() };
+        let occasions =
+            [Occasion::Failure, Occasion::Recovery, Occasion::FirstSuccess, Occasion::Success];
+        let pairs = Route::ALL.into_iter().flat_map(|r| occasions.map(|o| (r, o)));
+        pairs.filter(|(route, occasion)| subscription.wants(*route, *occasion)).collect()
+    }
+
+    #[test]
+    fn a_receiver_hears_its_routes_and_occasions_and_nothing_else() {
+        use Occasion::{Failure, FirstSuccess, Recovery};
+        use Route::{CouldNotStart, TestsFailed};
+        assert_eq!(
+            hears(&[CouldNotStart], &[On::Failure, On::Recovery]),
+            [(CouldNotStart, Failure), (CouldNotStart, Recovery)]
+        );
+        assert_eq!(
+            hears(&[TestsFailed], &[On::FirstSuccess]),
+            [(TestsFailed, Recovery), (TestsFailed, FirstSuccess)]
+        );
+        assert_eq!(hears(&[CouldNotStart], &[On::FirstSuccess]), [(CouldNotStart, FirstSuccess)]);
+        assert_eq!(hears(&Route::ALL, &[On::All]).len(), 8);
+        assert_eq!(hears(&[], &[On::All]), []);
+    }
+}
