@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test browser screenshots promises soak fuzz mutants fmt clippy deps lint release sbom bench ci
+.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -48,6 +48,10 @@ fuzz:
 # Whether the tests notice small changes: AREA is one of .cargo/mutants, ARGS go to cargo-mutants (scripts/mutants).
 mutants:
 	scripts/mutants $(AREA) $(ARGS)
+
+# Measures of the product's code: lines, functions, ports, import circles. BEFORE=COMMIT has those of a commit beside them.
+house:
+	scripts/house $(BEFORE)
 
 fmt:
 	cargo fmt --all --check
