@@ -9,7 +9,8 @@ use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
     Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile, TreeQuery,
 };
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::CommitSha;
+use sentry_core::subject::Subject;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::watch::{OnFirstSight, sample};
 use sentry_store::MemoryStore;
@@ -17,7 +18,7 @@ use sentry_store::MemoryStore;
 /// Every repository has one branch at one commit.
 #[derive(Debug)]
 struct Fixed {
-    branch: BranchName,
+    branch: Subject,
     head: CommitSha,
 }
 
@@ -29,7 +30,8 @@ impl Forge for Fixed {
 
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let one = |query: &HeadsQuery| {
-            let selected = query.branches.matches(&self.branch);
+            let Subject::Branch(branch) = &self.branch;
+            let selected = query.branches.matches(branch);
             let heads: BTreeMap<_, _> =
                 selected.then(|| (self.branch.clone(), self.head.clone())).into_iter().collect();
             Ok(HeadsAnswer::Heads(Heads { heads, ..Heads::default() }))
@@ -38,12 +40,12 @@ impl Forge for Fixed {
     }
 
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        if query.commit != self.head {
-            let text = format!("there is no commit {} in {}", query.commit, query.repo);
+        if query.revision.sha != self.head {
+            let text = format!("there is no commit {} in {}", query.revision.sha, query.repo);
             return Err(ForgeError::new(ForgeErrorKind::NoCommit, text));
         }
         let file = TreeFile { path: "run.yaml".into(), bytes: sentry_examples::RUN.into() };
-        Ok(Tree { commit: query.commit.clone(), files: vec![file], refused: Vec::new() })
+        Ok(Tree { commit: query.revision.sha.clone(), files: vec![file], refused: Vec::new() })
     }
 }
 
@@ -52,7 +54,7 @@ impl Forge for Fixed {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut watch = sample::watch("qa", &["main"]);
     watch.on_first_sight = OnFirstSight::Deliver;
-    let forge = Fixed { branch: "main".parse()?, head: "1f".repeat(20).parse()? };
+    let forge = Fixed { branch: Subject::Branch("main".parse()?), head: "1f".repeat(20).parse()? };
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
         .forge(Arc::new(forge))

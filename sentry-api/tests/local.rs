@@ -55,8 +55,8 @@ async fn a_trigger_is_kept_once_per_key_and_tells_where_it_stands() {
     assert_eq!(again, first, "the same key made another trigger");
     assert_ne!(local.trigger(&request, None).await.unwrap().trigger, first.trigger);
     let kept = store.trigger(&first.trigger.parse().unwrap()).await.unwrap().unwrap();
-    let TriggerKind::Deliver { branch, selection, .. } = kept.kind else { panic!("{kept:?}") };
-    assert_eq!((branch.as_str(), selection.event()), ("main", "nightly"));
+    let TriggerKind::Deliver { subject, selection, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!((subject.name(), selection.event.unwrap().as_str()), ("main", "nightly"));
     assert_eq!(local.trigger_state(&first.trigger).await.unwrap(), first);
 }
 
@@ -124,7 +124,7 @@ async fn a_suspension_is_told_until_it_ends() {
 async fn the_status_tells_all_that_people_are_told_and_reads_back() {
     let (_, local) = local(&[
         Write::Watch(sample::watch_state(1)),
-        Write::Branch(sample::branch_state(1)),
+        Write::Cursors(sample::cursors(1)),
         Write::Agent(sample::agent(1)),
         Write::Report(sample::report(1)),
         Write::Suspension(sample::suspension("app", 1)),

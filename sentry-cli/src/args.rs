@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sentry_core::names::{Namespace, WatchName};
-use sentry_core::repo::{self, BranchName, CommitSha, DirPath, RepoUrl};
+use sentry_core::repo::{self, BranchName, CommitSha, DirPath, ParseError, RepoUrl};
+use sentry_core::subject::Subject;
 use url::Url;
 
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.
@@ -184,13 +185,18 @@ pub(crate) struct WatchArgs {
     pub(crate) listen: Option<SocketAddr>,
 }
 
+/// A branch by its name.
+fn branch(text: &str) -> Result<Subject, ParseError> {
+    text.parse().map(Subject::Branch)
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TriggerArgs {
     /// The watch; may be left out where there is only one
     pub(crate) watch: Option<WatchName>,
     /// The branch; may be left out where the watch has only one
-    #[arg(short, long, value_name = "BRANCH")]
-    pub(crate) branch: Option<BranchName>,
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    pub(crate) branch: Option<Subject>,
     /// The commit, whole [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
     pub(crate) revision: Option<CommitSha>,
@@ -268,8 +274,8 @@ pub(crate) struct ExplainArgs {
     /// The watch; may be left out where there is only one
     pub(crate) watch: Option<WatchName>,
     /// The branch; may be left out where the watch has only one
-    #[arg(short, long, value_name = "BRANCH")]
-    pub(crate) branch: Option<BranchName>,
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    pub(crate) branch: Option<Subject>,
     #[command(flatten)]
     pub(crate) event: EventArg,
     #[command(flatten)]
@@ -281,8 +287,8 @@ pub(crate) struct DiffArgs {
     /// The watch; may be left out where there is only one
     pub(crate) watch: Option<WatchName>,
     /// The branch; may be left out where the watch has only one
-    #[arg(short, long, value_name = "BRANCH")]
-    pub(crate) branch: Option<BranchName>,
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    pub(crate) branch: Option<Subject>,
     /// The commit, whole [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
     pub(crate) revision: Option<CommitSha>,
@@ -296,8 +302,8 @@ pub(crate) struct LintArgs {
     #[arg(default_value = ".tekton")]
     pub(crate) dir: PathBuf,
     /// The branch of A that runs are judged for [default: main]
-    #[arg(short, long, value_name = "BRANCH")]
-    pub(crate) branch: Option<BranchName>,
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    pub(crate) branch: Option<Subject>,
     #[command(flatten)]
     pub(crate) event: EventArg,
     #[command(flatten)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Timestamp;
-use crate::cursor::{BranchState, Mark, Passed};
+use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::Reason;
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
 use crate::store::WatchState;
+use crate::subject::Subject;
 use crate::watch::{BranchSelector, OnFirstSight, Watch};
 
 /// What a poll found out about one branch.
@@ -35,77 +36,77 @@ pub enum Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
     /// The state to keep.
-    pub state: BranchState,
+    pub state: Cursors,
     /// What happened.
     pub finding: Finding,
 }
 
-/// Compares the heads that a forge reported with what is remembered of a watch's branches.
+/// Compares the heads that a forge reported with what is remembered of a watch's subjects.
 ///
-/// `known` is what is remembered of the watch itself, `None` before its first poll. `heads` may hold branches that
-/// the watch does not select. Branches that are as they were are not in the answer.
+/// `known` is what is remembered of the watch itself, `None` before its first poll. `heads` may hold subjects that
+/// the watch does not select. Subjects that are as they were are not in the answer.
 #[must_use]
 pub fn detect(
     watch: &Watch,
     known: Option<&WatchState>,
-    branches: &BTreeMap<BranchName, BranchState>,
-    heads: &BTreeMap<BranchName, CommitSha>,
+    cursors: &BTreeMap<Subject, Cursors>,
+    heads: &BTreeMap<Subject, CommitSha>,
     now: Timestamp,
 ) -> Vec<Sighting> {
     // Before its first answer a watch may be remembered for its outage only.
     let known = known.filter(|k| !k.patterns.is_empty());
     let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
     let mut sightings = Vec::new();
-    for (branch, state) in branches {
-        let selected = watch.source.branches.matches(branch);
-        if !selected || (!same_repo && !heads.contains_key(branch)) {
+    for (subject, state) in cursors {
+        let selected = watch.source.selects(subject);
+        if !selected || (!same_repo && !heads.contains_key(subject)) {
             sightings.push(Sighting { state: state.clone(), finding: Finding::Forgotten });
-        } else if !heads.contains_key(branch) && state.gone.is_none() {
+        } else if !heads.contains_key(subject) && state.gone.is_none() {
             let unsettled = state.is_change().then(|| state.observed.sha.clone());
-            let state = BranchState { gone: Some(now), parked: None, ..state.clone() };
+            let state = Cursors { gone: Some(now), parked: None, ..state.clone() };
             sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
         }
     }
-    for (branch, sha) in heads.iter().filter(|(b, _)| watch.source.branches.matches(b)) {
+    for (subject, sha) in heads.iter().filter(|(s, _)| watch.source.selects(s)) {
         let mark = Mark { sha: sha.clone(), at: now };
-        let before = branches.get(branch).filter(|_| same_repo);
+        let before = cursors.get(subject).filter(|_| same_repo);
         sightings.extend(match before {
             Some(state) if state.gone.is_none() => moved(state, mark),
             Some(state) => Some(reborn(state, mark)),
-            None => Some(first_sight(watch, known, branch, mark)),
+            None => Some(first_sight(watch, known, subject, mark)),
         });
     }
     sightings
 }
 
-fn moved(state: &BranchState, head: Mark) -> Option<Sighting> {
+fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
     if state.observed.sha == head.sha {
         return None;
     }
     let unsettled = state.is_change().then(|| state.observed.sha.clone());
-    let state = BranchState { observed: head, parked: None, ..state.clone() };
+    let state = Cursors { observed: head, parked: None, ..state.clone() };
     Some(Sighting { state, finding: Finding::Moved { unsettled } })
 }
 
 /// A deleted branch that is there again is a change, even at the commit it had.
-fn reborn(state: &BranchState, head: Mark) -> Sighting {
-    let state = BranchState::first_seen(state.watch.clone(), state.branch.clone(), head);
+fn reborn(state: &Cursors, head: Mark) -> Sighting {
+    let state = Cursors::first_seen(state.watch.clone(), state.subject.clone(), head);
     Sighting { state, finding: Finding::Moved { unsettled: None } }
 }
 
 fn first_sight(
     watch: &Watch,
     known: Option<&WatchState>,
-    branch: &BranchName,
+    subject: &Subject,
     head: Mark,
 ) -> Sighting {
-    let mut state = BranchState::first_seen(watch.name.clone(), branch.clone(), head.clone());
+    let mut state = Cursors::first_seen(watch.name.clone(), subject.clone(), head.clone());
     let why = match known {
         None => Some("first sight: no state was kept of this watch"),
         Some(k) if !k.repo.is_same_place(&watch.source.repo) => {
             Some("the watch's source repository was changed")
         }
-        Some(k) if !selected_before(k, branch) => Some("the watch's branches were widened"),
+        Some(k) if !selected_before(k, subject) => Some("the watch's branches were widened"),
         Some(_) => None,
     };
     match why {
@@ -119,7 +120,8 @@ fn first_sight(
     }
 }
 
-fn selected_before(known: &WatchState, branch: &BranchName) -> bool {
+fn selected_before(known: &WatchState, subject: &Subject) -> bool {
+    let Subject::Branch(branch) = subject;
     BranchSelector::new(known.patterns.iter().map(String::as_str)).is_ok_and(|s| s.matches(branch))
 }
 
@@ -134,8 +136,12 @@ mod tests {
         digit.to_string().repeat(40).parse().unwrap()
     }
 
-    fn heads(list: &[(&str, char)]) -> BTreeMap<BranchName, CommitSha> {
-        list.iter().map(|(b, c)| (b.parse().unwrap(), sha(*c))).collect()
+    fn on(branch: &str) -> Subject {
+        Subject::Branch(branch.parse().unwrap())
+    }
+
+    fn heads(list: &[(&str, char)]) -> BTreeMap<Subject, CommitSha> {
+        list.iter().map(|(branch, c)| (on(branch), sha(*c))).collect()
     }
 
     fn known(watch: &Watch) -> WatchState {
@@ -149,7 +155,7 @@ mod tests {
 
     /// Keeps what `detect` says, as the engine does.
     #[derive(Default)]
-    struct Memory(BTreeMap<BranchName, BranchState>);
+    struct Memory(BTreeMap<Subject, Cursors>);
 
     impl Memory {
         fn see(
@@ -161,23 +167,23 @@ mod tests {
             let found = detect(watch, known, &self.0, &heads(list), Timestamp::UNIX_EPOCH);
             for s in &found {
                 if s.finding == Finding::Forgotten {
-                    self.0.remove(&s.state.branch);
+                    self.0.remove(&s.state.subject);
                 } else {
-                    self.0.insert(s.state.branch.clone(), s.state.clone());
+                    self.0.insert(s.state.subject.clone(), s.state.clone());
                 }
             }
             found.into_iter().map(|s| s.finding).collect()
         }
 
         fn deliver(&mut self, branch: &str) {
-            let state = self.0.get_mut(&branch.parse().unwrap()).unwrap();
+            let state = self.0.get_mut(&on(branch)).unwrap();
             state.delivered = Some(state.observed.clone());
             state.passed = None;
         }
 
         /// Gives the observed head up.
         fn park(&mut self, branch: &str) {
-            let state = self.0.get_mut(&branch.parse().unwrap()).unwrap();
+            let state = self.0.get_mut(&on(branch)).unwrap();
             state.parked = Some(Parked {
                 mark: state.observed.clone(),
                 delivery: DeliveryId::new(Timestamp::UNIX_EPOCH, 1),
@@ -190,7 +196,7 @@ mod tests {
         }
 
         fn is_change(&self, branch: &str) -> bool {
-            self.0[&branch.parse().unwrap()].is_change()
+            self.0[&on(branch)].is_change()
         }
     }
 
@@ -249,18 +255,18 @@ mod tests {
 
     #[test]
     fn a_head_that_was_given_up_is_tried_again_when_the_branch_comes_back_to_it() {
-        let branch = "main".parse().unwrap();
+        let main = on("main");
         for meanwhile in [&[("main", 'c')][..], &[]] {
             let (w, mut m) = (watch("qa", &["main"]), Memory::default());
             m.see(&w, None, &[("main", 'a')]);
             let k = known(&w);
             m.see(&w, Some(&k), &[("main", 'b')]);
             m.park("main");
-            assert!(m.0[&branch].is_parked());
+            assert!(m.0[&main].is_parked());
             m.see(&w, Some(&k), meanwhile);
-            assert_eq!(m.0[&branch].parked, None, "{meanwhile:?}");
+            assert_eq!(m.0[&main].parked, None, "{meanwhile:?}");
             m.see(&w, Some(&k), &[("main", 'b')]);
-            assert!(m.is_change("main") && !m.0[&branch].is_parked(), "{meanwhile:?}");
+            assert!(m.is_change("main") && !m.0[&main].is_parked(), "{meanwhile:?}");
         }
     }
 

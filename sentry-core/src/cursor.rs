@@ -1,10 +1,11 @@
-//! What is remembered of one branch: the three cursors, and why a head was let pass.
+//! What is remembered of one subject: the three cursors, and why a head was let pass.
 
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
+use crate::subject::Subject;
 
 /// A commit and when a cursor was moved to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,13 +44,13 @@ pub struct Parked {
     pub again: Option<Timestamp>,
 }
 
-/// All that is remembered of one (watch, branch).
+/// All that is remembered of one subject of a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BranchState {
+pub struct Cursors {
     /// The watch.
     pub watch: WatchName,
-    /// The branch of A.
-    pub branch: BranchName,
+    /// The subject.
+    pub subject: Subject,
     /// The head that the forge last reported.
     pub observed: Mark,
     /// The head that a delivery was last started for.
@@ -58,24 +59,24 @@ pub struct BranchState {
     pub delivered: Option<Mark>,
     /// B's commit that was delivered with it.
     pub manifests: Option<CommitSha>,
-    /// The head that was recorded when the branch was first seen; `None` if none was.
+    /// The head that was recorded when the subject was first seen; `None` if none was.
     pub baseline: Option<CommitSha>,
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
     /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
     /// A head that was given up. Cleared by another head, a delivery, a person's change, or when it is looked at again.
     pub parked: Option<Parked>,
-    /// When the branch was found deleted, if it is.
+    /// When the subject was found gone, if it is.
     pub gone: Option<Timestamp>,
 }
 
-impl BranchState {
-    /// The state of a branch that was just seen for the first time: nothing is settled yet.
+impl Cursors {
+    /// The state of a subject that was just seen for the first time: nothing is settled yet.
     #[must_use]
-    pub fn first_seen(watch: WatchName, branch: BranchName, head: Mark) -> Self {
+    pub fn first_seen(watch: WatchName, subject: Subject, head: Mark) -> Self {
         Self {
             watch,
-            branch,
+            subject,
             observed: head,
             attempted: None,
             delivered: None,

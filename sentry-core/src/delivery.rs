@@ -7,8 +7,9 @@ use crate::clock::Timestamp;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
 use crate::revision::Revision;
+use crate::subject::{EventName, Subject};
 
 /// Why a delivery was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,30 +174,20 @@ impl Verdict {
     }
 }
 
-/// Which runs of B a delivery starts.
+/// Which runs of B a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// The event that runs must be meant for (`on-event`); `None` is `push`.
-    pub event: Option<String>,
-    /// Only the run whose name or generateName in its document is this one.
+    /// Those that are meant for this event instead of the subject's own.
+    pub event: Option<EventName>,
+    /// The run alone whose name or generateName in its document is this one.
     pub run: Option<String>,
-}
-
-impl Selection {
-    /// The event's name.
-    #[must_use]
-    pub fn event(&self) -> &str {
-        self.event.as_deref().unwrap_or("push")
-    }
 }
 
 /// Written before the first write to the cluster: with it, an interrupted delivery is finished as it was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
-    /// B's commit.
-    pub manifests: CommitSha,
-    /// B's branch.
-    pub manifests_branch: BranchName,
+    /// The branch and commit of B.
+    pub manifests: Revision,
     /// sha256 of the plan, in hex.
     pub digest: String,
     /// When it was committed.
@@ -224,14 +215,16 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The watch.
     pub watch: WatchName,
-    /// The branch and commit of A.
+    /// The head of A that it brings.
     pub revision: Revision,
+    /// The event that runs must be meant for (`on-event`).
+    pub event: EventName,
+    /// Only the run whose name or generateName in its document is this one.
+    pub only: Option<String>,
     /// Why it was started.
     pub cause: Cause,
     /// The trigger that asked for it, if one did; part of the runs' keys.
     pub trigger: Option<TriggerId>,
-    /// Which runs it starts.
-    pub selection: Selection,
     /// True if nothing may be written.
     pub dry_run: bool,
     /// Where it stands.
@@ -324,11 +317,11 @@ impl Delivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TriggerKind {
-    /// A delivery of a branch's head, or of the given commit of it.
+    /// A delivery of a subject's head, or of the given commit of it.
     Deliver {
-        /// The branch; it must be one the watch selects.
-        branch: BranchName,
-        /// The commit; the branch's head where it is left out.
+        /// The subject; it must be one the watch selects.
+        subject: Subject,
+        /// The commit; the subject's head where it is left out.
         sha: Option<CommitSha>,
         /// Which runs of B.
         selection: Selection,
@@ -453,12 +446,12 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What was decided about one head of one branch, and why. The last one per (watch, branch, commit) is kept.
+/// What was decided about one head of one subject, and why. The last one per (watch, subject, commit) is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeadRecord {
     /// The watch.
     pub watch: WatchName,
-    /// The branch and commit of A.
+    /// The head of A.
     pub revision: Revision,
     /// The reason.
     pub reason: Reason,

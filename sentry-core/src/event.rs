@@ -9,8 +9,9 @@ use crate::ids::{DeliveryId, TriggerId};
 use crate::names::{ClusterRef, WatchName};
 use crate::notifier::Notice;
 use crate::plan::ObjectOutcome;
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
+use crate::subject::Subject;
 
 /// Something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +49,12 @@ pub enum EventKind {
         /// The head settled before, if there was one.
         from: Option<CommitSha>,
     },
-    /// A branch is gone.
-    BranchGone {
+    /// A subject is gone.
+    Gone {
         /// The watch.
         watch: WatchName,
-        /// The branch.
-        branch: BranchName,
+        /// The subject.
+        subject: Subject,
     },
     /// It was decided not to start something (design: closed list of reasons).
     NotStarted {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
+use crate::repo::{CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
 use crate::revision::Revision;
 use crate::secret::Secret;
+use crate::subject::Subject;
 use crate::watch::BranchSelector;
 
 /// A place that hosts repositories: GitHub, GitLab, or any git server.
@@ -36,7 +37,7 @@ pub trait Forge: fmt::Debug + Send + Sync {
         Err(ForgeError::new(ForgeErrorKind::Unsupported, format!("{} holds no trees", self.name())))
     }
 
-    /// What a commit says about itself. Its branch tells where to look for it on a server that gives out nothing but
+    /// What a commit says about itself. Its subject tells where to look for it on a server that gives out nothing but
     /// heads.
     ///
     /// A commit that is not there (any more) is [`ForgeErrorKind::NoCommit`], for trees and changes as well.
@@ -124,7 +125,7 @@ pub enum HeadsAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Heads {
     /// The heads.
-    pub heads: BTreeMap<BranchName, CommitSha>,
+    pub heads: BTreeMap<Subject, CommitSha>,
     /// To be handed back with the next query.
     pub validator: Option<Validator>,
     /// Where the forge says the repository is now, if it was renamed on the same host.
@@ -136,10 +137,8 @@ pub struct Heads {
 pub struct TreeQuery {
     /// Repository B.
     pub repo: RepoUrl,
-    /// The pinned commit.
-    pub commit: CommitSha,
-    /// The branch that it was found on.
-    pub branch: BranchName,
+    /// The pinned commit, and whose head it was found as.
+    pub revision: Revision,
     /// The directory.
     pub dir: DirPath,
     /// What is refused.
@@ -220,10 +219,8 @@ pub struct ChangesQuery {
     pub repo: RepoUrl,
     /// The older commit.
     pub from: CommitSha,
-    /// The newer commit.
-    pub to: CommitSha,
-    /// The branch that both were found on.
-    pub branch: BranchName,
+    /// The newer commit, and whose head both were found as.
+    pub to: Revision,
     /// The longest time the whole call may take.
     pub timeout: Duration,
 }
@@ -255,9 +252,9 @@ pub struct CommitStatus {
     pub link: Option<String>,
     /// The delivery it is about: the same one may be told again after a crash.
     pub delivery: crate::ids::DeliveryId,
-    /// Every branch that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
+    /// Every subject that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
     /// each. Never empty.
-    pub branches: Vec<crate::repo::BranchName>,
+    pub subjects: Vec<Subject>,
 }
 
 /// What a commit's status says.

@@ -19,6 +19,7 @@ pub mod retry;
 pub mod revision;
 pub mod secret;
 pub mod store;
+pub mod subject;
 pub mod subscription;
 #[cfg(feature = "testing")]
 pub mod testing;

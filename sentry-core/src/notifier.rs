@@ -45,7 +45,7 @@ pub struct Notice {
     pub watch: WatchName,
     /// Repository A.
     pub repo: RepoUrl,
-    /// The branch and commit of A.
+    /// The head of A.
     pub revision: Revision,
     /// B's commit, where the delivery got so far.
     pub manifests: Option<CommitSha>,

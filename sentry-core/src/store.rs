@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::cursor::BranchState;
+use crate::cursor::Cursors;
 use crate::delivery::{Delivery, HeadRecord, Trigger};
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
 use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::Notice;
 use crate::plan::ObjectRef;
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
+use crate::subject::Subject;
 
 /// Keeps cursors, deliveries, triggers and decisions.
 ///
@@ -72,8 +73,8 @@ impl fmt::Debug for AgentLock {
 /// All live state.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// Every branch that was ever seen and is not forgotten.
-    pub branches: Vec<BranchState>,
+    /// The cursors of every subject that was ever seen and is not forgotten.
+    pub cursors: Vec<Cursors>,
     /// What is known of each watch.
     pub watches: Vec<WatchState>,
     /// Validators of earlier answers, by query key.
@@ -141,8 +142,8 @@ pub struct Outgoing {
 pub struct Trouble {
     /// The watch.
     pub watch: WatchName,
-    /// The branch of A.
-    pub branch: BranchName,
+    /// The subject.
+    pub subject: Subject,
     /// When this last changed.
     pub at: Timestamp,
     /// What was last told of its tests, while they fail.
@@ -167,8 +168,8 @@ pub struct Told {
 pub struct InventoryItem {
     /// The watch.
     pub watch: WatchName,
-    /// The branch of A.
-    pub branch: BranchName,
+    /// The subject.
+    pub subject: Subject,
     /// The cluster, as [`crate::names::ClusterRef`] shows it: context and namespace of the watch.
     pub cluster: String,
     /// The object. An item with the same watch, cluster, group, kind, namespace and name is the same item.
@@ -270,12 +271,12 @@ pub struct LoopState {
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a commit holds a few writes, mostly of branches")]
+#[expect(clippy::large_enum_variant, reason = "a commit holds a few writes, mostly of cursors")]
 pub enum Write {
-    /// Insert or replace a branch.
-    Branch(BranchState),
-    /// Forget a branch.
-    ForgetBranch(WatchName, BranchName),
+    /// Insert or replace the cursors of a subject.
+    Cursors(Cursors),
+    /// Forget a subject.
+    ForgetCursors(WatchName, Subject),
     /// Insert or replace what is kept of a watch.
     Watch(WatchState),
     /// Insert, replace or (with `None`) forget a validator.
@@ -300,7 +301,7 @@ pub enum Write {
     /// Insert or replace what was told of a branch that fails.
     Trouble(Trouble),
     /// A branch succeeded as a whole.
-    ForgetTrouble(WatchName, BranchName),
+    ForgetTrouble(WatchName, Subject),
     /// Insert or replace an object of the inventory.
     Inventory(InventoryItem),
     /// An object of the inventory is known to be deleted.

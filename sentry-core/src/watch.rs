@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterRef, Namespace, WatchName};
 use crate::repo::{BranchName, DirPath, RepoUrl};
+use crate::subject::Subject;
 use crate::subscription::Subscription;
 
 pub use selector::BranchSelector;
@@ -23,6 +24,15 @@ pub struct Source {
     pub repo: RepoUrl,
     /// Which branches.
     pub branches: BranchSelector,
+}
+
+impl Source {
+    /// True if the watch looks at the subject.
+    #[must_use]
+    pub fn selects(&self, subject: &Subject) -> bool {
+        let Subject::Branch(branch) = subject;
+        self.branches.matches(branch)
+    }
 }
 
 /// A branch of B: fixed, or the one with the same name as A's.
@@ -308,9 +318,10 @@ impl Watch {
         data_encoding::HEXLOWER.encode(&Sha256::digest(what.as_bytes())[..16])
     }
 
-    /// The branches of B to look for, in order, for a head on the given branch of A.
+    /// The branches of B to look for, in order, for a head of the given subject of A.
     #[must_use]
-    pub fn manifests_branches(&self, source: &BranchName) -> Vec<BranchName> {
+    pub fn manifests_branches(&self, source: &Subject) -> Vec<BranchName> {
+        let Subject::Branch(source) = source;
         let mut names: Vec<BranchName> = Vec::new();
         for branch in &self.manifests.branches {
             let name = match branch {

@@ -24,6 +24,7 @@ use sentry_core::store::{
     AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
@@ -197,7 +198,7 @@ impl World {
             key: "nightly".into(),
             watch: self.watch.name.clone(),
             kind: TriggerKind::Deliver {
-                branch: "main".parse().unwrap(),
+                subject: sample::subject("main"),
                 sha: None,
                 selection: Selection::default(),
             },
@@ -229,7 +230,7 @@ async fn dies_at(fatal: usize, second: usize) -> Option<usize> {
     world.live(&again, 20).await;
     world.live(&immortal(), 60).await;
 
-    let branches = world.store.snapshot().await.unwrap().branches;
+    let branches = world.store.snapshot().await.unwrap().cursors;
     let delivered: Vec<_> =
         branches.iter().filter_map(|b| b.delivered.clone()).map(|m| m.sha).collect();
     for head in &heads {

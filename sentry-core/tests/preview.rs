@@ -12,7 +12,9 @@ use sentry_core::engine::{Engine, EngineError};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, Plan};
 use sentry_core::store::StateStore;
+use sentry_core::subject::EventName;
 use sentry_core::testing::fakes::FakeForge;
+use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 
@@ -89,7 +91,7 @@ fn engine_at(
 async fn diff(
     engine: &Engine,
 ) -> Result<(sentry_core::engine::Preview, Vec<ObjectDiff>), EngineError> {
-    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let (name, branch) = ("qa".parse().unwrap(), sample::subject("main"));
     engine.diff(&name, &branch, None, &Selection::default()).await
 }
 
@@ -129,7 +131,7 @@ async fn a_run_that_refers_to_what_neither_b_nor_the_cluster_holds_is_refused() 
     };
     let (there, gone) = (run("there"), run("gone"));
     let (engine, _) = engine(Mirror::default(), &[("a.yaml", &there), ("b.yaml", &gone)]);
-    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let (name, branch) = ("qa".parse().unwrap(), sample::subject("main"));
     let preview = engine.preview(&name, &branch, None, &Selection::default()).await.unwrap();
     let refused: Vec<_> = preview.set.refusals().map(|d| d.path.as_str()).collect();
     assert_eq!(refused, ["b.yaml"]);
@@ -139,12 +141,12 @@ async fn a_run_that_refers_to_what_neither_b_nor_the_cluster_holds_is_refused() 
 #[tokio::test]
 async fn a_head_that_asks_not_to_be_delivered_is_noted_unless_a_person_asks_for_it() {
     let (engine, _) = engine_at("docs [skip ci]", Mirror::default(), &[("t.yaml", TASK)]);
-    let (name, branch) = ("qa".parse().unwrap(), "main".parse().unwrap());
+    let (name, branch) = ("qa".parse().unwrap(), sample::subject("main"));
     let notes = async |selection: &Selection| {
         engine.preview(&name, &branch, None, selection).await.unwrap().set.notes
     };
     let change = notes(&Selection::default()).await;
     assert_eq!(change, ["the commit's message says [skip ci]: as a change it starts nothing"]);
-    let asked = Selection { event: Some("push".into()), run: None };
+    let asked = Selection { event: Some(EventName::new("push")), run: None };
     assert_eq!(notes(&asked).await, [""; 0]);
 }

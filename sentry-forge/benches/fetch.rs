@@ -18,6 +18,7 @@ use repo::{Repo, noise};
 use sentry_core::forge::{TreeLimits, TreeQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Redactor;
+use sentry_core::testing::sample;
 use sentry_forge::git::{Transport, TransportSettings};
 use sentry_forge::http::HttpSettings;
 use server::GitServer;
@@ -75,8 +76,7 @@ fn main() {
 fn query(url: &RepoUrl, sha: &str) -> TreeQuery {
     TreeQuery {
         repo: url.clone(),
-        commit: sha.parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        revision: sample::at("main", sha),
         dir: ".tekton".parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),

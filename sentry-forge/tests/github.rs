@@ -12,6 +12,7 @@ use sentry_core::forge::{
 };
 use sentry_core::retry::Retry;
 use sentry_core::secret::Secret;
+use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
 use serde_json::json as value;
@@ -748,8 +749,7 @@ async fn a_tree_is_asked_of_git_with_the_token_and_a_refusal_is_remembered() {
     always(&hub.server, refusal).await;
     let query = TreeQuery {
         repo: hub.repo().parse().unwrap(),
-        commit: sha('a').parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        revision: sample::at("main", &sha('a')),
         dir: ".tekton".parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),

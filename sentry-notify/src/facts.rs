@@ -47,7 +47,7 @@ impl<'a> Facts<'a> {
             occasion: notice.occasion.as_str(),
             watch: notice.watch.as_str(),
             repo: notice.repo.as_str(),
-            branch: notice.revision.branch.as_str(),
+            branch: notice.revision.subject.name(),
             revision: sha,
             short_revision: sha.get(..8).unwrap_or(sha),
             manifests_revision: notice.manifests.as_ref().map(|sha| sha.as_str()),

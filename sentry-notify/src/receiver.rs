@@ -10,6 +10,7 @@ use sentry_core::ids::{DeliveryId, NoticeId};
 use sentry_core::notifier::{Notice, Notifier, NotifyError, NotifyErrorKind, RunCounts};
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subject::Subject;
 use sentry_core::subscription::{Occasion, Route};
 use url::Url;
 
@@ -184,7 +185,7 @@ fn example(id: NoticeId, route: Route, occasion: Occasion, at: Timestamp) -> Opt
         occasion,
         watch: "example".parse().ok()?,
         repo: "https://example.com/example/repo-a".parse().ok()?,
-        revision: Revision { branch: "main".parse().ok()?, sha },
+        revision: Revision { subject: Subject::Branch("main".parse().ok()?), sha },
         manifests: None,
         namespace: "example".to_owned(),
         cause: Cause::Manual,

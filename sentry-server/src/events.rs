@@ -9,8 +9,9 @@ use sentry_core::engine::Engine;
 use sentry_core::event::{Event, EventKind};
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore};
+use sentry_core::subject::SubjectKey;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -22,7 +23,7 @@ pub(crate) struct Follower {
     store: Arc<dyn StateStore>,
     metrics: Arc<Metrics>,
     /// When the newest change of a branch was seen, until it is delivered.
-    changes: HashMap<(WatchName, BranchName), (CommitSha, Timestamp)>,
+    changes: HashMap<SubjectKey, (CommitSha, Timestamp)>,
 }
 
 impl Follower {
@@ -48,10 +49,10 @@ impl Follower {
                 self.metrics.polled(&forge, "failed", failed);
             }
             EventKind::Change { watch, revision, .. } => {
-                self.changes.insert((watch, revision.branch), (revision.sha, at));
+                self.changes.insert((watch, revision.subject), (revision.sha, at));
             }
-            EventKind::BranchGone { watch, branch } => {
-                self.changes.remove(&(watch, branch));
+            EventKind::Gone { watch, subject } => {
+                self.changes.remove(&(watch, subject));
             }
             EventKind::DeliveryStep { id, state: DeliveryState::Following, .. } => {
                 if let Some(delivery) = self.delivery(&id).await.filter(|d| !d.is_queued()) {
@@ -95,7 +96,7 @@ impl Follower {
     /// The change that a delivery was about is over; a change that was seen before this program's start is not
     /// measured.
     fn acknowledged(&mut self, delivery: &Delivery, at: Timestamp) {
-        let key = (delivery.watch.clone(), delivery.revision.branch.clone());
+        let key = (delivery.watch.clone(), delivery.revision.subject.clone());
         let about = |(sha, _): &&(CommitSha, Timestamp)| *sha == delivery.revision.sha;
         if let Some((_, seen)) = self.changes.get(&key).filter(about) {
             let took = at.duration_since(*seen).as_secs_f64();

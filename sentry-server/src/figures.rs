@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::cursor::{BranchState, Mark};
+use sentry_core::cursor::{Cursors, Mark};
 use sentry_core::names::WatchName;
 use sentry_core::plan::Action;
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::CommitSha;
 use sentry_core::store::Snapshot;
+use sentry_core::subject::SubjectKey;
 use sentry_core::watch::Watch;
 
 /// Seconds, for gauges.
@@ -29,14 +30,14 @@ pub(crate) struct Figures {
 /// The store has the time of the newest head only: a branch that moves faster than it can be delivered would look
 /// young for ever.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(BTreeMap<(WatchName, BranchName), (Option<CommitSha>, Timestamp)>);
+pub(crate) struct Waiting(BTreeMap<SubjectKey, (Option<CommitSha>, Timestamp)>);
 
 impl Waiting {
     /// Takes in what the state says now.
     pub(crate) fn look(&mut self, snapshot: &Snapshot) {
         let mut seen = BTreeMap::new();
-        for state in snapshot.branches.iter().filter(|state| state.is_change()) {
-            let key = (state.watch.clone(), state.branch.clone());
+        for state in snapshot.cursors.iter().filter(|state| state.is_change()) {
+            let key = (state.watch.clone(), state.subject.clone());
             let settled = state.settled().cloned();
             let since = match self.0.remove(&key) {
                 Some((before, since)) if before == settled => since.min(state.observed.at),
@@ -47,8 +48,8 @@ impl Waiting {
         self.0 = seen;
     }
 
-    fn since(&self, state: &BranchState) -> Timestamp {
-        let known = self.0.get(&(state.watch.clone(), state.branch.clone()));
+    fn since(&self, state: &Cursors) -> Timestamp {
+        let known = self.0.get(&(state.watch.clone(), state.subject.clone()));
         known.map_or(state.observed.at, |(_, since)| *since)
     }
 }
@@ -63,7 +64,7 @@ pub(crate) fn figures(
 ) -> BTreeMap<WatchName, Figures> {
     let none = |watch: &&Watch| (watch.name.clone(), Figures::default());
     let mut all: BTreeMap<WatchName, Figures> = watches.iter().map(none).collect();
-    for state in &snapshot.branches {
+    for state in &snapshot.cursors {
         let Some(figures) = all.get_mut(&state.watch) else { continue };
         let ran = |mark: &&Mark| state.passed.as_ref().is_none_or(|p| p.mark.sha != mark.sha);
         if let Some(mark) = state.delivered.as_ref().filter(ran) {
@@ -117,9 +118,9 @@ mod tests {
     }
 
     /// A branch whose head `n` was seen at a second, with 1 delivered at second 0.
-    fn branch(name: &str, n: u32, second: i64) -> BranchState {
+    fn branch(name: &str, n: u32, second: i64) -> Cursors {
         let mut state =
-            BranchState::first_seen(sample::watch("qa"), sample::branch(name), mark(n, second));
+            Cursors::first_seen(sample::watch("qa"), sample::subject(name), mark(n, second));
         state.delivered = Some(mark(1, 0));
         state
     }
@@ -131,12 +132,12 @@ mod tests {
 
     #[test]
     fn the_oldest_head_that_waits_is_told_and_a_delivered_one_is_none() {
-        let branches = vec![branch("main", 1, 0), branch("a", 2, 50), branch("b", 3, 20)];
-        let mut snapshot = Snapshot { branches, ..Snapshot::default() };
+        let cursors = vec![branch("main", 1, 0), branch("a", 2, 50), branch("b", 3, 20)];
+        let mut snapshot = Snapshot { cursors, ..Snapshot::default() };
         let mut waiting = Waiting::default();
         waiting.look(&snapshot);
         assert_eq!(qa(&snapshot, &waiting, 100).oldest, 80.0);
-        snapshot.branches = vec![branch("main", 1, 0)];
+        snapshot.cursors = vec![branch("main", 1, 0)];
         waiting.look(&snapshot);
         let figures = qa(&snapshot, &waiting, 100);
         assert_eq!(figures.oldest, 0.0);
@@ -147,13 +148,13 @@ mod tests {
     fn a_branch_that_moves_faster_than_it_is_delivered_grows_old_all_the_same() {
         let (mut snapshot, mut waiting) = (Snapshot::default(), Waiting::default());
         for turn in 1..=10 {
-            snapshot.branches = vec![branch("main", 1 + turn, i64::from(turn) * 60)];
+            snapshot.cursors = vec![branch("main", 1 + turn, i64::from(turn) * 60)];
             waiting.look(&snapshot);
         }
         assert_eq!(qa(&snapshot, &waiting, 600).oldest, 540.0);
         let mut state = branch("main", 20, 700);
         state.delivered = Some(mark(11, 650));
-        snapshot.branches = vec![state];
+        snapshot.cursors = vec![state];
         waiting.look(&snapshot);
         assert_eq!(qa(&snapshot, &waiting, 710).oldest, 10.0, "one was delivered in between");
     }
@@ -171,11 +172,11 @@ mod tests {
             error: String::new(),
             again: None,
         });
-        snapshot.branches = vec![parked];
+        snapshot.cursors = vec![parked];
         waiting.look(&snapshot);
         let figures = qa(&snapshot, &waiting, 100);
         assert_eq!((figures.parked, figures.oldest), (1, 0.0));
-        snapshot.branches = vec![branch("main", 2, 10)];
+        snapshot.cursors = vec![branch("main", 2, 10)];
         waiting.look(&snapshot);
         let until = Some(at(90));
         let suspension =

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sentry_core::clock::Timestamp;
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger, TriggerState};
 use sentry_core::forge::Validator;
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
     AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Outgoing, Report, Snapshot,
     StateStore, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
 };
+use sentry_core::subject::{Subject, SubjectKey};
 
 /// Keeps state in memory. A clone is another handle on the same state.
 #[derive(Debug, Clone, Default)]
@@ -27,15 +28,15 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Kept {
-    branches: BTreeMap<(WatchName, BranchName), BranchState>,
+    cursors: BTreeMap<SubjectKey, Cursors>,
     watches: BTreeMap<WatchName, WatchState>,
     validators: BTreeMap<String, Validator>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
     triggers: BTreeMap<TriggerId, Trigger>,
-    heads: BTreeMap<(CommitSha, WatchName, BranchName), HeadRecord>,
+    heads: BTreeMap<(CommitSha, WatchName, Subject), HeadRecord>,
     reports: BTreeMap<(WatchName, CommitSha, String), Report>,
     outbox: BTreeMap<(NoticeId, String), Outgoing>,
-    troubles: BTreeMap<(WatchName, BranchName), Trouble>,
+    troubles: BTreeMap<SubjectKey, Trouble>,
     inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
     agent: Option<AgentState>,
@@ -69,7 +70,7 @@ impl StateStore for MemoryStore {
     async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let kept = self.kept();
         Ok(Snapshot {
-            branches: kept.branches.values().cloned().collect(),
+            cursors: kept.cursors.values().cloned().collect(),
             watches: kept.watches.values().cloned().collect(),
             validators: kept.validators.clone().into_iter().collect(),
             open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
@@ -159,8 +160,8 @@ impl Kept {
     /// Carries out one write that is known.
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Branch(b) => drop(self.branches.insert((b.watch.clone(), b.branch.clone()), b)),
-            Write::ForgetBranch(watch, branch) => drop(self.branches.remove(&(watch, branch))),
+            Write::Cursors(c) => drop(self.cursors.insert((c.watch.clone(), c.subject.clone()), c)),
+            Write::ForgetCursors(watch, subject) => drop(self.cursors.remove(&(watch, subject))),
             Write::Watch(state) => drop(self.watches.insert(state.watch.clone(), state)),
             Write::Validator(key, Some(value)) => drop(self.validators.insert(key, value)),
             Write::Validator(key, None) => drop(self.validators.remove(&key)),
@@ -171,8 +172,8 @@ impl Kept {
                 }
             }
             Write::Head(head) => {
-                let Revision { branch, sha } = head.revision.clone();
-                self.heads.insert((sha, head.watch.clone(), branch), head);
+                let Revision { subject, sha } = head.revision.clone();
+                self.heads.insert((sha, head.watch.clone(), subject), head);
             }
             Write::Report(r) => {
                 let sha = r.status.revision.sha.clone();
@@ -183,9 +184,9 @@ impl Kept {
             }
             Write::ForgetNotice { receiver, id } => drop(self.outbox.remove(&(id, receiver))),
             Write::Trouble(t) => {
-                drop(self.troubles.insert((t.watch.clone(), t.branch.clone()), t));
+                drop(self.troubles.insert((t.watch.clone(), t.subject.clone()), t));
             }
-            Write::ForgetTrouble(watch, branch) => drop(self.troubles.remove(&(watch, branch))),
+            Write::ForgetTrouble(watch, subject) => drop(self.troubles.remove(&(watch, subject))),
             Write::Inventory(item) => {
                 drop(self.inventory.insert((item.watch.clone(), item.identity()), item));
             }
@@ -224,8 +225,8 @@ impl Kept {
 fn is_known(write: &Write) -> bool {
     matches!(
         write,
-        Write::Branch(_)
-            | Write::ForgetBranch(..)
+        Write::Cursors(_)
+            | Write::ForgetCursors(..)
             | Write::Watch(_)
             | Write::Validator(..)
             | Write::Delivery(_)

@@ -212,7 +212,7 @@ async fn a_reader_finds_no_state_sees_an_agents_writes_and_writes_nothing() {
     let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
     fill(&agent).await;
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
-    let refused = reader.commit(&[Write::Branch(sample::branch_state(2))]).await.unwrap_err();
+    let refused = reader.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
     assert!(refused.to_string().contains("read-only"), "{refused}");
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());

@@ -63,7 +63,7 @@ const FOR_GOOD: &[Harm] = &[
 ];
 
 async fn is_refused(store: &SqliteStore, what: &str, told: &str) {
-    let wrote = store.commit(&[Write::Branch(sample::branch_state(2))]).await.unwrap_err();
+    let wrote = store.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
     let read = store.snapshot().await.unwrap_err();
     let looked = store.inbox().await.unwrap_err();
     for error in [wrote, read, looked] {
@@ -79,7 +79,7 @@ async fn nothing_is_read_or_kept_once_the_files_of_a_state_are_not_in_their_plac
         let state = dir.path().join("state");
         let store = SqliteStore::open(&state).unwrap();
         let _lock = store.lock("agent").await.unwrap();
-        store.commit(&[Write::Branch(sample::branch_state(1))]).await.unwrap();
+        store.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
         store.inbox().await.unwrap();
         harm(&state);
         is_refused(&store, what, told).await;
@@ -91,18 +91,18 @@ async fn a_state_that_is_moved_and_comes_back_goes_on_and_one_lock_never_covers_
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let store = SqliteStore::open(&state).unwrap();
-    store.commit(&[Write::Branch(sample::branch_state(1))]).await.unwrap();
+    store.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
     for harm in [|_: &Path| {}, |state: &Path| drop(SqliteStore::open(state).unwrap())] {
         fs::rename(&state, away(&state)).unwrap();
         harm(&state);
-        assert!(store.commit(&[Write::Branch(sample::branch_state(2))]).await.is_err());
+        assert!(store.commit(&[Write::Cursors(sample::cursors(2))]).await.is_err());
         let error = store.lock("agent").await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         put_back(&state);
-        assert_eq!(store.snapshot().await.unwrap().branches, [sample::branch_state(1)]);
+        assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
     }
-    store.commit(&[Write::Branch(sample::branch_state(2))]).await.unwrap();
-    assert_eq!(store.snapshot().await.unwrap().branches, [sample::branch_state(2)]);
+    store.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(2)]);
     // A lock that was given back may go: nobody relies on it.
     drop(store.lock("agent").await.unwrap());
     fs::remove_file(state.join("agent.lock")).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentry_api::VERSION;
 use sentry_api::shape::{
     AgentStatus, BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, Run, RunTotals,
-    Show, Status, Step, SuspensionStatus, WatchStatus,
+    Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{Action, BranchState, Cause, DeliveryState, RunState, Verdict};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
@@ -60,6 +60,7 @@ fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
     let mark = |n: usize| Some(Mark { sha: sha(n), at: ago(at) });
     BranchStatus {
         branch: name.to_owned(),
+        subject: Subject { kind: "branch".to_owned(), name: name.to_owned() },
         observed: Mark { sha: sha(n), at: ago(at) },
         attempted: mark(n),
         delivered: if state == BranchState::Delivered { mark(n) } else { None },
@@ -208,6 +209,7 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
             id: id(n),
             watch: watch.into(),
             branch: branch.into(),
+            subject: Subject { kind: "branch".to_owned(), name: branch.into() },
             trigger: if n % 5 == 4 { Cause::Manual } else { Cause::Change },
             revision: sha(n),
             manifests_revision: Some(sha(900)),

@@ -10,8 +10,8 @@ use sentry_core::forge::{
 };
 use sentry_core::ids::DeliveryId;
 use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
@@ -207,8 +207,8 @@ pub(crate) async fn ask(
     commits: &[String; 2],
 ) -> Result<String, ForgeError> {
     let repo = url.clone();
-    let [from, to] = commits.each_ref().map(|sha| sha.parse().unwrap());
-    let (branch, timeout) = ("main".parse().unwrap(), Duration::from_secs(60));
+    let (from, to) = (commits[0].parse().unwrap(), sample::at("main", &commits[1]));
+    let timeout = Duration::from_secs(60);
     Ok(match question {
         Question::Heads => match forge.heads(&[heads_query(url, None)]).await.remove(0)? {
             HeadsAnswer::NotModified => panic!("nothing was known before"),
@@ -216,27 +216,24 @@ pub(crate) async fn ask(
         },
         Question::Tree => {
             let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
-            let query = TreeQuery { repo, commit: to, branch, dir, limits, timeout };
+            let query = TreeQuery { repo, revision: to, dir, limits, timeout };
             format!("{:?}", forge.tree(&query).await?.files)
         }
         Question::Commit => {
-            format!("{:?}", forge.commit(url, &Revision { branch, sha: to }).await?)
+            format!("{:?}", forge.commit(url, &to).await?)
         }
         Question::Changes => {
-            format!(
-                "{:?}",
-                forge.changes(&ChangesQuery { repo, from, to, branch, timeout }).await?.paths
-            )
+            format!("{:?}", forge.changes(&ChangesQuery { repo, from, to, timeout }).await?.paths)
         }
         Question::Status => {
             let status = CommitStatus {
-                revision: Revision { branch: "main".parse().unwrap(), sha: to },
+                revision: to,
                 context: "sentry/qa".to_owned(),
                 state: StatusState::Success,
                 description: "all is well".to_owned(),
                 link: None,
                 delivery: DeliveryId::new(SystemClock.now(), 1),
-                branches: vec!["main".parse().unwrap()],
+                subjects: vec![sample::subject("main")],
             };
             forge.set_status(url, &status).await?;
             "shown".to_owned()

@@ -262,7 +262,7 @@ impl Judged<MemoryStore> {
     fn look(&self, writes: &[Write]) {
         let created = self.cluster.created();
         for write in writes {
-            let Write::Branch(state) = write else { continue };
+            let Write::Cursors(state) = write else { continue };
             let baseline = state.passed.as_ref().is_some_and(|p| p.reason == Reason::Baseline);
             let Some(sha) = state.settled().filter(|_| !baseline) else { continue };
             let runs = created.iter().filter(|run| commit_of(run) == sha.as_str()).count();

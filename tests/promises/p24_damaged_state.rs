@@ -42,7 +42,7 @@ async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
 
 fn records(n: u32) -> Vec<Write> {
     vec![
-        Write::Branch(sample::branch_state(n)),
+        Write::Cursors(sample::cursors(n)),
         Write::Watch(sample::watch_state(n)),
         Write::Agent(sample::agent(n)),
         Write::Delivery(Box::new(sample::delivery(n))),

@@ -62,11 +62,11 @@ async fn outage(busy: u64, seed: u64) -> Duration {
 /// At most one head of each branch waits, and none was given up.
 async fn judge_queue(world: &World) {
     let snapshot = world.store.snapshot().await.unwrap();
-    let mut waiting: Vec<_> = snapshot.open.iter().map(|d| d.revision.branch.clone()).collect();
+    let mut waiting: Vec<_> = snapshot.open.iter().map(|d| d.revision.subject.clone()).collect();
     let all = waiting.len();
     waiting.dedup();
     assert_eq!(waiting.len(), all, "{waiting:?}");
-    assert!(snapshot.branches.iter().all(|branch| branch.parked.is_none()));
+    assert!(snapshot.cursors.iter().all(|branch| branch.parked.is_none()));
 }
 
 #[tokio::test(start_paused = true)]

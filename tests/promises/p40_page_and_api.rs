@@ -7,7 +7,7 @@ use hyper::StatusCode;
 use sentry_api::VERSION;
 use sentry_api::shape::{
     BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
-    RunTotals, Show, Status, Step, SuspensionStatus, WatchStatus,
+    RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{Action, BranchState, Cause, DeliveryState, RunState, Verdict};
 use sentry_core::clock::{Clock as _, SystemClock};
@@ -90,6 +90,7 @@ fn watch(s: &str) -> WatchStatus {
     let mark = || Mark { sha: s.to_owned(), at };
     let branch = BranchStatus {
         branch: text.clone(),
+        subject: Subject { kind: "branch".to_owned(), name: text.clone() },
         observed: Mark { sha: format!("{s}!"), at },
         attempted: Some(mark()),
         delivered: Some(mark()),
@@ -144,6 +145,7 @@ fn show(n: usize, s: &str) -> Show {
             id: id(n),
             watch: text(),
             branch: text(),
+            subject: Subject { kind: "branch".to_owned(), name: text() },
             trigger: Cause::Change,
             revision: text(),
             manifests_revision: Some(text()),

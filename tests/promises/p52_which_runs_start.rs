@@ -4,6 +4,7 @@
 use fastrand::Rng;
 use sentry_core::forge::{ChangedPaths, MAX_CHANGED_PATHS};
 use sentry_core::manifest::Decision;
+use sentry_core::testing::sample;
 use sentry_tests::judge::scene::Scene;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::repo::Entry;
@@ -170,7 +171,7 @@ fn no_bound_leaves_out_a_run_that_is_needed() {
             .collect();
         let mut scene = Scene::default();
         scene.changed = told(&mut rng, &changed);
-        scene.revision.branch = "main".parse().unwrap();
+        scene.revision.subject = sample::subject("main");
         let set = scene.prepare(&[("a.yaml", text.as_bytes())]);
         assert_eq!(set.decisions.len(), rules.len(), "{}", set.decisions[0].reason);
         for (decision, (annotations, needed)) in set.decisions.iter().zip(&rules) {

@@ -12,8 +12,8 @@ use sentry_core::clock::SystemClock;
 use sentry_core::forge::ChangedPaths;
 use sentry_core::manifest::{Decision, ManifestSet};
 use sentry_core::notifier::Notifier as _;
-use sentry_core::repo::BranchName;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subject::Subject;
 use sentry_core::testing::sample;
 use sentry_notify::{Kind, Receiver, Settings, Source};
 use sentry_tests::judge::scene::Scene;
@@ -105,11 +105,11 @@ impl Hostile {
     }
 
     /// A branch as git lets it be called.
-    fn branch(&mut self) -> BranchName {
+    fn branch(&mut self) -> Subject {
         loop {
             let text = self.text();
             if let Ok(name) = text.parse() {
-                return name;
+                return Subject::Branch(name);
             }
         }
     }
@@ -136,7 +136,7 @@ struct Push {
 impl Push {
     fn prepare(&self, text: &str) -> ManifestSet {
         let mut scene = Scene::default();
-        scene.revision.branch = self.branch.parse().unwrap();
+        scene.revision.subject = sample::subject(&self.branch);
         scene.sender.clone_from(&self.sender);
         scene.title.clone_from(&self.title);
         scene.changed = Some(ChangedPaths { paths: self.paths.clone(), truncated: false });
@@ -273,7 +273,7 @@ async fn a_hostile_value_calls_nobody_in_a_chat_and_makes_no_link() {
         .unwrap();
         for _ in 0..number {
             let mut notice = sample::notice(1);
-            notice.revision.branch = hostile.branch();
+            notice.revision.subject = hostile.branch();
             notice.reason = Some(hostile.text());
             receiver.notify(&notice).await.unwrap();
         }

@@ -12,7 +12,9 @@ use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{StateStore as _, Suspension, Write};
+use sentry_core::subject::EventName;
 use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::sample;
 use sentry_core::watch::{NothingRan, Refusals, Unannotated};
 use sentry_tests::promise::kept;
 use sentry_tests::stage::{READ, Script, Stage};
@@ -147,7 +149,7 @@ fn asked() -> Vec<Way> {
         let ends = Ends::Nothing("skipped by marker");
         Way { message, ..way(format!("the marker {message}"), &files, ends) }
     });
-    let event = Selection { event: Some("nightly".to_owned()), run: None };
+    let event = Selection { event: Some(EventName::new("nightly")), run: None };
     let event =
         Way { selection: Some(event), ..way("an event", &files, Ends::Nothing("no run matched")) };
     let name = Selection { event: None, run: Some("nope".to_owned()) };
@@ -195,7 +197,7 @@ async fn chosen(world: &World, selection: &Selection) -> CommitSha {
     let at = world.clock.now();
     let (id, key) = (TriggerId::new(at, 7), "asked".to_owned());
     let kind = TriggerKind::Deliver {
-        branch: "main".parse().unwrap(),
+        subject: sample::subject("main"),
         sha: None,
         selection: selection.clone(),
     };

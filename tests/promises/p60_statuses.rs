@@ -11,7 +11,7 @@ use sentry_core::delivery::RunState;
 use sentry_core::forge::{CommitStatus, ForgeErrorKind, StatusState};
 use sentry_core::ids::DeliveryId;
 use sentry_core::plan::{DELIVERY_LABEL, Operation, PlannedObject};
-use sentry_core::repo::BranchName;
+use sentry_core::subject::Subject;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::watch::ReportMode;
 use sentry_tests::promise::{cases, kept};
@@ -211,8 +211,8 @@ fn every_branch_at_a_commit_ends_as_its_own_runs_did_and_the_short_status_as_the
             told.statuses.iter().map(|s| (s.context.clone(), s.state)).collect();
         assert_eq!(last, told.expected, "seed {seed}");
         let by_branch = told.statuses.iter().flat_map(|status| {
-            let place = |b: &BranchName| (b.to_string(), status.context.clone());
-            status.branches.iter().map(move |b| (place(b), status.state))
+            let place = |b: &Subject| (b.to_string(), status.context.clone());
+            status.subjects.iter().map(move |b| (place(b), status.state))
         });
         let by_branch: BTreeMap<_, _> = by_branch.collect();
         let places: BTreeSet<_> = by_branch.keys().cloned().collect();

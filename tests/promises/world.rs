@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sentry_core::clock::{Clock, Timestamp};
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Cause, Delivery, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::deployer::Deployer;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
@@ -14,6 +14,7 @@ use sentry_core::plan::{COMMIT_LABEL, PlannedObject};
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
@@ -127,10 +128,10 @@ impl World {
     }
 
     /// What is kept of a branch of the first watch.
-    pub(crate) async fn branch(&self, name: &str) -> Option<BranchState> {
-        let branches = self.store.snapshot().await.unwrap().branches;
+    pub(crate) async fn branch(&self, name: &str) -> Option<Cursors> {
+        let branches = self.store.snapshot().await.unwrap().cursors;
         let mut mine = branches.into_iter().filter(|b| b.watch == self.watches[0].name);
-        mine.find(|b| b.branch.as_str() == name)
+        mine.find(|b| b.subject.name() == name)
     }
 
     /// Every delivery, newest first.
@@ -145,7 +146,7 @@ impl World {
             id: TriggerId::new(at, fastrand::u128(..)),
             key: key.into(),
             watch: self.watches[0].name.clone(),
-            kind: TriggerKind::Deliver { branch: branch.parse().unwrap(), sha: None, selection },
+            kind: TriggerKind::Deliver { subject: sample::subject(branch), sha: None, selection },
             cause: Cause::Manual,
             at,
             state: TriggerState::Pending,

@@ -1,7 +1,7 @@
 //! What the state says of one branch, put together from the places where it is kept.
 
 use sentry_core::clock::Timestamp;
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState, Reason};
 use sentry_core::store::{Snapshot, WatchState};
 
@@ -9,7 +9,7 @@ use crate::words::BranchState as Word;
 
 /// One branch.
 pub(super) struct Facts<'a> {
-    pub(super) branch: &'a BranchState,
+    pub(super) cursors: &'a Cursors,
     /// The delivery under way, if its objects are not all acknowledged yet.
     pub(super) open: Option<&'a Delivery>,
     /// The delivery whose runs are told: the one under way once it has some, else the delivered head's newest.
@@ -21,28 +21,25 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     /// `recent` are the watch's deliveries, newest first.
-    pub(super) fn of(
-        snapshot: &'a Snapshot,
-        branch: &'a BranchState,
-        recent: &'a [Delivery],
-    ) -> Self {
-        let mine = |d: &&Delivery| d.watch == branch.watch && d.revision.branch == branch.branch;
+    pub(super) fn of(snapshot: &'a Snapshot, cursors: &'a Cursors, recent: &'a [Delivery]) -> Self {
+        let mine =
+            |d: &&Delivery| d.watch == cursors.watch && d.revision.subject == cursors.subject;
         // The one that works or waits for its next attempt comes before one that waits behind it.
         let open =
             snapshot.open.iter().filter(mine).filter(|d| !is_settled(d)).min_by_key(|d| &d.id);
         let delivered = || {
-            let sha = &branch.delivered.as_ref()?.sha;
+            let sha = &cursors.delivered.as_ref()?.sha;
             recent.iter().filter(mine).find(|d| d.revision.sha == *sha && has_runs(d))
         };
         let told = open.filter(|d| has_runs(d)).or_else(delivered);
         let shown = open.or_else(|| recent.iter().find(mine));
-        let watch = snapshot.watches.iter().find(|w| w.watch == branch.watch);
-        Self { branch, open, told, shown, watch }
+        let watch = snapshot.watches.iter().find(|w| w.watch == cursors.watch);
+        Self { cursors, open, told, shown, watch }
     }
 
     /// The word of the documented list.
     pub(super) fn word(&self) -> Word {
-        let branch = self.branch;
+        let branch = self.cursors;
         if branch.gone.is_some() {
             return Word::Gone;
         }
@@ -69,14 +66,14 @@ impl<'a> Facts<'a> {
 
     /// Why no run of the branch's head was to start.
     pub(super) fn nothing_ran(&self) -> Option<&'a Reason> {
-        let passed = self.branch.passed.as_ref().map(|passed| &passed.reason);
+        let passed = self.cursors.passed.as_ref().map(|passed| &passed.reason);
         passed.filter(|_| self.word() == Word::NothingRan)
     }
 
     /// Why the branch's head is not delivered, where that was tried.
     pub(super) fn delivery_error(&self) -> Option<&'a str> {
         let delivery = self.open.and_then(|d| d.error.as_deref());
-        let parked = self.branch.parked.as_ref().filter(|_| self.branch.is_parked());
+        let parked = self.cursors.parked.as_ref().filter(|_| self.cursors.is_parked());
         delivery.or(parked.map(|p| p.error.as_str()))
     }
 
@@ -92,7 +89,7 @@ impl<'a> Facts<'a> {
 
     pub(super) fn next_attempt(&self) -> Option<Timestamp> {
         let forge = || self.watch?.unreachable.as_ref()?.next;
-        let parked = || self.branch.parked.as_ref().filter(|_| self.branch.is_parked())?.again;
+        let parked = || self.cursors.parked.as_ref().filter(|_| self.cursors.is_parked())?.again;
         self.open.and_then(|d| d.next_attempt).or_else(parked).or_else(forge)
     }
 }
@@ -115,11 +112,11 @@ mod tests {
 
     use super::*;
 
-    fn seen() -> BranchState {
-        BranchState::first_seen(sample::watch("app"), sample::branch("main"), sample::mark(1))
+    fn seen() -> Cursors {
+        Cursors::first_seen(sample::watch("app"), sample::subject("main"), sample::mark(1))
     }
 
-    fn word(branch: &BranchState, open: &[Delivery]) -> &'static str {
+    fn word(branch: &Cursors, open: &[Delivery]) -> &'static str {
         let snapshot = Snapshot { open: open.to_vec(), ..Snapshot::default() };
         Facts::of(&snapshot, branch, open).word().as_str()
     }
@@ -130,19 +127,19 @@ mod tests {
 
     #[test]
     fn each_branch_has_a_word_of_the_documented_list() {
-        let word = |branch: &BranchState| word(branch, &[]);
+        let word = |branch: &Cursors| word(branch, &[]);
         assert_eq!(word(&seen()), "pending");
         let mark = || sample::mark(1);
         let baseline = Passed { mark: mark(), reason: Reason::Baseline };
-        let baseline = BranchState { passed: Some(baseline), ..seen() };
+        let baseline = Cursors { passed: Some(baseline), ..seen() };
         assert_eq!(word(&baseline), "baseline");
-        let delivered = BranchState { delivered: Some(mark()), ..seen() };
+        let delivered = Cursors { delivered: Some(mark()), ..seen() };
         assert_eq!(word(&delivered), "delivered");
         let passed = |reason| Passed { mark: mark(), reason };
         let skipped = Some(passed(Reason::SkippedByMarker));
-        assert_eq!(word(&BranchState { passed: skipped, ..seen() }), "nothing_ran");
+        assert_eq!(word(&Cursors { passed: skipped, ..seen() }), "nothing_ran");
         let applied = Some(passed(Reason::OnlyObjects));
-        assert_eq!(word(&BranchState { passed: applied, ..delivered }), "nothing_ran");
+        assert_eq!(word(&Cursors { passed: applied, ..delivered }), "nothing_ran");
         let parked = Parked {
             mark: mark(),
             delivery: sample::id(1),
@@ -152,14 +149,14 @@ mod tests {
             error: "refused".into(),
             again: None,
         };
-        let parked = BranchState { parked: Some(parked), ..seen() };
+        let parked = Cursors { parked: Some(parked), ..seen() };
         assert_eq!(word(&parked), "parked");
-        assert_eq!(word(&BranchState { gone: Some(sample::time(1)), ..parked }), "gone");
+        assert_eq!(word(&Cursors { gone: Some(sample::time(1)), ..parked }), "gone");
     }
 
     #[test]
     fn a_branch_whose_runs_go_on_is_delivered_and_one_with_queued_runs_is_not() {
-        let branch = BranchState { delivered: Some(sample::mark(1)), ..seen() };
+        let branch = Cursors { delivered: Some(sample::mark(1)), ..seen() };
         let mut following = delivery(1, DeliveryState::Following);
         following.objects.retain(|o| o.action != Action::Queued);
         assert_eq!(word(&branch, &[following.clone()]), "delivered");

@@ -20,8 +20,8 @@ use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::engine::Engine;
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
-use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
+use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::BranchSelector;
 
 use crate::answers::Answers;
@@ -141,8 +141,8 @@ impl Answers for Local {
         let mut delivery = self.find(delivery).await?;
         if delivery.state == DeliveryState::Parked {
             // Another head, or somebody's change, may have come before it is looked at again.
-            let branches = self.store.snapshot().await?.branches;
-            let parked = branches.into_iter().filter_map(|branch| branch.parked);
+            let cursors = self.store.snapshot().await?.cursors;
+            let parked = cursors.into_iter().filter_map(|cursors| cursors.parked);
             delivery.next_attempt =
                 parked.filter(|p| p.delivery == delivery.id).find_map(|parked| parked.again);
         }
@@ -154,10 +154,11 @@ impl Answers for Local {
             return Err(ApiError::new(ErrorKind::Setup, "documents can't be explained here"));
         };
         let watch = optional("watch", query.watch.as_deref())?;
-        let branch = branch(query.branch.as_deref())?;
-        let (watch, branch) = pick(&self.watches, watch, branch)?;
-        let selection = Selection { event: named("event", query.event.clone())?, run: None };
-        Ok((&engine.preview(&watch, &branch, None, &selection).await?).into())
+        let subject = subject(query.branch.as_deref())?;
+        let (watch, subject) = pick(&self.watches, watch, subject)?;
+        let event = named("event", query.event.clone())?.map(EventName::new);
+        let selection = Selection { event, run: None };
+        Ok((&engine.preview(&watch, &subject, None, &selection).await?).into())
     }
 
     async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError> {
@@ -220,10 +221,10 @@ fn optional<T: FromStr<Err: Display>>(
 }
 
 /// What git would not take for a branch's name is none that anybody has.
-fn branch(text: Option<&str>) -> Result<Option<BranchName>, ApiError> {
+fn subject(text: Option<&str>) -> Result<Option<Subject>, ApiError> {
     let unknown =
         |e| ApiError::new(ErrorKind::UnknownBranch, format!("there is no such branch: {e}"));
-    text.map(|text| text.parse().map_err(unknown)).transpose()
+    text.map(|text| text.parse().map(Subject::Branch).map_err(unknown)).transpose()
 }
 
 /// A name that says something, where one is given.

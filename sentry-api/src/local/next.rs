@@ -39,11 +39,11 @@ impl Known {
                 format!("the branch's next commit is delivered; to deliver this one: `{by_hand}`")
             }
             Reason::NoRunMatched | Reason::OnlyObjects => {
-                let branch = &record.revision.branch;
+                let branch = &record.revision.subject;
                 format!("`sentry explain {watch} --branch {branch}` says why for each document")
             }
             Reason::RunsLeftOut => {
-                let branch = &record.revision.branch;
+                let branch = &record.revision.subject;
                 format!(
                     "repair what was refused: `sentry explain {watch} --branch {branch}` says why"
                 )
@@ -72,7 +72,7 @@ impl Known {
     /// When the parked head of a record is looked at again by itself.
     fn looked_at(&self, record: &HeadRecord) -> Option<Timestamp> {
         let id = record.delivery.as_ref()?;
-        let parked = self.snapshot.branches.iter().filter_map(|branch| branch.parked.as_ref());
+        let parked = self.snapshot.cursors.iter().filter_map(|branch| branch.parked.as_ref());
         parked.filter(|parked| parked.delivery == *id).find_map(|parked| parked.again)
     }
 

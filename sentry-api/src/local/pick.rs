@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use sentry_core::names::WatchName;
-use sentry_core::repo::BranchName;
+use sentry_core::subject::Subject;
 
 use super::WatchFacts;
 use crate::error::{ApiError, ErrorKind};
 
-/// The watch and the branch that are meant, where each may be left out if there is only one.
+/// The watch and the subject that are meant, where each may be left out if there is only one.
 ///
 /// # Errors
 /// [`ErrorKind::UnknownWatch`], [`ErrorKind::UnknownBranch`], or [`ErrorKind::BadRequest`] where there is a choice; the
@@ -16,10 +16,10 @@ use crate::error::{ApiError, ErrorKind};
 pub fn pick(
     watches: &[WatchFacts],
     watch: Option<WatchName>,
-    branch: Option<BranchName>,
-) -> Result<(WatchName, BranchName), ApiError> {
+    subject: Option<Subject>,
+) -> Result<(WatchName, Subject), ApiError> {
     let watch = self::watch(watches, watch)?;
-    Ok((watch.name.clone(), self::branch(watch, branch)?))
+    Ok((watch.name.clone(), self::subject(watch, subject)?))
 }
 
 /// The watch that is meant: the named one, or the only one.
@@ -39,14 +39,16 @@ fn watch(watches: &[WatchFacts], name: Option<WatchName>) -> Result<&WatchFacts,
     }
 }
 
-/// The branch that is meant: the given one if it is watched, or the watch's only one.
-fn branch(watch: &WatchFacts, branch: Option<BranchName>) -> Result<BranchName, ApiError> {
+/// The subject that is meant: the given one if it is watched, or the watch's only one.
+fn subject(watch: &WatchFacts, subject: Option<Subject>) -> Result<Subject, ApiError> {
     let selector = &watch.branches;
     let mut exact = selector.exact();
-    let error = match (branch, exact.next(), exact.next()) {
-        (Some(branch), ..) if selector.matches(&branch) => return Ok(branch),
-        (None, Some(only), None) if selector.is_exact() => return Ok(only.clone()),
-        (Some(branch), ..) => {
+    let error = match (subject, exact.next(), exact.next()) {
+        (Some(Subject::Branch(branch)), ..) if selector.matches(&branch) => {
+            return Ok(branch.into());
+        }
+        (None, Some(only), None) if selector.is_exact() => return Ok(only.clone().into()),
+        (Some(Subject::Branch(branch)), ..) => {
             let text = format!("watch {} does not watch branch {branch}", watch.name);
             ApiError::new(ErrorKind::UnknownBranch, text)
         }

@@ -6,10 +6,12 @@ use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKin
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{Snapshot, Suspension, Write};
+use sentry_core::subject::EventName;
 
 use super::{
-    Local, branch, in_force, named, optional, parsed,
+    Local, in_force, named, optional, parsed,
     pick::{self, pick},
+    subject,
 };
 use crate::VERSION;
 use crate::error::{ApiError, ErrorKind};
@@ -38,11 +40,12 @@ pub(super) async fn trigger(
     key: Option<&str>,
 ) -> Result<Acknowledgement, ApiError> {
     let watch = optional("watch", request.watch.as_deref())?;
-    let branch = branch(request.branch.as_deref())?;
-    let (watch, branch) = pick(&local.watches, watch, branch)?;
+    let subject = subject(request.branch.as_deref())?;
+    let (watch, subject) = pick(&local.watches, watch, subject)?;
     let sha = optional("revision", request.revision.as_deref())?;
     let (event, run) = (named("event", request.event.clone())?, named("run", request.run.clone())?);
-    let kind = TriggerKind::Deliver { branch, sha, selection: Selection { event, run } };
+    let selection = Selection { event: event.map(EventName::new), run };
+    let kind = TriggerKind::Deliver { subject, sha, selection };
     keep(local, watch, kind, Cause::Manual, key).await
 }
 

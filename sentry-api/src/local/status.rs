@@ -6,8 +6,8 @@ use sentry_core::clock::Timestamp;
 use sentry_core::delivery::Delivery;
 use sentry_core::names::WatchName;
 use sentry_core::plan::Action;
-use sentry_core::repo::BranchName;
 use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, WatchState};
+use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 
 use super::branch::Facts;
@@ -43,7 +43,7 @@ pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<St
 fn names(local: &Local, snapshot: &Snapshot) -> Vec<WatchName> {
     let mut names = local.names();
     let kept = snapshot.watches.iter().map(|w| &w.watch);
-    let seen = kept.chain(snapshot.branches.iter().map(|b| &b.watch));
+    let seen = kept.chain(snapshot.cursors.iter().map(|b| &b.watch));
     for name in seen.chain(snapshot.inbox.suspensions.iter().map(|s| &s.watch)) {
         if !names.contains(name) {
             names.push(name.clone());
@@ -68,8 +68,8 @@ fn watch(
     recent: &[Delivery],
     now: Timestamp,
 ) -> WatchStatus {
-    let branches = snapshot.branches.iter().filter(|b| b.watch == *name);
-    let there: Vec<_> = branches.clone().filter(|b| b.gone.is_none()).map(|b| &b.branch).collect();
+    let branches = snapshot.cursors.iter().filter(|b| b.watch == *name);
+    let there: Vec<_> = branches.clone().filter(|b| b.gone.is_none()).map(|b| &b.subject).collect();
     let kept = snapshot.watches.iter().find(|w| w.watch == *name);
     let outage = kept.and_then(|w| w.unreachable.as_ref());
     let mut suspensions = snapshot.inbox.suspensions.iter();
@@ -95,17 +95,18 @@ fn watch(
 }
 
 /// Of a watch that was never answered there are no patterns.
-fn idle(kept: &WatchState, there: &[&BranchName]) -> Vec<String> {
+fn idle(kept: &WatchState, there: &[&Subject]) -> Vec<String> {
     let selector = BranchSelector::new(kept.patterns.iter().map(String::as_str));
     let idle = selector.iter().flat_map(|selector| selector.idle(there));
     idle.map(str::to_owned).collect()
 }
 
 fn branch(facts: &Facts<'_>) -> BranchStatus {
-    let branch = facts.branch;
+    let branch = facts.cursors;
     let errors = [facts.delivery_error(), facts.run_error()];
     BranchStatus {
-        branch: branch.branch.to_string(),
+        branch: branch.subject.name().to_owned(),
+        subject: (&branch.subject).into(),
         observed: (&branch.observed).into(),
         attempted: branch.attempted.as_ref().map(Into::into),
         delivered: branch.delivered.as_ref().map(Into::into),

@@ -83,7 +83,7 @@ impl Known {
         let mut newest: Vec<&HeadRecord> = Vec::new();
         for record in self.records.iter().filter(|r| names.contains(&r.watch)) {
             let same = |n: &&HeadRecord| {
-                n.watch == record.watch && n.revision.branch == record.revision.branch
+                n.watch == record.watch && n.revision.subject == record.revision.subject
             };
             if let Some(other) = newest.iter().find(|n| n.revision.sha != record.revision.sha) {
                 return Err(ambiguous(prefix, [&other.revision.sha, &record.revision.sha]));
@@ -121,7 +121,7 @@ impl Known {
             other => other.clone(),
         };
         let delivery = self.delivery(record).filter(|d| !d.dry_run);
-        let branch = record.revision.branch.as_str();
+        let branch = record.revision.subject.name();
         let by_hand = format!(
             "sentry trigger {} --branch {branch} --revision {}",
             record.watch, record.revision.sha
@@ -132,6 +132,7 @@ impl Known {
             superseded_by,
             since,
             branch: Some(branch.to_owned()),
+            subject: Some((&record.revision.subject).into()),
             sha: Some(record.revision.sha.to_string()),
             at: Some(record.at),
             delivery: record.delivery.as_ref().map(ToString::to_string),
@@ -155,7 +156,7 @@ impl Known {
         let outage = kept.and_then(|w| w.unreachable.as_ref());
         let head = self
             .snapshot
-            .branches
+            .cursors
             .iter()
             .find(|b| b.watch == *watch && b.observed.sha.as_str().starts_with(prefix));
         let suspended = self.suspension(watch);
@@ -177,7 +178,8 @@ impl Known {
             watch: watch.to_string(),
             superseded_by,
             since,
-            branch: head.map(|b| b.branch.to_string()),
+            branch: head.map(|b| b.subject.name().to_owned()),
+            subject: head.map(|b| (&b.subject).into()),
             sha: head.map(|b| b.observed.sha.to_string()),
             at: head.map(|b| b.observed.at),
             delivery: None,
@@ -217,9 +219,9 @@ fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::cursor::{BranchState, Mark};
-    use sentry_core::revision::Revision;
+    use sentry_core::cursor::{Cursors, Mark};
     use sentry_core::store::{Outage, WatchState};
+    use sentry_core::testing::sample;
 
     use super::*;
     use crate::words::Reason as Word;
@@ -237,7 +239,7 @@ mod tests {
     fn record(reason: Reason) -> HeadRecord {
         HeadRecord {
             watch: watch(),
-            revision: Revision { branch: "main".parse().unwrap(), sha: SHA.parse().unwrap() },
+            revision: sample::at("main", SHA),
             reason,
             at: at(0),
             delivery: None,
@@ -297,11 +299,7 @@ mod tests {
     fn a_head_that_was_seen_but_not_decided_yet_is_waiting() {
         let mut known = known(Vec::new());
         let head = Mark { sha: SHA.parse().unwrap(), at: at(3) };
-        known.snapshot.branches.push(BranchState::first_seen(
-            watch(),
-            "main".parse().unwrap(),
-            head,
-        ));
+        known.snapshot.cursors.push(Cursors::first_seen(watch(), sample::subject("main"), head));
         assert_eq!(reason(&known), Word::Waiting);
         known.snapshot.inbox.suspensions.push(suspended());
         assert_eq!(reason(&known), Word::Suspended);

@@ -6,7 +6,7 @@ use sentry_core::delivery as core;
 use sentry_core::plan::{self, ObjectOutcome};
 use serde::{Deserialize, Serialize};
 
-use super::{is_false, is_zero};
+use super::{Subject, is_false, is_zero};
 use crate::VERSION;
 use crate::words::{Action, Cause, DeliveryState, Reason, RunState, Verdict};
 
@@ -62,6 +62,9 @@ pub struct Delivery {
     pub watch: String,
     /// The branch of A.
     pub branch: String,
+    /// What has the head in A.
+    #[serde(default)]
+    pub subject: Subject,
     /// Why it was started.
     pub trigger: Cause,
     /// The commit of A.
@@ -272,8 +275,9 @@ impl From<&core::Delivery> for Show {
             run.message = record.and_then(message);
             run.ended = record.and_then(|record| record.completed);
         }
-        let core::Selection { event, run } = delivery.selection.clone();
-        let special = event.is_some() || run.is_some();
+        let event = Some(&delivery.event).filter(|e| **e != delivery.revision.subject.event());
+        let asked = AskedFor { event: event.map(ToString::to_string), run: delivery.only.clone() };
+        let is_special = asked.event.is_some() || asked.run.is_some();
         Self {
             version: VERSION,
             delivery: shape,
@@ -282,8 +286,8 @@ impl From<&core::Delivery> for Show {
             superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
             steps: delivery.steps.iter().map(Into::into).collect(),
             notes: delivery.notes.clone(),
-            manifests_branch: delivery.manifests.as_ref().map(|b| b.branch.to_string()),
-            asked_for: special.then_some(AskedFor { event, run }),
+            manifests_branch: delivery.manifests.as_ref().map(|b| b.subject.name().to_owned()),
+            asked_for: is_special.then_some(asked),
         }
     }
 }
@@ -310,7 +314,8 @@ impl From<&core::Delivery> for Delivery {
         Self {
             id: delivery.id.to_string(),
             watch: delivery.watch.to_string(),
-            branch: delivery.revision.branch.to_string(),
+            branch: delivery.revision.subject.name().to_owned(),
+            subject: (&delivery.revision.subject).into(),
             trigger: delivery.cause.into(),
             revision: delivery.revision.sha.to_string(),
             manifests_revision: delivery.manifests.as_ref().map(|b| b.sha.to_string()),

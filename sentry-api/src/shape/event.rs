@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use sentry_core::event::{Event as CoreEvent, EventKind as Core};
 use sentry_core::revision::Revision;
+use sentry_core::subject as core;
 use serde::{Deserialize, Serialize};
 
+use super::Subject;
 use crate::VERSION;
 use crate::words::{DeliveryState, EventKind, RunState, Verdict};
 
@@ -25,6 +27,9 @@ pub struct Event {
     /// The branch of A, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// What has the head in A, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// The commit of A.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
@@ -65,6 +70,7 @@ impl Event {
             at,
             watch: None,
             branch: None,
+            subject: None,
             revision: None,
             delivery: None,
             state: None,
@@ -84,14 +90,22 @@ impl Event {
         Self { missed: Some(missed), ..Self::new(EventKind::Lagged, None) }
     }
 
+    fn of_subject(self, subject: &core::Subject) -> Self {
+        let branch = Some(subject.name().to_owned());
+        Self { branch, subject: Some(subject.into()), ..self }
+    }
+
+    fn of_head(self, head: &Revision) -> Self {
+        Self { revision: Some(head.sha.to_string()), ..self.of_subject(&head.subject) }
+    }
+
     /// An event of the engine; `None` for what changes no answer, such as a round of polling.
     #[must_use]
     pub fn of(event: &CoreEvent) -> Option<Self> {
         let new = |kind| Self::new(kind, Some(event.at));
         let about = |kind, watch: &dyn ToString, revision: &Revision| {
-            let (branch, sha) = (revision.branch.to_string(), revision.sha.to_string());
             let watch = Some(watch.to_string());
-            Self { watch, branch: Some(branch), revision: Some(sha), ..new(kind) }
+            Self { watch, ..new(kind).of_head(revision) }
         };
         Some(match &event.kind {
             Core::Started { .. } => new(EventKind::Started),
@@ -100,9 +114,9 @@ impl Event {
                 Self { reason: Some(why.clone()), ..about(EventKind::Baseline, watch, revision) }
             }
             Core::Change { watch, revision, .. } => about(EventKind::Change, watch, revision),
-            Core::BranchGone { watch, branch } => {
-                let (watch, branch) = (Some(watch.to_string()), Some(branch.to_string()));
-                Self { watch, branch, ..new(EventKind::BranchGone) }
+            Core::Gone { watch, subject } => {
+                let watch = Some(watch.to_string());
+                Self { watch, ..new(EventKind::BranchGone).of_subject(subject) }
             }
             Core::NotStarted { watch, revision, reason, .. } => Self {
                 reason: Some(reason.to_string()),
@@ -131,14 +145,11 @@ impl Event {
     }
 
     fn of_delivery(event: &CoreEvent) -> Option<Self> {
-        let of =
-            |kind, id: &dyn ToString, watch: &dyn ToString, revision: Option<&Revision>| Self {
-                delivery: Some(id.to_string()),
-                watch: Some(watch.to_string()),
-                branch: revision.map(|revision| revision.branch.to_string()),
-                revision: revision.map(|revision| revision.sha.to_string()),
-                ..Self::new(kind, Some(event.at))
-            };
+        let of = |kind, id: &dyn ToString, watch: &dyn ToString, revision: Option<&Revision>| {
+            let (delivery, watch) = (Some(id.to_string()), Some(watch.to_string()));
+            let new = Self { delivery, watch, ..Self::new(kind, Some(event.at)) };
+            revision.into_iter().fold(new, Self::of_head)
+        };
         Some(match &event.kind {
             Core::DeliveryStarted { id, watch, revision, .. } => {
                 of(EventKind::DeliveryStarted, id, watch, Some(revision))

@@ -9,6 +9,7 @@ mod documents;
 mod event;
 mod request;
 mod status;
+mod subject;
 mod why;
 
 pub use delivery::{AskedFor, Delivery, History, Object, Run, RunTotals, Show, Step};
@@ -22,6 +23,7 @@ pub use status::{
     AgentStatus, BranchStatus, BudgetStatus, ForgeStatus, Mark, OutageStatus, QueueStatus,
     ReceiverStatus, ReportingStatus, Status, SuspensionStatus, WatchStatus,
 };
+pub use subject::Subject;
 pub use why::{Why, WhyAnswer};
 
 /// For keys that are left out where there is nothing to say.

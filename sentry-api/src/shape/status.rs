@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Subject;
 use super::{RunTotals, is_zero};
 use crate::words::{BranchState, Reason, Verdict};
 
@@ -102,6 +103,9 @@ pub struct ReceiverStatus {
 pub struct BranchStatus {
     /// The branch.
     pub branch: String,
+    /// What has the head in A.
+    #[serde(default)]
+    pub subject: Subject,
     /// The head that the forge last reported.
     pub observed: Mark,
     /// The head that a delivery was last started for.

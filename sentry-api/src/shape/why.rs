@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::RunTotals;
+use super::{RunTotals, Subject};
 use crate::words::{Reason, Verdict};
 
 /// The answer to `why`.
@@ -25,6 +25,9 @@ pub struct WhyAnswer {
     pub watch: String,
     /// The branch, where it is known.
     pub branch: Option<String>,
+    /// What has the head in A, where it is known.
+    #[serde(default)]
+    pub subject: Option<Subject>,
     /// The whole commit, where it is known.
     pub sha: Option<String>,
     /// The reason.

@@ -152,7 +152,7 @@ fn title(ui: &Ui, number: u8, text: &str) {
 }
 
 fn shown(revision: &Revision) -> String {
-    tinted(&format!("{} {}", revision.branch, revision.sha.short()), Tone::Good)
+    tinted(&format!("{} {}", revision.subject, revision.sha.short()), Tone::Good)
 }
 
 /// The first event that is looked for.

@@ -23,10 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
-    let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
+    let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
     let (engine, name) = (reading_engine(ctx, &config)?, &watch);
     let (sha, selection) = (args.revision.as_ref(), Selection::default());
-    let question = engine.diff(name, &branch, sha, &selection);
+    let question = engine.diff(name, &subject, sha, &selection);
     let (preview, diffs) = uninterrupted(question).await?;
     complain_of_refusals(&ctx.ui, &preview);
     let refused = preview.plan.is_none() && preview.set.refusals().next().is_some();

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use sentry_api::shape::{Document, Documents};
 use sentry_api::words;
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::Selection;
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
 use sentry_core::ids::DeliveryId;
 use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, MissingRef};
 use sentry_core::names::ClusterRef;
-use sentry_core::repo::{BranchName, CommitSha, ParseError};
+use sentry_core::repo::{CommitSha, ParseError};
 use sentry_core::revision::Revision;
+use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::{
     AllowKinds, BranchSelector, ForceConflicts, GitAuthSecret, Manifests, ManifestsBranch,
     NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing, Watch,
@@ -134,17 +134,18 @@ fn placeholder() -> Result<CommitSha, ParseError> {
 
 /// A watch that stands for any: names that depend on a commit are made up.
 fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet, ParseError> {
-    let branch: BranchName = match &args.branch {
-        Some(branch) => branch.clone(),
-        None => "main".parse()?,
+    let subject = match &args.branch {
+        Some(subject) => subject.clone(),
+        None => Subject::Branch("main".parse()?),
     };
-    let selection = Selection { event: args.event.event.clone(), run: None };
+    let Subject::Branch(branch) = &subject;
+    let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
     let watch = Watch {
         name: "lint".parse()?,
         source: Source {
             forge: "lint".to_owned(),
             repo: "https://example.com/lint/source".parse()?,
-            branches: BranchSelector::named([&branch]),
+            branches: BranchSelector::named([branch]),
         },
         manifests: Manifests {
             forge: "lint".to_owned(),
@@ -168,17 +169,17 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         variables: std::collections::BTreeMap::new(),
         timing: Timing::default(),
     };
-    let revision = Revision { branch: branch.clone(), sha: tree.commit.clone() };
+    let revision = Revision { subject: subject.clone(), sha: tree.commit.clone() };
     let context = manifest::Context {
         watch: &watch,
         revision: &revision,
         delivery: &DeliveryId::new(Timestamp::UNIX_EPOCH, 0),
         trigger: None,
-        manifests_branch: &branch,
-        manifests: &tree.commit,
+        manifests: &revision,
         sender: None,
         title: "",
-        selection: &selection,
+        event: &event,
+        only: None,
         changed: None,
         kinds: None,
     };

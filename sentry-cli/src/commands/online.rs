@@ -9,7 +9,8 @@ use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::names::ClusterRef;
-use sentry_core::repo::{BranchName, RepoUrl};
+use sentry_core::repo::RepoUrl;
+use sentry_core::subject::Subject;
 use sentry_core::watch::{BranchSelector, GitAuthSecret, ReportMode, Watch};
 
 use super::Context;
@@ -182,7 +183,7 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
         Ok(heads) => heads,
         Err(error) => return vec![Check::forge(&subject, what, &error)],
     };
-    let watched: Vec<_> = heads.heads.keys().filter(|branch| selector.matches(branch)).collect();
+    let watched: Vec<_> = heads.heads.keys().filter(|head| watch.source.selects(head)).collect();
     let idle = selector.idle(&heads.heads.keys().collect::<Vec<_>>());
     let mut checks = Vec::new();
     if !idle.is_empty() {
@@ -213,7 +214,7 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
     checks
 }
 
-async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<BranchName>, ForgeError> {
+async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<Subject>, ForgeError> {
     let all = BranchSelector::new(["*"])
         .map_err(|error| ForgeError::new(ForgeErrorKind::Local, sentry_core::error_text(&error)))?;
     Ok(heads(forge, repo, &all).await?.heads.into_keys().collect())
@@ -221,8 +222,8 @@ async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<BranchName
 
 /// That a pattern matches no branch, and the one that may be meant: what it ends with behind a remote's name, or what is
 /// spelled almost like it.
-fn matches_nothing(pattern: &str, all: &[BranchName]) -> String {
-    let names = || all.iter().map(BranchName::as_str);
+fn matches_nothing(pattern: &str, all: &[Subject]) -> String {
+    let names = || all.iter().map(Subject::name);
     let behind = |name: &&str| pattern.strip_suffix(*name).is_some_and(|rest| rest.ends_with('/'));
     let slips = |name: &str| strsim::damerau_levenshtein(pattern, name);
     let alike = names().filter(|name| slips(name) <= 2 && slips(name) * 2 < name.len().max(2));
@@ -252,21 +253,21 @@ async fn heads(
 }
 
 /// Whether B's directory is there and every document in it may run.
-async fn documents(engine: &Engine, watch: &Watch, branch: &BranchName, subject: &str) -> Check {
+async fn documents(engine: &Engine, watch: &Watch, head: &Subject, subject: &str) -> Check {
     let what = "manifests pass lint";
     let selection = Selection::default();
-    let preview = match engine.preview(&watch.name, branch, None, &selection).await {
+    let preview = match engine.preview(&watch.name, head, None, &selection).await {
         Ok(preview) => preview,
         Err(EngineError::Forge { source, .. }) => return Check::forge(subject, what, &source),
         Err(error) => {
-            let remedy = format!("sentry explain {} --branch {branch}", watch.name);
+            let remedy = format!("sentry explain {} --branch {head}", watch.name);
             return Check::found(subject, what, sentry_core::error_text(&error), &remedy);
         }
     };
     if let Some(refusal) = preview.set.refusals().next() {
         let all = count_of(preview.set.refusals().count(), "refusal", "refusals");
         let detail = format!("{all}; {}:{}: {}", refusal.path, refusal.line, refusal.reason);
-        let remedy = format!("`sentry explain {} --branch {branch}` lists all", watch.name);
+        let remedy = format!("`sentry explain {} --branch {head}` lists all", watch.name);
         return Check::found(subject, what, detail, &remedy);
     }
     if preview.set.objects.is_empty() {
@@ -276,13 +277,13 @@ async fn documents(engine: &Engine, watch: &Watch, branch: &BranchName, subject:
     }
     let objects = count_of(preview.set.objects.len(), "object", "objects");
     match &preview.check {
-        Ok(()) => Check::fine(subject, what, format!("{objects} for {branch}")),
+        Ok(()) => Check::fine(subject, what, format!("{objects} for {head}")),
         // Whether the cluster can be asked at all is a check of its own.
         Err(e) if is_about_objects(e.kind()) => {
             Check::found(subject, what, e.to_string(), e.hint().unwrap_or("correct the manifest"))
         }
         Err(_) => {
-            Check::fine(subject, what, format!("{objects} for {branch}, not asked the cluster"))
+            Check::fine(subject, what, format!("{objects} for {head}, not asked the cluster"))
         }
     }
 }
@@ -343,8 +344,10 @@ mod tests {
 
     #[test]
     fn a_pattern_that_matches_nothing_is_told_with_the_branch_that_may_be_meant() {
-        let all: Vec<BranchName> =
-            ["dev", "main", "release/1"].iter().map(|name| name.parse().unwrap()).collect();
+        let all: Vec<Subject> = ["dev", "main", "release/1"]
+            .iter()
+            .map(|name| Subject::Branch(name.parse().unwrap()))
+            .collect();
         for (pattern, meant) in [
             ("mian", Some("main")),
             ("Main", Some("main")),

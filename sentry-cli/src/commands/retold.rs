@@ -3,13 +3,12 @@
 use sentry_api::shape::{Object, Show};
 use sentry_api::words;
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{
-    Cause, Delivery, DeliveryState, Reason, RunRecord, RunState, Selection, Verdict,
-};
+use sentry_core::delivery::{Cause, Delivery, DeliveryState, Reason, RunRecord, RunState, Verdict};
 use sentry_core::event::EventKind;
 use sentry_core::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use sentry_core::repo::ParseError;
 use sentry_core::revision::Revision;
+use sentry_core::subject::{EventName, Subject};
 
 /// The record that an answer was made of, as far as the answer tells. What it does not tell is empty.
 ///
@@ -18,17 +17,25 @@ use sentry_core::revision::Revision;
 pub(super) fn record(show: &Show) -> Result<Delivery, ParseError> {
     let told = &show.delivery;
     let manifests = match (&told.manifests_revision, &show.manifests_branch) {
-        (Some(sha), Some(branch)) => Some(Revision { branch: branch.parse()?, sha: sha.parse()? }),
+        (Some(sha), Some(branch)) => {
+            Some(Revision { subject: Subject::Branch(branch.parse()?), sha: sha.parse()? })
+        }
         _ => None,
     };
     let asked = show.asked_for.clone();
+    let (event, only) = asked.map_or((None, None), |asked| (asked.event, asked.run));
+    let event = event.unwrap_or_else(|| "push".to_owned());
     Ok(Delivery {
         id: told.id.parse()?,
         watch: told.watch.parse()?,
-        revision: Revision { branch: told.branch.parse()?, sha: told.revision.parse()? },
+        revision: Revision {
+            subject: Subject::Branch(told.branch.parse()?),
+            sha: told.revision.parse()?,
+        },
+        event: EventName::new(event),
+        only,
         cause: cause(told.trigger),
         trigger: None,
-        selection: asked.map(|a| Selection { event: a.event, run: a.run }).unwrap_or_default(),
         dry_run: told.dry_run,
         state: state(told.state),
         started: told.started,
@@ -245,7 +252,10 @@ mod tests {
         assert_eq!(Show::from(&again).delivery, Show::from(&one).delivery);
         assert_eq!(again.tries, one.tries);
         assert_eq!(again.runs[0].message, one.runs[0].message);
-        assert_eq!((again.selection, again.superseded_by), (one.selection, one.superseded_by));
+        assert_eq!(
+            (again.event, again.only, again.superseded_by),
+            (one.event, one.only, one.superseded_by)
+        );
     }
 
     #[test]

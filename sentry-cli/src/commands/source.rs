@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::Config;
 use sentry_core::names::WatchName;
-use sentry_core::repo::BranchName;
 use sentry_core::store::StateStore;
+use sentry_core::subject::Subject;
 
 use super::Context;
 use crate::args::{Command, Global};
@@ -118,11 +118,11 @@ fn local(store: Arc<dyn StateStore>, watches: Vec<WatchFacts>) -> Box<dyn Answer
     Box::new(Local::new(store, watches))
 }
 
-/// The watch and the branch that a command means, where each may be left out if there is only one.
+/// The watch and the subject that a command means, where each may be left out if there is only one.
 pub(crate) fn pick(
     config: &Config,
     watch: Option<&WatchName>,
-    branch: Option<&BranchName>,
-) -> Result<(WatchName, BranchName), Failure> {
-    Ok(sentry_api::pick(&facts(config), watch.cloned(), branch.cloned())?)
+    subject: Option<&Subject>,
+) -> Result<(WatchName, Subject), Failure> {
+    Ok(sentry_api::pick(&facts(config), watch.cloned(), subject.cloned())?)
 }

@@ -5,7 +5,7 @@ use sentry_config::Config;
 use sentry_core::delivery::Selection;
 use sentry_core::names::WatchName;
 use sentry_core::plan::PlannedObject;
-use sentry_core::repo::BranchName;
+use sentry_core::subject::{EventName, Subject};
 
 use super::request::{Desk, no_such_run};
 use super::source::pick;
@@ -24,14 +24,14 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         return desk.finish(ctx, &kept, args.no_wait).await;
     }
     let config = ctx.start()?;
-    let (watch, branch) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
+    let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
     if args.dry_run {
-        return dry_run(ctx, &config, &watch, &branch, args).await;
+        return dry_run(ctx, &config, &watch, &subject, args).await;
     }
     let desk = Desk::here(ctx, Some(config))?;
     let request = TriggerRequest {
         watch: Some(watch.to_string()),
-        branch: Some(branch.to_string()),
+        branch: Some(subject.name().to_owned()),
         ..request(args)
     };
     let kept = desk.answers.trigger(&request, args.idempotency_key.as_deref()).await?;
@@ -52,15 +52,15 @@ async fn dry_run(
     ctx: &Context,
     config: &Config,
     watch: &WatchName,
-    branch: &BranchName,
+    subject: &Subject,
     args: &TriggerArgs,
 ) -> Result<Exit, Failure> {
     let engine = explain::reading_engine(ctx, config)?;
     let sha = args.revision.as_ref();
-    let mut selection = Selection { event: args.event.event.clone(), run: args.run.clone() };
     // With an event that is named, the question is not what a change would do: every path counts as changed.
-    selection.event.get_or_insert_with(|| "push".to_owned());
-    let question = engine.preview(watch, branch, sha, &selection);
+    let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
+    let selection = Selection { event: Some(event), run: args.run.clone() };
+    let question = engine.preview(watch, subject, sha, &selection);
     let preview = explain::uninterrupted(question).await?;
     explain::show_plan(&ctx.ui, &preview);
     if preview.set.refusals().next().is_some() {
@@ -72,7 +72,7 @@ async fn dry_run(
     preview.check?;
     match &selection.run {
         Some(run) if !preview.set.objects.iter().any(PlannedObject::is_run) => {
-            Err(no_such_run(watch.as_str(), branch.as_str(), run))
+            Err(no_such_run(watch.as_str(), subject.name(), run))
         }
         _ => Ok(Exit::Done),
     }

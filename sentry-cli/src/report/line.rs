@@ -10,7 +10,7 @@ use crate::ui::{Tone, count, plain, span, tinted};
 
 /// `main 1a2b3c4d`: for a line that a person reads now; the whole id is in the logs and in `sentry show`.
 pub(super) fn brief(revision: &Revision) -> String {
-    format!("{} {}", revision.branch, revision.sha.short())
+    format!("{} {}", revision.subject, revision.sha.short())
 }
 
 /// An event as one line for a person, with a sign that says how it is meant; `None` if it is of no interest.
@@ -25,8 +25,8 @@ pub(super) fn line(event: &EventKind) -> Option<String> {
             let from = from.as_ref().map(|s| format!(", was {}", s.short())).unwrap_or_default();
             ("→", Tone::Busy, format!("{watch}  {}  is new{from}", brief(revision)))
         }
-        EventKind::BranchGone { watch, branch } => {
-            ("·", Tone::Quiet, format!("{watch}  {branch}  is gone"))
+        EventKind::Gone { watch, subject } => {
+            ("·", Tone::Quiet, format!("{watch}  {subject}  is gone"))
         }
         EventKind::NotStarted { watch, revision, reason, .. } => {
             ("·", Tone::Quiet, format!("{watch}  {}  not started: {reason}", brief(revision)))

@@ -19,7 +19,7 @@ pub(super) fn log(event: &EventKind) {
         EventKind::Change { watch, revision, from } => {
             info!(%watch, %revision, from = from.as_ref().map(tracing::field::display), "change");
         }
-        EventKind::BranchGone { watch, branch } => info!(%watch, %branch, "branch is gone"),
+        EventKind::Gone { watch, subject } => info!(%watch, branch = %subject, "branch is gone"),
         EventKind::NotStarted { watch, revision, reason, detail } => {
             info!(%watch, %revision, %reason, detail, "not started");
         }

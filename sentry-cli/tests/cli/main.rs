@@ -223,7 +223,10 @@ fn a_trigger_keeps_the_event_and_the_run_that_it_names() {
     let id = sandbox.ok(&["trigger", "--event", "nightly", "--run", "r-", "--no-wait"]);
     let kept = sandbox.trigger(id.trim());
     let Some(TriggerKind::Deliver { selection, .. }) = kept.map(|t| t.kind) else { panic!("{id}") };
-    assert_eq!((selection.event(), selection.run.as_deref()), ("nightly", Some("r-")));
+    assert_eq!(
+        (selection.event.unwrap().as_str(), selection.run.as_deref()),
+        ("nightly", Some("r-"))
+    );
     for args in [["--event", ""], ["--run", ""]] {
         assert_eq!(sandbox.run(&[&["trigger"][..], &args].concat()).code, 2, "{args:?}");
     }

@@ -1,6 +1,6 @@
 //! What is told of runs after a delivery: how they stand, what waits, what is shown on A's commits.
 
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
     Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
 };
@@ -46,8 +46,7 @@ fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
 fn kept(delivery: Delivery) -> Sandbox {
     let sandbox = Sandbox::new();
     let mark = sample::mark(1);
-    let branch =
-        BranchState::first_seen(delivery.watch.clone(), sample::branch("main"), mark.clone());
+    let branch = Cursors::first_seen(delivery.watch.clone(), sample::subject("main"), mark.clone());
     let delivered = (!delivery.is_queued()).then_some(mark);
     let record = HeadRecord {
         watch: delivery.watch.clone(),
@@ -63,7 +62,7 @@ fn kept(delivery: Delivery) -> Sandbox {
     };
     sandbox.keep(&[
         Write::Watch(sample::watch_state(1)),
-        Write::Branch(BranchState { delivered, ..branch }),
+        Write::Cursors(Cursors { delivered, ..branch }),
         Write::Head(record),
         Write::Agent(sample::agent(1)),
         Write::Delivery(Box::new(delivery)),
@@ -210,7 +209,7 @@ fn of_a_watch_whose_forge_has_no_statuses_it_is_not_said_that_none_are_shown() {
     sandbox.keep(&[Write::Report(report("qa")), Write::Report(report("gone"))]);
     assert!(!sandbox.ok(&["status"]).contains("statuses can't be shown"));
     let branch =
-        BranchState::first_seen(sample::watch("gone"), sample::branch("main"), sample::mark(1));
-    sandbox.keep(&[Write::Branch(branch)]);
+        Cursors::first_seen(sample::watch("gone"), sample::subject("main"), sample::mark(1));
+    sandbox.keep(&[Write::Cursors(branch)]);
     assert!(sandbox.ok(&["status"]).contains("gone: statuses can't be shown"));
 }

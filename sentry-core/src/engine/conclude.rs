@@ -6,7 +6,7 @@ use super::courier::{AttemptEnd, Outcome};
 use super::failure::AttemptError;
 use super::verdict;
 use crate::clock::Timestamp;
-use crate::cursor::{BranchState, Mark, Parked, Passed};
+use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
     BRANCH_DELETED, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState,
     Verdict,
@@ -40,7 +40,7 @@ pub(super) enum Wait {
 pub(super) fn conclude(
     end: AttemptEnd,
     watch: &Watch,
-    branch: Option<&BranchState>,
+    cursors: Option<&Cursors>,
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
@@ -48,13 +48,13 @@ pub(super) fn conclude(
     delivery.next_attempt = None;
     let manifests = delivery.manifests.as_ref().map(|b| b.sha.clone());
     match outcome {
-        Outcome::Done => acknowledged(delivery, manifests, watch, branch, now),
-        Outcome::Passed(reason) => passed(delivery, branch, reason, now),
+        Outcome::Done => acknowledged(delivery, manifests, watch, cursors, now),
+        Outcome::Passed(reason) => passed(delivery, cursors, reason, now),
         Outcome::Superseded(by) => superseded(delivery, Some(by), now),
         Outcome::Interrupted => interrupted(delivery),
         Outcome::Failed(error) => {
             drop_unmade(&mut delivery, earlier, &error);
-            failed(delivery, manifests, &error, watch, branch, now, backoff)
+            failed(delivery, manifests, &error, watch, cursors, now, backoff)
         }
     }
 }
@@ -102,7 +102,7 @@ fn acknowledged(
     mut delivery: Delivery,
     manifests: Option<CommitSha>,
     watch: &Watch,
-    branch: Option<&BranchState>,
+    cursors: Option<&Cursors>,
     now: Timestamp,
 ) -> Conclusion {
     delivery.error = None;
@@ -132,11 +132,11 @@ fn acknowledged(
         None => (Reason::Delivered, None),
     };
     writes.push(record(&delivery, reason, detail, now));
-    if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
+    if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b)) {
         let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
         let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
         let passed = delivery.passed.clone().map(|reason| Passed { mark: mark.clone(), reason });
-        writes.push(Write::Branch(BranchState {
+        writes.push(Write::Cursors(Cursors {
             delivered: Some(mark),
             manifests,
             passed,
@@ -216,7 +216,7 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
         .map(|outcome| {
             Write::Inventory(InventoryItem {
                 watch: delivery.watch.clone(),
-                branch: delivery.revision.branch.clone(),
+                subject: delivery.revision.subject.clone(),
                 cluster: watch.cluster.to_string(),
                 object: outcome.object.clone(),
                 run: outcome.run,
@@ -228,19 +228,19 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
 }
 
 /// A change moves the cursor to its own head; what a person asked for does so only if it is the branch's head now.
-fn moves_cursor(delivery: &Delivery, branch: &BranchState) -> bool {
-    branch.gone.is_none()
+fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
+    cursors.gone.is_none()
         && match delivery.cause {
             Cause::Change => true,
             Cause::Manual | Cause::Webhook | Cause::Rerun => {
-                branch.observed.sha == delivery.revision.sha
+                cursors.observed.sha == delivery.revision.sha
             }
         }
 }
 
 fn passed(
     mut delivery: Delivery,
-    branch: Option<&BranchState>,
+    cursors: Option<&Cursors>,
     reason: Reason,
     now: Timestamp,
 ) -> Conclusion {
@@ -255,10 +255,10 @@ fn passed(
     let mut writes = Vec::new();
     if !delivery.dry_run {
         writes.push(record(&delivery, reason.clone(), None, now));
-        if let Some(state) = branch.filter(|b| moves_cursor(&delivery, b)) {
+        if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b)) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
             let passed = Some(Passed { mark, reason });
-            writes.push(Write::Branch(BranchState { passed, parked: None, ..state.clone() }));
+            writes.push(Write::Cursors(Cursors { passed, parked: None, ..state.clone() }));
         }
     }
     writes.push(Write::Delivery(Box::new(delivery)));
@@ -309,7 +309,7 @@ fn failed(
     manifests: Option<CommitSha>,
     error: &AttemptError,
     watch: &Watch,
-    branch: Option<&BranchState>,
+    cursors: Option<&Cursors>,
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
@@ -327,16 +327,16 @@ fn failed(
         // What ends the process again and again harms all others: it is not even looked at by itself. The first time
         // tells nothing, for processes are killed for many reasons.
         if delivery.cut_off > watch.timing.max_retries.max(1) {
-            return park(delivery, b, None, watch, branch, now);
+            return park(delivery, b, None, watch, cursors, now);
         }
     }
     // How often it was given up, this time included.
     let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {
-        return park(delivery, b, Some(parked), watch, branch, now);
+        return park(delivery, b, Some(parked), watch, cursors, now);
     }
     let Some(wait) = backoff.wait(advice, delivery.tries, fastrand::f64()) else {
-        return park(delivery, b, None, watch, branch, now);
+        return park(delivery, b, None, watch, cursors, now);
     };
     delivery.state = DeliveryState::Pending;
     delivery.next_attempt = now.checked_add(wait).ok();
@@ -397,7 +397,7 @@ fn park(
     b: Known,
     times: Option<u32>,
     watch: &Watch,
-    branch: Option<&BranchState>,
+    cursors: Option<&Cursors>,
     now: Timestamp,
 ) -> Conclusion {
     let text = delivery.error.clone().unwrap_or_default();
@@ -406,8 +406,8 @@ fn park(
     if delivery.active_runs().next().is_some() {
         delivery.following_since.get_or_insert(now);
     }
-    let branch = branch.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
-    let wait = times.filter(|_| branch.is_some() && !delivery.dry_run).map(retry::look);
+    let cursors = cursors.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
+    let wait = times.filter(|_| cursors.is_some() && !delivery.dry_run).map(retry::look);
     delivery.next_attempt = wait.and_then(|wait| now.checked_add(wait).ok());
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
     let settled = settle(&mut delivery, state, now);
@@ -421,7 +421,7 @@ fn park(
         writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }
-    if let Some(state) = branch {
+    if let Some(state) = cursors {
         let parked = Some(Parked {
             mark: Mark { sha: delivery.revision.sha.clone(), at: now },
             delivery: delivery.id.clone(),
@@ -431,7 +431,7 @@ fn park(
             error: text,
             again: delivery.next_attempt,
         });
-        writes.push(Write::Branch(BranchState { parked, ..state.clone() }));
+        writes.push(Write::Cursors(Cursors { parked, ..state.clone() }));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: wait.map(Wait::Look) }

@@ -21,6 +21,7 @@ use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, Manif
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
+use crate::subject::Subject;
 use crate::watch::{BranchSelector, Refusals, Watch};
 
 /// PaC's markers in a commit's message: with one of them a push starts nothing
@@ -149,12 +150,8 @@ impl Attempt {
         let plan = self.check(&documents, &pinned, &about, until).await?;
         drop(documents);
 
-        self.delivery.intent = Some(Intent {
-            manifests: pinned.sha,
-            manifests_branch: pinned.branch,
-            digest: plan.digest(),
-            at: self.clock.now(),
-        });
+        self.delivery.intent =
+            Some(Intent { manifests: pinned, digest: plan.digest(), at: self.clock.now() });
         let wanted = if self.delivery.dry_run {
             Vec::new()
         } else {
@@ -233,14 +230,11 @@ impl Attempt {
     async fn resolve(&mut self, until: Instant) -> Result<Revision, Interrupt> {
         if let Some(intent) = &self.delivery.intent {
             // What was begun with one commit of B is finished with it.
-            return Ok(Revision {
-                branch: intent.manifests_branch.clone(),
-                sha: intent.manifests.clone(),
-            });
+            return Ok(intent.manifests.clone());
         }
         let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
-        let branch = self.delivery.revision.branch.clone();
-        let work = async move { resolve(forge.as_ref(), &watch, &branch).await };
+        let subject = self.delivery.revision.subject.clone();
+        let work = async move { resolve(forge.as_ref(), &watch, &subject).await };
         self.timed("resolve", until, work).await
     }
 
@@ -264,10 +258,10 @@ impl Attempt {
             return Ok(None);
         };
         let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
-        let Revision { branch, sha: to } = self.delivery.revision.clone();
+        let to = self.delivery.revision.clone();
         // A comparison that never ends leaves half of the time for what starts without it.
         let timeout = until.saturating_duration_since(Instant::now()) / 2;
-        let query = ChangesQuery { repo, from, to, branch, timeout };
+        let query = ChangesQuery { repo, from, to, timeout };
         let ask = async move { Ok(source.changes(&query).await.ok()) };
         self.timed("compare", until + SLACK, ask).await
     }
@@ -287,11 +281,11 @@ impl Attempt {
             revision: &delivery.revision,
             delivery: &delivery.id,
             trigger: delivery.trigger.as_ref(),
-            manifests_branch: &pinned.branch,
-            manifests: &pinned.sha,
+            manifests: pinned,
             sender: about.info.map(|i| i.author.as_str()),
             title: about.info.map_or("", CommitInfo::title),
-            selection: &delivery.selection,
+            event: &delivery.event,
+            only: delivery.only.as_deref(),
             changed: about.changed,
             kinds: kinds.as_deref(),
         };
@@ -427,11 +421,11 @@ fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
     set.notes.iter().cloned().chain(skipped).chain(left_out).collect()
 }
 
-/// B's branch and its head, for a head on the given branch of A.
+/// B's branch and its head, for a head of the given subject of A.
 pub(super) async fn resolve(
     forge: &dyn Forge,
     watch: &Watch,
-    source: &BranchName,
+    source: &Subject,
 ) -> Result<Revision, AttemptError> {
     let (repo, names) = (watch.manifests.repo.clone(), watch.manifests_branches(source));
     let wanted = names.iter().map(BranchName::as_str).collect::<Vec<_>>().join(", ");
@@ -443,7 +437,7 @@ pub(super) async fn resolve(
         source,
     };
     let answer = forge.heads(std::slice::from_ref(&query)).await.pop();
-    let heads = match answer.transpose().map_err(failed)? {
+    let mut heads = match answer.transpose().map_err(failed)? {
         Some(HeadsAnswer::Heads(heads)) => heads.heads,
         Some(HeadsAnswer::NotModified) | None => {
             let text = "the forge gave no answer to a question without a validator";
@@ -451,9 +445,11 @@ pub(super) async fn resolve(
         }
     };
     names
-        .iter()
+        .into_iter()
         .find_map(|name| {
-            heads.get(name).map(|sha| Revision { branch: name.clone(), sha: sha.clone() })
+            heads
+                .remove_entry(&Subject::Branch(name))
+                .map(|(subject, sha)| Revision { subject, sha })
         })
         .ok_or_else(none)
 }
@@ -468,8 +464,7 @@ pub(super) async fn fetch(
     let Watch { manifests, .. } = watch;
     let query = TreeQuery {
         repo: manifests.repo.clone(),
-        commit: pinned.sha.clone(),
-        branch: pinned.branch.clone(),
+        revision: pinned.clone(),
         dir: manifests.dir.clone(),
         limits: TreeLimits::default(),
         timeout,

@@ -4,29 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::cursor::BranchState;
+use crate::cursor::Cursors;
 use crate::delivery::{Cause, Delivery, DeliveryState, TriggerState};
 use crate::forge::Validator;
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
 use crate::store::{
     DeliveryQuery, Inbox, Outgoing, Report, StateStore, StoreError, Suspension, Trouble,
     WatchState, Write,
 };
+use crate::subject::{Subject, SubjectKey};
 
 /// Of so many deliveries, the newest ones, runs are followed that go on although the delivery was given up.
 const RECENT: usize = 1_000;
 
-/// A watch and a branch of its A: what deliveries are counted by.
-pub(super) type BranchKey = (WatchName, BranchName);
-
 #[derive(Debug)]
 pub(super) struct Ledger {
     store: Arc<dyn StateStore>,
-    pub(super) branches: BTreeMap<WatchName, BTreeMap<BranchName, BranchState>>,
-    /// Those whose head waits for a delivery: few, where `branches` may be thousands and the loop turns often.
-    pub(super) changes: BTreeSet<BranchKey>,
+    pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
+    /// Those whose head waits for a delivery: few, where `cursors` may be thousands and the loop turns often.
+    pub(super) changes: BTreeSet<SubjectKey>,
     pub(super) watches: BTreeMap<WatchName, WatchState>,
     pub(super) validators: HashMap<String, Validator>,
     /// Those that are not through, and those that were given up with runs that go on.
@@ -36,7 +34,7 @@ pub(super) struct Ledger {
     /// What receivers are still to be told, for each oldest first.
     pub(super) outbox: BTreeMap<OutboxKey, Outgoing>,
     /// Branches that failed and did not succeed since.
-    pub(super) troubles: BTreeMap<BranchKey, Trouble>,
+    pub(super) troubles: BTreeMap<SubjectKey, Trouble>,
     pub(super) inbox: Inbox,
     /// The newest delivery that there was at the start.
     pub(super) newest: Option<DeliveryId>,
@@ -62,7 +60,7 @@ impl Ledger {
         given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
             store,
-            branches: BTreeMap::new(),
+            cursors: BTreeMap::new(),
             changes: BTreeSet::new(),
             watches: BTreeMap::new(),
             validators: snapshot.validators.into_iter().collect(),
@@ -73,7 +71,7 @@ impl Ledger {
             inbox: snapshot.inbox,
             newest,
         };
-        let live = snapshot.branches.into_iter().map(Write::Branch);
+        let live = snapshot.cursors.into_iter().map(Write::Cursors);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));
         let live = live.chain(snapshot.reports.into_iter().map(Write::Report));
         let live = live.chain(snapshot.troubles.into_iter().map(Write::Trouble));
@@ -104,21 +102,21 @@ impl Ledger {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Branch(state) => {
-                let key = (state.watch.clone(), state.branch.clone());
+            Write::Cursors(state) => {
+                let key = (state.watch.clone(), state.subject.clone());
                 if state.is_change() && !state.is_parked() {
                     self.changes.insert(key);
                 } else {
                     self.changes.remove(&key);
                 }
-                self.branches
+                self.cursors
                     .entry(state.watch.clone())
                     .or_default()
-                    .insert(state.branch.clone(), state);
+                    .insert(state.subject.clone(), state);
             }
-            Write::ForgetBranch(watch, branch) => {
-                self.branches.entry(watch.clone()).or_default().remove(&branch);
-                self.changes.remove(&(watch, branch));
+            Write::ForgetCursors(watch, subject) => {
+                self.cursors.entry(watch.clone()).or_default().remove(&subject);
+                self.changes.remove(&(watch, subject));
             }
             Write::Watch(state) => {
                 self.watches.insert(state.watch.clone(), state);
@@ -174,22 +172,22 @@ impl Ledger {
                 self.outbox.remove(&(receiver, id));
             }
             Write::Trouble(trouble) => {
-                let key = (trouble.watch.clone(), trouble.branch.clone());
+                let key = (trouble.watch.clone(), trouble.subject.clone());
                 self.troubles.insert(key, trouble);
             }
-            Write::ForgetTrouble(watch, branch) => {
-                self.troubles.remove(&(watch, branch));
+            Write::ForgetTrouble(watch, subject) => {
+                self.troubles.remove(&(watch, subject));
             }
             _ => {}
         }
     }
 
-    pub(super) fn branch(&self, key: &BranchKey) -> Option<&BranchState> {
-        self.branches.get(&key.0)?.get(&key.1)
+    pub(super) fn cursors(&self, key: &SubjectKey) -> Option<&Cursors> {
+        self.cursors.get(&key.0)?.get(&key.1)
     }
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
-    pub(super) fn open_change(&self, key: &BranchKey) -> Option<&Delivery> {
+    pub(super) fn open_change(&self, key: &SubjectKey) -> Option<&Delivery> {
         let only_followed = |d: &Delivery| {
             d.state.is_final() || d.state == DeliveryState::Following && !d.is_queued()
         };
@@ -222,8 +220,8 @@ impl Ledger {
     }
 }
 
-pub(super) fn key_of(delivery: &Delivery) -> BranchKey {
-    (delivery.watch.clone(), delivery.revision.branch.clone())
+pub(super) fn key_of(delivery: &Delivery) -> SubjectKey {
+    (delivery.watch.clone(), delivery.revision.subject.clone())
 }
 
 /// One delivery by its whole id.

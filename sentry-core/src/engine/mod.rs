@@ -38,9 +38,10 @@ use crate::forge::{Forge, ForgeError, ForgeErrorKind};
 use crate::ids::{Sequence, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::Notifier;
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
 use crate::retry::Backoff;
 use crate::store::{StateStore, StoreError};
+use crate::subject::Subject;
 use crate::watch::Watch;
 
 pub use builder::{BuildError, Builder};
@@ -274,21 +275,21 @@ impl Engine {
         }
     }
 
-    /// What a delivery of a branch's head (or of the given commit) would do. Nothing is written anywhere, nothing is
+    /// What a delivery of a subject's head (or of the given commit) would do. Nothing is written anywhere, nothing is
     /// locked. With neither a commit nor a selection it is what a change would do: what changed in A since the
     /// delivered head counts. Else it is what a person's trigger would do, for which everything counts as changed.
     ///
     /// # Errors
-    /// [`EngineError::Unknown`] for a watch or branch that does not exist, [`EngineError::Forge`] and
+    /// [`EngineError::Unknown`] for a watch or subject that does not exist, [`EngineError::Forge`] and
     /// [`EngineError::Deploy`] if one of them can't be asked.
     pub async fn preview(
         &self,
         watch: &WatchName,
-        branch: &BranchName,
+        subject: &Subject,
         sha: Option<&CommitSha>,
         selection: &Selection,
     ) -> Result<Preview, EngineError> {
-        let question = preview::Question { watch, branch, sha, selection };
+        let question = preview::Question { watch, subject, sha, selection };
         preview::preview(&self.parts, question).await
     }
 
@@ -302,11 +303,11 @@ impl Engine {
     pub async fn diff(
         &self,
         watch: &WatchName,
-        branch: &BranchName,
+        subject: &Subject,
         sha: Option<&CommitSha>,
         selection: &Selection,
     ) -> Result<(Preview, Vec<ObjectDiff>), EngineError> {
-        let question = preview::Question { watch, branch, sha, selection };
+        let question = preview::Question { watch, subject, sha, selection };
         preview::diff(&self.parts, question).await
     }
 }

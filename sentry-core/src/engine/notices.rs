@@ -72,7 +72,7 @@ pub(super) fn decide(
     let mut told = Vec::new();
     let mut next = trouble.cloned().unwrap_or_else(|| Trouble {
         watch: delivery.watch.clone(),
-        branch: delivery.revision.branch.clone(),
+        subject: delivery.revision.subject.clone(),
         at,
         tests: None,
         start: None,
@@ -143,7 +143,7 @@ impl Decision {
     pub(super) fn write(&self, delivery: &Delivery) -> Option<Write> {
         Some(match self.trouble.clone()? {
             Some(trouble) => Write::Trouble(trouble),
-            None => Write::ForgetTrouble(delivery.watch.clone(), delivery.revision.branch.clone()),
+            None => Write::ForgetTrouble(delivery.watch.clone(), delivery.revision.subject.clone()),
         })
     }
 }

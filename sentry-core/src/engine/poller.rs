@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ledger::{BranchKey, Ledger};
+use super::ledger::Ledger;
 use crate::change::{Finding, detect};
 use crate::clock::Timestamp;
-use crate::cursor::BranchState;
+use crate::cursor::Cursors;
 use crate::delivery::{HeadRecord, Reason};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
@@ -18,6 +18,7 @@ use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
+use crate::subject::{Subject, SubjectKey};
 use crate::watch::{BranchSelector, Watch};
 
 /// However many hints come, a repository is asked at most this often.
@@ -45,7 +46,7 @@ pub(super) struct Group {
     failures: u32,
     outage: Option<(Timestamp, Instant)>,
     /// B's heads as last reported: a NotModified refers to them.
-    last: Option<BTreeMap<BranchName, CommitSha>>,
+    last: Option<BTreeMap<Subject, CommitSha>>,
     /// Patterns of its watches that matched nothing in the last answer.
     idle: BTreeMap<WatchName, Vec<String>>,
 }
@@ -55,7 +56,7 @@ pub(super) struct Group {
 pub(super) struct Absorbed {
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<EventKind>,
-    pub(super) closed: Vec<(BranchKey, Option<CommitSha>)>,
+    pub(super) closed: Vec<(SubjectKey, Option<CommitSha>)>,
 }
 
 pub(super) fn groups(watches: &BTreeMap<WatchName, Arc<Watch>>, now: Instant) -> Vec<Group> {
@@ -134,9 +135,9 @@ impl Group {
     fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<BranchName> {
         let mut wanted = BTreeSet::new();
         for watch in &self.manifests {
-            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
                 if state.is_parked() || (watch.watch_manifests && state.gone.is_none()) {
-                    wanted.extend(watch.manifests_branches(&state.branch));
+                    wanted.extend(watch.manifests_branches(&state.subject));
                 }
             }
         }
@@ -277,11 +278,11 @@ impl Group {
         if let Some(to) = heads.renamed_to {
             absorbed.events.push(EventKind::RepoRenamed { from: self.repo.clone(), to });
         }
-        let branches: Vec<&BranchName> = heads.heads.keys().collect();
+        let subjects: Vec<&Subject> = heads.heads.keys().collect();
         for watch in &self.sources {
             sight(watch, &heads.heads, ledger, stamp, absorbed);
             let patterns: Vec<String> =
-                watch.source.branches.idle(&branches).into_iter().map(str::to_owned).collect();
+                watch.source.branches.idle(&subjects).into_iter().map(str::to_owned).collect();
             let told = self.idle.entry(watch.name.clone()).or_default();
             if *told != patterns {
                 told.clone_from(&patterns);
@@ -300,34 +301,32 @@ impl Group {
     fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
         let Some(heads) = &self.last else { return };
         for watch in &self.manifests {
-            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
                 let Some(parked) = state.parked.as_ref().filter(|_| state.is_parked()) else {
                     continue;
                 };
-                let names = watch.manifests_branches(&state.branch);
-                let head = names.iter().find_map(|name| heads.get(name));
+                let names = watch.manifests_branches(&state.subject);
+                let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let moved = head.is_some() && head != parked.manifests.as_ref();
                 if moved && !parked.regardless_of_b {
-                    absorbed
-                        .writes
-                        .push(Write::Branch(BranchState { parked: None, ..state.clone() }));
+                    absorbed.writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
                 }
             }
         }
     }
 
     /// For watches that also follow B: the branches whose delivered B commit is not B's head any more.
-    pub(super) fn moved_manifests(&self, ledger: &Ledger) -> Vec<(BranchKey, CommitSha)> {
+    pub(super) fn moved_manifests(&self, ledger: &Ledger) -> Vec<(SubjectKey, CommitSha)> {
         let Some(heads) = &self.last else { return Vec::new() };
         let mut moved = Vec::new();
         for watch in self.manifests.iter().filter(|w| w.watch_manifests) {
-            for state in ledger.branches.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                let names = watch.manifests_branches(&state.branch);
-                let head = names.iter().find_map(|name| heads.get(name));
+            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
+                let names = watch.manifests_branches(&state.subject);
+                let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let settled = !state.is_change() && state.gone.is_none();
                 let differs = |h: &&CommitSha| state.manifests.as_ref().is_some_and(|m| m != *h);
                 if let Some(head) = head.filter(|h| settled && differs(h)) {
-                    moved.push(((watch.name.clone(), state.branch.clone()), head.clone()));
+                    moved.push(((watch.name.clone(), state.subject.clone()), head.clone()));
                 }
             }
         }
@@ -343,16 +342,16 @@ fn is_current(known: &WatchState, watch: &Watch) -> bool {
 
 fn sight(
     watch: &Watch,
-    heads: &BTreeMap<BranchName, CommitSha>,
+    heads: &BTreeMap<Subject, CommitSha>,
     ledger: &Ledger,
     stamp: Timestamp,
     absorbed: &mut Absorbed,
 ) {
     let none = BTreeMap::new();
     let known = ledger.watches.get(&watch.name);
-    let branches = ledger.branches.get(&watch.name).unwrap_or(&none);
-    for sighting in detect(watch, known, branches, heads, stamp) {
-        found(watch, sighting.state, sighting.finding, branches, ledger, stamp, absorbed);
+    let before = ledger.cursors.get(&watch.name).unwrap_or(&none);
+    for sighting in detect(watch, known, before, heads, stamp) {
+        found(watch, sighting.state, sighting.finding, before, ledger, stamp, absorbed);
     }
     if known.is_none_or(|k| !is_current(k, watch)) {
         absorbed.writes.push(Write::Watch(WatchState {
@@ -366,19 +365,19 @@ fn sight(
 
 fn found(
     watch: &Watch,
-    state: BranchState,
+    state: Cursors,
     finding: Finding,
-    before: &BTreeMap<BranchName, BranchState>,
+    before: &BTreeMap<Subject, Cursors>,
     ledger: &Ledger,
     stamp: Timestamp,
     absorbed: &mut Absorbed,
 ) {
     let name = watch.name.clone();
-    let key = (name.clone(), state.branch.clone());
+    let key = (name.clone(), state.subject.clone());
     match finding {
         Finding::Baseline { why } => {
             let revision =
-                Revision { branch: state.branch.clone(), sha: state.observed.sha.clone() };
+                Revision { subject: state.subject.clone(), sha: state.observed.sha.clone() };
             absorbed.writes.push(record(
                 watch,
                 &revision,
@@ -393,40 +392,38 @@ fn found(
             });
         }
         Finding::Moved { unsettled } => {
-            let from = before.get(&state.branch).and_then(|b| b.settled().cloned());
+            let from = before.get(&state.subject).and_then(|b| b.settled().cloned());
             moved(watch, &state, unsettled, from, ledger, stamp, absorbed);
         }
         Finding::Gone { unsettled } => {
-            absorbed
-                .events
-                .push(EventKind::BranchGone { watch: name, branch: state.branch.clone() });
+            absorbed.events.push(EventKind::Gone { watch: name, subject: state.subject.clone() });
             absorbed.closed.extend(unsettled.map(|_| (key, None)));
         }
         Finding::Forgotten => {
-            absorbed.writes.push(Write::ForgetBranch(name, state.branch));
+            absorbed.writes.push(Write::ForgetCursors(name, state.subject));
             absorbed.closed.push((key, None));
             return;
         }
     }
-    absorbed.writes.push(Write::Branch(state));
+    absorbed.writes.push(Write::Cursors(state));
 }
 
 fn moved(
     watch: &Watch,
-    state: &BranchState,
+    state: &Cursors,
     unsettled: Option<CommitSha>,
     from: Option<CommitSha>,
     ledger: &Ledger,
     stamp: Timestamp,
     absorbed: &mut Absorbed,
 ) {
-    let revision = Revision { branch: state.branch.clone(), sha: state.observed.sha.clone() };
+    let revision = Revision { subject: state.subject.clone(), sha: state.observed.sha.clone() };
     if let Some(old) = unsettled {
         let reason = Reason::SupersededBy(revision.sha.clone());
-        let old = Revision { branch: state.branch.clone(), sha: old };
+        let old = Revision { subject: state.subject.clone(), sha: old };
         absorbed.events.push(not_started(watch, &old, &reason, None));
         absorbed.writes.push(record(watch, &old, reason, stamp, None));
-        let key = (watch.name.clone(), state.branch.clone());
+        let key = (watch.name.clone(), state.subject.clone());
         absorbed.closed.push((key, Some(revision.sha.clone())));
     }
     let change = EventKind::Change { watch: watch.name.clone(), revision: revision.clone(), from };

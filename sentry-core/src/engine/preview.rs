@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::courier;
 use super::failure::AttemptError;
 use super::{EngineError, Parts, references, refusals};
-use crate::cursor::BranchState;
+use crate::cursor::Cursors;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
 use crate::forge::{
@@ -16,8 +16,9 @@ use crate::ids::DeliveryId;
 use crate::manifest::{self, Context, Documents, ManifestSet};
 use crate::names::WatchName;
 use crate::plan::{GitAuth, Plan};
-use crate::repo::{BranchName, CommitSha};
+use crate::repo::CommitSha;
 use crate::revision::Revision;
+use crate::subject::Subject;
 use crate::watch::{BranchSelector, Refusals, Watch};
 
 /// What a delivery would do.
@@ -40,8 +41,8 @@ pub struct Preview {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) watch: &'a WatchName,
-    pub(super) branch: &'a BranchName,
-    /// The branch's head where it is left out.
+    pub(super) subject: &'a Subject,
+    /// The subject's head where it is left out.
     pub(super) sha: Option<&'a CommitSha>,
     pub(super) selection: &'a Selection,
 }
@@ -86,19 +87,19 @@ pub(super) async fn diff(
 
 /// All but the deployer's word on the plan; `check` holds only whether it could be asked.
 async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
-    let Question { watch, branch, sha, selection } = question;
+    let Question { watch, subject, sha, selection } = question;
     let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
     let source = parts.forges[&watch.source.forge].as_ref();
     let asked_for = sha.is_some() || *selection != Selection::default();
     let sha = match sha {
         Some(sha) => sha.clone(),
-        None => head(source, watch, branch).await?,
+        None => head(source, watch, subject).await?,
     };
-    let revision = Revision { branch: branch.clone(), sha };
+    let revision = Revision { subject: subject.clone(), sha };
     let info = commit_info(source, watch, &revision).await?;
     let b = parts.forges[&watch.manifests.forge].as_ref();
     let pinned =
-        courier::resolve(b, watch, branch).await.map_err(|error| attempt_error(error, watch))?;
+        courier::resolve(b, watch, subject).await.map_err(|error| attempt_error(error, watch))?;
     let tree = courier::fetch(b, watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = DeliveryId::of(parts.new_id());
@@ -111,11 +112,11 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         revision: &revision,
         delivery: &delivery,
         trigger: None,
-        manifests_branch: &pinned.branch,
-        manifests: &pinned.sha,
+        manifests: &pinned,
         sender: info.as_ref().map(|i| i.author.as_str()),
         title: info.as_ref().map_or("", CommitInfo::title),
-        selection,
+        event: &selection.event.clone().unwrap_or_else(|| subject.event()),
+        only: selection.run.as_deref(),
         changed: changed.as_ref(),
         kinds: kinds.as_ref().ok().and_then(Option::as_deref),
     };
@@ -138,26 +139,26 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         git_auth,
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
     });
-    let manifests = Revision { branch: pinned.branch, sha: pinned.sha };
-    Ok(Preview { revision, manifests, set, plan, check })
+    Ok(Preview { revision, manifests: pinned, set, plan, check })
 }
 
-/// The head of a branch of A, asked for now.
+/// The head of a subject of A, asked for now.
 async fn head(
     source: &dyn Forge,
     watch: &Watch,
-    branch: &BranchName,
+    subject: &Subject,
 ) -> Result<CommitSha, EngineError> {
     let repo = &watch.source.repo;
-    let none = || EngineError::Unknown(format!("{repo} has no branch {branch}"));
+    let none = || EngineError::Unknown(format!("{repo} has no {} {subject}", subject.kind()));
+    let Subject::Branch(branch) = subject;
     let branches = BranchSelector::named([branch]);
     let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
     let failed = |source| EngineError::Forge {
-        what: format!("can't read the head of {branch} in {repo}"),
+        what: format!("can't read the head of {subject} in {repo}"),
         source,
     };
     match source.heads(std::slice::from_ref(&query)).await.pop().transpose().map_err(failed)? {
-        Some(HeadsAnswer::Heads(mut heads)) => heads.heads.remove(branch).ok_or_else(none),
+        Some(HeadsAnswer::Heads(mut heads)) => heads.heads.remove(subject).ok_or_else(none),
         _ => Err(none()),
     }
 }
@@ -188,12 +189,12 @@ async fn changed(
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let branches = parts.store.snapshot().await.ok()?.branches;
-    let of = |b: &&BranchState| b.watch == watch.name && b.branch == revision.branch;
-    let from = branches.iter().find(of)?.base()?.clone();
-    let Revision { branch, sha: to } = revision.clone();
+    let cursors = parts.store.snapshot().await.ok()?.cursors;
+    let of = |c: &&Cursors| c.watch == watch.name && c.subject == revision.subject;
+    let from = cursors.iter().find(of)?.base()?.clone();
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);
-    source.changes(&ChangesQuery { repo, from, to, branch, timeout }).await.ok()
+    let to = revision.clone();
+    source.changes(&ChangesQuery { repo, from, to, timeout }).await.ok()
 }
 
 /// What the set's runs would clone A with.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::ledger::{BranchKey, Ledger, key_of};
+use super::ledger::{Ledger, key_of};
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerKind};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::repo::CommitSha;
+use crate::subject::SubjectKey;
 use crate::watch::Watch;
 
 /// All that the decision depends on.
@@ -18,11 +19,11 @@ pub(super) struct View<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) watches: &'a BTreeMap<WatchName, Arc<Watch>>,
     /// Branches with a delivery under way: each has at most one.
-    pub(super) running: &'a HashMap<BranchKey, DeliveryId>,
+    pub(super) running: &'a HashMap<SubjectKey, DeliveryId>,
     /// When a waiting delivery may be tried again; those not in it may at once.
     pub(super) retry_at: &'a HashMap<DeliveryId, Instant>,
     /// Heads that a dry run has shown already.
-    pub(super) shown: &'a HashMap<BranchKey, CommitSha>,
+    pub(super) shown: &'a HashMap<SubjectKey, CommitSha>,
     /// Watches that were asked for since a trigger named them.
     pub(super) fresh: &'a HashSet<TriggerId>,
     /// Only these are worked on, and no change; `None` is everything.
@@ -52,7 +53,7 @@ pub(super) enum Start {
     /// Another attempt of an open delivery.
     Resume(DeliveryId),
     /// A new delivery of a branch's head.
-    Change(BranchKey),
+    Change(SubjectKey),
     /// The delivery that a trigger asks for.
     Trigger(TriggerId),
 }
@@ -67,20 +68,20 @@ pub(super) fn share(places: usize, watches: usize) -> usize {
 ///
 /// What was under way when the process ended may be what ended it. It comes after the others, and one at a time: the next
 /// end then tells which it was, and counts for no other.
-pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
-    let mut ready: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
-    let mut suspects: Vec<(Timestamp, BranchKey, Start)> = Vec::new();
+pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
+    let mut ready: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
+    let mut suspects: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
     for delivery in view.ledger.open.values().filter(|d| view.may_resume(&d.id)) {
         let list = if delivery.cut_off > 0 { &mut suspects } else { &mut ready };
         list.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
     }
     for trigger in view.ledger.inbox.triggers.iter().filter(|t| view.may_answer(t)) {
-        let TriggerKind::Deliver { branch, .. } = &trigger.kind else { continue };
-        let key = (trigger.watch.clone(), branch.clone());
+        let TriggerKind::Deliver { subject, .. } = &trigger.kind else { continue };
+        let key = (trigger.watch.clone(), subject.clone());
         ready.push((trigger.at, key, Start::Trigger(trigger.id.clone())));
     }
     for key in view.ledger.changes.iter().filter(|key| view.may_change(key)) {
-        if let Some(state) = view.ledger.branch(key) {
+        if let Some(state) = view.ledger.cursors(key) {
             ready.push((state.observed.at, key.clone(), Start::Change(key.clone())));
         }
     }
@@ -89,7 +90,7 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(BranchKey, Start)> {
     let suspect = |id| view.ledger.open.get(id).is_some_and(|delivery| delivery.cut_off > 0);
     let places = usize::from(!view.running.values().any(suspect));
     ready.extend(suspects.into_iter().take(places));
-    let mut taken: HashSet<BranchKey> = view.running.keys().cloned().collect();
+    let mut taken: HashSet<SubjectKey> = view.running.keys().cloned().collect();
     ready.retain(|(_, key, _)| taken.insert(key.clone()));
     ready.into_iter().map(|(_, key, start)| (key, start)).collect()
 }
@@ -147,8 +148,8 @@ impl View<'_> {
         wanted && self.fresh.contains(&trigger.id)
     }
 
-    fn may_change(&self, key: &BranchKey) -> bool {
-        let Some(state) = self.ledger.branch(key) else { return false };
+    fn may_change(&self, key: &SubjectKey) -> bool {
+        let Some(state) = self.ledger.cursors(key) else { return false };
         self.only.is_none()
             && self.watches.contains_key(&key.0)
             && !self.is_suspended(&key.0)

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::verdict::{self, Line};
 use crate::delivery::Delivery;
 use crate::forge::{CommitStatus, StatusState};
-use crate::repo::BranchName;
+use crate::subject::{EventName, Subject};
 use crate::text;
 use crate::watch::{ReportMode, Watch};
 
@@ -18,25 +18,27 @@ const DESCRIPTION_CHARS: usize = 140;
 /// What GitLab takes of a name (REST API, "Set commit pipeline status").
 const CONTEXT_CHARS: usize = 255;
 
-/// Whose head the commit was, and for which event: of several deliveries of one subject the newest counts.
+/// Whose head the commit was, and for which event: of several deliveries for one, the newest counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Subject<'a> {
-    branch: &'a BranchName,
-    event: &'a str,
+struct Owner<'a> {
+    subject: &'a Subject,
+    event: &'a EventName,
 }
 
-impl fmt::Display for Subject<'_> {
+impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.event {
-            "push" => write!(f, "{}", self.branch),
+        let Self { subject, event } = self;
+        if **event == subject.event() {
+            write!(f, "{subject}")
+        } else {
             // No branch holds a space: nothing else is called so.
-            event => write!(f, "{}, {event}", self.branch),
+            write!(f, "{subject}, {event}")
         }
     }
 }
 
-/// Lines by what follows the watch's context in their names; for each, the subjects that have one.
-type Lines<'a> = BTreeMap<String, BTreeMap<Subject<'a>, Line<'a>>>;
+/// Lines by what follows the watch's context in their names; for each, whose they are.
+type Lines<'a> = BTreeMap<String, BTreeMap<Owner<'a>, Line<'a>>>;
 
 /// Every status of one commit, from all deliveries of the watch at it, oldest first. What it says depends on nothing
 /// else, and no name on which subject came first.
@@ -47,12 +49,12 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     let context = watch.reporting.context.clone();
     let context = context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
     let mut statuses = Vec::new();
-    for (suffix, subjects) in &lines(watch, deliveries) {
+    for (suffix, owners) in &lines(watch, deliveries) {
         let name = format!("{context}{}", inert(suffix));
-        let all: Vec<_> = subjects.iter().collect();
+        let all: Vec<_> = owners.iter().collect();
         statuses.extend(together(watch, name.clone(), &all));
         if let [_, _, ..] = all.as_slice() {
-            let own = all.iter().filter_map(|(subject, _)| own(watch, &name, subject, &all));
+            let own = all.iter().filter_map(|(owner, _)| own(watch, &name, owner, &all));
             statuses.extend(own);
         }
     }
@@ -62,55 +64,48 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
 fn lines<'a>(watch: &Watch, deliveries: &'a [Delivery]) -> Lines<'a> {
     let mut lines = Lines::new();
     for delivery in deliveries.iter().filter(|d| !d.dry_run) {
-        let Delivery { revision, selection, .. } = delivery;
-        let subject = Subject { branch: &revision.branch, event: selection.event() };
+        let owner = Owner { subject: &delivery.revision.subject, event: &delivery.event };
         let whole = lines.entry(String::new()).or_default();
-        if let Some(line) = verdict::whole(watch, delivery, whole.contains_key(&subject)) {
-            whole.insert(subject.clone(), line);
+        if let Some(line) = verdict::whole(watch, delivery, whole.contains_key(&owner)) {
+            whole.insert(owner.clone(), line);
         }
         if watch.reporting.mode == ReportMode::PerRun {
             for (name, line) in verdict::each_run(delivery) {
-                lines.entry(format!("/{name}")).or_default().insert(subject.clone(), line);
+                lines.entry(format!("/{name}")).or_default().insert(owner.clone(), line);
             }
         }
     }
     lines
 }
 
-/// The subject's own line. Forges that do not tell capitals from small letters show one for those that differ in nothing
+/// The owner's own line. Forges that do not tell capitals from small letters show one for those that differ in nothing
 /// else: it is the worst of them, whichever is sent last.
 fn own(
     watch: &Watch,
     name: &str,
-    subject: &Subject<'_>,
-    all: &[(&Subject<'_>, &Line<'_>)],
+    owner: &Owner<'_>,
+    all: &[(&Owner<'_>, &Line<'_>)],
 ) -> Option<CommitStatus> {
-    let label = subject.to_string();
-    let alike = |other: &Subject<'_>| other.to_string().to_lowercase() == label.to_lowercase();
+    let label = owner.to_string();
+    let alike = |other: &Owner<'_>| other.to_string().to_lowercase() == label.to_lowercase();
     let lines = all.iter().filter(|(other, _)| alike(other)).map(|(_, line)| *line);
     let worst = lines.max_by_key(|line| line.badness())?;
-    let branches = vec![subject.branch.clone()];
-    Some(status(watch, format!("{name} ({})", inert(&label)), worst, &worst.text, branches))
+    let subjects = vec![owner.subject.clone()];
+    Some(status(watch, format!("{name} ({})", inert(&label)), worst, &worst.text, subjects))
 }
 
 /// The worst of all subjects, with what each of the worst says.
-fn together(
-    watch: &Watch,
-    name: String,
-    all: &[(&Subject<'_>, &Line<'_>)],
-) -> Option<CommitStatus> {
+fn together(watch: &Watch, name: String, all: &[(&Owner<'_>, &Line<'_>)]) -> Option<CommitStatus> {
     let (_, worst) = all.iter().max_by_key(|(_, line)| line.badness())?;
     let text = if let [(_, only)] = all {
         only.text.clone()
     } else {
         let same = all.iter().filter(|(_, line)| line.state == worst.state);
-        same.map(|(subject, line)| format!("{subject}: {}", line.text))
-            .collect::<Vec<_>>()
-            .join("; ")
+        same.map(|(owner, line)| format!("{owner}: {}", line.text)).collect::<Vec<_>>().join("; ")
     };
-    let mut branches: Vec<BranchName> = all.iter().map(|(s, _)| s.branch.clone()).collect();
-    branches.dedup();
-    Some(status(watch, name, worst, &text, branches))
+    let mut subjects: Vec<Subject> = all.iter().map(|(owner, _)| owner.subject.clone()).collect();
+    subjects.dedup();
+    Some(status(watch, name, worst, &text, subjects))
 }
 
 fn status(
@@ -118,7 +113,7 @@ fn status(
     context: String,
     line: &Line<'_>,
     text: &str,
-    branches: Vec<BranchName>,
+    subjects: Vec<Subject>,
 ) -> CommitStatus {
     CommitStatus {
         revision: line.delivery.revision.clone(),
@@ -127,7 +122,7 @@ fn status(
         description: shortened(text),
         link: verdict::link(watch, line.delivery, line.run),
         delivery: line.delivery.id.clone(),
-        branches,
+        subjects,
     }
 }
 
@@ -176,7 +171,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::delivery::{DeliveryState, RunRecord, RunState, Selection, Verdict};
+    use crate::delivery::{DeliveryState, RunRecord, RunState, Verdict};
     use crate::plan::{Action, ObjectOutcome};
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -204,11 +199,10 @@ mod tests {
             (_, false) => (DeliveryState::Succeeded, Some(Verdict::Success)),
         };
         let mut revision = sample::revision(1);
-        revision.branch = sample::branch(branch);
+        revision.subject = sample::subject(branch);
         Delivery {
             id: sample::id(n),
             revision,
-            selection: Selection::default(),
             dry_run: false,
             state,
             verdict,
@@ -254,8 +248,7 @@ mod tests {
         let again = delivery(4, "release/1.4", &[("ci", RunState::Running)]);
         let lines = shown(&qa, &[earlier.clone(), later.clone(), again]);
         assert_eq!((lines[0].1, lines[2].1), (Pending, Pending), "the newest of a subject counts");
-        let nightly = Selection { event: Some("nightly".into()), run: None };
-        let nightly = Delivery { selection: nightly, id: sample::id(5), ..later };
+        let nightly = Delivery { event: EventName::new("nightly"), id: sample::id(5), ..later };
         let lines = shown(&qa, &[main, earlier, nightly]);
         let names: BTreeSet<&str> = lines[1..].iter().map(|(name, _)| name.as_str()).collect();
         let own = ["main", "main, nightly", "release/1.4"];

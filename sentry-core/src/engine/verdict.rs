@@ -179,7 +179,7 @@ pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Opt
     let values = [
         ("{watch}", watch.name.as_str()),
         ("{delivery}", delivery.id.as_str()),
-        ("{branch}", delivery.revision.branch.as_str()),
+        ("{branch}", delivery.revision.subject.name()),
         ("{revision}", delivery.revision.sha.as_str()),
         ("{namespace}", watch.cluster.namespace.as_str()),
         ("{run}", run.unwrap_or_default()),

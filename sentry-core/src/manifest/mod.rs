@@ -41,13 +41,12 @@ pub use self::parse::{
 };
 
 use self::parse::{Content, printable};
-use crate::delivery::Selection;
 use crate::deployer::{KindTable, Wanted};
 use crate::forge::{ChangedPaths, CloneCredential};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
-use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
+use crate::subject::EventName;
 use crate::watch::Watch;
 
 /// All that a document's fate depends on beside the document.
@@ -55,22 +54,22 @@ use crate::watch::Watch;
 pub struct Context<'a> {
     /// The watch.
     pub watch: &'a Watch,
-    /// The branch and commit of A.
+    /// The head of A.
     pub revision: &'a Revision,
     /// The delivery.
     pub delivery: &'a DeliveryId,
     /// The trigger that asked for the delivery: with it, runs get names of their own.
     pub trigger: Option<&'a TriggerId>,
-    /// B's branch.
-    pub manifests_branch: &'a BranchName,
-    /// B's commit.
-    pub manifests: &'a CommitSha,
+    /// The branch and commit of B.
+    pub manifests: &'a Revision,
     /// Who made A's commit, where it is known.
     pub sender: Option<&'a str>,
     /// The first line of A's commit's message; empty where it is not known.
     pub title: &'a str,
-    /// Which runs are wanted.
-    pub selection: &'a Selection,
+    /// The event that runs must be meant for (`on-event`).
+    pub event: &'a EventName,
+    /// Only the run whose name or generateName in its document is this one.
+    pub only: Option<&'a str>,
     /// What changed in A since the head it is compared with; `None` where it is not known: then everything counts as changed.
     pub changed: Option<&'a ChangedPaths>,
     /// The kinds of the cluster; `None` means the built-in table, which can't tell that a kind does not exist.

@@ -35,7 +35,7 @@ impl RunIdentity<'_> {
         format!(
             "{}|{}|{}|{}|{}|{}|{}|{}",
             context.watch.name,
-            context.revision.branch,
+            context.revision.subject.key(),
             context.revision.sha,
             self.path,
             self.kind,
@@ -56,8 +56,9 @@ pub(super) fn run_name(base: &str, sha: &CommitSha, key: &str) -> String {
 /// The name of the Secret by which a delivery's runs clone A: the same at every attempt, and a trigger's own.
 pub(super) fn git_auth_name(context: &Context<'_>) -> String {
     let trigger = context.trigger.map_or("", |t| t.as_str());
-    let Revision { branch, sha } = context.revision;
-    run_name("git-auth", sha, &format!("{}|{branch}|{sha}|{trigger}", context.watch.name))
+    let Revision { subject, sha } = context.revision;
+    let key = format!("{}|{}|{sha}|{trigger}", context.watch.name, subject.key());
+    run_name("git-auth", sha, &key)
 }
 
 fn label_base(base: &str) -> String {
@@ -90,12 +91,12 @@ pub(super) fn mark(
     let mut annotations = section(metadata, "annotations");
     taken_over |= annotations.remove(PAC_STATE).is_some();
     for (name, value) in [
-        ("branch", context.revision.branch.as_str()),
+        ("branch", context.revision.subject.name()),
         ("revision", context.revision.sha.as_str()),
         ("source-url", context.watch.source.repo.as_str()),
         ("manifests-url", context.watch.manifests.repo.as_str()),
-        ("manifests-branch", context.manifests_branch.as_str()),
-        ("manifests-revision", context.manifests.as_str()),
+        ("manifests-branch", context.manifests.subject.name()),
+        ("manifests-revision", context.manifests.sha.as_str()),
     ] {
         annotations.insert(format!("{PREFIX}{name}"), value.into());
     }

@@ -93,7 +93,7 @@ pub(super) fn needs_changes(document: &Value) -> bool {
 
 /// What to say if the run that is asked for is not there.
 pub(super) fn no_such_run(documents: &Documents, context: &Context<'_>) -> Option<String> {
-    let asked = context.selection.run.as_deref()?;
+    let asked = context.only?;
     let names: Vec<&str> = documents
         .entries
         .iter()
@@ -125,7 +125,7 @@ impl<'m> Choice<'_, 'm> {
     /// # Errors
     /// Why it does not.
     fn why(&mut self, document: &Value) -> Result<String, Not> {
-        let asked = self.context.selection.run.as_deref();
+        let asked = self.context.only;
         if let Some(asked) = asked {
             let name = policy::name_in(document).unwrap_or_default();
             if !is_called(name, asked) {
@@ -143,7 +143,7 @@ impl<'m> Choice<'_, 'm> {
         if self.own.get(COMMENT).is_some() {
             return Err(Not::Meant("starts on a comment only (on-comment)".to_owned()));
         }
-        let event = self.context.selection.event();
+        let event = self.context.event.as_str();
         match self.context.watch.reading.unannotated {
             _ if asked.is_some() => Ok("asked for by name".to_owned()),
             _ if event != "push" => Err(Not::Meant(format!("has no on-event that names {event}"))),
@@ -194,8 +194,9 @@ impl<'m> Choice<'_, 'm> {
     fn expression(&mut self) -> Result<String, Not> {
         let context = self.context;
         let facts = cel::Facts {
-            event: context.selection.event(),
-            branch: context.revision.branch.as_str(),
+            event: context.event.as_str(),
+            source_branch: context.revision.subject.source_branch(),
+            target_branch: context.revision.subject.target_branch(),
             url: context.watch.source.repo.as_str(),
             title: context.title,
             own: &context.watch.variables,
@@ -244,7 +245,7 @@ impl<'m> Choice<'_, 'm> {
     }
 
     fn event_and_branch(&self) -> String {
-        format!("{} to {}", self.context.selection.event(), self.context.revision.branch)
+        format!("{} to {}", self.context.event, self.context.revision.subject)
     }
 
     fn annotated(&mut self) -> Result<String, Not> {
@@ -287,7 +288,7 @@ impl<'m> Choice<'_, 'm> {
     }
 
     fn event(&self) -> Result<(), Not> {
-        let event = self.context.selection.event();
+        let event = self.context.event.as_str();
         let Some(text) = self.own.get(EVENT) else {
             // Without a word about events, a run is for pushes.
             return if event == "push" {
@@ -309,7 +310,7 @@ impl<'m> Choice<'_, 'm> {
 
     fn branch(&mut self) -> Result<(), Not> {
         let Some(text) = self.own.get(BRANCH) else { return Ok(()) };
-        let branch = self.context.revision.branch.as_str();
+        let branch = self.context.revision.subject.target_branch();
         let patterns = self.patterns(BRANCH, text)?;
         let fits = |globs: &mut Globs<'m>, pattern: &str, fuel: &mut Fuel| {
             globs.branch(pattern, branch, fuel)

@@ -112,17 +112,17 @@ impl<'a> Variables<'a> {
         let watch = context.watch;
         let url = watch.source.repo.as_str();
         let path = watch.source.repo.path();
-        let branch = context.revision.branch.as_str();
+        let subject = &context.revision.subject;
         let builtin = [
             ("revision", context.revision.sha.as_str()),
             ("repo_url", url),
             ("source_url", url),
             ("repo_owner", &path.owner().to_lowercase()),
             ("repo_name", &path.name().to_lowercase()),
-            ("source_branch", branch),
-            ("target_branch", branch),
+            ("source_branch", subject.source_branch()),
+            ("target_branch", subject.target_branch()),
             ("sender", context.sender.unwrap_or_default()),
-            ("event_type", context.selection.event()),
+            ("event_type", context.event.as_str()),
             ("target_namespace", watch.cluster.namespace.as_str()),
             ("git_tag", ""),
             ("trigger_comment", ""),
@@ -130,7 +130,7 @@ impl<'a> Variables<'a> {
             ("pull_request_labels", ""),
             ("sentry.watch", watch.name.as_str()),
             ("sentry.delivery", context.delivery.as_str()),
-            ("sentry.manifests_revision", context.manifests.as_str()),
+            ("sentry.manifests_revision", context.manifests.sha.as_str()),
             ("sentry.manifests_url", watch.manifests.repo.as_str()),
         ]
         .map(|(name, value)| (name, value.to_owned()));

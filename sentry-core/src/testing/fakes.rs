@@ -20,9 +20,11 @@ use crate::forge::{
     ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Tree, TreeFile, TreeQuery,
     Validator,
 };
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::secret::Secret;
+use crate::subject::Subject;
+use crate::testing::sample::subject;
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,7 +63,7 @@ impl Clock for TokioClock {
 
 #[derive(Debug, Default)]
 struct Host {
-    branches: BTreeMap<RepoUrl, BTreeMap<BranchName, CommitSha>>,
+    heads: BTreeMap<RepoUrl, BTreeMap<Subject, CommitSha>>,
     trees: HashMap<CommitSha, Vec<TreeFile>>,
     infos: HashMap<CommitSha, CommitInfo>,
     down: Option<ForgeErrorKind>,
@@ -130,8 +132,8 @@ impl FakeForge {
     /// # Panics
     /// If the URL or the branch is not valid.
     pub fn set(&self, repo: &str, branch: &str, sha: &CommitSha) {
-        let (repo, branch) = (repo.parse().expect("a URL"), branch.parse().expect("a branch"));
-        guard(&self.host).branches.entry(repo).or_default().insert(branch, sha.clone());
+        let (repo, subject) = (repo.parse().expect("a URL"), subject(branch));
+        guard(&self.host).heads.entry(repo).or_default().insert(subject, sha.clone());
     }
 
     /// Deletes a branch.
@@ -139,9 +141,8 @@ impl FakeForge {
     /// # Panics
     /// If the URL or the branch is not valid.
     pub fn delete(&self, repo: &str, branch: &str) {
-        let (repo, branch): (RepoUrl, BranchName) =
-            (repo.parse().expect("a URL"), branch.parse().expect("a branch"));
-        guard(&self.host).branches.entry(repo).or_default().remove(&branch);
+        let (repo, subject) = (repo.parse().expect("a URL"), subject(branch));
+        guard(&self.host).heads.entry(repo).or_default().remove(&subject);
     }
 
     /// From now on every call fails so; `None` ends it.
@@ -216,8 +217,9 @@ impl Host {
         self.up()?;
         let none =
             || ForgeError::new(ForgeErrorKind::NotFound, format!("no repository {}", query.repo));
-        let all = self.branches.get(&query.repo).ok_or_else(none)?;
-        let selected = all.iter().filter(|(branch, _)| query.branches.matches(branch));
+        let all = self.heads.get(&query.repo).ok_or_else(none)?;
+        let selected =
+            all.iter().filter(|(Subject::Branch(branch), _)| query.branches.matches(branch));
         let heads: BTreeMap<_, _> = selected.map(|(b, s)| (b.clone(), s.clone())).collect();
         let validator = Validator(format!("{heads:?}"));
         if query.validator.as_ref() == Some(&validator) {
@@ -250,17 +252,18 @@ impl Forge for FakeForge {
         if let Some(kind) = host.trees_lost {
             return Err(ForgeError::new(kind, "the fake forge was told to lose its trees"));
         }
-        let none =
-            || ForgeError::new(ForgeErrorKind::NoCommit, format!("no commit {}", query.commit));
-        if !host.infos.contains_key(&query.commit) {
+        let none = || {
+            ForgeError::new(ForgeErrorKind::NoCommit, format!("no commit {}", query.revision.sha))
+        };
+        if !host.infos.contains_key(&query.revision.sha) {
             return Err(none());
         }
         let missing = || {
-            let text = format!("there is no directory {} at {}", query.dir, query.commit);
+            let text = format!("there is no directory {} at {}", query.dir, query.revision.sha);
             ForgeError::new(ForgeErrorKind::NoDirectory, text)
         };
-        let files = host.trees.get(&query.commit).ok_or_else(missing)?.clone();
-        Ok(Tree { commit: query.commit.clone(), files, refused: Vec::new() })
+        let files = host.trees.get(&query.revision.sha).ok_or_else(missing)?.clone();
+        Ok(Tree { commit: query.revision.sha.clone(), files, refused: Vec::new() })
     }
 
     async fn commit(&self, _: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
@@ -274,7 +277,7 @@ impl Forge for FakeForge {
         let host = guard(&self.host);
         host.up()?;
         let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
-        host.changes.get(&(query.from.clone(), query.to.clone())).cloned().ok_or_else(none)
+        host.changes.get(&(query.from.clone(), query.to.sha.clone())).cloned().ok_or_else(none)
     }
 
     async fn clone_credential(&self, _: &RepoUrl) -> Result<Option<CloneCredential>, ForgeError> {

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::cursor::{BranchState, Mark, Parked, Passed};
+use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState, Selection,
     StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
@@ -23,12 +23,13 @@ use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::{FailedRun, Notice, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
     AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Snapshot, Suspension, Told,
     Trouble, WatchState, Write,
 };
+use crate::subject::{EventName, Subject};
 use crate::subscription::{Occasion, Route};
 
 /// Parses a text that is known to be valid.
@@ -45,10 +46,16 @@ pub fn watch(name: &str) -> WatchName {
     parse(name)
 }
 
-/// A branch's name.
+/// A branch of this name.
 #[must_use]
-pub fn branch(name: &str) -> BranchName {
-    parse(name)
+pub fn subject(name: &str) -> Subject {
+    Subject::Branch(parse(name))
+}
+
+/// A branch's head.
+#[must_use]
+pub fn at(branch: &str, sha: &str) -> Revision {
+    Revision { subject: subject(branch), sha: parse(sha) }
 }
 
 /// The `n`th commit; ids of neighbours differ in their last digits only.
@@ -84,7 +91,7 @@ pub fn notice_id(n: u32) -> NoticeId {
 /// The `n`th commit of the branch `main`.
 #[must_use]
 pub fn revision(n: u32) -> Revision {
-    Revision { branch: branch("main"), sha: sha(n) }
+    Revision { subject: subject("main"), sha: sha(n) }
 }
 
 /// The `n`th commit, marked at the `n`th time.
@@ -93,12 +100,12 @@ pub fn mark(n: u32) -> Mark {
     Mark { sha: sha(n), at: time(n) }
 }
 
-/// All that can be remembered of the branch `main` of the watch `app`.
+/// All that can be remembered of the subject `main` of the watch `app`.
 #[must_use]
-pub fn branch_state(n: u32) -> BranchState {
-    BranchState {
+pub fn cursors(n: u32) -> Cursors {
+    Cursors {
         watch: watch("app"),
-        branch: branch("main"),
+        subject: subject("main"),
         observed: mark(n + 4),
         attempted: Some(mark(n + 3)),
         delivered: Some(mark(n + 1)),
@@ -152,17 +159,17 @@ pub fn delivery(n: u32) -> Delivery {
         id: id(n),
         watch: watch("app"),
         revision: revision(n),
+        event: EventName::new("nightly"),
+        only: Some("ci".to_owned()),
         cause: Cause::Manual,
         trigger: Some(trigger_id(n + 1000)),
-        selection: selection(),
         dry_run: true,
         state: DeliveryState::Superseded,
         started: time(n),
         finished: Some(time(n)),
-        manifests: Some(Revision { branch: branch("main"), sha: sha(n + 7) }),
+        manifests: Some(Revision { subject: subject("main"), sha: sha(n + 7) }),
         intent: Some(Intent {
-            manifests: sha(n + 7),
-            manifests_branch: branch("main"),
+            manifests: Revision { subject: subject("main"), sha: sha(n + 7) },
             digest: "d".repeat(64),
             at: time(n),
         }),
@@ -217,7 +224,7 @@ pub fn run(state: RunState) -> RunRecord {
 /// A selection of one run for an event of a person's own.
 #[must_use]
 pub fn selection() -> Selection {
-    Selection { event: Some("nightly".to_owned()), run: Some("ci".to_owned()) }
+    Selection { event: Some(EventName::new("nightly")), run: Some("ci".to_owned()) }
 }
 
 /// A status of the `n`th commit, still to be shown.
@@ -232,7 +239,7 @@ pub fn report(n: u32) -> Report {
             description: "1 of 2 runs failed: ci".to_owned(),
             link: Some("https://dash.example/run".to_owned()),
             delivery: id(n),
-            branches: vec![branch("main"), branch("release/1.4")],
+            subjects: vec![subject("main"), subject("release/1.4")],
         },
         at: time(n),
         sent: Some(StatusState::Pending),
@@ -275,12 +282,12 @@ pub fn outgoing(receiver: &str, n: u32) -> Outgoing {
     Outgoing { receiver: receiver.to_owned(), notice: notice(n), tries: 2, error }
 }
 
-/// What was told of the branch `main` of the watch `app`.
+/// What was told of the subject `main` of the watch `app`.
 #[must_use]
 pub fn trouble(n: u32) -> Trouble {
     let told = |started| Told { sha: sha(n), reason: format!("reason {n}"), started };
     let (tests, start) = (Some(told(true)), Some(told(false)));
-    Trouble { watch: watch("app"), branch: branch("main"), at: time(n), tests, start }
+    Trouble { watch: watch("app"), subject: subject("main"), at: time(n), tests, start }
 }
 
 /// A run called `name` that the watch `app` put into its namespace.
@@ -288,7 +295,7 @@ pub fn trouble(n: u32) -> Trouble {
 pub fn inventory(name: &str, n: u32) -> InventoryItem {
     InventoryItem {
         watch: watch("app"),
-        branch: branch("main"),
+        subject: subject("main"),
         cluster: "prod/qa".to_owned(),
         object: ObjectRef { name: name.to_owned(), ..object() },
         run: true,
@@ -316,7 +323,7 @@ pub fn trigger(n: u32) -> Trigger {
         key: format!("key-{n}"),
         watch: watch("app"),
         kind: TriggerKind::Deliver {
-            branch: branch("main"),
+            subject: subject("main"),
             sha: Some(sha(n)),
             selection: selection(),
         },
@@ -372,7 +379,7 @@ pub fn agent(n: u32) -> AgentState {
 pub fn generation(n: u32) -> Vec<Write> {
     let notes = vec!["n".repeat(3000)];
     let mut writes = vec![
-        Write::Branch(BranchState { observed: mark(n), ..branch_state(1) }),
+        Write::Cursors(Cursors { observed: mark(n), ..cursors(1) }),
         Write::Watch(watch_state(n)),
         Write::Agent(agent(n)),
         Write::Validator("n".into(), Some(validator(n))),
@@ -396,7 +403,7 @@ pub fn generation_of(snapshot: &Snapshot, last: u32) -> u32 {
         return 0;
     };
     let n = (1..=last).find(|n| agent(*n) == *kept).expect("an agent of a generation");
-    assert_eq!(snapshot.branches[0].observed, mark(n), "torn");
+    assert_eq!(snapshot.cursors[0].observed, mark(n), "torn");
     assert_eq!(snapshot.watches, [watch_state(n)], "torn");
     assert_eq!(snapshot.validators, [("n".into(), validator(n))], "torn");
     assert_eq!(snapshot.open.len(), 8, "torn");

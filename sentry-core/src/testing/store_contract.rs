@@ -29,7 +29,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::sample;
-use crate::cursor::{BranchState, Mark, Passed};
+use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
     TriggerState,
@@ -175,42 +175,41 @@ pub async fn an_empty_store_is_empty(at: Handles) {
 
 /// See the name.
 pub async fn a_branch_reads_back_with_every_field_set(at: Handles) {
-    at.commit(&[Write::Branch(sample::branch_state(1))]).await;
-    assert_eq!(at.snapshot().await.branches, [sample::branch_state(1)]);
+    at.commit(&[Write::Cursors(sample::cursors(1))]).await;
+    assert_eq!(at.snapshot().await.cursors, [sample::cursors(1)]);
 }
 
 /// See the name.
 pub async fn a_branch_reads_back_with_no_optional_field_set(at: Handles) {
-    let bare =
-        BranchState::first_seen(sample::watch("app"), sample::branch("ünï/1"), sample::mark(1));
-    at.commit(&[Write::Branch(bare.clone())]).await;
-    assert_eq!(at.snapshot().await.branches, [bare]);
+    let bare = Cursors::first_seen(sample::watch("app"), sample::subject("ünï/1"), sample::mark(1));
+    at.commit(&[Write::Cursors(bare.clone())]).await;
+    assert_eq!(at.snapshot().await.cursors, [bare]);
 }
 
 /// See the name.
 pub async fn a_branch_is_replaced_not_repeated(at: Handles) {
-    at.commit(&[Write::Branch(sample::branch_state(1))]).await;
-    at.commit(&[Write::Branch(sample::branch_state(2))]).await;
-    assert_eq!(at.snapshot().await.branches, [sample::branch_state(2)]);
+    at.commit(&[Write::Cursors(sample::cursors(1))]).await;
+    at.commit(&[Write::Cursors(sample::cursors(2))]).await;
+    assert_eq!(at.snapshot().await.cursors, [sample::cursors(2)]);
 }
 
 /// See the name.
 pub async fn branches_of_two_watches_are_kept_apart(at: Handles) {
-    let other = BranchState { watch: sample::watch("other"), ..sample::branch_state(2) };
-    at.commit(&[Write::Branch(sample::branch_state(1)), Write::Branch(other.clone())]).await;
-    let branches = at.snapshot().await.branches;
-    assert_eq!(branches.len(), 2);
-    assert!(branches.contains(&other) && branches.contains(&sample::branch_state(1)));
+    let other = Cursors { watch: sample::watch("other"), ..sample::cursors(2) };
+    at.commit(&[Write::Cursors(sample::cursors(1)), Write::Cursors(other.clone())]).await;
+    let kept = at.snapshot().await.cursors;
+    assert_eq!(kept.len(), 2);
+    assert!(kept.contains(&other) && kept.contains(&sample::cursors(1)));
 }
 
 /// See the name.
 pub async fn a_forgotten_branch_is_gone_and_its_siblings_stay(at: Handles) {
-    let sibling = BranchState { branch: sample::branch("next"), ..sample::branch_state(1) };
-    at.commit(&[Write::Branch(sample::branch_state(1)), Write::Branch(sibling.clone())]).await;
-    let forget = || Write::ForgetBranch(sample::watch("app"), sample::branch("main"));
+    let sibling = Cursors { subject: sample::subject("next"), ..sample::cursors(1) };
+    at.commit(&[Write::Cursors(sample::cursors(1)), Write::Cursors(sibling.clone())]).await;
+    let forget = || Write::ForgetCursors(sample::watch("app"), sample::subject("main"));
     at.commit(&[forget()]).await;
     at.commit(&[forget()]).await;
-    assert_eq!(at.snapshot().await.branches, [sibling]);
+    assert_eq!(at.snapshot().await.cursors, [sibling]);
 }
 
 /// See the name.
@@ -300,10 +299,10 @@ pub async fn every_reason_of_a_head_reads_back(at: Handles) {
     for reason in reasons {
         let head = HeadRecord { reason: reason.clone(), delivery: None, ..sample::head(1) };
         let passed = Passed { mark: Mark { ..sample::mark(1) }, reason };
-        let branch = BranchState { passed: Some(passed), ..sample::branch_state(1) };
-        at.commit(&[Write::Head(head.clone()), Write::Branch(branch.clone())]).await;
+        let branch = Cursors { passed: Some(passed), ..sample::cursors(1) };
+        at.commit(&[Write::Head(head.clone()), Write::Cursors(branch.clone())]).await;
         assert_eq!(at.heads(sample::sha(1).as_str()).await, [head]);
-        assert_eq!(at.snapshot().await.branches, [branch]);
+        assert_eq!(at.snapshot().await.cursors, [branch]);
     }
 }
 
@@ -390,12 +389,12 @@ pub async fn a_prefix_with_wildcards_matches_nothing(at: Handles) {
 pub async fn a_trigger_reads_back_whatever_it_asks_for(at: Handles) {
     let kinds = [
         TriggerKind::Deliver {
-            branch: sample::branch("a/b"),
+            subject: sample::subject("a/b"),
             sha: None,
             selection: Selection::default(),
         },
         TriggerKind::Deliver {
-            branch: sample::branch("a/b"),
+            subject: sample::subject("a/b"),
             sha: Some(sample::sha(3)),
             selection: Selection::default(),
         },
@@ -593,19 +592,19 @@ pub async fn a_notice_waits_for_each_of_its_receivers_until_that_one_is_told(at:
 
 /// See the name.
 pub async fn what_was_told_of_a_branch_is_kept_replaced_and_forgotten(at: Handles) {
-    let other = Trouble { branch: sample::branch("other"), ..sample::trouble(9) };
+    let other = Trouble { subject: sample::subject("other"), ..sample::trouble(9) };
     at.commit(&[Write::Trouble(sample::trouble(1)), Write::Trouble(other.clone())]).await;
     let bare = Trouble { tests: None, start: None, ..sample::trouble(2) };
     at.commit(&[Write::Trouble(bare.clone())]).await;
     assert_eq!(at.snapshot().await.troubles, [bare, other.clone()]);
-    let forget = || Write::ForgetTrouble(sample::watch("app"), sample::branch("main"));
+    let forget = || Write::ForgetTrouble(sample::watch("app"), sample::subject("main"));
     at.commit(&[forget(), forget()]).await;
     assert_eq!(at.snapshot().await.troubles, [other]);
 }
 
 /// See the name.
 pub async fn pruning_forgets_old_notices_and_troubles(at: Handles) {
-    let trouble = |n, name| Trouble { branch: sample::branch(name), ..sample::trouble(n) };
+    let trouble = |n, name| Trouble { subject: sample::subject(name), ..sample::trouble(n) };
     for (n, name) in [(1, "old"), (60, "new")] {
         let outgoing = Write::Notice(Box::new(sample::outgoing("chat", n)));
         at.commit(&[outgoing, Write::Trouble(trouble(n, name))]).await;
@@ -644,11 +643,11 @@ pub async fn pruning_forgets_settled_reports_and_never_the_inventory(at: Handles
 
 /// See the name.
 pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
-    let forget = Write::ForgetBranch(sample::watch("app"), sample::branch("main"));
+    let forget = Write::ForgetCursors(sample::watch("app"), sample::subject("main"));
     at.commit(&[
-        Write::Branch(sample::branch_state(1)),
+        Write::Cursors(sample::cursors(1)),
         forget.clone(),
-        Write::Branch(sample::branch_state(2)),
+        Write::Cursors(sample::cursors(2)),
         Write::Watch(sample::watch_state(1)),
         Write::Validator("k".into(), Some(sample::validator(1))),
         Write::Delivery(Box::new(sample::open_delivery(1))),
@@ -661,7 +660,7 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
     ])
     .await;
     let expected = Snapshot {
-        branches: vec![sample::branch_state(2)],
+        cursors: vec![sample::cursors(2)],
         watches: vec![sample::watch_state(1)],
         validators: vec![("k".into(), sample::validator(1))],
         open: vec![sample::open_delivery(1)],
@@ -674,8 +673,8 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
     };
     assert_eq!(at.snapshot().await, expected);
     assert_eq!(at.heads("").await, [sample::head(1)]);
-    at.commit(&[Write::Branch(sample::branch_state(3)), forget]).await;
-    assert_eq!(at.snapshot().await.branches, []);
+    at.commit(&[Write::Cursors(sample::cursors(3)), forget]).await;
+    assert_eq!(at.snapshot().await.cursors, []);
 }
 
 /// See the name.
@@ -696,7 +695,7 @@ pub async fn a_reader_sees_all_of_a_commit_or_nothing_of_it(at: Handles) {
 
 /// See the name.
 pub async fn an_empty_commit_changes_nothing(at: Handles) {
-    at.commit(&[Write::Branch(sample::branch_state(1))]).await;
+    at.commit(&[Write::Cursors(sample::cursors(1))]).await;
     let before = at.snapshot().await;
     at.commit(&[]).await;
     assert_eq!(at.snapshot().await, before);

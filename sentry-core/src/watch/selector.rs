@@ -6,6 +6,7 @@ use std::fmt;
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::repo::{BranchName, ParseError};
+use crate::subject::Subject;
 
 /// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`). One with `!` before it
 /// takes away what it matches, wherever it stands.
@@ -94,9 +95,10 @@ impl BranchSelector {
         self.patterns.iter().map(|pattern| pattern.text.as_str())
     }
 
-    /// Those as written that fit none of these branches, though they are there to select some.
-    pub fn idle<'s>(&'s self, branches: &[&BranchName]) -> Vec<&'s str> {
-        let idle = self.adding().filter(|p| !branches.iter().any(|branch| p.fits(branch)));
+    /// Those as written that fit none of these subjects, though they are there to select some.
+    pub fn idle<'s>(&'s self, subjects: &[&Subject]) -> Vec<&'s str> {
+        let fits = |p: &Pattern| subjects.iter().any(|Subject::Branch(branch)| p.fits(branch));
+        let idle = self.adding().filter(|pattern| !fits(pattern));
         idle.map(|pattern| pattern.text.as_str()).collect()
     }
 
@@ -227,8 +229,9 @@ mod tests {
     #[test]
     fn a_pattern_that_fits_no_branch_is_idle_and_one_that_takes_away_is_not() {
         let s = BranchSelector::new(["main", "mian", "release/*", "!old/*"]).unwrap();
-        assert_eq!(s.idle(&[&branch("main"), &branch("dev")]), ["mian", "release/*"]);
-        assert_eq!(s.idle(&[&branch("mian"), &branch("main"), &branch("release/1")]), [""; 0]);
+        let on = |name| Subject::Branch(branch(name));
+        assert_eq!(s.idle(&[&on("main"), &on("dev")]), ["mian", "release/*"]);
+        assert_eq!(s.idle(&[&on("mian"), &on("main"), &on("release/1")]), [""; 0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan, PlannedObject};
 use sentry_core::store::StoreErrorKind;
+use sentry_core::testing::sample;
 
 use super::*;
 
@@ -275,7 +276,7 @@ async fn a_watch_that_is_added_for_a_known_repository_has_its_baseline_at_the_fi
     let engine = world.builder().watch(another).build().unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
     minutes(1).await;
-    let known = world.store.snapshot().await.unwrap().branches;
+    let known = world.store.snapshot().await.unwrap().cursors;
     let names: Vec<_> = known.iter().map(|state| state.watch.as_str()).collect();
     assert_eq!(names, ["another", "qa"]);
 }
@@ -323,7 +324,7 @@ async fn a_trigger_for_an_older_commit_does_not_move_the_cursor() {
 async fn a_trigger_for_a_branch_that_is_not_there_is_rejected_with_the_reason() {
     let world = World::running().await;
     let branch = |name: &str| TriggerKind::Deliver {
-        branch: name.parse().unwrap(),
+        subject: sample::subject(name),
         sha: None,
         selection: Selection::default(),
     };
@@ -600,11 +601,11 @@ async fn idle_polls_hand_the_validator_back_and_write_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
     let world = World::new();
-    let (name, branch) = (&world.watch.name, "main".parse().unwrap());
+    let (name, branch) = (&world.watch.name, sample::subject("main"));
     let preview = world.engine().preview(name, &branch, None, &Selection::default()).await.unwrap();
     assert_eq!(preview.plan.unwrap().objects.len(), 2);
     assert!(world.deployer.names().is_empty());
-    assert_eq!(world.store.snapshot().await.unwrap().branches, []);
+    assert_eq!(world.store.snapshot().await.unwrap().cursors, []);
 }
 
 #[tokio::test(start_paused = true)]

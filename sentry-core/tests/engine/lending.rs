@@ -2,6 +2,7 @@
 
 use sentry_core::delivery::RunState;
 use sentry_core::plan::GitAuth;
+use sentry_core::testing::sample;
 use sentry_core::watch::GitAuthSecret;
 
 use super::*;
@@ -115,7 +116,7 @@ async fn a_preview_lends_as_a_delivery_would_and_writes_nothing() {
     let name = world.watch.name.clone();
     let preview = world
         .engine()
-        .preview(&name, &"main".parse().unwrap(), None, &Selection::default())
+        .preview(&name, &sample::subject("main"), None, &Selection::default())
         .await
         .unwrap();
     assert!(!format!("{preview:?}").contains(TOKEN));

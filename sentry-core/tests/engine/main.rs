@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
     TriggerState,
@@ -17,6 +17,7 @@ use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, FakeNotifier, TokioClock};
+use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
 use sentry_core::watch::{OnFirstSight, Watch};
 use sentry_store::MemoryStore;
@@ -146,9 +147,9 @@ impl World {
         self.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
     }
 
-    async fn branch(&self, name: &str) -> Option<BranchState> {
+    async fn branch(&self, name: &str) -> Option<Cursors> {
         let snapshot = self.store.snapshot().await.unwrap();
-        snapshot.branches.into_iter().find(|b| b.branch.as_str() == name)
+        snapshot.cursors.into_iter().find(|b| b.subject.name() == name)
     }
 
     async fn delivered(&self) -> Option<CommitSha> {
@@ -196,7 +197,7 @@ impl World {
 
 fn deliver(sha: Option<&CommitSha>) -> TriggerKind {
     TriggerKind::Deliver {
-        branch: "main".parse().unwrap(),
+        subject: sample::subject("main"),
         sha: sha.cloned(),
         selection: Selection::default(),
     }

@@ -2,6 +2,7 @@
 
 use sentry_core::delivery::{RunState, Verdict};
 use sentry_core::plan::{Action, PlannedObject};
+use sentry_core::testing::sample;
 
 use super::following::following;
 use super::*;
@@ -164,9 +165,9 @@ async fn what_a_suspension_holds_keeps_no_room_from_what_a_person_asks_for() {
         world.deployer.finish(&run, RunState::Succeeded, "Succeeded");
     }
     minutes(1).await;
-    let branch = "release/1".parse().unwrap();
+    let subject = sample::subject("release/1");
     let selection = Selection::default();
-    world.ask(TriggerKind::Deliver { branch, sha: None, selection }).await;
+    world.ask(TriggerKind::Deliver { subject, sha: None, selection }).await;
     minutes(2).await;
     assert_eq!((world.made(&held).len(), world.made(&asked).len()), (2, 2));
 }

@@ -88,7 +88,7 @@ async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     minutes(30).await;
     let statuses = world.forge.statuses();
     let last = statuses.iter().rfind(|status| status.context == "sentry-gitops/qa").unwrap();
-    assert_eq!((last.state, last.branches.len()), (StatusState::Pending, 2), "{statuses:?}");
+    assert_eq!((last.state, last.subjects.len()), (StatusState::Pending, 2), "{statuses:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,7 +263,7 @@ async fn two_branches_at_one_commit_end_as_their_own_runs_did_and_the_short_line
     assert_eq!(state("sentry-gitops/qa"), StatusState::Failure);
     assert_eq!(state("sentry-gitops/qa (main)"), StatusState::Success);
     assert_eq!(state("sentry-gitops/qa (release/1.4)"), StatusState::Failure);
-    assert_eq!(last()["sentry-gitops/qa"].branches.len(), 2, "a forge may keep them by branch");
+    assert_eq!(last()["sentry-gitops/qa"].subjects.len(), 2, "a forge may keep them by branch");
     assert_eq!(last().len(), 3);
 }
 

@@ -62,8 +62,8 @@ impl Judge {
     }
 
     fn look(&self, write: &Write) {
-        let Write::Branch(state) = write else { return };
-        let branch = state.branch.as_str();
+        let Write::Cursors(state) = write else { return };
+        let branch = state.subject.name();
         if let Some(passed) = state.passed.as_ref().filter(|p| p.reason != Reason::Baseline) {
             self.faults.lock().unwrap().push(format!("{branch}: let pass: {passed:?}"));
         }

@@ -25,6 +25,7 @@ use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 use tokio::runtime::{Builder, Runtime};
@@ -169,7 +170,7 @@ impl World {
             id: TriggerId::new(at, fastrand::u128(..)),
             key: key.map_or_else(|| format!("request {request}"), |key| format!("key {key}")),
             watch: "qa".parse().unwrap(),
-            kind: TriggerKind::Deliver { branch: "main".parse().unwrap(), sha: None, selection },
+            kind: TriggerKind::Deliver { subject: sample::subject("main"), sha: None, selection },
             cause: Cause::Manual,
             at,
             state: TriggerState::Pending,
@@ -233,10 +234,10 @@ impl World {
         // One whose runs are followed waits for nothing, and holds nothing up.
         let is_waiting = |d: &&Delivery| d.trigger.is_none() && d.state != DeliveryState::Following;
         for delivery in snapshot.open.iter().filter(is_waiting) {
-            let branch = &delivery.revision.branch;
+            let branch = &delivery.revision.subject;
             assert!(waiting.insert(branch.clone()), "promise 4: two heads of {branch} wait");
         }
-        let parked = snapshot.branches.iter().find_map(|branch| branch.parked.as_ref());
+        let parked = snapshot.cursors.iter().find_map(|branch| branch.parked.as_ref());
         assert!(model.was_refused || parked.is_none(), "an outage parked a head: {parked:?}");
         let cursors = self.judge.cursors.lock().unwrap().clone();
         for branch in [Branch::Main, Branch::Dev] {
@@ -265,7 +266,7 @@ impl World {
         assert!(snapshot.open.is_empty(), "promise 9: stuck: {:#?}", snapshot.open);
         for branch in [Branch::Main, Branch::Dev] {
             let name = branch.name();
-            let state = snapshot.branches.iter().find(|state| state.branch.as_str() == name);
+            let state = snapshot.cursors.iter().find(|state| state.subject.name() == name);
             let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
             if let Some(commit) = model.owed(branch) {
                 let sha = &self.commits[commit];

@@ -32,13 +32,13 @@ impl Transport {
         query: &ChangesQuery,
         authorization: Option<&HeaderValue>,
     ) -> Result<ChangedPaths, ForgeError> {
-        if query.from == query.to {
+        if query.from == query.to.sha {
             return Ok(ChangedPaths::default());
         }
         let remote = self.remote(&query.repo, authorization);
         let deadline = Instant::now() + query.timeout;
         let bounds = Bounds { room: ROOM, deadline };
-        let mut attempt = self.attempt(remote, &query.to, &query.branch, bounds)?;
+        let mut attempt = self.attempt(remote, &query.to, bounds)?;
         let compared = match attempt.fetch_trees(&query.from).await {
             Ok(()) => attempt.compare(&query.from).await,
             Err(error) => Err(error),

@@ -37,14 +37,17 @@ impl Attempt<'_> {
         commits: &[&str],
         filter: &str,
     ) -> Result<Output, ForgeError> {
-        let head = format!("refs/heads/{}", self.branch);
+        let head = self.subject.reference();
         let mut missing = commits[0];
         for depth in DEPTHS {
             self.start_anew()?;
             let depth = format!("--depth={depth}");
             let output = self.fetch(&[&head], &[&depth, filter]).await?;
             if failure::is_no_ref(&self.said(&output)) {
-                return Err(self.gone(missing, &format!("its branch {} is gone", self.branch)));
+                return Err(self.gone(
+                    missing,
+                    &format!("its {} {} is gone", self.subject.kind(), self.subject),
+                ));
             }
             if !output.status.success() {
                 return Ok(output);
@@ -55,14 +58,18 @@ impl Attempt<'_> {
                 Some((commit, _)) => missing = commit,
             }
             if !self.scratch.is_shallow() {
-                let why = format!("the history of its branch {} does not hold it", self.branch);
+                let why = format!(
+                    "the history of its {} {} does not hold it",
+                    self.subject.kind(),
+                    self.subject
+                );
                 return Err(self.gone(missing, &why));
             }
         }
         let [.., most] = DEPTHS;
         let why = format!(
             "the server gives out heads alone, and it is not among the last {most} commits of {}",
-            self.branch
+            self.subject
         );
         Err(self.gone(missing, &why))
     }

@@ -128,6 +128,7 @@ impl GitForge {
         if validator == query.validator {
             return Ok(HeadsAnswer::NotModified);
         }
+        let heads = heads.into_iter().map(|(branch, sha)| (branch.into(), sha)).collect();
         Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to }))
     }
 

@@ -13,8 +13,9 @@ use std::time::Duration;
 use http::HeaderValue;
 use sentry_core::forge::{CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeLimits, TreeQuery};
 use sentry_core::process::{Output, Program, sweep};
-use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl, Scheme};
+use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
+use sentry_core::subject::Subject;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -94,11 +95,11 @@ impl Transport {
         let remote = self.remote(&query.repo, authorization);
         let bounds =
             Bounds { room: query.limits.repo_bytes, deadline: Instant::now() + query.timeout };
-        let mut attempt = self.attempt(remote, &query.commit, &query.branch, bounds)?;
+        let mut attempt = self.attempt(remote, &query.revision, bounds)?;
         attempt.fetch_commit(self.filter(&query.repo)).await?;
         let oid = attempt.find(&query.dir).await?;
         let Content { files, refused } = self.content(&mut attempt, oid, query).await?;
-        Ok(Tree { commit: query.commit.clone(), files, refused })
+        Ok(Tree { commit: query.revision.sha.clone(), files, refused })
     }
 
     /// The directory's content, fetched unless it was read before.
@@ -131,7 +132,7 @@ impl Transport {
         let remote = self.remote(repo, authorization);
         let room = TreeLimits::default().repo_bytes;
         let bounds = Bounds { room, deadline: Instant::now() + DEADLINE };
-        let mut attempt = self.attempt(remote, &revision.sha, &revision.branch, bounds)?;
+        let mut attempt = self.attempt(remote, revision, bounds)?;
         attempt.fetch_commit(self.filter(repo).max_of_commit()).await?;
         Ok(commit_info(&attempt.raw_commit().await?))
     }
@@ -210,14 +211,14 @@ impl Transport {
     pub(super) fn attempt<'a>(
         &'a self,
         remote: Remote<'a>,
-        commit: &'a CommitSha,
-        branch: &'a BranchName,
+        revision: &'a Revision,
         bounds: Bounds,
     ) -> Result<Attempt<'a>, ForgeError> {
         local_path(remote.repo)?;
+        let Revision { subject, sha: commit } = revision;
         let scratch = self.scratch(remote.repo, commit.algorithm())?;
         let filter = Filter::RootTree;
-        Ok(Attempt { transport: self, remote, commit, branch, bounds, scratch, filter })
+        Ok(Attempt { transport: self, remote, commit, subject, bounds, scratch, filter })
     }
 
     fn scratch(&self, repo: &RepoUrl, algorithm: &str) -> Result<Scratch, ForgeError> {
@@ -301,7 +302,7 @@ pub(super) struct Attempt<'a> {
     transport: &'a Transport,
     remote: Remote<'a>,
     pub(super) commit: &'a CommitSha,
-    pub(super) branch: &'a BranchName,
+    pub(super) subject: &'a Subject,
     bounds: Bounds,
     pub(super) scratch: Scratch,
     filter: Filter,

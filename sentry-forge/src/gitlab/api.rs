@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState};
 use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::secret::Secret;
+use sentry_core::subject::Subject;
 use serde::Deserialize;
 use url::Url;
 
@@ -295,10 +296,10 @@ impl Api for GitLabApi {
         if !self.sets_statuses() {
             return Vec::new();
         }
-        let call = |branch: &BranchName| {
+        let call = |subject: &Subject| {
             let mut body = serde_json::json!({
                 "state": word(status.state),
-                "ref": branch.as_str(),
+                "ref": subject.name(),
                 "name": status.context,
                 "description": description(status),
             });
@@ -308,7 +309,7 @@ impl Api for GitLabApi {
             let tail = format!("statuses/{}", status.revision.sha);
             Call { method: Method::POST, tail, body: Some(body) }
         };
-        status.branches.iter().map(call).collect()
+        status.subjects.iter().map(call).collect()
     }
 
     fn read_status(&self, answer: &Answer) -> Result<(), String> {

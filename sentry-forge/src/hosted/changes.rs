@@ -15,7 +15,7 @@ impl<A: Api> Hosted<A> {
     /// The paths that differ between the two commits, whatever lies between them.
     pub(crate) async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         self.belongs(&query.repo)?;
-        if query.from == query.to {
+        if query.from == query.to.sha {
             return Ok(ChangedPaths::default());
         }
         let deadline = Instant::now() + query.timeout;
@@ -49,7 +49,7 @@ impl<A: Api> Hosted<A> {
         if !self.api.reads_branches() {
             return Ok(None);
         }
-        let wanted = Wanted::Compare(query.from.clone(), query.to.clone());
+        let wanted = Wanted::Compare(query.from.clone(), query.to.sha.clone());
         let answer = match self.get(&query.repo, Ask::reading(&wanted)).await {
             // An answer holds the changed lines as well, and is too large before a list of paths would be.
             Err(error) if error.kind() == ForgeErrorKind::WrongAnswer => return Ok(None),
@@ -58,7 +58,7 @@ impl<A: Api> Hosted<A> {
         if answer.status != StatusCode::OK {
             return Ok(None);
         }
-        match self.api.read_changes(&answer, &query.from, &query.to) {
+        match self.api.read_changes(&answer, &query.from, &query.to.sha) {
             Ok(compared) => Ok(Some(compared)),
             Err(why) => {
                 tracing::debug!(repo = %query.repo, why, "a comparison is no answer; git is asked");

@@ -71,7 +71,8 @@ impl Known {
             return HeadsAnswer::NotModified;
         }
         let validator = self.write();
-        let heads = self.heads.into_iter().map(|(branch, head)| (branch, head.sha)).collect();
+        let heads =
+            self.heads.into_iter().map(|(branch, head)| (branch.into(), head.sha)).collect();
         HeadsAnswer::Heads(Heads { heads, validator, renamed_to: self.renamed_to })
     }
 

@@ -445,6 +445,8 @@ fn git_url(repo: &RepoUrl) -> RepoUrl {
 #[cfg(test)]
 mod tests {
     use super::api::MockApi;
+    use sentry_core::subject::Subject;
+
     use super::*;
     use crate::credential::Credential;
     use crate::git::TransportSettings;
@@ -477,8 +479,8 @@ mod tests {
                 .with_source(StatusError(StatusCode::UNAUTHORIZED)))
         });
         let repo: RepoUrl = "https://hub.example.com/o/r".parse().unwrap();
-        let (branch, sha) = ("main".parse().unwrap(), "a".repeat(40).parse().unwrap());
-        let revision = Revision { branch, sha };
+        let subject = Subject::Branch("main".parse().unwrap());
+        let revision = Revision { subject, sha: "a".repeat(40).parse().unwrap() };
         for _ in 0..3 {
             let error = hosted.commit(&repo, &revision).await.unwrap_err();
             assert_eq!(error.kind(), ForgeErrorKind::Unauthorized);

@@ -7,6 +7,7 @@ use std::error::Error as _;
 use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery, Validator};
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
@@ -30,7 +31,7 @@ pub fn sha(digit: char) -> String {
 
 /// `main` at the commit of this digit.
 pub fn revision(digit: char) -> Revision {
-    Revision { branch: "main".parse().unwrap(), sha: sha(digit).parse().unwrap() }
+    Revision { subject: Subject::Branch("main".parse().unwrap()), sha: sha(digit).parse().unwrap() }
 }
 
 pub fn query(repo: &str, branches: &[&str], validator: Option<Validator>) -> HeadsQuery {

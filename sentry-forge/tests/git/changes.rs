@@ -6,6 +6,7 @@ use sentry_core::forge::{
     ChangedPaths, ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
 };
 use sentry_core::repo::RepoUrl;
+use sentry_core::testing::sample;
 
 use crate::support::lab::{Lab, TOKEN, query};
 use crate::support::repo::{Repo, noise};
@@ -19,8 +20,7 @@ async fn changes(
     let query = ChangesQuery {
         repo: repo.clone(),
         from: from.parse().unwrap(),
-        to: to.parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        to: sample::at("main", to),
         timeout: Duration::from_secs(60),
     };
     let changes = lab.forge.changes(&query).await;

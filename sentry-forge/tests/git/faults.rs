@@ -6,7 +6,7 @@ use crate::support::lab::{Lab, TOKEN, query, write_script};
 use crate::support::repo::Repo;
 use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, TreeQuery};
 use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
+use sentry_core::testing::sample;
 use tokio::time::Instant;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -110,18 +110,11 @@ async fn a_git_that_never_ends_is_ended_when_the_callers_time_is_over() {
         let query = TreeQuery { timeout: given, ..query(&url, SHA, ".tekton") };
         ended(&what, begun, given, lab.tree(&query).await.unwrap_err());
         let (what, begun) = (format!("changes of {url}"), Instant::now());
-        let (from, to) = ("a".repeat(40).parse().unwrap(), SHA.parse().unwrap());
-        let query = ChangesQuery {
-            repo: url.clone(),
-            from,
-            to,
-            branch: "main".parse().unwrap(),
-            timeout: given,
-        };
+        let (from, to) = ("a".repeat(40).parse().unwrap(), sample::at("main", SHA));
+        let query = ChangesQuery { repo: url.clone(), from, to, timeout: given };
         ended(&what, begun, given, lab.forge.changes(&query).await.unwrap_err());
         let (what, begun) = (format!("commit of {url}"), Instant::now());
-        let sha = SHA.parse().unwrap();
-        let revision = Revision { branch: "main".parse().unwrap(), sha };
+        let revision = sample::at("main", SHA);
         ended(&what, begun, unasked, lab.forge.commit(&url, &revision).await.unwrap_err());
     }
     let begun = Instant::now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind};
 use sentry_core::repo::RepoUrl;
 use sentry_core::retry::Retry;
-use sentry_core::revision::Revision;
+use sentry_core::testing::sample;
 use tempfile::TempDir;
 
 use crate::support::lab::{Lab, TOKEN, query};
@@ -80,7 +80,7 @@ impl Place {
     }
 
     async fn message(&self, sha: &str) -> Result<String, ForgeError> {
-        let revision = Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() };
+        let revision = sample::at("main", sha);
         Ok(self.lab.forge.commit(&self.url, &revision).await?.message)
     }
 
@@ -88,8 +88,7 @@ impl Place {
         let query = ChangesQuery {
             repo: self.url.clone(),
             from: from.parse().unwrap(),
-            to: to.parse().unwrap(),
-            branch: "main".parse().unwrap(),
+            to: sample::at("main", to),
             timeout: Duration::from_secs(60),
         };
         Ok(self.lab.forge.changes(&query).await?.paths)

@@ -14,7 +14,7 @@ mod support {
 use std::os::unix::fs::PermissionsExt as _;
 
 use sentry_core::forge::{Forge as _, ForgeErrorKind, HeadsAnswer};
-use sentry_core::revision::Revision;
+use sentry_core::testing::sample;
 use support::lab::{Lab, TOKEN, names, paths, query, refused};
 use support::repo::{Repo, noise};
 
@@ -61,7 +61,7 @@ async fn a_directory_of_this_machine_is_asked_without_a_server() {
     let repo = lab.repo();
     let sha = repo.commit_files("main", FILES);
     let heads = lab.heads(&lab.file_url(), &["main"]).await.unwrap();
-    assert_eq!(heads.heads[&"main".parse().unwrap()].as_str(), sha);
+    assert_eq!(heads.heads[&sample::subject("main")].as_str(), sha);
     let tree = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap();
     assert_eq!(paths(&tree), ["run.yaml", "tasks/lint.yml"]);
     let missing = "file:///nowhere/at/all.git".parse().unwrap();
@@ -78,7 +78,7 @@ async fn a_repository_with_sha_256_is_read_as_well() {
     let (_server, url) = lab.serve(Some(TOKEN));
     for url in [url, lab.file_url()] {
         let heads = lab.heads(&url, &["main"]).await.unwrap();
-        assert_eq!(heads.heads[&"main".parse().unwrap()].as_str(), sha, "{url}");
+        assert_eq!(heads.heads[&sample::subject("main")].as_str(), sha, "{url}");
         let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::NoDirectory, "{url}");
     }
@@ -284,7 +284,7 @@ async fn a_commits_message_takes_two_requests() {
     let lab = Lab::new();
     let repo = lab.repo();
     let sha = repo.commit("main", &repo.tree(&[]));
-    let revision = Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() };
+    let revision = sample::at("main", &sha);
     let (server, url) = lab.serve(Some(TOKEN));
     let info = lab.forge.commit(&url, &revision).await.unwrap();
     assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada", "say what\n\nand why\n"));

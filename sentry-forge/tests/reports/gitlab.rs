@@ -1,6 +1,7 @@
 //! GitLab's commit statuses.
 
 use sentry_core::forge::{Forge as _, ForgeErrorKind, StatusState};
+use sentry_core::testing::sample;
 use sentry_forge::gitlab::GitLabToken;
 use serde_json::json as value;
 use wiremock::matchers::{body_partial_json, method, path, path_regex};
@@ -45,7 +46,7 @@ async fn where_one_branch_refuses_a_status_the_others_have_it_all_the_same() {
         .await;
     always(&server, set()).await;
     let mut status = status(StatusState::Success);
-    status.branches = ["one", "two"].map(|name| name.parse().unwrap()).into();
+    status.subjects = ["one", "two"].map(sample::subject).into();
     assert!(lab(&server).set_status(&lab_repo(&server), &status).await.is_err());
     let sent: Vec<_> = received(&server).await.iter().map(|one| body(one)["ref"].clone()).collect();
     assert_eq!(sent, ["one", "two"]);

@@ -6,6 +6,7 @@ use sentry_core::forge::{ChangesQuery, CommitStatus, StatusState};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
+use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
@@ -30,21 +31,20 @@ pub(crate) const STATES: [StatusState; 5] = [
 
 pub(crate) fn status(state: StatusState) -> CommitStatus {
     CommitStatus {
-        revision: Revision { branch: "fix#1".parse().unwrap(), ..revision('a') },
+        revision: Revision { subject: sample::subject("fix#1"), ..revision('a') },
         context: "sentry-gitops/qa".into(),
         state,
         description: "2 runs are under way".into(),
         link: Some("https://sentry.example.com/deliveries/01?a=b&c=d#e".into()),
         delivery: DELIVERY.parse().unwrap(),
-        branches: vec!["fix#1".parse().unwrap()],
+        subjects: vec![sample::subject("fix#1")],
     }
 }
 
 /// The difference of commits `bbbb…` and `aaaa…`.
 pub(crate) fn difference(repo: &RepoUrl) -> ChangesQuery {
     let (repo, from, timeout) = (repo.clone(), revision('b').sha, Duration::from_secs(60));
-    let Revision { branch, sha: to } = revision('a');
-    ChangesQuery { repo, from, to, branch, timeout }
+    ChangesQuery { repo, from, to: revision('a'), timeout }
 }
 
 pub(crate) fn reporter() -> Credential {

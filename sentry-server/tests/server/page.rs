@@ -228,8 +228,8 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     let id = first.1.strip_prefix("/triggers/").unwrap().parse().unwrap();
     let kept = world.store.trigger(&id).await.unwrap().unwrap();
     assert_eq!(kept.key, key);
-    let TriggerKind::Deliver { branch, sha, .. } = kept.kind else { panic!("{kept:?}") };
-    assert_eq!((branch.as_str(), sha), ("main", None));
+    let TriggerKind::Deliver { subject, sha, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!((subject.name(), sha), ("main", None));
     let sha = "c0ffee00".repeat(5);
     let (_, to) =
         press("/trigger", &format!("form={token}&watch=qa&branch=main&revision={sha}")).await;

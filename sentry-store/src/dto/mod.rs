@@ -3,14 +3,16 @@
 //! A change that an older Sentry can't read right raises [`VERSION`]; a text of a newer version is refused. A field
 //! that is added without raising it must be optional.
 
+mod older;
 mod records;
 mod values;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// The version that [`Record::encode`] writes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Why a record can't be written, or a text can't be read. Never retried.
 #[derive(Debug, thiserror::Error)]
@@ -54,27 +56,99 @@ fn encode<T: Clone, M: Mirror<T> + Serialize>(record: &T) -> Result<String, DtoE
 }
 
 fn decode<T, M: Mirror<T> + DeserializeOwned>(version: u32, json: &str) -> Result<T, DtoError> {
-    if version > VERSION {
-        return Err(DtoError::Newer(version));
-    }
-    serde_json::from_str::<M>(json).map(M::back).map_err(DtoError::Unreadable)
+    decode_after::<T, M>(version, json, |_| ())
+}
+
+/// As [`decode`]; of a version before subjects the text is brought forward by `older` as well.
+fn decode_after<T, M: Mirror<T> + DeserializeOwned>(
+    version: u32,
+    json: &str,
+    older: impl FnOnce(&mut Value),
+) -> Result<T, DtoError> {
+    let read = match version {
+        ..4 => serde_json::from_str::<Value>(json).and_then(|mut value| {
+            older::of_subjects(&mut value);
+            older(&mut value);
+            serde_json::from_value::<M>(value)
+        }),
+        VERSION => serde_json::from_str::<M>(json),
+        _ => return Err(DtoError::Newer(version)),
+    };
+    read.map(M::back).map_err(DtoError::Unreadable)
 }
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::cursor::{BranchState, Passed};
+    use sentry_core::cursor::{Cursors, Passed};
     use sentry_core::delivery::{Delivery, Reason, Trigger};
     use sentry_core::testing::sample;
 
     use super::*;
 
+    /// A record as version 3 wrote it.
+    fn of_version_3(record: &impl Record) -> Value {
+        let mut value = serde_json::from_str(&record.encode().unwrap()).unwrap();
+        name_branches(&mut value);
+        if let Some(event) = value.as_object_mut().unwrap().remove("event") {
+            let run = value.as_object_mut().unwrap().remove("only");
+            value["selection"] = serde_json::json!({"event": event, "run": run});
+        }
+        value
+    }
+
+    fn name_branches(value: &mut Value) {
+        let branch = |subject: &Value| subject.as_str().unwrap()["refs/heads/".len()..].into();
+        match value {
+            Value::Object(fields) => {
+                fields.values_mut().for_each(name_branches);
+                if let Some(subject) = fields.remove("subject") {
+                    fields.insert("branch".to_owned(), branch(&subject));
+                }
+                if let Some(Value::Array(subjects)) = fields.remove("subjects") {
+                    let branches = subjects.iter().map(branch).collect();
+                    fields.insert("branches".to_owned(), Value::Array(branches));
+                }
+                if fields.contains_key("digest") {
+                    let begun = fields.remove("manifests").unwrap();
+                    fields.insert("manifests".to_owned(), begun["sha"].clone());
+                    fields.insert("manifests_branch".to_owned(), begun["branch"].clone());
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(name_branches),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn what_was_written_of_branches_is_read_of_subjects() {
+        fn same<R: Record + PartialEq + std::fmt::Debug>(record: &R) {
+            let old = of_version_3(record);
+            assert!(!old.to_string().contains("refs/heads/"), "{old}");
+            assert_eq!(R::decode(3, &old.to_string()).unwrap(), *record);
+        }
+        same(&sample::cursors(1));
+        same(&sample::watch_state(1));
+        same(&sample::delivery(1));
+        same(&Delivery {
+            event: sample::subject("main").event(),
+            only: None,
+            ..sample::delivery(2)
+        });
+        same(&sample::trigger(1));
+        same(&sample::head(1));
+        same(&sample::report(1));
+        same(&sample::outgoing("chat", 1));
+        same(&sample::trouble(1));
+        same(&sample::inventory("ci", 1));
+    }
+
     #[test]
     fn a_newer_version_is_refused_and_says_so() {
-        let json = sample::branch_state(1).encode().unwrap();
-        let refused = BranchState::decode(VERSION + 1, &json).unwrap_err();
+        let json = sample::cursors(1).encode().unwrap();
+        let refused = Cursors::decode(VERSION + 1, &json).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "written in version 4 of the stored form, this Sentry reads up to 3"
+            "written in version 5 of the stored form, this Sentry reads up to 4"
         );
     }
 
@@ -90,33 +164,30 @@ mod tests {
 
     #[test]
     fn a_delivery_of_version_1_has_no_runs_and_selects_what_a_push_does() {
-        let json = sample::delivery(1).encode().unwrap();
-        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut old = of_version_3(&sample::delivery(1));
         let fields = old.as_object_mut().unwrap();
         for new in ["selection", "manifests", "runs", "following_since", "verdict", "passed"] {
             assert!(fields.remove(new).is_some(), "{new}");
         }
         let read = Delivery::decode(1, &old.to_string()).unwrap();
-        assert_eq!((read.runs.len(), read.verdict, read.selection.event()), (0, None, "push"));
+        assert_eq!((read.runs.len(), read.verdict, read.event.as_str()), (0, None, "push"));
         assert_eq!(read.id, sample::delivery(1).id);
     }
 
     #[test]
     fn a_delivery_that_was_written_before_cut_off_attempts_were_counted_has_none() {
-        let json = sample::delivery(1).encode().unwrap();
-        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut old = of_version_3(&sample::delivery(1));
         assert_eq!(old.as_object_mut().unwrap().remove("cut_off"), Some(1.into()));
         assert_eq!(Delivery::decode(3, &old.to_string()).unwrap().cut_off, 0);
     }
 
     #[test]
     fn a_head_that_was_parked_before_there_were_looks_waits_for_a_change_or_a_person() {
-        let json = sample::branch_state(1).encode().unwrap();
-        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut old = of_version_3(&sample::cursors(1));
         for new in ["again", "regardless_of_b"] {
             assert!(old["parked"].as_object_mut().unwrap().remove(new).is_some(), "{new}");
         }
-        let parked = BranchState::decode(2, &old.to_string()).unwrap().parked.unwrap();
+        let parked = Cursors::decode(2, &old.to_string()).unwrap().parked.unwrap();
         assert_eq!((parked.again, parked.regardless_of_b), (None, false));
     }
 
@@ -140,7 +211,7 @@ mod tests {
         let ran = Delivery { objects: vec![sample::outcome(Action::Created)], ..succeeded.clone() };
         let shown = Delivery { dry_run: true, ..succeeded };
         let read = |delivery: &Delivery| {
-            let read = Delivery::decode(2, &delivery.encode().unwrap()).unwrap();
+            let read = Delivery::decode(2, &of_version_3(delivery).to_string()).unwrap();
             (read.state, read.passed)
         };
         let nothing = |cause| (DeliveryState::NothingRan, Some(cause));
@@ -152,8 +223,7 @@ mod tests {
 
     #[test]
     fn a_delivery_of_version_2_has_the_commit_of_b_that_it_was_begun_with() {
-        let json = sample::delivery(1).encode().unwrap();
-        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut old = of_version_3(&sample::delivery(1));
         old.as_object_mut().unwrap().remove("manifests").unwrap();
         let read = Delivery::decode(2, &old.to_string()).unwrap();
         assert_eq!(read, sample::delivery(1));
@@ -163,11 +233,10 @@ mod tests {
     fn a_report_of_version_2_speaks_for_its_own_branch() {
         use sentry_core::store::Report;
 
-        let json = sample::report(1).encode().unwrap();
-        let mut old: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let mut old = of_version_3(&sample::report(1));
         old["status"].as_object_mut().unwrap().remove("branches").unwrap();
         let read = Report::decode(2, &old.to_string()).unwrap();
-        assert_eq!(read.status.branches, [sample::branch("main")]);
+        assert_eq!(read.status.subjects, [sample::subject("main")]);
     }
 
     #[test]
@@ -175,32 +244,34 @@ mod tests {
         let baseline = Passed { mark: sample::mark(1), reason: Reason::Baseline };
         for (passed, want) in [
             (Some(baseline.clone()), Some(baseline.mark.sha)),
-            (sample::branch_state(1).passed, None),
+            (sample::cursors(1).passed, None),
             (None, None),
         ] {
-            let state = BranchState { passed, baseline: None, ..sample::branch_state(1) };
-            let mut old: serde_json::Value =
-                serde_json::from_str(&state.encode().unwrap()).unwrap();
+            let state = Cursors { passed, baseline: None, ..sample::cursors(1) };
+            let mut old = of_version_3(&state);
             assert!(old.as_object_mut().unwrap().remove("baseline").is_some());
-            assert_eq!(BranchState::decode(2, &old.to_string()).unwrap().baseline, want);
+            assert_eq!(Cursors::decode(2, &old.to_string()).unwrap().baseline, want);
         }
     }
 
     #[test]
     fn every_invalid_name_or_word_is_unreadable() {
         let json = sample::delivery(1).encode().unwrap();
-        assert_eq!(Delivery::decode(1, &json).unwrap(), sample::delivery(1));
+        assert_eq!(Delivery::decode(VERSION, &json).unwrap(), sample::delivery(1));
         for (good, bad) in [
             ("\"app\"", "\"-rf\""),
             ("\"superseded\"", "\"finished\""),
-            ("\"main\"", "\"a..b\""),
+            ("\"refs/heads/main\"", "\"refs/heads/a..b\""),
             ("0a1b2c3d", "xyz"),
             ("2026-", "tomorrow-"),
             ("\"failures\":2", "\"failures\":-2"),
         ] {
             assert!(json.contains(good), "{good}");
             let spoilt = json.replace(good, bad);
-            assert!(matches!(Delivery::decode(1, &spoilt), Err(DtoError::Unreadable(_))), "{bad}");
+            assert!(
+                matches!(Delivery::decode(VERSION, &spoilt), Err(DtoError::Unreadable(_))),
+                "{bad}"
+            );
         }
     }
 }

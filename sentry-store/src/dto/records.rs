@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
-use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store, subscription};
 use serde::{Deserialize, Serialize};
 
-use super::values::{Stamp, Text, Word};
-use super::{DtoError, Mirror, Record, decode, encode};
+use super::values::{Event, Reference, Stamp, Text, Word};
+use super::{DtoError, Mirror, Record, decode, decode_after, encode, older};
 
 /// A struct whose fields are named as those of the record it mirrors.
 macro_rules! mirrors {
@@ -47,13 +47,13 @@ macro_rules! records {
     };
 }
 
-impl Record for cursor::BranchState {
+impl Record for cursor::Cursors {
     fn encode(&self) -> Result<String, DtoError> {
-        encode::<Self, Branch>(self)
+        encode::<Self, Cursors>(self)
     }
 
     fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
-        let mut state = decode::<Self, Branch>(version, json)?;
+        let mut state = decode::<Self, Cursors>(version, json)?;
         // Before the field was there, a baseline was known as long as no other head was let pass.
         let passed = state.passed.as_ref().filter(|p| p.reason == delivery::Reason::Baseline);
         state.baseline = state.baseline.or_else(|| passed.map(|passed| passed.mark.sha.clone()));
@@ -78,7 +78,7 @@ impl Record for delivery::Delivery {
     }
 
     fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
-        let mut delivery = decode::<Self, Delivery>(version, json)?;
+        let mut delivery = decode_after::<Self, Delivery>(version, json, older::of_events)?;
         if version < 3 {
             forward(&mut delivery);
         }
@@ -88,10 +88,7 @@ impl Record for delivery::Delivery {
 
 /// Up to version 2 a delivery without a run had succeeded, and B's commit was kept of what was begun alone.
 fn forward(delivery: &mut delivery::Delivery) {
-    let begun = delivery.intent.as_ref().map(|intent| revision::Revision {
-        branch: intent.manifests_branch.clone(),
-        sha: intent.manifests.clone(),
-    });
+    let begun = delivery.intent.as_ref().map(|intent| intent.manifests.clone());
     delivery.manifests = delivery.manifests.take().or(begun);
     if delivery.state != delivery::DeliveryState::Succeeded || delivery.dry_run {
         return;
@@ -113,8 +110,8 @@ impl Record for store::Report {
     fn decode(version: u32, json: &str) -> Result<Self, DtoError> {
         let mut report = decode::<Self, Report>(version, json)?;
         let status = &mut report.status;
-        if status.branches.is_empty() {
-            status.branches.push(status.revision.branch.clone());
+        if status.subjects.is_empty() {
+            status.subjects.push(status.revision.subject.clone());
         }
         Ok(report)
     }
@@ -139,9 +136,9 @@ mirrors! {
         error: String,
         again: Option<Stamp>,
     }
-    Branch of cursor::BranchState {
+    Cursors of cursor::Cursors {
         watch: Text<WatchName>,
-        branch: Text<BranchName>,
+        subject: Reference,
         observed: Mark,
         attempted: Option<Mark>,
         delivered: Option<Mark>,
@@ -163,12 +160,11 @@ mirrors! {
         next: Option<Stamp>,
     }
     Revision of revision::Revision {
-        branch: Text<BranchName>,
+        subject: Reference,
         sha: Text<CommitSha>,
     }
     Intent of delivery::Intent {
-        manifests: Text<CommitSha>,
-        manifests_branch: Text<BranchName>,
+        manifests: Revision,
         digest: String,
         at: Stamp,
     }
@@ -207,7 +203,7 @@ mirrors! {
         link: Option<String>,
         delivery: Text<DeliveryId>,
         #[serde(default)]
-        branches: Vec<Text<BranchName>>,
+        subjects: Vec<Reference>,
     }
     Report of store::Report {
         watch: Text<WatchName>,
@@ -258,14 +254,14 @@ mirrors! {
     }
     Trouble of store::Trouble {
         watch: Text<WatchName>,
-        branch: Text<BranchName>,
+        subject: Reference,
         at: Stamp,
         tests: Option<Told>,
         start: Option<Told>,
     }
     Inventory of store::InventoryItem {
         watch: Text<WatchName>,
-        branch: Text<BranchName>,
+        subject: Reference,
         cluster: String,
         object: Object,
         run: bool,
@@ -282,10 +278,10 @@ mirrors! {
         id: Text<DeliveryId>,
         watch: Text<WatchName>,
         revision: Revision,
+        event: Event,
+        only: Option<String>,
         cause: Word<delivery::Cause>,
         trigger: Option<Text<TriggerId>>,
-        #[serde(default)]
-        selection: Selection,
         dry_run: bool,
         state: Word<delivery::DeliveryState>,
         started: Stamp,
@@ -354,18 +350,18 @@ mirrors! {
 
 #[derive(Default, Serialize, Deserialize)]
 struct Selection {
-    event: Option<String>,
+    event: Option<Event>,
     run: Option<String>,
 }
 
 impl Mirror<delivery::Selection> for Selection {
     fn of(value: delivery::Selection) -> Result<Self, DtoError> {
         let delivery::Selection { event, run } = value;
-        Ok(Self { event, run })
+        Ok(Self { event: Mirror::of(event)?, run })
     }
 
     fn back(self) -> delivery::Selection {
-        delivery::Selection { event: self.event, run: self.run }
+        delivery::Selection { event: self.event.back(), run: self.run }
     }
 }
 
@@ -431,7 +427,7 @@ impl Mirror<delivery::Reason> for Reason {
 #[serde(rename_all = "snake_case")]
 enum TriggerKind {
     Deliver {
-        branch: Text<BranchName>,
+        subject: Reference,
         sha: Option<Text<CommitSha>>,
         #[serde(default)]
         selection: Selection,
@@ -447,8 +443,8 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
     fn of(value: delivery::TriggerKind) -> Result<Self, DtoError> {
         use delivery::TriggerKind as K;
         Ok(match value {
-            K::Deliver { branch, sha, selection } => Self::Deliver {
-                branch: Mirror::of(branch)?,
+            K::Deliver { subject, sha, selection } => Self::Deliver {
+                subject: Mirror::of(subject)?,
                 sha: Mirror::of(sha)?,
                 selection: Mirror::of(selection)?,
             },
@@ -463,8 +459,8 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
     fn back(self) -> delivery::TriggerKind {
         use delivery::TriggerKind as K;
         match self {
-            Self::Deliver { branch, sha, selection } => {
-                K::Deliver { branch: branch.back(), sha: sha.back(), selection: selection.back() }
+            Self::Deliver { subject, sha, selection } => {
+                K::Deliver { subject: subject.back(), sha: sha.back(), selection: selection.back() }
             }
             Self::Retry(delivery) => K::Retry(delivery.back()),
             Self::Rerun { delivery, failed_only } => {

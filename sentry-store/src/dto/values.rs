@@ -8,6 +8,7 @@ use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Cause, DeliveryState, RunState, Verdict};
 use sentry_core::forge::StatusState;
 use sentry_core::plan::Action;
+use sentry_core::subject::{EventName, Subject};
 use sentry_core::subscription::{Occasion, Route};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -36,6 +37,56 @@ impl<T: Display> Serialize for Text<T> {
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// A subject by its reference, which no other one has.
+pub(super) struct Reference(Subject);
+
+impl Mirror<Subject> for Reference {
+    fn of(value: Subject) -> Result<Self, DtoError> {
+        Ok(Self(value))
+    }
+
+    fn back(self) -> Subject {
+        self.0
+    }
+}
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.reference())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Subject::at(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// An event by its name.
+pub(super) struct Event(EventName);
+
+impl Mirror<EventName> for Event {
+    fn of(value: EventName) -> Result<Self, DtoError> {
+        Ok(Self(value))
+    }
+
+    fn back(self) -> EventName {
+        self.0
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|name| Self(EventName::new(name)))
     }
 }
 

@@ -37,7 +37,7 @@ const LOG_PAGES: u32 = 256;
 /// among them. Every call works on a thread of tokio's blocking pool, and ends there even if its future is dropped:
 /// a commit is never half.
 ///
-/// For people: `sqlite3 -readonly DIR/state.db 'SELECT watch, branch, delivered FROM branches'`.
+/// For people: `sqlite3 -readonly DIR/state.db 'SELECT watch, subject, delivered FROM cursors'`.
 #[derive(Clone)]
 pub struct SqliteStore {
     place: Place,
@@ -344,7 +344,7 @@ mod tests {
     fn large() -> Vec<Write> {
         let notes = vec!["x".repeat(1 << 18)];
         let delivery = Delivery { notes, ..sample::delivery(1) };
-        vec![Write::Branch(sample::branch_state(1)), Write::Delivery(Box::new(delivery))]
+        vec![Write::Cursors(sample::cursors(1)), Write::Delivery(Box::new(delivery))]
     }
 
     #[tokio::test]
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
         set(&store, "max_page_count", 4000);
         store.commit(&large()).await.unwrap();
-        assert_eq!(store.snapshot().await.unwrap().branches, [sample::branch_state(1)]);
+        assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
     }
 
     #[tokio::test]
@@ -366,7 +366,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
         store.session.lock().unwrap().connection.execute_batch("DROP TABLE heads").unwrap();
-        let writes = [Write::Branch(sample::branch_state(1)), Write::Head(sample::head(1))];
+        let writes = [Write::Cursors(sample::cursors(1)), Write::Head(sample::head(1))];
         assert_eq!(store.commit(&writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
         assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
     }
@@ -389,7 +389,7 @@ mod tests {
         let panicked: Result<(), StoreError> = store
             .with(|session| {
                 session.write(|db| {
-                    rows::apply(db, &Write::Branch(sample::branch_state(1)))?;
+                    rows::apply(db, &Write::Cursors(sample::cursors(1)))?;
                     panic!("a test's panic")
                 })
             })
@@ -405,7 +405,7 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         let db = store.place.db().to_owned();
         let kept = store.with(move |session| {
-            session.write(|db| rows::apply(db, &Write::Branch(sample::branch_state(1))))?;
+            session.write(|db| rows::apply(db, &Write::Cursors(sample::cursors(1))))?;
             std::fs::remove_file(&db).unwrap();
             Ok(())
         });
@@ -431,7 +431,7 @@ mod tests {
             "SELECT record, max(at) FROM reports WHERE due = 0 GROUP BY watch",
             "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",
             "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
-            "DELETE FROM branches WHERE watch = 'w' AND branch = 'b'",
+            "DELETE FROM cursors WHERE watch = 'w' AND subject = 's'",
         ] {
             let sql = format!("EXPLAIN QUERY PLAN {query}");
             let plan: String =

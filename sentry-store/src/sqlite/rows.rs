@@ -16,11 +16,11 @@ use crate::dto::{DtoError, Record, VERSION};
 /// Carries out one write of a transaction.
 pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
     match write {
-        Write::Branch(state) => put(db, "branches", state),
-        Write::ForgetBranch(watch, branch) => run(
+        Write::Cursors(cursors) => put(db, "cursors", cursors),
+        Write::ForgetCursors(watch, subject) => run(
             db,
-            "DELETE FROM branches WHERE watch = ?1 AND branch = ?2",
-            [watch.as_str(), branch.as_str()],
+            "DELETE FROM cursors WHERE watch = ?1 AND subject = ?2",
+            [watch.as_str(), &subject.reference()],
         ),
         Write::Watch(state) => put(db, "watches", state),
         Write::Validator(key, Some(validator)) => run(
@@ -40,10 +40,10 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
             [receiver.as_str(), id.as_str()],
         ),
         Write::Trouble(trouble) => put(db, "troubles", trouble),
-        Write::ForgetTrouble(watch, branch) => run(
+        Write::ForgetTrouble(watch, subject) => run(
             db,
-            "DELETE FROM troubles WHERE watch = ?1 AND branch = ?2",
-            [watch.as_str(), branch.as_str()],
+            "DELETE FROM troubles WHERE watch = ?1 AND subject = ?2",
+            [watch.as_str(), &subject.reference()],
         ),
         Write::Inventory(item) => {
             let (version, sum, json) = columns(item)?;
@@ -81,8 +81,8 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
 pub(super) fn is_for_the_inbox(write: &Write) -> bool {
     !matches!(
         write,
-        Write::Branch(_)
-            | Write::ForgetBranch(..)
+        Write::Cursors(_)
+            | Write::ForgetCursors(..)
             | Write::Watch(_)
             | Write::Validator(..)
             | Write::Delivery(_)
@@ -166,14 +166,14 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
     let mut given_up: Vec<Report> = read(db, settled, [])?;
     given_up.retain(|report| report.given_up);
     Ok(Snapshot {
-        branches: read(db, &all("branches", "watch, branch"), [])?,
+        cursors: read(db, &all("cursors", "watch, subject"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
         open: read(db, open, [])?,
         reports: read(db, due, [])?,
         given_up,
         outbox: read(db, &all("outbox", "id, receiver"), [])?,
-        troubles: read(db, &all("troubles", "watch, branch"), [])?,
+        troubles: read(db, &all("troubles", "watch, subject"), [])?,
         inbox: inbox(db)?,
         agent: read(db, &all("agent", "only"), [])?.pop(),
     })
@@ -239,7 +239,7 @@ pub(super) fn inventory(db: &Connection, watch: &WatchName) -> Result<Vec<Invent
 /// Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
 pub(super) fn heads(db: &Connection, sha: &str) -> Result<Vec<HeadRecord>, Failure> {
     let sql = "SELECT version, checksum, record FROM heads \
-               WHERE sha BETWEEN ?1 AND ?1 || '~' ORDER BY at DESC, sha, watch, branch";
+               WHERE sha BETWEEN ?1 AND ?1 || '~' ORDER BY at DESC, sha, watch, subject";
     read(db, sql, [sha])
 }
 

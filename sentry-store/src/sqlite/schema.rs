@@ -1,7 +1,7 @@
 //! The tables, how an older schema is brought forward, and whether what lies in them is whole.
 
 use rusqlite::{Connection, TransactionBehavior};
-use sentry_core::cursor::BranchState;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::store::{
     AgentState, InventoryItem, Outgoing, Report, Suspension, Trouble, WatchState,
@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema-2.sql"),
     include_str!("schema-3.sql"),
     include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
 ];
 
 /// The schema that this program works on.
@@ -54,7 +55,7 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
     if found != "ok" {
         return Err(Failure::Damaged(found.trim().replace('\n', " ")));
     }
-    rows::check::<BranchState>(connection, "branches")?;
+    rows::check::<Cursors>(connection, "cursors")?;
     rows::check::<WatchState>(connection, "watches")?;
     rows::check::<Delivery>(connection, "deliveries")?;
     rows::check::<Trigger>(connection, "triggers")?;

@@ -24,7 +24,7 @@ pub(crate) async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
 /// Some records of every kind: enough for pages of every kind.
 pub(crate) async fn fill(store: &SqliteStore) {
     let mut writes = vec![
-        Write::Branch(sample::branch_state(1)),
+        Write::Cursors(sample::cursors(1)),
         Write::Watch(sample::watch_state(1)),
         Write::Suspension(sample::suspension("app", 1)),
         Write::Agent(sample::agent(1)),

@@ -16,6 +16,7 @@ use sentry_core::plan::{
 use sentry_core::repo::CommitSha;
 use sentry_core::retry::Retry;
 use sentry_core::secret::Redactor;
+use sentry_core::testing::sample;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_tests::apiserver::{ApiServer, Outcome};
@@ -65,9 +66,8 @@ async fn fetch(
     timeout: Duration,
 ) -> Result<Vec<TreeFile>, ForgeError> {
     let repo = format!("{origin}/old/app").parse().unwrap();
-    let (commit, branch) = (commit.parse().unwrap(), "main".parse().unwrap());
     let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
-    let query = TreeQuery { repo, commit, branch, dir, limits, timeout };
+    let query = TreeQuery { repo, revision: sample::at("main", commit), dir, limits, timeout };
     Ok(forge.tree(&query).await?.files)
 }
 

@@ -68,7 +68,7 @@ fn judge_link(link: &str, status: &CommitStatus) {
     let [branch, "x"] = path.as_slice() else { panic!("{link}") };
     let decoded = format!("b={branch}");
     let decoded = form_urlencoded::parse(decoded.as_bytes()).next().unwrap().1.into_owned();
-    assert_eq!(decoded, status.revision.branch.as_str(), "{link}");
+    assert_eq!(decoded, status.revision.subject.name(), "{link}");
     let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     assert_eq!(pairs, [("w".to_owned(), "qa".to_owned()), ("b".to_owned(), decoded)], "{link}");
     assert!(link.is_ascii() && !link.contains(['<', '>', '"', '\'', '`', '\\', ' ']), "{link}");
@@ -90,13 +90,13 @@ fn a_status_of_a_hostile_branch_says_it_in_inert_words_and_leads_nowhere_else() 
         let (pushed, told) = run(true, told(&mut hostile));
         let (mut of, mut lines) = (BTreeSet::new(), BTreeMap::new());
         for status in &told {
-            let CommitStatus { context, description, link, branches, revision, .. } = status;
+            let CommitStatus { context, description, link, subjects, revision, .. } = status;
             for text in [context, description] {
                 assert_eq!(raw(text), None, "{text:?}");
                 assert!(!text.contains('\n'), "{text:?}");
             }
             judge_link(link.as_deref().unwrap(), status);
-            of.extend(branches.iter().map(ToString::to_string));
+            of.extend(subjects.iter().map(ToString::to_string));
             if context.contains(" (") {
                 let known = lines.entry((&revision.sha, context)).or_insert(branches);
                 assert_eq!(*known, branches, "two branches share the line {context}");

@@ -1,5 +1,6 @@
 //! Any name of a run, in any file, for any branch: the run's name is a DNS label, the same each time, and nobody else's.
 
+use sentry_core::subject::Subject;
 use std::collections::BTreeSet;
 
 use crate::judge::scene::Scene;
@@ -36,7 +37,7 @@ pub fn names(bytes: &[u8]) {
     let mut next = || lines.next().unwrap_or_default();
     let mut scene = Scene::default();
     if let Ok(branch) = next().parse() {
-        scene.revision.branch = branch;
+        scene.revision.subject = Subject::Branch(branch);
     }
     if let Ok(commit) = next().parse() {
         scene.revision.sha = commit;

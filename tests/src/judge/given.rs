@@ -12,9 +12,10 @@ use sentry_core::forge::{ChangesQuery, Forge as _, HeadsQuery, TreeLimits, TreeQ
 use sentry_core::names::{ClusterRef, Namespace};
 use sentry_core::process::Output;
 use sentry_core::process::stage::{Call, Stage};
-use sentry_core::repo::{BranchName, CommitSha, DirPath, RepoUrl, Scheme};
+use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
+use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_forge::credential::Credential;
@@ -146,8 +147,10 @@ impl Given {
             let limits = TreeLimits::default();
             let query = TreeQuery {
                 repo: repo.clone(),
-                commit: commit.clone(),
-                branch: names.branch.parse().unwrap_or_else(|_| fixed_branch()),
+                revision: Revision {
+                    subject: names.branch.parse().map_or_else(|_| fixed_branch(), Subject::Branch),
+                    sha: commit.clone(),
+                },
                 dir,
                 limits,
                 timeout: TIMEOUT,
@@ -161,10 +164,10 @@ impl Given {
             let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
             _ = self.forge.heads(&[query]).await;
         }
-        if let Ok(branch) = names.branch.parse::<BranchName>() {
-            let revision = Revision { branch: branch.clone(), sha: commit.clone() };
+        if let Ok(branch) = names.branch.parse() {
+            let revision = Revision { subject: Subject::Branch(branch), sha: commit };
             _ = self.transport.commit(&repo, &revision, None).await;
-            let query = ChangesQuery { repo, from: fixed(), to: commit, branch, timeout: TIMEOUT };
+            let query = ChangesQuery { repo, from: fixed(), to: revision, timeout: TIMEOUT };
             _ = self.transport.changes(&query, None).await;
         }
     }
@@ -193,8 +196,8 @@ impl Given {
     }
 }
 
-fn fixed_branch() -> BranchName {
-    "main".parse().expect("a branch's name")
+fn fixed_branch() -> Subject {
+    sentry_core::testing::sample::subject("main")
 }
 
 fn fixed() -> CommitSha {

@@ -1,12 +1,11 @@
 //! A watch and a commit for which documents are prepared.
 
-use sentry_core::delivery::Selection;
 use sentry_core::forge::{ChangedPaths, Tree, TreeFile};
 use sentry_core::ids::{DeliveryId, TriggerId};
 use sentry_core::manifest::{self, Context, ManifestSet};
 use sentry_core::plan::Plan;
-use sentry_core::repo::{BranchName, CommitSha};
 use sentry_core::revision::Revision;
+use sentry_core::subject::EventName;
 use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
 
@@ -21,15 +20,16 @@ pub struct Scene {
     pub trigger: Option<TriggerId>,
     /// What changed in A.
     pub changed: Option<ChangedPaths>,
-    /// Which runs are wanted.
-    pub selection: Selection,
+    /// The event.
+    pub event: EventName,
+    /// The run that is wanted alone, if one is.
+    pub only: Option<String>,
     /// Who made A's commit.
     pub sender: String,
     /// The first line of its message.
     pub title: String,
     delivery: DeliveryId,
-    branch: BranchName,
-    commit: CommitSha,
+    manifests: Revision,
 }
 
 impl Default for Scene {
@@ -42,12 +42,12 @@ impl Default for Scene {
             revision: sample::revision(1),
             trigger: None,
             changed: None,
-            selection: Selection::default(),
+            event: EventName::new("push"),
+            only: None,
             sender: "dev".to_owned(),
             title: "a commit".to_owned(),
             delivery: sample::id(1),
-            branch: sample::branch("main"),
-            commit: sample::sha(2),
+            manifests: sample::revision(2),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Scene {
             bytes: bytes.to_vec(),
         };
         let files = files.iter().map(file).collect();
-        let tree = Tree { commit: self.commit.clone(), files, refused: Vec::new() };
+        let tree = Tree { commit: self.manifests.sha.clone(), files, refused: Vec::new() };
         manifest::prepare(&manifest::parse(&tree), &self.context())
     }
 
@@ -82,11 +82,11 @@ impl Scene {
             revision: &self.revision,
             delivery: &self.delivery,
             trigger: self.trigger.as_ref(),
-            manifests_branch: &self.branch,
-            manifests: &self.commit,
+            manifests: &self.manifests,
             sender: Some(&self.sender),
             title: &self.title,
-            selection: &self.selection,
+            event: &self.event,
+            only: self.only.as_deref(),
             changed: self.changed.as_ref(),
             kinds: None,
         }

@@ -8,6 +8,7 @@ use sentry_core::forge::{Forge as _, ForgeError, HeadsQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
+use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 use sentry_core::{error_text, told};
 use sentry_forge::credential::Credential;
@@ -58,8 +59,10 @@ async fn both(forge: &GitForge, repo: &RepoUrl) -> [(&'static str, ForgeError); 
         branches: BranchSelector::new(["main"]).unwrap(),
         validator: None,
     };
-    let revision =
-        Revision { branch: "main".parse().unwrap(), sha: "1".repeat(40).parse().unwrap() };
+    let revision = Revision {
+        subject: Subject::Branch("main".parse().unwrap()),
+        sha: "1".repeat(40).parse().unwrap(),
+    };
     let heads = forge.heads(&[query]).await.remove(0).unwrap_err();
     let commit = forge.commit(repo, &revision).await.unwrap_err();
     [("our client", heads), ("git", commit)]

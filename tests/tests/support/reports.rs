@@ -6,6 +6,7 @@ use sentry_core::forge::{ChangesQuery, CommitStatus, Forge, ForgeErrorKind, Stat
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
 use sentry_forge::github::{GitHub as HubClient, GitHubAuth, GitHubSettings, Polling};
@@ -100,26 +101,25 @@ impl Lab {
 
 fn status(sha: &str, state: StatusState, delivery: char) -> CommitStatus {
     CommitStatus {
-        revision: Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() },
+        revision: sample::at("main", sha),
         context: "sentry-gitops/qa".into(),
         state,
         description: "what is said".into(),
         link: Some("https://sentry.example.com/1".into()),
         delivery: format!("01j000000000000000000000{delivery}a").parse().unwrap(),
-        branches: vec!["main".parse().unwrap()],
+        subjects: vec![sample::subject("main")],
     }
 }
 
 fn main_at(sha: &str) -> Revision {
-    Revision { branch: "main".parse().unwrap(), sha: sha.parse().unwrap() }
+    sample::at("main", sha)
 }
 
 fn difference(repo: &RepoUrl, from: &str, to: &str) -> ChangesQuery {
     ChangesQuery {
         repo: repo.clone(),
         from: from.parse().unwrap(),
-        to: to.parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        to: sample::at("main", to),
         timeout: Duration::from_secs(60),
     }
 }

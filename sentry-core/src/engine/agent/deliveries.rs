@@ -4,7 +4,7 @@ use super::*;
 use crate::delivery::RunState;
 
 impl Agent {
-    pub(super) fn runnable(&self) -> Vec<(BranchKey, Start)> {
+    pub(super) fn runnable(&self) -> Vec<(SubjectKey, Start)> {
         let fresh: HashSet<TriggerId> = self
             .ledger
             .inbox
@@ -41,9 +41,9 @@ impl Agent {
 
     /// True once the trigger's repository was asked after the trigger came, or its commit is given.
     pub(super) fn is_fresh(&self, trigger: &Trigger) -> bool {
-        let TriggerKind::Deliver { branch, sha, .. } = &trigger.kind else { return false };
-        let key = (trigger.watch.clone(), branch.clone());
-        let known = self.ledger.branch(&key).is_some_and(|s| s.gone.is_none());
+        let TriggerKind::Deliver { subject, sha, .. } = &trigger.kind else { return false };
+        let key = (trigger.watch.clone(), subject.clone());
+        let known = self.ledger.cursors(&key).is_some_and(|s| s.gone.is_none());
         let group = self.groups.iter().find(|g| g.is_source_of(&trigger.watch));
         let asked =
             self.asked.get(&trigger.id).zip(group).is_some_and(|(first, g)| g.rounds > *first);
@@ -74,8 +74,8 @@ impl Agent {
         let delivery = match start {
             Start::Resume(id) => self.ledger.open[&id].clone(),
             Start::Change(key) => {
-                let Some(state) = self.ledger.branch(&key) else { return };
-                let revision = Revision { branch: key.1.clone(), sha: state.observed.sha.clone() };
+                let Some(state) = self.ledger.cursors(&key) else { return };
+                let revision = Revision { subject: key.1.clone(), sha: state.observed.sha.clone() };
                 self.new_delivery(&key.0, revision, Cause::Change)
             }
             Start::Trigger(id) => {
@@ -95,9 +95,9 @@ impl Agent {
             let end = superseded(delivery, Some(by), stamp);
             return self.written(end).await;
         }
-        if let Some(state) = self.ledger.branch(&key).filter(|_| !delivery.dry_run) {
+        if let Some(state) = self.ledger.cursors(&key).filter(|_| !delivery.dry_run) {
             let attempted = Some(Mark { sha: delivery.revision.sha.clone(), at: stamp });
-            writes.push(Write::Branch(BranchState { attempted, ..state.clone() }));
+            writes.push(Write::Cursors(Cursors { attempted, ..state.clone() }));
             writes.push(Write::Head(waiting(&delivery, stamp)));
         }
         writes.push(Write::Delivery(Box::new(delivery.clone())));
@@ -121,10 +121,11 @@ impl Agent {
         Delivery {
             id: DeliveryId::of(self.parts.new_id()),
             watch: watch.clone(),
+            event: revision.subject.event(),
+            only: None,
             revision,
             cause,
             trigger: None,
-            selection: Selection::default(),
             dry_run: deployer.is_some_and(|d| d.is_dry_run()),
             state: DeliveryState::Pending,
             started: self.parts.clock.now(),
@@ -148,26 +149,29 @@ impl Agent {
     }
 
     pub(super) fn triggered(&self, trigger: &Trigger) -> Option<Delivery> {
-        let TriggerKind::Deliver { branch, sha, selection } = &trigger.kind else { return None };
-        let key = (trigger.watch.clone(), branch.clone());
+        let TriggerKind::Deliver { subject, sha, selection } = &trigger.kind else { return None };
+        let key = (trigger.watch.clone(), subject.clone());
         let sha =
-            sha.clone().or_else(|| self.ledger.branch(&key).map(|s| s.observed.sha.clone()))?;
-        let revision = Revision { branch: branch.clone(), sha };
+            sha.clone().or_else(|| self.ledger.cursors(&key).map(|s| s.observed.sha.clone()))?;
+        let revision = Revision { subject: subject.clone(), sha };
         let mut delivery = self.new_delivery(&trigger.watch, revision, trigger.cause);
         delivery.trigger = Some(trigger.id.clone());
-        delivery.selection = selection.clone();
+        if let Some(event) = &selection.event {
+            delivery.event = event.clone();
+        }
+        delivery.only.clone_from(&selection.run);
         Some(delivery)
     }
 
     /// The head that takes a change's place, if there is a newer one.
     pub(super) fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
-        let state = self.ledger.branch(&key_of(delivery))?;
+        let state = self.ledger.cursors(&key_of(delivery))?;
         let is_change = delivery.cause == Cause::Change && delivery.trigger.is_none();
         (is_change && state.observed.sha != delivery.revision.sha)
             .then(|| state.observed.sha.clone())
     }
 
-    pub(super) async fn launch(&mut self, delivery: Delivery, key: BranchKey) {
+    pub(super) async fn launch(&mut self, delivery: Delivery, key: SubjectKey) {
         let Some(watch) = self.parts.watches.get(&delivery.watch).cloned() else { return };
         let Some(only) = self.rerun_filter(&delivery).await else { return };
         let target = Arc::clone(self.targets.entry(watch.cluster.clone()).or_default());
@@ -186,8 +190,8 @@ impl Agent {
         }
         let job = Job::Attempt(Box::new(delivery.clone()));
         // What a person asks for runs whatever changed.
-        let base = self.ledger.branch(&key_of(&delivery)).filter(|_| delivery.trigger.is_none());
-        let base = base.and_then(|branch| branch.base().cloned());
+        let base = self.ledger.cursors(&key_of(&delivery)).filter(|_| delivery.trigger.is_none());
+        let base = base.and_then(|cursors| cursors.base().cloned());
         let attempt = Attempt {
             base,
             source: Arc::clone(&self.parts.forges[&watch.source.forge]),
@@ -337,7 +341,7 @@ impl Agent {
             (end.delivery.id.clone(), end.delivery.dry_run, end.delivery.revision.sha.clone());
         let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
         let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
-        let conclusion = conclude(end, &watch, self.ledger.branch(&key), stamp, &backoff);
+        let conclusion = conclude(end, &watch, self.ledger.cursors(&key), stamp, &backoff);
         match conclusion.retry {
             Some(Wait::Attempt(wait)) => drop(self.retry_at.insert(id, Instant::now() + wait)),
             Some(Wait::Look(wait)) => drop(self.look_at.insert(key.clone(), Instant::now() + wait)),

@@ -377,7 +377,7 @@ impl Agent {
         gone.map(|run| {
             Write::ForgetInventory(InventoryItem {
                 watch: delivery.watch.clone(),
-                branch: delivery.revision.branch.clone(),
+                subject: delivery.revision.subject.clone(),
                 cluster: watch.cluster.to_string(),
                 object: run.object.clone(),
                 run: true,

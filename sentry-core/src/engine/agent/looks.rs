@@ -10,10 +10,10 @@ impl Agent {
             return;
         }
         let (now, stamp) = (Instant::now(), self.parts.clock.now());
-        let is_due = |((watch, _), at): &(&BranchKey, &Instant)| {
+        let is_due = |((watch, _), at): &(&SubjectKey, &Instant)| {
             **at <= now && self.ledger.suspension(watch, stamp).is_none()
         };
-        let due: Vec<BranchKey> =
+        let due: Vec<SubjectKey> =
             self.look_at.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
         for key in due {
             let Some(writes) = self.look(&key).await else { return };
@@ -26,8 +26,8 @@ impl Agent {
 
     /// What makes a head's delivery wait for its turn again; nothing, if another head, delivery or person came before.
     /// `None` if the state can't be read.
-    async fn look(&mut self, key: &BranchKey) -> Option<Vec<Write>> {
-        let state = self.ledger.branch(key).cloned();
+    async fn look(&mut self, key: &SubjectKey) -> Option<Vec<Write>> {
+        let state = self.ledger.cursors(key).cloned();
         let parked = state.as_ref().and_then(|state| state.parked.as_ref());
         let Some(parked) = parked.filter(|parked| parked.again.is_some()) else {
             return Some(Vec::new());
@@ -43,7 +43,7 @@ impl Agent {
 
     /// A delivery that was given up waits for its turn again, with all that is known of it.
     pub(super) fn taken_up(&self, delivery: Delivery) -> Vec<Write> {
-        let state = self.ledger.branch(&key_of(&delivery)).cloned();
+        let state = self.ledger.cursors(&key_of(&delivery)).cloned();
         let mut writes: Vec<Write> = state.map(unparked).into_iter().collect();
         writes.push(Write::Delivery(Box::new(Delivery {
             state: DeliveryState::Pending,
@@ -55,6 +55,6 @@ impl Agent {
     }
 }
 
-fn unparked(state: BranchState) -> Write {
-    Write::Branch(BranchState { parked: None, ..state })
+fn unparked(state: Cursors) -> Write {
+    Write::Cursors(Cursors { parked: None, ..state })
 }

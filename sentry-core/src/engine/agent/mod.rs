@@ -26,12 +26,12 @@ use self::retire::Retiring;
 use super::conclude::{Conclusion, Wait, conclude, superseded};
 use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
-use super::ledger::{self, BranchKey, Ledger, ReportKey, key_of};
+use super::ledger::{self, Ledger, ReportKey, key_of};
 use super::poller::{self, Absorbed, Group};
 use super::scheduler::{Only, Start, View, runnable, share};
 use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
-use crate::cursor::{BranchState, Mark};
+use crate::cursor::{Cursors, Mark};
 use crate::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
     TriggerState,
@@ -48,6 +48,7 @@ use crate::revision::Revision;
 use crate::store::{
     AgentLock, AgentState, InventoryItem, LoopState, Outgoing, Report, StoreError, Write,
 };
+use crate::subject::SubjectKey;
 
 /// How long after a failed write the state is tried again.
 const STATE_RETRY: Duration = Duration::from_secs(2);
@@ -112,13 +113,13 @@ pub(super) struct Agent {
     groups: Vec<Group>,
     tasks: JoinSet<Ended>,
     jobs: HashMap<Id, Job>,
-    running: HashMap<BranchKey, DeliveryId>,
+    running: HashMap<SubjectKey, DeliveryId>,
     retry_at: HashMap<DeliveryId, Instant>,
     /// When heads that were given up are looked at again.
-    look_at: HashMap<BranchKey, Instant>,
+    look_at: HashMap<SubjectKey, Instant>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
-    shown: HashMap<BranchKey, CommitSha>,
+    shown: HashMap<SubjectKey, CommitSha>,
     targets: HashMap<ClusterRef, Arc<Mutex<()>>>,
     /// Triggers, with the rounds that their watch's repository had when they were first seen.
     asked: HashMap<TriggerId, u64>,
@@ -246,15 +247,15 @@ impl Agent {
         let mut writes = Vec::new();
         for (name, watch) in &self.parts.watches {
             let fingerprint = watch.fingerprint();
-            for state in self.ledger.branches.get(name).into_iter().flat_map(BTreeMap::values) {
+            for state in self.ledger.cursors.get(name).into_iter().flat_map(BTreeMap::values) {
                 let Some(parked) = &state.parked else { continue };
                 if parked.fingerprint != fingerprint {
-                    writes.push(Write::Branch(BranchState { parked: None, ..state.clone() }));
+                    writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
                 } else if let Some(at) = parked.again {
                     let left = Duration::try_from(at.duration_since(stamp)).unwrap_or_default();
                     // However the wall clock was set meanwhile.
                     let left = left.min(look(u32::MAX));
-                    self.look_at.insert((name.clone(), state.branch.clone()), now + left);
+                    self.look_at.insert((name.clone(), state.subject.clone()), now + left);
                 }
             }
         }

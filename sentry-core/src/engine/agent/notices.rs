@@ -43,7 +43,7 @@ impl Agent {
         let mut more: Vec<Write> = Vec::new();
         let mut told: Vec<Notice> = Vec::new();
         // Of several deliveries of one branch, the later see what the earlier came to.
-        let mut troubles: HashMap<BranchKey, Option<Trouble>> = HashMap::new();
+        let mut troubles: HashMap<SubjectKey, Option<Trouble>> = HashMap::new();
         for write in writes.iter() {
             let Write::Delivery(delivery) = write else { continue };
             let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
@@ -77,7 +77,7 @@ impl Agent {
             let same = |(to, _): &&OutboxKey| *to == receiver;
             let of_branch = |outgoing: &Outgoing| {
                 outgoing.notice.watch == notice.watch
-                    && outgoing.notice.revision.branch == notice.revision.branch
+                    && outgoing.notice.revision.subject == notice.revision.subject
             };
             let waiting = self.ledger.outbox.iter().filter(|(key, o)| same(key) && of_branch(o));
             let waiting: Vec<NoticeId> = waiting.map(|((_, id), _)| id.clone()).collect();

@@ -145,10 +145,10 @@ impl Agent {
 
     /// A change of B, for watches that also follow B, is a durable trigger: one for each pair of commits.
     pub(super) async fn follow_manifests(&mut self, index: usize, stamp: Timestamp) {
-        for ((watch, branch), sha) in self.groups[index].moved_manifests(&self.ledger) {
-            let key = format!("manifests {watch} {branch} {sha}");
+        for ((watch, subject), sha) in self.groups[index].moved_manifests(&self.ledger) {
+            let key = format!("manifests {watch} {subject} {sha}");
             let id = TriggerId::of(self.parts.new_id());
-            let kind = TriggerKind::Deliver { branch, sha: None, selection: Selection::default() };
+            let kind = TriggerKind::Deliver { subject, sha: None, selection: Selection::default() };
             let state = TriggerState::Pending;
             let trigger = Trigger { id, key, watch, kind, cause: Cause::Change, at: stamp, state };
             let kept = self.parts.store.request(&trigger).await;

@@ -156,7 +156,7 @@ impl Agent {
 /// True if the two are about the same delivery, at the same branches: then a state that the forge took of one need not be
 /// sent again for the other.
 fn is_about_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {
-    one.delivery == other.delivery && one.branches == other.branches
+    one.delivery == other.delivery && one.subjects == other.subjects
 }
 
 fn says_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {

@@ -20,14 +20,16 @@ impl Agent {
     }
 
     pub(super) async fn take_deliver(&mut self, trigger: Trigger) {
-        let TriggerKind::Deliver { branch, sha, .. } = &trigger.kind else { return };
+        let TriggerKind::Deliver { subject, sha, .. } = &trigger.kind else { return };
         let Some(watch) = self.parts.watches.get(&trigger.watch).cloned() else {
             return self.reject(&trigger, format!("there is no watch {}", trigger.watch)).await;
         };
-        if !watch.source.branches.matches(branch) {
+        if !watch.source.selects(subject) {
             let text = format!(
-                "watch {} does not select branch {branch}; it selects {}",
-                watch.name, watch.source.branches
+                "watch {} does not select {} {subject}; it selects {}",
+                watch.name,
+                subject.kind(),
+                watch.source.branches
             );
             return self.reject(&trigger, text).await;
         }
@@ -41,16 +43,17 @@ impl Agent {
             let now = Instant::now();
             (group.due, self.next_round) = (group.due.min(now), self.next_round.min(now));
         }
-        let state = self.ledger.branch(&(watch.name.clone(), branch.clone()));
+        let state = self.ledger.cursors(&(watch.name.clone(), subject.clone()));
         let known = state.is_some_and(|s| s.gone.is_none());
         if asked && !known && sha.is_none() {
             let text = match self.ledger.watches.get(&watch.name) {
                 Some(known) if known.unreachable.is_none() => {
-                    format!("{} has no branch {branch}", watch.source.repo)
+                    format!("{} has no {} {subject}", watch.source.repo, subject.kind())
                 }
                 _ => format!(
-                    "{} does not answer, and branch {branch} was never seen",
-                    watch.source.repo
+                    "{} does not answer, and {} {subject} was never seen",
+                    watch.source.repo,
+                    subject.kind()
                 ),
             };
             self.reject(&trigger, text).await;

@@ -16,21 +16,20 @@ use super::{Answer, Facts, bind::Refusals, functions, patterns::Patterns};
 /// What is paid for each value that a list or map holds.
 const FOR_ITEM: usize = 4;
 
-/// Evaluates a checked expression; `branch` is what `source_branch` and `target_branch` are.
+/// Evaluates a checked expression; branches are given as it wants them.
 ///
 /// # Errors
 /// Why there is no answer.
 pub(super) fn answer(
     expression: &IdedExpr,
     facts: &Facts<'_>,
-    branch: &str,
     refusals: &Refusals,
     means: &mut Means<'_>,
 ) -> Result<Answer, Fault> {
     let Means { fuel, globs } = means;
     let mut run = Evaluation {
         facts,
-        globals: globals(facts, branch),
+        globals: globals(facts),
         refusals,
         scope: Vec::new(),
         patterns: Patterns::default(),
@@ -47,14 +46,14 @@ pub(super) fn answer(
     }
 }
 
-fn globals<'a>(facts: &Facts<'a>, branch: &str) -> BTreeMap<&'a str, Value> {
+fn globals<'a>(facts: &Facts<'a>) -> BTreeMap<&'a str, Value> {
     let own = facts.own.iter().map(|(name, value)| (name.as_str(), Value::text(value)));
     let builtin = [
         ("event", facts.event),
         ("event_type", facts.event),
         ("event_title", facts.title),
-        ("target_branch", branch),
-        ("source_branch", branch),
+        ("target_branch", facts.target_branch),
+        ("source_branch", facts.source_branch),
         ("target_url", facts.url),
         ("source_url", facts.url),
     ];

@@ -30,8 +30,10 @@ use crate::forge::ChangedPaths;
 pub(super) struct Facts<'a> {
     /// `event` and `event_type`.
     pub(super) event: &'a str,
-    /// `source_branch` and `target_branch`, without `refs/heads/`.
-    pub(super) branch: &'a str,
+    /// `source_branch`, without `refs/heads/`.
+    pub(super) source_branch: &'a str,
+    /// `target_branch`, in the same form.
+    pub(super) target_branch: &'a str,
     /// `source_url` and `target_url`.
     pub(super) url: &'a str,
     /// `event_title`.
@@ -106,13 +108,15 @@ fn evaluate_here(
     let names = check::check(&expression, &known);
     let refusals = bind::bind(&mut expression, marked);
     let prefix = if names.full_refs { "refs/heads/" } else { "" };
-    let branch = format!("{prefix}{}", facts.branch);
-    let mut answer = eval::answer(&expression, facts, &branch, &refusals, means);
+    let [source, target] =
+        [facts.source_branch, facts.target_branch].map(|branch| format!("{prefix}{branch}"));
+    let facts = &Facts { source_branch: &source, target_branch: &target, ..*facts };
+    let mut answer = eval::answer(&expression, facts, &refusals, means);
     if matches!(answer, Err(Fault::Exhausted | Fault::Limit(_))) {
         // Many and long paths are A's doing: without them, the expression's author gets an answer all the same.
         means.fuel.reserve();
         let unknown = Facts { changed: None, ..*facts };
-        answer = eval::answer(&expression, &unknown, &branch, &refusals, means).or(answer);
+        answer = eval::answer(&expression, &unknown, &refusals, means).or(answer);
     }
     match (answer, names.problem) {
         // It starts nothing, however the unknown name is read.

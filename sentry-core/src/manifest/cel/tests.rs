@@ -13,8 +13,15 @@ use super::{
 use crate::forge::ChangedPaths;
 
 /// Facts about nothing.
-const FACTS: Facts<'static> =
-    Facts { event: "", branch: "", url: "", title: "", own: &BTreeMap::new(), changed: None };
+const FACTS: Facts<'static> = Facts {
+    event: "",
+    source_branch: "",
+    target_branch: "",
+    url: "",
+    title: "",
+    own: &BTreeMap::new(),
+    changed: None,
+};
 
 fn paths(paths: &[&str]) -> ChangedPaths {
     ChangedPaths { paths: paths.iter().map(|p| (*p).to_owned()).collect(), truncated: false }
@@ -37,7 +44,8 @@ fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, NoAnswer> 
     let own = BTreeMap::from([("team".to_owned(), "qa".to_owned())]);
     let facts = Facts {
         event: "push",
-        branch: "main",
+        source_branch: "main",
+        target_branch: "main",
         url: "https://example.com/a/b",
         title: "feat: a shop",
         own: &own,

@@ -19,6 +19,7 @@ use crate::manifest::marked::Marked;
 use crate::manifest::parse::Content;
 use crate::manifest::selection::Means;
 use crate::manifest::{Decision, Documents, ManifestSet, annotations, parse, policy, prepare};
+use crate::subject::EventName;
 use crate::watch::GitAuthSecret;
 
 /// What on-cel-expressions say by reading them: for a push to `main` and for a pull request's event, each without
@@ -96,8 +97,8 @@ fn values(documents: &Documents) -> impl Iterator<Item = (&str, usize, &Value)> 
 /// name, with a Secret for A.
 fn scene(documents: &Documents, event: Option<&str>) -> Scene {
     let mut scene = Scene::default();
-    scene.revision.branch = "main".parse().unwrap();
-    scene.selection = Selection { event: event.map(str::to_owned), run: None };
+    scene.revision.subject = "main".parse().unwrap();
+    scene.event = EventName::new(event.unwrap_or("push"));
     scene.watch.reading.git_auth_secret = GitAuthSecret::Named("gitauth".into());
     let mut named =
         values(documents).filter_map(|(_, _, v)| v.pointer("/metadata/namespace")?.as_str());

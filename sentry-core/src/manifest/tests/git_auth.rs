@@ -5,6 +5,7 @@ use crate::forge::CloneCredential;
 use crate::manifest::{Decision, ManifestSet};
 use crate::plan::GitAuth;
 use crate::secret::Secret;
+use crate::testing::sample;
 use crate::watch::{GitAuthSecret, NamespacePolicy};
 
 const TOKEN: &str = "ghs_c4n/ry+==";
@@ -69,7 +70,7 @@ fn the_name_is_the_same_at_every_attempt_and_another_for_another_commit_or_trigg
         wanted(&scene, &scene.prepare(&user("a"))).remove(0).name
     };
     let first = name(&|_| {});
-    assert_eq!(first, name(&|scene| scene.manifests = "c".repeat(40).parse().unwrap()));
+    assert_eq!(first, name(&|scene| scene.manifests = sample::revision(3)));
     assert_eq!(
         first,
         name(&|scene| scene.delivery = "01jdq0000000000000000000bb".parse().unwrap())
@@ -77,7 +78,7 @@ fn the_name_is_the_same_at_every_attempt_and_another_for_another_commit_or_trigg
     assert!(first.starts_with("git-auth-1a2b3c4d-") && first.len() == 34, "{first}");
     let other: [&dyn Fn(&mut Scene); 3] = [
         &|scene| scene.trigger = Some("01jdq0000000000000000000cc".parse().unwrap()),
-        &|scene| scene.revision.branch = "main".parse().unwrap(),
+        &|scene| scene.revision.subject = sample::subject("main"),
         &|scene| scene.watch.name = "other".parse().unwrap(),
     ];
     for change in other {

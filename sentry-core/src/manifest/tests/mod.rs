@@ -19,6 +19,8 @@ use super::*;
 use crate::forge::{Tree, TreeFile};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::ClusterRef;
+use crate::revision::Revision;
+use crate::subject::{EventName, Subject};
 use crate::watch::{
     AllowKinds, BranchSelector, ForceConflicts, Manifests, ManifestsBranch, OnFirstSight, Reading,
     Refusals, Reporting, Source, Timing,
@@ -32,10 +34,10 @@ struct Scene {
     revision: Revision,
     delivery: DeliveryId,
     trigger: Option<TriggerId>,
-    branch: BranchName,
-    manifests: CommitSha,
+    manifests: Revision,
     sender: Option<&'static str>,
-    selection: Selection,
+    event: EventName,
+    only: Option<&'static str>,
     changed: Option<ChangedPaths>,
     kinds: Option<KindTable>,
 }
@@ -74,15 +76,18 @@ impl Default for Scene {
         Self {
             watch,
             revision: Revision {
-                branch: "release/1.0".parse().unwrap(),
+                subject: Subject::Branch("release/1.0".parse().unwrap()),
                 sha: SHA.parse().unwrap(),
             },
             delivery: "01jdq0000000000000000000aa".parse().unwrap(),
             trigger: None,
-            branch: "main".parse().unwrap(),
-            manifests: "b".repeat(40).parse().unwrap(),
+            manifests: Revision {
+                subject: Subject::Branch("main".parse().unwrap()),
+                sha: "b".repeat(40).parse().unwrap(),
+            },
             sender: Some("ada"),
-            selection: Selection::default(),
+            event: EventName::new("push"),
+            only: None,
             changed: None,
             kinds: None,
         }
@@ -96,11 +101,11 @@ impl Scene {
             revision: &self.revision,
             delivery: &self.delivery,
             trigger: self.trigger.as_ref(),
-            manifests_branch: &self.branch,
             manifests: &self.manifests,
             sender: self.sender,
             title: "Add the shop",
-            selection: &self.selection,
+            event: &self.event,
+            only: self.only,
             changed: self.changed.as_ref(),
             kinds: self.kinds.as_ref(),
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{SHA, Scene, config_map, prepared, run};
 use crate::manifest::Decision;
 use crate::plan::Operation;
+use crate::testing::sample;
 
 fn key_of(operation: &Operation) -> &str {
     match operation {
@@ -82,14 +83,14 @@ fn the_same_commit_gives_the_same_names_and_a_trigger_new_ones() {
     let text = run("{generateName: qa-}");
     let name = |scene: &Scene| scene.prepare(&text).objects[0].object.name.clone();
     let first = name(&Scene::default());
-    let mut other = Scene { manifests: "c".repeat(40).parse().unwrap(), ..Scene::default() };
+    let mut other = Scene { manifests: sample::revision(3), ..Scene::default() };
     other.delivery = "01jdq0000000000000000000bb".parse().unwrap();
     other.sender = None;
     assert_eq!(name(&other), first, "B's commit and the delivery are no part of it");
     other.trigger = Some("01jdq0000000000000000000cc".parse().unwrap());
     assert_ne!(name(&other), first);
     let mut moved = Scene::default();
-    moved.revision.branch = "main".parse().unwrap();
+    moved.revision.subject = sample::subject("main");
     assert_ne!(name(&moved), first);
 }
 

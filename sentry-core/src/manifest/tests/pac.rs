@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Scene, tree};
-use crate::delivery::Selection;
 use crate::deployer::KindTable;
 use crate::forge::ChangedPaths;
 use crate::manifest::{Decision, ManifestSet, MissingRef, needs_changes, parse};
 use crate::plan::RunRules;
+use crate::subject::EventName;
+use crate::testing::sample;
 use crate::watch::{NamespacePolicy, Unannotated, UnknownFields};
 
 /// A run `qa` with annotations of Pipelines-as-Code.
@@ -25,14 +26,14 @@ fn annotated(annotations: &str) -> String {
 /// A push to `main` that is known to have changed `docs/a.md` and `src/x.go`.
 fn push() -> Scene {
     let mut scene = Scene::default();
-    scene.revision.branch = "main".parse().unwrap();
+    scene.revision.subject = sample::subject("main");
     let paths = vec!["docs/a.md".to_owned(), "src/x.go".to_owned()];
     scene.changed = Some(ChangedPaths { paths, truncated: false });
     scene
 }
 
 fn event(name: &str) -> Scene {
-    Scene { selection: Selection { event: Some(name.into()), run: None }, ..push() }
+    Scene { event: EventName::new(name), ..push() }
 }
 
 fn first(set: &ManifestSet) -> (Decision, &str) {
@@ -371,16 +372,14 @@ fn a_trigger_names_one_run() {
     let run = |metadata: &str| super::run(metadata) + "---\n";
     let text = run("{name: a}") + &run("{generateName: b-}") + &super::config_map("{name: c}", "1");
     for (asked, want) in [("a", ["run", "skip"]), ("b", ["skip", "run"]), ("b-", ["skip", "run"])] {
-        let selection = Selection { event: None, run: Some(asked.into()) };
-        let set = Scene { selection, ..push() }.prepare(&text);
+        let set = Scene { only: Some(asked), ..push() }.prepare(&text);
         let got: Vec<_> = set.decisions.iter().map(|d| d.decision.as_str()).collect();
         assert_eq!(got, [want[0], want[1], "apply"], "{asked}");
         assert_eq!(set.no_such_run, None);
         let skipped = set.decisions.iter().find(|d| d.decision == Decision::Skip).unwrap();
         assert!(skipped.reason.contains(&format!("only the run {asked} is asked for")));
     }
-    let selection = Selection { event: None, run: Some("x".into()) };
-    let set = Scene { selection, ..push() }.prepare(&text);
+    let set = Scene { only: Some("x"), ..push() }.prepare(&text);
     assert_eq!(set.no_such_run.as_deref(), Some("there is no run x in .tekton; there is a, b-"));
 }
 
@@ -393,7 +392,7 @@ fn runs_without_annotations_run_unless_the_watch_says_otherwise() {
     let set = scene.prepare(&text);
     assert!(first(&set).0 == Decision::Skip && first(&set).1.contains("`unannotated: skip`"));
     assert_eq!(first(&scene.prepare(&annotated("on-event: push"))).0, Decision::Run);
-    scene.selection.run = Some("a".into());
+    scene.only = Some("a");
     assert_eq!(first(&scene.prepare(&text)).0, Decision::Run, "asked for by name");
 }
 

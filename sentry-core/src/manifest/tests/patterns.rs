@@ -3,6 +3,7 @@
 use super::Scene;
 use crate::forge::ChangedPaths;
 use crate::manifest::{Decision, ManifestSet};
+use crate::testing::sample;
 
 fn run(annotations: &[(&str, &str)]) -> String {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -23,7 +24,7 @@ fn changed(paths: impl IntoIterator<Item = String>) -> Option<ChangedPaths> {
 /// What is decided about a push to a branch that changed some paths.
 fn decided(branch: &str, paths: Option<ChangedPaths>, text: &str) -> ManifestSet {
     let mut scene = Scene { changed: paths, ..Scene::default() };
-    scene.revision.branch = branch.parse().unwrap();
+    scene.revision.subject = sample::subject(branch);
     scene.prepare(text)
 }
 

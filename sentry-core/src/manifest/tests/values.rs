@@ -3,6 +3,7 @@
 use super::Scene;
 use crate::forge::ChangedPaths;
 use crate::manifest::{Decision, ManifestSet};
+use crate::testing::sample;
 
 /// A run with one annotation of Pipelines-as-Code, whose value is written as YAML has it.
 fn annotated(name: &str, value: &str) -> String {
@@ -16,7 +17,7 @@ fn annotated(name: &str, value: &str) -> String {
 /// What a push to a branch by an author comes to.
 fn pushed(branch: &str, sender: &'static str, text: &str) -> ManifestSet {
     let mut scene = Scene { sender: Some(sender), ..Scene::default() };
-    scene.revision.branch = branch.parse().unwrap();
+    scene.revision.subject = sample::subject(branch);
     let paths = ["docs/a.md", "src/main.rs", "release/notes.md"].map(str::to_owned).to_vec();
     scene.changed = Some(ChangedPaths { paths, truncated: false });
     scene.watch.variables.insert("globs".to_owned(), "docs/**, main".to_owned());

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{SHA, Scene, config_map, prepared, run, tree};
 use crate::manifest::{Decision, parse};
+use crate::subject::EventName;
 use crate::watch::GitAuthSecret;
 
 /// What a text becomes as `data.x`.
@@ -92,7 +93,7 @@ fn what_is_known_of_a_push_without_its_payload_is_used() {
         assert_eq!(becomes(&text), text, "Pipelines-as-Code leaves it as it is");
     }
     let mut scene = Scene::default();
-    scene.selection.event = Some("pull_request".into());
+    scene.event = EventName::new("pull_request");
     let set = scene.prepare(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
     assert_eq!(set.decisions[0].decision, Decision::Refuse);
     let set = prepared(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));

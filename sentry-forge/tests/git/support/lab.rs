@@ -11,6 +11,8 @@ use sentry_core::forge::{
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::subject::Subject;
+use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
@@ -141,8 +143,7 @@ pub(crate) fn write_script(path: &Path, text: &str) {
 pub(crate) fn query(repo: &RepoUrl, commit: &str, dir: &str) -> TreeQuery {
     TreeQuery {
         repo: repo.clone(),
-        commit: commit.parse().unwrap(),
-        branch: "main".parse().unwrap(),
+        revision: sample::at("main", commit),
         dir: dir.parse().unwrap(),
         limits: TreeLimits::default(),
         timeout: Duration::from_secs(60),
@@ -150,7 +151,7 @@ pub(crate) fn query(repo: &RepoUrl, commit: &str, dir: &str) -> TreeQuery {
 }
 
 pub(crate) fn names(heads: &Heads) -> Vec<&str> {
-    heads.heads.keys().map(|name| name.as_str()).collect()
+    heads.heads.keys().map(Subject::name).collect()
 }
 
 pub(crate) fn paths(tree: &Tree) -> Vec<&str> {
