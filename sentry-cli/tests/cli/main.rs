@@ -180,6 +180,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
             "runs",
             "started",
             "state",
+            "subject",
             "trigger",
             "verdict",
             "watch"
@@ -200,7 +201,7 @@ fn the_status_has_exactly_the_documented_shape() {
     *observed = Value::from("checked");
     assert_eq!(status["agent"]["forges"][0]["forge"], "git");
     status["agent"] = Value::from("checked");
-    insta::assert_snapshot!(status.to_string(), @r#"{"agent":"checked","version":1,"watches":[{"branches":[{"attempted":null,"branch":"main","delivered":null,"last_error":null,"manifests_revision":null,"next_attempt":null,"observed":"checked","runs":{"failed":0,"running":0,"succeeded":0,"total":0},"state":"baseline","verdict":null}],"name":"qa","suspended":false}]}"#);
+    insta::assert_snapshot!(status.to_string(), @r#"{"agent":"checked","version":1,"watches":[{"branches":[{"attempted":null,"branch":"main","delivered":null,"last_error":null,"manifests_revision":null,"next_attempt":null,"observed":"checked","runs":{"failed":0,"running":0,"succeeded":0,"total":0},"state":"baseline","subject":{"kind":"branch","name":"main"},"verdict":null}],"name":"qa","suspended":false}]}"#);
     assert_eq!(sandbox.run(&["status", "nope"]).code, 2);
 }
 
