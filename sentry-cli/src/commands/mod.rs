@@ -11,7 +11,6 @@ pub(crate) mod notify;
 pub(crate) mod online;
 mod reload;
 pub(crate) mod request;
-mod retold;
 mod source;
 pub(crate) mod status;
 pub(crate) mod suspend;
