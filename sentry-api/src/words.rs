@@ -115,6 +115,7 @@ impl RunStanding {
 
 impl ClosedList for RunStanding {
     const NAME: &'static str = "RunState";
+    const ABOUT: &'static str = "How a run stands, or why it was not created.";
 
     fn all() -> impl Iterator<Item = Self> {
         RunState::all().map(Self::As).chain([Self::Queued, Self::Skipped, Self::Planned])
@@ -126,6 +127,15 @@ impl ClosedList for RunStanding {
             Self::Queued => "queued",
             Self::Skipped => "skipped",
             Self::Planned => "planned",
+        }
+    }
+
+    fn about(self) -> &'static str {
+        match self {
+            Self::As(state) => state.about(),
+            Self::Queued => "It is not created yet: the namespace has no room.",
+            Self::Skipped => "It was not created: an earlier object failed.",
+            Self::Planned => "A dry run would create it.",
         }
     }
 }

@@ -7,11 +7,17 @@ pub trait ClosedList: Copy + Eq + Debug + 'static {
     /// The list's name in descriptions of formats.
     const NAME: &'static str;
 
+    /// What it is a list of.
+    const ABOUT: &'static str;
+
     /// Every value, in the list's order.
     fn all() -> impl Iterator<Item = Self>;
 
     /// The value's word.
     fn as_str(self) -> &'static str;
+
+    /// What the value means, in one sentence.
+    fn about(self) -> &'static str;
 
     /// The value of a word; `None` if it is not on the list.
     #[must_use]
@@ -22,27 +28,36 @@ pub trait ClosedList: Copy + Eq + Debug + 'static {
 
 /// Defines a [`ClosedList`](crate::closed_list::ClosedList): an enum, and the word of each variant.
 ///
-/// Where variants have arguments (`pub enum Reason of ReasonKind`), a second enum without them is the list.
+/// What is written above the enum and its variants is what formats say of them. Where variants have arguments
+/// (`pub enum Reason of ReasonKind`), a second enum without them is the list.
 #[macro_export]
 macro_rules! closed_list {
     (
-        $(#[$doc:meta])*
-        pub enum $name:ident { $($(#[doc = $about:literal])* $variant:ident = $word:literal,)+ }
+        $(#[doc = $doc:literal])*
+        pub enum $name:ident $(, $default:ident by default)? {
+            $($(#[doc = $about:literal])* $variant:ident = $word:literal,)+
+        }
     ) => {
         $crate::closed_list! {
             @list stringify!($name);
-            $(#[$doc])*
+            $(#[doc = $doc])*
             pub enum $name { $($(#[doc = $about])* $variant = $word,)+ }
         }
+
+        $(impl ::std::default::Default for $name {
+            fn default() -> Self {
+                Self::$default
+            }
+        })?
     };
     (
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         pub enum $name:ident of $kind:ident { $(
             $(#[doc = $about:literal])*
             $variant:ident $(($argument:ty))? $({ $($(#[$what:meta])* $field:ident: $type:ty,)+ })? = $word:literal,
         )+ }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum $name {
             $($(#[doc = $about])* $variant $(($argument))? $({ $($(#[$what])* $field: $type,)+ })?,)+
@@ -60,16 +75,16 @@ macro_rules! closed_list {
 
         $crate::closed_list! {
             @list stringify!($name);
-            #[doc = concat!("[`", stringify!($name), "`] without its arguments.")]
+            /// The words, without their arguments.
             pub enum $kind { $($(#[doc = $about])* $variant = $word,)+ }
         }
     };
     (
         @list $shown:expr;
-        $(#[$doc:meta])*
+        $(#[doc = $doc:literal])*
         pub enum $name:ident { $($(#[doc = $about:literal])* $variant:ident = $word:literal,)+ }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[doc = $about])* $variant,)+
@@ -90,6 +105,7 @@ macro_rules! closed_list {
 
         impl $crate::closed_list::ClosedList for $name {
             const NAME: &'static str = $shown;
+            const ABOUT: &'static str = concat!($($doc),*).trim_ascii();
 
             fn all() -> impl Iterator<Item = Self> {
                 Self::ALL.iter().copied()
@@ -97,6 +113,12 @@ macro_rules! closed_list {
 
             fn as_str(self) -> &'static str {
                 self.as_str()
+            }
+
+            fn about(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($about),*).trim_ascii(),)+
+                }
             }
         }
 
@@ -109,6 +131,7 @@ macro_rules! closed_list {
 }
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "what the macro makes is public")]
 mod tests {
     use super::*;
 
@@ -127,12 +150,24 @@ mod tests {
         }
     }
 
+    crate::closed_list! {
+        /// Where.
+        pub enum Side, Near by default {
+            /// There.
+            Far = "far",
+            /// Here,
+            /// or near.
+            Near = "near",
+        }
+    }
+
     #[test]
     fn each_value_has_one_word_and_reads_back_from_it() {
         let words: Vec<&str> = Colour::all().map(Colour::as_str).collect();
         assert_eq!(words, ["red", "mixed", "two of them"]);
         assert!(Colour::all().all(|colour| Colour::from_word(colour.as_str()) == Some(colour)));
         assert_eq!((Colour::from_word("green"), Colour::NAME), (None, "Paint"));
+        assert_eq!((Side::ABOUT, Side::default().about()), ("Where.", "Here, or near."));
         assert_eq!(format!("{:>5}|{}", Colour::Red, Colour::Two), "  red|two of them");
     }
 

@@ -1,11 +1,11 @@
 //! Who is told what: routes, occasions, and what a receiver wants to hear of.
 
 crate::closed_list! {
-    /// Whom a notice is for.
+    /// Whom a notification is for.
     pub enum Route {
-        /// For the commit's author: the tests ran, and this is how they ended.
+        /// The commit's author: a run failed.
         TestsFailed = "tests_failed",
-        /// For who is on call: tests can't be started, or were lost sight of.
+        /// Who is on call: nothing can be started, or runs were lost sight of.
         CouldNotStart = "could_not_start",
     }
 }
@@ -26,17 +26,18 @@ crate::closed_list! {
     }
 }
 
-/// What a receiver wants to hear of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum On {
-    /// [`Occasion::Failure`].
-    Failure,
-    /// [`Occasion::Recovery`].
-    Recovery,
-    /// The first success of a branch after any failure of it.
-    FirstSuccess,
-    /// Everything, every success as well.
-    All,
+crate::closed_list! {
+    /// What a receiver wants to hear of.
+    pub enum On {
+        /// What fails.
+        Failure = "failure",
+        /// That what was told as a failure is over.
+        Recovery = "recovery",
+        /// A branch's first success after any failure.
+        FirstSuccess = "first_success",
+        /// Everything, every success as well.
+        All = "all",
+    }
 }
 
 /// Which notices of a watch a receiver hears.

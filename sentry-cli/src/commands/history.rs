@@ -80,7 +80,14 @@ pub(crate) fn tone(state: Word<DeliveryState>) -> Tone {
         Known(DeliveryState::Succeeded) => Tone::Good,
         Known(DeliveryState::Failed | DeliveryState::Parked) => Tone::Bad,
         Known(DeliveryState::NothingRan | DeliveryState::Superseded) => Tone::Quiet,
-        _ => Tone::Busy,
+        Known(
+            DeliveryState::Pending
+            | DeliveryState::Fetching
+            | DeliveryState::Checking
+            | DeliveryState::Applying
+            | DeliveryState::Following,
+        )
+        | Unknown => Tone::Busy,
     }
 }
 

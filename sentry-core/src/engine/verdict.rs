@@ -123,7 +123,10 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
         _ if delivery.intent.is_some() => {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
         }
-        _ => return None,
+        DeliveryState::Pending
+        | DeliveryState::Fetching
+        | DeliveryState::Checking
+        | DeliveryState::Applying => return None,
     })
 }
 

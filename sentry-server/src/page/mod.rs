@@ -53,7 +53,6 @@ const LISTED: u32 = 50;
 
 /// What a page works with.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Setup {
     /// Who is asked.
     pub answers: Arc<dyn Answers>,
