@@ -7,7 +7,7 @@ use sentry_api::shape::{Acknowledgement, Show};
 use sentry_api::words::Word::Known;
 use sentry_api::words::{DeliveryState, TriggerStateKind, Word};
 use sentry_api::{Answers, ApiError, Local};
-use sentry_config::Config;
+use sentry_config::{Config, LogLevel};
 use sentry_core::clock::Timestamp;
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::ids::TriggerId;
@@ -15,7 +15,6 @@ use sentry_core::store::{StateStore, StoreErrorKind};
 
 use super::Context;
 use super::history::show_text;
-use crate::args::LogLevel;
 use crate::compose;
 use crate::compose::facts;
 use crate::exit::{Exit, Failure};
