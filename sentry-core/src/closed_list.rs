@@ -29,7 +29,8 @@ pub trait ClosedList: Copy + Eq + Debug + 'static {
 /// Defines a [`ClosedList`](crate::closed_list::ClosedList): an enum, and the word of each variant.
 ///
 /// What is written above the enum and its variants is what formats say of them. Where variants have arguments
-/// (`pub enum Reason of ReasonKind`), a second enum without them is the list.
+/// (`pub enum Reason of ReasonKind`), a second enum without them is the list. One value may be the default
+/// (`pub enum Refusals, Strict by default`).
 #[macro_export]
 macro_rules! closed_list {
     (
