@@ -11,11 +11,11 @@ use sentry_core::store::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
-use crate::words::words;
+use crate::words::Word;
 
-words! {
-    /// What kind of error it is. Only [`ErrorKind::may_pass`] says that asking again can help.
-    ErrorKind {
+sentry_core::closed_list! {
+    /// What kind of error it is. Only [`Word::may_pass`] says that asking again can help.
+    pub enum ErrorKind {
         /// What was asked can't be meant: a text that is no commit.
         BadRequest = "bad_request",
         /// There is no such watch.
@@ -53,55 +53,63 @@ words! {
     }
 }
 
-impl ErrorKind {
+impl Word<ErrorKind> {
     /// The HTTP status that says it.
     #[must_use]
     pub fn http_status(self) -> u16 {
-        match self {
-            Self::BadRequest => 400,
-            Self::Unauthorized => 401,
-            Self::Forbidden => 403,
-            Self::UnknownWatch
-            | Self::UnknownBranch
-            | Self::UnknownDelivery
-            | Self::UnknownTrigger
-            | Self::NotFound => 404,
-            Self::Ambiguous | Self::Conflict | Self::Held => 409,
-            Self::Rejected => 422,
-            Self::TooMuch => 429,
-            Self::Unreachable => 502,
-            Self::State | Self::Interrupted => 503,
-            Self::Setup | Self::Unknown => 500,
+        use ErrorKind as E;
+        let Self::Known(kind) = self else { return 500 };
+        match kind {
+            E::BadRequest => 400,
+            E::Unauthorized => 401,
+            E::Forbidden => 403,
+            E::UnknownWatch
+            | E::UnknownBranch
+            | E::UnknownDelivery
+            | E::UnknownTrigger
+            | E::NotFound => 404,
+            E::Ambiguous | E::Conflict | E::Held => 409,
+            E::Rejected => 422,
+            E::TooMuch => 429,
+            E::Unreachable => 502,
+            E::State | E::Interrupted => 503,
+            E::Setup => 500,
         }
     }
 
     /// The exit code of a command that gets it, as docs/cli.md lists them.
     #[must_use]
     pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Rejected => 1,
-            Self::Unreachable
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::TooMuch
-            | Self::NotFound
-            | Self::Unknown => 3,
-            Self::Held => 4,
-            Self::Interrupted => 130,
-            _ => 2,
+        use ErrorKind as E;
+        let Self::Known(kind) = self else { return 3 };
+        match kind {
+            E::Rejected => 1,
+            E::Unreachable | E::Unauthorized | E::Forbidden | E::TooMuch | E::NotFound => 3,
+            E::Held => 4,
+            E::Interrupted => 130,
+            E::BadRequest
+            | E::UnknownWatch
+            | E::UnknownBranch
+            | E::UnknownDelivery
+            | E::UnknownTrigger
+            | E::Ambiguous
+            | E::Conflict
+            | E::State
+            | E::Setup => 2,
         }
     }
 
     /// True if the same question may be answered later, with nobody doing anything.
     #[must_use]
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::TooMuch | Self::State | Self::Unreachable | Self::Interrupted)
+        use ErrorKind::{Interrupted, State, TooMuch, Unreachable};
+        matches!(self, Self::Known(TooMuch | State | Unreachable | Interrupted))
     }
 }
 
 /// Why there is no answer. The text names the thing and the place; the hint what a person can do. Neither holds a secret.
 pub struct ApiError {
-    kind: ErrorKind,
+    kind: Word<ErrorKind>,
     message: String,
     hint: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
@@ -111,7 +119,7 @@ impl ApiError {
     /// An error with its text.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind: kind.into(), message: message.into(), hint: None, source: None }
     }
 
     /// A question that can't be meant.
@@ -136,7 +144,7 @@ impl ApiError {
 
     /// What kind of error it is.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> Word<ErrorKind> {
         self.kind
     }
 
@@ -169,7 +177,7 @@ impl ApiError {
         hint: Option<String>,
         error: impl Error + Send + Sync + 'static,
     ) -> Self {
-        Self { kind, message: error.to_string(), hint, source: Some(Box::new(error)) }
+        Self { kind: kind.into(), message: error.to_string(), hint, source: Some(Box::new(error)) }
     }
 
     /// With what was tried as the message, and the message it had as its cause.
@@ -274,7 +282,7 @@ pub struct ErrorBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorShape {
     /// What kind of error it is.
-    pub kind: ErrorKind,
+    pub kind: Word<ErrorKind>,
     /// What failed, with its causes.
     pub message: String,
     /// What a person can do, if something.
@@ -301,7 +309,7 @@ mod tests {
         let back: ErrorBody = serde_json::from_str(&json).unwrap();
         let back = ApiError::from(back.error);
         assert_eq!(back.to_string(), "can't read branch main: hub does not answer");
-        assert_eq!((back.kind(), back.hint()), (ErrorKind::Unreachable, Some("is it up?")));
+        assert_eq!((back.kind(), back.hint()), (ErrorKind::Unreachable.into(), Some("is it up?")));
         assert_eq!((back.kind().http_status(), back.kind().exit_code()), (502, 3));
         assert!(back.kind().may_pass());
     }
@@ -310,7 +318,7 @@ mod tests {
     fn a_kind_of_a_newer_server_is_an_error_all_the_same() {
         let json = r#"{"version":1,"error":{"kind":"on_strike","message":"no"}}"#;
         let body: ErrorBody = serde_json::from_str(json).unwrap();
-        assert_eq!((body.error.kind, body.error.hint), (ErrorKind::Unknown, None));
+        assert_eq!((body.error.kind, body.error.hint), (Word::Unknown, None));
     }
 
     #[test]

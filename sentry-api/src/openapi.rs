@@ -14,6 +14,7 @@ use crate::shape::{
     Acknowledgement, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
     SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
+use crate::words::{ClosedList as _, Word};
 
 /// What a watch is called: a DNS label (RFC 1123).
 pub(crate) const WATCH: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
@@ -66,7 +67,7 @@ fn without_links(schema: &mut Schema) {
 /// One answer for each status that an error can have.
 fn errors(body: &Schema) -> Map<String, Value> {
     let mut kinds: BTreeMap<u16, Vec<String>> = BTreeMap::new();
-    for kind in ErrorKind::ALL {
+    for kind in ErrorKind::all().map(Word::Known) {
         kinds.entry(kind.http_status()).or_default().push(format!("`{kind}`"));
     }
     let answer = |(status, kinds): (u16, Vec<String>)| {

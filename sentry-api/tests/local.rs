@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
-use sentry_api::words::{Reason, TriggerState};
+use sentry_api::words::{ReasonKind, TriggerStateKind};
 use sentry_api::{Answers, ErrorKind, Local, WatchFacts};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
@@ -50,7 +50,7 @@ async fn a_trigger_is_kept_once_per_key_and_tells_where_it_stands() {
     let (store, local) = local(&[]).await;
     let request = TriggerRequest { event: Some("nightly".into()), ..on("app") };
     let first = local.trigger(&request, Some("k")).await.unwrap();
-    assert_eq!((first.state, first.delivery.as_deref()), (TriggerState::Pending, None));
+    assert_eq!((first.state, first.delivery.as_deref()), (TriggerStateKind::Pending.into(), None));
     let again = local.trigger(&request, Some("k")).await.unwrap();
     assert_eq!(again, first, "the same key made another trigger");
     assert_ne!(local.trigger(&request, None).await.unwrap().trigger, first.trigger);
@@ -93,7 +93,10 @@ async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
     assert_eq!(local.retry(&id, None).await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(local.rerun(&id, &rerun, None).await.unwrap_err().kind(), ErrorKind::Conflict);
     let unknown = local.retry("zzzz", None).await.unwrap_err();
-    assert_eq!((unknown.kind(), unknown.kind().http_status()), (ErrorKind::UnknownDelivery, 404));
+    assert_eq!(
+        (unknown.kind(), unknown.kind().http_status()),
+        (ErrorKind::UnknownDelivery.into(), 404)
+    );
     let (store, local) = self::local(&[delivery(DeliveryState::Parked)]).await;
     local.retry(&id[..20], None).await.unwrap();
     local.rerun(&id, &rerun, None).await.unwrap();
@@ -154,12 +157,16 @@ async fn every_question_names_what_it_does_not_know() {
     let nope = || Some("nope".to_owned());
     let status = local.status(&StatusQuery { watch: nope() }).await.unwrap_err();
     let why = local.why("abcdef1", &WhyQuery { watch: nope() }).await.unwrap_err();
-    assert_eq!((status.kind(), why.kind()), (ErrorKind::UnknownWatch, ErrorKind::UnknownWatch));
+    let unknown = ErrorKind::UnknownWatch.into();
+    assert_eq!((status.kind(), why.kind()), (unknown, unknown));
     assert_eq!(status.hint(), Some("the watches are app, web"));
     let why = local.why("main", &WhyQuery::default()).await.unwrap_err();
     assert_eq!(why.kind(), ErrorKind::BadRequest);
     let why = local.why("ABCDEF1", &WhyQuery::default()).await.unwrap();
-    assert_eq!((why.commit.as_str(), why.answers[0].reason), ("abcdef1", Reason::NotSeen));
+    assert_eq!(
+        (why.commit.as_str(), why.answers[0].reason),
+        ("abcdef1", ReasonKind::NotSeen.into())
+    );
     let show = local.show(sample::id(9).as_str()).await.unwrap_err();
     assert_eq!(show.kind(), ErrorKind::UnknownDelivery);
     let state = local.trigger_state(sample::id(9).as_str()).await.unwrap_err();

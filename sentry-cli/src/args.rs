@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sentry_config::LogLevel;
+use sentry_core::closed_list::ClosedList;
 use sentry_core::names::{Namespace, WatchName};
 use sentry_core::repo::{self, BranchName, CommitSha, DirPath, ParseError, RepoUrl};
 use sentry_core::subject::Subject;
@@ -43,7 +45,7 @@ pub(crate) struct Global {
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca_file: Option<PathBuf>,
     /// How much is logged [default: `log_level` of the configuration, else info]
-    #[arg(long, value_name = "LEVEL", global = true)]
+    #[arg(long, value_name = "LEVEL", global = true, value_parser = word::<LogLevel>())]
     pub(crate) log_level: Option<LogLevel>,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
@@ -53,12 +55,10 @@ pub(crate) struct Global {
     pub(crate) color: Color,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    Debug,
-    Info,
-    Warn,
-    Error,
+/// One word of a closed list.
+fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::all().map(T::as_str))
+        .try_map(|word| T::from_word(&word).ok_or("is not on the list"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

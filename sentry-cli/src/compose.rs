@@ -94,8 +94,7 @@ pub fn engine(
     store: Arc<dyn StateStore>,
     redactor: &Redactor,
 ) -> Result<Engine, ComposeError> {
-    let mut options = Options::default();
-    options.max_parallel = config.max_parallel.get();
+    let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
     let mut builder = Engine::builder(store).options(options).holder(holder());
     for forge in &config.forges {
         builder = builder.forge(self::forge(forge, redactor)?.into_forge());
@@ -276,15 +275,16 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
     let git = Transport::new(transport);
     let name = config.name.clone();
     let polling = polling(config.polling);
-    let report = config.report_auth.as_ref().map(credential);
+    let credential = |auth| credential(auth).map_err(failed);
+    let report = config.report_auth.as_ref().map(credential).transpose()?;
     Ok(match config.kind {
         ForgeKind::GitHub => {
-            let (api, auth) = (github_api(config), github_auth(config));
+            let (api, auth) = (github_api(config), github_auth(config).map_err(failed)?);
             let settings = GitHubSettings { name, api, auth, report, polling, http, git };
             AnyForge::GitHub(Box::new(GitHub::new(settings).map_err(failed)?))
         }
         ForgeKind::GitLab => {
-            let (url, credential) = (config.url.clone(), credential(&config.auth));
+            let (url, credential) = (config.url.clone(), credential(&config.auth)?);
             let token_kind = gitlab_token(config.token_kind);
             let settings =
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
@@ -293,7 +293,7 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
         ForgeKind::Git => {
             let forge = GitForge::new(GitSettings {
                 name,
-                credential: credential(&config.auth),
+                credential: credential(&config.auth)?,
                 username: config.username.clone().unwrap_or_else(|| "git".to_owned()),
                 http,
                 transport: Arc::new(git),
@@ -325,23 +325,29 @@ fn github_api(config: &ForgeConfig) -> Option<url::Url> {
     Some(url)
 }
 
-fn github_auth(config: &ForgeConfig) -> GitHubAuth {
-    match &config.auth {
+fn github_auth(config: &ForgeConfig) -> Result<GitHubAuth, ForgeError> {
+    Ok(match &config.auth {
         ForgeAuth::App { id, installation_id, private_key_file } => GitHubAuth::App {
             app_id: *id,
             installation_id: *installation_id,
             key: Credential::KeyFile(private_key_file.clone()),
         },
-        other => GitHubAuth::Token(credential(other)),
-    }
+        other => GitHubAuth::Token(credential(other)?),
+    })
 }
 
-fn credential(auth: &ForgeAuth) -> Credential {
-    match auth {
+fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
+    Ok(match auth {
+        ForgeAuth::Anonymous => Credential::Anonymous,
         ForgeAuth::Token(token) => Credential::Token(token.clone()),
         ForgeAuth::TokenFile(path) => Credential::TokenFile(path.clone()),
-        _ => Credential::Anonymous,
-    }
+        ForgeAuth::App { .. } => {
+            let text = "an app's key stands where only a token can";
+            return Err(ForgeError::new(ForgeErrorKind::Local, text).with_hint(
+                "`app` is for the reading of a forge of type github; give a token here",
+            ));
+        }
+    })
 }
 
 fn gitlab_token(kind: TokenKind) -> GitLabToken {
@@ -411,6 +417,45 @@ pub(crate) fn deployer(
             let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
             Ok(AnyDeployer::Kubectl(Box::new(Kubectl::new(settings).map_err(failed)?)))
         }
-        _ => Ok(AnyDeployer::DryRun(DryRun::new(&config.name))),
+        DeployerKind::DryRun => Ok(AnyDeployer::DryRun(DryRun::new(&config.name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_config::Environment;
+
+    use super::*;
+
+    const CONFIG: &str = "\
+forges:
+  hub: {type: github}
+  lab: {type: gitlab}
+  git: {type: git}
+watches:
+  - name: app
+    source: {forge: hub, url: https://github.com/example/app, branches: [main]}
+    manifests: {forge: lab, url: https://gitlab.com/example/qa, branch: main}
+    cluster: {deployer: dry-run, namespace: qa}
+";
+
+    #[test]
+    fn an_apps_key_where_only_a_token_can_stand_is_an_error_and_never_anonymous() {
+        let config = sentry_config::parse(CONFIG, "sentry.yaml", &Environment::new([].into()));
+        let app = || ForgeAuth::App { id: 1, installation_id: 2, private_key_file: "key".into() };
+        for given in config.unwrap().forges {
+            let own = ForgeConfig { auth: app(), ..given.clone() };
+            let reporting = ForgeConfig { report_auth: Some(app()), ..given.clone() };
+            assert!(forge(&given, &Redactor::new()).is_ok(), "{}", given.name);
+            assert!(forge(&reporting, &Redactor::new()).is_err(), "{}", given.name);
+            if given.kind != ForgeKind::GitHub {
+                let Err(ComposeError::Forge { name, source }) = forge(&own, &Redactor::new())
+                else {
+                    panic!("{} is asked as nobody", given.name);
+                };
+                assert_eq!((name, source.kind()), (given.name, ForgeErrorKind::Local));
+                assert!(source.hint().unwrap().contains("give a token"), "{source}");
+            }
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use indicatif::MultiProgress;
+use sentry_config::LogLevel;
 use sentry_core::secret::Redactor;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::args::{Color, LogFormat, LogLevel};
+use crate::args::{Color, LogFormat};
 use crate::ui::with_colours;
 
 /// What log lines pass on their way to stderr.

@@ -214,11 +214,11 @@ impl Remote {
     }
 
     fn with_token_hint(&self, error: ApiError) -> ApiError {
-        match (error.kind(), error.hint(), &self.settings.token_file) {
-            (ErrorKind::Unauthorized, None, None) => {
+        match (error.kind().known(), error.hint(), &self.settings.token_file) {
+            (Some(ErrorKind::Unauthorized), None, None) => {
                 error.with_hint("name the file that holds the token with --token-file")
             }
-            (ErrorKind::Unauthorized, None, Some(path)) => error
+            (Some(ErrorKind::Unauthorized), None, Some(path)) => error
                 .with_hint(format!("is the token in {} the one of this server?", path.display())),
             _ => error,
         }

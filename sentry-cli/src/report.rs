@@ -2,21 +2,23 @@
 
 mod line;
 mod log;
+mod progress;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use sentry_core::delivery::{RunRecord, RunState};
+use sentry_api::shape::Run;
+use sentry_api::words::{Action, RunStanding, Word};
 use sentry_core::event::{Event, EventKind};
-use sentry_core::ids::DeliveryId;
-use sentry_core::plan::{Action, ObjectOutcome};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::warn;
 
-use self::line::{brief, line};
-use self::log::log;
+use self::line::{brief, line, progress_line};
+use self::log::{log, log_progress};
+pub(crate) use self::progress::Progress;
+use self::progress::Step;
 use crate::ui::{count, count_of};
 
 /// Shows events while some work goes on, all of those that it sent included.
@@ -62,9 +64,18 @@ pub(crate) enum Reporter {
 
 impl Reporter {
     pub(crate) fn show(&mut self, event: &Event) {
+        match (Progress::of(&event.kind), self) {
+            (Some(progress), reporter) => reporter.tell(&progress),
+            (None, Self::Log) => log(&event.kind),
+            (None, Self::Live(live)) => live.show(&event.kind),
+        }
+    }
+
+    /// What becomes of a delivery, whoever carries it.
+    pub(crate) fn tell(&mut self, progress: &Progress) {
         match self {
-            Self::Log => log(&event.kind),
-            Self::Live(live) => live.show(&event.kind),
+            Self::Log => log_progress(progress),
+            Self::Live(live) => live.tell(progress),
         }
     }
 
@@ -80,7 +91,7 @@ impl Reporter {
 pub(crate) struct Live {
     lines: MultiProgress,
     idle: ProgressBar,
-    deliveries: HashMap<DeliveryId, LiveDelivery>,
+    deliveries: HashMap<String, LiveDelivery>,
 }
 
 /// A delivery under way.
@@ -88,7 +99,7 @@ pub(crate) struct Live {
 struct LiveDelivery {
     label: String,
     line: ProgressBar,
-    runs: BTreeMap<String, RunState>,
+    runs: BTreeMap<String, Word<RunStanding>>,
 }
 
 impl LiveDelivery {
@@ -97,9 +108,9 @@ impl LiveDelivery {
     }
 
     /// `following, 2 of 3 runs ended`; the runs that are not known yet are not counted.
-    fn say_runs(&mut self, run: &RunRecord) {
-        self.runs.insert(run.object.name.clone(), run.state);
-        let ended = self.runs.values().filter(|state| state.is_final()).count();
+    fn say_runs(&mut self, run: &Run) {
+        self.runs.insert(run.name.clone(), run.state);
+        let ended = self.runs.values().filter(|state| state.is(RunStanding::is_ended)).count();
         self.say(&format!("following, {ended} of {} ended", count(self.runs.len(), "run")));
     }
 }
@@ -118,20 +129,32 @@ impl Live {
                     .set_message(format!("watching {}", count_of(*watches, "watch", "watches")));
                 self.idle.enable_steady_tick(Duration::from_millis(120));
             }
-            EventKind::DeliveryStarted { id, watch, revision, attempt, .. } => {
+            EventKind::RunsQueued { id, queued, limit, .. } => {
+                if let Some(delivery) = self.deliveries.get(id.as_str()) {
+                    delivery.say(&waiting(*queued, *limit));
+                }
+            }
+            EventKind::DeliveryRetrying { id, .. } => {
+                self.end(id.as_str());
+                self.say(line(event));
+            }
+            EventKind::Polled { .. } => log(event),
+            _ => self.say(line(event)),
+        }
+    }
+
+    fn tell(&mut self, progress: &Progress) {
+        let Progress { id, watch, step } = progress;
+        match step {
+            Step::Started { revision, attempt, .. } => {
                 self.start(id, format!("{watch}  {}", brief(revision)), *attempt);
             }
-            EventKind::DeliveryStep { id, state, .. } => {
+            Step::Reached(state) => {
                 if let Some(delivery) = self.deliveries.get(id) {
                     delivery.say(state.as_str());
                 }
             }
-            EventKind::RunsQueued { id, queued, limit, .. } => {
-                if let Some(delivery) = self.deliveries.get(id) {
-                    delivery.say(&waiting(*queued, *limit));
-                }
-            }
-            EventKind::RunChanged { id, watch, revision, run } => {
+            Step::Run { revision, run, .. } => {
                 // One that was under way when we started has no line yet.
                 if !self.deliveries.contains_key(id) {
                     self.start(id, format!("{watch}  {}", brief(revision)), 1);
@@ -139,21 +162,13 @@ impl Live {
                 if let Some(delivery) = self.deliveries.get_mut(id) {
                     delivery.say_runs(run);
                 }
-                self.say(event);
             }
-            EventKind::DeliveryRetrying { id, .. } | EventKind::DeliverySettled { id, .. } => {
-                if let Some(delivery) = self.deliveries.remove(id) {
-                    delivery.line.finish_and_clear();
-                    self.lines.remove(&delivery.line);
-                }
-                self.say(event);
-            }
-            EventKind::Polled { .. } => log(event),
-            _ => self.say(event),
+            Step::Settled(_) => self.end(id),
         }
+        self.say(progress_line(progress));
     }
 
-    fn start(&mut self, id: &DeliveryId, label: String, attempt: u32) {
+    fn start(&mut self, id: &str, label: String, attempt: u32) {
         let line = self.lines.insert_before(&self.idle, ProgressBar::new_spinner());
         line.set_style(style("{spinner:.cyan} {msg}"));
         line.enable_steady_tick(Duration::from_millis(120));
@@ -162,13 +177,21 @@ impl Live {
             0 | 1 => "starting".to_owned(),
             again => format!("starting, attempt {again}"),
         });
-        if let Some(earlier) = self.deliveries.insert(id.clone(), delivery) {
+        if let Some(earlier) = self.deliveries.insert(id.to_owned(), delivery) {
             self.lines.remove(&earlier.line);
         }
     }
 
-    fn say(&self, event: &EventKind) {
-        let Some(text) = line(event) else { return };
+    /// Takes away a delivery's line.
+    fn end(&mut self, id: &str) {
+        if let Some(delivery) = self.deliveries.remove(id) {
+            delivery.line.finish_and_clear();
+            self.lines.remove(&delivery.line);
+        }
+    }
+
+    fn say(&self, text: Option<String>) {
+        let Some(text) = text else { return };
         let colors = anstream::stderr().current_choice() != anstream::ColorChoice::Never;
         let text = if colors { text } else { anstream::adapter::strip_str(&text).to_string() };
         self.lines.println(text).ok();
@@ -186,7 +209,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// `2 created, 1 unchanged`, in the order of the words.
-pub(crate) fn tally(objects: &[ObjectOutcome]) -> String {
+fn tally(objects: &[Word<Action>]) -> String {
     let words = [
         Action::Created,
         Action::Configured,
@@ -197,14 +220,14 @@ pub(crate) fn tally(objects: &[ObjectOutcome]) -> String {
         Action::Failed,
     ];
     let parts = words.iter().filter_map(|word| {
-        let number = objects.iter().filter(|o| o.action == *word).count();
+        let number = objects.iter().filter(|action| **action == *word).count();
         (number > 0).then(|| format!("{number} {}", word.as_str()))
     });
     parts.collect::<Vec<_>>().join(", ")
 }
 
 /// `3 objects: 1 created, 2 unchanged`.
-pub(crate) fn objects_line(objects: &[ObjectOutcome]) -> String {
+pub(crate) fn objects_line(objects: &[Word<Action>]) -> String {
     format!("{}: {}", count(objects.len(), "object"), tally(objects))
 }
 

@@ -1,8 +1,8 @@
 //! How the runs of a delivery stand, in words and tones: for status, history, why and live lines.
 
-use sentry_api::shape::RunTotals;
-use sentry_api::words::{RunState, Verdict};
-use sentry_core::delivery::{self as core, RunRecord};
+use sentry_api::shape::{Run, RunTotals};
+use sentry_api::words::Word::{self, Known, Unknown};
+use sentry_api::words::{RunStanding, RunState, Verdict};
 
 use crate::ui::{Tone, count};
 
@@ -15,30 +15,30 @@ pub(crate) fn totals_tone(totals: RunTotals) -> Tone {
     }
 }
 
-pub(crate) fn state_tone(state: RunState) -> Tone {
+pub(crate) fn state_tone(state: Word<RunStanding>) -> Tone {
     match state {
-        RunState::Failed => Tone::Bad,
-        RunState::Running | RunState::Queued => Tone::Busy,
-        RunState::Succeeded => Tone::Good,
+        Known(RunStanding::As(RunState::Failed)) => Tone::Bad,
+        Known(RunStanding::As(RunState::Running) | RunStanding::Queued) => Tone::Busy,
+        Known(RunStanding::As(RunState::Succeeded)) => Tone::Good,
         _ => Tone::Quiet,
     }
 }
 
-pub(crate) fn verdict_tone(verdict: Verdict) -> Tone {
+pub(crate) fn verdict_tone(verdict: Word<Verdict>) -> Tone {
     match verdict {
-        Verdict::Success => Tone::Good,
-        Verdict::Failure | Verdict::Error => Tone::Bad,
-        _ => Tone::Plain,
+        Known(Verdict::Success) => Tone::Good,
+        Known(Verdict::Failure | Verdict::Error) => Tone::Bad,
+        Unknown => Tone::Plain,
     }
 }
 
 /// `1 of 3 runs failed: smoke-1a2b (PipelineRunTimeout)`; `None` where none failed.
-pub(crate) fn failures(runs: &[RunRecord]) -> Option<String> {
-    let failed: Vec<&RunRecord> =
-        runs.iter().filter(|r| r.state == core::RunState::Failed).collect();
+pub(crate) fn failures(runs: &[Run]) -> Option<String> {
+    let is_failed = |run: &&Run| run.state == RunStanding::As(RunState::Failed);
+    let failed: Vec<&Run> = runs.iter().filter(is_failed).collect();
     let names = failed.iter().map(|run| {
         let why = run.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        format!("{}{why}", run.object.name)
+        format!("{}{why}", run.name)
     });
     let all = count(runs.len(), "run");
     (!failed.is_empty()).then(|| {
@@ -48,15 +48,19 @@ pub(crate) fn failures(runs: &[RunRecord]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::testing::sample;
-
     use super::*;
 
     #[test]
     fn what_failed_is_named_and_sets_the_tone() {
-        let runs = [core::RunState::Failed, core::RunState::Succeeded].map(sample::run);
+        let runs = [RunState::Failed, RunState::Succeeded].map(|state| Run {
+            name: "ci-1a2b".into(),
+            state: RunStanding::As(state).into(),
+            reason: None,
+            message: None,
+            ended: None,
+        });
         let text = failures(&runs).unwrap();
-        assert!(text.starts_with("1 of 2 runs failed: ci-"), "{text}");
+        assert_eq!(text, "1 of 2 runs failed: ci-1a2b");
         assert_eq!(failures(&runs[1..]), None);
         let totals = RunTotals { total: 3, running: 1, failed: 1, ..RunTotals::default() };
         assert_eq!(totals_tone(totals), Tone::Bad);

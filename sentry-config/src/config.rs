@@ -15,7 +15,6 @@ pub use crate::words::{LogLevel, Polling, TokenKind};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Config {
     /// Where the state is kept, if the file says so.
     pub state_dir: Option<PathBuf>,
@@ -48,7 +47,7 @@ impl Config {
         });
         let tokens = self.auths().filter_map(|auth| match auth {
             ForgeAuth::Token(token) => Some(token),
-            _ => None,
+            ForgeAuth::Anonymous | ForgeAuth::TokenFile(_) | ForgeAuth::App { .. } => None,
         });
         let proxies = self.forges.iter().filter_map(|forge| forge.proxy.as_ref());
         let passwords = proxies.filter_map(|proxy| proxy.credentials.as_ref());
@@ -91,7 +90,6 @@ impl Config {
 
 /// What is served over HTTP.
 #[derive(Debug, Clone, Default)]
-#[non_exhaustive]
 pub struct ServerConfig {
     /// Where it listens; `None`: nothing is served.
     pub listen: Option<SocketAddr>,
@@ -103,7 +101,6 @@ pub struct ServerConfig {
 
 /// Where a secret comes from.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum SecretSource {
     /// From the configuration, or the environment by way of it.
     Value(Secret),
@@ -113,7 +110,6 @@ pub enum SecretSource {
 
 /// Who is told how deliveries end.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct ReceiverConfig {
     /// The name that watches subscribe.
     pub name: String,
@@ -129,55 +125,32 @@ pub struct ReceiverConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// What a receiver understands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReceiverKind {
-    /// CloudEvents 1.0 in JSON.
-    Webhook,
-    /// An incoming webhook of Slack.
-    Slack,
-    /// An incoming webhook of Mattermost.
-    Mattermost,
-}
-
-impl ReceiverKind {
-    /// The word the file uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Slack => "slack",
-            Self::Mattermost => "mattermost",
-        }
+sentry_core::closed_list! {
+    /// What a receiver of notifications understands.
+    pub enum ReceiverKind {
+        /// CloudEvents 1.0 in JSON.
+        Webhook = "webhook",
+        /// An incoming webhook of Slack.
+        Slack = "slack",
+        /// An incoming webhook of Mattermost.
+        Mattermost = "mattermost",
     }
 }
 
-/// What kind of place hosts repositories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ForgeKind {
-    /// github.com or GitHub Enterprise.
-    GitHub,
-    /// gitlab.com or a self-managed GitLab.
-    GitLab,
-    /// Any git server, or directories of this machine.
-    Git,
-}
-
-impl ForgeKind {
-    /// The word the file uses.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::GitHub => "github",
-            Self::GitLab => "gitlab",
-            Self::Git => "git",
-        }
+sentry_core::closed_list! {
+    /// What kind of place hosts a repository.
+    pub enum ForgeKind {
+        /// github.com or GitHub Enterprise.
+        GitHub = "github",
+        /// gitlab.com or a self-managed GitLab.
+        GitLab = "gitlab",
+        /// Any git server, or a directory.
+        Git = "git",
     }
 }
 
 /// One forge.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct ForgeConfig {
     /// The name that watches refer to it by.
     pub name: String,
@@ -224,7 +197,6 @@ impl ForgeConfig {
 
 /// How a forge is told who we are.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum ForgeAuth {
     /// Not at all: public repositories only.
     Anonymous,
@@ -299,7 +271,6 @@ impl fmt::Display for ProxyUrl {
 
 /// One deployer. Watches with the same settings share one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct DeployerConfig {
     /// The name that a watch's cluster refers to it by; the same settings always get the same name.
     pub name: String,
@@ -309,7 +280,6 @@ pub struct DeployerConfig {
 
 /// What carries out plans.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum DeployerKind {
     /// kubectl.
     Kubectl {

@@ -11,7 +11,6 @@ const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 
 /// The environment a configuration is read in.
 #[derive(Clone, Default)]
-#[non_exhaustive]
 pub struct Environment {
     /// Environment variables.
     pub vars: BTreeMap<String, String>,

@@ -53,10 +53,7 @@ pub use print::to_long_form;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-pub use words::{
-    DeployerWord, FirstSight, ForgeType, NothingRanWord, OnWord, ReceiverType, RefusalsWord,
-    ReportWord, RouteWord, UnannotatedWord,
-};
+pub use words::{DeployerWord, Word};
 
 use interpolate::Variables;
 use node::{Kind, Node};

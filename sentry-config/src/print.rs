@@ -1,9 +1,7 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
-use sentry_core::subscription::On;
 use sentry_core::watch::{
-    AllowKinds, ForceConflicts, GitAuthSecret, ManifestsBranch, NamespacePolicy, NothingRan,
-    OnFirstSight, Reading, Refusals, ReportMode, Reporting, Unannotated, UnknownFields, Watch,
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting, Watch,
 };
 use serde_json::{Value, json};
 
@@ -12,6 +10,7 @@ use crate::config::{
     ServerConfig, TokenKind,
 };
 use crate::environment::is_name;
+use crate::words::DeployerWord;
 
 /// The long form of a configuration, as YAML. Tokens stand as the `${VAR}` they were written as, or as `[secret]`.
 #[must_use]
@@ -134,13 +133,7 @@ fn write_receiver(out: &mut Lines, receiver: &ReceiverConfig, config: &Config) {
     let mut subscriptions = config.watches.iter().flat_map(|watch| &watch.notify);
     if let Some(heard) = subscriptions.find(|s| s.receiver == receiver.name) {
         out.put("routes", heard.routes.iter().map(|r| r.as_str()).collect::<Vec<_>>());
-        let word = |on: &On| match on {
-            On::Failure => "failure",
-            On::Recovery => "recovery",
-            On::FirstSuccess => "first_success",
-            On::All => "all",
-        };
-        out.put("on", heard.on.iter().map(word).collect::<Vec<_>>());
+        out.put("on", heard.on.iter().map(|on| on.as_str()).collect::<Vec<_>>());
     }
     if let Some(template) = &receiver.template {
         out.put("template", escaped(template));
@@ -174,7 +167,8 @@ fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
             out.put("report_token", reference(config, &path));
         }
         Some(ForgeAuth::TokenFile(file)) => out.put("report_token_file", path(file)),
-        _ => {}
+        // The file has no key for another one.
+        Some(ForgeAuth::Anonymous | ForgeAuth::App { .. }) | None => {}
     }
     let parent = format!("forges.{}", forge.name);
     write_secret(out, &parent, "webhook_secret", forge.webhook_secret.as_ref(), config);
@@ -244,11 +238,9 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     if let AllowKinds::Listed(kinds) = &watch.allow_kinds {
         out.put("allow_kinds", kinds.iter().map(ToString::to_string).collect::<Vec<_>>());
     }
-    let strict = watch.refusals == Refusals::Strict;
-    out.put("refusals", if strict { "strict" } else { "lenient" });
+    out.put("refusals", watch.refusals.as_str());
     write_reading(out, &watch.reading);
-    let record = watch.on_first_sight == OnFirstSight::Record;
-    out.put("on_first_sight", if record { "record" } else { "deliver" });
+    out.put("on_first_sight", watch.on_first_sight.as_str());
     out.put("watch_manifests", watch.watch_manifests);
     if !watch.variables.is_empty() {
         out.nest("variables", |out| {
@@ -282,10 +274,8 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
     }
     out.put("inline", reading.inline);
     out.put("allow_missing_refs", reading.allow_missing_refs);
-    let run = reading.unannotated == Unannotated::Run;
-    out.put("unannotated", if run { "run" } else { "skip" });
-    let drops = reading.unknown_fields == UnknownFields::Drop;
-    out.put("unknown_fields", if drops { "drop" } else { "refuse" });
+    out.put("unannotated", reading.unannotated.as_str());
+    out.put("unknown_fields", reading.unknown_fields.as_str());
     match &reading.git_auth_secret {
         GitAuthSecret::Unset => {}
         GitAuthSecret::Named(name) => out.put("git_auth_secret", name.as_str()),
@@ -297,18 +287,8 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
 
 fn write_reporting(out: &mut Lines, watch: &Watch, config: &Config) {
     let Reporting { mode, when_nothing_runs, context, link } = &watch.reporting;
-    let mode = match mode {
-        ReportMode::PerWatch => "per_watch",
-        ReportMode::PerRun => "per_run",
-        ReportMode::Off => "off",
-    };
-    out.put("report", mode);
-    let idle = match when_nothing_runs {
-        NothingRan::Neutral => "neutral",
-        NothingRan::Nothing => "none",
-        NothingRan::Error => "error",
-    };
-    out.put("when_nothing_runs", idle);
+    out.put("report", mode.as_str());
+    out.put("when_nothing_runs", when_nothing_runs.as_str());
     for (key, text) in [("report_context", context), ("report_link", link)] {
         if let Some(text) = text {
             let written = config.references.get(&format!("watches.{}.{key}", watch.name));
@@ -322,16 +302,11 @@ fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {
         out.put("context", context.as_str());
     }
     out.put("namespace", watch.cluster.namespace.as_str());
-    let force = match watch.force_conflicts {
-        ForceConflicts::Never => "never",
-        ForceConflicts::First => "first",
-        ForceConflicts::Always => "always",
-    };
-    out.put("force_conflicts", force);
+    out.put("force_conflicts", watch.force_conflicts.as_str());
     let deployer = config.deployers.iter().find(|d| d.name == watch.cluster.deployer);
     match deployer.map(|d| &d.kind) {
         Some(DeployerKind::Kubectl { path, kubeconfig }) => {
-            out.put("deployer", "kubectl");
+            out.put("deployer", DeployerWord::Kubectl.as_str());
             out.nest("kubectl", |out| {
                 out.put("path", path.display().to_string());
                 if let Some(kubeconfig) = kubeconfig {
@@ -339,6 +314,7 @@ fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {
                 }
             });
         }
-        Some(DeployerKind::DryRun) | None => out.put("deployer", "dry-run"),
+        Some(DeployerKind::DryRun) => out.put("deployer", DeployerWord::DryRun.as_str()),
+        None => out.put("deployer", watch.cluster.deployer.as_str()),
     }
 }

@@ -4,17 +4,18 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use sentry_core::subscription::{On, Route};
+use sentry_core::watch::{
+    ForceConflicts, NothingRan, OnFirstSight, Refusals, ReportMode, Unannotated, UnknownFields,
+};
 
+use crate::config::{ForgeKind, ReceiverKind};
 use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-use crate::words::{
-    DeployerWord, FirstSight, ForceWord, ForgeType, LogLevel, NothingRanWord, OnWord, Polling,
-    ReceiverType, RefusalsWord, ReportWord, RouteWord, TokenKind, UnannotatedWord,
-    UnknownFieldsWord,
-};
+use crate::words::{DeployerWord, LogLevel, Polling, TokenKind, Word};
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
 macro_rules! raw {
@@ -58,7 +59,7 @@ raw! {
         /// The namespace everything goes into.
         namespace "namespace": String,
         /// How much is logged. Default `info`.
-        log_level "log_level": LogLevel,
+        log_level "log_level": Word<LogLevel>,
         /// Attempts after a failed one. Default 3.
         max_retries "max_retries": u32,
         /// The longest time one attempt may take. Default 300.
@@ -68,7 +69,7 @@ raw! {
         /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
         /// What is shown on A's commits. Default `per_watch`.
-        report "report": ReportWord,
+        report "report": Word<ReportMode>,
         /// Who is told how deliveries end. Default: nobody.
         notify "notify": Vec<At<RawReceiver>>,
         /// Where the state is kept.
@@ -84,7 +85,7 @@ raw! {
         /// Exact names and globs: `main,release/*`, or a list.
         branches "branches": Texts,
         /// What hosts it.
-        forge_type "type": ForgeType,
+        forge_type "type": Word<ForgeKind>,
     }
 }
 
@@ -96,7 +97,7 @@ raw! {
         /// Its branch, or branches in order: the first that exists is taken. `{source_branch}` is A's.
         branch "branch": Texts,
         /// What hosts it.
-        forge_type "type": ForgeType,
+        forge_type "type": Word<ForgeKind>,
     }
 }
 
@@ -118,7 +119,7 @@ raw! {
         /// Where the state is kept.
         state_dir "state_dir": String,
         /// How much is logged. Default `info`.
-        log_level "log_level": LogLevel,
+        log_level "log_level": Word<LogLevel>,
         /// How many deliveries may run at the same time. Default 4.
         max_parallel "max_parallel": u32,
         /// What is served over HTTP while `sentry watch` runs. Default: nothing.
@@ -154,7 +155,7 @@ raw! {
     /// A place that hosts repositories.
     RawForge {
         /// What it is.
-        forge_type "type": ForgeType,
+        forge_type "type": Word<ForgeKind>,
         /// Its address, for what is not github.com or gitlab.com.
         url "url": String,
         /// A token.
@@ -170,7 +171,7 @@ raw! {
         /// A file that holds that secret; read again when it changes.
         webhook_secret_file "webhook_secret_file": String,
         /// GitLab: what kind of token it is. Default `private`.
-        token_kind "token_kind": TokenKind,
+        token_kind "token_kind": Word<TokenKind>,
         /// Plain git: the user that goes with the token. Default `git`.
         username "username": String,
         /// GitHub: an app instead of a token.
@@ -184,7 +185,7 @@ raw! {
         /// Certificates (PEM) to trust besides the system's.
         ca_file "ca_file": String,
         /// How heads are asked for. Default `auto`.
-        polling "polling": Polling,
+        polling "polling": Word<Polling>,
     }
 }
 
@@ -216,7 +217,7 @@ raw! {
         /// Its name, unique: a-z, 0-9 and `-`.
         name "name": String,
         /// What it understands.
-        receiver_type "type": ReceiverType,
+        receiver_type "type": Word<ReceiverKind>,
         /// Its address. Whoever knows a chat's address may write there.
         url "url": SecretText,
         /// A file that holds the address; read again for each notification.
@@ -226,9 +227,9 @@ raw! {
         /// A file that holds that secret; read again for each notification.
         secret_file "secret_file": String,
         /// Which routes it is on. Default: both.
-        routes "routes": Vec<At<RouteWord>>,
+        routes "routes": Vec<At<Word<Route>>>,
         /// What it wants to hear of. Default: `[failure, recovery]`.
-        on "on": Vec<At<OnWord>>,
+        on "on": Vec<At<Word<On>>>,
         /// The text, as a template. Default: one for each route.
         template "template": String,
         /// Certificates (PEM) to trust besides the system's.
@@ -323,19 +324,19 @@ rules! {
         /// Which namespaces documents may name: `refuse`, `override` or a list. Default `refuse`.
         namespace_policy "namespace_policy": Namespaces,
         /// What a refused document does. Default `strict`.
-        refusals "refusals": RefusalsWord,
+        refusals "refusals": Word<Refusals>,
         /// Put tasks and pipelines of the tree into the runs that refer to them. Default true.
         inline "inline": bool,
         /// Let runs refer to tasks and pipelines that neither tree nor cluster holds. Default false.
         allow_missing_refs "allow_missing_refs": bool,
         /// What happens to a run without annotations. Default `run`.
-        unannotated "unannotated": UnannotatedWord,
+        unannotated "unannotated": Word<Unannotated>,
         /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
         /// What happens to fields of Tekton's objects that Tekton does not have. Default `drop`.
-        unknown_fields "unknown_fields": UnknownFieldsWord,
+        unknown_fields "unknown_fields": Word<UnknownFields>,
         /// What a first head means. Default `record`.
-        on_first_sight "on_first_sight": FirstSight,
+        on_first_sight "on_first_sight": Word<OnFirstSight>,
         /// Also deliver when B's branch moves. Default false.
         watch_manifests "watch_manifests": bool,
         /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
@@ -349,9 +350,9 @@ rules! {
         /// How many of Sentry's runs may go on in the namespace; more wait. Default 20.
         max_active_runs "max_active_runs": u32,
         /// What is shown on A's commits. Default `per_watch`.
-        report "report": ReportWord,
+        report "report": Word<ReportMode>,
         /// What is shown where no run was to start. Default `neutral`.
-        when_nothing_runs "when_nothing_runs": NothingRanWord,
+        when_nothing_runs "when_nothing_runs": Word<NothingRan>,
         /// The name of the status; `{watch}` is filled. Default `sentry-gitops/{watch}`.
         report_context "report_context": String,
         /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.
@@ -393,9 +394,9 @@ raw! {
         /// The namespace everything goes into.
         namespace "namespace": String,
         /// What is done about fields that another field manager holds. Default `first`.
-        force_conflicts "force_conflicts": ForceWord,
+        force_conflicts "force_conflicts": Word<ForceConflicts>,
         /// What carries the plan out. Default `kubectl`.
-        deployer "deployer": DeployerWord,
+        deployer "deployer": Word<DeployerWord>,
         /// How kubectl is called.
         kubectl "kubectl": RawKubectl,
     }

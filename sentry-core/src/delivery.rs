@@ -11,78 +11,48 @@ use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
 
-/// Why a delivery was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// A head moved.
-    Change,
-    /// A person asked.
-    Manual,
-    /// A webhook asked.
-    Webhook,
-    /// A person asked for new runs of an earlier delivery's commits.
-    Rerun,
-}
-
-impl Cause {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Change => "change",
-            Self::Manual => "manual",
-            Self::Webhook => "webhook",
-            Self::Rerun => "rerun",
-        }
+crate::closed_list! {
+    /// Why a delivery was started.
+    pub enum Cause {
+        /// A head moved.
+        Change = "change",
+        /// A person asked.
+        Manual = "manual",
+        /// A webhook asked.
+        Webhook = "webhook",
+        /// A person asked for new runs of an earlier delivery's commits.
+        Rerun = "rerun",
     }
 }
 
-/// Where a delivery stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeliveryState {
-    /// It waits for its turn, or for the next attempt.
-    Pending,
-    /// B's directory is being fetched.
-    Fetching,
-    /// The manifests are being checked; nothing is written yet.
-    Checking,
-    /// Objects are being written.
-    Applying,
-    /// Every object is acknowledged and its runs go on, or some runs wait for the namespace to have room.
-    Following,
-    /// Every object is acknowledged, and no run that was followed failed.
-    Succeeded,
-    /// It was carried out, and no run was to start: [`Delivery::passed`] says why. Neither good nor bad.
-    NothingRan,
-    /// It ended without success, or a run that it started did, and will not be tried again by itself; whether a newer
-    /// head took its place or not.
-    Failed,
-    /// A newer head took its place before everything was started or had ended, and nothing of it failed.
-    Superseded,
-    /// It was given up until something changes or a person asks.
-    Parked,
+crate::closed_list! {
+    /// Where a delivery stands.
+    pub enum DeliveryState {
+        /// It waits for its turn, or for the next attempt.
+        Pending = "pending",
+        /// B's directory is being fetched.
+        Fetching = "fetching",
+        /// The manifests are being checked; nothing is written yet.
+        Checking = "checking",
+        /// Objects are being written.
+        Applying = "applying",
+        /// Every object is acknowledged and its runs go on, or some runs wait for the namespace to have room.
+        Following = "following",
+        /// Every object is acknowledged, and no run that was followed failed.
+        Succeeded = "succeeded",
+        /// It was carried out, and no run was to start: [`Delivery::passed`] says why. Neither good nor bad.
+        NothingRan = "nothing_ran",
+        /// It ended without success, or a run that it started did, and will not be tried again by itself; whether a newer
+        /// head took its place or not.
+        Failed = "failed",
+        /// A newer head took its place before everything was started or had ended, and nothing of it failed.
+        Superseded = "superseded",
+        /// It was given up until something changes or a person asks.
+        Parked = "parked",
+    }
 }
 
 impl DeliveryState {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Fetching => "fetching",
-            Self::Checking => "checking",
-            Self::Applying => "applying",
-            Self::Following => "following",
-            Self::Succeeded => "succeeded",
-            Self::NothingRan => "nothing_ran",
-            Self::Failed => "failed",
-            Self::Superseded => "superseded",
-            Self::Parked => "parked",
-        }
-    }
-
     /// True if nothing more will happen to the delivery by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -93,38 +63,25 @@ impl DeliveryState {
     }
 }
 
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RunState {
-    /// It was created and did not end yet.
-    Running,
-    /// It ended well.
-    Succeeded,
-    /// It failed or ran out of time: the reason tells.
-    Failed,
-    /// It was stopped: for a newer run of the same branch where [`RunRecord::cancelled_by`] says so, else by somebody.
-    Cancelled,
-    /// It was deleted before its end was seen.
-    Gone,
-    /// It is not followed: its kind has no end that is known, or the deployer can't tell, or `run_timeout` passed.
-    Unfollowed,
+crate::closed_list! {
+    /// Where a run stands.
+    pub enum RunState {
+        /// It was created and did not end yet.
+        Running = "running",
+        /// It ended well.
+        Succeeded = "succeeded",
+        /// It failed or ran out of time: the reason tells.
+        Failed = "failed",
+        /// It was stopped: for a newer run of the same branch where [`RunRecord::cancelled_by`] says so, else by somebody.
+        Cancelled = "cancelled",
+        /// It was deleted before its end was seen.
+        Gone = "gone",
+        /// It is not followed: its kind has no end that is known, or the deployer can't tell, or `run_timeout` passed.
+        Unfollowed = "unfollowed",
+    }
 }
 
 impl RunState {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Gone => "gone",
-            Self::Unfollowed => "unfollowed",
-        }
-    }
-
     /// True if it will not change any more.
     #[must_use]
     pub fn is_final(self) -> bool {
@@ -151,26 +108,15 @@ pub struct RunRecord {
     pub cancelled_by: Option<CommitSha>,
 }
 
-/// How the runs that a delivery started ended: all of them, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Every run succeeded.
-    Success,
-    /// A run failed.
-    Failure,
-    /// A run could not be started or followed to its end.
-    Error,
-}
-
-impl Verdict {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-        }
+crate::closed_list! {
+    /// How the runs that a delivery started ended: all of them, in one word.
+    pub enum Verdict {
+        /// Every run succeeded.
+        Success = "success",
+        /// A run failed.
+        Failure = "failure",
+        /// A run could not be started or followed to its end.
+        Error = "error",
     }
 }
 
@@ -253,7 +199,7 @@ pub struct Delivery {
     pub following_since: Option<Timestamp>,
     /// How its runs ended, once all did; `None` if there were none.
     pub verdict: Option<Verdict>,
-    /// Why no run of it is to start, if none is: a reason that [`Reason::is_nothing_ran`] is true for.
+    /// Why no run of it is to start, if none is: a reason that [`ReasonKind::is_nothing_ran`] is true for.
     pub passed: Option<Reason>,
     /// How long the last attempt's steps took.
     pub steps: Vec<StepTiming>,
@@ -315,7 +261,6 @@ impl Delivery {
 
 /// What a trigger asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum TriggerKind {
     /// A delivery of a subject's head, or of the given commit of it.
     Deliver {
@@ -337,15 +282,16 @@ pub enum TriggerKind {
     },
 }
 
-/// Where a trigger stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TriggerState {
-    /// Nobody took it yet.
-    Pending,
-    /// This delivery answers it.
-    Taken(DeliveryId),
-    /// It can't be answered; says why and what to do.
-    Rejected(String),
+crate::closed_list! {
+    /// Where a trigger stands.
+    pub enum TriggerState of TriggerStateKind {
+        /// Nobody took it yet.
+        Pending = "pending",
+        /// This delivery answers it.
+        Taken(DeliveryId) = "taken",
+        /// It can't be answered; says why and what to do.
+        Rejected(String) = "rejected",
+    }
 }
 
 /// A durable request for a delivery.
@@ -367,64 +313,45 @@ pub struct Trigger {
     pub state: TriggerState,
 }
 
-/// The closed list of reasons that `why` answers with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// Every object was acknowledged.
-    Delivered,
-    /// A delivery is under way, or waits for its turn or its next attempt.
-    Waiting,
-    /// A newer head took its place before it was delivered.
-    SupersededBy(CommitSha),
-    /// It was the head when the branch was first seen.
-    Baseline,
-    /// B holds runs, and none of them is meant for this head.
-    NoRunMatched,
-    /// B's directory holds no file of YAML, or none with a document in it.
-    NoFile,
-    /// B's directory holds no run, only other objects.
-    OnlyObjects,
-    /// Every run that this head would start was refused, and the watch leaves refused documents out.
-    RunsLeftOut,
-    /// The commit's message holds a skip marker.
-    SkippedByMarker,
-    /// The watch is suspended.
-    Suspended,
-    /// It was given up until something changes.
-    Parked,
-    /// The forge has not answered since then, so this commit may not have been seen.
-    ForgeUnreachable {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// No forge ever reported this commit as a head of a watched branch.
-    NotSeen,
+crate::closed_list! {
+    /// The closed list of reasons that `why` answers with.
+    pub enum Reason of ReasonKind {
+        /// Every object was acknowledged.
+        Delivered = "delivered",
+        /// A delivery is under way, or waits for its turn or its next attempt.
+        Waiting = "waiting",
+        /// A newer head took its place before it was delivered.
+        SupersededBy(CommitSha) = "superseded",
+        /// It was the head when the branch was first seen.
+        Baseline = "baseline",
+        /// B holds runs, and none of them is meant for this head.
+        NoRunMatched = "no run matched",
+        /// B's directory holds no file of YAML, or none with a document in it.
+        NoFile = "no file",
+        /// B's directory holds no run, only other objects.
+        OnlyObjects = "only objects",
+        /// Every run that this head would start was refused, and the watch leaves refused documents out.
+        RunsLeftOut = "runs left out",
+        /// The commit's message holds a skip marker.
+        SkippedByMarker = "skipped by marker",
+        /// The watch is suspended.
+        Suspended = "suspended",
+        /// It was given up until something changes.
+        Parked = "parked",
+        /// The forge has not answered since then, so this commit may not have been seen.
+        ForgeUnreachable {
+            /// Since when.
+            since: Timestamp,
+        } = "forge unreachable",
+        /// No forge ever reported this commit as a head of a watched branch.
+        NotSeen = "not seen",
+    }
 }
 
-impl Reason {
-    /// The words of the closed list, without their arguments.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Waiting => "waiting",
-            Self::SupersededBy(_) => "superseded",
-            Self::Baseline => "baseline",
-            Self::NoRunMatched => "no run matched",
-            Self::NoFile => "no file",
-            Self::OnlyObjects => "only objects",
-            Self::RunsLeftOut => "runs left out",
-            Self::SkippedByMarker => "skipped by marker",
-            Self::Suspended => "suspended",
-            Self::Parked => "parked",
-            Self::ForgeUnreachable { .. } => "forge unreachable",
-            Self::NotSeen => "not seen",
-        }
-    }
-
+impl ReasonKind {
     /// True for a reason why a delivery that was carried out started no run: [`DeliveryState::NothingRan`].
     #[must_use]
-    pub fn is_nothing_ran(&self) -> bool {
+    pub fn is_nothing_ran(self) -> bool {
         matches!(
             self,
             Self::NoRunMatched
@@ -441,7 +368,7 @@ impl fmt::Display for Reason {
         match self {
             Self::SupersededBy(sha) => write!(f, "superseded by {sha}"),
             Self::ForgeUnreachable { since } => write!(f, "forge unreachable since {since}"),
-            other => f.write_str(other.as_str()),
+            other => other.kind().fmt(f),
         }
     }
 }

@@ -257,32 +257,19 @@ pub struct CommitStatus {
     pub subjects: Vec<Subject>,
 }
 
-/// What a commit's status says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusState {
-    /// A delivery is under way, or its runs are.
-    Pending,
-    /// All runs succeeded.
-    Success,
-    /// A run failed.
-    Failure,
-    /// It could not be started or followed.
-    Error,
-    /// Nothing was to run, or a newer head took its place: neither good nor bad.
-    Neutral,
-}
-
-impl StatusState {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Success => "success",
-            Self::Failure => "failure",
-            Self::Error => "error",
-            Self::Neutral => "neutral",
-        }
+crate::closed_list! {
+    /// What a commit's status says.
+    pub enum StatusState {
+        /// A delivery is under way, or its runs are.
+        Pending = "pending",
+        /// All runs succeeded.
+        Success = "success",
+        /// A run failed.
+        Failure = "failure",
+        /// It could not be started or followed.
+        Error = "error",
+        /// Nothing was to run, or a newer head took its place: neither good nor bad.
+        Neutral = "neutral",
     }
 }
 

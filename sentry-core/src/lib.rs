@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod clock;
+pub mod closed_list;
 pub mod cursor;
 pub mod delivery;
 pub mod deployer;

@@ -193,41 +193,27 @@ impl Plan {
     }
 }
 
-/// What became of one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Action {
-    /// It was made.
-    Created,
-    /// It existed and was changed.
-    Configured,
-    /// It existed and was right.
-    Unchanged,
-    /// A run that an earlier attempt had made: not made again.
-    Exists,
-    /// Not sent: an earlier object failed or the document was left out.
-    Skipped,
-    /// A run that is not sent yet: the namespace has as many active runs as it may.
-    Queued,
-    /// The cluster refused it, or did not answer.
-    Failed,
+crate::closed_list! {
+    /// What became of one object.
+    pub enum Action {
+        /// It was made.
+        Created = "created",
+        /// It existed and was changed.
+        Configured = "configured",
+        /// It existed and was right.
+        Unchanged = "unchanged",
+        /// A run that an earlier attempt had made: not made again.
+        Exists = "exists",
+        /// Not sent: an earlier object failed or the document was left out.
+        Skipped = "skipped",
+        /// A run that is not sent yet: the namespace has as many active runs as it may.
+        Queued = "queued",
+        /// The cluster refused it, or did not answer.
+        Failed = "failed",
+    }
 }
 
 impl Action {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Configured => "configured",
-            Self::Unchanged => "unchanged",
-            Self::Exists => "exists",
-            Self::Skipped => "skipped",
-            Self::Queued => "queued",
-            Self::Failed => "failed",
-        }
-    }
-
     /// True if the cluster has acknowledged the object.
     #[must_use]
     pub fn is_acknowledged(self) -> bool {

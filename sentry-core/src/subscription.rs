@@ -1,68 +1,43 @@
 //! Who is told what: routes, occasions, and what a receiver wants to hear of.
 
-/// Whom a notice is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Route {
-    /// For the commit's author: the tests ran, and this is how they ended.
-    TestsFailed,
-    /// For who is on call: tests can't be started, or were lost sight of.
-    CouldNotStart,
-}
-
-impl Route {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::TestsFailed, Self::CouldNotStart];
-
-    /// The word in the configuration and in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TestsFailed => "tests_failed",
-            Self::CouldNotStart => "could_not_start",
-        }
+crate::closed_list! {
+    /// Whom a notification is for.
+    pub enum Route {
+        /// The commit's author: a run failed.
+        TestsFailed = "tests_failed",
+        /// Who is on call: nothing can be started, or runs were lost sight of.
+        CouldNotStart = "could_not_start",
     }
 }
 
-/// What a notice tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Occasion {
-    /// Something failed that was not told before.
-    Failure,
-    /// What was told as a failure on the same route is over.
-    Recovery,
-    /// The first delivery of the branch that succeeded as a whole, after it could not be started.
-    FirstSuccess,
-    /// A success after a success.
-    Success,
-    /// A person tries the receiver out.
-    Test,
-}
-
-impl Occasion {
-    /// The word in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Failure => "failure",
-            Self::Recovery => "recovery",
-            Self::FirstSuccess => "first_success",
-            Self::Success => "success",
-            Self::Test => "test",
-        }
+crate::closed_list! {
+    /// What a notice tells.
+    pub enum Occasion {
+        /// Something failed that was not told before.
+        Failure = "failure",
+        /// What was told as a failure on the same route is over.
+        Recovery = "recovery",
+        /// The first delivery of the branch that succeeded as a whole, after it could not be started.
+        FirstSuccess = "first_success",
+        /// A success after a success.
+        Success = "success",
+        /// A person tries the receiver out.
+        Test = "test",
     }
 }
 
-/// What a receiver wants to hear of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum On {
-    /// [`Occasion::Failure`].
-    Failure,
-    /// [`Occasion::Recovery`].
-    Recovery,
-    /// The first success of a branch after any failure of it.
-    FirstSuccess,
-    /// Everything, every success as well.
-    All,
+crate::closed_list! {
+    /// What a receiver wants to hear of.
+    pub enum On {
+        /// What fails.
+        Failure = "failure",
+        /// That what was told as a failure is over.
+        Recovery = "recovery",
+        /// A branch's first success after any failure.
+        FirstSuccess = "first_success",
+        /// Everything, every success as well.
+        All = "all",
+    }
 }
 
 /// Which notices of a watch a receiver hears.
@@ -102,7 +77,7 @@ mod tests {
             Subscription { receiver: "x".into(), routes: routes.into(), on: on.into() };
         let occasions =
             [Occasion::Failure, Occasion::Recovery, Occasion::FirstSuccess, Occasion::Success];
-        let pairs = Route::ALL.into_iter().flat_map(|r| occasions.map(|o| (r, o)));
+        let pairs = Route::ALL.iter().flat_map(|r| occasions.map(|o| (*r, o)));
         pairs.filter(|(route, occasion)| subscription.wants(*route, *occasion)).collect()
     }
 
@@ -119,7 +94,7 @@ mod tests {
             [(TestsFailed, Recovery), (TestsFailed, FirstSuccess)]
         );
         assert_eq!(hears(&[CouldNotStart], &[On::FirstSuccess]), [(CouldNotStart, FirstSuccess)]);
-        assert_eq!(hears(&Route::ALL, &[On::All]).len(), 8);
+        assert_eq!(hears(Route::ALL, &[On::All]).len(), 8);
         assert_eq!(hears(&[], &[On::All]), []);
     }
 }

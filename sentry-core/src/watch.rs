@@ -82,27 +82,26 @@ impl fmt::Display for GroupKind {
     }
 }
 
-/// What is done about fields of an object that another field manager of the cluster holds with another value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ForceConflicts {
-    /// The object is refused.
-    Never,
-    /// What `kubectl apply` and `kubectl create` once wrote is taken over; a field that anybody else holds as well
-    /// refuses the object.
-    #[default]
-    First,
-    /// They are taken over, whoever holds them.
-    Always,
+crate::closed_list! {
+    /// What is done about fields that another field manager of the cluster holds.
+    pub enum ForceConflicts, First by default {
+        /// The object is refused.
+        Never = "never",
+        /// What `kubectl apply` and `kubectl create` left is taken over.
+        First = "first",
+        /// They are taken over, whoever holds them.
+        Always = "always",
+    }
 }
 
-/// What happens to fields of Tekton's objects that Tekton does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UnknownFields {
-    /// They are left out, which is told; one that looks like a slip of a known field refuses the document.
-    #[default]
-    Drop,
-    /// They refuse the document.
-    Refuse,
+crate::closed_list! {
+    /// What happens to fields that Tekton does not have.
+    pub enum UnknownFields, Drop by default {
+        /// They are left out; what looks like a slip refuses the document.
+        Drop = "drop",
+        /// They refuse the document.
+        Refuse = "refuse",
+    }
 }
 
 /// Which kinds may be applied.
@@ -115,24 +114,24 @@ pub enum AllowKinds {
     Listed(BTreeSet<GroupKind>),
 }
 
-/// What happens when a document is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Refusals {
-    /// The delivery stops before the first write.
-    #[default]
-    Strict,
-    /// The document is reported and left out.
-    Lenient,
+crate::closed_list! {
+    /// What a refused document does.
+    pub enum Refusals, Strict by default {
+        /// The delivery stops before the first write.
+        Strict = "strict",
+        /// It is reported and left out.
+        Lenient = "lenient",
+    }
 }
 
-/// What a head that is seen for the first time means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFirstSight {
-    /// It is the baseline: nothing is delivered until it moves.
-    #[default]
-    Record,
-    /// It is delivered.
-    Deliver,
+crate::closed_list! {
+    /// What a head that is seen for the first time means.
+    pub enum OnFirstSight, Record by default {
+        /// The baseline: nothing is delivered until it moves.
+        Record = "record",
+        /// It is delivered.
+        Deliver = "deliver",
+    }
 }
 
 /// Which namespaces documents may name.
@@ -147,14 +146,14 @@ pub enum NamespacePolicy {
     Listed(BTreeSet<Namespace>),
 }
 
-/// What happens to a run without Pipelines-as-Code's annotations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unannotated {
-    /// It runs for every head.
-    #[default]
-    Run,
-    /// It is skipped.
-    Skip,
+crate::closed_list! {
+    /// What happens to a run without annotations.
+    pub enum Unannotated, Run by default {
+        /// It runs for every head.
+        Run = "run",
+        /// It is skipped.
+        Skip = "skip",
+    }
 }
 
 /// Where `{{ git_auth_secret }}` comes from.
@@ -199,28 +198,28 @@ impl Default for Reading {
     }
 }
 
-/// What is shown on A's commits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ReportMode {
-    /// One status for the watch.
-    #[default]
-    PerWatch,
-    /// One status for the watch and one for each run.
-    PerRun,
-    /// Nothing.
-    Off,
+crate::closed_list! {
+    /// What is shown on A's commits.
+    pub enum ReportMode, PerWatch by default {
+        /// One status for the watch.
+        PerWatch = "per_watch",
+        /// One status for the watch and one for each run.
+        PerRun = "per_run",
+        /// Nothing.
+        Off = "off",
+    }
 }
 
-/// What is shown on A's commit of a delivery that started no run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NothingRan {
-    /// A neutral end; where the forge has none, success under a text that says that nothing ran.
-    #[default]
-    Neutral,
-    /// Nothing, unless the commit shows something of an earlier attempt already: then as [`NothingRan::Neutral`].
-    Nothing,
-    /// An error.
-    Error,
+crate::closed_list! {
+    /// What is shown on A's commit of a delivery that started no run.
+    pub enum NothingRan, Neutral by default {
+        /// A neutral end; where the forge has none, success under a text that says that nothing ran.
+        Neutral = "neutral",
+        /// Nothing, unless the commit shows something of it already.
+        Nothing = "none",
+        /// An error.
+        Error = "error",
+    }
 }
 
 /// How verdicts are shown on A's commits.

@@ -10,7 +10,6 @@ use sentry_core::secret::{self, FileError, Form, Oddity, Redactor, Secret};
 
 /// What a forge is asked with.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum Credential {
     /// Nothing: public repositories only.
     Anonymous,

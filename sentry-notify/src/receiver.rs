@@ -94,14 +94,8 @@ impl Receiver {
     fn check_template(&self) -> Result<(), NotifyError> {
         let at = self.settings.clock.now();
         for route in Route::ALL {
-            for occasion in [
-                Occasion::Failure,
-                Occasion::Recovery,
-                Occasion::FirstSuccess,
-                Occasion::Success,
-                Occasion::Test,
-            ] {
-                let Some(example) = example(NoticeId::new(at, 0), route, occasion, at) else {
+            for occasion in Occasion::ALL {
+                let Some(example) = example(NoticeId::new(at, 0), *route, *occasion, at) else {
                     continue;
                 };
                 if let Err(error) = self.template.render(&example) {

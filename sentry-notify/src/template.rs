@@ -232,8 +232,8 @@ mod tests {
         let failed = text(Route::TestsFailed, Occasion::Failure);
         assert!(failed.starts_with("Tests failed: app, main at 0a1b2c3d: 1 of 2 runs"), "{failed}");
         assert!(failed.ends_with("\nhttps://dash.example/run?a=1&b=2"), "{failed}");
-        let all = Route::ALL.into_iter().flat_map(|route| {
-            [Occasion::Failure, Occasion::Recovery, Occasion::Test].map(|o| text(route, o))
+        let all = Route::ALL.iter().flat_map(|route| {
+            [Occasion::Failure, Occasion::Recovery, Occasion::Test].map(|o| text(*route, o))
         });
         let all: std::collections::BTreeSet<String> = all.collect();
         assert_eq!(all.len(), 6);

@@ -115,11 +115,7 @@ fn outcome(state: DeliveryState, verdict: Option<Verdict>, dry_run: bool) -> &'s
     match (state, verdict) {
         _ if dry_run => "dry_run",
         (DeliveryState::Failed, Some(Verdict::Failure)) => "tests_failed",
-        (DeliveryState::Failed, _) => "failed",
-        (DeliveryState::Superseded, _) => "superseded",
-        (DeliveryState::Parked, _) => "parked",
-        (DeliveryState::NothingRan, _) => "nothing_ran",
-        _ => "succeeded",
+        (state, _) => state.as_str(),
     }
 }
 

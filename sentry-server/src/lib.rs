@@ -62,7 +62,6 @@ pub const MAX_CONNECTIONS: usize = 256;
 
 /// What a server works with.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Services {
     /// The engine whose life is shown. Running it is somebody else's task.
     pub engine: Engine,

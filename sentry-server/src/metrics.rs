@@ -37,13 +37,6 @@ pub(crate) const OUTCOMES: [&str; 7] =
     ["succeeded", "nothing_ran", "tests_failed", "failed", "superseded", "parked", "dry_run"];
 /// The steps of a delivery (`sentry_core::delivery::StepTiming`).
 const STEPS: [&str; 6] = ["inspect", "resolve", "fetch", "compare", "check", "apply"];
-const RUNS: [RunState; 5] = [
-    RunState::Succeeded,
-    RunState::Failed,
-    RunState::Cancelled,
-    RunState::Gone,
-    RunState::Unfollowed,
-];
 /// What becomes of a webhook.
 const WEBHOOKS: [&str; 12] = [
     "hint",
@@ -238,7 +231,7 @@ impl Metrics {
             for outcome in OUTCOMES {
                 drop(self.deliveries.get_or_create(&of_watch(outcome, "outcome")));
             }
-            for state in RUNS {
+            for state in RunState::ALL.iter().filter(|state| state.is_final()) {
                 drop(self.runs.get_or_create(&of_watch(state.as_str(), "outcome")));
             }
             drop(self.retries.get_or_create(&watch_label(&watch.name)));

@@ -197,7 +197,6 @@ impl Kept {
             Write::Resume(watch) => drop(self.suspensions.remove(&watch)),
             Write::Agent(state) => self.agent = Some(state),
             Write::Prune { before, keep } => self.prune(before, keep),
-            _ => {}
         }
     }
 

@@ -7,7 +7,9 @@ use sentry_api::shape::{
     AgentStatus, BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, Run, RunTotals,
     Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
-use sentry_api::words::{Action, BranchState, Cause, DeliveryState, RunState, Verdict};
+use sentry_api::words::{
+    Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
+};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
 use sentry_tests::stage::Script;
@@ -64,7 +66,7 @@ fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
         observed: Mark { sha: sha(n), at: ago(at) },
         attempted: mark(n),
         delivered: if state == BranchState::Delivered { mark(n) } else { None },
-        state,
+        state: state.into(),
         nothing_ran: None,
         manifests_revision: Some(sha(900)),
         runs: RunTotals::default(),
@@ -89,7 +91,7 @@ fn runs(running: usize, succeeded: usize, failed: usize) -> RunTotals {
 fn shop() -> WatchStatus {
     let failed = BranchStatus {
         runs: runs(0, 3, 2),
-        verdict: Some(Verdict::Failure),
+        verdict: Some(Verdict::Failure.into()),
         errors: vec![FAILED.to_owned()],
         ..branch(1, "release/2.14", BranchState::Delivered, 25 * 60)
     };
@@ -102,7 +104,7 @@ fn shop() -> WatchStatus {
         BranchStatus { runs: runs(2, 3, 0), ..branch(2, "main", BranchState::Delivered, 100) };
     let good = BranchStatus {
         runs: runs(0, 5, 0),
-        verdict: Some(Verdict::Success),
+        verdict: Some(Verdict::Success.into()),
         ..branch(4, "release/2.13", BranchState::Delivered, 5 * 86_400)
     };
     let gone = branch(5, "feature/dark-mode", BranchState::Gone, 9 * 86_400);
@@ -161,7 +163,16 @@ fn newcomer() -> WatchStatus {
 fn object(path: &str, kind: &str, name: String, action: Action) -> Object {
     let (path, kind, run) = (path.to_owned(), kind.to_owned(), kind == "PipelineRun");
     let reason = None;
-    Object { path, line: 1, kind, namespace: Some("qa-shop".into()), name, run, action, reason }
+    Object {
+        path,
+        line: 1,
+        kind,
+        namespace: Some("qa-shop".into()),
+        name,
+        run,
+        action: action.into(),
+        reason,
+    }
 }
 
 const STEPS: [(&str, u64); 5] =
@@ -171,7 +182,7 @@ fn run(name: String, state: RunState, end: Timestamp) -> Run {
     let failed = state == RunState::Failed;
     Run {
         name,
-        state,
+        state: RunStanding::As(state).into(),
         reason: failed
             .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
         message: failed.then(|| LAST_LINE.to_owned()),
@@ -199,8 +210,8 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
     let (started, finished) = (ago(at), state.is_final().then(|| ago(at - took)));
     let step = |step: &str, took_ms| Step { step: step.into(), started, took_ms };
     let verdict = match state {
-        DeliveryState::Failed => Some(Verdict::Failure),
-        DeliveryState::Succeeded => Some(Verdict::Success),
+        DeliveryState::Failed => Some(Verdict::Failure.into()),
+        DeliveryState::Succeeded => Some(Verdict::Success.into()),
         _ => None,
     };
     Show {
@@ -210,10 +221,10 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
             watch: watch.into(),
             branch: branch.into(),
             subject: Subject { kind: "branch".to_owned(), name: branch.into() },
-            trigger: if n % 5 == 4 { Cause::Manual } else { Cause::Change },
+            trigger: if n % 5 == 4 { Cause::Manual.into() } else { Cause::Change.into() },
             revision: sha(n),
             manifests_revision: Some(sha(900)),
-            state,
+            state: state.into(),
             dry_run: false,
             started,
             following_since: Some(ago(at - 3)),

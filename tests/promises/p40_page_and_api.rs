@@ -9,7 +9,9 @@ use sentry_api::shape::{
     BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
     RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
-use sentry_api::words::{Action, BranchState, Cause, DeliveryState, RunState, Verdict};
+use sentry_api::words::{
+    Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
+};
 use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
 use sentry_tests::browser::Browser;
@@ -94,11 +96,11 @@ fn watch(s: &str) -> WatchStatus {
         observed: Mark { sha: format!("{s}!"), at },
         attempted: Some(mark()),
         delivered: Some(mark()),
-        state: BranchState::Parked,
+        state: BranchState::Parked.into(),
         nothing_ran: None,
         manifests_revision: Some(text.clone()),
         runs: RunTotals::default(),
-        verdict: Some(Verdict::Failure),
+        verdict: Some(Verdict::Failure.into()),
         last_error: Some(text.clone()),
         next_attempt: Some(at),
         errors: vec![text.clone()],
@@ -129,12 +131,12 @@ fn show(n: usize, s: &str) -> Show {
         namespace: Some(text()),
         name: text(),
         run,
-        action: Action::Failed,
+        action: Action::Failed.into(),
         reason: Some(text()),
     };
     let run = Run {
         name: text(),
-        state: RunState::Failed,
+        state: RunStanding::As(RunState::Failed).into(),
         reason: Some(text()),
         message: Some(text()),
         ended: Some(at),
@@ -146,17 +148,17 @@ fn show(n: usize, s: &str) -> Show {
             watch: text(),
             branch: text(),
             subject: Subject { kind: "branch".to_owned(), name: text() },
-            trigger: Cause::Change,
+            trigger: Cause::Change.into(),
             revision: text(),
             manifests_revision: Some(text()),
-            state: DeliveryState::Failed,
+            state: DeliveryState::Failed.into(),
             dry_run: false,
             started: at,
             following_since: Some(at),
             finished: Some(at),
             objects: vec![object(false), object(true)],
             runs: vec![run],
-            verdict: Some(Verdict::Failure),
+            verdict: Some(Verdict::Failure.into()),
             nothing_ran: None,
             error: Some(text()),
         },

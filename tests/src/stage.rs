@@ -9,7 +9,7 @@ use sentry_api::shape::{
     Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use sentry_api::words::TriggerState;
+use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
 use sentry_core::engine::Engine;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -57,7 +57,7 @@ impl Answerer {
     fn changed(&self, watch: &str) -> Acknowledgement {
         self.changes.fetch_add(1, Ordering::SeqCst);
         let (trigger, watch) = ("01hf7yat00000000000000tr1g".to_owned(), watch.to_owned());
-        let (state, delivery) = (TriggerState::Pending, None);
+        let (state, delivery) = (TriggerStateKind::Pending.into(), None);
         Acknowledgement { version: VERSION, trigger, watch, state, delivery, reason: None }
     }
 

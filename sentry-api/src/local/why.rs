@@ -146,7 +146,7 @@ impl Known {
                 _ => Vec::new(),
             },
             next_step: self.next_step(record, &reason, open, &by_hand),
-            reason: (&reason).into(),
+            reason: reason.kind().into(),
         }
     }
 
@@ -186,7 +186,7 @@ impl Known {
             runs: None,
             verdict: None,
             notes: Vec::new(),
-            reason: (&reason).into(),
+            reason: reason.kind().into(),
             detail,
             next_step,
         }
@@ -224,7 +224,7 @@ mod tests {
     use sentry_core::testing::sample;
 
     use super::*;
-    use crate::words::Reason as Word;
+    use crate::words::{ReasonKind, Word};
 
     const SHA: &str = "1a2b3c4d5e6f1a2b3c4d5e6f1a2b3c4d5e6f1a2b";
 
@@ -255,7 +255,7 @@ mod tests {
         known.answers(&SHA[..7], &[watch()]).unwrap().remove(0)
     }
 
-    fn reason(known: &Known) -> Word {
+    fn reason(known: &Known) -> Word<ReasonKind> {
         answer(known).reason
     }
 
@@ -267,7 +267,7 @@ mod tests {
     fn a_record_is_the_answer_and_names_the_next_step() {
         let known = known(vec![record(Reason::Baseline)]);
         let answer = known.answers(SHA, &[watch()]).unwrap().remove(0);
-        assert_eq!(answer.reason, Word::Baseline);
+        assert_eq!(answer.reason, ReasonKind::Baseline);
         assert!(answer.next_step.contains(&format!("--branch main --revision {SHA}")));
     }
 
@@ -275,15 +275,15 @@ mod tests {
     fn a_suspension_after_the_record_is_what_a_waiting_commit_waits_for() {
         let mut known = known(vec![record(Reason::Waiting)]);
         known.snapshot.inbox.suspensions.push(suspended());
-        assert_eq!(reason(&known), Word::Suspended);
+        assert_eq!(reason(&known), ReasonKind::Suspended);
         known.snapshot.inbox.suspensions[0].until = Some(at(30));
-        assert_eq!(reason(&known), Word::Waiting);
+        assert_eq!(reason(&known), ReasonKind::Waiting);
     }
 
     #[test]
     fn an_unknown_commit_is_not_seen_or_the_forge_was_unreachable_since() {
         let mut known = known(Vec::new());
-        assert_eq!(reason(&known), Word::NotSeen);
+        assert_eq!(reason(&known), ReasonKind::NotSeen);
         known.snapshot.watches.push(WatchState {
             watch: watch(),
             repo: "https://github.com/a/b".parse().unwrap(),
@@ -300,9 +300,9 @@ mod tests {
         let mut known = known(Vec::new());
         let head = Mark { sha: SHA.parse().unwrap(), at: at(3) };
         known.snapshot.cursors.push(Cursors::first_seen(watch(), sample::subject("main"), head));
-        assert_eq!(reason(&known), Word::Waiting);
+        assert_eq!(reason(&known), ReasonKind::Waiting);
         known.snapshot.inbox.suspensions.push(suspended());
-        assert_eq!(reason(&known), Word::Suspended);
+        assert_eq!(reason(&known), ReasonKind::Suspended);
     }
 
     #[test]

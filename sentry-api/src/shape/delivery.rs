@@ -3,12 +3,14 @@
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery as core;
-use sentry_core::plan::{self, ObjectOutcome};
+use sentry_core::plan::ObjectOutcome;
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, is_false, is_zero};
 use crate::VERSION;
-use crate::words::{Action, Cause, DeliveryState, Reason, RunState, Verdict};
+use crate::words::{
+    Action, Cause, DeliveryState, ReasonKind, RunStanding, RunState, Verdict, Word,
+};
 
 /// The answer to `history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,13 +68,13 @@ pub struct Delivery {
     #[serde(default)]
     pub subject: Subject,
     /// Why it was started.
-    pub trigger: Cause,
+    pub trigger: Word<Cause>,
     /// The commit of A.
     pub revision: String,
     /// The commit of B, once it is known; also of what is refused then.
     pub manifests_revision: Option<String>,
     /// Where it stands.
-    pub state: DeliveryState,
+    pub state: Word<DeliveryState>,
     /// True if nothing is written.
     #[serde(default)]
     pub dry_run: bool,
@@ -87,10 +89,10 @@ pub struct Delivery {
     /// How each run stands: one for each object that has `run`, in the same order.
     pub runs: Vec<Run>,
     /// How the runs ended, once all did.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Word<Verdict>>,
     /// Why no run was to start, where its state is `nothing_ran`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nothing_ran: Option<Reason>,
+    pub nothing_ran: Option<Word<ReasonKind>>,
     /// The last error.
     pub error: Option<String>,
 }
@@ -100,7 +102,9 @@ impl Delivery {
     #[must_use]
     pub fn state_text(&self) -> String {
         match (self.state, self.nothing_ran) {
-            (DeliveryState::NothingRan, Some(cause)) => format!("nothing ran: {cause}"),
+            (Word::Known(DeliveryState::NothingRan), Some(cause)) => {
+                format!("nothing ran: {cause}")
+            }
             (state, _) => state.to_string(),
         }
     }
@@ -125,7 +129,7 @@ pub struct Object {
     #[serde(default, skip_serializing_if = "is_false")]
     pub run: bool,
     /// What became of it.
-    pub action: Action,
+    pub action: Word<Action>,
     /// Why, where that needs saying.
     pub reason: Option<String>,
 }
@@ -136,7 +140,7 @@ pub struct Run {
     /// Its name on the cluster.
     pub name: String,
     /// How it stands, or why it was not created.
-    pub state: RunState,
+    pub state: Word<RunStanding>,
     /// The cluster's word for it, or why it was not created.
     pub reason: Option<String>,
     /// Of one that did not succeed: task, step, why and the last log line. Only in `show`.
@@ -182,27 +186,31 @@ impl RunTotals {
     #[must_use]
     pub fn of(delivery: &core::Delivery) -> Self {
         let outcomes = delivery.objects.iter().filter(|o| o.run);
-        Self::sum(outcomes.map(|o| (o.action.into(), record(delivery, o).map(|r| r.state.into()))))
+        Self::sum(outcomes.map(|o| (o.action.into(), record(delivery, o).map(|r| r.state))))
     }
 
     /// The runs of a delivery as it was answered.
     #[must_use]
     pub fn of_answer(delivery: &Delivery) -> Self {
         let outcomes = delivery.objects.iter().filter(|o| o.run).zip(&delivery.runs);
-        Self::sum(outcomes.map(|(object, run)| (object.action, Some(run.state))))
+        let state = |run: &Run| match run.state {
+            Word::Known(RunStanding::As(state)) => Some(state),
+            _ => None,
+        };
+        Self::sum(outcomes.map(|(object, run)| (object.action, state(run))))
     }
 
-    fn sum(runs: impl Iterator<Item = (Action, Option<RunState>)>) -> Self {
+    fn sum(runs: impl Iterator<Item = (Word<Action>, Option<RunState>)>) -> Self {
         let mut totals = Self::default();
         for (action, state) in runs {
             match (action, state) {
-                (Action::Queued, _) => totals.queued += 1,
-                (action, _) if !action.is_acknowledged() => continue,
+                (Word::Known(Action::Queued), _) => totals.queued += 1,
+                (action, _) if !action.is(Action::is_acknowledged) => continue,
                 (_, Some(RunState::Running)) => totals.running += 1,
                 (_, Some(RunState::Succeeded)) => totals.succeeded += 1,
                 (_, Some(RunState::Failed)) => totals.failed += 1,
                 (_, Some(RunState::Cancelled)) => totals.cancelled += 1,
-                _ => {}
+                (_, Some(RunState::Gone | RunState::Unfollowed) | None) => {}
             }
             totals.total += 1;
         }
@@ -243,18 +251,21 @@ fn record<'d>(
 
 /// Why a run ended as it did; of one that a newer head cancelled, which head that was.
 fn message(run: &core::RunRecord) -> Option<String> {
-    let by = run.cancelled_by.as_ref().filter(|_| run.state == core::RunState::Cancelled);
+    let by = run.cancelled_by.as_ref().filter(|_| run.state == RunState::Cancelled);
     by.map(|by| format!("cancelled for the newer head {by}")).or_else(|| run.message.clone())
 }
 
 /// How a run of a delivery stands, or why it was not created.
-fn state(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunState {
+fn standing(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunStanding {
     match outcome.action {
-        plan::Action::Queued => RunState::Queued,
-        plan::Action::Failed => RunState::Failed,
-        action if !action.is_acknowledged() => RunState::Skipped,
-        _ if delivery.dry_run => RunState::Planned,
-        _ => record(delivery, outcome).map_or(RunState::Unfollowed, |run| run.state.into()),
+        Action::Queued => RunStanding::Queued,
+        Action::Failed => RunStanding::As(RunState::Failed),
+        Action::Skipped => RunStanding::Skipped,
+        _ if delivery.dry_run => RunStanding::Planned,
+        Action::Created | Action::Configured | Action::Unchanged | Action::Exists => {
+            let record = record(delivery, outcome);
+            RunStanding::As(record.map_or(RunState::Unfollowed, |run| run.state))
+        }
     }
 }
 
@@ -294,10 +305,10 @@ impl From<&core::Delivery> for Show {
 
 /// Attempts so far: the failed ones, and the one that succeeded or works now.
 fn attempts(delivery: &core::Delivery) -> u32 {
-    let waits = delivery.state == core::DeliveryState::Pending;
+    let waits = delivery.state == DeliveryState::Pending;
     // With a verdict the attempts went well, whatever its runs came to.
     let gave_up = delivery.verdict.is_none()
-        && matches!(delivery.state, core::DeliveryState::Failed | core::DeliveryState::Parked);
+        && matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked);
     delivery.tries + u32::from(!waits && !gave_up)
 }
 
@@ -333,9 +344,9 @@ impl From<&core::Delivery> for Delivery {
     }
 }
 
-fn nothing_ran(delivery: &core::Delivery) -> Option<Reason> {
-    let ended = delivery.state == core::DeliveryState::NothingRan;
-    delivery.passed.as_ref().filter(|_| ended).map(Into::into)
+fn nothing_ran(delivery: &core::Delivery) -> Option<Word<ReasonKind>> {
+    let ended = delivery.state == DeliveryState::NothingRan;
+    delivery.passed.as_ref().filter(|_| ended).map(|reason| reason.kind().into())
 }
 
 impl From<&ObjectOutcome> for Object {
@@ -358,7 +369,7 @@ fn run(delivery: &core::Delivery, outcome: &ObjectOutcome) -> Run {
     let record = record(delivery, outcome);
     Run {
         name: outcome.object.name.clone(),
-        state: state(delivery, outcome),
+        state: standing(delivery, outcome).into(),
         reason: record.and_then(|run| run.reason.clone()).or_else(|| outcome.reason.clone()),
         message: None,
         ended: None,
@@ -373,11 +384,11 @@ mod tests {
     use super::*;
 
     /// A delivery with a run object of each action and, where one is given, a record of its state.
-    fn with(runs: &[(plan::Action, Option<core::RunState>)]) -> core::Delivery {
+    fn with(runs: &[(Action, Option<RunState>)]) -> core::Delivery {
         let mut delivery = core::Delivery { dry_run: false, ..sample::delivery(1) };
         (delivery.objects, delivery.runs) = (Vec::new(), Vec::new());
         for (n, (action, state)) in runs.iter().enumerate() {
-            let record = sample::run(state.unwrap_or(core::RunState::Running));
+            let record = sample::run(state.unwrap_or(RunState::Running));
             let object = ObjectRef { name: format!("ci-{n}"), ..record.object.clone() };
             let (object_of_run, reason) = (object.clone(), None);
             delivery.objects.push(ObjectOutcome { object, run: true, action: *action, reason });
@@ -391,14 +402,14 @@ mod tests {
     #[test]
     fn runs_are_counted_by_how_they_stand_and_those_that_were_not_created_are_not() {
         let delivery = with(&[
-            (plan::Action::Created, Some(core::RunState::Running)),
-            (plan::Action::Exists, Some(core::RunState::Failed)),
-            (plan::Action::Created, Some(core::RunState::Gone)),
-            (plan::Action::Created, Some(core::RunState::Cancelled)),
-            (plan::Action::Created, None),
-            (plan::Action::Queued, None),
-            (plan::Action::Failed, None),
-            (plan::Action::Skipped, None),
+            (Action::Created, Some(RunState::Running)),
+            (Action::Exists, Some(RunState::Failed)),
+            (Action::Created, Some(RunState::Gone)),
+            (Action::Created, Some(RunState::Cancelled)),
+            (Action::Created, None),
+            (Action::Queued, None),
+            (Action::Failed, None),
+            (Action::Skipped, None),
         ]);
         let totals = RunTotals::of(&delivery);
         let (succeeded, cancelled) = (0, 1);

@@ -6,7 +6,7 @@ use sentry_core::manifest::{DocumentDecision, ManifestSet};
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
-use crate::words::Decision;
+use crate::words::{Decision, Word};
 
 /// The answer to `explain` and `lint`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,7 +57,7 @@ pub struct Document {
     /// The name in the file, where it could be read.
     pub name: Option<String>,
     /// What is done.
-    pub decision: Decision,
+    pub decision: Word<Decision>,
     /// Why: for a refusal with the remedy.
     pub reason: String,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Subject;
 use crate::VERSION;
-use crate::words::{DeliveryState, EventKind, RunState, Verdict};
+use crate::words::{DeliveryState, EventKind, RunStanding, Verdict, Word};
 
 /// Something that happened, in time for whoever listens. It is told once and not kept: who missed some asks for the
 /// state of things instead.
@@ -18,7 +18,7 @@ pub struct Event {
     /// [`VERSION`].
     pub version: u32,
     /// What happened.
-    pub kind: EventKind,
+    pub kind: Word<EventKind>,
     /// When; `null` for [`EventKind::Lagged`].
     pub at: Option<Timestamp>,
     /// The watch, where it is about one.
@@ -38,16 +38,16 @@ pub struct Event {
     pub delivery: Option<String>,
     /// Where the delivery stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<DeliveryState>,
+    pub state: Option<Word<DeliveryState>>,
     /// How its runs ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Word<Verdict>>,
     /// The run that stands otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// How it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_state: Option<RunState>,
+    pub run_state: Option<Word<RunStanding>>,
     /// The trigger that was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
@@ -66,7 +66,7 @@ impl Event {
     fn new(kind: EventKind, at: Option<Timestamp>) -> Self {
         Self {
             version: VERSION,
-            kind,
+            kind: kind.into(),
             at,
             watch: None,
             branch: None,
@@ -173,7 +173,7 @@ impl Event {
             Core::RunsQueued { id, watch, .. } => of(EventKind::RunsQueued, id, watch, None),
             Core::RunChanged { id, watch, revision, run } => Self {
                 run: Some(run.object.name.clone()),
-                run_state: Some(run.state.into()),
+                run_state: Some(RunStanding::As(run.state).into()),
                 ..of(EventKind::RunChanged, id, watch, Some(revision))
             },
             _ => return None,

@@ -2,13 +2,13 @@
 
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{self as core, Trigger};
+use sentry_core::delivery::{Trigger, TriggerState};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::VERSION;
 use crate::openapi::WATCH;
-use crate::words::TriggerState;
+use crate::words::{TriggerStateKind, Word};
 
 /// What `trigger` asks for: a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +90,7 @@ pub struct Acknowledgement {
     /// The watch.
     pub watch: String,
     /// Where it stands.
-    pub state: TriggerState,
+    pub state: Word<TriggerStateKind>,
     /// The delivery that answers it, once one does.
     pub delivery: Option<String>,
     /// Why it can't be answered and what to do, if it can't.
@@ -99,13 +99,12 @@ pub struct Acknowledgement {
 
 impl From<&Trigger> for Acknowledgement {
     fn from(trigger: &Trigger) -> Self {
-        let (state, delivery, reason) = match &trigger.state {
-            core::TriggerState::Pending => (TriggerState::Pending, None, None),
-            core::TriggerState::Taken(delivery) => {
-                (TriggerState::Taken, Some(delivery.to_string()), None)
-            }
-            core::TriggerState::Rejected(why) => (TriggerState::Rejected, None, Some(why.clone())),
+        let (delivery, reason) = match &trigger.state {
+            TriggerState::Pending => (None, None),
+            TriggerState::Taken(delivery) => (Some(delivery.to_string()), None),
+            TriggerState::Rejected(why) => (None, Some(why.clone())),
         };
+        let state = trigger.state.kind().into();
         let (id, watch) = (trigger.id.to_string(), trigger.watch.to_string());
         Self { version: VERSION, trigger: id, watch, state, delivery, reason }
     }

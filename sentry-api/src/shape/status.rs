@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Subject;
 use super::{RunTotals, is_zero};
-use crate::words::{BranchState, Reason, Verdict};
+use crate::words::{BranchState, ReasonKind, Verdict, Word};
 
 /// The answer to `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,16 +113,16 @@ pub struct BranchStatus {
     /// The head whose every object the cluster acknowledged.
     pub delivered: Option<Mark>,
     /// Where it stands.
-    pub state: BranchState,
+    pub state: Word<BranchState>,
     /// Why no run of its head was to start, where its state is `nothing_ran`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nothing_ran: Option<Reason>,
+    pub nothing_ran: Option<Word<ReasonKind>>,
     /// B's commit that was delivered with the delivered head.
     pub manifests_revision: Option<String>,
     /// The runs of the delivery under way once it has some, else of the delivered head.
     pub runs: RunTotals,
     /// How those runs ended, once all did.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Word<Verdict>>,
     /// The first of: why the head is not delivered, which runs failed, why the forge does not answer.
     pub last_error: Option<String>,
     /// When the next attempt is due, a head that was given up is looked at again, or the forge is asked again.

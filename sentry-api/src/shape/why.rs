@@ -5,7 +5,7 @@ use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{RunTotals, Subject};
-use crate::words::{Reason, Verdict};
+use crate::words::{ReasonKind, Verdict, Word};
 
 /// The answer to `why`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,10 +31,10 @@ pub struct WhyAnswer {
     /// The whole commit, where it is known.
     pub sha: Option<String>,
     /// The reason.
-    pub reason: Reason,
-    /// The newer head, for [`Reason::Superseded`].
+    pub reason: Word<ReasonKind>,
+    /// The newer head, for `Reason::Superseded`.
     pub superseded_by: Option<String>,
-    /// Since when, for [`Reason::ForgeUnreachable`].
+    /// Since when, for `Reason::ForgeUnreachable`.
     pub since: Option<Timestamp>,
     /// When it was decided.
     pub at: Option<Timestamp>,
@@ -45,7 +45,7 @@ pub struct WhyAnswer {
     /// The runs that its delivery started, where it started some.
     pub runs: Option<RunTotals>,
     /// How those runs ended, once all did.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<Word<Verdict>>,
     /// Where nothing ran: what was decided about each document.
     pub notes: Vec<String>,
     /// What comes next, and what a person can do.
@@ -59,7 +59,9 @@ impl WhyAnswer {
         match (&self.superseded_by, self.since) {
             (Some(sha), _) => format!("superseded by {sha}"),
             (None, Some(since)) => format!("forge unreachable since {since}"),
-            (None, None) if self.reason.is_nothing_ran() => format!("nothing ran: {}", self.reason),
+            (None, None) if self.reason.is(ReasonKind::is_nothing_ran) => {
+                format!("nothing ran: {}", self.reason)
+            }
             (None, None) => self.reason.to_string(),
         }
     }

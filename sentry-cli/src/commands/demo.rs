@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_config::{Config, Environment};
+use sentry_config::{Config, Environment, LogLevel};
 use sentry_core::engine::Stop;
 use sentry_core::event::{Event, EventKind};
 use sentry_core::plan::ObjectOutcome;
@@ -16,7 +16,6 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Context, why};
-use crate::args::LogLevel;
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::signals::{Ended, Signals};

@@ -51,7 +51,7 @@ fn sign(action: Action) -> (&'static str, Tone) {
     match action {
         Action::Created => ("+", Tone::Good),
         Action::Unchanged | Action::Exists => (" ", Tone::Quiet),
-        _ => ("~", Tone::Busy),
+        Action::Configured | Action::Skipped | Action::Queued | Action::Failed => ("~", Tone::Busy),
     }
 }
 

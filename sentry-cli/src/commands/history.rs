@@ -5,6 +5,7 @@ use std::time::Duration;
 use sentry_api::query::HistoryQuery;
 use sentry_api::shape::{AskedFor, Delivery, Object, RunTotals, Show};
 use sentry_api::text::{revision, short};
+use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_api::words::{Action, DeliveryState};
 use sentry_core::clock::Timestamp;
 
@@ -66,7 +67,7 @@ fn took(started: Timestamp, finished: Timestamp) -> String {
 /// `12 of 14` acknowledged objects.
 fn summary(delivery: &Delivery) -> String {
     let all = delivery.objects.len();
-    let done = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
+    let done = delivery.objects.iter().filter(|o| o.action.is(Action::is_acknowledged)).count();
     match all {
         0 => "-".to_owned(),
         all if all == done => all.to_string(),
@@ -74,21 +75,28 @@ fn summary(delivery: &Delivery) -> String {
     }
 }
 
-pub(crate) fn tone(state: DeliveryState) -> Tone {
+pub(crate) fn tone(state: Word<DeliveryState>) -> Tone {
     match state {
-        DeliveryState::Succeeded => Tone::Good,
-        DeliveryState::Failed | DeliveryState::Parked => Tone::Bad,
-        DeliveryState::NothingRan | DeliveryState::Superseded => Tone::Quiet,
-        _ => Tone::Busy,
+        Known(DeliveryState::Succeeded) => Tone::Good,
+        Known(DeliveryState::Failed | DeliveryState::Parked) => Tone::Bad,
+        Known(DeliveryState::NothingRan | DeliveryState::Superseded) => Tone::Quiet,
+        Known(
+            DeliveryState::Pending
+            | DeliveryState::Fetching
+            | DeliveryState::Checking
+            | DeliveryState::Applying
+            | DeliveryState::Following,
+        )
+        | Unknown => Tone::Busy,
     }
 }
 
-pub(crate) fn action_tone(action: Action) -> Tone {
+pub(crate) fn action_tone(action: Word<Action>) -> Tone {
     match action {
-        Action::Created | Action::Configured => Tone::Good,
-        Action::Queued => Tone::Busy,
-        Action::Failed => Tone::Bad,
-        _ => Tone::Quiet,
+        Known(Action::Created | Action::Configured) => Tone::Good,
+        Known(Action::Queued) => Tone::Busy,
+        Known(Action::Failed) => Tone::Bad,
+        Known(Action::Unchanged | Action::Exists | Action::Skipped) | Unknown => Tone::Quiet,
     }
 }
 
@@ -154,7 +162,9 @@ fn show_head(ui: &Ui, show: &Show, now: Timestamp) {
     if let Some(asked) = show.asked_for.as_ref().and_then(asked_for) {
         ui.line(format!("asked for  {}", plain(&asked)));
     }
-    if let Some(since) = delivery.following_since.filter(|_| !delivery.state.is_final()) {
+    if let Some(since) =
+        delivery.following_since.filter(|_| !delivery.state.is(DeliveryState::is_final))
+    {
         ui.line(format!("following  {} (for {})", time(since), age(now, since)));
     }
     if let Some(end) = delivery.finished {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sentry_api::shape::{Document, Documents};
-use sentry_api::words;
+use sentry_api::words::Word::{Known, Unknown};
 use sentry_core::clock::Timestamp;
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
 use sentry_core::ids::DeliveryId;
@@ -214,10 +214,10 @@ fn table(documents: &[Document]) -> Rows {
     let mut rows = Rows::new(&["decision", "file", "kind", "name", "reason"]);
     for document in documents {
         let tone = match document.decision {
-            words::Decision::Apply | words::Decision::Run => Tone::Good,
-            words::Decision::Skip => Tone::Quiet,
-            words::Decision::Refuse => Tone::Bad,
-            _ => Tone::Plain,
+            Known(Decision::Apply | Decision::Run) => Tone::Good,
+            Known(Decision::Skip) => Tone::Quiet,
+            Known(Decision::Refuse) => Tone::Bad,
+            Unknown => Tone::Plain,
         };
         let column = document.column.map(|c| format!(":{c}")).unwrap_or_default();
         rows.row([
@@ -233,7 +233,7 @@ fn table(documents: &[Document]) -> Rows {
 
 /// `4 documents: 1 apply, 2 run, 1 refuse`.
 fn totals(documents: &[Document]) -> String {
-    let parts = words::Decision::ALL.iter().filter_map(|word| {
+    let parts = Decision::ALL.iter().filter_map(|word| {
         let number = documents.iter().filter(|d| d.decision == *word).count();
         (number > 0).then(|| format!("{number} {word}"))
     });

@@ -11,7 +11,6 @@ pub(crate) mod notify;
 pub(crate) mod online;
 mod reload;
 pub(crate) mod request;
-mod retold;
 mod source;
 pub(crate) mod status;
 pub(crate) mod suspend;
@@ -23,11 +22,11 @@ pub(crate) mod why;
 use std::path::PathBuf;
 
 use indicatif::MultiProgress;
-use sentry_config::{Config, Environment};
+use sentry_config::{Config, Environment, LogLevel};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_core::secret::Redactor;
 
-use crate::args::{Command, Global, LogFormat, LogLevel};
+use crate::args::{Command, Global, LogFormat};
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::logging;
@@ -99,7 +98,7 @@ impl Context {
     /// Takes what holds for the whole process from the configuration: its secrets and its log level.
     pub(crate) fn adopt(&self, config: &Config) {
         compose::learn_secrets(config, &self.redactor);
-        self.start_logging(log_level(config.log_level));
+        self.start_logging(config.log_level);
     }
 
     /// The configuration, with logging as it says.
@@ -160,14 +159,5 @@ impl Context {
                 Failure::usage("no directory to keep state in: HOME is not set")
                     .with_hint("name one with --state-dir or SENTRY_STATE_DIR")
             })
-    }
-}
-
-fn log_level(level: sentry_config::LogLevel) -> LogLevel {
-    match level {
-        sentry_config::LogLevel::Debug => LogLevel::Debug,
-        sentry_config::LogLevel::Info => LogLevel::Info,
-        sentry_config::LogLevel::Warn => LogLevel::Warn,
-        sentry_config::LogLevel::Error => LogLevel::Error,
     }
 }

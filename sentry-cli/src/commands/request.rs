@@ -4,25 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_api::shape::{Acknowledgement, Show};
-use sentry_api::words::{DeliveryState, TriggerState};
+use sentry_api::words::Word::Known;
+use sentry_api::words::{DeliveryState, TriggerStateKind, Word};
 use sentry_api::{Answers, ApiError, Local};
-use sentry_config::Config;
-use sentry_core::delivery::Delivery;
+use sentry_config::{Config, LogLevel};
+use sentry_core::clock::Timestamp;
 use sentry_core::engine::{EngineError, Stop};
-use sentry_core::event::Event;
 use sentry_core::ids::TriggerId;
-use sentry_core::repo::ParseError;
 use sentry_core::store::{StateStore, StoreErrorKind};
 
 use super::Context;
 use super::history::show_text;
-use super::retold;
-use crate::args::LogLevel;
 use crate::compose;
 use crate::compose::facts;
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
-use crate::report::{Reporter, during};
+use crate::report::{Progress, Reporter, during};
 use crate::signals::{Ended, Signals};
 
 /// How often another agent's progress is looked at on this machine.
@@ -88,7 +85,7 @@ impl Desk {
             Settled::Held => {
                 tracing::info!("an agent works on this state: it delivers, we follow");
                 let following = Following { answers: self.answers.as_ref(), kept, pace };
-                following.to_the_end(ctx, &mut signals, &mut reporter).await?
+                following.to_the_end(&mut signals, &mut reporter).await?
             }
             Settled::Aborted => return Ok(Exit::Aborted),
         };
@@ -106,7 +103,9 @@ impl Here {
         reporter: &mut Reporter,
     ) -> Result<Settled, Failure> {
         let Some(config) = &self.config else { return Ok(Settled::Held) };
-        let id: TriggerId = kept.trigger.parse().map_err(unreadable)?;
+        let id: TriggerId = kept.trigger.parse().map_err(|error| {
+            Failure::new(Exit::Unreachable, "the answer can't be read").with_source(error)
+        })?;
         let engine = compose::engine(config, Arc::clone(&self.store), &ctx.redactor)?;
         let stop = Stop::new();
         let mut events = engine.events();
@@ -163,11 +162,9 @@ pub(crate) fn no_such_run(watch: &str, branch: &str, run: &str) -> Failure {
 }
 
 /// 0 only if no delivery failed, or was given up: where nothing was to run, nothing did.
-pub(crate) fn verdict(states: impl IntoIterator<Item = DeliveryState>) -> Exit {
-    let fine = |s| {
-        let (good, idle) = (DeliveryState::Succeeded, DeliveryState::NothingRan);
-        [good, idle, DeliveryState::Superseded].contains(&s)
-    };
+pub(crate) fn verdict(states: impl IntoIterator<Item = Word<DeliveryState>>) -> Exit {
+    use DeliveryState::{NothingRan, Succeeded, Superseded};
+    let fine = |state| matches!(state, Known(Succeeded | NothingRan | Superseded));
     if states.into_iter().all(fine) { Exit::Done } else { Exit::Failed }
 }
 
@@ -182,12 +179,11 @@ impl Following<'_> {
     /// Looks at what the agent does with the trigger until it is settled.
     async fn to_the_end(
         &self,
-        ctx: &Context,
         signals: &mut Signals,
         reporter: &mut Reporter,
     ) -> Result<Box<Show>, Failure> {
         // Nothing of ours is under way: the first signal ends the following.
-        match signals.until(self.watch(ctx, reporter)).await {
+        match signals.until(self.watch(reporter)).await {
             Some(result) => result,
             None => {
                 let text = format!("stopped following trigger {}", self.kept.trigger);
@@ -197,23 +193,23 @@ impl Following<'_> {
         }
     }
 
-    async fn watch(&self, ctx: &Context, reporter: &mut Reporter) -> Result<Box<Show>, Failure> {
-        let (mut last, mut missed): (Option<Delivery>, usize) = (None, 0);
+    async fn watch(&self, reporter: &mut Reporter) -> Result<Box<Show>, Failure> {
+        let (mut last, mut missed): (Option<Box<Show>>, usize) = (None, 0);
         loop {
             match answer(self.answers, &self.kept.trigger).await? {
                 Looked::Shown(show) => {
                     missed = 0;
-                    let delivery = retold::record(&show).map_err(unreadable)?;
-                    for kind in retold::progress(last.as_ref(), &delivery) {
-                        reporter.show(&Event { at: ctx.now(), kind });
+                    for progress in Progress::since(last.as_deref(), &show) {
+                        reporter.tell(&progress);
                     }
-                    if let Some((error, next)) = retold::waits(last.as_ref(), &delivery) {
-                        tracing::warn!(delivery = %delivery.id, %next, error, "delivery waits");
+                    if let Some((error, next)) = waits(last.as_deref(), &show) {
+                        let delivery = &show.delivery.id;
+                        tracing::warn!(%delivery, %next, error, "delivery waits");
                     }
-                    if delivery.state.is_final() {
+                    if show.delivery.state.is(DeliveryState::is_final) {
                         return Ok(show);
                     }
-                    last = Some(delivery);
+                    last = Some(show);
                 }
                 Looked::Waits => missed = 0,
                 Looked::Missed(error) if missed == PATIENCE => return Err(error.into()),
@@ -247,7 +243,7 @@ async fn answer(answers: &dyn Answers, trigger: &str) -> Result<Looked, Failure>
         Err(error) => return missed(error),
     };
     match (kept.state, &kept.delivery) {
-        (TriggerState::Rejected, _) => {
+        (Known(TriggerStateKind::Rejected), _) => {
             Err(Failure::new(Exit::Failed, kept.reason.unwrap_or_default()))
         }
         (_, Some(delivery)) => match answers.show(delivery).await {
@@ -258,6 +254,32 @@ async fn answer(answers: &dyn Answers, trigger: &str) -> Result<Looked, Failure>
     }
 }
 
-fn unreadable(error: ParseError) -> Failure {
-    Failure::new(Exit::Unreachable, "the answer can't be read").with_source(error)
+/// Why a delivery waits for its next attempt, and until when, if that is news.
+fn waits<'a>(last: Option<&Show>, now: &'a Show) -> Option<(&'a str, Timestamp)> {
+    let is_news = last.is_none_or(|last| last.next_attempt != now.next_attempt);
+    let pending = now.delivery.state == DeliveryState::Pending;
+    let next = now.next_attempt.filter(|_| is_news && pending)?;
+    Some((now.delivery.error.as_deref()?, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::delivery::Delivery;
+    use sentry_core::testing::sample;
+
+    use super::*;
+
+    #[test]
+    fn what_a_delivery_waits_for_is_told_once_for_each_attempt() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let show = |state, second| -> Show {
+            let (error, next_attempt) = (Some("away".into()), Some(at(second)));
+            (&Delivery { state, error, next_attempt, ..sample::delivery(1) }).into()
+        };
+        let (first, second) = (show(DeliveryState::Pending, 60), show(DeliveryState::Pending, 120));
+        assert_eq!(waits(None, &first), Some(("away", at(60))));
+        assert_eq!(waits(Some(&first), &first), None);
+        assert_eq!(waits(Some(&first), &second), Some(("away", at(120))));
+        assert_eq!(waits(Some(&first), &show(DeliveryState::Fetching, 120)), None);
+    }
 }

@@ -9,6 +9,7 @@ use sentry_api::shape::{
 };
 use sentry_api::text::short;
 use sentry_api::words::BranchState;
+use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_core::clock::Timestamp;
 
 use super::{Context, Source};
@@ -119,13 +120,13 @@ fn branch_row(rows: &mut Rows, watch: &str, branch: &BranchStatus, now: Timestam
     ]);
 }
 
-fn tone(state: BranchState) -> Tone {
+fn tone(state: Word<BranchState>) -> Tone {
     match state {
-        BranchState::Delivered => Tone::Good,
-        BranchState::Pending | BranchState::Delivering => Tone::Busy,
-        BranchState::Retrying | BranchState::Parked => Tone::Bad,
-        BranchState::Gone => Tone::Quiet,
-        _ => Tone::Plain,
+        Known(BranchState::Delivered) => Tone::Good,
+        Known(BranchState::Pending | BranchState::Delivering) => Tone::Busy,
+        Known(BranchState::Retrying | BranchState::Parked) => Tone::Bad,
+        Known(BranchState::Gone) => Tone::Quiet,
+        Known(BranchState::Baseline | BranchState::NothingRan) | Unknown => Tone::Plain,
     }
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_api::shape::RunTotals;
+use sentry_api::shape::{Delivery, RunTotals};
+use sentry_api::text::revision;
 use sentry_config::{Config, LogLevel};
-use sentry_core::delivery::Delivery;
 use sentry_core::engine::{Engine, EngineError, Stop, Summary};
 use sentry_core::store::{StateStore, StoreError, StoreErrorKind};
 use sentry_server::{Counters, Server};
@@ -249,29 +249,31 @@ async fn once(ctx: &Context, engine: &Engine) -> Result<Exit, Failure> {
 
 /// A failed delivery weighs more than a forge that can't be reached: it needs a person.
 fn conclude(ui: &Ui, summary: &Summary) -> Exit {
-    for delivery in &summary.deliveries {
+    let deliveries: Vec<Delivery> = summary.deliveries.iter().map(Into::into).collect();
+    for delivery in &deliveries {
         ui.line(delivery_line(delivery));
     }
     for (watch, _, error) in &summary.poll_errors {
         ui.complain(&format!("error: {watch}: {error}"));
     }
-    if summary.deliveries.is_empty() && summary.poll_errors.is_empty() {
+    if deliveries.is_empty() && summary.poll_errors.is_empty() {
         ui.line("nothing to deliver");
     }
-    let states = summary.deliveries.iter().map(|d| d.state.into());
-    match (verdict(states), summary.poll_errors.is_empty()) {
+    match (verdict(deliveries.iter().map(|d| d.state)), summary.poll_errors.is_empty()) {
         (Exit::Done, false) => Exit::Unreachable,
         (exit, _) => exit,
     }
 }
 
 fn delivery_line(delivery: &Delivery) -> String {
-    let state = tinted(delivery.state.as_str(), tone(delivery.state.into()));
-    let mut line = format!("{}  {}  {}  {state}", delivery.id, delivery.watch, delivery.revision);
+    let state = tinted(delivery.state.as_str(), tone(delivery.state));
+    let revision = revision(&delivery.branch, &delivery.revision);
+    let mut line = format!("{}  {}  {revision}  {state}", delivery.id, delivery.watch);
     if !delivery.objects.is_empty() {
-        line.push_str(&format!("  {}", objects_line(&delivery.objects)));
+        let actions: Vec<_> = delivery.objects.iter().map(|object| object.action).collect();
+        line.push_str(&format!("  {}", objects_line(&actions)));
     }
-    let totals = RunTotals::of(delivery);
+    let totals = RunTotals::of_answer(delivery);
     if totals.total > 0 && !delivery.dry_run {
         line.push_str(&format!("  runs: {}", totals.words()));
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sentry_api::query::WhyQuery;
 use sentry_api::shape::{Why, WhyAnswer};
-use sentry_api::words::Reason;
+use sentry_api::words::ReasonKind;
+use sentry_api::words::Word::Known;
 use sentry_api::{Answers as _, Local};
 use sentry_core::clock::Timestamp;
 use sentry_core::repo::CommitSha;
@@ -67,10 +68,12 @@ fn show(ui: &Ui, why: &Why, now: Timestamp) {
 
 fn tone(answer: &WhyAnswer) -> Tone {
     match answer.reason {
-        Reason::Delivered => answer.runs.map_or(Tone::Good, totals_tone),
-        Reason::Waiting => Tone::Busy,
-        Reason::Parked | Reason::ForgeUnreachable => Tone::Bad,
-        Reason::Superseded if answer.runs.is_some_and(|runs| runs.failed > 0) => Tone::Bad,
+        Known(ReasonKind::Delivered) => answer.runs.map_or(Tone::Good, totals_tone),
+        Known(ReasonKind::Waiting) => Tone::Busy,
+        Known(ReasonKind::Parked | ReasonKind::ForgeUnreachable) => Tone::Bad,
+        Known(ReasonKind::SupersededBy) if answer.runs.is_some_and(|runs| runs.failed > 0) => {
+            Tone::Bad
+        }
         _ => Tone::Plain,
     }
 }

@@ -23,7 +23,6 @@ impl Tokens {
             .filter_map(|(right, source)| match source.as_ref()? {
                 SecretSource::Value(secret) => Some((right, Credential::Token(secret.clone()))),
                 SecretSource::File(path) => Some((right, Credential::TokenFile(path.clone()))),
-                _ => None,
             })
             .collect();
         (!known.is_empty()).then(|| Self { known, redactor: redactor.clone() })

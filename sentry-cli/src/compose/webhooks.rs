@@ -21,7 +21,6 @@ pub(super) fn endpoint(forge: &ForgeConfig, redactor: &Redactor) -> Option<Webho
     let secret = match forge.webhook_secret.as_ref()? {
         SecretSource::Value(secret) => Credential::Token(secret.clone()),
         SecretSource::File(path) => Credential::TokenFile(path.clone()),
-        _ => return None,
     };
     let webhook = Arc::new(Adapter(Webhook::new(sender, secret, redactor.clone())));
     Some(WebhookEndpoint { forge: forge.name.clone(), kind: forge.kind.as_str(), webhook })
@@ -67,6 +66,8 @@ fn refusal(refused: Refused) -> Refusal {
             Refusal::Unavailable("can't be verified now".to_owned())
         }
         Refused::Unreadable(text) => Refusal::Unreadable(text.to_owned()),
-        other => Refusal::Unverified(other.to_string()),
+        Refused::Unsigned(_) | Refused::Wrong(_) | Refused::OutOfTime => {
+            Refusal::Unverified(refused.to_string())
+        }
     }
 }

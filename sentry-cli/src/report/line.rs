@@ -1,16 +1,19 @@
 //! An event as one line for a person.
 
-use sentry_core::delivery::{DeliveryState, RunState, Verdict};
+use sentry_api::shape::{Revision, Run};
+use sentry_api::text::short;
+use sentry_api::words::Word::Known;
+use sentry_api::words::{DeliveryState, RunStanding, RunState, Verdict};
 use sentry_core::event::EventKind;
-use sentry_core::revision::Revision;
 
+use super::progress::{Progress, Settled, Step};
 use super::{tally, waiting};
 use crate::runs::failures;
 use crate::ui::{Tone, count, plain, span, tinted};
 
 /// `main 1a2b3c4d`: for a line that a person reads now; the whole id is in the logs and in `sentry show`.
 pub(super) fn brief(revision: &Revision) -> String {
-    format!("{} {}", revision.subject, revision.sha.short())
+    format!("{} {}", revision.branch, short(&revision.sha))
 }
 
 /// An event as one line for a person, with a sign that says how it is meant; `None` if it is of no interest.
@@ -19,24 +22,29 @@ pub(super) fn line(event: &EventKind) -> Option<String> {
         EventKind::Baseline { watch, revision, why } => (
             "·",
             Tone::Quiet,
-            format!("{watch}  {}  recorded as the baseline ({why})", brief(revision)),
+            format!("{watch}  {}  recorded as the baseline ({why})", brief(&revision.into())),
         ),
         EventKind::Change { watch, revision, from } => {
             let from = from.as_ref().map(|s| format!(", was {}", s.short())).unwrap_or_default();
-            ("→", Tone::Busy, format!("{watch}  {}  is new{from}", brief(revision)))
+            ("→", Tone::Busy, format!("{watch}  {}  is new{from}", brief(&revision.into())))
         }
         EventKind::Gone { watch, subject } => {
             ("·", Tone::Quiet, format!("{watch}  {subject}  is gone"))
         }
-        EventKind::NotStarted { watch, revision, reason, .. } => {
-            ("·", Tone::Quiet, format!("{watch}  {}  not started: {reason}", brief(revision)))
-        }
+        EventKind::NotStarted { watch, revision, reason, .. } => (
+            "·",
+            Tone::Quiet,
+            format!("{watch}  {}  not started: {reason}", brief(&revision.into())),
+        ),
         EventKind::DeliveryRetrying { watch, revision, error, wait, .. } => (
             "!",
             Tone::Bad,
-            format!("{watch}  {}  tried again in {}: {error}", brief(revision), span(*wait)),
+            format!(
+                "{watch}  {}  tried again in {}: {error}",
+                brief(&revision.into()),
+                span(*wait)
+            ),
         ),
-        EventKind::DeliverySettled { .. } => return settled_line(event),
         EventKind::TriggerAnswered { watch, answer: Err(why), .. } => {
             ("✗", Tone::Bad, format!("{watch}  trigger rejected: {why}"))
         }
@@ -49,22 +57,9 @@ pub(super) fn line(event: &EventKind) -> Option<String> {
     Some(format!("{} {}", tinted(sign, tone), plain(&text)))
 }
 
-/// What becomes of runs, and of what is shown of them on A's commits.
+/// What becomes of runs that wait or are followed, and of what is shown of them on A's commits.
 fn run_line(event: &EventKind) -> Option<String> {
     let (sign, tone, text) = match event {
-        EventKind::RunChanged { watch, revision, run, .. } => {
-            let (sign, tone) = match run.state {
-                RunState::Running => ("·", Tone::Quiet),
-                RunState::Succeeded => ("✓", Tone::Good),
-                RunState::Failed => ("✗", Tone::Bad),
-                _ => ("!", Tone::Busy),
-            };
-            let why = run.message.as_ref().or(run.reason.as_ref());
-            let why = why.filter(|_| run.state != RunState::Succeeded);
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let (name, word) = (&run.object.name, run.state.as_str());
-            (sign, tone, format!("{watch}  {}  {name} {word}{why}", brief(revision)))
-        }
         EventKind::RunsQueued { watch, queued, limit, .. } => {
             ("·", Tone::Quiet, format!("{watch}  {}", waiting(*queued, *limit)))
         }
@@ -76,7 +71,10 @@ fn run_line(event: &EventKind) -> Option<String> {
             let again = wait.map_or("not tried again".to_owned(), |wait| {
                 format!("tried again in {}", span(wait))
             });
-            let what = format!("{watch}  {}  status not shown, {again}", brief(&status.revision));
+            let what = format!(
+                "{watch}  {}  status not shown, {again}",
+                brief(&(&status.revision).into())
+            );
             ("!", Tone::Bad, format!("{what}: {error}"))
         }
         _ => return None,
@@ -115,51 +113,60 @@ fn forge_line(event: &EventKind) -> Option<String> {
     Some(format!("{} {}", tinted(sign, tone), plain(&text)))
 }
 
-fn settled_line(event: &EventKind) -> Option<String> {
-    let EventKind::DeliverySettled {
-        watch,
-        revision,
-        state,
-        objects,
-        runs,
-        verdict,
-        passed,
-        took,
-        error,
-        dry_run,
-        ..
-    } = event
-    else {
-        return None;
+/// What became of a delivery as one line for a person; `None` if it only goes on.
+pub(super) fn progress_line(progress: &Progress) -> Option<String> {
+    let (sign, tone, text) = match &progress.step {
+        Step::Started { .. } | Step::Reached(_) => return None,
+        Step::Run { revision, run, .. } => run_text(revision, run),
+        Step::Settled(settled) => settled_text(settled),
     };
-    let (sign, tone) = match state {
-        DeliveryState::Succeeded => ("✓", Tone::Good),
-        DeliveryState::NothingRan | DeliveryState::Superseded => ("·", Tone::Quiet),
+    let text = format!("{}  {text}", progress.watch);
+    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+}
+
+fn run_text(revision: &Revision, run: &Run) -> (&'static str, Tone, String) {
+    let (sign, tone) = match run.state {
+        Known(RunStanding::As(RunState::Running)) => ("·", Tone::Quiet),
+        Known(RunStanding::As(RunState::Succeeded)) => ("✓", Tone::Good),
+        Known(RunStanding::As(RunState::Failed)) => ("✗", Tone::Bad),
+        _ => ("!", Tone::Busy),
+    };
+    let why = run.message.as_ref().or(run.reason.as_ref());
+    let why = why.filter(|_| run.state != RunStanding::As(RunState::Succeeded));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    (sign, tone, format!("{}  {} {}{why}", brief(revision), run.name, run.state))
+}
+
+fn settled_text(settled: &Settled) -> (&'static str, Tone, String) {
+    let (sign, tone) = match settled.state {
+        Known(DeliveryState::Succeeded) => ("✓", Tone::Good),
+        Known(DeliveryState::NothingRan | DeliveryState::Superseded) => ("·", Tone::Quiet),
         _ => ("✗", Tone::Bad),
     };
-    let mut text = format!("{watch}  {}  ", brief(revision));
+    let Settled { revision, runs, verdict, took, .. } = settled;
+    let mut text = format!("{}  ", brief(revision));
     match verdict.and(failures(runs)) {
         Some(failures) => text.push_str(&format!("{failures}, after {}", span(*took))),
         None => {
-            text.push_str(&match (state, passed) {
-                (DeliveryState::Succeeded, _) => "delivered".to_owned(),
-                (DeliveryState::NothingRan, Some(cause)) => format!("nothing ran: {cause}"),
-                _ => state.as_str().to_owned(),
+            text.push_str(&match (settled.state, settled.nothing_ran) {
+                (Known(DeliveryState::Succeeded), _) => "delivered".to_owned(),
+                (Known(DeliveryState::NothingRan), Some(cause)) => format!("nothing ran: {cause}"),
+                (state, _) => state.to_string(),
             });
-            text.push_str(if *dry_run { " (dry run, nothing written)" } else { "" });
-            if !objects.is_empty() {
-                text.push_str(&format!(": {}", tally(objects)));
+            text.push_str(if settled.dry_run { " (dry run, nothing written)" } else { "" });
+            if !settled.objects.is_empty() {
+                text.push_str(&format!(": {}", tally(&settled.objects)));
             }
-            if *verdict == Some(Verdict::Success) {
+            if *verdict == Some(Known(Verdict::Success)) {
                 text.push_str(&format!(", {} succeeded", count(runs.len(), "run")));
             }
             text.push_str(&format!(" in {}", span(*took)));
-            if let Some(error) = error {
+            if let Some(error) = &settled.error {
                 text.push_str(&format!(": {error}"));
             }
         }
     }
-    Some(format!("{} {}", tinted(sign, tone), plain(&text)))
+    (sign, tone, text)
 }
 
 #[cfg(test)]
@@ -171,7 +178,11 @@ mod tests {
     use super::*;
 
     fn shown(event: &EventKind) -> String {
-        anstream::adapter::strip_str(&line(event).unwrap()).to_string()
+        let text = match Progress::of(event) {
+            Some(progress) => progress_line(&progress),
+            None => line(event),
+        };
+        anstream::adapter::strip_str(&text.unwrap()).to_string()
     }
 
     fn settled(state: DeliveryState, verdict: Option<Verdict>, runs: &[RunState]) -> EventKind {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use sentry_core::delivery::{DeliveryState, Reason, RunState, Verdict};
+use sentry_api::words::Word::{self, Known};
+use sentry_api::words::{DeliveryState, RunStanding, RunState, Verdict};
 use sentry_core::event::EventKind;
 use tracing::{debug, error, info, warn};
 
+use super::progress::{Progress, Settled, Step};
 use super::tally;
 use crate::ui::span;
 
@@ -35,7 +37,6 @@ pub(super) fn log(event: &EventKind) {
         EventKind::Stopping => info!("stopping: no new work is taken"),
         EventKind::Polled { .. } => debug_log(event),
         _ => {
-            log_delivery(event);
             log_runs(event);
             log_notices(event);
             log_forge(event);
@@ -43,55 +44,50 @@ pub(super) fn log(event: &EventKind) {
     }
 }
 
-fn log_delivery(event: &EventKind) {
-    match event {
-        EventKind::DeliveryStarted { id, watch, revision, cause, attempt } => {
+/// What became of a delivery as a log line.
+pub(super) fn log_progress(progress: &Progress) {
+    let Progress { id, watch, step } = progress;
+    match step {
+        Step::Started { revision, cause, attempt } => {
             let cause = cause.as_str();
             info!(%watch, %revision, delivery = %id, cause, attempt, "delivery started");
         }
-        EventKind::DeliveryStep { id, watch, state: DeliveryState::Following } => {
+        Step::Reached(Known(DeliveryState::Following)) => {
             info!(%watch, delivery = %id, "objects are delivered, runs are followed");
         }
-        EventKind::DeliveryStep { id, watch, state } => {
+        Step::Reached(state) => {
             debug!(%watch, delivery = %id, state = state.as_str(), "delivery goes on");
         }
-        EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted } => {
-            let wait = span(*wait);
-            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery is retried");
+        Step::Run { revision, kind, run } => {
+            let (name, state) = (&run.name, run.state.as_str());
+            let (reason, message) = (run.reason.as_deref(), run.message.as_deref());
+            match run.state {
+                Known(RunStanding::As(RunState::Running | RunState::Succeeded)) => {
+                    info!(%watch, %revision, delivery = %id, kind, name, state, reason, "run");
+                }
+                _ => {
+                    warn!(%watch, %revision, delivery = %id, kind, name, state, reason, message, "run");
+                }
+            }
         }
-        EventKind::DeliverySettled { .. } => log_settled(event),
-        _ => {}
+        Step::Settled(settled) => log_settled(id, watch, settled),
     }
 }
 
-fn log_settled(event: &EventKind) {
-    let EventKind::DeliverySettled {
-        id,
-        watch,
-        revision,
-        state,
-        manifests,
-        objects,
-        runs,
-        verdict,
-        passed,
-        took,
-        error,
-        dry_run,
-    } = event
-    else {
-        return;
-    };
-    let manifests = manifests.as_ref().map(tracing::field::display);
-    let (objects, took_ms) = (tally(objects), millis(*took));
-    let (runs, word) = (runs.len(), settled_word(*state, *verdict));
-    let verdict = verdict.map(Verdict::as_str);
-    let cause = passed.as_ref().map(Reason::as_str);
+fn log_settled(id: &str, watch: &str, settled: &Settled) {
+    let Settled { revision, state, verdict, error, dry_run, .. } = settled;
+    let manifests = settled.manifests.as_ref().map(tracing::field::display);
+    let (objects, took_ms) = (tally(&settled.objects), millis(settled.took));
+    let (runs, word) = (settled.runs.len(), settled_word(*state, *verdict));
+    let verdict = verdict.map(Word::as_str);
+    let cause = settled.nothing_ran.map(Word::as_str);
     match state {
-        DeliveryState::Succeeded | DeliveryState::NothingRan | DeliveryState::Superseded => info!(
-            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms,
-            dry_run, error, "{word}"
-        ),
+        Known(DeliveryState::Succeeded | DeliveryState::NothingRan | DeliveryState::Superseded) => {
+            info!(
+                %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms,
+                dry_run, error, "{word}"
+            );
+        }
         _ => error!(
             %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
             error, "{word}"
@@ -99,14 +95,14 @@ fn log_settled(event: &EventKind) {
     }
 }
 
-fn settled_word(state: DeliveryState, verdict: Option<Verdict>) -> &'static str {
+fn settled_word(state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> &'static str {
     match state {
-        DeliveryState::Failed if verdict == Some(Verdict::Failure) => "runs failed",
-        DeliveryState::Failed if verdict.is_some() => "how runs ended is not known",
-        DeliveryState::Succeeded => "delivered",
-        DeliveryState::NothingRan => "nothing ran",
-        DeliveryState::Superseded => "superseded by a newer head",
-        DeliveryState::Parked => {
+        Known(DeliveryState::Failed) if verdict == Some(Known(Verdict::Failure)) => "runs failed",
+        Known(DeliveryState::Failed) if verdict.is_some() => "how runs ended is not known",
+        Known(DeliveryState::Succeeded) => "delivered",
+        Known(DeliveryState::NothingRan) => "nothing ran",
+        Known(DeliveryState::Superseded) => "superseded by a newer head",
+        Known(DeliveryState::Parked) => {
             "parked: given up until something changes or it is looked at again"
         }
         _ => "delivery failed",
@@ -115,18 +111,9 @@ fn settled_word(state: DeliveryState, verdict: Option<Verdict>) -> &'static str 
 
 fn log_runs(event: &EventKind) {
     match event {
-        EventKind::RunChanged { id, watch, revision, run } => {
-            let (kind, name) = (&run.object.kind, &run.object.name);
-            let (state, reason, message) = (run.state.as_str(), &run.reason, &run.message);
-            let (reason, message) = (reason.as_deref(), message.as_deref());
-            match run.state {
-                RunState::Running | RunState::Succeeded => {
-                    info!(%watch, %revision, delivery = %id, kind, name, state, reason, "run");
-                }
-                _ => {
-                    warn!(%watch, %revision, delivery = %id, kind, name, state, reason, message, "run");
-                }
-            }
+        EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted } => {
+            let wait = span(*wait);
+            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery is retried");
         }
         EventKind::RunsQueued { id, watch, queued, limit } => {
             info!(%watch, delivery = %id, queued, limit, "runs wait for room in the namespace");

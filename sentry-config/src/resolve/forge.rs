@@ -11,7 +11,6 @@ use crate::config::{ForgeAuth, ForgeConfig, ForgeKind, Polling, ProxyUrl, SshCon
 use crate::place::{At, Place};
 use crate::raw::{RawApp, RawForge, RawSsh};
 use crate::values::SecretText;
-use crate::words::ForgeType;
 
 impl Resolver<'_> {
     /// Every forge; one that has a problem is kept as far as it goes, so that watches can name it.
@@ -27,11 +26,7 @@ impl Resolver<'_> {
 
     fn forge(&mut self, name: String, at: At<RawForge>) -> Option<ForgeConfig> {
         let At { value: mut raw, place, .. } = at;
-        let kind = raw.forge_type.as_ref().map(|at| match at.value {
-            ForgeType::GitHub => ForgeKind::GitHub,
-            ForgeType::GitLab => ForgeKind::GitLab,
-            ForgeType::Git => ForgeKind::Git,
-        });
+        let kind = raw.forge_type.as_ref().map(|at| at.value.0);
         match kind {
             Some(kind) => self.misplaced(kind, &raw),
             None => self.report.missing(&place, "type", "write github, gitlab or git"),
@@ -44,13 +39,13 @@ impl Resolver<'_> {
             kind: kind.unwrap_or(ForgeKind::Git),
             url,
             origin: None,
-            token_kind: token_kind.map_or(TokenKind::Private, |at| at.value),
+            token_kind: token_kind.map_or(TokenKind::Private, |at| at.value.0),
             username: raw.username.take().map(|at| at.value),
             ssh: raw.ssh.take().and_then(|at| self.ssh(at)),
             proxy: raw.proxy.take().and_then(|at| self.proxy(&name, &at)),
             no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
             ca_file: raw.ca_file.take().map(|at| self.ca_file(&at)),
-            polling: polling.map_or(Polling::Auto, |at| at.value),
+            polling: polling.map_or(Polling::Auto, |at| at.value.0),
             report_auth: self.report_auth(&name, &mut raw, &place),
             webhook_secret: self.webhook_secret(kind, &mut raw, &place),
             auth: self.auth(&name, raw, &place),
@@ -83,7 +78,7 @@ impl Resolver<'_> {
             self.report.error(place, "a plain git server shows no statuses", hint);
         }
         if let Some(at) =
-            raw.polling.as_ref().filter(|at| at.value == Polling::Api && kind == ForgeKind::Git)
+            raw.polling.as_ref().filter(|at| at.value.0 == Polling::Api && kind == ForgeKind::Git)
         {
             self.report.error(&at.place, "a plain git server has no API", "write auto or git");
         }

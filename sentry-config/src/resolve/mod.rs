@@ -107,7 +107,7 @@ impl Resolver<'_> {
         };
         Some(Config {
             state_dir: state_dir.map(|at| self.path(&at.value)),
-            log_level: log_level.map_or(LogLevel::Info, |at| at.value),
+            log_level: log_level.map_or(LogLevel::Info, |at| at.value.0),
             max_parallel: max_parallel?,
             server,
             deployers: self.deployers,

@@ -14,7 +14,6 @@ use crate::config::{ReceiverConfig, ReceiverKind, SecretSource};
 use crate::place::{At, Place};
 use crate::raw::{RawHearer, RawReceiver};
 use crate::read::nearest_hint;
-use crate::words::{OnWord, ReceiverType, RouteWord};
 
 /// What a template may call, beside the fields.
 const FUNCTIONS: [&str; 5] = ["url", "range", "dict", "namespace", "loop"];
@@ -79,11 +78,7 @@ impl Resolver<'_> {
         let At { value: mut raw, place, .. } = at;
         let name = self.receiver_name(raw.name.take(), &place);
         let kind = match raw.receiver_type.take() {
-            Some(at) => Some(match at.value {
-                ReceiverType::Webhook => ReceiverKind::Webhook,
-                ReceiverType::Slack => ReceiverKind::Slack,
-                ReceiverType::Mattermost => ReceiverKind::Mattermost,
-            }),
+            Some(at) => Some(at.value.0),
             None => {
                 self.report.missing(&place, "type", "write slack, mattermost or webhook");
                 None
@@ -94,16 +89,13 @@ impl Resolver<'_> {
         let routes = raw.routes.take().map_or_else(
             || Some(Route::ALL.to_vec()),
             |at| {
-                self.some_of(
-                    &at.place,
-                    at.value.iter().map(|at| route(at.value)).collect(),
-                    "routes",
-                )
+                let routes = at.value.iter().map(|at| at.value.0).collect();
+                self.some_of(&at.place, routes, "routes")
             },
         );
         let on = raw.on.take().map_or_else(
             || Some(vec![On::Failure, On::Recovery]),
-            |at| self.some_of(&at.place, at.value.iter().map(|at| on(at.value)).collect(), "on"),
+            |at| self.some_of(&at.place, at.value.iter().map(|at| at.value.0).collect(), "on"),
         );
         let (name, kind) = (name?, kind?);
         let parent = format!("notify.{name}");
@@ -234,21 +226,5 @@ impl Resolver<'_> {
             return None;
         }
         Some(at.value)
-    }
-}
-
-fn route(word: RouteWord) -> Route {
-    match word {
-        RouteWord::TestsFailed => Route::TestsFailed,
-        RouteWord::CouldNotStart => Route::CouldNotStart,
-    }
-}
-
-fn on(word: OnWord) -> On {
-    match word {
-        OnWord::Failure => On::Failure,
-        OnWord::Recovery => On::Recovery,
-        OnWord::FirstSuccess => On::FirstSuccess,
-        OnWord::All => On::All,
     }
 }

@@ -7,7 +7,6 @@ use sentry_core::names::WatchName;
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     GitAuthSecret, NamespacePolicy, NothingRan, Reading, ReportMode, Reporting, Timing,
-    Unannotated, UnknownFields,
 };
 use url::Url;
 
@@ -16,7 +15,6 @@ use crate::place::At;
 use crate::raw::RawWatch;
 use crate::read::nearest_hint;
 use crate::values::{Namespaces, SecretName, Span};
-use crate::words::{NothingRanWord, ReportWord, UnannotatedWord, UnknownFieldsWord};
 
 const SHORTEST: Duration = Duration::from_secs(60);
 /// What a status's link may hold: core fills it.
@@ -40,21 +38,16 @@ impl Resolver<'_> {
                 .allow_missing_refs
                 .as_ref()
                 .map_or(standard.allow_missing_refs, |at| at.value),
-            unannotated: match raw.unannotated.as_ref().map(|at| at.value) {
-                Some(UnannotatedWord::Run) => Unannotated::Run,
-                Some(UnannotatedWord::Skip) => Unannotated::Skip,
-                None => standard.unannotated,
-            },
+            unannotated: raw.unannotated.as_ref().map_or(standard.unannotated, |at| at.value.0),
             git_auth_secret: match raw.git_auth_secret.as_ref().map(|at| &at.value) {
                 Some(SecretName::Named(name)) => GitAuthSecret::Named(name.clone()),
                 Some(SecretName::PerRun) => GitAuthSecret::PerRun,
                 None => standard.git_auth_secret,
             },
-            unknown_fields: match raw.unknown_fields.as_ref().map(|at| at.value) {
-                Some(UnknownFieldsWord::Drop) => UnknownFields::Drop,
-                Some(UnknownFieldsWord::Refuse) => UnknownFields::Refuse,
-                None => standard.unknown_fields,
-            },
+            unknown_fields: raw
+                .unknown_fields
+                .as_ref()
+                .map_or(standard.unknown_fields, |at| at.value.0),
         })
     }
 
@@ -75,18 +68,9 @@ impl Resolver<'_> {
         raw: &RawWatch,
         watch: Option<&WatchName>,
     ) -> Option<Reporting> {
-        let mode = match raw.report.as_ref().map(|at| at.value) {
-            Some(ReportWord::PerWatch) => ReportMode::PerWatch,
-            Some(ReportWord::PerRun) => ReportMode::PerRun,
-            Some(ReportWord::Off) => ReportMode::Off,
-            None => ReportMode::default(),
-        };
-        let when_nothing_runs = match raw.when_nothing_runs.as_ref().map(|at| at.value) {
-            Some(NothingRanWord::Neutral) => NothingRan::Neutral,
-            Some(NothingRanWord::Nothing) => NothingRan::Nothing,
-            Some(NothingRanWord::Error) => NothingRan::Error,
-            None => NothingRan::default(),
-        };
+        let mode = raw.report.as_ref().map_or_else(ReportMode::default, |at| at.value.0);
+        let when_nothing_runs =
+            raw.when_nothing_runs.as_ref().map_or_else(NothingRan::default, |at| at.value.0);
         let context = raw.report_context.as_ref().map(|at| self.report_context(at, watch));
         let link = raw.report_link.as_ref().map(|at| self.report_link(at));
         for (key, at) in

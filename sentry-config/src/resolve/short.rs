@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::ForgeKind;
 use crate::place::{At, Place, join};
 use crate::problem::Report;
 use crate::raw::{
     RawAuth, RawCluster, RawForge, RawLong, RawManifests, RawShort, RawSource, RawWatch,
 };
 use crate::values::SecretText;
-use crate::words::ForgeType;
+use crate::words::Word;
 
 pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let place_of = |key: &str| Place { path: key.to_owned(), ..Place::root() };
@@ -18,16 +19,17 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let qa = short.qa_repo.unwrap_or_else(|| At::new(Default::default(), place_of("qa_repo")));
 
     let mut forges = BTreeMap::new();
-    let mut forge = |kind: Option<At<ForgeType>>, url: Option<&At<String>>, parent: &Place| {
-        let Some(kind) = kind else {
-            report.missing(parent, "type", "write github, gitlab or git");
-            // Nobody looks for another one that its host fits.
-            report.mark_bad(&join("forges", &parent.path));
-            return Some(At::new(parent.path.clone(), parent.clone()));
+    let mut forge =
+        |kind: Option<At<Word<ForgeKind>>>, url: Option<&At<String>>, parent: &Place| {
+            let Some(kind) = kind else {
+                report.missing(parent, "type", "write github, gitlab or git");
+                // Nobody looks for another one that its host fits.
+                report.mark_bad(&join("forges", &parent.path));
+                return Some(At::new(parent.path.clone(), parent.clone()));
+            };
+            let (name, place) = add_forge(&mut forges, &kind, url, &auth);
+            Some(At::new(name, place))
         };
-        let (name, place) = add_forge(&mut forges, &kind, url, &auth);
-        Some(At::new(name, place))
-    };
     let source_forge = forge(target.value.forge_type, target.value.url.as_ref(), &target.place);
     let manifests_forge = forge(qa.value.forge_type, qa.value.url.as_ref(), &qa.place);
 
@@ -70,19 +72,19 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
 /// The forge of a type at a URL's host: named by its type, and by its host as well if there are two of the type.
 fn add_forge(
     forges: &mut BTreeMap<String, At<RawForge>>,
-    kind: &At<ForgeType>,
+    kind: &At<Word<ForgeKind>>,
     url: Option<&At<String>>,
     auth: &RawAuth,
 ) -> (String, Place) {
     let base =
-        url.and_then(|at| Some(At { value: base_url(kind.value, &at.value)?, ..at.clone() }));
-    let token: Option<&At<SecretText>> = match kind.value {
-        ForgeType::GitHub => auth.github_token.as_ref(),
-        ForgeType::GitLab => auth.gitlab_token.as_ref(),
-        ForgeType::Git => auth.git_token.as_ref(),
+        url.and_then(|at| Some(At { value: base_url(kind.value.0, &at.value)?, ..at.clone() }));
+    let token: Option<&At<SecretText>> = match kind.value.0 {
+        ForgeKind::GitHub => auth.github_token.as_ref(),
+        ForgeKind::GitLab => auth.gitlab_token.as_ref(),
+        ForgeKind::Git => auth.git_token.as_ref(),
     };
     let base_text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
-    let mut name = kind.value.as_str().to_owned();
+    let mut name = kind.value.0.as_str().to_owned();
     if forges.get(&name).is_some_and(|known| base_text(&known.value.url) != base_text(&base)) {
         name.push_str("-qa");
     }
@@ -100,9 +102,9 @@ fn add_forge(
 }
 
 /// The address of a self-managed forge; `None` for the public ones, for plain git, and for what is no such URL.
-fn base_url(kind: ForgeType, repo: &str) -> Option<String> {
+fn base_url(kind: ForgeKind, repo: &str) -> Option<String> {
     let repo: sentry_core::repo::RepoUrl = repo.trim().parse().ok()?;
     let http = matches!(repo.url().scheme(), "http" | "https");
     let public = matches!(repo.host(), Some("github.com" | "gitlab.com"));
-    (http && !public && kind != ForgeType::Git).then(|| repo.origin())
+    (http && !public && kind != ForgeKind::Git).then(|| repo.origin())
 }

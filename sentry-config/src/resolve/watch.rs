@@ -16,7 +16,7 @@ use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
 use crate::place::{At, Place, join};
 use crate::raw::{RawCluster, RawDefaults, RawKubectl, RawManifests, RawSource, RawWatch};
 use crate::values::{Kinds, Texts};
-use crate::words::{DeployerWord, FirstSight, ForceWord, RefusalsWord};
+use crate::words::DeployerWord;
 
 const TEKTON: [&str; 5] = ["Task", "StepAction", "Pipeline", "PipelineRun", "TaskRun"];
 const REPO_HINT: &str = "write https://host/owner/name";
@@ -102,17 +102,11 @@ impl Resolver<'_> {
             cluster: cluster?,
             force_conflicts: force_conflicts(raw.cluster.as_ref(), d.cluster.as_ref()),
             allow_kinds: allow_kinds(raw.allow_kinds.map(|at| at.value)),
-            refusals: match raw.refusals.map(|at| at.value) {
-                Some(RefusalsWord::Lenient) => Refusals::Lenient,
-                Some(RefusalsWord::Strict) | None => Refusals::Strict,
-            },
+            refusals: raw.refusals.map_or_else(Refusals::default, |at| at.value.0),
             reading: reading?,
             reporting: reporting?,
             notify: notify?,
-            on_first_sight: match raw.on_first_sight.map(|at| at.value) {
-                Some(FirstSight::Deliver) => OnFirstSight::Deliver,
-                Some(FirstSight::Record) | None => OnFirstSight::Record,
-            },
+            on_first_sight: raw.on_first_sight.map_or_else(OnFirstSight::default, |at| at.value.0),
             watch_manifests: raw.watch_manifests.is_some_and(|at| at.value),
             variables: variables?,
             timing: timing?,
@@ -242,7 +236,7 @@ impl Resolver<'_> {
             }
             self.parsed(&at, "write a namespace's name, such as qa")
         });
-        let deployer = raw.deployer.or(d.deployer).map(|at| at.value);
+        let deployer = raw.deployer.or(d.deployer).map(|at| at.value.0);
         let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
         let kubectl_default = d.kubectl.map(|at| at.value).unwrap_or_default();
         let kubectl = RawKubectl {
@@ -361,12 +355,7 @@ fn part<T: Default>(raw: Option<At<T>>, watch: &Place, key: &str) -> (T, Place) 
 /// What a watch's `cluster` says, or else that of `defaults`.
 fn force_conflicts(own: Option<&At<RawCluster>>, d: Option<&At<RawCluster>>) -> ForceConflicts {
     let word = [own, d].into_iter().flatten().find_map(|at| at.value.force_conflicts.as_ref());
-    match word.map(|at| at.value) {
-        Some(ForceWord::Never) => ForceConflicts::Never,
-        Some(ForceWord::First) => ForceConflicts::First,
-        Some(ForceWord::Always) => ForceConflicts::Always,
-        None => ForceConflicts::default(),
-    }
+    word.map_or_else(ForceConflicts::default, |at| at.value.0)
 }
 
 fn allow_kinds(kinds: Option<Kinds>) -> AllowKinds {

@@ -373,7 +373,11 @@ fn drop_unmade(delivery: &mut Delivery, earlier: usize, error: &AttemptError) {
         delivery.outcome_of(&run.object).is_some_and(|outcome| match outcome.action {
             Action::Skipped => true,
             Action::Failed => refused,
-            _ => false,
+            Action::Created
+            | Action::Configured
+            | Action::Unchanged
+            | Action::Exists
+            | Action::Queued => false,
         })
     };
     let kept =

@@ -50,7 +50,6 @@ pub use vitals::{Asked, Vitals};
 
 /// How an engine works.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Options {
     /// How many deliveries may be under way at once, over all targets. Of several watches none has more than half of
     /// them, so that one that hangs does not hold the others up.

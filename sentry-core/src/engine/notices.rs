@@ -44,7 +44,10 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
         DeliveryState::Following | DeliveryState::Succeeded => Standing::Started,
         // An outage is waited for, however long: who is on call must hear of it before it ends.
         _ if delivery.tries > watch.timing.max_retries => Standing::Stuck(false),
-        _ => Standing::Quiet,
+        DeliveryState::Pending
+        | DeliveryState::Fetching
+        | DeliveryState::Checking
+        | DeliveryState::Applying => Standing::Quiet,
     }
 }
 

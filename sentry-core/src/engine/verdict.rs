@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::delivery::{
-    BRANCH_DELETED, Delivery, DeliveryState, Reason, RunRecord, RunState, Verdict,
-};
+use crate::delivery::{BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict};
 use crate::forge::StatusState;
 use crate::plan::{Action, ObjectOutcome, ObjectRef, Plan};
 use crate::watch::{NothingRan, Watch};
@@ -125,7 +123,10 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
         _ if delivery.intent.is_some() => {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
         }
-        _ => return None,
+        DeliveryState::Pending
+        | DeliveryState::Fetching
+        | DeliveryState::Checking
+        | DeliveryState::Applying => return None,
     })
 }
 
@@ -218,7 +219,8 @@ fn count(n: usize, what: &str) -> String {
 
 /// `nothing ran: no run matched`.
 fn nothing_ran(delivery: &Delivery) -> String {
-    let cause = delivery.passed.as_ref().map_or("no reason was given", Reason::as_str);
+    let cause =
+        delivery.passed.as_ref().map_or("no reason was given", |reason| reason.kind().as_str());
     format!("nothing ran: {cause}")
 }
 

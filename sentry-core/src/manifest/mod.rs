@@ -76,29 +76,17 @@ pub struct Context<'a> {
     pub kinds: Option<&'a KindTable>,
 }
 
-/// What is done with a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// It is applied.
-    Apply,
-    /// It is created as a run.
-    Run,
-    /// It is no object for the cluster, or a run that does not start now: left out, which stops nothing.
-    Skip,
-    /// It may not go to the cluster.
-    Refuse,
-}
-
-impl Decision {
-    /// The word in JSON and tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Apply => "apply",
-            Self::Run => "run",
-            Self::Skip => "skip",
-            Self::Refuse => "refuse",
-        }
+crate::closed_list! {
+    /// What is done with a document.
+    pub enum Decision {
+        /// It is applied.
+        Apply = "apply",
+        /// It is created as a run.
+        Run = "run",
+        /// It is no object for the cluster, or a run that does not start now: left out, which stops nothing.
+        Skip = "skip",
+        /// It may not go to the cluster.
+        Refuse = "refuse",
     }
 }
 

@@ -43,7 +43,6 @@ pub enum Form {
 /// Why a text is not the secret that was meant: a clause that names what is wrong with it and never repeats it. A person
 /// must act; a file may be repaired while the program runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Oddity {
     /// There is nothing but white space and invisible characters.
     #[error("is empty")]

@@ -187,7 +187,7 @@ async fn a_single_pass_tells_what_it_decided_and_does_not_wait_for_a_dead_receiv
     let mut world = World::with(
         FakeDeployer::new().following().auto_finish(Duration::from_secs(5), RunState::Failed),
     );
-    let author = subscribe(&mut world, "author", &Route::ALL, &[On::Failure]);
+    let author = subscribe(&mut world, "author", Route::ALL, &[On::Failure]);
     world.engine().once(&Stop::new()).await.unwrap();
     let first = world.push();
     world.engine().once(&Stop::new()).await.unwrap();

@@ -22,7 +22,6 @@ use crate::http::Http;
 
 /// Who asks GitHub.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum GitHubAuth {
     /// A personal access token, classic or fine-grained, or nothing.
     Token(Credential),

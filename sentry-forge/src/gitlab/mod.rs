@@ -20,7 +20,6 @@ use crate::http::Http;
 
 /// What kind of token a GitLab is asked with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
 pub enum GitLabToken {
     /// A personal, group or project access token.
     #[default]

@@ -44,7 +44,6 @@ pub const HEAD: usize = 128 * 1024;
 
 /// Who sends webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Sender {
     /// GitHub: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
     GitHub,
@@ -70,7 +69,6 @@ pub enum Message {
 
 /// Why a webhook is not taken. None of it is worth a retry with the same request but [`Refused::Secret`].
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Refused {
     /// The header that proves the sender is missing.
     #[error("has no {0}")]

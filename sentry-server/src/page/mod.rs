@@ -32,7 +32,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use sentry_api::query::{HistoryQuery, StatusQuery};
 use sentry_api::shape::{Delivery, Status};
-use sentry_api::words::TriggerState;
+use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_core::clock::{Clock, SystemClock};
 
@@ -53,7 +53,6 @@ const LISTED: u32 = 50;
 
 /// What a page works with.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Setup {
     /// Who is asked.
     pub answers: Arc<dyn Answers>,
@@ -170,16 +169,18 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
-        let heading = match kind {
-            ErrorKind::Forbidden => "This may not be done",
-            ErrorKind::NotFound
-            | ErrorKind::UnknownDelivery
-            | ErrorKind::UnknownTrigger
-            | ErrorKind::UnknownWatch
-            | ErrorKind::UnknownBranch => "There is no such thing",
-            ErrorKind::BadRequest | ErrorKind::Ambiguous => "This can't be meant",
-            ErrorKind::Conflict => "Not as things stand",
-            ErrorKind::TooMuch => "Too much at a time",
+        let heading = match kind.known() {
+            Some(ErrorKind::Forbidden) => "This may not be done",
+            Some(
+                ErrorKind::NotFound
+                | ErrorKind::UnknownDelivery
+                | ErrorKind::UnknownTrigger
+                | ErrorKind::UnknownWatch
+                | ErrorKind::UnknownBranch,
+            ) => "There is no such thing",
+            Some(ErrorKind::BadRequest | ErrorKind::Ambiguous) => "This can't be meant",
+            Some(ErrorKind::Conflict) => "Not as things stand",
+            Some(ErrorKind::TooMuch) => "Too much at a time",
             _ => "It can't be told now",
         };
         let body = self.0.body().error;
@@ -265,12 +266,12 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
     let mut frame = page.frame("Asked for", &reader);
     let watch = asked.watch;
     let onward = Some((format!("/watches/{watch}"), "To the watch"));
-    let (heading, lines) = match asked.state {
-        TriggerState::Rejected => {
+    let (heading, lines) = match asked.state.known() {
+        Some(TriggerStateKind::Rejected) => {
             frame.refresh = None;
             ("It can't be delivered", vec![asked.reason.unwrap_or_default()])
         }
-        _ => {
+        Some(TriggerStateKind::Pending | TriggerStateKind::Taken) | None => {
             frame.hurry = true;
             let kept = format!("Your request for watch {watch} is kept and waits for its turn.");
             ("Asked for", vec![kept, "The delivery is shown here once it has begun.".to_owned()])

@@ -18,9 +18,6 @@ pub const VERSION: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DtoError {
-    /// The record holds a value that version [`VERSION`] has no word for.
-    #[error("version {VERSION} of the stored form has no word for {0}")]
-    NoWord(String),
     /// The text was written by a newer Sentry.
     #[error("written in version {0} of the stored form, this Sentry reads up to {VERSION}")]
     Newer(u32),
@@ -34,7 +31,7 @@ pub trait Record: Sized {
     /// The JSON of version [`VERSION`], as one line.
     ///
     /// # Errors
-    /// [`DtoError::NoWord`] if the record holds a value that is newer than this crate.
+    /// [`DtoError::Unreadable`] if it can't be written as JSON: of no record of this crate.
     fn encode(&self) -> Result<String, DtoError>;
 
     /// Reads a text of the given version; a version below [`VERSION`] is brought forward.
@@ -46,13 +43,12 @@ pub trait Record: Sized {
 
 /// The stored form of a `T`.
 trait Mirror<T>: Sized {
-    fn of(value: T) -> Result<Self, DtoError>;
+    fn of(value: T) -> Self;
     fn back(self) -> T;
 }
 
 fn encode<T: Clone, M: Mirror<T> + Serialize>(record: &T) -> Result<String, DtoError> {
-    let mirror = M::of(record.clone())?;
-    serde_json::to_string(&mirror).map_err(DtoError::Unreadable)
+    serde_json::to_string(&M::of(record.clone())).map_err(DtoError::Unreadable)
 }
 
 fn decode<T, M: Mirror<T> + DeserializeOwned>(version: u32, json: &str) -> Result<T, DtoError> {

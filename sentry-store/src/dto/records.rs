@@ -20,9 +20,9 @@ macro_rules! mirrors {
             struct $name { $($(#[$how])* $field: $kind,)* }
 
             impl Mirror<$record> for $name {
-                fn of(value: $record) -> Result<Self, DtoError> {
+                fn of(value: $record) -> Self {
                     let $record { $($field,)* } = value;
-                    Ok(Self { $($field: Mirror::of($field)?,)* })
+                    Self { $($field: Mirror::of($field),)* }
                 }
 
                 fn back(self) -> $record {
@@ -355,9 +355,9 @@ struct Selection {
 }
 
 impl Mirror<delivery::Selection> for Selection {
-    fn of(value: delivery::Selection) -> Result<Self, DtoError> {
+    fn of(value: delivery::Selection) -> Self {
         let delivery::Selection { event, run } = value;
-        Ok(Self { event: Mirror::of(event)?, run })
+        Self { event: Mirror::of(event), run }
     }
 
     fn back(self) -> delivery::Selection {
@@ -384,12 +384,12 @@ enum Reason {
 }
 
 impl Mirror<delivery::Reason> for Reason {
-    fn of(value: delivery::Reason) -> Result<Self, DtoError> {
+    fn of(value: delivery::Reason) -> Self {
         use delivery::Reason as R;
-        Ok(match value {
+        match value {
             R::Delivered => Self::Delivered,
             R::Waiting => Self::Waiting,
-            R::SupersededBy(sha) => Self::SupersededBy(Mirror::of(sha)?),
+            R::SupersededBy(sha) => Self::SupersededBy(Mirror::of(sha)),
             R::Baseline => Self::Baseline,
             R::NoRunMatched => Self::NoRunMatched,
             R::NoFile => Self::NoFile,
@@ -398,9 +398,9 @@ impl Mirror<delivery::Reason> for Reason {
             R::SkippedByMarker => Self::SkippedByMarker,
             R::Suspended => Self::Suspended,
             R::Parked => Self::Parked,
-            R::ForgeUnreachable { since } => Self::ForgeUnreachable { since: Mirror::of(since)? },
+            R::ForgeUnreachable { since } => Self::ForgeUnreachable { since: Mirror::of(since) },
             R::NotSeen => Self::NotSeen,
-        })
+        }
     }
 
     fn back(self) -> delivery::Reason {
@@ -440,20 +440,19 @@ enum TriggerKind {
 }
 
 impl Mirror<delivery::TriggerKind> for TriggerKind {
-    fn of(value: delivery::TriggerKind) -> Result<Self, DtoError> {
+    fn of(value: delivery::TriggerKind) -> Self {
         use delivery::TriggerKind as K;
-        Ok(match value {
+        match value {
             K::Deliver { subject, sha, selection } => Self::Deliver {
-                subject: Mirror::of(subject)?,
-                sha: Mirror::of(sha)?,
-                selection: Mirror::of(selection)?,
+                subject: Mirror::of(subject),
+                sha: Mirror::of(sha),
+                selection: Mirror::of(selection),
             },
-            K::Retry(delivery) => Self::Retry(Mirror::of(delivery)?),
+            K::Retry(delivery) => Self::Retry(Mirror::of(delivery)),
             K::Rerun { delivery, failed_only } => {
-                Self::Rerun { delivery: Mirror::of(delivery)?, failed_only }
+                Self::Rerun { delivery: Mirror::of(delivery), failed_only }
             }
-            other => return Err(DtoError::NoWord(format!("the trigger {other:?}"))),
-        })
+        }
     }
 
     fn back(self) -> delivery::TriggerKind {
@@ -479,13 +478,13 @@ enum TriggerState {
 }
 
 impl Mirror<delivery::TriggerState> for TriggerState {
-    fn of(value: delivery::TriggerState) -> Result<Self, DtoError> {
+    fn of(value: delivery::TriggerState) -> Self {
         use delivery::TriggerState as S;
-        Ok(match value {
+        match value {
             S::Pending => Self::Pending,
-            S::Taken(delivery) => Self::Taken(Mirror::of(delivery)?),
+            S::Taken(delivery) => Self::Taken(Mirror::of(delivery)),
             S::Rejected(why) => Self::Rejected(why),
-        })
+        }
     }
 
     fn back(self) -> delivery::TriggerState {

@@ -5,22 +5,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Cause, DeliveryState, RunState, Verdict};
-use sentry_core::forge::StatusState;
-use sentry_core::plan::Action;
+use sentry_core::closed_list::ClosedList;
 use sentry_core::subject::{EventName, Subject};
-use sentry_core::subscription::{Occasion, Route};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{DtoError, Mirror};
+use super::Mirror;
 
 /// A value that is stored as it is shown, and checked when it is read.
 pub(super) struct Text<T>(T);
 
 impl<T> Mirror<T> for Text<T> {
-    fn of(value: T) -> Result<Self, DtoError> {
-        Ok(Self(value))
+    fn of(value: T) -> Self {
+        Self(value)
     }
 
     fn back(self) -> T {
@@ -44,8 +41,8 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
 pub(super) struct Reference(Subject);
 
 impl Mirror<Subject> for Reference {
-    fn of(value: Subject) -> Result<Self, DtoError> {
-        Ok(Self(value))
+    fn of(value: Subject) -> Self {
+        Self(value)
     }
 
     fn back(self) -> Subject {
@@ -69,8 +66,8 @@ impl<'de> Deserialize<'de> for Reference {
 pub(super) struct Event(EventName);
 
 impl Mirror<EventName> for Event {
-    fn of(value: EventName) -> Result<Self, DtoError> {
-        Ok(Self(value))
+    fn of(value: EventName) -> Self {
+        Self(value)
     }
 
     fn back(self) -> EventName {
@@ -94,8 +91,8 @@ impl<'de> Deserialize<'de> for Event {
 pub(super) struct Stamp(Timestamp);
 
 impl Mirror<Timestamp> for Stamp {
-    fn of(value: Timestamp) -> Result<Self, DtoError> {
-        Ok(Self(value))
+    fn of(value: Timestamp) -> Self {
+        Self(value)
     }
 
     fn back(self) -> Timestamp {
@@ -115,111 +112,12 @@ impl<'de> Deserialize<'de> for Stamp {
     }
 }
 
-/// A closed list of words.
-pub(super) trait Words: Copy + PartialEq + 'static {
-    const ALL: &'static [Self];
-    fn word(self) -> &'static str;
-}
-
-impl Words for Cause {
-    const ALL: &'static [Self] = &[Self::Change, Self::Manual, Self::Webhook, Self::Rerun];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for DeliveryState {
-    const ALL: &'static [Self] = &[
-        Self::Pending,
-        Self::Fetching,
-        Self::Checking,
-        Self::Applying,
-        Self::Following,
-        Self::Succeeded,
-        Self::NothingRan,
-        Self::Failed,
-        Self::Superseded,
-        Self::Parked,
-    ];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for Action {
-    const ALL: &'static [Self] = &[
-        Self::Created,
-        Self::Configured,
-        Self::Unchanged,
-        Self::Exists,
-        Self::Skipped,
-        Self::Queued,
-        Self::Failed,
-    ];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for RunState {
-    const ALL: &'static [Self] = &[
-        Self::Running,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Gone,
-        Self::Unfollowed,
-    ];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for Verdict {
-    const ALL: &'static [Self] = &[Self::Success, Self::Failure, Self::Error];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for StatusState {
-    const ALL: &'static [Self] =
-        &[Self::Pending, Self::Success, Self::Failure, Self::Error, Self::Neutral];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for Route {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-impl Words for Occasion {
-    const ALL: &'static [Self] =
-        &[Self::Failure, Self::Recovery, Self::FirstSuccess, Self::Success, Self::Test];
-
-    fn word(self) -> &'static str {
-        self.as_str()
-    }
-}
-
-/// One word of a closed list. One that is not on the list is refused when it is written, not when it is read.
+/// One word of a closed list.
 pub(super) struct Word<T>(T);
 
-impl<T: Words> Mirror<T> for Word<T> {
-    fn of(value: T) -> Result<Self, DtoError> {
-        let known = T::ALL.contains(&value);
-        known.then_some(Self(value)).ok_or_else(|| DtoError::NoWord(format!("`{}`", value.word())))
+impl<T: ClosedList> Mirror<T> for Word<T> {
+    fn of(value: T) -> Self {
+        Self(value)
     }
 
     fn back(self) -> T {
@@ -227,16 +125,16 @@ impl<T: Words> Mirror<T> for Word<T> {
     }
 }
 
-impl<T: Words> Serialize for Word<T> {
+impl<T: ClosedList> Serialize for Word<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.word())
+        serializer.serialize_str(self.0.as_str())
     }
 }
 
-impl<'de, T: Words> Deserialize<'de> for Word<T> {
+impl<'de, T: ClosedList> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let value = T::ALL.iter().copied().find(|v| v.word() == text);
+        let value = T::from_word(&text);
         value.map(Self).ok_or_else(|| D::Error::custom(format!("unknown word {text:?}")))
     }
 }
@@ -244,8 +142,8 @@ impl<'de, T: Words> Deserialize<'de> for Word<T> {
 macro_rules! as_it_is {
     ($($kind:ty),*) => {
         $(impl Mirror<$kind> for $kind {
-            fn of(value: $kind) -> Result<Self, DtoError> {
-                Ok(value)
+            fn of(value: $kind) -> Self {
+                value
             }
 
             fn back(self) -> $kind {
@@ -257,8 +155,8 @@ macro_rules! as_it_is {
 as_it_is!(bool, u32, u64, usize, String, Duration);
 
 impl<T, M: Mirror<T>> Mirror<Option<T>> for Option<M> {
-    fn of(value: Option<T>) -> Result<Self, DtoError> {
-        value.map(M::of).transpose()
+    fn of(value: Option<T>) -> Self {
+        value.map(M::of)
     }
 
     fn back(self) -> Option<T> {
@@ -267,7 +165,7 @@ impl<T, M: Mirror<T>> Mirror<Option<T>> for Option<M> {
 }
 
 impl<T, M: Mirror<T>> Mirror<Vec<T>> for Vec<M> {
-    fn of(value: Vec<T>) -> Result<Self, DtoError> {
+    fn of(value: Vec<T>) -> Self {
         value.into_iter().map(M::of).collect()
     }
 

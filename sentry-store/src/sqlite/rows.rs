@@ -11,7 +11,7 @@ use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, 
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
-use crate::dto::{DtoError, Record, VERSION};
+use crate::dto::{Record, VERSION};
 
 /// Carries out one write of a transaction.
 pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
@@ -73,7 +73,6 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
             )
         }
         Write::Prune { before, keep } => prune(db, *before, *keep),
-        other => Err(DtoError::NoWord(format!("the write {other:?}")).into()),
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use askama::Template;
 use sentry_api::shape::{Delivery, Object, Run, RunTotals, Show};
-use sentry_api::words::{Action, Cause, DeliveryState, Reason, RunState, Verdict};
+use sentry_api::words::Word::{self, Known, Unknown};
+use sentry_api::words::{Action, Cause, DeliveryState, RunStanding, RunState, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::timeline::{Stop, timeline};
@@ -15,21 +16,25 @@ use crate::page::link::WatchPlace;
 pub(crate) fn state(delivery: &Delivery) -> State {
     let word = delivery.state.as_str();
     match (delivery.state, delivery.verdict) {
-        (DeliveryState::Succeeded, _) if delivery.dry_run => State::new(Tone::Good, "dry run"),
-        (DeliveryState::Succeeded, _) => State::new(Tone::Good, word),
-        (DeliveryState::NothingRan, _) => State::new(Tone::Quiet, delivery.state_text()),
-        (DeliveryState::Failed, Some(Verdict::Failure)) => State::new(Tone::Bad, "runs failed"),
-        (DeliveryState::Failed | DeliveryState::Parked, _) => State::new(Tone::Bad, word),
-        (DeliveryState::Superseded, _) => State::new(Tone::Quiet, word),
-        (DeliveryState::Pending, _) if delivery.error.is_some() => {
+        (Known(DeliveryState::Succeeded), _) if delivery.dry_run => {
+            State::new(Tone::Good, "dry run")
+        }
+        (Known(DeliveryState::Succeeded), _) => State::new(Tone::Good, word),
+        (Known(DeliveryState::NothingRan), _) => State::new(Tone::Quiet, delivery.state_text()),
+        (Known(DeliveryState::Failed), Some(Known(Verdict::Failure))) => {
+            State::new(Tone::Bad, "runs failed")
+        }
+        (Known(DeliveryState::Failed | DeliveryState::Parked), _) => State::new(Tone::Bad, word),
+        (Known(DeliveryState::Superseded), _) => State::new(Tone::Quiet, word),
+        (Known(DeliveryState::Pending), _) if delivery.error.is_some() => {
             State::new(Tone::Wait, "retrying")
         }
-        (DeliveryState::Pending, _) => State::new(Tone::Wait, "waiting"),
-        (DeliveryState::Following, _) => State::new(Tone::Busy, "running"),
-        (DeliveryState::Fetching | DeliveryState::Checking | DeliveryState::Applying, _) => {
+        (Known(DeliveryState::Pending), _) => State::new(Tone::Wait, "waiting"),
+        (Known(DeliveryState::Following), _) => State::new(Tone::Busy, "running"),
+        (Known(DeliveryState::Fetching | DeliveryState::Checking | DeliveryState::Applying), _) => {
             State::new(Tone::Busy, word)
         }
-        _ => State::new(Tone::Quiet, word),
+        (Unknown, _) => State::new(Tone::Quiet, word),
     }
 }
 
@@ -40,13 +45,13 @@ pub(crate) fn took(delivery: &Delivery, now: Timestamp) -> Duration {
 }
 
 /// Why it was started, in a few words.
-pub(crate) fn cause(cause: Cause) -> &'static str {
+pub(crate) fn cause(cause: Word<Cause>) -> &'static str {
     match cause {
-        Cause::Change => "a new commit",
-        Cause::Manual => "asked for by hand",
-        Cause::Webhook => "asked for by a webhook",
-        Cause::Rerun => "new runs, asked for by hand",
-        _ => "an unknown cause",
+        Known(Cause::Change) => "a new commit",
+        Known(Cause::Manual) => "asked for by hand",
+        Known(Cause::Webhook) => "asked for by a webhook",
+        Known(Cause::Rerun) => "new runs, asked for by hand",
+        Unknown => "an unknown cause",
     }
 }
 
@@ -91,11 +96,16 @@ pub(crate) struct RunLine {
 impl RunLine {
     fn new(run: &Run, now: Timestamp) -> Self {
         let tone = match run.state {
-            RunState::Succeeded => Tone::Good,
-            RunState::Running => Tone::Busy,
-            RunState::Failed => Tone::Bad,
-            RunState::Queued => Tone::Wait,
-            _ => Tone::Quiet,
+            Known(RunStanding::As(RunState::Succeeded)) => Tone::Good,
+            Known(RunStanding::As(RunState::Running)) => Tone::Busy,
+            Known(RunStanding::As(RunState::Failed)) => Tone::Bad,
+            Known(RunStanding::Queued) => Tone::Wait,
+            Known(
+                RunStanding::As(RunState::Cancelled | RunState::Gone | RunState::Unfollowed)
+                | RunStanding::Skipped
+                | RunStanding::Planned,
+            )
+            | Unknown => Tone::Quiet,
         };
         Self {
             state: State::new(tone, run.state.as_str()),
@@ -117,10 +127,10 @@ pub(crate) struct ObjectLine {
 impl ObjectLine {
     fn new(object: &Object) -> Self {
         let tone = match object.action {
-            Action::Created | Action::Configured => Tone::Good,
-            Action::Failed => Tone::Bad,
-            Action::Queued => Tone::Wait,
-            _ => Tone::Quiet,
+            Known(Action::Created | Action::Configured) => Tone::Good,
+            Known(Action::Failed) => Tone::Bad,
+            Known(Action::Queued) => Tone::Wait,
+            Known(Action::Unchanged | Action::Exists | Action::Skipped) | Unknown => Tone::Quiet,
         };
         let state = State::new(tone, object.action.as_str());
         Self { state, object: object.clone() }
@@ -204,19 +214,19 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
         number => sentry_api::text::count(number, "run"),
     };
     match delivery.state {
-        DeliveryState::Succeeded if delivery.dry_run => {
+        Known(DeliveryState::Succeeded) if delivery.dry_run => {
             format!("A dry run: nothing was written. It took {time}.")
         }
-        DeliveryState::Succeeded => format!("Delivered with {runs} in {time}."),
-        DeliveryState::NothingRan => {
-            let cause = delivery.nothing_ran.map_or("no reason was given", Reason::as_str);
+        Known(DeliveryState::Succeeded) => format!("Delivered with {runs} in {time}."),
+        Known(DeliveryState::NothingRan) => {
+            let cause = delivery.nothing_ran.map_or("no reason was given", Word::as_str);
             format!("No run was to start: {cause}.")
         }
-        DeliveryState::Failed if totals.failed > 0 => {
+        Known(DeliveryState::Failed) if totals.failed > 0 => {
             format!("{} of {runs} failed, after {time}.", totals.failed)
         }
-        DeliveryState::Failed => format!("Failed after {time}."),
-        DeliveryState::Parked => match next {
+        Known(DeliveryState::Failed) => format!("Failed after {time}."),
+        Known(DeliveryState::Parked) => match next {
             Some(at) => {
                 let again = sentry_api::text::ahead(now, at);
                 format!(
@@ -225,18 +235,26 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
             }
             None => "Given up until something changes, or somebody asks.".to_owned(),
         },
-        DeliveryState::Superseded if totals.total > 0 => {
+        Known(DeliveryState::Superseded) if totals.total > 0 => {
             format!("A newer head took its place; of {runs}: {}.", totals.words())
         }
-        DeliveryState::Superseded => "A newer head took its place; nothing of it ran.".to_owned(),
-        DeliveryState::Following if totals.total > 0 => {
+        Known(DeliveryState::Superseded) => {
+            "A newer head took its place; nothing of it ran.".to_owned()
+        }
+        Known(DeliveryState::Following) if totals.total > 0 => {
             format!("{} of {runs} go on, for {time} now.", totals.running + totals.queued)
         }
-        DeliveryState::Pending if delivery.error.is_some() => {
+        Known(DeliveryState::Pending) if delivery.error.is_some() => {
             "An attempt failed; another one is due.".to_owned()
         }
-        DeliveryState::Pending => "Waits for its turn.".to_owned(),
-        _ => format!("Under way, for {time} now."),
+        Known(DeliveryState::Pending) => "Waits for its turn.".to_owned(),
+        Known(
+            DeliveryState::Fetching
+            | DeliveryState::Checking
+            | DeliveryState::Applying
+            | DeliveryState::Following,
+        )
+        | Unknown => format!("Under way, for {time} now."),
     }
 }
 
@@ -244,9 +262,9 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
     let act = |label, about: &str, what: &str, fields| {
         reader.act(label, about.to_owned(), format!("/deliveries/{}/{what}", delivery.id), fields)
     };
-    let ended = delivery.state.is_final();
+    let ended = delivery.state.is(DeliveryState::is_final);
     let had_verdict = delivery.verdict.is_some();
-    let given_up = matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked);
+    let given_up = matches!(delivery.state, Known(DeliveryState::Failed | DeliveryState::Parked));
     let retry = (given_up && !had_verdict)
         .then(|| act("Retry", "Retry this delivery: nothing that ran runs twice", "retry", vec![]));
     let failed = (had_verdict && delivery.state == DeliveryState::Failed).then(|| {

@@ -3,7 +3,8 @@
 use askama::Template;
 use sentry_api::shape::{BranchStatus, Delivery, Status, WatchStatus};
 use sentry_api::text::count;
-use sentry_api::words::{BranchState, Reason, Verdict};
+use sentry_api::words::Word::{self, Known, Unknown};
+use sentry_api::words::{BranchState, DeliveryState, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::chart::{Chart, SMALL};
@@ -232,38 +233,48 @@ impl BranchView {
 fn state(branch: &BranchStatus, open: Option<&Delivery>) -> State {
     let word = branch.state.as_str();
     match (branch.state, branch.verdict) {
-        (BranchState::Delivered, Some(Verdict::Failure)) => State::new(Tone::Bad, "runs failed"),
-        (BranchState::Delivered, Some(Verdict::Error)) => {
+        (Known(BranchState::Delivered), Some(Known(Verdict::Failure))) => {
+            State::new(Tone::Bad, "runs failed")
+        }
+        (Known(BranchState::Delivered), Some(Known(Verdict::Error))) => {
             State::new(Tone::Bad, "runs not followed")
         }
-        (BranchState::Delivered, Some(_)) => State::new(Tone::Good, "succeeded"),
-        (BranchState::Delivered, None) if branch.runs.running + branch.runs.queued > 0 => {
+        (Known(BranchState::Delivered), Some(_)) => State::new(Tone::Good, "succeeded"),
+        (Known(BranchState::Delivered), None) if branch.runs.running + branch.runs.queued > 0 => {
             State::new(Tone::Busy, "running")
         }
-        (BranchState::Delivered, None) => State::new(Tone::Good, word),
-        (BranchState::NothingRan, _) => {
-            let cause = branch.nothing_ran.map_or(word, Reason::as_str);
+        (Known(BranchState::Delivered), None) => State::new(Tone::Good, word),
+        (Known(BranchState::NothingRan), _) => {
+            let cause = branch.nothing_ran.map_or(word, Word::as_str);
             State::new(Tone::Quiet, format!("nothing ran: {cause}"))
         }
-        (BranchState::Delivering, _) => match open {
-            Some(open) if !open.state.is_final() => delivery::state(open),
+        (Known(BranchState::Delivering), _) => match open {
+            Some(open) if !open.state.is(DeliveryState::is_final) => delivery::state(open),
             _ => State::new(Tone::Busy, word),
         },
-        (BranchState::Pending, _) => State::new(Tone::Wait, "waiting"),
-        (BranchState::Retrying, _) => State::new(Tone::Wait, word),
-        (BranchState::Parked, _) => State::new(Tone::Bad, word),
-        _ => State::new(Tone::Quiet, word),
+        (Known(BranchState::Pending), _) => State::new(Tone::Wait, "waiting"),
+        (Known(BranchState::Retrying), _) => State::new(Tone::Wait, word),
+        (Known(BranchState::Parked), _) => State::new(Tone::Bad, word),
+        (Known(BranchState::Baseline | BranchState::Gone) | Unknown, _) => {
+            State::new(Tone::Quiet, word)
+        }
     }
 }
 
 /// Since when it stands so.
 fn since(branch: &BranchStatus) -> Timestamp {
     let mark = match branch.state {
-        BranchState::Delivered => branch.delivered.as_ref(),
-        BranchState::Delivering | BranchState::Retrying | BranchState::Parked => {
+        Known(BranchState::Delivered) => branch.delivered.as_ref(),
+        Known(BranchState::Delivering | BranchState::Retrying | BranchState::Parked) => {
             branch.attempted.as_ref()
         }
-        _ => None,
+        Known(
+            BranchState::Baseline
+            | BranchState::Pending
+            | BranchState::NothingRan
+            | BranchState::Gone,
+        )
+        | Unknown => None,
     };
     mark.unwrap_or(&branch.observed).at
 }
@@ -272,25 +283,27 @@ fn since(branch: &BranchStatus) -> Timestamp {
 fn next(facts: Facts<'_>, branch: &BranchStatus) -> String {
     let to_come = branch.runs.running + branch.runs.queued;
     let text = match (branch.state, branch.verdict) {
-        (BranchState::Pending, _) if facts.status.suspended => "starts when the watch is resumed",
-        (BranchState::Pending | BranchState::Retrying, _) if !facts.agent => {
+        (Known(BranchState::Pending), _) if facts.status.suspended => {
+            "starts when the watch is resumed"
+        }
+        (Known(BranchState::Pending | BranchState::Retrying), _) if !facts.agent => {
             "nothing starts before an agent runs: `sentry watch`"
         }
-        (BranchState::Pending, _) => "its turn comes",
-        (BranchState::Retrying, _) => "next attempt",
-        (BranchState::Delivering, _) if to_come > 0 => "the rest of its runs",
-        (BranchState::Delivering, _) => "its runs start",
-        (BranchState::Parked, _) if branch.next_attempt.is_some() => "is looked at again",
-        (BranchState::Parked, _) => {
+        (Known(BranchState::Pending), _) => "its turn comes",
+        (Known(BranchState::Retrying), _) => "next attempt",
+        (Known(BranchState::Delivering), _) if to_come > 0 => "the rest of its runs",
+        (Known(BranchState::Delivering), _) => "its runs start",
+        (Known(BranchState::Parked), _) if branch.next_attempt.is_some() => "is looked at again",
+        (Known(BranchState::Parked), _) => {
             "is tried again when the branch, the manifests or the configuration change"
         }
-        (BranchState::Baseline, _) => "the next commit is delivered",
-        (BranchState::Gone, _) => "nothing, until the branch is back",
-        (BranchState::Delivered, None) if to_come > 0 => "its runs end",
-        (BranchState::Delivered, Some(Verdict::Failure | Verdict::Error)) => {
+        (Known(BranchState::Baseline), _) => "the next commit is delivered",
+        (Known(BranchState::Gone), _) => "nothing, until the branch is back",
+        (Known(BranchState::Delivered), None) if to_come > 0 => "its runs end",
+        (Known(BranchState::Delivered), Some(Known(Verdict::Failure | Verdict::Error))) => {
             "the next commit, or a rerun of what failed"
         }
-        _ => "the next commit",
+        (Known(BranchState::NothingRan | BranchState::Delivered) | Unknown, _) => "the next commit",
     };
     text.to_owned()
 }

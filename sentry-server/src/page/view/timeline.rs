@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sentry_api::shape::{RunTotals, Show, Step};
+use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_api::words::{Cause, DeliveryState};
 use sentry_core::clock::Timestamp;
 
@@ -65,11 +66,11 @@ pub(crate) fn timeline(show: &Show, now: Timestamp) -> Vec<Stop> {
 fn begun(show: &Show, now: Timestamp) -> Stop {
     let delivery = &show.delivery;
     let name = match delivery.trigger {
-        Cause::Change => "The head moved",
-        Cause::Manual => "Somebody asked",
-        Cause::Webhook => "A webhook asked",
-        Cause::Rerun => "Somebody asked for new runs",
-        _ => "It began",
+        Known(Cause::Change) => "The head moved",
+        Known(Cause::Manual) => "Somebody asked",
+        Known(Cause::Webhook) => "A webhook asked",
+        Known(Cause::Rerun) => "Somebody asked for new runs",
+        Unknown => "It began",
     };
     let at = Some(Moment::new(now, delivery.started));
     let detail = (show.attempts > 1).then(|| format!("attempt {}", show.attempts));
@@ -91,17 +92,17 @@ fn what(step: &Step) -> &str {
 /// An attempt that failed did so at its last step.
 fn stopped_early(show: &Show) -> bool {
     let delivery = &show.delivery;
-    let failed = matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked)
+    let failed = matches!(delivery.state, Known(DeliveryState::Failed | DeliveryState::Parked))
         || (delivery.state == DeliveryState::Pending && delivery.error.is_some());
     failed && delivery.verdict.is_none() && !show.steps.is_empty()
 }
 
-fn doing(state: DeliveryState) -> Option<&'static str> {
+fn doing(state: Word<DeliveryState>) -> Option<&'static str> {
     match state {
-        DeliveryState::Fetching => Some("Fetching the manifests"),
-        DeliveryState::Checking => Some("Checking every document"),
-        DeliveryState::Applying => Some("Writing the objects"),
-        DeliveryState::Following => Some("Waiting for runs"),
+        Known(DeliveryState::Fetching) => Some("Fetching the manifests"),
+        Known(DeliveryState::Checking) => Some("Checking every document"),
+        Known(DeliveryState::Applying) => Some("Writing the objects"),
+        Known(DeliveryState::Following) => Some("Waiting for runs"),
         _ => None,
     }
 }
