@@ -201,6 +201,7 @@ mod tests {
         let mut revision = sample::revision(1);
         revision.subject = sample::subject(branch);
         Delivery {
+            event: revision.subject.event(),
             id: sample::id(n),
             revision,
             dry_run: false,
