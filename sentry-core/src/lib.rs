@@ -14,7 +14,6 @@ pub mod manifest;
 pub mod names;
 pub mod notifier;
 pub mod plan;
-pub mod process;
 pub mod repo;
 pub mod retry;
 pub mod revision;

@@ -1,6 +1,6 @@
 //! Judges that are not Sentry: what a program would be given, and what kubectl would make of its stdin.
 //!
-//! Proofs and fuzz targets share them. Each works on what [`sentry_core::process::stage`] saw.
+//! Proofs and fuzz targets share them. Each works on what [`sentry_process::stage`] saw.
 
 pub mod argv;
 pub mod canaries;

@@ -16,6 +16,7 @@ const FORBIDDEN: &[&str] = &[
     "axum",
     "anyhow",
     "sentry-net",
+    "sentry-process",
     "sentry-forge",
     "sentry-deploy",
     "sentry-store",
@@ -85,10 +86,12 @@ fn siblings_do_not_know_each_other() {
 }
 
 #[test]
-fn what_clients_are_made_of_knows_no_other_crate_of_ours() {
-    let found = dependencies("sentry-net");
-    assert!(found.iter().any(|d| d == "reqwest"), "nothing was read: {found:?}");
-    let ours: Vec<_> =
-        found.iter().filter(|d| d.starts_with("sentry-") && *d != "sentry-net").collect();
-    assert!(ours.is_empty(), "sentry-net knows {ours:?}");
+fn what_starts_programs_and_what_clients_are_made_of_know_no_other_crate_of_ours() {
+    for (package, dependency) in [("sentry-process", "rustix"), ("sentry-net", "reqwest")] {
+        let found = dependencies(package);
+        assert!(found.iter().any(|d| d == dependency), "nothing was read: {found:?}");
+        let ours: Vec<_> =
+            found.iter().filter(|d| d.starts_with("sentry-") && *d != package).collect();
+        assert!(ours.is_empty(), "{package} knows {ours:?}");
+    }
 }

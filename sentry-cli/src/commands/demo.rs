@@ -9,9 +9,9 @@ use sentry_config::{Config, Environment, LogLevel};
 use sentry_core::engine::Stop;
 use sentry_core::event::{Event, EventKind};
 use sentry_core::plan::ObjectOutcome;
-use sentry_core::process::{Program, Workdir, sweep};
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
+use sentry_process::{Program, Workdir, sweep};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

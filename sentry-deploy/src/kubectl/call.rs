@@ -6,8 +6,8 @@ use std::time::Duration;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Plan, PlannedObject};
-use sentry_core::process::{Lines, ProcessError, Program};
 use sentry_core::secret::{Redactor, Secret};
+use sentry_process::{Lines, ProcessError, Program};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind, FollowQuery, RunStatus};
 use sentry_core::plan::commit_label;
-use sentry_core::process::{Lines, ProcessError};
 use sentry_core::retry::Retry;
+use sentry_process::{Lines, ProcessError};
 use serde_json::Value;
 use tokio::time::Instant;
 

@@ -35,8 +35,8 @@ use sentry_core::deployer::{
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
-use sentry_core::process::{Workdir, sweep};
 use sentry_core::secret::Redactor;
+use sentry_process::{Workdir, sweep};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 

@@ -62,7 +62,7 @@ impl Lab {
 
     /// Runs kubectl as a person would, with an object on its stdin.
     pub(crate) async fn by_hand(&self, args: &[&str], object: &serde_json::Value) {
-        let program = sentry_core::process::Program::new("kubectl")
+        let program = sentry_process::Program::new("kubectl")
             .arg(format!("--kubeconfig={}", self.kubeconfig.display()))
             .args(args.iter().copied())
             .args(["-f", "-", "--validate=false"])

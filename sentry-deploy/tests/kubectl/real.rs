@@ -9,10 +9,10 @@ use sentry_core::deployer::{
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan, PlannedObject};
-use sentry_core::process::Program;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_process::Program;
 use serde_json::json;
 
 use crate::lab::{Follower, moved, plan, planned, query};

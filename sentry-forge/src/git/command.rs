@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
-use sentry_core::process::Program;
 use sentry_core::repo::{RepoUrl, Scheme};
+use sentry_process::Program;
 use tokio::time::Instant;
 
 use super::ls_refs::{AGENT, ANSWER_CAP};
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_token_is_for_the_repositorys_own_server_alone() {
-        use sentry_core::process::{Output, stage::Stage};
+        use sentry_process::{Output, stage::Stage};
         let dir = tempfile::tempdir().unwrap();
         let http = crate::http::HttpSettings::new(sentry_core::secret::Redactor::new());
         let settings = TransportSettings::new(http);

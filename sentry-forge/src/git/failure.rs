@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName, StatusCode};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
-use sentry_core::process::ProcessError;
 use sentry_core::repo::{RepoUrl, Scheme};
 use sentry_core::text;
+use sentry_process::ProcessError;
 
 use super::ls_refs::cut;
 use super::wording::{LIMITED, NO_PROXY_THERE, PUSH_AGAIN, Wording};

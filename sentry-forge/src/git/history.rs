@@ -5,8 +5,8 @@
 //! to (`AcceptEnv GIT_PROTOCOL`), and some servers keep to their heads whatever they speak.
 
 use sentry_core::forge::ForgeError;
-use sentry_core::process::Output;
 use sentry_core::repo::CommitSha;
+use sentry_process::Output;
 
 use super::failure;
 use super::transport::Attempt;

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sentry_core::process::Workdir;
+use sentry_process::Workdir;
 
 /// How the directories of all attempts begin.
 pub(crate) const PREFIX: &str = "sentry-git-";

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use sentry_core::forge::{CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeLimits, TreeQuery};
-use sentry_core::process::{Output, Program, sweep};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
 use sentry_core::subject::Subject;
+use sentry_process::{Output, Program, sweep};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 

@@ -9,7 +9,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use sentry_core::process::Program;
+use sentry_process::Program;
 use sentry_tests::processes::{self, Process};
 use sentry_tests::sandbox::eventually;
 use tokio::task::JoinSet;

@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use sentry_core::deployer::Deployer as _;
 use sentry_core::manifest::ManifestSet;
-use sentry_core::process::Output;
-use sentry_core::process::stage::{Call, Stage};
 use sentry_core::secret::Redactor;
 use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_process::Output;
+use sentry_process::stage::{Call, Stage};
 
 use super::scene::Scene;
 use super::sent::{self, Sent};

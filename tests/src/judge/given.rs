@@ -10,8 +10,6 @@ use std::time::Duration;
 use sentry_core::deployer::{Deployer as _, Retire, RetireHow};
 use sentry_core::forge::{ChangesQuery, Forge as _, HeadsQuery, TreeLimits, TreeQuery};
 use sentry_core::names::{ClusterRef, Namespace};
-use sentry_core::process::Output;
-use sentry_core::process::stage::{Call, Stage};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
@@ -21,6 +19,8 @@ use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_process::Output;
+use sentry_process::stage::{Call, Stage};
 use tempfile::TempDir;
 
 use super::argv;

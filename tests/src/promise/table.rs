@@ -157,7 +157,7 @@ pub const PROMISES: &[Promise] = &[
             proof("the binary", PROGRAM, "4 of 50 runs"),
             proof("the process module", CODE, "80 of 1,000 children"),
         ],
-        "sentry-core/src/process/tests.rs::a_hung_child_and_its_own_children_die_at_the_deadline",
+        "sentry-process/src/tests.rs::a_hung_child_and_its_own_children_die_at_the_deadline",
     ),
     promise(
         19,
@@ -181,7 +181,7 @@ pub const PROMISES: &[Promise] = &[
         "disk: killed fetches leave nothing behind",
         "≤ one repo cap + 1 MiB after 1,000",
         &[proof("", PROGRAM, "12 of 1,000 kills")],
-        "sentry-core/src/process/workdir.rs::a_sweep_takes_what_killed_processes_left_at_any_moment_and_spares_the_rest",
+        "sentry-process/src/workdir.rs::a_sweep_takes_what_killed_processes_left_at_any_moment_and_spares_the_rest",
     ),
     promise(
         23,

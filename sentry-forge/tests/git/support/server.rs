@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use sentry_core::process::Program;
+use sentry_process::Program;
 
 /// One request that the server answered.
 #[derive(Debug, Clone)]

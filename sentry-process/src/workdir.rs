@@ -5,9 +5,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
-
-use crate::clock::{Clock as _, SystemClock};
+use std::time::Duration;
 
 const LOCK: &str = "lock";
 /// A directory without a lock is being made or removed for so long at most.
@@ -85,8 +83,7 @@ pub fn sweep(parent: &Path, prefix: &str) {
             continue;
         }
         let old = || {
-            let now = SystemTime::from(SystemClock.now());
-            let age = about.modified().ok().and_then(|at| now.duration_since(at).ok());
+            let age = about.modified().ok().and_then(|at| at.elapsed().ok());
             age.is_some_and(|age| age >= UNLOCKED)
         };
         let (lock, draft) = (File::open(entry.path().join(LOCK)), name.starts_with('.'));
@@ -119,8 +116,8 @@ mod tests {
         if locked {
             fs::write(dir.join(LOCK), "").unwrap();
         }
-        let then = SystemTime::from(SystemClock.now()) - age;
-        File::open(dir).unwrap().set_modified(then).unwrap();
+        let dir = File::open(dir).unwrap();
+        dir.set_modified(dir.metadata().unwrap().modified().unwrap() - age).unwrap();
     }
 
     #[test]

@@ -1,4 +1,12 @@
 //! The only place that starts a program: no shell, a cleared environment, a process group, a deadline, capped output.
+//!
+//! ```
+//! # async fn version() -> Result<(), sentry_process::ProcessError> {
+//! let output = sentry_process::Program::new("git").arg("--version").run().await?;
+//! println!("{}", String::from_utf8_lossy(&output.stdout));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
