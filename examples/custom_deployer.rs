@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan};
 use sentry_core::testing::fakes::FakeForge;
@@ -24,7 +24,7 @@ impl Deployer for Journal {
         "deployer"
     }
 
-    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
         Ok(Vec::new())
     }
 

@@ -1,11 +1,11 @@
 //! Why there is no answer: one type for the store, the engine and the network, with its HTTP status and exit code.
 
-use std::error::Error;
-use std::fmt;
+use std::ops::Deref;
 
 use schemars::JsonSchema;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::engine::EngineError;
+use sentry_core::error::{self, Error};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::store::{StoreError, StoreErrorKind};
 use serde::{Deserialize, Serialize};
@@ -108,18 +108,15 @@ impl Word<ErrorKind> {
 }
 
 /// Why there is no answer. The text names the thing and the place; the hint what a person can do. Neither holds a secret.
-pub struct ApiError {
-    kind: Word<ErrorKind>,
-    message: String,
-    hint: Option<String>,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ApiError(Error<Word<ErrorKind>>);
 
 impl ApiError {
     /// An error with its text.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind: kind.into(), message: message.into(), hint: None, source: None }
+        Self(Error::new(kind.into(), message))
     }
 
     /// A question that can't be meant.
@@ -130,99 +127,65 @@ impl ApiError {
 
     /// With what a person can do.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self(self.0.with_hint(hint))
     }
 
     /// With the cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn kind(&self) -> Word<ErrorKind> {
-        self.kind
-    }
-
-    /// What a person can do, if something.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
+    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(self.0.with_source(source))
     }
 
     /// What is sent over HTTP, with the causes in the text.
     #[must_use]
     pub fn body(&self) -> ErrorBody {
-        let mut message = self.message.clone();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let clause = cause.to_string();
-            if !message.contains(&clause) {
-                message.push_str(": ");
-                message.push_str(&clause);
-            }
-            next = cause.source();
-        }
-        let error = ErrorShape { kind: self.kind, message, hint: self.hint.clone() };
-        ErrorBody { version: VERSION, error }
-    }
-
-    /// The error's own text as the message, and its causes as ours.
-    fn wrapping(
-        kind: ErrorKind,
-        hint: Option<String>,
-        error: impl Error + Send + Sync + 'static,
-    ) -> Self {
-        Self { kind: kind.into(), message: error.to_string(), hint, source: Some(Box::new(error)) }
+        let (message, hint) = (error::text(self), self.hint().map(str::to_owned));
+        ErrorBody { version: VERSION, error: ErrorShape { kind: self.kind(), message, hint } }
     }
 
     /// With what was tried as the message, and the message it had as its cause.
     fn after(self, what: String) -> Self {
-        let (kind, hint) = (self.kind, self.hint.clone());
-        Self { kind, message: what, hint, source: Some(Box::new(self)) }
+        let error = Self(Error::new(self.kind(), what));
+        match self.hint().map(str::to_owned) {
+            Some(hint) => error.with_source(self).with_hint(hint),
+            None => error.with_source(self),
+        }
     }
 }
 
-impl fmt::Debug for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiError")
-            .field("kind", &self.kind)
-            .field("message", &self.message)
-            .field("hint", &self.hint)
-            .field("source", &self.source)
-            .finish()
+impl Deref for ApiError {
+    type Target = Error<Word<ErrorKind>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+impl From<ApiError> for Error<Word<ErrorKind>> {
+    fn from(error: ApiError) -> Self {
+        error.0
     }
 }
 
-impl Error for ApiError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+impl From<Error<ErrorKind>> for ApiError {
+    fn from(error: Error<ErrorKind>) -> Self {
+        let kind = error.kind().into();
+        Self(error.of_kind(kind))
     }
 }
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let (kind, hint) = match error.kind() {
-            StoreErrorKind::Held => (
-                ErrorKind::Held,
-                Some("stop that agent, or give this one a --state-dir of its own"),
-            ),
-            StoreErrorKind::Newer => {
-                (ErrorKind::State, Some("use the newer sentry, or another --state-dir"))
-            }
-            _ => (ErrorKind::State, None),
-        };
-        Self::wrapping(kind, hint.map(str::to_owned), error)
+        Self::from(match error.kind() {
+            StoreErrorKind::Held => error
+                .of_kind(ErrorKind::Held)
+                .with_hint("stop that agent, or give this one a --state-dir of its own"),
+            StoreErrorKind::Newer => error
+                .of_kind(ErrorKind::State)
+                .with_hint("use the newer sentry, or another --state-dir"),
+            _ => error.of_kind(ErrorKind::State),
+        })
     }
 }
 
@@ -236,8 +199,7 @@ impl From<ForgeError> for ApiError {
             ForgeErrorKind::Unsupported | ForgeErrorKind::Local => ErrorKind::Setup,
             _ => ErrorKind::Unreachable,
         };
-        let hint = error.hint().map(str::to_owned);
-        Self::wrapping(kind, hint, error)
+        error.of_kind(kind).into()
     }
 }
 
@@ -252,8 +214,7 @@ impl From<DeployError> for ApiError {
             DeployErrorKind::Interrupted => ErrorKind::Interrupted,
             _ => ErrorKind::Rejected,
         };
-        let hint = error.hint().map(str::to_owned);
-        Self::wrapping(kind, hint, error)
+        error.of_kind(kind).into()
     }
 }
 
@@ -263,8 +224,8 @@ impl From<EngineError> for ApiError {
             EngineError::Store(store) => store.into(),
             EngineError::Forge { what, source } => Self::from(source).after(what),
             EngineError::Deploy { what, source } => Self::from(source).after(what),
-            EngineError::Stopped => Self::wrapping(ErrorKind::Interrupted, None, error),
-            other => Self::wrapping(ErrorKind::UnknownBranch, None, other),
+            EngineError::Stopped => Self::new(ErrorKind::Interrupted, error.to_string()),
+            other => Self::new(ErrorKind::UnknownBranch, other.to_string()),
         }
     }
 }
@@ -292,7 +253,11 @@ pub struct ErrorShape {
 
 impl From<ErrorShape> for ApiError {
     fn from(shape: ErrorShape) -> Self {
-        Self { kind: shape.kind, message: shape.message, hint: shape.hint, source: None }
+        let error = Self(Error::new(shape.kind, shape.message));
+        match shape.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
 

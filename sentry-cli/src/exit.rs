@@ -1,6 +1,5 @@
 //! The one door to the person when something goes wrong: kind of error → `error:`, `caused by:`, `hint:`, exit code.
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -8,6 +7,7 @@ use sentry_api::ApiError;
 use sentry_config::LoadError;
 use sentry_core::deployer::DeployError;
 use sentry_core::engine::EngineError;
+use sentry_core::error::{self, Error};
 use sentry_core::forge::ForgeError;
 use sentry_core::store::StoreError;
 
@@ -38,19 +38,14 @@ impl From<Exit> for ExitCode {
 
 /// Why a command did not do what was asked, with what a person can do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    exit: Exit,
-    message: String,
-    hint: Option<String>,
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
+#[error(transparent)]
+pub struct Failure(Error<Exit>);
 
 impl Failure {
     /// A failure with its text.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None, source: None }
+        Self(Error::new(exit, message))
     }
 
     /// A wrong command line, configuration or state.
@@ -61,39 +56,27 @@ impl Failure {
 
     /// With what a person can do.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self(self.0.with_hint(hint))
     }
 
     /// With the cause.
     #[must_use]
-    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
+    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(self.0.with_source(source))
     }
 
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        self.exit
+        self.0.kind()
     }
 
     /// What is shown: the error, its causes without repeats, the hint.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut text = format!("error: {}", self.message);
-        let mut said = self.message.clone();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let clause = cause.to_string();
-            if !said.contains(&clause) {
-                write!(text, "\ncaused by: {clause}").ok();
-            }
-            said = clause;
-            next = cause.source();
-        }
-        if let Some(hint) = &self.hint {
+        let mut text = format!("error: {}", error::clauses(self).join("\ncaused by: "));
+        if let Some(hint) = self.0.hint() {
             write!(text, "\nhint: {hint}").ok();
         }
         text
@@ -109,7 +92,7 @@ impl From<ApiError> for Failure {
             130 => Exit::Aborted,
             _ => Exit::Usage,
         };
-        Self::wrapping(exit, error.hint().map(str::to_owned), error)
+        Self(Error::from(error).of_kind(exit))
     }
 }
 
@@ -135,7 +118,11 @@ impl From<ComposeError> for Failure {
             ComposeError::Engine(_) => None,
         };
         let hint = hint.map(str::to_owned);
-        Self::wrapping(Exit::Usage, hint, error)
+        let failure = Self::usage(error.to_string()).with_source(error);
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
     }
 }
 
@@ -146,19 +133,8 @@ impl From<LoadError> for Failure {
                 let all: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 Self::usage(all.join("\nerror: "))
             }
-            other => Self::wrapping(Exit::Usage, None, other),
+            other => Self::usage(other.to_string()).with_source(other),
         }
-    }
-}
-
-impl Failure {
-    /// The error's own text as the message, and its causes as ours.
-    fn wrapping(
-        exit: Exit,
-        hint: Option<String>,
-        error: impl Error + Send + Sync + 'static,
-    ) -> Self {
-        Self { exit, message: error.to_string(), hint, source: Some(Box::new(error)) }
     }
 }
 

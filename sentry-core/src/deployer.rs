@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 
 use crate::clock::Timestamp;
 use crate::delivery::RunState;
+use crate::error::{Error, Kind};
 use crate::names::ClusterRef;
 use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::repo::CommitSha;
@@ -41,10 +42,10 @@ pub trait Deployer: fmt::Debug + Send + Sync {
     }
 
     /// Asks the target whether it would take every object. Nothing is written. Returns the errors about those that it
-    /// would not take, each with its [`DeployError::object`], in the plan's order.
+    /// would not take, in the plan's order.
     ///
     /// `Err` if that can't be told.
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError>;
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError>;
 
     /// Brings every object to the target, in order. `Err` only if nothing was attempted: what happened to each object
     /// stands in the [`ChangeSet`].
@@ -327,7 +328,7 @@ impl<'a> FromIterator<(&'a str, &'a str, bool)> for KindTable {
     }
 }
 
-/// What kind of error a deployer met; decides the exit code and the retry ([`Self::retry`]).
+/// What kind of error a deployer met; decides the exit code and the retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeployErrorKind {
@@ -358,11 +359,10 @@ pub enum DeployErrorKind {
     Interrupted,
 }
 
-impl DeployErrorKind {
-    /// Whether to try again. What passes by itself is waited for and never counted; what the cluster's owner may end is
-    /// counted; what is wrong with the object itself is definite.
-    #[must_use]
-    pub fn retry(self) -> Retry {
+impl Kind for DeployErrorKind {
+    /// What passes by itself is waited for and never counted; what the cluster's owner may end is counted; what is wrong
+    /// with the object itself is definite.
+    fn retry(self) -> Retry {
         match self {
             Self::Unreachable
             | Self::Unavailable
@@ -374,7 +374,9 @@ impl DeployErrorKind {
             Self::Refused | Self::NameConflict => Retry::Stalled,
         }
     }
+}
 
+impl DeployErrorKind {
     /// True if the cluster itself said no, so that what the error is about was not written.
     #[must_use]
     pub fn is_answer(self) -> bool {
@@ -392,57 +394,7 @@ impl DeployErrorKind {
 }
 
 /// An error of a deployer. The text names object and cluster, never a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DeployError {
-    kind: DeployErrorKind,
-    message: String,
-    hint: Option<String>,
-    object: Option<Box<ObjectRef>>,
-}
+pub type DeployError = Error<DeployErrorKind>;
 
-impl DeployError {
-    /// An error with its text.
-    #[must_use]
-    pub fn new(kind: DeployErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, object: None }
-    }
-
-    /// With what a person can do.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// With the object it is about.
-    #[must_use]
-    pub fn with_object(mut self, object: ObjectRef) -> Self {
-        self.object = Some(Box::new(object));
-        self
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn kind(&self) -> DeployErrorKind {
-        self.kind
-    }
-
-    /// What a person can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// The object it is about, where it is about one.
-    #[must_use]
-    pub fn object(&self) -> Option<&ObjectRef> {
-        self.object.as_deref()
-    }
-
-    /// Whether to try again: what its kind says ([`DeployErrorKind::retry`]).
-    #[must_use]
-    pub fn retry(&self) -> Retry {
-        self.kind.retry()
-    }
-}
+/// Objects that a cluster would not take, each with its error.
+pub type ObjectErrors = Vec<(ObjectRef, DeployError)>;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::error::{Error, Kind};
 use crate::repo::{CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
 use crate::revision::Revision;
@@ -350,72 +351,22 @@ pub enum ForgeErrorKind {
     Local,
 }
 
-/// An error of a forge. The text names the forge and the repository, never a secret.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ForgeError {
-    kind: ForgeErrorKind,
-    message: String,
-    after: Option<Duration>,
-    hint: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl ForgeError {
-    /// An error with its text.
-    #[must_use]
-    pub fn new(kind: ForgeErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), after: None, hint: None, source: None }
-    }
-
-    /// With the cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    /// With the earliest time of the next attempt.
-    #[must_use]
-    pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.after = Some(wait);
-        self
-    }
-
-    /// With what a person can do.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn kind(&self) -> ForgeErrorKind {
-        self.kind
-    }
-
-    /// What a person can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// Whether and when to try again. What is too large, what a commit does not hold, and what
-    /// can't be done at all wait for a person. A commit that is gone may have been pushed a moment ago, and memory that
-    /// was short may be free again: that is tried only so often.
-    #[must_use]
-    pub fn retry(&self) -> Retry {
-        match (self.kind, self.after) {
-            (
-                ForgeErrorKind::NoDirectory
-                | ForgeErrorKind::TooLarge
-                | ForgeErrorKind::Unsupported,
-                _,
-            ) => Retry::Stalled,
-            (ForgeErrorKind::NoCommit | ForgeErrorKind::OutOfMemory, _) => Retry::Counted,
-            (_, Some(wait)) => Retry::After(wait),
-            _ => Retry::Backoff,
+impl Kind for ForgeErrorKind {
+    /// What is too large, what a commit does not hold, and what can't be done at all wait for a person. A commit that is
+    /// gone may have been pushed a moment ago, and memory that was short may be free again: that is tried only so often.
+    fn retry(self) -> Retry {
+        match self {
+            Self::NoDirectory | Self::TooLarge | Self::Unsupported => Retry::Stalled,
+            Self::NoCommit | Self::OutOfMemory => Retry::Counted,
+            Self::Unreachable
+            | Self::RateLimited
+            | Self::Unauthorized
+            | Self::NotFound
+            | Self::WrongAnswer
+            | Self::Local => Retry::Backoff,
         }
     }
 }
+
+/// An error of a forge. The text names the forge and the repository, never a secret.
+pub type ForgeError = Error<ForgeErrorKind>;

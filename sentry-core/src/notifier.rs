@@ -1,12 +1,12 @@
 //! The port to people: who hears that a branch's tests fail, or that nothing can be started any more.
 
 use std::fmt;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::delivery::Cause;
+use crate::error::{Error, Kind};
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
 use crate::repo::{CommitSha, RepoUrl};
@@ -129,64 +129,15 @@ pub enum NotifyErrorKind {
     Local,
 }
 
-/// An error of a receiver. The text names the receiver, never its address, which may be a secret.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct NotifyError {
-    kind: NotifyErrorKind,
-    message: String,
-    after: Option<Duration>,
-    hint: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl NotifyError {
-    /// An error with its text.
-    #[must_use]
-    pub fn new(kind: NotifyErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), after: None, hint: None, source: None }
-    }
-
-    /// With the cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    /// With the earliest time of the next attempt.
-    #[must_use]
-    pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.after = Some(wait);
-        self
-    }
-
-    /// With what a person can do.
-    #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// What kind of error it is.
-    #[must_use]
-    pub fn kind(&self) -> NotifyErrorKind {
-        self.kind
-    }
-
-    /// What a person can do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// Whether and when to try again. A receiver that refuses is asked again only when there is more to tell.
-    #[must_use]
-    pub fn retry(&self) -> Retry {
-        match (self.kind, self.after) {
-            (NotifyErrorKind::Refused | NotifyErrorKind::Rejected, _) => Retry::Stalled,
-            (_, Some(wait)) => Retry::After(wait),
-            _ => Retry::Backoff,
+impl Kind for NotifyErrorKind {
+    /// A receiver that refuses is asked again only when there is more to tell.
+    fn retry(self) -> Retry {
+        match self {
+            Self::Refused | Self::Rejected => Retry::Stalled,
+            Self::Unreachable | Self::RateLimited | Self::Local => Retry::Backoff,
         }
     }
 }
+
+/// An error of a receiver. The text names the receiver, never its address, which may be a secret.
+pub type NotifyError = Error<NotifyErrorKind>;

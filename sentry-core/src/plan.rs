@@ -235,7 +235,7 @@ pub struct ObjectOutcome {
 }
 
 /// What a deployer did, object by object, in the plan's order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ChangeSet {
     /// One outcome per planned object.
     pub objects: Vec<ObjectOutcome>,

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
 use crate::delivery::{Delivery, HeadRecord, Trigger};
+use crate::error::Error;
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
 use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
@@ -334,7 +335,7 @@ pub struct DeliveryQuery {
     pub limit: Option<usize>,
 }
 
-/// What kind of error a store met.
+/// What kind of error a store met. Only [`StoreErrorKind::Unavailable`] may pass by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
@@ -349,31 +350,4 @@ pub enum StoreErrorKind {
 }
 
 /// An error of a store. The text names the place and the remedy.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct StoreError {
-    kind: StoreErrorKind,
-    message: String,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl StoreError {
-    /// An error with its text.
-    #[must_use]
-    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
-    }
-
-    /// With the cause.
-    #[must_use]
-    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    /// What kind of error it is. Only [`StoreErrorKind::Unavailable`] may pass by itself.
-    #[must_use]
-    pub fn kind(&self) -> StoreErrorKind {
-        self.kind
-    }
-}
+pub type StoreError = Error<StoreErrorKind>;

@@ -12,7 +12,7 @@ use sentry_core::clock::Clock as _;
 use sentry_core::delivery::{
     Cause, Delivery, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
 };
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::ids::TriggerId;
@@ -125,7 +125,7 @@ impl Deployer for Mortal<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         self.fate.point().await;
         let checked = self.inner.check(plan).await;
         self.fate.point().await;

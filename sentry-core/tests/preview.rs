@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::delivery::Selection;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff, ObjectErrors};
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, Plan};
@@ -35,7 +35,7 @@ impl Deployer for Mirror {
         "deployer"
     }
 
-    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
         Ok(Vec::new())
     }
 

@@ -1,7 +1,7 @@
 //! A deployer that writes nothing.
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan};
 
 /// Says of every object what would be done, without asking or writing to any cluster.
@@ -28,7 +28,7 @@ impl Deployer for DryRun {
         true
     }
 
-    async fn check(&self, _plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, _plan: &Plan) -> Result<ObjectErrors, DeployError> {
         Ok(Vec::new())
     }
 

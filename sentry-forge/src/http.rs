@@ -449,7 +449,7 @@ mod tests {
         settings.ca_file = Some(file.path().join("missing"));
         let error = Http::new(&settings).unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::Local);
-        let told = sentry_core::error_text(&error);
+        let told = sentry_core::error::text(&error);
         assert!(told.contains("missing can't be read"), "{told}");
     }
 }

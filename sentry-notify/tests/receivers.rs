@@ -108,7 +108,7 @@ async fn no_error_holds_the_address_or_what_the_server_repeats_of_it() {
         (&odd, NotifyErrorKind::Local),
     ] {
         assert_eq!(error.kind(), kind);
-        let text = format!("{} {error:?}", sentry_core::error_text(error));
+        let text = format!("{} {error:?}", sentry_core::error::text(error));
         assert!(!text.contains("canary"), "{text}");
         assert!(text.contains("receiver chat"), "{text}");
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use sentry_core::deployer::{
-    DeployError, Deployer, FollowQuery, KindTable, Retire, RunChange, Wanted,
+    DeployError, Deployer, FollowQuery, KindTable, ObjectErrors, Retire, RunChange, Wanted,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
@@ -480,7 +480,7 @@ pub(crate) fn plan() -> Plan {
 
 /// What a deployer's check fails with, or would not take first.
 pub(crate) async fn checked(kubectl: &Kubectl) -> DeployError {
-    kubectl.check(&plan()).await.map_or_else(|error| error, |mut refused| refused.remove(0))
+    kubectl.check(&plan()).await.map_or_else(|error| error, |mut refused| refused.remove(0).1)
 }
 
 /// What a deployer's check, apply and following fail with.
@@ -558,7 +558,7 @@ impl Deployer for Troubled {
         self.inner.kinds(cluster, wanted).await
     }
 
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         match self.at(Step::Check) {
             Some(error) => Err(error),
             None => self.inner.check(plan).await,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, DeliveryState, HeadRecord, Reason, Trigger};
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
@@ -189,7 +189,7 @@ impl Deployer for Judged<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         match self.judge.fails(Call::Check) {
             None => self.inner.check(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),

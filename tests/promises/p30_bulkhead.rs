@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
@@ -121,7 +121,7 @@ impl Deployer for Poisoned<FakeDeployer> {
         self.inner.name()
     }
 
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         if plan.cluster.namespace.as_str() == "qa-0" && self.poison == Poison::CheckHangs {
             tokio::time::sleep(plan.timeout).await;
             return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));

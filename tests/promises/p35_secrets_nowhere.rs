@@ -107,7 +107,7 @@ impl Logged {
 
 /// All that a person, a program or a log may be told of an error.
 fn told(error: &(dyn std::error::Error + 'static), hint: Option<&str>) -> String {
-    format!("{}\n{}\n{error:?}\n", sentry_core::error_text(error), hint.unwrap_or_default())
+    format!("{}\n{}\n{error:?}\n", sentry_core::error::text(error), hint.unwrap_or_default())
 }
 
 /// What the cases of one kind came to.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, DeliveryState};
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
@@ -83,7 +83,7 @@ impl Deployer for Deadly<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         self.pass(plan.cluster.namespace.as_str(), "check").await;
         self.inner.check(plan).await
     }

@@ -193,7 +193,7 @@ async fn the_real_kubectl_puts_what_a_server_says_into_the_same_columns() {
         ..KubectlSettings::new("deployer", Redactor::new())
     })
     .unwrap();
-    assert_eq!(kubectl.check(&plan()).await.unwrap(), []);
+    assert!(kubectl.check(&plan()).await.unwrap().is_empty());
     let all = said();
     let mut tried = 0;
     for (wanted, (code, content_type, body)) in &all {

@@ -9,7 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::delivery::{Delivery, HeadRecord, RunState, Trigger};
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, FollowQuery, RunChange};
+use sentry_core::deployer::{
+    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectErrors, RunChange,
+};
 use sentry_core::forge::{
     CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState, Tree,
     TreeQuery,
@@ -126,7 +128,7 @@ impl Deployer for Mortal<FakeDeployer> {
     fn name(&self) -> &str {
         self.inner.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         self.fate.point().await;
         self.inner.check(plan).await
     }

@@ -80,7 +80,7 @@ fn show(ctx: &Context, args: &NotifyArgs, sent: &[Sent]) -> Result<(), Failure> 
 }
 
 fn text(error: &NotifyError) -> String {
-    sentry_core::error_text(error)
+    sentry_core::error::text(error)
 }
 
 fn to_json(sent: &Sent) -> json::NotifiedReceiver {

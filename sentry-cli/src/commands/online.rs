@@ -68,7 +68,7 @@ impl Check {
         Self {
             problem: Some(problem),
             remedy: error.hint().map(str::to_owned),
-            ..Self::fine(subject, what, sentry_core::error_text(error))
+            ..Self::fine(subject, what, sentry_core::error::text(error))
         }
     }
 
@@ -194,7 +194,7 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
                 each.collect::<Vec<_>>().join("; ")
             }
             Err(error) => {
-                let error = sentry_core::error_text(&error);
+                let error = sentry_core::error::text(&error);
                 format!(
                     "no branch matches {}; which there are is not known: {error}",
                     idle.join(", ")
@@ -215,8 +215,9 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
 }
 
 async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<Subject>, ForgeError> {
-    let all = BranchSelector::new(["*"])
-        .map_err(|error| ForgeError::new(ForgeErrorKind::Local, sentry_core::error_text(&error)))?;
+    let all = BranchSelector::new(["*"]).map_err(|error| {
+        ForgeError::new(ForgeErrorKind::Local, sentry_core::error::text(&error))
+    })?;
     Ok(heads(forge, repo, &all).await?.heads.into_keys().collect())
 }
 
@@ -261,7 +262,7 @@ async fn documents(engine: &Engine, watch: &Watch, head: &Subject, subject: &str
         Err(EngineError::Forge { source, .. }) => return Check::forge(subject, what, &source),
         Err(error) => {
             let remedy = format!("sentry explain {} --branch {head}", watch.name);
-            return Check::found(subject, what, sentry_core::error_text(&error), &remedy);
+            return Check::found(subject, what, sentry_core::error::text(&error), &remedy);
         }
     };
     if let Some(refusal) = preview.set.refusals().next() {

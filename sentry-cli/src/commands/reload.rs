@@ -90,7 +90,7 @@ fn refused(failure: &Refused, counters: Option<&Counters>) {
             }
         }
         Refused::Config(other) => {
-            tracing::error!(error = sentry_core::error_text(other), "refused")
+            tracing::error!(error = sentry_core::error::text(other), "refused")
         }
         Refused::Other(failure) => {
             tracing::error!(error = failure.render().replace('\n', "; "), "refused");

@@ -215,7 +215,7 @@ impl Following<'_> {
                 Looked::Missed(error) if missed == PATIENCE => return Err(error.into()),
                 Looked::Missed(error) => {
                     missed += 1;
-                    tracing::warn!("no answer, asked again: {}", sentry_core::error_text(&error));
+                    tracing::warn!("no answer, asked again: {}", sentry_core::error::text(&error));
                 }
             }
             tokio::time::sleep(self.pace).await;

@@ -42,7 +42,7 @@ impl Keys for Tokens {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    let error = sentry_core::error_text(&error);
+                    let error = sentry_core::error::text(&error);
                     tracing::warn!(error, "a token of the API can't be read");
                     let text = "the tokens of the API can't be read: see the log";
                     return Err(ApiError::new(ErrorKind::Setup, text));

@@ -62,7 +62,7 @@ impl Reading for Body {
 fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Secret(error) => {
-            tracing::warn!(error = %sentry_core::error_text(&error), "a webhook can't be verified");
+            tracing::warn!(error = %sentry_core::error::text(&error), "a webhook can't be verified");
             Refusal::Unavailable("can't be verified now".to_owned())
         }
         Refused::Unreadable(text) => Refusal::Unreadable(text.to_owned()),

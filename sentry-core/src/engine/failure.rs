@@ -71,7 +71,7 @@ impl AttemptError {
             ),
             _ => None,
         };
-        crate::told(self, hint)
+        crate::error::told(self, hint)
     }
 }
 

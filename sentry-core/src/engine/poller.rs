@@ -249,7 +249,7 @@ impl Group {
         now: Instant,
     ) -> Absorbed {
         let (since, _) = *self.outage.get_or_insert((stamp, now));
-        let text = crate::told(error, error.hint());
+        let text = error.told();
         let mut absorbed = Absorbed::default();
         for watch in &self.sources {
             let known = ledger.watches.get(&watch.name).cloned().unwrap_or_else(|| WatchState {

@@ -70,7 +70,7 @@ mod tests {
             "deployer"
         }
 
-        async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+        async fn check(&self, _: &Plan) -> Result<crate::deployer::ObjectErrors, DeployError> {
             Ok(Vec::new())
         }
 

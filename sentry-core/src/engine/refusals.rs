@@ -1,7 +1,7 @@
 //! What the cluster says to a plan before anything is written: strict watches stop, lenient ones leave out.
 
 use super::failure::AttemptError;
-use crate::deployer::{DeployError, DeployErrorKind, Deployer};
+use crate::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use crate::manifest::{self, LeftOut};
 use crate::plan::{Plan, PlannedObject};
 use crate::retry::Retry;
@@ -30,17 +30,18 @@ pub(super) async fn check(
 /// The first error; first of all one that is definite, since to wait for the others changes nothing for it.
 pub(super) fn without(
     plan: &mut Plan,
-    refused: Vec<DeployError>,
+    refused: ObjectErrors,
     refusals: Refusals,
 ) -> Result<Vec<LeftOut>, DeployError> {
     let left_out = manifest::left_out(&plan.objects, &refused);
     let own =
         |e: &DeployError| matches!(e.kind(), DeployErrorKind::Refused | DeployErrorKind::Conflict);
     let lenient = refusals == Refusals::Lenient;
+    let errors = refused.into_iter().map(|(_, error)| error);
     let first = if lenient {
-        refused.into_iter().min_by_key(own)
+        errors.min_by_key(own)
     } else {
-        refused.into_iter().min_by_key(|error| error.retry() != Retry::Stalled)
+        errors.min_by_key(|error| error.retry() != Retry::Stalled)
     };
     let Some(first) = first else { return Ok(left_out) };
     let runs = |plan: &Plan| plan.objects.iter().any(PlannedObject::is_run);
@@ -71,7 +72,7 @@ mod tests {
             git_auth: Vec::new(),
             timeout: Duration::ZERO,
         };
-        let refused = refused.map(|kind| DeployError::new(kind, "no")).into();
+        let refused = refused.map(|kind| (sample::object(), DeployError::new(kind, "no"))).into();
         let first = without(&mut plan, refused, Refusals::Strict).unwrap_err();
         assert_eq!(first.retry(), Retry::Stalled, "{first:?}");
     }

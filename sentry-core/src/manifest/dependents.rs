@@ -5,20 +5,18 @@ use std::collections::BTreeSet;
 use super::LeftOut;
 use super::refs::{Library, referable};
 use crate::deployer::DeployError;
-use crate::plan::PlannedObject;
+use crate::plan::{ObjectRef, PlannedObject};
 
 /// What a delivery that leaves out what is refused does not send: the objects that the errors of
 /// [`crate::deployer::Deployer::check`] tell, and the runs that refer to one of them by name, directly or through
 /// others. What is put into a run is the run's own.
 #[must_use]
-pub fn left_out(objects: &[PlannedObject], refused: &[DeployError]) -> Vec<LeftOut> {
-    let mut left_out: Vec<LeftOut> = Vec::new();
-    for error in refused {
-        if let Some(object) = error.object() {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            left_out.push(LeftOut { object: object.clone(), reason: format!("{error}{hint}") });
-        }
-    }
+pub fn left_out(objects: &[PlannedObject], refused: &[(ObjectRef, DeployError)]) -> Vec<LeftOut> {
+    let alone = |(object, error): &(ObjectRef, DeployError)| LeftOut {
+        object: object.clone(),
+        reason: error.told(),
+    };
+    let mut left_out: Vec<LeftOut> = refused.iter().map(alone).collect();
     let is_out = |planned: &&PlannedObject| left_out.iter().any(|out| out.object == planned.object);
     let gone: BTreeSet<_> = objects
         .iter()

@@ -1,6 +1,8 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, KindTable, Wanted};
+use sentry_core::deployer::{
+    DeployError, DeployErrorKind, Deployer, KindTable, ObjectErrors, Wanted,
+};
 use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan, PlannedObject};
@@ -118,7 +120,7 @@ impl Deployer for Slow {
     fn name(&self) -> &'static str {
         "deployer"
     }
-    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
         Ok(Vec::new())
     }
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
@@ -644,7 +646,7 @@ impl Deployer for Mute {
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         std::future::pending().await
     }
-    async fn check(&self, _: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
         unreachable!("nothing is checked without kinds")
     }
     async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {

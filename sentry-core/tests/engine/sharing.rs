@@ -1,7 +1,7 @@
 //! What one watch, one repository or one delivery meets does not hold the others up.
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::event::EventKind;
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::plan::{ChangeSet, Plan};
@@ -104,7 +104,7 @@ impl Deployer for Deliberate {
     fn name(&self) -> &str {
         self.0.name()
     }
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         self.0.check(plan).await
     }
     async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {

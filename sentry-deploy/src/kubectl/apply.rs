@@ -303,5 +303,5 @@ pub(super) fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployEr
         planned.object.path, planned.object.kind, planned.object.name
     );
     let error = DeployError::new(DeployErrorKind::NameConflict, text);
-    Some(error.with_hint(hint).with_object(planned.object.clone()))
+    Some(error.with_hint(hint))
 }

@@ -1,6 +1,6 @@
 //! The check: everything is sent as a dry run, nothing is written.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::deployer::{DeployError, DeployErrorKind, ObjectErrors};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
 
 use super::call::{self, Caller};
@@ -14,7 +14,7 @@ const STRICT_SINCE: u32 = 25;
 #[derive(Debug, Default)]
 pub(super) struct Checked {
     /// The errors about objects, in the plan's order.
-    pub(super) refused: Vec<DeployError>,
+    pub(super) refused: ObjectErrors,
     /// The resource versions of what is there.
     pub(super) before: Before,
 }
@@ -39,11 +39,11 @@ pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, Dep
             checked.before.extend(version.map(|version| (at, version)));
         }
     }
-    let place = |error: &DeployError| {
-        plan.objects.iter().position(|planned| Some(&planned.object) == error.object())
+    let place = |(object, _): &(ObjectRef, DeployError)| {
+        plan.objects.iter().position(|planned| planned.object == *object)
     };
     checked.refused.sort_by_key(place);
-    if checked.refused.iter().any(|error| error.kind() == DeployErrorKind::Missing) {
+    if checked.refused.iter().any(|(_, error)| error.kind() == DeployErrorKind::Missing) {
         // The table of kinds let the kind through: it is out of date.
         kubectl.forget_kinds(&plan.cluster);
     }
@@ -94,7 +94,7 @@ pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
     if is_general(error) {
         return call::describe("kubectl", error);
     }
-    call::describe(&place(object), error).with_object(object.clone())
+    call::describe(&place(object), error)
 }
 
 /// `Task unit (tasks.yaml, document 2)`.

@@ -35,7 +35,7 @@ pub(super) async fn diff(kubectl: &Kubectl, plan: &Plan) -> Result<Vec<ObjectDif
         let new: Vec<_> = runs.into_iter().filter(|run| exists(run).is_none()).collect();
         let applies = DryRun::apply(&caller, validate, plan.force_conflicts).ask(&named).await?;
         let creates = DryRun::show_new(&caller, validate).ask(&new).await?;
-        if let Some(error) = applies.refused.into_iter().chain(creates.refused).next() {
+        if let Some((_, error)) = applies.refused.into_iter().chain(creates.refused).next() {
             return Err(error);
         }
         let after = [applies.live, creates.live].concat();

@@ -3,7 +3,7 @@
 //! kubectl goes on after an object that fails, and the text of an error often does not say which one it is about. So
 //! what was not acknowledged is asked about once more, one by one: whom an error belongs to is seen, never guessed.
 
-use sentry_core::deployer::DeployError;
+use sentry_core::deployer::{DeployError, ObjectErrors};
 use sentry_core::plan::{ObjectRef, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(super) struct Asked {
     /// What the objects would be, where that was asked for: those that exist carry a resource version.
     pub(super) live: Vec<Value>,
     /// The errors, each with its object.
-    pub(super) refused: Vec<DeployError>,
+    pub(super) refused: ObjectErrors,
 }
 
 impl<'a> DryRun<'a> {
@@ -107,7 +107,8 @@ impl<'a> DryRun<'a> {
         }
         about_all(&reply)?;
         let text = reply.errors.first().ok_or_else(|| reply.error("the check failed"))?;
-        Ok(Asked { live: Vec::new(), refused: vec![object_error(&object.object, text)] })
+        let refused = vec![(object.object.clone(), object_error(&object.object, text))];
+        Ok(Asked { live: Vec::new(), refused })
     }
 
     /// What a call tells, if it tells of no error.

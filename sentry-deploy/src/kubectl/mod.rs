@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, Retire, RunChange,
-    Served, Wanted,
+    DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, ObjectErrors,
+    Retire, RunChange, Served, Wanted,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
@@ -182,7 +182,7 @@ impl Deployer for Kubectl {
     }
 
     /// A dry run on the server, with strict field validation where kubectl can ask for it (1.25 and newer).
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         let checked = check::check(self, plan).await?;
         if checked.refused.is_empty() {
             self.remember(plan, checked.before);

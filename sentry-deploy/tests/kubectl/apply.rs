@@ -144,8 +144,8 @@ async fn a_failure_in_the_second_namespace_names_its_object_and_stops_the_runs()
     ]);
     let refused = lab.kubectl.check(&both).await.unwrap();
     assert_eq!(refused.len(), 1);
-    assert_eq!(refused[0].object(), Some(&both.objects[1].object));
-    assert_eq!(refused[0].kind(), DeployErrorKind::Missing);
+    assert_eq!(refused[0].0, both.objects[1].object);
+    assert_eq!(refused[0].1.kind(), DeployErrorKind::Missing);
     let changes = lab.kubectl.apply(&both).await.unwrap();
     let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions[1..], [Action::Failed, Action::Skipped]);

@@ -11,7 +11,7 @@ async fn a_dry_run_says_of_every_object_that_nothing_was_written() {
     let deployer = DryRun::new("staging");
     assert_eq!((deployer.name(), deployer.is_dry_run()), ("staging", true));
     let plan = plan(vec![planned("Task", "unit", None), planned("PipelineRun", "ci", Some("k"))]);
-    assert_eq!(deployer.check(&plan).await.unwrap(), []);
+    assert!(deployer.check(&plan).await.unwrap().is_empty());
     let done = deployer.apply(&plan).await.unwrap();
     assert!(done.error.is_none());
     for (told, (planned, run)) in done.objects.iter().zip(plan.objects.iter().zip([false, true])) {

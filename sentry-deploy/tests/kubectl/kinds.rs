@@ -65,7 +65,7 @@ async fn once_a_check_meets_a_kind_that_is_missing_the_table_is_read_anew() {
     gone.object.api_version = "tekton.dev/v1alpha1".into();
     gone.json["apiVersion"] = "tekton.dev/v1alpha1".into();
     let refused = lab.kubectl.check(&plan(vec![gone])).await.unwrap();
-    assert_eq!(refused[0].kind(), DeployErrorKind::Missing, "{refused:?}");
+    assert_eq!(refused[0].1.kind(), DeployErrorKind::Missing, "{refused:?}");
     let before = lab.server.requests().len();
     table(&lab, &wanted).await;
     assert!(lab.server.requests().len() > before, "its cluster may have installed it since");

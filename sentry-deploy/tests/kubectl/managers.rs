@@ -1,6 +1,6 @@
 //! Fields that another field manager holds.
 
-use sentry_core::deployer::{DeployError, Deployer as _};
+use sentry_core::deployer::{Deployer as _, ObjectErrors};
 use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn image(lab: &Lab) -> Value {
 }
 
 /// What becomes of a delivery beside another object: the check's refusals, or a complete apply.
-async fn deliver(lab: &Lab, force: ForceConflicts) -> Vec<DeployError> {
+async fn deliver(lab: &Lab, force: ForceConflicts) -> ObjectErrors {
     let plan = forced(vec![task("new"), planned("ConfigMap", "other", None)], force);
     let refused = lab.kubectl.check(&plan).await.unwrap();
     if refused.is_empty() {
@@ -61,8 +61,8 @@ async fn what_kubectl_apply_and_kubectl_create_made_is_taken_over_unless_the_wat
                 );
                 continue;
             }
-            let [error] = &refused[..] else { panic!("{refused:?}") };
-            assert_eq!(error.object().map(|object| object.name.as_str()), Some("unit"));
+            let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
+            assert_eq!(object.name, "unit");
             let text = error.to_string();
             assert!(text.contains(manager) && text.contains(".spec.steps"), "{text}");
             assert!(
@@ -89,7 +89,7 @@ async fn what_anybody_else_holds_as_well_is_refused_by_name_unless_the_watch_say
             assert_eq!(image(&lab), "new");
             continue;
         }
-        assert!(refused[0].to_string().contains("helm"), "{force:?}: {refused:?}");
+        assert!(refused[0].1.to_string().contains("helm"), "{force:?}: {refused:?}");
         assert_eq!(image(&lab), "by-hand", "{force:?}");
     }
 }

@@ -136,20 +136,20 @@ async fn hands(real: &Real) {
         let mut next = real.plan(vec![task("beside", "new"), task(how, "new")]);
         next.force_conflicts = ForceConflicts::Never;
         let refused = real.kubectl.check(&next).await.unwrap();
-        let [error] = &refused[..] else { panic!("{refused:?}") };
-        assert_eq!(error.object(), Some(&next.objects[1].object));
+        let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
+        assert_eq!(object, &next.objects[1].object);
         assert!(error.to_string().contains(manager), "{error}");
         next.force_conflicts = ForceConflicts::First;
-        assert_eq!(real.kubectl.check(&next).await.unwrap(), []);
+        assert!(real.kubectl.check(&next).await.unwrap().is_empty());
         assert!(real.kubectl.apply(&next).await.unwrap().is_complete());
         next.force_conflicts = ForceConflicts::Never;
-        assert_eq!(real.kubectl.check(&next).await.unwrap(), [], "it is Sentry's now");
+        assert!(real.kubectl.check(&next).await.unwrap().is_empty(), "it is Sentry's now");
     }
     let mut typo = real.plan(vec![task("good", "a"), task("typo", "a"), task("last", "a")]);
     typo.objects[1].json["spec"]["runafter"] = json!([]);
     let refused = real.kubectl.check(&typo).await.unwrap();
-    let [error] = &refused[..] else { panic!("{refused:?}") };
-    assert_eq!(error.object(), Some(&typo.objects[1].object), "{error}");
+    let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
+    assert_eq!(object, &typo.objects[1].object, "{error}");
     let old = ("tekton.dev/v1alpha1".to_owned(), "Task".to_owned());
     let wanted = Wanted { kinds: [old.clone()].into(), ..Wanted::default() };
     let kinds = real.kubectl.kinds(&real.cluster(), &wanted).await.unwrap().unwrap();

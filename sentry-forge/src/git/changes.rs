@@ -51,7 +51,9 @@ impl Transport {
             ForgeErrorKind::TooLarge | ForgeErrorKind::OutOfMemory => {
                 untold(format!("{repo}: too large for its changes to be told"), error)
             }
-            ForgeErrorKind::NoCommit if sentry_core::error_text(&error).contains(from.as_str()) => {
+            ForgeErrorKind::NoCommit
+                if sentry_core::error::text(&error).contains(from.as_str()) =>
+            {
                 let what = "is not there (any more): what changed since can't be told";
                 untold(format!("{repo}: commit {} {what}", from.short()), error)
             }

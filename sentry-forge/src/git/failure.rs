@@ -321,7 +321,7 @@ mod tests {
                     continue;
                 }
                 let error = from_text(&repo, "fetching", &text);
-                let told = sentry_core::error_text(&error);
+                let told = sentry_core::error::text(&error);
                 assert_eq!(error.kind(), kind, "{told}");
                 let quoted = said.lines().last().unwrap_or_default();
                 assert!(
@@ -402,7 +402,7 @@ mod tests {
             );
             let error = from_text(&repo, "fetching", &text);
             assert_eq!((error.kind(), error.retry()), (kind, wait), "{status} {header}");
-            let all = sentry_core::error_text(&error);
+            let all = sentry_core::error::text(&error);
             assert!(!all.contains("http.c") && !all.contains("Recv"), "{all}");
         }
     }

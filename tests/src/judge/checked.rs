@@ -75,9 +75,10 @@ impl Checked {
         }
         let plan = self.scene.plan(set);
         let carried = self.runtime.block_on(async {
-            let refused = self.kubectl.check(&plan).await;
-            if let Some(error) = refused.map_or_else(Some, |all| all.into_iter().next()) {
-                return Err(format!("the check failed: {error}"));
+            let refused =
+                self.kubectl.check(&plan).await.map_err(|e| format!("the check failed: {e}"));
+            if let Some((_, error)) = refused?.first() {
+                return Err(format!("the check refused: {error}"));
             }
             self.kubectl.apply(&plan).await.map_err(|e| format!("the apply failed: {e}"))
         });

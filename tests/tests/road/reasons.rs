@@ -4,13 +4,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use sentry_core::error::{text as error_text, told};
 use sentry_core::forge::{Forge as _, ForgeError, HeadsQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;
 use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
-use sentry_core::{error_text, told};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
 use sentry_forge::http::{Http, HttpSettings};

@@ -228,7 +228,7 @@ async fn ask(lab: &GitLab, http: &Http, credential: Credential) -> Result<Vec<St
         HeadsQuery { repo, branches: BranchSelector::new(["main"]).unwrap(), validator: None };
     lab.http().log().clear();
     let answer = forge.heads(&[query]).await.remove(0);
-    answer.map_err(|error| sentry_core::told(&error, error.hint()))?;
+    answer.map_err(|error| error.told())?;
     let asked = lab.http().log().all();
     Ok(asked.iter().map(|one| one.header("authorization").unwrap_or_default().to_owned()).collect())
 }

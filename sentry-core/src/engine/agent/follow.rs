@@ -247,7 +247,7 @@ impl Agent {
         let backoff = self.parts.options.backoff;
         let wait = backoff.wait(Retry::Backoff, failures, fastrand::f64()).unwrap_or(backoff.cap);
         self.follow_failures.insert(cluster.clone(), (failures, Instant::now() + wait));
-        let text = crate::told(error, error.hint());
+        let text = error.told();
         self.parts.emit(EventKind::FollowFailed {
             cluster: cluster.clone(),
             error: text.clone(),

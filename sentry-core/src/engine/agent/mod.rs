@@ -420,7 +420,7 @@ impl Agent {
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                let error = crate::error_text(&error);
+                let error = crate::error::text(&error);
                 self.parts.pulse.wrote(Some(error.clone()));
                 if std::mem::replace(&mut self.state_ok, false) {
                     self.parts.emit(EventKind::StateUnavailable { error });

@@ -143,7 +143,7 @@ impl Agent {
         let usual = self.parts.options.backoff;
         let backoff = Backoff { cap: usual.cap.min(LONGEST), ..usual };
         let wait = backoff.wait(error.retry(), tries, fastrand::f64());
-        let text = crate::told(&error, error.hint());
+        let text = error.told();
         if error.kind() == NotifyErrorKind::Rejected {
             // The receiver lives: what it does not take must not keep the others from it.
             self.notifying.failures.remove(&receiver);

@@ -104,7 +104,7 @@ impl Agent {
     pub(super) fn note_poll_error(&mut self, index: usize, error: &ForgeError) {
         let group = &self.groups[index];
         for watch in self.parts.watches.values().filter(|w| group.is_source_of(&w.name)) {
-            let entry = (watch.name.clone(), error.kind(), crate::told(error, error.hint()));
+            let entry = (watch.name.clone(), error.kind(), error.told());
             self.summary.poll_errors.push(entry);
         }
         // A long run needs no list of its outages: they are told as events.

@@ -126,7 +126,7 @@ impl Agent {
         if let Some(wait) = wait {
             self.report_at.insert(key, Instant::now() + wait);
         }
-        let text = crate::told(error, error.hint());
+        let text = error.told();
         let (watch, status) = (report.watch.clone(), report.status.clone());
         let given_up = wait.is_none();
         self.commit(vec![Write::Report(Report {

@@ -90,8 +90,7 @@ impl Cluster {
         };
         if self.refused.as_deref().is_some_and(base) {
             let text = format!("{} {name} is refused by the cluster", planned.object.kind);
-            return Err(DeployError::new(DeployErrorKind::Forbidden, text)
-                .with_object(planned.object.clone()));
+            return Err(DeployError::new(DeployErrorKind::Forbidden, text));
         }
         match (&planned.operation, self.get(planned).map(|live| &live.operation)) {
             (Operation::Create { .. }, Some(earlier)) if *earlier == planned.operation => {

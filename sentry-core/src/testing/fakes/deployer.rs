@@ -14,8 +14,8 @@ use super::{TokioClock, guard};
 use crate::clock::{Clock as _, Timestamp};
 use crate::delivery::RunState;
 use crate::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, Retire, RetireHow, RunChange,
-    RunStatus,
+    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, ObjectErrors, Retire,
+    RetireHow, RunChange, RunStatus,
 };
 use crate::ids::DeliveryId;
 use crate::names::ClusterRef;
@@ -273,7 +273,7 @@ impl Deployer for FakeDeployer {
         "deployer"
     }
 
-    async fn check(&self, plan: &Plan) -> Result<Vec<DeployError>, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
         let mut cluster = guard(&self.cluster);
         cluster.checks += 1;
         cluster.reach()?;
@@ -285,7 +285,7 @@ impl Deployer for FakeDeployer {
         let refused = objects.filter(is_meant);
         let error = |object: &ObjectRef| {
             let text = format!("{} {}: not to the fake cluster's taste", object.kind, object.name);
-            DeployError::new(DeployErrorKind::Refused, text).with_object(object.clone())
+            (object.clone(), DeployError::new(DeployErrorKind::Refused, text))
         };
         Ok(refused.map(error).collect())
     }
