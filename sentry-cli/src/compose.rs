@@ -36,7 +36,7 @@ use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
 use sentry_core::repo::RepoUrl;
-use sentry_core::secret::{Form, Redactor, Secret};
+use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{StateStore, StoreError};
 use sentry_core::watch::Watch;
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
@@ -276,7 +276,7 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
     let name = config.name.clone();
     let polling = polling(config.polling);
     let credential = |auth| credential(auth).map_err(failed);
-    let report = config.report_auth.as_ref().map(credential).transpose()?;
+    let report = config.report_token.clone().map(Credential::Token);
     Ok(match config.kind {
         ForgeKind::GitHub => {
             let (api, auth) = (github_api(config), github_auth(config).map_err(failed)?);
@@ -330,7 +330,7 @@ fn github_auth(config: &ForgeConfig) -> Result<GitHubAuth, ForgeError> {
         ForgeAuth::App { id, installation_id, private_key_file } => GitHubAuth::App {
             app_id: *id,
             installation_id: *installation_id,
-            key: Credential::KeyFile(private_key_file.clone()),
+            key: Credential::Key(SecretSource::File(private_key_file.clone())),
         },
         other => GitHubAuth::Token(credential(other)?),
     })
@@ -339,8 +339,7 @@ fn github_auth(config: &ForgeConfig) -> Result<GitHubAuth, ForgeError> {
 fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
     Ok(match auth {
         ForgeAuth::Anonymous => Credential::Anonymous,
-        ForgeAuth::Token(token) => Credential::Token(token.clone()),
-        ForgeAuth::TokenFile(path) => Credential::TokenFile(path.clone()),
+        ForgeAuth::Token(source) => Credential::Token(source.clone()),
         ForgeAuth::App { .. } => {
             let text = "an app's key stands where only a token can";
             return Err(ForgeError::new(ForgeErrorKind::Local, text).with_hint(
@@ -445,9 +444,7 @@ watches:
         let app = || ForgeAuth::App { id: 1, installation_id: 2, private_key_file: "key".into() };
         for given in config.unwrap().forges {
             let own = ForgeConfig { auth: app(), ..given.clone() };
-            let reporting = ForgeConfig { report_auth: Some(app()), ..given.clone() };
             assert!(forge(&given, &Redactor::new()).is_ok(), "{}", given.name);
-            assert!(forge(&reporting, &Redactor::new()).is_err(), "{}", given.name);
             if given.kind != ForgeKind::GitHub {
                 let Err(ComposeError::Forge { name, source }) = forge(&own, &Redactor::new())
                 else {

@@ -11,7 +11,7 @@ use sentry_api::shape::{
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, ErrorBody, ErrorKind, VERSION};
-use sentry_core::secret::{FileError, Form, Redactor, Secret};
+use sentry_core::secret::{Form, Redactor, Secret};
 use sentry_net::{Authorities, Failure, Proxies};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,16 +105,8 @@ impl Remote {
 
     fn token(&self) -> Result<Option<Secret>, ApiError> {
         let Some(path) = &self.settings.token_file else { return Ok(None) };
-        let token = Secret::in_file(path, Form::Word).map_err(|error| {
-            let (hint, path) = (error.hint(), path.display());
-            let setup = |text: String| ApiError::new(ErrorKind::Setup, text).with_hint(hint);
-            match error {
-                FileError::Read(error) => {
-                    setup(format!("can't read the token file {path}")).with_source(error)
-                }
-                FileError::Odd(oddity) => setup(format!("the token file {path} {oddity}")),
-            }
-        })?;
+        let token = Secret::in_file(path, Form::Word)
+            .map_err(|error| error.of("token file", path).of_kind(ErrorKind::Setup))?;
         self.redactor.learn(&token);
         Ok(Some(token))
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Secret, SecretSource};
 use sentry_core::watch::Watch;
 use url::Url;
 
@@ -45,13 +45,9 @@ impl Config {
             SecretSource::Value(secret) => Some(secret),
             SecretSource::File(_) => None,
         });
-        let tokens = self.auths().filter_map(|auth| match auth {
-            ForgeAuth::Token(token) => Some(token),
-            ForgeAuth::Anonymous | ForgeAuth::TokenFile(_) | ForgeAuth::App { .. } => None,
-        });
         let proxies = self.forges.iter().filter_map(|forge| forge.proxy.as_ref());
         let passwords = proxies.filter_map(|proxy| proxy.credentials.as_ref());
-        values.chain(tokens).chain(passwords.map(|(_, password)| password))
+        values.chain(passwords.map(|(_, password)| password))
     }
 
     /// Every file that holds a secret: tokens, keys, addresses of receivers.
@@ -60,25 +56,23 @@ impl Config {
             SecretSource::Value(_) => None,
             SecretSource::File(path) => Some(path.as_path()),
         });
-        files.chain(self.auths().filter_map(|auth| match auth {
-            ForgeAuth::TokenFile(path) => Some(path.as_path()),
+        files.chain(self.forges.iter().filter_map(|forge| match &forge.auth {
             ForgeAuth::App { private_key_file, .. } => Some(private_key_file.as_path()),
             ForgeAuth::Token(_) | ForgeAuth::Anonymous => None,
         }))
     }
 
-    fn auths(&self) -> impl Iterator<Item = &ForgeAuth> {
-        self.forges
-            .iter()
-            .flat_map(|forge| [Some(&forge.auth), forge.report_auth.as_ref()])
-            .flatten()
-    }
-
     fn sources(&self) -> impl Iterator<Item = &SecretSource> {
         let server = [&self.server.read_token, &self.server.trigger_token];
-        let hooks = self.forges.iter().map(|forge| &forge.webhook_secret);
+        let forges = self.forges.iter().flat_map(|forge| {
+            let token = match &forge.auth {
+                ForgeAuth::Token(token) => Some(token),
+                ForgeAuth::App { .. } | ForgeAuth::Anonymous => None,
+            };
+            [token, forge.report_token.as_ref(), forge.webhook_secret.as_ref()]
+        });
         let told = self.receivers.iter().flat_map(|r| [Some(&r.url), r.secret.as_ref()]);
-        server.into_iter().chain(hooks).map(Option::as_ref).chain(told).flatten()
+        server.map(Option::as_ref).into_iter().chain(forges).chain(told).flatten()
     }
 
     /// The forge of a name.
@@ -97,15 +91,6 @@ pub struct ServerConfig {
     pub read_token: Option<SecretSource>,
     /// The bearer token of those who may also start deliveries.
     pub trigger_token: Option<SecretSource>,
-}
-
-/// Where a secret comes from.
-#[derive(Debug, Clone)]
-pub enum SecretSource {
-    /// From the configuration, or the environment by way of it.
-    Value(Secret),
-    /// From a file, which is read again when it changes.
-    File(PathBuf),
 }
 
 /// Who is told how deliveries end.
@@ -163,7 +148,7 @@ pub struct ForgeConfig {
     /// How it is told who we are.
     pub auth: ForgeAuth,
     /// By which token commit statuses are set, and nothing else; `None`: as everything.
-    pub report_auth: Option<ForgeAuth>,
+    pub report_token: Option<SecretSource>,
     /// What its webhooks prove themselves with; `None`: none are taken.
     pub webhook_secret: Option<SecretSource>,
     /// GitLab: what kind of token it is.
@@ -201,9 +186,7 @@ pub enum ForgeAuth {
     /// Not at all: public repositories only.
     Anonymous,
     /// By a token.
-    Token(Secret),
-    /// By a token that is read from a file, again when the file changes.
-    TokenFile(PathBuf),
+    Token(SecretSource),
     /// As an installation of a GitHub App.
     App {
         /// The app's id.

@@ -44,7 +44,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, LogLevel, Polling,
-    ProxyUrl, ReceiverConfig, ReceiverKind, SecretSource, ServerConfig, SshConfig, TokenKind,
+    ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenKind,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};

@@ -1,13 +1,13 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
+use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting, Watch,
 };
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, SecretSource,
-    ServerConfig, TokenKind,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, ServerConfig, TokenKind,
 };
 use crate::environment::is_name;
 use crate::words::DeployerWord;
@@ -149,28 +149,17 @@ fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
     if let Some(url) = &forge.url {
         out.put("url", url.as_str().trim_end_matches('/'));
     }
+    let parent = format!("forges.{}", forge.name);
     match &forge.auth {
         ForgeAuth::Anonymous => {}
-        ForgeAuth::Token(_) => {
-            out.put("token", reference(config, &format!("forges.{}.token", forge.name)))
-        }
-        ForgeAuth::TokenFile(file) => out.put("token_file", path(file)),
+        ForgeAuth::Token(source) => write_secret(out, &parent, "token", Some(source), config),
         ForgeAuth::App { id, installation_id, private_key_file } => out.nest("app", |out| {
             out.put("id", *id);
             out.put("installation_id", *installation_id);
             out.put("private_key_file", path(private_key_file));
         }),
     }
-    match &forge.report_auth {
-        Some(ForgeAuth::Token(_)) => {
-            let path = format!("forges.{}.report_token", forge.name);
-            out.put("report_token", reference(config, &path));
-        }
-        Some(ForgeAuth::TokenFile(file)) => out.put("report_token_file", path(file)),
-        // The file has no key for another one.
-        Some(ForgeAuth::Anonymous | ForgeAuth::App { .. }) | None => {}
-    }
-    let parent = format!("forges.{}", forge.name);
+    write_secret(out, &parent, "report_token", forge.report_token.as_ref(), config);
     write_secret(out, &parent, "webhook_secret", forge.webhook_secret.as_ref(), config);
     if forge.token_kind != TokenKind::Private {
         out.put("token_kind", forge.token_kind.as_str());

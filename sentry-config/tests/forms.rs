@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentry_config::{
-    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, SecretSource, load, parse,
-    to_long_form,
+    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, load, parse, to_long_form,
 };
+use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
     AllowKinds, ForceConflicts, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy,
     NothingRan, OnFirstSight, Reading, Refusals, ReportMode, Reporting, Timing, Unannotated,
@@ -271,7 +271,7 @@ fn both_repositories_of_the_short_form_may_be_on_the_same_or_on_any_forge() {
     let git = SHORT.replace("type: \"gitlab\"", "type: git").replace("gitlab_token", "git_token");
     let config = good(&git, &[]);
     assert!(
-        matches!(&config.forge("git").unwrap().auth, ForgeAuth::Token(t) if t.expose() == "glpat-canary2")
+        matches!(&config.forge("git").unwrap().auth, ForgeAuth::Token(SecretSource::Value(t)) if t.expose() == "glpat-canary2")
     );
 }
 
@@ -389,7 +389,9 @@ fn files_are_looked_for_from_the_configurations_directory() {
     std::fs::write(&file, &text).unwrap();
     let config = load(&file, &env(&[])).unwrap();
     let auth = &config.forge("hub").unwrap().auth;
-    assert!(matches!(auth, ForgeAuth::TokenFile(path) if *path == dir.path().join("token")));
+    assert!(
+        matches!(auth, ForgeAuth::Token(SecretSource::File(path)) if *path == dir.path().join("token"))
+    );
 }
 
 #[test]
@@ -400,10 +402,10 @@ fn a_token_for_statuses_is_kept_apart_printed_as_written_and_known_as_a_secret()
     );
     let config = good(&text, &[("REPORT", "ghp_report-canary")]);
     let hub = config.forge("hub").unwrap();
-    let is = |auth: &ForgeAuth, is: &str| matches!(auth, ForgeAuth::Token(t) if t.expose() == is);
-    assert!(is(&hub.auth, "ghp_canary1"));
-    assert!(is(hub.report_auth.as_ref().unwrap(), "ghp_report-canary"));
-    assert!(config.forge("lab").unwrap().report_auth.is_none());
+    let is = |t: &SecretSource, is: &str| matches!(t, SecretSource::Value(t) if t.expose() == is);
+    assert!(matches!(&hub.auth, ForgeAuth::Token(token) if is(token, "ghp_canary1")));
+    assert!(is(hub.report_token.as_ref().unwrap(), "ghp_report-canary"));
+    assert!(config.forge("lab").unwrap().report_token.is_none());
     assert!(config.secrets().any(|secret| secret.expose() == "ghp_report-canary"));
     let printed = to_long_form(&config);
     assert!(printed.contains("report_token: \"${REPORT}\""), "{printed}");
@@ -415,10 +417,8 @@ fn a_token_for_statuses_is_kept_apart_printed_as_written_and_known_as_a_secret()
     let file = dir.path().join("sentry.yaml");
     std::fs::write(&file, &text).unwrap();
     let config = load(&file, &env(&[])).unwrap();
-    let auth = config.forge("hub").unwrap().report_auth.as_ref();
-    assert!(
-        matches!(auth, Some(ForgeAuth::TokenFile(path)) if *path == dir.path().join("reporter"))
-    );
+    let auth = config.forge("hub").unwrap().report_token.as_ref();
+    assert!(matches!(auth, Some(SecretSource::File(path)) if *path == dir.path().join("reporter")));
     assert!(to_long_form(&config).contains("report_token_file: "));
 }
 

@@ -5,11 +5,13 @@ use std::ops::Range;
 use std::sync::{Arc, RwLock};
 
 mod given;
+mod source;
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use given::{FileError, Form, Oddity, read, without_margins};
+pub use given::{FileError, Form, Oddity, without_margins};
+pub use source::{SecretSource, SourceError};
 
 /// A token, password or key. Its `Debug` prints no part of it; memory is wiped when it is dropped.
 #[derive(Clone)]

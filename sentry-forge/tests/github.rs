@@ -11,7 +11,7 @@ use sentry_core::forge::{
     Forge as _, ForgeErrorKind, HeadsAnswer, HeadsQuery, TreeLimits, TreeQuery,
 };
 use sentry_core::retry::Retry;
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Secret, SecretSource};
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
@@ -372,7 +372,7 @@ async fn a_refused_token_is_sent_once_and_a_rotated_one_at_once() {
     let file = dir.path().join("token");
     std::fs::write(&file, "the-old-token").unwrap();
     let server = MockServer::start().await;
-    let auth = GitHubAuth::Token(Credential::TokenFile(file.clone()));
+    let auth = GitHubAuth::Token(Credential::Token(SecretSource::File(file.clone())));
     let forge = forge(&server, auth, Polling::Auto);
     Mock::given(header("authorization", "Bearer the-new-token"))
         .respond_with(sha_answer(&sha('a')))
@@ -529,7 +529,7 @@ async fn a_probe_tells_the_rights_and_whether_contents_can_be_read() {
 async fn an_app_makes_one_token_for_contents_and_uses_it_for_the_api_and_for_git() {
     let server = MockServer::start().await;
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     let auth = GitHubAuth::App { app_id: 12, installation_id: 34, key };
     let forge = forge(&server, auth, Polling::Auto);
     Mock::given(method("POST"))
@@ -567,7 +567,7 @@ async fn an_app_makes_one_token_for_contents_and_uses_it_for_the_api_and_for_git
 /// An App whose `n`th token is `ghs_n`.
 async fn app_that_counts_its_tokens(server: &MockServer) -> GitHub {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     let made = std::sync::atomic::AtomicUsize::new(0);
     Mock::given(method("POST"))
         .and(path("/api/v3/app/installations/34/access_tokens"))
@@ -669,8 +669,11 @@ async fn an_app_whose_key_was_replaced_makes_its_next_token_with_the_new_one() {
     let server = MockServer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("app.pem");
-    let auth =
-        GitHubAuth::App { app_id: 12, installation_id: 34, key: Credential::KeyFile(key.clone()) };
+    let auth = GitHubAuth::App {
+        app_id: 12,
+        installation_id: 34,
+        key: Credential::Key(SecretSource::File(key.clone())),
+    };
     let forge = forge(&server, auth, Polling::Auto);
     Mock::given(method("POST"))
         .and(path("/api/v3/app/installations/34/access_tokens"))
@@ -694,7 +697,7 @@ async fn an_app_whose_key_was_replaced_makes_its_next_token_with_the_new_one() {
 async fn an_app_lends_a_new_token_for_one_repository_each_time() {
     let server = MockServer::start().await;
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     let auth = GitHubAuth::App { app_id: 12, installation_id: 34, key };
     let forge = forge(&server, auth, Polling::Auto);
     Mock::given(method("POST"))
@@ -731,7 +734,7 @@ async fn an_app_whose_key_is_refused_asks_once() {
     let server = MockServer::start().await;
     always(&server, json(401, &value!({"message": "A JSON web token could not be decoded"}))).await;
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     let forge =
         forge(&server, GitHubAuth::App { app_id: 1, installation_id: 2, key }, Polling::Auto);
     let queries: Vec<_> =

@@ -7,15 +7,12 @@
 //! | `webhook` | the CloudEvents envelope and its signature |
 //! | `chat` | what Slack and Mattermost take |
 //! | `http` | one bounded request, and what its answer means |
-//! | `source` | where an address or a secret comes from |
 
 mod chat;
 mod facts;
 mod http;
 mod receiver;
-mod source;
 mod template;
 mod webhook;
 
 pub use receiver::{Kind, Receiver, Settings};
-pub use source::Source;

@@ -9,13 +9,12 @@ use sentry_core::delivery::Cause;
 use sentry_core::ids::{DeliveryId, NoticeId};
 use sentry_core::notifier::{Notice, Notifier, NotifyError, NotifyErrorKind, RunCounts};
 use sentry_core::revision::Revision;
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::subject::Subject;
 use sentry_core::subscription::{Occasion, Route};
 use url::Url;
 
 use crate::http::{Http, Message};
-use crate::source::Source;
 use crate::template::{Format, Template, problem};
 use crate::{chat, webhook};
 
@@ -41,9 +40,9 @@ pub struct Settings {
     /// What it understands.
     pub kind: Kind,
     /// Its address: https, or http.
-    pub url: Source,
+    pub url: SecretSource,
     /// For [`Kind::Webhook`]: what its events are signed with.
-    pub secret: Option<Source>,
+    pub secret: Option<SecretSource>,
     /// The text, as a template of minijinja; without it each route has one of ours.
     pub template: Option<String>,
     /// Certificates (PEM) to trust besides the system's.
@@ -112,8 +111,7 @@ impl Receiver {
     /// The address as it is now. The redactor learns it, and the part that makes it a secret.
     async fn address(&self) -> Result<Secret, NotifyError> {
         let name = &self.settings.name;
-        let secret = self.settings.url.read(&format!("the address of receiver {name}")).await?;
-        self.settings.redactor.learn(&secret);
+        let secret = self.read(&self.settings.url, "address").await?;
         let unusable = || {
             let text = format!("the address of receiver {name} is no http or https URL");
             NotifyError::new(NotifyErrorKind::Local, text)
@@ -130,15 +128,19 @@ impl Receiver {
         Ok(secret)
     }
 
+    async fn read(&self, source: &SecretSource, what: &str) -> Result<Secret, NotifyError> {
+        let what = format!("{what} of receiver {} in", self.settings.name);
+        let read = source.read(&what, Form::Word, &self.settings.redactor).await;
+        read.map_err(|error| error.of_kind(NotifyErrorKind::Local))
+    }
+
     async fn signed(
         &self,
         notice: &Notice,
         body: &str,
     ) -> Result<Vec<(&'static str, String)>, NotifyError> {
         let Some(source) = &self.settings.secret else { return Ok(Vec::new()) };
-        let name = &self.settings.name;
-        let secret = source.read(&format!("the secret of receiver {name}")).await?;
-        self.settings.redactor.learn(&secret);
+        let secret = self.read(source, "secret").await?;
         let now = self.settings.clock.now();
         let headers = webhook::signature(&secret, notice.id.as_str(), now, body);
         Ok(headers.into_iter().flatten().collect())

@@ -8,10 +8,10 @@ use std::time::Duration;
 use sentry_core::clock::SystemClock;
 use sentry_core::notifier::{Notifier, NotifyError, NotifyErrorKind};
 use sentry_core::retry::Retry;
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::{Redactor, Secret, SecretSource};
 use sentry_core::subscription::Route;
 use sentry_core::testing::sample;
-use sentry_notify::{Kind, Receiver, Settings, Source};
+use sentry_notify::{Kind, Receiver, Settings};
 use serde_json::Value;
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
@@ -22,7 +22,7 @@ fn settings(url: &str, kind: Kind) -> Settings {
     Settings {
         name: "chat".into(),
         kind,
-        url: Source::Value(Secret::new(url)),
+        url: SecretSource::Value(Secret::new(url)),
         secret: None,
         template: None,
         ca_file: None,
@@ -63,7 +63,7 @@ async fn slack_and_mattermost_get_an_escaped_text() {
 async fn a_webhook_gets_a_signed_cloud_event_with_the_same_id_each_time() {
     let server = answering(ResponseTemplate::new(204)).await;
     let mut settings = settings(&url(&server), Kind::Webhook);
-    settings.secret = Some(Source::Value(Secret::new("a-secret-for-signing")));
+    settings.secret = Some(SecretSource::Value(Secret::new("a-secret-for-signing")));
     let receiver = Receiver::new(settings).unwrap();
     for _ in 0..2 {
         receiver.notify(&sample::notice(1)).await.unwrap();
@@ -86,7 +86,7 @@ async fn an_address_in_a_file_is_read_again_for_each_notice() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{}/gone\n", server.uri())).unwrap();
     let mut settings = settings("", Kind::Slack);
-    settings.url = Source::File(file.path().to_owned());
+    settings.url = SecretSource::File(file.path().to_owned());
     let receiver = Receiver::new(settings).unwrap();
     let error = receiver.notify(&sample::notice(1)).await.unwrap_err();
     assert_eq!(error.kind(), NotifyErrorKind::Refused);

@@ -99,7 +99,7 @@ impl Way {
 }
 
 pub(crate) fn token() -> Credential {
-    Credential::Token(Secret::new(TOKEN))
+    Credential::Token(Secret::new(TOKEN).into())
 }
 
 /// One question.

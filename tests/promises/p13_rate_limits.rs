@@ -162,7 +162,7 @@ async fn meet(kind: Kind, limit: &Limit, seen: &mut Seen) {
     fastrand::seed(13);
     let what = format!("{kind:?}: {}", limit.name);
     let mut town = Town::new(kind, &repositories(REPOSITORIES)).await;
-    town.start(Credential::Token(Secret::new("a-token-51d0")));
+    town.start(Credential::Token(Secret::new("a-token-51d0").into()));
     seconds(150).await;
     town.forges.http.log().clear();
     town.forges.http.faults().until_cleared("", limit.fault());

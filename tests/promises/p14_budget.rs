@@ -51,7 +51,7 @@ async fn polls_that_find_nothing_new_are_conditional_or_one_for_all_branches() {
         fastrand::seed(14);
         let repos = shapes(cases(12, 2));
         let mut town = Town::new(kind, &repos).await;
-        town.start(Credential::Token(Secret::new("a-token-51d0")));
+        town.start(Credential::Token(Secret::new("a-token-51d0").into()));
         // The first answers are news.
         seconds(200).await;
         town.forges.http.log().clear();
@@ -106,7 +106,7 @@ async fn a_repository_that_fails_is_asked_an_eighth_as_often_as_one_that_is_well
         for ((name, _), fault) in repos.iter().zip(&failures) {
             town.forges.http.faults().until_cleared(name, fault.clone());
         }
-        town.start(Credential::Token(Secret::new("a-token-51d0")));
+        town.start(Credential::Token(Secret::new("a-token-51d0").into()));
         // It comes down step by step.
         seconds(HOUR).await;
         town.forges.http.log().clear();

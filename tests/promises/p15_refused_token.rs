@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sentry_core::secret::SecretSource;
 use sentry_forge::credential::Credential;
 use sentry_tests::promise::{full, kept};
 use tempfile::TempDir;
@@ -69,7 +70,7 @@ async fn refuse(case: Case) -> Seen {
     let mut town = Town::new(case.kind, &repositories(WATCHES)).await;
     if case.begin == Begin::Later {
         town.forges.admit_only("old-token-1f9c", case.status);
-        town.start(Credential::TokenFile(file.clone()));
+        town.start(Credential::Token(SecretSource::File(file.clone())));
         seconds(200).await;
         assert!(town.asked().iter().all(|asked| asked.status < Some(400)), "{case:?}");
         town.forges.admit_only("new-token-77e2", case.status);
@@ -77,7 +78,7 @@ async fn refuse(case: Case) -> Seen {
         town.world.ask("main", "by hand").await;
     } else {
         town.forges.admit_only("new-token-77e2", case.status);
-        town.start(Credential::TokenFile(file.clone()));
+        town.start(Credential::Token(SecretSource::File(file.clone())));
     }
     tokio::time::sleep(HOUR * case.hours + HOUR / 6).await;
     let asked = town.asked();

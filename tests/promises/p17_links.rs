@@ -54,7 +54,7 @@ const OPERATIONS: [Operation; 9] = [
 impl Operation {
     fn client(self, http: &Http, origin: &str, key: &str) -> Arc<dyn Forge> {
         let Self::Ask(kind, _) = self else {
-            let key = Credential::Token(Secret::new(key));
+            let key = Credential::Token(Secret::new(key).into());
             let git = Transport::new(TransportSettings::new(http.settings().clone()));
             return Arc::new(
                 GitHub::new(GitHubSettings {
@@ -69,7 +69,7 @@ impl Operation {
                 .unwrap(),
             );
         };
-        kind.client(http, origin, Credential::Token(Secret::new("a-token-51d0")))
+        kind.client(http, origin, Credential::Token(Secret::new("a-token-51d0").into()))
     }
 
     async fn carry_out(self, forge: &dyn Forge, repo: &RepoUrl) -> Result<String, ForgeError> {

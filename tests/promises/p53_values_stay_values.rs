@@ -12,10 +12,10 @@ use sentry_core::clock::SystemClock;
 use sentry_core::forge::ChangedPaths;
 use sentry_core::manifest::{Decision, ManifestSet};
 use sentry_core::notifier::Notifier as _;
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::{Redactor, Secret, SecretSource};
 use sentry_core::subject::Subject;
 use sentry_core::testing::sample;
-use sentry_notify::{Kind, Receiver, Settings, Source};
+use sentry_notify::{Kind, Receiver, Settings};
 use sentry_tests::judge::scene::Scene;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::receiver::Receiver as Chat;
@@ -263,7 +263,7 @@ async fn a_hostile_value_calls_nobody_in_a_chat_and_makes_no_link() {
         let receiver = Receiver::new(Settings {
             name: "chat".to_owned(),
             kind,
-            url: Source::Value(Secret::new(chat.url("/hook"))),
+            url: SecretSource::Value(Secret::new(chat.url("/hook"))),
             secret: None,
             template: Some("{{ branch }} {{ reason }}".to_owned()),
             ca_file: None,

@@ -153,7 +153,7 @@ impl Statuses {
         if !config.watches.iter().any(reports) {
             return Self::Off;
         }
-        let apart = config.forge(forge).is_some_and(|forge| forge.report_auth.is_some());
+        let apart = config.forge(forge).is_some_and(|forge| forge.report_token.is_some());
         if apart { Self::Wanted } else { Self::Welcome }
     }
 

@@ -2,15 +2,14 @@
 
 use async_trait::async_trait;
 use sentry_api::{ApiError, ErrorKind};
-use sentry_config::{SecretSource, ServerConfig};
-use sentry_core::secret::Redactor;
-use sentry_forge::credential::Credential;
+use sentry_config::ServerConfig;
+use sentry_core::secret::{Form, Redactor, SecretSource};
 use sentry_server::api::{Keys, Right};
 use sha2::{Digest as _, Sha256};
 
 #[derive(Debug)]
 pub(super) struct Tokens {
-    known: Vec<(Right, Credential)>,
+    known: Vec<(Right, SecretSource)>,
     redactor: Redactor,
 }
 
@@ -20,10 +19,7 @@ impl Tokens {
         let sources = [(Right::Trigger, &config.trigger_token), (Right::Read, &config.read_token)];
         let known: Vec<_> = sources
             .into_iter()
-            .filter_map(|(right, source)| match source.as_ref()? {
-                SecretSource::Value(secret) => Some((right, Credential::Token(secret.clone()))),
-                SecretSource::File(path) => Some((right, Credential::TokenFile(path.clone()))),
-            })
+            .filter_map(|(right, source)| Some((right, source.clone()?)))
             .collect();
         (!known.is_empty()).then(|| Self { known, redactor: redactor.clone() })
     }
@@ -35,9 +31,9 @@ impl Keys for Tokens {
         // Digests are compared: how long it takes tells nothing of the tokens.
         let shown = Sha256::digest(token);
         let mut best = None;
-        for (right, credential) in &self.known {
-            match credential.token(&self.redactor).await {
-                Ok(Some(known)) if Sha256::digest(known.expose()) == shown => {
+        for (right, source) in &self.known {
+            match source.read("token file", Form::Word, &self.redactor).await {
+                Ok(known) if Sha256::digest(known.expose()) == shown => {
                     best = best.max(Some(*right));
                 }
                 Ok(_) => {}

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sentry_config::{Config, ReceiverConfig, ReceiverKind, SecretSource};
+use sentry_config::{Config, ReceiverConfig, ReceiverKind};
 use sentry_core::clock::SystemClock;
 use sentry_core::secret::Redactor;
-use sentry_notify::{Kind, Receiver, Settings, Source};
+use sentry_notify::{Kind, Receiver, Settings};
 
 use super::ComposeError;
 
@@ -33,18 +33,11 @@ fn settings(config: &ReceiverConfig, redactor: &Redactor) -> Settings {
             ReceiverKind::Slack => Kind::Slack,
             ReceiverKind::Mattermost => Kind::Mattermost,
         },
-        url: source(&config.url),
-        secret: config.secret.as_ref().map(source),
+        url: config.url.clone(),
+        secret: config.secret.clone(),
         template: config.template.clone(),
         ca_file: config.ca_file.clone(),
         clock: Arc::new(SystemClock),
         redactor: redactor.clone(),
-    }
-}
-
-fn source(source: &SecretSource) -> Source {
-    match source {
-        SecretSource::File(path) => Source::File(path.clone()),
-        SecretSource::Value(secret) => Source::Value(secret.clone()),
     }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderMap;
-use sentry_config::{ForgeConfig, ForgeKind, SecretSource};
+use sentry_config::{ForgeConfig, ForgeKind};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::Redactor;
-use sentry_forge::credential::Credential;
 use sentry_forge::webhook::{Incoming, Message, Refused, Sender, Webhook};
 use sentry_server::{self as server, Reading, Refusal, WebhookEndpoint};
 
@@ -18,10 +17,7 @@ pub(super) fn endpoint(forge: &ForgeConfig, redactor: &Redactor) -> Option<Webho
         ForgeKind::GitLab => Sender::GitLab,
         ForgeKind::Git => return None,
     };
-    let secret = match forge.webhook_secret.as_ref()? {
-        SecretSource::Value(secret) => Credential::Token(secret.clone()),
-        SecretSource::File(path) => Credential::TokenFile(path.clone()),
-    };
+    let secret = forge.webhook_secret.clone()?;
     let webhook = Arc::new(Adapter(Webhook::new(sender, secret, redactor.clone())));
     Some(WebhookEndpoint { forge: forge.name.clone(), kind: forge.kind.as_str(), webhook })
 }

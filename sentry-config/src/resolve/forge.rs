@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sentry_core::repo::{RepoUrl, Scheme};
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Secret, SecretSource};
 use url::Url;
 
 use super::Resolver;
@@ -46,7 +46,7 @@ impl Resolver<'_> {
             no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
             ca_file: raw.ca_file.take().map(|at| self.ca_file(&at)),
             polling: polling.map_or(Polling::Auto, |at| at.value.0),
-            report_auth: self.report_auth(&name, &mut raw, &place),
+            report_token: self.report_token(&name, &mut raw, &place),
             webhook_secret: self.webhook_secret(kind, &mut raw, &place),
             auth: self.auth(&name, raw, &place),
             name,
@@ -154,16 +154,21 @@ impl Resolver<'_> {
             );
         }
         if let Some(at) = token {
-            return self.token(name, "token", at);
+            return ForgeAuth::Token(self.token(name, "token", at));
         }
         if let Some(at) = token_file {
-            return ForgeAuth::TokenFile(self.secret_file(&at).0);
+            return ForgeAuth::Token(SecretSource::File(self.secret_file(&at).0));
         }
         app.and_then(|at| self.app(at)).unwrap_or(ForgeAuth::Anonymous)
     }
 
     /// The token that sets statuses, where it is not the other one.
-    fn report_auth(&mut self, name: &str, raw: &mut RawForge, place: &Place) -> Option<ForgeAuth> {
+    fn report_token(
+        &mut self,
+        name: &str,
+        raw: &mut RawForge,
+        place: &Place,
+    ) -> Option<SecretSource> {
         let (token, file) = (raw.report_token.take(), raw.report_token_file.take());
         if let (Some(_), Some(second)) = (&token, &file) {
             let message = format!("{} already has a report_token", place.path);
@@ -172,13 +177,13 @@ impl Resolver<'_> {
         }
         match (token, file) {
             (Some(at), _) => Some(self.token(name, "report_token", at)),
-            (None, Some(at)) => Some(ForgeAuth::TokenFile(self.secret_file(&at).0)),
+            (None, Some(at)) => Some(SecretSource::File(self.secret_file(&at).0)),
             (None, None) => None,
         }
     }
 
-    fn token(&mut self, name: &str, key: &str, at: At<SecretText>) -> ForgeAuth {
-        ForgeAuth::Token(self.secret(&format!("forges.{name}"), key, at))
+    fn token(&mut self, name: &str, key: &str, at: At<SecretText>) -> SecretSource {
+        self.secret(&format!("forges.{name}"), key, at).into()
     }
 
     /// A secret of one word that the file should only refer to.

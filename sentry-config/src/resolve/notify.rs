@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use minijinja::Environment as Templates;
 use sentry_core::names::WatchName;
 use sentry_core::notifier::TEMPLATE_FIELDS;
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Secret, SecretSource};
 use sentry_core::subscription::{On, Route, Subscription};
 use url::Url;
 
 use super::Resolver;
-use crate::config::{ReceiverConfig, ReceiverKind, SecretSource};
+use crate::config::{ReceiverConfig, ReceiverKind};
 use crate::place::{At, Place};
 use crate::raw::{RawHearer, RawReceiver};
 use crate::read::nearest_hint;

@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use sentry_core::secret::Secret;
+use sentry_core::secret::{Secret, SecretSource};
 
 use super::Resolver;
-use crate::config::{ForgeKind, SecretSource, ServerConfig};
+use crate::config::{ForgeKind, ServerConfig};
 use crate::place::{At, Place};
 use crate::raw::{RawForge, RawServer};
 use crate::values::SecretText;

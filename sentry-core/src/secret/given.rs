@@ -158,16 +158,6 @@ impl Secret {
     }
 }
 
-/// As [`Secret::in_file`], where nobody may be held up by a slow disk.
-///
-/// # Errors
-/// [`FileError`].
-pub async fn read(path: &Path, form: Form) -> Result<Secret, FileError> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || Secret::in_file(&path, form)).await;
-    read.map_err(|error| FileError::Read(io::Error::other(error)))?
-}
-
 /// What a file holds, as text.
 fn text(bytes: &[u8]) -> Result<&str, Oddity> {
     if bytes.len() as u64 > LARGEST {

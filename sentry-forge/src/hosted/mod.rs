@@ -458,7 +458,7 @@ mod tests {
         let mut api = MockApi::new();
         api.expect_base().return_const(url::Url::parse("http://127.0.0.1:1/").unwrap());
         api.expect_web_origin().return_const("https://hub.example.com".to_owned());
-        api.expect_credential().return_const(Credential::Token(Secret::new("the-key")));
+        api.expect_credential().return_const(Credential::Token(Secret::new("the-key").into()));
         api.expect_reads_branches().return_const(true);
         api.expect_path().returning(|_, _| Ok("x".to_owned()));
         api.expect_accept().return_const("text/plain");

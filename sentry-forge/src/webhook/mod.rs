@@ -6,11 +6,10 @@
 //!
 //! ```
 //! use sentry_core::{clock::Timestamp, secret::{Redactor, Secret}};
-//! use sentry_forge::credential::Credential;
 //! use sentry_forge::webhook::{Message, Sender, Webhook};
 //!
 //! # async fn example(headers: http::HeaderMap, body: &[u8], now: Timestamp) -> Result<(), sentry_forge::webhook::Refused> {
-//! let secret = Credential::Token(Secret::new("It's a Secret to Everybody"));
+//! let secret = Secret::new("It's a Secret to Everybody").into();
 //! let webhook = Webhook::new(Sender::GitHub, secret, Redactor::new());
 //! let mut incoming = webhook.begin(&headers, now).await?;
 //! incoming.take(body);
@@ -30,14 +29,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use sentry_core::clock::Timestamp;
-use sentry_core::forge::ForgeError;
 use sentry_core::repo::RepoPath;
-use sentry_core::secret::Redactor;
+use sentry_core::secret::{Form, Redactor, SecretSource, SourceError};
 
 use self::body::Shape;
 use self::seen::Seen;
 use self::signature::Check;
-use crate::credential::Credential;
 
 /// So much of a body is kept, in bytes: what names the repository stands before the lists of commits.
 pub const HEAD: usize = 128 * 1024;
@@ -84,14 +81,14 @@ pub enum Refused {
     Unreadable(&'static str),
     /// The secret can't be read now.
     #[error("the webhook's secret can't be read")]
-    Secret(#[from] ForgeError),
+    Secret(#[from] SourceError),
 }
 
 /// Takes webhooks of one forge.
 #[derive(Debug)]
 pub struct Webhook {
     sender: Sender,
-    secret: Credential,
+    secret: SecretSource,
     redactor: Redactor,
     seen: Arc<Mutex<Seen>>,
 }
@@ -99,10 +96,8 @@ pub struct Webhook {
 impl Webhook {
     /// With the secret that the forge's page was given. For GitLab a secret `whsec_…` is a signing token: then every
     /// request must be signed; any other one is the "secret token", which is sent as it is.
-    ///
-    /// [`Credential::Anonymous`] takes nothing at all.
     #[must_use]
-    pub fn new(sender: Sender, secret: Credential, redactor: Redactor) -> Self {
+    pub fn new(sender: Sender, secret: SecretSource, redactor: Redactor) -> Self {
         Self { sender, secret, redactor, seen: Arc::default() }
     }
 
@@ -111,8 +106,7 @@ impl Webhook {
     /// # Errors
     /// [`Refused`] if no body could make the request a right one.
     pub async fn begin(&self, headers: &HeaderMap, now: Timestamp) -> Result<Incoming, Refused> {
-        let secret = self.secret.token(&self.redactor).await?;
-        let secret = secret.ok_or(Refused::Unsigned("secret that it could fit"))?;
+        let secret = self.secret.read("token file", Form::Word, &self.redactor).await?;
         let (check, shape) = match self.sender {
             Sender::GitHub => (Check::github(headers, &secret)?, Shape::github(headers)),
             Sender::GitLab => (Check::gitlab(headers, &secret, now)?, Shape::gitlab(headers)),

@@ -22,7 +22,7 @@ pub fn network() -> (Http, Transport) {
 }
 
 pub fn token() -> Credential {
-    Credential::Token(Secret::new(TOKEN))
+    Credential::Token(Secret::new(TOKEN).into())
 }
 
 pub fn sha(digit: char) -> String {

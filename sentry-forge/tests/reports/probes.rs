@@ -64,7 +64,7 @@ async fn a_token_for_statuses_may_be_blind_to_the_repository() {
             .with_priority(1)
             .mount(&server)
             .await;
-        let report = Some(Credential::Token(Secret::new(token)));
+        let report = Some(Credential::Token(Secret::new(token).into()));
         let forge = hub_with(&server, GitHubAuth::Token(crate::common::token()), report);
         let probe = forge.probe(&hub_repo(&server)).await.unwrap();
         assert_eq!((probe.can_read, probe.can_report), (true, expected));

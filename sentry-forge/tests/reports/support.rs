@@ -48,7 +48,7 @@ pub(crate) fn difference(repo: &RepoUrl) -> ChangesQuery {
 }
 
 pub(crate) fn reporter() -> Credential {
-    Credential::Token(Secret::new(REPORTER))
+    Credential::Token(Secret::new(REPORTER).into())
 }
 
 pub(crate) fn hub_with(
@@ -74,7 +74,7 @@ pub(crate) fn hub_repo(server: &MockServer) -> RepoUrl {
 /// The identity of an App, with a key that was made for this test.
 pub(crate) fn app() -> GitHubAuth {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     GitHubAuth::App { app_id: 12, installation_id: 34, key }
 }
 

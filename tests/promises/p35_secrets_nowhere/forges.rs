@@ -140,7 +140,7 @@ pub(super) fn run(all: usize) -> Tally {
         for kind in ["kubeconfig", "lent", "own"] {
             network.redactor.learn(&Secret::new(canary(kind)));
         }
-        let token = Credential::Token(Secret::new(canary("token")));
+        let token = Credential::Token(Secret::new(canary("token")).into());
         let client = way.client_over(network, &origin, token);
         let asked: RepoUrl = format!("{origin}/old/app").parse().unwrap();
         let commits = ["a".repeat(40), "b".repeat(40)];

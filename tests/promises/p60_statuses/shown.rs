@@ -78,7 +78,7 @@ fn app(origin: &str) -> GitHub {
     let network = HttpSettings::new(Redactor::new());
     let http = Http::new(&network).unwrap();
     let git = Transport::new(TransportSettings::new(network));
-    let key = Credential::Token(Secret::new(key));
+    let key = Credential::Token(Secret::new(key).into());
     GitHub::new(GitHubSettings {
         name: "forge".to_owned(),
         api: Some(format!("{origin}/api/v3").parse().unwrap()),

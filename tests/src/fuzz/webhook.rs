@@ -7,7 +7,6 @@ use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_forge::credential::Credential;
 use sentry_forge::webhook::{Message, Refused, Sender, Webhook};
 use sha2::Sha256;
 
@@ -35,9 +34,8 @@ thread_local! {
 }
 
 fn world() -> World {
-    let webhook = |sender, secret: String| {
-        Webhook::new(sender, Credential::Token(Secret::new(secret)), Redactor::new())
-    };
+    let webhook =
+        |sender, secret: String| Webhook::new(sender, Secret::new(secret).into(), Redactor::new());
     let key = String::from_utf8_lossy(KEY).into_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let webhooks = [

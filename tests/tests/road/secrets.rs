@@ -204,8 +204,7 @@ async fn shown(
         fs::write(&file, &slip.text).unwrap();
     }
     let credential = match &config.forges[0].auth {
-        ForgeAuth::Token(token) => Credential::Token(token.clone()),
-        ForgeAuth::TokenFile(path) => Credential::TokenFile(path.clone()),
+        ForgeAuth::Token(source) => Credential::Token(source.clone()),
         other => panic!("{other:?}"),
     };
     ask(lab, http, credential).await

@@ -26,7 +26,7 @@ fn network() -> (Http, Transport) {
 }
 
 fn secret(text: &str) -> Credential {
-    Credential::Token(Secret::new(text))
+    Credential::Token(Secret::new(text).into())
 }
 
 struct Hub {

@@ -56,7 +56,7 @@ impl Lab {
         settings.ssh = Some(SshSettings { key_file, known_hosts_file });
         let forge = GitForge::new(GitSettings {
             name: "plain".into(),
-            credential: Credential::Token(Secret::new(TOKEN)),
+            credential: Credential::Token(Secret::new(TOKEN).into()),
             username: "git".into(),
             http: Http::new(http).unwrap(),
             transport: Arc::new(Transport::new(settings)),
