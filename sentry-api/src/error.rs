@@ -146,11 +146,8 @@ impl ApiError {
 
     /// With what was tried as the message, and the message it had as its cause.
     fn after(self, what: String) -> Self {
-        let error = Self(Error::new(self.kind(), what));
-        match self.hint().map(str::to_owned) {
-            Some(hint) => error.with_source(self).with_hint(hint),
-            None => error.with_source(self),
-        }
+        let hint = self.hint().map(str::to_owned);
+        Self(Error::new(self.kind(), what).with_optional_hint(hint).with_source(self))
     }
 }
 
@@ -253,11 +250,7 @@ pub struct ErrorShape {
 
 impl From<ErrorShape> for ApiError {
     fn from(shape: ErrorShape) -> Self {
-        let error = Self(Error::new(shape.kind, shape.message));
-        match shape.hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        Self(Error::new(shape.kind, shape.message).with_optional_hint(shape.hint))
     }
 }
 

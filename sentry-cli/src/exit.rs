@@ -118,11 +118,8 @@ impl From<ComposeError> for Failure {
             ComposeError::Engine(_) => None,
         };
         let hint = hint.map(str::to_owned);
-        let failure = Self::usage(error.to_string()).with_source(error);
-        match hint {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
+        let message = error.to_string();
+        Self(Error::new(Exit::Usage, message).with_optional_hint(hint).with_source(error))
     }
 }
 

@@ -4,24 +4,27 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
     Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, ErrorBody, ErrorKind, VERSION};
+use sentry_core::error::Error;
 use sentry_core::secret::{Form, Redactor, Secret};
-use sentry_net::{Authorities, Failure, Proxies};
+use sentry_net::{Client, Failure, Proxies, SetupError, Times};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
-/// The longest time for a connection, TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
-/// The longest time of a whole exchange: `explain` asks a forge and a cluster.
-const TOTAL: Duration = Duration::from_secs(120);
+/// `explain` asks a forge and a cluster.
+const TIMES: Times = Times {
+    connect: Some(Duration::from_secs(10)),
+    silence: None,
+    total: Duration::from_secs(120),
+};
 /// The largest answer, in bytes.
 const CAP: usize = 64 << 20;
 
@@ -40,7 +43,6 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Remote {
     client: Client,
-    proxies: Proxies,
     settings: Settings,
     redactor: Redactor,
 }
@@ -58,23 +60,15 @@ impl Remote {
             return Err(ApiError::bad_request("--server is no address of a server")
                 .with_hint("it is like https://sentry.example.com; a token is in --token-file"));
         }
-        let setup = |text: String| ApiError::new(ErrorKind::Setup, text);
-        let authorities = ca_file.as_deref().map(Authorities::read).transpose().map_err(|e| {
-            let hint = e.hint();
-            setup("--ca-file can't be used".to_owned()).with_source(e).with_hint(hint)
+        let client = Client::new(ca_file.as_deref(), Proxies::from_env(), TIMES);
+        let client = client.map_err(|error| {
+            let (what, hint) = match &error {
+                SetupError::Authorities(_) => ("--ca-file can't be used", error.hint()),
+                _ => (error.what(), error.hint()),
+            };
+            Error::new(ErrorKind::Setup, what).with_optional_hint(hint).with_source(error)
         })?;
-        let proxies = Proxies::named(|name| std::env::var(name).ok());
-        let builder = sentry_net::client(&authorities.unwrap_or_default(), &proxies);
-        let builder = builder.map_err(|e| {
-            let hint = e.hint();
-            setup("no request can be sent".to_owned()).with_source(e).with_hint(hint)
-        })?;
-        let builder = builder
-            .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL);
-        let failed = |e| setup("the HTTP client can't be set up".to_owned()).with_source(e);
-        Ok(Self { client: builder.build().map_err(failed)?, proxies, settings, redactor })
+        Ok(Self { client, settings, redactor })
     }
 
     /// True if a token would travel unencrypted to another machine.
@@ -96,7 +90,7 @@ impl Remote {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(path);
         }
-        let request = self.client.request(method, url);
+        let request = self.client.requests().request(method, url);
         Ok(match self.token()? {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
@@ -156,12 +150,10 @@ impl Remote {
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, ApiError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.lost(e))? {
-            if body.len() + chunk.len() > CAP {
-                let text = format!("{} answers with more than {} MiB", self.place(), CAP >> 20);
-                return Err(ApiError::new(ErrorKind::Rejected, text));
-            }
-            body.extend_from_slice(&chunk);
+        let read = sentry_net::read(&mut response, CAP, &mut body).await;
+        if read.map_err(|error| self.lost(error))? {
+            let text = format!("{} answers with more than {} MiB", self.place(), CAP >> 20);
+            return Err(ApiError::new(ErrorKind::Rejected, text));
         }
         Ok(body)
     }
@@ -172,7 +164,7 @@ impl Remote {
             return ApiError::bad_request("this can't be sent to a server")
                 .with_source(error.without_url());
         }
-        let Failure { what, hint } = Failure::of(&error, &self.settings.server, &self.proxies);
+        let Failure { what, hint } = self.client.failure(&error, &self.settings.server);
         ApiError::new(ErrorKind::Unreachable, format!("the server {} {what}", self.place()))
             .with_source(error.without_url())
             .with_hint(hint.unwrap_or("is it up, and is --server its address?"))

@@ -38,6 +38,15 @@ impl<K: Copy> Error<K> {
         self
     }
 
+    /// With what a person can do, where that is known.
+    #[must_use]
+    pub fn with_optional_hint(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.with_hint(hint),
+            None => self,
+        }
+    }
+
     /// With the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {

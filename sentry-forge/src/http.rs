@@ -1,4 +1,4 @@
-//! The one HTTP client: pooled, with timeouts and caps, without redirects.
+//! What forges are asked with: requests that are counted, logged, and sent again where that is safe.
 
 use std::collections::HashSet;
 use std::error::Error as StdError;
@@ -8,22 +8,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Requests};
 use sentry_core::secret::{Redactor, Secret};
-use sentry_net::{Authorities, Failure, Proxies};
+use sentry_net::{Authorities, Client, Failure, Proxies, SetupError, Times};
 use tokio::time::Instant;
 use url::Url;
 
 use crate::said::said;
 
-/// The longest time for a connection, TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
-/// The longest silence while an answer is read.
-const READ: Duration = Duration::from_secs(20);
-/// The longest time of a whole exchange, unless the request brings its own.
-const TOTAL: Duration = Duration::from_secs(30);
+const TIMES: Times = Times {
+    connect: Some(Duration::from_secs(10)),
+    silence: Some(Duration::from_secs(20)),
+    total: Duration::from_secs(30),
+};
 
 /// What git asks `git-upload-pack` with, which only reads (git, "HTTP transfer protocols").
 pub(crate) const UPLOAD_PACK: &str = "application/x-git-upload-pack-request";
@@ -51,17 +50,13 @@ impl HttpSettings {
 
     /// What is trusted besides the system's roots.
     pub(crate) fn authorities(&self) -> Result<Authorities, ForgeError> {
-        let read = self.ca_file.as_deref().map(Authorities::read).transpose();
-        read.map(Option::unwrap_or_default).map_err(|error| {
-            let hint = error.hint();
-            local("its certificates can't be used").with_source(error).with_hint(hint)
-        })
+        Authorities::of(self.ca_file.as_deref()).map_err(|error| unusable(error.into()))
     }
 
     fn proxies(&self) -> Proxies {
         match &self.proxy {
             Some(url) => Proxies::one(url.clone(), self.no_proxy.as_deref().unwrap_or_default()),
-            None => Proxies::named(|name| std::env::var(name).ok()),
+            None => Proxies::from_env(),
         }
     }
 }
@@ -79,9 +74,8 @@ impl fmt::Debug for HttpSettings {
 /// A client whose clones share one pool of connections.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: reqwest::Client,
+    client: Client,
     settings: Arc<HttpSettings>,
-    proxies: Arc<Proxies>,
     requests: Arc<Mutex<Requests>>,
     /// Servers whose last exchange went well: a connection to them may be kept.
     kept: Arc<Mutex<HashSet<Origin>>>,
@@ -111,25 +105,15 @@ impl Http {
     pub fn new(settings: &HttpSettings) -> Result<Self, ForgeError> {
         let proxies = settings.proxies();
         learn_passwords(&proxies, &settings.redactor);
-        let client = sentry_net::client(&settings.authorities()?, &proxies).map_err(|error| {
-            let hint = error.hint();
-            local("no request can be sent").with_source(error).with_hint(hint)
-        })?;
-        let client = client
-            .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(READ)
-            .timeout(TOTAL)
-            .build()
-            .map_err(|e| local("the HTTP client can't be set up").with_source(e))?;
+        let client = Client::new(settings.ca_file.as_deref(), proxies, TIMES).map_err(unusable)?;
         let (settings, requests) = (Arc::new(settings.clone()), Arc::default());
-        Ok(Self { client, settings, proxies: Arc::new(proxies), requests, kept: Arc::default() })
+        Ok(Self { client, settings, requests, kept: Arc::default() })
     }
 
     /// The client itself, for requests to be built with.
     #[must_use]
     pub fn client(&self) -> &reqwest::Client {
-        &self.client
+        self.client.requests()
     }
 
     /// What it was built from.
@@ -207,24 +191,21 @@ impl Http {
         if response.content_length().is_some_and(|length| length > cap as u64) {
             return Err(too_large());
         }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > cap {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
+        let mut body = Vec::new();
+        if sentry_net::read(&mut response, cap, &mut body).await.map_err(broken)? {
+            return Err(too_large());
         }
         self.kept().insert(origin(response.url()));
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let said = said(status, &headers, &body, &self.settings.redactor);
-        Ok(Answer { status, headers, body: body.freeze(), said })
+        Ok(Answer { status, headers, body: body.into(), said })
     }
 
     async fn execute(&self, request: reqwest::Request) -> reqwest::Result<reqwest::Response> {
         let origin = origin(request.url());
         let again = only_reads(&request).then(|| request.try_clone()).flatten();
         let was_kept = self.kept().contains(&origin);
-        let result = self.client.execute(request).await;
+        let result = self.client().execute(request).await;
         if !result.as_ref().is_err_and(was_closed) {
             return result;
         }
@@ -232,7 +213,7 @@ impl Http {
         match again.filter(|_| was_kept) {
             Some(again) => {
                 tracing::debug!(host = origin.1, "a kept connection was closed: sent again");
-                self.client.execute(again).await
+                self.client().execute(again).await
             }
             None => result,
         }
@@ -240,11 +221,9 @@ impl Http {
 
     /// An error without an answer. The URL is left out of the cause: the text names the host already.
     fn unanswered(&self, error: reqwest::Error, url: &Url, host: &str) -> ForgeError {
-        let Failure { what, hint } = Failure::of(&error, url, &self.proxies);
-        let mut failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"));
-        if let Some(hint) = hint {
-            failure = failure.with_hint(hint);
-        }
+        let Failure { what, hint } = self.client.failure(&error, url);
+        let failure = ForgeError::new(ForgeErrorKind::Unreachable, format!("{host} {what}"))
+            .with_optional_hint(hint);
         let error = error.without_url();
         if StdError::source(&error).is_some() { failure.with_source(error) } else { failure }
     }
@@ -300,8 +279,11 @@ fn learn_passwords(proxies: &Proxies, redactor: &Redactor) {
     }
 }
 
-fn local(message: &str) -> ForgeError {
-    ForgeError::new(ForgeErrorKind::Local, message)
+/// No client can be made.
+fn unusable(error: SetupError) -> ForgeError {
+    let hint = error.hint();
+    let unusable = ForgeError::new(ForgeErrorKind::Local, error.what());
+    unusable.with_optional_hint(hint).with_source(error)
 }
 
 #[cfg(test)]

@@ -43,6 +43,14 @@ impl AuthoritiesError {
 }
 
 impl Authorities {
+    /// Those of a file, if there is one.
+    ///
+    /// # Errors
+    /// As [`Authorities::read`].
+    pub fn of(file: Option<&Path>) -> Result<Self, AuthoritiesError> {
+        file.map_or_else(|| Ok(Self::default()), Self::read)
+    }
+
     /// All certificates of a PEM file, whatever else stands in it.
     ///
     /// # Errors

@@ -25,9 +25,14 @@ impl Proxies {
         Self { https: Some(proxy.clone()), http: Some(proxy), except: NoProxy::new(except) }
     }
 
-    /// Those that variables name. An empty one counts as unset, an address without a scheme is one of http.
+    /// Those that the environment names.
     #[must_use]
-    pub fn named(var: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn from_env() -> Self {
+        Self::named(|name| std::env::var(name).ok())
+    }
+
+    /// Those that variables name. An empty one counts as unset, an address without a scheme is one of http.
+    fn named(var: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&str]| {
             names.iter().find_map(|name| var(name).filter(|value| !value.is_empty()))
         };

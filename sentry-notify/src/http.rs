@@ -1,6 +1,6 @@
 //! One bounded request, and what its answer means.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -9,11 +9,10 @@ use sentry_core::clock::Timestamp;
 use sentry_core::notifier::{NotifyError, NotifyErrorKind};
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::text::line;
-use sentry_net::{Authorities, Failure, Proxies};
+use sentry_net::{Client, Failure, Proxies, Times};
 use url::Url;
 
-/// The longest time of a whole exchange.
-const TOTAL: Duration = Duration::from_secs(10);
+const TIMES: Times = Times { connect: None, silence: None, total: Duration::from_secs(10) };
 /// No more is read of an answer: it is only quoted.
 const ANSWER_CAP: usize = 4 * 1024;
 /// So much of an answer that refuses is quoted, in characters.
@@ -21,8 +20,7 @@ const QUOTED: usize = 160;
 
 #[derive(Debug)]
 pub(crate) struct Http {
-    client: reqwest::Client,
-    proxies: Proxies,
+    client: Client,
     receiver: String,
     redactor: Redactor,
 }
@@ -39,26 +37,14 @@ impl Http {
     /// A client that follows no redirect: an address is a secret of its host alone. Proxies are the environment's.
     pub(crate) fn new(
         receiver: &str,
-        ca_file: Option<&PathBuf>,
+        ca_file: Option<&Path>,
         redactor: &Redactor,
     ) -> Result<Self, NotifyError> {
-        let authorities = ca_file.map(|path| Authorities::read(path)).transpose();
-        let authorities = authorities.map_err(|error| {
+        let client = Client::new(ca_file, Proxies::from_env(), TIMES).map_err(|error| {
             let hint = error.hint();
-            local("its certificates can't be used".to_owned()).with_source(error).with_hint(hint)
+            local(error.what()).with_optional_hint(hint).with_source(error)
         })?;
-        let proxies = Proxies::named(|name| std::env::var(name).ok());
-        let setup = sentry_net::client(&authorities.unwrap_or_default(), &proxies);
-        let client = setup.map_err(|error| {
-            let hint = error.hint();
-            local("no request can be sent".to_owned()).with_source(error).with_hint(hint)
-        })?;
-        let client =
-            client.user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION"))).timeout(TOTAL);
-        let client = client
-            .build()
-            .map_err(|e| local("the HTTP client can't be set up".to_owned()).with_source(e))?;
-        Ok(Self { client, proxies, receiver: receiver.to_owned(), redactor: redactor.clone() })
+        Ok(Self { client, receiver: receiver.to_owned(), redactor: redactor.clone() })
     }
 
     pub(crate) async fn post(
@@ -68,6 +54,7 @@ impl Http {
     ) -> Result<(), NotifyError> {
         let mut request = self
             .client
+            .requests()
             .post(message.url.expose())
             .header(CONTENT_TYPE, message.content_type)
             .body(message.body);
@@ -82,11 +69,8 @@ impl Http {
             return Ok(());
         }
         let mut body = Vec::new();
-        while body.len() < ANSWER_CAP
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            body.extend_from_slice(&chunk);
-        }
+        // Whatever came of it is quoted.
+        sentry_net::read(&mut response, ANSWER_CAP, &mut body).await.ok();
         let quote = self.redactor.redact(&String::from_utf8_lossy(&body));
         Err(refusal(&self.receiver, status, &headers, &quote, now))
     }
@@ -95,16 +79,13 @@ impl Http {
     fn unreachable(&self, error: reqwest::Error, url: &Secret) -> NotifyError {
         let Ok(url) = Url::parse(url.expose()) else {
             let text = format!("the address of receiver {} is unusable", self.receiver);
-            return local(text).with_hint("write a whole URL: https://hooks.example.com/…");
+            return local(&text).with_hint("write a whole URL: https://hooks.example.com/…");
         };
-        let Failure { what, hint } = Failure::of(&error, &url, &self.proxies);
+        let Failure { what, hint } = self.client.failure(&error, &url);
         let text = format!("receiver {} {what}", self.receiver);
-        let failure =
-            NotifyError::new(NotifyErrorKind::Unreachable, text).with_source(error.without_url());
-        match hint {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
+        NotifyError::new(NotifyErrorKind::Unreachable, text)
+            .with_source(error.without_url())
+            .with_optional_hint(hint)
     }
 }
 
@@ -149,7 +130,7 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(wait.unwrap_or_default())
 }
 
-fn local(text: String) -> NotifyError {
+fn local(text: &str) -> NotifyError {
     NotifyError::new(NotifyErrorKind::Local, text)
 }
 

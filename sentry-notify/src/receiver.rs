@@ -73,7 +73,7 @@ impl Receiver {
             Kind::Mattermost => Format::Mattermost,
         };
         let template = Template::new(format, settings.template.take());
-        let http = Http::new(&settings.name, settings.ca_file.as_ref(), &settings.redactor)?;
+        let http = Http::new(&settings.name, settings.ca_file.as_deref(), &settings.redactor)?;
         let receiver = Self { settings, http, template };
         receiver.check_template()?;
         Ok(receiver)

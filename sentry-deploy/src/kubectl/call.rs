@@ -45,11 +45,7 @@ impl Reply {
 pub(super) fn describe(doing: &str, text: &str) -> DeployError {
     let (kind, hint) = answer::classify(text);
     let text = stderr::cut(&answer::plain(text));
-    let error = DeployError::new(kind, format!("{doing}: {text}"));
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    DeployError::new(kind, format!("{doing}: {text}")).with_optional_hint(hint)
 }
 
 /// Everything that calls for one cluster share.
