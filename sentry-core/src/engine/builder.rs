@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+use super::machine::Known;
 use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::deployer::Deployer;
@@ -135,19 +136,25 @@ impl Builder {
                 return Err(BuildError::DoubledWatch(name.to_string()));
             }
         }
-        let parts = Parts {
+        let dry =
+            self.deployers.iter().filter(|(_, d)| d.is_dry_run()).map(|(name, _)| name.clone());
+        let known = Known {
             watches,
+            options: self.options,
+            dry: dry.collect(),
+            notifiers: self.notifiers.keys().cloned().collect(),
+        };
+        let parts = Parts {
+            known: Arc::new(known),
             forges: self.forges,
             deployers: self.deployers,
             notifiers: self.notifiers,
             store: self.store,
             clock: self.clock,
-            options: self.options,
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,
             hints: Default::default(),
             pulse: Default::default(),
-            ids: Default::default(),
         };
         Ok(Engine { parts: Arc::new(parts) })
     }

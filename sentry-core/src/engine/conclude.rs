@@ -44,7 +44,7 @@ pub(super) fn conclude(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    let AttemptEnd { mut delivery, outcome, earlier, turn: _ } = end;
+    let AttemptEnd { mut delivery, outcome, earlier } = end;
     delivery.next_attempt = None;
     let manifests = delivery.manifests.as_ref().map(|b| b.sha.clone());
     match outcome {

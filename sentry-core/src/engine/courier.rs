@@ -58,15 +58,12 @@ pub(super) struct AttemptEnd {
     pub(super) outcome: Outcome,
     /// How many of the delivery's runs, the first ones, an earlier attempt was to create.
     pub(super) earlier: usize,
-    /// The turn at the target: held until the end is written down, so that the next attempt counts its runs.
-    pub(super) turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// Why an attempt must not go on.
 #[derive(Debug)]
 pub(super) enum Halt {
     Superseded(CommitSha),
-    State(String),
     Stopping,
 }
 
@@ -112,7 +109,8 @@ impl From<AttemptError> for Interrupt {
 }
 
 impl Attempt {
-    pub(super) async fn run(mut self) -> AttemptEnd {
+    /// Carries the delivery through its steps; returns the turn at the target as well, if it got that far.
+    pub(super) async fn run(mut self) -> (AttemptEnd, Option<OwnedMutexGuard<()>>) {
         let mut turn = None;
         let earlier = self.delivery.runs.len();
         self.delivery.steps.clear();
@@ -122,10 +120,9 @@ impl Attempt {
             Err(Interrupt::Passed(reason)) => Outcome::Passed(reason),
             Err(Interrupt::Error(error)) => Outcome::Failed(error),
             Err(Interrupt::Halt(Halt::Superseded(by))) => Outcome::Superseded(by),
-            Err(Interrupt::Halt(Halt::State(error))) => Outcome::Failed(AttemptError::State(error)),
             Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
         };
-        AttemptEnd { delivery: self.delivery, outcome, earlier, turn }
+        (AttemptEnd { delivery: self.delivery, outcome, earlier }, turn)
     }
 
     async fn steps(&mut self, turn: &mut Option<OwnedMutexGuard<()>>) -> Result<(), Interrupt> {

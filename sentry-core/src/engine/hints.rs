@@ -42,7 +42,7 @@ impl Engine {
     #[must_use]
     pub fn hint(&self, forge: &str, repo: &RepoPath) -> bool {
         let mut is_known = false;
-        for watch in self.parts.watches.values() {
+        for watch in self.parts.known.watches.values() {
             for (name, url) in [
                 (&watch.source.forge, &watch.source.repo),
                 (&watch.manifests.forge, &watch.manifests.repo),

@@ -1,7 +1,6 @@
-//! The engine's own copy of the live state: written through to the store first, then changed here.
+//! The engine's own copy of the live state: as it is once everything that was decided is kept.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
@@ -21,7 +20,6 @@ const RECENT: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    store: Arc<dyn StateStore>,
     pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
     /// Those whose head waits for a delivery: few, where `cursors` may be thousands and the loop turns often.
     pub(super) changes: BTreeSet<SubjectKey>,
@@ -52,14 +50,13 @@ pub(super) fn report_key(report: &Report) -> ReportKey {
 }
 
 impl Ledger {
-    pub(super) async fn load(store: Arc<dyn StateStore>) -> Result<Self, StoreError> {
+    pub(super) async fn load(store: &dyn StateStore) -> Result<Self, StoreError> {
         let snapshot = store.snapshot().await?;
         let recent = DeliveryQuery { limit: Some(RECENT), ..DeliveryQuery::default() };
         let mut given_up = store.deliveries(&recent).await?;
         let newest = given_up.iter().map(|delivery| delivery.id.clone()).max();
         given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
-            store,
             cursors: BTreeMap::new(),
             changes: BTreeSet::new(),
             watches: BTreeMap::new(),
@@ -83,21 +80,9 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// All or nothing: if the store does not take the writes, nothing changes here either.
-    pub(super) async fn commit(&mut self, writes: Vec<Write>) -> Result<(), StoreError> {
-        if writes.is_empty() {
-            return Ok(());
-        }
-        self.store.commit(&writes).await?;
-        for write in writes {
-            self.apply(write);
-        }
-        Ok(())
-    }
-
-    pub(super) async fn refresh_inbox(&mut self) -> Result<(), StoreError> {
-        self.inbox = self.store.inbox().await?;
-        Ok(())
+    /// Takes writes in.
+    pub(super) fn apply_all(&mut self, writes: &[Write]) {
+        writes.iter().cloned().for_each(|write| self.apply(write));
     }
 
     fn apply(&mut self, write: Write) {
@@ -199,19 +184,6 @@ impl Ledger {
         })
     }
 
-    /// All deliveries of a watch at one commit that are kept, oldest first.
-    pub(super) async fn delivered_at(
-        &self,
-        watch: &WatchName,
-        sha: &CommitSha,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let (watch, sha) = (Some(watch.clone()), Some(sha.clone()));
-        let query = DeliveryQuery { watch, sha, ..DeliveryQuery::default() };
-        let mut deliveries = self.store.deliveries(&query).await?;
-        deliveries.reverse();
-        Ok(deliveries)
-    }
-
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {
         self.inbox
             .suspensions
@@ -222,17 +194,4 @@ impl Ledger {
 
 pub(super) fn key_of(delivery: &Delivery) -> SubjectKey {
     (delivery.watch.clone(), delivery.revision.subject.clone())
-}
-
-/// One delivery by its whole id.
-pub(super) async fn delivery(
-    store: &dyn StateStore,
-    id: &DeliveryId,
-) -> Result<Option<Delivery>, StoreError> {
-    let query = DeliveryQuery {
-        id_prefix: Some(id.to_string()),
-        limit: Some(1),
-        ..DeliveryQuery::default()
-    };
-    Ok(store.deliveries(&query).await?.into_iter().next())
 }

@@ -1,9 +1,8 @@
 //! The engine: polls A, delivers B, keeps what it decided. What another program embeds.
 //!
-//! [`poller`](self) asks forges, `scheduler` decides without a runtime what may start, `courier` carries one delivery
-//! through its named steps, `conclude` writes how it ended, and `agent` is the loop that owns the state.
+//! `machine` decides, without a store, a port, a clock or a runtime; `owner` is the loop that keeps what it decides, tells
+//! it and makes its calls; `courier` carries one delivery through its named steps.
 
-mod agent;
 mod alike;
 mod builder;
 mod conclude;
@@ -12,8 +11,10 @@ mod failure;
 mod hints;
 mod idle;
 mod ledger;
+mod machine;
 mod notices;
 mod outcomes;
+mod owner;
 mod poller;
 mod preview;
 mod references;
@@ -24,7 +25,7 @@ mod verdict;
 mod vitals;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -35,7 +36,7 @@ use crate::delivery::{Delivery, Selection};
 use crate::deployer::{DeployError, Deployer, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
-use crate::ids::{Sequence, TriggerId};
+use crate::ids::TriggerId;
 use crate::names::WatchName;
 use crate::notifier::Notifier;
 use crate::repo::CommitSha;
@@ -43,6 +44,9 @@ use crate::retry::Backoff;
 use crate::store::{StateStore, StoreError};
 use crate::subject::Subject;
 use crate::watch::Watch;
+
+use self::machine::{Known, Mode};
+use self::owner::Owner;
 
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
@@ -167,35 +171,22 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Parts {
-    watches: BTreeMap<WatchName, Arc<Watch>>,
+    known: Arc<Known>,
     forges: BTreeMap<String, Arc<dyn Forge>>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     store: Arc<dyn StateStore>,
     clock: Arc<dyn Clock>,
-    options: Options,
     holder: String,
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
     pulse: vitals::Pulse,
-    ids: Mutex<Sequence>,
 }
 
 impl Parts {
     fn emit(&self, kind: EventKind) {
         // Nobody listening is no error.
         self.events.send(Event { at: self.clock.now(), kind }).ok();
-    }
-
-    /// The bits of an id that sorts behind all before it: of several deliveries of one subject the newest counts.
-    fn new_id(&self) -> u128 {
-        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.next(self.clock.now(), fastrand::u128(..))
-    }
-
-    /// What is in the state already comes before every new id.
-    fn go_on_after(&self, kept: Option<u128>) {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner).go_on_after(kept);
     }
 }
 
@@ -216,7 +207,7 @@ impl Engine {
     /// The watches, by name.
     #[must_use]
     pub fn watches(&self) -> Vec<&Watch> {
-        self.parts.watches.values().map(AsRef::as_ref).collect()
+        self.parts.known.watches.values().map(AsRef::as_ref).collect()
     }
 
     /// Watches and delivers until it is told to stop.
@@ -225,7 +216,7 @@ impl Engine {
     /// [`EngineError::Store`] if the state can't be claimed or read at the start. Later errors of any port are
     /// retried and told as events.
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
-        agent::Agent::start(&self.parts, agent::Mode::Run, stop).await?.work().await.map(drop)
+        Owner::work(&self.parts, Mode::Run, stop).await.map(drop)
     }
 
     /// One pass: asks every forge once, delivers what changed, and waits until it is settled. Outages are waited for
@@ -234,8 +225,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] as for [`Engine::run`]; [`EngineError::Stopped`] if it was stopped.
     pub async fn once(&self, stop: &Stop) -> Result<Summary, EngineError> {
-        let summary =
-            agent::Agent::start(&self.parts, agent::Mode::Once, stop).await?.work().await?;
+        let summary = Owner::work(&self.parts, Mode::Once, stop).await?;
         if stop.is_stopping() { Err(EngineError::Stopped) } else { Ok(summary) }
     }
 
@@ -249,8 +239,7 @@ impl Engine {
         triggers: &[TriggerId],
         stop: &Stop,
     ) -> Result<Vec<Delivery>, EngineError> {
-        let mode = agent::Mode::Settle(triggers.to_vec());
-        agent::Agent::start(&self.parts, mode, stop).await?.work().await?;
+        Owner::work(&self.parts, Mode::Settle(triggers.to_vec()), stop).await?;
         if stop.is_stopping() {
             return Err(EngineError::Stopped);
         }
@@ -269,7 +258,7 @@ impl Engine {
             TriggerState::Rejected(why) => Err(EngineError::Unknown(why)),
             TriggerState::Pending => Err(EngineError::Stopped),
             TriggerState::Taken(id) => {
-                ledger::delivery(store.as_ref(), &id).await?.ok_or_else(unknown)
+                owner::delivery(store.as_ref(), &id).await?.ok_or_else(unknown)
             }
         }
     }

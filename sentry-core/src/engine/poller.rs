@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ledger::Ledger;
+use super::machine::Moment;
 use crate::change::{Finding, detect};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
@@ -151,16 +152,15 @@ impl Group {
         self.rounds += 1;
         self.answered = Some(now);
         if std::mem::take(&mut self.hinted) {
-            self.hint();
+            self.hint(now);
         }
     }
 
     /// It is said to have moved. One that fails is asked when its wait is over: a hint is no cure.
-    pub(super) fn hint(&mut self) {
+    pub(super) fn hint(&mut self, now: Instant) {
         if self.in_flight {
             self.hinted = true;
         } else if self.failures == 0 {
-            let now = Instant::now();
             let earliest = self.answered.map_or(now, |at| now.max(at + HINT_SPACING));
             self.due = self.due.min(earliest);
         }
@@ -172,10 +172,10 @@ impl Group {
         query: &HeadsQuery,
         answer: Result<HeadsAnswer, ForgeError>,
         ledger: &Ledger,
-        stamp: Timestamp,
+        now: Moment,
         backoff: &Backoff,
     ) -> Absorbed {
-        let now = Instant::now();
+        let Moment { instant: now, stamp } = now;
         match answer {
             Ok(answer) => {
                 // Spread, so that agents and groups do not beat as one.

@@ -57,7 +57,7 @@ pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Pre
 /// Asks the cluster about the plan. What it refuses is taken out, where the watch is lenient.
 async fn check(parts: &Parts, preview: &mut Preview, watch: &WatchName) {
     let (Ok(()), Some(plan)) = (&preview.check, &mut preview.plan) else { return };
-    let rule = parts.watches[watch].refusals;
+    let rule = parts.known.watches[watch].refusals;
     let result = parts.deployers[&plan.cluster.deployer].check(plan).await;
     match result.and_then(|refused| refusals::without(plan, refused, rule)) {
         Ok(left_out) => preview.set.leave_out(&left_out),
@@ -71,7 +71,7 @@ pub(super) async fn diff(
     question: Question<'_>,
 ) -> Result<(Preview, Vec<ObjectDiff>), EngineError> {
     let mut preview = prepare(parts, question).await?;
-    if parts.watches[question.watch].refusals == Refusals::Lenient {
+    if parts.known.watches[question.watch].refusals == Refusals::Lenient {
         check(parts, &mut preview, question.watch).await;
     }
     let (Ok(()), Some(plan)) = (&preview.check, &preview.plan) else {
@@ -88,7 +88,7 @@ pub(super) async fn diff(
 /// All but the deployer's word on the plan; `check` holds only whether it could be asked.
 async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
     let Question { watch, subject, sha, selection } = question;
-    let watch = parts.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
+    let watch = parts.known.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
     let source = parts.forges[&watch.source.forge].as_ref();
     let asked_for = sha.is_some() || *selection != Selection::default();
     let sha = match sha {
@@ -102,7 +102,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         courier::resolve(b, watch, subject).await.map_err(|error| attempt_error(error, watch))?;
     let tree = courier::fetch(b, watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
-    let delivery = DeliveryId::of(parts.new_id());
+    let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
     let deployer = parts.deployers[&watch.cluster.deployer].as_ref();
@@ -230,6 +230,6 @@ fn attempt_error(error: AttemptError, watch: &Watch) -> EngineError {
 }
 
 fn unknown_watch(parts: &Parts, watch: &WatchName) -> EngineError {
-    let names: Vec<_> = parts.watches.keys().map(WatchName::as_str).collect();
+    let names: Vec<_> = parts.known.watches.keys().map(WatchName::as_str).collect();
     EngineError::Unknown(format!("there is no watch {watch}; there is {}", names.join(", ")))
 }

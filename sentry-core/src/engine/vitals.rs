@@ -91,7 +91,7 @@ impl Engine {
         let now = Instant::now();
         let notes = self.parts.pulse.notes();
         let (beat, pace, agent) = notes.beat.clone()?;
-        let asked = self.parts.watches.values().filter_map(|watch| {
+        let asked = self.parts.known.watches.values().filter_map(|watch| {
             let key = (watch.source.forge.clone(), watch.source.repo.clone());
             let (ended, answered) = notes.rounds.get(&key)?;
             let age = |at: &Instant| now.saturating_duration_since(*at);

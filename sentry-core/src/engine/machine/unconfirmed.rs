@@ -1,12 +1,13 @@
 //! Runs that an attempt was to create and that the cluster did not acknowledge: an answer that was lost, a kill between
 //! the create and its record. They are taken for real until the cluster's list of runs says otherwise.
 
-use super::*;
-use crate::delivery::RunRecord;
+use super::Machine;
+use crate::delivery::{Delivery, DeliveryState, RunRecord};
+use crate::ids::DeliveryId;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
 use crate::watch::Watch;
 
-impl Agent {
+impl Machine {
     /// True if the run is unconfirmed, and a list that does not hold it would mean that it was never made: nothing that
     /// was sent can still arrive. After a kill the deployer's program may live on, at most for the attempt's time.
     pub(super) fn may_be_unmade(
@@ -17,7 +18,7 @@ impl Agent {
     ) -> bool {
         let sent = delivery.intent.as_ref().map(|intent| intent.at);
         // A clock that was set back must not hold it for ever.
-        let passed = sent.map(|at| self.parts.clock.now().duration_since(at).unsigned_abs());
+        let passed = sent.map(|at| self.now.stamp.duration_since(at).unsigned_abs());
         let answered = delivery.outcome_of(&run.object).is_some();
         makes_nothing(delivery)
             && delivery.is_unconfirmed(run)
@@ -25,7 +26,7 @@ impl Agent {
     }
 
     /// The cluster's list did not hold these runs of a delivery, and they were never acknowledged.
-    pub(super) async fn never_made(&mut self, id: &DeliveryId, runs: &[ObjectRef]) {
+    pub(super) fn never_made(&mut self, id: &DeliveryId, runs: &[ObjectRef]) {
         let Some(mut delivery) = self.ledger.open.get(id).cloned() else { return };
         delivery.runs.retain(|run| !runs.contains(&run.object));
         for object in runs {
@@ -35,7 +36,7 @@ impl Agent {
                 delivery.objects.push(outcome);
             }
         }
-        self.runs_changed(delivery).await;
+        self.runs_changed(delivery);
     }
 }
 

@@ -1,12 +1,20 @@
 //! Clusters that are away: one delivery asks again often, and its answer wakes the others that wait.
 
-use super::*;
+use std::time::Duration;
+
+use super::Machine;
+use crate::deployer::DeployErrorKind;
+use crate::engine::courier::Outcome;
+use crate::engine::failure::AttemptError;
+use crate::ids::DeliveryId;
+use crate::names::ClusterRef;
+use crate::retry::Backoff;
 
 /// The longest wait of the delivery that finds out whether a cluster is back: short enough that the newest head arrives
 /// within a minute of the return. The others need not ask the forge again and again meanwhile.
 pub(super) const LOOK: Duration = Duration::from_secs(30);
 
-impl Agent {
+impl Machine {
     /// The waits that are due after this outcome at a cluster; an answer of a cluster that was away ends all waits for it.
     pub(super) fn backoff_after(
         &mut self,
@@ -14,24 +22,26 @@ impl Agent {
         cluster: &ClusterRef,
         id: &DeliveryId,
     ) -> Backoff {
-        let usual = self.parts.options.backoff;
+        let usual = self.known.options.backoff;
         match has_answered(outcome) {
             Some(true) => self.wake(cluster),
-            Some(false) if !self.is_looked_after(cluster, id) => {
-                self.away.entry(cluster.clone()).or_default().insert(id.clone());
-                return Backoff { cap: usual.cap.min(LOOK), ..usual };
+            Some(false) => {
+                let alone = !self.is_looked_after(cluster, id);
+                self.attempts.away.entry(cluster.clone()).or_default().insert(id.clone());
+                if alone {
+                    return Backoff { cap: usual.cap.min(LOOK), ..usual };
+                }
             }
-            Some(false) => drop(self.away.entry(cluster.clone()).or_default().insert(id.clone())),
             None => {}
         }
         usual
     }
 
     fn wake(&mut self, cluster: &ClusterRef) {
-        let now = Instant::now();
-        for id in self.away.remove(cluster).unwrap_or_default() {
+        let now = self.now.instant;
+        for id in self.attempts.away.remove(cluster).unwrap_or_default() {
             // What ended meanwhile, or is under way, has no wait.
-            if let Some(at) = self.retry_at.get_mut(&id) {
+            if let Some(at) = self.attempts.retry_at.get_mut(&id) {
                 *at = now;
             }
         }
@@ -39,11 +49,11 @@ impl Agent {
 
     /// True if another delivery will soon find out whether the cluster is back.
     fn is_looked_after(&self, cluster: &ClusterRef, id: &DeliveryId) -> bool {
-        let soon = Instant::now() + LOOK;
-        let waiting = self.away.get(cluster).into_iter().flatten();
+        let soon = self.now.instant + LOOK;
+        let waiting = self.attempts.away.get(cluster).into_iter().flatten();
         waiting.filter(|other| *other != id && self.ledger.open.contains_key(other)).any(|other| {
-            let running = self.running.values().any(|running| running == other);
-            running || self.retry_at.get(other).is_some_and(|at| *at <= soon)
+            let running = self.attempts.running.values().any(|running| running == other);
+            running || self.attempts.retry_at.get(other).is_some_and(|at| *at <= soon)
         })
     }
 }

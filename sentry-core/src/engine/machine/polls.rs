@@ -1,27 +1,44 @@
 //! Rounds of polling: one task for each forge, with all questions that are due. A repository that failed is asked by
 //! itself: it may hang or break down, and no other waits for it.
 
-use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Call, Machine, Mode, Polled};
+use crate::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
+use crate::engine::conclude::superseded;
+use crate::engine::poller::{Absorbed, Group};
+use crate::event::EventKind;
+use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use crate::ids::TriggerId;
+use crate::repo::RepoPath;
+
+/// Polls that fall due within so long are asked together: of a thousand watches one is due every few milliseconds.
+const GATHER: Duration = Duration::from_millis(200);
 
 /// A forge, and the one repository that this round is about, if it is asked by itself.
 type Round = (String, Option<usize>);
 
-impl Agent {
+impl Machine {
     pub(super) fn start_polls(&mut self) {
-        let now = Instant::now();
-        if now < self.next_round {
+        let now = self.now.instant;
+        if now < self.polls.next_round {
             return;
         }
         let mut rounds: BTreeMap<Round, Vec<(usize, HeadsQuery)>> = BTreeMap::new();
-        for (index, group) in self.groups.iter_mut().enumerate() {
-            if group.in_flight || group.due > now || !is_asked(&self.mode, &self.ledger, group) {
+        for index in 0..self.polls.groups.len() {
+            let group = &self.polls.groups[index];
+            if group.in_flight || group.due > now || !self.is_asked(group) {
                 continue;
             }
-            match group.query(&self.ledger) {
+            let query = group.query(&self.ledger);
+            let group = &mut self.polls.groups[index];
+            match query {
                 Some(query) => {
                     let alone = group.is_failing().then_some(index);
                     let round = rounds.entry((group.forge.clone(), alone)).or_default();
                     round.push((index, query));
+                    group.in_flight = true;
                 }
                 None => {
                     group.due = now + group.interval;
@@ -30,40 +47,24 @@ impl Agent {
             }
         }
         if !rounds.is_empty() {
-            self.next_round = now + GATHER;
+            self.polls.next_round = now + GATHER;
         }
         for ((forge, _), asked) in rounds {
-            for (index, _) in &asked {
-                self.groups[*index].in_flight = true;
-            }
-            let port = Arc::clone(&self.parts.forges[&forge]);
-            let job = Job::Poll(asked.clone());
-            let task = self.tasks.spawn(async move {
-                let started = Instant::now();
-                let queries: Vec<HeadsQuery> =
-                    asked.iter().map(|(_, query)| query.clone()).collect();
-                let answers = port.heads(&queries).await;
-                Ended::Polled { forge, asked, answers, took: started.elapsed() }
-            });
-            self.jobs.insert(task.id(), job);
+            self.call(Call::Poll { forge, asked });
         }
     }
 
     /// Repositories that are said to have moved are due.
-    pub(super) fn take_hints(&mut self) {
-        for (forge, repo) in self.parts.hints.take() {
-            let is_meant = |group: &&mut Group| group.forge == forge && group.repo.path() == repo;
-            self.groups.iter_mut().filter(is_meant).for_each(Group::hint);
+    pub(super) fn take_hints(&mut self, hints: &BTreeSet<(String, RepoPath)>) {
+        let now = self.now.instant;
+        for (forge, repo) in hints {
+            let is_meant = |group: &&mut Group| group.forge == *forge && group.repo.path() == *repo;
+            self.polls.groups.iter_mut().filter(is_meant).for_each(|group| group.hint(now));
         }
     }
 
-    pub(super) async fn polled(
-        &mut self,
-        forge: String,
-        asked: Vec<(usize, HeadsQuery)>,
-        answers: Vec<Result<HeadsAnswer, ForgeError>>,
-        took: Duration,
-    ) {
+    pub(super) fn polled(&mut self, polled: Polled) {
+        let Polled { forge, asked, answers, took } = polled;
         let mut answers = answers.into_iter();
         let (mut answered, mut failed) = (0, 0);
         for (index, query) in asked {
@@ -72,38 +73,38 @@ impl Agent {
                 Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text))
             });
             *(if answer.is_ok() { &mut answered } else { &mut failed }) += 1;
-            self.parts.pulse.asked(&forge, &query.repo, answer.is_ok());
             if let Err(error) = &answer {
                 self.note_poll_error(index, error);
             }
-            self.absorb(index, &query, answer).await;
+            self.absorb(index, &query, answer);
         }
-        self.parts.emit(EventKind::Polled { forge, answered, failed, took });
-        self.take_triggers().await;
+        self.tell(EventKind::Polled { forge, answered, failed, took });
+        self.take_triggers();
     }
 
     /// A round was cut off by a stop, or the forge's code panicked at one of its questions: which one, asking each by
     /// itself will show.
-    pub(super) async fn poll_broke_down(
+    pub(super) fn poll_broke_down(
         &mut self,
         asked: Vec<(usize, HeadsQuery)>,
-        error: &JoinError,
+        cut_off: bool,
+        error: &str,
     ) {
         for (index, query) in asked {
-            if error.is_cancelled() {
-                self.groups[index].in_flight = false;
+            if cut_off {
+                self.polls.groups[index].in_flight = false;
                 continue;
             }
             let text = format!("asking {} broke down: {error}", query.repo);
             let error = ForgeError::new(ForgeErrorKind::WrongAnswer, text);
             self.note_poll_error(index, &error);
-            self.absorb(index, &query, Err(error)).await;
+            self.absorb(index, &query, Err(error));
         }
     }
 
     pub(super) fn note_poll_error(&mut self, index: usize, error: &ForgeError) {
-        let group = &self.groups[index];
-        for watch in self.parts.watches.values().filter(|w| group.is_source_of(&w.name)) {
+        let group = &self.polls.groups[index];
+        for watch in self.known.watches.values().filter(|w| group.is_source_of(&w.name)) {
             let entry = (watch.name.clone(), error.kind(), error.told());
             self.summary.poll_errors.push(entry);
         }
@@ -113,46 +114,37 @@ impl Agent {
         }
     }
 
-    pub(super) async fn absorb(
+    fn absorb(
         &mut self,
         index: usize,
         query: &HeadsQuery,
         answer: Result<HeadsAnswer, ForgeError>,
     ) {
-        let stamp = self.parts.clock.now();
-        let backoff = self.parts.options.backoff;
+        let backoff = self.known.options.backoff;
         let Absorbed { mut writes, mut events, closed } =
-            self.groups[index].absorb(query, answer, &self.ledger, stamp, &backoff);
+            self.polls.groups[index].absorb(query, answer, &self.ledger, self.now, &backoff);
         for (key, by) in closed {
-            let waiting =
-                self.ledger.open_change(&key).filter(|_| !self.running.contains_key(&key));
+            let running = &self.attempts.running;
+            let waiting = self.ledger.open_change(&key).filter(|_| !running.contains_key(&key));
             if let Some(delivery) = waiting.cloned() {
-                let end = superseded(delivery, by, stamp);
+                let end = superseded(delivery, by, self.now.stamp);
                 writes.extend(end.writes);
                 events.extend(end.events);
             }
         }
-        if self.commit(writes).await {
-            for event in events {
-                self.parts.emit(event);
-            }
-            self.follow_manifests(index, stamp).await;
-        } else {
-            // What was not kept must be asked for again, whatever the interval.
-            self.groups[index].due = Instant::now() + STATE_RETRY;
-        }
+        self.write(writes);
+        self.effects.events.extend(events);
+        self.follow_manifests(index);
     }
 
     /// A change of B, for watches that also follow B, is a durable trigger: one for each pair of commits.
-    pub(super) async fn follow_manifests(&mut self, index: usize, stamp: Timestamp) {
-        for ((watch, subject), sha) in self.groups[index].moved_manifests(&self.ledger) {
+    fn follow_manifests(&mut self, index: usize) {
+        for ((watch, subject), sha) in self.polls.groups[index].moved_manifests(&self.ledger) {
             let key = format!("manifests {watch} {subject} {sha}");
-            let id = TriggerId::of(self.parts.new_id());
+            let id = TriggerId::of(self.new_id());
             let kind = TriggerKind::Deliver { subject, sha: None, selection: Selection::default() };
-            let state = TriggerState::Pending;
-            let trigger = Trigger { id, key, watch, kind, cause: Cause::Change, at: stamp, state };
-            let kept = self.parts.store.request(&trigger).await;
-            self.state(kept);
+            let (cause, at, state) = (Cause::Change, self.now.stamp, TriggerState::Pending);
+            self.call(Call::Request(Trigger { id, key, watch, kind, cause, at, state }));
         }
     }
 }

@@ -1,20 +1,53 @@
 //! Runs that deliveries started: followed to their end, one follower for each cluster and namespace.
 
-use futures::StreamExt as _;
-use tokio::task::AbortHandle;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::unconfirmed::{confirm, makes_nothing};
-use super::*;
-use crate::delivery::{RunRecord, RunState};
+use super::{Call, Machine};
+use crate::delivery::{Delivery, DeliveryState, RunRecord, RunState};
 use crate::deployer::{DeployError, FollowQuery, RunChange, RunStatus};
 use crate::engine::conclude::{finished, inventory, leave_queue};
 use crate::engine::verdict::{CANT_FOLLOW, RUN_TIMEOUT};
+use crate::event::EventKind;
+use crate::ids::DeliveryId;
+use crate::names::ClusterRef;
 use crate::plan::ObjectRef;
-use crate::store::InventoryItem;
+use crate::repo::CommitSha;
+use crate::retry::Retry;
+use crate::store::{InventoryItem, Write};
 use crate::watch::Watch;
 
+/// How runs are followed.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    followers: HashMap<ClusterRef, Follower>,
+    /// The last follower's.
+    number: u64,
+    /// Failures in a row of following one cluster, and when it is tried again.
+    failures: HashMap<ClusterRef, (u32, Instant)>,
+    /// When the runs of a delivery are followed no longer.
+    until: HashMap<DeliveryId, Instant>,
+}
+
+impl Following {
+    /// Failures in a row at a cluster.
+    pub(super) fn failures(&self, cluster: &ClusterRef) -> u32 {
+        self.failures.get(cluster).map_or(0, |(n, _)| *n)
+    }
+
+    /// When followers are tried again, and deliveries run out of their time.
+    pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
+        let again = self.failures.values().map(|(_, at)| *at);
+        again.chain(self.until.values().copied())
+    }
+}
+
 /// Who follows the runs of one cluster and namespace.
-pub(super) struct Follower {
+#[derive(Debug)]
+struct Follower {
     /// Tells its messages from those of the follower before.
     number: u64,
     deliveries: BTreeSet<DeliveryId>,
@@ -23,18 +56,7 @@ pub(super) struct Follower {
     unconfirmed: BTreeSet<DeliveryId>,
     /// Runs that it told of, by kind and name.
     told: BTreeSet<(String, String)>,
-    task: AbortHandle,
 }
-
-/// What a follower found out. `None` says that the deployer can't follow runs.
-pub(super) struct Seen {
-    cluster: ClusterRef,
-    number: u64,
-    change: Option<Result<RunChange, DeployError>>,
-}
-
-/// Failures in a row of following one cluster, and when it is tried again.
-pub(super) type FollowFailures = HashMap<ClusterRef, (u32, Instant)>;
 
 /// What is followed in one cluster and namespace.
 #[derive(Default)]
@@ -46,40 +68,47 @@ struct Wanted {
     unconfirmed: BTreeSet<DeliveryId>,
 }
 
-impl Agent {
+impl Machine {
     /// Follows what must be followed now, and nothing else.
     pub(super) fn manage_followers(&mut self) {
         let wanted = self.wanted_runs();
-        let covers = |cluster: &ClusterRef, follower: &mut Follower| {
+        let covers = |cluster: &ClusterRef, follower: &Follower| {
             wanted.get(cluster).is_some_and(|wanted| {
                 follower.deliveries.is_superset(&wanted.deliveries)
                     && follower.kinds.is_superset(&wanted.kinds)
                     && follower.unconfirmed.is_superset(&wanted.unconfirmed)
             })
         };
-        self.followers.retain(|cluster, follower| {
-            let keep = covers(cluster, follower);
-            if !keep {
-                follower.task.abort();
-            }
-            keep
-        });
-        let now = Instant::now();
+        let followers = self.following.followers.iter();
+        let surplus: Vec<ClusterRef> = followers
+            .filter(|(cluster, follower)| !covers(cluster, follower))
+            .map(|(cluster, _)| cluster.clone())
+            .collect();
+        for cluster in surplus {
+            self.unfollow(&cluster);
+        }
         for (cluster, wanted) in wanted {
-            let waits = self.follow_failures.get(&cluster).is_some_and(|(_, at)| *at > now);
-            if !waits && !self.followers.contains_key(&cluster) {
+            let failures = self.following.failures.get(&cluster);
+            let waits = failures.is_some_and(|(_, at)| *at > self.now.instant);
+            if !waits && !self.following.followers.contains_key(&cluster) {
                 self.start_follower(cluster, wanted);
             }
         }
     }
 
+    fn unfollow(&mut self, cluster: &ClusterRef) {
+        if let Some(follower) = self.following.followers.remove(cluster) {
+            self.call(Call::Unfollow(follower.number));
+        }
+    }
+
     /// The runs that go on, of deliveries with no attempt under way.
     fn wanted_runs(&self) -> BTreeMap<ClusterRef, Wanted> {
-        let attempted: HashSet<&DeliveryId> = self.running.values().collect();
+        let attempted: HashSet<&DeliveryId> = self.attempts.running.values().collect();
         let mut wanted: BTreeMap<ClusterRef, Wanted> = BTreeMap::new();
         for delivery in self.ledger.open.values().filter(|d| !attempted.contains(&d.id)) {
-            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
-            if self.is_dry(watch) {
+            let Some(watch) = self.known.watches.get(&delivery.watch) else { continue };
+            if self.known.is_dry(watch) {
                 continue;
             }
             for run in delivery.active_runs() {
@@ -96,61 +125,51 @@ impl Agent {
     }
 
     fn start_follower(&mut self, cluster: ClusterRef, wanted: Wanted) {
-        let Some(deployer) = self.parts.deployers.get(&cluster.deployer).cloned() else { return };
-        self.follower_number += 1;
-        let number = self.follower_number;
+        self.following.number += 1;
+        let number = self.following.number;
         let query = FollowQuery {
             cluster: cluster.clone(),
-            commits: wanted.commits.iter().cloned().collect(),
+            commits: wanted.commits.into_iter().collect(),
             kinds: wanted.kinds.iter().cloned().collect(),
         };
-        let (sender, place) = (self.seen.0.clone(), cluster.clone());
-        let task = self.tasks.spawn(async move {
-            let seen = |change| Seen { cluster: place.clone(), number, change };
-            match deployer.follow(query) {
-                // A closed channel means that the agent is gone.
-                None => drop(sender.send(seen(None)).await),
-                Some(mut changes) => {
-                    while let Some(change) = changes.next().await {
-                        let over = change.is_err();
-                        if sender.send(seen(Some(change))).await.is_err() || over {
-                            break;
-                        }
-                    }
-                }
-            }
-            Ended::Followed(place, number)
-        });
-        let (told, Wanted { deliveries, kinds, unconfirmed, .. }) = (BTreeSet::new(), wanted);
-        let follower = Follower { number, deliveries, kinds, unconfirmed, told, task };
-        self.followers.insert(cluster, follower);
+        let (deliveries, kinds, unconfirmed) =
+            (wanted.deliveries, wanted.kinds, wanted.unconfirmed);
+        let follower = Follower { number, deliveries, kinds, unconfirmed, told: BTreeSet::new() };
+        self.following.followers.insert(cluster, follower);
+        self.call(Call::Follow { number, query });
     }
 
     /// A follower's task ended: another one is started when there is still something to follow.
     pub(super) fn follower_ended(&mut self, cluster: &ClusterRef, number: u64) {
-        if self.followers.get(cluster).is_some_and(|f| f.number == number) {
-            self.followers.remove(cluster);
+        if self.following.followers.get(cluster).is_some_and(|f| f.number == number) {
+            self.following.followers.remove(cluster);
         }
     }
 
-    pub(super) async fn saw(&mut self, seen: Seen) {
-        let Seen { cluster, number, change } = seen;
-        let current = self.followers.get(&cluster).is_some_and(|f| f.number == number);
+    pub(super) fn saw(
+        &mut self,
+        cluster: &ClusterRef,
+        number: u64,
+        change: Option<Result<RunChange, DeployError>>,
+    ) {
+        let current = self.following.followers.get(cluster).is_some_and(|f| f.number == number);
         match change {
             Some(Ok(RunChange::Stands(status))) => {
-                self.follow_failures.remove(&cluster);
-                if let Some(follower) = self.followers.get_mut(&cluster).filter(|_| current) {
+                self.following.failures.remove(cluster);
+                if let Some(follower) =
+                    self.following.followers.get_mut(cluster).filter(|_| current)
+                {
                     follower.told.insert((status.kind.clone(), status.name.clone()));
                 }
-                self.stands(&cluster, status).await;
+                self.stands(cluster, status);
             }
-            Some(Ok(RunChange::Gone { kind, name })) => self.gone(&cluster, &kind, &name).await,
+            Some(Ok(RunChange::Gone { kind, name })) => self.gone(cluster, &kind, &name),
             Some(Ok(RunChange::Endless { kind })) if current => {
-                self.unfollowed(&cluster, None, |_| true, |run| run.object.kind == kind).await;
+                self.unfollowed(cluster, None, |_| true, |run| run.object.kind == kind);
             }
-            Some(Ok(RunChange::Synced)) if current => self.synced(&cluster).await,
-            Some(Err(error)) if current => self.follow_failed(&cluster, &error).await,
-            None if current => self.unfollowed(&cluster, None, |_| true, |_| true).await,
+            Some(Ok(RunChange::Synced)) if current => self.synced(cluster),
+            Some(Err(error)) if current => self.follow_failed(cluster, &error),
+            None if current => self.unfollowed(cluster, None, |_| true, |_| true),
             _ => {}
         }
     }
@@ -158,7 +177,7 @@ impl Agent {
     /// The deliveries that wait for a run: more than one where a head came back to a commit that was delivered before.
     fn waiting_for(&self, cluster: &ClusterRef, kind: &str, name: &str) -> Vec<DeliveryId> {
         let waits = |d: &&Delivery| {
-            let watch = self.parts.watches.get(&d.watch);
+            let watch = self.known.watches.get(&d.watch);
             watch.is_some_and(|watch| {
                 d.active_runs().any(|run| {
                     run.object.kind == kind
@@ -170,22 +189,21 @@ impl Agent {
         self.ledger.open.values().filter(waits).map(|d| d.id.clone()).collect()
     }
 
-    async fn stands(&mut self, cluster: &ClusterRef, status: RunStatus) {
+    fn stands(&mut self, cluster: &ClusterRef, status: RunStatus) {
         self.change_run(cluster, &status.kind, &status.name, |run| {
             run.state = status.state;
             run.reason.clone_from(&status.reason);
             run.message.clone_from(&status.message);
             run.completed = status.completed;
-        })
-        .await;
+        });
     }
 
-    async fn gone(&mut self, cluster: &ClusterRef, kind: &str, name: &str) {
-        self.change_run(cluster, kind, name, |run| run.state = RunState::Gone).await;
+    fn gone(&mut self, cluster: &ClusterRef, kind: &str, name: &str) {
+        self.change_run(cluster, kind, name, |run| run.state = RunState::Gone);
     }
 
     /// Changes the record of one active run; what nobody waits for is left alone.
-    async fn change_run(
+    fn change_run(
         &mut self,
         cluster: &ClusterRef,
         kind: &str,
@@ -200,17 +218,17 @@ impl Agent {
                 let object = run.object.clone();
                 confirm(&mut delivery, object);
             }
-            self.runs_changed(delivery).await;
+            self.runs_changed(delivery);
         }
     }
 
     /// What was not told of does not exist: any more, or it was never made. Of deliveries that make nothing now.
-    async fn synced(&mut self, cluster: &ClusterRef) {
-        let Some(follower) = self.followers.get(cluster) else { return };
-        let attempted: HashSet<&DeliveryId> = self.running.values().collect();
+    fn synced(&mut self, cluster: &ClusterRef) {
+        let Some(follower) = self.following.followers.get(cluster) else { return };
+        let attempted: HashSet<&DeliveryId> = self.attempts.running.values().collect();
         let (mut gone, mut never_made) = (Vec::new(), BTreeMap::new());
         for delivery in follower.deliveries.iter().filter_map(|id| self.ledger.open.get(id)) {
-            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            let Some(watch) = self.known.watches.get(&delivery.watch) else { continue };
             if !makes_nothing(delivery) || attempted.contains(&delivery.id) {
                 continue;
             }
@@ -229,41 +247,35 @@ impl Agent {
                 }
             }
         }
-        self.follow_failures.remove(cluster);
+        self.following.failures.remove(cluster);
         for (kind, name) in gone {
-            self.gone(cluster, &kind, &name).await;
+            self.gone(cluster, &kind, &name);
         }
         for (id, runs) in never_made {
-            self.never_made(&id, &runs).await;
+            self.never_made(&id, &runs);
         }
     }
 
     /// An outage is waited for; what the cluster refuses for good ends the following of what was tried often enough.
-    async fn follow_failed(&mut self, cluster: &ClusterRef, error: &DeployError) {
-        if let Some(follower) = self.followers.remove(cluster) {
-            follower.task.abort();
-        }
-        let failures = self.follow_failures.get(cluster).map_or(0, |(n, _)| *n).saturating_add(1);
-        let backoff = self.parts.options.backoff;
+    fn follow_failed(&mut self, cluster: &ClusterRef, error: &DeployError) {
+        self.unfollow(cluster);
+        let failures = self.following.failures(cluster).saturating_add(1);
+        let backoff = self.known.options.backoff;
         let wait = backoff.wait(Retry::Backoff, failures, fastrand::f64()).unwrap_or(backoff.cap);
-        self.follow_failures.insert(cluster.clone(), (failures, Instant::now() + wait));
+        self.following.failures.insert(cluster.clone(), (failures, self.now.instant + wait));
         let text = error.told();
-        self.parts.emit(EventKind::FollowFailed {
-            cluster: cluster.clone(),
-            error: text.clone(),
-            wait,
-        });
+        self.tell(EventKind::FollowFailed { cluster: cluster.clone(), error: text.clone(), wait });
         let advice = error.retry();
         let is_over = |watch: &Watch| match advice {
             Retry::Backoff | Retry::After(_) => false,
             Retry::Counted => failures > watch.timing.max_retries,
             Retry::Stalled => true,
         };
-        self.unfollowed(cluster, Some((CANT_FOLLOW, text)), is_over, |_| true).await;
+        self.unfollowed(cluster, Some((CANT_FOLLOW, text)), is_over, |_| true);
     }
 
     /// Runs of a cluster are followed no more: of the watches, and of these the runs, that this is true for.
-    async fn unfollowed(
+    fn unfollowed(
         &mut self,
         cluster: &ClusterRef,
         why: Option<(&str, String)>,
@@ -273,7 +285,7 @@ impl Agent {
         let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().deliveries;
         for id in wanted {
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
-            let watch = self.parts.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();
+            let watch = self.known.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();
             let Some(watch) = watch else { continue };
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
                 if which(run) && cluster_of(&watch, &run.object) == *cluster {
@@ -282,42 +294,43 @@ impl Agent {
                     run.message = why.as_ref().map(|(_, text)| text.clone());
                 }
             }
-            self.runs_changed(delivery).await;
+            self.runs_changed(delivery);
         }
     }
 
     /// Deliveries whose runs were followed as long as their watch allows.
-    pub(super) async fn end_overdue(&mut self) {
-        let (now, stamp) = (Instant::now(), self.parts.clock.now());
-        self.follow_until.retain(|id, _| self.ledger.open.contains_key(id));
+    pub(super) fn end_overdue(&mut self) {
+        let (now, stamp) = (self.now.instant, self.now.stamp);
+        self.following.until.retain(|id, _| self.ledger.open.contains_key(id));
         for delivery in self.ledger.open.values() {
-            let watch = self.parts.watches.get(&delivery.watch);
+            let watch = self.known.watches.get(&delivery.watch);
             let limit = watch.and_then(|watch| watch.timing.run_timeout);
             let (Some(limit), Some(since)) = (limit, delivery.following_since) else { continue };
             // A jump of the wall clock shortens or lengthens nothing by more than the limit itself.
             let passed = Duration::try_from(stamp.duration_since(since)).unwrap_or_default();
             let left = limit.saturating_sub(passed);
-            self.follow_until.entry(delivery.id.clone()).or_insert(now + left);
+            self.following.until.entry(delivery.id.clone()).or_insert(now + left);
         }
         let overdue: Vec<DeliveryId> = self
-            .follow_until
+            .following
+            .until
             .iter()
-            .filter(|(id, at)| **at <= now && !self.running.values().any(|r| r == *id))
+            .filter(|(id, at)| **at <= now && !self.attempts.running.values().any(|r| r == *id))
             .map(|(id, _)| id.clone())
             .collect();
         for id in overdue {
-            self.follow_until.remove(&id);
+            self.following.until.remove(&id);
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
                 (run.state, run.reason) = (RunState::Unfollowed, Some(RUN_TIMEOUT.to_owned()));
             }
             leave_queue(&mut delivery, "run_timeout passed before there was room");
-            self.runs_changed(delivery).await;
+            self.runs_changed(delivery);
         }
     }
 
     /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for.
-    pub(super) async fn runs_changed(&mut self, delivery: Delivery) {
+    pub(super) fn runs_changed(&mut self, delivery: Delivery) {
         let Some(known) = self.ledger.open.get(&delivery.id) else { return };
         if *known == delivery && !self.is_over(&delivery) {
             return;
@@ -329,9 +342,9 @@ impl Agent {
         let told: Vec<RunRecord> = changed.iter().filter(told).cloned().collect();
         let mut writes = Vec::new();
         if let Some(watch) =
-            self.parts.watches.get(&delivery.watch).filter(|_| known.objects != delivery.objects)
+            self.known.watches.get(&delivery.watch).filter(|_| known.objects != delivery.objects)
         {
-            writes.extend(inventory(&delivery, watch, self.parts.clock.now()));
+            writes.extend(inventory(&delivery, watch, self.now.stamp));
         }
         writes.extend(self.forget_gone(&delivery, &changed));
         let mut events = Vec::new();
@@ -341,26 +354,15 @@ impl Agent {
             events.push(EventKind::RunChanged { id, watch, revision, run });
         }
         if self.is_over(&delivery) {
-            let end = finished(delivery.clone(), self.parts.clock.now());
+            let end = finished(delivery.clone(), self.now.stamp);
             writes.extend(end.writes);
             events.extend(end.events);
         } else {
             writes.push(Write::Delivery(Box::new(delivery.clone())));
         }
-        if !self.commit(writes).await {
-            // The cluster still knows: it is asked anew once the state can be written.
-            self.followers.drain().for_each(|(_, follower)| follower.task.abort());
-            return;
-        }
-        for event in events {
-            self.parts.emit(event);
-        }
-        self.tidy(&delivery, &changed).await;
-    }
-
-    /// True if the watch's deployer never writes: what a real one started before is for that one to follow.
-    pub(super) fn is_dry(&self, watch: &Watch) -> bool {
-        self.parts.deployers.get(&watch.cluster.deployer).is_some_and(|d| d.is_dry_run())
+        self.write(writes);
+        self.effects.events.extend(events);
+        self.tidy(&delivery, &changed);
     }
 
     /// True if a delivery that is only followed has nothing left to wait for.
@@ -368,11 +370,11 @@ impl Agent {
         delivery.state == DeliveryState::Following
             && !delivery.is_queued()
             && delivery.active_runs().next().is_none()
-            && !self.running.values().any(|id| *id == delivery.id)
+            && !self.attempts.running.values().any(|id| *id == delivery.id)
     }
 
     fn forget_gone(&self, delivery: &Delivery, changed: &[RunRecord]) -> Vec<Write> {
-        let Some(watch) = self.parts.watches.get(&delivery.watch) else { return Vec::new() };
+        let Some(watch) = self.known.watches.get(&delivery.watch) else { return Vec::new() };
         let gone = changed.iter().filter(|run| run.state == RunState::Gone);
         gone.map(|run| {
             Write::ForgetInventory(InventoryItem {
@@ -386,14 +388,6 @@ impl Agent {
             })
         })
         .collect()
-    }
-
-    /// When followers are tried again, and deliveries run out of their time.
-    pub(super) fn next_follow(&self) -> impl Iterator<Item = Instant> {
-        let again = self.follow_failures.values().map(|(_, at)| *at);
-        let overdue = self.follow_until.values().copied();
-        let now = Instant::now();
-        again.chain(overdue).filter(move |at| *at > now)
     }
 }
 

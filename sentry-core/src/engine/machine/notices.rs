@@ -1,11 +1,20 @@
 //! Who is told how deliveries end: written down with the delivery that it is about, then told, oldest first, until the
 //! receiver takes it. A receiver that fails holds nothing up.
 
-use super::*;
-use crate::engine::ledger::OutboxKey;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Call, Machine};
+use crate::engine::ledger::{OutboxKey, key_of};
 use crate::engine::notices::{decide, notice};
+use crate::event::EventKind;
+use crate::ids::NoticeId;
 use crate::notifier::{Notice, NotifyError, NotifyErrorKind};
-use crate::store::{Outgoing, Trouble};
+use crate::retry::Backoff;
+use crate::store::{Outgoing, Trouble, Write};
+use crate::subject::SubjectKey;
 
 /// So many notices of one branch wait for one receiver; beyond it the oldest are forgotten: a receiver that is away for
 /// weeks fills no disk, and is told the newest when it is back.
@@ -29,24 +38,27 @@ pub(super) struct Notifying {
 }
 
 impl Notifying {
+    pub(super) fn is_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
     /// When receivers are tried again.
     pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
-        let now = Instant::now();
-        self.at.values().copied().filter(move |at| *at > now)
+        self.at.values().copied()
     }
 }
 
-impl Agent {
+impl Machine {
     /// Adds to deliveries that are written what receivers are to be told of them.
     pub(super) fn add_notices(&mut self, writes: &mut Vec<Write>) {
-        let at = self.parts.clock.now();
+        let at = self.now.stamp;
         let mut more: Vec<Write> = Vec::new();
         let mut told: Vec<Notice> = Vec::new();
         // Of several deliveries of one branch, the later see what the earlier came to.
         let mut troubles: HashMap<SubjectKey, Option<Trouble>> = HashMap::new();
         for write in writes.iter() {
             let Write::Delivery(delivery) = write else { continue };
-            let Some(watch) = self.parts.watches.get(&delivery.watch) else { continue };
+            let Some(watch) = self.known.watches.get(&delivery.watch) else { continue };
             let key = key_of(delivery);
             let kept = || self.ledger.troubles.get(&key).cloned();
             let trouble = troubles.get(&key).cloned().unwrap_or_else(kept);
@@ -57,7 +69,7 @@ impl Agent {
                 troubles.insert(key, trouble);
             }
             for telling in decision.told {
-                let id = NoticeId::of(self.parts.new_id());
+                let id = NoticeId::of(self.ids.next(at, fastrand::u128(..)));
                 told.push(notice(watch, delivery, telling, id, at));
             }
         }
@@ -70,7 +82,7 @@ impl Agent {
 
     /// A notice for each receiver that wants it.
     fn address(&mut self, notice: &Notice, writes: &mut Vec<Write>) {
-        let Some(watch) = self.parts.watches.get(&notice.watch) else { return };
+        let Some(watch) = self.known.watches.get(&notice.watch) else { return };
         let wants = watch.notify.iter().filter(|s| s.wants(notice.route, notice.occasion));
         for receiver in wants.map(|s| s.receiver.clone()).collect::<Vec<_>>() {
             self.notifying.stalled.remove(&receiver);
@@ -93,14 +105,16 @@ impl Agent {
 
     /// Tells each receiver the oldest notice that waits for it.
     pub(super) fn send_notices(&mut self) {
-        let now = Instant::now();
+        let now = self.now.instant;
         let mut next: BTreeMap<&String, &Outgoing> = BTreeMap::new();
         for ((receiver, _), outgoing) in &self.ledger.outbox {
             next.entry(receiver).or_insert(outgoing);
         }
         let Notifying { busy, at, stalled, .. } = &self.notifying;
         let due = |receiver: &String| {
-            !busy.contains(receiver)
+            // One that is in the configuration no more is told should it come back.
+            self.known.notifiers.contains(receiver)
+                && !busy.contains(receiver)
                 && !stalled.contains(receiver)
                 && at.get(receiver).is_none_or(|at| *at <= now)
         };
@@ -110,21 +124,12 @@ impl Agent {
             .map(|(_, o)| o.clone())
             .collect();
         for outgoing in next {
-            let Some(notifier) = self.parts.notifiers.get(&outgoing.receiver).cloned() else {
-                // It is in the configuration no more; should it come back, it is told then.
-                continue;
-            };
-            let receiver = outgoing.receiver.clone();
-            self.notifying.busy.insert(receiver.clone());
-            let task = self.tasks.spawn(async move {
-                let result = notifier.notify(&outgoing.notice).await;
-                Ended::Notified(Box::new(outgoing), result)
-            });
-            self.jobs.insert(task.id(), Job::Notice(receiver));
+            self.notifying.busy.insert(outgoing.receiver.clone());
+            self.call(Call::Notify(Box::new(outgoing)));
         }
     }
 
-    pub(super) async fn notified(&mut self, outgoing: Outgoing, result: Result<(), NotifyError>) {
+    pub(super) fn notified(&mut self, outgoing: Outgoing, result: Result<(), NotifyError>) {
         let Outgoing { receiver, notice, .. } = outgoing;
         self.notifying.busy.remove(&receiver);
         self.notifying.at.remove(&receiver);
@@ -132,26 +137,25 @@ impl Agent {
         let error = match result {
             Ok(()) => {
                 self.notifying.failures.remove(&receiver);
-                if self.commit(vec![forget]).await {
-                    self.parts.emit(EventKind::Notified { receiver, notice: Box::new(notice) });
-                }
+                self.write(vec![forget]);
+                self.tell(EventKind::Notified { receiver, notice: Box::new(notice) });
                 return;
             }
             Err(error) => error,
         };
         let tries = self.notifying.failures.get(&receiver).map_or(1, |n| n.saturating_add(1));
-        let usual = self.parts.options.backoff;
+        let usual = self.known.options.backoff;
         let backoff = Backoff { cap: usual.cap.min(LONGEST), ..usual };
         let wait = backoff.wait(error.retry(), tries, fastrand::f64());
         let text = error.told();
         if error.kind() == NotifyErrorKind::Rejected {
             // The receiver lives: what it does not take must not keep the others from it.
             self.notifying.failures.remove(&receiver);
-            self.commit(vec![forget]).await;
+            self.write(vec![forget]);
         } else {
             self.notifying.failures.insert(receiver.clone(), tries);
             if let Some(wait) = wait {
-                self.notifying.at.insert(receiver.clone(), Instant::now() + wait);
+                self.notifying.at.insert(receiver.clone(), self.now.instant + wait);
             } else {
                 self.notifying.stalled.insert(receiver.clone());
             }
@@ -160,10 +164,10 @@ impl Agent {
             if let Some(kept) = self.ledger.outbox.get(&key).cloned() {
                 let tries = kept.tries.saturating_add(1);
                 let kept = Outgoing { tries, error: Some(text.clone()), ..kept };
-                self.commit(vec![Write::Notice(Box::new(kept))]).await;
+                self.write(vec![Write::Notice(Box::new(kept))]);
             }
         }
-        self.parts.emit(EventKind::NotifyFailed {
+        self.tell(EventKind::NotifyFailed {
             receiver,
             notice: Box::new(notice),
             error: text,
@@ -175,14 +179,14 @@ impl Agent {
     /// A notifier panicked, or was cut off by a stop: it is asked again.
     pub(super) fn notifier_broke_down(&mut self, receiver: String) {
         self.notifying.busy.remove(&receiver);
-        self.notifying.at.insert(receiver, Instant::now() + LONGEST);
+        self.notifying.at.insert(receiver, self.now.instant + LONGEST);
     }
 
     /// True if a receiver is still to be told what a single pass waits for.
     pub(super) fn owes_notices(&self) -> bool {
         self.ledger.outbox.keys().any(|(receiver, _)| {
             let failures = self.notifying.failures.get(receiver).copied().unwrap_or_default();
-            self.parts.notifiers.contains_key(receiver)
+            self.known.notifiers.contains(receiver)
                 && !self.notifying.stalled.contains(receiver)
                 && failures <= TRIES_OF_A_PASS
         })

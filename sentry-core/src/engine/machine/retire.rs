@@ -1,12 +1,21 @@
 //! Runs that are not wanted any more: older ones that a newer one cancels, and ended ones beyond what is kept.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::follow::cluster_of;
-use super::*;
-use crate::delivery::RunRecord;
+use super::{Call, Effects, Machine, Tidy};
+use crate::delivery::{Delivery, DeliveryState, Reason, RunRecord};
 use crate::deployer::{DeployError, Retire, RetireHow};
 use crate::engine::conclude::record;
+use crate::engine::ledger::key_of;
+use crate::ids::DeliveryId;
+use crate::names::{ClusterRef, WatchName};
 use crate::plan::ObjectRef;
-use crate::store::InventoryItem;
+use crate::repo::CommitSha;
+use crate::store::{InventoryItem, Write};
 
 /// How long after a failure it is tried again.
 const RETIRE_RETRY: Duration = Duration::from_secs(30);
@@ -17,9 +26,9 @@ const RETIRE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Runs that are being retired, and when a failed attempt is made again.
 pub(super) type Retiring = HashMap<(ClusterRef, String), Option<Instant>>;
 
-impl Agent {
+impl Machine {
     /// `cancel-in-progress`: an older run of the same watch, branch and document is cancelled by a newer one.
-    pub(super) async fn cancel_older(&mut self) {
+    pub(super) fn cancel_older(&mut self) {
         let mut cancelled: Vec<(DeliveryId, CommitSha, Vec<ObjectRef>)> = Vec::new();
         for newer in self.ledger.open.values().filter(|d| d.state == DeliveryState::Following) {
             let cancelling: Vec<&RunRecord> =
@@ -43,15 +52,15 @@ impl Agent {
             }
         }
         for (id, by, runs) in cancelled {
-            self.cancel(&id, by, runs).await;
+            self.cancel(&id, by, runs);
         }
     }
 
     /// Cancels once it is written down for whom: without that, nobody could tell it from what a person cancelled. What an
     /// attempt holds is left for later.
-    async fn cancel(&mut self, id: &DeliveryId, by: CommitSha, runs: Vec<ObjectRef>) {
+    fn cancel(&mut self, id: &DeliveryId, by: CommitSha, runs: Vec<ObjectRef>) {
         let Some(before) = self.ledger.open.get(id).cloned() else { return };
-        if self.running.values().any(|r| r == id) {
+        if self.attempts.running.values().any(|r| r == id) {
             return;
         }
         let mut delivery = before.clone();
@@ -63,46 +72,43 @@ impl Agent {
             let mut writes = vec![Write::Delivery(Box::new(delivery.clone()))];
             // The same commit once more is no newer head.
             if before.superseded_by.is_none() && by != delivery.revision.sha {
-                let now = self.parts.clock.now();
+                let now = self.now.stamp;
                 writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
             }
-            if !self.commit(writes).await {
-                return;
-            }
+            self.write(writes);
         }
         self.retire(&delivery.watch, runs, RetireHow::Cancel, &[]);
     }
 
     /// `max-keep-runs`: of the ended runs of a document the newest ones are kept.
-    pub(super) async fn tidy(&mut self, delivery: &Delivery, changed: &[RunRecord]) {
+    pub(super) fn tidy(&mut self, delivery: &Delivery, changed: &[RunRecord]) {
         for run in changed.iter().filter(|run| run.state.is_final()) {
-            if let Some(watch) = self.parts.watches.get(&delivery.watch) {
+            if let Some(watch) = self.known.watches.get(&delivery.watch) {
                 self.retiring.remove(&(cluster_of(watch, &run.object), run.object.name.clone()));
             }
             let Some(keep) = run.rules.keep else { continue };
-            let kept = self.parts.store.inventory(&delivery.watch).await;
-            let Some(items) = self.state(kept) else { return };
-            let active: HashSet<&str> = self
-                .ledger
-                .open
-                .values()
-                .flat_map(Delivery::active_runs)
-                .map(|run| run.object.name.as_str())
-                .collect();
-            let mut ended: Vec<InventoryItem> = items
-                .into_iter()
-                .filter(|item| {
-                    let (a, b) = (&item.object, &run.object);
-                    (&a.path, a.document, &a.kind) == (&b.path, b.document, &b.kind)
-                        && !active.contains(a.name.as_str())
-                })
-                .collect();
-            ended.sort_by(|a, b| b.delivery.cmp(&a.delivery));
-            let old: Vec<InventoryItem> =
-                ended.into_iter().skip(usize::try_from(keep).unwrap_or(usize::MAX)).collect();
-            let runs = old.iter().map(|item| item.object.clone()).collect();
-            self.retire(&delivery.watch, runs, RetireHow::Delete, &old);
+            let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+            let (watch, run) = (delivery.watch.clone(), run.clone());
+            self.call(Call::Inventory(Tidy { watch, run, keep }));
         }
+    }
+
+    /// What a watch has on clusters was read: runs beyond what is kept are deleted.
+    pub(in crate::engine) fn tidied(&mut self, tidy: &Tidy, items: Vec<InventoryItem>) -> Effects {
+        let Tidy { watch, run, keep } = tidy;
+        let open = self.ledger.open.values().flat_map(Delivery::active_runs);
+        let active: HashSet<&str> = open.map(|run| run.object.name.as_str()).collect();
+        let is_ended = |item: &InventoryItem| {
+            let (a, b) = (&item.object, &run.object);
+            (&a.path, a.document, &a.kind) == (&b.path, b.document, &b.kind)
+                && !active.contains(a.name.as_str())
+        };
+        let mut ended: Vec<InventoryItem> = items.into_iter().filter(is_ended).collect();
+        ended.sort_by(|a, b| b.delivery.cmp(&a.delivery));
+        let old: Vec<InventoryItem> = ended.into_iter().skip(*keep).collect();
+        let runs = old.iter().map(|item| item.object.clone()).collect();
+        self.retire(watch, runs, RetireHow::Delete, &old);
+        std::mem::take(&mut self.effects)
     }
 
     /// Asks the deployer, one call for each namespace; what is asked for already is not asked for again.
@@ -113,8 +119,8 @@ impl Agent {
         how: RetireHow,
         items: &[InventoryItem],
     ) {
-        let Some(watch) = self.parts.watches.get(watch).cloned() else { return };
-        let now = Instant::now();
+        let Some(watch) = self.known.watches.get(watch).cloned() else { return };
+        let now = self.now.instant;
         let mut calls: BTreeMap<ClusterRef, Vec<ObjectRef>> = BTreeMap::new();
         for run in runs {
             let cluster = cluster_of(&watch, &run);
@@ -127,7 +133,6 @@ impl Agent {
             }
         }
         for (cluster, runs) in calls {
-            let deployer = Arc::clone(&self.parts.deployers[&cluster.deployer]);
             let named =
                 |run: &ObjectRef| (run.api_version.clone(), run.kind.clone(), run.name.clone());
             let request = Retire {
@@ -139,14 +144,11 @@ impl Agent {
             let names: HashSet<String> = runs.into_iter().map(|run| run.name).collect();
             let items =
                 items.iter().filter(|item| names.contains(&item.object.name)).cloned().collect();
-            self.tasks.spawn(async move {
-                let result = deployer.retire(&request).await;
-                Ended::Retired(Box::new(request), items, result)
-            });
+            self.call(Call::Retire(Box::new(request), items));
         }
     }
 
-    pub(super) async fn retired(
+    pub(super) fn retired(
         &mut self,
         request: Retire,
         items: Vec<InventoryItem>,
@@ -156,7 +158,7 @@ impl Agent {
         match result {
             Ok(()) => {
                 let forget = items.into_iter().map(Write::ForgetInventory).collect();
-                self.commit(forget).await;
+                self.write(forget);
                 // A cancelled run is followed to its end: until then it must not be cancelled again.
                 if request.how == RetireHow::Delete {
                     for slot in slots {
@@ -169,7 +171,7 @@ impl Agent {
                     cluster = %request.cluster, how = ?request.how, error = %error,
                     "runs that are not wanted any more could not be retired"
                 );
-                let again = Some(Instant::now() + RETIRE_RETRY);
+                let again = Some(self.now.instant + RETIRE_RETRY);
                 for slot in slots {
                     self.retiring.insert(slot, again);
                 }

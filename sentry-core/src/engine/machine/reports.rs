@@ -1,0 +1,177 @@
+//! Statuses on A's commits: written down with the delivery that they tell of, then shown, at most once per change.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tokio::time::Instant;
+
+use super::{Call, Machine};
+use crate::delivery::Delivery;
+use crate::engine::ledger::ReportKey;
+use crate::engine::standing::statuses;
+use crate::event::EventKind;
+use crate::forge::{CommitStatus, ForgeError, ForgeErrorKind};
+use crate::names::WatchName;
+use crate::store::{Report, Write};
+
+/// Statuses that are being shown at a time.
+const IN_FLIGHT: usize = 4;
+
+/// How statuses are shown.
+#[derive(Debug, Default)]
+pub(super) struct Reporting {
+    /// Those that are being shown.
+    busy: HashSet<ReportKey>,
+    /// When one that could not be shown is tried again.
+    at: HashMap<ReportKey, Instant>,
+    /// Watches of which it was told that their statuses can't be shown.
+    denied: HashSet<WatchName>,
+}
+
+impl Reporting {
+    pub(super) fn is_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    /// The call that showed a status ended.
+    pub(super) fn ended(&mut self, key: &ReportKey) {
+        self.busy.remove(key);
+    }
+
+    /// When statuses are tried again.
+    pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
+        self.at.values().copied()
+    }
+}
+
+impl Machine {
+    /// The statuses that written deliveries change: of their commit of a watch, where other subjects of the watch may stand
+    /// as well. `before` is all that is kept of the commit, oldest first, without the writes.
+    pub(in crate::engine) fn add_statuses(
+        &mut self,
+        name: &WatchName,
+        before: &[Delivery],
+        written: &[&Delivery],
+    ) -> Vec<Write> {
+        let Some(watch) = self.known.watches.get(name) else { return Vec::new() };
+        let mut after: BTreeMap<_, _> = before.iter().map(|d| (&d.id, d)).collect();
+        after.extend(written.iter().map(|d| (&d.id, *d)));
+        let after: Vec<Delivery> = after.into_values().cloned().collect();
+        let (before, after) = (statuses(watch, before), statuses(watch, &after));
+        let reports = after.into_iter().filter_map(|status| {
+            let shown = before.iter().find(|b| b.context == status.context);
+            self.report(name, status, shown)
+        });
+        let writes: Vec<Write> = reports.map(Write::Report).collect();
+        self.ledger.apply_all(&writes);
+        writes
+    }
+
+    /// The report, if it says otherwise than what was decided for this line before.
+    fn report(
+        &self,
+        watch: &WatchName,
+        status: CommitStatus,
+        before: Option<&CommitStatus>,
+    ) -> Option<Report> {
+        let key = (watch.clone(), status.revision.sha.clone(), status.context.clone());
+        let due = self.ledger.reports.get(&key);
+        let sent = match due.map(|r| (&r.status, r.sent)).or(before.map(|b| (b, Some(b.state)))) {
+            Some((decided, _)) if says_the_same(decided, &status) => return None,
+            Some((decided, sent)) if is_about_the_same(decided, &status) => sent,
+            _ => None,
+        };
+        let (watch, at) = (watch.clone(), self.now.stamp);
+        Some(Report { watch, status, at, sent, tries: 0, error: None, given_up: false })
+    }
+
+    /// Starts to show what is due.
+    pub(super) fn send_reports(&mut self) {
+        let Reporting { busy, at, .. } = &self.reporting;
+        let is_due = |key: &ReportKey| {
+            !busy.contains(key) && at.get(key).is_none_or(|at| *at <= self.now.instant)
+        };
+        let reports =
+            self.ledger.reports.iter().filter(|(key, report)| {
+                is_due(key) && self.known.watches.contains_key(&report.watch)
+            });
+        let room = IN_FLIGHT.saturating_sub(busy.len());
+        let due: Vec<(ReportKey, Report)> =
+            reports.take(room).map(|(key, report)| (key.clone(), report.clone())).collect();
+        for (key, report) in due {
+            self.reporting.busy.insert(key.clone());
+            self.call(Call::Report(key, Box::new(report)));
+        }
+    }
+
+    pub(super) fn reported(
+        &mut self,
+        key: ReportKey,
+        sent: Report,
+        result: Result<(), ForgeError>,
+    ) {
+        self.reporting.busy.remove(&key);
+        self.reporting.at.remove(&key);
+        // What is to be shown may have changed meanwhile.
+        let now = self.ledger.reports.get(&key).cloned().unwrap_or_else(|| sent.clone());
+        match result {
+            Ok(()) => {
+                let same = is_about_the_same(&now.status, &sent.status);
+                let told = same.then_some(sent.status.state);
+                let report = Report { sent: told, tries: 0, error: None, ..now };
+                self.write(vec![Write::Report(report)]);
+                let (watch, status) = (sent.watch, sent.status);
+                self.tell(EventKind::Reported { watch, status });
+            }
+            Err(error) => self.not_reported(key, now, &error),
+        }
+    }
+
+    /// A forge without statuses, or one that forbids them, is not asked again for this one; all else is tried again.
+    fn not_reported(&mut self, key: ReportKey, report: Report, error: &ForgeError) {
+        let tries = report.tries.saturating_add(1);
+        let max = self.known.watches.get(&report.watch).map_or(0, |w| w.timing.max_retries);
+        let hopeless = match error.kind() {
+            ForgeErrorKind::Unsupported | ForgeErrorKind::Unauthorized => true,
+            ForgeErrorKind::Unreachable | ForgeErrorKind::RateLimited => false,
+            _ => tries > max,
+        };
+        let backoff = self.known.options.backoff;
+        let wait = backoff.wait(error.retry(), tries, fastrand::f64()).filter(|_| !hopeless);
+        if let Some(wait) = wait {
+            self.reporting.at.insert(key, self.now.instant + wait);
+        }
+        let text = error.told();
+        let (watch, status) = (report.watch.clone(), report.status.clone());
+        let given_up = wait.is_none();
+        self.write(vec![Write::Report(Report {
+            tries,
+            error: Some(text.clone()),
+            given_up,
+            ..report
+        })]);
+        let said = given_up && !self.reporting.denied.insert(watch.clone());
+        // A forge that has no statuses at all has nothing to be told of.
+        let has_none = error.kind() == ForgeErrorKind::Unsupported && error.hint().is_none();
+        if !has_none && !said {
+            self.tell(EventKind::ReportFailed { watch, status, error: text, wait });
+        }
+    }
+
+    /// True if a status is still to be shown that a single pass waits for.
+    pub(super) fn owes_reports(&self) -> bool {
+        self.ledger.reports.values().any(|report| {
+            let watch = self.known.watches.get(&report.watch);
+            watch.is_some_and(|watch| report.tries <= watch.timing.max_retries)
+        })
+    }
+}
+
+/// True if the two are about the same delivery, at the same branches: then a state that the forge took of one need not be
+/// sent again for the other.
+fn is_about_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {
+    one.delivery == other.delivery && one.subjects == other.subjects
+}
+
+fn says_the_same(one: &CommitStatus, other: &CommitStatus) -> bool {
+    one.state == other.state && is_about_the_same(one, other)
+}
