@@ -18,7 +18,7 @@ use crate::subject::{Subject, SubjectKey};
 /// Of so many deliveries, the newest ones, runs are followed that go on although the delivery was given up.
 const RECENT: usize = 1_000;
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
     /// Those whose head waits for a delivery: few, where `cursors` may be thousands and the loop turns often.
@@ -57,16 +57,10 @@ impl Ledger {
         let newest = given_up.iter().map(|delivery| delivery.id.clone()).max();
         given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
-            cursors: BTreeMap::new(),
-            changes: BTreeSet::new(),
-            watches: BTreeMap::new(),
             validators: snapshot.validators.into_iter().collect(),
-            open: BTreeMap::new(),
-            reports: BTreeMap::new(),
-            outbox: BTreeMap::new(),
-            troubles: BTreeMap::new(),
             inbox: snapshot.inbox,
             newest,
+            ..Self::default()
         };
         let live = snapshot.cursors.into_iter().map(Write::Cursors);
         let live = live.chain(snapshot.watches.into_iter().map(Write::Watch));

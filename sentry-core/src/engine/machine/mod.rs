@@ -7,6 +7,8 @@
 mod deliveries;
 mod follow;
 mod looks;
+#[cfg(test)]
+mod model;
 mod notices;
 mod outages;
 mod polls;

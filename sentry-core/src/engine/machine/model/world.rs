@@ -1,0 +1,519 @@
+//! All that is outside the machine, as values: a forge, a cluster, what is kept, and time that passes when it is told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::reference::{Branch, Cluster};
+use crate::clock::Timestamp;
+use crate::cursor::Cursors;
+use crate::delivery::{
+    Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, RunState, Selection, Trigger,
+    TriggerKind, TriggerState,
+};
+use crate::deployer::{DeployError, DeployErrorKind};
+use crate::engine::Options;
+use crate::engine::courier::{AttemptEnd, Halt, Outcome};
+use crate::engine::failure::AttemptError;
+use crate::engine::ledger::Ledger;
+use crate::engine::machine::{Call, Effects, Input, Known, Machine, Mode, Moment, Polled};
+use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use crate::ids::{DeliveryId, TriggerId};
+use crate::plan::{Action, ObjectOutcome, ObjectRef};
+use crate::repo::CommitSha;
+use crate::revision::Revision;
+use crate::store::{Suspension, Write};
+use crate::testing::sample;
+use crate::watch::sample::watch;
+
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
+/// Long enough for the head to be seen elsewhere meanwhile.
+pub(super) const APPLY: Duration = Duration::from_secs(7);
+/// How long an answer takes.
+const ANSWER: Duration = Duration::from_millis(10);
+/// The runs that B holds.
+const RUNS: [&str; 2] = ["one", "two"];
+
+/// What is kept, and read back by the next agent.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) ledger: Ledger,
+    pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
+    triggers: BTreeMap<TriggerId, Trigger>,
+}
+
+impl Kept {
+    fn commit(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Delivery(d) => drop(self.deliveries.insert(d.id.clone(), *d.clone())),
+                Write::Trigger(t) => drop(self.triggers.insert(t.id.clone(), t.clone())),
+                _ => {}
+            }
+        }
+        self.ledger.apply_all(writes);
+        self.ledger.newest = self.deliveries.keys().next_back().cloned();
+    }
+}
+
+/// An attempt that is under way.
+struct Attempt {
+    delivery: Delivery,
+    earlier: usize,
+    step: DeliveryState,
+}
+
+/// Something that will happen.
+enum Happening {
+    Answer { forge: String, asked: Vec<(usize, HeadsQuery)> },
+    Step(DeliveryId),
+    Applied(DeliveryId),
+    NotFollowed(Input),
+}
+
+pub(super) struct World {
+    machine: Option<Machine>,
+    began: Instant,
+    /// What passed since.
+    time: Duration,
+    pub(super) days: i64,
+    due: BTreeMap<(Duration, u64), Happening>,
+    number: u64,
+    attempts: BTreeMap<DeliveryId, Attempt>,
+    /// Attempts that asked for a step, with the runs that they want to create, by ticket.
+    asking: BTreeMap<u64, (DeliveryId, Vec<RunRecord>)>,
+    /// Whose turn it is at the target, and who waits for one.
+    turn: Option<DeliveryId>,
+    queue: VecDeque<DeliveryId>,
+    pub(super) heads: BTreeMap<Branch, CommitSha>,
+    pub(super) commits: Vec<CommitSha>,
+    tests: CommitSha,
+    pub(super) forge_is_away: bool,
+    pub(super) cluster: Cluster,
+    /// The keys of the runs that were made.
+    pub(super) made: Vec<String>,
+    pub(super) kept: Kept,
+    /// How many more moments, before and after each commit, the agent lives.
+    pub(super) left: usize,
+    pub(super) selects_dev: bool,
+    /// What each request was acknowledged with, and when that was first asked for.
+    pub(super) requests: BTreeMap<usize, (TriggerId, Timestamp)>,
+    latest: Timestamp,
+    /// The heads that each branch's cursor stood at, in order.
+    pub(super) delivered: BTreeMap<String, Vec<CommitSha>>,
+    pub(super) faults: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            machine: None,
+            began: Instant::now(),
+            time: Duration::ZERO,
+            days: 0,
+            due: BTreeMap::new(),
+            number: 0,
+            attempts: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            turn: None,
+            queue: VecDeque::new(),
+            heads: BTreeMap::new(),
+            commits: Vec::new(),
+            tests: sample::sha(1_000_000),
+            forge_is_away: false,
+            cluster: Cluster::Well,
+            made: Vec::new(),
+            kept: Kept::default(),
+            left: usize::MAX,
+            selects_dev: true,
+            requests: BTreeMap::new(),
+            latest: Timestamp::UNIX_EPOCH,
+            delivered: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        world.push(Branch::Main);
+        world
+    }
+
+    pub(super) fn push(&mut self, branch: Branch) -> CommitSha {
+        let sha = sample::sha(u32::try_from(self.commits.len()).expect("a few"));
+        self.commits.push(sha.clone());
+        self.heads.insert(branch, sha.clone());
+        sha
+    }
+
+    pub(super) fn repair(&mut self) {
+        self.number += 1;
+        self.tests = sample::sha(1_000_000 + u32::try_from(self.number).expect("a few"));
+    }
+
+    pub(super) fn cursors(&self) -> impl Iterator<Item = &Cursors> {
+        self.kept.ledger.cursors.values().flat_map(BTreeMap::values)
+    }
+
+    /// True if all runs of a branch's commit are on the cluster, made for the change or for one request.
+    pub(super) fn is_complete(&self, branch: &str, sha: &CommitSha) -> bool {
+        let mut made = BTreeMap::<&str, usize>::new();
+        let start = format!("{branch}|{sha}|");
+        for key in self.made.iter().filter(|key| key.starts_with(&start)) {
+            *made.entry(key.rsplit('|').next().unwrap_or_default()).or_default() += 1;
+        }
+        made.values().any(|runs| *runs == RUNS.len())
+    }
+
+    fn now(&self) -> Moment {
+        let seconds = 1_790_000_000 + self.days * 24 * 3600;
+        let stamp = Timestamp::from_second(seconds).expect("a time") + self.time;
+        Moment { instant: self.began + self.time, stamp }
+    }
+
+    fn die(&mut self) {
+        self.machine = None;
+        self.due.clear();
+        self.attempts.clear();
+        self.asking.clear();
+        (self.turn, self.queue) = (None, VecDeque::new());
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.die();
+        self.left = usize::MAX;
+        let branches: &[&str] = if self.selects_dev { &["main", "dev"] } else { &["main"] };
+        let mut watch = watch("qa", branches);
+        watch.timing.polling_interval = INTERVAL;
+        let mut options = Options::default();
+        options.backoff.cap = Duration::from_secs(60);
+        let known = Known {
+            watches: [(watch.name.clone(), Arc::new(watch))].into(),
+            options,
+            dry: Default::default(),
+            notifiers: Default::default(),
+        };
+        let ledger = self.kept.ledger.clone();
+        let (machine, effects) = Machine::start(Arc::new(known), Mode::Run, ledger, self.now());
+        self.machine = Some(machine);
+        self.carry(effects);
+    }
+
+    pub(super) fn suspend(&mut self, suspend: bool) {
+        let suspensions = &mut self.kept.ledger.inbox.suspensions;
+        suspensions.clear();
+        if suspend {
+            let (watch, since) = (sample::watch("qa"), self.now().stamp);
+            self.kept.ledger.inbox.suspensions =
+                vec![Suspension { watch, reason: None, since, until: None }];
+        }
+    }
+
+    /// A request is acknowledged with its id; the same request has the same one.
+    pub(super) fn ask(&mut self, request: usize, key: Option<u8>) {
+        let at = self.now().stamp;
+        let kind = TriggerKind::Deliver {
+            subject: sample::subject("main"),
+            sha: None,
+            selection: Selection::default(),
+        };
+        let trigger = Trigger {
+            id: TriggerId::new(at, fastrand::u128(..)),
+            key: key.map_or_else(|| format!("request {request}"), |key| format!("key {key}")),
+            watch: sample::watch("qa"),
+            kind,
+            cause: Cause::Manual,
+            at,
+            state: TriggerState::Pending,
+        };
+        let known = self.kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
+        let kept = known.unwrap_or_else(|| {
+            self.kept.triggers.insert(trigger.id.clone(), trigger.clone());
+            self.kept.ledger.inbox.triggers.push(trigger.clone());
+            trigger
+        });
+        let kept = (kept.id, kept.at);
+        let first = self.requests.entry(request).or_insert_with(|| kept.clone());
+        assert_eq!(*first, kept, "promise 6: the same key is the same request");
+        self.latest = self.latest.max(at);
+    }
+
+    /// Time passes, second by second: each begins with a look for what people left.
+    pub(super) fn wait(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            let end = self.time + Duration::from_secs(1);
+            let inbox = self.kept.ledger.inbox.clone();
+            self.input(Input::Inbox(inbox));
+            while let Some(next) = self.next(end) {
+                self.time = next;
+                self.turn_once();
+            }
+            self.time = end;
+        }
+    }
+
+    /// When something is due before that.
+    fn next(&self, end: Duration) -> Option<Duration> {
+        let machine = self.machine.as_ref()?;
+        let happens = self.due.keys().next().map(|(at, _)| *at);
+        let wakes = machine.next_due().map(|at| at.saturating_duration_since(self.began));
+        happens.into_iter().chain(wakes).map(|at| at.max(self.time)).min().filter(|at| *at < end)
+    }
+
+    fn turn_once(&mut self) {
+        match self.due.first_entry().filter(|entry| entry.key().0 <= self.time) {
+            Some(entry) => {
+                let happening = entry.remove();
+                self.happen(happening);
+            }
+            None => {
+                self.input(Input::Tick);
+                // What is due now and is not begun waits for something else.
+                self.time += Duration::from_millis(1);
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let now = self.now();
+        if let Some(machine) = &mut self.machine {
+            let effects = machine.step(now, input);
+            self.carry(effects);
+        }
+    }
+
+    /// As the owner does; the agent may die before or after the writes are kept.
+    fn carry(&mut self, effects: Effects) {
+        let mut due = VecDeque::from([effects]);
+        while let Some(Effects { writes, events: _, calls }) = due.pop_front() {
+            if !writes.is_empty() {
+                if !self.lives() {
+                    return self.die();
+                }
+                writes.iter().for_each(|write| self.look(write));
+                self.kept.commit(&writes);
+                if !self.lives() {
+                    return self.die();
+                }
+            }
+            for call in calls {
+                due.extend(self.make(call));
+            }
+        }
+    }
+
+    fn lives(&mut self) -> bool {
+        let lives = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        lives
+    }
+
+    /// Judges every cursor as it is written.
+    fn look(&mut self, write: &Write) {
+        let Write::Cursors(cursors) = write else { return };
+        let branch = cursors.subject.name();
+        if let Some(passed) = cursors.passed.as_ref().filter(|p| p.reason != Reason::Baseline) {
+            self.faults.push(format!("{branch}: let pass: {passed:?}"));
+        }
+        let Some(delivered) = &cursors.delivered else { return };
+        if !self.is_complete(branch, &delivered.sha) {
+            let sha = &delivered.sha;
+            let text = format!("promise 2: {branch}: the cursor is at {sha} before its runs are");
+            self.faults.push(text);
+        }
+        let stood = self.delivered.entry(branch.to_owned()).or_default();
+        if stood.last() != Some(&delivered.sha) {
+            stood.push(delivered.sha.clone());
+        }
+    }
+
+    fn after(&mut self, wait: Duration, happening: Happening) {
+        self.number += 1;
+        self.due.insert((self.time + wait, self.number), happening);
+    }
+
+    fn make(&mut self, call: Call) -> Option<Effects> {
+        match call {
+            Call::Poll { forge, asked } => self.after(ANSWER, Happening::Answer { forge, asked }),
+            Call::Attempt { delivery, .. } => {
+                let (id, earlier) = (delivery.id.clone(), delivery.runs.len());
+                let step = DeliveryState::Fetching;
+                self.attempts.insert(id.clone(), Attempt { delivery: *delivery, earlier, step });
+                self.after(ANSWER, Happening::Step(id));
+            }
+            Call::Proceed(ticket, answer) => self.proceed(ticket, answer),
+            Call::Follow { number, query } => {
+                let (cluster, change) = (query.cluster, None);
+                let seen = Input::Seen { cluster, number, change };
+                self.after(ANSWER, Happening::NotFollowed(seen));
+            }
+            Call::Recall(recall) => {
+                let found = self.kept.deliveries.get(recall.delivery()).cloned();
+                return self.machine.as_mut().map(|machine| machine.recalled(recall, found));
+            }
+            Call::Unfollow(_)
+            | Call::Report(..)
+            | Call::Notify(_)
+            | Call::Retire(..)
+            | Call::Request(_)
+            | Call::Inventory(_)
+            | Call::CutOff => {}
+        }
+        None
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Answer { forge, asked } => {
+                let answers = asked.iter().map(|(_, query)| self.answer(query)).collect();
+                self.input(Input::Polled(Polled { forge, asked, answers, took: ANSWER }));
+            }
+            Happening::Step(id) => self.step(&id),
+            Happening::Applied(id) => self.applied(&id),
+            Happening::NotFollowed(seen) => self.input(seen),
+        }
+    }
+
+    fn answer(&self, query: &HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
+        if self.forge_is_away {
+            return Err(ForgeError::new(ForgeErrorKind::Unreachable, "away"));
+        }
+        let is_a = query.repo.as_str().ends_with("/app");
+        let heads = if is_a {
+            let head = |(branch, sha): (&Branch, &CommitSha)| {
+                (sample::subject(branch.name()), sha.clone())
+            };
+            self.heads.iter().map(head).collect()
+        } else {
+            BTreeMap::from([(sample::subject("main"), self.tests.clone())])
+        };
+        Ok(HeadsAnswer::Heads(Heads { heads, ..Heads::default() }))
+    }
+
+    /// An attempt asks for its step.
+    fn step(&mut self, id: &DeliveryId) {
+        let Some(attempt) = self.attempts.get_mut(id) else { return };
+        attempt.delivery.state = attempt.step;
+        let mut wanted = Vec::new();
+        if attempt.step == DeliveryState::Applying {
+            let known: Vec<_> = attempt.delivery.runs.iter().map(|r| r.object.clone()).collect();
+            let runs = RUNS.iter().map(|run| object(&attempt.delivery, run));
+            wanted.extend(runs.filter(|run| !known.contains(run)).map(|object| RunRecord {
+                object,
+                message: None,
+                reason: None,
+                completed: None,
+                ..sample::run(RunState::Running)
+            }));
+            attempt.delivery.objects.retain(|o| o.action.is_acknowledged());
+        }
+        self.number += 1;
+        let delivery = Box::new(attempt.delivery.clone());
+        let input = Input::Progress { ticket: self.number, delivery, wanted: wanted.clone() };
+        self.asking.insert(self.number, (id.clone(), wanted));
+        self.input(input);
+    }
+
+    fn proceed(&mut self, ticket: u64, answer: Result<usize, Halt>) {
+        let Some((id, wanted)) = self.asking.remove(&ticket) else { return };
+        match answer {
+            Err(Halt::Superseded(by)) => self.end(&id, Outcome::Superseded(by)),
+            Err(Halt::Stopping) => self.end(&id, Outcome::Interrupted),
+            Ok(allowed) => {
+                let Some(attempt) = self.attempts.get_mut(&id) else { return };
+                attempt.delivery.runs.extend(wanted.into_iter().take(allowed));
+                self.next_step(&id);
+            }
+        }
+    }
+
+    fn next_step(&mut self, id: &DeliveryId) {
+        let (away, tests) = (self.forge_is_away, self.tests.clone());
+        let Some(attempt) = self.attempts.get_mut(id) else { return };
+        match attempt.step {
+            DeliveryState::Fetching if away => {
+                let (what, kind) = ("can't fetch".to_owned(), ForgeErrorKind::Unreachable);
+                let source = ForgeError::new(kind, "away");
+                self.end(id, Outcome::Failed(AttemptError::Forge { what, source }));
+            }
+            DeliveryState::Fetching => {
+                let begun = attempt.delivery.intent.as_ref().map(|i| i.manifests.clone());
+                let pinned = Revision { subject: sample::subject("main"), sha: tests };
+                attempt.delivery.manifests = Some(begun.unwrap_or(pinned));
+                attempt.step = DeliveryState::Checking;
+                self.queue.push_back(id.clone());
+                self.give_turn();
+            }
+            DeliveryState::Checking => match self.cluster {
+                Cluster::Well => {
+                    let manifests = attempt.delivery.manifests.clone();
+                    attempt.delivery.intent = manifests.map(|manifests| Intent {
+                        manifests,
+                        digest: String::new(),
+                        at: Timestamp::UNIX_EPOCH,
+                    });
+                    attempt.step = DeliveryState::Applying;
+                    self.after(ANSWER, Happening::Step(id.clone()));
+                }
+                Cluster::Away => self.fail(id, DeployErrorKind::Unreachable),
+                Cluster::Refusing => self.fail(id, DeployErrorKind::Refused),
+            },
+            _ if self.cluster == Cluster::Away => self.fail(id, DeployErrorKind::Unreachable),
+            _ => self.after(APPLY, Happening::Applied(id.clone())),
+        }
+    }
+
+    fn give_turn(&mut self) {
+        if self.turn.is_none()
+            && let Some(next) = self.queue.pop_front()
+        {
+            self.turn = Some(next.clone());
+            self.after(ANSWER, Happening::Step(next));
+        }
+    }
+
+    fn fail(&mut self, id: &DeliveryId, kind: DeployErrorKind) {
+        let source = DeployError::new(kind, "the cluster says no");
+        let what = "the cluster does not take it".to_owned();
+        self.end(id, Outcome::Failed(AttemptError::Deploy { what, source }));
+    }
+
+    /// The cluster makes the runs that it was sent, each once.
+    fn applied(&mut self, id: &DeliveryId) {
+        let Some(attempt) = self.attempts.get_mut(id) else { return };
+        for run in &attempt.delivery.runs {
+            let known = attempt.delivery.objects.iter();
+            if known.clone().any(|o| o.object == run.object && o.action.is_acknowledged()) {
+                continue;
+            }
+            let key = key(&attempt.delivery, &run.object);
+            let action = if self.made.contains(&key) { Action::Exists } else { Action::Created };
+            if action == Action::Created {
+                self.made.push(key);
+            }
+            let (object, reason) = (run.object.clone(), None);
+            attempt.delivery.objects.push(ObjectOutcome { object, run: true, action, reason });
+        }
+        self.end(id, Outcome::Done);
+    }
+
+    fn end(&mut self, id: &DeliveryId, outcome: Outcome) {
+        let Some(Attempt { delivery, earlier, .. }) = self.attempts.remove(id) else { return };
+        self.queue.retain(|waits| waits != id);
+        if self.turn.as_ref() == Some(id) {
+            self.turn = None;
+            self.give_turn();
+        }
+        self.input(Input::Attempted(Box::new(AttemptEnd { delivery, outcome, earlier })));
+    }
+}
+
+fn object(delivery: &Delivery, run: &str) -> ObjectRef {
+    let nonce = delivery.trigger.as_ref().map_or("", |trigger| trigger.as_str());
+    let Revision { subject, sha } = &delivery.revision;
+    ObjectRef { name: format!("{run} {subject} {sha} {nonce}"), ..sample::object() }
+}
+
+fn key(delivery: &Delivery, object: &ObjectRef) -> String {
+    let nonce = delivery.trigger.as_ref().map_or("", |trigger| trigger.as_str());
+    let Revision { subject, sha } = &delivery.revision;
+    format!("{subject}|{sha}|{}|{nonce}", object.name)
+}
