@@ -126,14 +126,14 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let (bytes, _) = whole().await;
     let dir = dir_with(&bytes);
     let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
-    raw.pragma_update(None, "user_version", 7).unwrap();
+    raw.pragma_update(None, "user_version", 700).unwrap();
     drop(raw);
     for error in [
         SqliteStore::open(dir.path()).unwrap_err(),
         SqliteStore::open_read_only(dir.path()).unwrap_err(),
     ] {
         assert_eq!(error.kind(), StoreErrorKind::Newer);
-        assert!(error.to_string().contains("schema 7, this one knows 4"), "{error}");
+        assert!(error.to_string().contains("schema 700, this one knows "), "{error}");
     }
     assert!(!names(dir.path()).iter().any(|name| name.contains("corrupt")));
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
@@ -88,31 +89,21 @@ impl SqliteStore {
         }
     }
 
-    /// Opens the state for reading beside an agent; `None` if no agent has made one yet. Nothing is made, moved, brought forward or checked beforehand;
-    /// a write is [`StoreErrorKind::Unavailable`].
+    /// Opens the state for reading beside an agent; `None` if no agent has made one yet. Nothing is made, moved or checked
+    /// beforehand; a write is [`StoreErrorKind::Unavailable`].
+    ///
+    /// A state of an older Sentry stays as it is until an agent brings it forward: what is read then is a copy in memory, of
+    /// this moment.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Unavailable`] if it can't be looked at, or is of an older Sentry that no newer agent has opened so
-    /// far; [`StoreErrorKind::Corrupt`] and [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
+    /// [`StoreErrorKind::Unavailable`] if it can't be looked at; [`StoreErrorKind::Corrupt`] and
+    /// [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
     pub fn open_read_only(dir: &Path) -> Result<Option<Self>, StoreError> {
         let place = Place::new(dir);
         if !place.has_db()? {
             return Ok(None);
         }
-        let open = || {
-            place.check_header()?;
-            let connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            let version = schema::version(&connection)?;
-            Ok((connection, version))
-        };
-        let (connection, version) = open().map_err(|failure: Failure| failure.at(place.db()))?;
-        if version < schema::VERSION {
-            let message = format!(
-                "the state in {} is of an older Sentry; start the agent once, it brings it forward",
-                place.db().display()
-            );
-            return Err(StoreError::new(StoreErrorKind::Unavailable, message));
-        }
+        let connection = open_for_reading(&place).map_err(|failure| failure.at(place.db()))?;
         Self::new(place, connection, false).map(Some)
     }
 
@@ -174,12 +165,27 @@ fn make(path: &Path) -> Result<(), Failure> {
 fn open_existing(place: &Place) -> Result<Connection, Failure> {
     place.check_header()?;
     let mut connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    if schema::version(&connection)? == 0 {
-        return Err(Failure::Damaged("it holds no schema".into()));
-    }
+    schema::existing(&connection)?;
     schema::migrate(&mut connection)?;
     schema::verify(&connection)?;
     Ok(connection)
+}
+
+fn open_for_reading(place: &Place) -> Result<Connection, Failure> {
+    place.check_header()?;
+    let connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if schema::existing(&connection)? == schema::VERSION {
+        return Ok(connection);
+    }
+    let mut copy = Connection::open_in_memory()?;
+    // All pages in one step, and so of one moment.
+    if Backup::new(&connection, &mut copy)?.step(-1)? != StepResult::Done {
+        let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(busy, None).into());
+    }
+    schema::migrate(&mut copy)?;
+    copy.pragma_update(None, "query_only", true)?;
+    Ok(copy)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Failure> {

@@ -34,6 +34,14 @@ pub(super) fn version(connection: &Connection) -> Result<i64, Failure> {
     if version > VERSION { Err(Failure::NewerSchema(version)) } else { Ok(version) }
 }
 
+/// The schema of a file that an agent made: never none.
+pub(super) fn existing(connection: &Connection) -> Result<i64, Failure> {
+    match version(connection)? {
+        0 => Err(Failure::Damaged("it holds no schema".into())),
+        version => Ok(version),
+    }
+}
+
 /// Brings the file to [`VERSION`], step by step, each one whole or not at all.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     while version(connection)? < VERSION {
