@@ -86,6 +86,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_read_up_to_the_size_that_a_kubeconfig_may_have() {
+        let dir = tempfile::tempdir().unwrap();
+        for (more, known) in [(0, true), (1, false)] {
+            let mut text = "users: [{user: {token: the-token}}]\n#".to_owned();
+            let rest = usize::try_from(LARGEST).unwrap() + more - text.len();
+            text.push_str(&"x".repeat(rest));
+            let mut settings = KubectlSettings::new("k", Redactor::new());
+            settings.kubeconfig = Some(dir.path().join("config"));
+            std::fs::write(dir.path().join("config"), text).unwrap();
+            learn(&settings);
+            assert_eq!(settings.redactor.redact("the-token") != "the-token", known, "{more}");
+        }
+    }
+
+    #[test]
     fn a_kubeconfig_that_is_none_is_kubectls_to_complain_about() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = KubectlSettings::new("k", Redactor::new());
