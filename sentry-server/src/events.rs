@@ -18,6 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::metrics::Metrics;
 
 /// Follows the events of one engine.
+#[derive(Debug)]
 pub(crate) struct Follower {
     events: Receiver<Event>,
     store: Arc<dyn StateStore>,
