@@ -235,3 +235,24 @@ async fn what_is_answered_is_json_in_which_nothing_is_hidden() {
     let told: Acknowledgement = serde_json::from_str(&text(told).await).unwrap();
     assert_eq!((told.trigger, told.watch), (kept.trigger, "qa".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn wrong_tokens_go_on_being_counted_under_another_configuration() {
+    let world = World::new();
+    let guess = async |services: &Services| {
+        let answers = Arc::new(Echo(ErrorKind::Conflict));
+        let (live, guesses) = (services.live.clone(), services.guesses.clone());
+        let routes = sentry_server::api::routes(answers, Arc::new(Two), live, guesses);
+        let request = Request::get("/api/v1/status").header("authorization", "Bearer guess");
+        assert_eq!(send(&routes, request, "").await.status(), StatusCode::UNAUTHORIZED);
+    };
+    let first = world.services();
+    guess(&first).await;
+    let counters = Server::new(first).counters();
+    let mut second = world.services();
+    second.guesses = counters.guesses();
+    second.counters = Some(counters);
+    guess(&second).await;
+    let (_, metrics) = get(&Server::new(second).router(), "/metrics").await;
+    assert!(metrics.contains("sentry_guesses_total{door=\"api\"} 2\n"), "{metrics}");
+}

@@ -127,6 +127,9 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     assert_eq!(value(&before, "sentry_config_last_reload_successful"), 1.0);
     counters.config_reloaded(false);
     assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 0.0);
+    counters.config_is_as_taken();
+    assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 1.0);
+    counters.config_reloaded(false);
 
     let other = Engine::builder(Arc::clone(&world.store) as _)
         .watch(watch("two", &["main"]))
@@ -144,7 +147,7 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     is("sentry_deliveries_total{watch=\"qa\",outcome=\"succeeded\"}", 1.0);
     is("sentry_deliveries_total{watch=\"two\",outcome=\"succeeded\"}", 0.0);
     is("sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}", 7.0);
-    is("sentry_config_reloads_total{result=\"refused\"}", 1.0);
+    is("sentry_config_reloads_total{result=\"refused\"}", 2.0);
     is("sentry_config_reloads_total{result=\"taken\"}", 1.0);
     is("sentry_config_last_reload_successful", 1.0);
     assert!(measures(&after, "two") && !measures(&after, "qa"));
