@@ -108,6 +108,27 @@ async fn a_head_that_can_not_be_delivered_grows_old_even_while_the_state_can_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_loop_is_late_by_its_forge_and_by_an_engine_that_says_nothing() {
+    let mut world = World::new();
+    let routes = world.serve().await;
+    world.run().await;
+    let late = async || {
+        let families = scrape(&routes).await;
+        value(&families, "sentry_poll_lateness_seconds{forge=\"forge\"}")
+    };
+    seconds(100).await;
+    assert_eq!(late().await, 0.0);
+    world.forge.answer_after(Duration::from_secs(3600));
+    seconds(200).await;
+    let by_forge = late().await;
+    assert!((100.0..=200.0).contains(&by_forge), "{by_forge}");
+    world.store.hang();
+    seconds(200).await;
+    let by_both = late().await;
+    assert!((by_forge + 150.0..=by_forge + 200.0).contains(&by_both), "{by_forge}, {by_both}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_measured() {
     let mut world = World::new();
     let server = Server::new(world.services());

@@ -446,6 +446,19 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
         kept.push(trigger);
     }
 
+    let link = format!("href=\"/deliveries/{delivered}\"");
+    let again = format!("action=\"/deliveries/{delivered}/rerun\"");
+    for (path, part) in [
+        ("/".to_owned(), &link),
+        ("/watches/qa".to_owned(), &link),
+        (format!("/deliveries/{delivered}"), &again),
+    ] {
+        let answer = send(&routes, Request::get(&path).header("cookie", &cookie), "").await;
+        let page = text(answer).await;
+        assert!(page.contains(part), "{path}: {page}");
+        assert!(page.contains("agent works"), "{path}: {page}");
+    }
+
     let look = async |trigger: &Trigger| {
         let request = Request::get(format!("/triggers/{}", trigger.id)).header("cookie", &cookie);
         let answer = send(&routes, request, "").await;
