@@ -18,6 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::metrics::Metrics;
 
 /// Follows the events of one engine.
+#[derive(Debug)]
 pub(crate) struct Follower {
     events: Receiver<Event>,
     store: Arc<dyn StateStore>,
@@ -121,7 +122,235 @@ fn outcome(state: DeliveryState, verdict: Option<Verdict>, dry_run: bool) -> &'s
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use axum::extract::State;
+    use sentry_core::clock::SystemClock;
+    use sentry_core::delivery::{RunState, StepTiming};
+    use sentry_core::plan::Action;
+    use sentry_core::store::Write;
+    use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+    use sentry_core::testing::sample;
+    use sentry_store::MemoryStore;
+
     use super::*;
+    use crate::Guesses;
+    use crate::metrics::{self, Scrape};
+
+    /// What is counted of events, beside a store with deliveries that they are about.
+    struct Counting {
+        follower: Follower,
+        scrape: Arc<Scrape>,
+        before: Vec<String>,
+    }
+
+    impl Counting {
+        /// The `n`th delivery is of the `n`th commit and applied for `n` seconds.
+        async fn new(change: impl Fn(&mut Delivery)) -> Self {
+            let store = Arc::new(MemoryStore::default());
+            let engine = Engine::builder(Arc::clone(&store) as _)
+                .watch(sentry_core::watch::sample::watch("app", &["main"]))
+                .forge(Arc::new(FakeForge::new()))
+                .deployer(Arc::new(FakeDeployer::new()) as _)
+                .build()
+                .unwrap();
+            let _lock = store.lock("test").await.unwrap();
+            for n in 1..=3_u32 {
+                let mut delivery = sample::open_delivery(n);
+                let took = Duration::from_secs(n.into());
+                let (step, started) = ("apply".to_owned(), sample::time(n));
+                delivery.steps = vec![StepTiming { step, started, took }];
+                delivery.objects = vec![sample::outcome(Action::Created)];
+                change(&mut delivery);
+                store.commit(&[Write::Delivery(Box::new(delivery))]).await.unwrap();
+            }
+            let metrics = Arc::new(Metrics::new(&engine, "1", Guesses::default()));
+            let follower = Follower::new(&engine, Arc::clone(&store) as _, Arc::clone(&metrics));
+            let clock = Arc::new(SystemClock);
+            let scrape = Arc::new(Scrape::new(metrics, engine, store, clock, None));
+            let before = Self::lines(&scrape).await;
+            Self { follower, scrape, before }
+        }
+
+        async fn lines(scrape: &Arc<Scrape>) -> Vec<String> {
+            let (_, text) = metrics::serve(State(Arc::clone(scrape))).await.unwrap();
+            let counted = |line: &&str| !line.starts_with('#') && !line.contains("_bucket");
+            text.lines().filter(counted).map(str::to_owned).collect()
+        }
+
+        /// The series that other than before the events have, without their common beginning.
+        async fn after(
+            mut self,
+            events: impl IntoIterator<Item = (u32, EventKind)>,
+        ) -> Vec<String> {
+            for (second, kind) in events {
+                self.follower.count(Event { at: sample::time(second), kind }).await;
+            }
+            let Self { scrape, before, .. } = self;
+            Self::told(&scrape, &before).await
+        }
+
+        async fn told(scrape: &Arc<Scrape>, before: &[String]) -> Vec<String> {
+            let mut lines = Self::lines(scrape).await;
+            lines.retain(|line| !before.contains(line));
+            lines.iter().map(|line| line.trim_start_matches("sentry_").to_owned()).collect()
+        }
+    }
+
+    fn change(n: u32) -> EventKind {
+        let revision = sample::revision(n);
+        EventKind::Change { watch: sample::watch("app"), revision, from: None }
+    }
+
+    fn follows(n: u32) -> EventKind {
+        let (id, watch) = (sample::id(n), sample::watch("app"));
+        EventKind::DeliveryStep { id, watch, state: DeliveryState::Following }
+    }
+
+    fn settled(n: u32, state: DeliveryState, verdict: Option<Verdict>) -> EventKind {
+        EventKind::DeliverySettled {
+            id: sample::id(n),
+            watch: sample::watch("app"),
+            revision: sample::revision(n),
+            state,
+            manifests: None,
+            objects: Vec::new(),
+            runs: [RunState::Succeeded, RunState::Running, RunState::Failed]
+                .map(sample::run)
+                .into(),
+            verdict,
+            passed: None,
+            took: Duration::ZERO,
+            error: None,
+            dry_run: false,
+        }
+    }
+
+    const ACKNOWLEDGED: [&str; 2] = [
+        "change_to_delivered_seconds_sum{watch=\"app\"} 20.0",
+        "change_to_delivered_seconds_count{watch=\"app\"} 1",
+    ];
+
+    #[tokio::test]
+    async fn a_change_is_delivered_when_the_last_object_of_its_own_delivery_is_there() {
+        use DeliveryState::{Failed, NothingRan, Superseded};
+        let gone =
+            EventKind::BranchGone { watch: sample::watch("app"), branch: sample::branch("main") };
+        let elsewhere =
+            EventKind::BranchGone { watch: sample::watch("app"), branch: sample::branch("other") };
+        for (events, is_delivered) in [
+            (vec![(10, change(2)), (30, follows(2))], true),
+            (vec![(10, change(2)), (20, follows(1)), (25, follows(3)), (30, follows(2))], true),
+            (vec![(10, change(2)), (30, follows(2)), (40, follows(2))], true),
+            (vec![(10, change(2)), (20, elsewhere), (30, follows(2))], true),
+            (vec![(5, change(1)), (10, change(2)), (30, follows(2))], true),
+            (vec![(10, change(1)), (20, change(2)), (30, follows(1))], false),
+            (vec![(10, change(2)), (20, gone), (30, follows(2))], false),
+            (vec![(30, follows(2))], false),
+            (vec![(10, change(2)), (30, settled(2, Failed, Some(Verdict::Failure)))], true),
+            (vec![(10, change(2)), (30, settled(2, DeliveryState::Succeeded, None))], true),
+            (vec![(10, change(2)), (30, settled(2, Superseded, None))], false),
+            (vec![(10, change(2)), (30, settled(2, NothingRan, None))], false),
+        ] {
+            let what = format!("{events:?}");
+            let told = Counting::new(|_| ()).await.after(events).await;
+            let told: Vec<_> = told.iter().filter(|line| line.starts_with("change")).collect();
+            assert_eq!(told, if is_delivered { &ACKNOWLEDGED[..] } else { &[] }, "{what}");
+        }
+        let queues = |delivery: &mut Delivery| {
+            delivery.objects.push(sample::outcome(Action::Queued));
+        };
+        let events = [(10, change(2)), (30, follows(2))];
+        assert_eq!(Counting::new(queues).await.after(events).await, [""; 0], "a run waits");
+    }
+
+    #[tokio::test]
+    async fn each_event_is_counted_where_it_belongs() {
+        let apply = [
+            "step_duration_seconds_sum{step=\"apply\"} 1.0",
+            "step_duration_seconds_count{step=\"apply\"} 1",
+        ];
+        let notice = || Box::new(sample::notice(1));
+        let receiver = || "chat".to_owned();
+        let (watch, revision) = (sample::watch("app"), sample::revision(1));
+        let (error, wait) = ("e".to_owned(), Duration::ZERO);
+        let rows = [
+            (
+                EventKind::Polled {
+                    forge: "forge".to_owned(),
+                    answered: 3,
+                    failed: 2,
+                    took: Duration::ZERO,
+                },
+                vec![
+                    "polls_total{forge=\"forge\",result=\"answered\"} 3",
+                    "polls_total{forge=\"forge\",result=\"failed\"} 2",
+                ],
+            ),
+            (
+                EventKind::DeliveryRetrying {
+                    id: sample::id(1),
+                    watch,
+                    revision,
+                    error: error.clone(),
+                    wait,
+                    counted: true,
+                },
+                [&apply[..], &["retries_total{watch=\"app\"} 1"]].concat(),
+            ),
+            (
+                settled(1, DeliveryState::Failed, Some(Verdict::Failure)),
+                [
+                    &apply[..],
+                    &["deliveries_total{watch=\"app\",outcome=\"tests_failed\"} 1"],
+                    &["runs_total{watch=\"app\",outcome=\"failed\"} 1"],
+                    &["runs_total{watch=\"app\",outcome=\"succeeded\"} 1"],
+                ]
+                .concat(),
+            ),
+            (
+                EventKind::Notified { receiver: receiver(), notice: notice() },
+                vec!["notifications_total{receiver=\"chat\",result=\"told\"} 1"],
+            ),
+            (
+                EventKind::NotifyFailed {
+                    receiver: receiver(),
+                    notice: notice(),
+                    error,
+                    tries: 1,
+                    wait: None,
+                },
+                vec!["notifications_total{receiver=\"chat\",result=\"failed\"} 1"],
+            ),
+            (change(1), vec![]),
+            (EventKind::Stopping, vec![]),
+        ];
+        for (kind, mut wanted) in rows {
+            let what = format!("{kind:?}");
+            let mut told = Counting::new(|_| ()).await.after([(1, kind)]).await;
+            told.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(told, wanted, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_faster_than_it_can_be_counted_is_said_to_be_missing() {
+        let Counting { mut follower, scrape, before } = Counting::new(|_| ()).await;
+        let (sender, events) = tokio::sync::broadcast::channel(2);
+        follower.events = events;
+        for second in 0..5 {
+            let notice = Box::new(sample::notice(second));
+            let kind = EventKind::Notified { receiver: "chat".to_owned(), notice };
+            sender.send(Event { at: sample::time(second), kind }).unwrap();
+        }
+        drop(sender);
+        follower.follow().await;
+        let mut told = Counting::told(&scrape, &before).await;
+        told.sort_unstable();
+        let notified = "notifications_total{receiver=\"chat\",result=\"told\"} 2";
+        assert_eq!(told, ["events_lagged_total 3", notified]);
+    }
 
     #[test]
     fn every_end_of_a_delivery_is_counted_by_its_own_word() {

@@ -182,8 +182,28 @@ mod tests {
         let suspension =
             Suspension { watch: sample::watch("qa"), reason: None, since: at(0), until };
         snapshot.inbox = Inbox { suspensions: vec![suspension], ..Inbox::default() };
-        assert_eq!(qa(&snapshot, &waiting, 80).oldest, 0.0);
-        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 90.0, "the suspension is over");
+        assert_eq!(qa(&snapshot, &waiting, 89).oldest, 0.0);
+        assert_eq!(qa(&snapshot, &waiting, 90).oldest, 80.0, "the suspension is over");
+        snapshot.inbox.suspensions[0].until = None;
+        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 0.0);
+        snapshot.inbox.suspensions[0].watch = sample::watch("other");
+        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 90.0);
+    }
+
+    #[test]
+    fn a_head_that_made_nothing_run_is_no_success() {
+        let mut passed = branch("main", 1, 0);
+        let reason = sentry_core::delivery::Reason::SkippedByMarker;
+        passed.passed = Some(sentry_core::cursor::Passed { mark: mark(1, 0), reason });
+        let last = |branches: Vec<BranchState>| {
+            let snapshot = Snapshot { branches, ..Snapshot::default() };
+            qa(&snapshot, &Waiting::default(), 100).last_success
+        };
+        assert_eq!(last(vec![passed.clone()]), None);
+        passed.delivered = Some(mark(2, 9));
+        let (later, earlier) = (Some(1_700_000_009.0), branch("a", 3, 50));
+        assert_eq!(last(vec![passed.clone(), earlier.clone()]), later);
+        assert_eq!(last(vec![earlier, passed]), later);
     }
 
     #[test]

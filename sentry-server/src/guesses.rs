@@ -3,7 +3,6 @@
 //! A right token is always let in: behind a proxy everybody has one address, and whoever guesses must not keep others out.
 //! What bounds guessing is the token itself. Here guesses are counted, told, and beyond a budget answered with 429.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,9 +40,10 @@ impl Door {
 }
 
 /// The guesses at all doors of a server together. All clones are one.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Guesses(Arc<Shared>);
 
+#[derive(Debug)]
 struct Shared {
     counted: Counted,
     notes: Mutex<Notes>,
@@ -51,17 +51,12 @@ struct Shared {
 
 pub(crate) type Counted = Family<[(&'static str, &'static str); 1], Counter>;
 
+#[derive(Debug)]
 struct Notes {
     left: u32,
     refilled: Instant,
     untold: [u64; DOORS.len()],
     told: Option<Instant>,
-}
-
-impl fmt::Debug for Guesses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guesses")
-    }
 }
 
 impl Default for Guesses {
@@ -159,5 +154,22 @@ mod tests {
         assert_eq!(guesses.notes().untold, [100, 100, 0]);
         tokio::time::sleep(PAUSE + Duration::from_secs(1)).await;
         assert_eq!(guesses.notes().untold, [0, 0, 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guess_at_any_door_is_told_at_once_if_none_was_told_for_a_minute() {
+        for door in DOORS {
+            let guesses = Guesses::default();
+            guesses.notes().tell();
+            assert_eq!(guesses.notes().told, None, "nothing is no line");
+            guesses.guessed(door);
+            assert_eq!(guesses.notes().told, Some(Instant::now()), "{door:?}");
+            tokio::time::advance(PAUSE - Duration::from_millis(1)).await;
+            guesses.guessed(door);
+            assert_ne!(guesses.notes().told, Some(Instant::now()), "{door:?}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            guesses.guessed(door);
+            assert_eq!(guesses.notes().told, Some(Instant::now()), "{door:?}");
+        }
     }
 }

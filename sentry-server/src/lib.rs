@@ -32,7 +32,6 @@ mod patient;
 mod place;
 mod webhooks;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,18 +126,13 @@ impl Services {
 }
 
 /// An HTTP/1.1 server. It listens to the engine from its making on, so that nothing is missed before it serves.
+#[derive(Debug)]
 pub struct Server {
     router: Router,
     follower: Follower,
     live: Live,
     guesses: Guesses,
     counters: Counters,
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Server")
-    }
 }
 
 impl Server {

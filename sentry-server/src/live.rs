@@ -1,7 +1,6 @@
 //! Who is told at once: server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
 use std::convert::Infallible;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,18 +31,12 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(3);
 
 /// The events of one engine, for those who listen over HTTP. All clones are one.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Live {
     engine: Engine,
     room: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     over: watch::Sender<bool>,
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Live")
-    }
 }
 
 /// Whether a listener may still listen.

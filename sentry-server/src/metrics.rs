@@ -60,6 +60,7 @@ type Real = Family<Labels<1>, Gauge<f64, AtomicU64>>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
 /// All that is counted and measured.
+#[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) guesses: Guesses,
@@ -84,12 +85,6 @@ pub(crate) struct Metrics {
     notifications: Counters<2>,
     reloads: Counters<1>,
     reloaded: Gauge<u64, AtomicU64>,
-}
-
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
-    }
 }
 
 /// From the push being seen to the last object being acknowledged: seconds to an hour.

@@ -76,7 +76,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter};
 
     use super::*;
 
@@ -97,5 +99,31 @@ mod tests {
         let error = ours.write_all(&[1]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_flushed_or_shut_down_arrives_or_is_given_up_as_well() {
+        let (ours, mut theirs) = tokio::io::duplex(8);
+        let mut ours = Patient::new(BufWriter::new(ours));
+        let mut bytes = [0; 3];
+        ours.write_all(b"abc").await.unwrap();
+        ours.flush().await.unwrap();
+        theirs.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"abc");
+        ours.write_all(b"d").await.unwrap();
+        ours.shutdown().await.unwrap();
+        let mut rest = String::new();
+        theirs.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "d");
+
+        let (ours, _theirs) = tokio::io::duplex(1);
+        let mut ours = Patient::new(BufWriter::new(ours));
+        ours.write_all(b"ab").await.unwrap();
+        for _ in 0..2 {
+            let began = Instant::now();
+            assert_eq!(ours.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(began.elapsed() <= PATIENCE + Duration::from_millis(1));
+        }
+        assert_eq!(ours.shutdown().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -144,3 +144,75 @@ impl<B: Body + Unpin> Body for Asking<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
+    use hyper::body::Bytes;
+
+    use super::*;
+
+    /// The place is kept for so long from now on, and no longer.
+    async fn is_kept(place: &Place, span: Duration) {
+        let moment = Duration::from_millis(1);
+        tokio::time::advance(span - moment).await;
+        assert!(!place.is_free(), "after {span:?}");
+        tokio::time::advance(moment).await;
+        assert!(place.is_free(), "after {span:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_and_who_has_asked_a_whole_question_keep_a_place_for_a_moment() {
+        let place = Arc::new(Place::new(&room()));
+        is_kept(&place, WELCOME).await;
+        drop(Asking::new(Empty::<Bytes>::new(), &place));
+        is_kept(&place, ANSWERED).await;
+
+        let mut whole = Asking::new(Full::new(Bytes::from("ab")), &place);
+        assert!(place.is_free(), "the question has an end that is not here yet");
+        assert_eq!((whole.size_hint().exact(), whole.is_end_stream()), (Some(2), false));
+        assert_eq!(whole.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+        assert!(whole.is_end_stream());
+        is_kept(&place, ANSWERED).await;
+
+        let pieces = ["a", "b"].map(|text| Ok::<_, Infallible>(Frame::data(Bytes::from(text))));
+        let mut pieces = Asking::new(StreamBody::new(stream::iter(pieces)), &place);
+        for _ in 0..2 {
+            pieces.frame().await.unwrap().unwrap();
+            assert!(place.is_free(), "there may be more");
+        }
+        assert!(pieces.frame().await.is_none());
+        is_kept(&place, ANSWERED).await;
+
+        drop(Answering(Arc::clone(&place)));
+        is_kept(&place, WELCOME).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_all_places_are_held_by_tokens_until_they_are_answered() {
+        let room = room();
+        let request = || {
+            let (place, mut request) = (Arc::new(Place::new(&room)), Extensions::new());
+            request.insert(Arc::clone(&place));
+            (place, request)
+        };
+        let holders: Vec<_> = (0..MAX_CONNECTIONS / 2).map(|_| request()).collect();
+        for (_, request) in &holders {
+            hold(request).unwrap();
+            hold(request).unwrap();
+        }
+        let (place, late) = request();
+        assert_eq!(hold(&late).unwrap_err().kind(), ErrorKind::TooMuch);
+        hold(&Extensions::new()).unwrap();
+        tokio::time::advance(ANSWERED * 1000).await;
+        assert!(holders.iter().all(|(place, _)| !place.is_free()) && place.is_free());
+
+        drop(Answering(Arc::clone(&holders[0].0)));
+        is_kept(&holders[0].0, WELCOME).await;
+        hold(&late).unwrap();
+        assert!(!place.is_free());
+    }
+}

@@ -29,3 +29,31 @@ impl Charts {
         Some(format!("part of the Helm chart in `{name}`: no object until Helm has rendered it"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_has_its_own_file_its_values_and_three_directories() {
+        let charts = Charts::of(["a/Chart.yaml", "b/NoChart.yaml"].into_iter());
+        let top = Charts::of(std::iter::once("Chart.yaml"));
+        for (path, is_part) in [
+            ("Chart.yaml", true),
+            ("values.yaml", true),
+            ("values-prod.yaml", true),
+            ("templates/x/y.yaml", true),
+            ("charts/x.yaml", true),
+            ("crds/x.yaml", true),
+            ("task.yaml", false),
+            ("values/x.yaml", false),
+            ("other/templates/x.yaml", false),
+        ] {
+            assert_eq!(charts.part(&format!("a/{path}")).is_some(), is_part, "{path}");
+            assert_eq!(top.part(path).is_some(), is_part, "{path}");
+            assert_eq!(charts.part(&format!("b/{path}")), None, "{path}");
+        }
+        assert!(charts.part("a/values.yaml").unwrap().contains("chart in `a`"));
+        assert!(top.part("values.yaml").unwrap().contains("chart in `.`"));
+    }
+}

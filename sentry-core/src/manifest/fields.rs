@@ -368,6 +368,7 @@ mod tests {
             ("owner", vec![]),
             ("uri", vec!["url"]),
             ("rot", vec![]),
+            ("ib", vec!["ip"]),
         ] {
             assert_eq!(nearest(word, known.iter()), near, "{word}");
         }
@@ -399,6 +400,18 @@ mod tests {
             assert_eq!(tidied(&mut same, UnknownFields::Refuse, None), Tidied::default());
             assert_eq!(same, other);
         }
+    }
+
+    #[test]
+    fn of_many_fields_the_first_are_named_and_the_others_counted() {
+        let spec: Map<String, Value> =
+            (0..NAMED + 3).map(|n| (format!("unheardOf{n:02}"), json!(1))).collect();
+        let mut run = json!({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "spec": spec});
+        let refused = tidied(&mut run.clone(), UnknownFields::Refuse, None);
+        assert_eq!(refused.problems.len(), NAMED + 1);
+        assert_eq!(refused.problems[NAMED], "3 more fields are unknown");
+        let notes = tidied(&mut run, UnknownFields::Drop, None).notes;
+        assert!(notes[0].contains("`spec.unheardOf19` and 3 more left out"), "{notes:?}");
     }
 
     #[test]

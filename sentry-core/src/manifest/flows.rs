@@ -275,7 +275,7 @@ impl Walk<'_, '_> {
 
     fn found(&mut self, chosen: Chosen, place: &str, is_expression: bool) {
         // More than can be told need not be kept; one expression is enough to refuse.
-        let most = if is_expression { 2 * MAX_NOTES } else { MAX_NOTES };
+        let most = MAX_NOTES + usize::from(is_expression);
         for (variable, param) in chosen.into_iter().take(most.saturating_sub(self.found.len())) {
             if is_expression || param.is_some() || !self.is_referred_to {
                 self.found.insert(Flow { variable, place: place.to_owned(), param, is_expression });
@@ -290,4 +290,43 @@ fn step_action(name: &str) -> String {
 
 fn name_of(holder: &Value) -> &str {
     holder.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_looked_at_is_counted_by_tasks_params_words_and_bytes() {
+        let chosen = |name: &str| json!({"name": name, "value": "{{ sender }}"});
+        let run = |params: Value, spec: Value| {
+            json!({"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": "r"},
+                "spec": {"params": params, "pipelineSpec": spec}})
+        };
+        let task = |step: Value| json!({"tasks": [{"name": "t", "taskSpec": {"steps": [step]}}]});
+        let script = |bytes: usize| task(json!({"script": "x".repeat(bytes)}));
+        let when =
+            |bytes: usize| json!({"tasks": [{"name": "t", "when": [{"cel": "x".repeat(bytes)}]}]});
+        let env = json!([{"name": "A", "value": "a"}, {"name": "B", "value": "b"}]);
+        let line = task(json!({"command": ["sh", "-c"], "args": ["$(A)"], "env": env}));
+        let two = json!([chosen("a"), chosen("b")]);
+        for (object, looks) in [
+            // A task and what its scope holds; a container.
+            (run(json!([chosen("a")]), json!({"tasks": [{"name": "t"}]})), 1 + 1),
+            (run(two.clone(), json!({"tasks": [{"name": "t"}, {"name": "u"}]})), 2 * (1 + 2)),
+            (run(two.clone(), script(0)), 3 + 1),
+            (run(two.clone(), script(640)), 3 + 1 + 10),
+            (run(two.clone(), when(640)), 3 + 1 + 10),
+            // Three words, three programs of less than 64 bytes, of which one may hold the environment.
+            (run(two, line), 3 + 1 + 3 + 2),
+        ] {
+            let mut tree = Tree::default();
+            tree.add(&object);
+            let mut left = Looks::new();
+            tree.flows(&object, &mut left).unwrap();
+            assert_eq!(MAX_LOOKS - left.0, looks, "{object}");
+        }
+    }
 }

@@ -32,6 +32,11 @@ impl Fuel {
         Self { all: most.max(kept), kept, one: 0 }
     }
 
+    #[cfg(test)]
+    pub(super) fn left(&self) -> u64 {
+        self.one
+    }
+
     /// Begins with another run.
     pub(super) fn next(&mut self) {
         self.kept = self.kept.saturating_sub(SHARE);

@@ -150,3 +150,38 @@ fn broken(pattern: &str, problem: &str) -> String {
     let shown = pattern.strip_prefix(annotations::HEADS).unwrap_or(pattern);
     format!("`{}` {problem}", super::printable(shown, 120))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_kept_ready_up_to_a_bound() {
+        let (mut globs, mut fuel) = (Globs::new(None), Fuel::new(1));
+        for n in 0..MAX_READY / 1_024 {
+            fuel.refill();
+            // Too long for a pattern, which is remembered as well.
+            let pattern = format!("{n:04}{}", "x".repeat(1_020));
+            assert!(globs.path_as_it_is(&pattern, &mut fuel).is_err());
+        }
+        assert_eq!(globs.ready.len(), MAX_READY / 1_024);
+        fuel.refill();
+        assert_eq!(globs.path_as_it_is("a", &mut fuel), Ok(false));
+        assert_eq!((globs.ready.len(), globs.bytes), (1, 1));
+    }
+
+    #[test]
+    fn every_fourth_path_costs_a_step_beside_the_search() {
+        let steps = |paths: usize| {
+            let changed = ChangedPaths { paths: vec!["a".into(); paths], truncated: false };
+            let (mut globs, mut fuel) = (Globs::new(Some(&changed)), Fuel::new(1));
+            fuel.refill();
+            // Once more, so that the search itself costs nothing.
+            globs.path("b", &mut fuel).unwrap();
+            let before = fuel.left();
+            assert_eq!(globs.path("b", &mut fuel), Ok(false));
+            before - fuel.left()
+        };
+        assert_eq!([steps(0), steps(8), steps(16)], [1, 3, 5]);
+    }
+}

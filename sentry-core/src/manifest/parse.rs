@@ -241,7 +241,7 @@ fn split(text: &str) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let (mut start, mut start_line, mut offset) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.starts_with("---") && offset > start {
+        if line.starts_with("---") {
             chunks.push(Chunk { text: &text[start..offset], line: start_line });
             (start, start_line) = (offset, index + 1);
         }

@@ -54,3 +54,24 @@ pub(super) fn too_large() -> String {
         MAX_PLAN_BYTES >> 20
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_value_and_every_key_is_a_node() {
+        for (value, count) in [
+            (json!(1), 1),
+            (json!([]), 1),
+            (json!({}), 1),
+            (json!([1, "a"]), 3),
+            (json!({"a": 1}), 3),
+            (json!({"a": [1], "b": {}}), 6),
+        ] {
+            assert_eq!(nodes(&value), count, "{value}");
+        }
+    }
+}

@@ -151,9 +151,7 @@ impl<'a> Variables<'a> {
     pub(super) fn substitute(&self, value: &mut Value, findings: &mut Findings) {
         match value {
             Value::String(text) => {
-                if let Some(new) = self.text(text, findings) {
-                    *text = new;
-                }
+                *text = self.text(text, findings);
             }
             Value::Array(items) => {
                 items.iter_mut().for_each(|item| self.substitute(item, findings));
@@ -183,7 +181,7 @@ impl<'a> Variables<'a> {
     }
 
     /// The text with its variables replaced; a value is never looked into again.
-    fn text(&self, text: &str, findings: &mut Findings) -> Option<String> {
+    fn text(&self, text: &str, findings: &mut Findings) -> String {
         let mut new = String::new();
         let mut copied = 0;
         for u in uses_in(text) {
@@ -213,7 +211,7 @@ impl<'a> Variables<'a> {
                 }
             }
         }
-        (copied > 0).then(|| new + &text[copied..])
+        new + &text[copied..]
     }
 
     fn meaning(&self, name: &str) -> Meaning<'_> {

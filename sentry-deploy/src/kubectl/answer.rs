@@ -236,6 +236,67 @@ mod tests {
         ("something that nobody has seen before", Unreachable),
     ];
 
+    /// Answers of a server: its reason, its message, the kind, and the remedy where there is one.
+    const ANSWERS: &[(&str, &str, DeployErrorKind, Option<&str>)] = &[
+        ("BadRequest", "no", Refused, None),
+        ("RequestEntityTooLarge", "no", Refused, None),
+        ("Unauthorized", "no", Unauthorized, Some(LOG_IN)),
+        ("Forbidden", "tasks \"t\" is forbidden: User \"s\" cannot patch", Forbidden, Some(GRANT)),
+        ("Forbidden", "pods \"p\" is forbidden: exceeded quota: q", Forbidden, None),
+        ("NotFound", "namespaces \"qa\" not found", Missing, Some(NAMESPACE)),
+        ("NotFound", "tasks \"t\" not found", Missing, None),
+        ("Conflict", "Apply failed with 1 conflict: x", Conflict, Some(TAKE_OVER)),
+        ("Conflict", "the object has been modified", Unavailable, None),
+        ("Timeout", "no", Unreachable, None),
+        // A webhook that denies with a reason that is a server's trouble.
+        ("Timeout", "admission webhook \"w\" denied the request: no", Unreachable, None),
+        ("InternalError", "admission webhook \"w\" denied the request: no", Unavailable, None),
+        ("NotFound", "admission webhook \"w\" denied the request: no", Refused, None),
+        ("", "the server responded with the status code 413 but did not", Refused, None),
+        ("", "the server responded with the status code 403 but did not", Forbidden, None),
+        ("", "the server responded with the status code 502 but did not", Unreachable, None),
+    ];
+
+    #[test]
+    fn an_answer_has_its_kind_and_remedy_by_its_reason_and_its_first_words() {
+        for (reason, message, kind, hint) in ANSWERS {
+            let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+            let text = format!("Error from server{reason}: {message}");
+            assert_eq!(classify(&text), (*kind, *hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_kubectl_says_of_its_own_has_its_kind_and_remedy() {
+        let denied = "error: You must be logged in to the server (error when creating \"STDIN\": admission webhook \"w\" denied the request: no)";
+        for (text, kind, hint) in [
+            (denied, Refused, None),
+            ("error: You must be logged in to the server (no)", Unauthorized, Some(LOG_IN)),
+            (
+                "error: the server has asked for the client to provide credentials",
+                Unauthorized,
+                Some(LOG_IN),
+            ),
+            (
+                "error: error validating \"STDIN\": error validating data: ValidationError(Task): no",
+                Refused,
+                None,
+            ),
+            ("error: Apply failed with 1 conflict: x", Conflict, Some(TAKE_OVER)),
+            ("error: context \"x\" does not exist", Local, Some(KUBECONFIG)),
+            (
+                "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
+                Local,
+                Some(NO_CLUSTER),
+            ),
+            ("error: no matches for kind \"K\" in version \"V\"", Missing, Some(NO_KIND)),
+            ("Unable to connect to the server: x509: unknown", Unreachable, Some(CERTIFICATE)),
+            ("Unable to connect to the server: EOF", Unreachable, None),
+        ] {
+            assert_eq!(classify(text), (kind, hint), "{text}");
+        }
+    }
+
     #[test]
     fn each_text_has_its_kind() {
         for (text, kind) in TEXTS {

@@ -62,6 +62,24 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sentry_core::watch::ClusterRef;
+
+    #[test]
+    fn a_selector_names_so_many_commits_and_of_more_all_are_read() {
+        let query = |count: usize| FollowQuery {
+            cluster: ClusterRef {
+                deployer: "k".into(),
+                context: None,
+                namespace: "qa".parse().unwrap(),
+            },
+            commits: vec!["a".repeat(40).parse().unwrap(); count],
+            kinds: Vec::new(),
+        };
+        let named = format!("{COMMIT_LABEL} in ({})", vec!["a".repeat(40); NAMED].join(","));
+        for (count, selector) in [(NAMED, named.as_str()), (NAMED + 1, COMMIT_LABEL)] {
+            assert_eq!(commits(&query(count)), selector, "{count}");
+        }
+    }
 
     #[test]
     fn paths_name_group_version_and_namespace_and_hide_nothing_in_their_queries() {

@@ -75,7 +75,6 @@ impl<'a> Book<'a> {
         let texts = output::assign(&reply.errors, &self.refs(places));
         let each = places.iter().zip(texts);
         each.map(|(&at, text)| match text {
-            _ if reply.ended.is_some() => reply.error(""),
             Some(text) => object_error(&self.plan.objects[at].object, &text),
             None => reply.error(&format!("one of {} objects", places.len())),
         })
@@ -193,8 +192,8 @@ async fn apply_alone(
     }
     match reply.errors.first() {
         _ if reply.success => Ok(()),
-        Some(text) if reply.ended.is_none() => Err(object_error(&planned.object, text)),
-        _ => Err(reply.error(&place(&planned.object))),
+        Some(text) => Err(object_error(&planned.object, text)),
+        None => Err(reply.error(&place(&planned.object))),
     }
 }
 

@@ -121,8 +121,7 @@ impl<'a> Feed<'a> {
             if old {
                 self.place = Place::List;
             }
-            // The first list after an old version is no sign of an outage.
-            let wait = FIRST_WAIT * 2u32.pow(self.tries) * u32::from(!old || self.tries > 0);
+            let wait = wait(self.tries, old);
             self.tries += 1;
             tracing::debug!(cluster = %self.query.cluster, kind = self.kind, %error, ?wait, "following again");
             tokio::time::sleep(wait).await;
@@ -288,6 +287,11 @@ impl<'a> Feed<'a> {
     }
 }
 
+/// How long is waited after so many tries. The first list after an old version is no sign of an outage.
+fn wait(tries: u32, old: bool) -> Duration {
+    if old && tries == 0 { Duration::ZERO } else { FIRST_WAIT * 2u32.pow(tries) }
+}
+
 /// A server says that a version or a page is too old by `Expired` or `Gone` (status 410).
 fn old_or_error(error: DeployError) -> Trouble {
     let text = error.to_string();
@@ -303,22 +307,93 @@ mod tests {
     use sentry_core::names::ClusterRef;
     use sentry_core::plan::COMMIT_LABEL;
     use sentry_core::repo::CommitSha;
-    use sentry_core::secret::Redactor;
+    use sentry_core::secret::{Redactor, Secret};
+    use sentry_process::Program;
     use serde_json::json;
+
+    fn kubectl() -> Kubectl {
+        let redactor = Redactor::new();
+        redactor.learn(&Secret::new("s3cr3t-t0ken"));
+        Kubectl::new(KubectlSettings::new("k", redactor)).unwrap()
+    }
+
+    fn commit() -> CommitSha {
+        "a".repeat(40).parse().unwrap()
+    }
+
+    fn feed(kubectl: &Kubectl) -> Feed<'_> {
+        let cluster =
+            ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
+        let query = FollowQuery { cluster, commits: vec![commit()], kinds: Vec::new() };
+        let runs = runs::followed("tekton.dev/v1", "PipelineRun").unwrap();
+        Feed::new(kubectl, Arc::new(query), runs, "tekton.dev/v1")
+    }
+
+    #[test]
+    fn each_wait_is_twice_the_one_before_and_a_first_old_version_takes_none() {
+        let waits = |old| [0, 1, 2, 3].map(|tries| wait(tries, old).as_millis());
+        assert_eq!(waits(false), [500, 1_000, 2_000, 4_000]);
+        assert_eq!(waits(true), [0, 1_000, 2_000, 4_000]);
+    }
+
+    #[test]
+    fn what_a_server_calls_too_old_is_read_again() {
+        for (text, old) in [
+            ("x: too old resource version: 1 (2)", true),
+            ("x: The provided continue parameter is too old", true),
+            ("x: EOF", false),
+        ] {
+            let error = DeployError::new(DeployErrorKind::Unreachable, text);
+            assert_eq!(matches!(old_or_error(error), Trouble::Old), old, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_watch_is_old_or_told_without_secrets_and_a_bookmark_goes_on() {
+        let kubectl = kubectl();
+        let error = |code: u16| {
+            let message = "no\nwith s3cr3t-t0ken";
+            feed(&kubectl)
+                .event(json!({"type": "ERROR", "object": {"code": code, "message": message}}))
+        };
+        assert!(matches!(error(410), Err(Trouble::Old)));
+        let Err(Trouble::Error(told)) = error(500) else { panic!("an error is none") };
+        assert!(told.to_string().ends_with("no with [redacted]"), "{told}");
+        let bookmark =
+            json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}});
+        assert_eq!(feed(&kubectl).event(bookmark).ok().flatten().as_deref(), Some("9"));
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_ends_soon_and_told_nothing_is_trouble_as_is_one_that_failed() {
+        let kubectl = kubectl();
+        let past = Instant::now().checked_sub(SHORTEST).unwrap();
+        for (program, since, heard, trouble) in [
+            ("true", Instant::now() + SHORTEST, false, "it ends every watch at once"),
+            ("true", Instant::now() + SHORTEST, true, ""),
+            ("true", past, false, ""),
+            ("false", past, true, "kubectl did not say why"),
+        ] {
+            let lines = Box::new(Program::new(program).lines().unwrap());
+            let mut feed = feed(&kubectl);
+            let told = match feed.read(lines, since, "7".into(), heard).await {
+                Ok(()) => String::new(),
+                Err(Trouble::Old) => "old".to_owned(),
+                Err(Trouble::Error(error)) => error.to_string(),
+            };
+            assert!(told.ends_with(trouble) && told.is_empty() == trouble.is_empty(), "{told}");
+            assert!(matches!(feed.place, Place::After(version) if version == "7"), "{told}");
+        }
+    }
 
     #[test]
     fn a_run_whose_end_comes_with_its_deletion_is_told_to_have_ended_before_it_is_gone() {
-        let kubectl = Kubectl::new(KubectlSettings::new("k", Redactor::new())).unwrap();
-        let commit: CommitSha = "a".repeat(40).parse().unwrap();
-        let cluster =
-            ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
-        let query = FollowQuery { cluster, commits: vec![commit.clone()], kinds: Vec::new() };
-        let runs = runs::followed("tekton.dev/v1", "PipelineRun").unwrap();
-        let mut feed = Feed::new(&kubectl, Arc::new(query), runs, "tekton.dev/v1");
+        let kubectl = kubectl();
+        let mut feed = feed(&kubectl);
         let event = json!({"type": "DELETED", "object": {
             "metadata": {
                 "name": "run", "resourceVersion": "7",
-                "labels": {COMMIT_LABEL: commit.as_str()},
+                "labels": {COMMIT_LABEL: commit().as_str()},
                 "annotations": {"sentry-gitops.dev/key": "k"},
             },
             "status": {"conditions": [{"type": "Succeeded", "status": "True"}]},

@@ -2,6 +2,7 @@
 //!
 //! The keys are those of <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sentry_core::secret::{Redactor, Secret};
@@ -21,7 +22,7 @@ const PROVIDERS_SECRETS: &[&str] = &["access-token", "id-token", "refresh-token"
 
 /// Makes the redactor know the credentials as they are now. What can't be read is kubectl's to complain about.
 pub(super) fn learn(settings: &KubectlSettings) {
-    for path in files(settings) {
+    for path in files(settings.kubeconfig.as_ref(), |name| std::env::var_os(name)) {
         let Some(text) = read(&path) else { continue };
         let config: Value = serde_saphyr::from_str(&text).unwrap_or_default();
         for user in config["users"].as_array().into_iter().flatten().map(|user| &user["user"]) {
@@ -45,14 +46,14 @@ fn know(redactor: &Redactor, text: &str) {
 }
 
 /// As kubectl looks for them.
-fn files(settings: &KubectlSettings) -> Vec<PathBuf> {
-    if let Some(path) = &settings.kubeconfig {
+fn files(named: Option<&PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    if let Some(path) = named {
         return vec![path.clone()];
     }
-    if let Some(list) = std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {
+    if let Some(list) = variable("KUBECONFIG").filter(|list| !list.is_empty()) {
         return std::env::split_paths(&list).collect();
     }
-    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".kube/config"));
+    let home = variable("HOME").map(|home| Path::new(&home).join(".kube/config"));
     home.into_iter().collect()
 }
 
@@ -83,6 +84,41 @@ mod tests {
             .redactor
             .redact("the-token somebody the-password from-a-file dGhlIGtleQ== the-id");
         assert_eq!(text, "[redacted] somebody [redacted] [redacted] [redacted] [redacted]");
+    }
+
+    #[test]
+    fn credentials_are_looked_for_where_kubectl_looks_for_them() {
+        let own = PathBuf::from("/own");
+        for (named, list, home, wanted) in [
+            (Some(&own), Some("/a:/b"), Some("/home"), &["/own"][..]),
+            (None, Some("/a:b"), Some("/home"), &["/a", "b"]),
+            (None, Some(""), Some("/home"), &["/home/.kube/config"]),
+            (None, None, Some("/home"), &["/home/.kube/config"]),
+            (None, None, None, &[]),
+        ] {
+            let variable = |name: &str| match name {
+                "KUBECONFIG" => list.map(OsString::from),
+                "HOME" => home.map(OsString::from),
+                _ => None,
+            };
+            let wanted: Vec<_> = wanted.iter().map(PathBuf::from).collect();
+            assert_eq!(files(named, variable), wanted, "{named:?}, {list:?}, {home:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_the_size_that_a_kubeconfig_may_have() {
+        let dir = tempfile::tempdir().unwrap();
+        for (more, known) in [(0, true), (1, false)] {
+            let mut text = "users: [{user: {token: the-token}}]\n#".to_owned();
+            let rest = usize::try_from(LARGEST).unwrap() + more - text.len();
+            text.push_str(&"x".repeat(rest));
+            let mut settings = KubectlSettings::new("k", Redactor::new());
+            settings.kubeconfig = Some(dir.path().join("config"));
+            std::fs::write(dir.path().join("config"), text).unwrap();
+            learn(&settings);
+            assert_eq!(settings.redactor.redact("the-token") != "the-token", known, "{more}");
+        }
     }
 
     #[test]

@@ -109,3 +109,43 @@ fn right(cluster: &ClusterRef, answer: &Value) -> Probe {
     };
     Probe { what: format!("{} {}{group}", word("verb"), word("resource")), allowed, detail }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_right_is_told_by_verb_and_resource_with_the_servers_reason_or_a_remedy() {
+        let cluster =
+            ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
+        for (group, status, what, allowed, detail) in [
+            (
+                "tekton.dev",
+                json!({"allowed": true, "reason": "x"}),
+                "get tasks.tekton.dev",
+                true,
+                "in the namespace qa",
+            ),
+            (
+                "",
+                json!({"allowed": false, "reason": "by rule"}),
+                "get tasks",
+                false,
+                "not in the namespace qa: by rule",
+            ),
+            (
+                "",
+                json!({"reason": ""}),
+                "get tasks",
+                false,
+                "not in the namespace qa: grant it with a Role",
+            ),
+            ("", json!({}), "get tasks", false, "not in the namespace qa: grant it with a Role"),
+        ] {
+            let mut answer = review(&cluster, "get", group, "tasks");
+            answer["status"] = status;
+            let probe = Probe { what: what.into(), allowed, detail: detail.into() };
+            assert_eq!(right(&cluster, &answer), probe);
+        }
+    }
+}

@@ -202,6 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_the_log_is_known_by_each_part_of_its_header() {
+        assert!(is_logged("E1129 12:00:00.000000 7 memcache.go:265] x"));
+        for other in [
+            "X1129 12:00:00.000000 7 memcache.go:265] x",
+            "E112 12:00:00.000000 7 memcache.go:265] x",
+            "E11a9 12:00:00.000000 7 memcache.go:265] x",
+            "E1129 12:00:0x.000000 7 memcache.go:265] x",
+            "E1129 12::00.000000 7 memcache.go:265] x",
+            "E1129 12:00:00.000000 7a memcache.go:265] x",
+            "E1129 12:00:00.000000 7 memcache.rs:265] x",
+            "E1129 12:00:00.000000 7 memcache.go:x] x",
+            "E1129 12:00:00.000000 7 memcache.go:265 more] x",
+            "E1129 12:00:00.000000 7] x",
+            "E1129 12:00:00.000000 7 memcache.go:265 x",
+        ] {
+            assert!(!is_logged(other), "{other}");
+        }
+    }
+
+    #[test]
     fn where_there_is_only_noise_the_last_of_it_is_better_than_nothing() {
         assert_eq!(errors(&NOISE[..2].join("\n")), [NOISE[1]]);
         assert_eq!(errors("Warning: old\n"), [""; 0]);

@@ -32,6 +32,36 @@ async fn a_check_writes_nothing_and_an_apply_makes_every_object_in_order_once() 
 }
 
 #[tokio::test]
+async fn an_apply_tells_what_it_made_what_it_changed_and_what_it_left() {
+    use Action::{Configured, Created, Exists, Unchanged};
+    let lab = lab();
+    let at = |description: &str| {
+        let mut task = planned("Task", "unit", None);
+        task.json["spec"] = serde_json::json!({"description": description});
+        plan(vec![
+            task,
+            planned("Pipeline", "suite", None),
+            planned("PipelineRun", "one", Some("k")),
+        ])
+    };
+    let other = plan(vec![planned("ConfigMap", "other", None)]);
+    for (description, actions) in [
+        ("a", [Created, Created, Created]),
+        ("a", [Unchanged, Unchanged, Exists]),
+        ("b", [Configured, Unchanged, Exists]),
+    ] {
+        // A check of another plan in between takes nothing away.
+        assert_eq!(lab.kubectl.check(&at(description)).await.unwrap(), []);
+        lab.kubectl.check(&other).await.unwrap();
+        let changes = lab.kubectl.apply(&at(description)).await.unwrap();
+        let told: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
+        assert_eq!(told, actions, "{description}");
+    }
+    let unchecked = lab.kubectl.apply(&at("b")).await.unwrap();
+    assert_eq!(unchecked.objects[0].action, Configured, "nobody looked what was there");
+}
+
+#[tokio::test]
 async fn a_lost_answer_at_any_write_is_repaired_by_the_repeat_without_a_second_run() {
     for lost in 1..=4 {
         let lab = lab();
@@ -101,6 +131,8 @@ async fn a_context_that_does_not_exist_is_ours_to_repair() {
     let error = lab.kubectl.check(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Local, "{error}");
     assert!(error.hint().is_some());
+    let error = lab.kubectl.apply(&wrong).await.unwrap_err();
+    assert_eq!(error.kind(), DeployErrorKind::Local, "nothing was sent: {error}");
 }
 
 #[tokio::test]

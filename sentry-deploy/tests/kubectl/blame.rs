@@ -83,6 +83,18 @@ async fn every_object_that_is_refused_is_told_in_order_with_its_own_error() {
 }
 
 #[tokio::test]
+async fn where_every_object_is_refused_each_has_its_own_error() {
+    let lab = lab();
+    let objects = &objects()[..2];
+    for object in objects {
+        let ObjectRef { kind, name, .. } = &object.object;
+        lab.server.faults().refuse_always(kind, name, 400, &format!("{name} is not to our taste"));
+    }
+    let refused = refused(&lab, objects).await;
+    assert_eq!(about(&refused), [&objects[0].object, &objects[1].object]);
+}
+
+#[tokio::test]
 async fn what_is_no_matter_of_the_object_names_it_and_is_told_apart() {
     let lab = lab();
     let objects = objects();
@@ -110,4 +122,10 @@ async fn at_the_apply_each_object_has_its_own_error() {
         assert!(reason.starts_with(&objects[at].object.kind) && reason.contains(word), "{reason}");
     }
     assert!(names(&changes.error.unwrap(), &objects[0].object));
+    let runs = objects[3..].to_vec();
+    let message = "pipelineruns.tekton.dev \"two\" is wrong";
+    lab.server.faults().refuse_write("PipelineRun", "two", 400, message);
+    let changes = lab.kubectl.apply(&plan(runs.clone())).await.unwrap();
+    assert_eq!([Action::Created, failed], [0, 1].map(|at| changes.objects[at].action));
+    assert!(names(&changes.error.unwrap(), &runs[1].object));
 }

@@ -19,8 +19,8 @@ use crate::lab::{Lab, cluster, lab_with, plan, planned, query};
 const TIMEOUT: Duration = Duration::from_secs(7);
 /// What questions have that nobody gives a time for.
 const ASKED: Duration = Duration::from_secs(30);
-/// Until a process that minds no TERM is gone.
-const ENDING: Duration = Duration::from_secs(2);
+/// Until a process that minds no TERM is gone: one of them, for nothing is started once the time is over.
+const ENDING: Duration = Duration::from_millis(1_500);
 
 fn deaf() -> (Lab, tempfile::TempDir) {
     let bin = tempfile::tempdir().unwrap();

@@ -22,6 +22,7 @@ async fn what_exists_is_told_by_one_call_and_unknown_kinds_have_no_objects() {
         asked("tekton.dev/v1", "Task", "missing"),
         asked("tekton.dev/v1", "Pipeline", "unit"),
         asked("example.org/v1", "Widget", "unit"),
+        asked("tekton.dev/v1beta1", "Taks", "unit"),
     ];
     let there = lab.kubectl.exist(&cluster(), &wanted).await.unwrap().unwrap();
     let want = [("Pipeline", "unit"), ("Task", "unit")];

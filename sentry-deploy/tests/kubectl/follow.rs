@@ -78,6 +78,40 @@ async fn a_failed_run_tells_task_step_exit_code_and_last_log_line_without_secret
 }
 
 #[tokio::test]
+async fn of_a_log_that_is_cut_the_last_whole_line_is_told() {
+    let lab = lab();
+    let runs = ["one", "two", "three"];
+    lab.make("TaskRun", &runs).await;
+    let mut told = lab.follow(&["TaskRun"]);
+    for _ in runs {
+        told.status().await;
+    }
+    told.synced().await;
+    let log = format!("the last whole line\n{}\n", "x".repeat(20_000));
+    let want = "step go-test: exit code 2: the last whole line";
+    one_fails_with(want, &runs, &log, &lab, &mut told).await;
+}
+
+#[tokio::test]
+async fn what_is_neither_a_pipeline_nor_a_task_tells_its_own_message() {
+    let lab = lab();
+    lab.make("CustomRun", &["custom"]).await;
+    let mut told = lab.follow(&["CustomRun"]);
+    told.status().await;
+    told.synced().await;
+    lab.server.edit("CustomRun", "custom", |run| {
+        run["status"] = json!({"conditions": [
+            {"type": "Succeeded", "status": "False", "reason": "Failed", "message": "its own words"},
+        ]});
+    });
+    let status = told.status().await;
+    assert_eq!(
+        (status.state, status.message.as_deref()),
+        (RunState::Failed, Some("its own words"))
+    );
+}
+
+#[tokio::test]
 async fn a_failure_is_told_without_what_may_not_be_read() {
     let lab = lab();
     lab.make("PipelineRun", &["one", "two"]).await;
@@ -251,6 +285,7 @@ async fn an_outage_ends_the_stream_and_a_missing_right_ends_it_at_once() {
     let mut told = lab.follow(&["PipelineRun"]);
     let error = told.next().await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Unreachable, "{error}");
+    assert!(error.to_string().starts_with("can't read pipelineruns of "), "{error}");
     assert!(told.ends().await);
 }
 

@@ -18,3 +18,4 @@ mod managers;
 mod real;
 mod retire;
 mod role;
+mod staged;

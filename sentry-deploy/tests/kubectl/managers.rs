@@ -95,6 +95,21 @@ async fn what_anybody_else_holds_as_well_is_refused_by_name_unless_the_watch_say
 }
 
 #[tokio::test]
+async fn an_apply_takes_over_no_more_than_its_check_would_have() {
+    for (manager, taking) in [("kubectl-create", &ALL[1..]), ("helm", &ALL[2..])] {
+        for force in ALL {
+            let lab = lab();
+            let by = format!("--field-manager={manager}");
+            lab.by_hand(&["apply", "--server-side", &by], &task("by-hand").json).await;
+            let changes = lab.kubectl.apply(&forced(vec![task("new")], force)).await.unwrap();
+            let taken = taking.contains(&force);
+            assert_eq!(changes.is_complete(), taken, "{manager} {force:?}: {changes:?}");
+            assert_eq!(image(&lab), if taken { "new" } else { "by-hand" }, "{manager} {force:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_diff_shows_what_would_be_taken_over() {
     let lab = made_by(&["create"]).await;
     let first = forced(vec![task("new")], ForceConflicts::First);

@@ -85,4 +85,20 @@ mod tests {
         let other = Key { repo: "other".into(), ..key(0) };
         assert!(cache.get(&other).is_none());
     }
+
+    #[test]
+    fn what_just_fits_is_kept_whatever_takes_the_room() {
+        let file = |bytes: usize| content(bytes - "a.yaml".len());
+        let refused = |bytes: usize| {
+            let entry = RefusedEntry { path: "p".repeat(100), what: "w".repeat(bytes - 100) };
+            Content { files: Vec::new(), refused: vec![entry] }
+        };
+        for content in [file, refused] as [fn(usize) -> Content; 2] {
+            for (bytes, kept) in [(MOST - 256, 1), (MOST - 255, 0)] {
+                let mut cache = Cache::default();
+                cache.put(key(1), content(bytes));
+                assert_eq!(cache.entries.len(), kept, "{bytes}");
+            }
+        }
+    }
 }

@@ -290,6 +290,17 @@ mod tests {
             remote.roots(&scratch).unwrap();
             assert_eq!(remote.roots(&scratch).unwrap().is_some(), expected, "{url}");
         }
+        let plain = TransportSettings::new(crate::http::HttpSettings::new(
+            sentry_core::secret::Redactor::new(),
+        ));
+        let repo = "https://git.example.com/a/b".parse().unwrap();
+        let remote = Remote { settings: &plain, repo: &repo, authorization: None };
+        let is_chosen = std::env::var_os("SSL_CERT_FILE").is_some();
+        assert_eq!(
+            remote.roots(&scratch).unwrap().is_some(),
+            is_chosen,
+            "else git's own are enough"
+        );
         let file = scratch.path().join("roots.pem");
         assert!(fs::read_to_string(&file).unwrap().ends_with(&pem));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

@@ -398,12 +398,78 @@ mod tests {
                  07:46:47.550097 http.c:888              <= Recv header: Retry-After: 9999\n\
                  07:46:47.550098 http.c:888              <= Recv header: HTTP/1.1 {status} No\n\
                  07:46:47.550099 http.c:888              <= Recv header: {header}\n\
+                 07:46:47.550100 http.c:888              <= Recv header: x-empty:\n\
                  fatal: unable to access 'x': The requested URL returned error: {status}"
             );
             let error = from_text(&repo, "fetching", &text);
             assert_eq!((error.kind(), error.retry()), (kind, wait), "{status} {header}");
             let all = sentry_core::error::text(&error);
             assert!(!all.contains("http.c") && !all.contains("Recv"), "{all}");
+        }
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_the_remedy_that_helps_there() {
+        let url = "fatal: unable to access 'https://git.example.com/a/b/'";
+        for (text, kind, remedy) in [
+            (&*format!("{url}: The requested URL returned error: 401"), Unauthorized, "token"),
+            (
+                &format!("{url}: The requested URL returned error: 404"),
+                NotFound,
+                "repository's URL",
+            ),
+            (&format!("{url}: The requested URL returned error: 301"), WrongAnswer, "where the"),
+            ("fatal: remote error: upload-pack: not our ref 1111", NoCommit, "sentry trigger"),
+            ("error: index-pack died of signal 9", OutOfMemory, "more memory"),
+            ("error: index-pack died of signal 25", TooLarge, "raise the limit"),
+            ("something nobody has seen", Unreachable, ""),
+        ] {
+            let error =
+                from_text(&"https://git.example.com/a/b".parse().unwrap(), "fetching", text);
+            let hint = error.hint().unwrap_or_default();
+            assert_eq!(
+                (error.kind(), hint.is_empty()),
+                (kind, remedy.is_empty()),
+                "{text}: {hint}"
+            );
+            assert!(hint.contains(remedy), "{text}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_git_that_could_not_be_run_to_its_end_is_told_by_what_stopped_it() {
+        let (program, deadline) = (|| "git".to_owned(), Duration::from_secs(1));
+        let io = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        for (error, kind, what, hint) in [
+            (
+                ProcessError::Timeout { program: program(), deadline, stdout: Vec::new() },
+                Unreachable,
+                "did not answer in time (reading)",
+                None,
+            ),
+            (
+                ProcessError::TooMuchOutput { program: program(), cap: 1 },
+                TooLarge,
+                "holds more than is read (reading)",
+                Some("raise the limit, or keep less in the directory"),
+            ),
+            (
+                ProcessError::Start { program: program(), source: io() },
+                Local,
+                "git can't be run (reading)",
+                Some("install git, version 2.39 or later"),
+            ),
+            (
+                ProcessError::Io { program: program(), source: io() },
+                Local,
+                "git can't be run (reading)",
+                None,
+            ),
+        ] {
+            let error =
+                from_process(&"https://git.example.com/a/b".parse().unwrap(), "reading", error);
+            let text = format!("https://git.example.com/a/b: {what}");
+            assert_eq!((error.kind(), error.to_string(), error.hint()), (kind, text, hint));
         }
     }
 

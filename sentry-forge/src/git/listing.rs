@@ -226,6 +226,9 @@ mod tests {
                 ("100644", "5", b"a\x1bb.yaml"),
                 ("040000", "-", b".."),
                 ("100644", "5", b"../up.yaml"),
+                ("040000", "-", b"."),
+                ("100644", "5", b""),
+                ("100644", "5", br"a\b.yaml"),
                 ("040000", "-", b".GIT"),
                 ("100644", "5", b"ok.yaml"),
                 ("100644", "5", b"ok.yaml"),
@@ -242,6 +245,9 @@ mod tests {
                 "a\\x1bb.yaml has a name with a control character or backslash",
                 ".. has a name that is no file name",
                 "../up.yaml has a name with a slash in it",
+                ". has a name that is no file name",
+                " has a name that is no file name",
+                r"a\\b.yaml has a name with a control character or backslash",
                 ".GIT has a name that is no file name",
                 "ok.yaml appears twice",
             ]
@@ -269,6 +275,11 @@ mod tests {
         assert_eq!(large(&two), "its manifests have more than 15 bytes");
         let three = [("100644", "1", &b"a"[..]), ("100644", "1", b"b"), ("100644", "1", b"c")];
         assert_eq!(large(&three), "holds more than 2 entries");
+        let mut full = Listing::default();
+        let just: [(&str, &str, &[u8]); 2] =
+            [("100644", "10", b"a.yaml"), ("100644", "5", b"b.yaml")];
+        just.iter().for_each(|line| drop(full.add(b"", &listing(&[*line]), &limits).unwrap()));
+        assert_eq!(full.wanted.len(), 2, "what just fits is taken");
         let (wanted, refused) = sorted("", &[("100644", "99999999", b"big.bin")]);
         assert!(wanted.is_empty() && refused.is_empty());
     }

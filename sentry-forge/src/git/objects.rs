@@ -91,7 +91,7 @@ impl Attempt<'_> {
     ) -> Result<Vec<Option<(String, u64)>>, ForgeError> {
         let names: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
         let args = ["cat-file", "--batch-check", "--buffer"];
-        let output = self.git(args, names.as_bytes(), 256 * (oids.len() + 1)).await?;
+        let output = self.git(args, names.as_bytes(), 256 * oids.len()).await?;
         let weights = listing::weights(&output).filter(|weights| weights.len() == oids.len());
         weights.ok_or_else(|| self.wrong("git cat-file printed no sizes"))
     }

@@ -95,4 +95,14 @@ mod tests {
             assert!(packets[0].is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn a_packet_is_as_long_as_the_protocol_allows_and_no_longer() {
+        for (length, is_read) in [(LONGEST, true), (LONGEST + 1, false)] {
+            let mut bytes = format!("{:04x}", length + 4).into_bytes();
+            bytes.resize(4 + length, b'x');
+            let packets: Vec<_> = Packets::new(&bytes).collect();
+            assert_eq!(packets == [Ok(Packet::Data(&bytes[4..]))], is_read, "{length}");
+        }
+    }
 }

@@ -252,7 +252,8 @@ impl Transport {
     /// Keeps what the server was found to accept, so that nothing is tried twice and warned of twice.
     fn remember(&self, repo: &RepoUrl, filter: Filter) {
         let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        if filters.insert(repo.clone(), filter) != Some(filter) && filter == Filter::Nothing {
+        filters.insert(repo.clone(), filter);
+        if filter == Filter::Nothing {
             tracing::warn!(
                 %repo,
                 "the server gives out no parts of a commit: each delivery downloads the whole commit; allow filters \

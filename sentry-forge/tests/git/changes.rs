@@ -11,7 +11,7 @@ use sentry_core::testing::sample;
 use crate::support::lab::{Lab, TOKEN, query};
 use crate::support::repo::{Repo, noise};
 
-async fn changes(
+pub(crate) async fn changes(
     lab: &Lab,
     repo: &RepoUrl,
     from: &str,
@@ -151,6 +151,11 @@ async fn a_repository_that_has_moved_is_read_where_it_is_now() {
     let (_server, url) = lab.serve(Some(TOKEN));
     let tree = lab.tree(&query(&moved(&url), &new, ".tekton")).await.unwrap();
     assert_eq!(tree.files[0].bytes, b"a: 2\n");
+    let lab = Lab::new();
+    let (_, new) = commits(&lab);
+    let (_server, url) = lab.serve(Some(TOKEN));
+    let revision = sample::at("main", &new);
+    assert_eq!(lab.forge.commit(&moved(&url), &revision).await.unwrap().message, "m");
 }
 
 #[tokio::test]

@@ -79,6 +79,58 @@ async fn a_redirect_to_another_host_gets_no_request_at_all() {
     assert!(asked.iter().all(|request| request.headers.contains_key("authorization")));
 }
 
+/// What answers a POST in the one place, and in the other.
+async fn two_places(at: ResponseTemplate, other: ResponseTemplate) -> (MockServer, RepoUrl) {
+    let server = MockServer::start().await;
+    for (place, answer) in [("/b.git", at), ("/new.git", other)] {
+        let place = wiremock::matchers::path(format!("{place}/git-upload-pack"));
+        Mock::given(place).respond_with(answer).mount(&server).await;
+    }
+    let url = format!("{}/b.git", server.uri()).parse().unwrap();
+    (server, url)
+}
+
+#[tokio::test]
+async fn only_a_redirect_that_keeps_the_request_and_leads_to_git_on_the_same_server_is_followed() {
+    let other = MockServer::start().await;
+    let elsewhere = format!("{}/new.git/git-upload-pack", other.uri());
+    let secret = format!("/new.git/{TOKEN}/git-upload-pack");
+    let new = "/new.git/git-upload-pack";
+    for (status, to, is_followed) in [
+        (301, new, true),
+        (307, new, true),
+        (308, new, true),
+        (302, new, false),
+        (303, new, false),
+        (301, "/new.git", false),
+        (301, "/b.git/git-upload-pack", false),
+        (301, secret.as_str(), false),
+        (301, elsewhere.as_str(), false),
+    ] {
+        let moved = ResponseTemplate::new(status).insert_header("location", to);
+        let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+        let (server, url) = two_places(moved, list).await;
+        let heads = Lab::new().heads(&url, &["main"]).await;
+        assert_eq!(heads.is_ok(), is_followed, "{status} {to}: {heads:?}");
+        let asked = server.received_requests().await.unwrap().len();
+        assert_eq!(asked, 1 + usize::from(is_followed), "{status} {to}");
+    }
+    assert_eq!(other.received_requests().await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_that_git_alone_meets_with_is_asked_about_once() {
+    let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+    let (server, url) = two_places(list, ResponseTemplate::new(404)).await;
+    let there = ResponseTemplate::new(301).insert_header("location", "/new.git/info/refs");
+    Mock::given(wiremock::matchers::method("GET")).respond_with(there).mount(&server).await;
+    let error = Lab::new().tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error}");
+    let asked = server.received_requests().await.unwrap();
+    let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["GET", "POST"], "the list of refs says that nothing has moved");
+}
+
 #[tokio::test]
 async fn a_hung_server_ends_at_the_deadline_and_leaves_nothing() {
     let lab = Lab::new();
@@ -179,6 +231,57 @@ async fn the_token_is_in_no_argument_and_in_no_file() {
 }
 
 #[tokio::test]
+async fn a_fetch_over_http_has_the_programs_that_it_takes_and_no_other() {
+    let spy = tempfile::tempdir().unwrap();
+    let seen = spy.path().join("seen");
+    let note = format!(r#"[ "$1" != fetch ] || ls "$GIT_EXEC_PATH" > {}"#, seen.display());
+    let lab = Lab::around_git(spy.path(), &note);
+    let sha = lab.repo().commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+    let (_server, url) = lab.serve(Some(TOKEN));
+    lab.tree(&query(&url, &sha, ".tekton")).await.unwrap();
+    let programs = std::fs::read_to_string(seen).unwrap();
+    assert_eq!(programs, "git\ngit-remote-http\ngit-remote-https\n");
+}
+
+#[tokio::test]
+async fn what_a_failed_fetch_leaves_is_never_built_upon() {
+    let place = tempfile::tempdir().unwrap();
+    let fail = r#"case "$*" in fetch*--filter=*)
+        touch "$GIT_DIR/shallow.lock"; echo "fatal: invalid filter-spec" >&2; exit 128;; esac"#;
+    let lab = Lab::around_git(place.path(), fail);
+    let sha = lab.repo().commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+    let tree = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap();
+    assert_eq!(tree.files[0].bytes, b"a: 1\n");
+}
+
+#[tokio::test]
+async fn what_a_server_sends_in_the_place_of_a_tree_is_told_by_what_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let disguise =
+        r#"if [ "$2" = --batch-check ]; then git "$@" | sed 's/ tree / blob /'; exit; fi"#;
+    let lab = Lab::around_git(place.path(), disguise);
+    let sha = lab.repo().commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+    let error = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error:?}");
+    assert!(error.to_string().ends_with("its root is a blob, and no tree"), "{error}");
+}
+
+#[tokio::test]
+async fn what_git_cannot_read_of_a_fetch_is_what_the_server_sent() {
+    for (said, kind) in [
+        ("fatal: bad object", ForgeErrorKind::WrongAnswer),
+        ("fatal: Out of memory, malloc failed", ForgeErrorKind::OutOfMemory),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let fail = format!(r#"[ "$1" != cat-file ] || {{ echo "{said}" >&2; exit 128; }}"#);
+        let lab = Lab::around_git(place.path(), &fail);
+        let sha = lab.repo().commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+        let error = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn heads_and_trees_go_through_the_configured_proxy() {
     let (proxy, _) = liar(ResponseTemplate::new(503)).await;
     let lab = Lab::behind(&proxy.uri().replace("http://", "http://user:hunter22@"));
@@ -212,14 +315,9 @@ async fn a_server_that_asks_us_to_wait_or_refuses_the_token_is_left_alone() {
 
 #[tokio::test]
 async fn a_renamed_repository_is_followed_on_its_server_and_reported_once() {
-    let server = MockServer::start().await;
     let moved = ResponseTemplate::new(301).insert_header("location", "/new.git/git-upload-pack");
     let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
-    for (at, answer) in [("/b.git", moved), ("/new.git", list)] {
-        let at = wiremock::matchers::path(format!("{at}/git-upload-pack"));
-        Mock::given(at).respond_with(answer).mount(&server).await;
-    }
-    let url: RepoUrl = format!("{}/b.git", server.uri()).parse().unwrap();
+    let (server, url) = two_places(moved, list).await;
     let lab = Lab::new();
     let heads = lab.heads(&url, &["main"]).await.unwrap();
     assert_eq!(heads.renamed_to.as_ref().unwrap().path().as_str(), "new");

@@ -146,6 +146,21 @@ async fn a_commit_that_a_force_push_took_away_ends_by_its_name_with_a_remedy() {
 }
 
 #[tokio::test]
+async fn a_commit_that_its_branch_does_not_hold_is_told_by_what_was_looked_through() {
+    let place = place(Way::OldHttp);
+    place.repo.history("main", 3, |_| b"1".to_vec());
+    let gone = "1".repeat(40);
+    let error = place.manifest(&gone).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error:?}");
+    assert!(error.to_string().contains("the history of its branch main does not"), "{error}");
+    place.repo.git(&["update-ref", "refs/heads/other", "main"], b"");
+    place.repo.git(&["update-ref", "-d", "refs/heads/main"], b"");
+    let error = place.manifest(&gone).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error:?}");
+    assert!(error.to_string().contains("its branch main is gone"), "{error}");
+}
+
+#[tokio::test]
 async fn a_history_is_looked_through_so_far_and_no_further() {
     let place = place(Way::OldHttp);
     let all = place.repo.history("main", 4_200, |_| b"1".to_vec());
@@ -178,4 +193,10 @@ async fn a_server_that_gives_out_no_trees_is_asked_for_whole_commits_from_then_o
     assert_eq!(place.manifest(&again[2]).await.unwrap(), "n: 2\n");
     let log = place.server.take_log();
     assert!(log.len() == 3 && asked > 3, "{asked}: {log:?}");
+    // What is asked about the commit alone leaves it so.
+    assert_eq!(place.message(&again[2]).await.unwrap(), "m");
+    assert_eq!(place.server.take_log().len(), 3);
+    let again = place.repo.history("main", 4, |_| b"3".to_vec());
+    assert_eq!(place.manifest(&again[3]).await.unwrap(), "n: 3\n");
+    assert_eq!(place.server.take_log().len(), 3);
 }

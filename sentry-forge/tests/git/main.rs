@@ -13,8 +13,12 @@ mod support {
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use sentry_core::forge::{Forge as _, ForgeErrorKind, HeadsAnswer};
+use sentry_core::forge::{Forge as _, ForgeErrorKind, HeadsAnswer, Requests};
+use sentry_core::repo::RepoUrl;
+use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
+use sentry_forge::git::{Transport, TransportSettings};
+use sentry_forge::http::HttpSettings;
 use support::lab::{Lab, TOKEN, names, paths, query, refused};
 use support::repo::{Repo, noise};
 
@@ -53,6 +57,34 @@ async fn one_request_tells_the_heads_of_all_selected_branches() {
         panic!("a deleted branch is a change");
     };
     assert_eq!(names(&moved), ["release/1.0", "release/2.0"]);
+}
+
+#[tokio::test]
+async fn a_forge_is_called_as_configured_and_its_requests_are_counted() {
+    let lab = Lab::new();
+    lab.repo().commit_files("main", FILES);
+    let (_server, url) = lab.serve(Some(TOKEN));
+    assert_eq!((lab.forge.name(), lab.forge.requests()), ("plain", Requests::default()));
+    lab.heads(&url, &["main"]).await.unwrap();
+    assert_eq!(lab.forge.requests(), Requests { success: 1, ..Requests::default() });
+}
+
+#[tokio::test]
+async fn a_directory_of_this_machine_is_asked_by_one_program_and_read_in_parts() {
+    let spy = tempfile::tempdir().unwrap();
+    let seen = spy.path().join("seen");
+    let lab = Lab::around_git(spy.path(), &format!(r#"echo "$1" >> {}"#, seen.display()));
+    let repo = lab.repo();
+    let sha = repo.commit_files("main", FILES);
+    repo.git(&["config", "--unset", "uploadpack.allowFilter"], b"");
+    lab.heads(&lab.file_url(), &["main"]).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&seen).unwrap(), "upload-pack\n");
+    lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap();
+    let fetches = std::fs::read_to_string(&seen).unwrap().matches("fetch\n").count();
+    assert_eq!(
+        fetches, 2,
+        "the commit, then the directory, whatever the repository's own settings"
+    );
 }
 
 #[tokio::test]
@@ -105,19 +137,21 @@ async fn one_directory_takes_four_requests_and_the_same_one_at_another_commit_tw
 
 #[tokio::test]
 async fn directories_several_levels_deep_are_walked_on_every_kind_of_server() {
-    for (key, value, requests) in [
-        ("uploadpack.allowFilter", "true", 8),
-        ("uploadpackfilter.tree.maxDepth", "0", 12),
-        ("uploadpack.allowFilter", "false", 2),
+    for (key, value, first, later) in [
+        ("uploadpack.allowFilter", "true", 8, 8),
+        ("uploadpackfilter.tree.maxDepth", "0", 12, 10),
+        ("uploadpack.allowFilter", "false", 2, 2),
     ] {
         let lab = Lab::new();
         let repo = lab.repo();
-        let sha = repo.commit_files("main", FILES);
         repo.config(key, value);
         let (server, url) = lab.serve(Some(TOKEN));
-        let tree = lab.tree(&query(&url, &sha, "ci/deep/down")).await.unwrap();
-        assert_eq!(paths(&tree), ["x.yaml"], "{key}");
-        assert_eq!(server.take_log().len(), requests, "{key} {value}");
+        for (text, requests) in [("x: 1\n", first), ("x: 2\n", later)] {
+            let sha = repo.commit_files("main", &[("ci/deep/down/x.yaml", text.as_bytes())]);
+            let tree = lab.tree(&query(&url, &sha, "ci/deep/down")).await.unwrap();
+            assert_eq!(tree.files[0].bytes, text.as_bytes(), "{key} {value}");
+            assert_eq!(server.take_log().len(), requests, "{key} {value}: {text}");
+        }
     }
 }
 
@@ -219,14 +253,18 @@ async fn each_limit_ends_the_fetch_by_name_and_leaves_nothing() {
     let many: Vec<_> = (0..3000).map(|n| (format!(".tekton/{n}.yaml"), b"a: 1\n")).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|(path, b)| (path.as_str(), &b[..])).collect();
     let big = repo.commit_files("big", &[(".tekton/big.yaml", &noise)]);
+    let some = repo.commit_files("some", &many[..100]);
     let many = repo.commit_files("many", &many);
     let (_server, url) = lab.serve(Some(TOKEN));
     for url in [url, lab.file_url()] {
         let mut room = query(&url, &big, ".tekton");
         room.limits.repo_bytes = 1 << 20;
+        let mut few = query(&url, &some, ".tekton");
+        few.limits.entries = 1;
         for (query, part) in [
             (query(&url, &big, ".tekton"), "big.yaml: 3145728 bytes, at most 1048576 allowed"),
             (query(&url, &many, ".tekton"), "holds more than 2000 entries"),
+            (few, "holds more than 1 entries"),
             (room, "takes more than the 1048576 bytes allowed"),
         ] {
             let error = lab.tree(&query).await.unwrap_err();
@@ -270,13 +308,14 @@ async fn a_commit_that_the_server_does_not_have_is_not_found_by_its_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_commit_is_a_wrong_answer() {
+async fn what_is_no_commit_is_a_wrong_answer_that_says_what_it_is() {
     let lab = Lab::new();
     let repo = lab.repo();
     repo.commit_files("main", FILES);
     let tree = repo.git(&["rev-parse", "main^{tree}"], b"");
     let error = lab.tree(&query(&lab.file_url(), &tree, ".tekton")).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error:?}");
+    assert!(error.to_string().ends_with(&format!("{tree} is a tree, not a commit")), "{error}");
 }
 
 #[tokio::test]
@@ -324,6 +363,38 @@ async fn names_of_branches_never_become_options() {
         }
         assert!(!mark.exists());
     }
+}
+
+#[tokio::test]
+async fn a_token_for_one_server_is_lent_to_its_repositories_alone() {
+    let forge = Lab::new().forge.only_for("https://git.example.com:8443");
+    for (url, is_lent) in [
+        ("https://git.example.com:8443/o/r", true),
+        ("https://git.example.com/o/r", false),
+        ("https://other.example.com:8443/o/r", false),
+    ] {
+        match forge.clone_credential(&url.parse().unwrap()).await {
+            Ok(lent) => assert!(is_lent && lent.is_some(), "{url}"),
+            Err(error) => {
+                assert_eq!((error.kind(), is_lent), (ForgeErrorKind::Unsupported, false), "{url}");
+                assert!(error.to_string().contains("https://git.example.com:8443,"), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ssh_takes_a_configured_key_and_nothing_else_does() {
+    let lab = Lab::new();
+    let sha = lab.repo().commit_files("main", FILES);
+    let mut settings = TransportSettings::new(HttpSettings::new(Redactor::new()));
+    settings.temp_dir = Some(lab.temp.path().to_owned());
+    let transport = Transport::new(settings);
+    let read = async |repo: RepoUrl| transport.tree(&query(&repo, &sha, ".tekton"), None).await;
+    let error = read(lab.ssh_url()).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::Local, "{error}");
+    assert!(error.hint().unwrap().contains("set the forge's `ssh`"), "{error:?}");
+    assert_eq!(paths(&read(lab.file_url()).await.unwrap()).len(), 2);
 }
 
 #[tokio::test]

@@ -19,7 +19,6 @@ mod session;
 mod text;
 mod view;
 
-use std::fmt;
 use std::sync::Arc;
 
 use askama::Template;
@@ -88,12 +87,6 @@ impl Setup {
 struct Page {
     setup: Setup,
     sessions: Sessions,
-}
-
-impl fmt::Debug for Page {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page").field("setup", &self.setup).finish_non_exhaustive()
-    }
 }
 
 type Shared = State<Arc<Page>>;

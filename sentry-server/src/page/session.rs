@@ -170,6 +170,8 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(sessions.visitor(&id).await.unwrap().is_none());
         assert!(!sessions.lasts(&visitor).await);
+        sessions.begin("old").await.unwrap().unwrap();
+        assert_eq!(sessions.kept().len(), 1, "what has ended is kept by nobody");
     }
 
     #[tokio::test]

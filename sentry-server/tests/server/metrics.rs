@@ -108,6 +108,27 @@ async fn a_head_that_can_not_be_delivered_grows_old_even_while_the_state_can_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_loop_is_late_by_its_forge_and_by_an_engine_that_says_nothing() {
+    let mut world = World::new();
+    let routes = world.serve().await;
+    world.run().await;
+    let late = async || {
+        let families = scrape(&routes).await;
+        value(&families, "sentry_poll_lateness_seconds{forge=\"forge\"}")
+    };
+    seconds(100).await;
+    assert_eq!(late().await, 0.0);
+    world.forge.answer_after(Duration::from_secs(3600));
+    seconds(200).await;
+    let by_forge = late().await;
+    assert!((100.0..=200.0).contains(&by_forge), "{by_forge}");
+    world.store.hang();
+    seconds(200).await;
+    let by_both = late().await;
+    assert!((by_forge + 150.0..=by_forge + 200.0).contains(&by_both), "{by_forge}, {by_both}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_measured() {
     let mut world = World::new();
     let server = Server::new(world.services());
@@ -127,6 +148,9 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     assert_eq!(value(&before, "sentry_config_last_reload_successful"), 1.0);
     counters.config_reloaded(false);
     assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 0.0);
+    counters.config_is_as_taken();
+    assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 1.0);
+    counters.config_reloaded(false);
 
     let other = Engine::builder(Arc::clone(&world.store) as _)
         .watch(watch("two", &["main"]))
@@ -144,7 +168,7 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     is("sentry_deliveries_total{watch=\"qa\",outcome=\"succeeded\"}", 1.0);
     is("sentry_deliveries_total{watch=\"two\",outcome=\"succeeded\"}", 0.0);
     is("sentry_forge_requests_total{forge=\"forge\",status=\"3xx\"}", 7.0);
-    is("sentry_config_reloads_total{result=\"refused\"}", 1.0);
+    is("sentry_config_reloads_total{result=\"refused\"}", 2.0);
     is("sentry_config_reloads_total{result=\"taken\"}", 1.0);
     is("sentry_config_last_reload_successful", 1.0);
     assert!(measures(&after, "two") && !measures(&after, "qa"));

@@ -2,16 +2,18 @@
 
 use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Response};
-use sentry_api::{ApiError, Local, WatchFacts};
-use sentry_core::delivery::TriggerKind;
-use sentry_core::store::StateStore as _;
+use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
+use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
+use sentry_core::store::{DeliveryQuery, StateStore as _, Write};
 use sentry_server::api::{Keys, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web, WebKind};
+use sentry_server::{Guesses, Live};
 
+use super::api::Echo;
 use super::*;
 
 #[derive(Debug)]
-struct Two;
+pub(crate) struct Two;
 
 #[async_trait]
 impl Keys for Two {
@@ -24,7 +26,7 @@ impl Keys for Two {
     }
 }
 
-fn routes(world: &World) -> Router {
+pub(crate) fn routes(world: &World) -> Router {
     let mut services = world.services();
     let watches = world.engine.watches().into_iter().map(|watch| WatchFacts {
         name: watch.name.clone(),
@@ -55,7 +57,11 @@ fn place(watch: &str) -> WatchPlace {
     }
 }
 
-async fn send(routes: &Router, request: http::request::Builder, body: &str) -> Response<Body> {
+pub(crate) async fn send(
+    routes: &Router,
+    request: http::request::Builder,
+    body: &str,
+) -> Response<Body> {
     let service = TowerToHyperService::new(routes.clone());
     let request = request.body(Body::from(body.to_owned())).unwrap();
     hyper::service::Service::call(&service, request).await.unwrap()
@@ -67,11 +73,11 @@ fn post(path: &str) -> http::request::Builder {
         .header("host", "sentry.example")
 }
 
-fn header(headers: &HeaderMap, name: http::HeaderName) -> &str {
+pub(crate) fn header(headers: &HeaderMap, name: http::HeaderName) -> &str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-async fn text(answer: Response<Body>) -> String {
+pub(crate) async fn text(answer: Response<Body>) -> String {
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -279,4 +285,213 @@ async fn a_form_starts_nothing_for_another_session_or_for_who_may_only_read() {
     }
     let inbox = world.store.inbox().await.unwrap();
     assert!(inbox.triggers.is_empty() && inbox.suspensions.is_empty(), "{inbox:?}");
+}
+
+/// The routes of the page over these answers.
+fn over(answers: impl Answers + 'static) -> Router {
+    let live = Live::new(World::new().engine);
+    page::routes(Setup::new(Arc::new(answers), Arc::new(Two), live, Guesses::default()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_login_asks_for_a_token_and_leads_on_and_logging_out_ends_the_session() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let cookie = cookie(&routes, "acting").await;
+    for (then, wanted) in
+        [("", "/"), ("?then=/watches/qa", "/watches/qa"), ("?then=//evil.example", "/")]
+    {
+        let ask = || Request::get(format!("/login{then}"));
+        let answer = send(&routes, ask(), "").await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let page = text(answer).await;
+        let onward = format!("name=\"then\" value=\"{wanted}\"");
+        assert!(page.contains(&onward) && page.contains("name=\"token\""), "{page}");
+        let answer = send(&routes, ask().header("cookie", &cookie), "").await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER, "is logged in");
+        assert_eq!(header(answer.headers(), LOCATION), wanted);
+        let enter = post("/login").header("origin", "http://sentry.example");
+        let then = then.trim_start_matches('?');
+        let answer = send(&routes, enter, &format!("token=+reading%0A&{then}")).await;
+        assert_eq!(header(answer.headers(), LOCATION), wanted);
+    }
+    let (_, token, _) = form(&routes, &cookie).await;
+    let leave = post("/logout").header("origin", "http://sentry.example");
+    let answer = send(&routes, leave.header("cookie", &cookie), &format!("form={token}")).await;
+    assert_eq!(header(answer.headers(), LOCATION), "/login");
+    let emptied = "sentry_session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0";
+    assert_eq!(header(answer.headers(), SET_COOKIE), emptied);
+    let answer = send(&routes, Request::get("/").header("cookie", &cookie), "").await;
+    assert_eq!(header(answer.headers(), LOCATION), "/login");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_session_is_led_to_the_login_and_back_or_told_so() {
+    let routes = routes(&World::new());
+    let (own, other) = (("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site"));
+    let old = ("cookie", "sentry_session=0123");
+    for (method, path, headers, status, place) in [
+        ("GET", "/", &[own][..], 303, "/login"),
+        ("HEAD", "/", &[own], 303, "/login"),
+        ("GET", "/watches/qa", &[own], 303, "/login?then=/watches/qa"),
+        ("GET", "/watches/qa", &[other], 200, ""),
+        ("HEAD", "/watches/qa", &[other], 200, ""),
+        // A cookie that came along is not waited for.
+        ("GET", "/watches/qa", &[other, old], 303, "/login?then=/watches/qa"),
+        ("POST", "/trigger", &[own], 401, ""),
+        ("POST", "/trigger", &[own, old], 401, ""),
+        ("POST", "/trigger", &[other], 403, ""),
+    ] {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = send(&routes, request, "").await;
+        let found = (answer.status().as_u16(), header(answer.headers(), LOCATION));
+        assert_eq!(found, (status, place), "{method} {path} {headers:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_has_an_end_and_is_what_it_says() {
+    let routes = routes(&World::new());
+    let known = "application/x-www-form-urlencoded";
+    let filled = |bytes: usize| format!("token={}", "a".repeat(bytes - "token=".len()));
+    for (kind, body, status, told) in [
+        (known, filled(16_384), 403, "no token of this Sentry"),
+        (known, filled(16_385), 400, "more than 16384 bytes"),
+        (&format!("{known}; charset=utf-8"), filled(10), 403, "no token of this Sentry"),
+        ("text/plain", filled(10), 400, "this is no form"),
+        (known, "token=a&odd=1".to_owned(), 400, "the form: "),
+    ] {
+        let login = Request::post("/login").header("sec-fetch-site", "same-origin");
+        let answer = send(&routes, login.header("content-type", kind), &body).await;
+        let found = answer.status().as_u16();
+        let page = text(answer).await;
+        assert!(found == status && page.contains(told), "{kind}, {}: {page}", body.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_has_its_status_and_its_heading() {
+    use ErrorKind::*;
+    let none = "There is no such thing";
+    let later = "It can&#39;t be told now";
+    let rows = [
+        (Forbidden, 403, "This may not be done"),
+        (NotFound, 404, none),
+        (UnknownDelivery, 404, none),
+        (UnknownTrigger, 404, none),
+        (UnknownWatch, 404, none),
+        (UnknownBranch, 404, none),
+        (BadRequest, 400, "This can&#39;t be meant"),
+        (Ambiguous, 409, "This can&#39;t be meant"),
+        (Conflict, 409, "Not as things stand"),
+        (TooMuch, 429, "Too much at a time"),
+        (Held, 409, later),
+        (Unauthorized, 401, later),
+        (State, 503, later),
+        (Unreachable, 502, later),
+        (Rejected, 422, later),
+        (Setup, 500, later),
+        (Interrupted, 503, later),
+    ];
+    assert_eq!(rows.len(), ErrorKind::ALL.len());
+    for (kind, status, heading) in rows {
+        let routes = over(Echo(kind));
+        let cookie = cookie(&routes, "reading").await;
+        for (path, asked) in [
+            ("/", "status of None"),
+            ("/watches/qa", "status of Some(&#34;qa&#34;)"),
+            ("/deliveries/01hf", "show 01hf"),
+            ("/triggers/01hf", "state of 01hf"),
+        ] {
+            let answer = send(&routes, Request::get(path).header("cookie", &cookie), "").await;
+            assert_eq!(answer.status().as_u16(), status, "{path}: {kind}");
+            let page = text(answer).await;
+            assert!(page.contains(&format!("<h1>{heading}</h1>")), "{kind}: {page}");
+            assert!(page.contains(asked) && page.contains("href=\"/\""), "{kind}: {page}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_of_it() {
+    let mut world = World::new();
+    world.run().await;
+    world.push();
+    seconds(120).await;
+    let routes = routes(&world);
+    let cookie = cookie(&routes, "acting").await;
+    let (_, token, key) = form(&routes, &cookie).await;
+    let delivered = world.store.deliveries(&DeliveryQuery::default()).await.unwrap().remove(0).id;
+    let press = async |path: &str, body: &str| {
+        let request =
+            post(path).header("origin", "http://sentry.example").header("cookie", &cookie);
+        let answer = send(&routes, request, &format!("form={token}&{body}")).await;
+        (answer.status(), header(answer.headers(), LOCATION).to_owned())
+    };
+    let (status, _) = press(&format!("/deliveries/{delivered}/retry"), "").await;
+    assert_eq!(status, StatusCode::CONFLICT, "nothing failed");
+    let mut kept = Vec::new();
+    for (failed, failed_only) in [("true", true), ("", false), ("false", false)] {
+        let body = format!("failed={failed}&key={key}{failed}");
+        let (status, to) = press(&format!("/deliveries/{delivered}/rerun"), &body).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+        let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
+        let trigger = world.store.trigger(&id).await.unwrap().unwrap();
+        assert_eq!(trigger.key, format!("{key}{failed}"));
+        assert_eq!(trigger.kind, TriggerKind::Rerun { delivery: delivered.clone(), failed_only });
+        kept.push(trigger);
+    }
+
+    let link = format!("href=\"/deliveries/{delivered}\"");
+    let again = format!("action=\"/deliveries/{delivered}/rerun\"");
+    for (path, part) in [
+        ("/".to_owned(), &link),
+        ("/watches/qa".to_owned(), &link),
+        (format!("/deliveries/{delivered}"), &again),
+    ] {
+        let answer = send(&routes, Request::get(&path).header("cookie", &cookie), "").await;
+        let page = text(answer).await;
+        assert!(page.contains(part), "{path}: {page}");
+        assert!(page.contains("agent works"), "{path}: {page}");
+    }
+
+    let look = async |trigger: &Trigger| {
+        let request = Request::get(format!("/triggers/{}", trigger.id)).header("cookie", &cookie);
+        let answer = send(&routes, request, "").await;
+        let to = header(answer.headers(), LOCATION).to_owned();
+        (answer.status().as_u16(), to, text(answer).await)
+    };
+    let (status, _, page) = look(&kept[0]).await;
+    assert!(status == 200 && page.contains("<h1>Asked for</h1>"), "{page}");
+    assert!(page.contains("Your request for watch qa is kept and waits for its turn."), "{page}");
+    assert!(page.contains("<meta http-equiv=\"refresh\" content=\"2\">"), "{page}");
+    kept[0].state = TriggerState::Rejected("the branch <main> is gone".to_owned());
+    kept[1].state = TriggerState::Taken(delivered.clone());
+    let writes = [kept[0].clone(), kept[1].clone()].map(Write::Trigger);
+    world.store.commit(&writes).await.unwrap();
+    let (status, _, page) = look(&kept[0]).await;
+    assert!(status == 200 && page.contains("<h1>It can&#39;t be delivered</h1>"), "{page}");
+    assert!(page.contains("the branch &#60;main&#62; is gone"), "{page}");
+    assert!(page.contains("href=\"/watches/qa\"") && !page.contains("http-equiv"), "{page}");
+    let (status, to, _) = look(&kept[1]).await;
+    assert_eq!((status, to), (303, format!("/deliveries/{delivered}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_any_token_the_page_says_how_to_have_one() {
+    let routes = page::closed();
+    let answer = send(&routes, Request::get("/"), "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.headers().contains_key("content-security-policy"));
+    let page = text(answer).await;
+    for part in ["This page needs a token", "server.trigger_token_file", "/livez, /readyz"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let style = page.split("href=\"/assets/").nth(1).and_then(|rest| rest.split('"').next());
+    let style = Request::get(format!("/assets/{}", style.unwrap()));
+    assert_eq!(send(&routes, style, "").await.status(), StatusCode::OK);
 }

@@ -84,6 +84,16 @@ fn an_expression_is_true_or_false_for_a_push() {
         ("[1, 2, 3].exists_one(x, x == 2) && ['a'].all(x, x == 'a')", Answer::Yes),
         ("string(1) + 'a' == '1a' && int('7') == 7 && 7 % 4 == 3 && -1 < 0", Answer::Yes),
         ("1 == 1.0 && 1u == 1 && !(1 == '1') && null == null", Answer::Yes),
+        ("1 < 2 && !(2 < 1) && !(1 < 1) && 'a' < 'b' && false < true", Answer::Yes),
+        ("1 <= 1 && 1 <= 2 && !(2 <= 1) && 2 > 1 && !(1 > 2) && !(1 > 1)", Answer::Yes),
+        ("1 >= 1 && 2 >= 1 && !(1 >= 2) && !('b' < 'a') && !(true < false)", Answer::Yes),
+        ("-(2) < 0 && -(1.5) < 0.0 && 5 - 3 == 2 && 6 / 3 == 2 && dyn(1) == 1", Answer::Yes),
+        ("size({'a': 1}) == 1 && string('a') == 'a' && string(true) == 'true'", Answer::Yes),
+        ("string(2u) == '2' && int(7) == 7 && int(2u) == 2", Answer::Yes),
+        ("true == true && true != false && 9007199254740993 != 9007199254740992", Answer::Yes),
+        ("{'a': 1} == {'a': 1} && {'a': 1} != {'a': 2} && {'a': 1} != {'b': 1}", Answer::Yes),
+        ("{'a': 1} != {'a': 1, 'b': 2} && [1] != [2] && [1] != [1, 1]", Answer::Yes),
+        ("[[1]].all(x, x == [1] && x.size() == 1)", Answer::Yes),
         ("\"a\\\"b\".size() == 3 && r'\\d' == '\\\\d' && '''a'b''' != \"\"", Answer::Yes),
     ] {
         assert_eq!(says(text, None), Ok(want), "{text}");
@@ -163,11 +173,72 @@ fn an_expression_without_an_answer_says_why() {
         ("target_branch.matches('(')", "no regular expression"),
         ("'['.pathChanged() && true", "not closed"),
         ("Foo{a: 1} == null", "object of a type"),
+        ("event == 'push' || Foo{a: 1} == null", "object of a type"),
+        ("[1].exists(q, q == 1) || q == 1", "no variable `q`"),
+        ("[1] - [2] == []", "does not take a list and a list"),
         ("b'a' == b'a'", "bytes"),
     ] {
         let error = why_of(with_paths(text).unwrap_err());
         assert!(error.contains(word), "{text}: {error}");
     }
+}
+
+/// Steps that an expression takes.
+fn steps(text: &str, changed: Option<&ChangedPaths>) -> u64 {
+    let facts = Facts { changed, event: "push", ..FACTS };
+    let mut means = means(1, changed);
+    means.fuel.refill();
+    let before = means.fuel.left();
+    evaluate_here(&Marked::plain(text), &facts, &mut means).unwrap();
+    before - means.fuel.left()
+}
+
+#[test]
+fn each_step_is_paid_for_and_what_it_looks_at_as_well() {
+    let x = |n: usize| "x".repeat(n);
+    let items = |n: usize| format!("[{}]", vec!["1"; n].join(","));
+    let steep = "(a{1,40}){1,10}";
+    // What so many bytes or items more cost: sixteen bytes a step, of two texts together eight, an item four beside its own.
+    for (expression, from, to, cost) in [
+        ((&|n| format!("'{}' == ''", x(n))) as &dyn Fn(usize) -> String, 1600, 3200, 100),
+        (&|n| format!("'{}'.size() == 0", x(n)), 1600, 3200, 100 + 100),
+        (&|n| format!("'{0}' == '{0}'", x(n)), 1600, 3200, 200 + 100),
+        (&|n| format!("'{0}' < '{0}'", x(n)), 1600, 3200, 200 + 100),
+        (&|n| format!("('{0}' + '{0}') == ''", x(n)), 1600, 3200, 200 + 400),
+        (&|n| format!("'{}'.contains('y')", x(n)), 1600, 3200, 100 + 200),
+        (&|n| format!("'{}'.matches('y')", x(n)), 1600, 3200, 100 + 200 + 400),
+        (&|n| format!("'{}'.matches('{steep}')", x(n)), 1600, 3200, 100 + 200 + 16 * 400),
+        (&|n| format!("size({}) == 0", items(n)), 100, 200, 500),
+        (&|n| format!("size({0} + {0}) == 0", items(n)), 100, 200, 1000 + 400),
+        (&|n| format!("[{}].exists(l, size(l + [1]) == 0)", items(n)), 100, 200, 500 + 400),
+        (
+            &|n| {
+                format!(
+                    "size({{{}}}) == 0",
+                    (0..n).map(|n| format!("{n}: 1")).collect::<Vec<_>>().join(",")
+                )
+            },
+            1,
+            2,
+            2 + 4 + 1,
+        ),
+    ] {
+        let more = steps(&expression(to), None) - steps(&expression(from), None);
+        assert_eq!(more, cost, "{}", expression(3));
+    }
+    for (count, bytes, cost) in [(2, 1600, 4 + 100), (3, 1600, 4 + 100), (2, 3200, 4 + 200)] {
+        let path = x(bytes);
+        let (fewer, more) = (paths(&vec![&*path; count]), paths(&vec![&*path; count + 1]));
+        let steps = |changed| steps("size(files.all) == 0", Some(changed));
+        assert_eq!(steps(&more) - steps(&fewer), cost, "{count} paths of {bytes} bytes");
+    }
+    assert_eq!(steps("event == 'push'", None), 4, "a step for each part and the comparison");
+    assert_eq!(steps("'a'.matches('a') && 'b'.matches('a')", None), 7 + 5_000 + 2 * 8);
+    let mut means = means(1, None);
+    means.fuel.refill();
+    let before = means.fuel.left();
+    evaluate(&Marked::plain("true"), &FACTS, &mut means).unwrap();
+    assert_eq!(before - means.fuel.left(), 4 * 50 + 1, "fifty for each byte that is read");
 }
 
 #[test]

@@ -95,7 +95,7 @@ pub(super) fn programs(container: Container<'_>) -> Vec<Program<'_>> {
     found.extend(command.first());
     let line: Vec<_> = command.into_iter().chain(words("args")).collect();
     match line.iter().position(|word| is_interpreter(word.text)) {
-        Some(at) => found.extend(interpreted(&line[at + 1..])),
+        Some(at) => found.extend(interpreted(&line[at..])),
         // Another program, or the image's own, may hand on what follows `-c` to a shell.
         None => {
             let after = line.windows(2).filter(|pair| is_short(pair[0].text, &['c']));
@@ -178,6 +178,10 @@ mod tests {
             (json!(["sed", "-e", "s/a/b/", "-e", "s/a/X/"]), json!(["file"]), true),
             (json!(["awk", "/X/"]), json!(null), true),
             (json!(["bash", "X.sh"]), json!(null), true),
+            (json!(["bash-5.2", "X.sh"]), json!(null), true),
+            (json!(["/usr/bin/python3.12", "X.py"]), json!(null), true),
+            (json!(["bash", "-x", "X.sh"]), json!(null), true),
+            (json!(["sh", "-c", "X"]), json!(null), true),
             (json!(["X"]), json!(null), true),
             // Values.
             (json!(["sh", "-c", "echo \"$1\"", "--", "X"]), json!(null), false),

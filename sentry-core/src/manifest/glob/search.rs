@@ -104,10 +104,10 @@ impl Search<'_> {
             Matcher::AtLeast(count) => {
                 self.fuel.spend(1 + text.len() / 8)?;
                 let ends: Vec<_> = ends(text).skip(count - 1).collect();
-                (text.len() >= *count && !ends.is_empty()).then_some((0, ends))
+                (!ends.is_empty()).then_some((0, ends))
             }
             Matcher::Exactly { count, without } => {
-                let end = ends(text).nth(count - 1).filter(|_| text.len() >= *count);
+                let end = ends(text).nth(count - 1);
                 let fits = match without {
                     Some(without) => {
                         let before = find(self, without)?.unwrap_or(text.len());

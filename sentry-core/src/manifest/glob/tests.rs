@@ -65,6 +65,35 @@ fn a_pattern_over_a_limit_is_refused_with_the_limit() {
 }
 
 #[test]
+fn a_pattern_is_paid_for_by_its_bytes_and_a_search_by_what_it_looks_through() {
+    for (pattern, price) in [("", 50), ("ab", 70), (&"a".repeat(2_000), 50 + 10_000)] {
+        assert_eq!(Glob::price(pattern), price, "{}", pattern.len());
+    }
+    let steps = |pattern: &str, text: &str| {
+        let (glob, mut fuel) = (Glob::new(pattern).unwrap(), Fuel::new(1));
+        fuel.refill();
+        let before = fuel.left();
+        glob.matches(text, &mut fuel).unwrap();
+        before - fuel.left()
+    };
+    let row = "?a".repeat(8);
+    for (pattern, cost, more) in [
+        ("*", 1, 0),
+        ("*b*", 2 + 10, 10),
+        ("*[bc]*", 3 + 10, 10),
+        // Each place where two characters are left, and the first of them.
+        ("*[bc]?*", 2 + 2 * 79, 2 * 80),
+        // Both alternatives are looked for, and both sides fit.
+        ("*{?*,b}*", 6 + 20, 20),
+        ("*{*,b}*", 6 + 20, 20),
+        (row.as_str(), 1 + 2, 0),
+    ] {
+        let (short, long) = (steps(pattern, &"a".repeat(80)), steps(pattern, &"a".repeat(160)));
+        assert_eq!((short, long - short), (cost, more), "{pattern}");
+    }
+}
+
+#[test]
 fn no_pattern_takes_long_or_goes_deep() {
     let text = "ab/".repeat(1_300);
     let parts = ["*a", "*ab", "?*a", "{*a,b}", "{a*,b*}*", "[!a]*b", "a*b?", "{a,ab}", "*{a,}"];

@@ -41,6 +41,9 @@ fn a_value_is_followed_through_params_into_programs() {
         (step("script: 'echo $(params.b[*]) $(params.b[0])'"), true),
         (step("script: 'echo $(inputs.params.b)'"), true),
         (step("script: 'echo $( params.b )'"), true),
+        (step("script: 'echo $(params.b.x)'"), true),
+        (run("{name: o, value: {k: '{{ sender }}', l: x}}", "pipelineSpec: {tasks: [{name: t, taskSpec: {steps: [{script: '$(params.o[*])'}]}}]}"), true),
+        (object("Pipeline", "p", "{params: [{name: b, default: '{{ sender }}'}], tasks: [{name: t, taskSpec: {steps: [{script: $(params.b)}]}}]}"), true),
         (step("command: [sh, -c], args: ['echo $(params.b)']"), true),
         (step("command: [sh, -c, 'echo $(params.b)']"), true),
         (step("args: [-c, 'echo $(params.b)']"), true),
@@ -141,12 +144,32 @@ fn an_expression_of_tektons_that_a_pusher_could_write_into_is_refused() {
 }
 
 #[test]
+fn an_expression_is_refused_however_much_there_is_to_note() {
+    let steps: String = (0..120).map(|n| format!("{{name: s{n}, script: $(params.b)}},")).collect();
+    let when = "when: [{cel: \"$(params.b) == 'x'\"}]";
+    let text = run(
+        B,
+        &format!(
+            "pipelineSpec: {{tasks: [{{name: t, taskSpec: {{steps: [{steps}]}}}}, {{name: u, {when}, taskSpec: {{steps: []}}}}]}}"
+        ),
+    );
+    assert_eq!(prepared(&text).decisions[0].decision, Decision::Refuse);
+}
+
+#[test]
 fn a_tree_with_more_to_follow_than_a_plan_may_hold_is_refused() {
     let tasks = "{name: t, taskRef: {name: t}},".repeat(900);
     let text = run(B, &format!("pipelineSpec: {{tasks: [{tasks}]}}"))
         + &object("Task", "t", &format!("{{steps: [{{script: {}}}]}}", "x".repeat(900_000)));
     let set = prepared(&text);
     assert_eq!(set.decisions[0].decision, Decision::Refuse);
+    let nested = |depth: usize| {
+        let step = "tasks: [{name: t, taskSpec: {steps: [{script: '{{ sender }}'}]}}]";
+        let open = "pipelineSpec: {tasks: [{name: t, ".repeat(depth);
+        run("", &format!("{open}pipelineSpec: {{{step}}}{}", "}]}".repeat(depth)))
+    };
+    assert!(noted(&nested(8)) && prepared(&nested(8)).decisions[0].decision == Decision::Run);
+    assert_eq!(prepared(&nested(9)).decisions[0].decision, Decision::Refuse);
     let endless = object(
         "Pipeline",
         "p",

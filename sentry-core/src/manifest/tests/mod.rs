@@ -1,5 +1,6 @@
 //! The way from files to decisions and objects, case by case.
 
+mod cluster;
 #[cfg(feature = "corpus")]
 mod corpus;
 mod flows;

@@ -105,11 +105,12 @@ fn what_a_run_needs_is_written_before_it() {
         + &object("tekton.dev/v1", "Task", "task");
     let b = object("tekton.dev/v1beta1", "StepAction", "step")
         + &object("v1", "ConfigMap", "map")
-        + &object("example.org/v1", "Task", "other-task");
+        + &object("example.org/v1", "Task", "other-task")
+        + &object("example.org/v1", "Pipeline", "other-pipeline");
     let set = Scene::default().files(&[("a.yaml", &a), ("b.yaml", &b)]);
     let names: Vec<_> = set.objects.iter().map(|o| o.object.name.as_str()).collect();
-    assert_eq!(names[..5], ["map", "other-task", "task", "step", "pipeline"]);
-    assert!(names[5].starts_with("run-"));
+    assert_eq!(names[..6], ["map", "other-task", "other-pipeline", "task", "step", "pipeline"]);
+    assert!(names[6].starts_with("run-"));
     assert_eq!(set.decisions[0].decision, Decision::Run, "decisions stay in file order");
 }
 

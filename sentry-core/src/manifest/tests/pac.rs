@@ -193,6 +193,8 @@ fn paths_that_are_not_known_count_as_changed() {
             assert_eq!(decision, Decision::Run, "{line}: {reason}");
             assert!(reason.contains("is not known and counts as changed"), "{reason}");
         }
+        let broken = annotated("on-event: push\non-target-branch: main\non-path-change: '[[a]'");
+        assert_eq!(first(&scene.prepare(&broken)).0, Decision::Refuse, "it is wrong in any case");
         let set = scene.prepare(&annotated("on-cel-expression: '!\"x\".pathChanged()'"));
         assert!(first(&set).1.contains("not known and counts as changed"), "{}", first(&set).1);
     }
@@ -314,6 +316,11 @@ fn what_only_runs_that_do_not_start_refer_to_is_not_sent_and_what_nobody_refers_
         ]
     );
     assert!(set.decisions[3].reason.contains("no run that starts here"), "{:?}", set.decisions[3]);
+    // What is applied is no run, and what it alone refers to goes with it.
+    let alone =
+        [run("go", "push"), object("Pipeline", "p", &uses(&["t"])), object("Task", "t", "{}")];
+    let set = push().prepare(&alone.concat());
+    assert_eq!((set.decisions[1].decision, set.decisions[2].decision), (apply, apply));
 }
 
 #[test]
@@ -486,8 +493,12 @@ fn what_is_for_other_programs_is_skipped_or_noted() {
         assert_eq!(d.decision, Decision::Skip, "{}: {}", d.path, d.reason);
     }
     assert!(set.decisions[1].reason.contains("Helm chart in `chart`"));
-    let value = super::config_map("{name: a}", "'{{ .Values.x }}'");
-    assert_eq!(first(&push().prepare(&value)).0, Decision::Apply, "text that is not ours");
+    let value = super::config_map("{name: a}", "'{{ .Values.x }} {{ a b }}'");
+    let set = push().prepare(&value);
+    assert_eq!((first(&set).0, set.notes.len()), (Decision::Apply, 0), "text that is not ours");
+    let large = "#".repeat(crate::manifest::MAX_FILE_BYTES + 1);
+    let set = push().files(&[("chart/Chart.yaml", chart), ("chart/templates/a.yaml", &large)]);
+    assert_eq!(set.decisions[1].decision, Decision::Refuse, "of a whole file it is told");
 }
 
 #[test]

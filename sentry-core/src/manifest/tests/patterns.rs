@@ -201,6 +201,9 @@ fn what_its_author_made_too_large_is_refused_with_the_limit() {
         assert_eq!(decision, Decision::Refuse, "{name} {word}: {reason}");
         assert!(reason.contains(word), "{word}: {reason}");
     }
+    let most = format!("[{}]", vec!["main"; 200].join(", "));
+    let set = decided("main", changed([]), &run(&[("on-target-branch", &most)]));
+    assert_eq!(set.decisions[0].decision, Decision::Run, "{}", set.decisions[0].reason);
     let set =
         decided("main", changed([]), &run(&[("on-cel-expression", "event == 'x' && nobody")]));
     assert_eq!(set.decisions[0].decision, Decision::Skip, "it starts nothing in any case");

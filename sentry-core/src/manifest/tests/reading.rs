@@ -60,6 +60,12 @@ fn a_scalar_is_what_kubectl_reads() {
         ("9007199254740993", json!(9_007_199_254_740_993_i64)),
         ("9007199254740993.0", json!(9_007_199_254_740_992_i64)),
         ("9223372036854774784.0", json!(9_223_372_036_854_775_000_i64)),
+        ("1_0.5", json!(10.5)),
+        ("0", json!(0)),
+        ("+inf", json!("+inf")),
+        ("-nan", json!("-nan")),
+        ("-Infinity", json!("-Infinity")),
+        ("0xFFFFFFFFFFFFFFFF", json!(1.844_674_407_370_955_2e19)),
     ] {
         assert_eq!(sent(yaml), want, "{yaml}");
     }
@@ -149,6 +155,8 @@ fn what_readers_disagree_about_is_refused_with_a_remedy() {
         ("{<<: {p: 1}, q: 1, q: 2}", "remove one of the two"),
         ("0x1FFFFFFFFFFFFFFFFF", "quote it"),
         ("0777777777777777777777777", "quote it"),
+        ("-0xFFFFFFFFFFFFFFFF", "quote it"),
+        (&"9".repeat(400), "quote it"),
         ("0b-1", "quote it"),
         (".5_0", "quote it"),
         ("[a?b]", "quote it"),
@@ -274,6 +282,50 @@ fn entries_that_were_not_read_are_refused_by_name() {
     for (entry, word) in [(&entries[1], "symbolic link"), (&entries[2], "not UTF-8")] {
         let Content::Refused { reason, .. } = &entry.content else { panic!("{entry:?}") };
         assert!(reason.contains(word), "{reason}");
+    }
+}
+
+#[test]
+fn a_document_over_a_limit_is_told_by_its_place_and_nothing_after_it_is_read() {
+    let breach = "a: &a [1]\nb: [".to_owned() + &"*a,".repeat(101) + "]\n---\n";
+    let large = format!("{}- x\n---\n- b\n", "- a\n".repeat(49_998));
+    for (text, documents, word) in [
+        ("---\na: 1\n".repeat(MAX_DOCUMENTS), MAX_DOCUMENTS, ""),
+        (
+            "---\na: 1\n".repeat(MAX_DOCUMENTS + 1),
+            MAX_DOCUMENTS + 1,
+            "200 documents (at document 201)",
+        ),
+        (breach.repeat(5), 6, ""),
+        (breach.repeat(8), 7, "too many documents over a limit (at document 6)"),
+        (large.clone() + "---\n- c\n", 3, "nodes or 8 MiB of text in all (at document 2)"),
+    ] {
+        let set = prepared(&text);
+        assert_eq!(set.decisions.len(), documents, "{word}");
+        assert_eq!(
+            word.is_empty(),
+            !refusals(&text).contains("in all (at document")
+                && !refusals(&text).contains("nothing after this"),
+            "{word}"
+        );
+        assert!(refusals(&text).contains(word), "{}", refusals(&text));
+    }
+    let files: Vec<_> = (0..5).map(|n| (format!("{n}.yaml"), "#".repeat(MAX_FILE_BYTES))).collect();
+    let mut files: Vec<_> =
+        files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    assert_eq!(super::Scene::default().files(&files).refusals().count(), 0);
+    files.extend([("6.yaml", "#"), ("7.yaml", "#")]);
+    let set = super::Scene::default().files(&files);
+    let reasons: Vec<_> = set.refusals().map(|d| d.reason.as_str()).collect();
+    assert_eq!((set.decisions.len(), reasons.len()), (6, 1));
+    assert!(reasons[0].contains("more than 5 MiB in all; nothing after"), "{reasons:?}");
+}
+
+#[test]
+fn quotes_are_advised_only_where_a_variable_is_a_whole_value() {
+    for text in ["a: b: x {{ env }}\n", "a: {{ a b }}\n"] {
+        let reason = refusals(text);
+        assert!(!reason.is_empty() && !reason.contains("quote it:"), "{text}: {reason}");
     }
 }
 

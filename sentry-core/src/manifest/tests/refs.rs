@@ -129,6 +129,11 @@ fn what_the_tree_does_not_hold_is_missing_with_a_remedy() {
         assert!(set.notes.iter().any(|note| note.contains(word)), "{word}: {:?}", set.notes);
     }
     assert_eq!(set.notes.len(), 3, "a file of the tree is there: {:?}", set.notes);
+    let others = run("{pipelineRef: {name: p}}").replace(
+        "{name: r}",
+        "{name: r, annotations: {pipelinesascode.tekton.dev/task-x: 'a', pipelinesascode.tekton.dev/task-: 'b'}}",
+    );
+    assert!(beside(&others).notes.is_empty(), "{:?}", beside(&others).notes);
 }
 
 #[test]
@@ -150,6 +155,10 @@ fn step_actions_stay_references_which_is_said() {
     assert_eq!(missing(&set), ["StepAction nowhere"]);
     assert!(set.notes[0].contains("StepAction s stays a reference"), "{:?}", set.notes);
     assert_eq!(set.objects[0].object.kind, "StepAction", "it is written before the run");
+    let mut scene = Scene::default();
+    scene.watch.reading.inline = false;
+    let set = scene.files(&[("a.yaml", &text), ("s.yaml", action)]);
+    assert!(set.notes.is_empty(), "where all stay, none is told: {:?}", set.notes);
 }
 
 #[test]
@@ -161,8 +170,25 @@ fn specs_of_another_version_are_put_in_only_if_they_mean_the_same() {
     let bound = old.replace("steps: [{", "steps: [{resources: {}, ");
     let set = Scene::default().files(&[("a.yaml", &text), ("t.yaml", &bound)]);
     assert_eq!(spec(&set)["pipelineSpec"]["tasks"][0]["taskRef"]["name"], "t");
+    assert_eq!(set.notes.len(), 1, "{:?}", set.notes);
     assert!(set.notes[0].contains("Task t stays a reference: it uses fields"), "{:?}", set.notes);
     assert!(set.missing.is_empty());
+    let text = run("{pipelineRef: {name: p}}");
+    for (task, is_put_in) in [
+        ("{name: x}", true),
+        ("{name: x, taskSpec: {steps: [{image: a}]}}", true),
+        ("{name: x, resources: {}}", false),
+        ("{name: x, taskRef: {name: t, bundle: b}}", false),
+        ("{name: x, taskSpec: {steps: [{resources: {}}]}}", false),
+        ("{name: x, taskSpec: {sidecars: [{resources: {}}]}}", false),
+        ("{name: x, taskSpec: {stepTemplate: {resources: {}}}}", false),
+    ] {
+        let old = format!(
+            "apiVersion: tekton.dev/v1beta1\nkind: Pipeline\nmetadata: {{name: p}}\nspec: {{tasks: [{task}]}}\n"
+        );
+        let set = Scene::default().files(&[("a.yaml", &text), ("p.yaml", &old)]);
+        assert_eq!(spec(&set).get("pipelineSpec").is_some(), is_put_in, "{task}");
+    }
 }
 
 #[test]
@@ -225,6 +251,20 @@ fn a_plan_of_many_small_nodes_does_not_fill_the_memory() {
     let set = Scene::default().files(&[("a.yaml", &many(&text, 100)), ("t.yaml", &nodes)]);
     assert!((5..15).contains(&set.objects.len()), "{}", set.objects.len());
     assert!(set.refusals().next().unwrap().reason.contains("400000 nodes"));
+}
+
+#[test]
+fn an_object_may_have_as_many_bytes_as_a_cluster_takes() {
+    let map = |quotes: usize, letters: usize| {
+        let text = "\"".repeat(quotes) + &"x".repeat(letters);
+        let set = Scene::default().prepare(&super::config_map("{name: a}", &format!("'{text}'")));
+        (set.decisions[0].decision, set.objects.first().map(|o| o.json.to_string().len()))
+    };
+    let around = map(0, 1).1.unwrap() - 1;
+    // A quote is two bytes in JSON.
+    let letters = crate::manifest::MAX_OBJECT_BYTES - around - 2 * 780_000;
+    assert_eq!(map(780_000, letters), (Decision::Apply, Some(crate::manifest::MAX_OBJECT_BYTES)));
+    assert_eq!(map(780_000, letters + 1).0, Decision::Refuse);
 }
 
 #[test]

@@ -111,6 +111,9 @@ fn a_value_that_would_be_a_part_of_an_expression_is_refused_where_it_decides() {
         ("'x'.matches({'a': source_branch}['a'])", "the pattern of `matches`"),
         ("'x'.matches({'a': source_branch, 'b': 'c'}.b)", "the pattern of `matches`"),
         ("{source_branch: 'a'}.exists(k, 'x'.matches(k))", "the pattern of `matches`"),
+        ("'x'.matches([source_branch, source_branch][0])", "the pattern of `matches`"),
+        ("'x'.matches({source_branch: source_branch}['a'])", "the pattern of `matches`"),
+        ("'x'.matches({'a': source_branch, source_branch: 'b'}['a'])", "the pattern of `matches`"),
         ("'main'.matches('[{{ source_branch }}]')", "inside `[…]`"),
         ("'main'.matches(r'\\{{ source_branch }}')", "after a backslash"),
     ] {
@@ -135,6 +138,7 @@ fn a_value_that_would_be_a_part_of_an_expression_is_refused_where_it_decides() {
         ("['docs/**', 'x/**'].exists(p, p.pathChanged())", Decision::Run),
         ("['docs/**'].filter(p, source_branch == 'main')[0].pathChanged()", Decision::Run),
         ("files.all.exists(f, f.matches('^docs/'))", Decision::Run),
+        ("'docs/a.md'.matches('^' + 'docs')", Decision::Run),
     ] {
         let set = pushed("main", "ada", &annotated("on-cel-expression", expression));
         assert_eq!(decision(&set), want, "{expression}: {}", set.decisions[0].reason);

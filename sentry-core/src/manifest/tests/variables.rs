@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{SHA, Scene, config_map, prepared, run, tree};
+use crate::manifest::variables::{Findings, Variables};
 use crate::manifest::{Decision, parse};
 use crate::subject::EventName;
 use crate::watch::GitAuthSecret;
@@ -130,6 +131,8 @@ fn an_unknown_sender_is_empty_and_said_so() {
     let set = scene.prepare(&config_map("{name: a}", "'<{{ sender }}>'"));
     assert_eq!(set.objects[0].json["data"]["x"], "<>");
     assert!(set.notes[0].contains("`{{ sender }}` is empty"), "{:?}", set.notes);
+    let set = scene.prepare(&config_map("{name: a}", "'{{ env }}'"));
+    assert!(set.notes.is_empty(), "where it is not used, nothing is: {:?}", set.notes);
 }
 
 #[test]
@@ -177,6 +180,23 @@ fn values_can_not_fill_the_memory() {
     scene.watch.variables = BTreeMap::from([("env".into(), "x".repeat(1 << 20))]);
     let set = scene.prepare(&config_map("{name: a}", &format!("'{}'", "{{ env }}".repeat(6))));
     assert!(set.decisions[0].reason.contains("use fewer of them"));
+}
+
+#[test]
+fn values_are_put_in_as_long_as_there_is_room_for_them() {
+    let mut scene = Scene::default();
+    scene.watch.variables = BTreeMap::from([("env".into(), "x".repeat(1 << 20))]);
+    for (uses, problems) in [(5, 0), (6, 1)] {
+        let text = "{{ env }}".repeat(uses);
+        let (context, mut findings) = (scene.context(), Findings::default());
+        let (mut value, variables) = (json!(text), Variables::new(&context));
+        variables.substitute(&mut value, &mut findings);
+        assert_eq!(findings.problems.len(), problems);
+        let length = (5 << 20) + "{{ env }}".len() * problems;
+        assert_eq!(value.as_str().unwrap().len(), length);
+        let replaced = Variables::new(&context).replace(&text, |_, value| value.to_owned());
+        assert_eq!(replaced.len(), length, "in annotations as well");
+    }
 }
 
 #[test]

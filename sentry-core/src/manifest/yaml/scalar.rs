@@ -100,17 +100,19 @@ fn numeric(text: &str) -> Result<Plain, Why> {
     if let Some((radix, digits)) = integer(unsigned) {
         return sized(&compact, radix, digits);
     }
-    let is_float = is_float(unsigned);
+    // Without the words for what is no number, which are texts.
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    let float = compact.parse::<f64>().ok().filter(|_| is_number);
     // Go reads a second sign here, and some underscores after a point; other readers don't.
     if ["0b+", "0b-"].iter().any(|start| compact.starts_with(start))
-        || (is_float && text.starts_with('.') && text.contains('_'))
+        || (float.is_some() && text.starts_with('.') && text.contains('_'))
     {
         return Err(Why::unclear("readers differ in what this number is", "quote it"));
     }
-    match compact.parse::<f64>() {
-        Ok(value) if is_float && value.is_finite() => Ok(Plain::Float(value)),
-        Ok(_) if is_float => Err(no_json(text)),
-        _ => Ok(Plain::Text),
+    match float {
+        Some(value) if value.is_finite() => Ok(Plain::Float(value)),
+        Some(_) => Err(no_json(text)),
+        None => Ok(Plain::Text),
     }
 }
 
@@ -121,7 +123,7 @@ fn integer(unsigned: &str) -> Option<(u32, &str)> {
         "0x" | "0X" => (16, rest),
         "0o" | "0O" => (8, rest),
         "0b" | "0B" => (2, rest),
-        _ if unsigned.len() > 1 && unsigned.starts_with('0') => (8, unsigned),
+        _ if unsigned.starts_with('0') => (8, unsigned),
         _ => (10, unsigned),
     };
     (!digits.is_empty() && digits.chars().all(|c| c.is_digit(radix))).then_some((radix, digits))
@@ -144,22 +146,8 @@ fn sized(compact: &str, radix: u32, digits: &str) -> Result<Plain, Why> {
     }
 }
 
-/// `[0-9]+(\.[0-9]*)?` or `\.[0-9]+`, and an exponent.
-fn is_float(unsigned: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let (mantissa, exponent) =
-        unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let exponent = exponent.is_none_or(|exponent| {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        !exponent.is_empty() && digits(exponent)
-    });
-    exponent && digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty())
-}
-
-/// A finite float as Go writes it, and as kubectl reads that: digits without an exponent below 10^21, and what is written
-/// as an integer of 64 bits is one.
+/// A finite float as kubectl reads what Go writes: what is written as an integer of 64 bits is one.
 fn number(value: f64) -> Value {
-    let whole = (value.abs() < 1e21).then(|| value.to_string().parse::<i64>().ok()).flatten();
+    let whole = value.to_string().parse::<i64>().ok();
     whole.map_or_else(|| Number::from_f64(value).map_or(Value::Null, Value::Number), Value::from)
 }

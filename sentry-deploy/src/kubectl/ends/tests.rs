@@ -80,6 +80,8 @@ fn a_step_that_failed_is_named_with_its_exit_code() {
         (task("StepFailed", "m", json!([build(), failed()])), told),
         (task("Failed", "m", around), told),
         (again, "task unit, step test: exit code 4, at the last of 3 attempts"),
+        // Nothing else is there to be told.
+        (task("Failed", "m", json!([step("test", 2, "Error", "Continued")])), told),
     ]);
     for (code, word) in [(128, "StartError"), (127, "ContainerCannotRun")] {
         let run = task("Failed", "m", json!([step("test", code, word, word)]));
@@ -184,6 +186,18 @@ fn a_pipeline_that_ran_out_of_time_names_the_tasks_that_were_at_work() {
     );
     assert_eq!(text(&run, &[done]), "the pipeline timed out after 10s");
     assert_eq!(text(&run, &[]), "the pipeline timed out after 10s, before any task began");
+    for (children, at) in
+        [(json!([]), ", before any task began"), (json!([{"name": "r-unit"}]), "")]
+    {
+        let run = with(run.clone(), &["status", "childReferences"], children);
+        assert_eq!(text(&run, &[]), format!("the pipeline timed out after 10s{at}"));
+    }
+    // Neither what failed by itself nor what was cancelled for another reason ran out of the pipeline's time.
+    let done = with(cut("TaskRunCancelled"), &["status", "conditions"], json!([]));
+    let cancelled = with(cut("TaskRunCancelled"), &["spec", "statusMessage"], json!("by somebody"));
+    for other in [done, cut("Failed"), cancelled] {
+        assert_eq!(text(&run, &[other]), "the pipeline timed out after 10s");
+    }
     let tasks = r#"PipelineRun "r" failed due to tasks failed to finish within "3s""#;
     let tasks = object("PipelineRun", "PipelineRunTimeout", tasks);
     assert_eq!(
@@ -244,6 +258,7 @@ fn who_cancelled_a_run_is_told_where_the_server_recorded_it() {
     assert_eq!(cancel("Cancelled", json!([])), "cancelled (spec.status: Cancelled)");
     let run = object("PipelineRun", "Cancelled", "m");
     let one = task("TaskRunCancelled", "m", json!([stopped("test", "TaskRunCancelled")]));
-    assert_eq!(cancelled(&run, &[one]).unwrap().text, "task unit was cancelled");
+    let failed = object("TaskRun", "Failed", "m");
+    assert_eq!(cancelled(&run, &[failed, one]).unwrap().text, "task unit was cancelled");
     assert_eq!(cancelled(&run, &[]), None);
 }

@@ -47,6 +47,13 @@ impl Lab {
         Self::with_http(git, &HttpSettings::new(Redactor::new()))
     }
 
+    /// One whose git runs these lines of a shell before it does what it is told.
+    pub(crate) fn around_git(place: &Path, before: &str) -> Self {
+        let git = place.join("git-with-more");
+        write_script(&git, &format!("#!/bin/sh\n{before}\nexec git \"$@\"\n"));
+        Self::with_git(&git)
+    }
+
     fn with_http(git: &Path, http: &HttpSettings) -> Self {
         let (repos, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut settings = TransportSettings::new(http.clone());
