@@ -15,6 +15,7 @@
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
 //! | [`road`] | all of them at once: A, B, a git server, a cluster and a home |
+//! | [`kept`] | a state that a release left behind, with all that it is about |
 //! | [`sandbox`] | a home directory and an environment in which `sentry` runs, hermetically |
 //! | [`served`], [`wire`] | an agent that serves: with all of that; asked byte for byte, and by forges |
 //! | [`fuzz`] | what fuzzing tries |
@@ -37,6 +38,7 @@ pub mod gitserver;
 pub mod host;
 pub mod http;
 pub mod judge;
+pub mod kept;
 pub mod liar;
 pub mod processes;
 pub mod promise;

@@ -232,6 +232,11 @@ impl BareRepo {
         run(git(&self.path).args(["update-ref", "--stdin"]), lines.as_bytes());
     }
 
+    /// Takes in what `git fast-export` wrote of another repository: the same commits under the same branches.
+    pub fn import(&self, stream: &[u8]) {
+        run(git(&self.path).args(["fast-import", "--quiet", "--force"]), stream);
+    }
+
     /// The head of the branch, read without a process.
     pub fn branch_at(&self, branch: &str) -> Option<String> {
         self.ref_at(&format!("refs/heads/{branch}"))

@@ -180,3 +180,8 @@ pub(super) const KINDS: &[Kind] = &[
 pub(super) fn by_plural(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|k| (k.group, k.version, k.plural) == (group, version, plural))
 }
+
+/// A kind by the words of an object.
+pub(super) fn by_kind(api_version: &str, kind: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|k| k.kind == kind && k.api_version() == api_version)
+}

@@ -136,6 +136,13 @@ impl ApiServer {
         self.shared.lock().add_namespace(name);
     }
 
+    /// Holds these objects as well, which [`Self::objects`] of another server gave. Nobody owns their fields, and no
+    /// request made them.
+    pub fn restore(&self, objects: &[Value]) {
+        let mut state = self.shared.lock();
+        objects.iter().for_each(|object| state.restore(object.clone()));
+    }
+
     /// Every object, in the order of its creation.
     #[must_use]
     pub fn objects(&self) -> Vec<Value> {

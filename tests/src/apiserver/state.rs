@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use sentry_core::clock::{Clock as _, SystemClock};
 
 use super::api::Call;
-use super::runs;
+use super::{kinds, runs};
 
 /// One request as the server saw it.
 #[derive(Debug, Clone)]
@@ -228,6 +228,24 @@ impl State {
         self.objects.insert(place.clone(), Stored { object: object.clone(), owners, born: serial });
         self.happened(place, None, Some(object.clone()));
         object
+    }
+
+    /// Holds an object that another server held. What is there already stays.
+    pub(super) fn restore(&mut self, mut object: Value) {
+        let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+        let Some(kind) = kinds::by_kind(&version, &kind) else { return };
+        let meta = &object["metadata"];
+        let place = (kind.resource(), text(&meta["namespace"]), text(&meta["name"]));
+        if self.objects.contains_key(&place) {
+            return;
+        }
+        // No uid of an object to come, which the revision makes, is one that was given already.
+        let given = text(&meta["resourceVersion"]).parse().unwrap_or_default();
+        self.revision = self.revision.max(given) + 1;
+        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
+        let (owners, born) = (BTreeMap::new(), self.revision);
+        self.objects.insert(place.clone(), Stored { object: object.clone(), owners, born });
+        self.happened(place, None, Some(object));
     }
 
     /// Replaces an object after a patch that knows no owners.

@@ -22,5 +22,6 @@ mod reload;
 mod remote;
 mod secrets;
 mod ssh;
+mod upgrade;
 mod verdict;
 mod why;
