@@ -235,9 +235,9 @@ mod tests {
     async fn a_change_is_delivered_when_the_last_object_of_its_own_delivery_is_there() {
         use DeliveryState::{Failed, NothingRan, Superseded};
         let gone =
-            EventKind::BranchGone { watch: sample::watch("app"), branch: sample::branch("main") };
+            EventKind::Gone { watch: sample::watch("app"), subject: sample::subject("main") };
         let elsewhere =
-            EventKind::BranchGone { watch: sample::watch("app"), branch: sample::branch("other") };
+            EventKind::Gone { watch: sample::watch("app"), subject: sample::subject("other") };
         for (events, is_delivered) in [
             (vec![(10, change(2)), (30, follows(2))], true),
             (vec![(10, change(2)), (20, follows(1)), (25, follows(3)), (30, follows(2))], true),

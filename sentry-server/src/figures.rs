@@ -195,8 +195,8 @@ mod tests {
         let mut passed = branch("main", 1, 0);
         let reason = sentry_core::delivery::Reason::SkippedByMarker;
         passed.passed = Some(sentry_core::cursor::Passed { mark: mark(1, 0), reason });
-        let last = |branches: Vec<BranchState>| {
-            let snapshot = Snapshot { branches, ..Snapshot::default() };
+        let last = |cursors: Vec<Cursors>| {
+            let snapshot = Snapshot { cursors, ..Snapshot::default() };
             qa(&snapshot, &Waiting::default(), 100).last_success
         };
         assert_eq!(last(vec![passed.clone()]), None);

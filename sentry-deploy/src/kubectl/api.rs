@@ -62,7 +62,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sentry_core::watch::ClusterRef;
+    use sentry_core::names::ClusterRef;
 
     #[test]
     fn a_selector_names_so_many_commits_and_of_more_all_are_read() {

@@ -51,7 +51,7 @@ async fn an_apply_tells_what_it_made_what_it_changed_and_what_it_left() {
         ("b", [Configured, Unchanged, Exists]),
     ] {
         // A check of another plan in between takes nothing away.
-        assert_eq!(lab.kubectl.check(&at(description)).await.unwrap(), []);
+        assert!(lab.kubectl.check(&at(description)).await.unwrap().is_empty(), "{description}");
         lab.kubectl.check(&other).await.unwrap();
         let changes = lab.kubectl.apply(&at(description)).await.unwrap();
         let told: Vec<_> = changes.objects.iter().map(|o| o.action).collect();

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployErrorKind, Deployer as _, RetireHow, Served, Wanted};
 use sentry_core::plan::{Action, COMMIT_LABEL, KEY_ANNOTATION};
-use sentry_core::process::Output;
-use sentry_core::process::stage::{Call, Stage};
+use sentry_process::Output;
+use sentry_process::stage::{Call, Stage};
 use serde_json::{Value, json};
 
 use crate::lab::{cluster, lab, lab_with, plan, planned};

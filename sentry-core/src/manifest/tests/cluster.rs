@@ -6,9 +6,9 @@ use crate::manifest::{Decision, LeftOut, ManifestSet, left_out, parse, wanted};
 use crate::plan::ObjectRef;
 use crate::watch::NamespacePolicy;
 
-fn refused(object: &ObjectRef) -> DeployError {
+fn refused(object: ObjectRef) -> (ObjectRef, DeployError) {
     let error = DeployError::new(DeployErrorKind::Refused, format!("no {}", object.kind));
-    error.with_hint("ask for it").with_object(object.clone())
+    (object, error.with_hint("ask for it"))
 }
 
 /// Runs in two namespaces that refer to a task, or not; by name, as nothing is put into them.
@@ -44,11 +44,7 @@ fn with_an_object_that_is_refused_the_runs_that_refer_to_it_are_left_out() {
         let object = set.objects.iter().find(|planned| planned.object.document == document);
         object.unwrap().object.clone()
     };
-    let errors = [
-        DeployError::new(DeployErrorKind::Refused, "about nothing"),
-        refused(&at(1)),
-        refused(&at(7)),
-    ];
+    let errors = [refused(at(1)), refused(at(7))];
     let out = left_out(&set.objects, &errors);
     let refers = "it refers to Task t, which the cluster refuses".to_owned();
     let told: Vec<_> = out.iter().map(|out| (out.object.document, out.reason.clone())).collect();
