@@ -21,8 +21,13 @@ const RECENT: usize = 1_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
     pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
-    /// Those whose head waits for a delivery: few, where `cursors` may be thousands and the loop turns often.
-    pub(super) changes: BTreeSet<SubjectKey>,
+    /// Those of each watch whose head waits for a delivery to be begun, by the time it was seen: where `cursors` may be
+    /// thousands, the next one is found at once.
+    pub(super) changes: BTreeMap<WatchName, BTreeSet<(Timestamp, Subject)>>,
+    /// Heads that a dry run has shown: no cursor tells of them.
+    shown: HashMap<SubjectKey, CommitSha>,
+    /// The open delivery of each head that moved, whose objects are not all acknowledged.
+    open_changes: HashMap<SubjectKey, DeliveryId>,
     pub(super) watches: BTreeMap<WatchName, WatchState>,
     pub(super) validators: HashMap<String, Validator>,
     /// Those that are not through, and those that were given up with runs that go on.
@@ -83,19 +88,15 @@ impl Ledger {
         match write {
             Write::Cursors(state) => {
                 let key = (state.watch.clone(), state.subject.clone());
-                if state.is_change() && !state.is_parked() {
-                    self.changes.insert(key);
-                } else {
-                    self.changes.remove(&key);
-                }
-                self.cursors
-                    .entry(state.watch.clone())
-                    .or_default()
-                    .insert(state.subject.clone(), state);
+                self.forget_change(&key);
+                let watch = self.cursors.entry(state.watch.clone()).or_default();
+                watch.insert(state.subject.clone(), state);
+                self.note_change(&key);
             }
             Write::ForgetCursors(watch, subject) => {
-                self.cursors.entry(watch.clone()).or_default().remove(&subject);
-                self.changes.remove(&(watch, subject));
+                let key = (watch, subject);
+                self.forget_change(&key);
+                self.cursors.entry(key.0).or_default().remove(&key.1);
             }
             Write::Watch(state) => {
                 self.watches.insert(state.watch.clone(), state);
@@ -106,11 +107,20 @@ impl Ledger {
             Write::Validator(key, None) => {
                 self.validators.remove(&key);
             }
-            Write::Delivery(delivery) if delivery.is_through() => {
-                self.open.remove(&delivery.id);
-            }
             Write::Delivery(delivery) => {
-                self.open.insert(delivery.id.clone(), *delivery);
+                let key = key_of(&delivery);
+                self.forget_change(&key);
+                if is_open_change(&delivery) {
+                    self.open_changes.insert(key.clone(), delivery.id.clone());
+                } else if self.open_changes.get(&key) == Some(&delivery.id) {
+                    self.open_changes.remove(&key);
+                }
+                self.note_change(&key);
+                if delivery.is_through() {
+                    self.open.remove(&delivery.id);
+                } else {
+                    self.open.insert(delivery.id.clone(), *delivery);
+                }
             }
             Write::Trigger(trigger) => {
                 self.inbox.triggers.retain(|t| t.id != trigger.id);
@@ -167,15 +177,37 @@ impl Ledger {
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
     pub(super) fn open_change(&self, key: &SubjectKey) -> Option<&Delivery> {
-        let only_followed = |d: &Delivery| {
-            d.state.is_final() || d.state == DeliveryState::Following && !d.is_queued()
-        };
-        self.open.values().find(|d| {
-            d.cause == Cause::Change
-                && d.trigger.is_none()
-                && key_of(d) == *key
-                && !only_followed(d)
-        })
+        self.open.get(self.open_changes.get(key)?)
+    }
+
+    /// A dry run has shown a head: it waits no more.
+    pub(super) fn shown(&mut self, key: SubjectKey, head: CommitSha) {
+        self.forget_change(&key);
+        self.shown.insert(key.clone(), head);
+        self.note_change(&key);
+    }
+
+    fn forget_change(&mut self, key: &SubjectKey) {
+        let seen = self.cursors(key).map(|state| state.observed.at);
+        if let Some((seen, changes)) = seen.zip(self.changes.get_mut(&key.0)) {
+            changes.remove(&(seen, key.1.clone()));
+            if changes.is_empty() {
+                self.changes.remove(&key.0);
+            }
+        }
+    }
+
+    /// Whether the subject's head waits for a delivery to be begun, as everything stands now.
+    fn note_change(&mut self, key: &SubjectKey) {
+        let Some(state) = self.cursors(key) else { return };
+        let waits = state.is_change()
+            && !state.is_parked()
+            && self.shown.get(key) != Some(&state.observed.sha)
+            && !self.open_changes.contains_key(key);
+        if waits {
+            let change = (state.observed.at, key.1.clone());
+            self.changes.entry(key.0.clone()).or_default().insert(change);
+        }
     }
 
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {
@@ -184,6 +216,12 @@ impl Ledger {
             .iter()
             .find(|s| s.watch == *watch && s.until.is_none_or(|until| now < until))
     }
+}
+
+fn is_open_change(delivery: &Delivery) -> bool {
+    let only_followed = delivery.state.is_final()
+        || delivery.state == DeliveryState::Following && !delivery.is_queued();
+    delivery.cause == Cause::Change && delivery.trigger.is_none() && !only_followed
 }
 
 pub(super) fn key_of(delivery: &Delivery) -> SubjectKey {

@@ -10,7 +10,6 @@ use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerKind};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
-use crate::repo::CommitSha;
 use crate::subject::SubjectKey;
 use crate::watch::Watch;
 
@@ -22,8 +21,8 @@ pub(super) struct View<'a> {
     pub(super) running: &'a HashMap<SubjectKey, DeliveryId>,
     /// When a waiting delivery may be tried again; those not in it may at once.
     pub(super) retry_at: &'a HashMap<DeliveryId, Instant>,
-    /// Heads that a dry run has shown already.
-    pub(super) shown: &'a HashMap<SubjectKey, CommitSha>,
+    /// How many deliveries may be under way at once.
+    pub(super) places: usize,
     /// Watches that were asked for since a trigger named them.
     pub(super) fresh: &'a HashSet<TriggerId>,
     /// Only these are worked on, and no change; `None` is everything.
@@ -64,7 +63,8 @@ pub(super) fn share(places: usize, watches: usize) -> usize {
     if watches > 1 { places.div_ceil(2) } else { places }
 }
 
-/// Everything that may start now, in the order it should, at most one for each branch.
+/// What may start now, in the order it should, at most one for each subject: all of it, but of each watch no more changes
+/// than there are places.
 ///
 /// What was under way when the process ended may be what ended it. It comes after the others, and one at a time: the next
 /// end then tells which it was, and counts for no other.
@@ -80,10 +80,11 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
         let key = (trigger.watch.clone(), subject.clone());
         ready.push((trigger.at, key, Start::Trigger(trigger.id.clone())));
     }
-    for key in view.ledger.changes.iter().filter(|key| view.may_change(key)) {
-        if let Some(state) = view.ledger.cursors(key) {
-            ready.push((state.observed.at, key.clone(), Start::Change(key.clone())));
-        }
+    for (watch, changes) in view.ledger.changes.iter().filter(|(watch, _)| view.may_change(watch)) {
+        let keys = changes.iter().map(|(seen, subject)| (*seen, (watch.clone(), subject.clone())));
+        // More than there are places can't begin now, however many wait.
+        let next = keys.filter(|(_, key)| !view.running.contains_key(key)).take(view.places);
+        ready.extend(next.map(|(seen, key)| (seen, key.clone(), Start::Change(key))));
     }
     ready.sort_by_key(|(since, _, _)| *since);
     suspects.sort_by_key(|(since, _, _)| *since);
@@ -148,13 +149,8 @@ impl View<'_> {
         wanted && self.fresh.contains(&trigger.id)
     }
 
-    fn may_change(&self, key: &SubjectKey) -> bool {
-        let Some(state) = self.ledger.cursors(key) else { return false };
-        self.only.is_none()
-            && self.watches.contains_key(&key.0)
-            && !self.is_suspended(&key.0)
-            && self.shown.get(key) != Some(&state.observed.sha)
-            && self.ledger.open_change(key).is_none()
+    fn may_change(&self, watch: &WatchName) -> bool {
+        self.only.is_none() && self.watches.contains_key(watch) && !self.is_suspended(watch)
     }
 
     fn is_suspended(&self, watch: &WatchName) -> bool {

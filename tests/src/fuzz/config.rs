@@ -14,8 +14,7 @@ pub fn config(bytes: &[u8]) {
         ("TOKEN".to_owned(), "t0ken-of-the-fuzzer".to_owned()),
         ("EMPTY".to_owned(), String::new()),
     ]);
-    let mut env = Environment::default();
-    env.vars = vars;
+    let env = Environment { vars, ..Environment::default() };
     match sentry_config::parse(text, "sentry.yaml", &env) {
         Ok(config) => {
             let long = sentry_config::to_long_form(&config);

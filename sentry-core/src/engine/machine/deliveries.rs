@@ -36,7 +36,7 @@ impl Machine {
             watches: &self.known.watches,
             running: &self.attempts.running,
             retry_at: &self.attempts.retry_at,
-            shown: &self.attempts.shown,
+            places: self.known.options.max_parallel,
             fresh,
             only,
             now: self.now.instant,
@@ -61,6 +61,9 @@ impl Machine {
 
     pub(super) fn start_deliveries(&mut self) {
         let places = self.known.options.max_parallel;
+        if self.attempts.running.len() >= places {
+            return;
+        }
         let share = share(places, self.known.watches.len());
         for ((watch, _), start) in self.runnable() {
             let running = &self.attempts.running;
@@ -274,7 +277,7 @@ impl Machine {
             None => {}
         }
         if dry_run && done {
-            self.attempts.shown.insert(key, sha);
+            self.ledger.shown(key, sha);
         }
         self.ends(conclusion);
     }

@@ -161,7 +161,7 @@ impl Machine {
                 {
                     follower.told.insert((status.kind.clone(), status.name.clone()));
                 }
-                self.stands(cluster, status);
+                self.stands(cluster, &status);
             }
             Some(Ok(RunChange::Gone { kind, name })) => self.gone(cluster, &kind, &name),
             Some(Ok(RunChange::Endless { kind })) if current => {
@@ -189,7 +189,7 @@ impl Machine {
         self.ledger.open.values().filter(waits).map(|d| d.id.clone()).collect()
     }
 
-    fn stands(&mut self, cluster: &ClusterRef, status: RunStatus) {
+    fn stands(&mut self, cluster: &ClusterRef, status: &RunStatus) {
         self.change_run(cluster, &status.kind, &status.name, |run| {
             run.state = status.state;
             run.reason.clone_from(&status.reason);
@@ -218,7 +218,7 @@ impl Machine {
                 let object = run.object.clone();
                 confirm(&mut delivery, object);
             }
-            self.runs_changed(delivery);
+            self.runs_changed(&delivery);
         }
     }
 
@@ -271,14 +271,14 @@ impl Machine {
             Retry::Counted => failures > watch.timing.max_retries,
             Retry::Stalled => true,
         };
-        self.unfollowed(cluster, Some((CANT_FOLLOW, text)), is_over, |_| true);
+        self.unfollowed(cluster, Some((CANT_FOLLOW, &text)), is_over, |_| true);
     }
 
     /// Runs of a cluster are followed no more: of the watches, and of these the runs, that this is true for.
     fn unfollowed(
         &mut self,
         cluster: &ClusterRef,
-        why: Option<(&str, String)>,
+        why: Option<(&str, &str)>,
         of: impl Fn(&Watch) -> bool,
         which: impl Fn(&RunRecord) -> bool,
     ) {
@@ -290,11 +290,11 @@ impl Machine {
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
                 if which(run) && cluster_of(&watch, &run.object) == *cluster {
                     run.state = RunState::Unfollowed;
-                    run.reason = why.as_ref().map(|(reason, _)| (*reason).to_owned());
-                    run.message = why.as_ref().map(|(_, text)| text.clone());
+                    run.reason = why.map(|(reason, _)| reason.to_owned());
+                    run.message = why.map(|(_, text)| text.to_owned());
                 }
             }
-            self.runs_changed(delivery);
+            self.runs_changed(&delivery);
         }
     }
 
@@ -325,14 +325,14 @@ impl Machine {
                 (run.state, run.reason) = (RunState::Unfollowed, Some(RUN_TIMEOUT.to_owned()));
             }
             leave_queue(&mut delivery, "run_timeout passed before there was room");
-            self.runs_changed(delivery);
+            self.runs_changed(&delivery);
         }
     }
 
     /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for.
-    pub(super) fn runs_changed(&mut self, delivery: Delivery) {
+    pub(super) fn runs_changed(&mut self, delivery: &Delivery) {
         let Some(known) = self.ledger.open.get(&delivery.id) else { return };
-        if *known == delivery && !self.is_over(&delivery) {
+        if known == delivery && !self.is_over(delivery) {
             return;
         }
         let before = |now: &RunRecord| known.runs.iter().find(|run| run.object == now.object);
@@ -344,16 +344,16 @@ impl Machine {
         if let Some(watch) =
             self.known.watches.get(&delivery.watch).filter(|_| known.objects != delivery.objects)
         {
-            writes.extend(inventory(&delivery, watch, self.now.stamp));
+            writes.extend(inventory(delivery, watch, self.now.stamp));
         }
-        writes.extend(self.forget_gone(&delivery, &changed));
+        writes.extend(self.forget_gone(delivery, &changed));
         let mut events = Vec::new();
         for run in told {
             let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
             let revision = delivery.revision.clone();
             events.push(EventKind::RunChanged { id, watch, revision, run });
         }
-        if self.is_over(&delivery) {
+        if self.is_over(delivery) {
             let end = finished(delivery.clone(), self.now.stamp);
             writes.extend(end.writes);
             events.extend(end.events);
@@ -362,7 +362,7 @@ impl Machine {
         }
         self.write(writes);
         self.effects.events.extend(events);
-        self.tidy(&delivery, &changed);
+        self.tidy(delivery, &changed);
     }
 
     /// True if a delivery that is only followed has nothing left to wait for.

@@ -208,8 +208,6 @@ pub(super) struct Attempts {
     look_at: HashMap<SubjectKey, Instant>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
-    /// Heads that a dry run has shown.
-    shown: HashMap<SubjectKey, CommitSha>,
     /// Those of this pass.
     touched: BTreeSet<DeliveryId>,
 }
@@ -262,7 +260,7 @@ impl Machine {
             Input::Followed(cluster, number) => self.follower_ended(&cluster, number),
             Input::Reported(key, report, result) => self.reported(key, *report, result),
             Input::Notified(outgoing, result) => self.notified(*outgoing, result),
-            Input::Retired(request, items, result) => self.retired(*request, items, result),
+            Input::Retired(request, items, result) => self.retired(&request, items, result),
             Input::BrokeDown { job, cut_off, error } => self.broke_down(job, cut_off, &error),
             Input::Stop => self.stopping(),
         }

@@ -150,7 +150,7 @@ impl Machine {
 
     pub(super) fn retired(
         &mut self,
-        request: Retire,
+        request: &Retire,
         items: Vec<InventoryItem>,
         result: Result<(), DeployError>,
     ) {

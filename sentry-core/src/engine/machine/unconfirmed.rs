@@ -36,7 +36,7 @@ impl Machine {
                 delivery.objects.push(outcome);
             }
         }
-        self.runs_changed(delivery);
+        self.runs_changed(&delivery);
     }
 }
 
