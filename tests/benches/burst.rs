@@ -1,0 +1,76 @@
+//! What each delivery costs the agent where all branches of one repository move at once and B does not: dry runs, so that
+//! no cluster's time is in it.
+//!
+//! `cargo build --release -p sentry-cli && cargo bench -p sentry-tests --bench burst`; `BEFORE=PROGRAM` measures another
+//! build of sentry beside it, `BRANCHES=300,1200,10000` other numbers.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that can't measure has failed")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sentry_tests::repo::BareRepo;
+use sentry_tests::sandbox::Sandbox;
+
+const HOW: &str = "\
+CPU is the agent's alone, user and system time (/proc/PID/stat), without its git processes. A and B are directories of
+this machine, read by the real git; all branches of A are made in one transaction, and each is a change.";
+
+const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: r-}\nspec: {pipelineSpec: \
+                   {tasks: [{name: t, taskSpec: {steps: [{name: s, image: busybox, script: 'true'}]}}]}}\n";
+
+/// CPU that a process has used, in seconds: fields 14 and 15 of its stat, in ticks of a hundredth (proc(5)).
+fn cpu(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+/// CPU for each delivery, and the time from the move to the last one.
+fn burst(program: Option<&Path>, branches: usize) -> (f64, Duration) {
+    let mut sandbox = Sandbox::new();
+    if let Some(program) = program {
+        sandbox = sandbox.with_program(program);
+    }
+    let a = BareRepo::create(sandbox.root(), "a.git");
+    let b = BareRepo::create(sandbox.root(), "b.git");
+    b.commit("main", &[(".tekton/run.yaml", RUN)], "tests");
+    let first = a.commit("main", &[("file", "1")], "first");
+    sandbox.write_config(&format!(
+        "watches:\n  - {{name: all, polling_interval: 1, source: {{url: 'file://{}', branches: '*'}}, \
+         manifests: {{url: 'file://{}', branch: main}}, cluster: {{namespace: qa, deployer: dry-run}}}}\n",
+        a.path().display(),
+        b.path().display(),
+    ));
+    let mut agent = sandbox.spawn(["watch"]);
+    agent.wait_for_log("baseline");
+    let (used, begun) = (cpu(agent.id()), Instant::now());
+    a.branches((0..branches).map(|n| format!("b{n}")), &first);
+    while agent.stderr_so_far().matches("took_ms=").count() < branches {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let spent = cpu(agent.id()) - used;
+    let took = begun.elapsed();
+    agent.kill9();
+    (spent / f64::from(u32::try_from(branches).unwrap()), took)
+}
+
+fn main() {
+    println!("{HOW}\n");
+    let sizes = std::env::var("BRANCHES").unwrap_or_else(|_| "300,1200,10000".to_owned());
+    let before = std::env::var_os("BEFORE").map(PathBuf::from);
+    for size in sizes.split(',').map(|size| size.trim().parse().unwrap()) {
+        for (name, program) in [("before", before.as_deref()), ("now", None)] {
+            if name == "before" && program.is_none() {
+                continue;
+            }
+            let (each, took) = burst(program, size);
+            println!(
+                "{size:>6} branches, {name:<6}: {:>6.2} ms CPU for each delivery, {:.1} s in all",
+                each * 1e3,
+                took.as_secs_f64()
+            );
+        }
+    }
+}
