@@ -226,6 +226,16 @@ mod tests {
         }
     }
 
+    fn retrying(n: u32) -> EventKind {
+        let (id, watch, revision) = (sample::id(n), sample::watch("app"), sample::revision(n));
+        let (error, wait) = ("e".to_owned(), Duration::ZERO);
+        EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted: true }
+    }
+
+    fn polled(answered: usize, failed: usize) -> EventKind {
+        EventKind::Polled { forge: "forge".to_owned(), answered, failed, took: Duration::ZERO }
+    }
+
     const ACKNOWLEDGED: [&str; 2] = [
         "change_to_delivered_seconds_sum{watch=\"app\"} 20.0",
         "change_to_delivered_seconds_count{watch=\"app\"} 1",
@@ -272,32 +282,16 @@ mod tests {
         ];
         let notice = || Box::new(sample::notice(1));
         let receiver = || "chat".to_owned();
-        let (watch, revision) = (sample::watch("app"), sample::revision(1));
-        let (error, wait) = ("e".to_owned(), Duration::ZERO);
+        let error = "e".to_owned();
         let rows = [
             (
-                EventKind::Polled {
-                    forge: "forge".to_owned(),
-                    answered: 3,
-                    failed: 2,
-                    took: Duration::ZERO,
-                },
+                polled(3, 2),
                 vec![
                     "polls_total{forge=\"forge\",result=\"answered\"} 3",
                     "polls_total{forge=\"forge\",result=\"failed\"} 2",
                 ],
             ),
-            (
-                EventKind::DeliveryRetrying {
-                    id: sample::id(1),
-                    watch,
-                    revision,
-                    error: error.clone(),
-                    wait,
-                    counted: true,
-                },
-                [&apply[..], &["retries_total{watch=\"app\"} 1"]].concat(),
-            ),
+            (retrying(1), [&apply[..], &["retries_total{watch=\"app\"} 1"]].concat()),
             (
                 settled(1, DeliveryState::Failed, Some(Verdict::Failure)),
                 [

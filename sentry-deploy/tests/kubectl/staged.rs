@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 
 use crate::lab::{cluster, lab, lab_with, plan, planned};
 
+/// The words of each call and what it was given.
+type Asked = Rc<RefCell<Vec<(String, Vec<u8>)>>>;
+
 /// kubectl as its answers: to a call with all these words the first that fits, to any other one none. What was asked
 /// is noted.
-fn answered(answers: Vec<(&'static str, Output)>) -> (Stage, Rc<RefCell<Vec<(String, Vec<u8>)>>>) {
+fn answered(answers: Vec<(&'static str, Output)>) -> (Stage, Asked) {
     let asked = Rc::new(RefCell::new(Vec::new()));
     let (note, mut answers) = (Rc::clone(&asked), answers);
     let stage = Stage::new(move |call: &Call| {
@@ -112,7 +115,8 @@ async fn a_credential_that_was_renewed_is_taken_out_of_what_is_told_as_well() {
 }
 
 /// A run with Sentry's marks, with what is asked of it and how it stands.
-fn run(name: &str, asked: Value, stands: &str) -> Value {
+fn run(name: &str, asked: impl Into<Value>, stands: &str) -> Value {
+    let asked = asked.into();
     json!({
         "apiVersion": "tekton.dev/v1", "kind": "PipelineRun",
         "metadata": {

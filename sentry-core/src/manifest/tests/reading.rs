@@ -298,7 +298,7 @@ fn a_document_over_a_limit_is_told_by_its_place_and_nothing_after_it_is_read() {
         ),
         (breach.repeat(5), 6, ""),
         (breach.repeat(8), 7, "too many documents over a limit (at document 6)"),
-        (large.clone() + "---\n- c\n", 3, "nodes or 8 MiB of text in all (at document 2)"),
+        (large + "---\n- c\n", 3, "nodes or 8 MiB of text in all (at document 2)"),
     ] {
         let set = prepared(&text);
         assert_eq!(set.decisions.len(), documents, "{word}");
