@@ -7,8 +7,11 @@ pub mod github;
 pub mod gitlab;
 mod hosted;
 pub mod http;
+mod rights;
 mod said;
 pub mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod webhook;
+
+pub use rights::{Probed, Rights};
