@@ -42,6 +42,7 @@ use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
 use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
+use sentry_forge::gitea::{Gitea, GiteaSettings};
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
@@ -240,6 +241,11 @@ fn of_kind(
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
             Arc::new(GitLab::new(settings)?)
         }
+        ForgeKind::Gitea => {
+            let (url, credential) = (url.ok_or_else(no_url)?, credential(&config.auth)?);
+            let settings = GiteaSettings { name, url, credential, report, http, git };
+            Arc::new(Gitea::new(settings)?)
+        }
         ForgeKind::Git => {
             let forge = GitForge::new(GitSettings {
                 name,
@@ -261,6 +267,7 @@ fn sender(kind: ForgeKind) -> Option<Sender> {
     match kind {
         ForgeKind::GitHub => Some(sentry_forge::github::SENDER),
         ForgeKind::GitLab => Some(sentry_forge::gitlab::SENDER),
+        ForgeKind::Gitea => Some(sentry_forge::gitea::SENDER),
         ForgeKind::Git => None,
     }
 }
@@ -304,6 +311,12 @@ fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
             ));
         }
     })
+}
+
+/// A configuration that was read has one.
+fn no_url() -> ForgeError {
+    ForgeError::new(ForgeErrorKind::Local, "the forge has no url")
+        .with_hint("write its address: https://gitea.example.com")
 }
 
 fn gitlab_token(kind: TokenKind) -> GitLabToken {
@@ -387,6 +400,7 @@ mod tests {
 forges:
   hub: {type: github}
   lab: {type: gitlab}
+  tea: {type: gitea, url: 'https://gitea.example.com'}
   git: {type: git}
 watches:
   - name: app

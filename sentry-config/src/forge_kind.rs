@@ -17,6 +17,8 @@ sentry_core::closed_list! {
         GitHub = "github",
         /// gitlab.com or a self-managed GitLab.
         GitLab = "gitlab",
+        /// A Gitea or a Forgejo.
+        Gitea = "gitea",
         /// Any git server, or a directory.
         Git = "git",
     }
@@ -29,6 +31,8 @@ raw! {
         github_token "github_token": SecretText,
         /// For GitLab.
         gitlab_token "gitlab_token": SecretText,
+        /// For Gitea and Forgejo.
+        gitea_token "gitea_token": SecretText,
         /// For a plain git server.
         git_token "git_token": SecretText,
     }
@@ -39,6 +43,7 @@ impl RawAuth {
         match kind {
             ForgeKind::GitHub => self.github_token.as_ref(),
             ForgeKind::GitLab => self.gitlab_token.as_ref(),
+            ForgeKind::Gitea => self.gitea_token.as_ref(),
             ForgeKind::Git => self.git_token.as_ref(),
         }
     }
@@ -78,6 +83,15 @@ const GITLAB: Facts = Facts {
     token_rights: "project or group access token: read_api and read_repository; api to show verdicts",
 };
 
+const GITEA: Facts = Facts {
+    public_host: None,
+    names: &["gitea", "forgejo", "codeberg.org"],
+    keys: &[REPORTS, WEBHOOKS],
+    signing_token: None,
+    commits: Some(&["commit"]),
+    token_rights: "access token: read:repository; write:repository to show verdicts",
+};
+
 const GIT: Facts = Facts {
     public_host: None,
     names: &[],
@@ -99,6 +113,7 @@ impl ForgeKind {
         match self {
             Self::GitHub => &GITHUB,
             Self::GitLab => &GITLAB,
+            Self::Gitea => &GITEA,
             Self::Git => &GIT,
         }
     }

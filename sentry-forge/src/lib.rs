@@ -1,8 +1,9 @@
-//! Where heads and trees come from: GitHub, GitLab and any git server.
+//! Where heads and trees come from: GitHub, GitLab, Gitea and any git server.
 
 pub mod credential;
 mod gate;
 pub mod git;
+pub mod gitea;
 pub mod github;
 pub mod gitlab;
 mod hosted;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sentry_core::secret::{Secret, SecretSource};
 
 use super::*;
-use crate::{github, gitlab};
+use crate::{gitea, github, gitlab};
 
 const EVERYBODY: &str = "It's a Secret to Everybody";
 const PUSH: &str =
@@ -199,6 +199,32 @@ async fn a_rotated_secret_file_counts_from_the_next_request_on() {
     std::fs::write(file.path(), "\u{feff}the-secret\r\n").unwrap();
     let taken = ask(&lab, &headers, GITLAB_PUSH.as_bytes()).await.unwrap();
     assert_eq!(taken, hint("group/sub/shop"));
+}
+
+#[tokio::test]
+async fn giteas_signature_is_plain_digits_and_the_events_of_branches_are_hints() {
+    let tea = webhook(gitea::SENDER, EVERYBODY);
+    let with = |event: &str, signature: &str| {
+        headers(&[("x-gitea-event", event), ("x-gitea-signature", signature)])
+    };
+    let body = |event: &str| PUSH.replace("\"id\":1", &format!("\"id\":1,\"name\":\"{event}\""));
+    for event in ["push", "create", "delete"] {
+        let body = body(event);
+        let hex = data_encoding::HEXLOWER.encode(&hmac(EVERYBODY.as_bytes(), body.as_bytes()));
+        let told = ask(&tea, &with(event, &hex), body.as_bytes()).await;
+        assert_eq!(told.unwrap(), hint("acme/shop"));
+        let again = ask(&tea, &with(event, &hex), body.as_bytes()).await.unwrap();
+        assert_eq!(again, Message::Repeated);
+        for wrong in [format!("sha256={hex}"), "0".repeat(64), String::new()] {
+            let refused = ask(&tea, &with(event, &wrong), body.as_bytes()).await.unwrap_err();
+            assert!(matches!(refused, Refused::Wrong("X-Gitea-Signature")), "{wrong}");
+        }
+    }
+    let unsigned = ask(&tea, &headers(&[("x-gitea-event", "push")]), PUSH.as_bytes()).await;
+    assert!(matches!(unsigned.unwrap_err(), Refused::Unsigned("X-Gitea-Signature")));
+    let hex = data_encoding::HEXLOWER.encode(&hmac(EVERYBODY.as_bytes(), b"{}"));
+    let other = ask(&tea, &with("issues", &hex), b"{}").await.unwrap();
+    assert_eq!(other, Message::Ignored("issues".into()));
 }
 
 proptest! {
