@@ -32,19 +32,21 @@ use sentry_config::{
 };
 use sentry_core::deployer::{DeployError, Deployer};
 use sentry_core::engine::{BuildError, Engine, Options};
-use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
-use sentry_core::repo::RepoUrl;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{StateStore, StoreError};
 use sentry_core::watch::Watch;
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
+use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
+use sentry_forge::gitea::{Gitea, GiteaSettings};
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::webhook::Sender;
 use sentry_server::api::Keys;
 use sentry_server::page::Setup;
 use sentry_server::{Bounded, Counters, Server, Services};
@@ -97,7 +99,7 @@ pub fn engine(
     let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
     let mut builder = Engine::builder(store).options(options).holder(holder());
     for forge in &config.forges {
-        builder = builder.forge(self::forge(forge, redactor)?.into_forge());
+        builder = builder.forge(self::forge(forge, redactor)?);
     }
     for deployer in &config.deployers {
         builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
@@ -155,11 +157,11 @@ pub fn server(
 
 /// What answers need to know of a configuration.
 pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
-    let forge = |watch: &Watch| config.forge(&watch.source.forge).map(|forge| forge.kind);
+    let forge = |watch: &Watch| config.forge(&watch.source.forge);
     let facts = |watch: &Watch| WatchFacts {
         name: watch.name.clone(),
         branches: watch.source.branches.clone(),
-        has_statuses: forge(watch) != Some(ForgeKind::Git),
+        has_statuses: forge(watch).is_none_or(|forge| forge.kind.is_hosted()),
     };
     config.watches.iter().map(facts).collect()
 }
@@ -208,87 +210,41 @@ fn holder() -> String {
     format!("process {} on {}", std::process::id(), system.nodename().to_string_lossy())
 }
 
-/// What a forge lets us do in a repository, for people.
-pub(crate) struct Rights {
-    /// How it may be read.
-    pub(crate) reading: String,
-    /// Whether commit statuses may be set, as far as the forge tells, and how that is known; `None` where there are
-    /// none.
-    pub(crate) reporting: Option<(Option<bool>, String)>,
-}
-
-/// A forge as it is configured, with the questions that only its own kind can be asked.
-pub(crate) enum AnyForge {
-    GitHub(Box<GitHub>),
-    GitLab(Box<GitLab>),
-    Git(Box<GitForge>),
-}
-
-impl AnyForge {
-    pub(crate) fn into_forge(self) -> Arc<dyn Forge> {
-        match self {
-            Self::GitHub(forge) => Arc::from(forge as Box<dyn Forge>),
-            Self::GitLab(forge) => Arc::from(forge as Box<dyn Forge>),
-            Self::Git(forge) => Arc::from(forge as Box<dyn Forge>),
-        }
-    }
-
-    pub(crate) fn as_forge(&self) -> &dyn Forge {
-        match self {
-            Self::GitHub(forge) => forge.as_ref(),
-            Self::GitLab(forge) => forge.as_ref(),
-            Self::Git(forge) => forge.as_ref(),
-        }
-    }
-
-    /// What we may do in a repository.
-    pub(crate) async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
-        let probe = match self {
-            Self::GitHub(forge) => forge.probe(repo).await?,
-            Self::GitLab(forge) => forge.probe(repo).await?,
-            Self::Git(forge) => {
-                let branches = forge.probe(repo).await?;
-                let reading = crate::ui::count_of(branches, "branch", "branches");
-                return Ok(Rights { reading, reporting: None });
-            }
-        };
-        if probe.can_read {
-            let reporting = Some((probe.can_report, probe.reporting));
-            return Ok(Rights { reading: probe.rights, reporting });
-        }
-        let text = format!("{repo} is there, but its contents may not be read: {}", probe.rights);
-        Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
-            .with_hint("give the token the right to read the repository's contents"))
-    }
-}
-
 /// The forge that a configuration describes.
-pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForge, ComposeError> {
-    let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
+pub(crate) fn forge(
+    config: &ForgeConfig,
+    redactor: &Redactor,
+) -> Result<Arc<dyn Probed>, ComposeError> {
     let settings = http_settings(config, redactor);
+    let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
     let http = Http::new(&settings).map_err(failed)?;
-    let mut transport = TransportSettings::new(settings);
-    transport.ssh = config.ssh.as_ref().map(|ssh| SshSettings {
-        key_file: ssh.key_file.clone(),
-        known_hosts_file: ssh.known_hosts.clone(),
-    });
-    let git = Transport::new(transport);
-    let name = config.name.clone();
-    let polling = polling(config.polling);
-    let credential = |auth| credential(auth).map_err(failed);
+    of_kind(config, http, transport(config, settings)).map_err(failed)
+}
+
+fn of_kind(
+    config: &ForgeConfig,
+    http: Http,
+    git: Transport,
+) -> Result<Arc<dyn Probed>, ForgeError> {
+    let (name, url, polling) = (config.name.clone(), config.url.clone(), polling(config.polling));
     let report = config.report_token.clone().map(Credential::Token);
     Ok(match config.kind {
         ForgeKind::GitHub => {
-            let (api, auth) = (github_api(config), github_auth(config).map_err(failed)?);
+            let (api, auth) = (url.map(GitHubSettings::api_at), github_auth(config)?);
             let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-            AnyForge::GitHub(Box::new(GitHub::new(settings).map_err(failed)?))
+            Arc::new(GitHub::new(settings)?)
         }
         ForgeKind::GitLab => {
-            let (url, credential) = (config.url.clone(), credential(&config.auth)?);
+            let credential = credential(&config.auth)?;
             let token_kind = gitlab_token(config.token_kind);
             let settings =
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
-            AnyForge::GitLab(Box::new(GitLab::new(settings).map_err(failed)?))
+            Arc::new(GitLab::new(settings)?)
+        }
+        ForgeKind::Gitea => {
+            let (url, credential) = (url.ok_or_else(no_url)?, credential(&config.auth)?);
+            let settings = GiteaSettings { name, url, credential, report, http, git };
+            Arc::new(Gitea::new(settings)?)
         }
         ForgeKind::Git => {
             let forge = GitForge::new(GitSettings {
@@ -298,12 +254,31 @@ pub(crate) fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<AnyForg
                 http,
                 transport: Arc::new(git),
             });
-            AnyForge::Git(Box::new(match &config.origin {
+            Arc::new(match &config.origin {
                 Some(origin) => forge.only_for(origin),
                 None => forge,
-            }))
+            })
         }
     })
+}
+
+/// Who sends webhooks for a forge of this kind.
+fn sender(kind: ForgeKind) -> Option<Sender> {
+    match kind {
+        ForgeKind::GitHub => Some(sentry_forge::github::SENDER),
+        ForgeKind::GitLab => Some(sentry_forge::gitlab::SENDER),
+        ForgeKind::Gitea => Some(sentry_forge::gitea::SENDER),
+        ForgeKind::Git => None,
+    }
+}
+
+fn transport(config: &ForgeConfig, http: HttpSettings) -> Transport {
+    let mut settings = TransportSettings::new(http);
+    settings.ssh = config.ssh.as_ref().map(|ssh| SshSettings {
+        key_file: ssh.key_file.clone(),
+        known_hosts_file: ssh.known_hosts.clone(),
+    });
+    Transport::new(settings)
 }
 
 fn http_settings(config: &ForgeConfig, redactor: &Redactor) -> HttpSettings {
@@ -312,17 +287,6 @@ fn http_settings(config: &ForgeConfig, redactor: &Redactor) -> HttpSettings {
     settings.no_proxy = (!config.no_proxy.is_empty()).then(|| config.no_proxy.join(","));
     settings.ca_file.clone_from(&config.ca_file);
     settings
-}
-
-/// GitHub Enterprise Server answers below `/api/v3` of its own address.
-/// <https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api>
-fn github_api(config: &ForgeConfig) -> Option<url::Url> {
-    let mut url = config.url.clone()?;
-    let base = url.path().trim_end_matches('/').to_owned();
-    if !base.ends_with("/api/v3") {
-        url.set_path(&format!("{base}/api/v3"));
-    }
-    Some(url)
 }
 
 fn github_auth(config: &ForgeConfig) -> Result<GitHubAuth, ForgeError> {
@@ -347,6 +311,12 @@ fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
             ));
         }
     })
+}
+
+/// A configuration that was read has one.
+fn no_url() -> ForgeError {
+    ForgeError::new(ForgeErrorKind::Local, "the forge has no url")
+        .with_hint("write its address: https://gitea.example.com")
 }
 
 fn gitlab_token(kind: TokenKind) -> GitLabToken {
@@ -430,6 +400,7 @@ mod tests {
 forges:
   hub: {type: github}
   lab: {type: gitlab}
+  tea: {type: gitea, url: 'https://gitea.example.com'}
   git: {type: git}
 watches:
   - name: app

@@ -10,6 +10,7 @@ use sentry_core::secret::{Secret, SecretSource};
 use sentry_core::watch::Watch;
 use url::Url;
 
+pub use crate::forge_kind::ForgeKind;
 use crate::problem::Problem;
 pub use crate::words::{LogLevel, Polling, TokenKind};
 
@@ -122,18 +123,6 @@ sentry_core::closed_list! {
     }
 }
 
-sentry_core::closed_list! {
-    /// What kind of place hosts a repository.
-    pub enum ForgeKind {
-        /// github.com or GitHub Enterprise.
-        GitHub = "github",
-        /// gitlab.com or a self-managed GitLab.
-        GitLab = "gitlab",
-        /// Any git server, or a directory.
-        Git = "git",
-    }
-}
-
 /// One forge.
 #[derive(Debug, Clone)]
 pub struct ForgeConfig {
@@ -141,7 +130,7 @@ pub struct ForgeConfig {
     pub name: String,
     /// What it is.
     pub kind: ForgeKind,
-    /// Its base URL; `None` for github.com, gitlab.com, and for plain git, which takes any.
+    /// Its base URL; `None` for the public instance of its kind, and for plain git, which takes any.
     pub url: Option<Url>,
     /// Plain git: the one `scheme://host[:port]` that its credentials are for; `None` without credentials.
     pub origin: Option<String>,
@@ -171,11 +160,9 @@ impl ForgeConfig {
     /// The host that its repositories are on; `None` for plain git without a URL, which takes any.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        match (self.kind, &self.url) {
-            (_, Some(url)) => url.host_str(),
-            (ForgeKind::GitHub, None) => Some("github.com"),
-            (ForgeKind::GitLab, None) => Some("gitlab.com"),
-            (ForgeKind::Git, None) => None,
+        match &self.url {
+            Some(url) => url.host_str(),
+            None => self.kind.public_host(),
         }
     }
 }

@@ -24,6 +24,7 @@
 mod config;
 mod environment;
 mod excerpt;
+mod forge_kind;
 mod interpolate;
 mod locate;
 mod node;

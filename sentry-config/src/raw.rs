@@ -9,7 +9,9 @@ use sentry_core::watch::{
     ForceConflicts, NothingRan, OnFirstSight, Refusals, ReportMode, Unannotated, UnknownFields,
 };
 
-use crate::config::{ForgeKind, ReceiverKind};
+use crate::config::ReceiverKind;
+use crate::forge_kind::ForgeKind;
+pub use crate::forge_kind::RawAuth;
 use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
@@ -40,6 +42,8 @@ macro_rules! raw {
         }
     };
 }
+
+pub(crate) use raw;
 
 raw! {
     /// The short form: one watch.
@@ -102,18 +106,6 @@ raw! {
 }
 
 raw! {
-    /// Tokens in the short form; each is used for the forge of its type.
-    RawAuth {
-        /// For GitHub.
-        github_token "github_token": SecretText,
-        /// For GitLab.
-        gitlab_token "gitlab_token": SecretText,
-        /// For a plain git server.
-        git_token "git_token": SecretText,
-    }
-}
-
-raw! {
     /// The long form: any number of watches.
     RawLong {
         /// Where the state is kept.
@@ -156,7 +148,7 @@ raw! {
     RawForge {
         /// What it is.
         forge_type "type": Word<ForgeKind>,
-        /// Its address, for what is not github.com or gitlab.com.
+        /// Its address, where it is not the public instance of its type.
         url "url": String,
         /// A token.
         token "token": SecretText,

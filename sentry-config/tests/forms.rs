@@ -268,6 +268,12 @@ fn both_repositories_of_the_short_form_may_be_on_the_same_or_on_any_forge() {
     let two = SHORT.replace("type: \"gitlab\"", "type: github");
     let config = good(&two, &[]);
     assert_eq!(config.watches[0].manifests.forge, "github-qa");
+    let tea =
+        SHORT.replace("type: \"gitlab\"", "type: gitea").replace("gitlab_token", "gitea_token");
+    let config = good(&tea, &[]);
+    let tea = config.forge("gitea").unwrap();
+    assert_eq!(tea.url.as_ref().unwrap().as_str(), "https://gitlab.example.com/");
+    assert!(matches!(tea.auth, ForgeAuth::Token(_)));
     let git = SHORT.replace("type: \"gitlab\"", "type: git").replace("gitlab_token", "git_token");
     let config = good(&git, &[]);
     assert!(

@@ -7,7 +7,8 @@
 use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_forge::webhook::{Message, Refused, Sender, Webhook};
+use sentry_forge::gitlab;
+use sentry_forge::webhook::{Message, Refused, Webhook};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "the-secret-token";
@@ -96,7 +97,7 @@ fn headers(event: &str) -> HeaderMap {
 
 async fn told(headers: &HeaderMap, body: &Value) -> Result<Message, Refused> {
     let secret = Secret::new(TOKEN).into();
-    let webhook = Webhook::new(Sender::GitLab, secret, Redactor::new());
+    let webhook = Webhook::new(gitlab::SENDER, secret, Redactor::new());
     let mut incoming = webhook.begin(headers, Timestamp::UNIX_EPOCH).await?;
     incoming.take(body.to_string().as_bytes());
     incoming.finish()

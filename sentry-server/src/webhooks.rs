@@ -76,7 +76,7 @@ pub enum Refusal {
 pub struct WebhookEndpoint {
     /// The forge's name: its path is `/webhooks/<name>`.
     pub forge: String,
-    /// The forge's kind, `github` or `gitlab`: also a path, where only one endpoint is of the kind.
+    /// The word of the forge's kind: also a path, where only one endpoint is of the kind.
     pub kind: &'static str,
     /// Who understands it.
     pub webhook: Arc<dyn Webhook>,

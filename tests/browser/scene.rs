@@ -11,7 +11,7 @@ use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
 };
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
-use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
+use sentry_server::page::{Repository, WatchPlace, Web};
 use sentry_tests::stage::Script;
 
 const LONG: &str =
@@ -39,15 +39,15 @@ fn id(n: usize) -> String {
 }
 
 pub(crate) fn places() -> Vec<WatchPlace> {
-    let repository = |kind, base: &str, path: &str| Repository {
+    let repository = |commits, base: &str, path: &str| Repository {
         path: path.to_owned(),
-        web: Some(Web { kind, base: base.parse().unwrap() }),
+        web: Some(Web { commits, base: base.parse().unwrap() }),
     };
     let place = |name: &str, source: &str, branches: &[&str], target: &str| WatchPlace {
         name: name.to_owned(),
-        source: repository(WebKind::GitHub, "https://github.com", source),
+        source: repository(&["commit"], "https://github.com", source),
         branches: branches.iter().map(|&branch| branch.to_owned()).collect(),
-        manifests: repository(WebKind::GitLab, "https://gitlab.example.com", "qa/pipelines"),
+        manifests: repository(&["-", "commit"], "https://gitlab.example.com", "qa/pipelines"),
         dir: ".tekton".to_owned(),
         target: target.to_owned(),
     };

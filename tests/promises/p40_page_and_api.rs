@@ -13,7 +13,7 @@ use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
 };
 use sentry_core::clock::{Clock as _, SystemClock};
-use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
+use sentry_server::page::{Repository, WatchPlace, Web};
 use sentry_tests::browser::Browser;
 use sentry_tests::http::{HttpServer, reply};
 use sentry_tests::promise::{cases, kept};
@@ -174,15 +174,15 @@ fn show(n: usize, s: &str) -> Show {
 
 /// A repository whose name is the string, on a forge with pages.
 fn place(s: &str) -> WatchPlace {
-    let repository = |kind| Repository {
+    let repository = |commits| Repository {
         path: s.to_owned(),
-        web: Some(Web { kind, base: "https://forge.example".parse().unwrap() }),
+        web: Some(Web { commits, base: "https://forge.example".parse().unwrap() }),
     };
     WatchPlace {
         name: s.to_owned(),
-        source: repository(WebKind::GitHub),
+        source: repository(&["commit"]),
         branches: vec![s.to_owned()],
-        manifests: repository(WebKind::GitLab),
+        manifests: repository(&["-", "commit"]),
         dir: s.to_owned(),
         target: s.to_owned(),
     }

@@ -4,6 +4,7 @@
 //! (a signature of a GitHub App, a person's rights) they do not check.
 
 mod difference;
+pub mod gitea;
 pub mod github;
 pub mod gitlab;
 

@@ -9,7 +9,7 @@
 //! | [`repo`] | bare repositories, written by git plumbing, hostile ones included |
 //! | [`gitserver`] | a git server: the real `git http-backend` |
 //! | [`liar`] | a git server that says what no honest one would |
-//! | [`forges`] | GitHub and GitLab: REST API and git on one origin |
+//! | [`forges`] | GitHub, GitLab and Gitea: REST API and git on one origin |
 //! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
 //! | [`ear`] | a listener that writes down every byte |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |

@@ -137,10 +137,14 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+/// The HMAC-SHA256 of these parts, in hexadecimal digits.
+pub(crate) fn hex_hmac(key: &[u8], parts: &[&[u8]]) -> String {
+    hmac(key, parts).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The headers that GitHub sends with a body.
 pub fn github(secret: &str, event: &str, body: &[u8]) -> Vec<(String, String)> {
-    let mac: String =
-        hmac(secret.as_bytes(), &[body]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mac = hex_hmac(secret.as_bytes(), &[body]);
     [
         ("content-type", "application/json".to_owned()),
         ("x-github-event", event.to_owned()),

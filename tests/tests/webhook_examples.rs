@@ -8,7 +8,8 @@ use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_forge::webhook::{Message, Refused, Sender, Webhook};
+use sentry_forge::github;
+use sentry_forge::webhook::{Message, Refused, Webhook};
 use sentry_tests::browser::target;
 use serde_json::Value;
 use sha2::Sha256;
@@ -61,7 +62,7 @@ fn headers(event: &str, body: &[u8]) -> HeaderMap {
 /// What a receiver makes of it that has heard nothing before.
 async fn told(headers: &HeaderMap, body: &[u8]) -> Result<Message, Refused> {
     let secret = Secret::new(SECRET).into();
-    let webhook = Webhook::new(Sender::GitHub, secret, Redactor::new());
+    let webhook = Webhook::new(github::SENDER, secret, Redactor::new());
     let mut incoming = webhook.begin(headers, Timestamp::UNIX_EPOCH).await?;
     body.chunks(4096).for_each(|chunk| incoming.take(chunk));
     incoming.finish()

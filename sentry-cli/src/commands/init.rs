@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sentry_config::Environment;
+use sentry_config::{Environment, ForgeKind};
 use sentry_core::names::Namespace;
 use sentry_core::repo::{BranchName, DirPath, RepoUrl, Scheme};
 use sentry_core::watch::BranchSelector;
@@ -192,7 +192,7 @@ impl Asker<'_> {
 #[derive(Debug, PartialEq, Eq)]
 struct ForgeEntry {
     name: String,
-    kind: &'static str,
+    kind: ForgeKind,
     /// `scheme://host`, where it isn't the kind's own.
     url: Option<String>,
     /// The variable that holds its token.
@@ -218,22 +218,16 @@ fn forges(answers: &Answers) -> Vec<ForgeEntry> {
 
 fn forge(repo: &RepoUrl) -> ForgeEntry {
     let host = repo.host().unwrap_or_default();
-    let (kind, own) = match host {
-        _ if repo.is_local() || repo.scheme() == Scheme::Ssh => ("git", ""),
-        "github.com" => ("github", host),
-        "gitlab.com" => ("gitlab", host),
-        host if host.contains("github") => ("github", ""),
-        host if host.contains("gitlab") => ("gitlab", ""),
-        _ => ("git", ""),
-    };
-    let wants_url = kind != "git" && own.is_empty();
+    let by_ssh = repo.scheme() == Scheme::Ssh;
+    let kind = if by_ssh { ForgeKind::Git } else { ForgeKind::of_host(host) };
+    let wants_url = kind.is_hosted() && kind.public_host() != Some(host);
     let wants_token = repo.scheme() == Scheme::Https;
     ForgeEntry {
-        name: kind.to_owned(),
+        name: kind.as_str().to_owned(),
         kind,
         url: wants_url.then(|| repo.origin()),
-        token: wants_token.then(|| format!("{}_TOKEN", kind.to_uppercase())),
-        by_ssh: repo.scheme() == Scheme::Ssh,
+        token: wants_token.then(|| format!("{}_TOKEN", kind.as_str().to_uppercase())),
+        by_ssh,
         origin: repo.origin(),
     }
 }
@@ -252,7 +246,7 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
     );
     for forge in forges {
         writeln!(text, "  {}:", forge.name).ok();
-        writeln!(text, "    type: {}", forge.kind).ok();
+        writeln!(text, "    type: {}", forge.kind.as_str()).ok();
         if let Some(url) = &forge.url {
             writeln!(text, "    url: {}", quoted(url)).ok();
         }
@@ -318,15 +312,7 @@ fn dotenv(forges: &[ForgeEntry]) -> String {
     }
     for forge in forges {
         let Some(token) = &forge.token else { continue };
-        let rights = match forge.kind {
-            "github" => {
-                "fine-grained token: Contents read-only; Commit statuses read and write to show verdicts"
-            }
-            "gitlab" => {
-                "project or group access token: read_api and read_repository; api to show verdicts"
-            }
-            _ => "password or token that may fetch",
-        };
+        let rights = forge.kind.token_rights();
         writeln!(text, "\n# {}: {rights}\n{token}=", forge.origin).ok();
     }
     text

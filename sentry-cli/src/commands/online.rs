@@ -2,6 +2,7 @@
 //! does the cluster let us in. Nothing is written anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sentry_config::Config;
 use sentry_core::delivery::Selection;
@@ -12,9 +13,10 @@ use sentry_core::names::ClusterRef;
 use sentry_core::repo::RepoUrl;
 use sentry_core::subject::Subject;
 use sentry_core::watch::{BranchSelector, GitAuthSecret, ReportMode, Watch};
+use sentry_forge::Probed;
 
 use super::Context;
-use crate::compose::{self, AnyForge};
+use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::count_of;
@@ -111,7 +113,7 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
         ] {
             if asked.insert((forge.clone(), repo.clone())) {
                 let statuses = Statuses::of(config, forge, repo);
-                checks.extend(rights(&forges[forge.as_str()], repo, statuses).await);
+                checks.extend(rights(forges[forge.as_str()].as_ref(), repo, statuses).await);
             }
         }
     }
@@ -123,7 +125,7 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
     Ok(checks)
 }
 
-async fn rights(forge: &AnyForge, repo: &RepoUrl, statuses: Statuses) -> Vec<Check> {
+async fn rights(forge: &dyn Probed, repo: &RepoUrl, statuses: Statuses) -> Vec<Check> {
     let what = "repository readable";
     let rights = match forge.rights(repo).await {
         Ok(rights) => rights,
@@ -175,10 +177,14 @@ impl Statuses {
 }
 
 /// The watch's branches of A; and for the first of them, what of B would run.
-async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Engine) -> Vec<Check> {
+async fn branches(
+    forges: &BTreeMap<&str, Arc<dyn Probed>>,
+    watch: &Watch,
+    engine: &Engine,
+) -> Vec<Check> {
     let (subject, what) = (format!("watch {}", watch.name), "branches exist");
     let selector = &watch.source.branches;
-    let forge = &forges[watch.source.forge.as_str()];
+    let forge = forges[watch.source.forge.as_str()].as_ref();
     let heads = match heads(forge, &watch.source.repo, selector).await {
         Ok(heads) => heads,
         Err(error) => return vec![Check::forge(&subject, what, &error)],
@@ -214,7 +220,7 @@ async fn branches(forges: &BTreeMap<&str, AnyForge>, watch: &Watch, engine: &Eng
     checks
 }
 
-async fn all_branches(forge: &AnyForge, repo: &RepoUrl) -> Result<Vec<Subject>, ForgeError> {
+async fn all_branches(forge: &dyn Probed, repo: &RepoUrl) -> Result<Vec<Subject>, ForgeError> {
     let all = BranchSelector::new(["*"]).map_err(|error| {
         ForgeError::new(ForgeErrorKind::Local, sentry_core::error::text(&error))
     })?;
@@ -239,12 +245,12 @@ fn matches_nothing(pattern: &str, all: &[Subject]) -> String {
 }
 
 async fn heads(
-    forge: &AnyForge,
+    forge: &dyn Probed,
     repo: &RepoUrl,
     branches: &BranchSelector,
 ) -> Result<Heads, ForgeError> {
     let query = HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
-    match forge.as_forge().heads(std::slice::from_ref(&query)).await.pop().transpose()? {
+    match forge.heads(std::slice::from_ref(&query)).await.pop().transpose()? {
         Some(HeadsAnswer::Heads(heads)) => Ok(heads),
         _ => Err(ForgeError::new(
             ForgeErrorKind::WrongAnswer,

@@ -1,9 +1,9 @@
 //! What the page is told of the configuration: names, and where a forge shows commits.
 
-use sentry_config::{Config, ForgeKind};
+use sentry_config::Config;
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::Watch;
-use sentry_server::page::{Repository, WatchPlace, Web, WebKind};
+use sentry_server::page::{Repository, WatchPlace, Web};
 use url::Url;
 
 pub(super) fn places(config: &Config) -> Vec<WatchPlace> {
@@ -29,21 +29,17 @@ fn repository(config: &Config, forge: &str, repo: &RepoUrl) -> Repository {
 /// A plain git server has no pages that are known.
 fn web(config: &Config, forge: &str) -> Option<Web> {
     let forge = config.forge(forge)?;
-    let (kind, public) = match forge.kind {
-        ForgeKind::GitHub => (WebKind::GitHub, "https://github.com"),
-        ForgeKind::GitLab => (WebKind::GitLab, "https://gitlab.com"),
-        ForgeKind::Git => return None,
-    };
+    let commits = forge.kind.commits()?;
     let mut base = match &forge.url {
         Some(url) => url.clone(),
-        None => Url::parse(public).ok()?,
+        None => Url::parse(&format!("https://{}", forge.kind.public_host()?)).ok()?,
     };
     // A forge may be configured by the address of its API.
     let path = base.path().trim_end_matches('/');
     if let Some(path) = path.strip_suffix("/api/v3").map(str::to_owned) {
         base.set_path(&path);
     }
-    Some(Web { kind, base })
+    Some(Web { commits, base })
 }
 
 #[cfg(test)]
@@ -71,11 +67,11 @@ mod tests {
             panic!("one watch");
         };
         let web = place.source.web.as_ref().unwrap();
-        assert_eq!((web.kind, web.base.as_str()), (WebKind::GitHub, "https://ghe.example.com/"));
+        assert_eq!((web.commits, web.base.as_str()), (&["commit"][..], "https://ghe.example.com/"));
         assert_eq!((place.source.path.as_str(), place.target.as_str()), ("product/app", "prod/qa"));
         assert_eq!(place.branches, ["main", "release/*"]);
         let web = place.manifests.web.as_ref().unwrap();
-        assert_eq!((web.kind, web.base.as_str()), (WebKind::GitLab, "https://gitlab.com/"));
+        assert_eq!((web.commits, web.base.as_str()), (&["-", "commit"][..], "https://gitlab.com/"));
         assert_eq!(
             (place.manifests.path.as_str(), place.dir.as_str()),
             ("qa/sub/tests", ".tekton")

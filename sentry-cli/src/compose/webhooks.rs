@@ -4,19 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderMap;
-use sentry_config::{ForgeConfig, ForgeKind};
+use sentry_config::ForgeConfig;
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::Redactor;
-use sentry_forge::webhook::{Incoming, Message, Refused, Sender, Webhook};
+use sentry_forge::webhook::{Incoming, Message, Refused, Webhook};
 use sentry_server::{self as server, Reading, Refusal, WebhookEndpoint};
 
 /// The endpoint of a forge that has a secret for it.
 pub(super) fn endpoint(forge: &ForgeConfig, redactor: &Redactor) -> Option<WebhookEndpoint> {
-    let sender = match forge.kind {
-        ForgeKind::GitHub => Sender::GitHub,
-        ForgeKind::GitLab => Sender::GitLab,
-        ForgeKind::Git => return None,
-    };
+    let sender = super::sender(forge.kind)?;
     let secret = forge.webhook_secret.clone()?;
     let webhook = Arc::new(Adapter(Webhook::new(sender, secret, redactor.clone())));
     Some(WebhookEndpoint { forge: forge.name.clone(), kind: forge.kind.as_str(), webhook })

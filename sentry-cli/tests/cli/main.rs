@@ -131,6 +131,20 @@ fn what_init_writes_loads_and_is_not_overwritten() {
 }
 
 #[test]
+fn init_knows_a_gitea_and_a_forgejo_by_their_hosts() {
+    let sandbox = Sandbox::new();
+    let (a, b) = ("https://forgejo.example.com/example/a", "https://codeberg.org/example/b");
+    sandbox.ok(&["init", "--source", a, "--branches", "main", "--manifests", b]);
+    let yaml = sandbox.read("sentry.yaml");
+    assert_eq!(yaml.matches("type: gitea").count(), 2, "{yaml}");
+    assert!(yaml.contains("url: \"https://codeberg.org\""), "{yaml}");
+    let env = sandbox.read(".env.example");
+    assert!(env.contains("write:repository") && env.contains("\nGITEA_B_TOKEN=\n"), "{env}");
+    sandbox.write(".env", "GITEA_TOKEN=0123456789abcdef\nGITEA_B_TOKEN=fedcba9876543210\n");
+    assert!(sandbox.ok(&["validate"]).contains("sentry.yaml is valid: 1 watch, 2 forges"));
+}
+
+#[test]
 fn init_without_a_terminal_names_the_missing_flag() {
     let run = Sandbox::new().run(&["init", "--manifests", "https://github.com/example/b"]);
     assert_eq!(run.code, 2);

@@ -7,7 +7,8 @@ use sentry_core::secret::{Secret, SecretSource};
 use url::Url;
 
 use super::Resolver;
-use crate::config::{ForgeAuth, ForgeConfig, ForgeKind, Polling, ProxyUrl, SshConfig, TokenKind};
+use crate::config::{ForgeAuth, ForgeConfig, Polling, ProxyUrl, SshConfig, TokenKind};
+use crate::forge_kind::{API, ForgeKind, REPORTS};
 use crate::place::{At, Place};
 use crate::raw::{RawApp, RawForge, RawSsh};
 use crate::values::SecretText;
@@ -29,7 +30,12 @@ impl Resolver<'_> {
         let kind = raw.forge_type.as_ref().map(|at| at.value.0);
         match kind {
             Some(kind) => self.misplaced(kind, &raw),
-            None => self.report.missing(&place, "type", "write github, gitlab or git"),
+            None => {
+                self.report.missing(&place, "type", &format!("write {}", ForgeKind::any()));
+            }
+        }
+        if kind.is_some_and(ForgeKind::wants_url) && raw.url.is_none() {
+            self.report.missing(&place, "url", "write its address: https://git.example.com");
         }
         let url = raw.url.take().and_then(|at| self.forge_url(kind, &at));
         let (token_kind, polling) = (raw.token_kind.take(), raw.polling.take());
@@ -57,30 +63,27 @@ impl Resolver<'_> {
     /// Keys that mean nothing for this type of forge: whoever wrote them expects something that will not happen.
     fn misplaced(&mut self, kind: ForgeKind, raw: &RawForge) {
         let places = [
-            (ForgeKind::GitHub, raw.app.as_ref().map(|at| &at.place)),
-            (ForgeKind::GitLab, raw.token_kind.as_ref().map(|at| &at.place)),
-            (ForgeKind::Git, raw.username.as_ref().map(|at| &at.place)),
-            (ForgeKind::Git, raw.ssh.as_ref().map(|at| &at.place)),
+            ("app", raw.app.as_ref().map(|at| &at.place)),
+            ("token_kind", raw.token_kind.as_ref().map(|at| &at.place)),
+            ("username", raw.username.as_ref().map(|at| &at.place)),
+            ("ssh", raw.ssh.as_ref().map(|at| &at.place)),
+            (REPORTS, raw.report_token.as_ref().map(|at| &at.place)),
+            (REPORTS, raw.report_token_file.as_ref().map(|at| &at.place)),
         ];
-        for (wanted, place) in places {
-            if let Some(place) = place.filter(|_| wanted != kind) {
-                let message = format!("has no meaning for a forge of type {}", kind.as_str());
-                let hint = format!("remove it; it belongs to type {}", wanted.as_str());
+        for (key, place) in places {
+            if let Some(place) = place.filter(|_| !kind.takes(key)) {
+                let message = match key {
+                    REPORTS => "a plain git server shows no statuses".to_owned(),
+                    _ => format!("has no meaning for a forge of type {}", kind.as_str()),
+                };
+                let hint = format!("remove it; it belongs to {}", ForgeKind::taking(key));
                 self.report.error(place, message, &hint);
             }
         }
-        let reports = [
-            raw.report_token.as_ref().map(|at| &at.place),
-            raw.report_token_file.as_ref().map(|at| &at.place),
-        ];
-        for place in reports.into_iter().flatten().filter(|_| kind == ForgeKind::Git) {
-            let hint = "remove it; it belongs to types github and gitlab";
-            self.report.error(place, "a plain git server shows no statuses", hint);
-        }
-        if let Some(at) =
-            raw.polling.as_ref().filter(|at| at.value.0 == Polling::Api && kind == ForgeKind::Git)
-        {
-            self.report.error(&at.place, "a plain git server has no API", "write auto or git");
+        let by_api = raw.polling.as_ref().filter(|at| at.value.0 == Polling::Api);
+        if let Some(at) = by_api.filter(|_| !kind.takes(API)) {
+            let message = format!("a forge of type {} is asked for heads by git", kind.as_str());
+            self.report.error(&at.place, message, "write auto or git");
         }
     }
 
@@ -102,10 +105,9 @@ impl Resolver<'_> {
             return None;
         }
         let host = url.host_str().unwrap_or_default().to_owned();
-        let schemes: &[&str] = match kind {
-            Some(ForgeKind::GitHub | ForgeKind::GitLab) => &["https", "http"],
-            Some(ForgeKind::Git) | None => &["https", "http", "ssh", "file"],
-        };
+        let hosted = kind.filter(|kind| kind.is_hosted());
+        let schemes: &[&str] =
+            if hosted.is_some() { &["https", "http"] } else { &["https", "http", "ssh", "file"] };
         if !schemes.contains(&url.scheme()) {
             self.report.error(
                 &at.place,
@@ -118,24 +120,17 @@ impl Resolver<'_> {
             self.report.error(&at.place, "http would send the token in the clear", "use https");
             return None;
         }
-        let other = match host.as_str() {
-            "github.com" => kind.filter(|kind| *kind == ForgeKind::GitLab).zip(Some("github")),
-            "gitlab.com" => kind.filter(|kind| *kind == ForgeKind::GitHub).zip(Some("gitlab")),
-            _ => None,
-        };
-        if let Some((kind, other)) = other {
-            let message = format!("{host} is not of type {}", kind.as_str());
-            self.report.error(
-                &at.place,
-                message,
-                &format!("write type: {other}, or the right address"),
-            );
-            return None;
-        }
         // The public forges are what a missing address means.
-        let public =
-            matches!(host.as_str(), "github.com" | "gitlab.com") && kind != Some(ForgeKind::Git);
-        (!public).then_some(url)
+        match (hosted, ForgeKind::of_public_host(&host)) {
+            (Some(kind), Some(other)) if kind != other => {
+                let message = format!("{host} is not of type {}", kind.as_str());
+                let hint = format!("write type: {}, or the right address", other.as_str());
+                self.report.error(&at.place, message, &hint);
+                None
+            }
+            (Some(_), Some(_)) => None,
+            _ => Some(url),
+        }
     }
 
     fn auth(&mut self, name: &str, raw: RawForge, place: &Place) -> ForgeAuth {
@@ -271,7 +266,7 @@ impl Resolver<'_> {
         if self.report.is_bad(&format!("forges.{}.url", forge.name)) {
             return None;
         }
-        if forge.kind != ForgeKind::Git && !matches!(repo.scheme(), Scheme::Https | Scheme::Http) {
+        if forge.kind.is_hosted() && !matches!(repo.scheme(), Scheme::Https | Scheme::Http) {
             let message = format!("a forge of type {} is asked over https", forge.kind.as_str());
             self.report.error(
                 &url.place,
@@ -309,7 +304,7 @@ impl Resolver<'_> {
     fn one_origin(&mut self, forge: &ForgeConfig, url: &At<String>, repo: &RepoUrl) -> Option<()> {
         let sends = !matches!(forge.auth, ForgeAuth::Anonymous)
             && matches!(repo.scheme(), Scheme::Https | Scheme::Http);
-        if forge.kind != ForgeKind::Git || !sends {
+        if forge.kind.is_hosted() || !sends {
             return Some(());
         }
         let origin = self.origins.entry(forge.name.clone()).or_insert_with(|| repo.origin());

@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use sentry_core::secret::{Secret, SecretSource};
 
 use super::Resolver;
-use crate::config::{ForgeKind, ServerConfig};
+use crate::config::ServerConfig;
+use crate::forge_kind::{ForgeKind, WEBHOOKS};
 use crate::place::{At, Place};
 use crate::raw::{RawForge, RawServer};
 use crate::values::SecretText;
@@ -56,18 +57,23 @@ impl Resolver<'_> {
     ) -> Option<SecretSource> {
         let (value, file) = (raw.webhook_secret.take(), raw.webhook_secret_file.take());
         let given = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
-        if let (Some(given), Some(ForgeKind::Git)) = (given, kind) {
-            let hint = "remove it; it belongs to types github and gitlab";
-            self.report.error(given, "a plain git server sends no webhooks", hint);
+        if let (Some(given), Some(kind)) = (given, kind)
+            && !kind.takes(WEBHOOKS)
+        {
+            let hint = format!("remove it; it belongs to {}", ForgeKind::taking(WEBHOOKS));
+            self.report.error(given, "a plain git server sends no webhooks", &hint);
             return None;
         }
         let place = given.cloned();
         let given = self.secret_source(&parent.path, "webhook_secret", value, file)?;
-        let key = given.secret.as_ref().and_then(|secret| secret.expose().strip_prefix("whsec_"));
-        let is_broken = key.is_some_and(|key| STANDARD.decode(key).is_err());
-        if let Some(place) = place.filter(|_| kind == Some(ForgeKind::GitLab) && is_broken) {
-            let hint = "copy GitLab's signing token again: whsec_ and base64";
-            self.report.error(&place, "is no signing token", hint);
+        let begin = kind.and_then(ForgeKind::signing_token);
+        let text = given.secret.as_ref().map(Secret::expose);
+        let key = begin.zip(text).and_then(|(begin, text)| text.strip_prefix(begin));
+        if let (Some(place), Some(begin), Some(key)) = (place, begin, key)
+            && STANDARD.decode(key).is_err()
+        {
+            let hint = format!("copy the signing token again: {begin} and base64");
+            self.report.error(&place, "is no signing token", &hint);
         }
         Some(given.source)
     }

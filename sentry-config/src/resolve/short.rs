@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::ForgeKind;
+use crate::forge_kind::{ForgeKind, RawAuth};
 use crate::place::{At, Place, join};
 use crate::problem::Report;
-use crate::raw::{
-    RawAuth, RawCluster, RawForge, RawLong, RawManifests, RawShort, RawSource, RawWatch,
-};
-use crate::values::SecretText;
+use crate::raw::{RawCluster, RawForge, RawLong, RawManifests, RawShort, RawSource, RawWatch};
 use crate::words::Word;
 
 pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
@@ -22,7 +19,7 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
     let mut forge =
         |kind: Option<At<Word<ForgeKind>>>, url: Option<&At<String>>, parent: &Place| {
             let Some(kind) = kind else {
-                report.missing(parent, "type", "write github, gitlab or git");
+                report.missing(parent, "type", &format!("write {}", ForgeKind::any()));
                 // Nobody looks for another one that its host fits.
                 report.mark_bad(&join("forges", &parent.path));
                 return Some(At::new(parent.path.clone(), parent.clone()));
@@ -78,11 +75,7 @@ fn add_forge(
 ) -> (String, Place) {
     let base =
         url.and_then(|at| Some(At { value: base_url(kind.value.0, &at.value)?, ..at.clone() }));
-    let token: Option<&At<SecretText>> = match kind.value.0 {
-        ForgeKind::GitHub => auth.github_token.as_ref(),
-        ForgeKind::GitLab => auth.gitlab_token.as_ref(),
-        ForgeKind::Git => auth.git_token.as_ref(),
-    };
+    let token = auth.token(kind.value.0);
     let base_text = |at: &Option<At<String>>| at.as_ref().map(|at| at.value.clone());
     let mut name = kind.value.0.as_str().to_owned();
     if forges.get(&name).is_some_and(|known| base_text(&known.value.url) != base_text(&base)) {
@@ -105,6 +98,6 @@ fn add_forge(
 fn base_url(kind: ForgeKind, repo: &str) -> Option<String> {
     let repo: sentry_core::repo::RepoUrl = repo.trim().parse().ok()?;
     let http = matches!(repo.url().scheme(), "http" | "https");
-    let public = matches!(repo.host(), Some("github.com" | "gitlab.com"));
-    (http && !public && kind != ForgeKind::Git).then(|| repo.origin())
+    let public = repo.host().is_some_and(|host| ForgeKind::of_public_host(host).is_some());
+    (http && kind.is_hosted() && !(public && kind.public_host().is_some())).then(|| repo.origin())
 }

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -17,8 +17,8 @@ use super::app::{App, Grant};
 use crate::credential::{Credential, bearer};
 use crate::gate::Right;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, description, json,
-    link, message, number_after, origin, shown_type,
+    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, json, message,
+    number_after, origin, plain_status, shown_type,
 };
 use crate::http::{Answer, Http};
 
@@ -356,23 +356,7 @@ impl Api for GitHubApi {
     }
 
     fn status(&self, status: &CommitStatus) -> Vec<Call> {
-        let state = match status.state {
-            StatusState::Pending => "pending",
-            // Statuses know no neutral end; the text says it.
-            StatusState::Success | StatusState::Neutral => "success",
-            StatusState::Failure => "failure",
-            StatusState::Error => "error",
-        };
-        let mut body = serde_json::json!({
-            "state": state,
-            "context": status.context,
-            "description": description(status),
-        });
-        if let Some(link) = link(status, usize::MAX) {
-            body["target_url"] = link.into();
-        }
-        let tail = format!("statuses/{}", status.revision.sha);
-        vec![Call { method: Method::POST, tail, body: Some(body) }]
+        vec![plain_status(status)]
     }
 
     fn read_status(&self, answer: &Answer) -> Result<(), String> {

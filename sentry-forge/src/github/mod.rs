@@ -4,6 +4,7 @@ mod api;
 mod app;
 mod checks;
 mod reporting;
+mod webhook;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
@@ -19,6 +20,8 @@ use crate::git::Transport;
 use crate::hosted::Hosted;
 pub use crate::hosted::{Polling, Probe};
 use crate::http::Http;
+use crate::rights::{Probed, Rights};
+pub use webhook::SENDER;
 
 /// Who asks GitHub.
 #[derive(Debug, Clone)]
@@ -54,6 +57,19 @@ pub struct GitHubSettings {
     pub http: Http,
     /// What fetches trees.
     pub git: Transport,
+}
+
+impl GitHubSettings {
+    /// The API of a GitHub Enterprise Server, which answers below `/api/v3` of its own address.
+    /// <https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api>
+    #[must_use]
+    pub fn api_at(mut url: Url) -> Url {
+        let base = url.path().trim_end_matches('/').to_owned();
+        if !base.ends_with("/api/v3") {
+            url.set_path(&format!("{base}/api/v3"));
+        }
+        url
+    }
 }
 
 /// A GitHub.
@@ -140,5 +156,12 @@ impl Forge for GitHub {
 
     fn requests(&self) -> Requests {
         self.hosted.requests()
+    }
+}
+
+#[async_trait]
+impl Probed for GitHub {
+    async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+        self.probe(repo).await?.rights(repo)
     }
 }

@@ -20,8 +20,8 @@ use super::GitLabToken;
 use crate::credential::{Credential, bearer, header as sensitive};
 use crate::gate::Right;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, description, json, link, message,
-    number_after, origin,
+    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, below, description, json, link,
+    message, number_after, origin,
 };
 use crate::http::Answer;
 
@@ -144,17 +144,10 @@ impl GitLabApi {
     fn project<'a>(&self, place: &'a Place) -> Result<NameOrId<'a>, String> {
         match place {
             Place::Id(id) => Ok((*id).into()),
-            Place::Path(path) => {
-                let path = path.as_str();
-                let inside = match self.root.as_str() {
-                    "" => Some(path),
-                    root => path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')),
-                };
-                inside
-                    .filter(|path| path.contains('/'))
-                    .map(NameOrId::from)
-                    .ok_or_else(|| "a project of GitLab is called GROUP/NAME".to_owned())
-            }
+            Place::Path(path) => below(&self.root, path)
+                .filter(|path| path.contains('/'))
+                .map(NameOrId::from)
+                .ok_or_else(|| "a project of GitLab is called GROUP/NAME".to_owned()),
         }
     }
 }

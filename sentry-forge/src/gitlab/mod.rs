@@ -2,6 +2,7 @@
 
 mod api;
 mod reporting;
+mod webhook;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
@@ -17,6 +18,8 @@ use crate::git::Transport;
 use crate::hosted::Hosted;
 pub use crate::hosted::{Polling, Probe};
 use crate::http::Http;
+use crate::rights::{Probed, Rights};
+pub use webhook::SENDER;
 
 /// What kind of token a GitLab is asked with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,5 +131,12 @@ impl Forge for GitLab {
 
     fn requests(&self) -> Requests {
         self.hosted.requests()
+    }
+}
+
+#[async_trait]
+impl Probed for GitLab {
+    async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+        self.probe(repo).await?.rights(repo)
     }
 }

@@ -1,4 +1,4 @@
-//! What GitHub's and GitLab's APIs differ in: requests and answers, without any sending.
+//! What the forges' APIs differ in: requests and answers, without any sending.
 
 use std::fmt;
 
@@ -77,6 +77,9 @@ pub(crate) enum Absence {
     NoAnswer,
 }
 
+/// Why there is no request for a question, or no answer to one.
+pub(crate) const NOT_ASKED: &str = "the API is not asked for that";
+
 /// One kind of API. Everything but [`Api::token`] and [`Api::clone_token`] is pure; a `String` error is what is wrong with an answer, as a
 /// clause, and never quotes the answer.
 #[cfg_attr(test, mockall::automock)]
@@ -113,7 +116,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         false
     }
 
-    /// False if the token opens git only, not the API's branches.
+    /// False if git alone tells heads and differences: the API has no good answer, or does not open them to the token.
     fn reads_branches(&self) -> bool {
         true
     }
@@ -150,8 +153,11 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     /// The `Accept` header.
     fn accept(&self, wanted: &Wanted) -> &'static str;
 
-    /// The head from a 200 answer.
-    fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String>;
+    /// The head from a 200 answer; nobody asks where [`Api::reads_branches`] is never true.
+    fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String> {
+        let _ = (answer, branch);
+        Err(NOT_ASKED.to_owned())
+    }
 
     /// What a 4xx answer says about the branch or commit that was asked for.
     fn absence(&self, answer: &Answer) -> Absence;
@@ -162,13 +168,17 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     /// The commit from a 200 answer, with its own id.
     fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String>;
 
-    /// What differs, from a 200 answer to [`Wanted::Compare`] with these two commits.
+    /// What differs, from a 200 answer to [`Wanted::Compare`] with these two commits; nobody asks where
+    /// [`Api::reads_branches`] is never true.
     fn read_changes(
         &self,
         answer: &Answer,
         from: &CommitSha,
         to: &CommitSha,
-    ) -> Result<Compared, String>;
+    ) -> Result<Compared, String> {
+        let _ = (answer, from, to);
+        Err(NOT_ASKED.to_owned())
+    }
 
     /// The calls that show a status, one for each place that it has; none if this kind of token can't.
     fn status(&self, status: &CommitStatus) -> Vec<Call>;
@@ -251,6 +261,36 @@ pub(crate) fn link(status: &CommitStatus, most: usize) -> Option<&str> {
 pub(crate) fn description(status: &CommitStatus) -> String {
     const MOST: usize = 140;
     text::cut(&text::line(&status.description), MOST)
+}
+
+/// A repository's path on its instance: without the path that the instance itself lives under, which has no slashes at its
+/// ends; `None` if it is not below that.
+pub(crate) fn below<'a>(root: &str, path: &'a RepoPath) -> Option<&'a str> {
+    match root {
+        "" => Some(path.as_str()),
+        root => path.as_str().strip_prefix(root)?.strip_prefix('/'),
+    }
+}
+
+/// A status as GitHub shaped it, and others after it: one for each commit and context.
+pub(crate) fn plain_status(status: &CommitStatus) -> Call {
+    let state = match status.state {
+        StatusState::Pending => "pending",
+        // Statuses know no neutral end; the text says it.
+        StatusState::Success | StatusState::Neutral => "success",
+        StatusState::Failure => "failure",
+        StatusState::Error => "error",
+    };
+    let mut body = serde_json::json!({
+        "state": state,
+        "context": status.context,
+        "description": description(status),
+    });
+    if let Some(link) = link(status, usize::MAX) {
+        body["target_url"] = link.into();
+    }
+    let tail = format!("statuses/{}", status.revision.sha);
+    Call { method: Method::POST, tail, body: Some(body) }
 }
 
 /// The number after `marker` in a path.

@@ -1,4 +1,4 @@
-//! What GitHub and GitLab have in common: asking an API with care, and git for what the API is too dear for.
+//! What forges with an API have in common: asking an API with care, and git for what the API is too dear for.
 
 pub(crate) mod api;
 pub(crate) mod changes;
@@ -231,7 +231,11 @@ impl<A: Api> Hosted<A> {
         Ok(listed.refs.into_iter().filter(|(b, _)| question.wants(b)).map(head).collect())
     }
 
-    async fn ls_refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+    pub(crate) async fn ls_refs(
+        &self,
+        repo: &RepoUrl,
+        prefixes: &[String],
+    ) -> Result<RefList, ForgeError> {
         let now = &self.git_place(repo);
         self.with_token(repo, Right::Read, |token| async move {
             let header = self.git_authorization(token.as_ref())?;
@@ -321,7 +325,7 @@ impl<A: Api> Hosted<A> {
     }
 
     /// What the forge says about a repository, checked to be the one that was meant.
-    async fn facts(&self, repo: &RepoUrl) -> Result<RepoFacts, ForgeError> {
+    pub(crate) async fn facts(&self, repo: &RepoUrl) -> Result<RepoFacts, ForgeError> {
         let answer = self.get_ok(repo, &Wanted::Repo).await?;
         let facts = self.api.read_repo(&answer).map_err(|why| self.wrong(repo, &why))?;
         let right = match self.moved(repo) {
@@ -433,7 +437,7 @@ impl<A: Api> Hosted<A> {
     }
 }
 
-/// Where git finds a repository: with `.git`, which both forges answer without a redirect.
+/// Where git finds a repository: with `.git`, which every forge answers without a redirect.
 fn git_url(repo: &RepoUrl) -> RepoUrl {
     let text = repo.as_str().trim_end_matches('/');
     if text.ends_with(".git") {

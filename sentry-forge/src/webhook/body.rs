@@ -2,55 +2,38 @@
 
 use std::fmt;
 
-use http::HeaderMap;
 use sentry_core::repo::RepoPath;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Message, Refused, header};
+use super::{Message, Refused};
 
 /// Longer names of events are cut.
 const NAME: usize = 40;
 
 /// How a forge words what happened.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// The body tells of a moved branch, if it holds these keys.
     Push(Keys),
-    /// The body itself says which event it is: GitLab's system hooks.
-    System,
+    /// The body itself says which event it is: these tell of a moved branch, each with its keys.
+    Named(&'static [(&'static str, Keys)]),
     Ping,
     Other(String),
 }
 
 /// Where a body names the repository.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Keys {
-    repo: &'static str,
-    path: &'static str,
+pub(crate) struct Keys {
+    pub(crate) repo: &'static str,
+    pub(crate) path: &'static str,
     /// A key that only bodies about branches and tags have.
-    moved: &'static str,
+    pub(crate) moved: &'static str,
 }
 
-const GITHUB: Keys = Keys { repo: "repository", path: "full_name", moved: "ref" };
-const GITLAB: Keys = Keys { repo: "project", path: "path_with_namespace", moved: "ref" };
-
 impl Shape {
-    /// By `X-GitHub-Event`; it is not signed, so the body must fit it.
-    pub(super) fn github(headers: &HeaderMap) -> Self {
-        match header(headers, "x-github-event").unwrap_or_default() {
-            "push" | "create" | "delete" => Self::Push(GITHUB),
-            "ping" => Self::Ping,
-            other => Self::Other(plain(other)),
-        }
-    }
-
-    /// By `X-Gitlab-Event`; GitLab tells new and deleted branches as pushes.
-    pub(super) fn gitlab(headers: &HeaderMap) -> Self {
-        match header(headers, "x-gitlab-event").unwrap_or_default() {
-            "Push Hook" => Self::Push(GITLAB),
-            "System Hook" => Self::System,
-            other => Self::Other(plain(other)),
-        }
+    /// An event that tells of no branch.
+    pub(crate) fn other(name: &str) -> Self {
+        Self::Other(plain(name))
     }
 
     pub(super) fn read(self, head: &[u8]) -> Result<Message, Refused> {
@@ -58,15 +41,13 @@ impl Shape {
             Self::Ping => return Ok(Message::Ping),
             Self::Other(name) => return Ok(Message::Ignored(name)),
             Self::Push(keys) => keys,
-            Self::System => {
-                let found = Found::in_body(head, GITLAB);
-                match found.event.as_deref() {
-                    Some("push") => GITLAB,
-                    Some("repository_update") => Keys { moved: "refs", ..GITLAB },
-                    Some(other) => return Ok(Message::Ignored(plain(other))),
-                    None => {
-                        return Err(Refused::Unreadable("a system hook's body has no event_name"));
-                    }
+            Self::Named(events) => {
+                let Some(name) = event(head) else {
+                    return Err(Refused::Unreadable("the body has no event_name"));
+                };
+                match events.iter().find(|(event, _)| *event == name) {
+                    Some((_, keys)) => *keys,
+                    None => return Ok(Message::Ignored(plain(&name))),
                 }
             }
         };
@@ -84,6 +65,12 @@ impl Shape {
 fn plain(name: &str) -> String {
     let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ' ');
     name.chars().take(NAME).filter(fits).collect()
+}
+
+/// The event that a body names.
+fn event(head: &[u8]) -> Option<String> {
+    const NONE: Keys = Keys { repo: "", path: "", moved: "" };
+    Found::in_body(head, NONE).event
 }
 
 /// What was found in the head of a body. It may be cut off behind that.

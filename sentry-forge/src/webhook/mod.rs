@@ -6,11 +6,12 @@
 //!
 //! ```
 //! use sentry_core::{clock::Timestamp, secret::{Redactor, Secret}};
-//! use sentry_forge::webhook::{Message, Sender, Webhook};
+//! use sentry_forge::github;
+//! use sentry_forge::webhook::{Message, Webhook};
 //!
 //! # async fn example(headers: http::HeaderMap, body: &[u8], now: Timestamp) -> Result<(), sentry_forge::webhook::Refused> {
 //! let secret = Secret::new("It's a Secret to Everybody").into();
-//! let webhook = Webhook::new(Sender::GitHub, secret, Redactor::new());
+//! let webhook = Webhook::new(github::SENDER, secret, Redactor::new());
 //! let mut incoming = webhook.begin(&headers, now).await?;
 //! incoming.take(body);
 //! if let Message::Hint { repo } = incoming.finish()? {
@@ -20,9 +21,9 @@
 //! # }
 //! ```
 
-mod body;
+pub(crate) mod body;
 mod seen;
-mod signature;
+pub(crate) mod signature;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +31,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use sentry_core::clock::Timestamp;
 use sentry_core::repo::RepoPath;
-use sentry_core::secret::{Form, Redactor, SecretSource, SourceError};
+use sentry_core::secret::{Form, Redactor, Secret, SecretSource, SourceError};
 
 use self::body::Shape;
 use self::seen::Seen;
@@ -39,13 +40,11 @@ use self::signature::Check;
 /// So much of a body is kept, in bytes: what names the repository stands before the lists of commits.
 pub const HEAD: usize = 128 * 1024;
 
-/// Who sends webhooks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
-    /// GitHub: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>.
-    GitHub,
-    /// GitLab: <https://docs.gitlab.com/user/project/integrations/webhooks/>.
-    GitLab,
+/// Who sends webhooks: how a kind of forge proves itself, and words what happened. Each has its own, beside its API.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    /// Looks at the headers with the secret.
+    pub(crate) begin: fn(&HeaderMap, &Secret, Timestamp) -> Result<(Check, Shape), Refused>,
 }
 
 /// What a verified webhook says.
@@ -94,8 +93,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// With the secret that the forge's page was given. For GitLab a secret `whsec_…` is a signing token: then every
-    /// request must be signed; any other one is the "secret token", which is sent as it is.
+    /// With the secret that the forge's page was given.
     #[must_use]
     pub fn new(sender: Sender, secret: SecretSource, redactor: Redactor) -> Self {
         Self { sender, secret, redactor, seen: Arc::default() }
@@ -107,10 +105,7 @@ impl Webhook {
     /// [`Refused`] if no body could make the request a right one.
     pub async fn begin(&self, headers: &HeaderMap, now: Timestamp) -> Result<Incoming, Refused> {
         let secret = self.secret.read("token file", Form::Word, &self.redactor).await?;
-        let (check, shape) = match self.sender {
-            Sender::GitHub => (Check::github(headers, &secret)?, Shape::github(headers)),
-            Sender::GitLab => (Check::gitlab(headers, &secret, now)?, Shape::gitlab(headers)),
-        };
+        let (check, shape) = (self.sender.begin)(headers, &secret, now)?;
         let json = header(headers, CONTENT_TYPE.as_str()).is_some_and(|text| {
             let kind = text.split(';').next().unwrap_or_default().trim();
             kind.eq_ignore_ascii_case("application/json")
@@ -158,7 +153,7 @@ impl Incoming {
 }
 
 /// A header that is text; one that is there twice counts as missing, because the two may disagree.
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(crate) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let mut all = headers.get_all(name).iter();
     let first = all.next()?.to_str().ok()?;
     all.next().is_none().then_some(first)

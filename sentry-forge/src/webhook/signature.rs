@@ -13,8 +13,6 @@ use subtle::ConstantTimeEq as _;
 use super::seen::Once;
 use super::{Refused, header};
 
-const GITHUB: &str = "x-hub-signature-256";
-const TOKEN: &str = "x-gitlab-token";
 const SIGNATURE: &str = "webhook-signature";
 /// How far a signed time may be from ours, in seconds: what Standard Webhooks' own libraries allow.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
@@ -24,7 +22,7 @@ const SIGNATURES: usize = 8;
 
 /// What is left to compare when the body has come.
 #[derive(Debug)]
-pub(super) enum Check {
+pub(crate) enum Check {
     /// The secret itself was shown: the body proves nothing.
     Shown,
     /// A keyed hash over the body.
@@ -32,35 +30,42 @@ pub(super) enum Check {
 }
 
 impl Check {
-    /// `X-Hub-Signature-256: sha256=<hex>` over the body.
-    /// <https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries>
-    pub(super) fn github(headers: &HeaderMap, secret: &Secret) -> Result<Self, Refused> {
-        let text = header(headers, GITHUB).ok_or(Refused::Unsigned("X-Hub-Signature-256"))?;
+    /// A keyed SHA-256 over the body in the header `name`, in hexadecimal digits behind `prefix`.
+    pub(crate) fn signed(
+        headers: &HeaderMap,
+        name: &'static str,
+        prefix: &str,
+        secret: &Secret,
+    ) -> Result<Self, Refused> {
+        let text = header(headers, name).ok_or(Refused::Unsigned(name))?;
         let bytes = text
-            .strip_prefix("sha256=")
+            .strip_prefix(prefix)
             .and_then(|hex| HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
-        let wanted: Once = bytes
-            .and_then(|bytes| bytes.try_into().ok())
-            .ok_or(Refused::Wrong("X-Hub-Signature-256"))?;
+        let wanted: Once =
+            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(Refused::Wrong(name))?;
         // The delivery's id is not signed: the signature stands for the delivery.
         let (mac, once) = (keyed(secret.expose().as_bytes()), Some(wanted));
-        Ok(Self::Signed { mac, wanted: vec![wanted], header: "X-Hub-Signature-256", once })
+        Ok(Self::Signed { mac, wanted: vec![wanted], header: name, once })
     }
 
-    /// GitLab's signed form (Standard Webhooks) where the secret is a signing token, else the token itself.
-    /// <https://docs.gitlab.com/user/project/integrations/webhooks/>
-    pub(super) fn gitlab(
+    /// The secret itself in the header `name`.
+    pub(crate) fn shown(
         headers: &HeaderMap,
+        name: &'static str,
         secret: &Secret,
+    ) -> Result<Self, Refused> {
+        let token = header(headers, name).ok_or(Refused::Unsigned(name))?;
+        // Hashed first, so that not even the length shows.
+        let (ours, theirs) = (Sha256::digest(secret.expose()), Sha256::digest(token));
+        if bool::from(ours.ct_eq(&theirs)) { Ok(Self::Shown) } else { Err(Refused::Wrong(name)) }
+    }
+
+    /// The form of Standard Webhooks, with the base64 of a key.
+    pub(crate) fn standard(
+        headers: &HeaderMap,
+        key: &str,
         now: Timestamp,
     ) -> Result<Self, Refused> {
-        let Some(key) = secret.expose().strip_prefix("whsec_") else {
-            let token = header(headers, TOKEN).ok_or(Refused::Unsigned("X-Gitlab-Token"))?;
-            // Hashed first, so that not even the length shows.
-            let (ours, theirs) = (Sha256::digest(secret.expose()), Sha256::digest(token));
-            let same = bool::from(ours.ct_eq(&theirs));
-            return if same { Ok(Self::Shown) } else { Err(Refused::Wrong("X-Gitlab-Token")) };
-        };
         let signature = header(headers, SIGNATURE).ok_or(Refused::Unsigned(SIGNATURE))?;
         let id = header(headers, "webhook-id").ok_or(Refused::Unsigned("webhook-id"))?;
         let time =

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use sentry_core::secret::{Secret, SecretSource};
 
 use super::*;
+use crate::{gitea, github, gitlab};
 
 const EVERYBODY: &str = "It's a Secret to Everybody";
 const PUSH: &str =
@@ -71,7 +72,7 @@ async fn githubs_documented_signature_fits_and_no_other_body_does() {
             "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
         ),
     ]);
-    let webhook = webhook(Sender::GitHub, EVERYBODY);
+    let webhook = webhook(github::SENDER, EVERYBODY);
     let answer = ask(&webhook, &headers, b"Hello, World!").await.unwrap();
     assert_eq!(answer, Message::Ignored("star".into()));
     let wrong = ask(&webhook, &headers, b"Hello, World?").await.unwrap_err();
@@ -87,31 +88,31 @@ async fn standard_webhooks_documented_signature_fits_and_only_within_five_minute
         ("webhook-timestamp", "1614265330"),
         ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
     ]);
-    let answer = ask(&webhook(Sender::GitLab, SIGNING), &headers, body).await.unwrap();
+    let answer = ask(&webhook(gitlab::SENDER, SIGNING), &headers, body).await.unwrap();
     assert_eq!(answer, Message::Ignored("Note Hook".into()));
     for (seconds, fits) in [(-301, false), (-300, true), (300, true), (301, false)] {
         let time = Timestamp::from_second(SIGNED_AT + seconds).unwrap();
-        let begun = webhook(Sender::GitLab, SIGNING).begin(&headers, time).await;
+        let begun = webhook(gitlab::SENDER, SIGNING).begin(&headers, time).await;
         assert_eq!(begun.is_ok(), fits, "{seconds}");
     }
 }
 
 #[tokio::test]
 async fn a_push_a_new_and_a_deleted_branch_are_hints_on_both_forges() {
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     for event in ["push", "create", "delete"] {
         let body = PUSH.replace("commits", event);
         let answer = ask(&hub, &github(event, body.as_bytes()), body.as_bytes()).await.unwrap();
         assert_eq!(answer, hint("acme/shop"), "{event}");
     }
-    let lab = webhook(Sender::GitLab, SIGNING);
+    let lab = webhook(gitlab::SENDER, SIGNING);
     let answer = ask(&lab, &signed("1", SIGNED_AT, GITLAB_PUSH), GITLAB_PUSH.as_bytes()).await;
     assert_eq!(answer.unwrap(), hint("group/sub/shop"));
 }
 
 #[tokio::test]
 async fn a_gitlab_token_must_be_the_secret_and_system_hooks_are_read_by_their_event_name() {
-    let lab = webhook(Sender::GitLab, "s3cret-token");
+    let lab = webhook(gitlab::SENDER, "s3cret-token");
     let with = |token, event| headers(&[("x-gitlab-token", token), ("x-gitlab-event", event)]);
     let answer = ask(&lab, &with("s3cret-token", "System Hook"), GITLAB_PUSH.as_bytes()).await;
     assert_eq!(answer.unwrap(), hint("group/sub/shop"));
@@ -129,17 +130,17 @@ async fn a_gitlab_token_must_be_the_secret_and_system_hooks_are_read_by_their_ev
 #[tokio::test]
 async fn a_signing_token_is_never_satisfied_by_showing_it() {
     let headers = headers(&[("x-gitlab-token", SIGNING), ("x-gitlab-event", "Push Hook")]);
-    let refused = webhook(Sender::GitLab, SIGNING).begin(&headers, now()).await.unwrap_err();
+    let refused = webhook(gitlab::SENDER, SIGNING).begin(&headers, now()).await.unwrap_err();
     assert!(matches!(refused, Refused::Unsigned("webhook-signature")), "{refused:?}");
 }
 
 #[tokio::test]
 async fn what_was_told_before_is_known_again() {
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     let headers = github("push", PUSH.as_bytes());
     assert_eq!(ask(&hub, &headers, PUSH.as_bytes()).await.unwrap(), hint("acme/shop"));
     assert_eq!(ask(&hub, &headers, PUSH.as_bytes()).await.unwrap(), Message::Repeated);
-    let lab = webhook(Sender::GitLab, SIGNING);
+    let lab = webhook(gitlab::SENDER, SIGNING);
     let first = ask(&lab, &signed("1", SIGNED_AT, GITLAB_PUSH), GITLAB_PUSH.as_bytes()).await;
     assert_eq!(first.unwrap(), hint("group/sub/shop"));
     let later = signed("1", SIGNED_AT + 60, GITLAB_PUSH);
@@ -149,7 +150,7 @@ async fn what_was_told_before_is_known_again() {
 
 #[tokio::test]
 async fn a_wrong_event_header_or_a_body_of_another_event_is_no_hint() {
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     let issue = br#"{"action":"opened","issue":{},"repository":{"full_name":"acme/shop"}}"#;
     let refused = ask(&hub, &github("push", issue), issue).await.unwrap_err();
     assert!(matches!(refused, Refused::Unreadable(_)), "{refused:?}");
@@ -164,7 +165,7 @@ async fn a_wrong_event_header_or_a_body_of_another_event_is_no_hint() {
 async fn a_form_is_refused_with_the_remedy_after_it_was_verified() {
     let mut headers = github("push", PUSH.as_bytes());
     headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     let refused = ask(&hub, &headers, PUSH.as_bytes()).await.unwrap_err();
     assert!(refused.to_string().contains("choose application/json"), "{refused}");
 }
@@ -172,7 +173,7 @@ async fn a_form_is_refused_with_the_remedy_after_it_was_verified() {
 #[tokio::test]
 async fn a_large_push_is_verified_whole_and_kept_in_part() {
     let body = PUSH.replace("[]", &format!("[\"{}\"]", "x".repeat(10 << 20)));
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     let mut incoming = hub.begin(&github("push", body.as_bytes()), now()).await.unwrap();
     body.as_bytes().chunks(16_384).for_each(|chunk| incoming.take(chunk));
     assert!(incoming.head.len() <= HEAD && incoming.head.capacity() <= 2 * HEAD);
@@ -183,7 +184,7 @@ async fn a_large_push_is_verified_whole_and_kept_in_part() {
 async fn with_a_header_twice_nothing_is_taken() {
     let mut twice = github("push", PUSH.as_bytes());
     twice.append("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
-    let hub = webhook(Sender::GitHub, EVERYBODY);
+    let hub = webhook(github::SENDER, EVERYBODY);
     assert!(matches!(ask(&hub, &twice, PUSH.as_bytes()).await, Err(Refused::Unsigned(_))));
 }
 
@@ -192,7 +193,7 @@ async fn a_rotated_secret_file_counts_from_the_next_request_on() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "another-secret\n").unwrap();
     let secret = SecretSource::File(file.path().to_owned());
-    let lab = Webhook::new(Sender::GitLab, secret, Redactor::new());
+    let lab = Webhook::new(gitlab::SENDER, secret, Redactor::new());
     let headers = headers(&[("x-gitlab-event", "Push Hook"), ("x-gitlab-token", "the-secret")]);
     assert!(ask(&lab, &headers, GITLAB_PUSH.as_bytes()).await.is_err());
     std::fs::write(file.path(), "\u{feff}the-secret\r\n").unwrap();
@@ -200,14 +201,47 @@ async fn a_rotated_secret_file_counts_from_the_next_request_on() {
     assert_eq!(taken, hint("group/sub/shop"));
 }
 
+#[tokio::test]
+async fn giteas_signature_is_plain_digits_and_the_events_of_branches_are_hints() {
+    let tea = webhook(gitea::SENDER, EVERYBODY);
+    let with = |event: &str, signature: &str| {
+        headers(&[("x-gitea-event", event), ("x-gitea-signature", signature)])
+    };
+    let body = |event: &str| PUSH.replace("\"id\":1", &format!("\"id\":1,\"name\":\"{event}\""));
+    for event in ["push", "create", "delete"] {
+        let body = body(event);
+        let hex = data_encoding::HEXLOWER.encode(&hmac(EVERYBODY.as_bytes(), body.as_bytes()));
+        let told = ask(&tea, &with(event, &hex), body.as_bytes()).await;
+        assert_eq!(told.unwrap(), hint("acme/shop"));
+        let again = ask(&tea, &with(event, &hex), body.as_bytes()).await.unwrap();
+        assert_eq!(again, Message::Repeated);
+        for wrong in [format!("sha256={hex}"), "0".repeat(64), String::new()] {
+            let refused = ask(&tea, &with(event, &wrong), body.as_bytes()).await.unwrap_err();
+            assert!(matches!(refused, Refused::Wrong("X-Gitea-Signature")), "{wrong}");
+        }
+    }
+    let unsigned = ask(&tea, &headers(&[("x-gitea-event", "push")]), PUSH.as_bytes()).await;
+    assert!(matches!(unsigned.unwrap_err(), Refused::Unsigned("X-Gitea-Signature")));
+    let hex = data_encoding::HEXLOWER.encode(&hmac(EVERYBODY.as_bytes(), b"{}"));
+    let other = ask(&tea, &with("issues", &hex), b"{}").await.unwrap();
+    assert_eq!(other, Message::Ignored("issues".into()));
+}
+
 proptest! {
     #[test]
     fn no_verified_body_makes_the_reader_panic(body in any::<Vec<u8>>(), cut in 0..PUSH.len(), system: bool) {
+        let (secret, event) = (Secret::new("s"), if system { "System Hook" } else { "Push Hook" });
+        let signature = format!("sha256={}", "0".repeat(64));
+        let headers = headers(&[
+            ("x-gitlab-event", event),
+            ("x-gitlab-token", "s"),
+            ("x-github-event", "push"),
+            ("x-hub-signature-256", &signature),
+        ]);
+        let shape = |sender: Sender| (sender.begin)(&headers, &secret, now()).unwrap().1;
         for bytes in [body.as_slice(), &PUSH.as_bytes()[..cut]] {
-            let mut headers = headers(&[("x-gitlab-event", if system { "System Hook" } else { "Push Hook" })]);
-            let _ = Shape::gitlab(&headers).read(bytes);
-            headers.insert("x-github-event", HeaderValue::from_static("push"));
-            let read = Shape::github(&headers).read(bytes);
+            let _ = shape(gitlab::SENDER).read(bytes);
+            let read = shape(github::SENDER).read(bytes);
             if let Ok(Message::Hint { repo }) = read {
                 prop_assert_eq!(repo.as_str(), "acme/shop");
             }
@@ -217,7 +251,7 @@ proptest! {
     #[test]
     fn a_changed_byte_of_body_or_signature_is_refused(place in 0..PUSH.len(), digit in 7usize..71, change in 1u8..255) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let hub = webhook(Sender::GitHub, EVERYBODY);
+        let hub = webhook(github::SENDER, EVERYBODY);
         let headers = github("push", PUSH.as_bytes());
         let mut body = PUSH.as_bytes().to_vec();
         body[place] ^= change;
@@ -238,7 +272,7 @@ proptest! {
         });
         let headers: HeaderMap = pairs.collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for (sender, secret) in [(Sender::GitHub, EVERYBODY), (Sender::GitLab, SIGNING), (Sender::GitLab, "token-of-ours")] {
+        for (sender, secret) in [(github::SENDER, EVERYBODY), (gitlab::SENDER, SIGNING), (gitlab::SENDER, "token-of-ours")] {
             let webhook = webhook(sender, secret);
             let answer = runtime.block_on(ask(&webhook, &headers, b"{}"));
             prop_assert!(answer.is_err());

@@ -31,19 +31,10 @@ pub struct Repository {
 /// The pages of a forge.
 #[derive(Debug, Clone)]
 pub struct Web {
-    /// How its addresses are made.
-    pub kind: WebKind,
+    /// Where its pages of commits are: what stands between a repository's path and the commit.
+    pub commits: &'static [&'static str],
     /// Its address.
     pub base: Url,
-}
-
-/// How a forge's addresses are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebKind {
-    /// `{base}/{path}/commit/{sha}`
-    GitHub,
-    /// `{base}/{path}/-/commit/{sha}`
-    GitLab,
 }
 
 impl Repository {
@@ -54,10 +45,7 @@ impl Repository {
 
     /// The page of a commit.
     pub(crate) fn commit(&self, sha: &str) -> Option<String> {
-        match self.web.as_ref()?.kind {
-            WebKind::GitHub => self.page(&["commit", sha]),
-            WebKind::GitLab => self.page(&["-", "commit", sha]),
-        }
+        self.page(&[self.web.as_ref()?.commits, &[sha]].concat())
     }
 
     fn page(&self, more: &[&str]) -> Option<String> {
@@ -78,18 +66,18 @@ impl Repository {
 mod tests {
     use super::*;
 
-    fn repository(kind: WebKind, base: &str, path: &str) -> Repository {
-        let web = Some(Web { kind, base: base.parse().unwrap() });
+    fn repository(commits: &'static [&'static str], base: &str, path: &str) -> Repository {
+        let web = Some(Web { commits, base: base.parse().unwrap() });
         Repository { path: path.to_owned(), web }
     }
 
     #[test]
     fn links_lead_to_the_configured_forge_and_nowhere_else() {
-        let hub = repository(WebKind::GitHub, "https://github.com", "example/repo-a");
+        let hub = repository(&["commit"], "https://github.com", "example/repo-a");
         let there = hub.commit("1a2b").unwrap();
         assert_eq!(there, "https://github.com/example/repo-a/commit/1a2b");
         assert_eq!(hub.address().unwrap(), "https://github.com/example/repo-a");
-        let lab = repository(WebKind::GitLab, "https://u:p@lab.example.com/git/?x#y", "qa/sub/b");
+        let lab = repository(&["-", "commit"], "https://u:p@lab.example.com/git/?x#y", "qa/sub/b");
         let there = lab.commit("1a2b").unwrap();
         assert_eq!(there, "https://lab.example.com/git/qa/sub/b/-/commit/1a2b");
     }
@@ -101,11 +89,11 @@ mod tests {
             ("a/b?x=1#y", "https://h.example/a/b%3Fx=1%23y"),
             ("..//evil", "https://h.example/evil"),
         ] {
-            let there = repository(WebKind::GitHub, "https://h.example", path).address().unwrap();
+            let there = repository(&["commit"], "https://h.example", path).address().unwrap();
             assert_eq!(there, shown);
         }
         for base in ["javascript:alert(1)", "data:text/html,x", "ssh://git@host/", "file:///x"] {
-            assert_eq!(repository(WebKind::GitHub, base, "a/b").address(), None, "{base}");
+            assert_eq!(repository(&["commit"], base, "a/b").address(), None, "{base}");
         }
     }
 }

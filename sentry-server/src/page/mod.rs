@@ -35,7 +35,7 @@ use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_core::clock::{Clock, SystemClock};
 
-pub use link::{Repository, WatchPlace, Web, WebKind};
+pub use link::{Repository, WatchPlace, Web};
 
 use crate::api::Keys;
 use crate::{Guesses, Live};

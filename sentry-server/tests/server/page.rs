@@ -6,7 +6,7 @@ use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
 use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
 use sentry_core::store::{DeliveryQuery, StateStore as _, Write};
 use sentry_server::api::{Keys, Right};
-use sentry_server::page::{self, Repository, Setup, WatchPlace, Web, WebKind};
+use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
 use sentry_server::{Guesses, Live};
 
 use super::api::Echo;
@@ -45,7 +45,7 @@ pub(crate) fn routes(world: &World) -> Router {
 }
 
 fn place(watch: &str) -> WatchPlace {
-    let web = Web { kind: WebKind::GitHub, base: "https://example.com".parse().unwrap() };
+    let web = Web { commits: &["commit"], base: "https://example.com".parse().unwrap() };
     let repository = |path: &str| Repository { path: path.to_owned(), web: Some(web.clone()) };
     WatchPlace {
         name: watch.to_owned(),

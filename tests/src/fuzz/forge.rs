@@ -1,4 +1,4 @@
-//! Any status, headers and body as GitHub's and GitLab's answer: nothing panics, no text of the server's is quoted at
+//! Any status, headers and body as a forge's answer: nothing panics, no text of the server's is quoted at
 //! length, no wait is longer than an hour.
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
+use sentry_forge::gitea::{Gitea, GiteaSettings};
 use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
 use sentry_forge::http::{Answer, Http, HttpSettings};
 use sentry_forge::status;
 
-/// Both forges; neither is asked anything.
-fn forges() -> (GitHub, GitLab) {
+/// A forge of each kind with an API; none is asked anything.
+fn forges() -> (GitHub, GitLab, Gitea) {
     let settings = HttpSettings::new(Redactor::new());
     let http = Http::new(&settings).expect("root certificates");
     let git = || Transport::new(TransportSettings::new(settings.clone()));
@@ -35,14 +36,23 @@ fn forges() -> (GitHub, GitLab) {
         token_kind: GitLabToken::Private,
         report: None,
         polling: Polling::Auto,
+        http: http.clone(),
+        git: git(),
+    });
+    let gitea = Gitea::new(GiteaSettings {
+        name: "tea".to_owned(),
+        url: "https://gitea.example.com".parse().expect("a URL"),
+        credential: Credential::Anonymous,
+        report: None,
         http,
         git: git(),
     });
-    (github.expect("its own address"), gitlab.expect("its own address"))
+    let own = "its own address";
+    (github.expect(own), gitlab.expect(own), gitea.expect(own))
 }
 
 thread_local! {
-    static FORGES: (GitHub, GitLab) = forges();
+    static FORGES: (GitHub, GitLab, Gitea) = forges();
 }
 
 /// `STATUS LF name: value LF … LF LF body`.
@@ -76,11 +86,14 @@ pub fn forge(bytes: &[u8]) {
     if let Err(error) = status::check_status(&answer, "hub: a/b") {
         assert!(error.to_string().len() < 200, "{error}");
     }
-    FORGES.with(|(github, gitlab)| {
+    FORGES.with(|(github, gitlab, gitea)| {
         let commit = sample::sha(1);
-        for problem in
-            github.problems(&answer, &commit).into_iter().chain(gitlab.problems(&answer, &commit))
-        {
+        let problems = [
+            github.problems(&answer, &commit),
+            gitlab.problems(&answer, &commit),
+            gitea.problems(&answer, &commit),
+        ];
+        for problem in problems.concat() {
             assert!(problem.len() < 400, "{problem}");
         }
     });

@@ -7,7 +7,8 @@ use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_forge::webhook::{Message, Refused, Sender, Webhook};
+use sentry_forge::webhook::{Message, Refused, Webhook};
+use sentry_forge::{github, gitlab};
 use sha2::Sha256;
 
 /// When everything is signed, in seconds since 1970.
@@ -39,9 +40,9 @@ fn world() -> World {
     let key = String::from_utf8_lossy(KEY).into_owned();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let webhooks = [
-        webhook(Sender::GitHub, key.clone()),
-        webhook(Sender::GitLab, format!("whsec_{}", STANDARD.encode(KEY))),
-        webhook(Sender::GitLab, key),
+        webhook(github::SENDER, key.clone()),
+        webhook(gitlab::SENDER, format!("whsec_{}", STANDARD.encode(KEY))),
+        webhook(gitlab::SENDER, key),
     ];
     World { runtime, webhooks }
 }

@@ -1,11 +1,12 @@
-//! The road over GitHub's and GitLab's APIs, through an authenticating proxy, with a private CA.
+//! The road over the forges' APIs: GitHub's and GitLab's through an authenticating proxy with a private CA, Gitea's.
 
 use sentry_tests::apiserver::ApiServer;
-use sentry_tests::forges::{ForgeOptions, github::GitHub, gitlab::GitLab};
+use sentry_tests::forges::{ForgeOptions, gitea::Gitea, github::GitHub, gitlab::GitLab};
 use sentry_tests::proxy::HttpProxy;
 use sentry_tests::repo::BareRepo;
-use sentry_tests::sandbox::Sandbox;
+use sentry_tests::sandbox::{Sandbox, eventually};
 use sentry_tests::tls::Tls;
+use sentry_tests::wire::{Wired, borrowed};
 use tempfile::TempDir;
 
 use sentry_tests::road::TREE;
@@ -135,4 +136,88 @@ fn api_git_and_kubectl_go_through_the_proxy_of_the_environment_to_names_that_it_
     for secret in [HUB, LAB, KUBE, "pr0xy-passw0rd", "wr0ng-passw0rd"] {
         assert!(!told.contains(secret), "{secret} is told: {told}");
     }
+}
+
+const TEA: &str = "gitea-token-9e1f40";
+const TEA_SECRET: &str = "gitea-webhook-secret-5d27aa81c3";
+
+/// A Gitea with A and B, a cluster, and a configuration that polls once an hour.
+struct TeaHouse {
+    tea: Gitea,
+    a: BareRepo,
+    cluster: ApiServer,
+    sandbox: Sandbox,
+    _repos: TempDir,
+}
+
+impl TeaHouse {
+    fn start() -> Self {
+        let repos = TempDir::new().unwrap();
+        let a = BareRepo::create(repos.path(), "product/app.git");
+        a.commit("main", &[("README.md", "A")], "first");
+        BareRepo::create(repos.path(), "qa/tests.git").commit("main", TREE, "tests");
+        let tea = Gitea::start(repos.path(), ForgeOptions::default());
+        tea.tokens().grant(TEA);
+        let cluster = ApiServer::start();
+        cluster.add_namespace("qa");
+        cluster.end_new_runs();
+        let mut sandbox = Sandbox::new();
+        sandbox.env("TEA", TEA).env("TEA_SECRET", TEA_SECRET);
+        sandbox.write_config(&format!(
+            "forges:\n  tea: {{type: gitea, url: '{}', token: '${{TEA}}', webhook_secret: '${{TEA_SECRET}}'}}\nwatches:\n  \
+             - name: qa\n    polling_interval: 3600\n    source: {{url: '{}', branches: main}}\n    \
+             manifests: {{url: '{}', branch: main}}\n    \
+             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
+            tea.http().origin(),
+            tea.clone_url("product/app").trim_end_matches(".git"),
+            tea.clone_url("qa/tests").trim_end_matches(".git"),
+            cluster.kubeconfig(sandbox.root()).display()
+        ));
+        Self { tea, a, cluster, sandbox, _repos: repos }
+    }
+}
+
+#[test]
+fn a_push_that_gitea_tells_is_delivered_and_its_verdict_stands_on_the_commit() {
+    let house = TeaHouse::start();
+    let first = house.sandbox.sentry(["watch", "--once"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let served = Wired::start(&house.sandbox, &[]);
+    let sha = house.a.commit("main", &[("README.md", "B")], "work");
+    let push = r#"{"ref":"refs/heads/main","repository":{"id":1000,"full_name":"product/app"}}"#;
+    let hook = |secret: &str| {
+        let headers = Gitea::hook(secret, "push", push.as_bytes());
+        served.post("/webhooks/gitea", &borrowed(&headers), push.as_bytes()).0
+    };
+    let asked = || house.tea.http().log().requests();
+    eventually("the agent has looked once", || served.counted("sentry_polls_total", "") > 0);
+    let before = asked();
+    assert_eq!(hook("another-secret-5d27aa81c3"), 401);
+    assert_eq!((asked(), house.tea.statuses().len()), (before, 0), "it starts nothing");
+    assert_eq!(hook(TEA_SECRET), 202);
+    let state = |status: &sentry_tests::forges::PostedStatus| {
+        assert_eq!((status.repo.as_str(), &status.sha), ("product/app", &sha));
+        status.body["state"].as_str().unwrap().to_owned()
+    };
+    eventually("the verdict stands on the commit", || {
+        house.tea.statuses().last().map(state).as_deref() == Some("success")
+    });
+    assert_eq!(house.cluster.objects_of("PipelineRun").len(), 2);
+}
+
+#[test]
+fn validate_online_tells_what_a_token_of_gitea_may_do_and_who_refuses_it() {
+    let mut house = TeaHouse::start();
+    let told = house.sandbox.sentry(["validate", "--online"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let text = told.stdout + &told.stderr;
+    assert!(text.contains("push, pull") && text.contains("write:repository is not told"), "{text}");
+
+    house.sandbox.env("TEA", "another-token-9e1f40");
+    let refused = house.sandbox.sentry(["validate", "--online"]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    let text = refused.stdout + &refused.stderr;
+    assert!(text.contains("the token is refused"), "{text}");
+    assert!(!text.contains("another-token-9e1f40"), "{text}");
+    assert!(house.tea.statuses().is_empty() && house.cluster.objects_of("PipelineRun").is_empty());
 }

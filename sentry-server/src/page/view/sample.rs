@@ -5,7 +5,7 @@ use sentry_core::clock::Timestamp;
 use serde_json::{Value, json};
 
 use super::Reader;
-use crate::page::link::{Repository, WatchPlace, Web, WebKind};
+use crate::page::link::{Repository, WatchPlace, Web};
 
 /// Ten minutes after deliveries of the samples start.
 pub(crate) const NOW: &str = "2026-01-01T00:10:00Z";
@@ -21,7 +21,7 @@ pub(crate) fn reader() -> Reader {
 
 pub(crate) fn place() -> WatchPlace {
     let repository = |path: &str| {
-        let web = Web { kind: WebKind::GitHub, base: "https://github.com".parse().unwrap() };
+        let web = Web { commits: &["commit"], base: "https://github.com".parse().unwrap() };
         Repository { path: path.to_owned(), web: Some(web) }
     };
     WatchPlace {

@@ -1,0 +1,218 @@
+//! The requests and answers of Gitea, and of Forgejo, which has kept them:
+//! <https://github.com/go-gitea/gitea/blob/main/templates/swagger/v1_json.tmpl>
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind};
+use sentry_core::repo::CommitSha;
+use sentry_core::secret::Secret;
+use serde::Deserialize;
+use url::Url;
+
+use crate::credential::{Credential, header as sensitive};
+use crate::gate::Right;
+use crate::hosted::api::{
+    Absence, Api, Call, NOT_ASKED, Place, RepoFacts, Wanted, base, below, json, message, origin,
+    plain_status,
+};
+use crate::http::Answer;
+
+#[derive(Debug)]
+pub(super) struct GiteaApi {
+    base: Url,
+    web: String,
+    /// The path that the instance lives under, without slashes at its ends; mostly empty.
+    root: String,
+    credential: Credential,
+    /// The credential that sets statuses, where it is not the other one.
+    report: Option<Credential>,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    id: u64,
+    full_name: String,
+    clone_url: String,
+    default_branch: Option<String>,
+    #[serde(default)]
+    permissions: Permissions,
+}
+
+/// What the token's owner may do; what its scopes leave of that is not told.
+#[derive(Deserialize, Default)]
+pub(super) struct Permissions {
+    #[serde(default)]
+    admin: bool,
+    #[serde(default)]
+    pub(super) push: bool,
+    #[serde(default)]
+    pull: bool,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    sha: String,
+    commit: Content,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    message: String,
+    author: Author,
+}
+
+#[derive(Deserialize)]
+struct Author {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct SetStatus {
+    #[serde(rename = "id")]
+    _id: u64,
+    #[serde(rename = "status")]
+    _status: String,
+}
+
+impl GiteaApi {
+    pub(super) fn new(
+        name: &str,
+        url: Url,
+        credential: Credential,
+        report: Option<Credential>,
+    ) -> Result<Self, ForgeError> {
+        let home = base(name, url)?;
+        let root = home.path().trim_matches('/').to_owned();
+        let base = home
+            .join("api/v1/")
+            .map_err(|e| ForgeError::new(ForgeErrorKind::Local, name).with_source(e))?;
+        Ok(Self { web: origin(&home), base, root, credential, report })
+    }
+
+    fn repository(&self, place: &Place) -> Result<String, String> {
+        match place {
+            Place::Id(id) => Ok(format!("repositories/{id}")),
+            Place::Path(path) => below(&self.root, path)
+                .filter(|path| path.split('/').count() == 2)
+                .map(|path| format!("repos/{path}"))
+                .ok_or_else(|| "a repository of Gitea is called OWNER/NAME".to_owned()),
+        }
+    }
+}
+
+#[async_trait]
+impl Api for GiteaApi {
+    fn base(&self) -> &Url {
+        &self.base
+    }
+
+    fn web_origin(&self) -> &str {
+        &self.web
+    }
+
+    fn credential(&self, right: Right) -> &Credential {
+        self.report.as_ref().filter(|_| right != Right::Read).unwrap_or(&self.credential)
+    }
+
+    fn reports_apart(&self) -> bool {
+        self.report.is_some()
+    }
+
+    /// Its answers have no validator, and its comparison lists no paths: git tells both for less.
+    fn reads_branches(&self) -> bool {
+        false
+    }
+
+    fn authorization(
+        &self,
+        token: &Secret,
+        _: Right,
+    ) -> Result<(HeaderName, HeaderValue), ForgeError> {
+        Ok((header::AUTHORIZATION, sensitive(&format!("token {}", token.expose()))?))
+    }
+
+    /// Any: a token that stands as the password says who it is.
+    fn git_user(&self) -> &'static str {
+        "git"
+    }
+
+    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
+        let repo = self.repository(place)?;
+        match wanted {
+            Wanted::Repo => Ok(repo),
+            Wanted::Commit(sha) => {
+                let query = "stat=false&verification=false&files=false";
+                Ok(format!("{repo}/git/commits/{sha}?{query}"))
+            }
+            Wanted::Report(call) => Ok(format!("{repo}/{}", call.tail)),
+            Wanted::Head(_) | Wanted::Compare(..) | Wanted::Token => Err(NOT_ASKED.to_owned()),
+        }
+    }
+
+    fn accept(&self, _: &Wanted) -> &'static str {
+        "application/json"
+    }
+
+    fn absence(&self, answer: &Answer) -> Absence {
+        // The same words are said of a repository and of a commit.
+        match answer.status {
+            StatusCode::NOT_FOUND if !message(answer).is_empty() => Absence::Unclear,
+            _ => Absence::NoAnswer,
+        }
+    }
+
+    fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String> {
+        let repo: Repository = json(answer)?;
+        let path = match self.root.as_str() {
+            "" => repo.full_name,
+            root => format!("{root}/{}", repo.full_name),
+        };
+        let Permissions { admin, push, pull } = repo.permissions;
+        let rights = [(admin, "admin"), (push, "push"), (pull, "pull")];
+        let rights: Vec<&str> =
+            rights.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect();
+        Ok(RepoFacts {
+            id: repo.id,
+            path,
+            url: repo.clone_url,
+            default_branch: repo.default_branch.filter(|name| !name.is_empty()),
+            rights: if rights.is_empty() { "not told".to_owned() } else { rights.join(", ") },
+        })
+    }
+
+    fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String> {
+        let Commit { sha, commit } = json(answer)?;
+        let sha = sha.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
+        Ok((sha, CommitInfo { message: commit.message, author: commit.author.name }))
+    }
+
+    /// `warning` would hold merges up where it is required: what is neither good nor bad is a success.
+    fn status(&self, status: &CommitStatus) -> Vec<Call> {
+        vec![plain_status(status)]
+    }
+
+    fn read_status(&self, answer: &Answer) -> Result<(), String> {
+        json::<SetStatus>(answer).map(drop)
+    }
+
+    /// Never: a commit that is gone is told as an error of the server's own.
+    fn lacks_commit(&self, _: &Answer) -> bool {
+        false
+    }
+
+    fn remedy(&self, right: Right) -> &'static str {
+        match right {
+            Right::Read => {
+                "give the token the scope read:repository, and its owner access to the repository's code"
+            }
+            _ => {
+                "give the token the scope write:repository and its owner the right to push, or set the forge's report_token"
+            }
+        }
+    }
+
+    /// Never: a redirect names a path, and whose repository stands there now is not known.
+    fn moved_to(&self, _: &str) -> Option<u64> {
+        None
+    }
+}

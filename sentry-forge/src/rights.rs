@@ -1,0 +1,49 @@
+//! What a forge lets us do in a repository.
+
+use async_trait::async_trait;
+use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::repo::RepoUrl;
+
+use crate::git::GitForge;
+use crate::hosted::Probe;
+
+/// What may be done in a repository, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// How it may be read.
+    pub reading: String,
+    /// Whether commit statuses may be set, as far as the forge tells, and how that is known; `None` where there are none.
+    pub reporting: Option<(Option<bool>, String)>,
+}
+
+/// A forge that can be asked what it lets us do.
+#[async_trait]
+pub trait Probed: Forge {
+    /// What we may do in a repository.
+    ///
+    /// # Errors
+    /// Those of the forge; [`ForgeErrorKind::Unauthorized`] if the repository may not be read.
+    async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError>;
+}
+
+impl Probe {
+    /// For people; an error if the repository may not be read.
+    pub(crate) fn rights(self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+        if self.can_read {
+            let reporting = Some((self.can_report, self.reporting));
+            return Ok(Rights { reading: self.rights, reporting });
+        }
+        let text = format!("{repo} is there, but its contents may not be read: {}", self.rights);
+        Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
+            .with_hint("give the token the right to read the repository's contents"))
+    }
+}
+
+#[async_trait]
+impl Probed for GitForge {
+    async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+        let branches = self.probe(repo).await?;
+        let noun = if branches == 1 { "branch" } else { "branches" };
+        Ok(Rights { reading: format!("{branches} {noun}"), reporting: None })
+    }
+}
