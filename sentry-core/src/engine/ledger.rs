@@ -107,21 +107,7 @@ impl Ledger {
             Write::Validator(key, None) => {
                 self.validators.remove(&key);
             }
-            Write::Delivery(delivery) => {
-                let key = key_of(&delivery);
-                self.forget_change(&key);
-                if is_open_change(&delivery) {
-                    self.open_changes.insert(key.clone(), delivery.id.clone());
-                } else if self.open_changes.get(&key) == Some(&delivery.id) {
-                    self.open_changes.remove(&key);
-                }
-                self.note_change(&key);
-                if delivery.is_through() {
-                    self.open.remove(&delivery.id);
-                } else {
-                    self.open.insert(delivery.id.clone(), *delivery);
-                }
-            }
+            Write::Delivery(delivery) => self.apply_delivery(*delivery),
             Write::Trigger(trigger) => {
                 self.inbox.triggers.retain(|t| t.id != trigger.id);
                 if trigger.state == TriggerState::Pending {
@@ -147,6 +133,22 @@ impl Ledger {
             | Write::Resume(_)
             | Write::Agent(_)
             | Write::Prune { .. } => {}
+        }
+    }
+
+    fn apply_delivery(&mut self, delivery: Delivery) {
+        let (key, id) = (key_of(&delivery), delivery.id.clone());
+        self.forget_change(&key);
+        if is_open_change(&delivery) {
+            self.open_changes.insert(key.clone(), id.clone());
+        } else if self.open_changes.get(&key) == Some(&id) {
+            self.open_changes.remove(&key);
+        }
+        self.note_change(&key);
+        if delivery.is_through() {
+            self.open.remove(&id);
+        } else {
+            self.open.insert(id, delivery);
         }
     }
 
@@ -181,10 +183,10 @@ impl Ledger {
     }
 
     /// A dry run has shown a head: it waits no more.
-    pub(super) fn shown(&mut self, key: SubjectKey, head: CommitSha) {
-        self.forget_change(&key);
+    pub(super) fn shown(&mut self, key: &SubjectKey, head: CommitSha) {
+        self.forget_change(key);
         self.shown.insert(key.clone(), head);
-        self.note_change(&key);
+        self.note_change(key);
     }
 
     fn forget_change(&mut self, key: &SubjectKey) {

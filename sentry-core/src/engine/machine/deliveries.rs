@@ -277,7 +277,7 @@ impl Machine {
             None => {}
         }
         if dry_run && done {
-            self.ledger.shown(key, sha);
+            self.ledger.shown(&key, sha);
         }
         self.ends(conclusion);
     }
