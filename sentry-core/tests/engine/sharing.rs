@@ -68,8 +68,7 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
 async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(600)));
     let mut engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>);
-    let mut options = Options::default();
-    options.max_parallel = 4;
+    let options = Options { max_parallel: 4, ..Options::default() };
     engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
     world.forge.commit(OTHER, "main", "first", &[]);
     let forge = Arc::clone(&world.forge);

@@ -93,8 +93,7 @@ fn what_is_known_of_a_push_without_its_payload_is_used() {
         let text = format!("{{{{ {name} }}}}");
         assert_eq!(becomes(&text), text, "Pipelines-as-Code leaves it as it is");
     }
-    let mut scene = Scene::default();
-    scene.event = EventName::new("pull_request");
+    let scene = Scene { event: EventName::new("pull_request"), ..Scene::default() };
     let set = scene.prepare(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
     assert_eq!(set.decisions[0].decision, Decision::Refuse);
     let set = prepared(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));

@@ -27,8 +27,8 @@ impl Branch {
 }
 
 impl World {
-    fn happens(&mut self, model: &Model, event: Event) {
-        match event {
+    fn happens(&mut self, model: &Model, event: &Event) {
+        match *event {
             Event::Push(branch) => drop(self.push(branch)),
             Event::MoveBack(branch, _) => {
                 let head = model.head(branch).map(|head| self.commits[head].clone());
@@ -144,7 +144,7 @@ impl StateMachineTest for TheMachine {
     }
 
     fn apply(mut world: World, model: &Model, event: Event) -> World {
-        world.happens(model, event);
+        world.happens(model, &event);
         world.invariants(model);
         world
     }
