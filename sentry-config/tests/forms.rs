@@ -517,7 +517,7 @@ fn every_watch_hears_of_the_files_receivers_unless_it_names_its_own() {
     let chat = &config.watches[0].notify[0];
     assert_eq!((&chat.routes[..], &chat.on[..]), (&[Route::TestsFailed][..], &[On::All][..]));
     let own = &config.watches[2].notify[1];
-    assert_eq!((&own.routes[..], &own.on[..]), (&Route::ALL[..], &[On::Failure, On::Recovery][..]));
+    assert_eq!((&own.routes[..], &own.on[..]), (Route::ALL, &[On::Failure, On::Recovery][..]));
     let secrets: Vec<&str> = config.secrets().map(|secret| secret.expose()).collect();
     assert!(secrets.contains(&NOTIFY_VARS[0].1) && secrets.contains(&NOTIFY_VARS[1].1));
 }

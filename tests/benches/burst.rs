@@ -59,13 +59,11 @@ fn burst(program: Option<&Path>, branches: usize) -> (f64, Duration) {
 fn main() {
     println!("{HOW}\n");
     let sizes = std::env::var("BRANCHES").unwrap_or_else(|_| "300,1200,10000".to_owned());
-    let before = std::env::var_os("BEFORE").map(PathBuf::from);
+    let before = std::env::var_os("BEFORE")
+        .map_or_else(Vec::new, |program| vec![("before", Some(PathBuf::from(program)))]);
     for size in sizes.split(',').map(|size| size.trim().parse().unwrap()) {
-        for (name, program) in [("before", before.as_deref()), ("now", None)] {
-            if name == "before" && program.is_none() {
-                continue;
-            }
-            let (each, took) = burst(program, size);
+        for (name, program) in before.iter().chain(&[("now", None)]) {
+            let (each, took) = burst(program.as_deref(), size);
             println!(
                 "{size:>6} branches, {name:<6}: {:>6.2} ms CPU for each delivery, {:.1} s in all",
                 each * 1e3,

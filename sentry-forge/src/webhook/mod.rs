@@ -40,11 +40,14 @@ use self::signature::Check;
 /// So much of a body is kept, in bytes: what names the repository stands before the lists of commits.
 pub const HEAD: usize = 128 * 1024;
 
+/// What the headers say: how the body is checked, and what it is, once it is.
+type Begin = fn(&HeaderMap, &Secret, Timestamp) -> Result<(Check, Shape), Refused>;
+
 /// Who sends webhooks: how a kind of forge proves itself, and words what happened. Each has its own, beside its API.
 #[derive(Debug, Clone, Copy)]
 pub struct Sender {
     /// Looks at the headers with the secret.
-    pub(crate) begin: fn(&HeaderMap, &Secret, Timestamp) -> Result<(Check, Shape), Refused>,
+    pub(crate) begin: Begin,
 }
 
 /// What a verified webhook says.

@@ -70,11 +70,8 @@ fn mistaken(text: &str, rng: &mut Rng) -> String {
 pub(super) fn run(all: usize) -> Tally {
     let (secrets, mut rng, mut tally) = (Secrets::new(), Rng::with_seed(37), Tally::default());
     let names = ["token", "report_token", "webhook_secret", "read_token", "trigger_token"];
-    let mut env = Environment::default();
-    env.vars = names
-        .map(|name| (name.to_uppercase(), canary(name)))
-        .into_iter()
-        .collect::<BTreeMap<_, _>>();
+    let vars = names.map(|name| (name.to_uppercase(), canary(name)));
+    let env = Environment { vars: BTreeMap::from(vars), ..Environment::default() };
     for _ in 0..all {
         let text = mistaken(&whole(&mut rng), &mut rng);
         let mut errors = Vec::new();

@@ -150,7 +150,7 @@ fn leave_open(kept: &Kept) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let program = std::env::var_os("SENTRY_BIN").ok_or("SENTRY_BIN names no program")?;
+    let program = std::env::var_os("SENTRY_BIN").expect("SENTRY_BIN names a program");
     let place = PathBuf::from(std::env::args_os().nth(1).ok_or("say where to keep the state")?);
     let kept = Kept::empty(&place, Sandbox::new().with_program(program));
     let [app, lib] = begin(&kept);

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{Scene, tree};
-use crate::delivery::Selection;
 use crate::forge::ChangedPaths;
 use crate::manifest::annotations::Annotations;
 use crate::manifest::cel::{self, Answer, Facts, NoAnswer};
@@ -20,6 +19,7 @@ use crate::manifest::parse::Content;
 use crate::manifest::selection::Means;
 use crate::manifest::{Decision, Documents, ManifestSet, annotations, parse, policy, prepare};
 use crate::subject::EventName;
+use crate::testing::sample;
 use crate::watch::GitAuthSecret;
 
 /// What on-cel-expressions say by reading them: for a push to `main` and for a pull request's event, each without
@@ -97,7 +97,7 @@ fn values(documents: &Documents) -> impl Iterator<Item = (&str, usize, &Value)> 
 /// name, with a Secret for A.
 fn scene(documents: &Documents, event: Option<&str>) -> Scene {
     let mut scene = Scene::default();
-    scene.revision.subject = "main".parse().unwrap();
+    scene.revision.subject = sample::subject("main");
     scene.event = EventName::new(event.unwrap_or("push"));
     scene.watch.reading.git_auth_secret = GitAuthSecret::Named("gitauth".into());
     let mut named =
@@ -230,8 +230,15 @@ fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Answer, NoAn
     let changed =
         changed.map(|path| ChangedPaths { paths: vec![path.to_owned()], truncated: false });
     let url = "https://example.com/a/b";
-    let facts =
-        Facts { event, branch: "main", url, title: "", own: &own, changed: changed.as_ref() };
+    let facts = Facts {
+        event,
+        source_branch: "main",
+        target_branch: "main",
+        url,
+        title: "",
+        own: &own,
+        changed: changed.as_ref(),
+    };
     let mut means = Means { fuel: Fuel::new(1), globs: Globs::new(facts.changed) };
     cel::evaluate(&Marked::plain(text), &facts, &mut means)
 }
