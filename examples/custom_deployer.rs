@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::forge::Forge;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan};
 use sentry_core::testing::fakes::FakeForge;
 use sentry_core::watch::{OnFirstSight, sample};
@@ -55,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge(Arc::new(forge))
+        .forge("forge", Forge::with_statuses(Arc::new(forge)))
         .deployer(Arc::new(Journal::default()))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
-    Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
+    HeadList, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeFile, TreeQuery,
 };
-use sentry_core::repo::CommitSha;
+use sentry_core::repo::{CommitSha, RepoUrl};
+use sentry_core::revision::Revision;
 use sentry_core::subject::Subject;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::watch::{OnFirstSight, sample};
@@ -22,30 +24,51 @@ struct Fixed {
     head: CommitSha,
 }
 
-#[async_trait]
-impl Forge for Fixed {
-    fn name(&self) -> &'static str {
-        "forge"
+impl Fixed {
+    fn find(&self, repo: &RepoUrl, sha: &CommitSha) -> Result<(), ForgeError> {
+        let text = || format!("there is no commit {sha} in {repo}");
+        let is_there = *sha == self.head;
+        is_there.then_some(()).ok_or_else(|| ForgeError::new(ForgeErrorKind::NoCommit, text()))
     }
+}
 
+#[async_trait]
+impl Heads for Fixed {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let one = |query: &HeadsQuery| {
             let Subject::Branch(branch) = &self.branch;
             let selected = query.branches.matches(branch);
             let heads: BTreeMap<_, _> =
                 selected.then(|| (self.branch.clone(), self.head.clone())).into_iter().collect();
-            Ok(HeadsAnswer::Heads(Heads { heads, ..Heads::default() }))
+            Ok(HeadsAnswer::Heads(HeadList { heads, ..HeadList::default() }))
         };
         queries.iter().map(one).collect()
     }
+}
 
+/// No statuses are shown: it has no `Reporter`.
+#[async_trait]
+impl Source for Fixed {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        if query.revision.sha != self.head {
-            let text = format!("there is no commit {} in {}", query.revision.sha, query.repo);
-            return Err(ForgeError::new(ForgeErrorKind::NoCommit, text));
-        }
+        self.find(&query.repo, &query.revision.sha)?;
         let file = TreeFile { path: "run.yaml".into(), bytes: sentry_examples::RUN.into() };
         Ok(Tree { commit: query.revision.sha.clone(), files: vec![file], refused: Vec::new() })
+    }
+
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        self.find(repo, &revision.sha)?;
+        Ok(CommitInfo { message: "All there is".into(), author: "ada".into() })
+    }
+
+    /// There is one commit: nothing to compare it with but itself.
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.find(&query.repo, &query.to.sha)?;
+        self.find(&query.repo, &query.from)?;
+        Ok(ChangedPaths::default())
+    }
+
+    async fn clone_credential(&self, _: &RepoUrl) -> Result<Option<CloneCredential>, ForgeError> {
+        Ok(None)
     }
 }
 
@@ -57,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let forge = Fixed { branch: Subject::Branch("main".parse()?), head: "1f".repeat(20).parse()? };
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge(Arc::new(forge))
+        .forge("forge", Forge::new(Arc::new(forge)))
         .deployer(Arc::new(FakeDeployer::new()))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
@@ -82,7 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let store = Arc::new(Audited::default());
     let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
         .watch(watch)
-        .forge(Arc::new(forge))
+        .forge("forge", Forge::with_statuses(Arc::new(forge)))
         .deployer(Arc::new(FakeDeployer::new()))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {

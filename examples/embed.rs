@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::forge::Forge;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::{OnFirstSight, sample};
 use sentry_deploy::DryRun;
@@ -35,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge(Arc::new(forge))
+        .forge("forge", Forge::new(Arc::new(forge)))
         .deployer(Arc::new(DryRun::new("deployer")))
         .build()?;
     let summary = engine.once(&Stop::new()).await?;

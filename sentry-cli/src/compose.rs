@@ -99,7 +99,7 @@ pub fn engine(
     let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
     let mut builder = Engine::builder(store).options(options).holder(holder());
     for forge in &config.forges {
-        builder = builder.forge(self::forge(forge, redactor)?);
+        builder = builder.forge(&forge.name, self::forge(forge, redactor)?.ports());
     }
     for deployer in &config.deployers {
         builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());

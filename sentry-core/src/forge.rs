@@ -1,7 +1,8 @@
-//! The port to the places that host repositories.
+//! The ports to the places that host repositories.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,87 +16,94 @@ use crate::secret::Secret;
 use crate::subject::Subject;
 use crate::watch::BranchSelector;
 
-/// A place that hosts repositories: GitHub, GitLab, or any git server.
+/// A place that hosts repositories, as an engine is given it: what it does for each of the ports.
+#[derive(Debug, Clone)]
+pub struct Forge {
+    /// Gives heads.
+    pub heads: Arc<dyn Heads>,
+    /// Gives what commits hold.
+    pub source: Arc<dyn Source>,
+    /// Shows statuses; `None` where commits have none, as at a plain git server.
+    pub reporter: Option<Arc<dyn Reporter>>,
+}
+
+impl Forge {
+    /// One that is read, and shows no statuses.
+    #[must_use]
+    pub fn new(forge: Arc<impl Heads + Source + 'static>) -> Self {
+        Self { heads: Arc::clone(&forge) as _, source: forge, reporter: None }
+    }
+
+    /// One that shows statuses as well.
+    #[must_use]
+    pub fn with_statuses(forge: Arc<impl Heads + Source + Reporter + 'static>) -> Self {
+        Self { reporter: Some(Arc::clone(&forge) as _), ..Self::new(forge) }
+    }
+}
+
+/// The port to what has the heads of repositories, and to what asking for them costs.
 ///
 /// An implementation never trusts an answer: a page instead of data, a truncated body, an empty list or an id that
 /// is no commit is [`ForgeErrorKind::WrongAnswer`], and never "no branches". Its own deadlines bound every call.
 #[async_trait]
-pub trait Forge: fmt::Debug + Send + Sync {
-    /// The name that watches refer to it by.
-    fn name(&self) -> &str;
-
+pub trait Heads: fmt::Debug + Send + Sync {
     /// The heads of many repositories: one answer per query, in order.
     ///
     /// A branch that is absent from an `Ok` answer does not exist; an error says nothing about any branch.
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>>;
-
-    /// The files of one directory at one commit.
-    ///
-    /// A directory without files is an empty tree; one that does not exist, or is no directory, is
-    /// [`ForgeErrorKind::NoDirectory`].
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let _ = query;
-        Err(ForgeError::new(ForgeErrorKind::Unsupported, format!("{} holds no trees", self.name())))
-    }
-
-    /// What a commit says about itself. Its subject tells where to look for it on a server that gives out nothing but
-    /// heads.
-    ///
-    /// A commit that is not there (any more) is [`ForgeErrorKind::NoCommit`], for trees and changes as well.
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        let _ = (repo, revision);
-        Err(ForgeError::new(
-            ForgeErrorKind::Unsupported,
-            format!("{} tells no commits", self.name()),
-        ))
-    }
-
-    /// The paths that differ between two commits of A: between the two trees, whatever lies between the commits, so
-    /// that a force-push is no special case.
-    ///
-    /// [`ForgeErrorKind::Unsupported`] where the forge can't tell, for example because the older commit is gone or
-    /// the trees are too large; whoever asks then takes everything for changed.
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        let _ = query;
-        Err(ForgeError::new(
-            ForgeErrorKind::Unsupported,
-            format!("{} compares no commits", self.name()),
-        ))
-    }
-
-    /// Shows a status on a commit of A. A status that is there already is no error, and none is asked for before.
-    ///
-    /// [`ForgeErrorKind::Unsupported`] where the forge has no statuses, [`ForgeErrorKind::Unauthorized`] where the
-    /// token may not set them: neither is retried, neither fails a delivery.
-    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
-        let _ = (repo, status);
-        Err(ForgeError::new(
-            ForgeErrorKind::Unsupported,
-            format!("{} shows no statuses", self.name()),
-        ))
-    }
-
-    /// What the runs of a delivery can clone A with, for as long as the forge allows: where it makes tokens that end, a
-    /// new one that can read this repository and nothing more.
-    ///
-    /// `None` where there is nothing that could be lent: no token, or a URL that takes none.
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        let _ = repo;
-        Ok(None)
-    }
 
     /// What is left of the forge's budget for us, as it last said; `None` where it has none.
     fn budget(&self) -> Option<Budget> {
         None
     }
 
-    /// What became of the requests that were sent since the start; those of child processes are not among them.
+    /// What became of the requests that were sent since the start, for whatever port; those of child processes are not
+    /// among them.
     fn requests(&self) -> Requests {
         Requests::default()
     }
+}
+
+/// The port to what commits hold: B's manifests, and what A says of a commit.
+///
+/// It trusts no answer either, and bounds every call. A commit that is not there (any more) is
+/// [`ForgeErrorKind::NoCommit`]; a revision's subject tells where to look for it on a server that gives out nothing but
+/// heads.
+#[async_trait]
+pub trait Source: fmt::Debug + Send + Sync {
+    /// The files of one directory at one commit.
+    ///
+    /// A directory without files is an empty tree; one that does not exist, or is no directory, is
+    /// [`ForgeErrorKind::NoDirectory`].
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError>;
+
+    /// What a commit says about itself.
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError>;
+
+    /// The paths that differ between two commits of A: between the two trees, whatever lies between the commits, so
+    /// that a force-push is no special case.
+    ///
+    /// [`ForgeErrorKind::Unsupported`] where they can't be compared, for example because the older commit is gone or
+    /// the trees are too large; whoever asks then takes everything for changed.
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError>;
+
+    /// What the runs of a delivery can clone A with, for as long as the forge allows: where it makes tokens that end, a
+    /// new one that can read this repository and nothing more.
+    ///
+    /// `None` where there is nothing that could be lent: no token, or a URL that takes none.
+    async fn clone_credential(&self, repo: &RepoUrl)
+    -> Result<Option<CloneCredential>, ForgeError>;
+}
+
+/// The port to what shows statuses on commits.
+#[async_trait]
+pub trait Reporter: fmt::Debug + Send + Sync {
+    /// Shows a status on a commit of A. A status that is there already is no error, and none is asked for before.
+    ///
+    /// [`ForgeErrorKind::Unauthorized`] where the token may not set statuses, [`ForgeErrorKind::Unsupported`] where this
+    /// kind of token never may, or the forge would refuse this status each time: neither is retried, neither fails a
+    /// delivery.
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError>;
 }
 
 /// One question for heads.
@@ -119,12 +127,12 @@ pub enum HeadsAnswer {
     /// All is as it was when the query's validator was given.
     NotModified,
     /// The heads.
-    Heads(Heads),
+    Heads(HeadList),
 }
 
 /// All branches of a repository that a query selects, with the commits they point at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Heads {
+pub struct HeadList {
     /// The heads.
     pub heads: BTreeMap<Subject, CommitSha>,
     /// To be handed back with the next query.

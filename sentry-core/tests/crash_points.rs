@@ -14,7 +14,10 @@ use sentry_core::delivery::{
 };
 use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::forge::{
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Heads, HeadsAnswer,
+    HeadsQuery, Source, Tree, TreeQuery,
+};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::plan::{ChangeSet, Plan};
@@ -98,16 +101,17 @@ impl StateStore for Mortal<MemoryStore> {
 }
 
 #[async_trait]
-impl Forge for Mortal<FakeForge> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
+impl Heads for Mortal<FakeForge> {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.fate.point().await;
         let answers = self.inner.heads(queries).await;
         self.fate.point().await;
         answers
     }
+}
+
+#[async_trait]
+impl Source for Mortal<FakeForge> {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.fate.point().await;
         let tree = self.inner.tree(query).await;
@@ -116,7 +120,16 @@ impl Forge for Mortal<FakeForge> {
     }
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.fate.point().await;
-        Forge::commit(self.inner.as_ref(), repo, revision).await
+        Source::commit(self.inner.as_ref(), repo, revision).await
+    }
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.inner.changes(query).await
+    }
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.inner.clone_credential(repo).await
     }
 }
 
@@ -166,10 +179,11 @@ impl World {
     /// Runs an agent for so long, or until its fate is sealed; then it is killed.
     async fn live(&self, fate: &Arc<Fate>, seconds: u64) {
         let mortal = Arc::new(Mortal { inner: Arc::clone(&self.store), fate: Arc::clone(fate) });
+        let forge = Mortal { inner: Arc::clone(&self.forge), fate: Arc::clone(fate) };
         let engine = Engine::builder(mortal as Arc<dyn StateStore>)
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
-            .forge(Arc::new(Mortal { inner: Arc::clone(&self.forge), fate: Arc::clone(fate) }))
+            .forge("forge", Forge::new(Arc::new(forge)))
             .deployer(Arc::new(Mortal {
                 inner: Arc::clone(&self.deployer),
                 fate: Arc::clone(fate),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sentry_core::delivery::Selection;
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff, ObjectErrors};
 use sentry_core::engine::{Engine, EngineError};
+use sentry_core::forge::Forge;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, Plan};
 use sentry_core::store::StateStore;
@@ -81,7 +82,7 @@ fn engine_at(
     forge.commit(B, "main", "tests", files);
     let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
         .watch(watch("qa", &["main"]))
-        .forge(Arc::new(forge))
+        .forge("forge", Forge::with_statuses(Arc::new(forge)))
         .deployer(Arc::new(deployer))
         .build()
         .unwrap();

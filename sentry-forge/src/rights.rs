@@ -1,7 +1,9 @@
 //! What a forge lets us do in a repository.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind};
+use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind, Heads};
 use sentry_core::repo::RepoUrl;
 
 use crate::git::GitForge;
@@ -16,14 +18,17 @@ pub struct Rights {
     pub reporting: Option<(Option<bool>, String)>,
 }
 
-/// A forge that can be asked what it lets us do.
+/// A forge of a configuration: its ports for the engine, and what it lets us do.
 #[async_trait]
-pub trait Probed: Forge {
+pub trait Probed: Heads {
     /// What we may do in a repository.
     ///
     /// # Errors
     /// Those of the forge; [`ForgeErrorKind::Unauthorized`] if the repository may not be read.
     async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError>;
+
+    /// It, as an engine is given it.
+    fn ports(self: Arc<Self>) -> Forge;
 }
 
 impl Probe {
@@ -45,5 +50,9 @@ impl Probed for GitForge {
         let branches = self.probe(repo).await?;
         let noun = if branches == 1 { "branch" } else { "branches" };
         Ok(Rights { reading: format!("{branches} {noun}"), reporting: None })
+    }
+
+    fn ports(self: Arc<Self>) -> Forge {
+        Forge::new(self)
     }
 }

@@ -5,7 +5,9 @@
 mod common;
 
 use common::*;
-use sentry_core::forge::{CommitStatus, Forge as _, ForgeErrorKind, HeadsAnswer, StatusState};
+use sentry_core::forge::{
+    CommitStatus, ForgeErrorKind, Heads as _, HeadsAnswer, Reporter as _, Source as _, StatusState,
+};
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 use sentry_core::testing::sample;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::*;
 use sentry_core::forge::{
-    Forge as _, ForgeErrorKind, HeadsAnswer, HeadsQuery, TreeLimits, TreeQuery,
+    ForgeErrorKind, Heads as _, HeadsAnswer, HeadsQuery, Source as _, TreeLimits, TreeQuery,
 };
 use sentry_core::retry::Retry;
 use sentry_core::secret::{Secret, SecretSource};

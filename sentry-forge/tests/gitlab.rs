@@ -5,7 +5,9 @@
 mod common;
 
 use common::*;
-use sentry_core::forge::{Forge as _, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
+use sentry_core::forge::{
+    ForgeError, ForgeErrorKind, Heads as _, HeadsAnswer, HeadsQuery, Source as _,
+};
 use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken, Polling};
 use serde_json::json as value;
 use wiremock::matchers::{header, header_regex, method, path, path_regex};

@@ -31,12 +31,7 @@ pub(crate) fn network() -> Http {
 
 impl Kind {
     /// A client called `forge`, for a server at `origin`.
-    pub(crate) fn client(
-        self,
-        http: &Http,
-        origin: &str,
-        credential: Credential,
-    ) -> Arc<dyn Forge> {
+    pub(crate) fn client(self, http: &Http, origin: &str, credential: Credential) -> Forge {
         let (name, http) = ("forge".to_owned(), http.clone());
         let git = Transport::new(TransportSettings::new(http.settings().clone()));
         let polling = if self == Self::GitHubByGit { Polling::Git } else { Polling::Auto };
@@ -46,7 +41,7 @@ impl Kind {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                Arc::new(GitHub::new(settings).unwrap())
+                Forge::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
             }
             Self::GitLab => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -60,12 +55,12 @@ impl Kind {
                     http,
                     git,
                 };
-                Arc::new(GitLab::new(settings).unwrap())
+                Forge::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
             }
             Self::Git => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));
                 let settings = GitSettings { name, credential, username, http, transport };
-                Arc::new(GitForge::new(settings))
+                Forge::new(Arc::new(GitForge::new(settings)))
             }
         }
     }

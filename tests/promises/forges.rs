@@ -50,7 +50,7 @@ impl Way {
     }
 
     /// The client, for a server at this origin.
-    pub(crate) fn client(self, origin: &str, credential: Credential) -> Box<dyn Forge> {
+    pub(crate) fn client(self, origin: &str, credential: Credential) -> Forge {
         self.client_over(HttpSettings::new(Redactor::new()), origin, credential)
     }
 
@@ -60,7 +60,7 @@ impl Way {
         network: HttpSettings,
         origin: &str,
         credential: Credential,
-    ) -> Box<dyn Forge> {
+    ) -> Forge {
         let http = Http::new(&network).unwrap();
         let git = Transport::new(TransportSettings::new(network));
         let (name, report) = ("forge".to_owned(), None);
@@ -73,7 +73,7 @@ impl Way {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                Box::new(GitHub::new(settings).unwrap())
+                Forge::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
             }
             Self::LabApi | Self::LabGit => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -87,12 +87,12 @@ impl Way {
                     http,
                     git,
                 };
-                Box::new(GitLab::new(settings).unwrap())
+                Forge::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
             }
             Self::Plain => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));
                 let settings = GitSettings { name, credential, username, http, transport };
-                Box::new(GitForge::new(settings).only_for(origin))
+                Forge::new(Arc::new(GitForge::new(settings).only_for(origin)))
             }
         }
     }
@@ -187,7 +187,7 @@ impl Site {
     /// What the client learns, as a short text.
     pub(crate) async fn ask(
         &self,
-        forge: &dyn Forge,
+        forge: &Forge,
         question: Question,
     ) -> Result<String, ForgeError> {
         ask(forge, question, &self.url(), &self.commits).await
@@ -201,7 +201,7 @@ pub(crate) fn heads_query(repo: &RepoUrl, validator: Option<Validator>) -> Heads
 
 /// What the client learns about a repository with these two commits, as a short text.
 pub(crate) async fn ask(
-    forge: &dyn Forge,
+    forge: &Forge,
     question: Question,
     url: &RepoUrl,
     commits: &[String; 2],
@@ -210,20 +210,21 @@ pub(crate) async fn ask(
     let (from, to) = (commits[0].parse().unwrap(), sample::at("main", &commits[1]));
     let timeout = Duration::from_secs(60);
     Ok(match question {
-        Question::Heads => match forge.heads(&[heads_query(url, None)]).await.remove(0)? {
+        Question::Heads => match forge.heads.heads(&[heads_query(url, None)]).await.remove(0)? {
             HeadsAnswer::NotModified => panic!("nothing was known before"),
             HeadsAnswer::Heads(heads) => format!("{:?}", heads.heads),
         },
         Question::Tree => {
             let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
             let query = TreeQuery { repo, revision: to, dir, limits, timeout };
-            format!("{:?}", forge.tree(&query).await?.files)
+            format!("{:?}", forge.source.tree(&query).await?.files)
         }
         Question::Commit => {
-            format!("{:?}", forge.commit(url, &to).await?)
+            format!("{:?}", forge.source.commit(url, &to).await?)
         }
         Question::Changes => {
-            format!("{:?}", forge.changes(&ChangesQuery { repo, from, to, timeout }).await?.paths)
+            let query = ChangesQuery { repo, from, to, timeout };
+            format!("{:?}", forge.source.changes(&query).await?.paths)
         }
         Question::Status => {
             let status = CommitStatus {
@@ -235,7 +236,7 @@ pub(crate) async fn ask(
                 delivery: DeliveryId::new(SystemClock.now(), 1),
                 subjects: vec![sample::subject("main")],
             };
-            forge.set_status(url, &status).await?;
+            forge.reporter.as_ref().unwrap().set_status(url, &status).await?;
             "shown".to_owned()
         }
     })

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, DeliveryState, HeadRecord, Reason, Trigger};
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
+    Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
@@ -160,10 +161,7 @@ struct Judged<T> {
 }
 
 #[async_trait]
-impl Forge for Judged<FakeForge> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
+impl Heads for Judged<FakeForge> {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let answers = self.inner.heads(queries).await;
         match self.judge.forge(Call::Heads).await {
@@ -174,13 +172,26 @@ impl Forge for Judged<FakeForge> {
             }
         }
     }
+}
+
+#[async_trait]
+impl Source for Judged<FakeForge> {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.judge.forge(Call::Tree).await?;
         self.inner.tree(query).await
     }
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.judge.forge(Call::Commit).await?;
-        Forge::commit(self.inner.as_ref(), repo, revision).await
+        Source::commit(self.inner.as_ref(), repo, revision).await
+    }
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.inner.changes(query).await
+    }
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.inner.clone_credential(repo).await
     }
 }
 
@@ -327,7 +338,7 @@ async fn life(fault: Fault) -> usize {
     let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
     let forge = judged(forge, &judge, &world);
     let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
-    world.start_on(forge, deployer, store);
+    world.start_on(Forge::new(forge), deployer, store);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();

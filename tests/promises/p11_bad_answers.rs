@@ -137,7 +137,7 @@ impl Court {
             plan.sent.clear();
         }
         let asked = query(&repo(&self.origin), &ASKED, known);
-        let answer = client.heads(&[asked]).await.remove(0);
+        let answer = client.heads.heads(&[asked]).await.remove(0);
         let sent = std::mem::take(&mut self.server.0.lock().unwrap().sent);
         let heads = match answer {
             Err(error) => {
@@ -171,7 +171,8 @@ impl Court {
         self.server.0.lock().unwrap().target = None;
         let client = kind.client(&self.http, &self.origin, Credential::Anonymous);
         let asked = query(&repo(&self.origin), &ASKED, None);
-        let HeadsAnswer::Heads(heads) = client.heads(&[asked]).await.remove(0).unwrap() else {
+        let HeadsAnswer::Heads(heads) = client.heads.heads(&[asked]).await.remove(0).unwrap()
+        else {
             panic!("a first answer is whole");
         };
         assert_eq!(heads.heads.len(), 2, "{heads:?}");

@@ -22,19 +22,19 @@ async fn a_renamed_repository_goes_on_whatever_is_asked_first_and_however_it_is_
             for status in REDIRECTS.into_iter().cycle().skip(place).take(cases(3, 1)) {
                 let mut site = Site::start(way);
                 let origin = site.http().origin();
-                let before = site.ask(&*way.client(&origin, token()), question).await;
+                let before = site.ask(&way.client(&origin, token()), question).await;
                 let before = before.unwrap_or_else(|e| panic!("{way:?} {question:?}: {e:?}"));
                 site.rename(status);
                 let client = way.client(&origin, token());
-                let after = site.ask(&*client, question).await;
+                let after = site.ask(&client, question).await;
                 let after =
                     after.unwrap_or_else(|e| panic!("{way:?} {question:?} {status}: {e:?}"));
                 assert_eq!(after, before, "{way:?} {question:?} {status}");
                 let pushed = site.push();
-                let heads = site.ask(&*client, Question::Heads).await.unwrap();
+                let heads = site.ask(&client, Question::Heads).await.unwrap();
                 assert!(heads.contains(&pushed), "{way:?} {question:?} {status}: {heads}");
                 if way != Way::Plain {
-                    let shown = site.ask(&*client, Question::Status).await;
+                    let shown = site.ask(&client, Question::Status).await;
                     shown.unwrap_or_else(|e| panic!("{way:?} {question:?} {status}: {e:?}"));
                 }
                 seen += 1;
@@ -55,7 +55,7 @@ async fn a_rename_that_leads_to_another_server_gets_no_byte() {
                 site.http().log().clear();
                 site.http().faults().until_cleared("", Fault::Redirect { status, to });
                 let client = way.client(&site.http().origin(), token());
-                assert!(site.ask(&*client, question).await.is_err(), "{way:?} {question:?}");
+                assert!(site.ask(&client, question).await.is_err(), "{way:?} {question:?}");
                 assert!(site.http().log().saw(TOKEN), "{way:?} {question:?}: nothing was asked");
                 site.http().faults().clear();
                 refused += 1;

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
-use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
+use sentry_core::forge::{Forge, ForgeError, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_tests::promise::kept;
 use tokio::time::Instant;
@@ -26,21 +24,12 @@ struct Watched {
 }
 
 #[async_trait]
-impl Forge for Watched {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
+impl Heads for Watched {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         if queries.iter().any(|query| query.repo.as_str() == A) {
             self.asked.lock().unwrap().push(Instant::now());
         }
         self.inner.heads(queries).await
-    }
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.inner.tree(query).await
-    }
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, revision).await
     }
 }
 
@@ -63,9 +52,10 @@ async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
     world.clock = Arc::clone(&clock) as _;
     let asked = Arc::new(Mutex::new(Vec::new()));
     let start = |world: &mut World| {
-        let forge = Watched { inner: Arc::clone(&world.forge), asked: Arc::clone(&asked) };
+        let heads = Watched { inner: Arc::clone(&world.forge), asked: Arc::clone(&asked) };
+        let forge = Forge { heads: Arc::new(heads), ..Forge::new(Arc::clone(&world.forge)) };
         let (deployer, store) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
-        world.start_on(Arc::new(forge), deployer, store);
+        world.start_on(forge, deployer, store);
     };
     start(&mut world);
     seconds(130).await;

@@ -52,11 +52,11 @@ const OPERATIONS: [Operation; 9] = [
 ];
 
 impl Operation {
-    fn client(self, http: &Http, origin: &str, key: &str) -> Arc<dyn Forge> {
+    fn client(self, http: &Http, origin: &str, key: &str) -> Forge {
         let Self::Ask(kind, _) = self else {
             let key = Credential::Token(Secret::new(key).into());
             let git = Transport::new(TransportSettings::new(http.settings().clone()));
-            return Arc::new(
+            return Forge::with_statuses(Arc::new(
                 GitHub::new(GitHubSettings {
                     name: "forge".to_owned(),
                     api: Some(format!("{origin}/api/v3").parse().unwrap()),
@@ -67,14 +67,14 @@ impl Operation {
                     git,
                 })
                 .unwrap(),
-            );
+            ));
         };
         kind.client(http, origin, Credential::Token(Secret::new("a-token-51d0").into()))
     }
 
-    async fn carry_out(self, forge: &dyn Forge, repo: &RepoUrl) -> Result<String, ForgeError> {
+    async fn carry_out(self, forge: &Forge, repo: &RepoUrl) -> Result<String, ForgeError> {
         let Self::Ask(_, question) = self else {
-            let lent = forge.clone_credential(repo).await?.unwrap();
+            let lent = forge.source.clone_credential(repo).await?.unwrap();
             return Ok(format!("{} {}", lent.username, lent.token.expose()));
         };
         ask(forge, question, repo, &[MAIN.to_owned(), MAIN.to_owned()]).await
@@ -121,12 +121,12 @@ async fn every_exchange_over_a_bad_link_ends_in_time_and_the_next_over_a_whole_o
     let (mut tried, mut errors, mut slowest) = (0, 0, Duration::ZERO);
     for operation in OPERATIONS {
         let client = operation.client(&http, &proxy.origin(), &key);
-        let truth = operation.carry_out(&*client, &repo).await.unwrap();
+        let truth = operation.carry_out(&client, &repo).await.unwrap();
         for link in links() {
             let what = format!("{operation:?} {link:?}");
             proxy.set(link);
             let begun = Instant::now();
-            let answer = operation.carry_out(&*client, &repo).await;
+            let answer = operation.carry_out(&client, &repo).await;
             let took = begun.elapsed();
             assert!(took <= DEADLINE + SECOND, "{what}: {took:?}");
             match answer {
@@ -134,7 +134,7 @@ async fn every_exchange_over_a_bad_link_ends_in_time_and_the_next_over_a_whole_o
                 Err(_) => errors += 1,
             }
             proxy.set(Link::Fine);
-            let again = operation.carry_out(&*client, &repo).await;
+            let again = operation.carry_out(&client, &repo).await;
             assert_eq!(again.unwrap_or_else(|e| panic!("{what}: {e:?}")), truth, "{what}");
             (tried, slowest) = (tried + 1, slowest.max(took));
         }

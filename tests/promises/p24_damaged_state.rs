@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sentry_core::delivery::{Delivery, HeadRecord};
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::forge::Forge;
 use sentry_core::plan::COMMIT_LABEL;
 use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, StoreError, StoreErrorKind, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
@@ -172,7 +173,7 @@ fn engine(store: SqliteStore, forge: &Arc<FakeForge>, deployer: &Arc<FakeDeploye
     Engine::builder(Arc::new(store) as Arc<dyn StateStore>)
         .clock(Arc::new(TokioClock::new()))
         .watch(watch("qa", &["main"]))
-        .forge(Arc::clone(forge) as _)
+        .forge("forge", Forge::with_statuses(Arc::clone(forge)))
         .deployer(Arc::clone(deployer) as _)
         .build()
         .unwrap()

@@ -10,7 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::forge::{
-    CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
+    Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::plan::{COMMIT_LABEL, ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
@@ -77,11 +78,7 @@ struct Poisoned<T> {
 }
 
 #[async_trait]
-impl Forge for Poisoned<FakeForge> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
+impl Heads for Poisoned<FakeForge> {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let mut answers = self.inner.heads(queries).await;
         let hit = queries.iter().position(|query| query.repo.as_str() == source(0));
@@ -97,7 +94,10 @@ impl Forge for Poisoned<FakeForge> {
         }
         answers
     }
+}
 
+#[async_trait]
+impl Source for Poisoned<FakeForge> {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         if query.repo.as_str() == manifests(0) {
             match self.poison {
@@ -111,7 +111,18 @@ impl Forge for Poisoned<FakeForge> {
     }
 
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, revision).await
+        Source::commit(self.inner.as_ref(), repo, revision).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.inner.changes(query).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.inner.clone_credential(repo).await
     }
 }
 
@@ -176,7 +187,7 @@ async fn session(poison: Poison) -> Vec<Duration> {
     let deployer = Arc::clone(&world.deployer);
     let deployer = Arc::new(Poisoned { inner: deployer, poison, arrived: Arc::clone(&arrived) });
     let store = Arc::clone(&world.store);
-    world.start_on(forge, deployer, store);
+    world.start_on(Forge::new(forge), deployer, store);
     seconds(120).await;
     let pushed = push_to_all(&world).await;
     seconds(300).await;

@@ -70,7 +70,7 @@ async fn no_redirect_takes_the_token_or_any_byte_elsewhere() {
                         faults.until_cleared(" /step", onward);
                         faults.until_cleared("", fault.clone());
                         let client = way.client(&site.http().origin(), token());
-                        let answer = site.ask(&*client, question).await;
+                        let answer = site.ask(&client, question).await;
                         faults.clear();
                         assert!(answer.is_err(), "{way:?} {question:?} {place} {form}: {answer:?}");
                         tried += 1;
@@ -98,7 +98,7 @@ async fn a_forge_that_says_its_repository_is_elsewhere_sends_nobody_there() {
         site.http().faults().until_cleared(asked, Fault::status(200).body(&body.to_string()));
         for question in way.questions() {
             let client = way.client(&site.http().origin(), token());
-            assert!(site.ask(&*client, question).await.is_err(), "{way:?} {question:?}");
+            assert!(site.ask(&client, question).await.is_err(), "{way:?} {question:?}");
         }
         assert!(ear.heard().is_empty(), "{way:?}");
     }
@@ -129,7 +129,7 @@ async fn gits_own_requests_carry_the_token_to_no_alternate() {
     for way in WAYS {
         for question in [Question::Heads, Question::Tree, Question::Commit, Question::Changes] {
             let client = way.client(&server.origin(), token());
-            let answer = ask(&*client, question, &url, &[sha.to_owned(), "a".repeat(40)]).await;
+            let answer = ask(&client, question, &url, &[sha.to_owned(), "a".repeat(40)]).await;
             assert!(answer.is_err(), "{way:?} {question:?}: {answer:?}");
         }
     }
@@ -146,12 +146,12 @@ async fn a_repository_that_is_not_the_forges_is_not_asked_for() {
             let Ok(url) = format!("{place}/old/app").parse::<RepoUrl>() else { continue };
             for question in way.questions() {
                 let client = way.client(&site.http().origin(), token());
-                let answer = ask(&*client, question, &url, &site.commits).await;
+                let answer = ask(&client, question, &url, &site.commits).await;
                 assert!(answer.is_err(), "{way:?} {question:?} {place}: {answer:?}");
                 tried += 1;
             }
             let client = way.client(&site.http().origin(), token());
-            let lent = client.clone_credential(&url).await;
+            let lent = client.source.clone_credential(&url).await;
             assert!(!matches!(lent, Ok(Some(_))), "{way:?} {place}: lent");
         }
         assert_eq!(String::from_utf8_lossy(&ear.heard()), "", "{way:?}");
@@ -176,12 +176,12 @@ async fn a_name_that_leads_to_another_machine_gets_no_token_there() {
             for port in [impostor.http().port(), ear.port()] {
                 let client = way.client_over(network.clone(), "https://forge.test", token());
                 proxy.lead("forge.test:443", real.http().port());
-                let answer = ask(&*client, question, &url, &real.commits).await;
+                let answer = ask(&client, question, &url, &real.commits).await;
                 answer.unwrap_or_else(|e| panic!("{way:?} {question:?}: {e:?}"));
                 proxy.pause();
                 proxy.resume();
                 proxy.lead("forge.test:443", port);
-                let answer = ask(&*client, question, &url, &real.commits).await;
+                let answer = ask(&client, question, &url, &real.commits).await;
                 assert!(answer.is_err(), "{way:?} {question:?}: {answer:?}");
                 refused += 1;
             }

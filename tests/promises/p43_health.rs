@@ -14,6 +14,7 @@ use axum::body::Body;
 use http::Request;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::engine::{Engine, Stop};
+use sentry_core::forge::Forge;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
@@ -66,7 +67,7 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
     let engine = Engine::builder(Arc::clone(&store) as _)
         .clock(Arc::new(TokioClock::new()))
         .watch(qa)
-        .forge(Arc::clone(&forge) as _)
+        .forge("forge", Forge::with_statuses(Arc::clone(&forge)))
         .deployer(Arc::new(FakeDeployer::new()))
         .build()
         .unwrap();

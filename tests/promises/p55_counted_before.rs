@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, DeliveryState};
 use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
-use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::forge::{
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Source, Tree,
+    TreeQuery,
+};
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -61,20 +64,23 @@ fn last_part(repo: &RepoUrl) -> &str {
 }
 
 #[async_trait]
-impl Forge for Deadly<FakeForge> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        self.inner.heads(queries).await
-    }
+impl Source for Deadly<FakeForge> {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.pass(last_part(&query.repo), "fetch").await;
         self.inner.tree(query).await
     }
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.pass(last_part(repo), "inspect").await;
-        Forge::commit(self.inner.as_ref(), repo, revision).await
+        Source::commit(self.inner.as_ref(), repo, revision).await
+    }
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.inner.changes(query).await
+    }
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.inner.clone_credential(repo).await
     }
 }
 
@@ -132,10 +138,12 @@ impl Ward {
     fn start(&mut self) {
         let (end, poisons) = (self.end.clone(), Arc::clone(&self.poisons));
         let inner = Arc::clone(&self.world.forge);
-        let forge = Deadly { inner, end: end.clone(), poisons: Arc::clone(&poisons) };
+        let source = Deadly { inner, end: end.clone(), poisons: Arc::clone(&poisons) };
+        let whole = Forge::new(Arc::clone(&self.world.forge));
+        let forge = Forge { source: Arc::new(source), ..whole };
         let deployer = Deadly { inner: Arc::clone(&self.world.deployer), end, poisons };
         let store = Arc::clone(&self.world.store);
-        self.world.start_on(Arc::new(forge), Arc::new(deployer), store as _);
+        self.world.start_on(forge, Arc::new(deployer), store as _);
     }
 
     /// So much time passes, in which each poison that works ends the engine, which is started again.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sentry_core::delivery::DeliveryState;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::forge::Forge;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
@@ -35,7 +36,11 @@ async fn repaired(
     let mut world = World::new(FakeDeployer::new());
     let cluster = Troubled::new(&world.deployer, step, DeployError::new(kind, text));
     let start = |world: &mut World| {
-        world.start_on(world.forge.clone(), cluster.clone(), world.store.clone());
+        world.start_on(
+            Forge::with_statuses(world.forge.clone()),
+            cluster.clone(),
+            world.store.clone(),
+        );
     };
     start(&mut world);
     seconds(70).await;

@@ -13,8 +13,8 @@ use sentry_core::deployer::{
     DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectErrors, RunChange,
 };
 use sentry_core::forge::{
-    CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState, Tree,
-    TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge, ForgeError,
+    Heads, HeadsAnswer, HeadsQuery, Reporter, Source, StatusState, Tree, TreeQuery,
 };
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
@@ -100,21 +100,35 @@ impl StateStore for Mortal<MemoryStore> {
 }
 
 #[async_trait]
-impl Forge for Mortal<FakeForge> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
+impl Heads for Mortal<FakeForge> {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.fate.point().await;
         self.inner.heads(queries).await
     }
+}
+
+#[async_trait]
+impl Source for Mortal<FakeForge> {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.fate.point().await;
         self.inner.tree(query).await
     }
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.inner.as_ref(), repo, revision).await
+        Source::commit(self.inner.as_ref(), repo, revision).await
     }
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.inner.changes(query).await
+    }
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.inner.clone_credential(repo).await
+    }
+}
+
+#[async_trait]
+impl Reporter for Mortal<FakeForge> {
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         self.fate.point().await;
         let shown = self.inner.set_status(repo, status).await;
@@ -196,8 +210,9 @@ impl Story {
         seconds(5).await;
         world.kill().await;
         let sha = world.forge.commit(A, "release/1", "work", &[]);
+        let forge = Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) };
         world.start_on(
-            Arc::new(Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) }),
+            Forge::with_statuses(Arc::new(forge)),
             Arc::new(Mortal { inner: Arc::clone(&world.deployer), fate: Arc::clone(fate) }),
             Arc::new(Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) }),
         );

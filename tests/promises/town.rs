@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
-use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::forge::{
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Heads, HeadsAnswer,
+    HeadsQuery, Source, Tree, TreeQuery,
+};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -130,29 +133,28 @@ fn told(method: &Method, origin: &str, path: &str, held: Option<&str>) -> Whole 
 /// Repository A at the server; B, and what only a child process of git's could tell, from a fake.
 #[derive(Debug)]
 struct Ground {
-    real: Arc<dyn Forge>,
+    real: Forge,
     fake: Arc<FakeForge>,
     origin: String,
     kind: Kind,
 }
 
 #[async_trait]
-impl Forge for Ground {
-    fn name(&self) -> &str {
-        self.real.name()
-    }
-
+impl Heads for Ground {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let all = queries.iter().cloned().enumerate();
         let (ours, others): (Vec<_>, Vec<_>) =
             all.partition(|(_, query)| query.repo.origin() == self.origin);
         let (our_places, ours): (Vec<_>, Vec<_>) = ours.into_iter().unzip();
         let (other_places, others): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        let real = our_places.into_iter().zip(self.real.heads(&ours).await);
+        let real = our_places.into_iter().zip(self.real.heads.heads(&ours).await);
         let fake = other_places.into_iter().zip(self.fake.heads(&others).await);
         real.chain(fake).collect::<BTreeMap<_, _>>().into_values().collect()
     }
+}
 
+#[async_trait]
+impl Source for Ground {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         self.fake.tree(query).await
     }
@@ -161,7 +163,18 @@ impl Forge for Ground {
         if self.kind == Kind::Git {
             return Ok(CommitInfo { message: "work".to_owned(), author: "Ada".to_owned() });
         }
-        self.real.commit(repo, revision).await
+        self.real.source.commit(repo, revision).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.fake.changes(query).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.fake.clone_credential(repo).await
     }
 }
 
@@ -195,7 +208,7 @@ impl Town {
         let fake = Arc::clone(&self.world.forge);
         let ground = Ground { real, fake, origin, kind: self.kind };
         let (deployer, store) = (Arc::clone(&self.world.deployer), Arc::clone(&self.world.store));
-        self.world.start_on(Arc::new(ground), deployer, store);
+        self.world.start_on(Forge::new(Arc::new(ground)), deployer, store);
     }
 
     /// What the server was asked.

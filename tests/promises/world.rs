@@ -98,18 +98,19 @@ impl World {
 
     /// Starts an agent on the fakes.
     pub(crate) fn start(&mut self) {
-        let (forge, deployer) = (Arc::clone(&self.forge), Arc::clone(&self.deployer));
+        let deployer = Arc::clone(&self.deployer);
+        let forge = Forge::with_statuses(Arc::clone(&self.forge));
         self.start_on(forge, deployer, Arc::clone(&self.store) as _);
     }
 
     /// Starts an agent on these ports, which stand before the fakes.
     pub(crate) fn start_on(
         &mut self,
-        forge: Arc<dyn Forge>,
+        forge: Forge,
         deployer: Arc<dyn Deployer>,
         store: Arc<dyn StateStore>,
     ) {
-        let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge(forge);
+        let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge("forge", forge);
         let builder = builder.deployer(deployer).options(self.options.clone());
         let builder = self.watches.iter().cloned().fold(builder, |b, watch| b.watch(watch));
         let (engine, stop) = (builder.build().unwrap(), self.stop.clone());

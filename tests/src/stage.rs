@@ -12,6 +12,7 @@ use sentry_api::shape::{
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
 use sentry_core::engine::Engine;
+use sentry_core::forge::Forge;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_server::api::{Keys, Right};
 use sentry_server::page::{Setup, WatchPlace};
@@ -216,7 +217,7 @@ fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder(Arc::clone(&store) as _)
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
-        .forge(Arc::new(FakeForge::new()))
+        .forge("forge", Forge::new(Arc::new(FakeForge::new())))
         .deployer(Arc::new(FakeDeployer::new()))
         .build()
         .expect("an engine of fakes");

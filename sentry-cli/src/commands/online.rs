@@ -8,7 +8,7 @@ use sentry_config::Config;
 use sentry_core::delivery::Selection;
 use sentry_core::deployer::DeployErrorKind;
 use sentry_core::engine::{Engine, EngineError};
-use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
 use sentry_core::names::ClusterRef;
 use sentry_core::repo::RepoUrl;
 use sentry_core::subject::Subject;
@@ -248,7 +248,7 @@ async fn heads(
     forge: &dyn Probed,
     repo: &RepoUrl,
     branches: &BranchSelector,
-) -> Result<Heads, ForgeError> {
+) -> Result<HeadList, ForgeError> {
     let query = HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
     match forge.heads(std::slice::from_ref(&query)).await.pop().transpose()? {
         Some(HeadsAnswer::Heads(heads)) => Ok(heads),

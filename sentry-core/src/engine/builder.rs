@@ -42,7 +42,7 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct Builder {
     watches: Vec<Watch>,
-    forges: BTreeMap<String, Arc<dyn Forge>>,
+    forges: BTreeMap<String, Forge>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     store: Arc<dyn StateStore>,
@@ -72,10 +72,10 @@ impl Builder {
         self
     }
 
-    /// Adds a forge under its own name.
+    /// Adds a forge under the name that watches refer to it by.
     #[must_use]
-    pub fn forge(mut self, forge: Arc<dyn Forge>) -> Self {
-        self.forges.insert(forge.name().to_owned(), forge);
+    pub fn forge(mut self, name: impl Into<String>, forge: Forge) -> Self {
+        self.forges.insert(name.into(), forge);
         self
     }
 
@@ -138,10 +138,12 @@ impl Builder {
         }
         let dry =
             self.deployers.iter().filter(|(_, d)| d.is_dry_run()).map(|(name, _)| name.clone());
+        let reporters = self.forges.iter().filter(|(_, forge)| forge.reporter.is_some());
         let known = Known {
             watches,
             options: self.options,
             dry: dry.collect(),
+            reporters: reporters.map(|(name, _)| name.clone()).collect(),
             notifiers: self.notifiers.keys().cloned().collect(),
         };
         let parts = Parts {

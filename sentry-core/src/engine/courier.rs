@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
-    HeadsQuery, Tree, TreeLimits, TreeQuery,
+    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
+    HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
 };
 use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
@@ -82,8 +82,8 @@ pub(super) struct Progress {
 pub(super) struct Attempt {
     pub(super) delivery: Delivery,
     pub(super) watch: Arc<Watch>,
-    pub(super) source: Arc<dyn Forge>,
-    pub(super) manifests: Arc<dyn Forge>,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) manifests: Forge,
     pub(super) deployer: Arc<dyn Deployer>,
     /// Held while objects are checked and written: one at a time per cluster and namespace.
     pub(super) target: Arc<Mutex<()>>,
@@ -143,7 +143,7 @@ impl Attempt {
         *turn = Some(Arc::clone(&self.target).lock_owned().await);
         let until = until + waited.elapsed();
         self.enter(DeliveryState::Checking, Vec::new()).await?;
-        let about = About { info: info.as_ref(), changed: changed.as_ref() };
+        let about = About { info: &info, changed: changed.as_ref() };
         let plan = self.check(&documents, &pinned, &about, until).await?;
         drop(documents);
 
@@ -203,21 +203,17 @@ impl Attempt {
     }
 
     /// What A's commit says of itself: a skip marker ends the delivery of a change here.
-    async fn commit_info(&mut self, until: Instant) -> Result<Option<CommitInfo>, Interrupt> {
+    async fn commit_info(&mut self, until: Instant) -> Result<CommitInfo, Interrupt> {
         let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
         let revision = self.delivery.revision.clone();
         let ask = async move {
-            match source.commit(&repo, &revision).await {
-                Ok(info) => Ok(Some(info)),
-                Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
-                Err(source) => Err(AttemptError::Forge {
-                    what: format!("can't read commit {} of {repo}", revision.sha),
-                    source,
-                }),
-            }
+            source.commit(&repo, &revision).await.map_err(|source| AttemptError::Forge {
+                what: format!("can't read commit {} of {repo}", revision.sha),
+                source,
+            })
         };
         let info = self.timed("inspect", until, ask).await?;
-        let marked = info.as_ref().and_then(skip_marker).is_some();
+        let marked = skip_marker(&info).is_some();
         if marked && self.delivery.cause == Cause::Change {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }
@@ -229,14 +225,14 @@ impl Attempt {
             // What was begun with one commit of B is finished with it.
             return Ok(intent.manifests.clone());
         }
-        let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
+        let (forge, watch) = (Arc::clone(&self.manifests.heads), Arc::clone(&self.watch));
         let subject = self.delivery.revision.subject.clone();
         let work = async move { resolve(forge.as_ref(), &watch, &subject).await };
         self.timed("resolve", until, work).await
     }
 
     async fn fetch(&mut self, pinned: &Revision, until: Instant) -> Result<Tree, Interrupt> {
-        let (forge, watch) = (Arc::clone(&self.manifests), Arc::clone(&self.watch));
+        let (forge, watch) = (Arc::clone(&self.manifests.source), Arc::clone(&self.watch));
         let (pinned, left) = (pinned.clone(), until.saturating_duration_since(Instant::now()));
         self.timed("fetch", until + SLACK, async move {
             fetch(forge.as_ref(), &watch, &pinned, left).await
@@ -279,8 +275,8 @@ impl Attempt {
             delivery: &delivery.id,
             trigger: delivery.trigger.as_ref(),
             manifests: pinned,
-            sender: about.info.map(|i| i.author.as_str()),
-            title: about.info.map_or("", CommitInfo::title),
+            sender: Some(&about.info.author),
+            title: about.info.title(),
             event: &delivery.event,
             only: delivery.only.as_deref(),
             changed: about.changed,
@@ -401,7 +397,7 @@ impl Attempt {
 
 /// What is known of A's head beside its name.
 struct About<'a> {
-    info: Option<&'a CommitInfo>,
+    info: &'a CommitInfo,
     changed: Option<&'a ChangedPaths>,
 }
 
@@ -420,7 +416,7 @@ fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
 
 /// B's branch and its head, for a head of the given subject of A.
 pub(super) async fn resolve(
-    forge: &dyn Forge,
+    forge: &dyn Heads,
     watch: &Watch,
     source: &Subject,
 ) -> Result<Revision, AttemptError> {
@@ -453,7 +449,7 @@ pub(super) async fn resolve(
 
 /// B's directory at the pinned commit.
 pub(super) async fn fetch(
-    forge: &dyn Forge,
+    forge: &dyn Source,
     watch: &Watch,
     pinned: &Revision,
     timeout: Duration,

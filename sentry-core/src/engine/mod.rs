@@ -172,7 +172,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct Parts {
     known: Arc<Known>,
-    forges: BTreeMap<String, Arc<dyn Forge>>,
+    forges: BTreeMap<String, Forge>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     store: Arc<dyn StateStore>,

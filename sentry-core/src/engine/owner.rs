@@ -294,7 +294,7 @@ impl Owner {
             BTreeMap::new();
         for write in &writes {
             let Write::Delivery(delivery) = write else { continue };
-            let watch = self.known.watches.get(&delivery.watch);
+            let watch = self.known.reported(&delivery.watch);
             if watch.is_some_and(|watch| watch.reporting.mode != ReportMode::Off) {
                 let commit = (delivery.watch.clone(), delivery.revision.sha.clone());
                 let of_commit = commits.entry(commit).or_default();
@@ -389,7 +389,7 @@ impl Owner {
     }
 
     fn poll(&mut self, forge: String, asked: Vec<(usize, crate::forge::HeadsQuery)>) {
-        let port = Arc::clone(&self.parts.forges[&forge]);
+        let port = Arc::clone(&self.parts.forges[&forge].heads);
         let job = Job::Poll(asked.clone());
         let task = self.tasks.spawn(async move {
             let started = Instant::now();
@@ -405,8 +405,8 @@ impl Owner {
         let store = Arc::clone(&self.parts.store);
         let attempt = Attempt {
             base,
-            source: Arc::clone(&self.parts.forges[&watch.source.forge]),
-            manifests: Arc::clone(&self.parts.forges[&watch.manifests.forge]),
+            source: Arc::clone(&self.parts.forges[&watch.source.forge].source),
+            manifests: self.parts.forges[&watch.manifests.forge].clone(),
             deployer: Arc::clone(&self.parts.deployers[&watch.cluster.deployer]),
             target: Arc::clone(self.targets.entry(watch.cluster.clone()).or_default()),
             delivery,
@@ -457,11 +457,13 @@ impl Owner {
 
     fn report(&mut self, key: ReportKey, report: Box<Report>) {
         let Some(watch) = self.known.watches.get(&report.watch) else { return };
-        let forge = Arc::clone(&self.parts.forges[&watch.source.forge]);
+        let Some(reporter) = self.parts.forges[&watch.source.forge].reporter.clone() else {
+            return;
+        };
         let repo = watch.source.repo.clone();
         let job = Job::Report(key.clone());
         let task = self.tasks.spawn(async move {
-            let result = forge.set_status(&repo, &report.status).await;
+            let result = reporter.set_status(&repo, &report.status).await;
             Ended::Reported(key, report, result)
         });
         self.jobs.insert(task.id(), job);
@@ -526,7 +528,7 @@ impl Owner {
     fn spoken(&self, now: Moment) -> AgentState {
         let mut loops = self.machine.loops(now);
         for (forge, state) in &mut loops {
-            state.budget = self.parts.forges[forge].budget();
+            state.budget = self.parts.forges[forge].heads.budget();
         }
         AgentState {
             holder: self.parts.holder.clone(),

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::cursor::Cursors;
 use crate::delivery::{HeadRecord, Reason};
 use crate::event::EventKind;
-use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use crate::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
 use crate::names::WatchName;
 use crate::repo::{BranchName, CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
@@ -270,7 +270,7 @@ impl Group {
     fn heads(
         &mut self,
         query: &HeadsQuery,
-        heads: Heads,
+        heads: HeadList,
         ledger: &Ledger,
         stamp: Timestamp,
         absorbed: &mut Absorbed,

@@ -9,8 +9,8 @@ use crate::cursor::Cursors;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
-    HeadsQuery,
+    ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
+    HeadsQuery, Source,
 };
 use crate::ids::DeliveryId;
 use crate::manifest::{self, Context, Documents, ManifestSet};
@@ -89,18 +89,19 @@ pub(super) async fn diff(
 async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
     let Question { watch, subject, sha, selection } = question;
     let watch = parts.known.watches.get(watch).ok_or_else(|| unknown_watch(parts, watch))?;
-    let source = parts.forges[&watch.source.forge].as_ref();
+    let a = &parts.forges[&watch.source.forge];
+    let source = a.source.as_ref();
     let asked_for = sha.is_some() || *selection != Selection::default();
     let sha = match sha {
         Some(sha) => sha.clone(),
-        None => head(source, watch, subject).await?,
+        None => head(a.heads.as_ref(), watch, subject).await?,
     };
     let revision = Revision { subject: subject.clone(), sha };
     let info = commit_info(source, watch, &revision).await?;
-    let b = parts.forges[&watch.manifests.forge].as_ref();
-    let pinned =
-        courier::resolve(b, watch, subject).await.map_err(|error| attempt_error(error, watch))?;
-    let tree = courier::fetch(b, watch, &pinned, watch.timing.timeout).await;
+    let b = &parts.forges[&watch.manifests.forge];
+    let pinned = courier::resolve(b.heads.as_ref(), watch, subject).await;
+    let pinned = pinned.map_err(|error| attempt_error(error, watch))?;
+    let tree = courier::fetch(b.source.as_ref(), watch, &pinned, watch.timing.timeout).await;
     let documents = manifest::parse(&tree.map_err(|error| attempt_error(error, watch))?);
     let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
     let changed =
@@ -113,15 +114,15 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         delivery: &delivery,
         trigger: None,
         manifests: &pinned,
-        sender: info.as_ref().map(|i| i.author.as_str()),
-        title: info.as_ref().map_or("", CommitInfo::title),
+        sender: Some(&info.author),
+        title: info.title(),
         event: &selection.event.clone().unwrap_or_else(|| subject.event()),
         only: selection.run.as_deref(),
         changed: changed.as_ref(),
         kinds: kinds.as_ref().ok().and_then(Option::as_deref),
     };
     let mut set = manifest::prepare(&documents, &context);
-    if let Some(marker) = info.as_ref().and_then(courier::skip_marker).filter(|_| !asked_for) {
+    if let Some(marker) = courier::skip_marker(&info).filter(|_| !asked_for) {
         set.notes
             .push(format!("the commit's message says {marker}: as a change it starts nothing"));
     }
@@ -144,7 +145,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
 
 /// The head of a subject of A, asked for now.
 async fn head(
-    source: &dyn Forge,
+    forge: &dyn Heads,
     watch: &Watch,
     subject: &Subject,
 ) -> Result<CommitSha, EngineError> {
@@ -157,31 +158,28 @@ async fn head(
         what: format!("can't read the head of {subject} in {repo}"),
         source,
     };
-    match source.heads(std::slice::from_ref(&query)).await.pop().transpose().map_err(failed)? {
+    match forge.heads(std::slice::from_ref(&query)).await.pop().transpose().map_err(failed)? {
         Some(HeadsAnswer::Heads(mut heads)) => heads.heads.remove(subject).ok_or_else(none),
         _ => Err(none()),
     }
 }
 
 async fn commit_info(
-    source: &dyn Forge,
+    source: &dyn Source,
     watch: &Watch,
     revision: &Revision,
-) -> Result<Option<CommitInfo>, EngineError> {
-    match source.commit(&watch.source.repo, revision).await {
-        Ok(info) => Ok(Some(info)),
-        Err(error) if error.kind() == ForgeErrorKind::Unsupported => Ok(None),
-        Err(source) => Err(EngineError::Forge {
-            what: format!("can't read commit {} of {}", revision.sha, watch.source.repo),
-            source,
-        }),
-    }
+) -> Result<CommitInfo, EngineError> {
+    let failed = |source| EngineError::Forge {
+        what: format!("can't read commit {} of {}", revision.sha, watch.source.repo),
+        source,
+    };
+    source.commit(&watch.source.repo, revision).await.map_err(failed)
 }
 
 /// What changed in A since the head that a delivery would compare with, if a document asks for it; `None` where that is not known.
 async fn changed(
     parts: &Parts,
-    source: &dyn Forge,
+    source: &dyn Source,
     watch: &Watch,
     revision: &Revision,
     documents: &Documents,
@@ -199,7 +197,7 @@ async fn changed(
 
 /// What the set's runs would clone A with.
 async fn lent(
-    source: &dyn Forge,
+    source: &dyn Source,
     context: &Context<'_>,
     set: &mut ManifestSet,
 ) -> Result<Vec<GitAuth>, EngineError> {

@@ -99,7 +99,8 @@ impl Engine {
             Some((watch.name.clone(), asked))
         });
         let requests = self.parts.forges.iter();
-        let requests = requests.map(|(name, forge)| (name.clone(), forge.requests())).collect();
+        let requests =
+            requests.map(|(name, forge)| (name.clone(), forge.heads.requests())).collect();
         let (silent, unwritable) = (now.saturating_duration_since(beat), notes.unwritable.clone());
         Some(Vitals { silent, pace, agent, unwritable, asked: asked.collect(), requests })
     }

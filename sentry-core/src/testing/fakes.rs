@@ -16,9 +16,9 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge, ForgeError,
-    ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Tree, TreeFile, TreeQuery,
-    Validator,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
+    ForgeErrorKind, HeadList, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Reporter, Source,
+    Tree, TreeFile, TreeQuery, Validator,
 };
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
@@ -79,7 +79,7 @@ struct Host {
     token: Option<Secret>,
 }
 
-/// A forge called `forge` with repositories in memory.
+/// A forge with repositories in memory.
 #[derive(Debug, Default)]
 pub struct FakeForge {
     host: Mutex<Host>,
@@ -109,7 +109,9 @@ impl FakeForge {
             format!("{:040x}", host.commits + 0xabc0_0000_0000).parse().expect("hex");
         let file =
             |(path, text): &(&str, &str)| TreeFile { path: (*path).into(), bytes: (*text).into() };
-        host.trees.insert(sha.clone(), files.iter().map(file).collect());
+        let mut files: Vec<TreeFile> = files.iter().map(file).collect();
+        files.sort_by(|one, other| one.path.cmp(&other.path));
+        host.trees.insert(sha.clone(), files);
         host.infos
             .insert(sha.clone(), CommitInfo { message: message.into(), author: "ada".into() });
         drop(host);
@@ -225,16 +227,12 @@ impl Host {
         if query.validator.as_ref() == Some(&validator) {
             return Ok(HeadsAnswer::NotModified);
         }
-        Ok(HeadsAnswer::Heads(Heads { heads, validator: Some(validator), renamed_to: None }))
+        Ok(HeadsAnswer::Heads(HeadList { heads, validator: Some(validator), renamed_to: None }))
     }
 }
 
 #[async_trait]
-impl Forge for FakeForge {
-    fn name(&self) -> &'static str {
-        "forge"
-    }
-
+impl Heads for FakeForge {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let (answers, wait) = {
             let mut host = guard(&self.host);
@@ -244,7 +242,10 @@ impl Forge for FakeForge {
         tokio::time::sleep(wait).await;
         answers
     }
+}
 
+#[async_trait]
+impl Source for FakeForge {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         let mut host = guard(&self.host);
         host.trees_asked.push(query.clone());
@@ -276,6 +277,9 @@ impl Forge for FakeForge {
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         let host = guard(&self.host);
         host.up()?;
+        if query.from == query.to.sha {
+            return Ok(ChangedPaths::default());
+        }
         let none = || ForgeError::new(ForgeErrorKind::Unsupported, "no difference was told");
         host.changes.get(&(query.from.clone(), query.to.sha.clone())).cloned().ok_or_else(none)
     }
@@ -286,7 +290,10 @@ impl Forge for FakeForge {
         let username = "git".to_owned();
         Ok(host.token.clone().map(|token| CloneCredential { username, token }))
     }
+}
 
+#[async_trait]
+impl Reporter for FakeForge {
     async fn set_status(&self, _: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         let mut host = guard(&self.host);
         host.status_calls += 1;

@@ -136,7 +136,7 @@ async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_n
     let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge(Arc::clone(&world.forge) as _)
+        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
         .deployer(Arc::new(Slow))
         .build()
         .unwrap();
@@ -663,7 +663,7 @@ async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
     let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge(Arc::clone(&world.forge) as _)
+        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
         .deployer(Arc::new(Mute))
         .build()
         .unwrap();

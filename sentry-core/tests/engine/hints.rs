@@ -1,9 +1,6 @@
 //! What a webhook may do: have a configured repository asked now, and nothing else.
 
-use async_trait::async_trait;
-use sentry_core::forge::{
-    Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
-};
+use sentry_core::forge::ForgeErrorKind;
 use sentry_core::repo::RepoPath;
 
 use super::*;
@@ -49,23 +46,6 @@ async fn a_hint_about_what_is_not_watched_asks_nobody() {
     assert_eq!(world.asked(), before);
 }
 
-/// Another forge, with the same repositories.
-#[derive(Debug)]
-struct Another(Arc<FakeForge>);
-
-#[async_trait]
-impl Forge for Another {
-    fn name(&self) -> &'static str {
-        "another"
-    }
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        self.0.heads(queries).await
-    }
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.0.tree(query).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_hint_of_one_forge_asks_no_other_one_that_has_a_repository_of_that_path() {
     let mut world = World::new();
@@ -74,8 +54,8 @@ async fn a_hint_of_one_forge_asks_no_other_one_that_has_a_repository_of_that_pat
     let mut watch = watch("another", &["main"]);
     watch.source.forge = "another".into();
     watch.source.repo = namesake.parse().unwrap();
-    let another = Arc::new(Another(Arc::clone(&world.forge)));
-    let engine = world.builder().watch(watch).forge(another).build().unwrap();
+    let another = Forge::with_statuses(Arc::clone(&world.forge));
+    let engine = world.builder().watch(watch).forge("another", another).build().unwrap();
     let agent = engine.clone();
     world.agent.spawn(async move { agent.run(&Stop::new()).await });
     seconds(2).await;

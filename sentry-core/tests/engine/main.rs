@@ -12,6 +12,7 @@ use sentry_core::delivery::{
 };
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
+use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
@@ -103,7 +104,7 @@ impl World {
             .fold(builder, add)
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
-            .forge(Arc::clone(&self.forge) as _)
+            .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
             .deployer(Arc::clone(&self.deployer) as _)
             .options(Options::default())
     }

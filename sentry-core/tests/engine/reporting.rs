@@ -3,10 +3,7 @@
 use async_trait::async_trait;
 use sentry_core::delivery::RunState;
 use sentry_core::event::EventKind;
-use sentry_core::forge::{
-    CommitStatus, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, StatusState, Tree,
-    TreeQuery,
-};
+use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
 use sentry_core::repo::RepoUrl;
 
 use super::following::following;
@@ -52,16 +49,7 @@ async fn a_failed_run_is_a_failure_and_a_deleted_one_an_error() {
 struct Slow(Arc<FakeForge>);
 
 #[async_trait]
-impl Forge for Slow {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        self.0.heads(queries).await
-    }
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.0.tree(query).await
-    }
+impl Reporter for Slow {
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         tokio::time::sleep(Duration::from_secs(300)).await;
         self.0.set_status(repo, status).await
@@ -71,10 +59,12 @@ impl Forge for Slow {
 #[tokio::test(start_paused = true)]
 async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     let mut world = World::with(FakeDeployer::new().following());
+    let reporter: Arc<dyn Reporter> = Arc::new(Slow(Arc::clone(&world.forge)));
+    let slow = Forge { reporter: Some(reporter), ..Forge::new(Arc::clone(&world.forge)) };
     let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge(Arc::new(Slow(Arc::clone(&world.forge))))
+        .forge("forge", slow)
         .deployer(Arc::clone(&world.deployer) as _)
         .build()
         .unwrap();
@@ -287,4 +277,29 @@ async fn what_a_heads_runs_came_to_stands_on_that_head_whatever_head_came_since(
     assert_eq!(world.shown(&first), [StatusState::Pending, StatusState::Failure]);
     assert_eq!(world.shown(&second), [StatusState::Pending, StatusState::Success]);
     assert_eq!(world.shown(&third), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forge_without_statuses_is_owed_none_and_nobody_is_told_of_it() {
+    let mut world = World::new();
+    let mute = Forge::new(Arc::clone(&world.forge));
+    let engine = world.builder().forge("forge", mute.clone()).build().unwrap();
+    engine.once(&Stop::new()).await.unwrap();
+    let mut events = engine.events();
+    world.push();
+    assert_eq!(engine.once(&Stop::new()).await.unwrap().deliveries.len(), 1);
+    assert_eq!(world.store.snapshot().await.unwrap().reports, []);
+    assert_eq!(world.forge.status_calls(), 0);
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event.kind, EventKind::ReportFailed { .. }), "{event:?}");
+    }
+    world.forge.fail_statuses(Some(ForgeErrorKind::Unreachable));
+    world.start();
+    world.push();
+    minutes(1).await;
+    assert!(!world.store.snapshot().await.unwrap().reports.is_empty(), "they wait for the forge");
+    world.stop().await;
+    let engine = world.builder().forge("forge", mute).build().unwrap();
+    let summary = tokio::time::timeout(Duration::from_secs(60), engine.once(&Stop::new())).await;
+    assert!(summary.is_ok(), "a pass waits for what can't be shown any more");
 }

@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::event::EventKind;
-use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
+use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::plan::{ChangeSet, Plan};
-use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
 
 use super::*;
 
@@ -17,19 +15,10 @@ const OTHER: &str = "https://example.com/product/other";
 struct Brittle(Arc<FakeForge>);
 
 #[async_trait]
-impl Forge for Brittle {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
+impl Heads for Brittle {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         assert!(queries.iter().all(|query| query.repo.as_str() != OTHER), "it breaks down");
         self.0.heads(queries).await
-    }
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.0.tree(query).await
-    }
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Forge::commit(self.0.as_ref(), repo, revision).await
     }
 }
 
@@ -45,11 +34,12 @@ fn other() -> Watch {
 async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_for_the_others() {
     let mut world = World::new();
     world.forge.commit(OTHER, "main", "first", &[]);
+    let heads = Arc::new(Brittle(Arc::clone(&world.forge)));
     let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .watch(other())
-        .forge(Arc::new(Brittle(Arc::clone(&world.forge))))
+        .forge("forge", Forge { heads, ..Forge::new(Arc::clone(&world.forge)) })
         .deployer(Arc::clone(&world.deployer) as _)
         .build()
         .unwrap();
@@ -71,8 +61,8 @@ async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     let options = Options { max_parallel: 4, ..Options::default() };
     engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
     world.forge.commit(OTHER, "main", "first", &[]);
-    let forge = Arc::clone(&world.forge);
-    let engine = engine.watch(world.watch.clone()).watch(other()).forge(forge);
+    let forge = Forge::with_statuses(Arc::clone(&world.forge));
+    let engine = engine.watch(world.watch.clone()).watch(other()).forge("forge", forge);
     let engine = engine.deployer(Arc::clone(&world.deployer) as _).build().unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
     minutes(1).await;
@@ -122,7 +112,7 @@ async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
     let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge(Arc::clone(&world.forge) as _)
+        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
         .deployer(Arc::new(Deliberate(Arc::clone(&world.deployer))))
         .build()
         .unwrap();

@@ -20,7 +20,7 @@ use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
-use sentry_core::forge::ForgeErrorKind;
+use sentry_core::forge::{Forge, ForgeErrorKind};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
@@ -131,7 +131,7 @@ impl World {
             .clock(Arc::clone(&self.clock) as _)
             .options(options)
             .watch(watch)
-            .forge(Arc::clone(&self.forge) as _)
+            .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
             .deployer(Arc::clone(&self.cluster) as _)
             .build()
             .unwrap();

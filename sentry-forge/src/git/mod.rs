@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
-    Heads, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery, Validator,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadList,
+    Heads, HeadsAnswer, HeadsQuery, Requests, Source, Tree, TreeQuery, Validator,
 };
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
@@ -114,7 +114,7 @@ impl GitForge {
     /// Asks a repository for its branches, to see that it is there and may be read; returns how many it has.
     ///
     /// # Errors
-    /// As [`Forge::heads`].
+    /// As [`Heads::heads`].
     pub async fn probe(&self, repo: &RepoUrl) -> Result<usize, ForgeError> {
         Ok(self.refs(repo, &[]).await?.refs.len())
     }
@@ -129,7 +129,7 @@ impl GitForge {
             return Ok(HeadsAnswer::NotModified);
         }
         let heads = heads.into_iter().map(|(branch, sha)| (branch.into(), sha)).collect();
-        Ok(HeadsAnswer::Heads(Heads { heads, validator, renamed_to }))
+        Ok(HeadsAnswer::Heads(HeadList { heads, validator, renamed_to }))
     }
 
     async fn refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
@@ -263,21 +263,20 @@ fn conclude<T>(pass: Option<Pass<'_>>, outcome: Result<T, ForgeError>) -> Result
 }
 
 #[async_trait]
-impl Forge for GitForge {
-    fn name(&self) -> &str {
-        &self.settings.name
-    }
-
-    fn requests(&self) -> Requests {
-        self.settings.http.requests()
-    }
-
+impl Heads for GitForge {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         // Collected first: a closure over borrowed queries inside the stream is not general enough for the compiler.
         let questions: Vec<_> = queries.iter().map(|query| self.heads_of(query)).collect();
         stream::iter(questions).buffered(AT_ONCE).collect().await
     }
 
+    fn requests(&self) -> Requests {
+        self.settings.http.requests()
+    }
+}
+
+#[async_trait]
+impl Source for GitForge {
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
         match self.tree_once(query).await {
             Err(error) if self.has_moved(&query.repo, &error).await => self.tree_once(query).await,

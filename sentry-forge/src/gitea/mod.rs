@@ -4,10 +4,12 @@ mod api;
 mod probe;
 mod webhook;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sentry_core::forge::{
     Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
+    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
@@ -76,36 +78,9 @@ impl Gitea {
 }
 
 #[async_trait]
-impl Forge for Gitea {
-    fn name(&self) -> &str {
-        self.hosted.name()
-    }
-
+impl Heads for Gitea {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.hosted.heads(queries).await
-    }
-
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.hosted.tree(query).await
-    }
-
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        self.hosted.commit(repo, revision).await
-    }
-
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.hosted.changes(query).await
-    }
-
-    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
-        self.hosted.set_status(repo, status).await
-    }
-
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.hosted.clone_credential(repo).await
     }
 
     fn budget(&self) -> Option<Budget> {
@@ -118,8 +93,41 @@ impl Forge for Gitea {
 }
 
 #[async_trait]
+impl Source for Gitea {
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.hosted.tree(query).await
+    }
+
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        self.hosted.commit(repo, revision).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.hosted.changes(query).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.hosted.clone_credential(repo).await
+    }
+}
+
+#[async_trait]
+impl Reporter for Gitea {
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        self.hosted.set_status(repo, status).await
+    }
+}
+
+#[async_trait]
 impl Probed for Gitea {
     async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         self.probe(repo).await?.rights(repo)
+    }
+
+    fn ports(self: Arc<Self>) -> Forge {
+        Forge::with_statuses(self)
     }
 }

@@ -6,10 +6,12 @@ mod checks;
 mod reporting;
 mod webhook;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sentry_core::forge::{
     Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
+    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -111,43 +113,9 @@ impl GitHub {
 }
 
 #[async_trait]
-impl Forge for GitHub {
-    fn name(&self) -> &str {
-        self.hosted.name()
-    }
-
+impl Heads for GitHub {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.hosted.heads(queries).await
-    }
-
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.hosted.tree(query).await
-    }
-
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        self.hosted.commit(repo, revision).await
-    }
-
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.hosted.changes(query).await
-    }
-
-    /// As a check run where an App may make them, else as a commit status.
-    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
-        if let Some(app) = self.hosted.api().makes_checks() {
-            match checks::show(&self.hosted, &self.checks, app, repo, status).await {
-                Err(error) if checks::may_not(&error) => self.hosted.api().do_without_checks(),
-                shown => return shown,
-            }
-        }
-        self.hosted.set_status(repo, status).await
-    }
-
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.hosted.clone_credential(repo).await
     }
 
     fn budget(&self) -> Option<Budget> {
@@ -160,8 +128,48 @@ impl Forge for GitHub {
 }
 
 #[async_trait]
+impl Source for GitHub {
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.hosted.tree(query).await
+    }
+
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        self.hosted.commit(repo, revision).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.hosted.changes(query).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.hosted.clone_credential(repo).await
+    }
+}
+
+#[async_trait]
+impl Reporter for GitHub {
+    /// As a check run where an App may make them, else as a commit status.
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        if let Some(app) = self.hosted.api().makes_checks() {
+            match checks::show(&self.hosted, &self.checks, app, repo, status).await {
+                Err(error) if checks::may_not(&error) => self.hosted.api().do_without_checks(),
+                shown => return shown,
+            }
+        }
+        self.hosted.set_status(repo, status).await
+    }
+}
+
+#[async_trait]
 impl Probed for GitHub {
     async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         self.probe(repo).await?.rights(repo)
+    }
+
+    fn ports(self: Arc<Self>) -> Forge {
+        Forge::with_statuses(self)
     }
 }

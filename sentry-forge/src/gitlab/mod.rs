@@ -4,10 +4,12 @@ mod api;
 mod reporting;
 mod webhook;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sentry_core::forge::{
     Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
+    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -93,36 +95,9 @@ impl GitLab {
 }
 
 #[async_trait]
-impl Forge for GitLab {
-    fn name(&self) -> &str {
-        self.hosted.name()
-    }
-
+impl Heads for GitLab {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.hosted.heads(queries).await
-    }
-
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.hosted.tree(query).await
-    }
-
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        self.hosted.commit(repo, revision).await
-    }
-
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.hosted.changes(query).await
-    }
-
-    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
-        self.hosted.set_status(repo, status).await
-    }
-
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.hosted.clone_credential(repo).await
     }
 
     fn budget(&self) -> Option<Budget> {
@@ -135,8 +110,41 @@ impl Forge for GitLab {
 }
 
 #[async_trait]
+impl Source for GitLab {
+    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
+        self.hosted.tree(query).await
+    }
+
+    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
+        self.hosted.commit(repo, revision).await
+    }
+
+    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+        self.hosted.changes(query).await
+    }
+
+    async fn clone_credential(
+        &self,
+        repo: &RepoUrl,
+    ) -> Result<Option<CloneCredential>, ForgeError> {
+        self.hosted.clone_credential(repo).await
+    }
+}
+
+#[async_trait]
+impl Reporter for GitLab {
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        self.hosted.set_status(repo, status).await
+    }
+}
+
+#[async_trait]
 impl Probed for GitLab {
     async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         self.probe(repo).await?.rights(repo)
+    }
+
+    fn ports(self: Arc<Self>) -> Forge {
+        Forge::with_statuses(self)
     }
 }

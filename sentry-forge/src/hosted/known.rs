@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentry_core::forge::{Heads, HeadsAnswer, Validator};
+use sentry_core::forge::{HeadList, HeadsAnswer, Validator};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +73,7 @@ impl Known {
         let validator = self.write();
         let heads =
             self.heads.into_iter().map(|(branch, head)| (branch.into(), head.sha)).collect();
-        HeadsAnswer::Heads(Heads { heads, validator, renamed_to: self.renamed_to })
+        HeadsAnswer::Heads(HeadList { heads, validator, renamed_to: self.renamed_to })
     }
 
     fn says_the_same(&self, other: &Self) -> bool {

@@ -114,10 +114,6 @@ impl<A: Api> Hosted<A> {
         apart.unwrap_or(&self.gate)
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn budget(&self) -> Option<Budget> {
         self.gate.budget()
     }

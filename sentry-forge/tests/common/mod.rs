@@ -4,7 +4,7 @@
 
 use std::error::Error as _;
 
-use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery, Validator};
+use sentry_core::forge::{ForgeError, HeadList, HeadsAnswer, HeadsQuery, Validator};
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::subject::Subject;
@@ -42,7 +42,7 @@ pub fn query(repo: &str, branches: &[&str], validator: Option<Validator>) -> Hea
     }
 }
 
-pub fn heads(answer: Result<HeadsAnswer, ForgeError>) -> Heads {
+pub fn heads(answer: Result<HeadsAnswer, ForgeError>) -> HeadList {
     match answer.unwrap() {
         HeadsAnswer::Heads(heads) => heads,
         HeadsAnswer::NotModified => panic!("expected heads, got NotModified"),
@@ -50,7 +50,7 @@ pub fn heads(answer: Result<HeadsAnswer, ForgeError>) -> Heads {
 }
 
 /// `branch=first digit of its commit`, sorted: short enough to compare at a glance.
-pub fn shown(heads: &Heads) -> Vec<String> {
+pub fn shown(heads: &HeadList) -> Vec<String> {
     heads.heads.iter().map(|(branch, sha)| format!("{branch}={}", &sha.as_str()[..1])).collect()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS,
+    ChangedPaths, ChangesQuery, ForgeError, ForgeErrorKind, MAX_CHANGED_PATHS, Source as _,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::testing::sample;

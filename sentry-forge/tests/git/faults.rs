@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::lab::{Lab, TOKEN, query, write_script};
 use crate::support::repo::Repo;
-use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind, TreeQuery};
+use sentry_core::forge::{ChangesQuery, ForgeError, ForgeErrorKind, Source as _, TreeQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::testing::sample;
 use tokio::time::Instant;

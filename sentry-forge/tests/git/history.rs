@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_core::forge::{ChangesQuery, Forge as _, ForgeError, ForgeErrorKind};
+use sentry_core::forge::{ChangesQuery, ForgeError, ForgeErrorKind, Source as _};
 use sentry_core::repo::RepoUrl;
 use sentry_core::retry::Retry;
 use sentry_core::testing::sample;

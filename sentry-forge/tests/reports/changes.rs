@@ -1,6 +1,6 @@
 //! What differs between two commits, as the APIs tell it. Where they can't, git is asked: its own tests show that.
 
-use sentry_core::forge::{ChangedPaths, Forge, ForgeErrorKind};
+use sentry_core::forge::{ChangedPaths, ForgeErrorKind, Source as _};
 use sentry_forge::gitlab::GitLabToken;
 use serde_json::{Value, json as value};
 use wiremock::matchers::{method, path, path_regex, query_param};

@@ -1,6 +1,6 @@
 //! Check runs, which a GitHub App makes instead of statuses.
 
-use sentry_core::forge::{Forge as _, ForgeErrorKind, StatusState};
+use sentry_core::forge::{ForgeErrorKind, Reporter as _, StatusState};
 use sentry_forge::github::GitHubAuth;
 use serde_json::{Value, json as value};
 use wiremock::matchers::{method, path, path_regex, query_param};

@@ -6,7 +6,7 @@
 
 use std::env;
 
-use sentry_core::forge::Forge;
+use sentry_core::forge::{Reporter, Source};
 use sentry_core::repo::RepoUrl;
 use serde_json::Value;
 use wiremock::matchers::any;
@@ -54,7 +54,7 @@ async fn violations(api: &str, below: &str, requests: Vec<Request>) -> Vec<Strin
     wrong
 }
 
-async fn ask_everything(forge: &dyn Forge, repo: &RepoUrl) {
+async fn ask_everything(forge: &(impl Reporter + Source), repo: &RepoUrl) {
     for state in STATES {
         let mut status = status(state);
         let _ = forge.set_status(repo, &status).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_core::forge::{Forge as _, ForgeErrorKind, HeadsAnswer, StatusState};
+use sentry_core::forge::{ForgeErrorKind, Heads as _, HeadsAnswer, Reporter as _, StatusState};
 use sentry_core::retry::Retry;
 use sentry_forge::github::GitHubAuth;
 use serde_json::json as value;

@@ -1,6 +1,6 @@
 //! GitLab's commit statuses.
 
-use sentry_core::forge::{Forge as _, ForgeErrorKind, StatusState};
+use sentry_core::forge::{ForgeErrorKind, Heads as _, Reporter as _, StatusState};
 use sentry_core::testing::sample;
 use sentry_forge::gitlab::GitLabToken;
 use serde_json::json as value;

@@ -24,9 +24,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::clock::Timestamp;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::{
-    Budget, Forge, ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
-};
+use sentry_core::forge::{Budget, Forge, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
@@ -51,17 +49,9 @@ static MANY_FILES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 struct Limited(Arc<FakeForge>);
 
 #[async_trait]
-impl Forge for Limited {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
+impl Heads for Limited {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         self.0.heads(queries).await
-    }
-
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.0.tree(query).await
     }
 
     fn requests(&self) -> Requests {
@@ -71,6 +61,11 @@ impl Forge for Limited {
     fn budget(&self) -> Option<Budget> {
         Some(Budget { left: 42, limit: 5_000, reset: Timestamp::from_second(1_767_229_200).ok() })
     }
+}
+
+fn limited(forge: &Arc<FakeForge>) -> Forge {
+    let heads = Arc::new(Limited(Arc::clone(forge)));
+    Forge { heads, ..Forge::new(Arc::clone(forge)) }
 }
 
 /// An engine that runs, and its server's routes.
@@ -94,7 +89,7 @@ impl World {
         let engine = Engine::builder(Arc::clone(&store) as _)
             .clock(Arc::clone(&clock) as _)
             .watch(watch("qa", &["main"]))
-            .forge(Arc::new(Limited(Arc::clone(&forge))))
+            .forge("forge", limited(&forge))
             .deployer(Arc::new(deployer) as _)
             .build()
             .unwrap();

@@ -154,7 +154,7 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
 
     let other = Engine::builder(Arc::clone(&world.store) as _)
         .watch(watch("two", &["main"]))
-        .forge(Arc::new(Limited(Arc::clone(&world.forge))))
+        .forge("forge", limited(&world.forge))
         .deployer(Arc::new(FakeDeployer::new()) as _)
         .build()
         .unwrap();

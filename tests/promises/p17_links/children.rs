@@ -60,7 +60,7 @@ fn links() -> Vec<Link> {
 }
 
 async fn fetch(
-    forge: &dyn Forge,
+    forge: &Forge,
     origin: &str,
     commit: &str,
     timeout: Duration,
@@ -68,25 +68,25 @@ async fn fetch(
     let repo = format!("{origin}/old/app").parse().unwrap();
     let (dir, limits) = (".tekton".parse().unwrap(), TreeLimits::default());
     let query = TreeQuery { repo, revision: sample::at("main", commit), dir, limits, timeout };
-    Ok(forge.tree(&query).await?.files)
+    Ok(forge.source.tree(&query).await?.files)
 }
 
 /// A fetch over this link, and one over a whole link after it; how long the first took.
 async fn fetch_over(way: Way, link: Link) -> Duration {
     let (site, what) = (Site::start(way), format!("{way:?} {link:?}"));
     let (commit, own) = (site.commits[1].clone(), site.http().origin());
-    let truth = fetch(&*way.client(&own, token()), &own, &commit, PATIENCE).await.unwrap();
+    let truth = fetch(&way.client(&own, token()), &own, &commit, PATIENCE).await.unwrap();
     let proxy = FaultProxy::to(site.http().port());
     let client = way.client(&proxy.origin(), token());
     proxy.set(link);
     let begun = Instant::now();
-    let files = fetch(&*client, &proxy.origin(), &commit, DEADLINE).await;
+    let files = fetch(&client, &proxy.origin(), &commit, DEADLINE).await;
     let took = begun.elapsed();
     if let Ok(files) = files {
         assert_eq!(files, truth, "{what}");
     }
     proxy.turn(Link::Fine);
-    let files = fetch(&*client, &proxy.origin(), &commit, PATIENCE).await;
+    let files = fetch(&client, &proxy.origin(), &commit, PATIENCE).await;
     assert_eq!(files.unwrap_or_else(|e| panic!("{what}: {e:?}")), truth, "{what}");
     took
 }

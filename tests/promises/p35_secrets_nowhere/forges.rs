@@ -149,7 +149,7 @@ pub(super) fn run(all: usize) -> Tally {
         let question = questions[rng.usize(..questions.len())];
         *liar.0.lock().unwrap() = answer(&secrets, &mut rng);
         *said.borrow_mut() = stderr(&secrets, &mut rng);
-        let heard = runtime.block_on(ask(&*client, question, &asked, &commits));
+        let heard = runtime.block_on(ask(&client, question, &asked, &commits));
         errors.extend(heard.err().map(|error| told(&error, error.hint())));
         tally.judge(&secrets, &errors, &logged.take());
         tally.errors -= 1;

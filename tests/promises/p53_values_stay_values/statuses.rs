@@ -138,7 +138,7 @@ async fn send(statuses: &[CommitStatus]) -> usize {
         let status = CommitStatus { revision, ..status.clone() };
         for (client, url) in &clients {
             let repo: RepoUrl = url.parse().unwrap();
-            client.set_status(&repo, &status).await.unwrap();
+            client.reporter.as_ref().unwrap().set_status(&repo, &status).await.unwrap();
         }
     }
     let mut texts = 0;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use sentry_core::forge::{CommitStatus, Forge};
+use sentry_core::forge::{CommitStatus, Reporter as _};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
@@ -44,9 +44,9 @@ pub(super) async fn show(statuses: &[CommitStatus]) -> Shown {
     for status in statuses {
         let revision = Revision { sha: sha.parse().unwrap(), ..status.revision.clone() };
         let status = CommitStatus { revision, ..status.clone() };
-        by_token.set_status(&hub_url, &status).await.unwrap();
+        by_token.reporter.as_ref().unwrap().set_status(&hub_url, &status).await.unwrap();
         by_app.set_status(&hub_url, &status).await.unwrap();
-        to_lab.set_status(&lab_url, &status).await.unwrap();
+        to_lab.reporter.as_ref().unwrap().set_status(&lab_url, &status).await.unwrap();
     }
     let text = |status: &PostedStatus, key: &str| status.body[key].as_str().unwrap().to_owned();
     let mut check_runs = BTreeMap::new();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_core::deployer::{Deployer as _, Retire, RetireHow};
-use sentry_core::forge::{ChangesQuery, Forge as _, HeadsQuery, TreeLimits, TreeQuery};
+use sentry_core::forge::{ChangesQuery, Heads as _, HeadsQuery, TreeLimits, TreeQuery};
 use sentry_core::names::{ClusterRef, Namespace};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;

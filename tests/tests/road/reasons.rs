@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use sentry_core::error::{text as error_text, told};
-use sentry_core::forge::{Forge as _, ForgeError, HeadsQuery};
+use sentry_core::forge::{ForgeError, Heads as _, HeadsQuery, Source as _};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::Redactor;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use sentry_config::{Environment, ForgeAuth};
-use sentry_core::forge::{Forge as _, HeadsQuery};
+use sentry_core::forge::{Heads as _, HeadsQuery};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sentry_core::forge::{ChangesQuery, CommitStatus, Forge, ForgeErrorKind, StatusState};
+use sentry_core::forge::{
+    ChangesQuery, CommitStatus, ForgeErrorKind, Reporter as _, Source, StatusState,
+};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
@@ -238,7 +240,7 @@ fn parted(repo: &BareRepo) -> (String, String, String) {
 async fn both_forges_tell_the_difference_of_trees_after_a_push_and_after_a_force_push() {
     let (hub, lab) = (Hub::start(), Lab::start());
     let hub_client = hub.by_token();
-    let forges: [(&dyn Forge, &BareRepo, RepoUrl); 2] =
+    let forges: [(&dyn Source, &BareRepo, RepoUrl); 2] =
         [(&hub_client, &hub.repo, hub.url()), (&lab.client, &lab.repo, lab.url())];
     for (forge, repo, url) in forges {
         let (base, one, two) = parted(repo);
@@ -249,7 +251,7 @@ async fn both_forges_tell_the_difference_of_trees_after_a_push_and_after_a_force
             (&one, &two, &["new.txt", "old.txt", "one", "two"]),
         ] {
             let told = forge.changes(&difference(&url, from, to)).await.unwrap();
-            assert_eq!(told.paths, expected, "{} {from} {to}", forge.name());
+            assert_eq!(told.paths, expected, "{url} {from} {to}");
             assert!(!told.truncated);
         }
         let gone = "1".repeat(40);

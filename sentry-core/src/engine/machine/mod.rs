@@ -53,6 +53,8 @@ pub(in crate::engine) struct Known {
     pub(in crate::engine) options: Options,
     /// Deployers that never write.
     pub(in crate::engine) dry: BTreeSet<String>,
+    /// Forges that show statuses.
+    pub(in crate::engine) reporters: BTreeSet<String>,
     pub(in crate::engine) notifiers: BTreeSet<String>,
 }
 
@@ -60,6 +62,11 @@ impl Known {
     /// True if the watch's deployer never writes: what a real one started before is for that one to follow.
     pub(in crate::engine) fn is_dry(&self, watch: &Watch) -> bool {
         self.dry.contains(&watch.cluster.deployer)
+    }
+
+    /// The watch of this name, if its forge shows statuses.
+    pub(in crate::engine) fn reported(&self, name: &WatchName) -> Option<&Arc<Watch>> {
+        self.watches.get(name).filter(|watch| self.reporters.contains(&watch.source.forge))
     }
 }
 

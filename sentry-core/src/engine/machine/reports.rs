@@ -52,7 +52,7 @@ impl Machine {
         before: &[Delivery],
         written: &[&Delivery],
     ) -> Vec<Write> {
-        let Some(watch) = self.known.watches.get(name) else { return Vec::new() };
+        let Some(watch) = self.known.reported(name) else { return Vec::new() };
         let mut after: BTreeMap<_, _> = before.iter().map(|d| (&d.id, d)).collect();
         after.extend(written.iter().map(|d| (&d.id, *d)));
         let after: Vec<Delivery> = after.into_values().cloned().collect();
@@ -92,7 +92,7 @@ impl Machine {
         };
         let reports =
             self.ledger.reports.iter().filter(|(key, report)| {
-                is_due(key) && self.known.watches.contains_key(&report.watch)
+                is_due(key) && self.known.reported(&report.watch).is_some()
             });
         let room = IN_FLIGHT.saturating_sub(busy.len());
         let due: Vec<(ReportKey, Report)> =
@@ -126,7 +126,7 @@ impl Machine {
         }
     }
 
-    /// A forge without statuses, or one that forbids them, is not asked again for this one; all else is tried again.
+    /// A forge that can't show this status, or forbids it, is not asked again for it; all else is tried again.
     fn not_reported(&mut self, key: ReportKey, report: Report, error: &ForgeError) {
         let tries = report.tries.saturating_add(1);
         let max = self.known.watches.get(&report.watch).map_or(0, |w| w.timing.max_retries);
@@ -150,9 +150,7 @@ impl Machine {
             ..report
         })]);
         let said = given_up && !self.reporting.denied.insert(watch.clone());
-        // A forge that has no statuses at all has nothing to be told of.
-        let has_none = error.kind() == ForgeErrorKind::Unsupported && error.hint().is_none();
-        if !has_none && !said {
+        if !said {
             self.tell(EventKind::ReportFailed { watch, status, error: text, wait });
         }
     }
@@ -160,7 +158,7 @@ impl Machine {
     /// True if a status is still to be shown that a single pass waits for.
     pub(super) fn owes_reports(&self) -> bool {
         self.ledger.reports.values().any(|report| {
-            let watch = self.known.watches.get(&report.watch);
+            let watch = self.known.reported(&report.watch);
             watch.is_some_and(|watch| report.tries <= watch.timing.max_retries)
         })
     }

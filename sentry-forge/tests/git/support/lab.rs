@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_core::forge::{
-    Forge as _, ForgeError, Heads, HeadsAnswer, HeadsQuery, Tree, TreeLimits, TreeQuery,
+    ForgeError, HeadList, Heads as _, HeadsAnswer, HeadsQuery, Source as _, Tree, TreeLimits,
+    TreeQuery,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::{Redactor, Secret};
@@ -105,7 +106,7 @@ impl Lab {
         &self,
         repo: &RepoUrl,
         branches: &[&str],
-    ) -> Result<Heads, ForgeError> {
+    ) -> Result<HeadList, ForgeError> {
         match self.ask(repo, branches, None).await? {
             HeadsAnswer::Heads(heads) => Ok(heads),
             HeadsAnswer::NotModified => panic!("no validator was given"),
@@ -116,7 +117,7 @@ impl Lab {
         &self,
         repo: &RepoUrl,
         branches: &[&str],
-        earlier: Option<&Heads>,
+        earlier: Option<&HeadList>,
     ) -> Result<HeadsAnswer, ForgeError> {
         let query = HeadsQuery {
             repo: repo.clone(),
@@ -157,7 +158,7 @@ pub(crate) fn query(repo: &RepoUrl, commit: &str, dir: &str) -> TreeQuery {
     }
 }
 
-pub(crate) fn names(heads: &Heads) -> Vec<&str> {
+pub(crate) fn names(heads: &HeadList) -> Vec<&str> {
     heads.heads.keys().map(Subject::name).collect()
 }
 

@@ -19,7 +19,7 @@ use crate::engine::courier::{AttemptEnd, Halt, Outcome};
 use crate::engine::failure::AttemptError;
 use crate::engine::ledger::Ledger;
 use crate::engine::machine::{Call, Effects, Input, Known, Machine, Mode, Moment, Polled};
-use crate::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
+use crate::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
 use crate::repo::CommitSha;
@@ -189,6 +189,7 @@ impl World {
             watches: [(watch.name.clone(), Arc::new(watch))].into(),
             options,
             dry: Default::default(),
+            reporters: ["forge".to_owned()].into(),
             notifiers: Default::default(),
         };
         let ledger = self.kept.ledger.clone();
@@ -385,7 +386,7 @@ impl World {
         } else {
             BTreeMap::from([(sample::subject("main"), self.tests.clone())])
         };
-        Ok(HeadsAnswer::Heads(Heads { heads, ..Heads::default() }))
+        Ok(HeadsAnswer::Heads(HeadList { heads, ..HeadList::default() }))
     }
 
     /// An attempt asks for its step.
