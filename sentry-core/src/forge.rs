@@ -100,9 +100,9 @@ pub trait Source: fmt::Debug + Send + Sync {
 pub trait Reporter: fmt::Debug + Send + Sync {
     /// Shows a status on a commit of A. A status that is there already is no error, and none is asked for before.
     ///
-    /// [`ForgeErrorKind::Unauthorized`] where the token may not set statuses, [`ForgeErrorKind::Unsupported`] where this
-    /// kind of token never may, or the forge would refuse this status each time: neither is retried, neither fails a
-    /// delivery.
+    /// No error fails a delivery. [`ForgeErrorKind::NotFound`] where the forge says that the commit is not there (any more).
+    /// Not retried are [`ForgeErrorKind::Unauthorized`], where the token may not set statuses, and
+    /// [`ForgeErrorKind::Unsupported`], where this kind of token never may or the forge would refuse this status each time.
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError>;
 }
 

@@ -18,7 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
     ForgeErrorKind, HeadList, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Reporter, Source,
-    Tree, TreeFile, TreeQuery, Validator,
+    Tree, TreeFile, TreeLimits, TreeQuery, Validator,
 };
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
@@ -220,6 +220,10 @@ impl Host {
         let none =
             || ForgeError::new(ForgeErrorKind::NotFound, format!("no repository {}", query.repo));
         let all = self.heads.get(&query.repo).ok_or_else(none)?;
+        if all.is_empty() {
+            let text = format!("{} lists nothing at all", query.repo);
+            return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text));
+        }
         let selected =
             all.iter().filter(|(Subject::Branch(branch), _)| query.branches.matches(branch));
         let heads: BTreeMap<_, _> = selected.map(|(b, s)| (b.clone(), s.clone())).collect();
@@ -229,6 +233,15 @@ impl Host {
         }
         Ok(HeadsAnswer::Heads(HeadList { heads, validator: Some(validator), renamed_to: None }))
     }
+}
+
+fn within(limits: TreeLimits, files: &[TreeFile]) -> Result<(), ForgeError> {
+    let sizes = || files.iter().map(|file| file.bytes.len() as u64);
+    let fits = sizes().all(|size| size <= limits.file_bytes)
+        && sizes().sum::<u64>() <= limits.total_bytes
+        && files.len() <= limits.entries;
+    let text = "the tree is larger than the limits";
+    fits.then_some(()).ok_or_else(|| ForgeError::new(ForgeErrorKind::TooLarge, text))
 }
 
 #[async_trait]
@@ -264,6 +277,7 @@ impl Source for FakeForge {
             ForgeError::new(ForgeErrorKind::NoDirectory, text)
         };
         let files = host.trees.get(&query.revision.sha).ok_or_else(missing)?.clone();
+        within(query.limits, &files)?;
         Ok(Tree { commit: query.revision.sha.clone(), files, refused: Vec::new() })
     }
 
@@ -300,6 +314,10 @@ impl Reporter for FakeForge {
         host.up()?;
         if let Some(kind) = host.no_statuses {
             return Err(ForgeError::new(kind, "the fake forge was told to refuse statuses"));
+        }
+        if !host.infos.contains_key(&status.revision.sha) {
+            let text = format!("no commit {}", status.revision.sha);
+            return Err(ForgeError::new(ForgeErrorKind::NotFound, text));
         }
         host.statuses.push(status.clone());
         Ok(())

@@ -20,14 +20,14 @@ use sentry_tests::forges::gitlab::GitLab;
 use sentry_tests::repo::{BareRepo, Entry};
 use tempfile::TempDir;
 
-const TOKEN: &str = "t0ken";
+pub(crate) const TOKEN: &str = "t0ken";
 
-fn network() -> (Http, Transport) {
+pub(crate) fn network() -> (Http, Transport) {
     let settings = HttpSettings::new(Redactor::new());
     (Http::new(&settings).unwrap(), Transport::new(TransportSettings::new(settings)))
 }
 
-fn secret(text: &str) -> Credential {
+pub(crate) fn secret(text: &str) -> Credential {
     Credential::Token(Secret::new(text).into())
 }
 
