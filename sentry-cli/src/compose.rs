@@ -36,7 +36,7 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
-use sentry_core::store::{StateStore, StoreError};
+use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
 use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
 use sentry_forge::Probed;
@@ -93,7 +93,7 @@ pub enum ComposeError {
 /// [`ComposeError`] names the part that can't be set up. Nobody was asked anything yet.
 pub fn engine(
     config: &Config,
-    store: Arc<dyn StateStore>,
+    store: impl Into<State>,
     redactor: &Redactor,
 ) -> Result<Engine, ComposeError> {
     let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
@@ -122,7 +122,7 @@ pub fn engine(
 pub fn server(
     config: &Config,
     engine: &Engine,
-    store: Arc<dyn StateStore>,
+    store: State,
     state_dir: Option<&Path>,
     redactor: &Redactor,
     counters: Option<Counters>,
@@ -139,7 +139,7 @@ pub fn server(
     services.routes = match keys::Tokens::of(&config.server, redactor) {
         None => sentry_server::page::closed(),
         Some(tokens) => {
-            let local = Local::new(Arc::clone(&services.store), facts(config));
+            let local = Local::new(services.store.clone(), facts(config));
             let answers: Arc<dyn Answers> =
                 Arc::new(Bounded::new(Arc::new(local.with_engine(engine.clone()))));
             let keys: Arc<dyn Keys> = Arc::new(tokens);
@@ -186,22 +186,22 @@ pub fn dry_run(config: &mut Config) {
 ///
 /// # Errors
 /// As [`SqliteStore::open`].
-pub fn open_store(dir: &Path) -> Result<Arc<dyn StateStore>, StoreError> {
-    Ok(Arc::new(SqliteStore::open(dir)?))
+pub fn open_store(dir: &Path) -> Result<State, StoreError> {
+    Ok(Arc::new(SqliteStore::open(dir)?).into())
 }
 
 /// The state in a directory, for reading beside an agent; `None` if there is none yet.
 ///
 /// # Errors
 /// As [`SqliteStore::open_read_only`].
-pub fn read_store(dir: &Path) -> Result<Option<Arc<dyn StateStore>>, StoreError> {
-    Ok(SqliteStore::open_read_only(dir)?.map(|store| Arc::new(store) as Arc<dyn StateStore>))
+pub fn read_store(dir: &Path) -> Result<Option<State>, StoreError> {
+    Ok(SqliteStore::open_read_only(dir)?.map(|store| Arc::new(store).into()))
 }
 
 /// A state that ends with the program.
 #[must_use]
-pub fn memory_store() -> Arc<dyn StateStore> {
-    Arc::new(MemoryStore::new())
+pub fn memory_store() -> State {
+    Arc::new(MemoryStore::new()).into()
 }
 
 /// What another agent, or a person, is told about who holds the state.

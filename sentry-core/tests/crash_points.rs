@@ -9,19 +9,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sentry_core::clock::Clock as _;
-use sentry_core::delivery::{
-    Cause, Delivery, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
-};
+use sentry_core::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
+    Archive as _, Claim, Inbox as _, Journal, Snapshot, State, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
@@ -64,36 +61,23 @@ struct Mortal<T> {
 }
 
 #[async_trait]
-impl StateStore for Mortal<MemoryStore> {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Mortal<MemoryStore> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Mortal { inner: Arc::new(inner), fate: Arc::clone(&self.fate) }))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Mortal<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.fate.point().await;
         let kept = self.inner.commit(writes).await;
         self.fate.point().await;
         kept
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -166,7 +150,7 @@ impl World {
     /// Runs an agent for so long, or until its fate is sealed; then it is killed.
     async fn live(&self, fate: &Arc<Fate>, seconds: u64) {
         let mortal = Arc::new(Mortal { inner: Arc::clone(&self.store), fate: Arc::clone(fate) });
-        let engine = Engine::builder(mortal as Arc<dyn StateStore>)
+        let engine = Engine::builder(State { journal: mortal, ..Arc::clone(&self.store).into() })
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge(Arc::new(Mortal { inner: Arc::clone(&self.forge), fate: Arc::clone(fate) }))

@@ -11,7 +11,7 @@ use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff, 
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, Plan};
-use sentry_core::store::StateStore;
+use sentry_core::store::Archive as _;
 use sentry_core::subject::EventName;
 use sentry_core::testing::fakes::FakeForge;
 use sentry_core::testing::sample;
@@ -79,7 +79,7 @@ fn engine_at(
     let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
     forge.commit(A, "main", message, &[]);
     forge.commit(B, "main", "tests", files);
-    let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&store))
         .watch(watch("qa", &["main"]))
         .forge(Arc::new(forge))
         .deployer(Arc::new(deployer))

@@ -8,19 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryState, HeadRecord, Reason, Trigger};
+use sentry_core::delivery::{Delivery, DeliveryState, Reason};
 use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
-    StoreErrorKind, Write,
+    Archive as _, Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_store::MemoryStore;
@@ -257,7 +254,7 @@ impl Judged<FakeDeployer> {
     }
 }
 
-impl Judged<MemoryStore> {
+impl Judged<Box<dyn Claim>> {
     /// Every cursor in these writes stands for a head whose objects are on the cluster now.
     fn look(&self, writes: &[Write]) {
         let created = self.cluster.created();
@@ -274,12 +271,22 @@ impl Judged<MemoryStore> {
 }
 
 #[async_trait]
-impl StateStore for Judged<MemoryStore> {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Judged<MemoryStore> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Judged {
+            inner: Arc::new(inner),
+            judge: Arc::clone(&self.judge),
+            cluster: Arc::clone(&self.cluster),
+            state: Arc::clone(&self.state),
+        }))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Judged<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let full = || StoreError::new(StoreErrorKind::Unavailable, "injected");
@@ -289,24 +296,6 @@ impl StateStore for Judged<MemoryStore> {
             Some(How::StateLost) => self.inner.commit(writes).await.and(Err(full())),
             Some(_) => Err(full()),
         }
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -327,7 +316,8 @@ async fn life(fault: Fault) -> usize {
     let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
     let forge = judged(forge, &judge, &world);
     let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
-    world.start_on(forge, deployer, store);
+    let state = State { journal: store, ..Arc::clone(&world.store).into() };
+    world.start_on(forge, deployer, state);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();

@@ -63,7 +63,7 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
     let mut qa = watch("qa", &["main"]);
     qa.timing.polling_interval = INTERVAL;
     let store = Arc::new(MemoryStore::new());
-    let engine = Engine::builder(Arc::clone(&store) as _)
+    let engine = Engine::builder(Arc::clone(&store))
         .clock(Arc::new(TokioClock::new()))
         .watch(qa)
         .forge(Arc::clone(&forge) as _)

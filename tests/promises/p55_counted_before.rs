@@ -135,7 +135,7 @@ impl Ward {
         let forge = Deadly { inner, end: end.clone(), poisons: Arc::clone(&poisons) };
         let deployer = Deadly { inner: Arc::clone(&self.world.deployer), end, poisons };
         let store = Arc::clone(&self.world.store);
-        self.world.start_on(Arc::new(forge), Arc::new(deployer), store as _);
+        self.world.start_on(Arc::new(forge), Arc::new(deployer), store);
     }
 
     /// So much time passes, in which each poison that works ends the engine, which is started again.

@@ -12,7 +12,7 @@ use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::{COMMIT_LABEL, PlannedObject};
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, StateStore};
+use sentry_core::store::{Archive as _, DeliveryQuery, Inbox as _, State};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
@@ -99,7 +99,7 @@ impl World {
     /// Starts an agent on the fakes.
     pub(crate) fn start(&mut self) {
         let (forge, deployer) = (Arc::clone(&self.forge), Arc::clone(&self.deployer));
-        self.start_on(forge, deployer, Arc::clone(&self.store) as _);
+        self.start_on(forge, deployer, Arc::clone(&self.store));
     }
 
     /// Starts an agent on these ports, which stand before the fakes.
@@ -107,7 +107,7 @@ impl World {
         &mut self,
         forge: Arc<dyn Forge>,
         deployer: Arc<dyn Deployer>,
-        store: Arc<dyn StateStore>,
+        store: impl Into<State>,
     ) {
         let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge(forge);
         let builder = builder.deployer(deployer).options(self.options.clone());

@@ -214,7 +214,7 @@ impl Drop for Stage {
 /// The engine does nothing: it is there because a server has one.
 fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let store = Arc::new(MemoryStore::new());
-    let engine = Engine::builder(Arc::clone(&store) as _)
+    let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
         .forge(Arc::new(FakeForge::new()))
         .deployer(Arc::new(FakeDeployer::new()))

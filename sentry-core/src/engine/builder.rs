@@ -11,7 +11,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::deployer::Deployer;
 use crate::forge::Forge;
 use crate::notifier::Notifier;
-use crate::store::StateStore;
+use crate::store::State;
 use crate::watch::Watch;
 
 /// How many events a slow listener may fall behind.
@@ -45,20 +45,20 @@ pub struct Builder {
     forges: BTreeMap<String, Arc<dyn Forge>>,
     deployers: BTreeMap<String, Arc<dyn Deployer>>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
-    store: Arc<dyn StateStore>,
+    state: State,
     clock: Arc<dyn Clock>,
     options: Options,
     holder: String,
 }
 
 impl Builder {
-    pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
+    pub(super) fn new(state: State) -> Self {
         Self {
             watches: Vec::new(),
             forges: BTreeMap::new(),
             deployers: BTreeMap::new(),
             notifiers: BTreeMap::new(),
-            store,
+            state,
             clock: Arc::new(SystemClock),
             options: Options::default(),
             holder: format!("process {}", std::process::id()),
@@ -149,7 +149,7 @@ impl Builder {
             forges: self.forges,
             deployers: self.deployers,
             notifiers: self.notifiers,
-            store: self.store,
+            state: self.state,
             clock: self.clock,
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,

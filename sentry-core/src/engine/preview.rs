@@ -189,7 +189,7 @@ async fn changed(
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let cursors = parts.store.snapshot().await.ok()?.cursors;
+    let cursors = parts.state.archive.snapshot().await.ok()?.cursors;
     let of = |c: &&Cursors| c.watch == watch.name && c.subject == revision.subject;
     let from = cursors.iter().find(of)?.base()?.clone();
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);

@@ -3,3 +3,13 @@
 pub mod fakes;
 pub mod sample;
 pub mod store_contract;
+
+use crate::store::{Journal, StoreError, Write};
+
+/// Writes what an agent would, where none works.
+///
+/// # Errors
+/// Those of [`Journal::claim`] and of the commit.
+pub async fn commit(journal: &impl Journal, writes: &[Write]) -> Result<(), StoreError> {
+    journal.claim("a test").await?.commit(writes).await
+}

@@ -133,7 +133,7 @@ impl Deployer for Slow {
 async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_never_parked() {
     let mut world = World::running().await;
     world.kill().await;
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::clone(&world.forge) as _)
@@ -352,7 +352,7 @@ async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
     minutes(3).await;
     assert_eq!(world.why(&sha).await.reason, Reason::Suspended);
     assert!(world.deployer.created().is_empty());
-    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
+    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
     seconds(5).await;
     assert_eq!(world.delivered().await, Some(sha));
 }
@@ -368,7 +368,7 @@ async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
     world.deployer.down(false);
     minutes(20).await;
     assert_eq!(world.delivered().await, None);
-    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
+    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
     minutes(6).await;
     assert_eq!(world.delivered().await, Some(sha));
     assert_eq!(world.deployer.created().len(), 1);
@@ -660,7 +660,7 @@ async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
     world.watch.on_first_sight = OnFirstSight::Deliver;
     world.watch.timing.timeout = Duration::from_secs(20);
     world.watch.timing.max_retries = 0;
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::clone(&world.forge) as _)

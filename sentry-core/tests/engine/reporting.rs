@@ -71,7 +71,7 @@ impl Forge for Slow {
 #[tokio::test(start_paused = true)]
 async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     let mut world = World::with(FakeDeployer::new().following());
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::new(Slow(Arc::clone(&world.forge))))

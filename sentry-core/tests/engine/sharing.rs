@@ -45,7 +45,7 @@ fn other() -> Watch {
 async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_for_the_others() {
     let mut world = World::new();
     world.forge.commit(OTHER, "main", "first", &[]);
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .watch(other())
@@ -67,7 +67,7 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(600)));
-    let mut engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>);
+    let mut engine = Engine::builder(Arc::clone(&world.store));
     let options = Options { max_parallel: 4, ..Options::default() };
     engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
     world.forge.commit(OTHER, "main", "first", &[]);
@@ -119,7 +119,7 @@ impl Deployer for Deliberate {
 async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
     let mut world = World::new();
     world.watch.timing.timeout = Duration::from_secs(300);
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::clone(&world.forge) as _)

@@ -76,7 +76,7 @@ impl Forge for Limited {
 /// An engine that runs, and its server's routes.
 struct World {
     forge: Arc<FakeForge>,
-    store: Arc<Moody>,
+    store: Moody,
     clock: Arc<TokioClock>,
     engine: Engine,
     tasks: JoinSet<()>,
@@ -87,11 +87,11 @@ impl World {
         let forge = Arc::new(FakeForge::new());
         forge.commit(A, "main", "first", &[]);
         forge.commit(B, "main", "tests", &[RUN]);
-        let (store, clock) = (Arc::new(Moody::default()), Arc::new(TokioClock::new()));
+        let (store, clock) = (Moody::default(), Arc::new(TokioClock::new()));
         let deployer = FakeDeployer::new()
             .following()
             .auto_finish(Duration::from_secs(5), sentry_core::delivery::RunState::Succeeded);
-        let engine = Engine::builder(Arc::clone(&store) as _)
+        let engine = Engine::builder(store.state())
             .clock(Arc::clone(&clock) as _)
             .watch(watch("qa", &["main"]))
             .forge(Arc::new(Limited(Arc::clone(&forge))))
@@ -102,7 +102,7 @@ impl World {
     }
 
     fn services(&self) -> Services {
-        let mut services = Services::new(self.engine.clone(), Arc::clone(&self.store) as _);
+        let mut services = Services::new(self.engine.clone(), self.store.state());
         services.clock = Arc::clone(&self.clock) as _;
         services
     }
