@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
@@ -83,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
         .watch(watch)
         .forge(Arc::new(forge))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");
