@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
     Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery, Tree, TreeFile, TreeQuery,
@@ -58,7 +59,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
         .forge(Arc::new(forge))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -59,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::builder(State { journal: Arc::new(journal), ..store.into() })
         .watch(watch)
         .forge(Arc::new(forge))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

@@ -30,15 +30,14 @@ use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
 };
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, DeployerPorts};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
-use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
-use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
+use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
@@ -102,7 +101,7 @@ pub fn engine(
         builder = builder.forge(self::forge(forge, redactor)?);
     }
     for deployer in &config.deployers {
-        builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
+        builder = builder.deployer(self::deployer(deployer, redactor)?);
     }
     for receiver in receivers(config, redactor)? {
         builder = builder.notifier(receiver);
@@ -335,58 +334,21 @@ fn polling(polling: Polling) -> sentry_forge::github::Polling {
     }
 }
 
-/// A deployer as it is configured, with the questions that only its own kind can be asked.
-pub(crate) enum AnyDeployer {
-    Kubectl(Box<Kubectl>),
-    DryRun(DryRun),
-}
-
-/// One answer to a question about a cluster.
-pub(crate) struct ClusterAnswer {
-    pub(crate) what: String,
-    pub(crate) allowed: bool,
-    pub(crate) detail: String,
-}
-
-impl AnyDeployer {
-    fn into_deployer(self) -> Arc<dyn Deployer> {
-        match self {
-            Self::Kubectl(deployer) => Arc::from(deployer as Box<dyn Deployer>),
-            Self::DryRun(deployer) => Arc::new(deployer),
-        }
-    }
-
-    /// Whether the cluster is there and lets us do what deliveries need, with `lends` making Secrets as well; nothing for a
-    /// dry run.
-    pub(crate) async fn ask(
-        &self,
-        cluster: &ClusterRef,
-        lends: bool,
-    ) -> Result<Vec<ClusterAnswer>, DeployError> {
-        let Self::Kubectl(kubectl) = self else { return Ok(Vec::new()) };
-        let answer = |p: sentry_deploy::Probe| ClusterAnswer {
-            what: p.what,
-            allowed: p.allowed,
-            detail: p.detail,
-        };
-        Ok(kubectl.probe(cluster, lends).await?.into_iter().map(answer).collect())
-    }
-}
-
 /// The deployer that a configuration describes.
 pub(crate) fn deployer(
     config: &DeployerConfig,
     redactor: &Redactor,
-) -> Result<AnyDeployer, ComposeError> {
+) -> Result<DeployerPorts, ComposeError> {
     match &config.kind {
         DeployerKind::Kubectl { path, kubeconfig } => {
-            let mut settings = KubectlSettings::new(&config.name, redactor.clone());
+            let mut settings = KubectlSettings::new(redactor.clone());
             settings.path.clone_from(path);
             settings.kubeconfig.clone_from(kubeconfig);
             let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
-            Ok(AnyDeployer::Kubectl(Box::new(Kubectl::new(settings).map_err(failed)?)))
+            let kubectl = Arc::new(Kubectl::new(settings).map_err(failed)?);
+            Ok(DeployerPorts::new(&config.name, kubectl))
         }
-        DeployerKind::DryRun => Ok(AnyDeployer::DryRun(DryRun::new(&config.name))),
+        DeployerKind::DryRun => Ok(sentry_deploy::dry_run(&config.name)),
     }
 }
 

@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sentry_core::clock::Clock as _;
 use sentry_core::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
-use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
+use sentry_core::deployer::{
+    Checked, DeployError, Deployer, DeployerPorts, FollowQuery, Retire, RunChange,
+};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{CommitInfo, Forge, ForgeError, HeadsAnswer, HeadsQuery, Tree, TreeQuery};
 use sentry_core::ids::TriggerId;
@@ -106,20 +109,23 @@ impl Forge for Mortal<FakeForge> {
 
 #[async_trait]
 impl Deployer for Mortal<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.fate.point().await;
         let checked = self.inner.check(plan).await;
         self.fate.point().await;
         checked
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         self.fate.point().await;
-        let done = self.inner.apply(plan).await;
+        let done = self.inner.apply(plan, checked).await;
         self.fate.point().await;
         done
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -154,10 +160,13 @@ impl World {
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge(Arc::new(Mortal { inner: Arc::clone(&self.forge), fate: Arc::clone(fate) }))
-            .deployer(Arc::new(Mortal {
-                inner: Arc::clone(&self.deployer),
-                fate: Arc::clone(fate),
-            }))
+            .deployer(DeployerPorts {
+                deployer: Arc::new(Mortal {
+                    inner: Arc::clone(&self.deployer),
+                    fate: Arc::clone(fate),
+                }),
+                ..DeployerPorts::new("deployer", Arc::clone(&self.deployer))
+            })
             .build()
             .unwrap();
         let mut agent = JoinSet::new();

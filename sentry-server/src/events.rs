@@ -127,6 +127,7 @@ mod tests {
     use axum::extract::State;
     use sentry_core::clock::SystemClock;
     use sentry_core::delivery::{RunState, StepTiming};
+    use sentry_core::deployer::DeployerPorts;
     use sentry_core::plan::Action;
     use sentry_core::store::{Journal as _, Write};
     use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -151,7 +152,7 @@ mod tests {
             let engine = Engine::builder(Arc::clone(&store))
                 .watch(sentry_core::watch::sample::watch("app", &["main"]))
                 .forge(Arc::new(FakeForge::new()))
-                .deployer(Arc::new(FakeDeployer::new()) as _)
+                .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
                 .build()
                 .unwrap();
             let claim = store.claim("test").await.unwrap();

@@ -8,8 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sentry_core::delivery::{Delivery, DeliveryState, Reason};
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
+use sentry_core::deployer::{
+    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
+};
 use sentry_core::forge::{
     CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, Tree, TreeQuery,
 };
@@ -183,10 +186,7 @@ impl Forge for Judged<FakeForge> {
 
 #[async_trait]
 impl Deployer for Judged<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         match self.judge.fails(Call::Check) {
             None => self.inner.check(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
@@ -194,32 +194,38 @@ impl Deployer for Judged<FakeDeployer> {
             Some(_) => breaks_down(),
         }
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         let away = || DeployError::new(DeployErrorKind::Unreachable, "injected");
         self.look(plan).await;
         match self.judge.fails(Call::Apply) {
-            None => self.inner.apply(plan).await,
+            None => self.inner.apply(plan, checked).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
             Some(How::Hangs) => {
                 tokio::time::sleep(plan.timeout).await;
                 Err(DeployError::new(DeployErrorKind::Timeout, "injected"))
             }
-            Some(How::Lost) => self.inner.apply(plan).await.and(Err(away())),
+            Some(How::Lost) => self.inner.apply(plan, checked).await.and(Err(away())),
             Some(How::PanicsAfter) => {
-                self.inner.apply(plan).await.unwrap();
+                self.inner.apply(plan, checked).await.unwrap();
                 breaks_down()
             }
             Some(How::Partly(k)) => {
-                Ok(ChangeSet { error: Some(away()), ..self.partly(plan, k).await? })
+                Ok(ChangeSet { error: Some(away()), ..self.partly(plan, checked, k).await? })
             }
-            Some(How::Unexplained(k)) => self.partly(plan, k).await,
+            Some(How::Unexplained(k)) => self.partly(plan, checked, k).await,
             Some(How::Short(k)) => {
-                let mut done = self.partly(plan, k).await?;
+                let mut done = self.partly(plan, checked, k).await?;
                 done.objects.retain(|outcome| outcome.action.is_acknowledged());
                 Ok(done)
             }
             Some(_) => breaks_down(),
         }
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -240,11 +246,16 @@ impl Judged<FakeDeployer> {
     }
 
     /// Writes the first objects and fails at the next one.
-    async fn partly(&self, plan: &Plan, k: usize) -> Result<ChangeSet, DeployError> {
+    async fn partly(
+        &self,
+        plan: &Plan,
+        checked: &Checked,
+        k: usize,
+    ) -> Result<ChangeSet, DeployError> {
         // A later attempt sends fewer.
         let k = k.min(plan.objects.len());
         let some = Plan { objects: plan.objects[..k].to_vec(), ..plan.clone() };
-        let mut done = self.inner.apply(&some).await?;
+        let mut done = self.inner.apply(&some, checked).await?;
         for planned in &plan.objects[k..] {
             let action = if done.objects.len() == k { Action::Failed } else { Action::Skipped };
             let (object, run) = (planned.object.clone(), planned.is_run());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentry_core::delivery::{Delivery, HeadRecord};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::plan::COMMIT_LABEL;
 use sentry_core::store::{
@@ -175,7 +176,7 @@ fn engine(store: SqliteStore, forge: &Arc<FakeForge>, deployer: &Arc<FakeDeploye
         .clock(Arc::new(TokioClock::new()))
         .watch(watch("qa", &["main"]))
         .forge(Arc::clone(forge) as _)
-        .deployer(Arc::clone(deployer) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(deployer)))
         .build()
         .unwrap()
 }

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper_util::service::TowerToHyperService;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
@@ -67,7 +68,7 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
         .clock(Arc::new(TokioClock::new()))
         .watch(qa)
         .forge(Arc::clone(&forge) as _)
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
     let routes = Server::new(Services::new(engine.clone(), store)).router();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectErrors, RunChange,
+    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
 use sentry_core::forge::{
     CommitInfo, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState, Tree,
@@ -108,15 +108,12 @@ impl Forge for Mortal<FakeForge> {
 
 #[async_trait]
 impl Deployer for Mortal<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.fate.point().await;
         self.inner.check(plan).await
     }
     /// Object by object, so that it can die, or an answer be lost, between any two of them.
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         let (mut objects, mut error) = (Vec::new(), None);
         for planned in &plan.objects {
             if error.is_some() {
@@ -126,7 +123,7 @@ impl Deployer for Mortal<FakeDeployer> {
             }
             self.fate.point().await;
             let one = Plan { objects: vec![planned.clone()], ..plan.clone() };
-            let mut done = self.inner.apply(&one).await?;
+            let mut done = self.inner.apply(&one, checked).await?;
             let nth = self.fate.creates.fetch_add(usize::from(planned.is_run()), Ordering::Relaxed);
             if planned.is_run() && nth + 1 == self.fate.lost {
                 self.inner.down(true);
@@ -142,6 +139,9 @@ impl Deployer for Mortal<FakeDeployer> {
     }
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
         self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 

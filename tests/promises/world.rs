@@ -6,7 +6,7 @@ use std::time::Duration;
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Cause, Delivery, Selection, Trigger, TriggerKind, TriggerState};
-use sentry_core::deployer::Deployer;
+use sentry_core::deployer::{Deployer, DeployerPorts};
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
@@ -110,7 +110,9 @@ impl World {
         store: impl Into<State>,
     ) {
         let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge(forge);
-        let builder = builder.deployer(deployer).options(self.options.clone());
+        let ports = DeployerPorts::new("deployer", Arc::clone(&self.deployer));
+        let builder = builder.deployer(DeployerPorts { deployer, ..ports });
+        let builder = builder.options(self.options.clone());
         let builder = self.watches.iter().cloned().fold(builder, |b, watch| b.watch(watch));
         let (engine, stop) = (builder.build().unwrap(), self.stop.clone());
         self.agent.spawn(async move { engine.run(&stop).await });

@@ -11,6 +11,7 @@ use sentry_api::shape::{
 };
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_server::api::{Keys, Right};
@@ -217,7 +218,7 @@ fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
         .forge(Arc::new(FakeForge::new()))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .expect("an engine of fakes");
     let mut services = Services::new(engine, store);

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::machine::Known;
 use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
-use crate::deployer::Deployer;
+use crate::deployer::DeployerPorts;
 use crate::forge::Forge;
 use crate::notifier::Notifier;
 use crate::store::State;
@@ -43,7 +43,7 @@ pub enum BuildError {
 pub struct Builder {
     watches: Vec<Watch>,
     forges: BTreeMap<String, Arc<dyn Forge>>,
-    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     state: State,
     clock: Arc<dyn Clock>,
@@ -81,8 +81,8 @@ impl Builder {
 
     /// Adds a deployer under its own name.
     #[must_use]
-    pub fn deployer(mut self, deployer: Arc<dyn Deployer>) -> Self {
-        self.deployers.insert(deployer.name().to_owned(), deployer);
+    pub fn deployer(mut self, deployer: DeployerPorts) -> Self {
+        self.deployers.insert(deployer.name.clone(), deployer);
         self
     }
 
@@ -136,8 +136,7 @@ impl Builder {
                 return Err(BuildError::DoubledWatch(name.to_string()));
             }
         }
-        let dry =
-            self.deployers.iter().filter(|(_, d)| d.is_dry_run()).map(|(name, _)| name.clone());
+        let dry = self.deployers.iter().filter(|(_, d)| d.dry_run).map(|(name, _)| name.clone());
         let known = Known {
             watches,
             options: self.options,

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Selection};
-use crate::deployer::{DeployError, Deployer, ObjectDiff};
+use crate::deployer::{DeployError, DeployerPorts, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
 use crate::ids::TriggerId;
@@ -179,7 +179,7 @@ pub struct Engine {
 struct Parts {
     known: Arc<Known>,
     forges: BTreeMap<String, Arc<dyn Forge>>,
-    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     state: State,
     clock: Arc<dyn Clock>,

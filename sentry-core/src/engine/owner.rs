@@ -376,7 +376,8 @@ impl Owner {
             Call::Report(key, report) => self.report(key, report),
             Call::Notify(outgoing) => self.notify(outgoing),
             Call::Retire(request, items) => {
-                let deployer = Arc::clone(&self.parts.deployers[&request.cluster.deployer]);
+                let deployer = &self.parts.deployers[&request.cluster.deployer].deployer;
+                let deployer = Arc::clone(deployer);
                 self.tasks.spawn(async move {
                     let result = deployer.retire(&request).await;
                     Ended::Retired(request, items, result)
@@ -415,11 +416,13 @@ impl Owner {
     fn attempt(&mut self, delivery: Delivery, watch: Arc<Watch>, base: Option<CommitSha>) {
         let job = Job::Attempt(Box::new(delivery.clone()));
         let state = self.parts.state.clone();
+        let ports = &self.parts.deployers[&watch.cluster.deployer];
         let attempt = Attempt {
             base,
             source: Arc::clone(&self.parts.forges[&watch.source.forge]),
             manifests: Arc::clone(&self.parts.forges[&watch.manifests.forge]),
-            deployer: Arc::clone(&self.parts.deployers[&watch.cluster.deployer]),
+            cluster: Arc::clone(&ports.cluster),
+            deployer: Arc::clone(&ports.deployer),
             target: Arc::clone(self.targets.entry(watch.cluster.clone()).or_default()),
             delivery,
             watch,
@@ -446,7 +449,8 @@ impl Owner {
 
     fn follow(&mut self, number: u64, query: FollowQuery) {
         let cluster = query.cluster.clone();
-        let Some(deployer) = self.parts.deployers.get(&cluster.deployer).cloned() else { return };
+        let Some(ports) = self.parts.deployers.get(&cluster.deployer) else { return };
+        let deployer = Arc::clone(&ports.deployer);
         let sender = self.seen.0.clone();
         let task = self.tasks.spawn(async move {
             let seen = |change| Seen { cluster: cluster.clone(), number, change };

@@ -1,7 +1,11 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
+use std::collections::BTreeSet;
+
+use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, KindTable, ObjectErrors, Wanted,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
+    KindTable, ObjectDiff, Probe, Retire, RunChange, Wanted,
 };
 use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
@@ -117,15 +121,18 @@ struct Slow;
 
 #[async_trait::async_trait]
 impl Deployer for Slow {
-    fn name(&self) -> &'static str {
-        "deployer"
+    async fn check(&self, _: &Plan) -> Result<Checked, DeployError> {
+        Ok(Checked::default())
     }
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
-        Ok(Vec::new())
-    }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, _: &Checked) -> Result<ChangeSet, DeployError> {
         tokio::time::sleep(plan.timeout).await;
         Err(DeployError::new(DeployErrorKind::Timeout, "killed at the deadline"))
+    }
+    fn follow(&self, _: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        None
+    }
+    async fn retire(&self, _: &Retire) -> Result<(), DeployError> {
+        Ok(())
     }
 }
 
@@ -137,7 +144,10 @@ async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_n
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::clone(&world.forge) as _)
-        .deployer(Arc::new(Slow))
+        .deployer(DeployerPorts {
+            deployer: Arc::new(Slow),
+            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
+        })
         .build()
         .unwrap();
     let stop = world.stop.clone();
@@ -630,15 +640,12 @@ async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
     assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
 }
 
-/// A deployer that never says which kinds its cluster has.
+/// A cluster that never says which kinds it has.
 #[derive(Debug)]
 struct Mute;
 
 #[async_trait::async_trait]
-impl Deployer for Mute {
-    fn name(&self) -> &'static str {
-        "deployer"
-    }
+impl Cluster for Mute {
     async fn kinds(
         &self,
         _: &ClusterRef,
@@ -646,11 +653,18 @@ impl Deployer for Mute {
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         std::future::pending().await
     }
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
-        unreachable!("nothing is checked without kinds")
+    async fn exist(
+        &self,
+        _: &ClusterRef,
+        _: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        unreachable!("nothing is asked without kinds")
     }
-    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
-        unreachable!("nothing is applied without a check")
+    async fn diff(&self, _: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        unreachable!("nothing is asked without kinds")
+    }
+    async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
+        unreachable!("nothing is asked without kinds")
     }
 }
 
@@ -664,7 +678,10 @@ async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::clone(&world.forge) as _)
-        .deployer(Arc::new(Mute))
+        .deployer(DeployerPorts {
+            cluster: Arc::new(Mute),
+            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
+        })
         .build()
         .unwrap();
     engine.once(&Stop::new()).await.unwrap();

@@ -10,6 +10,7 @@ use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
     TriggerState,
 };
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
 use sentry_core::ids::TriggerId;
@@ -105,7 +106,7 @@ impl World {
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge(Arc::clone(&self.forge) as _)
-            .deployer(Arc::clone(&self.deployer) as _)
+            .deployer(DeployerPorts::new("deployer", Arc::clone(&self.deployer)))
             .options(Options::default())
     }
 

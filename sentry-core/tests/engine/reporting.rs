@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sentry_core::delivery::RunState;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::event::EventKind;
 use sentry_core::forge::{
     CommitStatus, Forge, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery, StatusState, Tree,
@@ -75,7 +76,7 @@ async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge(Arc::new(Slow(Arc::clone(&world.forge))))
-        .deployer(Arc::clone(&world.deployer) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });

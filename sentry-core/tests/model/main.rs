@@ -19,6 +19,7 @@ use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
 };
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::ForgeErrorKind;
 use sentry_core::ids::TriggerId;
@@ -135,7 +136,7 @@ impl World {
         .options(options)
         .watch(watch)
         .forge(Arc::clone(&self.forge) as _)
-        .deployer(Arc::clone(&self.cluster) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&self.cluster)))
         .build()
         .unwrap();
         self.agent.spawn(async move { engine.run(&Stop::new()).await });
@@ -229,6 +230,8 @@ impl World {
         let faults = self.judge.faults.lock().unwrap().clone();
         assert!(faults.is_empty(), "{faults:?}");
         assert!(self.cluster.applies().1 <= 1, "promise 5: two applies at once at one target");
+        let unchecked = self.cluster.unchecked();
+        assert!(unchecked.is_empty(), "sent without what the check learnt: {unchecked:?}");
         let keys = keys(&self.cluster);
         let unique: BTreeSet<_> = keys.iter().collect();
         assert_eq!(unique.len(), keys.len(), "promise 3: a run was made twice: {keys:?}");

@@ -23,6 +23,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::clock::Timestamp;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
     Budget, Forge, ForgeError, HeadsAnswer, HeadsQuery, Requests, Tree, TreeQuery,
@@ -95,7 +96,7 @@ impl World {
             .clock(Arc::clone(&clock) as _)
             .watch(watch("qa", &["main"]))
             .forge(Arc::new(Limited(Arc::clone(&forge))))
-            .deployer(Arc::new(deployer) as _)
+            .deployer(DeployerPorts::new("deployer", Arc::new(deployer)))
             .build()
             .unwrap();
         Self { forge, store, clock, engine, tasks: JoinSet::new() }

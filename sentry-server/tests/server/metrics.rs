@@ -1,5 +1,6 @@
 //! What /metrics tells of a delivery, in a form that strict readers take.
 
+use sentry_core::deployer::DeployerPorts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::openmetrics::{Family, lint, read};
@@ -155,7 +156,7 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     let other = Engine::builder(world.store.state())
         .watch(watch("two", &["main"]))
         .forge(Arc::new(Limited(Arc::clone(&world.forge))))
-        .deployer(Arc::new(FakeDeployer::new()) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
     let mut services = Services::new(other, world.store.state());
