@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
+use futures::stream::BoxStream;
+use sentry_core::deployer::{
+    Checked, Cluster, DeployError, Deployer, DeployerPorts, FollowQuery, KindTable, ObjectDiff,
+    Probe, Retire, RunChange, Wanted,
+};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::Forge;
-use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Operation, Plan};
+use sentry_core::names::ClusterRef;
+use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
 use sentry_core::testing::fakes::FakeForge;
 use sentry_core::watch::{OnFirstSight, sample};
 use sentry_store::MemoryStore;
@@ -19,25 +24,73 @@ struct Journal {
     taken: Mutex<BTreeSet<String>>,
 }
 
+impl Journal {
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
-impl Deployer for Journal {
-    fn name(&self) -> &'static str {
-        "deployer"
+impl Cluster for Journal {
+    /// The table that is built in will do.
+    async fn kinds(
+        &self,
+        _: &ClusterRef,
+        _: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        Ok(None)
     }
 
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn exist(
+        &self,
+        _: &ClusterRef,
+        objects: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        let taken = self.taken();
+        let there = objects.iter().filter(|(_, _, name)| taken.contains(name));
+        Ok(Some(there.map(|(_, kind, name)| (kind.clone(), name.clone())).collect()))
+    }
+
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        let taken = self.taken();
+        let diff = |planned: &PlannedObject| {
+            let (object, after) = (planned.object.clone(), format!("{:#}\n", planned.json));
+            let there = taken.contains(&object.name);
+            let action = if there { Action::Exists } else { Action::Created };
+            ObjectDiff { object, action, before: there.then(|| after.clone()), after }
+        };
+        Ok(plan.objects.iter().map(diff).collect())
+    }
+
+    async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
         Ok(Vec::new())
     }
+}
 
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+#[async_trait]
+impl Deployer for Journal {
+    async fn check(&self, _: &Plan) -> Result<Checked, DeployError> {
+        Ok(Checked::default())
+    }
+
+    async fn apply(&self, plan: &Plan, _: &Checked) -> Result<ChangeSet, DeployError> {
+        let mut taken = self.taken();
         let objects = plan.objects.iter().map(|planned| {
             let new = taken.insert(planned.object.name.clone());
             let action = if new { Action::Created } else { Action::Exists };
-            let run = matches!(planned.operation, Operation::Create { .. });
-            ObjectOutcome { object: planned.object.clone(), run, action, reason: None }
+            let (object, run) = (planned.object.clone(), planned.is_run());
+            ObjectOutcome { object, run, action, reason: None }
         });
         Ok(ChangeSet { objects: objects.collect(), error: None })
+    }
+
+    /// Its runs have no end: a delivery ends when they are taken.
+    fn follow(&self, _: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        None
+    }
+
+    async fn retire(&self, _: &Retire) -> Result<(), DeployError> {
+        Ok(())
     }
 }
 
@@ -57,7 +110,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
         .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(Arc::new(Journal::default()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(Journal::default())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

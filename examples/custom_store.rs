@@ -1,4 +1,4 @@
-//! A store of one's own: here one that keeps an audit trail beside another store. One written from scratch proves
+//! A port of one's own: here a journal that keeps an audit trail beside another one. A state written from scratch proves
 //! itself with `sentry_core::testing::store_contract`.
 
 use std::error::Error;
@@ -6,33 +6,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::Forge;
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
-use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
-};
+use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::watch::{OnFirstSight, sample};
 use sentry_store::MemoryStore;
 
 /// Counts what is decided about heads.
-#[derive(Debug, Default)]
-struct Audited {
-    inner: MemoryStore,
-    decisions: AtomicUsize,
+#[derive(Debug)]
+struct Audited<T> {
+    inner: T,
+    decisions: Arc<AtomicUsize>,
 }
 
 #[async_trait]
-impl StateStore for Audited {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Audited<Arc<MemoryStore>> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Audited { inner, decisions: Arc::clone(&self.decisions) }))
     }
+}
 
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+#[async_trait]
+impl Claim for Audited<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -40,30 +40,6 @@ impl StateStore for Audited {
         let decisions = writes.iter().filter(|w| matches!(w, Write::Head(_))).count();
         self.decisions.fetch_add(decisions, Ordering::Relaxed);
         Ok(())
-    }
-
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -80,15 +56,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "tests",
         &[("run.yaml", sentry_examples::RUN)],
     );
-    let store = Arc::new(Audited::default());
-    let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
+    let (store, decisions) = (Arc::new(MemoryStore::new()), Arc::new(AtomicUsize::new(0)));
+    let journal = Audited { inner: Arc::clone(&store), decisions: Arc::clone(&decisions) };
+    let engine = Engine::builder(State { journal: Arc::new(journal), ..store.into() })
         .watch(watch)
         .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");
     }
-    println!("{} decisions were kept", store.decisions.load(Ordering::Relaxed));
+    println!("{} decisions were kept", decisions.load(Ordering::Relaxed));
     Ok(())
 }

@@ -7,7 +7,7 @@ use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::Forge;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::{OnFirstSight, sample};
-use sentry_deploy::DryRun;
+use sentry_deploy::dry_run;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
 use sentry_forge::http::{Http, HttpSettings};
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
         .forge("forge", Forge::new(Arc::new(forge)))
-        .deployer(Arc::new(DryRun::new("deployer")))
+        .deployer(dry_run("deployer"))
         .build()?;
     let summary = engine.once(&Stop::new()).await?;
     for line in sentry_examples::lines(&summary) {

@@ -1,7 +1,7 @@
 //! What Sentry answers: the versioned JSON of its command line and its HTTP API, and what fills it.
 //!
 //! [`Answers`] is the seam: the command line asks it and prints, an HTTP server asks it and sends. [`Local`] answers
-//! from a [`sentry_core::store::StateStore`]; a client of the HTTP API answers with what the server said. Both give the
+//! from a [`sentry_core::store::State`]; a client of the HTTP API answers with what the server said. Both give the
 //! same [`shape`]s, so that a person sees the same from a laptop as in the pod.
 //!
 //! | module | what it answers |

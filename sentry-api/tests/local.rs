@@ -9,7 +9,7 @@ use sentry_api::{Answers, ErrorKind, Local, WatchFacts};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
 use sentry_core::plan::Action;
-use sentry_core::store::{StateStore, Write};
+use sentry_core::store::{Hold, Inbox as _, Write};
 use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_store::MemoryStore;
@@ -32,7 +32,7 @@ fn facts(name: &str, branches: &[&str]) -> WatchFacts {
 
 async fn local(writes: &[Write]) -> (Arc<MemoryStore>, Local) {
     let store = Arc::new(MemoryStore::new());
-    store.commit(writes).await.expect("memory takes all");
+    sentry_core::testing::commit(store.as_ref(), writes).await.expect("memory takes all");
     let local = Local::new(store.clone(), vec![facts("app", &["main"]), facts("web", &["v*"])]);
     (store, local.with_clock(Arc::new(Standing)))
 }
@@ -81,7 +81,7 @@ async fn what_can_not_be_triggered_is_refused_with_its_kind_and_nothing_is_kept(
         let error = local.trigger(&request, key).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{request:?}: {error}");
     }
-    assert!(store.inbox().await.unwrap().triggers.is_empty());
+    assert!(store.requests().await.unwrap().triggers.is_empty());
     local.trigger(&branch("web", "v1"), None).await.unwrap();
 }
 
@@ -100,7 +100,8 @@ async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
     let (store, local) = self::local(&[delivery(DeliveryState::Parked)]).await;
     local.retry(&id[..20], None).await.unwrap();
     local.rerun(&id, &rerun, None).await.unwrap();
-    let kinds: Vec<_> = store.inbox().await.unwrap().triggers.into_iter().map(|t| t.kind).collect();
+    let kinds: Vec<_> =
+        store.requests().await.unwrap().triggers.into_iter().map(|t| t.kind).collect();
     assert!(kinds.contains(&TriggerKind::Retry(sample::id(1))), "{kinds:?}");
     let again = TriggerKind::Rerun { delivery: sample::id(1), failed_only: true };
     assert!(kinds.contains(&again), "{kinds:?}");
@@ -125,12 +126,11 @@ async fn a_suspension_is_told_until_it_ends() {
 
 #[tokio::test]
 async fn the_status_tells_all_that_people_are_told_and_reads_back() {
-    let (_, local) = local(&[
+    let (store, local) = local(&[
         Write::Watch(sample::watch_state(1)),
         Write::Cursors(sample::cursors(1)),
         Write::Agent(sample::agent(1)),
         Write::Report(sample::report(1)),
-        Write::Suspension(sample::suspension("app", 1)),
         Write::Delivery(Box::new(Delivery {
             state: DeliveryState::Following,
             objects: vec![sample::outcome(Action::Queued)],
@@ -138,6 +138,7 @@ async fn the_status_tells_all_that_people_are_told_and_reads_back() {
         })),
     ])
     .await;
+    store.hold(&Hold::Suspend(sample::suspension("app", 1))).await.unwrap();
     local.trigger(&on("app"), None).await.unwrap();
     let status = local.status(&StatusQuery { watch: Some("app".into()) }).await.unwrap();
     let app = &status.watches[0];

@@ -30,15 +30,14 @@ use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
 };
-use sentry_core::deployer::{DeployError, Deployer};
+use sentry_core::deployer::{DeployError, DeployerPorts};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
-use sentry_core::names::ClusterRef;
 use sentry_core::notifier::NotifyError;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
-use sentry_core::store::{StateStore, StoreError};
+use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
-use sentry_deploy::{DryRun, Kubectl, KubectlSettings};
+use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
@@ -93,7 +92,7 @@ pub enum ComposeError {
 /// [`ComposeError`] names the part that can't be set up. Nobody was asked anything yet.
 pub fn engine(
     config: &Config,
-    store: Arc<dyn StateStore>,
+    store: impl Into<State>,
     redactor: &Redactor,
 ) -> Result<Engine, ComposeError> {
     let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
@@ -102,7 +101,7 @@ pub fn engine(
         builder = builder.forge(&forge.name, self::forge(forge, redactor)?.ports());
     }
     for deployer in &config.deployers {
-        builder = builder.deployer(self::deployer(deployer, redactor)?.into_deployer());
+        builder = builder.deployer(self::deployer(deployer, redactor)?);
     }
     for receiver in receivers(config, redactor)? {
         builder = builder.notifier(receiver);
@@ -122,7 +121,7 @@ pub fn engine(
 pub fn server(
     config: &Config,
     engine: &Engine,
-    store: Arc<dyn StateStore>,
+    store: State,
     state_dir: Option<&Path>,
     redactor: &Redactor,
     counters: Option<Counters>,
@@ -139,7 +138,7 @@ pub fn server(
     services.routes = match keys::Tokens::of(&config.server, redactor) {
         None => sentry_server::page::closed(),
         Some(tokens) => {
-            let local = Local::new(Arc::clone(&services.store), facts(config));
+            let local = Local::new(services.store.clone(), facts(config));
             let answers: Arc<dyn Answers> =
                 Arc::new(Bounded::new(Arc::new(local.with_engine(engine.clone()))));
             let keys: Arc<dyn Keys> = Arc::new(tokens);
@@ -186,22 +185,22 @@ pub fn dry_run(config: &mut Config) {
 ///
 /// # Errors
 /// As [`SqliteStore::open`].
-pub fn open_store(dir: &Path) -> Result<Arc<dyn StateStore>, StoreError> {
-    Ok(Arc::new(SqliteStore::open(dir)?))
+pub fn open_store(dir: &Path) -> Result<State, StoreError> {
+    Ok(Arc::new(SqliteStore::open(dir)?).into())
 }
 
 /// The state in a directory, for reading beside an agent; `None` if there is none yet.
 ///
 /// # Errors
 /// As [`SqliteStore::open_read_only`].
-pub fn read_store(dir: &Path) -> Result<Option<Arc<dyn StateStore>>, StoreError> {
-    Ok(SqliteStore::open_read_only(dir)?.map(|store| Arc::new(store) as Arc<dyn StateStore>))
+pub fn read_store(dir: &Path) -> Result<Option<State>, StoreError> {
+    Ok(SqliteStore::open_read_only(dir)?.map(|store| Arc::new(store).into()))
 }
 
 /// A state that ends with the program.
 #[must_use]
-pub fn memory_store() -> Arc<dyn StateStore> {
-    Arc::new(MemoryStore::new())
+pub fn memory_store() -> State {
+    Arc::new(MemoryStore::new()).into()
 }
 
 /// What another agent, or a person, is told about who holds the state.
@@ -335,58 +334,21 @@ fn polling(polling: Polling) -> sentry_forge::github::Polling {
     }
 }
 
-/// A deployer as it is configured, with the questions that only its own kind can be asked.
-pub(crate) enum AnyDeployer {
-    Kubectl(Box<Kubectl>),
-    DryRun(DryRun),
-}
-
-/// One answer to a question about a cluster.
-pub(crate) struct ClusterAnswer {
-    pub(crate) what: String,
-    pub(crate) allowed: bool,
-    pub(crate) detail: String,
-}
-
-impl AnyDeployer {
-    fn into_deployer(self) -> Arc<dyn Deployer> {
-        match self {
-            Self::Kubectl(deployer) => Arc::from(deployer as Box<dyn Deployer>),
-            Self::DryRun(deployer) => Arc::new(deployer),
-        }
-    }
-
-    /// Whether the cluster is there and lets us do what deliveries need, with `lends` making Secrets as well; nothing for a
-    /// dry run.
-    pub(crate) async fn ask(
-        &self,
-        cluster: &ClusterRef,
-        lends: bool,
-    ) -> Result<Vec<ClusterAnswer>, DeployError> {
-        let Self::Kubectl(kubectl) = self else { return Ok(Vec::new()) };
-        let answer = |p: sentry_deploy::Probe| ClusterAnswer {
-            what: p.what,
-            allowed: p.allowed,
-            detail: p.detail,
-        };
-        Ok(kubectl.probe(cluster, lends).await?.into_iter().map(answer).collect())
-    }
-}
-
 /// The deployer that a configuration describes.
 pub(crate) fn deployer(
     config: &DeployerConfig,
     redactor: &Redactor,
-) -> Result<AnyDeployer, ComposeError> {
+) -> Result<DeployerPorts, ComposeError> {
     match &config.kind {
         DeployerKind::Kubectl { path, kubeconfig } => {
-            let mut settings = KubectlSettings::new(&config.name, redactor.clone());
+            let mut settings = KubectlSettings::new(redactor.clone());
             settings.path.clone_from(path);
             settings.kubeconfig.clone_from(kubeconfig);
             let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
-            Ok(AnyDeployer::Kubectl(Box::new(Kubectl::new(settings).map_err(failed)?)))
+            let kubectl = Arc::new(Kubectl::new(settings).map_err(failed)?);
+            Ok(DeployerPorts::new(&config.name, kubectl))
         }
-        DeployerKind::DryRun => Ok(AnyDeployer::DryRun(DryRun::new(&config.name))),
+        DeployerKind::DryRun => Ok(sentry_deploy::dry_run(&config.name)),
     }
 }
 

@@ -16,65 +16,16 @@ use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::repo::CommitSha;
 use crate::retry::Retry;
 
-/// Carries out plans on one kind of target.
-///
-/// Calls for the same [`ClusterRef`] never overlap. An implementation bounds every call by the plan's timeout, and
-/// a repeated plan must not make anything twice.
+/// What a cluster can be asked. Nothing is written.
 #[async_trait]
-pub trait Deployer: fmt::Debug + Send + Sync {
-    /// The name that watches refer to it by.
-    fn name(&self) -> &str;
-
-    /// True if it never writes: then no cursor moves.
-    fn is_dry_run(&self) -> bool {
-        false
-    }
-
+pub trait Cluster: fmt::Debug + Send + Sync {
     /// The kinds that the cluster knows; `None` where it can't be asked: then a built-in table is used. What is wanted
     /// stands in the table for certain, where the cluster tells it.
     async fn kinds(
         &self,
         cluster: &ClusterRef,
         wanted: &Wanted,
-    ) -> Result<Option<Arc<KindTable>>, DeployError> {
-        let _ = (cluster, wanted);
-        Ok(None)
-    }
-
-    /// Asks the target whether it would take every object. Nothing is written. Returns the errors about those that it
-    /// would not take, in the plan's order.
-    ///
-    /// `Err` if that can't be told.
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError>;
-
-    /// Brings every object to the target, in order. `Err` only if nothing was attempted: what happened to each object
-    /// stands in the [`ChangeSet`].
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError>;
-
-    /// What the plan would change, object by object in its order. Nothing is written, nothing secret is told.
-    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
-        let _ = plan;
-        Err(DeployError::new(
-            DeployErrorKind::Local,
-            format!("{} can't tell what would change", self.name()),
-        ))
-    }
-
-    /// Tells how the wanted runs stand: first each one that exists, then [`RunChange::Synced`], then every change,
-    /// until it is dropped. It ends only with an error; whoever follows asks anew, which tells all again.
-    ///
-    /// `None` where runs can't be followed: then a delivery ends when its objects are acknowledged.
-    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
-        let _ = query;
-        None
-    }
-
-    /// Asks the cluster to stop or to forget runs that Sentry made. A run that is gone is no error; a run without
-    /// Sentry's labels is left alone.
-    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
-        let _ = request;
-        Err(DeployError::new(DeployErrorKind::Local, format!("{} can't retire runs", self.name())))
-    }
+    ) -> Result<Option<Arc<KindTable>>, DeployError>;
 
     /// Which of these objects, each an `apiVersion`, `kind` and name, exist in the cluster's namespace: their kinds and
     /// names. For judging references that the plan itself does not answer.
@@ -84,10 +35,120 @@ pub trait Deployer: fmt::Debug + Send + Sync {
         &self,
         cluster: &ClusterRef,
         objects: &[(String, String, String)],
-    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
-        let _ = (cluster, objects);
-        Ok(None)
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError>;
+
+    /// What the plan would change, object by object in its order. Nothing secret is told.
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError>;
+
+    /// Whether the cluster is there and lets us do what deliveries need in its namespace; with `lends` also make the
+    /// Secrets that runs clone A with. Nothing where nobody is asked.
+    ///
+    /// `Err` only if the question could not be put: whatever the cluster says is an answer.
+    async fn probe(&self, cluster: &ClusterRef, lends: bool) -> Result<Vec<Probe>, DeployError>;
+}
+
+/// Carries out plans on one kind of target.
+///
+/// Calls for the same [`ClusterRef`] never overlap. An implementation bounds every call by the plan's timeout, and
+/// a repeated plan must not make anything twice. `sentry_core::testing::deployer_contract` has the contract as tests.
+#[async_trait]
+pub trait Deployer: fmt::Debug + Send + Sync {
+    /// Asks the target whether it would take every object. Nothing is written.
+    ///
+    /// `Err` if that can't be told.
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError>;
+
+    /// Brings every object to the target: the named ones first, in order, and no run after a named one that failed.
+    /// `checked` is what the check of this plan, or of one that this one is a part of, found out. `Err` only if nothing
+    /// was attempted: what happened to each object stands in the [`ChangeSet`].
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError>;
+
+    /// Tells how the wanted runs stand: first each one that exists, then [`RunChange::Synced`], then every change,
+    /// until it is dropped. It ends only with an error; whoever follows asks anew, which tells all again.
+    ///
+    /// `None` where runs can't be followed: then a delivery ends when its objects are acknowledged.
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>>;
+
+    /// Asks the cluster to stop or to forget runs that Sentry made. A run that is gone is no error; a run without
+    /// Sentry's labels is left alone.
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError>;
+}
+
+/// A deployer as an engine is given it: what it is called, and who does the work.
+#[derive(Debug, Clone)]
+pub struct DeployerPorts {
+    /// The name that watches refer to it by.
+    pub name: String,
+    /// True if it never writes: then no cursor moves.
+    pub dry_run: bool,
+    /// Whom to ask.
+    pub cluster: Arc<dyn Cluster>,
+    /// Who writes.
+    pub deployer: Arc<dyn Deployer>,
+}
+
+impl DeployerPorts {
+    /// One that writes, and is both ports itself.
+    #[must_use]
+    pub fn new<T: Cluster + Deployer + 'static>(name: impl Into<String>, both: Arc<T>) -> Self {
+        let cluster = Arc::clone(&both) as Arc<dyn Cluster>;
+        Self { name: name.into(), dry_run: false, cluster, deployer: both }
     }
+}
+
+/// One question to a cluster and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What was asked: `reach the cluster`, `create pipelineruns.tekton.dev`.
+    pub what: String,
+    /// True if it is there or allowed.
+    pub allowed: bool,
+    /// More for people: the server's version, or the reason and the remedy.
+    pub detail: String,
+}
+
+/// What a check found out: whom the target would not take, for the engine; how each object stood, for the apply.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// The errors about objects that the target would not take, in the plan's order.
+    pub refused: ObjectErrors,
+    stood: BTreeMap<Identity, Stood>,
+}
+
+/// [`ObjectRef::identity`], owned.
+type Identity = (String, Option<String>, String);
+
+/// How an object stood when it was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stood {
+    /// It was not there.
+    Absent,
+    /// It was there in this version, in the target's own words.
+    At(String),
+}
+
+impl Checked {
+    /// Only what would not be taken.
+    #[must_use]
+    pub fn refusing(refused: ObjectErrors) -> Self {
+        Self { refused, stood: BTreeMap::new() }
+    }
+
+    /// Keeps how an object stood. Only for the deployer itself.
+    pub fn learn(&mut self, object: &ObjectRef, stood: Stood) {
+        self.stood.insert(identity(object), stood);
+    }
+
+    /// How an object stood; `None` where the check did not learn it.
+    #[must_use]
+    pub fn stood(&self, object: &ObjectRef) -> Option<&Stood> {
+        self.stood.get(&identity(object))
+    }
+}
+
+fn identity(object: &ObjectRef) -> Identity {
+    let (kind, namespace, name) = object.identity();
+    (kind.to_owned(), namespace.map(str::to_owned), name.to_owned())
 }
 
 /// Which runs are followed.

@@ -1,6 +1,10 @@
-//! The port to where state is kept. Everything the engine knows after a restart comes from here.
+//! The ports to where state is kept. Everything the engine knows after a restart comes from here.
+//!
+//! A state has one owner at a time, the agent that has claimed it ([`Journal`]); only its [`Claim`] commits. Any number of
+//! other programs leave requests ([`Inbox`]) and read ([`Archive`]) beside it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,57 +21,74 @@ use crate::plan::ObjectRef;
 use crate::repo::{CommitSha, RepoUrl};
 use crate::subject::Subject;
 
-/// Keeps cursors, deliveries, triggers and decisions.
-///
-/// One agent works on a store at a time ([`StateStore::lock`]); any number of readers, and of programs that leave
-/// requests ([`StateStore::request`], [`StateStore::commit`] of [`Write::Suspension`]), may work beside it.
+/// Whom a state belongs to.
 #[async_trait]
-pub trait StateStore: fmt::Debug + Send + Sync {
-    /// Claims the store for one agent until the lock is dropped or the process ends, however it ends.
+pub trait Journal: fmt::Debug + Send + Sync {
+    /// Claims the state for one agent until the claim is dropped or the process ends, however it ends.
     ///
     /// # Errors
     /// [`StoreErrorKind::Held`], naming the holder, if another agent has it.
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError>;
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError>;
+}
 
+/// A state that belongs to an agent. It may be lost to another agent's claim, as when the file that was locked for it is
+/// removed: from then on every call is [`StoreErrorKind::Fenced`] and changes nothing.
+#[async_trait]
+pub trait Claim: fmt::Debug + Send + Sync {
     /// All live state: every branch, watch and validator, deliveries that are not final, pending triggers.
-    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
+    async fn load(&self) -> Result<Snapshot, StoreError>;
 
-    /// Carries out all writes or none; when it returns `Ok` they survive a crash of the machine.
+    /// Carries out all writes or none; when it returns `Ok` they survive a crash of the machine. That the claim still
+    /// stands is compared in the same moment: there is none between the two in which another one could begin.
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+}
 
+/// What other programs leave for the agent, whoever that is. None of it needs a claim.
+#[async_trait]
+pub trait Inbox: fmt::Debug + Send + Sync {
     /// Keeps a trigger and returns it; where one with the same key is kept already, that one is returned instead.
     async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError>;
 
-    /// What other programs may have left since the last call: asked often, so it must be cheap.
-    async fn inbox(&self) -> Result<Inbox, StoreError>;
+    /// What became of a trigger, by its id.
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError>;
 
+    /// Suspends a watch, or ends that.
+    async fn hold(&self, hold: &Hold) -> Result<(), StoreError>;
+
+    /// What waits for the agent: asked often, so it must be cheap where nothing changed.
+    async fn requests(&self) -> Result<Requests, StoreError>;
+}
+
+/// What is told of a state, to the agent and to people.
+#[async_trait]
+pub trait Archive: fmt::Debug + Send + Sync {
     /// Deliveries, newest first.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
 
-    /// One trigger by its id.
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError>;
+    /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError>;
 
     /// What a watch put where and is not known to be deleted.
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
 
-    /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError>;
+    /// All live state, as [`Claim::load`] tells it, of one moment.
+    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
 }
 
-/// Held while an agent works on a store; dropping it lets the next one in.
-pub struct AgentLock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Send + Sync>);
-
-impl AgentLock {
-    /// Wraps whatever must live as long as the lock.
-    #[must_use]
-    pub fn new(guard: impl Send + Sync + 'static) -> Self {
-        Self(Box::new(guard))
-    }
+/// One state, by its ports.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// Whom it belongs to.
+    pub journal: Arc<dyn Journal>,
+    /// What is left for the agent.
+    pub inbox: Arc<dyn Inbox>,
+    /// What is told of it.
+    pub archive: Arc<dyn Archive>,
 }
 
-impl fmt::Debug for AgentLock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AgentLock")
+impl<S: Journal + Inbox + Archive + 'static> From<Arc<S>> for State {
+    fn from(store: Arc<S>) -> Self {
+        Self { journal: Arc::<S>::clone(&store), inbox: Arc::<S>::clone(&store), archive: store }
     }
 }
 
@@ -91,7 +112,7 @@ pub struct Snapshot {
     /// Branches that did not succeed since they failed.
     pub troubles: Vec<Trouble>,
     /// Pending triggers and suspensions.
-    pub inbox: Inbox,
+    pub inbox: Requests,
     /// The agent that last worked on the store.
     pub agent: Option<AgentState>,
 }
@@ -232,9 +253,18 @@ pub struct Suspension {
     pub until: Option<Timestamp>,
 }
 
-/// What other programs leave for the agent.
+/// What a person wants of a watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// Insert or replace its suspension.
+    Suspend(Suspension),
+    /// End its suspension, if it has one.
+    Resume(WatchName),
+}
+
+/// What waits for the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Inbox {
+pub struct Requests {
     /// Triggers that nobody took, oldest first.
     pub triggers: Vec<Trigger>,
     /// All suspensions in force or past.
@@ -306,10 +336,6 @@ pub enum Write {
     Inventory(InventoryItem),
     /// An object of the inventory is known to be deleted.
     ForgetInventory(InventoryItem),
-    /// Insert or replace a suspension.
-    Suspension(Suspension),
-    /// End a suspension.
-    Resume(WatchName),
     /// Replace the agent's own record.
     Agent(AgentState),
     /// Forget final deliveries, answered triggers, settled reports, notices, troubles and decisions older than this, but
@@ -341,6 +367,8 @@ pub struct DeliveryQuery {
 pub enum StoreErrorKind {
     /// Another agent has the store.
     Held,
+    /// Another agent has claimed the store since: whoever meets this ends, and lets the other one work.
+    Fenced,
     /// It can't be written or read now: full, read-only, an I/O error. May pass.
     Unavailable,
     /// What is kept is damaged. A person must look.

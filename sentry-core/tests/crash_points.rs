@@ -8,23 +8,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sentry_core::clock::Clock as _;
-use sentry_core::delivery::{
-    Cause, Delivery, HeadRecord, Selection, Trigger, TriggerKind, TriggerState,
+use sentry_core::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
+use sentry_core::deployer::{
+    Checked, DeployError, Deployer, DeployerPorts, FollowQuery, Retire, RunChange,
 };
-use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Heads, HeadsAnswer,
     HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
+    Archive as _, Claim, Inbox as _, Journal, Snapshot, State, StoreError, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
@@ -67,36 +67,23 @@ struct Mortal<T> {
 }
 
 #[async_trait]
-impl StateStore for Mortal<MemoryStore> {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Mortal<MemoryStore> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Mortal { inner: Arc::new(inner), fate: Arc::clone(&self.fate) }))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Mortal<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.fate.point().await;
         let kept = self.inner.commit(writes).await;
         self.fate.point().await;
         kept
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -135,20 +122,23 @@ impl Source for Mortal<FakeForge> {
 
 #[async_trait]
 impl Deployer for Mortal<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.fate.point().await;
         let checked = self.inner.check(plan).await;
         self.fate.point().await;
         checked
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         self.fate.point().await;
-        let done = self.inner.apply(plan).await;
+        let done = self.inner.apply(plan, checked).await;
         self.fate.point().await;
         done
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -180,14 +170,17 @@ impl World {
     async fn live(&self, fate: &Arc<Fate>, seconds: u64) {
         let mortal = Arc::new(Mortal { inner: Arc::clone(&self.store), fate: Arc::clone(fate) });
         let forge = Mortal { inner: Arc::clone(&self.forge), fate: Arc::clone(fate) };
-        let engine = Engine::builder(mortal as Arc<dyn StateStore>)
+        let engine = Engine::builder(State { journal: mortal, ..Arc::clone(&self.store).into() })
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge("forge", Forge::new(Arc::new(forge)))
-            .deployer(Arc::new(Mortal {
-                inner: Arc::clone(&self.deployer),
-                fate: Arc::clone(fate),
-            }))
+            .deployer(DeployerPorts {
+                deployer: Arc::new(Mortal {
+                    inner: Arc::clone(&self.deployer),
+                    fate: Arc::clone(fate),
+                }),
+                ..DeployerPorts::new("deployer", Arc::clone(&self.deployer))
+            })
             .build()
             .unwrap();
         let mut agent = JoinSet::new();

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::delivery::Selection;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectDiff, ObjectErrors};
+use sentry_core::deployer::{
+    Cluster, DeployError, DeployErrorKind, DeployerPorts, KindTable, ObjectDiff, Probe, Wanted,
+};
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::Forge;
 use sentry_core::names::ClusterRef;
-use sentry_core::plan::{Action, ChangeSet, Plan};
-use sentry_core::store::StateStore;
+use sentry_core::plan::{Action, Plan};
+use sentry_core::store::Archive as _;
 use sentry_core::subject::EventName;
-use sentry_core::testing::fakes::FakeForge;
+use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
@@ -31,17 +33,13 @@ struct Mirror {
 }
 
 #[async_trait]
-impl Deployer for Mirror {
-    fn name(&self) -> &'static str {
-        "deployer"
-    }
-
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
-        Ok(Vec::new())
-    }
-
-    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
-        panic!("a question wrote to the cluster")
+impl Cluster for Mirror {
+    async fn kinds(
+        &self,
+        _: &ClusterRef,
+        _: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        Ok(None)
     }
 
     async fn exist(
@@ -65,25 +63,27 @@ impl Deployer for Mirror {
         };
         Ok(plan.objects.iter().map(diff).collect())
     }
+
+    async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
+        panic!("nobody asked for rights")
+    }
 }
 
-fn engine(deployer: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
-    engine_at("first", deployer, files)
+fn engine(cluster: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
+    engine_at("first", cluster, files)
 }
 
 /// One whose head of A has this message.
-fn engine_at(
-    message: &str,
-    deployer: Mirror,
-    files: &[(&str, &str)],
-) -> (Engine, Arc<MemoryStore>) {
+fn engine_at(message: &str, cluster: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
     let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
+    let fake = DeployerPorts::new("deployer", Arc::new(FakeDeployer::new()));
+    let ports = DeployerPorts { cluster: Arc::new(cluster), ..fake };
     forge.commit(A, "main", message, &[]);
     forge.commit(B, "main", "tests", files);
-    let engine = Engine::builder(Arc::clone(&store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&store))
         .watch(watch("qa", &["main"]))
         .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(Arc::new(deployer))
+        .deployer(ports)
         .build()
         .unwrap();
     (engine, store)

@@ -10,7 +10,7 @@ use sentry_core::event::{Event, EventKind};
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, StateStore};
+use sentry_core::store::{Archive, DeliveryQuery};
 use sentry_core::subject::SubjectKey;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,15 +21,15 @@ use crate::metrics::Metrics;
 #[derive(Debug)]
 pub(crate) struct Follower {
     events: Receiver<Event>,
-    store: Arc<dyn StateStore>,
+    archive: Arc<dyn Archive>,
     metrics: Arc<Metrics>,
     /// When the newest change of a branch was seen, until it is delivered.
     changes: HashMap<SubjectKey, (CommitSha, Timestamp)>,
 }
 
 impl Follower {
-    pub(crate) fn new(engine: &Engine, store: Arc<dyn StateStore>, metrics: Arc<Metrics>) -> Self {
-        Self { events: engine.events(), store, metrics, changes: HashMap::new() }
+    pub(crate) fn new(engine: &Engine, archive: Arc<dyn Archive>, metrics: Arc<Metrics>) -> Self {
+        Self { events: engine.events(), archive, metrics, changes: HashMap::new() }
     }
 
     /// Until there is no engine any more.
@@ -108,7 +108,7 @@ impl Follower {
 
     async fn delivery(&self, id: &DeliveryId) -> Option<Delivery> {
         let query = DeliveryQuery { id_prefix: Some(id.to_string()), ..DeliveryQuery::default() };
-        self.store.deliveries(&query).await.ok()?.into_iter().next()
+        self.archive.deliveries(&query).await.ok()?.into_iter().next()
     }
 }
 
@@ -127,9 +127,10 @@ mod tests {
     use axum::extract::State;
     use sentry_core::clock::SystemClock;
     use sentry_core::delivery::{RunState, StepTiming};
+    use sentry_core::deployer::DeployerPorts;
     use sentry_core::forge::Forge;
     use sentry_core::plan::Action;
-    use sentry_core::store::Write;
+    use sentry_core::store::{Journal as _, Write};
     use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
     use sentry_core::testing::sample;
     use sentry_store::MemoryStore;
@@ -149,13 +150,13 @@ mod tests {
         /// The `n`th delivery is of the `n`th commit and applied for `n` seconds.
         async fn new(change: impl Fn(&mut Delivery)) -> Self {
             let store = Arc::new(MemoryStore::default());
-            let engine = Engine::builder(Arc::clone(&store) as _)
+            let engine = Engine::builder(Arc::clone(&store))
                 .watch(sentry_core::watch::sample::watch("app", &["main"]))
                 .forge("forge", Forge::new(Arc::new(FakeForge::new())))
-                .deployer(Arc::new(FakeDeployer::new()) as _)
+                .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
                 .build()
                 .unwrap();
-            let _lock = store.lock("test").await.unwrap();
+            let claim = store.claim("test").await.unwrap();
             for n in 1..=3_u32 {
                 let mut delivery = sample::open_delivery(n);
                 let took = Duration::from_secs(n.into());
@@ -163,7 +164,7 @@ mod tests {
                 delivery.steps = vec![StepTiming { step, started, took }];
                 delivery.objects = vec![sample::outcome(Action::Created)];
                 change(&mut delivery);
-                store.commit(&[Write::Delivery(Box::new(delivery))]).await.unwrap();
+                claim.commit(&[Write::Delivery(Box::new(delivery))]).await.unwrap();
             }
             let metrics = Arc::new(Metrics::new(&engine, "1", Guesses::default()));
             let follower = Follower::new(&engine, Arc::clone(&store) as _, Arc::clone(&metrics));

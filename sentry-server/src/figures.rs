@@ -103,7 +103,7 @@ pub(crate) fn queues(watches: &[&Watch], snapshot: &Snapshot) -> BTreeMap<String
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::store::{Inbox, Suspension};
+    use sentry_core::store::{Requests, Suspension};
     use sentry_core::testing::sample;
     use sentry_core::watch::sample::watch;
 
@@ -181,7 +181,7 @@ mod tests {
         let until = Some(at(90));
         let suspension =
             Suspension { watch: sample::watch("qa"), reason: None, since: at(0), until };
-        snapshot.inbox = Inbox { suspensions: vec![suspension], ..Inbox::default() };
+        snapshot.inbox = Requests { suspensions: vec![suspension], ..Requests::default() };
         assert_eq!(qa(&snapshot, &waiting, 89).oldest, 0.0);
         assert_eq!(qa(&snapshot, &waiting, 90).oldest, 80.0, "the suspension is over");
         snapshot.inbox.suspensions[0].until = None;

@@ -5,11 +5,10 @@
 //! a [`Webhook`].
 //!
 //! ```no_run
-//! use std::sync::Arc;
-//! use sentry_core::{engine::Engine, store::StateStore};
+//! use sentry_core::{engine::Engine, store::State};
 //! use sentry_server::{Server, Services};
 //!
-//! # async fn example(engine: Engine, store: Arc<dyn StateStore>) -> std::io::Result<()> {
+//! # async fn example(engine: Engine, store: State) -> std::io::Result<()> {
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
 //! let server = Server::new(Services::new(engine, store));
 //! // Serves until the engine has stopped, or for ever.
@@ -40,7 +39,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use sentry_core::clock::{Clock, SystemClock};
 use sentry_core::engine::Engine;
-use sentry_core::store::StateStore;
+use sentry_core::store::State;
 use tokio::net::TcpListener;
 
 pub use bounded::Bounded;
@@ -65,7 +64,7 @@ pub struct Services {
     /// The engine whose life is shown. Running it is somebody else's task.
     pub engine: Engine,
     /// The engine's store.
-    pub store: Arc<dyn StateStore>,
+    pub store: State,
     /// Where stamps come from.
     pub clock: Arc<dyn Clock>,
     /// Who may tell that a repository has moved; without any, `/webhooks` does not exist.
@@ -109,12 +108,12 @@ impl Counters {
 impl Services {
     /// With the machine's clock, without webhooks.
     #[must_use]
-    pub fn new(engine: Engine, store: Arc<dyn StateStore>) -> Self {
+    pub fn new(engine: Engine, store: impl Into<State>) -> Self {
         Self {
             live: Live::new(engine.clone()),
             guesses: Guesses::default(),
             engine,
-            store,
+            store: store.into(),
             clock: Arc::new(SystemClock),
             webhooks: Vec::new(),
             state_dir: None,
@@ -159,12 +158,12 @@ impl Server {
             None => Arc::new(Metrics::new(&engine, &version, guesses.clone())),
         };
         let counters = Counters(Arc::clone(&metrics));
-        let follower = Follower::new(&engine, Arc::clone(&store), Arc::clone(&metrics));
+        let follower = Follower::new(&engine, Arc::clone(&store.archive), Arc::clone(&metrics));
         let health = Arc::new(Health::new(engine.clone()));
         let scrape = Arc::new(metrics::Scrape::new(
             Arc::clone(&metrics),
             engine.clone(),
-            store,
+            store.archive,
             Arc::clone(&clock),
             state_dir,
         ));

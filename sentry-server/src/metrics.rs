@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::RunState;
 use sentry_core::engine::{Engine, Vitals};
-use sentry_core::store::{Snapshot, StateStore};
+use sentry_core::store::{Archive, Snapshot};
 use sentry_core::watch::Watch;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -353,7 +353,7 @@ struct Read {
 pub(crate) struct Scrape {
     metrics: Arc<Metrics>,
     engine: Engine,
-    store: Arc<dyn StateStore>,
+    archive: Arc<dyn Archive>,
     clock: Arc<dyn Clock>,
     state_dir: Option<PathBuf>,
     read: Mutex<Read>,
@@ -363,18 +363,18 @@ impl Scrape {
     pub(crate) fn new(
         metrics: Arc<Metrics>,
         engine: Engine,
-        store: Arc<dyn StateStore>,
+        archive: Arc<dyn Archive>,
         clock: Arc<dyn Clock>,
         state_dir: Option<PathBuf>,
     ) -> Self {
-        Self { metrics, engine, store, clock, state_dir, read: Mutex::default() }
+        Self { metrics, engine, archive, clock, state_dir, read: Mutex::default() }
     }
 
     async fn text(&self) -> Result<String, fmt::Error> {
         let mut read = self.read.lock().await;
         if read.at.is_none_or(|at| at.elapsed() >= FRESH) {
             // What can't be read now stays as it was: a head that waited then grows older all the same.
-            match self.store.snapshot().await {
+            match self.archive.snapshot().await {
                 Ok(snapshot) => {
                     read.waiting.look(&snapshot);
                     read.snapshot = snapshot;

@@ -1,6 +1,7 @@
 //! Where state is kept: [`SqliteStore`] on a disk, [`MemoryStore`] for as long as the program lives.
 //!
-//! Both keep the contract of [`StateStore`](sentry_core::store::StateStore), clause by clause:
+//! Both keep the contracts of [`Journal`](sentry_core::store::Journal), [`Inbox`](sentry_core::store::Inbox) and
+//! [`Archive`](sentry_core::store::Archive), clause by clause:
 //! `tests/contract.rs` runs [`store_contract`](sentry_core::testing::store_contract) against each. A store of
 //! your own keeps records in the same versioned JSON with the feature `dto`.
 

@@ -14,8 +14,8 @@ use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, AgentState, DeliveryQuery, Inbox, InventoryItem, Outgoing, Report, Snapshot,
-    StateStore, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
+    AgentState, Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Outgoing,
+    Report, Requests, Snapshot, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 
@@ -23,7 +23,6 @@ use sentry_core::subject::{Subject, SubjectKey};
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
-    holder: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +39,9 @@ struct Kept {
     inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
     agent: Option<AgentState>,
+    holder: Option<String>,
+    /// The number of the newest claim.
+    epoch: u64,
 }
 
 impl MemoryStore {
@@ -49,51 +51,72 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Lets the next agent in although one works on it, as a lease does that ran out.
+    pub fn give_up(&self) {
+        self.kept().holder = None;
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl StateStore for MemoryStore {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        let mut held = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(other) = &*held {
+impl Journal for MemoryStore {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let mut kept = self.kept();
+        if let Some(other) = &kept.holder {
             let message =
                 format!("the state in memory is in use by {other}; stop that agent first");
             return Err(StoreError::new(StoreErrorKind::Held, message));
         }
-        *held = Some(holder.to_owned());
-        Ok(AgentLock::new(Held(Arc::clone(&self.holder))))
+        kept.holder = Some(holder.to_owned());
+        kept.epoch += 1;
+        Ok(Box::new(Claimed { store: self.clone(), epoch: kept.epoch }))
     }
+}
 
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let kept = self.kept();
-        Ok(Snapshot {
-            cursors: kept.cursors.values().cloned().collect(),
-            watches: kept.watches.values().cloned().collect(),
-            validators: kept.validators.clone().into_iter().collect(),
-            open: kept.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
-            reports: kept.reports.values().filter(|r| r.is_due()).cloned().collect(),
-            given_up: kept.given_up(),
-            outbox: kept.outbox.values().cloned().collect(),
-            troubles: kept.troubles.values().cloned().collect(),
-            inbox: kept.inbox(),
-            agent: kept.agent.clone(),
-        })
+/// A claim, which lets the next agent in when it is dropped.
+#[derive(Debug)]
+struct Claimed {
+    store: MemoryStore,
+    epoch: u64,
+}
+
+impl Claimed {
+    fn kept(&self) -> Result<MutexGuard<'_, Kept>, StoreError> {
+        let kept = self.store.kept();
+        if kept.epoch == self.epoch {
+            return Ok(kept);
+        }
+        let message = "the state in memory was claimed by another agent";
+        Err(StoreError::new(StoreErrorKind::Fenced, message))
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if let Ok(mut kept) = self.kept() {
+            kept.holder = None;
+        }
+    }
+}
+
+#[async_trait]
+impl Claim for Claimed {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        Ok(self.kept()?.snapshot())
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        // All or none: what can't be carried out is found before anything is.
-        if let Some(unknown) = writes.iter().find(|write| !is_known(write)) {
-            let message = format!("the store in memory is older than the write {unknown:?}");
-            return Err(StoreError::new(StoreErrorKind::Newer, message));
-        }
-        let mut kept = self.kept();
+        let mut kept = self.kept()?;
         writes.iter().for_each(|write| kept.apply(write.clone()));
         Ok(())
     }
+}
 
+#[async_trait]
+impl Inbox for MemoryStore {
     async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
         let mut kept = self.kept();
         let first = kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
@@ -103,10 +126,26 @@ impl StateStore for MemoryStore {
         }))
     }
 
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        Ok(self.kept().inbox())
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
+        Ok(self.kept().triggers.get(id).cloned())
     }
 
+    async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        let suspensions = &mut self.kept().suspensions;
+        match hold {
+            Hold::Suspend(it) => drop(suspensions.insert(it.watch.clone(), it.clone())),
+            Hold::Resume(watch) => drop(suspensions.remove(watch)),
+        }
+        Ok(())
+    }
+
+    async fn requests(&self) -> Result<Requests, StoreError> {
+        Ok(self.kept().requests())
+    }
+}
+
+#[async_trait]
+impl Archive for MemoryStore {
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         let prefix = query.id_prefix.as_deref().unwrap_or_default();
         let wanted = |d: &&Delivery| {
@@ -117,10 +156,6 @@ impl StateStore for MemoryStore {
         let kept = self.kept();
         let newest_first = kept.deliveries.values().rev().filter(wanted);
         Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
-    }
-
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        Ok(self.kept().triggers.get(id).cloned())
     }
 
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
@@ -135,14 +170,33 @@ impl StateStore for MemoryStore {
         heads.sort_by_key(|head| Reverse(head.at));
         Ok(heads)
     }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(self.kept().snapshot())
+    }
 }
 
 impl Kept {
-    fn inbox(&self) -> Inbox {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            cursors: self.cursors.values().cloned().collect(),
+            watches: self.watches.values().cloned().collect(),
+            validators: self.validators.clone().into_iter().collect(),
+            open: self.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
+            reports: self.reports.values().filter(|r| r.is_due()).cloned().collect(),
+            given_up: self.given_up(),
+            outbox: self.outbox.values().cloned().collect(),
+            troubles: self.troubles.values().cloned().collect(),
+            inbox: self.requests(),
+            agent: self.agent.clone(),
+        }
+    }
+
+    fn requests(&self) -> Requests {
         let pending = self.triggers.values().filter(|t| t.state == TriggerState::Pending);
         let mut triggers: Vec<Trigger> = pending.cloned().collect();
         triggers.sort_by_key(|trigger| trigger.at);
-        Inbox { triggers, suspensions: self.suspensions.values().cloned().collect() }
+        Requests { triggers, suspensions: self.suspensions.values().cloned().collect() }
     }
 
     /// Of each watch the newest report that is not due, if it was given up.
@@ -157,7 +211,7 @@ impl Kept {
         newest.into_values().filter(|report| report.given_up).cloned().collect()
     }
 
-    /// Carries out one write that is known.
+    /// Carries out one write.
     fn apply(&mut self, write: Write) {
         match write {
             Write::Cursors(c) => drop(self.cursors.insert((c.watch.clone(), c.subject.clone()), c)),
@@ -193,8 +247,6 @@ impl Kept {
             Write::ForgetInventory(item) => {
                 drop(self.inventory.remove(&(item.watch.clone(), item.identity())));
             }
-            Write::Suspension(s) => drop(self.suspensions.insert(s.watch.clone(), s)),
-            Write::Resume(watch) => drop(self.suspensions.remove(&watch)),
             Write::Agent(state) => self.agent = Some(state),
             Write::Prune { before, keep } => self.prune(before, keep),
         }
@@ -217,39 +269,5 @@ impl Kept {
         self.troubles.retain(|_, trouble| trouble.at >= before);
         self.heads.retain(|_, head| head.at >= before);
         self.reports.retain(|_, report| report.is_due() || report.at >= before);
-    }
-}
-
-/// False for a write of a newer core.
-fn is_known(write: &Write) -> bool {
-    matches!(
-        write,
-        Write::Cursors(_)
-            | Write::ForgetCursors(..)
-            | Write::Watch(_)
-            | Write::Validator(..)
-            | Write::Delivery(_)
-            | Write::Trigger(_)
-            | Write::Head(_)
-            | Write::Report(_)
-            | Write::Notice(_)
-            | Write::ForgetNotice { .. }
-            | Write::Trouble(_)
-            | Write::ForgetTrouble(..)
-            | Write::Inventory(_)
-            | Write::ForgetInventory(_)
-            | Write::Suspension(_)
-            | Write::Resume(_)
-            | Write::Agent(_)
-            | Write::Prune { .. }
-    )
-}
-
-/// Lets the next agent in when it is dropped.
-struct Held(Arc<Mutex<Option<String>>>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

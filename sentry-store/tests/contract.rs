@@ -1,4 +1,4 @@
-//! The contract of the port, clause by clause, against both stores.
+//! The contract of the ports, clause by clause, against both stores.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
@@ -9,20 +9,27 @@ use sentry_store::{MemoryStore, SqliteStore};
 
 async fn memory() -> Handles {
     let store = MemoryStore::new();
-    Handles::new(Arc::new(store.clone()), Arc::new(store))
+    let (one, other) = (Arc::new(store.clone()), Arc::new(store.clone()));
+    Handles::new(one, other, move || store.give_up())
 }
 
 async fn sqlite() -> Handles {
     let dir = tempfile::tempdir().unwrap();
     let open = || Arc::new(SqliteStore::open(dir.path()).unwrap());
     let (store, other) = (open(), open());
-    Handles::new(store, other).living_in(dir)
+    let lock = dir.path().join("agent.lock");
+    let lose = move || std::fs::remove_file(&lock).unwrap();
+    Handles::new(store, other, lose).living_in(dir)
 }
 
 mod the_memory_store {
-    sentry_core::store_contract_tests!(super::memory);
+    sentry_core::journal_contract_tests!(super::memory);
+    sentry_core::inbox_contract_tests!(super::memory);
+    sentry_core::archive_contract_tests!(super::memory);
 }
 
 mod the_sqlite_store {
-    sentry_core::store_contract_tests!(super::sqlite);
+    sentry_core::journal_contract_tests!(super::sqlite);
+    sentry_core::inbox_contract_tests!(super::sqlite);
+    sentry_core::archive_contract_tests!(super::sqlite);
 }

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{All, fill, names, read_all};
-use sentry_core::store::{Snapshot, StateStore as _, StoreError, StoreErrorKind, Write};
+use sentry_core::store::{
+    Archive as _, Hold, Inbox as _, Journal as _, Snapshot, StoreError, StoreErrorKind,
+};
 use sentry_core::testing::sample;
 use sentry_store::SqliteStore;
 use tempfile::TempDir;
@@ -21,7 +23,11 @@ async fn whole() -> (Vec<u8>, All) {
     fill(&store).await;
     let all = read_all(&store).await.unwrap();
     drop(store);
-    assert_eq!(names(dir.path()), ["setup.lock", "state.db"], "a closed store leaves no log");
+    assert_eq!(
+        names(dir.path()),
+        ["agent.lock", "setup.lock", "state.db"],
+        "a closed store leaves no log"
+    );
     (fs::read(db(dir.path())).unwrap(), all)
 }
 
@@ -109,7 +115,7 @@ async fn a_damaged_file_stays_where_it_is_while_an_agent_works_on_it() {
     let (mut bytes, _) = whole().await;
     let dir = dir_with(&bytes);
     let agent = SqliteStore::open(dir.path()).unwrap();
-    let lock = agent.lock("pid 7 on host-a").await.unwrap();
+    let lock = agent.claim("pid 7 on host-a").await.unwrap();
     let middle = bytes.len() / 2;
     bytes[middle..].fill(0x55);
     fs::write(db(dir.path()), &bytes).unwrap();
@@ -212,7 +218,7 @@ async fn a_reader_finds_no_state_sees_an_agents_writes_and_writes_nothing() {
     let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
     fill(&agent).await;
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
-    let refused = reader.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
+    let refused = reader.hold(&Hold::Resume(sample::watch("app"))).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
     assert!(refused.to_string().contains("read-only"), "{refused}");
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
@@ -225,7 +231,6 @@ async fn what_is_made_is_for_this_user_only() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("a/b");
     let store = SqliteStore::open(&state).unwrap();
-    let _lock = store.lock("agent").await.unwrap();
     fill(&store).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&state), 0o700);

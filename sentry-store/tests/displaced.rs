@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use sentry_core::store::{StateStore as _, StoreErrorKind, Write};
-use sentry_core::testing::sample;
+use sentry_core::store::{Archive as _, Claim, Inbox as _, Journal as _, StoreErrorKind, Write};
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 
 /// Something that happens to a state directory `state`, whose name the error tells.
@@ -62,10 +62,10 @@ const FOR_GOOD: &[Harm] = &[
     ("the database is emptied", |s| fs::write(s.join("state.db"), "").unwrap(), "emptied"),
 ];
 
-async fn is_refused(store: &SqliteStore, what: &str, told: &str) {
-    let wrote = store.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
+async fn is_refused(store: &SqliteStore, claim: &dyn Claim, what: &str, told: &str) {
+    let wrote = claim.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
     let read = store.snapshot().await.unwrap_err();
-    let looked = store.inbox().await.unwrap_err();
+    let looked = store.requests().await.unwrap_err();
     for error in [wrote, read, looked] {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{what}: {error}");
         assert!(error.to_string().contains(told), "{what}: {error}");
@@ -78,11 +78,11 @@ async fn nothing_is_read_or_kept_once_the_files_of_a_state_are_not_in_their_plac
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let store = SqliteStore::open(&state).unwrap();
-        let _lock = store.lock("agent").await.unwrap();
-        store.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
-        store.inbox().await.unwrap();
+        let claim = store.claim("agent").await.unwrap();
+        claim.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
+        store.requests().await.unwrap();
         harm(&state);
-        is_refused(&store, what, told).await;
+        is_refused(&store, claim.as_ref(), what, told).await;
     }
 }
 
@@ -91,20 +91,20 @@ async fn a_state_that_is_moved_and_comes_back_goes_on_and_one_lock_never_covers_
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let store = SqliteStore::open(&state).unwrap();
-    store.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
+    commit(&store, &[Write::Cursors(sample::cursors(1))]).await.unwrap();
     for harm in [|_: &Path| {}, |state: &Path| drop(SqliteStore::open(state).unwrap())] {
         fs::rename(&state, away(&state)).unwrap();
         harm(&state);
-        assert!(store.commit(&[Write::Cursors(sample::cursors(2))]).await.is_err());
-        let error = store.lock("agent").await.unwrap_err();
+        assert!(commit(&store, &[Write::Cursors(sample::cursors(2))]).await.is_err());
+        let error = store.claim("agent").await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         put_back(&state);
         assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
     }
-    store.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap();
+    commit(&store, &[Write::Cursors(sample::cursors(2))]).await.unwrap();
     assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(2)]);
     // A lock that was given back may go: nobody relies on it.
-    drop(store.lock("agent").await.unwrap());
+    drop(store.claim("agent").await.unwrap());
     fs::remove_file(state.join("agent.lock")).unwrap();
     store.snapshot().await.unwrap();
 }

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-use sentry_core::store::{StateStore as _, StoreErrorKind, Write};
-use sentry_core::testing::sample;
+use sentry_core::store::{Archive as _, Hold, Inbox as _, StoreErrorKind, Write};
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 use sha2::{Digest as _, Sha256};
 
@@ -23,7 +23,7 @@ const OLDER: [&str; 4] = [
 async fn record_of_a_branch() -> String {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.commit(&[Write::Cursors(sample::cursors(1))]).await.unwrap();
+    commit(&store, &[Write::Cursors(sample::cursors(1))]).await.unwrap();
     let raw = Connection::open(dir.path().join("state.db")).unwrap();
     let today: String = raw.query_row("SELECT record FROM cursors", [], |row| row.get(0)).unwrap();
     let older = today.replace(r#""subject":"refs/heads/"#, r#""branch":""#);
@@ -57,7 +57,7 @@ async fn a_state_of_any_older_schema_is_read_without_an_agent_and_left_as_it_is(
         let before = fs::read(dir.path().join("state.db")).unwrap();
         let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
         assert_eq!(reader.snapshot().await.unwrap().cursors, [sample::cursors(1)], "{schema}");
-        let refused = reader.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
+        let refused = reader.hold(&Hold::Resume(sample::watch("app"))).await.unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused}");
         assert!(refused.to_string().contains("read-only"), "{refused}");
         drop(reader);

@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use common::{fill, names, read_all};
-use sentry_core::store::StateStore as _;
+use sentry_core::store::{Inbox as _, Journal as _};
 use sentry_core::testing::sample;
 use sentry_store::SqliteStore;
 
@@ -26,7 +26,7 @@ async fn who_comes_while_the_holder_starts_waits_for_its_name() {
     let (setup, mut agent) = (file("setup.lock"), file("agent.lock"));
     setup.lock().unwrap();
     agent.lock().unwrap();
-    let mut second = std::pin::pin!(store.lock("second"));
+    let mut second = std::pin::pin!(store.claim("second"));
     let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
     assert!(early.is_err(), "{early:?}");
     agent.write_all(b"pid 7 on host-a").unwrap();
@@ -61,5 +61,5 @@ async fn ten_programs_that_open_a_new_directory_at_once_make_one_state() {
         assert_eq!(read_all(store).await.unwrap(), all);
     }
     drop(stores);
-    assert_eq!(names(dir.path()), ["setup.lock", "state.db"]);
+    assert_eq!(names(dir.path()), ["agent.lock", "setup.lock", "state.db"]);
 }

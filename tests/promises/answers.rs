@@ -4,7 +4,6 @@
 //! The forms are those of kubectl (`pkg/cmd/util/helpers.go`, `checkErr`), of apimachinery's `StatusReason` and
 //! `NewGenericServerResponse`, and of the API server's admission (`ToStatusErr`, `NewForbidden`).
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,9 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use sentry_core::deployer::{
-    DeployError, Deployer, FollowQuery, KindTable, ObjectErrors, Retire, RunChange, Wanted,
-};
+use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
     Action, COMMIT_LABEL, ChangeSet, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
@@ -480,13 +477,16 @@ pub(crate) fn plan() -> Plan {
 
 /// What a deployer's check fails with, or would not take first.
 pub(crate) async fn checked(kubectl: &Kubectl) -> DeployError {
-    kubectl.check(&plan()).await.map_or_else(|error| error, |mut refused| refused.remove(0).1)
+    kubectl
+        .check(&plan())
+        .await
+        .map_or_else(|error| error, |mut checked| checked.refused.remove(0).1)
 }
 
 /// What a deployer's check, apply and following fail with.
 pub(crate) async fn errors(kubectl: &Kubectl) -> [DeployError; 3] {
     let check = checked(kubectl).await;
-    let apply = kubectl.apply(&plan()).await;
+    let apply = kubectl.apply(&plan(), &Checked::default()).await;
     let apply = apply.map_or_else(|error| error, |changes| changes.error.unwrap());
     let commits = vec!["c0ffee00".repeat(5).parse().unwrap()];
     let kinds = vec![("tekton.dev/v1".to_owned(), "PipelineRun".to_owned())];
@@ -508,7 +508,7 @@ pub(crate) fn kubectl_that_says(text: &str, dir: &Path) -> Kubectl {
     let settings = KubectlSettings {
         path: program,
         kubeconfig: Some(dir.join("kubeconfig")),
-        ..KubectlSettings::new("deployer", Redactor::new())
+        ..KubectlSettings::new(Redactor::new())
     };
     Kubectl::new(settings).unwrap()
 }
@@ -546,19 +546,7 @@ impl Troubled {
 
 #[async_trait]
 impl Deployer for Troubled {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn kinds(
-        &self,
-        cluster: &ClusterRef,
-        wanted: &Wanted,
-    ) -> Result<Option<Arc<KindTable>>, DeployError> {
-        self.inner.kinds(cluster, wanted).await
-    }
-
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         match self.at(Step::Check) {
             Some(error) => Err(error),
             None => self.inner.check(plan).await,
@@ -566,8 +554,10 @@ impl Deployer for Troubled {
     }
 
     /// The first object fails, and the rest is not sent.
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
-        let Some(error) = self.at(Step::Apply) else { return self.inner.apply(plan).await };
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
+        let Some(error) = self.at(Step::Apply) else {
+            return self.inner.apply(plan, checked).await;
+        };
         let outcome = |(place, planned): (usize, &PlannedObject)| {
             let action = if place == 0 { Action::Failed } else { Action::Skipped };
             let reason = Some(error.to_string());
@@ -586,13 +576,5 @@ impl Deployer for Troubled {
 
     async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
         self.inner.retire(request).await
-    }
-
-    async fn exist(
-        &self,
-        cluster: &ClusterRef,
-        objects: &[(String, String, String)],
-    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
-        self.inner.exist(cluster, objects).await
     }
 }

@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, DeliveryState, HeadRecord, Reason, Trigger};
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
+use futures::stream::BoxStream;
+use sentry_core::delivery::{Delivery, DeliveryState, Reason};
+use sentry_core::deployer::{
+    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
+};
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
     Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
-    StoreErrorKind, Write,
+    Archive as _, Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_store::MemoryStore;
@@ -197,10 +197,7 @@ impl Source for Judged<FakeForge> {
 
 #[async_trait]
 impl Deployer for Judged<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         match self.judge.fails(Call::Check) {
             None => self.inner.check(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
@@ -208,32 +205,38 @@ impl Deployer for Judged<FakeDeployer> {
             Some(_) => breaks_down(),
         }
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         let away = || DeployError::new(DeployErrorKind::Unreachable, "injected");
         self.look(plan).await;
         match self.judge.fails(Call::Apply) {
-            None => self.inner.apply(plan).await,
+            None => self.inner.apply(plan, checked).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
             Some(How::Hangs) => {
                 tokio::time::sleep(plan.timeout).await;
                 Err(DeployError::new(DeployErrorKind::Timeout, "injected"))
             }
-            Some(How::Lost) => self.inner.apply(plan).await.and(Err(away())),
+            Some(How::Lost) => self.inner.apply(plan, checked).await.and(Err(away())),
             Some(How::PanicsAfter) => {
-                self.inner.apply(plan).await.unwrap();
+                self.inner.apply(plan, checked).await.unwrap();
                 breaks_down()
             }
             Some(How::Partly(k)) => {
-                Ok(ChangeSet { error: Some(away()), ..self.partly(plan, k).await? })
+                Ok(ChangeSet { error: Some(away()), ..self.partly(plan, checked, k).await? })
             }
-            Some(How::Unexplained(k)) => self.partly(plan, k).await,
+            Some(How::Unexplained(k)) => self.partly(plan, checked, k).await,
             Some(How::Short(k)) => {
-                let mut done = self.partly(plan, k).await?;
+                let mut done = self.partly(plan, checked, k).await?;
                 done.objects.retain(|outcome| outcome.action.is_acknowledged());
                 Ok(done)
             }
             Some(_) => breaks_down(),
         }
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -254,11 +257,16 @@ impl Judged<FakeDeployer> {
     }
 
     /// Writes the first objects and fails at the next one.
-    async fn partly(&self, plan: &Plan, k: usize) -> Result<ChangeSet, DeployError> {
+    async fn partly(
+        &self,
+        plan: &Plan,
+        checked: &Checked,
+        k: usize,
+    ) -> Result<ChangeSet, DeployError> {
         // A later attempt sends fewer.
         let k = k.min(plan.objects.len());
         let some = Plan { objects: plan.objects[..k].to_vec(), ..plan.clone() };
-        let mut done = self.inner.apply(&some).await?;
+        let mut done = self.inner.apply(&some, checked).await?;
         for planned in &plan.objects[k..] {
             let action = if done.objects.len() == k { Action::Failed } else { Action::Skipped };
             let (object, run) = (planned.object.clone(), planned.is_run());
@@ -268,7 +276,7 @@ impl Judged<FakeDeployer> {
     }
 }
 
-impl Judged<MemoryStore> {
+impl Judged<Box<dyn Claim>> {
     /// Every cursor in these writes stands for a head whose objects are on the cluster now.
     fn look(&self, writes: &[Write]) {
         let created = self.cluster.created();
@@ -285,12 +293,22 @@ impl Judged<MemoryStore> {
 }
 
 #[async_trait]
-impl StateStore for Judged<MemoryStore> {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Judged<MemoryStore> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Judged {
+            inner: Arc::new(inner),
+            judge: Arc::clone(&self.judge),
+            cluster: Arc::clone(&self.cluster),
+            state: Arc::clone(&self.state),
+        }))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Judged<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let full = || StoreError::new(StoreErrorKind::Unavailable, "injected");
@@ -300,24 +318,6 @@ impl StateStore for Judged<MemoryStore> {
             Some(How::StateLost) => self.inner.commit(writes).await.and(Err(full())),
             Some(_) => Err(full()),
         }
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -338,7 +338,8 @@ async fn life(fault: Fault) -> usize {
     let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
     let forge = judged(forge, &judge, &world);
     let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
-    world.start_on(Forge::new(forge), deployer, store);
+    let state = State { journal: store, ..Arc::clone(&world.store).into() };
+    world.start_on(Forge::new(forge), deployer, state);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();

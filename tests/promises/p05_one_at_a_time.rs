@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sentry_core::delivery::TriggerState;
 use sentry_core::plan::DELIVERY_LABEL;
-use sentry_core::store::StateStore as _;
+use sentry_core::store::Inbox as _;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;

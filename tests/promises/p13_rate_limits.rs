@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sentry_core::delivery::{Trigger, TriggerState};
 use sentry_core::secret::Secret;
-use sentry_core::store::StateStore as _;
+use sentry_core::store::Inbox as _;
 use sentry_forge::credential::Credential;
 use sentry_tests::http::{Fault, Logged};
 use sentry_tests::promise::{AtMost, cases, full, kept};

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sentry_core::store::StateStore as _;
-use sentry_core::testing::sample;
+use sentry_core::store::Archive as _;
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, kept};
 
@@ -78,7 +78,7 @@ fn is_traced(process: u32) -> bool {
 async fn old() -> Vec<(String, Vec<u8>)> {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(dir.path()).unwrap();
-    store.commit(&sample::generation(1)).await.unwrap();
+    commit(&store, &sample::generation(1)).await.unwrap();
     drop(store);
     let files = std::fs::read_dir(dir.path()).unwrap().flatten();
     let named = |entry: std::fs::DirEntry| {

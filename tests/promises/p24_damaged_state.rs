@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sentry_core::delivery::{Delivery, HeadRecord};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::Forge;
 use sentry_core::plan::COMMIT_LABEL;
-use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, StoreError, StoreErrorKind, Write};
+use sentry_core::store::{
+    Archive as _, DeliveryQuery, Inbox as _, Snapshot, StoreError, StoreErrorKind, Write,
+};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
-use sentry_core::testing::sample;
+use sentry_core::testing::{commit, sample};
 use sentry_core::watch::sample::watch;
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, full, kept};
@@ -64,7 +67,7 @@ async fn written() -> Written {
     let dir = directory();
     let store = SqliteStore::open(dir.path()).unwrap();
     for n in 0..6 {
-        store.commit(&records(n)).await.unwrap();
+        commit(&store, &records(n)).await.unwrap();
     }
     store.request(&sample::trigger(1)).await.unwrap();
     drop(store);
@@ -72,7 +75,7 @@ async fn written() -> Written {
     let store = SqliteStore::open(dir.path()).unwrap();
     let mut states = vec![read_all(&store).await.unwrap()];
     for n in 6..10 {
-        store.commit(&records(n)).await.unwrap();
+        commit(&store, &records(n)).await.unwrap();
         states.push(read_all(&store).await.unwrap());
     }
     let log = fs::read(dir.path().join("state.db-wal")).unwrap();
@@ -170,11 +173,11 @@ async fn a_file_cut_anywhere_and_any_flipped_bit_is_found_or_changes_nothing() {
 
 /// An engine over this state, and fakes that know nothing of the damage.
 fn engine(store: SqliteStore, forge: &Arc<FakeForge>, deployer: &Arc<FakeDeployer>) -> Engine {
-    Engine::builder(Arc::new(store) as Arc<dyn StateStore>)
+    Engine::builder(Arc::new(store))
         .clock(Arc::new(TokioClock::new()))
         .watch(watch("qa", &["main"]))
         .forge("forge", Forge::with_statuses(Arc::clone(forge)))
-        .deployer(Arc::clone(deployer) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(deployer)))
         .build()
         .unwrap()
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sentry_core::delivery::DeliveryState;
-use sentry_core::store::StateStore as _;
+use sentry_core::store::Archive as _;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_tests::promise::kept;
 use tokio::time::Instant;

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
+use futures::stream::BoxStream;
+use sentry_core::deployer::{
+    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
+};
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
     Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
@@ -128,11 +131,7 @@ impl Source for Poisoned<FakeForge> {
 
 #[async_trait]
 impl Deployer for Poisoned<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         if plan.cluster.namespace.as_str() == "qa-0" && self.poison == Poison::CheckHangs {
             tokio::time::sleep(plan.timeout).await;
             return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));
@@ -140,7 +139,7 @@ impl Deployer for Poisoned<FakeDeployer> {
         self.inner.check(plan).await
     }
 
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         if plan.cluster.namespace.as_str() == "qa-0" {
             match self.poison {
                 Poison::ApplyHangs => {
@@ -154,13 +153,21 @@ impl Deployer for Poisoned<FakeDeployer> {
                 _ => {}
             }
         }
-        let done = self.inner.apply(plan).await?;
+        let done = self.inner.apply(plan, checked).await?;
         let mut arrived = self.arrived.lock().unwrap();
         for run in plan.objects.iter().filter(|object| object.is_run()) {
             let commit = run.json["metadata"]["labels"][COMMIT_LABEL].as_str().unwrap();
             arrived.entry(commit.to_owned()).or_insert_with(Instant::now);
         }
         Ok(done)
+    }
+
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 

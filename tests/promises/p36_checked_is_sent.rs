@@ -6,7 +6,7 @@ mod fields;
 
 use std::fmt::Write as _;
 
-use sentry_core::deployer::Deployer as _;
+use sentry_core::deployer::{self, Deployer as _};
 use sentry_core::manifest::ManifestSet;
 use sentry_core::plan::PlannedObject;
 use sentry_core::secret::Redactor;
@@ -50,7 +50,7 @@ fn kubectl_is_given_the_very_objects_that_were_checked() {
 #[test]
 fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
     let (cluster, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
-    let mut settings = KubectlSettings::new("deployer", Redactor::new());
+    let mut settings = KubectlSettings::new(Redactor::new());
     settings.kubeconfig = Some(cluster.kubeconfig(home.path()));
     let kubectl = Kubectl::new(settings).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -65,7 +65,7 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
             objects.iter().map(|object| Sent::planned(object).unwrap()).collect();
         let plan = scene.plan(ManifestSet { objects, ..ManifestSet::default() });
         let before = cluster.requests().len();
-        let done = runtime.block_on(kubectl.apply(&plan)).unwrap();
+        let done = runtime.block_on(kubectl.apply(&plan, &deployer::Checked::default())).unwrap();
         assert!(done.error.is_none(), "{done:?}");
         let mut received = writes(&cluster, before);
         planned.sort();

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper_util::service::TowerToHyperService;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::Forge;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
@@ -64,11 +65,11 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
     let mut qa = watch("qa", &["main"]);
     qa.timing.polling_interval = INTERVAL;
     let store = Arc::new(MemoryStore::new());
-    let engine = Engine::builder(Arc::clone(&store) as _)
+    let engine = Engine::builder(Arc::clone(&store))
         .clock(Arc::new(TokioClock::new()))
         .watch(qa)
         .forge("forge", Forge::with_statuses(Arc::clone(&forge)))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
     let routes = Server::new(Services::new(engine.clone(), store)).router();

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use sentry_core::delivery::{Delivery, DeliveryState};
-use sentry_core::deployer::{DeployError, Deployer, ObjectErrors};
+use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Source, Tree,
     TreeQuery,
@@ -86,16 +87,19 @@ impl Source for Deadly<FakeForge> {
 
 #[async_trait]
 impl Deployer for Deadly<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.pass(plan.cluster.namespace.as_str(), "check").await;
         self.inner.check(plan).await
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         self.pass(plan.cluster.namespace.as_str(), "apply").await;
-        self.inner.apply(plan).await
+        self.inner.apply(plan, checked).await
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -143,7 +147,7 @@ impl Ward {
         let forge = Forge { source: Arc::new(source), ..whole };
         let deployer = Deadly { inner: Arc::clone(&self.world.deployer), end, poisons };
         let store = Arc::clone(&self.world.store);
-        self.world.start_on(forge, Arc::new(deployer), store as _);
+        self.world.start_on(forge, Arc::new(deployer), store);
     }
 
     /// So much time passes, in which each poison that works ends the engine, which is started again.

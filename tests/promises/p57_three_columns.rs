@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use sentry_core::delivery::{DeliveryState, RunState, Verdict};
-use sentry_core::deployer::{DeployError, Deployer as _};
+use sentry_core::deployer::{Checked, DeployError, Deployer as _};
 use sentry_core::forge::Forge;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
@@ -191,23 +191,23 @@ async fn the_real_kubectl_puts_what_a_server_says_into_the_same_columns() {
     let (server, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
     let kubectl = Kubectl::new(KubectlSettings {
         kubeconfig: Some(server.kubeconfig(home.path())),
-        ..KubectlSettings::new("deployer", Redactor::new())
+        ..KubectlSettings::new(Redactor::new())
     })
     .unwrap();
-    assert!(kubectl.check(&plan()).await.unwrap().is_empty());
+    assert!(kubectl.check(&plan()).await.unwrap().refused.is_empty());
     let all = said();
     let mut tried = 0;
     for (wanted, (code, content_type, body)) in &all {
         server.faults().answer_writes(*code, content_type, body);
         let check = checked(&kubectl).await;
         assert_eq!(column(&check), *wanted, "{code} {body}: {check:?}");
-        let apply = kubectl.apply(&plan()).await.unwrap().error.unwrap();
+        let apply = kubectl.apply(&plan(), &Checked::default()).await.unwrap().error.unwrap();
         assert_eq!(column(&apply), *wanted, "{code} {body}: {apply:?}");
         tried += 2;
     }
     server.faults().heal();
     server.faults().drop_writes_after(0);
-    let reset = kubectl.apply(&plan()).await.unwrap().error.unwrap();
+    let reset = kubectl.apply(&plan(), &Checked::default()).await.unwrap().error.unwrap();
     assert_eq!(column(&reset), Column::Waits, "{reset:?}");
     let number = |wanted| all.iter().filter(|(column, _)| *column == wanted).count();
     let seen = format!(

@@ -11,7 +11,7 @@ use sentry_core::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState
 use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{StateStore as _, Suspension, Write};
+use sentry_core::store::{Hold, Inbox as _, Suspension};
 use sentry_core::subject::EventName;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::testing::sample;
@@ -208,7 +208,7 @@ async fn chosen(world: &World, selection: &Selection) -> CommitSha {
 }
 
 async fn told(world: &World, sha: &CommitSha) -> Told {
-    let local = Local::new(Arc::clone(&world.store) as _, Vec::new());
+    let local = Local::new(Arc::clone(&world.store), Vec::new());
     let history = local.history(&HistoryQuery::default()).await.unwrap().deliveries;
     let show = local.show(&history[0].id).await.unwrap();
     let mut why = local.why(sha.as_str(), &WhyQuery::default()).await.unwrap().answers;
@@ -314,12 +314,12 @@ async fn what_was_not_carried_out_has_no_success_either() {
     let since = world.clock.now();
     let (watch, until) = (world.watches[0].name.clone(), None);
     let suspension = Suspension { watch: watch.clone(), reason: None, since, until };
-    world.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+    world.store.hold(&Hold::Suspend(suspension)).await.unwrap();
     let (suspended, newer) = (world.push(), world.push());
     seconds(200).await;
-    world.store.commit(&[Write::Resume(watch)]).await.unwrap();
+    world.store.hold(&Hold::Resume(watch)).await.unwrap();
     seconds(200).await;
-    let local = Local::new(Arc::clone(&world.store) as _, Vec::new());
+    let local = Local::new(Arc::clone(&world.store), Vec::new());
     let mut reasons = Vec::new();
     for sha in [&baseline, &suspended] {
         let why = local.why(sha.as_str(), &WhyQuery::default()).await.unwrap();

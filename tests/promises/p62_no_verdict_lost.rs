@@ -8,22 +8,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use sentry_core::delivery::{Delivery, HeadRecord, RunState, Trigger};
+use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectErrors, RunChange,
+    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge, ForgeError,
     Heads, HeadsAnswer, HeadsQuery, Reporter, Source, StatusState, Tree, TreeQuery,
 };
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
-use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
-};
+use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_store::MemoryStore;
 use sentry_tests::apiserver::Outcome;
@@ -66,36 +62,23 @@ struct Mortal<T> {
 }
 
 #[async_trait]
-impl StateStore for Mortal<MemoryStore> {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.inner.lock(holder).await
+impl Journal for Mortal<MemoryStore> {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.inner.claim(holder).await?;
+        Ok(Box::new(Mortal { inner: Arc::new(inner), fate: Arc::clone(&self.fate) }))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.inner.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Mortal<Box<dyn Claim>> {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.inner.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         self.fate.point().await;
         let kept = self.inner.commit(writes).await;
         self.fate.point().await;
         kept
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.inner.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.inner.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.inner.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.inner.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.inner.heads(sha).await
     }
 }
 
@@ -139,15 +122,12 @@ impl Reporter for Mortal<FakeForge> {
 
 #[async_trait]
 impl Deployer for Mortal<FakeDeployer> {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.fate.point().await;
         self.inner.check(plan).await
     }
     /// Object by object, so that it can die, or an answer be lost, between any two of them.
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         let (mut objects, mut error) = (Vec::new(), None);
         for planned in &plan.objects {
             if error.is_some() {
@@ -157,7 +137,7 @@ impl Deployer for Mortal<FakeDeployer> {
             }
             self.fate.point().await;
             let one = Plan { objects: vec![planned.clone()], ..plan.clone() };
-            let mut done = self.inner.apply(&one).await?;
+            let mut done = self.inner.apply(&one, checked).await?;
             let nth = self.fate.creates.fetch_add(usize::from(planned.is_run()), Ordering::Relaxed);
             if planned.is_run() && nth + 1 == self.fate.lost {
                 self.inner.down(true);
@@ -173,6 +153,9 @@ impl Deployer for Mortal<FakeDeployer> {
     }
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
         self.inner.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.inner.retire(request).await
     }
 }
 
@@ -211,10 +194,11 @@ impl Story {
         world.kill().await;
         let sha = world.forge.commit(A, "release/1", "work", &[]);
         let forge = Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) };
+        let journal = Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) };
         world.start_on(
             Forge::with_statuses(Arc::new(forge)),
             Arc::new(Mortal { inner: Arc::clone(&world.deployer), fate: Arc::clone(fate) }),
-            Arc::new(Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) }),
+            State { journal: Arc::new(journal), ..Arc::clone(&world.store).into() },
         );
         for _ in 0..200 {
             tokio::time::sleep(Duration::from_millis(100)).await;

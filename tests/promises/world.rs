@@ -6,13 +6,13 @@ use std::time::Duration;
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Cause, Delivery, Selection, Trigger, TriggerKind, TriggerState};
-use sentry_core::deployer::Deployer;
+use sentry_core::deployer::{Deployer, DeployerPorts};
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::{COMMIT_LABEL, PlannedObject};
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, StateStore};
+use sentry_core::store::{Archive as _, DeliveryQuery, Inbox as _, State};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
@@ -100,7 +100,7 @@ impl World {
     pub(crate) fn start(&mut self) {
         let deployer = Arc::clone(&self.deployer);
         let forge = Forge::with_statuses(Arc::clone(&self.forge));
-        self.start_on(forge, deployer, Arc::clone(&self.store) as _);
+        self.start_on(forge, deployer, Arc::clone(&self.store));
     }
 
     /// Starts an agent on these ports, which stand before the fakes.
@@ -108,10 +108,12 @@ impl World {
         &mut self,
         forge: Forge,
         deployer: Arc<dyn Deployer>,
-        store: Arc<dyn StateStore>,
+        store: impl Into<State>,
     ) {
         let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge("forge", forge);
-        let builder = builder.deployer(deployer).options(self.options.clone());
+        let ports = DeployerPorts::new("deployer", Arc::clone(&self.deployer));
+        let builder = builder.deployer(DeployerPorts { deployer, ..ports });
+        let builder = builder.options(self.options.clone());
         let builder = self.watches.iter().cloned().fold(builder, |b, watch| b.watch(watch));
         let (engine, stop) = (builder.build().unwrap(), self.stop.clone());
         self.agent.spawn(async move { engine.run(&stop).await });

@@ -11,6 +11,7 @@ use sentry_api::shape::{
 };
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
 use sentry_core::forge::Forge;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -215,10 +216,10 @@ impl Drop for Stage {
 /// The engine does nothing: it is there because a server has one.
 fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let store = Arc::new(MemoryStore::new());
-    let engine = Engine::builder(Arc::clone(&store) as _)
+    let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
         .forge("forge", Forge::new(Arc::new(FakeForge::new())))
-        .deployer(Arc::new(FakeDeployer::new()))
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .expect("an engine of fakes");
     let mut services = Services::new(engine, store);

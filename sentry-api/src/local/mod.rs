@@ -20,7 +20,7 @@ use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::engine::Engine;
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{DeliveryQuery, StateStore, Suspension};
+use sentry_core::store::{DeliveryQuery, State, Suspension};
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::BranchSelector;
 
@@ -48,7 +48,7 @@ pub struct WatchFacts {
 /// Answers from a state. Any number of these, in any number of processes, may work beside an agent.
 #[derive(Debug, Clone)]
 pub struct Local {
-    store: Arc<dyn StateStore>,
+    store: State,
     watches: Vec<WatchFacts>,
     engine: Option<Engine>,
     clock: Arc<dyn Clock>,
@@ -57,8 +57,8 @@ pub struct Local {
 impl Local {
     /// Answers from this state about these watches, in their order, and about those that only the state knows.
     #[must_use]
-    pub fn new(store: Arc<dyn StateStore>, watches: Vec<WatchFacts>) -> Self {
-        Self { store, watches, engine: None, clock: Arc::new(SystemClock) }
+    pub fn new(store: impl Into<State>, watches: Vec<WatchFacts>) -> Self {
+        Self { store: store.into(), watches, engine: None, clock: Arc::new(SystemClock) }
     }
 
     /// With an engine that can be asked what it would do: for [`Answers::explain`].
@@ -87,7 +87,7 @@ impl Local {
             limit: Some(2),
             ..DeliveryQuery::default()
         };
-        let mut found = self.store.deliveries(&query).await?;
+        let mut found = self.store.archive.deliveries(&query).await?;
         match (found.pop(), found.pop()) {
             (Some(delivery), None) => Ok(delivery),
             (Some(one), Some(other)) => {
@@ -114,7 +114,7 @@ impl Answers for Local {
     }
 
     async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
-        let snapshot = self.store.snapshot().await?;
+        let snapshot = self.store.archive.snapshot().await?;
         Ok(snapshot.agent.as_ref().map(|agent| agent::agent(agent, self.clock.now())))
     }
 
@@ -134,14 +134,14 @@ impl Answers for Local {
             limit: usize::try_from(limit).ok(),
             ..DeliveryQuery::default()
         };
-        Ok(History::of(&self.store.deliveries(&query).await?))
+        Ok(History::of(&self.store.archive.deliveries(&query).await?))
     }
 
     async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
         let mut delivery = self.find(delivery).await?;
         if delivery.state == DeliveryState::Parked {
             // Another head, or somebody's change, may have come before it is looked at again.
-            let cursors = self.store.snapshot().await?.cursors;
+            let cursors = self.store.archive.snapshot().await?.cursors;
             let parked = cursors.into_iter().filter_map(|cursors| cursors.parked);
             delivery.next_attempt =
                 parked.filter(|p| p.delivery == delivery.id).find_map(|parked| parked.again);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{Snapshot, Suspension, Write};
+use sentry_core::store::{Hold, Snapshot, Suspension};
 use sentry_core::subject::EventName;
 
 use super::{
@@ -27,7 +27,7 @@ const SUSPENSION: u64 = 366 * 86_400;
 
 pub(super) async fn state(local: &Local, trigger: &str) -> Result<Acknowledgement, ApiError> {
     let id: TriggerId = parsed("trigger", trigger)?;
-    let kept = local.store.trigger(&id).await?;
+    let kept = local.store.inbox.trigger(&id).await?;
     let kept = kept.ok_or_else(|| {
         ApiError::new(ErrorKind::UnknownTrigger, format!("trigger {id} is not in the state"))
     })?;
@@ -106,7 +106,7 @@ async fn keep(
         }
     };
     let trigger = Trigger { id, key, watch, kind, cause, at, state: TriggerState::Pending };
-    Ok((&local.store.request(&trigger).await?).into())
+    Ok((&local.store.inbox.request(&trigger).await?).into())
 }
 
 pub(super) async fn suspend(
@@ -130,7 +130,7 @@ pub(super) async fn suspend(
     let was_suspended = is_suspended(local, &snapshot, &watch);
     let (name, reason) = (watch.to_string(), request.reason.clone());
     let suspension = Suspension { watch, reason, since, until };
-    local.store.commit(&[Write::Suspension(suspension)]).await?;
+    local.store.inbox.hold(&Hold::Suspend(suspension)).await?;
     let suspended = true;
     Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
 }
@@ -141,7 +141,7 @@ pub(super) async fn resume(
 ) -> Result<SuspensionAcknowledgement, ApiError> {
     let (watch, snapshot) = known(local, watch).await?;
     let was_suspended = is_suspended(local, &snapshot, &watch);
-    local.store.commit(&[Write::Resume(watch.clone())]).await?;
+    local.store.inbox.hold(&Hold::Resume(watch.clone())).await?;
     let (name, suspended, until) = (watch.to_string(), false, None);
     Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
 }
@@ -154,7 +154,7 @@ fn is_suspended(local: &Local, snapshot: &Snapshot, watch: &WatchName) -> bool {
 /// A misspelt name must not be taken for a suspended watch.
 async fn known(local: &Local, watch: &str) -> Result<(WatchName, Snapshot), ApiError> {
     let watch: WatchName = parsed("watch", watch)?;
-    let snapshot = local.store.snapshot().await?;
+    let snapshot = local.store.archive.snapshot().await?;
     let mut names = local.names();
     names.extend(snapshot.watches.iter().map(|w| w.watch.clone()));
     names.extend(snapshot.inbox.suspensions.iter().map(|s| s.watch.clone()));

@@ -6,7 +6,7 @@ use sentry_core::clock::Timestamp;
 use sentry_core::delivery::Delivery;
 use sentry_core::names::WatchName;
 use sentry_core::plan::Action;
-use sentry_core::store::{DeliveryQuery, Report, Snapshot, StateStore, WatchState};
+use sentry_core::store::{Archive, DeliveryQuery, Report, Snapshot, WatchState};
 use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 
@@ -23,12 +23,12 @@ use crate::shape::{
 const LOOK_BACK: usize = 200;
 
 pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<Status, ApiError> {
-    let snapshot = local.store.snapshot().await?;
+    let snapshot = local.store.archive.snapshot().await?;
     let now = local.clock.now();
     let names = pick::only(names(local, &snapshot), only)?;
     let mut watches = Vec::new();
     for name in &names {
-        let recent = recent(local.store.as_ref(), name).await?;
+        let recent = recent(local.store.archive.as_ref(), name).await?;
         let statuses = local.watches.iter().all(|w| w.name != *name || w.has_statuses);
         let mut status = watch(&snapshot, name, &recent, now);
         status.reporting = if statuses { reporting(&snapshot, name) } else { None };
@@ -53,13 +53,13 @@ fn names(local: &Local, snapshot: &Snapshot) -> Vec<WatchName> {
 }
 
 /// A watch's deliveries, newest first.
-async fn recent(store: &dyn StateStore, name: &WatchName) -> Result<Vec<Delivery>, ApiError> {
+async fn recent(archive: &dyn Archive, name: &WatchName) -> Result<Vec<Delivery>, ApiError> {
     let query = DeliveryQuery {
         watch: Some(name.clone()),
         limit: Some(LOOK_BACK),
         ..DeliveryQuery::default()
     };
-    Ok(store.deliveries(&query).await?)
+    Ok(archive.deliveries(&query).await?)
 }
 
 fn watch(

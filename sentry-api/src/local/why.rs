@@ -4,7 +4,7 @@ use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason};
 use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, Suspension};
+use sentry_core::store::{Archive, DeliveryQuery, Snapshot, Suspension};
 
 use super::{Local, in_force, pick};
 use crate::VERSION;
@@ -17,7 +17,7 @@ pub(super) async fn why(
     only: Option<&WatchName>,
 ) -> Result<Why, ApiError> {
     let prefix = commit_prefix(commit)?;
-    let known = Known::ask(local.store.as_ref(), &prefix, local.clock.now()).await?;
+    let known = Known::ask(local.store.archive.as_ref(), &prefix, local.clock.now()).await?;
     let names = known.watches(local.names(), only)?;
     let answers = known.answers(&prefix, &names)?;
     Ok(Why { version: VERSION, commit: prefix, answers })
@@ -50,8 +50,8 @@ impl Known {
         Self { records: Vec::new(), deliveries: Vec::new(), snapshot, now }
     }
 
-    async fn ask(store: &dyn StateStore, prefix: &str, now: Timestamp) -> Result<Self, ApiError> {
-        let records = store.heads(prefix).await?;
+    async fn ask(archive: &dyn Archive, prefix: &str, now: Timestamp) -> Result<Self, ApiError> {
+        let records = archive.heads(prefix).await?;
         let mut deliveries = Vec::new();
         for id in records.iter().filter_map(|r| r.delivery.as_ref()) {
             let query = DeliveryQuery {
@@ -59,9 +59,9 @@ impl Known {
                 limit: Some(1),
                 ..DeliveryQuery::default()
             };
-            deliveries.extend(store.deliveries(&query).await?);
+            deliveries.extend(archive.deliveries(&query).await?);
         }
-        Ok(Self { records, deliveries, snapshot: store.snapshot().await?, now })
+        Ok(Self { records, deliveries, snapshot: archive.snapshot().await?, now })
     }
 
     fn watches(

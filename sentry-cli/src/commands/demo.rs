@@ -2,7 +2,6 @@
 //! store; only the deployer is the one that writes nothing. All of it is in a temporary directory.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_config::{Config, Environment, LogLevel};
@@ -83,7 +82,7 @@ async fn play(ctx: &Context, dir: &Workdir, stop: &Stop) -> Result<(), Failure> 
     }
     let config = stage.config()?;
     let store = compose::open_store(&dir.path().join("state"))?;
-    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    let engine = compose::engine(&config, store.clone(), &ctx.redactor)?;
     let script = async {
         let result = script(ui, &stage, engine.events()).await;
         stop.soft();

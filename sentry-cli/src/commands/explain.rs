@@ -1,14 +1,13 @@
 //! `sentry explain`: what would be done with each document of B, and why. Writes nothing, takes no lock.
 
 use std::fmt::Display;
-use std::sync::Arc;
 
 use sentry_api::query::ExplainQuery;
 use sentry_api::{Answers, Local};
 use sentry_config::Config;
 use sentry_core::engine::{Engine, Preview};
 use sentry_core::plan::{Operation, PlannedObject};
-use sentry_core::store::StateStore;
+use sentry_core::store::State;
 
 use super::Context;
 use super::lint::show_documents;
@@ -43,12 +42,12 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
 fn local(ctx: &Context) -> Result<Local, Failure> {
     let config = ctx.start()?;
     let store = kept(ctx, &config)?;
-    let engine = compose::engine(&config, Arc::clone(&store), &ctx.redactor)?;
+    let engine = compose::engine(&config, store.clone(), &ctx.redactor)?;
     Ok(Local::new(store, facts(&config)).with_engine(engine))
 }
 
 /// What was delivered, as far as it is known; nothing is written there.
-fn kept(ctx: &Context, config: &Config) -> Result<Arc<dyn StateStore>, Failure> {
+fn kept(ctx: &Context, config: &Config) -> Result<State, Failure> {
     let kept = compose::read_store(&ctx.state_dir(Some(config))?)?;
     Ok(kept.unwrap_or_else(compose::memory_store))
 }

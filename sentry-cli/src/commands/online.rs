@@ -311,7 +311,7 @@ async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure>
             let lends = config.watches.iter().any(|watch| {
                 watch.cluster == **target && watch.reading.git_auth_secret == GitAuthSecret::PerRun
             });
-            match built.ask(target, lends).await {
+            match built.cluster.probe(target, lends).await {
                 Ok(answers) if answers.is_empty() => {
                     checks.push(Check::fine(&subject, "dry run", "nothing is written, none asked"));
                 }

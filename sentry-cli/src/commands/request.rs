@@ -1,6 +1,5 @@
 //! What trigger, retry and rerun share: leaving a request, and waiting for the delivery that answers it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_api::shape::{Acknowledgement, Show};
@@ -11,7 +10,7 @@ use sentry_config::{Config, LogLevel};
 use sentry_core::clock::Timestamp;
 use sentry_core::engine::{EngineError, Stop};
 use sentry_core::ids::TriggerId;
-use sentry_core::store::{StateStore, StoreErrorKind};
+use sentry_core::store::{State, StoreErrorKind};
 
 use super::Context;
 use super::history::show_text;
@@ -41,7 +40,7 @@ pub(crate) struct Desk {
 /// What it takes to deliver ourselves.
 #[derive(Debug)]
 struct Here {
-    store: Arc<dyn StateStore>,
+    store: State,
     /// `None` where nobody waits.
     config: Option<Config>,
 }
@@ -51,7 +50,7 @@ impl Desk {
     pub(crate) fn here(ctx: &Context, config: Option<Config>) -> Result<Self, Failure> {
         let store = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
         let watches = config.as_ref().map(facts).unwrap_or_default();
-        let answers = Box::new(Local::new(Arc::clone(&store), watches));
+        let answers = Box::new(Local::new(store.clone(), watches));
         Ok(Self { answers, here: Some(Here { store, config }) })
     }
 
@@ -106,7 +105,7 @@ impl Here {
         let id: TriggerId = kept.trigger.parse().map_err(|error| {
             Failure::new(Exit::Unreachable, "the answer can't be read").with_source(error)
         })?;
-        let engine = compose::engine(config, Arc::clone(&self.store), &ctx.redactor)?;
+        let engine = compose::engine(config, self.store.clone(), &ctx.redactor)?;
         let stop = Stop::new();
         let mut events = engine.events();
         let ids = [id];

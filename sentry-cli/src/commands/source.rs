@@ -1,11 +1,9 @@
 //! Who answers: the state on this machine, or a server.
 
-use std::sync::Arc;
-
 use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::Config;
 use sentry_core::names::WatchName;
-use sentry_core::store::StateStore;
+use sentry_core::store::State;
 use sentry_core::subject::Subject;
 
 use super::Context;
@@ -114,7 +112,7 @@ impl Context {
     }
 }
 
-fn local(store: Arc<dyn StateStore>, watches: Vec<WatchFacts>) -> Box<dyn Answers> {
+fn local(store: State, watches: Vec<WatchFacts>) -> Box<dyn Answers> {
     Box::new(Local::new(store, watches))
 }
 

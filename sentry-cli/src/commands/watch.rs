@@ -3,14 +3,13 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sentry_api::shape::{Delivery, RunTotals};
 use sentry_api::text::revision;
 use sentry_config::{Config, LogLevel};
 use sentry_core::engine::{Engine, EngineError, Stop, Summary};
-use sentry_core::store::{StateStore, StoreError, StoreErrorKind};
+use sentry_core::store::{State, StoreError, StoreErrorKind};
 use sentry_server::{Counters, Server};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -35,13 +34,13 @@ pub(super) struct Kept {
     pub(super) args: WatchArgs,
     pub(super) state: PathBuf,
     pub(super) listen: Option<SocketAddr>,
-    store: Arc<dyn StateStore>,
+    store: State,
 }
 
 impl Kept {
     /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
     async fn or_held(&self, failure: Failure) -> Failure {
-        match self.store.lock("").await {
+        match self.store.journal.claim("").await {
             Ok(_) => failure,
             Err(error) => error.into(),
         }
@@ -60,7 +59,7 @@ impl Setup {
         if kept.args.dry_run {
             compose::dry_run(&mut config);
         }
-        let engine = compose::engine(&config, Arc::clone(&kept.store), &ctx.redactor)?;
+        let engine = compose::engine(&config, kept.store.clone(), &ctx.redactor)?;
         Ok(Self { config, engine })
     }
 
@@ -68,7 +67,7 @@ impl Setup {
     fn server(&self, ctx: &Context, kept: &Kept, counters: Option<Counters>) -> Option<Server> {
         kept.listen?;
         let shown = (!kept.args.dry_run).then_some(&*kept.state);
-        let (config, engine, store) = (&self.config, &self.engine, Arc::clone(&kept.store));
+        let (config, engine, store) = (&self.config, &self.engine, kept.store.clone());
         Some(compose::server(config, engine, store, shown, &ctx.redactor, counters))
     }
 

@@ -1,7 +1,5 @@
 //! `sentry why COMMIT`: for any commit of A one reason of the closed list, its time, and the next step.
 
-use std::sync::Arc;
-
 use sentry_api::query::WhyQuery;
 use sentry_api::shape::{Why, WhyAnswer};
 use sentry_api::words::ReasonKind;
@@ -9,7 +7,7 @@ use sentry_api::words::Word::Known;
 use sentry_api::{Answers as _, Local};
 use sentry_core::clock::Timestamp;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::StateStore;
+use sentry_core::store::State;
 
 use super::Context;
 use crate::args::WhyArgs;
@@ -31,7 +29,7 @@ pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> 
 /// The answers for a commit as a person sees them.
 pub(crate) async fn explain_commit(
     ctx: &Context,
-    store: Arc<dyn StateStore>,
+    store: State,
     sha: &CommitSha,
 ) -> Result<(), Failure> {
     let why = Local::new(store, Vec::new()).why(sha.as_str(), &WhyQuery::default()).await?;

@@ -36,7 +36,7 @@ impl Server {
             has_statuses: false,
         });
         let store = compose::open_store(&state).unwrap();
-        let engine = compose::engine(&config, Arc::clone(&store), &Redactor::new()).unwrap();
+        let engine = compose::engine(&config, store.clone(), &Redactor::new()).unwrap();
         let local = Local::new(store, facts.collect()).with_engine(engine);
         Self::serve(Router::new().fallback(routes).with_state(Arc::new(local)))
     }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sentry_core::delivery::Trigger;
-use sentry_core::store::{StateStore as _, Write};
+use sentry_core::store::{Inbox as _, Write};
 use sentry_store::SqliteStore;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -158,7 +158,7 @@ impl Sandbox {
 
     /// Makes the state be so, as an agent would have.
     pub(crate) fn keep(&self, writes: &[Write]) {
-        block_on(self.store().commit(writes)).unwrap();
+        block_on(sentry_core::testing::commit(&self.store(), writes)).unwrap();
     }
 
     fn store(&self) -> SqliteStore {

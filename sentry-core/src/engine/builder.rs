@@ -8,10 +8,10 @@ use tokio::sync::broadcast;
 use super::machine::Known;
 use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
-use crate::deployer::Deployer;
+use crate::deployer::DeployerPorts;
 use crate::forge::Forge;
 use crate::notifier::Notifier;
-use crate::store::StateStore;
+use crate::store::State;
 use crate::watch::Watch;
 
 /// How many events a slow listener may fall behind.
@@ -43,22 +43,22 @@ pub enum BuildError {
 pub struct Builder {
     watches: Vec<Watch>,
     forges: BTreeMap<String, Forge>,
-    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
-    store: Arc<dyn StateStore>,
+    state: State,
     clock: Arc<dyn Clock>,
     options: Options,
     holder: String,
 }
 
 impl Builder {
-    pub(super) fn new(store: Arc<dyn StateStore>) -> Self {
+    pub(super) fn new(state: State) -> Self {
         Self {
             watches: Vec::new(),
             forges: BTreeMap::new(),
             deployers: BTreeMap::new(),
             notifiers: BTreeMap::new(),
-            store,
+            state,
             clock: Arc::new(SystemClock),
             options: Options::default(),
             holder: format!("process {}", std::process::id()),
@@ -81,8 +81,8 @@ impl Builder {
 
     /// Adds a deployer under its own name.
     #[must_use]
-    pub fn deployer(mut self, deployer: Arc<dyn Deployer>) -> Self {
-        self.deployers.insert(deployer.name().to_owned(), deployer);
+    pub fn deployer(mut self, deployer: DeployerPorts) -> Self {
+        self.deployers.insert(deployer.name.clone(), deployer);
         self
     }
 
@@ -136,8 +136,7 @@ impl Builder {
                 return Err(BuildError::DoubledWatch(name.to_string()));
             }
         }
-        let dry =
-            self.deployers.iter().filter(|(_, d)| d.is_dry_run()).map(|(name, _)| name.clone());
+        let dry = self.deployers.iter().filter(|(_, d)| d.dry_run).map(|(name, _)| name.clone());
         let reporters = self.forges.iter().filter(|(_, forge)| forge.reporter.is_some());
         let known = Known {
             watches,
@@ -151,7 +150,7 @@ impl Builder {
             forges: self.forges,
             deployers: self.deployers,
             notifiers: self.notifiers,
-            store: self.store,
+            state: self.state,
             clock: self.clock,
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,

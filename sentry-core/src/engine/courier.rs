@@ -12,7 +12,7 @@ use super::outcomes::Outcomes;
 use super::{Stop, idle, references, refusals, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
-use crate::deployer::{DeployError, DeployErrorKind, Deployer, KindTable};
+use crate::deployer::{Checked, Cluster, DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
     HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
@@ -84,6 +84,7 @@ pub(super) struct Attempt {
     pub(super) watch: Arc<Watch>,
     pub(super) source: Arc<dyn Source>,
     pub(super) manifests: Forge,
+    pub(super) cluster: Arc<dyn Cluster>,
     pub(super) deployer: Arc<dyn Deployer>,
     /// Held while objects are checked and written: one at a time per cluster and namespace.
     pub(super) target: Arc<Mutex<()>>,
@@ -144,7 +145,7 @@ impl Attempt {
         let until = until + waited.elapsed();
         self.enter(DeliveryState::Checking, Vec::new()).await?;
         let about = About { info: &info, changed: changed.as_ref() };
-        let plan = self.check(&documents, &pinned, &about, until).await?;
+        let (plan, checked) = self.check(&documents, &pinned, &about, until).await?;
         drop(documents);
 
         self.delivery.intent =
@@ -159,7 +160,7 @@ impl Attempt {
         self.delivery.objects.retain(stands);
         let allowed = self.enter(DeliveryState::Applying, wanted.clone()).await?;
         self.delivery.runs.extend(wanted.into_iter().take(allowed));
-        self.apply(plan, until).await
+        self.apply(plan, &checked, until).await
     }
 
     /// Writes down that a step begins, with the runs it wants to create; only then it does. Returns how many of them
@@ -265,8 +266,9 @@ impl Attempt {
         pinned: &Revision,
         about: &About<'_>,
         until: Instant,
-    ) -> Result<Plan, Interrupt> {
-        let (deployer, watch) = (Arc::clone(&self.deployer), Arc::clone(&self.watch));
+    ) -> Result<(Plan, Checked), Interrupt> {
+        let (cluster, watch) = (Arc::clone(&self.cluster), Arc::clone(&self.watch));
+        let deployer = Arc::clone(&self.deployer);
         let delivery = self.delivery.clone();
         let kinds = self.kinds(documents, until).await?;
         let context = Context {
@@ -285,7 +287,7 @@ impl Attempt {
         let mut set = manifest::prepare(documents, &context);
         let what = || format!("can't ask {} for what runs refer to", watch.cluster);
         let missing = async {
-            references::refuse_missing(deployer.as_ref(), &watch, &mut set)
+            references::refuse_missing(cluster.as_ref(), &watch, &mut set)
                 .await
                 .map_err(|source| AttemptError::Deploy { what: what(), source })
         };
@@ -305,9 +307,9 @@ impl Attempt {
         let timeout = until.saturating_duration_since(Instant::now());
         let mut plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
         let work = async { refusals::check(deployer.as_ref(), &mut plan, watch.refusals).await };
-        let left_out = self.timed("check", until + SLACK, work).await?;
+        let (checked, left_out) = self.timed("check", until + SLACK, work).await?;
         self.delivery.notes.extend(left_out.iter().map(LeftOut::told));
-        Ok(plan)
+        Ok((plan, checked))
     }
 
     /// The cluster's kinds; `None` where it can't tell.
@@ -316,11 +318,11 @@ impl Attempt {
         documents: &Documents,
         until: Instant,
     ) -> Result<Option<Arc<KindTable>>, Interrupt> {
-        let (deployer, cluster) = (Arc::clone(&self.deployer), self.watch.cluster.clone());
+        let (asked, cluster) = (Arc::clone(&self.cluster), self.watch.cluster.clone());
         let wanted = manifest::wanted(documents);
         let kinds = async {
             let what = || format!("can't ask {cluster} for its kinds");
-            deployer
+            asked
                 .kinds(&cluster, &wanted)
                 .await
                 .map_err(|source| AttemptError::Deploy { what: what(), source })
@@ -350,7 +352,12 @@ impl Attempt {
     }
 
     /// A begun apply is never cut off from here: the deployer keeps the deadline, a hard stop drops the whole task.
-    async fn apply(&mut self, plan: Plan, until: Instant) -> Result<(), Interrupt> {
+    async fn apply(
+        &mut self,
+        plan: Plan,
+        checked: &Checked,
+        until: Instant,
+    ) -> Result<(), Interrupt> {
         let (started, clock) = (self.clock.now(), Instant::now());
         let mut outcomes = Outcomes::of(&plan, &self.delivery);
         let timeout = until.saturating_duration_since(Instant::now());
@@ -360,7 +367,7 @@ impl Attempt {
         let result = if sent.objects.is_empty() && sent.git_auth.is_empty() {
             Ok(ChangeSet { objects: Vec::new(), error: None })
         } else {
-            self.deployer.apply(&sent).await
+            self.deployer.apply(&sent, checked).await
         };
         self.delivery.steps.push(StepTiming {
             step: "apply".into(),

@@ -10,7 +10,7 @@ use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
 use crate::repo::CommitSha;
 use crate::store::{
-    DeliveryQuery, Inbox, Outgoing, Report, StateStore, StoreError, Suspension, Trouble,
+    Archive, Claim, DeliveryQuery, Outgoing, Report, Requests, StoreError, Suspension, Trouble,
     WatchState, Write,
 };
 use crate::subject::{Subject, SubjectKey};
@@ -38,7 +38,7 @@ pub(super) struct Ledger {
     pub(super) outbox: BTreeMap<OutboxKey, Outgoing>,
     /// Branches that failed and did not succeed since.
     pub(super) troubles: BTreeMap<SubjectKey, Trouble>,
-    pub(super) inbox: Inbox,
+    pub(super) inbox: Requests,
     /// The newest delivery that there was at the start.
     pub(super) newest: Option<DeliveryId>,
 }
@@ -55,10 +55,10 @@ pub(super) fn report_key(report: &Report) -> ReportKey {
 }
 
 impl Ledger {
-    pub(super) async fn load(store: &dyn StateStore) -> Result<Self, StoreError> {
-        let snapshot = store.snapshot().await?;
+    pub(super) async fn load(claim: &dyn Claim, archive: &dyn Archive) -> Result<Self, StoreError> {
+        let snapshot = claim.load().await?;
         let recent = DeliveryQuery { limit: Some(RECENT), ..DeliveryQuery::default() };
-        let mut given_up = store.deliveries(&recent).await?;
+        let mut given_up = archive.deliveries(&recent).await?;
         let newest = given_up.iter().map(|delivery| delivery.id.clone()).max();
         given_up.retain(|delivery| delivery.state.is_final() && !delivery.is_through());
         let mut ledger = Self {
@@ -129,8 +129,6 @@ impl Ledger {
             Write::Head(_)
             | Write::Inventory(_)
             | Write::ForgetInventory(_)
-            | Write::Suspension(_)
-            | Write::Resume(_)
             | Write::Agent(_)
             | Write::Prune { .. } => {}
         }

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Selection};
-use crate::deployer::{DeployError, Deployer, ObjectDiff};
+use crate::deployer::{DeployError, DeployerPorts, ObjectDiff};
 use crate::event::{Event, EventKind};
 use crate::forge::{Forge, ForgeError, ForgeErrorKind};
 use crate::ids::TriggerId;
@@ -41,7 +41,7 @@ use crate::names::WatchName;
 use crate::notifier::Notifier;
 use crate::repo::CommitSha;
 use crate::retry::Backoff;
-use crate::store::{StateStore, StoreError};
+use crate::store::{State, StoreError};
 use crate::subject::Subject;
 use crate::watch::Watch;
 
@@ -97,6 +97,11 @@ impl Stop {
         Self::default()
     }
 
+    /// One that is stopped by this one, and stops nothing but itself.
+    fn child(&self) -> Self {
+        Self { soft: self.soft.child_token(), hard: self.hard.child_token() }
+    }
+
     /// No new work; a begun apply may finish within the grace period.
     pub fn soft(&self) {
         self.soft.cancel();
@@ -125,7 +130,8 @@ impl Stop {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The store can't be used; [`crate::store::StoreErrorKind::Held`] says that another agent has it.
+    /// The store can't be used; [`crate::store::StoreErrorKind::Held`] says that another agent has it,
+    /// [`crate::store::StoreErrorKind::Fenced`] that another one took it.
     #[error("the state can't be used")]
     Store(#[from] StoreError),
     /// A forge did not answer what was asked.
@@ -173,9 +179,9 @@ pub struct Engine {
 struct Parts {
     known: Arc<Known>,
     forges: BTreeMap<String, Forge>,
-    deployers: BTreeMap<String, Arc<dyn Deployer>>,
+    deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
-    store: Arc<dyn StateStore>,
+    state: State,
     clock: Arc<dyn Clock>,
     holder: String,
     events: broadcast::Sender<Event>,
@@ -193,8 +199,8 @@ impl Parts {
 impl Engine {
     /// Starts to put an engine together; see [`Builder`].
     #[must_use]
-    pub fn builder(store: Arc<dyn StateStore>) -> Builder {
-        Builder::new(store)
+    pub fn builder(state: impl Into<State>) -> Builder {
+        Builder::new(state.into())
     }
 
     /// What happens from now on. A listener that falls more than 1,024 events behind misses the oldest and is told
@@ -213,7 +219,8 @@ impl Engine {
     /// Watches and delivers until it is told to stop.
     ///
     /// # Errors
-    /// [`EngineError::Store`] if the state can't be claimed or read at the start. Later errors of any port are
+    /// [`EngineError::Store`] if the state can't be claimed or read at the start, and if another agent has claimed it since
+    /// ([`crate::store::StoreErrorKind::Fenced`]): then all that was under way was cut off. Later errors of any port are
     /// retried and told as events.
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
         Owner::work(&self.parts, Mode::Run, stop).await.map(drop)
@@ -252,13 +259,13 @@ impl Engine {
 
     async fn delivery_of(&self, trigger: &TriggerId) -> Result<Delivery, EngineError> {
         use crate::delivery::TriggerState;
-        let store = &self.parts.store;
+        let State { inbox, archive, .. } = &self.parts.state;
         let unknown = || EngineError::Unknown(format!("no trigger {trigger} is kept"));
-        match store.trigger(trigger).await?.ok_or_else(unknown)?.state {
+        match inbox.trigger(trigger).await?.ok_or_else(unknown)?.state {
             TriggerState::Rejected(why) => Err(EngineError::Unknown(why)),
             TriggerState::Pending => Err(EngineError::Stopped),
             TriggerState::Taken(id) => {
-                owner::delivery(store.as_ref(), &id).await?.ok_or_else(unknown)
+                owner::delivery(archive.as_ref(), &id).await?.ok_or_else(unknown)
             }
         }
     }

@@ -25,8 +25,8 @@ use crate::names::{ClusterRef, WatchName};
 use crate::notifier::NotifyError;
 use crate::repo::CommitSha;
 use crate::store::{
-    AgentLock, AgentState, DeliveryQuery, InventoryItem, Outgoing, Report, StateStore, StoreError,
-    Write,
+    AgentState, Archive, Claim, DeliveryQuery, InventoryItem, Outgoing, Report, State, StoreError,
+    StoreErrorKind, Write,
 };
 use crate::watch::{ReportMode, Watch};
 
@@ -107,7 +107,9 @@ pub(super) struct Owner {
     patience: Option<Instant>,
     aborted: bool,
     started: Timestamp,
-    _lock: AgentLock,
+    claim: Box<dyn Claim>,
+    /// Why the claim does not stand any more.
+    fenced: Option<StoreError>,
 }
 
 impl Owner {
@@ -117,8 +119,8 @@ impl Owner {
         mode: Mode,
         stop: &Stop,
     ) -> Result<Summary, EngineError> {
-        let lock = parts.store.lock(&parts.holder).await?;
-        let ledger = Ledger::load(parts.store.as_ref()).await?;
+        let claim = parts.state.journal.claim(&parts.holder).await?;
+        let ledger = Ledger::load(claim.as_ref(), parts.state.archive.as_ref()).await?;
         let known = Arc::clone(&parts.known);
         let now = Instant::now();
         let moment = Moment { instant: now, stamp: parts.clock.now() };
@@ -126,7 +128,7 @@ impl Owner {
         let owner = Self {
             parts: Arc::clone(parts),
             known,
-            stop: stop.clone(),
+            stop: stop.child(),
             machine,
             tasks: JoinSet::new(),
             jobs: HashMap::new(),
@@ -141,7 +143,8 @@ impl Owner {
             patience: None,
             aborted: false,
             started: moment.stamp,
-            _lock: lock,
+            claim,
+            fenced: None,
         };
         owner.turn(effects).await
     }
@@ -211,11 +214,14 @@ impl Owner {
         }
         let now = self.now();
         let said = AgentState { ended: Some(now.stamp), ..self.spoken(now) };
-        let kept = self.parts.store.commit(&[Write::Agent(said)]).await;
+        let kept = self.claim.commit(&[Write::Agent(said)]).await;
         self.noted(kept);
+        if let Some(fenced) = self.fenced {
+            return Err(fenced.into());
+        }
         let (mut summary, touched) = self.machine.into_summary();
         for id in touched {
-            summary.deliveries.extend(delivery(self.parts.store.as_ref(), &id).await?);
+            summary.deliveries.extend(delivery(self.parts.state.archive.as_ref(), &id).await?);
         }
         Ok(summary)
     }
@@ -302,11 +308,12 @@ impl Owner {
             }
         }
         for ((watch, sha), written) in commits {
-            let before = using!(self, delivered_at(self.parts.store.as_ref(), &watch, &sha));
+            let before =
+                using!(self, delivered_at(self.parts.state.archive.as_ref(), &watch, &sha));
             let written: Vec<&Delivery> = written.values().collect();
             writes.extend(self.machine.add_statuses(&watch, &before, &written));
         }
-        using!(self, self.parts.store.commit(&writes));
+        using!(self, self.claim.commit(&writes));
         // A full disk can still be read: only a write shows that the state is usable again.
         self.noted(Ok(()));
         Some(())
@@ -331,7 +338,8 @@ impl Owner {
         Some(())
     }
 
-    /// Notes whether the state could be used, and tells the first time it can't.
+    /// Notes whether the state could be used, and tells the first time it can't. Where it belongs to another agent, all ends
+    /// at once.
     fn noted(&mut self, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {
@@ -339,10 +347,14 @@ impl Owner {
                 self.parts.pulse.wrote(None);
             }
             Err(error) => {
-                let error = crate::error::text(&error);
-                self.parts.pulse.wrote(Some(error.clone()));
+                let text = crate::error::text(&error);
+                self.parts.pulse.wrote(Some(text.clone()));
                 if std::mem::replace(&mut self.state_ok, false) {
-                    self.parts.emit(EventKind::StateUnavailable { error });
+                    self.parts.emit(EventKind::StateUnavailable { error: text });
+                }
+                if error.kind() == StoreErrorKind::Fenced {
+                    self.stop.hard();
+                    self.fenced.get_or_insert(error);
                 }
             }
         }
@@ -364,23 +376,24 @@ impl Owner {
             Call::Report(key, report) => self.report(key, report),
             Call::Notify(outgoing) => self.notify(outgoing),
             Call::Retire(request, items) => {
-                let deployer = Arc::clone(&self.parts.deployers[&request.cluster.deployer]);
+                let deployer = &self.parts.deployers[&request.cluster.deployer].deployer;
+                let deployer = Arc::clone(deployer);
                 self.tasks.spawn(async move {
                     let result = deployer.retire(&request).await;
                     Ended::Retired(request, items, result)
                 });
             }
             Call::Request(trigger) => {
-                using!(self, self.parts.store.request(&trigger));
+                using!(self, self.parts.state.inbox.request(&trigger));
             }
             Call::Recall(recall) => {
                 let id = recall.delivery().clone();
-                let found = using!(self, delivery(self.parts.store.as_ref(), &id));
+                let found = using!(self, delivery(self.parts.state.archive.as_ref(), &id));
                 return Some(self.machine.recalled(recall, found));
             }
             Call::Inventory(tidy) => {
                 let watch = tidy.watch.clone();
-                let items = using!(self, self.parts.store.inventory(&watch));
+                let items = using!(self, self.parts.state.archive.inventory(&watch));
                 return Some(self.machine.tidied(&tidy, items));
             }
             Call::CutOff => self.tasks.abort_all(),
@@ -402,12 +415,14 @@ impl Owner {
 
     fn attempt(&mut self, delivery: Delivery, watch: Arc<Watch>, base: Option<CommitSha>) {
         let job = Job::Attempt(Box::new(delivery.clone()));
-        let store = Arc::clone(&self.parts.store);
+        let state = self.parts.state.clone();
+        let ports = &self.parts.deployers[&watch.cluster.deployer];
         let attempt = Attempt {
             base,
             source: Arc::clone(&self.parts.forges[&watch.source.forge].source),
             manifests: self.parts.forges[&watch.manifests.forge].clone(),
-            deployer: Arc::clone(&self.parts.deployers[&watch.cluster.deployer]),
+            cluster: Arc::clone(&ports.cluster),
+            deployer: Arc::clone(&ports.deployer),
             target: Arc::clone(self.targets.entry(watch.cluster.clone()).or_default()),
             delivery,
             watch,
@@ -417,7 +432,7 @@ impl Owner {
             stop: self.stop.clone(),
         };
         let task = self.tasks.spawn(async move {
-            match rerun_filter(store.as_ref(), &attempt.delivery).await {
+            match rerun_filter(&state, &attempt.delivery).await {
                 Ok(only) => {
                     let (end, turn) = Attempt { only, ..attempt }.run().await;
                     Ended::Attempted(Box::new(end), turn)
@@ -434,7 +449,8 @@ impl Owner {
 
     fn follow(&mut self, number: u64, query: FollowQuery) {
         let cluster = query.cluster.clone();
-        let Some(deployer) = self.parts.deployers.get(&cluster.deployer).cloned() else { return };
+        let Some(ports) = self.parts.deployers.get(&cluster.deployer) else { return };
+        let deployer = Arc::clone(&ports.deployer);
         let sender = self.seen.0.clone();
         let task = self.tasks.spawn(async move {
             let seen = |change| Seen { cluster: cluster.clone(), number, change };
@@ -485,7 +501,7 @@ impl Owner {
             return;
         }
         self.due.inbox = Instant::now() + self.known.options.inbox_interval;
-        match self.parts.store.inbox().await {
+        match self.parts.state.inbox.requests().await {
             Ok(inbox) => self.step(Input::Inbox(inbox)).await,
             Err(error) => self.noted(Err(error)),
         }
@@ -518,7 +534,7 @@ impl Owner {
             let before = now.stamp.checked_sub(self.known.options.keep).ok();
             writes.extend(before.map(|before| Write::Prune { before, keep }));
         }
-        let kept = self.parts.store.commit(&writes).await;
+        let kept = self.claim.commit(&writes).await;
         let again = if kept.is_ok() { self.pace() } else { STATE_RETRY.min(self.pace()) };
         self.due.beat = now.instant + again;
         self.noted(kept);
@@ -542,40 +558,40 @@ impl Owner {
 
 /// One delivery by its whole id.
 pub(super) async fn delivery(
-    store: &dyn StateStore,
+    archive: &dyn Archive,
     id: &DeliveryId,
 ) -> Result<Option<Delivery>, StoreError> {
     let (id_prefix, limit) = (Some(id.to_string()), Some(1));
     let query = DeliveryQuery { id_prefix, limit, ..DeliveryQuery::default() };
-    Ok(store.deliveries(&query).await?.into_iter().next())
+    Ok(archive.deliveries(&query).await?.into_iter().next())
 }
 
 /// All deliveries of a watch at one commit that are kept, oldest first.
 async fn delivered_at(
-    store: &dyn StateStore,
+    archive: &dyn Archive,
     watch: &WatchName,
     sha: &CommitSha,
 ) -> Result<Vec<Delivery>, StoreError> {
     let (watch, sha) = (Some(watch.clone()), Some(sha.clone()));
     let query = DeliveryQuery { watch, sha, ..DeliveryQuery::default() };
-    let mut deliveries = store.deliveries(&query).await?;
+    let mut deliveries = archive.deliveries(&query).await?;
     deliveries.reverse();
     Ok(deliveries)
 }
 
 /// The documents that a rerun is limited to, each a path and its place; `None` is all.
 async fn rerun_filter(
-    store: &dyn StateStore,
+    state: &State,
     of: &Delivery,
 ) -> Result<Option<BTreeSet<(String, usize)>>, StoreError> {
     let Some(id) = of.trigger.as_ref().filter(|_| of.cause == Cause::Rerun) else {
         return Ok(None);
     };
-    let kind = store.trigger(id).await?.map(|trigger| trigger.kind);
+    let kind = state.inbox.trigger(id).await?.map(|trigger| trigger.kind);
     let Some(TriggerKind::Rerun { delivery: earlier, failed_only: true }) = kind else {
         return Ok(None);
     };
-    let earlier = delivery(store, &earlier).await?;
+    let earlier = delivery(state.archive.as_ref(), &earlier).await?;
     Ok(Some(earlier.as_ref().map(failed_documents).unwrap_or_default()))
 }
 

@@ -58,8 +58,8 @@ pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Pre
 async fn check(parts: &Parts, preview: &mut Preview, watch: &WatchName) {
     let (Ok(()), Some(plan)) = (&preview.check, &mut preview.plan) else { return };
     let rule = parts.known.watches[watch].refusals;
-    let result = parts.deployers[&plan.cluster.deployer].check(plan).await;
-    match result.and_then(|refused| refusals::without(plan, refused, rule)) {
+    let result = parts.deployers[&plan.cluster.deployer].deployer.check(plan).await;
+    match result.and_then(|checked| refusals::without(plan, &checked, rule)) {
         Ok(left_out) => preview.set.leave_out(&left_out),
         Err(error) => preview.check = Err(error),
     }
@@ -81,7 +81,7 @@ pub(super) async fn diff(
         what: format!("can't tell what would change on {}", plan.cluster),
         source,
     };
-    let diffs = parts.deployers[&plan.cluster.deployer].diff(plan).await.map_err(failed)?;
+    let diffs = parts.deployers[&plan.cluster.deployer].cluster.diff(plan).await.map_err(failed)?;
     Ok((preview, diffs))
 }
 
@@ -106,8 +106,8 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
-    let deployer = parts.deployers[&watch.cluster.deployer].as_ref();
-    let kinds = deployer.kinds(&watch.cluster, &manifest::wanted(&documents)).await;
+    let cluster = parts.deployers[&watch.cluster.deployer].cluster.as_ref();
+    let kinds = cluster.kinds(&watch.cluster, &manifest::wanted(&documents)).await;
     let context = Context {
         watch,
         revision: &revision,
@@ -127,7 +127,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
             .push(format!("the commit's message says {marker}: as a change it starts nothing"));
     }
     let check = match &kinds {
-        Ok(_) => references::refuse_missing(deployer, watch, &mut set).await,
+        Ok(_) => references::refuse_missing(cluster, watch, &mut set).await,
         Err(error) => Err(error.clone()),
     };
     let git_auth = lent(source, &context, &mut set).await?;
@@ -187,7 +187,7 @@ async fn changed(
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let cursors = parts.store.snapshot().await.ok()?.cursors;
+    let cursors = parts.state.archive.snapshot().await.ok()?.cursors;
     let of = |c: &&Cursors| c.watch == watch.name && c.subject == revision.subject;
     let from = cursors.iter().find(of)?.base()?.clone();
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);

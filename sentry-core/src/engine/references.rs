@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::deployer::{DeployError, Deployer};
+use crate::deployer::{Cluster, DeployError};
 use crate::manifest::{ManifestSet, MissingRef};
 use crate::names::ClusterRef;
 use crate::watch::Watch;
@@ -11,24 +11,24 @@ use crate::watch::Watch;
 /// the last word, and the run says so.
 ///
 /// # Errors
-/// Those of [`Deployer::exist`].
+/// Those of [`Cluster::exist`].
 pub(super) async fn refuse_missing(
-    deployer: &dyn Deployer,
+    asked: &dyn Cluster,
     watch: &Watch,
     set: &mut ManifestSet,
 ) -> Result<(), DeployError> {
-    let mut asked: BTreeMap<String, BTreeSet<(String, String, String)>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, BTreeSet<(String, String, String)>> = BTreeMap::new();
     for MissingRef { kind, namespace, name, .. } in &set.missing {
-        let wanted = (version_of(kind).to_owned(), kind.clone(), name.clone());
-        asked.entry(namespace.clone()).or_default().insert(wanted);
+        let object = (version_of(kind).to_owned(), kind.clone(), name.clone());
+        wanted.entry(namespace.clone()).or_default().insert(object);
     }
     let mut absent = BTreeSet::new();
-    for (namespace, wanted) in asked {
+    for (namespace, objects) in wanted {
         let own = namespace.parse().unwrap_or_else(|_| watch.cluster.namespace.clone());
         let cluster = ClusterRef { namespace: own, ..watch.cluster.clone() };
-        let wanted: Vec<_> = wanted.into_iter().collect();
-        let Some(there) = deployer.exist(&cluster, &wanted).await? else { continue };
-        for (_, kind, name) in wanted {
+        let objects: Vec<_> = objects.into_iter().collect();
+        let Some(there) = asked.exist(&cluster, &objects).await? else { continue };
+        for (_, kind, name) in objects {
             if !there.contains(&(kind.clone(), name.clone())) {
                 absent.insert((namespace.clone(), kind, name));
             }
@@ -48,13 +48,14 @@ fn version_of(kind: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use async_trait::async_trait;
 
     use super::*;
+    use crate::deployer::{KindTable, ObjectDiff, Probe, Wanted};
     use crate::manifest::{Decision, DocumentDecision};
-    use crate::plan::{ChangeSet, Plan};
+    use crate::plan::Plan;
     use crate::watch::sample::watch;
 
     /// A namespace, and the objects that it was asked for.
@@ -65,17 +66,21 @@ mod tests {
     struct Holds(Mutex<Vec<Asked>>);
 
     #[async_trait]
-    impl Deployer for Holds {
-        fn name(&self) -> &str {
-            "deployer"
+    impl Cluster for Holds {
+        async fn kinds(
+            &self,
+            _: &ClusterRef,
+            _: &Wanted,
+        ) -> Result<Option<Arc<KindTable>>, DeployError> {
+            unreachable!("only what exists is asked")
         }
 
-        async fn check(&self, _: &Plan) -> Result<crate::deployer::ObjectErrors, DeployError> {
-            Ok(Vec::new())
+        async fn diff(&self, _: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+            unreachable!("only what exists is asked")
         }
 
-        async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
-            Ok(ChangeSet { objects: Vec::new(), error: None })
+        async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
+            unreachable!("only what exists is asked")
         }
 
         async fn exist(

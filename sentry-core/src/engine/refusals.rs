@@ -1,22 +1,22 @@
 //! What the cluster says to a plan before anything is written: strict watches stop, lenient ones leave out.
 
 use super::failure::AttemptError;
-use crate::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
+use crate::deployer::{Checked, DeployError, DeployErrorKind, Deployer};
 use crate::manifest::{self, LeftOut};
 use crate::plan::{Plan, PlannedObject};
 use crate::retry::Retry;
 use crate::watch::Refusals;
 
-/// Asks the cluster whether it would take the plan. Returns what was taken out of it, which a strict watch allows to
-/// nothing.
+/// Asks the cluster whether it would take the plan. Returns what it told, and what was taken out of the plan, which a
+/// strict watch allows to nothing.
 pub(super) async fn check(
     deployer: &dyn Deployer,
     plan: &mut Plan,
     refusals: Refusals,
-) -> Result<Vec<LeftOut>, AttemptError> {
+) -> Result<(Checked, Vec<LeftOut>), AttemptError> {
     let what = format!("{} would not take the delivery; nothing was written", plan.cluster);
     let result = match deployer.check(plan).await {
-        Ok(refused) => without(plan, refused, refusals),
+        Ok(checked) => without(plan, &checked, refusals).map(|left_out| (checked, left_out)),
         Err(error) => Err(error),
     };
     result.map_err(|source| AttemptError::Deploy { what, source })
@@ -30,14 +30,14 @@ pub(super) async fn check(
 /// The first error; first of all one that is definite, since to wait for the others changes nothing for it.
 pub(super) fn without(
     plan: &mut Plan,
-    refused: ObjectErrors,
+    checked: &Checked,
     refusals: Refusals,
 ) -> Result<Vec<LeftOut>, DeployError> {
-    let left_out = manifest::left_out(&plan.objects, &refused);
+    let left_out = manifest::left_out(&plan.objects, &checked.refused);
     let own =
-        |e: &DeployError| matches!(e.kind(), DeployErrorKind::Refused | DeployErrorKind::Conflict);
+        |e: &&DeployError| matches!(e.kind(), DeployErrorKind::Refused | DeployErrorKind::Conflict);
     let lenient = refusals == Refusals::Lenient;
-    let errors = refused.into_iter().map(|(_, error)| error);
+    let errors = checked.refused.iter().map(|(_, error)| error);
     let first = if lenient {
         errors.min_by_key(own)
     } else {
@@ -48,7 +48,7 @@ pub(super) fn without(
     let had_runs = runs(plan);
     plan.leave_out(&left_out.iter().map(|out| &out.object).collect::<Vec<_>>());
     let is_empty = plan.objects.is_empty() || (had_runs && !runs(plan));
-    if lenient && own(&first) && !is_empty { Ok(left_out) } else { Err(first) }
+    if lenient && own(&first) && !is_empty { Ok(left_out) } else { Err(first.clone()) }
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
             timeout: Duration::ZERO,
         };
         let refused = refused.map(|kind| (sample::object(), DeployError::new(kind, "no"))).into();
-        let first = without(&mut plan, refused, Refusals::Strict).unwrap_err();
+        let first = without(&mut plan, &Checked::refusing(refused), Refusals::Strict).unwrap_err();
         assert_eq!(first.retry(), Retry::Stalled, "{first:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Honest fakes of the ports: small worlds in memory that keep the ports' contracts and can be told to fail.
 
-mod cluster;
 mod deployer;
+mod held;
 mod notifier;
 
 pub use deployer::FakeDeployer;

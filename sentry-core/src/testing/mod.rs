@@ -1,6 +1,17 @@
 //! What tests of the engine, and of other implementations of its ports, are made of.
 
+pub mod deployer_contract;
 pub mod fakes;
 pub mod forge_contract;
 pub mod sample;
 pub mod store_contract;
+
+use crate::store::{Journal, StoreError, Write};
+
+/// Writes what an agent would, where none works.
+///
+/// # Errors
+/// Those of [`Journal::claim`] and of the commit.
+pub async fn commit(journal: &impl Journal, writes: &[Write]) -> Result<(), StoreError> {
+    journal.claim("a test").await?.commit(writes).await
+}

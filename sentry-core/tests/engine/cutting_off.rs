@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use sentry_core::event::EventKind;
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
 use sentry_core::store::*;
 
 use super::*;
@@ -69,7 +67,9 @@ async fn a_kill_counts_at_every_step_of_an_attempt() {
         }
         world.kill().await;
         let cut_off = Delivery { state, ..world.deliveries().await.remove(0) };
-        world.store.commit(&[Write::Delivery(Box::new(cut_off))]).await.unwrap();
+        sentry_core::testing::commit(world.store.as_ref(), &[Write::Delivery(Box::new(cut_off))])
+            .await
+            .unwrap();
         world.start();
         minutes(3).await;
         assert_eq!(world.attempts_told(), [2], "{state:?}");
@@ -165,15 +165,23 @@ async fn attempts_that_one_kill_cut_off_are_made_again_one_after_the_other() {
 
 /// A state that refuses this many more writes.
 #[derive(Debug)]
-struct Full(Arc<MemoryStore>, AtomicU32);
+struct Full(Arc<MemoryStore>, Arc<AtomicU32>);
+
+#[derive(Debug)]
+struct Refusing(Box<dyn Claim>, Arc<AtomicU32>);
 
 #[async_trait]
-impl StateStore for Full {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.0.lock(holder).await
+impl Journal for Full {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.0.claim(holder).await?;
+        Ok(Box::new(Refusing(inner, Arc::clone(&self.1))))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.0.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Refusing {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.0.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let refuse = |left: u32| left.checked_sub(1);
@@ -181,24 +189,6 @@ impl StateStore for Full {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the disk is full"));
         }
         self.0.commit(writes).await
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.0.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.0.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.0.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.0.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.0.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.0.heads(sha).await
     }
 }
 
@@ -211,8 +201,9 @@ async fn a_kill_counts_though_the_state_takes_no_write_at_first() {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         world.kill().await;
-        let store = Full(Arc::clone(&world.store), AtomicU32::new(refused));
-        let engine = world.builder_on(Arc::new(store)).build().unwrap();
+        let full = Full(Arc::clone(&world.store), Arc::new(AtomicU32::new(refused)));
+        let state = State { journal: Arc::new(full), ..Arc::clone(&world.store).into() };
+        let engine = world.builder_on(state).build().unwrap();
         let stop = world.stop.clone();
         world.agent.spawn(async move { engine.run(&stop).await });
         while world.deliveries().await[0].state == DeliveryState::Applying {

@@ -1,7 +1,11 @@
 //! From a head to the cluster: what is delivered when, and what is not.
 
+use std::collections::BTreeSet;
+
+use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, KindTable, ObjectErrors, Wanted,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
+    KindTable, ObjectDiff, Probe, Retire, RunChange, Wanted,
 };
 use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
@@ -117,15 +121,18 @@ struct Slow;
 
 #[async_trait::async_trait]
 impl Deployer for Slow {
-    fn name(&self) -> &'static str {
-        "deployer"
+    async fn check(&self, _: &Plan) -> Result<Checked, DeployError> {
+        Ok(Checked::default())
     }
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
-        Ok(Vec::new())
-    }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, _: &Checked) -> Result<ChangeSet, DeployError> {
         tokio::time::sleep(plan.timeout).await;
         Err(DeployError::new(DeployErrorKind::Timeout, "killed at the deadline"))
+    }
+    fn follow(&self, _: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        None
+    }
+    async fn retire(&self, _: &Retire) -> Result<(), DeployError> {
+        Ok(())
     }
 }
 
@@ -133,11 +140,14 @@ impl Deployer for Slow {
 async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_never_parked() {
     let mut world = World::running().await;
     world.kill().await;
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(Arc::new(Slow))
+        .deployer(DeployerPorts {
+            deployer: Arc::new(Slow),
+            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
+        })
         .build()
         .unwrap();
     let stop = world.stop.clone();
@@ -352,7 +362,7 @@ async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
     minutes(3).await;
     assert_eq!(world.why(&sha).await.reason, Reason::Suspended);
     assert!(world.deployer.created().is_empty());
-    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
+    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
     seconds(5).await;
     assert_eq!(world.delivered().await, Some(sha));
 }
@@ -368,7 +378,7 @@ async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
     world.deployer.down(false);
     minutes(20).await;
     assert_eq!(world.delivered().await, None);
-    world.store.commit(&[Write::Resume(world.watch.name.clone())]).await.unwrap();
+    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
     minutes(6).await;
     assert_eq!(world.delivered().await, Some(sha));
     assert_eq!(world.deployer.created().len(), 1);
@@ -630,15 +640,12 @@ async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
     assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
 }
 
-/// A deployer that never says which kinds its cluster has.
+/// A cluster that never says which kinds it has.
 #[derive(Debug)]
 struct Mute;
 
 #[async_trait::async_trait]
-impl Deployer for Mute {
-    fn name(&self) -> &'static str {
-        "deployer"
-    }
+impl Cluster for Mute {
     async fn kinds(
         &self,
         _: &ClusterRef,
@@ -646,11 +653,18 @@ impl Deployer for Mute {
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         std::future::pending().await
     }
-    async fn check(&self, _: &Plan) -> Result<ObjectErrors, DeployError> {
-        unreachable!("nothing is checked without kinds")
+    async fn exist(
+        &self,
+        _: &ClusterRef,
+        _: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        unreachable!("nothing is asked without kinds")
     }
-    async fn apply(&self, _: &Plan) -> Result<ChangeSet, DeployError> {
-        unreachable!("nothing is applied without a check")
+    async fn diff(&self, _: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        unreachable!("nothing is asked without kinds")
+    }
+    async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
+        unreachable!("nothing is asked without kinds")
     }
 }
 
@@ -660,11 +674,14 @@ async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
     world.watch.on_first_sight = OnFirstSight::Deliver;
     world.watch.timing.timeout = Duration::from_secs(20);
     world.watch.timing.max_retries = 0;
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(Arc::new(Mute))
+        .deployer(DeployerPorts {
+            cluster: Arc::new(Mute),
+            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
+        })
         .build()
         .unwrap();
     engine.once(&Stop::new()).await.unwrap();

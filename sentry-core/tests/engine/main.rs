@@ -10,13 +10,14 @@ use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, HeadRecord, Reason, Selection, Trigger, TriggerKind,
     TriggerState,
 };
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
 use sentry_core::forge::Forge;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
+use sentry_core::store::{Archive as _, DeliveryQuery, Hold, Inbox as _, State, Suspension};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, FakeNotifier, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
@@ -37,6 +38,7 @@ const RUN: (&str, &str) = (
 mod comparing;
 mod cutting_off;
 mod delivering;
+mod fencing;
 mod following;
 mod hints;
 mod lending;
@@ -91,10 +93,10 @@ impl World {
 
     /// An engine of everything here, to which more can be added.
     fn builder(&self) -> Builder {
-        self.builder_on(Arc::clone(&self.store) as _)
+        self.builder_on(Arc::clone(&self.store))
     }
 
-    fn builder_on(&self, store: Arc<dyn StateStore>) -> Builder {
+    fn builder_on(&self, store: impl Into<State>) -> Builder {
         let builder = Engine::builder(store);
         let add = |builder: Builder, notifier: &Arc<FakeNotifier>| {
             builder.notifier(Arc::clone(notifier) as _)
@@ -105,7 +107,7 @@ impl World {
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
             .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
-            .deployer(Arc::clone(&self.deployer) as _)
+            .deployer(DeployerPorts::new("deployer", Arc::clone(&self.deployer)))
             .options(Options::default())
     }
 
@@ -145,7 +147,7 @@ impl World {
         let watch = self.watch.name.clone();
         let reason = Some("freeze".into());
         let suspension = Suspension { watch, reason, since, until: None };
-        self.store.commit(&[Write::Suspension(suspension)]).await.unwrap();
+        self.store.hold(&Hold::Suspend(suspension)).await.unwrap();
     }
 
     async fn branch(&self, name: &str) -> Option<Cursors> {

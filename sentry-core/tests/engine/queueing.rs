@@ -84,6 +84,7 @@ async fn what_waits_in_the_queue_is_told_and_survives_a_kill() {
         minutes(1).await;
     }
     assert_eq!(world.made(&sha).len(), 5);
+    assert_eq!(world.deployer.unchecked(), [""; 0], "what the check learnt goes with every part");
     assert_eq!(world.last().await.verdict, Some(Verdict::Success));
     assert_eq!(world.delivered().await, Some(sha));
 }

@@ -43,6 +43,7 @@ async fn a_lenient_watch_leaves_out_what_the_cluster_refuses_and_says_so() {
     let told = "left out lonely.yaml:1 (document 1): Task lonely: not to the fake cluster's taste";
     assert!(delivery.notes.iter().any(|note| note == told), "{:?}", delivery.notes);
     assert!(world.delivered().await.is_some());
+    assert_eq!(world.deployer.unchecked(), [""; 0], "what the check learnt goes with what is left");
 }
 
 #[tokio::test(start_paused = true)]

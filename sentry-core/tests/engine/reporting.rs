@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use sentry_core::delivery::RunState;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::event::EventKind;
 use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
 use sentry_core::repo::RepoUrl;
@@ -61,11 +62,11 @@ async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     let mut world = World::with(FakeDeployer::new().following());
     let reporter: Arc<dyn Reporter> = Arc::new(Slow(Arc::clone(&world.forge)));
     let slow = Forge { reporter: Some(reporter), ..Forge::new(Arc::clone(&world.forge)) };
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge("forge", slow)
-        .deployer(Arc::clone(&world.deployer) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });

@@ -1,7 +1,10 @@
 //! What one watch, one repository or one delivery meets does not hold the others up.
 
 use async_trait::async_trait;
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer, ObjectErrors};
+use futures::stream::BoxStream;
+use sentry_core::deployer::{
+    Checked, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery, Retire, RunChange,
+};
 use sentry_core::event::EventKind;
 use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::plan::{ChangeSet, Plan};
@@ -35,12 +38,12 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
     let mut world = World::new();
     world.forge.commit(OTHER, "main", "first", &[]);
     let heads = Arc::new(Brittle(Arc::clone(&world.forge)));
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .watch(other())
         .forge("forge", Forge { heads, ..Forge::new(Arc::clone(&world.forge)) })
-        .deployer(Arc::clone(&world.deployer) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
@@ -57,13 +60,16 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
 #[tokio::test(start_paused = true)]
 async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(600)));
-    let mut engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>);
+    let mut engine = Engine::builder(Arc::clone(&world.store));
     let options = Options { max_parallel: 4, ..Options::default() };
     engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
     world.forge.commit(OTHER, "main", "first", &[]);
     let forge = Forge::with_statuses(Arc::clone(&world.forge));
     let engine = engine.watch(world.watch.clone()).watch(other()).forge("forge", forge);
-    let engine = engine.deployer(Arc::clone(&world.deployer) as _).build().unwrap();
+    let engine = engine
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
+        .build()
+        .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
     minutes(1).await;
     for n in 0..10 {
@@ -90,18 +96,21 @@ struct Deliberate(Arc<FakeDeployer>);
 
 #[async_trait]
 impl Deployer for Deliberate {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
         self.0.check(plan).await
     }
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         tokio::time::sleep(APPLY.min(plan.timeout)).await;
         if plan.timeout < APPLY {
             return Err(DeployError::new(DeployErrorKind::Timeout, "killed at the deadline"));
         }
-        self.0.apply(plan).await
+        self.0.apply(plan, checked).await
+    }
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        self.0.follow(query)
+    }
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        self.0.retire(request).await
     }
 }
 
@@ -109,11 +118,14 @@ impl Deployer for Deliberate {
 async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
     let mut world = World::new();
     world.watch.timing.timeout = Duration::from_secs(300);
-    let engine = Engine::builder(Arc::clone(&world.store) as Arc<dyn StateStore>)
+    let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(Arc::new(Deliberate(Arc::clone(&world.deployer))))
+        .deployer(DeployerPorts {
+            deployer: Arc::new(Deliberate(Arc::clone(&world.deployer))),
+            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
+        })
         .build()
         .unwrap();
     let mut events = engine.events();

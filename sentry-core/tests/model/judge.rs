@@ -5,13 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sentry_core::delivery::{Delivery, HeadRecord, Reason, Trigger};
-use sentry_core::ids::TriggerId;
-use sentry_core::names::WatchName;
+use sentry_core::delivery::Reason;
 use sentry_core::plan::Operation;
-use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError, Write,
-};
+use sentry_core::store::{Claim, Journal, Snapshot, StoreError, Write};
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_store::MemoryStore;
 
@@ -81,37 +77,32 @@ impl Judge {
     }
 }
 
+/// Before whom the agent claims its state.
+#[derive(Debug)]
+pub(crate) struct Court(pub(crate) Arc<Judge>);
+
+#[derive(Debug)]
+struct Judged(Box<dyn Claim>, Arc<Judge>);
+
 #[async_trait]
-impl StateStore for Judge {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        self.store.lock(holder).await
+impl Journal for Court {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let inner = self.0.store.claim(holder).await?;
+        Ok(Box::new(Judged(inner, Arc::clone(&self.0))))
     }
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.store.snapshot().await
+}
+
+#[async_trait]
+impl Claim for Judged {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.0.load().await
     }
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        self.moment().await;
-        writes.iter().for_each(|write| self.look(write));
-        let kept = self.store.commit(writes).await;
-        self.moment().await;
+        let Self(inner, judge) = self;
+        judge.moment().await;
+        writes.iter().for_each(|write| judge.look(write));
+        let kept = inner.commit(writes).await;
+        judge.moment().await;
         kept
-    }
-    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
-        self.store.request(trigger).await
-    }
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        self.store.inbox().await
-    }
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        self.store.deliveries(query).await
-    }
-    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
-        self.store.trigger(id).await
-    }
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        self.store.inventory(watch).await
-    }
-    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
-        self.store.heads(sha).await
     }
 }

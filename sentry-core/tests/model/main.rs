@@ -19,11 +19,12 @@ use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{
     Cause, Delivery, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
 };
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::{Forge, ForgeErrorKind};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{DeliveryQuery, StateStore, Suspension, Write};
+use sentry_core::store::{Archive as _, DeliveryQuery, Hold, Inbox as _, State, Suspension};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
@@ -31,7 +32,7 @@ use sentry_store::MemoryStore;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use judge::{Judge, is_complete, keys};
+use judge::{Court, Judge, is_complete, keys};
 use reference::{Branch, Cluster, Event, Model};
 
 const A: &str = "https://example.com/product/app";
@@ -127,14 +128,17 @@ impl World {
         watch.timing.polling_interval = INTERVAL;
         let mut options = Options::default();
         options.backoff.cap = Duration::from_secs(60);
-        let engine = Engine::builder(Arc::clone(&self.judge) as Arc<dyn StateStore>)
-            .clock(Arc::clone(&self.clock) as _)
-            .options(options)
-            .watch(watch)
-            .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
-            .deployer(Arc::clone(&self.cluster) as _)
-            .build()
-            .unwrap();
+        let engine = Engine::builder(State {
+            journal: Arc::new(Court(Arc::clone(&self.judge))),
+            ..Arc::clone(&self.judge.store).into()
+        })
+        .clock(Arc::clone(&self.clock) as _)
+        .options(options)
+        .watch(watch)
+        .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
+        .deployer(DeployerPorts::new("deployer", Arc::clone(&self.cluster)))
+        .build()
+        .unwrap();
         self.agent.spawn(async move { engine.run(&Stop::new()).await });
     }
 
@@ -154,13 +158,13 @@ impl World {
 
     async fn suspend(&self, suspend: bool) {
         let watch: sentry_core::names::WatchName = "qa".parse().unwrap();
-        let write = if suspend {
+        let hold = if suspend {
             let since = self.clock.now();
-            Write::Suspension(Suspension { watch, reason: None, since, until: None })
+            Hold::Suspend(Suspension { watch, reason: None, since, until: None })
         } else {
-            Write::Resume(watch)
+            Hold::Resume(watch)
         };
-        self.judge.store.commit(&[write]).await.unwrap();
+        self.judge.store.hold(&hold).await.unwrap();
     }
 
     /// A request is acknowledged with its id; the same request has the same one.
@@ -226,6 +230,8 @@ impl World {
         let faults = self.judge.faults.lock().unwrap().clone();
         assert!(faults.is_empty(), "{faults:?}");
         assert!(self.cluster.applies().1 <= 1, "promise 5: two applies at once at one target");
+        let unchecked = self.cluster.unchecked();
+        assert!(unchecked.is_empty(), "sent without what the check learnt: {unchecked:?}");
         let keys = keys(&self.cluster);
         let unique: BTreeSet<_> = keys.iter().collect();
         assert_eq!(unique.len(), keys.len(), "promise 3: a run was made twice: {keys:?}");

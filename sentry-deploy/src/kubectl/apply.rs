@@ -1,7 +1,7 @@
 //! The apply: what is lent to runs; for each namespace the named objects in one call; then, for each, the runs in
 //! another, and what became of those that were not confirmed.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::deployer::{Checked, DeployError, DeployErrorKind, Stood};
 use sentry_core::plan::{
     Action, ChangeSet, DELIVERY_LABEL, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
 };
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::call::{self, Caller, Reply};
 use super::check::{APPLY, FORCE, by_namespace, is_run, object_error, place};
 use super::dry::about_all;
-use super::{Before, Kubectl, answer, git_auth, managers, output};
+use super::{Kubectl, answer, git_auth, managers, output};
 
 /// The outcomes while they are being found out.
 struct Book<'a> {
@@ -95,12 +95,12 @@ impl<'a> Book<'a> {
 pub(super) async fn apply(
     kubectl: &Kubectl,
     plan: &Plan,
-    before: Option<Before>,
+    checked: &Checked,
 ) -> Result<ChangeSet, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
     let mut book = Book::new(plan);
     let written = match git_auth::lend(&caller, plan).await {
-        Ok(()) => write(&mut book, &caller, before.as_ref()).await,
+        Ok(()) => write(&mut book, &caller, checked).await,
         Err(error) => Err(error),
     };
     // Whatever failed, nothing that was lent may stay without an owner.
@@ -116,7 +116,7 @@ pub(super) async fn apply(
 async fn write(
     book: &mut Book<'_>,
     caller: &Caller<'_>,
-    before: Option<&Before>,
+    checked: &Checked,
 ) -> Result<(), DeployError> {
     let plan = book.plan;
     // The named objects of every namespace come before any run.
@@ -129,7 +129,7 @@ async fn write(
             let done = if runs {
                 create_runs(book, &caller, &places).await
             } else {
-                apply_named(book, &caller, &places, before).await
+                apply_named(book, &caller, &places, checked).await
             };
             match done {
                 Err(error) if book.is_untouched() => return Err(error),
@@ -146,7 +146,7 @@ async fn apply_named(
     book: &mut Book<'_>,
     caller: &Caller<'_>,
     places: &[usize],
-    before: Option<&Before>,
+    checked: &Checked,
 ) -> Result<(), DeployError> {
     // The check has just validated the same bytes strictly; asking again costs an OpenAPI download.
     let mut args = APPLY.to_vec();
@@ -156,8 +156,11 @@ async fn apply_named(
     if let Some(error) = never_sent(&reply) {
         return Err(error);
     }
-    let fresh = |at| before.is_some_and(|before| !before.contains_key(&at));
-    let action = |at| if fresh(at) { Action::Created } else { Action::Configured };
+    let plan = book.plan;
+    let action = |at: usize| match checked.stood(&plan.objects[at].object) {
+        Some(Stood::Absent) => Action::Created,
+        Some(Stood::At(_)) | None => Action::Configured,
+    };
     book.confirm(places, &reply, action);
     let open = book.left(places);
     if let Err(error) = about_all(&reply) {
@@ -170,9 +173,7 @@ async fn apply_named(
             }
         }
     }
-    if let Some(before) = before {
-        mark_unchanged(book, caller, places, before).await;
-    }
+    mark_unchanged(book, caller, places, checked).await;
     Ok(())
 }
 
@@ -210,20 +211,23 @@ async fn mark_unchanged(
     book: &mut Book<'_>,
     caller: &Caller<'_>,
     places: &[usize],
-    before: &Before,
+    checked: &Checked,
 ) {
-    let acknowledged = |at: &&usize| {
-        book.outcomes[**at].as_ref().is_some_and(|(action, _)| action.is_acknowledged())
+    let existed = |at: &usize| {
+        let acknowledged =
+            matches!(&book.outcomes[*at], Some((action, _)) if action.is_acknowledged());
+        let stood = checked.stood(&book.plan.objects[*at].object);
+        acknowledged && matches!(stood, Some(Stood::At(_)))
     };
-    let existed = places.iter().filter(|at| before.contains_key(at)).filter(acknowledged);
-    let existed: Vec<usize> = existed.copied().collect();
+    let existed: Vec<usize> = places.iter().copied().filter(existed).collect();
     if existed.is_empty() {
         return;
     }
     let Ok(live) = live(caller, &book.planned(&existed)).await else { return };
     for at in existed {
-        let now = output::find(&live, &book.plan.objects[at].object);
-        if now.and_then(output::resource_version).as_ref() == before.get(&at) {
+        let object = &book.plan.objects[at].object;
+        let now = output::find(&live, object).and_then(output::resource_version);
+        if now.map(Stood::At).as_ref() == checked.stood(object) {
             book.done(at, Action::Unchanged);
         }
     }

@@ -261,7 +261,7 @@ mod tests {
     fn kubectl_gets_the_variables_of_a_shell_but_none_that_configures_us_or_holds_a_secret() {
         let redactor = Redactor::new();
         redactor.learn(&Secret::new("glpat-s3cr3t"));
-        let settings = KubectlSettings::new("deployer", redactor);
+        let settings = KubectlSettings::new(redactor);
         let namespace = "qa".parse().unwrap();
         let cluster = ClusterRef { deployer: "deployer".into(), context: None, namespace };
         let caller = Caller::new(&settings, "/cache".as_ref(), &cluster, Duration::ZERO);

@@ -1,23 +1,14 @@
 //! The check: everything is sent as a dry run, nothing is written.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind, ObjectErrors};
+use sentry_core::deployer::{Checked, DeployError, DeployErrorKind, Stood};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
 
 use super::call::{self, Caller};
 use super::dry::DryRun;
-use super::{Before, Kubectl, answer, git_auth, output};
+use super::{Kubectl, answer, git_auth, output};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
-
-/// What a check found out.
-#[derive(Debug, Default)]
-pub(super) struct Checked {
-    /// The errors about objects, in the plan's order.
-    pub(super) refused: ObjectErrors,
-    /// The resource versions of what is there.
-    pub(super) before: Before,
-}
 
 pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
@@ -33,10 +24,11 @@ pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, Dep
         let (named, runs) = tokio::join!(applies.ask(&named), creates.ask(&runs));
         let (named, runs) = (named?, runs?);
         checked.refused.extend(named.refused.into_iter().chain(runs.refused));
-        for at in places.into_iter().filter(|&at| !is_run(&plan.objects[at])) {
-            let found = output::find(&named.live, &plan.objects[at].object);
-            let version = found.and_then(output::resource_version);
-            checked.before.extend(version.map(|version| (at, version)));
+        for object in places.iter().map(|&at| &plan.objects[at].object) {
+            // A dry run shows what it takes, and gives a version to nothing that is not there.
+            let Some(would_be) = output::find(&named.live, object) else { continue };
+            let version = output::resource_version(would_be);
+            checked.learn(object, version.map_or(Stood::Absent, Stood::At));
         }
     }
     let place = |(object, _): &(ObjectRef, DeployError)| {

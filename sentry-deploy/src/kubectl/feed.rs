@@ -314,7 +314,7 @@ mod tests {
     fn kubectl() -> Kubectl {
         let redactor = Redactor::new();
         redactor.learn(&Secret::new("s3cr3t-t0ken"));
-        Kubectl::new(KubectlSettings::new("k", redactor)).unwrap()
+        Kubectl::new(KubectlSettings::new(redactor)).unwrap()
     }
 
     fn commit() -> CommitSha {

@@ -70,7 +70,7 @@ mod tests {
     fn whatever_a_user_of_a_kubeconfig_proves_itself_with_is_taken_out_of_texts() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "from-a-file\n").unwrap();
-        let mut settings = KubectlSettings::new("k", Redactor::new());
+        let mut settings = KubectlSettings::new(Redactor::new());
         settings.kubeconfig = Some(dir.path().join("config"));
         std::fs::write(
             dir.path().join("config"),
@@ -113,7 +113,7 @@ mod tests {
             let mut text = "users: [{user: {token: the-token}}]\n#".to_owned();
             let rest = usize::try_from(LARGEST).unwrap() + more - text.len();
             text.push_str(&"x".repeat(rest));
-            let mut settings = KubectlSettings::new("k", Redactor::new());
+            let mut settings = KubectlSettings::new(Redactor::new());
             settings.kubeconfig = Some(dir.path().join("config"));
             std::fs::write(dir.path().join("config"), text).unwrap();
             learn(&settings);
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_kubeconfig_that_is_none_is_kubectls_to_complain_about() {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = KubectlSettings::new("k", Redactor::new());
+        let mut settings = KubectlSettings::new(Redactor::new());
         for text in [
             "",
             "users: 1",

@@ -22,7 +22,7 @@ mod retire;
 mod runs;
 mod stderr;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff, ObjectErrors,
-    Retire, RunChange, Served, Wanted,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff,
+    Probe, Retire, RunChange, Served, Wanted,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
@@ -41,7 +41,6 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use call::Caller;
-pub use probe::Probe;
 
 /// How long a cluster's table of kinds is used before it is asked for again: no longer than it takes until a head that
 /// was given up is looked at again, for a kind that it lacked may have been installed.
@@ -50,14 +49,10 @@ const KINDS_AGE: Duration = Duration::from_secs(60);
 const CACHE: &str = "sentry-kubectl-";
 /// The time that discovery and probes have.
 const ASK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Checked plans that are remembered until they are applied.
-const REMEMBERED: usize = 256;
 
 /// How kubectl is called.
 #[derive(Debug, Clone)]
 pub struct KubectlSettings {
-    /// The name that watches refer to the deployer by.
-    pub name: String,
     /// The program: a path, or a name to look up in `PATH`.
     pub path: PathBuf,
     /// The kubeconfig; without one, what `KUBECONFIG` or `~/.kube/config` says, or the pod's service account.
@@ -72,9 +67,8 @@ pub struct KubectlSettings {
 impl KubectlSettings {
     /// `kubectl` from `PATH` with the default kubeconfig, and watches of 290 s.
     #[must_use]
-    pub fn new(name: impl Into<String>, redactor: Redactor) -> Self {
+    pub fn new(redactor: Redactor) -> Self {
         Self {
-            name: name.into(),
             path: PathBuf::from("kubectl"),
             kubeconfig: None,
             watch: Duration::from_secs(290),
@@ -82,9 +76,6 @@ impl KubectlSettings {
         }
     }
 }
-
-/// The resource versions that a checked plan's objects had, by their place in the plan.
-type Before = BTreeMap<usize, String>;
 
 /// Brings plans to a cluster with `kubectl`: named objects by server-side apply, runs by create.
 ///
@@ -97,7 +88,6 @@ pub struct Kubectl {
     cache: Workdir,
     minor: OnceCell<u32>,
     kinds: Mutex<HashMap<ClusterRef, (Instant, Arc<KindTable>)>>,
-    checked: Mutex<HashMap<String, Before>>,
 }
 
 impl Kubectl {
@@ -114,13 +104,7 @@ impl Kubectl {
                 .with_hint("make TMPDIR a writable directory")
         })?;
         kubeconfig::learn(&settings);
-        Ok(Self {
-            settings,
-            cache,
-            minor: OnceCell::new(),
-            kinds: Mutex::default(),
-            checked: Mutex::default(),
-        })
+        Ok(Self { settings, cache, minor: OnceCell::new(), kinds: Mutex::default() })
     }
 
     fn caller<'a>(&'a self, cluster: &'a ClusterRef, timeout: Duration) -> Caller<'a> {
@@ -149,14 +133,6 @@ impl Kubectl {
     pub fn forget_kinds(&self, cluster: &ClusterRef) {
         lock(&self.kinds).remove(cluster);
     }
-
-    fn remember(&self, plan: &Plan, before: Before) {
-        let mut checked = lock(&self.checked);
-        if checked.len() >= REMEMBERED {
-            checked.clear();
-        }
-        checked.insert(plan.digest(), before);
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -164,11 +140,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[async_trait]
-impl Deployer for Kubectl {
-    fn name(&self) -> &str {
-        &self.settings.name
-    }
-
+impl Cluster for Kubectl {
     /// Asks by `kubectl api-resources`: one call whatever the server offers, aggregated discovery or not. It tells each
     /// kind's preferred version only; a group of which another one is wanted is read version by version. The table is
     /// kept for a minute. Fields are read from the server's OpenAPI, for the versions that are wanted alone: it has
@@ -179,33 +151,6 @@ impl Deployer for Kubectl {
         wanted: &Wanted,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         discovery::kinds(self, cluster, wanted).await.map(Some)
-    }
-
-    /// A dry run on the server, with strict field validation where kubectl can ask for it (1.25 and newer).
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
-        let checked = check::check(self, plan).await?;
-        if checked.refused.is_empty() {
-            self.remember(plan, checked.before);
-        }
-        Ok(checked.refused)
-    }
-
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
-        let before = lock(&self.checked).remove(&plan.digest());
-        apply::apply(self, plan, before).await
-    }
-
-    /// One list and then one watch for each kind. Kinds whose end is not known are told first, and never asked for.
-    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
-        Some(follow::follow(self, query))
-    }
-
-    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
-        diff::diff(self, plan).await
-    }
-
-    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
-        retire::retire(self, request).await
     }
 
     /// One call for all, and none if the cluster has none of the kinds. `None` if the cluster does not let us look,
@@ -240,5 +185,37 @@ impl Deployer for Kubectl {
             names.contains(output::line_name(api_version, kind, name).as_str())
         });
         Ok(Some(there.map(|(_, kind, name)| (kind, name)).collect()))
+    }
+
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        diff::diff(self, plan).await
+    }
+
+    /// Asks whether the context exists, the server answers, and our account has the rights that deliveries of Tekton
+    /// objects use. [`DeployErrorKind::Local`] if kubectl can't be started.
+    async fn probe(&self, cluster: &ClusterRef, lends: bool) -> Result<Vec<Probe>, DeployError> {
+        probe::probe(self, cluster, lends).await
+    }
+}
+
+#[async_trait]
+impl Deployer for Kubectl {
+    /// A dry run on the server, with strict field validation where kubectl can ask for it (1.25 and newer). It learns the
+    /// resource versions of named objects.
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
+        check::check(self, plan).await
+    }
+
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
+        apply::apply(self, plan, checked).await
+    }
+
+    /// One list and then one watch for each kind. Kinds whose end is not known are told first, and never asked for.
+    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
+        Some(follow::follow(self, query))
+    }
+
+    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
+        retire::retire(self, request).await
     }
 }

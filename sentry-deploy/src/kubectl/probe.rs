@@ -1,21 +1,10 @@
 //! Questions that `validate --online` asks: is the cluster there, and may we do what deliveries need?
 
-use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::deployer::{DeployError, DeployErrorKind, Probe};
 use sentry_core::names::ClusterRef;
 use serde_json::{Value, json};
 
 use super::{ASK_TIMEOUT, Kubectl, output};
-
-/// One question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
-    /// What was asked: `reach the cluster`, `create pipelineruns.tekton.dev`.
-    pub what: String,
-    /// True if it is there or allowed.
-    pub allowed: bool,
-    /// More for people: the server's version, or the reason and the remedy.
-    pub detail: String,
-}
 
 /// The rights that a delivery of Tekton objects uses. Applying needs `create` beside `patch`, for a new object; `get` is
 /// for comparing keys and versions. Runs are listed and watched to their end, patched to cancel them, and deleted when
@@ -29,51 +18,44 @@ const RIGHTS: &[(&str, &[&str])] = &[
 /// What is done with the Secrets that runs clone A with. They are never read.
 const LENDING: &[&str] = &["create", "patch", "delete"];
 
-impl Kubectl {
-    /// Asks whether the context exists, the server answers, and our account has the rights that deliveries of Tekton
-    /// objects use in the cluster's namespace; with `lends` also those for making Secrets that runs clone A with. Nothing
-    /// is written.
-    ///
-    /// # Errors
-    /// [`DeployErrorKind::Local`] if kubectl can't be started; whatever the cluster says is an answer, not an error.
-    pub async fn probe(
-        &self,
-        cluster: &ClusterRef,
-        lends: bool,
-    ) -> Result<Vec<Probe>, DeployError> {
-        let caller = self.caller(cluster, ASK_TIMEOUT);
-        let reply = caller.run(&["version", "-o", "json"], Vec::new()).await?;
-        let version: Value = serde_json::from_str(&reply.stdout).unwrap_or_default();
-        let server = version["serverVersion"]["gitVersion"].as_str().filter(|_| reply.success);
-        let Some(server) = server else {
-            let error = reply.error(&format!("can't use {cluster}"));
-            let context = error.kind() == DeployErrorKind::Local;
-            let what = if context { "use the kubeconfig's context" } else { "reach the cluster" };
-            return Ok(vec![refused(what, &error)]);
-        };
-        let mut probes = vec![Probe {
-            what: "reach the cluster".into(),
-            allowed: true,
-            detail: format!("Kubernetes {server}"),
-        }];
-        // All reviews in one call; `auth can-i` would be one call for each.
-        let each = |(resource, verbs): &(&str, &[&str])| -> Vec<Value> {
-            verbs.iter().map(|verb| review(cluster, verb, "tekton.dev", resource)).collect()
-        };
-        let mut reviews: Vec<Value> = RIGHTS.iter().flat_map(each).collect();
-        let lending = LENDING.iter().filter(|_| lends);
-        reviews.extend(lending.map(|verb| review(cluster, verb, "", "secrets")));
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
-        let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
-        let reply = caller.run(&args, list.into_bytes()).await?;
-        let answers = output::documents(&reply.stdout);
-        if answers.is_empty() {
-            let error = reply.error("can't ask what the account may do");
-            probes.push(refused("ask for our own rights", &error));
-        }
-        probes.extend(answers.iter().map(|answer| right(cluster, answer)));
-        Ok(probes)
+/// Asks all of it. Nothing is written: an access review is answered and not kept.
+pub(super) async fn probe(
+    kubectl: &Kubectl,
+    cluster: &ClusterRef,
+    lends: bool,
+) -> Result<Vec<Probe>, DeployError> {
+    let caller = kubectl.caller(cluster, ASK_TIMEOUT);
+    let reply = caller.run(&["version", "-o", "json"], Vec::new()).await?;
+    let version: Value = serde_json::from_str(&reply.stdout).unwrap_or_default();
+    let server = version["serverVersion"]["gitVersion"].as_str().filter(|_| reply.success);
+    let Some(server) = server else {
+        let error = reply.error(&format!("can't use {cluster}"));
+        let context = error.kind() == DeployErrorKind::Local;
+        let what = if context { "use the kubeconfig's context" } else { "reach the cluster" };
+        return Ok(vec![refused(what, &error)]);
+    };
+    let mut probes = vec![Probe {
+        what: "reach the cluster".into(),
+        allowed: true,
+        detail: format!("Kubernetes {server}"),
+    }];
+    // All reviews in one call; `auth can-i` would be one call for each.
+    let each = |(resource, verbs): &(&str, &[&str])| -> Vec<Value> {
+        verbs.iter().map(|verb| review(cluster, verb, "tekton.dev", resource)).collect()
+    };
+    let mut reviews: Vec<Value> = RIGHTS.iter().flat_map(each).collect();
+    let lending = LENDING.iter().filter(|_| lends);
+    reviews.extend(lending.map(|verb| review(cluster, verb, "", "secrets")));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews}).to_string();
+    let args = ["create", "-f", "-", "--validate=false", "-o", "json"];
+    let reply = caller.run(&args, list.into_bytes()).await?;
+    let answers = output::documents(&reply.stdout);
+    if answers.is_empty() {
+        let error = reply.error("can't ask what the account may do");
+        probes.push(refused("ask for our own rights", &error));
     }
+    probes.extend(answers.iter().map(|answer| right(cluster, answer)));
+    Ok(probes)
 }
 
 fn refused(what: &str, error: &DeployError) -> Probe {

@@ -1,6 +1,8 @@
 //! Which object is blamed for an error of the cluster's.
 
-use sentry_core::deployer::{DeployError, DeployErrorKind, Deployer as _, ObjectErrors};
+use sentry_core::deployer::{
+    Checked, Cluster as _, DeployError, DeployErrorKind, Deployer as _, ObjectErrors,
+};
 use sentry_core::plan::{Action, ObjectRef, PlannedObject};
 use serde_json::json;
 
@@ -30,7 +32,7 @@ const WAYS: [(u16, &str); 5] = [
 ];
 
 async fn refused(lab: &Lab, objects: &[PlannedObject]) -> ObjectErrors {
-    lab.kubectl.check(&plan(objects.to_vec())).await.unwrap()
+    lab.kubectl.check(&plan(objects.to_vec())).await.unwrap().refused
 }
 
 fn about(refused: &[(ObjectRef, DeployError)]) -> Vec<&ObjectRef> {
@@ -113,7 +115,7 @@ async fn at_the_apply_each_object_has_its_own_error() {
         let ObjectRef { kind, name, .. } = &objects[at].object;
         lab.server.faults().refuse_write(kind, name, 400, message);
     }
-    let changes = lab.kubectl.apply(&plan(objects.clone())).await.unwrap();
+    let changes = lab.kubectl.apply(&plan(objects.clone()), &Checked::default()).await.unwrap();
     let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
     let (failed, skipped) = (Action::Failed, Action::Skipped);
     assert_eq!(actions, [failed, Action::Configured, failed, skipped, skipped], "{changes:?}");
@@ -125,7 +127,7 @@ async fn at_the_apply_each_object_has_its_own_error() {
     let runs = objects[3..].to_vec();
     let message = "pipelineruns.tekton.dev \"two\" is wrong";
     lab.server.faults().refuse_write("PipelineRun", "two", 400, message);
-    let changes = lab.kubectl.apply(&plan(runs.clone())).await.unwrap();
+    let changes = lab.kubectl.apply(&plan(runs.clone()), &Checked::default()).await.unwrap();
     assert_eq!([Action::Created, failed], [0, 1].map(|at| changes.objects[at].action));
     assert!(names(&changes.error.unwrap(), &runs[1].object));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use sentry_core::deployer::{
-    DeployError, DeployErrorKind, Deployer as _, Retire, RetireHow, Wanted,
+    Checked, Cluster as _, DeployError, DeployErrorKind, Deployer as _, Retire, RetireHow, Wanted,
 };
 use sentry_core::plan::Plan;
 use sentry_tests::processes::script;
@@ -53,7 +53,7 @@ async fn a_kubectl_that_minds_no_timeout_is_ended_when_the_callers_time_is_over(
     let retire = Retire { cluster: cluster(), runs, how: RetireHow::Cancel, timeout: TIMEOUT };
     ends_after(TIMEOUT, kubectl.retire(&retire)).await;
     let applied = async {
-        let changes = kubectl.apply(&plan).await?;
+        let changes = kubectl.apply(&plan, &Checked::default()).await?;
         changes.error.map_or(Ok(changes.objects), Err)
     };
     ends_after(TIMEOUT, applied).await;

@@ -1,6 +1,6 @@
 //! What a plan would change.
 
-use sentry_core::deployer::{DeployErrorKind, Deployer as _};
+use sentry_core::deployer::{Checked, Cluster as _, DeployErrorKind, Deployer as _};
 use sentry_core::plan::{Action, PlannedObject};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ async fn each_object_is_told_with_what_it_is_and_would_be_and_nothing_is_written
     let lab = lab();
     let live =
         plan(vec![task("same", "a"), task("other", "a"), planned("PipelineRun", "run", Some("k"))]);
-    lab.kubectl.apply(&live).await.unwrap();
+    lab.kubectl.apply(&live, &Checked::default()).await.unwrap();
     let writes = lab.server.writes();
     let next = plan(vec![
         task("same", "a"),
@@ -61,7 +61,7 @@ async fn a_secrets_data_shows_equal_or_different_and_never_what_it_is() {
     let lab = lab();
     // The first is short, so that no redactor knows it.
     let live = plan(vec![secret("same", "cHcx"), secret("other", "bGl2ZS1wYXNzd29yZA==")]);
-    lab.kubectl.apply(&live).await.unwrap();
+    lab.kubectl.apply(&live, &Checked::default()).await.unwrap();
     // As a kubectl that applied it from the client's side left it.
     lab.server.edit("Secret", "other", |secret| {
         let last = r#"{"data":{"password":"bGl2ZS1wYXNzd29yZA=="}}"#;
@@ -88,7 +88,7 @@ async fn a_secrets_data_shows_equal_or_different_and_never_what_it_is() {
 async fn objects_of_two_namespaces_are_told_apart() {
     let lab = lab();
     lab.server.add_namespace("other");
-    lab.kubectl.apply(&plan(vec![task("unit", "a")])).await.unwrap();
+    lab.kubectl.apply(&plan(vec![task("unit", "a")]), &Checked::default()).await.unwrap();
     let both = plan(vec![task("unit", "b"), moved(task("unit", "b"), "other")]);
     let diff = lab.kubectl.diff(&both).await.unwrap();
     let actions: Vec<_> = diff.iter().map(|d| d.action).collect();
@@ -98,7 +98,10 @@ async fn objects_of_two_namespaces_are_told_apart() {
 #[tokio::test]
 async fn a_refused_object_and_a_taken_name_are_errors() {
     let lab = lab();
-    lab.kubectl.apply(&plan(vec![planned("PipelineRun", "run", Some("k"))])).await.unwrap();
+    lab.kubectl
+        .apply(&plan(vec![planned("PipelineRun", "run", Some("k"))]), &Checked::default())
+        .await
+        .unwrap();
     let taken = plan(vec![planned("PipelineRun", "run", Some("other"))]);
     let error = lab.kubectl.diff(&taken).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::NameConflict);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sentry_core::deployer::Deployer as _;
+use sentry_core::deployer::{Checked, Cluster as _, Deployer as _};
 use sentry_core::plan::PlannedObject;
 
 use crate::lab::{cluster, lab, plan, planned};
@@ -16,7 +16,7 @@ async fn what_exists_is_told_by_one_call_and_unknown_kinds_have_no_objects() {
     let lab = lab();
     let objects: Vec<PlannedObject> =
         ["Task", "Pipeline"].iter().map(|kind| planned(kind, "unit", None)).collect();
-    lab.kubectl.apply(&plan(objects)).await.unwrap();
+    lab.kubectl.apply(&plan(objects), &Checked::default()).await.unwrap();
     let wanted = [
         asked("tekton.dev/v1", "Task", "unit"),
         asked("tekton.dev/v1", "Task", "missing"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sentry_core::delivery::RunState;
-use sentry_core::deployer::{DeployErrorKind, Deployer as _, RunChange};
+use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _, RunChange};
 use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 use tokio::time::timeout;
@@ -327,7 +327,7 @@ async fn runs_of_other_commits_are_not_told_however_many_commits_are_asked_for()
     foreign.json["metadata"]["labels"] = json!({"sentry-gitops.dev/commit": "another"});
     let mut bare = planned("PipelineRun", "bare", Some("bare"));
     bare.json["metadata"]["labels"] = json!({});
-    lab.kubectl.apply(&plan(vec![foreign, bare])).await.unwrap();
+    lab.kubectl.apply(&plan(vec![foreign, bare]), &Checked::default()).await.unwrap();
     lab.make("PipelineRun", &["ours"]).await;
     for more in [0, 60] {
         let mut query = query(&["PipelineRun"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sentry_core::deployer::{DeployErrorKind, Deployer as _};
+use sentry_core::deployer::{Checked, Cluster as _, DeployErrorKind, Deployer as _};
 use sentry_core::plan::{GitAuth, Plan, PlannedObject};
 use sentry_core::secret::Secret;
 use serde_json::{Value, json};
@@ -57,9 +57,9 @@ fn owners(lab: &Lab) -> Vec<String> {
 async fn the_secret_is_there_before_its_runs_belongs_to_them_and_goes_with_the_last() {
     let lab = lab();
     let both = lending(&["one", "two"], LENT);
-    lab.kubectl.check(&both).await.unwrap();
+    let checked = lab.kubectl.check(&both).await.unwrap();
     assert_eq!(lab.server.writes(), 0);
-    let changes = lab.kubectl.apply(&both).await.unwrap();
+    let changes = lab.kubectl.apply(&both, &checked).await.unwrap();
     assert!(changes.is_complete() && changes.objects.len() == 2, "{changes:?}");
     let writes = lab.server.requests().into_iter().filter(|request| request.is_write());
     let first = writes.map(|request| request.path).next().unwrap();
@@ -79,9 +79,13 @@ async fn a_later_run_owns_it_as_well_and_brings_a_new_token() {
         objects,
         ..lending(&["one", "two"], token)
     };
-    lab.kubectl.apply(&users(vec![run("one")], LENT)).await.unwrap();
+    lab.kubectl.apply(&users(vec![run("one")], LENT), &Checked::default()).await.unwrap();
     assert_eq!(owners(&lab), ["one"]);
-    let changes = lab.kubectl.apply(&users(vec![run("two")], "ghs-fresh")).await.unwrap();
+    let changes = lab
+        .kubectl
+        .apply(&users(vec![run("two")], "ghs-fresh"), &Checked::default())
+        .await
+        .unwrap();
     assert!(changes.is_complete(), "{changes:?}");
     assert_eq!(owners(&lab), ["one", "two"]);
     assert_eq!(secret(&lab).unwrap()["data"]["git-provider-token"], "Z2hzLWZyZXNo");
@@ -92,8 +96,9 @@ async fn a_lost_answer_at_any_write_is_repaired_by_the_repeat() {
     for lost in 1..=4 {
         let lab = lab();
         lab.server.faults().lose_response_of_write(lost);
-        let first = lab.kubectl.apply(&lending(&["one", "two"], LENT)).await;
-        let again = lab.kubectl.apply(&lending(&["one", "two"], LENT)).await.unwrap();
+        let first = lab.kubectl.apply(&lending(&["one", "two"], LENT), &Checked::default()).await;
+        let again =
+            lab.kubectl.apply(&lending(&["one", "two"], LENT), &Checked::default()).await.unwrap();
         assert!(again.is_complete(), "answer {lost}: {first:?} then {again:?}");
         assert_eq!(owners(&lab), ["one", "two"], "answer {lost}");
         assert_eq!(lab.server.creates_of("PipelineRun"), ["one", "two"], "answer {lost}");
@@ -104,7 +109,7 @@ async fn a_lost_answer_at_any_write_is_repaired_by_the_repeat() {
 async fn runs_that_could_not_be_made_owners_leave_the_delivery_incomplete_until_they_are() {
     let lab = lab();
     lab.server.faults().drop_writes_after(2);
-    let first = lab.kubectl.apply(&lending(&["one"], LENT)).await.unwrap();
+    let first = lab.kubectl.apply(&lending(&["one"], LENT), &Checked::default()).await.unwrap();
     assert!(first.objects[0].action.is_acknowledged() && !first.is_complete(), "{first:?}");
     let error = first.error.unwrap();
     assert!(error.to_string().contains("can't set the owners of the Secret"), "{error}");
@@ -113,7 +118,7 @@ async fn runs_that_could_not_be_made_owners_leave_the_delivery_incomplete_until_
     lab.server.faults().heal();
     // The run is acknowledged, so that only what is lent is sent again.
     let repair = Plan { objects: Vec::new(), ..lending(&["one"], LENT) };
-    assert!(lab.kubectl.apply(&repair).await.unwrap().is_complete());
+    assert!(lab.kubectl.apply(&repair, &Checked::default()).await.unwrap().is_complete());
     assert_eq!(owners(&lab), ["one"]);
 }
 
@@ -122,13 +127,14 @@ async fn without_a_run_no_secret_is_left_and_no_error_tells_what_was_in_it() {
     let lab = lab();
     let echo = format!("the server repeats {LENT} Z2hzLWM0bmFyeS90MGtlbg==");
     lab.server.faults().refuse_write("PipelineRun", "one", 422, &echo);
-    let changes = lab.kubectl.apply(&lending(&["one"], LENT)).await.unwrap();
+    let changes = lab.kubectl.apply(&lending(&["one"], LENT), &Checked::default()).await.unwrap();
     assert!(!changes.is_complete());
     assert_eq!(secret(&lab), None);
     lab.server.faults().heal();
     lab.server.faults().refuse_always("Secret", NAME, 403, &echo);
     let checked = lab.kubectl.check(&lending(&["one"], LENT)).await.unwrap_err();
-    let applied = lab.kubectl.apply(&lending(&["one"], LENT)).await.unwrap_err();
+    let applied =
+        lab.kubectl.apply(&lending(&["one"], LENT), &Checked::default()).await.unwrap_err();
     assert!(lab.server.creates_of("PipelineRun").is_empty());
     for text in [format!("{changes:?}"), format!("{checked:?}"), format!("{applied:?}")] {
         assert!(text.contains("the server repeats [redacted]"), "{text}");
@@ -152,7 +158,7 @@ async fn what_was_lent_is_taken_back_where_something_else_cant_be_lent() {
     };
     both.git_auth.push(elsewhere);
     lab.server.faults().refuse_always("Secret", "git-auth-elsewhere", 403, "not there");
-    lab.kubectl.apply(&both).await.unwrap_err();
+    lab.kubectl.apply(&both, &Checked::default()).await.unwrap_err();
     let mut writes = lab.server.requests().into_iter().filter(|request| request.is_write());
     assert!(writes.any(|request| request.path.ends_with(NAME)), "the first one was made");
     assert_eq!(secret(&lab), None);
@@ -173,10 +179,10 @@ async fn lending_takes_three_rights_for_secrets_and_says_which_one_is_missing() 
     let rights = ["create", "patch", "delete"].map(|verb| (verb, "secrets"));
     let runs = ["create", "get"].map(|verb| (verb, "pipelineruns.tekton.dev"));
     lab.server.faults().grant_only(&[&rights[..], &runs[..]].concat());
-    lab.kubectl.check(&lending(&["one"], LENT)).await.unwrap();
-    assert!(lab.kubectl.apply(&lending(&["one"], LENT)).await.unwrap().is_complete());
+    let checked = lab.kubectl.check(&lending(&["one"], LENT)).await.unwrap();
+    assert!(lab.kubectl.apply(&lending(&["one"], LENT), &checked).await.unwrap().is_complete());
     let none = Plan { objects: Vec::new(), ..lending(&["missing"], LENT) };
-    assert!(lab.kubectl.apply(&none).await.unwrap().is_complete());
+    assert!(lab.kubectl.apply(&none, &Checked::default()).await.unwrap().is_complete());
     assert_eq!(secret(&lab), None);
     let used = lab.server.rights_used().into_keys().filter(|(_, resource)| resource == "secrets");
     let used: BTreeSet<String> = used.map(|(verb, _)| verb).collect();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sentry_core::deployer::{DeployErrorKind, Deployer as _, KindTable, Served, Wanted};
+use sentry_core::deployer::{
+    Cluster as _, DeployErrorKind, Deployer as _, KindTable, Served, Wanted,
+};
 
 use crate::lab::{Lab, cluster, lab, plan, planned};
 
@@ -64,7 +66,7 @@ async fn once_a_check_meets_a_kind_that_is_missing_the_table_is_read_anew() {
     let mut gone = planned("Task", "unit", None);
     gone.object.api_version = "tekton.dev/v1alpha1".into();
     gone.json["apiVersion"] = "tekton.dev/v1alpha1".into();
-    let refused = lab.kubectl.check(&plan(vec![gone])).await.unwrap();
+    let refused = lab.kubectl.check(&plan(vec![gone])).await.unwrap().refused;
     assert_eq!(refused[0].1.kind(), DeployErrorKind::Missing, "{refused:?}");
     let before = lab.server.requests().len();
     table(&lab, &wanted).await;

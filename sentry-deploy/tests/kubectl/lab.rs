@@ -1,6 +1,7 @@
 //! A server, a deployer for it, and plans.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -8,7 +9,7 @@ use futures::stream::BoxStream;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
+    Checked, DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
 };
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::ClusterRef;
@@ -27,9 +28,13 @@ use tempfile::TempDir;
 /// A secret that the redactor knows.
 pub(crate) const TOKEN: &str = "glpat-s3cr3t-t0ken";
 
+/// The time that a plan has.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) server: ApiServer,
-    pub(crate) kubectl: Kubectl,
+    pub(crate) kubectl: Arc<Kubectl>,
     kubeconfig: PathBuf,
     _home: TempDir,
 }
@@ -44,19 +49,17 @@ pub(crate) fn lab_with(change: impl FnOnce(&mut KubectlSettings)) -> Lab {
     let kubeconfig = server.kubeconfig(home.path());
     let redactor = Redactor::new();
     redactor.learn(&Secret::new(TOKEN));
-    let mut settings = KubectlSettings {
-        kubeconfig: Some(kubeconfig.clone()),
-        ..KubectlSettings::new("deployer", redactor)
-    };
+    let mut settings =
+        KubectlSettings { kubeconfig: Some(kubeconfig.clone()), ..KubectlSettings::new(redactor) };
     change(&mut settings);
-    Lab { server, kubectl: Kubectl::new(settings).unwrap(), kubeconfig, _home: home }
+    Lab { server, kubectl: Arc::new(Kubectl::new(settings).unwrap()), kubeconfig, _home: home }
 }
 
 impl Lab {
     /// Makes runs of these names.
     pub(crate) async fn make(&self, kind: &str, names: &[&str]) {
         let runs = names.iter().map(|name| planned(kind, name, Some(name))).collect();
-        let changes = self.kubectl.apply(&plan(runs)).await.unwrap();
+        let changes = self.kubectl.apply(&plan(runs), &Checked::default()).await.unwrap();
         assert!(changes.is_complete(), "{changes:?}");
     }
 
@@ -107,7 +110,7 @@ impl Lab {
     pub(crate) async fn retire(&self, how: RetireHow, names: &[&str]) -> Result<(), DeployError> {
         let run = |name: &&str| ("tekton.dev/v1".into(), "PipelineRun".into(), (*name).to_owned());
         let runs = names.iter().map(run).collect();
-        let timeout = Duration::from_secs(60);
+        let timeout = TIMEOUT;
         self.kubectl.retire(&Retire { cluster: cluster(), runs, how, timeout }).await
     }
 }
@@ -216,7 +219,7 @@ pub(crate) fn cluster() -> ClusterRef {
 }
 
 pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
-    let (git_auth, timeout) = (Vec::new(), Duration::from_secs(60));
+    let (git_auth, timeout) = (Vec::new(), TIMEOUT);
     let force_conflicts = ForceConflicts::default();
     Plan { delivery: delivery(), cluster: cluster(), force_conflicts, objects, git_auth, timeout }
 }

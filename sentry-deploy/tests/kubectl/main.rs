@@ -5,6 +5,7 @@
 
 mod apply;
 mod blame;
+mod contract;
 mod deadline;
 mod diff;
 mod dry_run;

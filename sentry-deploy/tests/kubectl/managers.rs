@@ -1,6 +1,6 @@
 //! Fields that another field manager holds.
 
-use sentry_core::deployer::{Deployer as _, ObjectErrors};
+use sentry_core::deployer::{Checked, Cluster as _, Deployer as _, ObjectErrors};
 use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::{Value, json};
@@ -36,12 +36,12 @@ fn image(lab: &Lab) -> Value {
 /// What becomes of a delivery beside another object: the check's refusals, or a complete apply.
 async fn deliver(lab: &Lab, force: ForceConflicts) -> ObjectErrors {
     let plan = forced(vec![task("new"), planned("ConfigMap", "other", None)], force);
-    let refused = lab.kubectl.check(&plan).await.unwrap();
-    if refused.is_empty() {
-        let changes = lab.kubectl.apply(&plan).await.unwrap();
+    let checked = lab.kubectl.check(&plan).await.unwrap();
+    if checked.refused.is_empty() {
+        let changes = lab.kubectl.apply(&plan, &checked).await.unwrap();
         assert!(changes.is_complete(), "{changes:?}");
     }
-    refused
+    checked.refused
 }
 
 #[tokio::test]
@@ -101,7 +101,11 @@ async fn an_apply_takes_over_no_more_than_its_check_would_have() {
             let lab = lab();
             let by = format!("--field-manager={manager}");
             lab.by_hand(&["apply", "--server-side", &by], &task("by-hand").json).await;
-            let changes = lab.kubectl.apply(&forced(vec![task("new")], force)).await.unwrap();
+            let changes = lab
+                .kubectl
+                .apply(&forced(vec![task("new")], force), &Checked::default())
+                .await
+                .unwrap();
             let taken = taking.contains(&force);
             assert_eq!(changes.is_complete(), taken, "{manager} {force:?}: {changes:?}");
             assert_eq!(image(&lab), if taken { "new" } else { "by-hand" }, "{manager} {force:?}");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    Deployer as _, FollowQuery, Retire, RetireHow, RunChange, Served, Wanted,
+    Checked, Cluster as _, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, Served, Wanted,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan, PlannedObject};
@@ -88,7 +88,7 @@ fn names() -> Vec<String> {
 async fn a_real_api_server_agrees() {
     let kubeconfig = std::env::var("SENTRY_E2E_KUBECONFIG").expect("it names a kubeconfig");
     let namespace = format!("sentry-real-{}", std::process::id());
-    let mut settings = KubectlSettings::new("deployer", Redactor::new());
+    let mut settings = KubectlSettings::new(Redactor::new());
     settings.kubeconfig = Some(kubeconfig.clone().into());
     settings.watch = Duration::from_secs(5);
     let real = Real { kubeconfig, kubectl: Kubectl::new(settings).unwrap(), namespace };
@@ -102,8 +102,8 @@ async fn a_real_api_server_agrees() {
 /// Check, apply, diff and exist.
 async fn objects(real: &Real) {
     let first = real.plan(vec![secret("first-password"), planned("Task", "unit", None)]);
-    real.kubectl.check(&first).await.unwrap();
-    assert!(real.kubectl.apply(&first).await.unwrap().is_complete());
+    let checked = real.kubectl.check(&first).await.unwrap();
+    assert!(real.kubectl.apply(&first, &checked).await.unwrap().is_complete());
     let mut task = planned("Task", "unit", None);
     task.json["spec"] = json!({"description": "new"});
     let next =
@@ -135,19 +135,19 @@ async fn hands(real: &Real) {
         real.by_hand(how, &task(how, "by-hand")).await;
         let mut next = real.plan(vec![task("beside", "new"), task(how, "new")]);
         next.force_conflicts = ForceConflicts::Never;
-        let refused = real.kubectl.check(&next).await.unwrap();
+        let refused = real.kubectl.check(&next).await.unwrap().refused;
         let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
         assert_eq!(object, &next.objects[1].object);
         assert!(error.to_string().contains(manager), "{error}");
         next.force_conflicts = ForceConflicts::First;
-        assert!(real.kubectl.check(&next).await.unwrap().is_empty());
-        assert!(real.kubectl.apply(&next).await.unwrap().is_complete());
+        assert!(real.kubectl.check(&next).await.unwrap().refused.is_empty());
+        assert!(real.kubectl.apply(&next, &Checked::default()).await.unwrap().is_complete());
         next.force_conflicts = ForceConflicts::Never;
-        assert!(real.kubectl.check(&next).await.unwrap().is_empty(), "it is Sentry's now");
+        assert!(real.kubectl.check(&next).await.unwrap().refused.is_empty(), "it is Sentry's now");
     }
     let mut typo = real.plan(vec![task("good", "a"), task("typo", "a"), task("last", "a")]);
     typo.objects[1].json["spec"]["runafter"] = json!([]);
-    let refused = real.kubectl.check(&typo).await.unwrap();
+    let refused = real.kubectl.check(&typo).await.unwrap().refused;
     let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
     assert_eq!(object, &typo.objects[1].object, "{error}");
     let old = ("tekton.dev/v1alpha1".to_owned(), "Task".to_owned());
@@ -162,7 +162,7 @@ async fn runs(real: &Real) {
     let names = names();
     let all = names.iter().map(|name| planned("PipelineRun", name, Some(name))).collect();
     let started = Instant::now();
-    let changes = real.kubectl.apply(&real.plan(all)).await.unwrap();
+    let changes = real.kubectl.apply(&real.plan(all), &Checked::default()).await.unwrap();
     assert!(changes.is_complete(), "{changes:?}");
     eprintln!("{RUNS} runs made in {:?}", started.elapsed());
     let mut told = real.follow();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use sentry_core::deployer::Cluster as _;
 use serde_json::Value;
 
 use crate::lab::{cluster, lab};

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sentry_core::deployer::{DeployErrorKind, Deployer as _, RetireHow, Served, Wanted};
+use sentry_core::deployer::{
+    Checked, Cluster as _, DeployErrorKind, Deployer as _, RetireHow, Served, Wanted,
+};
 use sentry_core::plan::{Action, COMMIT_LABEL, KEY_ANNOTATION};
 use sentry_process::Output;
 use sentry_process::stage::{Call, Stage};
@@ -60,7 +62,7 @@ async fn fields_are_validated_strictly_by_a_kubectl_that_can_ask_for_it() {
     let lab = lab();
     let (_stage, _) = answered(vec![("version", says("{}"))]);
     let error = lab.kubectl.check(&plan(Vec::new())).await.unwrap_err();
-    assert_eq!((lab.kubectl.name(), error.kind()), ("deployer", DeployErrorKind::Local));
+    assert_eq!(error.kind(), DeployErrorKind::Local);
     assert!(error.hint().unwrap().contains("kubectl 1.20"), "{error:?}");
 }
 
@@ -81,7 +83,7 @@ async fn what_was_sent_before_a_call_that_failed_on_this_side_is_told() {
         ("create", fails("error: context \"x\" does not exist")),
     ]);
     let objects = vec![planned("Task", "unit", None), planned("PipelineRun", "one", Some("k"))];
-    let changes = lab.kubectl.apply(&plan(objects)).await.unwrap();
+    let changes = lab.kubectl.apply(&plan(objects), &Checked::default()).await.unwrap();
     let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions, [Action::Configured, Action::Failed]);
     assert_eq!(changes.error.unwrap().kind(), DeployErrorKind::Local);

@@ -29,7 +29,7 @@ fn keys() -> Arc<One> {
 
 fn services(world: &World, keys: Arc<One>) -> Services {
     let mut services = world.services();
-    let answers = Arc::new(Local::new(Arc::clone(&services.store), Vec::new()));
+    let answers = Arc::new(Local::new(services.store.clone(), Vec::new()));
     services.routes = routes(answers, keys, services.live.clone(), services.guesses.clone());
     services
 }

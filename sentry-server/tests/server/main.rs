@@ -23,6 +23,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::clock::Timestamp;
+use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{Budget, Forge, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
@@ -71,7 +72,7 @@ fn limited(forge: &Arc<FakeForge>) -> Forge {
 /// An engine that runs, and its server's routes.
 struct World {
     forge: Arc<FakeForge>,
-    store: Arc<Moody>,
+    store: Moody,
     clock: Arc<TokioClock>,
     engine: Engine,
     tasks: JoinSet<()>,
@@ -82,22 +83,22 @@ impl World {
         let forge = Arc::new(FakeForge::new());
         forge.commit(A, "main", "first", &[]);
         forge.commit(B, "main", "tests", &[RUN]);
-        let (store, clock) = (Arc::new(Moody::default()), Arc::new(TokioClock::new()));
+        let (store, clock) = (Moody::default(), Arc::new(TokioClock::new()));
         let deployer = FakeDeployer::new()
             .following()
             .auto_finish(Duration::from_secs(5), sentry_core::delivery::RunState::Succeeded);
-        let engine = Engine::builder(Arc::clone(&store) as _)
+        let engine = Engine::builder(store.state())
             .clock(Arc::clone(&clock) as _)
             .watch(watch("qa", &["main"]))
             .forge("forge", limited(&forge))
-            .deployer(Arc::new(deployer) as _)
+            .deployer(DeployerPorts::new("deployer", Arc::new(deployer)))
             .build()
             .unwrap();
         Self { forge, store, clock, engine, tasks: JoinSet::new() }
     }
 
     fn services(&self) -> Services {
-        let mut services = Services::new(self.engine.clone(), Arc::clone(&self.store) as _);
+        let mut services = Services::new(self.engine.clone(), self.store.state());
         services.clock = Arc::clone(&self.clock) as _;
         services
     }

@@ -1,5 +1,6 @@
 //! What /metrics tells of a delivery, in a form that strict readers take.
 
+use sentry_core::deployer::DeployerPorts;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::openmetrics::{Family, lint, read};
@@ -152,13 +153,13 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     assert_eq!(value(&scrape(&first).await, "sentry_config_last_reload_successful"), 1.0);
     counters.config_reloaded(false);
 
-    let other = Engine::builder(Arc::clone(&world.store) as _)
+    let other = Engine::builder(world.store.state())
         .watch(watch("two", &["main"]))
         .forge("forge", limited(&world.forge))
-        .deployer(Arc::new(FakeDeployer::new()) as _)
+        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
-    let mut services = Services::new(other, Arc::clone(&world.store) as _);
+    let mut services = Services::new(other, world.store.state());
     services.counters = Some(counters.clone());
     let second = Server::new(services).router();
     counters.config_reloaded(true);

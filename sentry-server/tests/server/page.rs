@@ -4,7 +4,7 @@ use http::header::{CACHE_CONTROL, LOCATION, SET_COOKIE};
 use http::{HeaderMap, Response};
 use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
 use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
-use sentry_core::store::{DeliveryQuery, StateStore as _, Write};
+use sentry_core::store::Write;
 use sentry_server::api::{Keys, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
 use sentry_server::{Guesses, Live};
@@ -33,7 +33,7 @@ pub(crate) fn routes(world: &World) -> Router {
         branches: watch.source.branches.clone(),
         has_statuses: true,
     });
-    let answers = Arc::new(Local::new(Arc::clone(&services.store), watches.collect()));
+    let answers = Arc::new(Local::new(services.store.clone(), watches.collect()));
     let (live, guesses) = (services.live.clone(), services.guesses.clone());
     let mut setup =
         Setup::new(Arc::clone(&answers) as _, Arc::new(Two), live.clone(), guesses.clone());
@@ -232,7 +232,7 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     assert_eq!(first.0, StatusCode::SEE_OTHER);
     assert_eq!(press("/trigger", &body).await, first, "a second press asks for nothing more");
     let id = first.1.strip_prefix("/triggers/").unwrap().parse().unwrap();
-    let kept = world.store.trigger(&id).await.unwrap().unwrap();
+    let kept = world.store.state().inbox.trigger(&id).await.unwrap().unwrap();
     assert_eq!(kept.key, key);
     let TriggerKind::Deliver { subject, sha, .. } = kept.kind else { panic!("{kept:?}") };
     assert_eq!((subject.name(), sha), ("main", None));
@@ -240,7 +240,7 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     let (_, to) =
         press("/trigger", &format!("form={token}&watch=qa&branch=main&revision={sha}")).await;
     let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
-    let kept = world.store.trigger(&id).await.unwrap().unwrap();
+    let kept = world.store.state().inbox.trigger(&id).await.unwrap().unwrap();
     assert!(
         matches!(kept.kind, TriggerKind::Deliver { sha: Some(asked), .. } if asked.as_str() == sha)
     );
@@ -252,19 +252,19 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     for odd in ["a-b".to_owned(), "a".repeat(65)] {
         let (status, to) = press("/trigger", &body.replace(&key, &odd)).await;
         let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
-        let kept = world.store.trigger(&id).await.unwrap().unwrap();
+        let kept = world.store.state().inbox.trigger(&id).await.unwrap().unwrap();
         assert_eq!((status, kept.key), (StatusCode::SEE_OTHER, id.to_string()));
     }
 
     for (reason, wanted) in [("+a+freeze+", Some("a freeze")), ("+", None)] {
         let done = press("/watches/qa/suspend", &format!("form={token}&reason={reason}")).await;
         assert_eq!(done, (StatusCode::SEE_OTHER, "/watches/qa".to_owned()));
-        let kept = world.store.inbox().await.unwrap().suspensions.remove(0);
+        let kept = world.store.state().inbox.requests().await.unwrap().suspensions.remove(0);
         assert_eq!(kept.reason.as_deref(), wanted);
     }
     let done = press("/watches/qa/resume", &format!("form={token}")).await;
     assert_eq!(done, (StatusCode::SEE_OTHER, "/watches/qa".to_owned()));
-    assert_eq!(world.store.inbox().await.unwrap().suspensions, []);
+    assert_eq!(world.store.state().inbox.requests().await.unwrap().suspensions, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +283,7 @@ async fn a_form_starts_nothing_for_another_session_or_for_who_may_only_read() {
             assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
         }
     }
-    let inbox = world.store.inbox().await.unwrap();
+    let inbox = world.store.state().inbox.requests().await.unwrap();
     assert!(inbox.triggers.is_empty() && inbox.suspensions.is_empty(), "{inbox:?}");
 }
 
@@ -425,7 +425,7 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
     let routes = routes(&world);
     let cookie = cookie(&routes, "acting").await;
     let (_, token, key) = form(&routes, &cookie).await;
-    let delivered = world.store.deliveries(&DeliveryQuery::default()).await.unwrap().remove(0).id;
+    let delivered = world.store.newest().await.id;
     let press = async |path: &str, body: &str| {
         let request =
             post(path).header("origin", "http://sentry.example").header("cookie", &cookie);
@@ -440,7 +440,7 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
         let (status, to) = press(&format!("/deliveries/{delivered}/rerun"), &body).await;
         assert_eq!(status, StatusCode::SEE_OTHER);
         let id = to.strip_prefix("/triggers/").unwrap().parse().unwrap();
-        let trigger = world.store.trigger(&id).await.unwrap().unwrap();
+        let trigger = world.store.state().inbox.trigger(&id).await.unwrap().unwrap();
         assert_eq!(trigger.key, format!("{key}{failed}"));
         assert_eq!(trigger.kind, TriggerKind::Rerun { delivery: delivered.clone(), failed_only });
         kept.push(trigger);
@@ -473,7 +473,7 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
     kept[0].state = TriggerState::Rejected("the branch <main> is gone".to_owned());
     kept[1].state = TriggerState::Taken(delivered.clone());
     let writes = [kept[0].clone(), kept[1].clone()].map(Write::Trigger);
-    world.store.commit(&writes).await.unwrap();
+    world.store.answered(&writes).await;
     let (status, _, page) = look(&kept[0]).await;
     assert!(status == 200 && page.contains("<h1>It can&#39;t be delivered</h1>"), "{page}");
     assert!(page.contains("the branch &#60;main&#62; is gone"), "{page}");

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Record(DtoError),
     /// The schema is newer than this program.
     NewerSchema(i64),
+    /// A newer claim than this one, by whom.
+    Fenced(String),
     /// A file that is in use is no longer at its place.
     Displaced(PathBuf, &'static str),
 }
@@ -41,6 +43,7 @@ impl Failure {
         match self {
             Self::Damaged(_) | Self::Record(DtoError::Unreadable(_)) => StoreErrorKind::Corrupt,
             Self::NewerSchema(_) | Self::Record(_) => StoreErrorKind::Newer,
+            Self::Fenced(_) => StoreErrorKind::Fenced,
             Self::Displaced(..) => StoreErrorKind::Unavailable,
             Self::Sql(error) => sql_kind(error),
         }
@@ -57,6 +60,9 @@ impl Failure {
         let what = match (&self, kind) {
             (Self::Displaced(file, what), _) => {
                 format!("is no longer in use: {} {what}; {RETURN}", file.display())
+            }
+            (Self::Fenced(holder), _) => {
+                format!("was claimed by {holder}; only one agent works on it, and this one ends")
             }
             (Self::Damaged(what), _) => format!("is damaged ({what}); {RESTART}"),
             (_, StoreErrorKind::Corrupt) => format!("is damaged; {RESTART}"),
@@ -78,7 +84,9 @@ impl Failure {
         match self {
             Self::Sql(cause) => error.with_source(cause),
             Self::Record(cause) => error.with_source(cause),
-            Self::Damaged(_) | Self::NewerSchema(_) | Self::Displaced(..) => error,
+            Self::Damaged(_) | Self::NewerSchema(_) | Self::Fenced(_) | Self::Displaced(..) => {
+                error
+            }
         }
     }
 }

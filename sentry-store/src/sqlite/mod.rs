@@ -18,13 +18,13 @@ use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    AgentLock, DeliveryQuery, Inbox, InventoryItem, Snapshot, StateStore, StoreError,
-    StoreErrorKind, Write,
+    Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Requests, Snapshot,
+    StoreError, StoreErrorKind, Write,
 };
 
 use self::failure::Failure;
 use self::place::Place;
-use self::presence::Presence;
+use self::presence::{HeldFile, Presence};
 
 /// How long a write waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ const LOG_PAGES: u32 = 256;
 
 /// Keeps state in `state.db` of a directory.
 ///
-/// Any number of handles, in any number of programs, may be open at a time; [`StateStore::lock`] lets one agent
+/// Any number of handles, in any number of programs, may be open at a time; [`Journal::claim`] lets one agent
 /// among them. Every call works on a thread of tokio's blocking pool, and ends there even if its future is dropped:
 /// a commit is never half.
 ///
@@ -46,10 +46,10 @@ pub struct SqliteStore {
     session: Arc<Mutex<Session>>,
 }
 
-/// A connection, with what was last seen by it: the inbox as it was at a data version.
+/// A connection, with what was last seen by it: what waited for the agent at a data version.
 struct Session {
     connection: Connection,
-    inbox: Option<(i64, Inbox)>,
+    requests: Option<(i64, Requests)>,
     /// Whether the last write found no room.
     is_full: bool,
     /// Whether it may write.
@@ -109,20 +109,20 @@ impl SqliteStore {
 
     fn new(place: Place, connection: Connection, writes: bool) -> Result<Self, StoreError> {
         let presence = place.occupied()?;
-        let session = Session { connection, inbox: None, is_full: false, writes };
+        let session = Session { connection, requests: None, is_full: false, writes };
         Ok(Self { place, presence, session: Arc::new(Mutex::new(session)) })
     }
 
-    /// The last inbox, if it can be told at once that no other program has written since. Nearly always it can, and
+    /// The last requests, if it can be told at once that no other program has written since. Nearly always it can, and
     /// then no thread of the pool is woken for an agent that looks each second.
-    fn unchanged_inbox(&self) -> Option<Inbox> {
+    fn unchanged_requests(&self) -> Option<Requests> {
         let session = self.session.try_lock().ok()?;
-        let (at, inbox) = session.inbox.as_ref()?;
+        let (at, requests) = session.requests.as_ref()?;
         self.presence.check(session.writes).ok()?;
         session.connection.busy_timeout(Duration::ZERO).ok()?;
         let version = rows::data_version(&session.connection);
         session.connection.busy_timeout(BUSY_TIMEOUT).ok()?;
-        (version.ok()? == *at).then(|| inbox.clone())
+        (version.ok()? == *at).then(|| requests.clone())
     }
 
     /// Works on the session on a thread that may block, while its files are where they were: before, so that nothing is
@@ -239,79 +239,120 @@ impl Session {
         busy.is_ok_and(|busy| !busy)
     }
 
+    /// Reads all at one moment.
+    fn read<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let read = self.connection.transaction()?;
+        let answer = work(&read)?;
+        read.commit()?;
+        Ok(answer)
+    }
+
     /// SQLite tells by a number whether another program has written: while it has not, the last answer holds.
-    fn inbox(&mut self) -> Result<Inbox, Failure> {
+    fn requests(&mut self) -> Result<Requests, Failure> {
         let version = rows::data_version(&self.connection)?;
-        match &self.inbox {
-            Some((at, inbox)) if *at == version => Ok(inbox.clone()),
+        match &self.requests {
+            Some((at, requests)) if *at == version => Ok(requests.clone()),
             _ => {
-                let read = self.connection.transaction()?;
-                let inbox = rows::inbox(&read)?;
-                read.commit()?;
-                self.inbox = Some((version, inbox.clone()));
-                Ok(inbox)
+                let requests = self.read(rows::requests)?;
+                self.requests = Some((version, requests.clone()));
+                Ok(requests)
             }
         }
     }
 }
 
 #[async_trait]
-impl StateStore for SqliteStore {
-    async fn lock(&self, holder: &str) -> Result<AgentLock, StoreError> {
-        let (place, presence, holder) =
+impl Journal for SqliteStore {
+    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
+        let (place, presence, name) =
             (self.place.clone(), self.presence.clone(), holder.to_owned());
         let locked = blocking(move || {
             // An agent must not lock one directory and write to the files of another.
             presence.check(true).map_err(|failure| failure.at(place.db()))?;
             // Whoever finds the lock taken finds its holder's name in it too, not an empty file or the last one's.
             let _alone = place.setup_lock()?;
-            let lock = place.agent_lock(&holder)?;
+            let lock = place.agent_lock(&name)?;
             let held = presence.hold(place.agent_lock_file(), lock);
             held.map_err(|e| place.unavailable("can't be looked into", e))
         });
-        locked.await?.map(AgentLock::new)
+        let lock = locked.await??;
+        let name = holder.to_owned();
+        let epoch = self.with(move |session| session.write(|db| rows::claim(db, &name))).await?;
+        Ok(Box::new(Claimed { store: self.clone(), epoch, _lock: lock }))
     }
+}
 
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.with(|session| {
-            let read = session.connection.transaction()?;
-            let snapshot = rows::snapshot(&read)?;
-            read.commit()?;
-            Ok(snapshot)
+/// A claim: the lock keeps others out, and the number shows that none came in all the same.
+#[derive(Debug)]
+struct Claimed {
+    store: SqliteStore,
+    epoch: i64,
+    _lock: HeldFile,
+}
+
+impl Claimed {
+    /// Works on the session. That the claim is lost comes before that a file is away: with the lock's file it may be both.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let epoch = self.epoch;
+        let done = self.store.with(work).await;
+        if done.is_ok() {
+            return done;
+        }
+        let session = Arc::clone(&self.store.session);
+        let stands = blocking(move || {
+            let session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            rows::fence(&session.connection, epoch)
+        });
+        match stands.await? {
+            Err(fenced @ Failure::Fenced(_)) => Err(fenced.at(self.store.place.db())),
+            _ => done,
+        }
+    }
+}
+
+#[async_trait]
+impl Claim for Claimed {
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        let epoch = self.epoch;
+        self.with(move |session| {
+            session.read(|db| {
+                rows::fence(db, epoch)?;
+                rows::snapshot(db)
+            })
         })
         .await
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        let writes = writes.to_vec();
+        let (writes, epoch) = (writes.to_vec(), self.epoch);
         self.with(move |session| {
             if writes.iter().any(rows::is_for_the_inbox) {
-                session.inbox = None;
+                session.requests = None;
             }
-            session.write(|db| writes.iter().try_for_each(|write| rows::apply(db, write)))
+            session.write(|db| {
+                rows::fence(db, epoch)?;
+                writes.iter().try_for_each(|write| rows::apply(db, write))
+            })
         })
         .await
     }
+}
 
+#[async_trait]
+impl Inbox for SqliteStore {
     async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
         let trigger = trigger.clone();
         self.with(move |session| {
-            session.inbox = None;
+            session.requests = None;
             session.write(|db| rows::request(db, &trigger))
         })
         .await
-    }
-
-    async fn inbox(&self) -> Result<Inbox, StoreError> {
-        match self.unchanged_inbox() {
-            Some(inbox) => Ok(inbox),
-            None => self.with(Session::inbox).await,
-        }
-    }
-
-    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let query = query.clone();
-        self.with(move |session| rows::deliveries(&session.connection, &query)).await
     }
 
     async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
@@ -319,14 +360,42 @@ impl StateStore for SqliteStore {
         self.with(move |session| rows::trigger(&session.connection, &id)).await
     }
 
-    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
-        let watch = watch.clone();
-        self.with(move |session| rows::inventory(&session.connection, &watch)).await
+    async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        let hold = hold.clone();
+        self.with(move |session| {
+            session.requests = None;
+            session.write(|db| rows::hold(db, &hold))
+        })
+        .await
+    }
+
+    async fn requests(&self) -> Result<Requests, StoreError> {
+        match self.unchanged_requests() {
+            Some(requests) => Ok(requests),
+            None => self.with(Session::requests).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Archive for SqliteStore {
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        let query = query.clone();
+        self.with(move |session| rows::deliveries(&session.connection, &query)).await
     }
 
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
         let sha = sha.to_owned();
         self.with(move |session| rows::heads(&session.connection, &sha)).await
+    }
+
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        let watch = watch.clone();
+        self.with(move |session| rows::inventory(&session.connection, &watch)).await
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        self.with(|session| session.read(rows::snapshot)).await
     }
 }
 
@@ -338,7 +407,7 @@ impl fmt::Debug for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::testing::sample;
+    use sentry_core::testing::{commit, sample};
 
     use super::*;
 
@@ -358,12 +427,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
         set(&store, "max_page_count", 40);
-        let error = store.commit(&large()).await.unwrap_err();
+        let error = commit(&store, &large()).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(error.to_string().contains("the disk is full"), "{error}");
         assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
         set(&store, "max_page_count", 4000);
-        store.commit(&large()).await.unwrap();
+        commit(&store, &large()).await.unwrap();
         assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
     }
 
@@ -373,7 +442,7 @@ mod tests {
         let store = SqliteStore::open(dir.path()).unwrap();
         store.session.lock().unwrap().connection.execute_batch("DROP TABLE heads").unwrap();
         let writes = [Write::Cursors(sample::cursors(1)), Write::Head(sample::head(1))];
-        assert_eq!(store.commit(&writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+        assert_eq!(commit(&store, &writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
         assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
     }
 
@@ -382,10 +451,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path()).unwrap();
         store.request(&sample::trigger(1)).await.unwrap();
-        let inbox = store.inbox().await.unwrap();
+        let inbox = store.requests().await.unwrap();
         // This connection's own change does not count as another's: only a cached answer survives it.
         store.session.lock().unwrap().connection.execute_batch("DROP TABLE triggers").unwrap();
-        assert_eq!(store.inbox().await.unwrap(), inbox);
+        assert_eq!(store.requests().await.unwrap(), inbox);
     }
 
     #[tokio::test]
@@ -402,7 +471,7 @@ mod tests {
             .await;
         assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Unavailable);
         assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
-        store.commit(&large()).await.unwrap();
+        commit(&store, &large()).await.unwrap();
     }
 
     #[tokio::test]

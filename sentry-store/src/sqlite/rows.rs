@@ -7,7 +7,7 @@ use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::forge::Validator;
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{DeliveryQuery, Inbox, InventoryItem, Report, Snapshot, Write};
+use sentry_core::store::{DeliveryQuery, Hold, InventoryItem, Report, Requests, Snapshot, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
@@ -59,10 +59,6 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
             "DELETE FROM inventory WHERE watch = ?1 AND identity = ?2",
             [item.watch.as_str(), &item.identity()],
         ),
-        Write::Suspension(suspension) => put(db, "suspensions", suspension),
-        Write::Resume(watch) => {
-            run(db, "DELETE FROM suspensions WHERE watch = ?1", [watch.as_str()])
-        }
         Write::Agent(agent) => {
             let (version, sum, json) = columns(agent)?;
             run(
@@ -76,25 +72,34 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
     }
 }
 
-/// True if what [`inbox`] reads may be another after this write.
+/// True if what [`requests`] reads may be another after this write.
 pub(super) fn is_for_the_inbox(write: &Write) -> bool {
-    !matches!(
-        write,
-        Write::Cursors(_)
-            | Write::ForgetCursors(..)
-            | Write::Watch(_)
-            | Write::Validator(..)
-            | Write::Delivery(_)
-            | Write::Head(_)
-            | Write::Report(_)
-            | Write::Notice(_)
-            | Write::ForgetNotice { .. }
-            | Write::Trouble(_)
-            | Write::ForgetTrouble(..)
-            | Write::Inventory(_)
-            | Write::ForgetInventory(_)
-            | Write::Agent(_)
-    )
+    matches!(write, Write::Trigger(_) | Write::Prune { .. })
+}
+
+/// Begins a claim: its number, which is greater than that of any before.
+pub(super) fn claim(db: &Connection, holder: &str) -> Result<i64, Failure> {
+    let sql = "INSERT INTO claims (only, epoch, holder) VALUES (1, 1, ?1) \
+               ON CONFLICT (only) DO UPDATE SET epoch = epoch + 1, holder = ?1 RETURNING epoch";
+    Ok(db.prepare_cached(sql)?.query_row([holder], |row| row.get(0))?)
+}
+
+/// An error if another claim than this one is the newest.
+pub(super) fn fence(db: &Connection, epoch: i64) -> Result<(), Failure> {
+    let mut newest = db.prepare_cached("SELECT epoch, holder FROM claims")?;
+    let (found, holder) =
+        newest.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    if found == epoch { Ok(()) } else { Err(Failure::Fenced(holder)) }
+}
+
+/// Suspends a watch, or ends that.
+pub(super) fn hold(db: &Connection, hold: &Hold) -> Result<(), Failure> {
+    match hold {
+        Hold::Suspend(suspension) => put(db, "suspensions", suspension),
+        Hold::Resume(watch) => {
+            run(db, "DELETE FROM suspensions WHERE watch = ?1", [watch.as_str()])
+        }
+    }
 }
 
 fn run(db: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
@@ -173,7 +178,7 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
         given_up,
         outbox: read(db, &all("outbox", "id, receiver"), [])?,
         troubles: read(db, &all("troubles", "watch, subject"), [])?,
-        inbox: inbox(db)?,
+        inbox: requests(db)?,
         agent: read(db, &all("agent", "only"), [])?.pop(),
     })
 }
@@ -191,11 +196,11 @@ pub(super) fn validators(db: &Connection) -> Result<Vec<(String, Validator)>, Fa
     Ok(validators)
 }
 
-pub(super) fn inbox(db: &Connection) -> Result<Inbox, Failure> {
+pub(super) fn requests(db: &Connection) -> Result<Requests, Failure> {
     let pending =
         "SELECT version, checksum, record FROM triggers WHERE pending = 1 ORDER BY at, id";
     let suspensions = "SELECT version, checksum, record FROM suspensions ORDER BY watch";
-    Ok(Inbox { triggers: read(db, pending, [])?, suspensions: read(db, suspensions, [])? })
+    Ok(Requests { triggers: read(db, pending, [])?, suspensions: read(db, suspensions, [])? })
 }
 
 /// A number that changes when another connection has committed.

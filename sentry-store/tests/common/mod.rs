@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
-use sentry_core::store::{DeliveryQuery, Snapshot, StateStore, StoreError, Write};
-use sentry_core::testing::sample;
+use sentry_core::store::{Archive, DeliveryQuery, Hold, Inbox, Snapshot, StoreError, Write};
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 
 /// Everything that a store tells.
@@ -26,7 +26,6 @@ pub(crate) async fn fill(store: &SqliteStore) {
     let mut writes = vec![
         Write::Cursors(sample::cursors(1)),
         Write::Watch(sample::watch_state(1)),
-        Write::Suspension(sample::suspension("app", 1)),
         Write::Agent(sample::agent(1)),
     ];
     for n in 0..40 {
@@ -36,7 +35,9 @@ pub(crate) async fn fill(store: &SqliteStore) {
         writes.push(Write::Validator(format!("key-{n}"), Some(sample::validator(n))));
         store.request(&sample::trigger(n)).await.unwrap();
     }
-    store.commit(&writes).await.unwrap();
+    let suspend = Hold::Suspend(sample::suspension("app", 1));
+    store.hold(&suspend).await.unwrap();
+    commit(store, &writes).await.unwrap();
 }
 
 /// The names of a directory's files, sorted.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
 use sentry_core::clock::Timestamp;
-use sentry_core::deployer::{Deployer as _, FollowQuery, RunChange};
+use sentry_core::deployer::{Checked, Deployer as _, FollowQuery, RunChange};
 use sentry_core::forge::{Forge, ForgeError, TreeFile, TreeLimits, TreeQuery};
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::ClusterRef;
@@ -131,7 +131,7 @@ impl Far {
         let settings = KubectlSettings {
             kubeconfig: Some(kubeconfig),
             watch: Duration::from_secs(2),
-            ..KubectlSettings::new("deployer", Redactor::new())
+            ..KubectlSettings::new(Redactor::new())
         };
         Self { server, proxy, kubectl: Kubectl::new(settings).unwrap(), _home: home }
     }
@@ -139,9 +139,11 @@ impl Far {
     /// Checks and applies over a whole link.
     async fn deliver(&self, what: &str) {
         let plan = plan(PATIENCE);
-        let refused = self.kubectl.check(&plan).await;
-        assert!(refused.as_ref().is_ok_and(Vec::is_empty), "{what}: {refused:?}");
-        let changes = self.kubectl.apply(&plan).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        let checked = self.kubectl.check(&plan).await;
+        let checked = checked.unwrap_or_else(|e| panic!("{what}: {e:?}"));
+        assert!(checked.refused.is_empty(), "{what}: {checked:?}");
+        let changes =
+            self.kubectl.apply(&plan, &checked).await.unwrap_or_else(|e| panic!("{what}: {e:?}"));
         assert!(changes.is_complete(), "{what}: {changes:?}");
         assert_eq!(self.server.creates_of("PipelineRun"), ["run"], "{what}");
     }
@@ -204,7 +206,7 @@ async fn deliver_over(link: Link) -> Duration {
     let check = begun.elapsed();
     assert_eq!(far.server.writes(), 0, "{what}");
     let begun = Instant::now();
-    let applied = far.kubectl.apply(&plan(DEADLINE)).await;
+    let applied = far.kubectl.apply(&plan(DEADLINE), &Checked::default()).await;
     let apply = begun.elapsed();
     let errors =
         [checked.err(), applied.as_ref().map_or_else(|e| Some(e.clone()), |c| c.error.clone())];

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sentry_core::delivery::Delivery;
-use sentry_core::store::{StateStore, StoreError, Write};
-use sentry_core::testing::sample;
+use sentry_core::store::{StoreError, Write};
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::sandbox::{Sandbox, eventually_within};
@@ -46,7 +46,7 @@ fn a_full_disk_stops_everything_until_it_has_room_again() {
 /// A delivery's record of some 15 KB, which is written over and over: the state stays small, its log does not.
 async fn write(store: &SqliteStore, n: usize) -> Result<(), StoreError> {
     let notes = vec![format!("{n:05}").repeat(3000)];
-    store.commit(&[Write::Delivery(Box::new(Delivery { notes, ..sample::delivery(1) }))]).await
+    commit(store, &[Write::Delivery(Box::new(Delivery { notes, ..sample::delivery(1) }))]).await
 }
 
 /// By itself SQLite's log grows to 4 MiB, and is brought into the database by nothing but a write that went through.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use sentry_core::deployer::{Deployer as _, Retire, RetireHow};
+use sentry_core::deployer::{Checked, Cluster as _, Deployer as _, Retire, RetireHow};
 use sentry_core::plan::{GitAuth, Plan};
 use sentry_core::secret::Secret;
 use sentry_deploy::{Kubectl, KubectlSettings};
@@ -102,7 +102,7 @@ async fn fail(kubectl: &Kubectl, plan: &Plan, question: u8) -> Vec<String> {
         ["tekton.dev/v1".to_owned(), "TaskRun".to_owned(), plan.objects[1].object.name.clone()];
     match question {
         0 | 1 => kubectl.check(plan).await.err().into_iter().for_each(&mut tell),
-        2 | 3 => match kubectl.apply(plan).await {
+        2 | 3 => match kubectl.apply(plan, &Checked::default()).await {
             Ok(changes) => {
                 if let Some(error) = changes.error.clone() {
                     tell(error);
@@ -157,7 +157,7 @@ pub(super) fn run(all: usize) -> Tally {
         if ![0, 1, 2, 3, 6].contains(&question) {
             redactor.learn(&Secret::new(canary("own")));
         }
-        let mut settings = KubectlSettings::new("deployer", redactor);
+        let mut settings = KubectlSettings::new(redactor);
         settings.kubeconfig = Some(kubeconfig.clone());
         let kubectl = Kubectl::new(settings).unwrap();
         *script.borrow_mut() = Script {

@@ -6,8 +6,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use sentry_core::store::StateStore as _;
-use sentry_core::testing::sample;
+use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 
 /// Waits for a word, if this is the step to wait before.
@@ -27,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     wait(step == "make")?;
     let store = SqliteStore::open(&directory)?;
     wait(step == "save")?;
-    store.commit(&sample::generation(2)).await?;
+    commit(&store, &sample::generation(2)).await?;
     println!("kept");
     wait(step == "close")?;
     drop(store);

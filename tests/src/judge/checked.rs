@@ -50,7 +50,7 @@ impl Checked {
             let calls = Rc::clone(&calls);
             move |call| answer(call, &mut calls.borrow_mut())
         });
-        let mut settings = KubectlSettings::new("deployer", Redactor::new());
+        let mut settings = KubectlSettings::new(Redactor::new());
         settings.path = PathBuf::from("kubectl");
         let kubectl = Kubectl::new(settings).expect("a temporary directory");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -75,12 +75,12 @@ impl Checked {
         }
         let plan = self.scene.plan(set);
         let carried = self.runtime.block_on(async {
-            let refused =
-                self.kubectl.check(&plan).await.map_err(|e| format!("the check failed: {e}"));
-            if let Some((_, error)) = refused?.first() {
+            let checked =
+                self.kubectl.check(&plan).await.map_err(|e| format!("the check failed: {e}"))?;
+            if let Some((_, error)) = checked.refused.first() {
                 return Err(format!("the check refused: {error}"));
             }
-            self.kubectl.apply(&plan).await.map_err(|e| format!("the apply failed: {e}"))
+            self.kubectl.apply(&plan, &checked).await.map_err(|e| format!("the apply failed: {e}"))
         });
         let calls = self.calls.take();
         for dry in [true, false] {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::deployer::{Deployer as _, Retire, RetireHow};
+use sentry_core::deployer::{Cluster as _, Deployer as _, Retire, RetireHow};
 use sentry_core::forge::{ChangesQuery, Heads as _, HeadsQuery, TreeLimits, TreeQuery};
 use sentry_core::names::{ClusterRef, Namespace};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
@@ -115,7 +115,7 @@ impl Given {
             http: Http::new(&http).expect("root certificates"),
             transport: Arc::clone(&transport),
         });
-        let mut settings = KubectlSettings::new("deployer", Redactor::new());
+        let mut settings = KubectlSettings::new(Redactor::new());
         settings.path = PathBuf::from("kubectl");
         let kubectl = Kubectl::new(settings).expect("a temporary directory");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -183,8 +183,8 @@ impl Given {
         );
         let mut plan = self.scene.plan(self.scene.prepare(&[("a.yaml", documents.as_bytes())]));
         plan.cluster = cluster.clone();
-        if self.kubectl.check(&plan).await.is_ok() {
-            _ = self.kubectl.apply(&plan).await;
+        if let Ok(checked) = self.kubectl.check(&plan).await {
+            _ = self.kubectl.apply(&plan, &checked).await;
         }
         let object = [&names.name, &names.name, &names.name].map(String::clone).into();
         _ = self.kubectl.exist(&cluster, std::slice::from_ref(&object)).await;

@@ -59,7 +59,7 @@ pub const PROMISES: &[Promise] = &[
             proof("over fakes", FAKES, "all"),
             proof("the program", PROGRAM, "2 of 10 keys, each 10 of 50 times"),
         ],
-        "sentry-core/src/testing/store_contract.rs::fifty_requests_at_once_with_one_key_are_one_trigger",
+        "sentry-core/src/testing/store_contract/inbox.rs::fifty_requests_at_once_with_one_key_are_one_trigger",
     ),
     promise(
         7,
@@ -188,7 +188,7 @@ pub const PROMISES: &[Promise] = &[
         "state is never torn",
         "kill at each syscall of a save: old or new",
         &[proof("", CODE, "12 of all calls of each step")],
-        "sentry-core/src/testing/store_contract.rs::a_reader_sees_all_of_a_commit_or_nothing_of_it",
+        "sentry-core/src/testing/store_contract/archive.rs::a_reader_sees_all_of_a_commit_or_nothing_of_it",
     ),
     promise(
         24,
@@ -221,7 +221,7 @@ pub const PROMISES: &[Promise] = &[
         "two agents on one store",
         "the second refuses, says who holds it",
         &[proof("", PROGRAM, "3 of 100 rounds")],
-        "sentry-core/src/testing/store_contract.rs::a_lock_is_exclusive_and_its_holder_is_named",
+        "sentry-core/src/testing/store_contract/journal.rs::a_claim_is_exclusive_and_its_holder_is_named",
     ),
     promise(
         27,

@@ -42,7 +42,7 @@ use crate::ids::{DeliveryId, Sequence, TriggerId};
 use crate::names::{ClusterRef, WatchName};
 use crate::notifier::NotifyError;
 use crate::repo::{CommitSha, RepoPath};
-use crate::store::{Inbox, InventoryItem, LoopState, Outgoing, Report, Write};
+use crate::store::{InventoryItem, LoopState, Outgoing, Report, Requests, Write};
 use crate::subject::SubjectKey;
 use crate::watch::Watch;
 
@@ -95,7 +95,7 @@ pub(in crate::engine) enum Input {
     /// Nothing but time that passed.
     Tick,
     /// What other programs left.
-    Inbox(Inbox),
+    Inbox(Requests),
     /// Repositories on forges that are said to have moved.
     Hints(BTreeSet<(String, RepoPath)>),
     /// A forge answered, or did not, what it was asked.

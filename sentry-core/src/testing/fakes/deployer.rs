@@ -1,32 +1,34 @@
 //! A deployer with a cluster in memory, whose runs end when a test says so.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::cluster::Cluster;
+use super::held::Held;
 use super::{TokioClock, guard};
 use crate::clock::{Clock as _, Timestamp};
 use crate::delivery::RunState;
 use crate::deployer::{
-    DeployError, DeployErrorKind, Deployer, FollowQuery, ObjectDiff, ObjectErrors, Retire,
-    RetireHow, RunChange, RunStatus,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff,
+    Probe, Retire, RunChange, RunStatus, Stood, Wanted,
 };
 use crate::ids::DeliveryId;
 use crate::names::ClusterRef;
-use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject};
+use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Plan, PlannedObject};
 
-/// A deployer called `deployer` with a cluster in memory.
+/// A deployer with a cluster in memory.
 ///
 /// Its runs go on until they are told to end: by [`Self::finish`], by [`Self::auto_finish`], or by being retired.
 #[derive(Debug)]
 pub struct FakeDeployer {
-    cluster: Mutex<Cluster>,
+    cluster: Mutex<Held>,
     /// Wakes followers after every change.
     changed: watch::Sender<()>,
     clock: TokioClock,
@@ -77,14 +79,14 @@ impl FakeDeployer {
     }
 
     /// Changes the cluster, then wakes who follows it.
-    fn change<T>(&self, change: impl FnOnce(&mut Cluster, Timestamp) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Held, Timestamp) -> T) -> T {
         let done = change(&mut guard(&self.cluster), self.clock.now());
         self.changed.send_replace(());
         done
     }
 
     /// The cluster as it is now.
-    fn look<T>(&self, look: impl FnOnce(&Cluster) -> T) -> T {
+    fn look<T>(&self, look: impl FnOnce(&Held) -> T) -> T {
         let mut cluster = guard(&self.cluster);
         cluster.settle(self.clock.now());
         look(&cluster)
@@ -104,6 +106,13 @@ impl FakeDeployer {
         guard(&self.cluster).refused_at_check = names.collect();
     }
 
+    /// From now on the cluster refuses the object of this name like this, at the check and at the apply; `None` ends it.
+    pub fn refuse_as(&self, name: &str, kind: Option<DeployErrorKind>) {
+        let troubled = &mut guard(&self.cluster).troubled;
+        troubled.remove(name);
+        troubled.extend(kind.map(|kind| (name.to_owned(), kind)));
+    }
+
     /// From now on the cluster can't be reached, or can again. Who follows is told.
     pub fn down(&self, down: bool) {
         self.change(|cluster, _| cluster.down = down);
@@ -116,7 +125,7 @@ impl FakeDeployer {
 
     /// Deletes the run of this name. False if there is no such run.
     pub fn delete_run(&self, name: &str) -> bool {
-        self.change(|cluster, _| cluster.delete_runs(name, |_| true))
+        self.change(|cluster, _| cluster.delete_runs(name))
     }
 
     /// From now on following fails so: streams end with it, new ones begin with it. `None` ends it.
@@ -150,13 +159,13 @@ impl FakeDeployer {
     /// The names of the runs that go on.
     #[must_use]
     pub fn active_runs(&self) -> Vec<String> {
-        self.look(Cluster::active)
+        self.look(Held::active)
     }
 
     /// The most runs that ever went on at once in one namespace.
     #[must_use]
     pub fn most_active(&self) -> usize {
-        self.look(Cluster::most_active)
+        self.look(Held::most_active)
     }
 
     /// How a delivery's run of this name stands; `None` if it is not on the cluster.
@@ -169,6 +178,18 @@ impl FakeDeployer {
     #[must_use]
     pub fn retired(&self) -> Vec<Retire> {
         guard(&self.retired).clone()
+    }
+
+    /// The names of what was sent without what a check had learnt of it.
+    #[must_use]
+    pub fn unchecked(&self) -> Vec<String> {
+        guard(&self.cluster).unchecked.clone()
+    }
+
+    /// How many times something was written.
+    #[must_use]
+    pub fn writes(&self) -> usize {
+        guard(&self.cluster).writes
     }
 
     /// How many applies were asked for, and how many of them went on at once at most.
@@ -191,10 +212,10 @@ impl FakeDeployer {
 }
 
 /// Counts an apply as going on until it is dropped.
-struct Busy<'a>(&'a Mutex<Cluster>);
+struct Busy<'a>(&'a Mutex<Held>);
 
 impl<'a> Busy<'a> {
-    fn start(cluster: &'a Mutex<Cluster>) -> Self {
+    fn start(cluster: &'a Mutex<Held>) -> Self {
         let mut c = guard(cluster);
         c.applies += 1;
         c.busy += 1;
@@ -252,7 +273,7 @@ impl Follower<'_> {
 
     /// Until something changed or the next run ends by itself.
     async fn wait(&mut self) {
-        let due = self.fake.look(Cluster::next_due);
+        let due = self.fake.look(Held::next_due);
         let ends = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -267,35 +288,88 @@ impl Follower<'_> {
     }
 }
 
+/// An object as text: JSON is YAML, and good enough here. Data of a Secret is a digest, as the port asks.
+fn shown(planned: &PlannedObject) -> String {
+    let mut json = planned.json.clone();
+    for field in ["data", "stringData"].iter().filter(|_| planned.object.kind == "Secret") {
+        if let Some(data) = json.get_mut(*field) {
+            *data = Value::String(format!("[secret {:x}]", Sha256::digest(data.to_string())));
+        }
+    }
+    format!("{json:#}\n")
+}
+
+#[async_trait]
+impl Cluster for FakeDeployer {
+    async fn kinds(
+        &self,
+        _: &ClusterRef,
+        _: &Wanted,
+    ) -> Result<Option<Arc<KindTable>>, DeployError> {
+        Ok(None)
+    }
+
+    async fn exist(
+        &self,
+        target: &ClusterRef,
+        objects: &[(String, String, String)],
+    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
+        let cluster = guard(&self.cluster);
+        cluster.reach()?;
+        let namespace = target.namespace.as_str();
+        let held = objects.iter().filter(|(_, kind, name)| cluster.holds(namespace, kind, name));
+        Ok(Some(held.map(|(_, kind, name)| (kind.clone(), name.clone())).collect()))
+    }
+
+    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
+        let cluster = guard(&self.cluster);
+        cluster.reach()?;
+        let diff = |planned: &PlannedObject| {
+            let (before, action) = (cluster.get(planned), cluster.action(planned)?);
+            // A run is never changed: one that exists stays as it is.
+            let after = before.filter(|_| planned.is_run()).unwrap_or(planned);
+            let (before, after) = (before.map(shown), shown(after));
+            Ok(ObjectDiff { object: planned.object.clone(), action, before, after })
+        };
+        plan.objects.iter().map(diff).collect()
+    }
+
+    async fn probe(&self, _: &ClusterRef, _: bool) -> Result<Vec<Probe>, DeployError> {
+        let reached = guard(&self.cluster).reach();
+        let detail =
+            reached.as_ref().err().map_or_else(|| "in memory".to_owned(), DeployError::to_string);
+        Ok(vec![Probe { what: "reach the cluster".into(), allowed: reached.is_ok(), detail }])
+    }
+}
+
 #[async_trait]
 impl Deployer for FakeDeployer {
-    fn name(&self) -> &'static str {
-        "deployer"
-    }
-
-    async fn check(&self, plan: &Plan) -> Result<ObjectErrors, DeployError> {
-        let mut cluster = guard(&self.cluster);
-        cluster.checks += 1;
+    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
+        let cluster = guard(&self.cluster);
         cluster.reach()?;
-        let objects = plan.objects.iter().map(|planned| &planned.object);
-        let is_meant = |object: &&ObjectRef| {
-            let name = &object.name;
-            cluster.refused_at_check.iter().any(|n| n == name || name.starts_with(&format!("{n}-")))
-        };
-        let refused = objects.filter(is_meant);
-        let error = |object: &ObjectRef| {
-            let text = format!("{} {}: not to the fake cluster's taste", object.kind, object.name);
-            (object.clone(), DeployError::new(DeployErrorKind::Refused, text))
-        };
-        Ok(refused.map(error).collect())
+        let mut checked = Checked::default();
+        for planned in &plan.objects {
+            let object = &planned.object;
+            if let Err(error) = cluster.takes(planned) {
+                checked.refused.push((object.clone(), error));
+                continue;
+            }
+            let stood = cluster.get(planned).map(|live| Stood::At(live.json.to_string()));
+            checked.learn(object, stood.unwrap_or(Stood::Absent));
+        }
+        Ok(checked)
     }
 
-    async fn apply(&self, plan: &Plan) -> Result<ChangeSet, DeployError> {
+    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         guard(&self.cluster).reach()?;
         let _busy = Busy::start(&self.cluster);
         if !self.takes.is_zero() {
             tokio::time::sleep(self.takes).await;
         }
+        let unknown =
+            plan.objects.iter().filter(|planned| checked.stood(&planned.object).is_none());
+        let unknown = unknown.map(|planned| planned.object.name.clone());
+        guard(&self.cluster).unchecked.extend(unknown);
         let mut error = self.change(|cluster, _| cluster.lend(&plan.git_auth)).err();
         let mut objects = Vec::new();
         for planned in &plan.objects {
@@ -318,23 +392,6 @@ impl Deployer for FakeDeployer {
         Ok(ChangeSet { objects, error })
     }
 
-    async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError> {
-        let cluster = guard(&self.cluster);
-        cluster.reach()?;
-        // JSON is YAML, and good enough here.
-        let text = |planned: &PlannedObject| format!("{:#}\n", planned.json);
-        let diff = |planned: &PlannedObject| {
-            let before = cluster.get(planned).map(text);
-            let after = text(planned);
-            let action = match cluster.action(planned)? {
-                Action::Configured if before.as_ref() == Some(&after) => Action::Unchanged,
-                action => action,
-            };
-            Ok(ObjectDiff { object: planned.object.clone(), action, before, after })
-        };
-        plan.objects.iter().map(diff).collect()
-    }
-
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
         if !self.follows {
             return None;
@@ -349,34 +406,19 @@ impl Deployer for FakeDeployer {
         guard(&self.retired).push(request.clone());
         self.change(|cluster, now| {
             cluster.settle(now);
-            for (_, _, name) in &request.runs {
-                match request.how {
-                    RetireHow::Cancel => cluster.cancel(name, now),
-                    RetireHow::Delete => {
-                        cluster.delete_runs(name, |status| status.state.is_final());
-                    }
-                }
+            let namespace = request.cluster.namespace.to_string();
+            for (_, kind, name) in request.runs.iter().cloned() {
+                cluster.retire(&(namespace.clone(), kind, name), request.how, now);
             }
         });
         Ok(())
-    }
-
-    async fn exist(
-        &self,
-        _: &ClusterRef,
-        objects: &[(String, String, String)],
-    ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
-        let cluster = guard(&self.cluster);
-        cluster.reach()?;
-        let held = objects.iter().filter(|(_, kind, name)| cluster.holds(kind, name));
-        Ok(Some(held.map(|(_, kind, name)| (kind.clone(), name.clone())).collect()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{COMMIT_LABEL, Operation, RunRules};
+    use crate::plan::{COMMIT_LABEL, ObjectRef, Operation, RunRules};
     use crate::testing::sample;
     use crate::watch::ForceConflicts;
     use serde_json::json;
@@ -422,73 +464,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_is_told_what_stands_then_what_changes_then_what_is_gone() {
+    async fn a_following_that_was_told_to_fail_ends_with_its_error_until_it_is_well_again() {
         let fake = FakeDeployer::new().following();
-        assert!(FakeDeployer::new().follow(query(1)).is_none());
-        fake.apply(&plan(&["one", "two"])).await.unwrap();
         let mut told = fake.follow(query(1)).unwrap();
-        assert_eq!(stands(told.next().await), ("one".into(), RunState::Running));
-        assert_eq!(stands(told.next().await), ("two".into(), RunState::Running));
         assert_eq!(told.next().await.unwrap().unwrap(), RunChange::Synced);
-        assert!(fake.finish("two", RunState::Failed, "PipelineRunTimeout"));
-        assert_eq!(stands(told.next().await), ("two".into(), RunState::Failed));
-        assert!(fake.delete_run("one"));
-        let gone = RunChange::Gone { kind: "PipelineRun".into(), name: "one".into() };
-        assert_eq!(told.next().await.unwrap().unwrap(), gone);
         fake.fail_follow(Some(DeployErrorKind::Unreachable));
         assert!(told.next().await.unwrap().is_err());
         assert!(told.next().await.is_none());
-        let mut others = fake.follow(query(2)).unwrap();
-        assert!(others.next().await.unwrap().is_err());
+        assert!(fake.follow(query(2)).unwrap().next().await.unwrap().is_err());
         fake.fail_follow(None);
-        let mut others = fake.follow(query(2)).unwrap();
-        assert_eq!(others.next().await.unwrap().unwrap(), RunChange::Synced);
+        let synced = fake.follow(query(2)).unwrap().next().await;
+        assert_eq!(synced.unwrap().unwrap(), RunChange::Synced);
+        assert!(FakeDeployer::new().follow(query(1)).is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn runs_end_by_themselves_when_told_to_and_the_high_water_mark_stays() {
         let minute = Duration::from_secs(60);
         let fake = FakeDeployer::new().following().auto_finish(minute, RunState::Succeeded);
-        fake.apply(&plan(&["one", "two"])).await.unwrap();
+        fake.apply(&plan(&["one", "two"]), &Checked::default()).await.unwrap();
         assert_eq!(fake.active_runs().len(), 2);
         let mut told = fake.follow(query(1)).unwrap().skip(3);
         let started = tokio::time::Instant::now();
         assert_eq!(stands(told.next().await), ("one".into(), RunState::Succeeded));
         assert_eq!(stands(told.next().await), ("two".into(), RunState::Succeeded));
         assert!(started.elapsed() >= minute);
-        fake.apply(&plan(&["three"])).await.unwrap();
+        fake.apply(&plan(&["three"]), &Checked::default()).await.unwrap();
         assert_eq!((fake.active_runs().len(), fake.most_active()), (1, 2));
-    }
-
-    #[tokio::test]
-    async fn cancelling_ends_what_goes_on_and_deleting_takes_what_ended() {
-        let fake = FakeDeployer::new().following();
-        fake.apply(&plan(&["one", "two"])).await.unwrap();
-        fake.finish("one", RunState::Succeeded, "Succeeded");
-        let run = |name: &str| ("tekton.dev/v1".into(), "PipelineRun".into(), name.to_owned());
-        let mut request = Retire {
-            cluster: cluster(),
-            runs: vec![run("one"), run("two"), run("three")],
-            how: RetireHow::Delete,
-            timeout: Duration::from_secs(9),
-        };
-        fake.retire(&request).await.unwrap();
-        assert_eq!(fake.names(), ["two"]);
-        request.how = RetireHow::Cancel;
-        fake.retire(&request).await.unwrap();
-        assert_eq!(fake.run(&sample::id(1), "two").unwrap().state, RunState::Cancelled);
-        assert_eq!(fake.retired().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_diff_and_a_question_write_nothing() {
-        let fake = FakeDeployer::new();
-        let diff = fake.diff(&plan(&["one"])).await.unwrap();
-        assert_eq!((diff[0].action, &diff[0].before), (Action::Created, &None));
-        fake.apply(&plan(&["one"])).await.unwrap();
-        assert_eq!(fake.diff(&plan(&["one"])).await.unwrap()[0].action, Action::Exists);
-        let asked = |name: &str| ("tekton.dev/v1".into(), "PipelineRun".into(), name.to_owned());
-        let held = fake.exist(&cluster(), &[asked("one"), asked("two")]).await.unwrap().unwrap();
-        assert_eq!(held, BTreeSet::from([("PipelineRun".to_owned(), "one".to_owned())]));
     }
 }

@@ -1,4 +1,4 @@
-//! The cluster behind the fake deployer: objects and runs, and what happened to the runs.
+//! What the fake deployer's cluster holds: objects and runs, and what happened to the runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::delivery::RunState;
-use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RunChange, RunStatus};
+use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RetireHow, RunChange, RunStatus};
 use crate::ids::DeliveryId;
 use crate::plan::{
     Action, COMMIT_LABEL, DELIVERY_LABEL, GitAuth, ObjectRef, Operation, Plan, PlannedObject,
@@ -15,11 +15,12 @@ use crate::plan::{
 };
 
 /// Where an object lives: namespace (empty for a cluster-scoped object), kind, name.
-type Slot = (String, String, String);
+pub(super) type Slot = (String, String, String);
 
 /// One run.
 #[derive(Debug, Clone)]
 struct Run {
+    namespace: String,
     delivery: String,
     /// The commit of A, as its label has it.
     commit: String,
@@ -32,7 +33,7 @@ struct Run {
 
 /// Everything the fake cluster holds.
 #[derive(Debug, Default)]
-pub(super) struct Cluster {
+pub(super) struct Held {
     objects: BTreeMap<Slot, PlannedObject>,
     runs: BTreeMap<Slot, Run>,
     /// What happened to runs since the start: followers keep their place in it.
@@ -50,7 +51,12 @@ pub(super) struct Cluster {
     pub(super) busy: usize,
     pub(super) busiest: usize,
     pub(super) applies: usize,
-    pub(super) checks: usize,
+    /// What was sent without what a check had learnt of it.
+    pub(super) unchecked: Vec<String>,
+    /// How many times something was written.
+    pub(super) writes: usize,
+    /// What is refused at the check and at the apply, and how.
+    pub(super) troubled: BTreeMap<String, DeployErrorKind>,
 }
 
 fn slot(planned: &PlannedObject) -> Slot {
@@ -59,10 +65,12 @@ fn slot(planned: &PlannedObject) -> Slot {
 }
 
 fn wanted(run: &Run, query: &FollowQuery) -> bool {
-    query.kinds.contains(&run.kind) && query.commits.iter().any(|c| commit_label(c) == run.commit)
+    query.cluster.namespace.as_str() == run.namespace
+        && query.kinds.contains(&run.kind)
+        && query.commits.iter().any(|c| commit_label(c) == run.commit)
 }
 
-impl Cluster {
+impl Held {
     pub(super) fn reach(&self) -> Result<(), DeployError> {
         let away = || {
             DeployError::new(DeployErrorKind::Unreachable, "the fake cluster was told to be away")
@@ -78,8 +86,30 @@ impl Cluster {
         self.objects.get(&slot(planned))
     }
 
-    pub(super) fn holds(&self, kind: &str, name: &str) -> bool {
-        self.objects.keys().any(|(_, k, n)| k == kind && n == name)
+    pub(super) fn holds(&self, namespace: &str, kind: &str, name: &str) -> bool {
+        self.objects
+            .keys()
+            .any(|(ns, k, n)| (ns.as_str(), k.as_str(), n.as_str()) == (namespace, kind, name))
+    }
+
+    /// The error that the object was told to meet.
+    pub(super) fn troubles(&self, planned: &PlannedObject) -> Result<(), DeployError> {
+        let name = &planned.object.name;
+        let Some(&kind) = self.troubled.get(name) else { return Ok(()) };
+        let text =
+            format!("{} {name}: the fake cluster was told to refuse it", planned.object.kind);
+        Err(DeployError::new(kind, text))
+    }
+
+    /// What the cluster says of an object at the check.
+    pub(super) fn takes(&self, planned: &PlannedObject) -> Result<(), DeployError> {
+        let ObjectRef { kind, name, .. } = &planned.object;
+        let meant = |n: &String| n == name || name.starts_with(&format!("{n}-"));
+        if self.refused_at_check.iter().any(meant) {
+            let text = format!("{kind} {name}: not to the fake cluster's taste");
+            return Err(DeployError::new(DeployErrorKind::Refused, text));
+        }
+        self.troubles(planned)
     }
 
     /// What writing an object would come to.
@@ -92,8 +122,9 @@ impl Cluster {
             let text = format!("{} {name} is refused by the cluster", planned.object.kind);
             return Err(DeployError::new(DeployErrorKind::Forbidden, text));
         }
-        match (&planned.operation, self.get(planned).map(|live| &live.operation)) {
-            (Operation::Create { .. }, Some(earlier)) if *earlier == planned.operation => {
+        self.troubles(planned)?;
+        match (&planned.operation, self.get(planned)) {
+            (Operation::Create { .. }, Some(live)) if live.operation == planned.operation => {
                 Ok(Action::Exists)
             }
             (Operation::Create { .. }, Some(_)) => {
@@ -101,6 +132,7 @@ impl Cluster {
                 Err(DeployError::new(DeployErrorKind::NameConflict, text))
             }
             (_, None) => Ok(Action::Created),
+            (Operation::Apply, Some(live)) if live.json == planned.json => Ok(Action::Unchanged),
             (Operation::Apply, Some(_)) => Ok(Action::Configured),
         }
     }
@@ -116,6 +148,7 @@ impl Cluster {
         if action == Action::Exists {
             return Ok(action);
         }
+        self.writes += 1;
         self.objects.insert(slot(planned), planned.clone());
         if planned.is_run() {
             self.created.push(planned.clone());
@@ -161,6 +194,7 @@ impl Cluster {
             completed: None,
         };
         let run = Run {
+            namespace: slot(planned).0,
             delivery: label.unwrap_or(plan.delivery.as_str()).to_owned(),
             commit: commit.unwrap_or_default().to_owned(),
             kind: (planned.object.api_version.clone(), planned.object.kind.clone()),
@@ -227,31 +261,37 @@ impl Cluster {
         !slots.is_empty()
     }
 
-    pub(super) fn delete_runs(&mut self, name: &str, which: impl Fn(&RunStatus) -> bool) -> bool {
-        let mut any = false;
-        for slot in self.slots(name) {
-            let Some(run) = self.runs.get(&slot).filter(|run| which(&run.status)).cloned() else {
-                continue;
-            };
-            self.runs.remove(&slot);
-            self.objects.remove(&slot);
-            for secret in self.lent.iter_mut().filter(|secret| secret.namespace == slot.0) {
-                secret.users.retain(|run| (&run.kind, &run.name) != (&slot.1, &slot.2));
-            }
-            self.lent.retain(|secret| !secret.users.is_empty());
-            let gone = RunChange::Gone { kind: slot.1, name: slot.2 };
-            self.changes.push((run, gone));
-            any = true;
-        }
-        any
+    /// Deletes the runs of this name; false if there is none.
+    pub(super) fn delete_runs(&mut self, name: &str) -> bool {
+        let slots = self.slots(name);
+        slots.iter().for_each(|slot| self.delete(slot));
+        !slots.is_empty()
     }
 
-    /// Cancels the runs of this name that go on.
-    pub(super) fn cancel(&mut self, name: &str, now: Timestamp) {
-        for slot in self.slots(name) {
-            if self.runs.get(&slot).is_some_and(|run| run.status.state == RunState::Running) {
-                self.end(&slot, RunState::Cancelled, "Cancelled", now);
+    fn delete(&mut self, slot: &Slot) {
+        let Some(run) = self.runs.remove(slot) else { return };
+        self.objects.remove(slot);
+        for secret in self.lent.iter_mut().filter(|secret| secret.namespace == slot.0) {
+            secret.users.retain(|run| (&run.kind, &run.name) != (&slot.1, &slot.2));
+        }
+        self.lent.retain(|secret| !secret.users.is_empty());
+        let gone = RunChange::Gone { kind: slot.1.clone(), name: slot.2.clone() };
+        self.changes.push((run, gone));
+    }
+
+    /// Cancels a run that goes on, or deletes one that ended. What has no label of Sentry's is left alone.
+    pub(super) fn retire(&mut self, slot: &Slot, how: RetireHow, now: Timestamp) {
+        let Some(run) = self.runs.get(slot).filter(|run| !run.commit.is_empty()) else { return };
+        match (how, run.status.state) {
+            (RetireHow::Cancel, RunState::Running) => {
+                self.writes += 1;
+                self.end(slot, RunState::Cancelled, "Cancelled", now);
             }
+            (RetireHow::Delete, state) if state.is_final() => {
+                self.writes += 1;
+                self.delete(slot);
+            }
+            _ => {}
         }
     }
 
