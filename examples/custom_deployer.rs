@@ -11,7 +11,7 @@ use sentry_core::deployer::{
     Probe, Retire, RunChange, Wanted,
 };
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
 use sentry_core::testing::fakes::FakeForge;
@@ -109,8 +109,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::new(Journal::default())))
+        .forge("forge", ForgePorts::with_statuses(Arc::new(forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::new(Journal::default())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
-    HeadList, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeFile, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
+    ForgePorts, HeadList, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeFile, TreeQuery,
 };
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
@@ -81,8 +81,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let forge = Fixed { branch: Subject::Branch("main".parse()?), head: "1f".repeat(20).parse()? };
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge("forge", Forge::new(Arc::new(forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+        .forge("forge", ForgePorts::new(Arc::new(forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

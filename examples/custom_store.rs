@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::watch::{OnFirstSight, sample};
@@ -60,8 +60,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let journal = Audited { inner: Arc::clone(&store), decisions: Arc::clone(&decisions) };
     let engine = Engine::builder(State { journal: Arc::new(journal), ..store.into() })
         .watch(watch)
-        .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+        .forge("forge", ForgePorts::with_statuses(Arc::new(forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

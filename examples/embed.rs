@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::secret::Redactor;
 use sentry_core::watch::{OnFirstSight, sample};
 use sentry_deploy::dry_run;
@@ -36,8 +36,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
         .watch(watch)
-        .forge("forge", Forge::new(Arc::new(forge)))
-        .deployer(dry_run("deployer"))
+        .forge("forge", ForgePorts::new(Arc::new(forge)))
+        .deployer("deployer", dry_run())
         .build()?;
     let summary = engine.once(&Stop::new()).await?;
     for line in sentry_examples::lines(&summary) {

@@ -101,7 +101,7 @@ pub fn engine(
         builder = builder.forge(&forge.name, self::forge(forge, redactor)?.ports());
     }
     for deployer in &config.deployers {
-        builder = builder.deployer(self::deployer(deployer, redactor)?);
+        builder = builder.deployer(&deployer.name, self::deployer(deployer, redactor)?);
     }
     for receiver in receivers(config, redactor)? {
         builder = builder.notifier(receiver);
@@ -346,9 +346,9 @@ pub(crate) fn deployer(
             settings.kubeconfig.clone_from(kubeconfig);
             let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
             let kubectl = Arc::new(Kubectl::new(settings).map_err(failed)?);
-            Ok(DeployerPorts::new(&config.name, kubectl))
+            Ok(DeployerPorts::new(kubectl))
         }
-        DeployerKind::DryRun => Ok(sentry_deploy::dry_run(&config.name)),
+        DeployerKind::DryRun => Ok(sentry_deploy::dry_run()),
     }
 }
 

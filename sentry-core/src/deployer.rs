@@ -74,11 +74,9 @@ pub trait Deployer: fmt::Debug + Send + Sync {
     async fn retire(&self, request: &Retire) -> Result<(), DeployError>;
 }
 
-/// A deployer as an engine is given it: what it is called, and who does the work.
+/// A deployer as an engine is given it: who does the work for each of the ports.
 #[derive(Debug, Clone)]
 pub struct DeployerPorts {
-    /// The name that watches refer to it by.
-    pub name: String,
     /// True if it never writes: then no cursor moves.
     pub dry_run: bool,
     /// Whom to ask.
@@ -90,9 +88,8 @@ pub struct DeployerPorts {
 impl DeployerPorts {
     /// One that writes, and is both ports itself.
     #[must_use]
-    pub fn new<T: Cluster + Deployer + 'static>(name: impl Into<String>, both: Arc<T>) -> Self {
-        let cluster = Arc::clone(&both) as Arc<dyn Cluster>;
-        Self { name: name.into(), dry_run: false, cluster, deployer: both }
+    pub fn new(deployer: Arc<impl Cluster + Deployer + 'static>) -> Self {
+        Self { dry_run: false, cluster: Arc::clone(&deployer) as _, deployer }
     }
 }
 

@@ -16,9 +16,9 @@ use crate::secret::Secret;
 use crate::subject::Subject;
 use crate::watch::BranchSelector;
 
-/// A place that hosts repositories, as an engine is given it: what it does for each of the ports.
+/// A forge as an engine is given it: who does the work for each of the ports.
 #[derive(Debug, Clone)]
-pub struct Forge {
+pub struct ForgePorts {
     /// Gives heads.
     pub heads: Arc<dyn Heads>,
     /// Gives what commits hold.
@@ -27,7 +27,7 @@ pub struct Forge {
     pub reporter: Option<Arc<dyn Reporter>>,
 }
 
-impl Forge {
+impl ForgePorts {
     /// One that is read, and shows no statuses.
     #[must_use]
     pub fn new(forge: Arc<impl Heads + Source + 'static>) -> Self {

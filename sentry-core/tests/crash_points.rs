@@ -16,8 +16,8 @@ use sentry_core::deployer::{
 };
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Heads, HeadsAnswer,
-    HeadsQuery, Source, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgePorts, Heads,
+    HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::{ChangeSet, Plan};
@@ -173,14 +173,17 @@ impl World {
         let engine = Engine::builder(State { journal: mortal, ..Arc::clone(&self.store).into() })
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
-            .forge("forge", Forge::new(Arc::new(forge)))
-            .deployer(DeployerPorts {
-                deployer: Arc::new(Mortal {
-                    inner: Arc::clone(&self.deployer),
-                    fate: Arc::clone(fate),
-                }),
-                ..DeployerPorts::new("deployer", Arc::clone(&self.deployer))
-            })
+            .forge("forge", ForgePorts::new(Arc::new(forge)))
+            .deployer(
+                "deployer",
+                DeployerPorts {
+                    deployer: Arc::new(Mortal {
+                        inner: Arc::clone(&self.deployer),
+                        fate: Arc::clone(fate),
+                    }),
+                    ..DeployerPorts::new(Arc::clone(&self.deployer))
+                },
+            )
             .build()
             .unwrap();
         let mut agent = JoinSet::new();

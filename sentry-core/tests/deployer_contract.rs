@@ -55,7 +55,7 @@ impl Ground for Memory {
 async fn bench() -> Bench {
     let fake = Arc::new(FakeDeployer::new().following());
     Bench {
-        ports: DeployerPorts::new("deployer", Arc::clone(&fake)),
+        ports: DeployerPorts::new(Arc::clone(&fake)),
         target: ClusterRef {
             deployer: "deployer".into(),
             context: None,

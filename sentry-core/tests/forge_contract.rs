@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sentry_core::forge::{Forge, ForgeErrorKind};
+use sentry_core::forge::{ForgeErrorKind, ForgePorts};
 use sentry_core::repo::CommitSha;
 use sentry_core::testing::fakes::FakeForge;
 use sentry_core::testing::forge_contract::{Host, Scene, Wrong};
@@ -70,7 +70,7 @@ async fn scene() -> Scene {
     host.forge.commit(EMPTY, "main", "a repository", &[]);
     host.forge.delete(EMPTY, "main");
     Scene {
-        forge: Forge::with_statuses(Arc::clone(&host.forge)),
+        forge: ForgePorts::with_statuses(Arc::clone(&host.forge)),
         repo: REPO.parse().unwrap(),
         empty: EMPTY.parse().unwrap(),
         missing: "https://forge.test/o/missing".parse().unwrap(),

@@ -11,7 +11,7 @@ use sentry_core::deployer::{
     Cluster, DeployError, DeployErrorKind, DeployerPorts, KindTable, ObjectDiff, Probe, Wanted,
 };
 use sentry_core::engine::{Engine, EngineError};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan};
 use sentry_core::store::Archive as _;
@@ -76,14 +76,14 @@ fn engine(cluster: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>)
 /// One whose head of A has this message.
 fn engine_at(message: &str, cluster: Mirror, files: &[(&str, &str)]) -> (Engine, Arc<MemoryStore>) {
     let (forge, store) = (FakeForge::new(), Arc::new(MemoryStore::new()));
-    let fake = DeployerPorts::new("deployer", Arc::new(FakeDeployer::new()));
+    let fake = DeployerPorts::new(Arc::new(FakeDeployer::new()));
     let ports = DeployerPorts { cluster: Arc::new(cluster), ..fake };
     forge.commit(A, "main", message, &[]);
     forge.commit(B, "main", "tests", files);
     let engine = Engine::builder(Arc::clone(&store))
         .watch(watch("qa", &["main"]))
-        .forge("forge", Forge::with_statuses(Arc::new(forge)))
-        .deployer(ports)
+        .forge("forge", ForgePorts::with_statuses(Arc::new(forge)))
+        .deployer("deployer", ports)
         .build()
         .unwrap();
     (engine, store)

@@ -12,11 +12,10 @@ use sentry_core::deployer::{
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
 
-/// A deployer that says of every object what would be done, without asking or writing to any cluster, under the name that
-/// watches refer to it by.
+/// A deployer that says of every object what would be done, without asking or writing to any cluster.
 #[must_use]
-pub fn dry_run(name: impl Into<String>) -> DeployerPorts {
-    DeployerPorts { dry_run: true, ..DeployerPorts::new(name, Arc::new(DryRun)) }
+pub fn dry_run() -> DeployerPorts {
+    DeployerPorts { dry_run: true, ..DeployerPorts::new(Arc::new(DryRun)) }
 }
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sentry_core::forge::{Forge, ForgeError, ForgeErrorKind, Heads};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, ForgePorts, Heads};
 use sentry_core::repo::RepoUrl;
 
 use crate::git::GitForge;
@@ -28,7 +28,7 @@ pub trait Probed: Heads {
     async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError>;
 
     /// It, as an engine is given it.
-    fn ports(self: Arc<Self>) -> Forge;
+    fn ports(self: Arc<Self>) -> ForgePorts;
 }
 
 impl Probe {
@@ -52,7 +52,7 @@ impl Probed for GitForge {
         Ok(Rights { reading: format!("{branches} {noun}"), reporting: None })
     }
 
-    fn ports(self: Arc<Self>) -> Forge {
-        Forge::new(self)
+    fn ports(self: Arc<Self>) -> ForgePorts {
+        ForgePorts::new(self)
     }
 }

@@ -128,7 +128,7 @@ mod tests {
     use sentry_core::clock::SystemClock;
     use sentry_core::delivery::{RunState, StepTiming};
     use sentry_core::deployer::DeployerPorts;
-    use sentry_core::forge::Forge;
+    use sentry_core::forge::ForgePorts;
     use sentry_core::plan::Action;
     use sentry_core::store::{Journal as _, Write};
     use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
@@ -152,8 +152,8 @@ mod tests {
             let store = Arc::new(MemoryStore::default());
             let engine = Engine::builder(Arc::clone(&store))
                 .watch(sentry_core::watch::sample::watch("app", &["main"]))
-                .forge("forge", Forge::new(Arc::new(FakeForge::new())))
-                .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+                .forge("forge", ForgePorts::new(Arc::new(FakeForge::new())))
+                .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
                 .build()
                 .unwrap();
             let claim = store.claim("test").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentry_core::forge::{Forge, HeadsQuery, Validator};
+use sentry_core::forge::{ForgePorts, HeadsQuery, Validator};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
@@ -31,7 +31,7 @@ pub(crate) fn network() -> Http {
 
 impl Kind {
     /// A client called `forge`, for a server at `origin`.
-    pub(crate) fn client(self, http: &Http, origin: &str, credential: Credential) -> Forge {
+    pub(crate) fn client(self, http: &Http, origin: &str, credential: Credential) -> ForgePorts {
         let (name, http) = ("forge".to_owned(), http.clone());
         let git = Transport::new(TransportSettings::new(http.settings().clone()));
         let polling = if self == Self::GitHubByGit { Polling::Git } else { Polling::Auto };
@@ -41,7 +41,7 @@ impl Kind {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                Forge::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
             }
             Self::GitLab => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -55,12 +55,12 @@ impl Kind {
                     http,
                     git,
                 };
-                Forge::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
             }
             Self::Git => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));
                 let settings = GitSettings { name, credential, username, http, transport };
-                Forge::new(Arc::new(GitForge::new(settings)))
+                ForgePorts::new(Arc::new(GitForge::new(settings)))
             }
         }
     }

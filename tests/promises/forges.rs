@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_core::forge::{
-    ChangesQuery, CommitStatus, Forge, ForgeError, HeadsAnswer, HeadsQuery, StatusState,
+    ChangesQuery, CommitStatus, ForgeError, ForgePorts, HeadsAnswer, HeadsQuery, StatusState,
     TreeLimits, TreeQuery, Validator,
 };
 use sentry_core::ids::DeliveryId;
@@ -50,7 +50,7 @@ impl Way {
     }
 
     /// The client, for a server at this origin.
-    pub(crate) fn client(self, origin: &str, credential: Credential) -> Forge {
+    pub(crate) fn client(self, origin: &str, credential: Credential) -> ForgePorts {
         self.client_over(HttpSettings::new(Redactor::new()), origin, credential)
     }
 
@@ -60,7 +60,7 @@ impl Way {
         network: HttpSettings,
         origin: &str,
         credential: Credential,
-    ) -> Forge {
+    ) -> ForgePorts {
         let http = Http::new(&network).unwrap();
         let git = Transport::new(TransportSettings::new(network));
         let (name, report) = ("forge".to_owned(), None);
@@ -73,7 +73,7 @@ impl Way {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                Forge::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
             }
             Self::LabApi | Self::LabGit => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -87,12 +87,12 @@ impl Way {
                     http,
                     git,
                 };
-                Forge::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
             }
             Self::Plain => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));
                 let settings = GitSettings { name, credential, username, http, transport };
-                Forge::new(Arc::new(GitForge::new(settings).only_for(origin)))
+                ForgePorts::new(Arc::new(GitForge::new(settings).only_for(origin)))
             }
         }
     }
@@ -187,7 +187,7 @@ impl Site {
     /// What the client learns, as a short text.
     pub(crate) async fn ask(
         &self,
-        forge: &Forge,
+        forge: &ForgePorts,
         question: Question,
     ) -> Result<String, ForgeError> {
         ask(forge, question, &self.url(), &self.commits).await
@@ -201,7 +201,7 @@ pub(crate) fn heads_query(repo: &RepoUrl, validator: Option<Validator>) -> Heads
 
 /// What the client learns about a repository with these two commits, as a short text.
 pub(crate) async fn ask(
-    forge: &Forge,
+    forge: &ForgePorts,
     question: Question,
     url: &RepoUrl,
     commits: &[String; 2],

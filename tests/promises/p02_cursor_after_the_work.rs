@@ -14,8 +14,8 @@ use sentry_core::deployer::{
     Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
-    Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
+    ForgePorts, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::RepoUrl;
@@ -339,7 +339,7 @@ async fn life(fault: Fault) -> usize {
     let forge = judged(forge, &judge, &world);
     let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
     let state = State { journal: store, ..Arc::clone(&world.store).into() };
-    world.start_on(Forge::new(forge), deployer, state);
+    world.start_on(ForgePorts::new(forge), deployer, state);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::forge::{Forge, ForgeError, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::forge::{ForgeError, ForgePorts, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_tests::promise::kept;
 use tokio::time::Instant;
@@ -53,7 +53,8 @@ async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let start = |world: &mut World| {
         let heads = Watched { inner: Arc::clone(&world.forge), asked: Arc::clone(&asked) };
-        let forge = Forge { heads: Arc::new(heads), ..Forge::new(Arc::clone(&world.forge)) };
+        let forge =
+            ForgePorts { heads: Arc::new(heads), ..ForgePorts::new(Arc::clone(&world.forge)) };
         let (deployer, store) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
         world.start_on(forge, deployer, store);
     };

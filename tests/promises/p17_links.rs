@@ -8,7 +8,7 @@ mod children;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::forge::{Forge, ForgeError};
+use sentry_core::forge::{ForgeError, ForgePorts};
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 use sentry_forge::credential::Credential;
@@ -52,11 +52,11 @@ const OPERATIONS: [Operation; 9] = [
 ];
 
 impl Operation {
-    fn client(self, http: &Http, origin: &str, key: &str) -> Forge {
+    fn client(self, http: &Http, origin: &str, key: &str) -> ForgePorts {
         let Self::Ask(kind, _) = self else {
             let key = Credential::Token(Secret::new(key).into());
             let git = Transport::new(TransportSettings::new(http.settings().clone()));
-            return Forge::with_statuses(Arc::new(
+            return ForgePorts::with_statuses(Arc::new(
                 GitHub::new(GitHubSettings {
                     name: "forge".to_owned(),
                     api: Some(format!("{origin}/api/v3").parse().unwrap()),
@@ -72,7 +72,7 @@ impl Operation {
         kind.client(http, origin, Credential::Token(Secret::new("a-token-51d0").into()))
     }
 
-    async fn carry_out(self, forge: &Forge, repo: &RepoUrl) -> Result<String, ForgeError> {
+    async fn carry_out(self, forge: &ForgePorts, repo: &RepoUrl) -> Result<String, ForgeError> {
         let Self::Ask(_, question) = self else {
             let lent = forge.source.clone_credential(repo).await?.unwrap();
             return Ok(format!("{} {}", lent.username, lent.token.expose()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sentry_core::delivery::{Delivery, HeadRecord};
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::plan::COMMIT_LABEL;
 use sentry_core::store::{
     Archive as _, DeliveryQuery, Inbox as _, Snapshot, StoreError, StoreErrorKind, Write,
@@ -176,8 +176,8 @@ fn engine(store: SqliteStore, forge: &Arc<FakeForge>, deployer: &Arc<FakeDeploye
     Engine::builder(Arc::new(store))
         .clock(Arc::new(TokioClock::new()))
         .watch(watch("qa", &["main"]))
-        .forge("forge", Forge::with_statuses(Arc::clone(forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::clone(deployer)))
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::clone(deployer)))
         .build()
         .unwrap()
 }

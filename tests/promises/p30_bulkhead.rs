@@ -13,8 +13,8 @@ use sentry_core::deployer::{
     Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, ForgeErrorKind,
-    Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
+    ForgePorts, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::plan::{COMMIT_LABEL, ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
@@ -194,7 +194,7 @@ async fn session(poison: Poison) -> Vec<Duration> {
     let deployer = Arc::clone(&world.deployer);
     let deployer = Arc::new(Poisoned { inner: deployer, poison, arrived: Arc::clone(&arrived) });
     let store = Arc::clone(&world.store);
-    world.start_on(Forge::new(forge), deployer, store);
+    world.start_on(ForgePorts::new(forge), deployer, store);
     seconds(120).await;
     let pushed = push_to_all(&world).await;
     seconds(300).await;

@@ -15,7 +15,7 @@ use http::Request;
 use hyper_util::service::TowerToHyperService;
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
@@ -68,8 +68,8 @@ async fn a_loop_that_stands_fails_livez_in_time_and_comes_back_in_time() {
     let engine = Engine::builder(Arc::clone(&store))
         .clock(Arc::new(TokioClock::new()))
         .watch(qa)
-        .forge("forge", Forge::with_statuses(Arc::clone(&forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(&forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
     let routes = Server::new(Services::new(engine.clone(), store)).router();

@@ -13,7 +13,7 @@ use futures::stream::BoxStream;
 use sentry_core::delivery::{Delivery, DeliveryState};
 use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Source, Tree,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgePorts, Source, Tree,
     TreeQuery,
 };
 use sentry_core::plan::{ChangeSet, Plan};
@@ -143,8 +143,8 @@ impl Ward {
         let (end, poisons) = (self.end.clone(), Arc::clone(&self.poisons));
         let inner = Arc::clone(&self.world.forge);
         let source = Deadly { inner, end: end.clone(), poisons: Arc::clone(&poisons) };
-        let whole = Forge::new(Arc::clone(&self.world.forge));
-        let forge = Forge { source: Arc::new(source), ..whole };
+        let whole = ForgePorts::new(Arc::clone(&self.world.forge));
+        let forge = ForgePorts { source: Arc::new(source), ..whole };
         let deployer = Deadly { inner: Arc::clone(&self.world.deployer), end, poisons };
         let store = Arc::clone(&self.world.store);
         self.world.start_on(forge, Arc::new(deployer), store);

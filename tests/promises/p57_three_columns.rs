@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use sentry_core::delivery::{DeliveryState, RunState, Verdict};
 use sentry_core::deployer::{Checked, DeployError, Deployer as _};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_deploy::{Kubectl, KubectlSettings};
@@ -26,7 +26,11 @@ async fn ten_minutes(step: Step, error: &DeployError, wanted: Column, text: &str
         FakeDeployer::new().following().auto_finish(Duration::from_secs(900), RunState::Succeeded);
     let mut world = World::new(fake);
     let cluster = Troubled::new(&world.deployer, step, error.clone());
-    world.start_on(Forge::with_statuses(world.forge.clone()), cluster.clone(), world.store.clone());
+    world.start_on(
+        ForgePorts::with_statuses(world.forge.clone()),
+        cluster.clone(),
+        world.store.clone(),
+    );
     seconds(70).await;
     world.push();
     seconds(600).await;

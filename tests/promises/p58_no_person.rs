@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentry_core::delivery::DeliveryState;
 use sentry_core::deployer::{DeployError, DeployErrorKind};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
@@ -37,7 +37,7 @@ async fn repaired(
     let cluster = Troubled::new(&world.deployer, step, DeployError::new(kind, text));
     let start = |world: &mut World| {
         world.start_on(
-            Forge::with_statuses(world.forge.clone()),
+            ForgePorts::with_statuses(world.forge.clone()),
             cluster.clone(),
             world.store.clone(),
         );

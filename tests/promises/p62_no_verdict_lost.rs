@@ -13,7 +13,7 @@ use sentry_core::deployer::{
     Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge, ForgeError,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError, ForgePorts,
     Heads, HeadsAnswer, HeadsQuery, Reporter, Source, StatusState, Tree, TreeQuery,
 };
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
@@ -196,7 +196,7 @@ impl Story {
         let forge = Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) };
         let journal = Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) };
         world.start_on(
-            Forge::with_statuses(Arc::new(forge)),
+            ForgePorts::with_statuses(Arc::new(forge)),
             Arc::new(Mortal { inner: Arc::clone(&world.deployer), fate: Arc::clone(fate) }),
             State { journal: Arc::new(journal), ..Arc::clone(&world.store).into() },
         );

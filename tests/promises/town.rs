@@ -10,8 +10,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, Forge, ForgeError, Heads, HeadsAnswer,
-    HeadsQuery, Source, Tree, TreeQuery,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgePorts, Heads,
+    HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
@@ -133,7 +133,7 @@ fn told(method: &Method, origin: &str, path: &str, held: Option<&str>) -> Whole 
 /// Repository A at the server; B, and what only a child process of git's could tell, from a fake.
 #[derive(Debug)]
 struct Ground {
-    real: Forge,
+    real: ForgePorts,
     fake: Arc<FakeForge>,
     origin: String,
     kind: Kind,
@@ -208,7 +208,7 @@ impl Town {
         let fake = Arc::clone(&self.world.forge);
         let ground = Ground { real, fake, origin, kind: self.kind };
         let (deployer, store) = (Arc::clone(&self.world.deployer), Arc::clone(&self.world.store));
-        self.world.start_on(Forge::new(Arc::new(ground)), deployer, store);
+        self.world.start_on(ForgePorts::new(Arc::new(ground)), deployer, store);
     }
 
     /// What the server was asked.

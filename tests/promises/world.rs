@@ -8,7 +8,7 @@ use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Cause, Delivery, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::deployer::{Deployer, DeployerPorts};
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::{COMMIT_LABEL, PlannedObject};
 use sentry_core::repo::CommitSha;
@@ -99,20 +99,20 @@ impl World {
     /// Starts an agent on the fakes.
     pub(crate) fn start(&mut self) {
         let deployer = Arc::clone(&self.deployer);
-        let forge = Forge::with_statuses(Arc::clone(&self.forge));
+        let forge = ForgePorts::with_statuses(Arc::clone(&self.forge));
         self.start_on(forge, deployer, Arc::clone(&self.store));
     }
 
     /// Starts an agent on these ports, which stand before the fakes.
     pub(crate) fn start_on(
         &mut self,
-        forge: Forge,
+        forge: ForgePorts,
         deployer: Arc<dyn Deployer>,
         store: impl Into<State>,
     ) {
         let builder = Engine::builder(store).clock(Arc::clone(&self.clock)).forge("forge", forge);
-        let ports = DeployerPorts::new("deployer", Arc::clone(&self.deployer));
-        let builder = builder.deployer(DeployerPorts { deployer, ..ports });
+        let ports = DeployerPorts::new(Arc::clone(&self.deployer));
+        let builder = builder.deployer("deployer", DeployerPorts { deployer, ..ports });
         let builder = builder.options(self.options.clone());
         let builder = self.watches.iter().cloned().fold(builder, |b, watch| b.watch(watch));
         let (engine, stop) = (builder.build().unwrap(), self.stop.clone());

@@ -13,7 +13,7 @@ use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_server::api::{Keys, Right};
 use sentry_server::page::{Setup, WatchPlace};
@@ -218,8 +218,8 @@ fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
-        .forge("forge", Forge::new(Arc::new(FakeForge::new())))
-        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+        .forge("forge", ForgePorts::new(Arc::new(FakeForge::new())))
+        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
         .build()
         .expect("an engine of fakes");
     let mut services = Services::new(engine, store);

@@ -9,7 +9,7 @@ use super::machine::Known;
 use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::deployer::DeployerPorts;
-use crate::forge::Forge;
+use crate::forge::ForgePorts;
 use crate::notifier::Notifier;
 use crate::store::State;
 use crate::watch::Watch;
@@ -42,7 +42,7 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct Builder {
     watches: Vec<Watch>,
-    forges: BTreeMap<String, Forge>,
+    forges: BTreeMap<String, ForgePorts>,
     deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     state: State,
@@ -74,15 +74,15 @@ impl Builder {
 
     /// Adds a forge under the name that watches refer to it by.
     #[must_use]
-    pub fn forge(mut self, name: impl Into<String>, forge: Forge) -> Self {
+    pub fn forge(mut self, name: impl Into<String>, forge: ForgePorts) -> Self {
         self.forges.insert(name.into(), forge);
         self
     }
 
-    /// Adds a deployer under its own name.
+    /// Adds a deployer under the name that watches refer to it by.
     #[must_use]
-    pub fn deployer(mut self, deployer: DeployerPorts) -> Self {
-        self.deployers.insert(deployer.name.clone(), deployer);
+    pub fn deployer(mut self, name: impl Into<String>, deployer: DeployerPorts) -> Self {
+        self.deployers.insert(name.into(), deployer);
         self
     }
 

@@ -14,8 +14,8 @@ use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{Checked, Cluster, DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, Heads, HeadsAnswer,
-    HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
+    ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts, Heads,
+    HeadsAnswer, HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
 };
 use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
@@ -83,7 +83,7 @@ pub(super) struct Attempt {
     pub(super) delivery: Delivery,
     pub(super) watch: Arc<Watch>,
     pub(super) source: Arc<dyn Source>,
-    pub(super) manifests: Forge,
+    pub(super) manifests: ForgePorts,
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) deployer: Arc<dyn Deployer>,
     /// Held while objects are checked and written: one at a time per cluster and namespace.

@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::delivery::{Delivery, Selection};
 use crate::deployer::{DeployError, DeployerPorts, ObjectDiff};
 use crate::event::{Event, EventKind};
-use crate::forge::{Forge, ForgeError, ForgeErrorKind};
+use crate::forge::{ForgeError, ForgeErrorKind, ForgePorts};
 use crate::ids::TriggerId;
 use crate::names::WatchName;
 use crate::notifier::Notifier;
@@ -178,7 +178,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct Parts {
     known: Arc<Known>,
-    forges: BTreeMap<String, Forge>,
+    forges: BTreeMap<String, ForgePorts>,
     deployers: BTreeMap<String, DeployerPorts>,
     notifiers: BTreeMap<String, Arc<dyn Notifier>>,
     state: State,

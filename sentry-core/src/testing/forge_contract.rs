@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::sample;
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitStatus, Forge, ForgeError, ForgeErrorKind, HeadList,
+    ChangedPaths, ChangesQuery, CommitStatus, ForgeError, ForgeErrorKind, ForgePorts, HeadList,
     HeadsAnswer, HeadsQuery, StatusState, Tree, TreeLimits, TreeQuery, Validator,
 };
 use crate::repo::{CommitSha, RepoUrl};
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Scene {
     /// The forge.
-    pub forge: Forge,
+    pub forge: ForgePorts,
     /// The repository.
     pub repo: RepoUrl,
     /// One beside it that stays empty.

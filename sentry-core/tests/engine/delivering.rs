@@ -143,11 +143,14 @@ async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_n
     let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(DeployerPorts {
-            deployer: Arc::new(Slow),
-            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
-        })
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(&world.forge)))
+        .deployer(
+            "deployer",
+            DeployerPorts {
+                deployer: Arc::new(Slow),
+                ..DeployerPorts::new(Arc::clone(&world.deployer))
+            },
+        )
         .build()
         .unwrap();
     let stop = world.stop.clone();
@@ -677,11 +680,14 @@ async fn a_question_that_knows_no_deadline_ends_at_the_attempts_own() {
     let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(DeployerPorts {
-            cluster: Arc::new(Mute),
-            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
-        })
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(&world.forge)))
+        .deployer(
+            "deployer",
+            DeployerPorts {
+                cluster: Arc::new(Mute),
+                ..DeployerPorts::new(Arc::clone(&world.deployer))
+            },
+        )
         .build()
         .unwrap();
     engine.once(&Stop::new()).await.unwrap();

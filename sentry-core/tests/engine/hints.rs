@@ -54,7 +54,7 @@ async fn a_hint_of_one_forge_asks_no_other_one_that_has_a_repository_of_that_pat
     let mut watch = watch("another", &["main"]);
     watch.source.forge = "another".into();
     watch.source.repo = namesake.parse().unwrap();
-    let another = Forge::with_statuses(Arc::clone(&world.forge));
+    let another = ForgePorts::with_statuses(Arc::clone(&world.forge));
     let engine = world.builder().watch(watch).forge("another", another).build().unwrap();
     let agent = engine.clone();
     world.agent.spawn(async move { agent.run(&Stop::new()).await });

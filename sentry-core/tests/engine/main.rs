@@ -13,7 +13,7 @@ use sentry_core::delivery::{
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Builder, Engine, EngineError, Options, Stop};
 use sentry_core::event::Event;
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::ids::TriggerId;
 use sentry_core::plan::PlannedObject;
 use sentry_core::repo::CommitSha;
@@ -106,8 +106,8 @@ impl World {
             .fold(builder, add)
             .clock(Arc::clone(&self.clock) as _)
             .watch(self.watch.clone())
-            .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
-            .deployer(DeployerPorts::new("deployer", Arc::clone(&self.deployer)))
+            .forge("forge", ForgePorts::with_statuses(Arc::clone(&self.forge)))
+            .deployer("deployer", DeployerPorts::new(Arc::clone(&self.deployer)))
             .options(Options::default())
     }
 

@@ -61,12 +61,12 @@ impl Reporter for Slow {
 async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     let mut world = World::with(FakeDeployer::new().following());
     let reporter: Arc<dyn Reporter> = Arc::new(Slow(Arc::clone(&world.forge)));
-    let slow = Forge { reporter: Some(reporter), ..Forge::new(Arc::clone(&world.forge)) };
+    let slow = ForgePorts { reporter: Some(reporter), ..ForgePorts::new(Arc::clone(&world.forge)) };
     let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .forge("forge", slow)
-        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
+        .deployer("deployer", DeployerPorts::new(Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
@@ -283,7 +283,7 @@ async fn what_a_heads_runs_came_to_stands_on_that_head_whatever_head_came_since(
 #[tokio::test(start_paused = true)]
 async fn a_forge_without_statuses_is_owed_none_and_nobody_is_told_of_it() {
     let mut world = World::new();
-    let mute = Forge::new(Arc::clone(&world.forge));
+    let mute = ForgePorts::new(Arc::clone(&world.forge));
     let engine = world.builder().forge("forge", mute.clone()).build().unwrap();
     engine.once(&Stop::new()).await.unwrap();
     let mut events = engine.events();

@@ -42,8 +42,8 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
         .watch(other())
-        .forge("forge", Forge { heads, ..Forge::new(Arc::clone(&world.forge)) })
-        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
+        .forge("forge", ForgePorts { heads, ..ForgePorts::new(Arc::clone(&world.forge)) })
+        .deployer("deployer", DeployerPorts::new(Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
@@ -64,10 +64,10 @@ async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     let options = Options { max_parallel: 4, ..Options::default() };
     engine = engine.clock(Arc::clone(&world.clock) as _).options(options);
     world.forge.commit(OTHER, "main", "first", &[]);
-    let forge = Forge::with_statuses(Arc::clone(&world.forge));
+    let forge = ForgePorts::with_statuses(Arc::clone(&world.forge));
     let engine = engine.watch(world.watch.clone()).watch(other()).forge("forge", forge);
     let engine = engine
-        .deployer(DeployerPorts::new("deployer", Arc::clone(&world.deployer)))
+        .deployer("deployer", DeployerPorts::new(Arc::clone(&world.deployer)))
         .build()
         .unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
@@ -121,11 +121,14 @@ async fn the_time_in_which_others_hold_the_target_is_not_the_deliverys_own() {
     let engine = Engine::builder(Arc::clone(&world.store))
         .clock(Arc::clone(&world.clock) as _)
         .watch(world.watch.clone())
-        .forge("forge", Forge::with_statuses(Arc::clone(&world.forge)))
-        .deployer(DeployerPorts {
-            deployer: Arc::new(Deliberate(Arc::clone(&world.deployer))),
-            ..DeployerPorts::new("deployer", Arc::clone(&world.deployer))
-        })
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(&world.forge)))
+        .deployer(
+            "deployer",
+            DeployerPorts {
+                deployer: Arc::new(Deliberate(Arc::clone(&world.deployer))),
+                ..DeployerPorts::new(Arc::clone(&world.deployer))
+            },
+        )
         .build()
         .unwrap();
     let mut events = engine.events();

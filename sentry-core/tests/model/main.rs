@@ -21,7 +21,7 @@ use sentry_core::delivery::{
 };
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
-use sentry_core::forge::{Forge, ForgeErrorKind};
+use sentry_core::forge::{ForgeErrorKind, ForgePorts};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
 use sentry_core::store::{Archive as _, DeliveryQuery, Hold, Inbox as _, State, Suspension};
@@ -135,8 +135,8 @@ impl World {
         .clock(Arc::clone(&self.clock) as _)
         .options(options)
         .watch(watch)
-        .forge("forge", Forge::with_statuses(Arc::clone(&self.forge)))
-        .deployer(DeployerPorts::new("deployer", Arc::clone(&self.cluster)))
+        .forge("forge", ForgePorts::with_statuses(Arc::clone(&self.forge)))
+        .deployer("deployer", DeployerPorts::new(Arc::clone(&self.cluster)))
         .build()
         .unwrap();
         self.agent.spawn(async move { engine.run(&Stop::new()).await });

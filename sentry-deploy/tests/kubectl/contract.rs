@@ -39,11 +39,7 @@ impl Ground for Lab {
 
 async fn bench() -> Bench {
     let lab = Arc::new(lab());
-    Bench {
-        ports: DeployerPorts::new("deployer", Arc::clone(&lab.kubectl)),
-        target: cluster(),
-        ground: lab,
-    }
+    Bench { ports: DeployerPorts::new(Arc::clone(&lab.kubectl)), target: cluster(), ground: lab }
 }
 
 sentry_core::deployer_contract_tests!(bench);

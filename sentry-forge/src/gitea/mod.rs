@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sentry_core::forge::{
-    Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, Forge,
-    ForgeError, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
+    Budget, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
+    ForgePorts, Heads, HeadsAnswer, HeadsQuery, Reporter, Requests, Source, Tree, TreeQuery,
 };
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
@@ -127,7 +127,7 @@ impl Probed for Gitea {
         self.probe(repo).await?.rights(repo)
     }
 
-    fn ports(self: Arc<Self>) -> Forge {
-        Forge::with_statuses(self)
+    fn ports(self: Arc<Self>) -> ForgePorts {
+        ForgePorts::with_statuses(self)
     }
 }

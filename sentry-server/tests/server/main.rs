@@ -25,7 +25,9 @@ use hyper_util::service::TowerToHyperService;
 use sentry_core::clock::Timestamp;
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::{Budget, Forge, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
+use sentry_core::forge::{
+    Budget, ForgeError, ForgePorts, Heads, HeadsAnswer, HeadsQuery, Requests,
+};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::watch::sample::watch;
 use sentry_server::{Server, Services};
@@ -64,9 +66,9 @@ impl Heads for Limited {
     }
 }
 
-fn limited(forge: &Arc<FakeForge>) -> Forge {
+fn limited(forge: &Arc<FakeForge>) -> ForgePorts {
     let heads = Arc::new(Limited(Arc::clone(forge)));
-    Forge { heads, ..Forge::new(Arc::clone(forge)) }
+    ForgePorts { heads, ..ForgePorts::new(Arc::clone(forge)) }
 }
 
 /// An engine that runs, and its server's routes.
@@ -91,7 +93,7 @@ impl World {
             .clock(Arc::clone(&clock) as _)
             .watch(watch("qa", &["main"]))
             .forge("forge", limited(&forge))
-            .deployer(DeployerPorts::new("deployer", Arc::new(deployer)))
+            .deployer("deployer", DeployerPorts::new(Arc::new(deployer)))
             .build()
             .unwrap();
         Self { forge, store, clock, engine, tasks: JoinSet::new() }

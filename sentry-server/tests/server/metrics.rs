@@ -156,7 +156,7 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     let other = Engine::builder(world.store.state())
         .watch(watch("two", &["main"]))
         .forge("forge", limited(&world.forge))
-        .deployer(DeployerPorts::new("deployer", Arc::new(FakeDeployer::new())))
+        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
         .build()
         .unwrap();
     let mut services = Services::new(other, world.store.state());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt as _, stream};
 use sentry_core::clock::Timestamp;
 use sentry_core::deployer::{Checked, Deployer as _, FollowQuery, RunChange};
-use sentry_core::forge::{Forge, ForgeError, TreeFile, TreeLimits, TreeQuery};
+use sentry_core::forge::{ForgeError, ForgePorts, TreeFile, TreeLimits, TreeQuery};
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{
@@ -60,7 +60,7 @@ fn links() -> Vec<Link> {
 }
 
 async fn fetch(
-    forge: &Forge,
+    forge: &ForgePorts,
     origin: &str,
     commit: &str,
     timeout: Duration,

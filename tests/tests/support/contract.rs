@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sentry_core::forge::Forge;
+use sentry_core::forge::ForgePorts;
 use sentry_core::repo::CommitSha;
 use sentry_core::testing::forge_contract::{Host, Scene, Wrong};
 use sentry_forge::Probed;
@@ -80,7 +80,7 @@ fn scene(
     let server = start(root.path());
     let origin = server.http().origin();
     let at = |name: &str| format!("{origin}/o/{name}.git").parse().unwrap();
-    let forge: Forge = client(&origin).ports();
+    let forge: ForgePorts = client(&origin).ports();
     let (repo_url, empty, missing) = (at("r"), at("empty"), at("missing"));
     let host = Box::new(Site { server, repo, _root: root });
     Scene { forge, repo: repo_url, empty, missing, host }
