@@ -38,12 +38,13 @@ use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
 use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_forge::Hosted;
 use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, SshSettings, Transport, TransportSettings};
-use sentry_forge::gitea::{Gitea, GiteaSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings};
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::gitea::GiteaSettings;
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
 use sentry_forge::webhook::Sender;
 use sentry_server::api::Keys;
@@ -231,19 +232,19 @@ fn of_kind(
         ForgeKind::GitHub => {
             let (api, auth) = (url.map(GitHubSettings::api_at), github_auth(config)?);
             let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-            Arc::new(GitHub::new(settings)?)
+            Arc::new(Hosted::github(settings)?)
         }
         ForgeKind::GitLab => {
             let credential = credential(&config.auth)?;
             let token_kind = gitlab_token(config.token_kind);
             let settings =
                 GitLabSettings { name, url, credential, token_kind, report, polling, http, git };
-            Arc::new(GitLab::new(settings)?)
+            Arc::new(Hosted::gitlab(settings)?)
         }
         ForgeKind::Gitea => {
             let (url, credential) = (url.ok_or_else(no_url)?, credential(&config.auth)?);
             let settings = GiteaSettings { name, url, credential, report, http, git };
-            Arc::new(Gitea::new(settings)?)
+            Arc::new(Hosted::gitea(settings)?)
         }
         ForgeKind::Git => {
             let forge = GitForge::new(GitSettings {
@@ -326,11 +327,11 @@ fn gitlab_token(kind: TokenKind) -> GitLabToken {
     }
 }
 
-fn polling(polling: Polling) -> sentry_forge::github::Polling {
+fn polling(polling: Polling) -> sentry_forge::Polling {
     match polling {
-        Polling::Auto => sentry_forge::github::Polling::Auto,
-        Polling::Api => sentry_forge::github::Polling::Api,
-        Polling::Git => sentry_forge::github::Polling::Git,
+        Polling::Auto => sentry_forge::Polling::Auto,
+        Polling::Api => sentry_forge::Polling::Api,
+        Polling::Git => sentry_forge::Polling::Git,
     }
 }
 

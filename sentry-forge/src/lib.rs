@@ -15,4 +15,5 @@ pub mod status;
 pub mod testing;
 pub mod webhook;
 
+pub use hosted::{Hosted, Polling, Probe};
 pub use rights::{Probed, Rights};

@@ -7,7 +7,7 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind, ForgePorts, Heads};
 use sentry_core::repo::RepoUrl;
 
 use crate::git::GitForge;
-use crate::hosted::Probe;
+use crate::hosted::{Hosted, Probe};
 
 /// What may be done in a repository, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub trait Probed: Heads {
 
 impl Probe {
     /// For people; an error if the repository may not be read.
-    pub(crate) fn rights(self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+    fn rights(self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
         if self.can_read {
             let reporting = Some((self.can_report, self.reporting));
             return Ok(Rights { reading: self.rights, reporting });
@@ -41,6 +41,17 @@ impl Probe {
         let text = format!("{repo} is there, but its contents may not be read: {}", self.rights);
         Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
             .with_hint("give the token the right to read the repository's contents"))
+    }
+}
+
+#[async_trait]
+impl Probed for Hosted {
+    async fn rights(&self, repo: &RepoUrl) -> Result<Rights, ForgeError> {
+        self.probe(repo).await?.rights(repo)
+    }
+
+    fn ports(self: Arc<Self>) -> ForgePorts {
+        ForgePorts::with_statuses(self)
     }
 }
 

@@ -3,7 +3,7 @@
 use sentry_core::repo::{BranchName, CommitSha};
 
 use crate::git::ls_refs::{NoList, RefList, parse, parse_ls_remote};
-use crate::hosted::api::Api;
+use crate::hosted::Hosted;
 use crate::http::Answer;
 
 /// The branches of an answer to `ls-refs`; `None` if it is no list.
@@ -22,19 +22,23 @@ fn list(read: Result<RefList, NoList>) -> Option<Vec<(BranchName, CommitSha)>> {
     read.ok().map(|list| list.refs)
 }
 
-/// Takes an answer for one to every question that a forge is asked; what was wrong with it each time.
-pub(crate) fn problems(api: &impl Api, answer: &Answer, id: &CommitSha) -> Vec<String> {
-    let Ok(branch) = "main".parse() else { return Vec::new() };
-    // Read for their panics alone: they have no problem to tell.
-    _ = (api.absence(answer), api.lacks_commit(answer));
-    [
-        api.read_head(answer, &branch).err(),
-        api.read_repo(answer).err(),
-        api.read_commit(answer).err(),
-        api.read_changes(answer, id, id).err(),
-        api.read_status(answer).err(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+impl Hosted {
+    /// What is wrong with an answer, taken for one to every question there is; the commit is the one asked for.
+    #[must_use]
+    pub fn problems(&self, answer: &Answer, id: &CommitSha) -> Vec<String> {
+        let api = &self.api;
+        let Ok(branch) = "main".parse() else { return Vec::new() };
+        // Read for their panics alone: they have no problem to tell.
+        _ = (api.absence(answer), api.lacks_commit(answer));
+        [
+            api.read_head(answer, &branch).err(),
+            api.read_repo(answer).err(),
+            api.read_commit(answer).err(),
+            api.read_changes(answer, id, id).err(),
+            api.read_status(answer).err(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }

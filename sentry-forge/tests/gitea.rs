@@ -11,8 +11,9 @@ use sentry_core::forge::{
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 use sentry_core::testing::sample;
+use sentry_forge::Hosted;
 use sentry_forge::credential::Credential;
-use sentry_forge::gitea::{Gitea, GiteaSettings};
+use sentry_forge::gitea::GiteaSettings;
 use serde_json::json as value;
 use wiremock::matchers::{header, method, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -20,7 +21,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 const REPORTER: &str = "tok_for-statuses-only-123";
 
 /// A Gitea below `/git` of its server.
-fn tea(server: &MockServer, report: Option<&str>) -> Gitea {
+fn tea(server: &MockServer, report: Option<&str>) -> Hosted {
     let (http, git) = network();
     let settings = GiteaSettings {
         name: "gitea".into(),
@@ -30,7 +31,7 @@ fn tea(server: &MockServer, report: Option<&str>) -> Gitea {
         http,
         git,
     };
-    Gitea::new(settings).unwrap()
+    Hosted::gitea(settings).unwrap()
 }
 
 fn repo(server: &MockServer) -> RepoUrl {
@@ -186,4 +187,15 @@ async fn a_redirect_is_not_followed_for_it_names_no_repository_that_is_known() {
     assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer);
     assert!(error.hint().unwrap().contains("where it is now"), "{error:?}");
     assert_eq!(received(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_probe_of_another_hosts_repository_asks_nobody() {
+    let (server, other) = (MockServer::start().await, MockServer::start().await);
+    for each in [&server, &other] {
+        has_repo(each, true).await;
+    }
+    let error = tea(&server, None).probe(&repo(&other)).await.unwrap_err();
+    assert_eq!(error.kind(), ForgeErrorKind::Unsupported);
+    assert!(received(&server).await.is_empty() && received(&other).await.is_empty());
 }

@@ -14,20 +14,21 @@ use sentry_core::retry::Retry;
 use sentry_core::secret::{Secret, SecretSource};
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::{Hosted, Polling};
 use serde_json::json as value;
 use wiremock::matchers::{body_json, header, header_regex, method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 struct Hub {
     server: MockServer,
-    forge: GitHub,
+    forge: Hosted,
 }
 
-fn forge(server: &MockServer, auth: GitHubAuth, polling: Polling) -> GitHub {
+fn forge(server: &MockServer, auth: GitHubAuth, polling: Polling) -> Hosted {
     let (http, git) = network();
     let api = Some(format!("{}/api/v3", server.uri()).parse().unwrap());
-    GitHub::new(GitHubSettings {
+    Hosted::github(GitHubSettings {
         name: "github".into(),
         api,
         auth,
@@ -192,7 +193,7 @@ async fn an_answer_that_breaks_off_is_an_error() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let root = format!("http://{}", listener.local_addr().unwrap());
     let (http, git) = network();
-    let forge = GitHub::new(GitHubSettings {
+    let forge = Hosted::github(GitHubSettings {
         name: "github".into(),
         api: Some(root.parse().unwrap()),
         auth: GitHubAuth::Token(token()),
@@ -565,7 +566,7 @@ async fn an_app_makes_one_token_for_contents_and_uses_it_for_the_api_and_for_git
 }
 
 /// An App whose `n`th token is `ghs_n`.
-async fn app_that_counts_its_tokens(server: &MockServer) -> GitHub {
+async fn app_that_counts_its_tokens(server: &MockServer) -> Hosted {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
     let key = Credential::Token(Secret::new(key).into());
     let made = std::sync::atomic::AtomicUsize::new(0);

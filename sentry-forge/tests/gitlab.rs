@@ -8,14 +8,15 @@ use common::*;
 use sentry_core::forge::{
     ForgeError, ForgeErrorKind, Heads as _, HeadsAnswer, HeadsQuery, Source as _,
 };
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken, Polling};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
+use sentry_forge::{Hosted, Polling};
 use serde_json::json as value;
 use wiremock::matchers::{header, header_regex, method, path, path_regex};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 struct Lab {
     server: MockServer,
-    forge: GitLab,
+    forge: Hosted,
 }
 
 impl Lab {
@@ -36,7 +37,7 @@ impl Lab {
             http,
             git,
         };
-        Self { server, forge: GitLab::new(settings).unwrap() }
+        Self { server, forge: Hosted::gitlab(settings).unwrap() }
     }
 
     fn repo(&self) -> String {

@@ -7,9 +7,10 @@ use sentry_core::secret::Redactor;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::{Hosted, Polling};
 use serde_json::json;
 
 /// A kind of forge, and how it is asked for heads.
@@ -41,7 +42,7 @@ impl Kind {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                ForgePorts::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(Hosted::github(settings).unwrap()))
             }
             Self::GitLab => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -55,7 +56,7 @@ impl Kind {
                     http,
                     git,
                 };
-                ForgePorts::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(Hosted::gitlab(settings).unwrap()))
             }
             Self::Git => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));

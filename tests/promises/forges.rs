@@ -15,9 +15,10 @@ use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::forges::{ForgeOptions, github, gitlab};
 use sentry_tests::http::HttpServer;
 use sentry_tests::repo::BareRepo;
@@ -73,7 +74,7 @@ impl Way {
                 let api = Some(format!("{origin}/api/v3").parse().unwrap());
                 let auth = GitHubAuth::Token(credential);
                 let settings = GitHubSettings { name, api, auth, report, polling, http, git };
-                ForgePorts::with_statuses(Arc::new(GitHub::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(Hosted::github(settings).unwrap()))
             }
             Self::LabApi | Self::LabGit => {
                 let (url, token_kind) = (Some(origin.parse().unwrap()), GitLabToken::Private);
@@ -87,7 +88,7 @@ impl Way {
                     http,
                     git,
                 };
-                ForgePorts::with_statuses(Arc::new(GitLab::new(settings).unwrap()))
+                ForgePorts::with_statuses(Arc::new(Hosted::gitlab(settings).unwrap()))
             }
             Self::Plain => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));

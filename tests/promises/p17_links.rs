@@ -13,8 +13,9 @@ use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
 use sentry_forge::http::Http;
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::http::Fault;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};
@@ -57,7 +58,7 @@ impl Operation {
             let key = Credential::Token(Secret::new(key).into());
             let git = Transport::new(TransportSettings::new(http.settings().clone()));
             return ForgePorts::with_statuses(Arc::new(
-                GitHub::new(GitHubSettings {
+                Hosted::github(GitHubSettings {
                     name: "forge".to_owned(),
                     api: Some(format!("{origin}/api/v3").parse().unwrap()),
                     auth: GitHubAuth::App { app_id: 1, installation_id: 2, key },

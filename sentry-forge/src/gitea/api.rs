@@ -4,17 +4,19 @@
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind};
-use sentry_core::repo::CommitSha;
+use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
 use url::Url;
 
+use super::probe;
 use crate::credential::{Credential, header as sensitive};
 use crate::gate::Right;
 use crate::hosted::api::{
     Absence, Api, Call, NOT_ASKED, Place, RepoFacts, Wanted, base, below, json, message, origin,
     plain_status,
 };
+use crate::hosted::{Hosted, Probe};
 use crate::http::Answer;
 
 #[derive(Debug)]
@@ -212,6 +214,18 @@ impl Api for GiteaApi {
     }
 
     /// Never: a redirect names a path, and whose repository stands there now is not known.
+    async fn reading(&self, hosted: &Hosted, repo: &RepoUrl) -> Result<Probe, ForgeError> {
+        probe::reading(hosted, repo).await
+    }
+
+    async fn reporting(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+    ) -> Result<(Option<bool>, String), ForgeError> {
+        probe::reporting(self, hosted, repo).await
+    }
+
     fn moved_to(&self, _: &str) -> Option<u64> {
         None
     }

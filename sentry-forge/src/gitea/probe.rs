@@ -16,24 +16,25 @@ struct Repository {
     permissions: Permissions,
 }
 
-/// The repository by the API, its contents by git, and the rights of who sets statuses.
-pub(super) async fn ask(hosted: &Hosted<GiteaApi>, repo: &RepoUrl) -> Result<Probe, ForgeError> {
+/// The repository by the API, its contents by git.
+pub(super) async fn reading(hosted: &Hosted, repo: &RepoUrl) -> Result<Probe, ForgeError> {
     let facts = hosted.facts(repo).await?;
     let can_read = match hosted.ls_refs(repo, &["HEAD".to_owned()]).await {
         Ok(_) => true,
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => false,
         Err(error) => return Err(error),
     };
-    let (can_report, reporting) = reporting(hosted, repo).await?;
     let (rights, default_branch) = (facts.rights, facts.default_branch);
-    Ok(Probe { can_read, rights, default_branch, can_report, reporting })
+    Ok(Probe { can_read, rights, default_branch, ..Probe::default() })
 }
 
-async fn reporting(
-    hosted: &Hosted<GiteaApi>,
+/// The rights of who sets statuses.
+pub(super) async fn reporting(
+    api: &GiteaApi,
+    hosted: &Hosted,
     repo: &RepoUrl,
 ) -> Result<(Option<bool>, String), ForgeError> {
-    let no = || (Some(false), hosted.api().remedy(Right::Statuses).to_owned());
+    let no = || (Some(false), api.remedy(Right::Statuses).to_owned());
     let answer = match hosted.ask_as_reporter(repo, &Wanted::Repo).await {
         Ok(answer) if answer.status == StatusCode::OK => answer,
         Ok(_) => return Ok(no()),

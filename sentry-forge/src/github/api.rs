@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError};
-use sentry_core::repo::{BranchName, CommitSha, RepoPath};
+use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -14,8 +14,10 @@ use url::Url;
 
 use super::GitHubAuth;
 use super::app::{App, Grant};
+use super::{checks, reporting};
 use crate::credential::{Credential, bearer};
 use crate::gate::Right;
+use crate::hosted::Hosted;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, json, message,
     number_after, origin, plain_status, shown_type,
@@ -40,11 +42,12 @@ pub(super) struct GitHubApi {
 
 /// An installation's tokens, each for one thing.
 #[derive(Debug)]
-struct Apps {
+pub(super) struct Apps {
     contents: App,
     checks: App,
     statuses: App,
     without_checks_until: Mutex<Option<Instant>>,
+    made: checks::Made,
 }
 
 impl Apps {
@@ -57,7 +60,14 @@ impl Apps {
             checks: app("checks", "write", "Checks"),
             statuses: app("statuses", "write", "Commit statuses"),
             without_checks_until: Mutex::default(),
+            made: checks::Made::default(),
         }
+    }
+
+    /// Remembers that the App may make no check runs.
+    fn do_without_checks(&self) {
+        let mut until = self.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + WITHOUT_CHECKS);
     }
 
     fn of(&self, right: Right) -> &App {
@@ -159,19 +169,11 @@ impl GitHubApi {
         Ok(Self { base, web, credential, app, report })
     }
 
-    /// The App's number, if statuses are shown as check runs, which only Apps may make.
-    pub(super) fn makes_checks(&self) -> Option<u64> {
-        let app = self.app.as_ref().filter(|_| self.report.is_none())?;
-        let until = *app.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_none_or(|until| until <= Instant::now()).then(|| app.checks.id())
-    }
-
-    /// Remembers that the App may make no check runs.
-    pub(super) fn do_without_checks(&self) {
-        if let Some(app) = &self.app {
-            let mut until = app.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
-            *until = Some(Instant::now() + WITHOUT_CHECKS);
-        }
+    /// The installation, if statuses are shown as check runs, which only Apps may make.
+    pub(super) fn makes_checks(&self) -> Option<&Apps> {
+        let apps = self.app.as_ref().filter(|_| self.report.is_none())?;
+        let until = *apps.without_checks_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| until <= Instant::now()).then_some(apps)
     }
 
     /// The installation whose tokens have this right, if the right is an App's.
@@ -363,6 +365,22 @@ impl Api for GitHubApi {
         json::<SetStatus>(answer).map(drop)
     }
 
+    async fn show_check(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+        status: &CommitStatus,
+    ) -> Option<Result<(), ForgeError>> {
+        let apps = self.makes_checks()?;
+        match checks::show(hosted, &apps.made, apps.checks.id(), repo, status).await {
+            Err(error) if checks::may_not(&error) => {
+                apps.do_without_checks();
+                None
+            }
+            shown => Some(shown),
+        }
+    }
+
     fn lacks_commit(&self, answer: &Answer) -> bool {
         answer.status == StatusCode::UNPROCESSABLE_ENTITY
             && message(answer).starts_with("No commit found for SHA")
@@ -380,6 +398,14 @@ impl Api for GitHubApi {
                  and its owner write access to the repository, or set the forge's report_token"
             }
         }
+    }
+
+    async fn reporting(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+    ) -> Result<(Option<bool>, String), ForgeError> {
+        reporting::ask(self, hosted, repo).await
     }
 
     fn moved_to(&self, path: &str) -> Option<u64> {

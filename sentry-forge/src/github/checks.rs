@@ -13,7 +13,7 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{GitHubApi, segment};
+use super::api::segment;
 use crate::gate::Right;
 use crate::hosted::Hosted;
 use crate::hosted::api::{Call, description, json as read, link};
@@ -77,7 +77,7 @@ pub(super) fn may_not(error: &ForgeError) -> bool {
 
 /// Makes the context's check run, or changes the one that is there.
 pub(super) async fn show(
-    hosted: &Hosted<GitHubApi>,
+    hosted: &Hosted,
     made: &Made,
     app: u64,
     repo: &RepoUrl,
@@ -111,7 +111,7 @@ pub(super) async fn show(
 /// The check run that was made before a restart. One that is completed is not opened again, and changed only by the
 /// delivery that it is about.
 async fn find(
-    hosted: &Hosted<GitHubApi>,
+    hosted: &Hosted,
     app: u64,
     repo: &RepoUrl,
     status: &CommitStatus,
@@ -133,7 +133,7 @@ async fn find(
 }
 
 fn read_ok<T: serde::de::DeserializeOwned>(
-    hosted: &Hosted<GitHubApi>,
+    hosted: &Hosted,
     repo: &RepoUrl,
     answer: &Answer,
 ) -> Result<T, ForgeError> {

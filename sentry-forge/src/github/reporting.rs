@@ -27,10 +27,11 @@ struct Permissions {
 
 /// The answer, and how it is known.
 pub(super) async fn ask(
-    hosted: &Hosted<GitHubApi>,
+    api: &GitHubApi,
+    hosted: &Hosted,
     repo: &RepoUrl,
 ) -> Result<(Option<bool>, String), ForgeError> {
-    if hosted.api().makes_checks().is_some() {
+    if api.makes_checks().is_some() {
         for (right, text) in
             [(Right::Checks, "Checks: write"), (Right::Statuses, "Commit statuses: write")]
         {
@@ -40,10 +41,10 @@ pub(super) async fn ask(
                 Err(error) => return Err(error),
             }
         }
-        return Ok((Some(false), hosted.api().remedy(Right::Statuses).to_owned()));
+        return Ok((Some(false), api.remedy(Right::Statuses).to_owned()));
     }
     match hosted.ask_as_reporter(repo, &Wanted::Repo).await {
-        Ok(answer) => Ok(read(hosted, &answer)),
+        Ok(answer) => Ok(read(api, &answer)),
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => {
             Ok((Some(false), error.to_string()))
         }
@@ -53,12 +54,12 @@ pub(super) async fn ask(
 
 /// Classic tokens tell their scopes with every answer, even where they see nothing; of fine-grained ones only
 /// their owner's role is told: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
-fn read(hosted: &Hosted<GitHubApi>, answer: &Answer) -> (Option<bool>, String) {
+fn read(api: &GitHubApi, answer: &Answer) -> (Option<bool>, String) {
     let facts = json::<Facts>(answer).ok().filter(|_| answer.status == StatusCode::OK);
     let pushes = facts.as_ref().is_some_and(|facts| facts.permissions.push);
     let scopes = answer.headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok());
     let private = facts.as_ref().is_none_or(|facts| facts.private);
-    let remedy = || hosted.api().remedy(Right::Statuses).to_owned();
+    let remedy = || api.remedy(Right::Statuses).to_owned();
     match (facts.is_some(), scopes.filter(|scopes| !scopes.is_empty())) {
         (seen, Some(scopes)) => {
             let allows = |scope: &str| match scope {

@@ -10,15 +10,16 @@ use gitlab::api::projects::repository::branches::Branch as BranchEndpoint;
 use gitlab::api::projects::repository::commits::Commit as CommitEndpoint;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState};
-use sentry_core::repo::{BranchName, CommitSha};
+use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use sentry_core::subject::Subject;
 use serde::Deserialize;
 use url::Url;
 
-use super::GitLabToken;
+use super::{GitLabToken, reporting};
 use crate::credential::{Credential, bearer, header as sensitive};
 use crate::gate::Right;
+use crate::hosted::Hosted;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, below, description, json, link,
     message, number_after, origin,
@@ -333,6 +334,14 @@ impl Api for GitLabApi {
         } else {
             "a CI job's token sets no statuses: set the forge's report_token to an access token with the scope api"
         }
+    }
+
+    async fn reporting(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+    ) -> Result<(Option<bool>, String), ForgeError> {
+        reporting::ask(self, hosted, repo).await
     }
 
     fn moved_to(&self, path: &str) -> Option<u64> {

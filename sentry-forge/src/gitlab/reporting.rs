@@ -27,11 +27,12 @@ struct Token {
 
 /// The answer, and how it is known.
 pub(super) async fn ask(
-    hosted: &Hosted<GitLabApi>,
+    api: &GitLabApi,
+    hosted: &Hosted,
     repo: &RepoUrl,
 ) -> Result<(Option<bool>, String), ForgeError> {
-    let no = || (Some(false), hosted.api().remedy(Right::Statuses).to_owned());
-    if !hosted.api().sets_statuses() {
+    let no = || (Some(false), api.remedy(Right::Statuses).to_owned());
+    if !api.sets_statuses() {
         return Ok(no());
     }
     let answer = match hosted.ask_as_reporter(repo, &Wanted::Repo).await {

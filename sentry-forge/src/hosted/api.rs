@@ -5,13 +5,14 @@ use std::fmt;
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
-use sentry_core::repo::{BranchName, CommitSha, RepoPath};
+use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
 use sentry_core::text;
 use url::Url;
 
 use crate::credential::{Credential, basic};
 use crate::gate::Right;
+use crate::hosted::{Hosted, Probe};
 use crate::http::{Answer, Http};
 
 /// A repository, by the name that people use or by the number that stays when it is renamed.
@@ -80,7 +81,7 @@ pub(crate) enum Absence {
 /// Why there is no request for a question, or no answer to one.
 pub(crate) const NOT_ASKED: &str = "the API is not asked for that";
 
-/// One kind of API. Everything but [`Api::token`] and [`Api::clone_token`] is pure; a `String` error is what is wrong with an answer, as a
+/// One kind of API. Everything but tokens, probes and [`Api::show_check`] is pure; a `String` error is what is wrong with an answer, as a
 /// clause, and never quotes the answer.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
@@ -192,11 +193,35 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Shows a status as a check that is made once and changed from then on, where this token may make such; `None`: by
+    /// the calls of [`Api::status`].
+    async fn show_check(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+        status: &CommitStatus,
+    ) -> Option<Result<(), ForgeError>> {
+        let _ = (hosted, repo, status);
+        None
+    }
+
     /// True if a 4xx answer to a call says that the commit is not there, and not that the token lacks a right.
     fn lacks_commit(&self, answer: &Answer) -> bool;
 
     /// What to do where the token lacks this right.
     fn remedy(&self, right: Right) -> &'static str;
+
+    /// How a repository may be read, without anything about statuses.
+    async fn reading(&self, hosted: &Hosted, repo: &RepoUrl) -> Result<Probe, ForgeError> {
+        hosted.reading(repo).await
+    }
+
+    /// Whether statuses may be set, as far as the forge tells it without one being set, and how that is known.
+    async fn reporting(
+        &self,
+        hosted: &Hosted,
+        repo: &RepoUrl,
+    ) -> Result<(Option<bool>, String), ForgeError>;
 
     /// The repository's number in the path of a redirect.
     fn moved_to(&self, path: &str) -> Option<u64>;

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use crate::gate::Right;
 use crate::hosted::Ask;
 use crate::hosted::Hosted;
-use crate::hosted::api::{Api, Compared, Wanted};
+use crate::hosted::api::{Compared, Wanted};
 
-impl<A: Api> Hosted<A> {
+impl Hosted {
     /// The paths that differ between the two commits, whatever lies between them.
-    pub(crate) async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
+    pub(super) async fn changed(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
         self.belongs(&query.repo)?;
         if query.from == query.to.sha {
             return Ok(ChangedPaths::default());

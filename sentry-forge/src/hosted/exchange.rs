@@ -6,12 +6,12 @@ use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 
 use crate::gate::Right;
-use crate::hosted::api::{Api, Place, Wanted};
+use crate::hosted::api::{Place, Wanted};
 use crate::hosted::{Ask, CAP, Hosted};
 use crate::http::Answer;
 use crate::status::{StatusError, check_status};
 
-impl<A: Api> Hosted<A> {
+impl Hosted {
     /// Sends one request with the token that it needs, once the gate lets it through.
     pub(super) async fn with_token<T, F: Future<Output = Result<T, ForgeError>>>(
         &self,

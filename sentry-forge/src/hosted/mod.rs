@@ -3,36 +3,25 @@
 pub(crate) mod api;
 pub(crate) mod changes;
 mod exchange;
+mod heads;
 mod known;
 mod questions;
+mod source;
 mod statuses;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{StatusCode, header};
-use sentry_core::forge::{
-    Budget, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery,
-    Requests, Tree, TreeQuery,
-};
-use sentry_core::repo::{BranchName, RepoUrl};
-use sentry_core::revision::Revision;
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::repo::RepoUrl;
 
 use crate::gate::{Gate, Right};
 use crate::git::Transport;
-use crate::git::failure::no_commit;
-use crate::git::ls_refs::{RefList, ls_refs};
-use crate::hosted::api::{Absence, Api, Place, RepoFacts, Wanted};
-use crate::hosted::known::{Head, Known};
-use crate::hosted::questions::{Question, again, questions};
+use crate::hosted::api::{Api, Place, RepoFacts, Wanted};
 use crate::http::{Answer, Http};
 use crate::status::{StatusError, check_status};
 
-/// Requests of one batch that are under way at a time.
-const IN_FLIGHT: usize = 8;
-/// More exact branches than this are cheaper by one `ls-refs` than by the API.
-const FEW: usize = 5;
 /// The largest answer of the API that is read, in bytes. A commit's list of files is what makes answers large.
 const CAP: usize = 4 << 20;
 
@@ -63,11 +52,11 @@ pub struct Probe {
     pub reporting: String,
 }
 
-/// A forge with an API of kind `A`.
+/// A forge with an API: each kind's folder has how one is made.
 #[derive(Debug)]
-pub(crate) struct Hosted<A> {
+pub struct Hosted {
     name: String,
-    api: A,
+    pub(crate) api: Box<dyn Api>,
     http: Http,
     polling: Polling,
     gate: Gate,
@@ -98,15 +87,18 @@ struct Moved {
     url: RepoUrl,
 }
 
-impl<A: Api> Hosted<A> {
-    pub(crate) fn new(name: String, api: A, http: Http, polling: Polling, git: Transport) -> Self {
+impl Hosted {
+    pub(crate) fn new(
+        name: String,
+        api: impl Api + 'static,
+        http: Http,
+        polling: Polling,
+        git: Transport,
+    ) -> Self {
         let gate = Gate::new(&name);
         let report_gate = api.reports_apart().then(|| Gate::new(&name));
+        let api = Box::new(api);
         Self { name, api, http, polling, gate, report_gate, git, moved: Mutex::default() }
-    }
-
-    pub(crate) fn api(&self) -> &A {
-        &self.api
     }
 
     fn gate(&self, right: Right) -> &Gate {
@@ -114,193 +106,24 @@ impl<A: Api> Hosted<A> {
         apart.unwrap_or(&self.gate)
     }
 
-    pub(crate) fn budget(&self) -> Option<Budget> {
-        self.gate.budget()
-    }
-
-    pub(crate) fn requests(&self) -> Requests {
-        self.http.requests()
-    }
-
-    /// Each repository is asked once, whatever the number of queries for it.
-    pub(crate) async fn heads(
-        &self,
-        queries: &[HeadsQuery],
-    ) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        let questions = questions(queries);
-        let asked: Vec<_> = questions.iter().map(|question| self.found(question).boxed()).collect();
-        let found: Vec<_> = stream::iter(asked).buffered(IN_FLIGHT).collect().await;
-        let by_repo: HashMap<&RepoUrl, _> =
-            questions.iter().map(|question| question.repo).zip(found).collect();
-        let answer = |query: &HeadsQuery| match by_repo.get(&query.repo) {
-            Some(Ok(found)) => {
-                let before = query.validator.as_ref().and_then(Known::read);
-                let mut mine = found.clone();
-                mine.heads.retain(|branch, _| query.branches.matches(branch));
-                Ok(mine.answer(before.as_ref()))
-            }
-            Some(Err(error)) => Err(again(error)),
-            None => Err(self.wrong(&query.repo, "was not asked")),
-        };
-        queries.iter().map(answer).collect()
-    }
-
-    async fn found(&self, question: &Question<'_>) -> Result<Known, ForgeError> {
-        self.belongs(question.repo)?;
-        let by_git = match self.polling {
-            Polling::Git => true,
-            Polling::Api => question.has_globs(),
-            Polling::Auto => {
-                question.has_globs() || question.exact().count() > FEW || !self.api.reads_branches()
-            }
-        };
-        let heads = if by_git {
-            self.heads_by_git(question).await?
-        } else {
-            self.heads_by_api(question).await?
-        };
-        let heads = heads.into_iter().collect();
-        Ok(Known { heads, renamed_to: self.moved(question.repo).map(|moved| moved.url) })
-    }
-
-    async fn heads_by_api(
-        &self,
-        question: &Question<'_>,
-    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
-        let mut heads = Vec::new();
-        let mut repo_is_there = false;
-        for branch in question.exact() {
-            let before = question.known.get(branch);
-            match self.head(question.repo, branch, before).await? {
-                Ok(head) => heads.push((branch.clone(), head)),
-                Err(Absence::Unclear) if !repo_is_there => {
-                    self.facts(question.repo).await?;
-                    repo_is_there = true;
-                }
-                Err(_) => {}
-            }
-        }
-        Ok(heads)
-    }
-
-    /// The head of one branch, or why it has none.
-    async fn head(
-        &self,
-        repo: &RepoUrl,
-        branch: &BranchName,
-        before: Option<&Head>,
-    ) -> Result<Result<Head, Absence>, ForgeError> {
-        let etag = before.and_then(|head| head.etag.as_deref());
-        let wanted = Wanted::Head(branch.clone());
-        let answer = self.get(repo, Ask { etag, ..Ask::reading(&wanted) }).await?;
-        if answer.status == StatusCode::NOT_MODIFIED {
-            return match before.filter(|_| etag.is_some()) {
-                Some(head) => Ok(Ok(head.clone())),
-                None => {
-                    Err(self.wrong(repo, "says \"not modified\" without having been asked that"))
-                }
-            };
-        }
-        if answer.status == StatusCode::OK {
-            let sha = self.api.read_head(&answer, branch).map_err(|why| self.wrong(repo, &why))?;
-            let etag = answer.headers.get(header::ETAG).and_then(|v| v.to_str().ok());
-            return Ok(Ok(Head { sha, etag: etag.map(ToOwned::to_owned) }));
-        }
-        match self.api.absence(&answer) {
-            Absence::NoAnswer => Err(self.refused(repo, &answer)),
-            absence => Ok(Err(absence)),
-        }
-    }
-
-    async fn heads_by_git(
-        &self,
-        question: &Question<'_>,
-    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
-        let prefixes: Vec<String> = question.prefixes().map(ToOwned::to_owned).collect();
-        let listed = match self.ls_refs(question.repo, &prefixes).await {
-            Err(error) if self.has_moved(question.repo, &error).await => {
-                self.ls_refs(question.repo, &prefixes).await
-            }
-            listed => listed,
-        }?;
-        let head = |(branch, sha)| (branch, Head { sha, etag: None });
-        Ok(listed.refs.into_iter().filter(|(b, _)| question.wants(b)).map(head).collect())
-    }
-
-    pub(crate) async fn ls_refs(
-        &self,
-        repo: &RepoUrl,
-        prefixes: &[String],
-    ) -> Result<RefList, ForgeError> {
-        let now = &self.git_place(repo);
-        self.with_token(repo, Right::Read, |token| async move {
-            let header = self.git_authorization(token.as_ref())?;
-            ls_refs(&self.http, now, prefixes, header.as_ref()).await
-        })
-        .await
-    }
-
     /// Where git finds a repository now.
     fn git_place(&self, repo: &RepoUrl) -> RepoUrl {
         git_url(&self.moved(repo).map_or_else(|| repo.clone(), |moved| moved.url))
     }
 
-    pub(crate) async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.belongs(&query.repo)?;
-        match self.tree_once(query).await {
-            Err(error) if self.has_moved(&query.repo, &error).await => self.tree_once(query).await,
-            tree => tree,
-        }
-    }
-
-    async fn tree_once(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        let now = &TreeQuery { repo: self.git_place(&query.repo), ..query.clone() };
-        self.with_token(&query.repo, Right::Read, |token| async move {
-            let header = self.git_authorization(token.as_ref())?;
-            self.git.tree(now, header.as_ref()).await
-        })
-        .await
-    }
-
-    pub(crate) async fn commit(
-        &self,
-        repo: &RepoUrl,
-        revision: &Revision,
-    ) -> Result<CommitInfo, ForgeError> {
+    /// Asks whether the token works for a repository, with which rights, and whether statuses may be set.
+    ///
+    /// # Errors
+    /// Those of the forge; [`ForgeErrorKind::Unauthorized`] if the token is refused.
+    pub async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
         self.belongs(repo)?;
-        let sha = &revision.sha;
-        let answer = self.get(repo, Ask::reading(&Wanted::Commit(sha.clone()))).await?;
-        if answer.status != StatusCode::OK {
-            let is_gone = match self.api.absence(&answer) {
-                Absence::Certain => true,
-                Absence::Unclear => self.facts(repo).await.is_ok(),
-                Absence::NoAnswer => false,
-            };
-            let gone = || no_commit(&self.what(repo), sha.as_str(), "so the forge says");
-            return Err(if is_gone { gone() } else { self.refused(repo, &answer) });
-        }
-        let (found, info) = self.api.read_commit(&answer).map_err(|why| self.wrong(repo, &why))?;
-        if found != *sha {
-            return Err(self.wrong(repo, "describes another commit than the one asked for"));
-        }
-        Ok(info)
+        let mut probe = self.api.reading(self, repo).await?;
+        (probe.can_report, probe.reporting) = self.api.reporting(self, repo).await?;
+        Ok(probe)
     }
 
-    /// What others can clone a repository with; `None` without a token.
-    pub(crate) async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.belongs(repo)?;
-        let Some(secret) = self.secret(Right::Read).await? else { return Ok(None) };
-        let pass = self.gate.enter(Some(&secret), repo, Right::Read).await?;
-        let path = self.git_place(repo).path();
-        let token = pass.conclude(self.api.clone_token(&self.http, &secret, &path).await)?;
-        Ok(Some(CloneCredential { username: self.api.git_user().to_owned(), token }))
-    }
-
-    pub(crate) async fn probe(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
-        self.belongs(repo)?;
+    /// How a repository may be read, by the API alone, or by git alone where the token does not open it.
+    async fn reading(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
         if !self.api.reads_branches() {
             let listed = self.ls_refs(repo, &["HEAD".to_owned()]).await?;
             let rights = "git read access; this kind of token does not open the API".to_owned();
@@ -445,6 +268,8 @@ fn git_url(repo: &RepoUrl) -> RepoUrl {
 #[cfg(test)]
 mod tests {
     use super::api::MockApi;
+    use sentry_core::forge::Source as _;
+    use sentry_core::revision::Revision;
     use sentry_core::subject::Subject;
 
     use super::*;
@@ -454,7 +279,7 @@ mod tests {
     use sentry_core::secret::{Redactor, Secret};
 
     /// An API whose key is good and whose tokens are made as `make` says; nobody listens at its address.
-    fn hosted(make: impl Fn() -> Result<Secret, ForgeError> + Send + 'static) -> Hosted<MockApi> {
+    fn hosted(make: impl Fn() -> Result<Secret, ForgeError> + Send + 'static) -> Hosted {
         let mut api = MockApi::new();
         api.expect_base().return_const(url::Url::parse("http://127.0.0.1:1/").unwrap());
         api.expect_web_origin().return_const("https://hub.example.com".to_owned());

@@ -1,22 +1,23 @@
 //! Statuses on commits: what is sent, and what the answers mean.
 
+use async_trait::async_trait;
 use http::StatusCode;
-use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, StatusState};
+use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
 use sentry_core::repo::RepoUrl;
 
 use crate::gate::Right;
-use crate::hosted::api::{Api, Call, Wanted};
+use crate::hosted::api::{Call, Wanted};
 use crate::hosted::{Ask, Hosted};
 use crate::http::Answer;
 use crate::status::{StatusError, check_status};
 
-impl<A: Api> Hosted<A> {
-    /// Shows a status on a commit, everywhere: where one place refuses it, the others have it all the same.
-    pub(crate) async fn set_status(
-        &self,
-        repo: &RepoUrl,
-        status: &CommitStatus,
-    ) -> Result<(), ForgeError> {
+#[async_trait]
+impl Reporter for Hosted {
+    /// Everywhere: where one place refuses it, the others have it all the same.
+    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
+        if let Some(shown) = self.api.show_check(self, repo, status).await {
+            return shown;
+        }
         let calls = self.api.status(status);
         if calls.is_empty() {
             let text = format!("{}: this kind of token opens no statuses", self.what(repo));
@@ -29,7 +30,9 @@ impl<A: Api> Hosted<A> {
         }
         shown
     }
+}
 
+impl Hosted {
     async fn show(&self, repo: &RepoUrl, call: Call, state: StatusState) -> Result<(), ForgeError> {
         let answer = self.report(repo, Right::Statuses, call).await?;
         if answer.status.is_success() {

@@ -8,8 +8,9 @@ use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
+use sentry_forge::{Hosted, Polling};
 use serde_json::{Value, json};
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, MockServer, Request};
@@ -55,15 +56,15 @@ pub(crate) fn hub_with(
     server: &MockServer,
     auth: GitHubAuth,
     report: Option<Credential>,
-) -> GitHub {
+) -> Hosted {
     let (http, git) = network();
     let api = Some(format!("{}/api/v3", server.uri()).parse().unwrap());
     let (name, polling) = ("github".to_owned(), Polling::Auto);
-    GitHub::new(GitHubSettings { name, api, auth, report, polling, http, git }).unwrap()
+    Hosted::github(GitHubSettings { name, api, auth, report, polling, http, git }).unwrap()
 }
 
 /// A GitHub that is asked with a token.
-pub(crate) fn hub(server: &MockServer) -> GitHub {
+pub(crate) fn hub(server: &MockServer) -> Hosted {
     hub_with(server, GitHubAuth::Token(token()), None)
 }
 
@@ -104,7 +105,7 @@ pub(crate) fn lab_with(
     server: &MockServer,
     token_kind: GitLabToken,
     report: Option<Credential>,
-) -> GitLab {
+) -> Hosted {
     let (http, git) = network();
     let settings = GitLabSettings {
         name: "gitlab".into(),
@@ -116,10 +117,10 @@ pub(crate) fn lab_with(
         http,
         git,
     };
-    GitLab::new(settings).unwrap()
+    Hosted::gitlab(settings).unwrap()
 }
 
-pub(crate) fn lab(server: &MockServer) -> GitLab {
+pub(crate) fn lab(server: &MockServer) -> Hosted {
     lab_with(server, GitLabToken::Private, None)
 }
 

@@ -9,8 +9,9 @@ use sentry_core::revision::Revision;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::forges::{ForgeOptions, PostedStatus, github, gitlab};
 use sentry_tests::repo::BareRepo;
 
@@ -70,7 +71,7 @@ pub(super) async fn show(statuses: &[CommitStatus]) -> Shown {
 }
 
 /// The client of a GitHub App, whose statuses are check runs.
-fn app(origin: &str) -> GitHub {
+fn app(origin: &str) -> Hosted {
     static KEY: OnceLock<String> = OnceLock::new();
     let key = KEY.get_or_init(|| {
         rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem()
@@ -79,7 +80,7 @@ fn app(origin: &str) -> GitHub {
     let http = Http::new(&network).unwrap();
     let git = Transport::new(TransportSettings::new(network));
     let key = Credential::Token(Secret::new(key).into());
-    GitHub::new(GitHubSettings {
+    Hosted::github(GitHubSettings {
         name: "forge".to_owned(),
         api: Some(format!("{origin}/api/v3").parse().unwrap()),
         auth: GitHubAuth::App { app_id: 1, installation_id: 42, key },

@@ -9,18 +9,19 @@ use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::gitea::{Gitea, GiteaSettings};
-use sentry_forge::github::{GitHub, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab, GitLabSettings, GitLabToken};
+use sentry_forge::gitea::GiteaSettings;
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Answer, Http, HttpSettings};
 use sentry_forge::status;
+use sentry_forge::{Hosted, Polling};
 
 /// A forge of each kind with an API; none is asked anything.
-fn forges() -> (GitHub, GitLab, Gitea) {
+fn forges() -> [Hosted; 3] {
     let settings = HttpSettings::new(Redactor::new());
     let http = Http::new(&settings).expect("root certificates");
     let git = || Transport::new(TransportSettings::new(settings.clone()));
-    let github = GitHub::new(GitHubSettings {
+    let github = Hosted::github(GitHubSettings {
         name: "hub".to_owned(),
         api: None,
         auth: GitHubAuth::Token(Credential::Anonymous),
@@ -29,7 +30,7 @@ fn forges() -> (GitHub, GitLab, Gitea) {
         http: http.clone(),
         git: git(),
     });
-    let gitlab = GitLab::new(GitLabSettings {
+    let gitlab = Hosted::gitlab(GitLabSettings {
         name: "lab".to_owned(),
         url: None,
         credential: Credential::Anonymous,
@@ -39,7 +40,7 @@ fn forges() -> (GitHub, GitLab, Gitea) {
         http: http.clone(),
         git: git(),
     });
-    let gitea = Gitea::new(GiteaSettings {
+    let gitea = Hosted::gitea(GiteaSettings {
         name: "tea".to_owned(),
         url: "https://gitea.example.com".parse().expect("a URL"),
         credential: Credential::Anonymous,
@@ -48,11 +49,11 @@ fn forges() -> (GitHub, GitLab, Gitea) {
         git: git(),
     });
     let own = "its own address";
-    (github.expect(own), gitlab.expect(own), gitea.expect(own))
+    [github, gitlab, gitea].map(|forge| forge.expect(own))
 }
 
 thread_local! {
-    static FORGES: (GitHub, GitLab, Gitea) = forges();
+    static FORGES: [Hosted; 3] = forges();
 }
 
 /// `STATUS LF name: value LF … LF LF body`.
@@ -86,14 +87,9 @@ pub fn forge(bytes: &[u8]) {
     if let Err(error) = status::check_status(&answer, "hub: a/b") {
         assert!(error.to_string().len() < 200, "{error}");
     }
-    FORGES.with(|(github, gitlab, gitea)| {
+    FORGES.with(|forges| {
         let commit = sample::sha(1);
-        let problems = [
-            github.problems(&answer, &commit),
-            gitlab.problems(&answer, &commit),
-            gitea.problems(&answer, &commit),
-        ];
-        for problem in problems.concat() {
+        for problem in forges.iter().flat_map(|forge| forge.problems(&answer, &commit)) {
             assert!(problem.len() < 400, "{problem}");
         }
     });

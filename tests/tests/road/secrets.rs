@@ -10,9 +10,9 @@ use sentry_core::secret::Redactor;
 use sentry_core::watch::BranchSelector;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::github::Polling;
-use sentry_forge::gitlab::{GitLab as Forge, GitLabSettings, GitLabToken};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::forges::{ForgeOptions, gitlab::GitLab};
 use sentry_tests::repo::BareRepo;
 use tempfile::TempDir;
@@ -211,7 +211,7 @@ async fn shown(
 }
 
 async fn ask(lab: &GitLab, http: &Http, credential: Credential) -> Result<Vec<String>, String> {
-    let forge = Forge::new(GitLabSettings {
+    let forge = Hosted::gitlab(GitLabSettings {
         name: "lab".to_owned(),
         url: Some(lab.http().origin().parse().unwrap()),
         credential,

@@ -8,9 +8,10 @@ use sentry_core::repo::CommitSha;
 use sentry_core::testing::forge_contract::{Host, Scene, Wrong};
 use sentry_forge::Probed;
 use sentry_forge::git::{GitForge, GitSettings};
-use sentry_forge::gitea::{Gitea as TeaClient, GiteaSettings};
-use sentry_forge::github::{GitHub as HubClient, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab as LabClient, GitLabSettings, GitLabToken};
+use sentry_forge::gitea::GiteaSettings;
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::forges::ForgeOptions;
 use sentry_tests::forges::gitea::Gitea;
 use sentry_tests::forges::github::GitHub;
@@ -110,7 +111,7 @@ fn hub(polling: Polling) -> Scene {
         let ((http, git), auth) = (network(), GitHubAuth::Token(secret(TOKEN)));
         let (name, api) = ("github".into(), Some(format!("{origin}/api/v3").parse().unwrap()));
         let settings = GitHubSettings { name, api, auth, report: None, polling, http, git };
-        Arc::new(HubClient::new(settings).unwrap())
+        Arc::new(Hosted::github(settings).unwrap())
     })
 }
 
@@ -140,7 +141,7 @@ async fn lab() -> Scene {
             http,
             git,
         };
-        Arc::new(LabClient::new(settings).unwrap())
+        Arc::new(Hosted::gitlab(settings).unwrap())
     })
 }
 
@@ -154,7 +155,7 @@ async fn tea() -> Scene {
         let ((http, git), credential) = (network(), secret(TOKEN));
         let (name, url) = ("gitea".into(), origin.parse().unwrap());
         let settings = GiteaSettings { name, url, credential, report: None, http, git };
-        Arc::new(TeaClient::new(settings).unwrap())
+        Arc::new(Hosted::gitea(settings).unwrap())
     })
 }
 

@@ -11,9 +11,10 @@ use sentry_core::secret::{Redactor, Secret};
 use sentry_core::testing::sample;
 use sentry_forge::credential::Credential;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::github::{GitHub as HubClient, GitHubAuth, GitHubSettings, Polling};
-use sentry_forge::gitlab::{GitLab as LabClient, GitLabSettings, GitLabToken};
+use sentry_forge::github::{GitHubAuth, GitHubSettings};
+use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::{Hosted, Polling};
 use sentry_tests::forges::ForgeOptions;
 use sentry_tests::forges::github::GitHub;
 use sentry_tests::forges::gitlab::GitLab;
@@ -51,19 +52,19 @@ impl Hub {
         self.server.clone_url("o/r").parse().unwrap()
     }
 
-    fn client(&self, auth: GitHubAuth) -> HubClient {
+    fn client(&self, auth: GitHubAuth) -> Hosted {
         let (http, git) = network();
         let api = Some(self.server.api().parse().unwrap());
         let (name, polling) = ("github".to_owned(), Polling::Auto);
-        HubClient::new(GitHubSettings { name, api, auth, report: None, polling, http, git })
+        Hosted::github(GitHubSettings { name, api, auth, report: None, polling, http, git })
             .unwrap()
     }
 
-    fn by_token(&self) -> HubClient {
+    fn by_token(&self) -> Hosted {
         self.client(GitHubAuth::Token(secret(TOKEN)))
     }
 
-    fn by_app(&self) -> HubClient {
+    fn by_app(&self) -> Hosted {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
         self.client(GitHubAuth::App { app_id: 1, installation_id: 42, key: secret(&key) })
     }
@@ -73,7 +74,7 @@ struct Lab {
     _root: TempDir,
     repo: BareRepo,
     server: GitLab,
-    client: LabClient,
+    client: Hosted,
 }
 
 impl Lab {
@@ -83,7 +84,7 @@ impl Lab {
         let server = GitLab::start(root.path(), ForgeOptions::default());
         server.tokens().grant(TOKEN);
         let (http, git) = network();
-        let client = LabClient::new(GitLabSettings {
+        let client = Hosted::gitlab(GitLabSettings {
             name: "gitlab".into(),
             url: Some(server.api().trim_end_matches("/api/v4").parse().unwrap()),
             credential: secret(TOKEN),
