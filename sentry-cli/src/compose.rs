@@ -105,7 +105,7 @@ pub fn engine(
         builder = builder.deployer(&deployer.name, self::deployer(deployer, redactor)?);
     }
     for receiver in receivers(config, redactor)? {
-        builder = builder.notifier(receiver);
+        builder = builder.notifier(receiver.name().to_owned(), receiver);
     }
     for watch in &config.watches {
         builder = builder.watch(watch.clone());

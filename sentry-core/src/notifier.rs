@@ -20,9 +20,6 @@ use crate::subscription::{Occasion, Route};
 /// same [`Notice::id`]. Whatever a notifier does, no delivery waits for it or fails by it.
 #[async_trait]
 pub trait Notifier: fmt::Debug + Send + Sync {
-    /// The name that [`Subscription::receiver`](crate::subscription::Subscription::receiver) refers to.
-    fn name(&self) -> &str;
-
     /// Tells the receiver, within a deadline of the notifier's own.
     ///
     /// # Errors

@@ -79,6 +79,12 @@ impl Receiver {
         Ok(receiver)
     }
 
+    /// The name that watches subscribe.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
     /// Tells the receiver that this is a test.
     ///
     /// # Errors
@@ -149,10 +155,6 @@ impl Receiver {
 
 #[async_trait]
 impl Notifier for Receiver {
-    fn name(&self) -> &str {
-        &self.settings.name
-    }
-
     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError> {
         let text = self.template.text(&self.settings.name, notice);
         let url = self.address().await?;

@@ -1,7 +1,7 @@
 //! `sentry notify --test`: tells receivers that this is a test, now.
 
 use sentry_core::ids::NoticeId;
-use sentry_core::notifier::{Notifier as _, NotifyError, NotifyErrorKind};
+use sentry_core::notifier::{NotifyError, NotifyErrorKind};
 use sentry_core::subscription::Route;
 
 use super::Context;

@@ -86,10 +86,10 @@ impl Builder {
         self
     }
 
-    /// Adds a notifier under its own name. It hears what watches subscribe it to.
+    /// Adds a notifier under the name that watches subscribe it by.
     #[must_use]
-    pub fn notifier(mut self, notifier: Arc<dyn Notifier>) -> Self {
-        self.notifiers.insert(notifier.name().to_owned(), notifier);
+    pub fn notifier(mut self, name: impl Into<String>, notifier: Arc<dyn Notifier>) -> Self {
+        self.notifiers.insert(name.into(), notifier);
         self
     }
 

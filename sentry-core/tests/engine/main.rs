@@ -56,7 +56,7 @@ struct World {
     forge: Arc<FakeForge>,
     deployer: Arc<FakeDeployer>,
     store: Arc<MemoryStore>,
-    notifiers: Vec<Arc<FakeNotifier>>,
+    notifiers: Vec<(String, Arc<FakeNotifier>)>,
     watch: Watch,
     clock: Arc<TokioClock>,
     agent: JoinSet<Result<(), EngineError>>,
@@ -98,8 +98,8 @@ impl World {
 
     fn builder_on(&self, store: impl Into<State>) -> Builder {
         let builder = Engine::builder(store);
-        let add = |builder: Builder, notifier: &Arc<FakeNotifier>| {
-            builder.notifier(Arc::clone(notifier) as _)
+        let add = |builder: Builder, (name, notifier): &(String, Arc<FakeNotifier>)| {
+            builder.notifier(name, Arc::clone(notifier) as _)
         };
         self.notifiers
             .iter()

@@ -18,8 +18,8 @@ fn heard(receiver: &FakeNotifier) -> Vec<Heard> {
 
 /// A receiver that the watch subscribes.
 fn subscribe(world: &mut World, name: &str, routes: &[Route], on: &[On]) -> Arc<FakeNotifier> {
-    let receiver = Arc::new(FakeNotifier::new(name));
-    world.notifiers.push(Arc::clone(&receiver));
+    let receiver = Arc::new(FakeNotifier::new());
+    world.notifiers.push((name.to_owned(), Arc::clone(&receiver)));
     world.watch.notify.push(Subscription {
         receiver: name.to_owned(),
         routes: routes.to_vec(),

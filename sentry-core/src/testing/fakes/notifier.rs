@@ -9,9 +9,8 @@ use super::guard;
 use crate::notifier::{Notice, Notifier, NotifyError, NotifyErrorKind};
 
 /// A receiver that writes down what it is told, and can be told to fail.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FakeNotifier {
-    name: String,
     desk: Mutex<Desk>,
 }
 
@@ -25,8 +24,8 @@ struct Desk {
 impl FakeNotifier {
     /// One that takes everything.
     #[must_use]
-    pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), desk: Mutex::default() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// From now on every call fails so; `None` ends it.
@@ -54,10 +53,6 @@ impl FakeNotifier {
 
 #[async_trait]
 impl Notifier for FakeNotifier {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError> {
         let mut desk = guard(&self.desk);
         desk.calls += 1;
@@ -65,7 +60,7 @@ impl Notifier for FakeNotifier {
             desk.told.push(notice.clone());
             return Ok(());
         };
-        let error = NotifyError::new(kind, format!("{} was told to fail", self.name));
+        let error = NotifyError::new(kind, "the fake receiver was told to fail");
         Err(match after {
             Some(after) => error.retry_after(after),
             None => error,
