@@ -213,7 +213,6 @@ impl Api for GiteaApi {
         }
     }
 
-    /// Never: a redirect names a path, and whose repository stands there now is not known.
     async fn reading(&self, hosted: &Hosted, repo: &RepoUrl) -> Result<Probe, ForgeError> {
         probe::reading(hosted, repo).await
     }
@@ -226,6 +225,7 @@ impl Api for GiteaApi {
         probe::reporting(self, hosted, repo).await
     }
 
+    /// Never: a redirect names a path, and whose repository stands there now is not known.
     fn moved_to(&self, _: &str) -> Option<u64> {
         None
     }

@@ -1,4 +1,4 @@
-//! What the forges' APIs differ in: requests and answers, without any sending.
+//! What the forges' APIs differ in: their requests and answers, and what else each kind has of its own.
 
 use std::fmt;
 
@@ -81,8 +81,8 @@ pub(crate) enum Absence {
 /// Why there is no request for a question, or no answer to one.
 pub(crate) const NOT_ASKED: &str = "the API is not asked for that";
 
-/// One kind of API. Everything but tokens, probes and [`Api::show_check`] is pure; a `String` error is what is wrong with an answer, as a
-/// clause, and never quotes the answer.
+/// One kind of API. Everything but tokens, probes and [`Api::show_check`] is pure; a `String` error is what is wrong with
+/// an answer, as a clause, and never quotes the answer.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub(crate) trait Api: fmt::Debug + Send + Sync {

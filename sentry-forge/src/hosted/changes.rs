@@ -7,9 +7,8 @@ use sentry_core::forge::{
 use tokio::time::Instant;
 
 use crate::gate::Right;
-use crate::hosted::Ask;
-use crate::hosted::Hosted;
 use crate::hosted::api::{Compared, Wanted};
+use crate::hosted::{Ask, Hosted};
 
 impl Hosted {
     /// The paths that differ between the two commits, whatever lies between them.
