@@ -17,6 +17,7 @@ use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, Forge, ForgeError, ForgeErrorKind, HeadsAnswer,
     HeadsQuery, Tree, TreeLimits, TreeQuery,
 };
+use crate::ids::TriggerId;
 use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
 use crate::repo::{BranchName, CommitSha};
@@ -219,7 +220,7 @@ impl Attempt {
         };
         let info = self.timed("inspect", until, ask).await?;
         let marked = info.as_ref().and_then(skip_marker).is_some();
-        if marked && self.delivery.cause == Cause::Change {
+        if marked && self.delivery.cause.is_automatic() {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }
         Ok(info)
@@ -279,7 +280,7 @@ impl Attempt {
             watch: &watch,
             revision: &delivery.revision,
             delivery: &delivery.id,
-            trigger: delivery.trigger.as_ref(),
+            again: again(&delivery, pinned),
             manifests: pinned,
             sender: about.info.map(|i| i.author.as_str()),
             title: about.info.map_or("", CommitInfo::title),
@@ -501,4 +502,13 @@ fn plan(
         git_auth: Vec::new(),
         timeout,
     })
+}
+/// What sets a delivery apart from earlier ones of its head, if there can be any.
+fn again<'a>(delivery: &'a Delivery, manifests: &'a Revision) -> Option<&'a str> {
+    match delivery.cause {
+        Cause::Manifests => Some(manifests.sha.as_str()),
+        Cause::Change | Cause::Manual | Cause::Webhook | Cause::Rerun => {
+            delivery.trigger.as_ref().map(TriggerId::as_str)
+        }
+    }
 }

@@ -111,7 +111,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         watch,
         revision: &revision,
         delivery: &delivery,
-        trigger: None,
+        again: None,
         manifests: &pinned,
         sender: info.as_ref().map(|i| i.author.as_str()),
         title: info.as_ref().map_or("", CommitInfo::title),

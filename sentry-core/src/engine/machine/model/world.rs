@@ -353,7 +353,6 @@ impl World {
             | Call::Report(..)
             | Call::Notify(_)
             | Call::Retire(..)
-            | Call::Request(_)
             | Call::Inventory(_)
             | Call::CutOff => {}
         }
