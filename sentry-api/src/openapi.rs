@@ -14,10 +14,7 @@ use crate::shape::{
     Acknowledgement, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
     SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use crate::words::{ClosedList as _, Word};
-
-/// What a watch is called: a DNS label (RFC 1123).
-pub(crate) const WATCH: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+use crate::words::{ClosedList as _, WATCH, Word};
 
 /// Where schemas that others refer to stand.
 const SCHEMAS: &str = "/components/schemas";

@@ -1,9 +1,8 @@
 //! The questions, as the query strings of the HTTP API. A key that is not listed is an error of who asks.
 
+use crate::words::WATCH;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::openapi::WATCH;
 
 /// How many deliveries `history` answers with where no number is asked for.
 pub const HISTORY_LIMIT: u32 = 20;

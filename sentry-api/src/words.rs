@@ -15,6 +15,9 @@ pub use sentry_core::manifest::Decision;
 pub use sentry_core::plan::Action;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What a watch is called: a DNS label (RFC 1123).
+pub(crate) const WATCH: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
+
 /// A word of a closed list, as an answer has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Word<T> {

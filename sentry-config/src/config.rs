@@ -12,7 +12,7 @@ use url::Url;
 
 pub use crate::forge_kind::ForgeKind;
 use crate::problem::Problem;
-pub use crate::words::{LogLevel, Polling, TokenKind};
+pub use crate::words::{LogLevel, Polling, ReceiverKind, TokenKind};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -109,18 +109,6 @@ pub struct ReceiverConfig {
     pub template: Option<String>,
     /// Certificates (PEM) to trust besides the system's.
     pub ca_file: Option<PathBuf>,
-}
-
-sentry_core::closed_list! {
-    /// What a receiver of notifications understands.
-    pub enum ReceiverKind {
-        /// CloudEvents 1.0 in JSON.
-        Webhook = "webhook",
-        /// An incoming webhook of Slack.
-        Slack = "slack",
-        /// An incoming webhook of Mattermost.
-        Mattermost = "mattermost",
-    }
 }
 
 /// One forge.

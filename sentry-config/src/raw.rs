@@ -9,7 +9,6 @@ use sentry_core::watch::{
     ForceConflicts, NothingRan, OnFirstSight, Refusals, ReportMode, Unannotated, UnknownFields,
 };
 
-use crate::config::ReceiverKind;
 use crate::forge_kind::ForgeKind;
 pub use crate::forge_kind::RawAuth;
 use crate::node::{Kind, Node};
@@ -17,7 +16,7 @@ use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-use crate::words::{DeployerWord, LogLevel, Polling, TokenKind, Word};
+use crate::words::{DeployerWord, LogLevel, Polling, ReceiverKind, TokenKind, Word};
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
 macro_rules! raw {

@@ -45,6 +45,18 @@ impl<T: ClosedList> JsonSchema for Word<T> {
 }
 
 closed_list! {
+    /// What a receiver of notifications understands.
+    pub enum ReceiverKind {
+        /// CloudEvents 1.0 in JSON.
+        Webhook = "webhook",
+        /// An incoming webhook of Slack.
+        Slack = "slack",
+        /// An incoming webhook of Mattermost.
+        Mattermost = "mattermost",
+    }
+}
+
+closed_list! {
     /// How much is logged.
     pub enum LogLevel {
         /// Every call to a forge as well.

@@ -59,6 +59,8 @@ pub struct Cursors {
     pub delivered: Option<Mark>,
     /// B's commit that was delivered with it.
     pub manifests: Option<CommitSha>,
+    /// B's head that a delivery was last begun for because B moved, where the watch follows B as well.
+    pub manifests_attempted: Option<CommitSha>,
     /// The head that was recorded when the subject was first seen; `None` if none was.
     pub baseline: Option<CommitSha>,
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
@@ -81,6 +83,7 @@ impl Cursors {
             attempted: None,
             delivered: None,
             manifests: None,
+            manifests_attempted: None,
             baseline: None,
             passed: None,
             parked: None,

@@ -16,12 +16,25 @@ crate::closed_list! {
     pub enum Cause {
         /// A head moved.
         Change = "change",
+        /// B moved, and its watch follows B as well.
+        Manifests = "manifests",
         /// A person asked.
         Manual = "manual",
         /// A webhook asked.
         Webhook = "webhook",
         /// A person asked for new runs of an earlier delivery's commits.
         Rerun = "rerun",
+    }
+}
+
+impl Cause {
+    /// True where a head moved, and nobody asked.
+    #[must_use]
+    pub fn is_automatic(self) -> bool {
+        match self {
+            Self::Change | Self::Manifests => true,
+            Self::Manual | Self::Webhook | Self::Rerun => false,
+        }
     }
 }
 

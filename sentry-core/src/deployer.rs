@@ -1,5 +1,7 @@
 //! The port to what carries out a plan.
 
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +12,11 @@ use futures::stream::BoxStream;
 
 use crate::clock::Timestamp;
 use crate::delivery::RunState;
-use crate::error::{Error, Kind};
 use crate::names::ClusterRef;
 use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::repo::CommitSha;
-use crate::retry::Retry;
+
+pub use error::{DeployError, DeployErrorKind};
 
 /// What a cluster can be asked. Nothing is written.
 #[async_trait]
@@ -385,74 +387,6 @@ impl<'a> FromIterator<(&'a str, &'a str, bool)> for KindTable {
         table
     }
 }
-
-/// What kind of error a deployer met; decides the exit code and the retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeployErrorKind {
-    /// The cluster can't be reached, did not answer in time, or what answered was not understood: what was sent may
-    /// have arrived.
-    Unreachable,
-    /// The cluster answered that it can't do it now: it is overloaded, a webhook can't be called, somebody else wrote
-    /// at the same moment.
-    Unavailable,
-    /// The cluster refuses our credentials, or what gets them for us failed.
-    Unauthorized,
-    /// Our account may not do it: it lacks a right, a quota is full, the namespace is being deleted.
-    Forbidden,
-    /// The namespace, or the kind in this version, is not there.
-    Missing,
-    /// Another field manager owns the object's fields.
-    Conflict,
-    /// The cluster refuses an object as it is: it is invalid, or a webhook denies it.
-    Refused,
-    /// A run's name is taken by an object with another key.
-    NameConflict,
-    /// The program, context or kubeconfig is missing or unusable.
-    Local,
-    /// The attempt took longer than the plan's timeout: a cluster that went silent in the middle can't be told from a
-    /// slow one.
-    Timeout,
-    /// It was stopped before it was through.
-    Interrupted,
-}
-
-impl Kind for DeployErrorKind {
-    /// What passes by itself is waited for and never counted; what the cluster's owner may end is counted; what is wrong
-    /// with the object itself is definite.
-    fn retry(self) -> Retry {
-        match self {
-            Self::Unreachable
-            | Self::Unavailable
-            | Self::Unauthorized
-            | Self::Timeout
-            | Self::Interrupted => Retry::Backoff,
-            // A kubeconfig that is mounted later, or a kubectl that is installed, changes nothing that we are told of.
-            Self::Forbidden | Self::Missing | Self::Conflict | Self::Local => Retry::Counted,
-            Self::Refused | Self::NameConflict => Retry::Stalled,
-        }
-    }
-}
-
-impl DeployErrorKind {
-    /// True if the cluster itself said no, so that what the error is about was not written.
-    #[must_use]
-    pub fn is_answer(self) -> bool {
-        match self {
-            Self::Unavailable
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::Missing
-            | Self::Conflict
-            | Self::Refused
-            | Self::NameConflict => true,
-            Self::Unreachable | Self::Local | Self::Timeout | Self::Interrupted => false,
-        }
-    }
-}
-
-/// An error of a deployer. The text names object and cluster, never a secret.
-pub type DeployError = Error<DeployErrorKind>;
 
 /// Objects that a cluster would not take, each with its error.
 pub type ObjectErrors = Vec<(ObjectRef, DeployError)>;

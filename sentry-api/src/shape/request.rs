@@ -7,8 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::VERSION;
-use crate::openapi::WATCH;
-use crate::words::{TriggerStateKind, Word};
+use crate::words::{TriggerStateKind, WATCH, Word};
 
 /// What `trigger` asks for: a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -174,7 +174,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         watch: &watch,
         revision: &revision,
         delivery: &DeliveryId::new(Timestamp::UNIX_EPOCH, 0),
-        trigger: None,
+        again: None,
         manifests: &revision,
         sender: None,
         title: "",

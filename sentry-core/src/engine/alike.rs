@@ -22,8 +22,8 @@ const MADE_ANEW: &[&str] = &[
     // Spans of time, such as `1m30s`, `1.5 s`, `30 seconds`.
     r"\b(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d))+\b",
     r"\b\d+(?:\.\d+)? (?:ns|us|µs|ms|s|sec|secs|min|mins|h|(?:milli|micro|nano)?seconds?|minutes?|hours?|days?)\b",
-    // What is called an id or a number of its own.
-    r#"\b(?:(?i:attempt|try|retry|pid|goroutine|generation|resource ?version|(?:\w+[-_])*(?:id|u[ui]d|guid))|[a-z]+Id)\b["']?[ :=#]+(?:is )?["']?[\w-]*\d[\w:.-]*"#,
+    // What is called an id or a number of its own, with the unit of one that is a span as well (`retry 30 seconds`).
+    r#"\b(?:(?i:attempt|try|retry|pid|goroutine|generation|resource ?version|(?:\w+[-_])*(?:id|u[ui]d|guid))|[a-z]+Id)\b["']?[ :=#]+(?:is )?["']?[\w-]*\d[\w:.-]*(?: (?:[nuµm]?s|m|h|secs?|mins?|\w*(?:second|minute|hour|day)s?)\b)?"#,
     // Hexadecimal: UUIDs, digests, commits, addresses in memory, the ids of GitHub's requests.
     r"\b0x[0-9A-Fa-f]+\b",
     r"\b[0-9A-Fa-f]{4,}(?:[-:][0-9A-Fa-f]{4,}){2,}\b",
@@ -143,6 +143,15 @@ mod tests {
             ("", "forbidden"),
         ] {
             assert!(!alike(one, other), "{one} / {other}");
+        }
+    }
+
+    #[test]
+    fn a_span_that_reads_like_an_id_makes_no_other_reason() {
+        for (one, other) in [("1 s", "1 seconds"), ("9 s", "1.5 minutes"), ("2 days", "36 h")] {
+            for of in ["id", "retry", "attempt"] {
+                assert!(alike(&format!("{of} {one}: no"), &format!("{of} {other}: no")), "{one}");
+            }
         }
     }
 

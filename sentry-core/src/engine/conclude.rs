@@ -231,7 +231,7 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
 fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.gone.is_none()
         && match delivery.cause {
-            Cause::Change => true,
+            Cause::Change | Cause::Manifests => true,
             Cause::Manual | Cause::Webhook | Cause::Rerun => {
                 cursors.observed.sha == delivery.revision.sha
             }
@@ -405,7 +405,7 @@ fn park(
     now: Timestamp,
 ) -> Conclusion {
     let text = delivery.error.clone().unwrap_or_default();
-    let is_change = delivery.cause == Cause::Change;
+    let is_change = delivery.cause.is_automatic();
     leave_queue(&mut delivery, "the delivery was given up before it had room");
     if delivery.active_runs().next().is_some() {
         delivery.following_since.get_or_insert(now);

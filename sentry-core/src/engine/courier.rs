@@ -17,6 +17,7 @@ use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts, Heads,
     HeadsAnswer, HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
 };
+use crate::ids::TriggerId;
 use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
 use crate::repo::{BranchName, CommitSha};
@@ -215,7 +216,7 @@ impl Attempt {
         };
         let info = self.timed("inspect", until, ask).await?;
         let marked = skip_marker(&info).is_some();
-        if marked && self.delivery.cause == Cause::Change {
+        if marked && self.delivery.cause.is_automatic() {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }
         Ok(info)
@@ -275,7 +276,7 @@ impl Attempt {
             watch: &watch,
             revision: &delivery.revision,
             delivery: &delivery.id,
-            trigger: delivery.trigger.as_ref(),
+            again: again(&delivery, pinned),
             manifests: pinned,
             sender: Some(&about.info.author),
             title: about.info.title(),
@@ -497,4 +498,13 @@ fn plan(
         git_auth: Vec::new(),
         timeout,
     })
+}
+/// What sets a delivery apart from earlier ones of its head, if there can be any.
+fn again<'a>(delivery: &'a Delivery, manifests: &'a Revision) -> Option<&'a str> {
+    match delivery.cause {
+        Cause::Manifests => Some(manifests.sha.as_str()),
+        Cause::Change | Cause::Manual | Cause::Webhook | Cause::Rerun => {
+            delivery.trigger.as_ref().map(TriggerId::as_str)
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
-use crate::delivery::{Cause, Delivery, DeliveryState, TriggerState};
+use crate::delivery::{Delivery, DeliveryState, TriggerState};
 use crate::forge::Validator;
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
@@ -221,7 +221,7 @@ impl Ledger {
 fn is_open_change(delivery: &Delivery) -> bool {
     let only_followed = delivery.state.is_final()
         || delivery.state == DeliveryState::Following && !delivery.is_queued();
-    delivery.cause == Cause::Change && delivery.trigger.is_none() && !only_followed
+    delivery.cause.is_automatic() && delivery.trigger.is_none() && !only_followed
 }
 
 pub(super) fn key_of(delivery: &Delivery) -> SubjectKey {

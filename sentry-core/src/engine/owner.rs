@@ -383,9 +383,6 @@ impl Owner {
                     Ended::Retired(request, items, result)
                 });
             }
-            Call::Request(trigger) => {
-                using!(self, self.parts.state.inbox.request(&trigger));
-            }
             Call::Recall(recall) => {
                 let id = recall.delivery().clone();
                 let found = using!(self, delivery(self.parts.state.archive.as_ref(), &id));

@@ -315,7 +315,8 @@ impl Group {
         }
     }
 
-    /// For watches that also follow B: the branches whose delivered B commit is not B's head any more.
+    /// For watches that also follow B: the branches whose delivered B commit is not B's head any more, if no delivery was
+    /// begun for that one yet.
     pub(super) fn moved_manifests(&self, ledger: &Ledger) -> Vec<(SubjectKey, CommitSha)> {
         let Some(heads) = &self.last else { return Vec::new() };
         let mut moved = Vec::new();
@@ -324,8 +325,11 @@ impl Group {
                 let names = watch.manifests_branches(&state.subject);
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let settled = !state.is_change() && state.gone.is_none();
-                let differs = |h: &&CommitSha| state.manifests.as_ref().is_some_and(|m| m != *h);
-                if let Some(head) = head.filter(|h| settled && differs(h)) {
+                let is_new = |h: &&CommitSha| {
+                    state.manifests.as_ref().is_some_and(|m| m != *h)
+                        && state.manifests_attempted.as_ref() != Some(*h)
+                };
+                if let Some(head) = head.filter(|h| settled && is_new(h)) {
                     moved.push(((watch.name.clone(), state.subject.clone()), head.clone()));
                 }
             }

@@ -112,7 +112,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         watch,
         revision: &revision,
         delivery: &delivery,
-        trigger: None,
+        again: None,
         manifests: &pinned,
         sender: Some(&info.author),
         title: info.title(),

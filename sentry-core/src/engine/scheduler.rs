@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ledger::{Ledger, key_of};
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerKind};
+use crate::delivery::{Delivery, DeliveryState, Trigger, TriggerKind};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::subject::SubjectKey;
@@ -110,7 +110,7 @@ impl View<'_> {
             return false;
         }
         let wanted = self.only.is_none_or(|only| only.has(delivery));
-        let held = delivery.cause == Cause::Change && self.is_suspended(&delivery.watch);
+        let held = delivery.cause.is_automatic() && self.is_suspended(&delivery.watch);
         let due = self.retry_at.get(id).is_none_or(|at| *at <= self.now);
         wanted && !held && due && self.watches.contains_key(&delivery.watch)
     }

@@ -43,7 +43,7 @@ pub use self::parse::{
 use self::parse::{Content, printable};
 use crate::deployer::{KindTable, Wanted};
 use crate::forge::{ChangedPaths, CloneCredential};
-use crate::ids::{DeliveryId, TriggerId};
+use crate::ids::DeliveryId;
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
 use crate::revision::Revision;
 use crate::subject::EventName;
@@ -58,8 +58,8 @@ pub struct Context<'a> {
     pub revision: &'a Revision,
     /// The delivery.
     pub delivery: &'a DeliveryId,
-    /// The trigger that asked for the delivery: with it, runs get names of their own.
-    pub trigger: Option<&'a TriggerId>,
+    /// Where the head was delivered before, what sets this delivery apart: with it, runs get names of their own.
+    pub again: Option<&'a str>,
     /// The branch and commit of B.
     pub manifests: &'a Revision,
     /// Who made A's commit, where it is known.

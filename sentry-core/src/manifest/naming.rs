@@ -30,7 +30,7 @@ pub(super) struct RunIdentity<'a> {
 }
 
 impl RunIdentity<'_> {
-    /// The key: one run per key. B's commit is not part of it, a trigger's id is.
+    /// The key: one run per key. B's commit is part of it only where it is why the head is delivered again.
     pub(super) fn key(&self, context: &Context<'_>) -> String {
         format!(
             "{}|{}|{}|{}|{}|{}|{}|{}",
@@ -41,7 +41,7 @@ impl RunIdentity<'_> {
             self.kind,
             self.base,
             self.ordinal,
-            context.trigger.map_or("", |t| t.as_str()),
+            context.again.unwrap_or_default(),
         )
     }
 }
@@ -53,11 +53,12 @@ pub(super) fn run_name(base: &str, sha: &CommitSha, key: &str) -> String {
     format!("{}-{}-{hash}", label_base(base), sha.short())
 }
 
-/// The name of the Secret by which a delivery's runs clone A: the same at every attempt, and a trigger's own.
+/// The name of the Secret by which a delivery's runs clone A: the same at every attempt, and its own where the
+/// head is delivered again.
 pub(super) fn git_auth_name(context: &Context<'_>) -> String {
-    let trigger = context.trigger.map_or("", |t| t.as_str());
+    let again = context.again.unwrap_or_default();
     let Revision { subject, sha } = context.revision;
-    let key = format!("{}|{}|{sha}|{trigger}", context.watch.name, subject.key());
+    let key = format!("{}|{}|{sha}|{again}", context.watch.name, subject.key());
     run_name("git-auth", sha, &key)
 }
 

@@ -110,6 +110,7 @@ pub fn cursors(n: u32) -> Cursors {
         attempted: Some(mark(n + 3)),
         delivered: Some(mark(n + 1)),
         manifests: Some(parse(&"b".repeat(64))),
+        manifests_attempted: Some(sha(n + 9)),
         baseline: Some(sha(n + 8)),
         passed: Some(Passed { mark: mark(n + 2), reason: Reason::SkippedByMarker }),
         parked: Some(Parked {

@@ -534,8 +534,8 @@ async fn a_retry_of_a_parked_delivery_completes_it() {
     assert_eq!(world.deliveries().await[0].id, parked.id);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_watch_that_follows_b_delivers_whenever_only_b_moves() {
+/// A watch that follows B as well, of which one head is delivered.
+async fn following_b() -> World {
     let mut world = World::new();
     world.watch.watch_manifests = true;
     world.start();
@@ -543,13 +543,52 @@ async fn a_watch_that_follows_b_delivers_whenever_only_b_moves() {
     world.push();
     minutes(2).await;
     assert_eq!(world.deployer.created().len(), 1);
-    for deliveries in 2..=3 {
-        world.forge.commit(B, "main", "new tests", &[TASK, RUN]);
-        minutes(3).await;
+    world
+}
+
+impl World {
+    async fn move_b(&self) {
+        self.forge.commit(B, "main", "new tests", &[TASK, RUN]);
+        minutes(12).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_follows_b_delivers_once_whenever_only_b_moves_over_kills_too() {
+    let mut world = following_b().await;
+    for deliveries in 2..=4 {
+        world.move_b().await;
         assert_eq!(world.deployer.created().len(), deliveries);
+        world.kill().await;
+        world.start();
         minutes(10).await;
         assert_eq!(world.deployer.created().len(), deliveries);
     }
+    let left = world.store.requests().await.unwrap().triggers;
+    assert_eq!((left, world.deliveries().await[0].trigger.clone()), (vec![], None), "nobody asked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_b_moved_to_while_its_watch_was_suspended_is_delivered_after_it_is_resumed() {
+    let world = following_b().await;
+    world.suspend().await;
+    world.move_b().await;
+    assert_eq!(world.deliveries().await.len(), 1);
+    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
+    minutes(12).await;
+    assert_eq!(world.deployer.created().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_of_b_that_can_not_be_delivered_is_tried_once_and_the_next_one_again() {
+    let world = following_b().await;
+    world.deployer.refuse(Some("unit"));
+    world.move_b().await;
+    minutes(60).await;
+    assert_eq!(world.deliveries().await.len(), 2);
+    world.deployer.refuse(None);
+    world.move_b().await;
+    assert_eq!((world.deliveries().await.len(), world.deployer.created().len()), (3, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,8 +8,8 @@ use sentry_core::plan::{
 use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
 
-use super::call::{self, Caller, Reply};
-use super::check::{APPLY, FORCE, by_namespace, is_run, object_error, place};
+use super::call::{self, APPLY, Caller, FORCE, Reply, object_error, place};
+use super::check::{by_namespace, is_run};
 use super::dry::about_all;
 use super::{Kubectl, answer, git_auth, managers, output};
 

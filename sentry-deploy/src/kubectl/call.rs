@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::names::ClusterRef;
-use sentry_core::plan::{Plan, PlannedObject};
+use sentry_core::plan::{ObjectRef, Plan, PlannedObject};
 use sentry_core::secret::{Redactor, Secret};
 use sentry_process::{Lines, ProcessError, Program};
 use serde_json::{Value, json};
@@ -17,6 +17,10 @@ use super::{KubectlSettings, answer, kubeconfig, stderr};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// More than a check's answer for a full plan (5 MiB of manifests, pretty-printed).
 const OUTPUT_CAP: usize = 32 << 20;
+/// Server-side apply, as `sentry`.
+pub(super) const APPLY: [&str; 5] = ["apply", "-f", "-", "--server-side", "--field-manager=sentry"];
+/// Takes over what other field managers hold.
+pub(super) const FORCE: &str = "--force-conflicts";
 
 /// What a call left behind.
 #[derive(Debug)]
@@ -46,6 +50,26 @@ pub(super) fn describe(doing: &str, text: &str) -> DeployError {
     let (kind, hint) = answer::classify(text);
     let text = stderr::cut(&answer::plain(text));
     DeployError::new(kind, format!("{doing}: {text}")).with_optional_hint(hint)
+}
+
+/// True for an error that no server answered with about an object.
+pub(super) fn is_general(error: &str) -> bool {
+    let kind = answer::classify(error).0;
+    kind == DeployErrorKind::Unauthorized
+        || (!kind.is_answer() && answer::server_reason(error).is_none())
+}
+
+/// An error about one object, naming its file and document. What no server answered is about none.
+pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
+    if is_general(error) {
+        return describe("kubectl", error);
+    }
+    describe(&place(object), error)
+}
+
+/// `Task unit (tasks.yaml, document 2)`.
+pub(super) fn place(object: &ObjectRef) -> String {
+    format!("{} {} ({}, document {})", object.kind, object.name, object.path, object.document)
 }
 
 /// Everything that calls for one cluster share.

@@ -3,9 +3,9 @@
 use sentry_core::deployer::{Checked, DeployError, DeployErrorKind, Stood};
 use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
 
-use super::call::{self, Caller};
+use super::call::Caller;
 use super::dry::DryRun;
-use super::{Kubectl, answer, git_auth, output};
+use super::{Kubectl, git_auth, output};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
@@ -73,28 +73,3 @@ pub(super) fn by_namespace(
 pub(super) fn is_run(planned: &PlannedObject) -> bool {
     matches!(planned.operation, Operation::Create { .. })
 }
-
-/// True for an error that no server answered with about an object.
-pub(super) fn is_general(error: &str) -> bool {
-    let kind = answer::classify(error).0;
-    kind == DeployErrorKind::Unauthorized
-        || (!kind.is_answer() && answer::server_reason(error).is_none())
-}
-
-/// An error about one object, naming its file and document. What no server answered is about none.
-pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
-    if is_general(error) {
-        return call::describe("kubectl", error);
-    }
-    call::describe(&place(object), error)
-}
-
-/// `Task unit (tasks.yaml, document 2)`.
-pub(super) fn place(object: &ObjectRef) -> String {
-    format!("{} {} ({}, document {})", object.kind, object.name, object.path, object.document)
-}
-
-/// Server-side apply, as `sentry`.
-pub(super) const APPLY: [&str; 5] = ["apply", "-f", "-", "--server-side", "--field-manager=sentry"];
-/// Takes over what other field managers hold.
-pub(super) const FORCE: &str = "--force-conflicts";

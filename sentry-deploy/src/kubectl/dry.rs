@@ -8,8 +8,7 @@ use sentry_core::plan::{ObjectRef, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
 
-use super::call::{self, Caller, Reply};
-use super::check::{APPLY, FORCE, is_general, object_error};
+use super::call::{self, APPLY, Caller, FORCE, Reply, is_general, object_error};
 use super::{answer, managers, output};
 
 /// One way of asking.

@@ -4,8 +4,7 @@ use sentry_core::deployer::DeployError;
 use sentry_core::plan::{GitAuth, Plan};
 use serde_json::Value;
 
-use super::call::{self, Caller};
-use super::check::APPLY;
+use super::call::{self, APPLY, Caller};
 use super::{output, runs};
 
 /// Owns the owners: with a manager of their own, the next attempt's apply, which knows of none, takes none away

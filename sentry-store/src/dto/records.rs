@@ -143,6 +143,8 @@ mirrors! {
         attempted: Option<Mark>,
         delivered: Option<Mark>,
         manifests: Option<Text<CommitSha>>,
+        #[serde(default)]
+        manifests_attempted: Option<Text<CommitSha>>,
         baseline: Option<Text<CommitSha>>,
         passed: Option<Passed>,
         parked: Option<Parked>,

@@ -17,8 +17,8 @@ pub(super) enum Failure {
     Damaged(String),
     /// A record can't be written, or a row can't be read.
     Record(DtoError),
-    /// The schema is newer than this program.
-    NewerSchema(i64),
+    /// The schema is newer than the second one, the newest that this program works on.
+    NewerSchema(i64, i64),
     /// A newer claim than this one, by whom.
     Fenced(String),
     /// A file that is in use is no longer at its place.
@@ -42,7 +42,7 @@ impl Failure {
     pub(super) fn kind(&self) -> StoreErrorKind {
         match self {
             Self::Damaged(_) | Self::Record(DtoError::Unreadable(_)) => StoreErrorKind::Corrupt,
-            Self::NewerSchema(_) | Self::Record(_) => StoreErrorKind::Newer,
+            Self::NewerSchema(..) | Self::Record(_) => StoreErrorKind::Newer,
             Self::Fenced(_) => StoreErrorKind::Fenced,
             Self::Displaced(..) => StoreErrorKind::Unavailable,
             Self::Sql(error) => sql_kind(error),
@@ -67,10 +67,9 @@ impl Failure {
             (Self::Damaged(what), _) => format!("is damaged ({what}); {RESTART}"),
             (_, StoreErrorKind::Corrupt) => format!("is damaged; {RESTART}"),
             (Self::Sql(error), _) => unavailable(error),
-            (Self::NewerSchema(version), _) => format!(
-                "was written by a newer Sentry (schema {version}, this one knows {}); run that \
-                 one, or use another state directory",
-                super::schema::VERSION
+            (Self::NewerSchema(version, known), _) => format!(
+                "was written by a newer Sentry (schema {version}, this one knows {known}); run that \
+                 one, or use another state directory"
             ),
             (Self::Record(_), _) => "and this Sentry do not fit each other; run the newest Sentry \
                                      that worked on it, or use another state directory"
@@ -84,7 +83,7 @@ impl Failure {
         match self {
             Self::Sql(cause) => error.with_source(cause),
             Self::Record(cause) => error.with_source(cause),
-            Self::Damaged(_) | Self::NewerSchema(_) | Self::Fenced(_) | Self::Displaced(..) => {
+            Self::Damaged(_) | Self::NewerSchema(..) | Self::Fenced(_) | Self::Displaced(..) => {
                 error
             }
         }

@@ -32,7 +32,7 @@ pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"SNTR");
 /// [`Failure::NewerSchema`] where it is not for us.
 pub(super) fn version(connection: &Connection) -> Result<i64, Failure> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > VERSION { Err(Failure::NewerSchema(version)) } else { Ok(version) }
+    if version > VERSION { Err(Failure::NewerSchema(version, VERSION)) } else { Ok(version) }
 }
 
 /// The schema of a file that an agent made: never none.

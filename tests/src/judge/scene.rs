@@ -81,7 +81,7 @@ impl Scene {
             watch: &self.watch,
             revision: &self.revision,
             delivery: &self.delivery,
-            trigger: self.trigger.as_ref(),
+            again: self.trigger.as_ref().map(TriggerId::as_str),
             manifests: &self.manifests,
             sender: Some(&self.sender),
             title: &self.title,

@@ -180,7 +180,7 @@ impl Machine {
     /// The head that takes a change's place, if there is a newer one.
     fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
         let state = self.ledger.cursors(&key_of(delivery))?;
-        let is_change = delivery.cause == Cause::Change && delivery.trigger.is_none();
+        let is_change = delivery.cause.is_automatic() && delivery.trigger.is_none();
         (is_change && state.observed.sha != delivery.revision.sha)
             .then(|| state.observed.sha.clone())
     }
@@ -194,8 +194,9 @@ impl Machine {
             cause: delivery.cause,
             attempt: delivery.tries + 1,
         });
-        // What a person asks for runs whatever changed.
-        let base = self.ledger.cursors(&key).filter(|_| delivery.trigger.is_none());
+        // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
+        let compares = delivery.trigger.is_none() && delivery.cause != Cause::Manifests;
+        let base = self.ledger.cursors(&key).filter(|_| compares);
         let base = base.and_then(|cursors| cursors.base().cloned());
         self.attempts.running.insert(key, delivery.id.clone());
         self.attempts.retry_at.remove(&delivery.id);

@@ -34,7 +34,7 @@ use super::poller::Group;
 use super::scheduler::Only;
 use super::{Options, Summary};
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, Delivery, DeliveryState, RunRecord, Trigger};
+use crate::delivery::{Delivery, DeliveryState, RunRecord, Trigger};
 use crate::deployer::{DeployError, FollowQuery, Retire, RunChange};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, HeadsAnswer, HeadsQuery};
@@ -156,8 +156,6 @@ pub(in crate::engine) enum Call {
     Notify(Box<Outgoing>),
     /// Stop or forget runs, with the items of the inventory that go with them.
     Retire(Box<Retire>, Vec<InventoryItem>),
-    /// Keep a trigger.
-    Request(Trigger),
     /// Read a delivery, for [`Machine::recalled`].
     Recall(Recall),
     /// Read what a watch has on clusters, for [`Machine::tidied`].
@@ -350,7 +348,7 @@ impl Machine {
     /// In one pass an outage is waited for only so long; what is held by a suspension is not waited for at all.
     fn is_given_up(&self, delivery: &Delivery) -> bool {
         let Some(watch) = self.known.watches.get(&delivery.watch) else { return true };
-        let held = delivery.cause == Cause::Change
+        let held = delivery.cause.is_automatic()
             && self.ledger.suspension(&delivery.watch, self.now.stamp).is_some();
         let followed = delivery.state.is_final() || delivery.state == DeliveryState::Following;
         if followed && !delivery.is_queued() {

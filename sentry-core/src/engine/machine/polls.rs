@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Call, Machine, Mode, Polled};
-use crate::delivery::{Cause, Selection, Trigger, TriggerKind, TriggerState};
+use crate::cursor::Cursors;
+use crate::delivery::Cause;
 use crate::engine::conclude::superseded;
 use crate::engine::poller::{Absorbed, Group};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadsAnswer, HeadsQuery};
-use crate::ids::TriggerId;
 use crate::repo::RepoPath;
+use crate::revision::Revision;
+use crate::store::Write;
 
 /// Polls that fall due within so long are asked together: of a thousand watches one is due every few milliseconds.
 const GATHER: Duration = Duration::from_millis(200);
@@ -137,14 +139,24 @@ impl Machine {
         self.follow_manifests(index);
     }
 
-    /// A change of B, for watches that also follow B, is a durable trigger: one for each pair of commits.
+    /// B moved, and a watch follows B as well: the head of A is delivered once more, once for each head of B. What waits is
+    /// not begun again, for it takes B as it is then. A dry run leaves no trace of a head of B, so it shows heads of A alone.
     fn follow_manifests(&mut self, index: usize) {
-        for ((watch, subject), sha) in self.polls.groups[index].moved_manifests(&self.ledger) {
-            let key = format!("manifests {watch} {subject} {sha}");
-            let id = TriggerId::of(self.new_id());
-            let kind = TriggerKind::Deliver { subject, sha: None, selection: Selection::default() };
-            let (cause, at, state) = (Cause::Change, self.now.stamp, TriggerState::Pending);
-            self.call(Call::Request(Trigger { id, key, watch, kind, cause, at, state }));
+        if matches!(self.mode, Mode::Settle(_)) {
+            return;
+        }
+        for (key, sha) in self.polls.groups[index].moved_manifests(&self.ledger) {
+            if self.ledger.open_change(&key).is_some()
+                || self.ledger.suspension(&key.0, self.now.stamp).is_some()
+                || self.known.watches.get(&key.0).is_none_or(|watch| self.known.is_dry(watch))
+            {
+                continue;
+            }
+            let Some(state) = self.ledger.cursors(&key) else { continue };
+            let state = Cursors { manifests_attempted: Some(sha), ..state.clone() };
+            let revision = Revision { subject: key.1, sha: state.observed.sha.clone() };
+            let delivery = self.new_delivery(&key.0, revision, Cause::Manifests);
+            self.write(vec![Write::Cursors(state), Write::Delivery(Box::new(delivery))]);
         }
     }
 }

@@ -101,7 +101,7 @@ impl Scene {
             watch: &self.watch,
             revision: &self.revision,
             delivery: &self.delivery,
-            trigger: self.trigger.as_ref(),
+            again: self.trigger.as_ref().map(TriggerId::as_str),
             manifests: &self.manifests,
             sender: self.sender,
             title: "Add the shop",

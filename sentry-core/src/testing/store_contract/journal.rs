@@ -3,6 +3,7 @@
 use futures::future::{join, join_all};
 
 use super::Handles;
+use crate::closed_list::ClosedList as _;
 use crate::cursor::Cursors;
 use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerState};
 use crate::store::{
@@ -122,7 +123,7 @@ pub async fn every_state_and_cause_of_a_delivery_reads_back(at: Handles) {
     use DeliveryState as S;
     let states = [S::Pending, S::Fetching, S::Checking, S::Applying, S::Succeeded, S::Failed];
     for state in states.into_iter().chain([S::NothingRan, S::Superseded, S::Parked]) {
-        for cause in [Cause::Change, Cause::Manual, Cause::Webhook, Cause::Rerun] {
+        for cause in Cause::all() {
             let delivery = Delivery { state, cause, ..sample::delivery(1) };
             at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
             assert_eq!(at.snapshot().await.open.is_empty(), state.is_final(), "{state:?}");

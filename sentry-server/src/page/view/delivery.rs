@@ -48,6 +48,7 @@ pub(crate) fn took(delivery: &Delivery, now: Timestamp) -> Duration {
 pub(crate) fn cause(cause: Word<Cause>) -> &'static str {
     match cause {
         Known(Cause::Change) => "a new commit",
+        Known(Cause::Manifests) => "new manifests",
         Known(Cause::Manual) => "asked for by hand",
         Known(Cause::Webhook) => "asked for by a webhook",
         Known(Cause::Rerun) => "new runs, asked for by hand",
@@ -432,6 +433,7 @@ mod tests {
     fn a_delivery_in_a_list_says_when_and_why_it_began_and_how_long_it_took() {
         for (trigger, why) in [
             ("change", "a new commit"),
+            ("manifests", "new manifests"),
             ("manual", "asked for by hand"),
             ("webhook", "asked for by a webhook"),
             ("rerun", "new runs, asked for by hand"),

@@ -67,6 +67,7 @@ fn begun(show: &Show, now: Timestamp) -> Stop {
     let delivery = &show.delivery;
     let name = match delivery.trigger {
         Known(Cause::Change) => "The head moved",
+        Known(Cause::Manifests) => "The manifests moved",
         Known(Cause::Manual) => "Somebody asked",
         Known(Cause::Webhook) => "A webhook asked",
         Known(Cause::Rerun) => "Somebody asked for new runs",
@@ -245,6 +246,7 @@ mod tests {
     fn a_timeline_begins_with_why_and_with_which_attempt() {
         for (trigger, wanted) in [
             ("change", "The head moved"),
+            ("manifests", "The manifests moved"),
             ("manual", "Somebody asked"),
             ("webhook", "A webhook asked"),
             ("rerun", "Somebody asked for new runs"),

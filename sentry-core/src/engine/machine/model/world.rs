@@ -354,7 +354,6 @@ impl World {
             | Call::Report(..)
             | Call::Notify(_)
             | Call::Retire(..)
-            | Call::Request(_)
             | Call::Inventory(_)
             | Call::CutOff => {}
         }
