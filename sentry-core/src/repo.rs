@@ -453,6 +453,13 @@ impl DirPath {
     }
 }
 
+/// `.tekton`, where Pipelines-as-Code looks as well.
+impl Default for DirPath {
+    fn default() -> Self {
+        Self(".tekton".to_owned())
+    }
+}
+
 impl FromStr for DirPath {
     type Err = ParseError;
 

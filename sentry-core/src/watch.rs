@@ -299,6 +299,28 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// A watch that leaves all else at its default, as a watch of sentry.yaml does. Its fields are public: write
+    /// `Watch { on_first_sight: OnFirstSight::Deliver, ..Watch::new(name, source, manifests, cluster) }`.
+    #[must_use]
+    pub fn new(name: WatchName, source: Source, manifests: Manifests, cluster: ClusterRef) -> Self {
+        Self {
+            name,
+            source,
+            manifests,
+            cluster,
+            force_conflicts: ForceConflicts::default(),
+            allow_kinds: AllowKinds::default(),
+            refusals: Refusals::default(),
+            reading: Reading::default(),
+            reporting: Reporting::default(),
+            notify: Vec::new(),
+            on_first_sight: OnFirstSight::default(),
+            watch_manifests: false,
+            variables: BTreeMap::new(),
+            timing: Timing::default(),
+        }
+    }
+
     /// A digest of all that decides what a delivery does, in hex. When it changes, what is parked is tried again.
     #[must_use]
     pub fn fingerprint(&self) -> String {
@@ -348,34 +370,25 @@ pub mod sample {
     #[must_use]
     pub fn watch(name: &str, branches: &[&str]) -> Watch {
         let parse = "parses";
+        let source = Source {
+            forge: "forge".into(),
+            repo: "https://example.com/product/app".parse().expect(parse),
+            branches: BranchSelector::new(branches.iter().copied()).expect(parse),
+        };
+        let manifests = Manifests {
+            forge: "forge".into(),
+            repo: "https://example.com/qa/tests".parse().expect(parse),
+            branches: vec![ManifestsBranch::Named("main".parse().expect(parse))],
+            dir: DirPath::default(),
+        };
+        let cluster = ClusterRef {
+            deployer: "deployer".into(),
+            context: Some("test".into()),
+            namespace: "qa".parse().expect(parse),
+        };
         Watch {
-            name: name.parse().expect(parse),
-            source: Source {
-                forge: "forge".into(),
-                repo: "https://example.com/product/app".parse().expect(parse),
-                branches: BranchSelector::new(branches.iter().copied()).expect(parse),
-            },
-            manifests: Manifests {
-                forge: "forge".into(),
-                repo: "https://example.com/qa/tests".parse().expect(parse),
-                branches: vec![ManifestsBranch::Named("main".parse().expect(parse))],
-                dir: ".tekton".parse().expect(parse),
-            },
-            cluster: ClusterRef {
-                deployer: "deployer".into(),
-                context: Some("test".into()),
-                namespace: "qa".parse().expect(parse),
-            },
-            force_conflicts: ForceConflicts::default(),
-            allow_kinds: AllowKinds::Namespaced,
-            refusals: Refusals::Strict,
-            reading: Reading::default(),
-            reporting: Reporting::default(),
-            notify: Vec::new(),
-            on_first_sight: OnFirstSight::Record,
-            watch_manifests: false,
-            variables: BTreeMap::new(),
             timing: Timing { polling_interval: Duration::from_secs(60), ..Timing::default() },
+            ..Watch::new(name.parse().expect(parse), source, manifests, cluster)
         }
     }
 }

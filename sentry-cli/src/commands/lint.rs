@@ -11,12 +11,12 @@ use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
 use sentry_core::ids::DeliveryId;
 use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, MissingRef};
 use sentry_core::names::ClusterRef;
-use sentry_core::repo::{CommitSha, ParseError};
+use sentry_core::repo::{CommitSha, DirPath, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::{
-    AllowKinds, BranchSelector, ForceConflicts, GitAuthSecret, Manifests, ManifestsBranch,
-    NamespacePolicy, OnFirstSight, Reading, Refusals, Reporting, Source, Timing, Watch,
+    BranchSelector, GitAuthSecret, Manifests, ManifestsBranch, NamespacePolicy, Reading, Source,
+    Watch,
 };
 
 use super::Context;
@@ -140,35 +140,23 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
     };
     let Subject::Branch(branch) = &subject;
     let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
-    let watch = Watch {
-        name: "lint".parse()?,
-        source: Source {
-            forge: "lint".to_owned(),
-            repo: "https://example.com/lint/source".parse()?,
-            branches: BranchSelector::named([branch]),
-        },
-        manifests: Manifests {
-            forge: "lint".to_owned(),
-            repo: "https://example.com/lint/manifests".parse()?,
-            branches: vec![ManifestsBranch::Named(branch.clone())],
-            dir: ".tekton".parse()?,
-        },
-        cluster: ClusterRef {
-            deployer: "dry-run".to_owned(),
-            context: None,
-            namespace: "your-namespace".parse()?,
-        },
-        force_conflicts: ForceConflicts::default(),
-        allow_kinds: AllowKinds::default(),
-        refusals: Refusals::default(),
-        reading,
-        reporting: Reporting::default(),
-        notify: Vec::new(),
-        on_first_sight: OnFirstSight::default(),
-        watch_manifests: false,
-        variables: std::collections::BTreeMap::new(),
-        timing: Timing::default(),
+    let source = Source {
+        forge: "lint".to_owned(),
+        repo: "https://example.com/lint/source".parse()?,
+        branches: BranchSelector::named([branch]),
     };
+    let manifests = Manifests {
+        forge: "lint".to_owned(),
+        repo: "https://example.com/lint/manifests".parse()?,
+        branches: vec![ManifestsBranch::Named(branch.clone())],
+        dir: DirPath::default(),
+    };
+    let cluster = ClusterRef {
+        deployer: "dry-run".to_owned(),
+        context: None,
+        namespace: "your-namespace".parse()?,
+    };
+    let watch = Watch { reading, ..Watch::new("lint".parse()?, source, manifests, cluster) };
     let revision = Revision { subject: subject.clone(), sha: tree.commit.clone() };
     let context = manifest::Context {
         watch: &watch,

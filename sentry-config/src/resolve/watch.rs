@@ -154,7 +154,7 @@ impl Resolver<'_> {
         let branches = branches.and_then(|at| self.manifests_branches(&at.value));
         let dir = match raw.dir.or(d.dir) {
             Some(at) => self.parsed(&at, "write a directory of the repository: .tekton"),
-            None => ".tekton".parse::<DirPath>().ok(),
+            None => Some(DirPath::default()),
         };
         let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
         let forge = raw.forge.or(d.forge);

@@ -20,12 +20,10 @@ use super::*;
 use crate::forge::{Tree, TreeFile};
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::ClusterRef;
+use crate::repo::DirPath;
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
-use crate::watch::{
-    AllowKinds, BranchSelector, ForceConflicts, Manifests, ManifestsBranch, OnFirstSight, Reading,
-    Refusals, Reporting, Source, Timing,
-};
+use crate::watch::{BranchSelector, Manifests, ManifestsBranch, Source};
 
 const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 
@@ -45,34 +43,25 @@ struct Scene {
 
 impl Default for Scene {
     fn default() -> Self {
+        let source = Source {
+            forge: "github".into(),
+            repo: "https://github.com/Acme/Web.git".parse().unwrap(),
+            branches: BranchSelector::new(["main"]).unwrap(),
+        };
+        let manifests = Manifests {
+            forge: "github".into(),
+            repo: "https://github.com/acme/deploy".parse().unwrap(),
+            branches: vec![ManifestsBranch::SourceBranch],
+            dir: DirPath::default(),
+        };
+        let cluster = ClusterRef {
+            deployer: "kubectl".into(),
+            context: None,
+            namespace: "qa".parse().unwrap(),
+        };
         let watch = Watch {
-            name: "web".parse().unwrap(),
-            source: Source {
-                forge: "github".into(),
-                repo: "https://github.com/Acme/Web.git".parse().unwrap(),
-                branches: BranchSelector::new(["main"]).unwrap(),
-            },
-            manifests: Manifests {
-                forge: "github".into(),
-                repo: "https://github.com/acme/deploy".parse().unwrap(),
-                branches: vec![ManifestsBranch::SourceBranch],
-                dir: ".tekton".parse().unwrap(),
-            },
-            cluster: ClusterRef {
-                deployer: "kubectl".into(),
-                context: None,
-                namespace: "qa".parse().unwrap(),
-            },
-            force_conflicts: ForceConflicts::default(),
-            allow_kinds: AllowKinds::Namespaced,
-            refusals: Refusals::Strict,
-            reading: Reading::default(),
-            reporting: Reporting::default(),
-            notify: Vec::new(),
-            on_first_sight: OnFirstSight::Record,
-            watch_manifests: false,
             variables: BTreeMap::from([("env".into(), "stage".into())]),
-            timing: Timing::default(),
+            ..Watch::new("web".parse().unwrap(), source, manifests, cluster)
         };
         Self {
             watch,
