@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy deps lint release sbom bench ci
+.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy doc deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -58,6 +58,10 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# The documentation of every crate, in which no link is broken.
+doc:
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
 # No second TLS stack, and core knows no edges (a test guards that too); licences, bans and sources.
 deps:

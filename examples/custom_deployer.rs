@@ -11,11 +11,8 @@ use sentry_core::deployer::{
     Probe, Retire, RunChange, Wanted,
 };
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::ForgePorts;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
-use sentry_core::testing::fakes::FakeForge;
-use sentry_core::watch::{OnFirstSight, sample};
 use sentry_store::MemoryStore;
 
 /// Remembers the name of everything it ever took.
@@ -97,19 +94,11 @@ impl Deployer for Journal {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut watch = sample::watch("qa", &["main"]);
-    watch.on_first_sight = OnFirstSight::Deliver;
-    let forge = FakeForge::new();
-    forge.commit(watch.source.repo.as_str(), "main", "first", &[]);
-    forge.commit(
-        watch.manifests.repo.as_str(),
-        "main",
-        "tests",
-        &[("run.yaml", sentry_examples::RUN)],
-    );
+    let dir = tempfile::tempdir()?;
+    sentry_examples::repositories(dir.path());
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
-        .watch(watch)
-        .forge("forge", ForgePorts::with_statuses(Arc::new(forge)))
+        .watch(sentry_examples::watch(dir.path())?)
+        .forge("forge", sentry_examples::git()?)
         .deployer("deployer", DeployerPorts::new(Arc::new(Journal::default())))
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {

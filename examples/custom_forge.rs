@@ -5,7 +5,6 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::{
     ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
@@ -14,8 +13,7 @@ use sentry_core::forge::{
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
 use sentry_core::subject::Subject;
-use sentry_core::testing::fakes::FakeDeployer;
-use sentry_core::watch::{OnFirstSight, sample};
+use sentry_deploy::dry_run;
 use sentry_store::MemoryStore;
 
 /// Every repository has one branch at one commit.
@@ -76,13 +74,11 @@ impl Source for Fixed {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut watch = sample::watch("qa", &["main"]);
-    watch.on_first_sight = OnFirstSight::Deliver;
     let forge = Fixed { branch: Subject::Branch("main".parse()?), head: "1f".repeat(20).parse()? };
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
-        .watch(watch)
+        .watch(sentry_examples::watch("/srv".as_ref())?)
         .forge("forge", ForgePorts::new(Arc::new(forge)))
-        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
+        .deployer("deployer", dry_run())
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

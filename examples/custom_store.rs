@@ -6,12 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::ForgePorts;
 use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_core::watch::{OnFirstSight, sample};
+use sentry_deploy::dry_run;
 use sentry_store::MemoryStore;
 
 /// Counts what is decided about heads.
@@ -46,22 +43,14 @@ impl Claim for Audited<Box<dyn Claim>> {
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut watch = sample::watch("qa", &["main"]);
-    watch.on_first_sight = OnFirstSight::Deliver;
-    let forge = FakeForge::new();
-    forge.commit(watch.source.repo.as_str(), "main", "first", &[]);
-    forge.commit(
-        watch.manifests.repo.as_str(),
-        "main",
-        "tests",
-        &[("run.yaml", sentry_examples::RUN)],
-    );
+    let dir = tempfile::tempdir()?;
+    sentry_examples::repositories(dir.path());
     let (store, decisions) = (Arc::new(MemoryStore::new()), Arc::new(AtomicUsize::new(0)));
     let journal = Audited { inner: Arc::clone(&store), decisions: Arc::clone(&decisions) };
     let engine = Engine::builder(State { journal: Arc::new(journal), ..store.into() })
-        .watch(watch)
-        .forge("forge", ForgePorts::with_statuses(Arc::new(forge)))
-        .deployer("deployer", DeployerPorts::new(Arc::new(FakeDeployer::new())))
+        .watch(sentry_examples::watch(dir.path())?)
+        .forge("forge", sentry_examples::git()?)
+        .deployer("deployer", dry_run())
         .build()?;
     for line in sentry_examples::lines(&engine.once(&Stop::new()).await?) {
         println!("{line}");

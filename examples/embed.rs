@@ -4,13 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use sentry_core::engine::{Engine, Stop};
-use sentry_core::forge::ForgePorts;
-use sentry_core::secret::Redactor;
-use sentry_core::watch::{OnFirstSight, sample};
 use sentry_deploy::dry_run;
-use sentry_forge::credential::Credential;
-use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
-use sentry_forge::http::{Http, HttpSettings};
 use sentry_store::MemoryStore;
 
 #[tokio::main]
@@ -18,25 +12,9 @@ use sentry_store::MemoryStore;
 async fn main() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     sentry_examples::repositories(dir.path());
-
-    let settings =
-        HttpSettings { proxy: None, no_proxy: None, ca_file: None, redactor: Redactor::new() };
-    let forge = GitForge::new(GitSettings {
-        name: "forge".into(),
-        credential: Credential::Anonymous,
-        username: "git".into(),
-        http: Http::new(&settings)?,
-        transport: Arc::new(Transport::new(TransportSettings::new(settings))),
-    });
-
-    let mut watch = sample::watch("qa", &["main"]);
-    watch.source.repo = format!("file://{}/a.git", dir.path().display()).parse()?;
-    watch.manifests.repo = format!("file://{}/b.git", dir.path().display()).parse()?;
-    watch.on_first_sight = OnFirstSight::Deliver;
-
     let engine = Engine::builder(Arc::new(MemoryStore::new()))
-        .watch(watch)
-        .forge("forge", ForgePorts::new(Arc::new(forge)))
+        .watch(sentry_examples::watch(dir.path())?)
+        .forge("forge", sentry_examples::git()?)
         .deployer("deployer", dry_run())
         .build()?;
     let summary = engine.once(&Stop::new()).await?;

@@ -1,13 +1,11 @@
 //! An engine inside another program that keeps sentry.yaml as its configuration: the wiring is the command line's own.
 
 use std::error::Error;
-use std::sync::Arc;
 
-use sentry_cli::compose;
+use sentry_cli::compose::{self, Composition};
 use sentry_config::Environment;
 use sentry_core::engine::Stop;
 use sentry_core::secret::Redactor;
-use sentry_store::MemoryStore;
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
@@ -22,8 +20,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
          cluster: {{namespace: qa, deployer: dry-run}}\n"
     );
     let config = sentry_config::parse(&yaml, "sentry.yaml", &Environment::from_process())?;
-    let engine = compose::engine(&config, Arc::new(MemoryStore::new()), &Redactor::new())?;
-    let summary = engine.once(&Stop::new()).await?;
+    let parts = Composition::new(config, compose::memory_store(), &Redactor::new())?;
+    let summary = parts.engine.once(&Stop::new()).await?;
     for line in sentry_examples::lines(&summary) {
         println!("{line}");
     }

@@ -15,7 +15,7 @@ use crate::shape::{
 ///
 /// Over HTTP everything is below `/api/v1`. Queries are the fields of [`crate::query`], bodies and answers the JSON of
 /// [`crate::shape`]; a request that succeeds is a 200, an error the status of its kind
-/// ([`crate::ErrorKind::http_status`]) with the body [`crate::ErrorBody`].
+/// ([`http_status`](crate::words::Word::http_status)) with the body [`crate::ErrorBody`].
 ///
 /// | method | route | body | answer |
 /// |---|---|---|---|
@@ -40,7 +40,7 @@ use crate::shape::{
 /// [`trigger_state`](Self::trigger_state) tells, and [`show`](Self::show) of the delivery that answers it.
 ///
 /// # Errors
-/// Of every method: [`crate::ErrorKind`] says what is wrong, [`crate::ErrorKind::may_pass`] whether asking again helps.
+/// Of every method: [`crate::ErrorKind`] says what is wrong, [`may_pass`](crate::words::Word::may_pass) whether asking again helps.
 #[async_trait]
 pub trait Answers: fmt::Debug + Send + Sync {
     /// Per branch what was seen, what was delivered and what comes next; and whether an agent works.

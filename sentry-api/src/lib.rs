@@ -4,12 +4,24 @@
 //! from a [`sentry_core::store::State`]; a client of the HTTP API answers with what the server said. Both give the
 //! same [`shape`]s, so that a person sees the same from a laptop as in the pod.
 //!
-//! | module | what it answers |
+//! ```no_run
+//! use sentry_api::query::HistoryQuery;
+//! use sentry_api::{Answers, ApiError, Local};
+//!
+//! # async fn newest(state: sentry_core::store::State) -> Result<(), ApiError> {
+//! let answers = Local::new(state, Vec::new());
+//! let newest = answers.history(&HistoryQuery::default()).await?;
+//! println!("{} deliveries", newest.deliveries.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it holds |
 //! |---|---|
-//! | [`shape`] | which JSON is answered, and which is asked with |
-//! | [`words`] | which words of closed lists stand in it |
+//! | [`shape`] | the JSON that is answered, and that is asked with |
+//! | [`words`] | the words of closed lists that stand in it |
 //! | [`text`] | how times and numbers are said to people |
-//! | [`query`] | which questions there are |
+//! | [`query`] | the questions |
 //! | [`openapi`] | how the HTTP API describes itself |
 
 mod answers;

@@ -4,16 +4,16 @@
 //! This is the one file that names concrete types.
 //!
 //! ```no_run
-//! use sentry_cli::compose;
+//! use sentry_cli::compose::{self, Composition};
 //! use sentry_config::Environment;
 //! use sentry_core::engine::Stop;
 //! use sentry_core::secret::Redactor;
 //!
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = sentry_config::load("sentry.yaml".as_ref(), &Environment::from_process())?;
-//! let store = compose::open_store("/var/lib/sentry".as_ref())?;
-//! let engine = compose::engine(&config, store, &Redactor::new())?;
-//! engine.run(&Stop::new()).await?;
+//! let state = compose::open_store("/var/lib/sentry".as_ref())?;
+//! let composition = Composition::new(config, state, &Redactor::new())?;
+//! composition.engine.run(&Stop::new()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -23,6 +23,7 @@ mod page;
 mod receivers;
 mod webhooks;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -87,72 +88,99 @@ pub enum ComposeError {
     Engine(#[from] BuildError),
 }
 
-/// An engine with everything that the configuration names. Every secret is made known to the redactor.
-///
-/// # Errors
-/// [`ComposeError`] names the part that can't be set up. Nobody was asked anything yet.
-pub fn engine(
-    config: &Config,
-    store: impl Into<State>,
-    redactor: &Redactor,
-) -> Result<Engine, ComposeError> {
-    let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
-    let mut builder = Engine::builder(store).options(options).holder(holder());
-    for forge in &config.forges {
-        builder = builder.forge(&forge.name, self::forge(forge, redactor)?.ports());
-    }
-    for deployer in &config.deployers {
-        builder = builder.deployer(&deployer.name, self::deployer(deployer, redactor)?);
-    }
-    for receiver in receivers(config, redactor)? {
-        builder = builder.notifier(receiver.name().to_owned(), receiver);
-    }
-    for watch in &config.watches {
-        builder = builder.watch(watch.clone());
-    }
-    Ok(builder.build()?)
+/// All that a configuration becomes, made once and whole. Nobody was asked anything yet.
+#[derive(Debug)]
+pub struct Composition {
+    /// What it was made of.
+    pub config: Config,
+    /// The engine, over the state.
+    pub engine: Engine,
+    /// By name, to be asked what else they can tell.
+    pub(crate) forges: BTreeMap<String, Arc<dyn Probed>>,
+    /// By name.
+    pub(crate) deployers: BTreeMap<String, DeployerPorts>,
+    state: State,
+    redactor: Redactor,
 }
 
-/// The server of an engine: health, metrics, the page and the API if there is a token for them, and the webhooks of every
-/// forge that has a secret for them. It is ready to serve, and counts from now on.
-///
-/// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server before
-/// it, if there was one.
-#[must_use]
-pub fn server(
-    config: &Config,
-    engine: &Engine,
-    store: State,
-    state_dir: Option<&Path>,
-    redactor: &Redactor,
-    counters: Option<Counters>,
-) -> Server {
-    let mut services = Services::new(engine.clone(), store);
-    if let Some(counters) = &counters {
-        services.guesses = counters.guesses();
-    }
-    services.counters = counters;
-    services.webhooks =
-        config.forges.iter().filter_map(|forge| webhooks::endpoint(forge, redactor)).collect();
-    services.state_dir = state_dir.map(Path::to_owned);
-    env!("CARGO_PKG_VERSION").clone_into(&mut services.version);
-    services.routes = match keys::Tokens::of(&config.server, redactor) {
-        None => sentry_server::page::closed(),
-        Some(tokens) => {
-            let local = Local::new(services.store.clone(), facts(config));
-            let answers: Arc<dyn Answers> =
-                Arc::new(Bounded::new(Arc::new(local.with_engine(engine.clone()))));
-            let keys: Arc<dyn Keys> = Arc::new(tokens);
-            let (live, guesses) = (services.live.clone(), services.guesses.clone());
-            let mut page =
-                Setup::new(Arc::clone(&answers), Arc::clone(&keys), live.clone(), guesses.clone());
-            page.watches = page::places(config);
-            page.version.clone_from(&services.version);
-            sentry_server::api::routes(answers, keys, live, guesses)
-                .merge(sentry_server::page::routes(page))
+impl Composition {
+    /// Puts everything together that the configuration names. Every secret is made known to the redactor.
+    ///
+    /// # Errors
+    /// [`ComposeError`] names the part that can't be set up.
+    pub fn new(
+        config: Config,
+        state: impl Into<State>,
+        redactor: &Redactor,
+    ) -> Result<Self, ComposeError> {
+        learn_secrets(&config, redactor);
+        let (state, redactor) = (state.into(), redactor.clone());
+        let forges = by_name(&config.forges, |one| Ok((&one.name, forge(one, &redactor)?)))?;
+        let deployers =
+            by_name(&config.deployers, |one| Ok((&one.name, deployer(one, &redactor)?)))?;
+        let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
+        let mut builder = Engine::builder(state.clone()).options(options).holder(holder());
+        for (name, forge) in &forges {
+            builder = builder.forge(name, Arc::clone(forge).ports());
         }
-    };
-    Server::new(services)
+        for (name, deployer) in &deployers {
+            builder = builder.deployer(name, deployer.clone());
+        }
+        for receiver in receivers(&config, &redactor)? {
+            builder = builder.notifier(receiver.name().to_owned(), receiver);
+        }
+        for watch in &config.watches {
+            builder = builder.watch(watch.clone());
+        }
+        let engine = builder.build()?;
+        Ok(Self { config, engine, forges, deployers, state, redactor })
+    }
+
+    /// What people ask, answered from the state and by the engine.
+    #[must_use]
+    pub fn answers(&self) -> Local {
+        Local::new(self.state.clone(), facts(&self.config)).with_engine(self.engine.clone())
+    }
+
+    /// The server of the engine: health, metrics, the page and the API if there is a token for them, and the webhooks of
+    /// every forge that has a secret for them. It is ready to serve, and counts from now on.
+    ///
+    /// `state_dir` is the directory whose size is shown; `None` for a state in memory. `counters` are those of the server
+    /// before it, if there was one.
+    #[must_use]
+    pub fn server(&self, state_dir: Option<&Path>, counters: Option<Counters>) -> Server {
+        let mut services = Services::new(self.engine.clone(), self.state.clone());
+        if let Some(counters) = &counters {
+            services.guesses = counters.guesses();
+        }
+        services.counters = counters;
+        let webhook = |forge| webhooks::endpoint(forge, &self.redactor);
+        services.webhooks = self.config.forges.iter().filter_map(webhook).collect();
+        services.state_dir = state_dir.map(Path::to_owned);
+        env!("CARGO_PKG_VERSION").clone_into(&mut services.version);
+        services.routes = match keys::Tokens::of(&self.config.server, &self.redactor) {
+            None => sentry_server::page::closed(),
+            Some(tokens) => {
+                let answers: Arc<dyn Answers> = Arc::new(Bounded::new(Arc::new(self.answers())));
+                let keys: Arc<dyn Keys> = Arc::new(tokens);
+                let (live, guesses) = (services.live.clone(), services.guesses.clone());
+                let (asked, known) = (Arc::clone(&answers), Arc::clone(&keys));
+                let mut page = Setup::new(asked, known, live.clone(), guesses.clone());
+                page.watches = page::places(&self.config);
+                page.version.clone_from(&services.version);
+                sentry_server::api::routes(answers, keys, live, guesses)
+                    .merge(sentry_server::page::routes(page))
+            }
+        };
+        Server::new(services)
+    }
+}
+
+fn by_name<'a, C, T>(
+    configured: &'a [C],
+    make: impl Fn(&'a C) -> Result<(&'a String, T), ComposeError>,
+) -> Result<BTreeMap<String, T>, ComposeError> {
+    configured.iter().map(|one| make(one).map(|(name, made)| (name.clone(), made))).collect()
 }
 
 /// What answers need to know of a configuration.
@@ -168,7 +196,7 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
 
 /// Makes the redactor know every secret that the configuration holds, and those in files before they are used: a server may
 /// repeat them all the same. A file that can't be read is told of where it is used.
-pub fn learn_secrets(config: &Config, redactor: &Redactor) {
+pub(crate) fn learn_secrets(config: &Config, redactor: &Redactor) {
     config.secrets().for_each(|secret| redactor.learn(secret));
     for file in config.secret_files() {
         if let Ok(secret) = Secret::in_file(file, Form::Lines) {
@@ -178,7 +206,7 @@ pub fn learn_secrets(config: &Config, redactor: &Redactor) {
 }
 
 /// Makes every deployer of the configuration one that writes nothing.
-pub fn dry_run(config: &mut Config) {
+pub(crate) fn dry_run(config: &mut Config) {
     config.deployers.iter_mut().for_each(|deployer| deployer.kind = DeployerKind::DryRun);
 }
 
@@ -211,10 +239,7 @@ fn holder() -> String {
 }
 
 /// The forge that a configuration describes.
-pub(crate) fn forge(
-    config: &ForgeConfig,
-    redactor: &Redactor,
-) -> Result<Arc<dyn Probed>, ComposeError> {
+fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<Arc<dyn Probed>, ComposeError> {
     let settings = http_settings(config, redactor);
     let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
     let http = Http::new(&settings).map_err(failed)?;
@@ -336,10 +361,7 @@ fn polling(polling: Polling) -> sentry_forge::Polling {
 }
 
 /// The deployer that a configuration describes.
-pub(crate) fn deployer(
-    config: &DeployerConfig,
-    redactor: &Redactor,
-) -> Result<DeployerPorts, ComposeError> {
+fn deployer(config: &DeployerConfig, redactor: &Redactor) -> Result<DeployerPorts, ComposeError> {
     match &config.kind {
         DeployerKind::Kubectl { path, kubeconfig } => {
             let mut settings = KubectlSettings::new(redactor.clone());

@@ -1,7 +1,11 @@
 //! The command line of Sentry, as a library: [`run`] is the whole program, [`compose`] is the default wiring from
 //! a configuration to an engine for programs that embed one.
 //!
-//! | room | what it answers |
+//! ```no_run
+//! let code: std::process::ExitCode = sentry_cli::run(std::env::args_os());
+//! ```
+//!
+//! | module | what it holds |
 //! |---|---|
 //! | `args` | what can be written on the command line |
 //! | [`compose`] | which concrete forge, deployer and store a configuration means |

@@ -1,4 +1,58 @@
-//! The domain and the engine of Sentry: what an embedding program uses.
+//! The engine of Sentry and its words, for programs that embed it: it watches the heads of repository A, and brings what
+//! repository B keeps in its directory to a cluster, once for each head.
+//!
+//! An [`Engine`](engine::Engine) is put together of [`Watch`](watch::Watch)es, a [`State`](store::State), and ports by name.
+//! The crates `sentry-forge`, `sentry-deploy`, `sentry-notify` and `sentry-store` implement the ports; this one knows no HTTP,
+//! no git, no Kubernetes and no database.
+//!
+//! ```no_run
+//! use sentry_core::deployer::DeployerPorts;
+//! use sentry_core::engine::{Engine, Stop};
+//! use sentry_core::forge::ForgePorts;
+//! use sentry_core::names::ClusterRef;
+//! use sentry_core::repo::DirPath;
+//! use sentry_core::store::State;
+//! use sentry_core::watch::{BranchSelector, Manifests, ManifestsBranch, Source, Watch};
+//!
+//! async fn deliver(
+//!     state: State,
+//!     forge: ForgePorts,
+//!     deployer: DeployerPorts,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let source = Source {
+//!         forge: "github".into(),
+//!         repo: "https://github.com/acme/app".parse()?,
+//!         branches: BranchSelector::new(["main", "release/*"])?,
+//!     };
+//!     let manifests = Manifests {
+//!         forge: "github".into(),
+//!         repo: "https://github.com/acme/tests".parse()?,
+//!         branches: vec![ManifestsBranch::SourceBranch, ManifestsBranch::Named("main".parse()?)],
+//!         dir: DirPath::default(), // .tekton
+//!     };
+//!     let cluster =
+//!         ClusterRef { deployer: "kubectl".into(), context: None, namespace: "qa".parse()? };
+//!     let engine = Engine::builder(state)
+//!         .watch(Watch::new("app".parse()?, source, manifests, cluster))
+//!         .forge("github", forge)
+//!         .deployer("kubectl", deployer)
+//!         .build()?;
+//!     let stop = Stop::new();
+//!     engine.run(&stop).await?; // until stop.soft()
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | modules | what they hold |
+//! |---|---|
+//! | [`engine`] | the engine, what it can be asked, how it is stopped |
+//! | [`forge`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with what it is asked and what it answers |
+//! | [`watch`], [`subscription`] | what is wanted: rules, and who is told |
+//! | [`ids`], [`names`], [`repo`], [`subject`], [`revision`] | the words: ids, names, repositories and commits, what has a head, a head at a commit |
+//! | [`cursor`], [`delivery`], [`plan`], [`event`] | what is remembered of a head, what becomes of it, what is asked of a cluster, what is told |
+//! | [`change`], [`manifest`], [`retry`] | pure decisions: what moved, which documents run and why, when it is tried again |
+//! | [`error`], [`secret`], [`text`], [`mod@closed_list`] | the one shape of an error; secrets and their redaction; strangers' words made fit to show; lists of words |
+//! | `testing` (a feature) | fakes of the ports, sample records, and each port's contract as tests |
 
 pub mod change;
 pub mod clock;

@@ -1,4 +1,35 @@
 //! Where heads and trees come from: GitHub, GitLab, Gitea and any git server.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use sentry_core::forge::ForgePorts;
+//! use sentry_core::secret::Redactor;
+//! use sentry_forge::credential::Credential;
+//! use sentry_forge::git::{GitForge, GitSettings, Transport, TransportSettings};
+//! use sentry_forge::http::{Http, HttpSettings};
+//!
+//! # fn forge() -> Result<ForgePorts, Box<dyn std::error::Error>> {
+//! let settings = HttpSettings::new(Redactor::new());
+//! let git = GitForge::new(GitSettings {
+//!     name: "git".into(),
+//!     credential: Credential::Anonymous,
+//!     username: "git".into(),
+//!     http: Http::new(&settings)?,
+//!     transport: Arc::new(Transport::new(TransportSettings::new(settings))),
+//! });
+//! Ok(ForgePorts::new(Arc::new(git)))
+//! # }
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`github`], [`gitlab`], [`gitea`] | a forge each: settings, requests and answers, the sender of its webhooks. A new one is a folder like these |
+//! | [`Hosted`] | what those have in common: the ports over their APIs |
+//! | [`git`] | any git server: `ls-refs` and fetches over HTTP, ssh and files, by a git that can't harm |
+//! | [`credential`], [`http`], [`status`] | tokens and Apps; one bounded request; what an answer's status means |
+//! | [`webhook`] | what a forge sends: verified, then read as a hint |
+//! | [`Probed`] | what `sentry validate --online` asks of a forge |
 
 pub mod credential;
 mod gate;

@@ -1,5 +1,19 @@
 //! How Sentry's HTTP clients reach others: whom they trust, which proxy they take, and why they failed. Below every crate
 //! that has such a client; it knows none of them.
+//!
+//! ```
+//! use sentry_net::NoProxy;
+//!
+//! let direct = NoProxy::new("localhost,.example.com");
+//! assert!(direct.covers("git.example.com"));
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `client` | the one client: deadlines, and bodies that are read up to a bound |
+//! | `authorities`, `trust` | which certificates a `ca_file` holds, and how a server is verified |
+//! | `proxies` | which proxy is asked for an address, as curl reads NO_PROXY |
+//! | `failure` | why there was no answer, in one line with its remedy |
 
 mod authorities;
 mod client;

@@ -1,6 +1,27 @@
 //! Who is told how deliveries end: generic webhooks with CloudEvents, Slack, Mattermost.
 //!
-//! | room | what it answers |
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use sentry_core::clock::SystemClock;
+//! use sentry_core::secret::{Redactor, SecretSource};
+//! use sentry_notify::{Kind, Receiver, Settings};
+//!
+//! # fn receiver() -> Result<Receiver, Box<dyn std::error::Error>> {
+//! Ok(Receiver::new(Settings {
+//!     name: "team".into(),
+//!     kind: Kind::Slack,
+//!     url: SecretSource::File("/run/secrets/slack-url".into()),
+//!     secret: None,
+//!     template: None,
+//!     ca_file: None,
+//!     clock: Arc::new(SystemClock),
+//!     redactor: Redactor::new(),
+//! })?)
+//! # }
+//! ```
+//!
+//! | module | what it holds |
 //! |---|---|
 //! | `receiver` | the notifier: address, text, body, answer |
 //! | `template` | what a person reads, with every value escaped for where it is shown |

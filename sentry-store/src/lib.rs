@@ -1,9 +1,29 @@
 //! Where state is kept: [`SqliteStore`] on a disk, [`MemoryStore`] for as long as the program lives.
 //!
 //! Both keep the contracts of [`Journal`](sentry_core::store::Journal), [`Inbox`](sentry_core::store::Inbox) and
-//! [`Archive`](sentry_core::store::Archive), clause by clause:
-//! `tests/contract.rs` runs [`store_contract`](sentry_core::testing::store_contract) against each. A store of
-//! your own keeps records in the same versioned JSON with the feature `dto`.
+//! [`Archive`](sentry_core::store::Archive), clause by clause: `tests/contract.rs` runs
+//! [`store_contract`](sentry_core::testing::store_contract) against each. A store of your own keeps records in the same
+//! versioned JSON with the feature `dto`.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use sentry_core::store::State;
+//! use sentry_store::{MemoryStore, SqliteStore};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dir = tempfile::tempdir()?;
+//! let kept: State = Arc::new(SqliteStore::open(dir.path())?).into();
+//! let forgotten: State = Arc::new(MemoryStore::new()).into();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `sqlite` | the database: its schema and migrations, the lock, damage and full disks |
+//! | `memory` | the same in memory |
+//! | `dto` | the persisted records, each with a version |
 
 #[cfg(feature = "dto")]
 pub mod dto;

@@ -15,7 +15,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Context, why};
-use crate::compose;
+use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::signals::{Ended, Signals};
 use crate::ui::{Rows, Tone, Ui, span, tinted};
@@ -82,7 +82,7 @@ async fn play(ctx: &Context, dir: &Workdir, stop: &Stop) -> Result<(), Failure> 
     }
     let config = stage.config()?;
     let store = compose::open_store(&dir.path().join("state"))?;
-    let engine = compose::engine(&config, store.clone(), &ctx.redactor)?;
+    let engine = Composition::new(config, store.clone(), &ctx.redactor)?.engine;
     let script = async {
         let result = script(ui, &stage, engine.events()).await;
         stop.soft();

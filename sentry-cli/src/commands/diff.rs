@@ -9,7 +9,7 @@ use sentry_core::secret::Redactor;
 use similar::TextDiff;
 
 use super::Context;
-use super::explain::{complain_of_refusals, heading, reading_engine, uninterrupted};
+use super::explain::{complain_of_refusals, for_questions, heading, uninterrupted};
 use super::source::pick;
 use crate::args::DiffArgs;
 use crate::exit::{Exit, Failure};
@@ -24,9 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
     let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
-    let (engine, name) = (reading_engine(ctx, &config)?, &watch);
+    let engine = for_questions(ctx, config)?.engine;
     let (sha, selection) = (args.revision.as_ref(), Selection::default());
-    let question = engine.diff(name, &subject, sha, &selection);
+    let question = engine.diff(&watch, &subject, sha, &selection);
     let (preview, diffs) = uninterrupted(question).await?;
     complain_of_refusals(&ctx.ui, &preview);
     let refused = preview.plan.is_none() && preview.set.refusals().next().is_some();

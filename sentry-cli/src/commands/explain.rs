@@ -5,15 +5,13 @@ use std::fmt::Display;
 use sentry_api::query::ExplainQuery;
 use sentry_api::{Answers, Local};
 use sentry_config::Config;
-use sentry_core::engine::{Engine, Preview};
+use sentry_core::engine::Preview;
 use sentry_core::plan::{Operation, PlannedObject};
-use sentry_core::store::State;
 
 use super::Context;
 use super::lint::show_documents;
 use crate::args::ExplainArgs;
-use crate::compose;
-use crate::compose::facts;
+use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;
 use crate::ui::{Rows, Tone, Ui, count, plain};
@@ -40,21 +38,14 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
 
 /// Answers on this machine: with an engine that knows what was delivered, and writes nothing.
 fn local(ctx: &Context) -> Result<Local, Failure> {
-    let config = ctx.start()?;
-    let store = kept(ctx, &config)?;
-    let engine = compose::engine(&config, store.clone(), &ctx.redactor)?;
-    Ok(Local::new(store, facts(&config)).with_engine(engine))
+    Ok(for_questions(ctx, ctx.start()?)?.answers())
 }
 
-/// What was delivered, as far as it is known; nothing is written there.
-fn kept(ctx: &Context, config: &Config) -> Result<State, Failure> {
-    let kept = compose::read_store(&ctx.state_dir(Some(config))?)?;
-    Ok(kept.unwrap_or_else(compose::memory_store))
-}
-
-/// An engine for questions: it knows what was delivered, and writes nothing.
-pub(crate) fn reading_engine(ctx: &Context, config: &Config) -> Result<Engine, Failure> {
-    Ok(compose::engine(config, kept(ctx, config)?, &ctx.redactor)?)
+/// What can be asked: it knows what was delivered, as far as that is known here, and writes nothing.
+pub(crate) fn for_questions(ctx: &Context, config: Config) -> Result<Composition, Failure> {
+    let kept = compose::read_store(&ctx.state_dir(Some(&config))?)?;
+    let state = kept.unwrap_or_else(compose::memory_store);
+    Ok(Composition::new(config, state, &ctx.redactor)?)
 }
 
 /// The answer to a question that may be left at any point.

@@ -1,8 +1,7 @@
 //! What `sentry validate --online` asks: do tokens work, are repositories and branches there, does the lint pass,
 //! does the cluster let us in. Nothing is written anywhere.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use sentry_config::Config;
 use sentry_core::delivery::Selection;
@@ -16,7 +15,7 @@ use sentry_core::watch::{BranchSelector, GitAuthSecret, ReportMode, Watch};
 use sentry_forge::Probed;
 
 use super::Context;
-use crate::compose;
+use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::count_of;
@@ -100,10 +99,7 @@ pub(crate) fn exit(checks: &[Check]) -> Exit {
 
 /// Asks everything that the configuration's watches need.
 pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure> {
-    let mut forges = BTreeMap::new();
-    for forge in &config.forges {
-        forges.insert(forge.name.as_str(), compose::forge(forge, &ctx.redactor)?);
-    }
+    let parts = Composition::new(config.clone(), compose::memory_store(), &ctx.redactor)?;
     let mut checks = Vec::new();
     let mut asked = BTreeSet::new();
     for watch in &config.watches {
@@ -113,15 +109,14 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
         ] {
             if asked.insert((forge.clone(), repo.clone())) {
                 let statuses = Statuses::of(config, forge, repo);
-                checks.extend(rights(forges[forge.as_str()].as_ref(), repo, statuses).await);
+                checks.extend(rights(parts.forges[forge].as_ref(), repo, statuses).await);
             }
         }
     }
-    let engine = compose::engine(config, compose::memory_store(), &ctx.redactor)?;
     for watch in &config.watches {
-        checks.extend(branches(&forges, watch, &engine).await);
+        checks.extend(branches(&parts, watch).await);
     }
-    checks.extend(clusters(ctx, config).await?);
+    checks.extend(clusters(&parts).await);
     Ok(checks)
 }
 
@@ -177,14 +172,10 @@ impl Statuses {
 }
 
 /// The watch's branches of A; and for the first of them, what of B would run.
-async fn branches(
-    forges: &BTreeMap<&str, Arc<dyn Probed>>,
-    watch: &Watch,
-    engine: &Engine,
-) -> Vec<Check> {
+async fn branches(parts: &Composition, watch: &Watch) -> Vec<Check> {
     let (subject, what) = (format!("watch {}", watch.name), "branches exist");
     let selector = &watch.source.branches;
-    let forge = forges[watch.source.forge.as_str()].as_ref();
+    let forge = parts.forges[&watch.source.forge].as_ref();
     let heads = match heads(forge, &watch.source.repo, selector).await {
         Ok(heads) => heads,
         Err(error) => return vec![Check::forge(&subject, what, &error)],
@@ -215,7 +206,7 @@ async fn branches(
         checks.push(Check::fine(&subject, what, count_of(watched.len(), "branch", "branches")));
     }
     if let Some(branch) = watched.first() {
-        checks.push(documents(engine, watch, branch, &subject).await);
+        checks.push(documents(&parts.engine, watch, branch, &subject).await);
     }
     checks
 }
@@ -301,17 +292,17 @@ fn is_about_objects(kind: DeployErrorKind) -> bool {
 }
 
 /// Each cluster and namespace once.
-async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure> {
-    let targets: BTreeSet<&ClusterRef> = config.watches.iter().map(|w| &w.cluster).collect();
+async fn clusters(parts: &Composition) -> Vec<Check> {
+    let watches = &parts.config.watches;
+    let targets: BTreeSet<&ClusterRef> = watches.iter().map(|w| &w.cluster).collect();
     let mut checks = Vec::new();
-    for deployer in &config.deployers {
-        let built = compose::deployer(deployer, &ctx.redactor)?;
-        for target in targets.iter().filter(|t| t.deployer == deployer.name) {
+    for (name, deployer) in &parts.deployers {
+        for target in targets.iter().filter(|t| t.deployer == *name) {
             let subject = format!("cluster {target}");
-            let lends = config.watches.iter().any(|watch| {
+            let lends = watches.iter().any(|watch| {
                 watch.cluster == **target && watch.reading.git_auth_secret == GitAuthSecret::PerRun
             });
-            match built.cluster.probe(target, lends).await {
+            match deployer.cluster.probe(target, lends).await {
                 Ok(answers) if answers.is_empty() => {
                     checks.push(Check::fine(&subject, "dry run", "nothing is written, none asked"));
                 }
@@ -326,7 +317,7 @@ async fn clusters(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure>
             }
         }
     }
-    Ok(checks)
+    checks
 }
 
 #[cfg(test)]

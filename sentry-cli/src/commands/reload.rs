@@ -1,19 +1,59 @@
 //! Another configuration while the agent runs: noticed, checked as a whole, and taken only if all of it is right.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sentry_config::{Config, LoadError, LogLevel, MAX_SIZE};
-use sentry_server::Counters;
+use sentry_core::store::State;
+use sentry_server::{Counters, Server};
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
-use super::watch::{Kept, Setup};
+use crate::args::WatchArgs;
+use crate::compose::{self, Composition};
 use crate::exit::Failure;
 use crate::signals::Hangup;
 
 /// The file is looked at this often.
 const LOOK: Duration = Duration::from_secs(3);
+
+/// What stays while configurations change.
+pub(super) struct Kept {
+    pub(super) args: WatchArgs,
+    pub(super) state_dir: PathBuf,
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) state: State,
+}
+
+impl Kept {
+    /// All that a configuration becomes, or nothing; nobody was asked anything yet.
+    pub(super) fn compose(
+        &self,
+        ctx: &Context,
+        mut config: Config,
+    ) -> Result<Composition, Failure> {
+        if self.args.dry_run {
+            compose::dry_run(&mut config);
+        }
+        Ok(Composition::new(config, self.state.clone(), &ctx.redactor)?)
+    }
+
+    /// Its server, if one is wanted; it counts on from an earlier one.
+    pub(super) fn server(&self, parts: &Composition, counters: Option<Counters>) -> Option<Server> {
+        self.listen?;
+        let shown = (!self.args.dry_run).then_some(&*self.state_dir);
+        Some(parts.server(shown, counters))
+    }
+
+    /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
+    pub(super) async fn or_held(&self, failure: Failure) -> Failure {
+        match self.state.journal.claim("").await {
+            Ok(_) => failure,
+            Err(error) => error.into(),
+        }
+    }
+}
 
 /// Waits for another configuration.
 pub(super) struct Reloader {
@@ -42,7 +82,7 @@ impl Reloader {
         kept: &Kept,
         log_level: LogLevel,
         counters: Option<&Counters>,
-    ) -> Setup {
+    ) -> Composition {
         loop {
             let asked = tokio::select! {
                 () = self.hangup.next() => true,
@@ -61,7 +101,7 @@ impl Reloader {
                 Seen::Another => {}
             }
             match load(ctx, kept, &self.file, log_level) {
-                Ok(setup) => {
+                Ok(parts) => {
                     self.look.taken(seen);
                     self.taken = true;
                     if let Some(counters) = counters {
@@ -69,10 +109,10 @@ impl Reloader {
                     }
                     tracing::info!(
                         config = %self.file.display(),
-                        watches = setup.watches(),
+                        watches = parts.config.watches.len(),
                         "another configuration is taken: begun applies are finished first"
                     );
-                    return setup;
+                    return parts;
                 }
                 Err(failure) => refused(&failure, counters),
             }
@@ -114,10 +154,15 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Everything that the file becomes, or nothing.
-fn load(ctx: &Context, kept: &Kept, file: &Path, log_level: LogLevel) -> Result<Setup, Refused> {
+/// All that the file becomes, or nothing.
+fn load(
+    ctx: &Context,
+    kept: &Kept,
+    file: &Path,
+    log_level: LogLevel,
+) -> Result<Composition, Refused> {
     let config = sentry_config::load(file, &ctx.env).map_err(Refused::Config)?;
-    crate::compose::learn_secrets(&config, &ctx.redactor);
+    compose::learn_secrets(&config, &ctx.redactor);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -125,7 +170,7 @@ fn load(ctx: &Context, kept: &Kept, file: &Path, log_level: LogLevel) -> Result<
     if config.log_level != log_level {
         tracing::warn!("another log_level takes effect at the next start");
     }
-    Ok(Setup::new(ctx, kept, config)?)
+    Ok(kept.compose(ctx, config)?)
 }
 
 /// What a running program can't change.
@@ -134,7 +179,7 @@ fn needs_a_restart(ctx: &Context, kept: &Kept, config: &Config) -> Result<(), Fa
         Err(Failure::usage(format!("{what} can't be changed while the agent runs"))
             .with_hint("restart it, or set the old value again"))
     };
-    if !kept.args.dry_run && ctx.state_dir(Some(config))? != kept.state {
+    if !kept.args.dry_run && ctx.state_dir(Some(config))? != kept.state_dir {
         return stop("the state directory");
     }
     if kept.args.listen.or(config.server.listen) != kept.listen {

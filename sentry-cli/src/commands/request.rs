@@ -8,14 +8,13 @@ use sentry_api::words::{DeliveryState, TriggerStateKind, Word};
 use sentry_api::{Answers, ApiError, Local};
 use sentry_config::{Config, LogLevel};
 use sentry_core::clock::Timestamp;
-use sentry_core::engine::{EngineError, Stop};
+use sentry_core::engine::{Engine, EngineError, Stop};
 use sentry_core::ids::TriggerId;
-use sentry_core::store::{State, StoreErrorKind};
+use sentry_core::store::StoreErrorKind;
 
 use super::Context;
 use super::history::show_text;
-use crate::compose;
-use crate::compose::facts;
+use crate::compose::{self, Composition, facts};
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
 use crate::report::{Progress, Reporter, during};
@@ -40,18 +39,19 @@ pub(crate) struct Desk {
 /// What it takes to deliver ourselves.
 #[derive(Debug)]
 struct Here {
-    store: State,
     /// `None` where nobody waits.
-    config: Option<Config>,
+    engine: Option<Engine>,
 }
 
 impl Desk {
     /// The state on this machine, made if it isn't there. With a configuration [`Desk::finish`] can wait.
     pub(crate) fn here(ctx: &Context, config: Option<Config>) -> Result<Self, Failure> {
-        let store = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
+        let state = compose::open_store(&ctx.state_dir(config.as_ref())?)?;
         let watches = config.as_ref().map(facts).unwrap_or_default();
-        let answers = Box::new(Local::new(store.clone(), watches));
-        Ok(Self { answers, here: Some(Here { store, config }) })
+        let answers = Box::new(Local::new(state.clone(), watches));
+        let compose = |config| Composition::new(config, state, &ctx.redactor);
+        let engine = config.map(compose).transpose()?.map(|composition| composition.engine);
+        Ok(Self { answers, here: Some(Here { engine }) })
     }
 
     /// A server: an agent beside it delivers, never we.
@@ -76,7 +76,7 @@ impl Desk {
         let (mut signals, mut reporter) = (Signals::listen()?, ctx.reporter());
         let pace = if self.here.is_some() { LOOK } else { LOOK_FAR };
         let settled = match &self.here {
-            Some(here) => here.settle(ctx, kept, &mut signals, &mut reporter).await?,
+            Some(here) => here.settle(kept, &mut signals, &mut reporter).await?,
             None => Settled::Held,
         };
         let shown = match settled {
@@ -96,16 +96,14 @@ impl Here {
     /// Delivers ourselves, unless an agent holds the state.
     async fn settle(
         &self,
-        ctx: &Context,
         kept: &Acknowledgement,
         signals: &mut Signals,
         reporter: &mut Reporter,
     ) -> Result<Settled, Failure> {
-        let Some(config) = &self.config else { return Ok(Settled::Held) };
+        let Some(engine) = &self.engine else { return Ok(Settled::Held) };
         let id: TriggerId = kept.trigger.parse().map_err(|error| {
             Failure::new(Exit::Unreachable, "the answer can't be read").with_source(error)
         })?;
-        let engine = compose::engine(config, self.store.clone(), &ctx.redactor)?;
         let stop = Stop::new();
         let mut events = engine.events();
         let ids = [id];

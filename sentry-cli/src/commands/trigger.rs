@@ -26,7 +26,7 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
     let config = ctx.start()?;
     let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
     if args.dry_run {
-        return dry_run(ctx, &config, &watch, &subject, args).await;
+        return dry_run(ctx, config, &watch, &subject, args).await;
     }
     let desk = Desk::here(ctx, Some(config))?;
     let request = TriggerRequest {
@@ -50,12 +50,12 @@ fn request(args: &TriggerArgs) -> TriggerRequest {
 
 async fn dry_run(
     ctx: &Context,
-    config: &Config,
+    config: Config,
     watch: &WatchName,
     subject: &Subject,
     args: &TriggerArgs,
 ) -> Result<Exit, Failure> {
-    let engine = explain::reading_engine(ctx, config)?;
+    let engine = explain::for_questions(ctx, config)?.engine;
     let sha = args.revision.as_ref();
     // With an event that is named, the question is not what a change would do: every path counts as changed.
     let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);

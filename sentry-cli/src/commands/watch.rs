@@ -2,14 +2,12 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use sentry_api::shape::{Delivery, RunTotals};
 use sentry_api::text::revision;
-use sentry_config::{Config, LogLevel};
 use sentry_core::engine::{Engine, EngineError, Stop, Summary};
-use sentry_core::store::{State, StoreError, StoreErrorKind};
+use sentry_core::store::{StoreError, StoreErrorKind};
 use sentry_server::{Counters, Server};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
@@ -17,10 +15,10 @@ use tokio::task::JoinSet;
 
 use super::Context;
 use super::history::tone;
-use super::reload::Reloader;
+use super::reload::{Kept, Reloader};
 use super::request::verdict;
 use crate::args::WatchArgs;
-use crate::compose;
+use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::report::{during, objects_line};
 use crate::signals::{Ended, Signals};
@@ -29,75 +27,25 @@ use crate::ui::{Ui, plain, tinted};
 /// How often a state that another program holds is asked for, after a reload has given it away for a moment.
 const CLAIM: Duration = Duration::from_millis(500);
 
-/// What stays while configurations change.
-pub(super) struct Kept {
-    pub(super) args: WatchArgs,
-    pub(super) state: PathBuf,
-    pub(super) listen: Option<SocketAddr>,
-    store: State,
-}
-
-impl Kept {
-    /// Why an agent can't begin: where another one has the state it also has the port, and another port would not help.
-    async fn or_held(&self, failure: Failure) -> Failure {
-        match self.store.journal.claim("").await {
-            Ok(_) => failure,
-            Err(error) => error.into(),
-        }
-    }
-}
-
-/// Everything that a configuration becomes.
-pub(super) struct Setup {
-    config: Config,
-    engine: Engine,
-}
-
-impl Setup {
-    /// All of it, or nothing; nobody was asked anything yet.
-    pub(super) fn new(ctx: &Context, kept: &Kept, mut config: Config) -> Result<Self, Failure> {
-        if kept.args.dry_run {
-            compose::dry_run(&mut config);
-        }
-        let engine = compose::engine(&config, kept.store.clone(), &ctx.redactor)?;
-        Ok(Self { config, engine })
-    }
-
-    /// Its server, if one is wanted; it counts on from an earlier one.
-    fn server(&self, ctx: &Context, kept: &Kept, counters: Option<Counters>) -> Option<Server> {
-        kept.listen?;
-        let shown = (!kept.args.dry_run).then_some(&*kept.state);
-        let (config, engine, store) = (&self.config, &self.engine, kept.store.clone());
-        Some(compose::server(config, engine, store, shown, &ctx.redactor, counters))
-    }
-
-    pub(super) fn watches(&self) -> usize {
-        self.config.watches.len()
-    }
-
-    pub(super) fn log_level(&self) -> LogLevel {
-        self.config.log_level
-    }
-}
-
 pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure> {
     let config = ctx.start()?;
-    let state = ctx.state_dir(Some(&config))?;
-    let store = if args.dry_run { compose::memory_store() } else { compose::open_store(&state)? };
+    let state_dir = ctx.state_dir(Some(&config))?;
+    let state =
+        if args.dry_run { compose::memory_store() } else { compose::open_store(&state_dir)? };
     let listen = args.listen.or(config.server.listen).filter(|_| !args.once);
-    let kept = Kept { args, state, listen, store };
-    let setup = Setup::new(ctx, &kept, config)?;
+    let kept = Kept { args, state_dir, listen, state };
+    let parts = kept.compose(ctx, config)?;
     let file = ctx.config_file()?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         config = %file.display(),
-        state = %if args.dry_run { "memory".to_owned() } else { kept.state.display().to_string() },
-        watches = setup.watches(),
+        state = %if args.dry_run { "memory".to_owned() } else { kept.state_dir.display().to_string() },
+        watches = parts.config.watches.len(),
         dry_run = args.dry_run,
         "sentry"
     );
     if args.once {
-        return once(ctx, &setup.engine).await;
+        return once(ctx, &parts.engine).await;
     }
     let listener = match listen {
         Some(address) => match claim(address) {
@@ -106,7 +54,7 @@ pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure>
         },
         None => None,
     };
-    until_stopped(ctx, &kept, setup, listener, Reloader::new(file)?).await
+    until_stopped(ctx, &kept, parts, listener, Reloader::new(file)?).await
 }
 
 /// So many clients may wait to be let in, if the kernel allows as many (`net.core.somaxconn`): one that finds the queue full
@@ -168,7 +116,7 @@ impl Serving {
 async fn until_stopped(
     ctx: &Context,
     kept: &Kept,
-    mut setup: Setup,
+    mut parts: Composition,
     port: Option<std::net::TcpListener>,
     mut reloader: Reloader,
 ) -> Result<Exit, Failure> {
@@ -176,11 +124,11 @@ async fn until_stopped(
     let mut serving = Serving { port, tasks: JoinSet::new() };
     let mut counters = None;
     loop {
-        let (stop, mut events) = (Stop::new(), setup.engine.events());
-        let server = setup.server(ctx, kept, counters);
+        let (stop, mut events) = (Stop::new(), parts.engine.events());
+        let server = kept.server(&parts, counters);
         counters = server.as_ref().map(Server::counters);
         let gone = serving.begin(server)?;
-        let next = run_until_another(ctx, kept, &setup, counters.as_ref(), &mut reloader, &stop);
+        let next = run_until_another(ctx, kept, &parts, counters.as_ref(), &mut reloader, &stop);
         let work = during(&mut events, &mut reporter, next);
         let (result, another) = match signals.around(&stop, work).await {
             Ended::Aborted => return Ok(Exit::Aborted),
@@ -189,7 +137,7 @@ async fn until_stopped(
         drop(gone);
         result?;
         match another {
-            Some(next) if !signals.asked() => setup = next,
+            Some(next) if !signals.asked() => parts = next,
             _ => break,
         }
     }
@@ -202,15 +150,15 @@ async fn until_stopped(
 async fn run_until_another(
     ctx: &Context,
     kept: &Kept,
-    now: &Setup,
+    now: &Composition,
     counters: Option<&Counters>,
     reloader: &mut Reloader,
     stop: &Stop,
-) -> (Result<(), EngineError>, Option<Setup>) {
+) -> (Result<(), EngineError>, Option<Composition>) {
     let mut work = std::pin::pin!(claim_and_run(&now.engine, stop, reloader.was_taken()));
     let another = tokio::select! {
         result = &mut work => return (result, None),
-        another = reloader.next(ctx, kept, now.log_level(), counters) => another,
+        another = reloader.next(ctx, kept, now.config.log_level, counters) => another,
     };
     stop.soft();
     (work.await, Some(another))

@@ -8,8 +8,8 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use sentry_api::{Answers as _, ApiError, ErrorKind, Local, WatchFacts};
-use sentry_cli::compose;
+use sentry_api::{Answers as _, ApiError, ErrorKind, Local};
+use sentry_cli::compose::{self, Composition};
 use sentry_config::Environment;
 use sentry_core::secret::Redactor;
 use serde::Serialize;
@@ -30,14 +30,8 @@ impl Server {
         vars.insert("HOME".to_owned(), sandbox.path("").display().to_string());
         let file = sandbox.path("sentry.yaml");
         let config = sentry_config::load(&file, &Environment::new(vars)).unwrap();
-        let facts = config.watches.iter().map(|watch| WatchFacts {
-            name: watch.name.clone(),
-            branches: watch.source.branches.clone(),
-            has_statuses: false,
-        });
         let store = compose::open_store(&state).unwrap();
-        let engine = compose::engine(&config, store.clone(), &Redactor::new()).unwrap();
-        let local = Local::new(store, facts.collect()).with_engine(engine);
+        let local = Composition::new(config, store, &Redactor::new()).unwrap().answers();
         Self::serve(Router::new().fallback(routes).with_state(Arc::new(local)))
     }
 
