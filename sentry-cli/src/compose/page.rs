@@ -1,6 +1,6 @@
 //! What the page is told of the configuration: names, and where a forge shows commits.
 
-use sentry_config::Config;
+use sentry_config::{Config, ForgeConfig};
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::Watch;
 use sentry_server::page::{Repository, WatchPlace, Web};
@@ -29,17 +29,21 @@ fn repository(config: &Config, forge: &str, repo: &RepoUrl) -> Repository {
 /// A plain git server has no pages that are known.
 fn web(config: &Config, forge: &str) -> Option<Web> {
     let forge = config.forge(forge)?;
-    let commits = forge.kind.commits()?;
-    let mut base = match &forge.url {
+    Some(Web { commits: forge.kind.commits()?, base: site(forge)? })
+}
+
+/// The address that a forge's repositories and pages are below; `None` where it is not known.
+pub(super) fn site(forge: &ForgeConfig) -> Option<Url> {
+    let mut site = match &forge.url {
         Some(url) => url.clone(),
         None => Url::parse(&format!("https://{}", forge.kind.public_host()?)).ok()?,
     };
     // A forge may be configured by the address of its API.
-    let path = base.path().trim_end_matches('/');
+    let path = site.path().trim_end_matches('/');
     if let Some(path) = path.strip_suffix("/api/v3").map(str::to_owned) {
-        base.set_path(&path);
+        site.set_path(&path);
     }
-    Some(Web { commits, base })
+    Some(site)
 }
 
 #[cfg(test)]
