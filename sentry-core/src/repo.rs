@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -28,7 +29,7 @@ impl ParseError {
 
 /// The commit id of a SHA-1 (40 digits) or SHA-256 (64 digits) repository, in lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitSha(String);
+pub struct CommitSha(Arc<str>);
 
 impl CommitSha {
     /// The id as lower-case hex.
@@ -61,7 +62,8 @@ impl FromStr for CommitSha {
         if text.bytes().all(|b| b == b'0') {
             return Err(ParseError::new("commit", text, "the null id is no commit"));
         }
-        Ok(Self(text.to_ascii_lowercase()))
+        let is_lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        Ok(Self(if is_lower { text.into() } else { text.to_ascii_lowercase().into() }))
     }
 }
 
@@ -73,7 +75,7 @@ impl fmt::Display for CommitSha {
 
 /// A branch's name without `refs/heads/`, valid by `git check-ref-format --branch`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BranchName(String);
+pub struct BranchName(Arc<str>);
 
 impl BranchName {
     /// The name without `refs/heads/`.
@@ -94,7 +96,7 @@ impl FromStr for BranchName {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         match ref_problem(text) {
-            None => Ok(Self(text.to_owned())),
+            None => Ok(Self(text.into())),
             Some(problem) => Err(ParseError::new("branch", text, problem)),
         }
     }
