@@ -10,6 +10,7 @@ mod courier;
 mod failure;
 mod hints;
 mod idle;
+mod index;
 mod ledger;
 mod machine;
 mod notices;
@@ -18,6 +19,7 @@ mod owner;
 mod poller;
 mod preview;
 mod references;
+mod ready;
 mod refusals;
 mod scheduler;
 mod standing;
@@ -25,6 +27,7 @@ mod verdict;
 mod vitals;
 
 use std::collections::BTreeMap;
+mod waits;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -53,7 +53,7 @@ impl Kept {
                 _ => {}
             }
         }
-        self.ledger.apply_all(writes);
+        writes.iter().cloned().for_each(|write| self.ledger.apply(write));
         self.ledger.newest = self.deliveries.keys().next_back().cloned();
     }
 }
@@ -277,6 +277,7 @@ impl World {
         let now = self.now();
         if let Some(machine) = &mut self.machine {
             let effects = machine.step(now, input);
+            machine.compare_with_a_walk();
             self.carry(effects);
         }
     }
