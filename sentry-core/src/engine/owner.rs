@@ -418,6 +418,7 @@ impl Owner {
         let ports = &self.parts.deployers[&watch.cluster.deployer];
         let attempt = Attempt {
             base,
+            lookups: Arc::clone(&self.parts.lookups),
             source: Arc::clone(&self.parts.forges[&watch.source.forge].source),
             manifests: self.parts.forges[&watch.manifests.forge].clone(),
             cluster: Arc::clone(&ports.cluster),

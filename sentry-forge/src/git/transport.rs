@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::TransportSettings;
-use super::cache::{Cache, Content, Key};
+use super::cache::{self, Cache, Content, Key};
 use super::command::{self, HELPERS, Remote};
 use super::failure;
 use super::listing::{self, Problem};
@@ -75,7 +75,7 @@ impl Transport {
         Self {
             settings,
             filters: Mutex::default(),
-            cache: Mutex::default(),
+            cache: Mutex::new(cache::cache()),
             helpers: OnceCell::new(),
         }
     }
@@ -115,7 +115,7 @@ impl Transport {
         }
         attempt.fetch_directory(&key.oid).await?;
         let content = attempt.read(&key.oid, &query.limits).await?;
-        self.cache().put(key, content.clone());
+        self.cache().put(key, content.clone(), content.size());
         Ok(content)
     }
 
