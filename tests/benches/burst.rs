@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sentry_tests::processes::cpu_seconds;
 use sentry_tests::repo::BareRepo;
 use sentry_tests::sandbox::Sandbox;
 
@@ -19,13 +20,6 @@ this machine, read by the real git; all branches of A are made at once, at one c
 
 const RUN: &str = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {generateName: r-}\nspec: {pipelineSpec: \
                    {tasks: [{name: t, taskSpec: {steps: [{name: s, image: busybox, script: 'true'}]}}]}}\n";
-
-/// CPU that a process has used, in seconds: fields 14 and 15 of its stat, in ticks of a hundredth (proc(5)).
-fn cpu(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
 
 /// Branches that begin at a commit, each with one commit more, as a stream for `git fast-import`.
 fn commits(branches: usize, first: &str) -> String {
@@ -56,7 +50,7 @@ fn burst(program: Option<&Path>, branches: usize, each_its_own: bool) -> (f64, D
     ));
     let mut agent = sandbox.spawn(["watch"]);
     agent.wait_for_log("baseline");
-    let (used, begun) = (cpu(agent.id()), Instant::now());
+    let (used, begun) = (cpu_seconds(agent.id()), Instant::now());
     if each_its_own {
         a.import(commits(branches, &first).as_bytes());
     } else {
@@ -65,7 +59,7 @@ fn burst(program: Option<&Path>, branches: usize, each_its_own: bool) -> (f64, D
     while agent.stderr_so_far().matches("took_ms=").count() < branches {
         std::thread::sleep(Duration::from_millis(200));
     }
-    let spent = cpu(agent.id()) - used;
+    let spent = cpu_seconds(agent.id()) - used;
     let took = begun.elapsed();
     agent.kill9();
     (spent / f64::from(u32::try_from(branches).unwrap()), took)
