@@ -20,7 +20,8 @@ const RECENT: usize = 1_000;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
-    pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
+    /// Boxed, as most watches have one, and a map's smallest node has room for eleven.
+    pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Box<Cursors>>>,
     /// Those of each watch whose head waits for a delivery to be begun, by the time it was seen: where `cursors` may be
     /// thousands, the next one is found at once.
     pub(super) changes: BTreeMap<WatchName, BTreeSet<(Timestamp, Subject)>>,
@@ -88,7 +89,7 @@ impl Ledger {
                 let key = (state.watch.clone(), state.subject.clone());
                 self.forget_change(&key);
                 let watch = self.cursors.entry(state.watch.clone()).or_default();
-                watch.insert(state.subject.clone(), state);
+                watch.insert(state.subject.clone(), Box::new(state));
                 self.note_change(&key);
             }
             Write::ForgetCursors(watch, subject) => {
@@ -191,7 +192,7 @@ impl Ledger {
     }
 
     pub(super) fn cursors(&self, key: &SubjectKey) -> Option<&Cursors> {
-        self.cursors.get(&key.0)?.get(&key.1)
+        self.cursors.get(&key.0)?.get(&key.1).map(AsRef::as_ref)
     }
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.

@@ -90,7 +90,8 @@ impl Machine {
             for state in self.ledger.cursors.get(name).into_iter().flat_map(BTreeMap::values) {
                 let Some(parked) = &state.parked else { continue };
                 if parked.fingerprint != fingerprint {
-                    writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
+                    let state = Cursors::clone(state);
+                    writes.push(Write::Cursors(Cursors { parked: None, ..state }));
                 } else if let Some(at) = parked.again {
                     let left = at.duration_since(self.now.stamp);
                     // However the wall clock was set meanwhile.

@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(super) fn cursors(&self) -> impl Iterator<Item = &Cursors> {
-        self.kept.ledger.cursors.values().flat_map(BTreeMap::values)
+        self.kept.ledger.cursors.values().flat_map(BTreeMap::values).map(AsRef::as_ref)
     }
 
     /// True if all runs of a branch's commit are on the cluster, made for the change or for one request.
