@@ -49,7 +49,7 @@ pub struct Sighting {
 pub fn detect(
     watch: &Watch,
     known: Option<&WatchState>,
-    cursors: &BTreeMap<Subject, Cursors>,
+    cursors: &BTreeMap<Subject, Box<Cursors>>,
     heads: &BTreeMap<Subject, CommitSha>,
     now: Timestamp,
 ) -> Vec<Sighting> {
@@ -60,10 +60,10 @@ pub fn detect(
     for (subject, state) in cursors {
         let selected = watch.source.selects(subject);
         if !selected || (!same_repo && !heads.contains_key(subject)) {
-            sightings.push(Sighting { state: state.clone(), finding: Finding::Forgotten });
+            sightings.push(Sighting { state: Cursors::clone(state), finding: Finding::Forgotten });
         } else if !heads.contains_key(subject) && state.gone.is_none() {
             let unsettled = state.is_change().then(|| state.observed.sha.clone());
-            let state = Cursors { gone: Some(now), parked: None, ..state.clone() };
+            let state = Cursors { gone: Some(now), parked: None, ..Cursors::clone(state) };
             sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
         }
     }
@@ -155,7 +155,7 @@ mod tests {
 
     /// Keeps what `detect` says, as the engine does.
     #[derive(Default)]
-    struct Memory(BTreeMap<Subject, Cursors>);
+    struct Memory(BTreeMap<Subject, Box<Cursors>>);
 
     impl Memory {
         fn see(
@@ -169,7 +169,7 @@ mod tests {
                 if s.finding == Finding::Forgotten {
                     self.0.remove(&s.state.subject);
                 } else {
-                    self.0.insert(s.state.subject.clone(), s.state.clone());
+                    self.0.insert(s.state.subject.clone(), Box::new(s.state.clone()));
                 }
             }
             found.into_iter().map(|s| s.finding).collect()

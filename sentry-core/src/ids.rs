@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::repo::ParseError;
@@ -14,7 +15,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// A new id for the given time; `random` makes it unique.
@@ -26,7 +27,7 @@ macro_rules! id {
             /// An id by its 128 bits.
             pub(crate) fn of(value: u128) -> Self {
                 let digit = |i: u32| char::from(DIGITS[((value >> (5 * (25 - i))) & 31) as usize]);
-                Self((0..26).map(digit).collect())
+                Self((0..26).map(digit).collect::<String>().into())
             }
 
             /// The id.
@@ -43,7 +44,7 @@ macro_rules! id {
                 if !is_ulid(text) {
                     return Err(ParseError::new($what, text, "not 26 characters of 0-9 and a-z"));
                 }
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
         }
 

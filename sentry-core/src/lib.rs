@@ -69,6 +69,7 @@ pub mod manifest;
 pub mod names;
 pub mod notifier;
 pub mod plan;
+pub mod recent;
 pub mod repo;
 pub mod retry;
 pub mod revision;

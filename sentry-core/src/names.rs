@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::repo::ParseError;
 
 /// A watch's name: a DNS label (RFC 1123), so that it is also a valid label value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WatchName(String);
+pub struct WatchName(Arc<str>);
 
 impl WatchName {
     /// The name.
@@ -22,7 +23,7 @@ impl FromStr for WatchName {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         dns_label(text).map_err(|problem| ParseError::new("watch name", text, problem))?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -34,7 +35,7 @@ impl fmt::Display for WatchName {
 
 /// A Kubernetes namespace's name: a DNS label (RFC 1123).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 impl Namespace {
     /// The name.
@@ -49,7 +50,7 @@ impl FromStr for Namespace {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         dns_label(text).map_err(|problem| ParseError::new("namespace", text, problem))?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 }
 

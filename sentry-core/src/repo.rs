@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::Url;
 
@@ -28,7 +29,7 @@ impl ParseError {
 
 /// The commit id of a SHA-1 (40 digits) or SHA-256 (64 digits) repository, in lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommitSha(String);
+pub struct CommitSha(Arc<str>);
 
 impl CommitSha {
     /// The id as lower-case hex.
@@ -61,7 +62,8 @@ impl FromStr for CommitSha {
         if text.bytes().all(|b| b == b'0') {
             return Err(ParseError::new("commit", text, "the null id is no commit"));
         }
-        Ok(Self(text.to_ascii_lowercase()))
+        let is_lower = !text.bytes().any(|b| b.is_ascii_uppercase());
+        Ok(Self(if is_lower { text.into() } else { text.to_ascii_lowercase().into() }))
     }
 }
 
@@ -73,7 +75,7 @@ impl fmt::Display for CommitSha {
 
 /// A branch's name without `refs/heads/`, valid by `git check-ref-format --branch`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BranchName(String);
+pub struct BranchName(Arc<str>);
 
 impl BranchName {
     /// The name without `refs/heads/`.
@@ -93,8 +95,8 @@ impl FromStr for BranchName {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        match ref_problem(text) {
-            None => Ok(Self(text.to_owned())),
+        match if is_plain(text) { None } else { ref_problem(text) } {
+            None => Ok(Self(text.into())),
             Some(problem) => Err(ParseError::new("branch", text, problem)),
         }
     }
@@ -104,6 +106,23 @@ impl fmt::Display for BranchName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// True for a name of letters, digits, dashes, underscores and single slashes, which breaks no rule: a repository may have
+/// very many.
+fn is_plain(name: &str) -> bool {
+    let mut before = b'/';
+    for byte in name.bytes() {
+        let fits = match byte {
+            b'/' => before != b'/',
+            byte => byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_',
+        };
+        if !fits {
+            return false;
+        }
+        before = byte;
+    }
+    before != b'/' && !name.starts_with('-') && name.len() <= 244 && name != "HEAD"
 }
 
 /// The rules of git-check-ref-format(1) for a branch, as the first one that the name breaks.
@@ -493,6 +512,15 @@ impl fmt::Display for DirPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_name_that_is_taken_for_plain_breaks_no_rule(
+            name in "(HEAD|-|[a-zH/_-]){0,6}([a-zA-Z0-9/_.@{ ~-]){0,8}(x{230})?(x{16})?",
+        ) {
+            assert!(!is_plain(&name) || ref_problem(&name).is_none(), "{name}");
+        }
+    }
 
     #[test]
     fn a_commit_is_40_or_64_hex_digits_and_not_null() {

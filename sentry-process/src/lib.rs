@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
@@ -294,9 +295,22 @@ impl Program {
         Ok((child, group))
     }
 
+    /// Where the program is, by the child's own `PATH`: the standard library starts what it has the path of without a copy
+    /// of this process's memory map, which takes the longer the more memory there is. What is not found so is left to it.
+    fn found(&self) -> PathBuf {
+        let is_name = !self.path.as_os_str().as_encoded_bytes().contains(&b'/');
+        let dirs = self.env.get(OsStr::new("PATH")).filter(|_| is_name);
+        let dirs = dirs.into_iter().flat_map(std::env::split_paths);
+        // A relative one is meant from where the child is.
+        let mut places = dirs.take_while(|dir| dir.is_absolute()).map(|dir| dir.join(&self.path));
+        let runs = |path: &PathBuf| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        places.find(runs).unwrap_or_else(|| self.path.clone())
+    }
+
     fn spawn(&self) -> std::io::Result<Child> {
-        let mut command = tokio::process::Command::new(&self.path);
+        let mut command = tokio::process::Command::new(self.found());
         command
+            .arg0(&self.path)
             .args(&self.args)
             .env_clear()
             .envs(&self.env)

@@ -58,6 +58,28 @@ async fn the_environment_holds_only_what_is_named() {
 }
 
 #[tokio::test]
+async fn a_program_is_the_first_of_its_name_in_its_own_path_that_can_be_run_and_is_called_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dirs = ["directory", "plain", "first", "second"].map(|_| tempfile::tempdir().unwrap());
+    std::fs::create_dir(dirs[0].path().join("which")).unwrap();
+    for (dir, mode) in dirs.iter().zip([0, 0o600, 0o700, 0o700]).skip(1) {
+        let file = dir.path().join("which");
+        std::fs::write(&file, "#!/bin/sh\necho \"$0\"\n").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let path = std::env::join_paths(dirs.iter().map(tempfile::TempDir::path)).unwrap();
+    let out = Program::new("which").env("PATH", &path).run().await.unwrap();
+    let first = dirs[2].path().join("which");
+    assert_eq!(String::from_utf8(out.stdout).unwrap().trim(), first.to_str().unwrap());
+    let sh = dirs[3].path().join("sh");
+    std::os::unix::fs::symlink("/bin/sh", &sh).unwrap();
+    let out = Program::new("sh").env("PATH", &path).args(["-c", "echo $0"]).run().await.unwrap();
+    assert_eq!(out.stdout, b"sh\n", "it is called by its name");
+    let error = Program::new("nowhere").env("PATH", &path).run().await.unwrap_err();
+    assert!(matches!(error, ProcessError::Start { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_hung_child_and_its_own_children_die_at_the_deadline() {
     let script = "trap '' TERM; sleep 987 & echo $!; wait; wait; sleep 987";
     let grandchild = hung(script).await;

@@ -1,7 +1,8 @@
 //! What an idle agent costs: CPU for each poll apart from the CPU it uses anyway, memory with 1 and with 1,000 watches,
 //! start-up time, size of the binary.
 //!
-//! `cargo build --release -p sentry-cli && cargo bench -p sentry-tests --bench idle`
+//! `cargo build --release -p sentry-cli && cargo bench -p sentry-tests --bench idle`; `BEFORE=PROGRAM` measures another
+//! build of sentry beside it, `SECONDS=20` looks for another time than a minute.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't measure has failed")]
@@ -9,6 +10,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -16,14 +18,19 @@ use sentry_tests::http::{HttpServer, reply};
 use sentry_tests::processes::rss_kib;
 use sentry_tests::sandbox::{Agent, Sandbox};
 
-/// How long each rate of polling is watched.
-const WINDOW: Duration = Duration::from_secs(60);
 const HOW: &str = "\
 CPU is the agent's alone: user and system time of all its threads in nanoseconds (/proc/PID/task/*/schedstat, read
 each second, so that a thread that ends is not lost). The forge is a server in the benchmark's own process on loopback,
 plain HTTP/1.1, that answers each question from memory with \"304 Not Modified\". 10 and 1,000 watches are observed at
-two rates of polling, 60 s each: the slope between them is what a poll costs, the rest is what the agent costs anyway
-(it looks for requests of other processes each second, and says every 10 s that it lives).";
+two rates of polling, a minute each: the slope between them is what a poll costs, the rest is what the agent costs anyway
+(it looks for requests of other processes each second, and says every 10 s that it lives). 4,000 and 10,000 watches are
+there for the memory alone.";
+
+/// How long each rate of polling is watched.
+fn window() -> Duration {
+    let seconds = std::env::var("SECONDS").map_or(60, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
 
 /// What the threads of a process have used so far, those that ended included.
 struct Cpu {
@@ -94,16 +101,19 @@ fn config(forge: &HttpServer, watches: usize, intervals: &RangeInclusive<usize>)
     config
 }
 
-/// What one agent did in [`WINDOW`].
+/// What one agent did in [`window`].
 struct Seen {
     polls: f64,
     cpu: f64,
     rss_mib: f64,
 }
 
-fn observe(watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
+fn observe(program: Option<&Path>, watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
     let forge = quiet_forge();
-    let sandbox = Sandbox::new();
+    let mut sandbox = Sandbox::new();
+    if let Some(program) = program {
+        sandbox = sandbox.with_program(program);
+    }
     sandbox.write_config(&config(&forge, watches, intervals));
     let agent = sandbox.spawn(["watch"]);
     while forge.log().requests() < watches {
@@ -114,7 +124,7 @@ fn observe(watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
     let mut cpu = Cpu::of(&agent);
     let (used, asked) = (cpu.seconds(), forge.log().requests());
     let begun = Instant::now();
-    while begun.elapsed() < WINDOW {
+    while begun.elapsed() < window() {
         std::thread::sleep(Duration::from_secs(1));
         cpu.seconds();
     }
@@ -129,8 +139,8 @@ fn observe(watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
     seen
 }
 
-fn told(watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
-    let seen = observe(watches, intervals);
+fn told(program: Option<&Path>, watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
+    let seen = observe(program, watches, intervals);
     println!(
         "{watches:>5} watches: {:>5.0} polls a minute, {:>6.1} ms CPU a minute, RSS {:.1} MiB",
         seen.polls,
@@ -140,8 +150,13 @@ fn told(watches: usize, intervals: &RangeInclusive<usize>) -> Seen {
     seen
 }
 
-fn slope(watches: usize, often: &RangeInclusive<usize>, seldom: &RangeInclusive<usize>) {
-    let (seldom, often) = (told(watches, seldom), told(watches, often));
+fn slope(
+    program: Option<&Path>,
+    watches: usize,
+    often: &RangeInclusive<usize>,
+    seldom: &RangeInclusive<usize>,
+) {
+    let (seldom, often) = (told(program, watches, seldom), told(program, watches, often));
     let poll = (often.cpu - seldom.cpu) / (often.polls - seldom.polls);
     println!(
         "{watches:>5} watches: {:.0} µs CPU for each poll, and {:.1} ms CPU a minute without any\n",
@@ -197,7 +212,13 @@ fn main() {
     start_up();
     first_poll();
     println!("\n{HOW}\n");
-    told(1, &(60..=60));
-    slope(10, &(10..=14), &(60..=60));
-    slope(1000, &(15..=25), &(50..=70));
+    let before = std::env::var_os("BEFORE").map(PathBuf::from);
+    for program in before.as_deref().map(Some).into_iter().chain([None]) {
+        println!("{}:", if program.is_some() { "before" } else { "now" });
+        told(program, 1, &(60..=60));
+        slope(program, 10, &(10..=14), &(60..=60));
+        slope(program, 1000, &(15..=25), &(50..=70));
+        told(program, 4_000, &(50..=70));
+        told(program, 10_000, &(50..=70));
+    }
 }

@@ -38,6 +38,19 @@ impl Process {
     }
 }
 
+/// CPU that a process has used with all its threads, in seconds: fields 14 and 15 of its stat, in ticks of a hundredth
+/// (proc(5)).
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn cpu_seconds(id: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("the process is there");
+    let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+    let ticks = rest.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("ticks"));
+    ticks.sum::<f64>() / 100.0
+}
+
 /// All that run now.
 ///
 /// # Panics

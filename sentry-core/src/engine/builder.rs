@@ -155,6 +155,7 @@ impl Builder {
             holder: self.holder,
             events: broadcast::channel(EVENT_BUFFER).0,
             hints: Default::default(),
+            lookups: Default::default(),
             pulse: Default::default(),
         };
         Ok(Engine { parts: Arc::new(parts) })

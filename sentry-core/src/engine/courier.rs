@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::failure::AttemptError;
+use super::lookups::Lookups;
 use super::outcomes::Outcomes;
 use super::{Stop, idle, references, refusals, verdict};
 use crate::clock::Clock;
@@ -83,6 +84,7 @@ pub(super) struct Progress {
 pub(super) struct Attempt {
     pub(super) delivery: Delivery,
     pub(super) watch: Arc<Watch>,
+    pub(super) lookups: Arc<Lookups>,
     pub(super) source: Arc<dyn Source>,
     pub(super) manifests: ForgePorts,
     pub(super) cluster: Arc<dyn Cluster>,
@@ -135,9 +137,7 @@ impl Attempt {
         self.delivery.manifests = Some(pinned.clone());
         // Before it is fetched: if that ends the process, the next one knows for which commit of B.
         self.enter(DeliveryState::Fetching, Vec::new()).await?;
-        let tree = self.fetch(&pinned, until).await?;
-        let documents = manifest::parse(&tree);
-        drop(tree);
+        let documents = self.documents(&pinned, until).await?;
         let changed = self.changed(&documents, until).await?;
 
         // Waiting for the target is not the delivery's own time.
@@ -206,11 +206,12 @@ impl Attempt {
 
     /// What A's commit says of itself: a skip marker ends the delivery of a change here.
     async fn commit_info(&mut self, until: Instant) -> Result<CommitInfo, Interrupt> {
-        let (source, repo) = (Arc::clone(&self.source), self.watch.source.repo.clone());
-        let revision = self.delivery.revision.clone();
+        let (lookups, source) = (Arc::clone(&self.lookups), Arc::clone(&self.source));
+        let (watch, revision) = (Arc::clone(&self.watch), self.delivery.revision.clone());
         let ask = async move {
-            source.commit(&repo, &revision).await.map_err(|source| AttemptError::Forge {
-                what: format!("can't read commit {} of {repo}", revision.sha),
+            let info = lookups.commit(source, &watch, &revision).await;
+            info.map_err(|source| AttemptError::Forge {
+                what: format!("can't read commit {} of {}", revision.sha, watch.source.repo),
                 source,
             })
         };
@@ -227,19 +228,22 @@ impl Attempt {
             // What was begun with one commit of B is finished with it.
             return Ok(intent.manifests.clone());
         }
-        let (forge, watch) = (Arc::clone(&self.manifests.heads), Arc::clone(&self.watch));
-        let subject = self.delivery.revision.subject.clone();
-        let work = async move { resolve(forge.as_ref(), &watch, &subject).await };
+        let (lookups, heads) = (Arc::clone(&self.lookups), Arc::clone(&self.manifests.heads));
+        let (watch, subject) = (Arc::clone(&self.watch), self.delivery.revision.subject.clone());
+        let work = async move { lookups.head(heads, watch, subject).await };
         self.timed("resolve", until, work).await
     }
 
-    async fn fetch(&mut self, pinned: &Revision, until: Instant) -> Result<Tree, Interrupt> {
-        let (forge, watch) = (Arc::clone(&self.manifests.source), Arc::clone(&self.watch));
-        let (pinned, left) = (pinned.clone(), until.saturating_duration_since(Instant::now()));
-        self.timed("fetch", until + SLACK, async move {
-            fetch(forge.as_ref(), &watch, &pinned, left).await
-        })
-        .await
+    async fn documents(
+        &mut self,
+        pinned: &Revision,
+        until: Instant,
+    ) -> Result<Arc<Documents>, Interrupt> {
+        let (lookups, source) = (Arc::clone(&self.lookups), Arc::clone(&self.manifests.source));
+        let (watch, pinned) = (Arc::clone(&self.watch), pinned.clone());
+        let left = until.saturating_duration_since(Instant::now());
+        let work = async move { lookups.documents(source, watch, &pinned, left).await };
+        self.timed("fetch", until + SLACK, work).await
     }
 
     /// What changed in A since the base, if a document asks for it. Not knowing is no failure: then

@@ -8,7 +8,7 @@ use crate::manifest::DocumentDecision;
 use crate::retry::Retry;
 
 /// Why an attempt did not come to its end.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum AttemptError {
     #[error("{what}")]
     Forge {

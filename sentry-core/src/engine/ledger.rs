@@ -20,7 +20,8 @@ const RECENT: usize = 1_000;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
-    pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Cursors>>,
+    /// Boxed, as most watches have one, and a map's smallest node has room for eleven.
+    pub(super) cursors: BTreeMap<WatchName, BTreeMap<Subject, Box<Cursors>>>,
     /// Those of each watch whose head waits for a delivery to be begun, by the time it was seen: where `cursors` may be
     /// thousands, the next one is found at once.
     pub(super) changes: BTreeMap<WatchName, BTreeSet<(Timestamp, Subject)>>,
@@ -36,6 +37,8 @@ pub(super) struct Ledger {
     pub(super) reports: BTreeMap<ReportKey, Report>,
     /// What receivers are still to be told, for each oldest first.
     pub(super) outbox: BTreeMap<OutboxKey, Outgoing>,
+    /// The ids of those, by receiver and subject.
+    outbox_of: BTreeMap<(String, SubjectKey), BTreeSet<NoticeId>>,
     /// Branches that failed and did not succeed since.
     pub(super) troubles: BTreeMap<SubjectKey, Trouble>,
     pub(super) inbox: Requests,
@@ -79,18 +82,14 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes writes in.
-    pub(super) fn apply_all(&mut self, writes: &[Write]) {
-        writes.iter().cloned().for_each(|write| self.apply(write));
-    }
-
-    fn apply(&mut self, write: Write) {
+    /// Takes a write in.
+    pub(super) fn apply(&mut self, write: Write) {
         match write {
             Write::Cursors(state) => {
                 let key = (state.watch.clone(), state.subject.clone());
                 self.forget_change(&key);
                 let watch = self.cursors.entry(state.watch.clone()).or_default();
-                watch.insert(state.subject.clone(), state);
+                watch.insert(state.subject.clone(), Box::new(state));
                 self.note_change(&key);
             }
             Write::ForgetCursors(watch, subject) => {
@@ -155,10 +154,18 @@ impl Ledger {
         match write {
             Write::Notice(outgoing) => {
                 let key = (outgoing.receiver.clone(), outgoing.notice.id.clone());
+                self.outbox_of.entry(branch_of(&outgoing)).or_default().insert(key.1.clone());
                 self.outbox.insert(key, *outgoing);
             }
             Write::ForgetNotice { receiver, id } => {
-                self.outbox.remove(&(receiver, id));
+                let Some(outgoing) = self.outbox.remove(&(receiver, id)) else { return };
+                let branch = branch_of(&outgoing);
+                if let Some(ids) = self.outbox_of.get_mut(&branch) {
+                    ids.remove(&outgoing.notice.id);
+                    if ids.is_empty() {
+                        self.outbox_of.remove(&branch);
+                    }
+                }
             }
             Write::Trouble(trouble) => {
                 let key = (trouble.watch.clone(), trouble.subject.clone());
@@ -171,8 +178,21 @@ impl Ledger {
         }
     }
 
+    /// What waits for a receiver of a subject, oldest first.
+    pub(super) fn waiting_notices(&self, receiver: &str, key: &SubjectKey) -> Vec<NoticeId> {
+        let ids = self.outbox_of.get(&(receiver.to_owned(), key.clone()));
+        ids.into_iter().flatten().cloned().collect()
+    }
+
+    /// The oldest notice that waits for a receiver.
+    pub(super) fn next_notice(&self, receiver: &str) -> Option<&Outgoing> {
+        let from = (receiver.to_owned(), NoticeId::of(0));
+        let (_, outgoing) = self.outbox.range(from..).next()?;
+        Some(outgoing).filter(|outgoing| outgoing.receiver == receiver)
+    }
+
     pub(super) fn cursors(&self, key: &SubjectKey) -> Option<&Cursors> {
-        self.cursors.get(&key.0)?.get(&key.1)
+        self.cursors.get(&key.0)?.get(&key.1).map(AsRef::as_ref)
     }
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.
@@ -224,6 +244,52 @@ fn is_open_change(delivery: &Delivery) -> bool {
     delivery.cause.is_automatic() && delivery.trigger.is_none() && !only_followed
 }
 
+fn branch_of(outgoing: &Outgoing) -> (String, SubjectKey) {
+    let (receiver, notice) = (outgoing.receiver.clone(), &outgoing.notice);
+    (receiver, (notice.watch.clone(), notice.revision.subject.clone()))
+}
+
 pub(super) fn key_of(delivery: &Delivery) -> SubjectKey {
     (delivery.watch.clone(), delivery.revision.subject.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::sample;
+
+    proptest::proptest! {
+        #[test]
+        fn the_notices_of_a_branch_are_those_that_a_walk_over_all_finds(
+            steps in proptest::collection::vec((0..3_u128, 0..2_usize, 0..2_usize, proptest::bool::ANY), 0..30),
+        ) {
+            let (receivers, branches) = (["chat", "hook"], ["main", "dev"]);
+            let mut ledger = Ledger::default();
+            for (id, receiver, branch, told) in steps {
+                let (id, receiver) = (NoticeId::of(id), receivers[receiver].to_owned());
+                let known = ledger.outbox.get(&(receiver.clone(), id.clone()));
+                let mut outgoing = known.cloned().unwrap_or_else(|| {
+                    let mut new = sample::outgoing(&receiver, 1);
+                    new.notice.revision.subject = sample::subject(branches[branch]);
+                    new
+                });
+                outgoing.notice.id = id.clone();
+                ledger.apply(if told {
+                    Write::ForgetNotice { receiver, id }
+                } else {
+                    Write::Notice(Box::new(outgoing))
+                });
+            }
+            for receiver in receivers {
+                let all: Vec<_> = ledger.outbox.values().filter(|o| o.receiver == receiver).collect();
+                assert_eq!(ledger.next_notice(receiver), all.first().copied());
+                for branch in branches.map(sample::subject) {
+                    let of_branch = all.iter().filter(|o| o.notice.revision.subject == branch);
+                    let key = (sample::outgoing(receiver, 1).notice.watch, branch.clone());
+                    let ids: Vec<_> = of_branch.map(|o| o.notice.id.clone()).collect();
+                    assert_eq!(ledger.waiting_notices(receiver, &key), ids);
+                }
+            }
+        }
+    }
 }

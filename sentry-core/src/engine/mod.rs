@@ -10,19 +10,24 @@ mod courier;
 mod failure;
 mod hints;
 mod idle;
+mod index;
 mod ledger;
+mod lookups;
 mod machine;
 mod notices;
 mod outcomes;
 mod owner;
 mod poller;
 mod preview;
+mod ready;
 mod references;
 mod refusals;
 mod scheduler;
+mod single_flight;
 mod standing;
 mod verdict;
 mod vitals;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -186,6 +191,7 @@ struct Parts {
     holder: String,
     events: broadcast::Sender<Event>,
     hints: hints::Hints,
+    lookups: Arc<lookups::Lookups>,
     pulse: vitals::Pulse,
 }
 

@@ -301,7 +301,9 @@ impl Owner {
         for write in &writes {
             let Write::Delivery(delivery) = write else { continue };
             let watch = self.known.reported(&delivery.watch);
-            if watch.is_some_and(|watch| watch.reporting.mode != ReportMode::Off) {
+            // Of a dry run no commit shows anything.
+            let is_shown = |watch: &Arc<Watch>| watch.reporting.mode != ReportMode::Off;
+            if !delivery.dry_run && watch.is_some_and(is_shown) {
                 let commit = (delivery.watch.clone(), delivery.revision.sha.clone());
                 let of_commit = commits.entry(commit).or_default();
                 of_commit.insert(delivery.id.clone(), delivery.as_ref().clone());
@@ -416,6 +418,7 @@ impl Owner {
         let ports = &self.parts.deployers[&watch.cluster.deployer];
         let attempt = Attempt {
             base,
+            lookups: Arc::clone(&self.parts.lookups),
             source: Arc::clone(&self.parts.forges[&watch.source.forge].source),
             manifests: self.parts.forges[&watch.manifests.forge].clone(),
             cluster: Arc::clone(&ports.cluster),

@@ -283,10 +283,10 @@ impl Group {
             sight(watch, &heads.heads, ledger, stamp, absorbed);
             let patterns: Vec<String> =
                 watch.source.branches.idle(&subjects).into_iter().map(str::to_owned).collect();
-            let told = self.idle.entry(watch.name.clone()).or_default();
-            if *told != patterns {
-                told.clone_from(&patterns);
+            let told = self.idle.get(&watch.name).map_or(&[][..], Vec::as_slice);
+            if told != patterns {
                 let watch = watch.name.clone();
+                self.idle.insert(watch.clone(), patterns.clone());
                 absorbed.events.push(EventKind::PatternsIdle { watch, patterns });
             }
         }
@@ -309,7 +309,8 @@ impl Group {
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let moved = head.is_some() && head != parked.manifests.as_ref();
                 if moved && !parked.regardless_of_b {
-                    absorbed.writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
+                    let state = Cursors::clone(state);
+                    absorbed.writes.push(Write::Cursors(Cursors { parked: None, ..state }));
                 }
             }
         }
@@ -371,7 +372,7 @@ fn found(
     watch: &Watch,
     state: Cursors,
     finding: Finding,
-    before: &BTreeMap<Subject, Cursors>,
+    before: &BTreeMap<Subject, Box<Cursors>>,
     ledger: &Ledger,
     stamp: Timestamp,
     absorbed: &mut Absorbed,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::index::Index;
 use super::ledger::{Ledger, key_of};
+use super::ready::Ready;
 use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DeliveryState, Trigger, TriggerKind};
 use crate::ids::{DeliveryId, TriggerId};
@@ -16,11 +18,12 @@ use crate::watch::Watch;
 /// All that the decision depends on.
 pub(super) struct View<'a> {
     pub(super) ledger: &'a Ledger,
+    pub(super) index: &'a Index,
     pub(super) watches: &'a BTreeMap<WatchName, Arc<Watch>>,
     /// Branches with a delivery under way: each has at most one.
     pub(super) running: &'a HashMap<SubjectKey, DeliveryId>,
-    /// When a waiting delivery may be tried again; those not in it may at once.
-    pub(super) retry_at: &'a HashMap<DeliveryId, Instant>,
+    /// Deliveries whose next attempt waits.
+    pub(super) ready: &'a Ready,
     /// How many deliveries may be under way at once.
     pub(super) places: usize,
     /// Watches that were asked for since a trigger named them.
@@ -71,7 +74,7 @@ pub(super) fn share(places: usize, watches: usize) -> usize {
 pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
     let mut ready: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
     let mut suspects: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
-    for delivery in view.ledger.open.values().filter(|d| view.may_resume(&d.id)) {
+    for delivery in view.resumable() {
         let list = if delivery.cut_off > 0 { &mut suspects } else { &mut ready };
         list.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
     }
@@ -96,52 +99,61 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
     ready.into_iter().map(|(_, key, start)| (key, start)).collect()
 }
 
-impl View<'_> {
-    fn may_resume(&self, id: &DeliveryId) -> bool {
-        let Some(delivery) = self.ledger.open.get(id) else { return false };
-        // What is through or given up may have runs that are followed still.
-        if delivery.state.is_final() {
-            return false;
+impl<'a> View<'a> {
+    /// Deliveries of which another attempt may begin, oldest first: of each watch no more than there are places.
+    fn resumable(&self) -> Vec<&'a Delivery> {
+        let mut resumable: Vec<&Delivery> = Vec::new();
+        for (_, line) in self.ready.lines() {
+            let mut subjects = HashSet::new();
+            let next = line.filter_map(|id| self.ledger.open.get(id)).filter(|delivery| {
+                let key = key_of(delivery);
+                self.may_resume(delivery)
+                    && !self.running.contains_key(&key)
+                    && subjects.insert(key)
+            });
+            resumable.extend(next.take(self.places));
         }
-        // What is only followed needs no attempt; what waits in the queue, when there is room.
-        if delivery.state == DeliveryState::Following
-            && !(delivery.is_queued() && self.room(delivery) > 0)
-        {
-            return false;
-        }
+        resumable.extend(self.with_room());
+        resumable.sort_by(|a, b| a.id.cmp(&b.id));
+        resumable
+    }
+
+    /// What waits in the queue, and has room now: it is followed meanwhile. Where a watch is not suspended, none but its
+    /// oldest one can.
+    fn with_room(&self) -> impl Iterator<Item = &'a Delivery> {
+        let lines = self.index.queues().flatten().flat_map(|(watch, ids)| {
+            let most = if self.is_suspended(watch) { ids.len() } else { 1 };
+            ids.iter().take(most)
+        });
+        let deliveries = lines.filter_map(|id| self.ledger.open.get(id));
+        deliveries.filter(|delivery| {
+            let due = self.ready.until(&delivery.id).is_none_or(|at| at <= self.now);
+            delivery.state == DeliveryState::Following
+                && due
+                && self.may_resume(delivery)
+                && self.room(delivery) > 0
+        })
+    }
+
+    fn may_resume(&self, delivery: &Delivery) -> bool {
         let wanted = self.only.is_none_or(|only| only.has(delivery));
         let held = delivery.cause.is_automatic() && self.is_suspended(&delivery.watch);
-        let due = self.retry_at.get(id).is_none_or(|at| *at <= self.now);
-        wanted && !held && due && self.watches.contains_key(&delivery.watch)
+        wanted && !held && self.watches.contains_key(&delivery.watch)
     }
 
     /// How many more runs the delivery may start now: what its namespace has room for, and none while an older
     /// delivery's runs wait for the same room.
     pub(super) fn room(&self, delivery: &Delivery) -> usize {
         let Some(watch) = self.watches.get(&delivery.watch) else { return 0 };
-        let here = |d: &&Delivery| {
-            self.watches.get(&d.watch).is_some_and(|other| other.cluster == watch.cluster)
-        };
-        let older_waits = self
-            .ledger
-            .open
-            .values()
-            .filter(here)
-            .any(|d| d.id < delivery.id && d.is_queued() && !self.is_suspended(&d.watch));
+        let mut queued = self.index.queued(&watch.cluster).into_iter().flatten();
+        let older_waits = queued.any(|(of, ids)| {
+            ids.first().is_some_and(|id| *id < delivery.id) && !self.is_suspended(of)
+        });
         if older_waits {
             return 0;
         }
-        // A run that two deliveries wait for is one run.
-        let active: HashSet<_> = self
-            .ledger
-            .open
-            .values()
-            .filter(here)
-            .flat_map(Delivery::active_runs)
-            .map(|run| run.object.identity())
-            .collect();
         let limit = usize::try_from(watch.timing.max_active_runs).unwrap_or(usize::MAX);
-        limit.saturating_sub(active.len())
+        limit.saturating_sub(self.index.active(&watch.cluster))
     }
 
     fn may_answer(&self, trigger: &Trigger) -> bool {

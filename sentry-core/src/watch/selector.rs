@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -26,7 +27,10 @@ struct Pattern {
 #[derive(Clone)]
 enum What {
     Exact(BranchName),
-    Glob(Box<GlobMatcher>),
+    /// A glob with no other special character than single stars: its text is all that is needed to match it.
+    Stars,
+    /// Any other glob. Compiled it takes kilobytes, so its copies share it.
+    Glob(Arc<GlobMatcher>),
 }
 
 impl BranchSelector {
@@ -68,7 +72,7 @@ impl BranchSelector {
     pub fn exact(&self) -> impl Iterator<Item = &BranchName> {
         self.adding().filter_map(|pattern| match &pattern.what {
             What::Exact(name) => Some(name),
-            What::Glob(_) => None,
+            What::Stars | What::Glob(_) => None,
         })
     }
 
@@ -77,7 +81,7 @@ impl BranchSelector {
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
         self.adding().map(|pattern| match &pattern.what {
             What::Exact(name) => name.as_str(),
-            What::Glob(_) => {
+            What::Stars | What::Glob(_) => {
                 let end = pattern.text.find(['*', '?', '[', '{', '\\']);
                 &pattern.text[..end.unwrap_or(pattern.text.len())]
             }
@@ -108,7 +112,7 @@ impl BranchSelector {
     pub fn union<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut seen = BTreeMap::new();
         for pattern in selectors.into_iter().flat_map(Self::adding) {
-            let key = (pattern.text.as_str(), matches!(pattern.what, What::Glob(_)));
+            let key = (pattern.text.as_str(), !matches!(pattern.what, What::Exact(_)));
             seen.entry(key).or_insert_with(|| pattern.clone());
         }
         Self { patterns: seen.into_values().collect() }
@@ -145,16 +149,38 @@ impl Pattern {
     fn read(written: &str) -> Result<Self, ParseError> {
         let text = written.strip_prefix('!').unwrap_or(written);
         let takes_away = text.len() < written.len();
-        let what = if text.contains(['*', '?', '[', '{']) { glob(text)? } else { exact(text)? };
+        let what = if text.contains(SPECIAL) { glob(text)? } else { exact(text)? };
         Ok(Self { text: written.to_owned(), takes_away, what })
     }
 
     fn fits(&self, branch: &BranchName) -> bool {
         match &self.what {
             What::Exact(name) => name == branch,
+            What::Stars => {
+                let glob = &self.text[usize::from(self.takes_away)..];
+                fits_stars(glob, branch.as_str())
+            }
             What::Glob(matcher) => matcher.is_match(branch.as_str()),
         }
     }
+}
+
+/// What makes a text a glob.
+const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
+
+/// True if the name is the glob's parts in their order, with anything between them, where a star is.
+fn fits_stars(glob: &str, name: &str) -> bool {
+    let Some((first, more)) = glob.split_once('*') else { return glob == name };
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts = more.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
 }
 
 fn exact(text: &str) -> Result<What, ParseError> {
@@ -165,10 +191,14 @@ fn glob(text: &str) -> Result<What, ParseError> {
     let probe: String =
         text.chars().map(|c| if "*?[]{},!\\".contains(c) { 'x' } else { c }).collect();
     probe.parse::<BranchName>().map_err(|e| ParseError::new("branch glob", text, e.problem()))?;
+    let is_plain = !text.contains(['?', '[', ']', '{', '}', '\\']) && !text.contains("**");
+    if is_plain {
+        return Ok(What::Stars);
+    }
     let glob = GlobBuilder::new(text)
         .build()
         .map_err(|e| ParseError::new("branch glob", text, e.kind().to_string()))?;
-    Ok(What::Glob(Box::new(glob.compile_matcher())))
+    Ok(What::Glob(Arc::new(glob.compile_matcher())))
 }
 
 #[cfg(test)]
@@ -184,6 +214,26 @@ mod tests {
         let glob = BranchSelector::new(["{main,x}"]).unwrap();
         let both = BranchSelector::union([&named, &glob]);
         assert!(both.matches(&odd) && both.matches(&main), "a name hides no pattern");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn stars_match_what_the_library_of_globs_says(glob in "[ab/.,!*-]{1,8}", name in "[ab/.,!-]{0,10}") {
+            let compiled = GlobBuilder::new(&glob).build().unwrap().compile_matcher();
+            let single = !glob.contains("**");
+            assert!(!single || fits_stars(&glob, &name) == compiled.is_match(&name));
+        }
+    }
+
+    #[test]
+    fn only_globs_that_need_it_are_compiled() {
+        let is_compiled = |p: &str| matches!(Pattern::read(p).unwrap().what, What::Glob(_));
+        for plain in ["main", "*", "release/*", "!old/*-x", "a*b*c"] {
+            assert!(!is_compiled(plain), "{plain}");
+        }
+        for other in ["**", "a/**/b", "v?", "[a-c]*", "{a,b}*", r"a\,*"] {
+            assert!(is_compiled(other), "{other}");
+        }
     }
 
     fn branch(name: &str) -> BranchName {

@@ -1,8 +1,7 @@
 //! Directories that were read before, by the id of their tree: the same id always has the same content.
 
-use std::collections::VecDeque;
-
 use sentry_core::forge::{RefusedEntry, TreeFile, TreeLimits};
+use sentry_core::recent::Recent;
 
 /// The bytes that all kept directories have together at most.
 const MOST: usize = 8 << 20;
@@ -22,35 +21,19 @@ pub(crate) struct Key {
     pub(crate) limits: TreeLimits,
 }
 
-/// The most recently used contents, the latest first.
-#[derive(Debug, Default)]
-pub(crate) struct Cache {
-    entries: VecDeque<(Key, Content, usize)>,
-    bytes: usize,
+pub(crate) type Cache = Recent<Key, Content>;
+
+/// An empty one.
+pub(crate) fn cache() -> Cache {
+    Recent::new(MOST)
 }
 
-impl Cache {
-    pub(crate) fn get(&mut self, key: &Key) -> Option<Content> {
-        let at = self.entries.iter().position(|(known, ..)| known == key)?;
-        let entry = self.entries.remove(at)?;
-        let content = entry.1.clone();
-        self.entries.push_front(entry);
-        Some(content)
-    }
-
-    pub(crate) fn put(&mut self, key: Key, content: Content) {
-        let files = content.files.iter().map(|file| file.path.len() + file.bytes.len());
-        let refused = content.refused.iter().map(|entry| entry.path.len() + entry.what.len());
-        let size = 256 + files.chain(refused).sum::<usize>();
-        if size > MOST || self.entries.iter().any(|(known, ..)| *known == key) {
-            return;
-        }
-        self.bytes += size;
-        self.entries.push_front((key, content, size));
-        while self.bytes > MOST {
-            let Some((_, _, size)) = self.entries.pop_back() else { return };
-            self.bytes -= size;
-        }
+impl Content {
+    /// Bytes that it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        let files = self.files.iter().map(|file| file.path.len() + file.bytes.len());
+        let refused = self.refused.iter().map(|entry| entry.path.len() + entry.what.len());
+        256 + files.chain(refused).sum::<usize>()
     }
 }
 
@@ -58,47 +41,27 @@ impl Cache {
 mod tests {
     use super::*;
 
-    fn key(n: usize) -> Key {
-        let limits = TreeLimits::default();
-        Key { repo: "r".into(), oid: n.to_string(), limits }
-    }
-
-    fn content(bytes: usize) -> Content {
-        let file = TreeFile { path: "a.yaml".into(), bytes: vec![b'x'; bytes] };
-        Content { files: vec![file], refused: Vec::new() }
-    }
-
     #[test]
-    fn the_least_recently_used_goes_first_and_the_bound_holds() {
-        let mut cache = Cache::default();
-        (0..3).for_each(|n| cache.put(key(n), content(2 << 20)));
-        assert!(cache.get(&key(0)).is_some());
-        (3..5).for_each(|n| cache.put(key(n), content(2 << 20)));
-        assert!(cache.get(&key(0)).is_some() && cache.get(&key(1)).is_none());
-        let kept = |cache: &Cache| (cache.entries.len(), cache.bytes);
-        let three = (3, 3 * (256 + "a.yaml".len() + (2 << 20)));
-        assert_eq!(kept(&cache), three);
-        cache.put(key(9), content(MOST + 1));
-        assert!(cache.get(&key(9)).is_none());
-        cache.put(key(0), content(2 << 20));
-        assert_eq!(kept(&cache), three, "what is too large or known already changes nothing");
-        let other = Key { repo: "other".into(), ..key(0) };
-        assert!(cache.get(&other).is_none());
-    }
-
-    #[test]
-    fn what_just_fits_is_kept_whatever_takes_the_room() {
-        let file = |bytes: usize| content(bytes - "a.yaml".len());
-        let refused = |bytes: usize| {
-            let entry = RefusedEntry { path: "p".repeat(100), what: "w".repeat(bytes - 100) };
-            Content { files: Vec::new(), refused: vec![entry] }
+    fn files_and_what_was_refused_take_room_alike() {
+        let file = TreeFile { path: "a.yaml".into(), bytes: vec![b'x'; 100] };
+        let entry = RefusedEntry { path: "p".repeat(50), what: "w".repeat(50) };
+        let content = |files: &[TreeFile], refused: &[RefusedEntry]| Content {
+            files: files.to_vec(),
+            refused: refused.to_vec(),
         };
-        for content in [file, refused] as [fn(usize) -> Content; 2] {
-            for (bytes, kept) in [(MOST - 256, 1), (MOST - 255, 0)] {
-                let mut cache = Cache::default();
-                cache.put(key(1), content(bytes));
-                assert_eq!(cache.entries.len(), kept, "{bytes}");
-            }
-        }
+        assert_eq!(content(&[file.clone()], &[]).size(), 256 + 106);
+        assert_eq!(content(&[], &[entry.clone()]).size(), 256 + 100);
+        assert_eq!(content(&[file], &[entry]).size(), 256 + 206);
+    }
+
+    #[test]
+    fn one_repository_is_not_read_through_another() {
+        let key = |repo: &str| {
+            let (repo, oid) = (repo.to_owned(), "1".to_owned());
+            Key { repo, oid, limits: TreeLimits::default() }
+        };
+        let mut cache = cache();
+        cache.put(key("r"), Content { files: Vec::new(), refused: Vec::new() }, 256);
+        assert!(cache.get(&key("r")).is_some() && cache.get(&key("other")).is_none());
     }
 }

@@ -4,8 +4,12 @@
 //! alone as well, and one that does not gives an answer without packets, which is recognised.
 
 use http::{HeaderValue, header};
-use sentry_core::forge::{ForgeError, ForgeErrorKind};
+use sentry_core::forge::{
+    ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery, Validator,
+};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
+
+use sha2::{Digest as _, Sha256};
 
 use super::pkt_line::{Packet, Packets, push_line};
 use crate::http::{Answer, Http, UPLOAD_PACK};
@@ -26,6 +30,71 @@ pub(crate) struct RefList {
     pub(crate) refs: Vec<(BranchName, CommitSha)>,
     /// True if it also said where HEAD is.
     pub(crate) had_head: bool,
+}
+
+/// A server's answer. It is read only where it is another one than whoever asked knows.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    digest: Digest,
+    /// `None` where it is known.
+    refs: Option<RefList>,
+}
+
+/// An answer in short: equal answers have equal ones.
+#[derive(Debug)]
+pub(crate) struct Digest(String);
+
+/// Whether an answer is known, by its digest.
+pub(crate) type IsKnown<'a> = &'a (dyn Fn(&Digest) -> bool + Sync);
+
+/// Nothing is known: the answer is read whatever it is.
+pub(crate) const NEW: IsKnown<'static> = &|_| false;
+
+impl Digest {
+    /// What stands for an answer in the state, with where the repository was then.
+    pub(crate) fn validator(&self, renamed_to: Option<&RepoUrl>) -> Validator {
+        let place = renamed_to.map(|to| format!(" {to}")).unwrap_or_default();
+        Validator(format!("refs {}{place}", self.0))
+    }
+}
+
+impl Listed {
+    /// Reads an answer unless it is known.
+    pub(crate) fn of(
+        text: &[u8],
+        is_known: IsKnown<'_>,
+        read: fn(&[u8]) -> Result<RefList, NoList>,
+    ) -> Result<Self, NoList> {
+        let digest = Digest(format!("{:x}", Sha256::digest(text)));
+        let refs = (!is_known(&digest)).then(|| read(text)).transpose()?;
+        Ok(Self { digest, refs })
+    }
+
+    /// An empty list is never taken for "no branches": a server that lost its repository says the same.
+    pub(crate) fn not_empty(self, repo: &RepoUrl) -> Result<Self, ForgeError> {
+        if self.refs.as_ref().is_some_and(|list| list.refs.is_empty() && !list.had_head) {
+            let text = format!("{repo}: the server names no branch and no HEAD");
+            return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text)
+                .with_hint("push a first commit; if there is one, the server's answer is wrong"));
+        }
+        Ok(self)
+    }
+
+    /// What was read; nothing where it was known.
+    pub(crate) fn into_refs(self) -> RefList {
+        self.refs.unwrap_or_default()
+    }
+
+    /// The answer to one of the queries that it was asked for.
+    pub(crate) fn answer(&self, query: &HeadsQuery, renamed_to: Option<RepoUrl>) -> HeadsAnswer {
+        let validator = Some(self.digest.validator(renamed_to.as_ref()));
+        let Some(list) = self.refs.as_ref().filter(|_| query.validator != validator) else {
+            return HeadsAnswer::NotModified;
+        };
+        let mine = list.refs.iter().filter(|(branch, _)| query.branches.matches(branch));
+        let heads = mine.map(|(branch, sha)| (branch.clone().into(), sha.clone())).collect();
+        HeadsAnswer::Heads(HeadList { heads, validator, renamed_to })
+    }
 }
 
 /// Why a message is no list of refs.
@@ -50,7 +119,8 @@ pub(crate) async fn ls_refs(
     repo: &RepoUrl,
     prefixes: &[String],
     authorization: Option<&HeaderValue>,
-) -> Result<RefList, ForgeError> {
+    is_known: IsKnown<'_>,
+) -> Result<Listed, ForgeError> {
     let url = format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/'));
     let mut request = http
         .client()
@@ -76,8 +146,9 @@ pub(crate) async fn ls_refs(
             "check that the URL is a git repository's, and that no sign-in page or proxy answers",
         ));
     }
-    let list = parse(&answer.body).map_err(|no| no.into_error(repo, &|text| http.redact(text)))?;
-    not_empty(list, repo)
+    Listed::of(&answer.body, is_known, parse)
+        .map_err(|no| no.into_error(repo, &|text| http.redact(text)))?
+        .not_empty(repo)
 }
 
 /// Where a server says that a repository is now, as the cause of an error.
@@ -110,16 +181,6 @@ fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -
         Some(to) => error.with_source(Redirected { to, status: StatusError(answer.status) }),
         None => error,
     }
-}
-
-/// An empty list is never taken for "no branches": a server that lost its repository says the same.
-pub(crate) fn not_empty(list: RefList, repo: &RepoUrl) -> Result<RefList, ForgeError> {
-    if list.refs.is_empty() && !list.had_head {
-        let text = format!("{repo}: the server names no branch and no HEAD");
-        return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text)
-            .with_hint("push a first commit; if there is one, the server's answer is wrong"));
-    }
-    Ok(list)
 }
 
 /// The body of the request. HEAD is asked for as well: it tells a repository without the branch from a wrong answer.
@@ -319,7 +380,31 @@ mod tests {
     #[test]
     fn an_answer_without_any_ref_is_a_wrong_answer() {
         let repo: RepoUrl = "https://git.example.com/a/b".parse().unwrap();
-        let error = not_empty(parse(b"0000").unwrap(), &repo).unwrap_err();
+        let error = Listed::of(b"0000", NEW, parse).unwrap().not_empty(&repo).unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer);
+    }
+
+    #[test]
+    fn an_answer_that_is_known_is_not_read_and_any_other_one_is() {
+        let (one, other) = (answer(&[&format!("{SHA} refs/heads/main")]), answer(&["garbage"]));
+        let first = Listed::of(&one, NEW, parse).unwrap();
+        let moved: RepoUrl = "https://git.example.com/a/new".parse().unwrap();
+        let query = |validator| HeadsQuery {
+            repo: "https://git.example.com/a/b".parse().unwrap(),
+            branches: sentry_core::watch::BranchSelector::new(["*"]).unwrap(),
+            validator,
+        };
+        let HeadsAnswer::Heads(list) = first.answer(&query(None), None) else { panic!("heads") };
+        assert_eq!(list.heads.len(), 1);
+        let is_known = |digest: &Digest| Some(digest.validator(None)) == list.validator;
+        let read: fn(&[u8]) -> Result<RefList, NoList> = |_| panic!("it is known");
+        let again = Listed::of(&one, &is_known, read).unwrap();
+        let known = query(list.validator.clone());
+        assert_eq!(again.answer(&known, None), HeadsAnswer::NotModified);
+        assert!(Listed::of(&other, &is_known, parse).is_err(), "another one is read");
+        let renamed = first.answer(&known, Some(moved));
+        assert!(matches!(renamed, HeadsAnswer::Heads(list) if list.renamed_to.is_some()));
+        let old = Validator(r#"{"v":1,"heads":{"main":{"sha":"x"}}}"#.into());
+        assert!(matches!(first.answer(&query(Some(old)), None), HeadsAnswer::Heads(_)));
     }
 }

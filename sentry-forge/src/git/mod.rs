@@ -13,7 +13,7 @@ mod scratch;
 mod transport;
 mod wording;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,19 +21,18 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, HeadList,
-    Heads, HeadsAnswer, HeadsQuery, Requests, Source, Tree, TreeQuery, Validator,
+    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind, Heads,
+    HeadsAnswer, HeadsQuery, Requests, Source, Tree, TreeQuery,
 };
-use sentry_core::repo::{BranchName, CommitSha, RepoUrl, Scheme};
+use sentry_core::repo::{RepoUrl, Scheme};
 use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
-use sha2::{Digest as _, Sha256};
 
 use crate::credential::{self, Credential};
 use crate::gate::{Gate, Pass, Right};
 use crate::http::{Http, HttpSettings};
 use crate::status::StatusError;
-use ls_refs::{Redirected, RefList};
+use ls_refs::{Digest, IsKnown, Listed, NEW, Redirected};
 pub use transport::Transport;
 
 /// Questions for heads that are under way at once.
@@ -116,41 +115,51 @@ impl GitForge {
     /// # Errors
     /// As [`Heads::heads`].
     pub async fn probe(&self, repo: &RepoUrl) -> Result<usize, ForgeError> {
-        Ok(self.refs(repo, &[]).await?.refs.len())
+        Ok(self.refs(repo, &[], NEW).await?.into_refs().refs.len())
     }
 
     async fn heads_of(&self, query: &HeadsQuery) -> Result<HeadsAnswer, ForgeError> {
         let prefixes: Vec<String> = query.branches.prefixes().map(str::to_owned).collect();
-        let refs = self.refs(&query.repo, &prefixes).await?.refs.into_iter();
-        let heads: BTreeMap<_, _> = refs.filter(|(name, _)| query.branches.matches(name)).collect();
-        let renamed_to = self.moved(&query.repo);
-        let validator = Some(digest(&heads, renamed_to.as_ref()));
-        if validator == query.validator {
-            return Ok(HeadsAnswer::NotModified);
-        }
-        let heads = heads.into_iter().map(|(branch, sha)| (branch.into(), sha)).collect();
-        Ok(HeadsAnswer::Heads(HeadList { heads, validator, renamed_to }))
+        let is_known = |digest: &Digest| {
+            let validator = digest.validator(self.moved(&query.repo).as_ref());
+            query.validator.as_ref() == Some(&validator)
+        };
+        let listed = self.refs(&query.repo, &prefixes, &is_known).await?;
+        Ok(listed.answer(query, self.moved(&query.repo)))
     }
 
-    async fn refs(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
-        match self.refs_once(repo, prefixes).await {
-            Err(error) if self.follow(repo, &error) => self.refs_once(repo, prefixes).await,
+    async fn refs(
+        &self,
+        repo: &RepoUrl,
+        prefixes: &[String],
+        is_known: IsKnown<'_>,
+    ) -> Result<Listed, ForgeError> {
+        match self.refs_once(repo, prefixes, is_known).await {
+            Err(error) if self.follow(repo, &error) => {
+                self.refs_once(repo, prefixes, is_known).await
+            }
             answer => answer,
         }
     }
 
-    async fn refs_once(&self, repo: &RepoUrl, prefixes: &[String]) -> Result<RefList, ForgeError> {
+    async fn refs_once(
+        &self,
+        repo: &RepoUrl,
+        prefixes: &[String],
+        is_known: IsKnown<'_>,
+    ) -> Result<Listed, ForgeError> {
         let GitSettings { http, transport, .. } = &self.settings;
         let visit = self.visit(repo).await?;
         let pass = visit.enter().await?;
         let header = visit.header.as_ref();
         if !visit.by_http() {
-            return transport.refs(repo, prefixes, None).await;
+            return transport.refs(repo, prefixes, None, is_known).await;
         }
-        let outcome = match ls_refs::ls_refs(http, &visit.place, prefixes, header).await {
+        let asked = ls_refs::ls_refs(http, &visit.place, prefixes, header, is_known).await;
+        let outcome = match asked {
             // An older protocol, or ids by SHA-256: git finds out which.
             Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
-                transport.refs(&visit.place, prefixes, header).await
+                transport.refs(&visit.place, prefixes, header, is_known).await
             }
             answer => answer,
         };
@@ -213,7 +222,7 @@ impl GitForge {
         if !redirected || self.moved(repo).is_some() {
             return false;
         }
-        self.refs(repo, &["HEAD".to_owned()]).await.is_ok() && self.moved(repo).is_some()
+        self.refs(repo, &["HEAD".to_owned()], NEW).await.is_ok() && self.moved(repo).is_some()
     }
 
     fn moved(&self, repo: &RepoUrl) -> Option<RepoUrl> {
@@ -315,16 +324,4 @@ impl Source for GitForge {
         let token = credential.token(&http.settings().redactor).await?;
         Ok(token.map(|token| CloneCredential { username: username.clone(), token }))
     }
-}
-
-/// Two answers with the same heads from the same place have the same validator.
-fn digest(heads: &BTreeMap<BranchName, CommitSha>, renamed_to: Option<&RepoUrl>) -> Validator {
-    let mut hash = Sha256::new();
-    if let Some(place) = renamed_to {
-        hash.update(format!("{place}\n"));
-    }
-    for (branch, sha) in heads {
-        hash.update(format!("{sha} {branch}\n"));
-    }
-    Validator(format!("{:x}", hash.finalize()))
 }

@@ -20,11 +20,11 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::TransportSettings;
-use super::cache::{Cache, Content, Key};
+use super::cache::{self, Cache, Content, Key};
 use super::command::{self, HELPERS, Remote};
 use super::failure;
 use super::listing::{self, Problem};
-use super::ls_refs::{self, ANSWER_CAP, NoList, RefList};
+use super::ls_refs::{self, ANSWER_CAP, IsKnown, Listed, NoList};
 use super::scratch::{PREFIX, Scratch};
 
 /// The longest time for what a query sets no time for.
@@ -75,7 +75,7 @@ impl Transport {
         Self {
             settings,
             filters: Mutex::default(),
-            cache: Mutex::default(),
+            cache: Mutex::new(cache::cache()),
             helpers: OnceCell::new(),
         }
     }
@@ -115,7 +115,7 @@ impl Transport {
         }
         attempt.fetch_directory(&key.oid).await?;
         let content = attempt.read(&key.oid, &query.limits).await?;
-        self.cache().put(key, content.clone());
+        self.cache().put(key, content.clone(), content.size());
         Ok(content)
     }
 
@@ -144,17 +144,19 @@ impl Transport {
         repo: &RepoUrl,
         prefixes: &[String],
         authorization: Option<&HeaderValue>,
-    ) -> Result<RefList, ForgeError> {
+        is_known: IsKnown<'_>,
+    ) -> Result<Listed, ForgeError> {
         let remote = self.remote(repo, authorization);
         let deadline = Instant::now() + DEADLINE;
-        let list = match local_path(repo)? {
-            Some(path) => match self.local_refs(remote, &path, prefixes, deadline).await? {
-                Some(list) => list,
-                None => self.ls_remote(remote, deadline).await?,
-            },
-            None => self.ls_remote(remote, deadline).await?,
+        let local = match local_path(repo)? {
+            Some(path) => self.local_refs(remote, &path, prefixes, deadline, is_known).await?,
+            None => None,
         };
-        ls_refs::not_empty(list, repo)
+        let list = match local {
+            Some(list) => list,
+            None => self.ls_remote(remote, deadline, is_known).await?,
+        };
+        list.not_empty(repo)
     }
 
     /// One process, where `ls-remote` would start three. `None` if the repository has ids of another kind.
@@ -164,7 +166,8 @@ impl Transport {
         path: &std::path::Path,
         prefixes: &[String],
         deadline: Instant,
-    ) -> Result<Option<RefList>, ForgeError> {
+        is_known: IsKnown<'_>,
+    ) -> Result<Option<Listed>, ForgeError> {
         let program = remote.upload_pack(path, deadline).stdin(ls_refs::request(prefixes));
         let output = run(remote.repo, READING, program).await?;
         if !output.status.success() {
@@ -174,7 +177,7 @@ impl Transport {
             }
             return Err(failure::from_text(remote.repo, READING, &text));
         }
-        match ls_refs::parse(&output.stdout) {
+        match Listed::of(&output.stdout, is_known, ls_refs::parse) {
             Ok(list) => Ok(Some(list)),
             Err(NoList::Silent) => Ok(None),
             Err(no) => Err(no.into_error(remote.repo, &|text| self.redact(text))),
@@ -185,7 +188,8 @@ impl Transport {
         &self,
         remote: Remote<'_>,
         deadline: Instant,
-    ) -> Result<RefList, ForgeError> {
+        is_known: IsKnown<'_>,
+    ) -> Result<Listed, ForgeError> {
         let scratch = self.scratch(remote.repo, "sha1")?;
         let program = remote
             .git(&scratch, deadline)
@@ -196,7 +200,7 @@ impl Transport {
         if !output.status.success() {
             return Err(failure::from_text(remote.repo, READING, &self.said(&output)));
         }
-        ls_refs::parse_ls_remote(&output.stdout)
+        Listed::of(&output.stdout, is_known, ls_refs::parse_ls_remote)
             .map_err(|no| no.into_error(remote.repo, &|text| self.redact(text)))
     }
 

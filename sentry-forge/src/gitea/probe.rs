@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::api::{GiteaApi, Permissions};
 use crate::gate::Right;
+use crate::git::ls_refs::NEW;
 use crate::hosted::api::{Api as _, Wanted, json};
 use crate::hosted::{Hosted, Probe};
 
@@ -19,7 +20,7 @@ struct Repository {
 /// The repository by the API, its contents by git.
 pub(super) async fn reading(hosted: &Hosted, repo: &RepoUrl) -> Result<Probe, ForgeError> {
     let facts = hosted.facts(repo).await?;
-    let can_read = match hosted.ls_refs(repo, &["HEAD".to_owned()]).await {
+    let can_read = match hosted.ls_refs(repo, &["HEAD".to_owned()], NEW).await {
         Ok(_) => true,
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => false,
         Err(error) => return Err(error),

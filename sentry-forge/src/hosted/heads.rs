@@ -1,6 +1,6 @@
 //! Heads: by the API for a few exact branches, by git for more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -9,7 +9,7 @@ use sentry_core::forge::{Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, Req
 use sentry_core::repo::{BranchName, RepoUrl};
 
 use crate::gate::Right;
-use crate::git::ls_refs::{RefList, ls_refs};
+use crate::git::ls_refs::{Digest, IsKnown, Listed, ls_refs};
 use crate::hosted::api::{Absence, Wanted};
 use crate::hosted::known::{Head, Known};
 use crate::hosted::questions::{Question, again, questions};
@@ -30,12 +30,7 @@ impl Heads for Hosted {
         let by_repo: HashMap<&RepoUrl, _> =
             questions.iter().map(|question| question.repo).zip(found).collect();
         let answer = |query: &HeadsQuery| match by_repo.get(&query.repo) {
-            Some(Ok(found)) => {
-                let before = query.validator.as_ref().and_then(Known::read);
-                let mut mine = found.clone();
-                mine.heads.retain(|branch, _| query.branches.matches(branch));
-                Ok(mine.answer(before.as_ref()))
-            }
+            Some(Ok(found)) => Ok(found.answer(query, self.renamed_to(&query.repo))),
             Some(Err(error)) => Err(again(error)),
             None => Err(self.wrong(&query.repo, "was not asked")),
         };
@@ -51,8 +46,32 @@ impl Heads for Hosted {
     }
 }
 
+/// What the forge said of a repository.
+enum Found {
+    ByApi(BTreeMap<BranchName, Head>),
+    ByGit(Listed),
+}
+
+impl Found {
+    fn answer(&self, query: &HeadsQuery, renamed_to: Option<RepoUrl>) -> HeadsAnswer {
+        let all = match self {
+            Self::ByGit(listed) => return listed.answer(query, renamed_to),
+            Self::ByApi(heads) => heads.iter(),
+        };
+        let mine = all.filter(|(branch, _)| query.branches.matches(branch));
+        let heads = mine.map(|(branch, head)| (branch.clone(), head.clone())).collect();
+        let before = query.validator.as_ref().and_then(Known::read);
+        Known { heads, renamed_to }.answer(before.as_ref())
+    }
+}
+
 impl Hosted {
-    async fn found(&self, question: &Question<'_>) -> Result<Known, ForgeError> {
+    /// Where the repository is now, if it was renamed.
+    fn renamed_to(&self, repo: &RepoUrl) -> Option<RepoUrl> {
+        self.moved(repo).map(|moved| moved.url)
+    }
+
+    async fn found(&self, question: &Question<'_>) -> Result<Found, ForgeError> {
         self.belongs(question.repo)?;
         let by_git = match self.polling {
             Polling::Git => true,
@@ -61,25 +80,23 @@ impl Hosted {
                 question.has_globs() || question.exact().count() > FEW || !self.api.reads_branches()
             }
         };
-        let heads = if by_git {
-            self.heads_by_git(question).await?
+        if by_git {
+            self.heads_by_git(question).await.map(Found::ByGit)
         } else {
-            self.heads_by_api(question).await?
-        };
-        let heads = heads.into_iter().collect();
-        Ok(Known { heads, renamed_to: self.moved(question.repo).map(|moved| moved.url) })
+            self.heads_by_api(question).await.map(Found::ByApi)
+        }
     }
 
     async fn heads_by_api(
         &self,
         question: &Question<'_>,
-    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
-        let mut heads = Vec::new();
+    ) -> Result<BTreeMap<BranchName, Head>, ForgeError> {
+        let mut heads = BTreeMap::new();
         let mut repo_is_there = false;
         for branch in question.exact() {
             let before = question.known.get(branch);
             match self.head(question.repo, branch, before).await? {
-                Ok(head) => heads.push((branch.clone(), head)),
+                Ok(head) => drop(heads.insert(branch.clone(), head)),
                 Err(Absence::Unclear) if !repo_is_there => {
                     self.facts(question.repo).await?;
                     repo_is_there = true;
@@ -119,30 +136,30 @@ impl Hosted {
         }
     }
 
-    async fn heads_by_git(
-        &self,
-        question: &Question<'_>,
-    ) -> Result<Vec<(BranchName, Head)>, ForgeError> {
+    async fn heads_by_git(&self, question: &Question<'_>) -> Result<Listed, ForgeError> {
         let prefixes: Vec<String> = question.prefixes().map(ToOwned::to_owned).collect();
-        let listed = match self.ls_refs(question.repo, &prefixes).await {
+        let is_known = |digest: &Digest| {
+            let validator = digest.validator(self.renamed_to(question.repo).as_ref());
+            question.validators.iter().all(|known| *known == Some(&validator))
+        };
+        match self.ls_refs(question.repo, &prefixes, &is_known).await {
             Err(error) if self.has_moved(question.repo, &error).await => {
-                self.ls_refs(question.repo, &prefixes).await
+                self.ls_refs(question.repo, &prefixes, &is_known).await
             }
             listed => listed,
-        }?;
-        let head = |(branch, sha)| (branch, Head { sha, etag: None });
-        Ok(listed.refs.into_iter().filter(|(b, _)| question.wants(b)).map(head).collect())
+        }
     }
 
     pub(crate) async fn ls_refs(
         &self,
         repo: &RepoUrl,
         prefixes: &[String],
-    ) -> Result<RefList, ForgeError> {
+        is_known: IsKnown<'_>,
+    ) -> Result<Listed, ForgeError> {
         let now = &self.git_place(repo);
         self.with_token(repo, Right::Read, |token| async move {
             let header = self.git_authorization(token.as_ref())?;
-            ls_refs(&self.http, now, prefixes, header.as_ref()).await
+            ls_refs(&self.http, now, prefixes, header.as_ref(), is_known).await
         })
         .await
     }

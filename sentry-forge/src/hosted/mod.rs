@@ -18,6 +18,7 @@ use sentry_core::repo::RepoUrl;
 
 use crate::gate::{Gate, Right};
 use crate::git::Transport;
+use crate::git::ls_refs::NEW;
 use crate::hosted::api::{Api, Place, RepoFacts, Wanted};
 use crate::http::{Answer, Http};
 use crate::status::{StatusError, check_status};
@@ -125,7 +126,7 @@ impl Hosted {
     /// How a repository may be read, by the API alone, or by git alone where the token does not open it.
     async fn reading(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
         if !self.api.reads_branches() {
-            let listed = self.ls_refs(repo, &["HEAD".to_owned()]).await?;
+            let listed = self.ls_refs(repo, &["HEAD".to_owned()], NEW).await?.into_refs();
             let rights = "git read access; this kind of token does not open the API".to_owned();
             return Ok(Probe { can_read: listed.had_head, rights, ..Probe::default() });
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentry_core::forge::{ForgeError, HeadsQuery};
+use sentry_core::forge::{ForgeError, HeadsQuery, Validator};
 use sentry_core::repo::{BranchName, RepoUrl};
 use sentry_core::retry::Retry;
 use sentry_core::watch::BranchSelector;
@@ -15,6 +15,8 @@ use crate::status::StatusError;
 pub(crate) struct Question<'a> {
     pub(crate) repo: &'a RepoUrl,
     selectors: Vec<&'a BranchSelector>,
+    /// The validator of each query.
+    pub(crate) validators: Vec<Option<&'a Validator>>,
     /// What is known of branches from before, for conditional requests.
     pub(crate) known: BTreeMap<BranchName, Head>,
 }
@@ -28,10 +30,6 @@ impl Question<'_> {
 
     pub(crate) fn has_globs(&self) -> bool {
         self.selectors.iter().any(|selector| !selector.is_exact())
-    }
-
-    pub(crate) fn wants(&self, branch: &BranchName) -> bool {
-        self.selectors.iter().any(|selector| selector.matches(branch))
     }
 
     /// Prefixes that cover all wanted branches, each once.
@@ -48,11 +46,12 @@ pub(crate) fn questions(queries: &[HeadsQuery]) -> Vec<Question<'_>> {
     for query in queries {
         let index = *place.entry(&query.repo).or_insert(questions.len());
         if index == questions.len() {
-            let (selectors, known) = (Vec::new(), BTreeMap::new());
-            questions.push(Question { repo: &query.repo, selectors, known });
+            let (selectors, validators, known) = (Vec::new(), Vec::new(), BTreeMap::new());
+            questions.push(Question { repo: &query.repo, selectors, validators, known });
         }
         let question = &mut questions[index];
         question.selectors.push(&query.branches);
+        question.validators.push(query.validator.as_ref());
         let known = query.validator.as_ref().and_then(Known::read).unwrap_or_default();
         question.known.extend(known.heads);
     }
@@ -96,7 +95,5 @@ mod tests {
         assert_eq!(exact, ["main", "x"]);
         assert_eq!(questions[0].prefixes().collect::<Vec<_>>(), ["main", "rel/", "x"]);
         assert!(questions[0].has_globs() && !questions[1].has_globs());
-        assert!(questions[0].wants(&"rel/1".parse().unwrap()));
-        assert!(!questions[1].wants(&"x".parse().unwrap()));
     }
 }

@@ -33,9 +33,10 @@ impl Machine {
     fn view<'a>(&'a self, fresh: &'a HashSet<TriggerId>, only: Option<Only<'a>>) -> View<'a> {
         View {
             ledger: &self.ledger,
+            index: &self.index,
             watches: &self.known.watches,
             running: &self.attempts.running,
-            retry_at: &self.attempts.retry_at,
+            ready: &self.attempts.ready,
             places: self.known.options.max_parallel,
             fresh,
             only,
@@ -199,7 +200,7 @@ impl Machine {
         let base = self.ledger.cursors(&key).filter(|_| compares);
         let base = base.and_then(|cursors| cursors.base().cloned());
         self.attempts.running.insert(key, delivery.id.clone());
-        self.attempts.retry_at.remove(&delivery.id);
+        self.attempts.ready.forget(&delivery.id);
         self.touch(&delivery.id);
         self.call(Call::Attempt { delivery: Box::new(delivery), watch, base });
     }
@@ -250,7 +251,7 @@ impl Machine {
                 let earlier = delivery.runs.len();
                 self.attempted(AttemptEnd { delivery, outcome, earlier });
             }
-            Job::Report(key) => self.reporting.ended(&key),
+            Job::Report(key) => self.report_ended(&key),
             Job::Notice(receiver) => self.notifier_broke_down(receiver),
         }
     }
@@ -271,10 +272,10 @@ impl Machine {
         let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
         let cursors = self.ledger.cursors(&key);
         let conclusion = conclude(end, &watch, cursors, self.now.stamp, &backoff);
-        let (now, Attempts { retry_at, look_at, .. }) = (self.now.instant, &mut self.attempts);
+        let (now, Attempts { ready, look_at, .. }) = (self.now.instant, &mut self.attempts);
         match conclusion.retry {
-            Some(Wait::Attempt(wait)) => drop(retry_at.insert(id, now + wait)),
-            Some(Wait::Look(wait)) => drop(look_at.insert(key.clone(), now + wait)),
+            Some(Wait::Attempt(wait)) => ready.wait(id, now + wait),
+            Some(Wait::Look(wait)) => look_at.insert(key.clone(), now + wait),
             None => {}
         }
         if dry_run && done {

@@ -10,11 +10,12 @@ use super::{Call, Machine};
 use crate::delivery::{Delivery, DeliveryState, RunRecord, RunState};
 use crate::deployer::{DeployError, FollowQuery, RunChange, RunStatus};
 use crate::engine::conclude::{finished, inventory, leave_queue};
+use crate::engine::index::cluster_of;
 use crate::engine::verdict::{CANT_FOLLOW, RUN_TIMEOUT};
+use crate::engine::waits::Waits;
 use crate::event::EventKind;
 use crate::ids::DeliveryId;
 use crate::names::ClusterRef;
-use crate::plan::ObjectRef;
 use crate::repo::CommitSha;
 use crate::retry::Retry;
 use crate::store::{InventoryItem, Write};
@@ -26,22 +27,44 @@ pub(super) struct Following {
     followers: HashMap<ClusterRef, Follower>,
     /// The last follower's.
     number: u64,
-    /// Failures in a row of following one cluster, and when it is tried again.
-    failures: HashMap<ClusterRef, (u32, Instant)>,
+    /// Failures in a row of following one cluster.
+    failures: HashMap<ClusterRef, u32>,
+    /// When that is tried again.
+    again: Waits<ClusterRef>,
+    /// Where what is to be followed may be otherwise than before.
+    changed: BTreeSet<ClusterRef>,
+    /// Where it is so by the time alone, as runs there are unconfirmed.
+    unsure: BTreeSet<ClusterRef>,
     /// When the runs of a delivery are followed no longer.
-    until: HashMap<DeliveryId, Instant>,
+    until: Waits<DeliveryId>,
 }
 
 impl Following {
     /// Failures in a row at a cluster.
     pub(super) fn failures(&self, cluster: &ClusterRef) -> u32 {
-        self.failures.get(cluster).map_or(0, |(n, _)| *n)
+        self.failures.get(cluster).copied().unwrap_or_default()
     }
 
-    /// When followers are tried again, and deliveries run out of their time.
-    pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
-        let again = self.failures.values().map(|(_, at)| *at);
-        again.chain(self.until.values().copied())
+    /// Where runs are followed, or will be after a failure.
+    #[cfg(test)]
+    pub(super) fn clusters(&self) -> impl Iterator<Item = &ClusterRef> {
+        self.followers.keys().chain(self.again.keys())
+    }
+
+    /// When the next follower is tried again, or a delivery runs out of its time.
+    pub(super) fn next_after(&self, now: Instant) -> Option<Instant> {
+        self.again.next_after(now).into_iter().chain(self.until.next_after(now)).min()
+    }
+
+    /// What is to be followed there may be otherwise than before.
+    pub(super) fn look_at(&mut self, clusters: impl Iterator<Item = ClusterRef>) {
+        self.changed.extend(clusters);
+    }
+
+    /// A cluster was followed: it is well.
+    fn is_well(&mut self, cluster: &ClusterRef) {
+        self.failures.remove(cluster);
+        self.again.remove(cluster);
     }
 }
 
@@ -66,31 +89,41 @@ struct Wanted {
     kinds: BTreeSet<(String, String)>,
     /// Deliveries of which a new list of the runs would tell whether those were ever made.
     unconfirmed: BTreeSet<DeliveryId>,
+    /// True if there is a delivery that is such a one now, or will be with the time.
+    is_unsure: bool,
+}
+
+impl Follower {
+    /// True if it follows all that is wanted. With nothing wanted it is not: then nobody needs it.
+    fn covers(&self, wanted: &Wanted) -> bool {
+        !wanted.deliveries.is_empty()
+            && self.deliveries.is_superset(&wanted.deliveries)
+            && self.kinds.is_superset(&wanted.kinds)
+            && self.unconfirmed.is_superset(&wanted.unconfirmed)
+    }
 }
 
 impl Machine {
     /// Follows what must be followed now, and nothing else.
     pub(super) fn manage_followers(&mut self) {
-        let wanted = self.wanted_runs();
-        let covers = |cluster: &ClusterRef, follower: &Follower| {
-            wanted.get(cluster).is_some_and(|wanted| {
-                follower.deliveries.is_superset(&wanted.deliveries)
-                    && follower.kinds.is_superset(&wanted.kinds)
-                    && follower.unconfirmed.is_superset(&wanted.unconfirmed)
-            })
-        };
-        let followers = self.following.followers.iter();
-        let surplus: Vec<ClusterRef> = followers
-            .filter(|(cluster, follower)| !covers(cluster, follower))
-            .map(|(cluster, _)| cluster.clone())
-            .collect();
-        for cluster in surplus {
-            self.unfollow(&cluster);
-        }
-        for (cluster, wanted) in wanted {
-            let failures = self.following.failures.get(&cluster);
-            let waits = failures.is_some_and(|(_, at)| *at > self.now.instant);
-            if !waits && !self.following.followers.contains_key(&cluster) {
+        let Following { again, changed, unsure, .. } = &mut self.following;
+        let mut clusters = std::mem::take(changed);
+        clusters.extend(again.take_due(self.now.instant));
+        clusters.extend(unsure.iter().cloned());
+        for cluster in clusters {
+            let wanted = self.wanted_runs(&cluster);
+            if wanted.is_unsure {
+                self.following.unsure.insert(cluster.clone());
+            } else {
+                self.following.unsure.remove(&cluster);
+            }
+            let follower = self.following.followers.get(&cluster);
+            if follower.is_some_and(|follower| !follower.covers(&wanted)) {
+                self.unfollow(&cluster);
+            }
+            let waits = self.following.again.get(&cluster).is_some();
+            let is_followed = self.following.followers.contains_key(&cluster);
+            if !waits && !is_followed && !wanted.deliveries.is_empty() {
                 self.start_follower(cluster, wanted);
             }
         }
@@ -102,22 +135,22 @@ impl Machine {
         }
     }
 
-    /// The runs that go on, of deliveries with no attempt under way.
-    fn wanted_runs(&self) -> BTreeMap<ClusterRef, Wanted> {
+    /// The runs that go on in a cluster and namespace, of deliveries with no attempt under way.
+    fn wanted_runs(&self, cluster: &ClusterRef) -> Wanted {
         let attempted: HashSet<&DeliveryId> = self.attempts.running.values().collect();
-        let mut wanted: BTreeMap<ClusterRef, Wanted> = BTreeMap::new();
-        for delivery in self.ledger.open.values().filter(|d| !attempted.contains(&d.id)) {
-            let Some(watch) = self.known.watches.get(&delivery.watch) else { continue };
-            if self.known.is_dry(watch) {
-                continue;
-            }
-            for run in delivery.active_runs() {
-                let here = wanted.entry(cluster_of(watch, &run.object)).or_default();
-                here.deliveries.insert(delivery.id.clone());
-                here.commits.insert(delivery.revision.sha.clone());
-                here.kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
+        let mut wanted = Wanted::default();
+        for id in self.index.followed(cluster).iter().filter(|id| !attempted.contains(id)) {
+            let Some(delivery) = self.ledger.open.get(id) else { continue };
+            let watch = self.known.watches.get(&delivery.watch);
+            let Some(watch) = watch.filter(|watch| !self.known.is_dry(watch)) else { continue };
+            let runs = delivery.active_runs();
+            for run in runs.filter(|run| cluster_of(watch, &run.object) == *cluster) {
+                wanted.deliveries.insert(id.clone());
+                wanted.commits.insert(delivery.revision.sha.clone());
+                wanted.kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
+                wanted.is_unsure |= delivery.is_unconfirmed(run);
                 if self.may_be_unmade(watch, delivery, run) {
-                    here.unconfirmed.insert(delivery.id.clone());
+                    wanted.unconfirmed.insert(id.clone());
                 }
             }
         }
@@ -143,6 +176,7 @@ impl Machine {
     pub(super) fn follower_ended(&mut self, cluster: &ClusterRef, number: u64) {
         if self.following.followers.get(cluster).is_some_and(|f| f.number == number) {
             self.following.followers.remove(cluster);
+            self.following.changed.insert(cluster.clone());
         }
     }
 
@@ -155,7 +189,7 @@ impl Machine {
         let current = self.following.followers.get(cluster).is_some_and(|f| f.number == number);
         match change {
             Some(Ok(RunChange::Stands(status))) => {
-                self.following.failures.remove(cluster);
+                self.following.is_well(cluster);
                 if let Some(follower) =
                     self.following.followers.get_mut(cluster).filter(|_| current)
                 {
@@ -172,21 +206,6 @@ impl Machine {
             None if current => self.unfollowed(cluster, None, |_| true, |_| true),
             _ => {}
         }
-    }
-
-    /// The deliveries that wait for a run: more than one where a head came back to a commit that was delivered before.
-    fn waiting_for(&self, cluster: &ClusterRef, kind: &str, name: &str) -> Vec<DeliveryId> {
-        let waits = |d: &&Delivery| {
-            let watch = self.known.watches.get(&d.watch);
-            watch.is_some_and(|watch| {
-                d.active_runs().any(|run| {
-                    run.object.kind == kind
-                        && run.object.name == name
-                        && cluster_of(watch, &run.object) == *cluster
-                })
-            })
-        };
-        self.ledger.open.values().filter(waits).map(|d| d.id.clone()).collect()
     }
 
     fn stands(&mut self, cluster: &ClusterRef, status: &RunStatus) {
@@ -210,7 +229,7 @@ impl Machine {
         name: &str,
         change: impl Fn(&mut RunRecord),
     ) {
-        for id in self.waiting_for(cluster, kind, name) {
+        for id in self.index.waiting_for(cluster, kind, name) {
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
             let it = |run: &&mut RunRecord| run.object.kind == kind && run.object.name == name;
             if let Some(run) = delivery.runs.iter_mut().find(it) {
@@ -247,7 +266,7 @@ impl Machine {
                 }
             }
         }
-        self.following.failures.remove(cluster);
+        self.following.is_well(cluster);
         for (kind, name) in gone {
             self.gone(cluster, &kind, &name);
         }
@@ -262,7 +281,8 @@ impl Machine {
         let failures = self.following.failures(cluster).saturating_add(1);
         let backoff = self.known.options.backoff;
         let wait = backoff.wait(Retry::Backoff, failures, fastrand::f64()).unwrap_or(backoff.cap);
-        self.following.failures.insert(cluster.clone(), (failures, self.now.instant + wait));
+        self.following.failures.insert(cluster.clone(), failures);
+        self.following.again.insert(cluster.clone(), self.now.instant + wait);
         let text = error.told();
         self.tell(EventKind::FollowFailed { cluster: cluster.clone(), error: text.clone(), wait });
         let advice = error.retry();
@@ -282,8 +302,7 @@ impl Machine {
         of: impl Fn(&Watch) -> bool,
         which: impl Fn(&RunRecord) -> bool,
     ) {
-        let wanted = self.wanted_runs().remove(cluster).unwrap_or_default().deliveries;
-        for id in wanted {
+        for id in self.wanted_runs(cluster).deliveries {
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
             let watch = self.known.watches.get(&delivery.watch).filter(|watch| of(watch)).cloned();
             let Some(watch) = watch else { continue };
@@ -300,25 +319,9 @@ impl Machine {
 
     /// Deliveries whose runs were followed as long as their watch allows.
     pub(super) fn end_overdue(&mut self) {
-        let (now, stamp) = (self.now.instant, self.now.stamp);
-        self.following.until.retain(|id, _| self.ledger.open.contains_key(id));
-        for delivery in self.ledger.open.values() {
-            let watch = self.known.watches.get(&delivery.watch);
-            let limit = watch.and_then(|watch| watch.timing.run_timeout);
-            let (Some(limit), Some(since)) = (limit, delivery.following_since) else { continue };
-            // A jump of the wall clock shortens or lengthens nothing by more than the limit itself.
-            let passed = Duration::try_from(stamp.duration_since(since)).unwrap_or_default();
-            let left = limit.saturating_sub(passed);
-            self.following.until.entry(delivery.id.clone()).or_insert(now + left);
-        }
-        let overdue: Vec<DeliveryId> = self
-            .following
-            .until
-            .iter()
-            .filter(|(id, at)| **at <= now && !self.attempts.running.values().any(|r| r == *id))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in overdue {
+        let attempted = |id: &&DeliveryId| self.attempts.running.values().any(|r| r == *id);
+        let overdue = self.following.until.due(self.now.instant).filter(|id| !attempted(id));
+        for id in overdue.cloned().collect::<Vec<_>>() {
             self.following.until.remove(&id);
             let Some(mut delivery) = self.ledger.open.get(&id).cloned() else { continue };
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
@@ -326,6 +329,21 @@ impl Machine {
             }
             leave_queue(&mut delivery, "run_timeout passed before there was room");
             self.runs_changed(&delivery);
+        }
+    }
+
+    /// Until when the runs of a delivery are followed, as it stands now.
+    pub(super) fn note_limit(&mut self, id: &DeliveryId) {
+        let until = &mut self.following.until;
+        let Some(delivery) = self.ledger.open.get(id) else { return until.remove(id) };
+        let watch = self.known.watches.get(&delivery.watch);
+        let limit = watch.and_then(|watch| watch.timing.run_timeout);
+        let (Some(limit), Some(since)) = (limit, delivery.following_since) else { return };
+        if until.get(id).is_none() {
+            // A jump of the wall clock shortens or lengthens nothing by more than the limit itself.
+            let passed = self.now.stamp.duration_since(since);
+            let left = limit.saturating_sub(Duration::try_from(passed).unwrap_or_default());
+            until.insert(id.clone(), self.now.instant + left);
         }
     }
 
@@ -403,13 +421,6 @@ pub(super) fn merge_runs(delivery: &mut Delivery, known: Option<&Delivery>) {
     for seen in known.objects.iter().filter(|o| o.run && o.action.is_acknowledged()) {
         confirm(delivery, seen.object.clone());
     }
-}
-
-/// Where a run is: the watch's cluster, in the run's own namespace.
-pub(super) fn cluster_of(watch: &Watch, object: &ObjectRef) -> ClusterRef {
-    let own = object.namespace.as_deref().and_then(|name| name.parse().ok());
-    let namespace = own.unwrap_or_else(|| watch.cluster.namespace.clone());
-    ClusterRef { namespace, ..watch.cluster.clone() }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Heads that were given up for what may pass: each is looked at again by itself, by one more attempt of its delivery.
 
-use tokio::time::Instant;
-
 use super::{Call, Machine, Mode, Recall};
 use crate::cursor::Cursors;
 use crate::delivery::{Delivery, DeliveryState};
@@ -17,11 +15,10 @@ impl Machine {
         if matches!(self.mode, Mode::Settle(_)) {
             return;
         }
-        let is_due = |((watch, _), at): &(&SubjectKey, &Instant)| {
-            **at <= self.now.instant && self.ledger.suspension(watch, self.now.stamp).is_none()
-        };
-        let due = self.attempts.look_at.iter().filter(is_due);
-        let due: Vec<SubjectKey> = due.map(|(key, _)| key.clone()).collect();
+        let goes_on =
+            |(watch, _): &&SubjectKey| self.ledger.suspension(watch, self.now.stamp).is_none();
+        let due = self.attempts.look_at.due(self.now.instant).filter(goes_on);
+        let due: Vec<SubjectKey> = due.cloned().collect();
         for key in due {
             self.attempts.look_at.remove(&key);
             if let Some(id) = self.given_up(&key) {

@@ -29,9 +29,12 @@ use self::notices::Notifying;
 use self::reports::Reporting;
 use self::retire::Retiring;
 use super::courier::{AttemptEnd, Halt};
-use super::ledger::{Ledger, ReportKey};
+use super::index::{Index, cluster_of};
+use super::ledger::{Ledger, ReportKey, key_of, report_key};
 use super::poller::Group;
+use super::ready::Ready;
 use super::scheduler::Only;
+use super::waits::Waits;
 use super::{Options, Summary};
 use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DeliveryState, RunRecord, Trigger};
@@ -207,10 +210,10 @@ pub(in crate::engine) struct Effects {
 pub(super) struct Attempts {
     /// Those under way, by what they are of: each subject has at most one.
     running: HashMap<SubjectKey, DeliveryId>,
-    /// When a waiting one may be tried again.
-    retry_at: HashMap<DeliveryId, Instant>,
+    /// Those whose next attempt waits.
+    ready: Ready,
     /// When heads that were given up are looked at again.
-    look_at: HashMap<SubjectKey, Instant>,
+    look_at: Waits<SubjectKey>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
     /// Those of this pass.
@@ -235,6 +238,7 @@ pub(in crate::engine) struct Machine {
     effects: Effects,
     ids: Sequence,
     ledger: Ledger,
+    index: Index,
     polls: Polls,
     attempts: Attempts,
     following: Following,
@@ -278,6 +282,9 @@ impl Machine {
         if self.grace_ends.is_some() {
             return;
         }
+        for id in self.attempts.ready.take_due(self.now.instant) {
+            self.note_turn(&id);
+        }
         self.start_polls();
         self.look_again();
         self.start_deliveries();
@@ -293,11 +300,13 @@ impl Machine {
         let asked = |g: &&Group| !g.in_flight && self.is_asked(g);
         let groups = self.polls.groups.iter().filter(asked);
         let polls = groups.map(|g| g.due.max(self.polls.next_round));
-        let Attempts { retry_at, look_at, .. } = &self.attempts;
-        let waits = retry_at.values().chain(look_at.values()).copied();
-        let waits = waits.chain(self.reporting.next()).chain(self.notifying.next());
-        let waits = waits.chain(self.following.next()).filter(|at| *at > self.now.instant);
-        polls.chain(waits).chain(self.grace_ends).min()
+        let now = self.now.instant;
+        let Attempts { ready, look_at, .. } = &self.attempts;
+        let waits = ready.next_after(now).into_iter().chain(look_at.next_after(now));
+        let waits =
+            waits.chain(self.reporting.next_after(now)).chain(self.following.next_after(now));
+        let receivers = self.notifying.next().filter(|at| *at > now);
+        polls.chain(waits).chain(receivers).chain(self.grace_ends).min()
     }
 
     fn stopping(&mut self) {
@@ -371,8 +380,52 @@ impl Machine {
     /// Writes down, with what receivers are told of it.
     fn write(&mut self, mut writes: Vec<Write>) {
         self.add_notices(&mut writes);
-        self.ledger.apply_all(&writes);
+        self.apply(&writes);
         self.effects.writes.extend(writes);
+    }
+
+    /// Takes writes in, and keeps by them what is found by index.
+    fn apply(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Delivery(delivery) => {
+                    self.index_runs(&delivery.id, Index::remove);
+                    self.ledger.apply(write.clone());
+                    self.index_delivery(&delivery.id);
+                }
+                Write::Report(report) => {
+                    self.ledger.apply(write.clone());
+                    self.note_report(&report_key(report));
+                }
+                _ => self.ledger.apply(write.clone()),
+            }
+        }
+    }
+
+    /// Takes a delivery in as the ledger has it now.
+    fn index_delivery(&mut self, id: &DeliveryId) {
+        self.index_runs(id, Index::add);
+        self.note_turn(id);
+        self.note_limit(id);
+    }
+
+    /// Takes a delivery that is open into the index or out of it; where it has runs, who follows them is looked at anew.
+    fn index_runs(&mut self, id: &DeliveryId, change: fn(&mut Index, &Delivery, Option<&Watch>)) {
+        let Some(delivery) = self.ledger.open.get(id) else { return };
+        let watch = self.known.watches.get(&delivery.watch).map(AsRef::as_ref);
+        change(&mut self.index, delivery, watch);
+        let Some(watch) = watch else { return };
+        let runs = delivery.active_runs().map(|run| cluster_of(watch, &run.object));
+        self.following.look_at(runs);
+    }
+
+    /// Whether a delivery waits for its turn, as it stands now.
+    fn note_turn(&mut self, id: &DeliveryId) {
+        let Attempts { ready, running, .. } = &mut self.attempts;
+        match self.ledger.open.get(id) {
+            Some(delivery) if running.get(&key_of(delivery)) != Some(id) => ready.note(delivery),
+            _ => ready.forget(id),
+        }
     }
 
     fn tell(&mut self, event: EventKind) {

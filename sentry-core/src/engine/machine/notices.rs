@@ -1,13 +1,13 @@
 //! Who is told how deliveries end: written down with the delivery that it is about, then told, oldest first, until the
 //! receiver takes it. A receiver that fails holds nothing up.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Call, Machine};
-use crate::engine::ledger::{OutboxKey, key_of};
+use crate::engine::ledger::key_of;
 use crate::engine::notices::{decide, notice};
 use crate::event::EventKind;
 use crate::ids::NoticeId;
@@ -86,13 +86,8 @@ impl Machine {
         let wants = watch.notify.iter().filter(|s| s.wants(notice.route, notice.occasion));
         for receiver in wants.map(|s| s.receiver.clone()).collect::<Vec<_>>() {
             self.notifying.stalled.remove(&receiver);
-            let same = |(to, _): &&OutboxKey| *to == receiver;
-            let of_branch = |outgoing: &Outgoing| {
-                outgoing.notice.watch == notice.watch
-                    && outgoing.notice.revision.subject == notice.revision.subject
-            };
-            let waiting = self.ledger.outbox.iter().filter(|(key, o)| same(key) && of_branch(o));
-            let waiting: Vec<NoticeId> = waiting.map(|((_, id), _)| id.clone()).collect();
+            let key = (notice.watch.clone(), notice.revision.subject.clone());
+            let waiting = self.ledger.waiting_notices(&receiver, &key);
             let surplus = (waiting.len() + 1).saturating_sub(KEPT);
             for id in waiting.into_iter().take(surplus) {
                 writes.push(Write::ForgetNotice { receiver: receiver.clone(), id });
@@ -106,24 +101,16 @@ impl Machine {
     /// Tells each receiver the oldest notice that waits for it.
     pub(super) fn send_notices(&mut self) {
         let now = self.now.instant;
-        let mut next: BTreeMap<&String, &Outgoing> = BTreeMap::new();
-        for ((receiver, _), outgoing) in &self.ledger.outbox {
-            next.entry(receiver).or_insert(outgoing);
-        }
         let Notifying { busy, at, stalled, .. } = &self.notifying;
-        let due = |receiver: &String| {
-            // One that is in the configuration no more is told should it come back.
-            self.known.notifiers.contains(receiver)
-                && !busy.contains(receiver)
-                && !stalled.contains(receiver)
-                && at.get(receiver).is_none_or(|at| *at <= now)
+        let is_due = |receiver: &&String| {
+            !busy.contains(*receiver)
+                && !stalled.contains(*receiver)
+                && at.get(*receiver).is_none_or(|at| *at <= now)
         };
-        let next: Vec<Outgoing> = next
-            .into_iter()
-            .filter(|(receiver, _)| due(receiver))
-            .map(|(_, o)| o.clone())
-            .collect();
-        for outgoing in next {
+        // One that is in the configuration no more is told should it come back.
+        let due = self.known.notifiers.iter().filter(is_due);
+        let next = due.filter_map(|receiver| self.ledger.next_notice(receiver).cloned());
+        for outgoing in next.collect::<Vec<_>>() {
             self.notifying.busy.insert(outgoing.receiver.clone());
             self.call(Call::Notify(Box::new(outgoing)));
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Machine;
+use super::{Attempts, Machine};
 use crate::deployer::DeployErrorKind;
 use crate::engine::courier::Outcome;
 use crate::engine::failure::AttemptError;
@@ -41,8 +41,8 @@ impl Machine {
         let now = self.now.instant;
         for id in self.attempts.away.remove(cluster).unwrap_or_default() {
             // What ended meanwhile, or is under way, has no wait.
-            if let Some(at) = self.attempts.retry_at.get_mut(&id) {
-                *at = now;
+            if self.attempts.ready.until(&id).is_some() {
+                self.attempts.ready.wait(id, now);
             }
         }
     }
@@ -50,10 +50,11 @@ impl Machine {
     /// True if another delivery will soon find out whether the cluster is back.
     fn is_looked_after(&self, cluster: &ClusterRef, id: &DeliveryId) -> bool {
         let soon = self.now.instant + LOOK;
-        let waiting = self.attempts.away.get(cluster).into_iter().flatten();
-        waiting.filter(|other| *other != id && self.ledger.open.contains_key(other)).any(|other| {
-            let running = self.attempts.running.values().any(|running| running == other);
-            running || self.attempts.retry_at.get(other).is_some_and(|at| *at <= soon)
+        let Some(waiting) = self.attempts.away.get(cluster) else { return false };
+        let Attempts { running, ready, .. } = &self.attempts;
+        let mut looking = running.values().chain(ready.waiting_until(soon));
+        looking.any(|other| {
+            other != id && waiting.contains(other) && self.ledger.open.contains_key(other)
         })
     }
 }

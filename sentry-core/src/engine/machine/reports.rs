@@ -1,6 +1,6 @@
 //! Statuses on A's commits: written down with the delivery that they tell of, then shown, at most once per change.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use tokio::time::Instant;
 
@@ -8,6 +8,7 @@ use super::{Call, Machine};
 use crate::delivery::Delivery;
 use crate::engine::ledger::ReportKey;
 use crate::engine::standing::statuses;
+use crate::engine::waits::Waits;
 use crate::event::EventKind;
 use crate::forge::{CommitStatus, ForgeError, ForgeErrorKind};
 use crate::names::WatchName;
@@ -22,7 +23,9 @@ pub(super) struct Reporting {
     /// Those that are being shown.
     busy: HashSet<ReportKey>,
     /// When one that could not be shown is tried again.
-    at: HashMap<ReportKey, Instant>,
+    at: Waits<ReportKey>,
+    /// Those that are due and wait for nothing.
+    ready: BTreeSet<ReportKey>,
     /// Watches of which it was told that their statuses can't be shown.
     denied: HashSet<WatchName>,
 }
@@ -32,14 +35,9 @@ impl Reporting {
         !self.busy.is_empty()
     }
 
-    /// The call that showed a status ended.
-    pub(super) fn ended(&mut self, key: &ReportKey) {
-        self.busy.remove(key);
-    }
-
-    /// When statuses are tried again.
-    pub(super) fn next(&self) -> impl Iterator<Item = Instant> {
-        self.at.values().copied()
+    /// When the next status is tried again.
+    pub(super) fn next_after(&self, now: Instant) -> Option<Instant> {
+        self.at.next_after(now)
     }
 }
 
@@ -62,8 +60,28 @@ impl Machine {
             self.report(name, status, shown)
         });
         let writes: Vec<Write> = reports.map(Write::Report).collect();
-        self.ledger.apply_all(&writes);
+        self.apply(&writes);
         writes
+    }
+
+    /// Whether a status is to be shown now, as it stands.
+    pub(super) fn note_report(&mut self, key: &ReportKey) {
+        let is_due = self.ledger.reports.contains_key(key);
+        let Reporting { busy, at, ready, .. } = &mut self.reporting;
+        if !is_due {
+            at.remove(key);
+        }
+        if is_due && !busy.contains(key) && at.get(key).is_none() {
+            ready.insert(key.clone());
+        } else {
+            ready.remove(key);
+        }
+    }
+
+    /// The call that showed a status ended without an answer.
+    pub(super) fn report_ended(&mut self, key: &ReportKey) {
+        self.reporting.busy.remove(key);
+        self.note_report(key);
     }
 
     /// The report, if it says otherwise than what was decided for this line before.
@@ -86,18 +104,17 @@ impl Machine {
 
     /// Starts to show what is due.
     pub(super) fn send_reports(&mut self) {
-        let Reporting { busy, at, .. } = &self.reporting;
-        let is_due = |key: &ReportKey| {
-            !busy.contains(key) && at.get(key).is_none_or(|at| *at <= self.now.instant)
-        };
-        let reports =
-            self.ledger.reports.iter().filter(|(key, report)| {
-                is_due(key) && self.known.reported(&report.watch).is_some()
-            });
+        for key in self.reporting.at.take_due(self.now.instant) {
+            self.note_report(&key);
+        }
+        let Reporting { busy, ready, .. } = &self.reporting;
         let room = IN_FLIGHT.saturating_sub(busy.len());
-        let due: Vec<(ReportKey, Report)> =
-            reports.take(room).map(|(key, report)| (key.clone(), report.clone())).collect();
-        for (key, report) in due {
+        // A watch that is configured no more, or whose forge has no statuses, has nobody to show it.
+        let due = ready.iter().filter(|(watch, ..)| self.known.reported(watch).is_some());
+        let due: Vec<ReportKey> = due.take(room).cloned().collect();
+        for key in due {
+            let Some(report) = self.ledger.reports.get(&key).cloned() else { continue };
+            self.reporting.ready.remove(&key);
             self.reporting.busy.insert(key.clone());
             self.call(Call::Report(key, Box::new(report)));
         }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::follow::cluster_of;
 use super::{Call, Effects, Machine, Tidy};
 use crate::delivery::{Delivery, DeliveryState, Reason, RunRecord};
 use crate::deployer::{DeployError, Retire, RetireHow};
 use crate::engine::conclude::record;
-use crate::engine::ledger::key_of;
+use crate::engine::index::cluster_of;
 use crate::ids::DeliveryId;
 use crate::names::{ClusterRef, WatchName};
 use crate::plan::ObjectRef;
@@ -26,29 +25,18 @@ const RETIRE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Runs that are being retired, and when a failed attempt is made again.
 pub(super) type Retiring = HashMap<(ClusterRef, String), Option<Instant>>;
 
+/// Runs of a delivery that are to be cancelled, and for which head.
+type Cancelled = (DeliveryId, CommitSha, Vec<ObjectRef>);
+
 impl Machine {
     /// `cancel-in-progress`: an older run of the same watch, branch and document is cancelled by a newer one.
     pub(super) fn cancel_older(&mut self) {
-        let mut cancelled: Vec<(DeliveryId, CommitSha, Vec<ObjectRef>)> = Vec::new();
-        for newer in self.ledger.open.values().filter(|d| d.state == DeliveryState::Following) {
-            let cancelling: Vec<&RunRecord> =
-                newer.runs.iter().filter(|run| run.rules.cancels_older).collect();
-            if cancelling.is_empty() {
-                continue;
-            }
-            let older = |d: &&Delivery| d.id < newer.id && key_of(d) == key_of(newer);
-            for older in self.ledger.open.values().filter(older) {
-                let same = |run: &&RunRecord| {
-                    cancelling.iter().any(|by| {
-                        let (by, run) = (&by.object, &run.object);
-                        (&by.path, by.document, &by.kind) == (&run.path, run.document, &run.kind)
-                    })
-                };
-                let runs: Vec<ObjectRef> =
-                    older.active_runs().filter(same).map(|run| run.object.clone()).collect();
-                if !runs.is_empty() {
-                    cancelled.push((older.id.clone(), newer.revision.sha.clone(), runs));
-                }
+        let mut cancelled: Vec<Cancelled> = Vec::new();
+        for deliveries in self.index.contested() {
+            let open = deliveries.iter().filter_map(|id| self.ledger.open.get(id));
+            let open: Vec<&Delivery> = open.collect();
+            for (at, newer) in open.iter().enumerate() {
+                cancelled.extend(cancels(newer, &open[..at]));
             }
         }
         for (id, by, runs) in cancelled {
@@ -96,12 +84,15 @@ impl Machine {
     /// What a watch has on clusters was read: runs beyond what is kept are deleted.
     pub(in crate::engine) fn tidied(&mut self, tidy: &Tidy, items: Vec<InventoryItem>) -> Effects {
         let Tidy { watch, run, keep } = tidy;
-        let open = self.ledger.open.values().flat_map(Delivery::active_runs);
-        let active: HashSet<&str> = open.map(|run| run.object.name.as_str()).collect();
+        let goes_on = |object: &ObjectRef| {
+            self.known.watches.get(watch).is_some_and(|watch| {
+                let cluster = cluster_of(watch, object);
+                !self.index.waiting_for(&cluster, &object.kind, &object.name).is_empty()
+            })
+        };
         let is_ended = |item: &InventoryItem| {
             let (a, b) = (&item.object, &run.object);
-            (&a.path, a.document, &a.kind) == (&b.path, b.document, &b.kind)
-                && !active.contains(a.name.as_str())
+            (&a.path, a.document, &a.kind) == (&b.path, b.document, &b.kind) && !goes_on(a)
         };
         let mut ended: Vec<InventoryItem> = items.into_iter().filter(is_ended).collect();
         ended.sort_by(|a, b| b.delivery.cmp(&a.delivery));
@@ -178,4 +169,22 @@ impl Machine {
             }
         }
     }
+}
+
+/// What a delivery cancels of older ones of its subject.
+fn cancels(newer: &Delivery, older: &[&Delivery]) -> Vec<Cancelled> {
+    let is_newest = newer.state == DeliveryState::Following;
+    let cancelling = newer.runs.iter().filter(|run| is_newest && run.rules.cancels_older);
+    let cancelling: Vec<&ObjectRef> = cancelling.map(|run| &run.object).collect();
+    let same = |run: &&RunRecord| {
+        let run = &run.object;
+        cancelling
+            .iter()
+            .any(|by| (&by.path, by.document, &by.kind) == (&run.path, run.document, &run.kind))
+    };
+    let of = |older: &Delivery| -> Vec<ObjectRef> {
+        older.active_runs().filter(same).map(|run| run.object.clone()).collect()
+    };
+    let all = older.iter().map(|d| (d.id.clone(), newer.revision.sha.clone(), of(d)));
+    all.filter(|(.., runs)| !runs.is_empty()).collect()
 }

@@ -41,6 +41,7 @@ impl Machine {
             effects: Effects::default(),
             ids,
             ledger,
+            index: Default::default(),
             polls,
             attempts: Attempts::default(),
             following: Default::default(),
@@ -50,12 +51,20 @@ impl Machine {
             grace_ends: None,
             summary: Summary::default(),
         };
+        machine.take_up_index();
         machine.take_up_waits();
         machine.take_up_heads();
         machine.tell(EventKind::Started { watches: machine.known.watches.len() });
         machine.count_cut_off();
         let effects = std::mem::take(&mut machine.effects);
         (machine, effects)
+    }
+
+    fn take_up_index(&mut self) {
+        let open: Vec<_> = self.ledger.open.keys().cloned().collect();
+        let due: Vec<_> = self.ledger.reports.keys().cloned().collect();
+        open.iter().for_each(|id| self.index_delivery(id));
+        due.iter().for_each(|key| self.note_report(key));
     }
 
     fn take_up_waits(&mut self) {
@@ -69,7 +78,7 @@ impl Machine {
             let left = left.unwrap_or_default().min(self.known.options.backoff.cap).min(longest);
             // A single pass makes its attempt, however long an earlier pass wanted to wait.
             let left = if matches!(self.mode, Mode::Run) { left } else { Duration::ZERO };
-            self.attempts.retry_at.insert(delivery.id.clone(), self.now.instant + left);
+            self.attempts.ready.wait(delivery.id.clone(), self.now.instant + left);
         }
     }
 
@@ -81,7 +90,8 @@ impl Machine {
             for state in self.ledger.cursors.get(name).into_iter().flat_map(BTreeMap::values) {
                 let Some(parked) = &state.parked else { continue };
                 if parked.fingerprint != fingerprint {
-                    writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
+                    let state = Cursors::clone(state);
+                    writes.push(Write::Cursors(Cursors { parked: None, ..state }));
                 } else if let Some(at) = parked.again {
                     let left = at.duration_since(self.now.stamp);
                     // However the wall clock was set meanwhile.

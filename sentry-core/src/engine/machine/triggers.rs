@@ -129,7 +129,7 @@ impl Machine {
         }
         (delivery.failures, delivery.tries, delivery.cut_off) = (0, 0, 0);
         let writes = self.taken_up(delivery);
-        self.attempts.retry_at.remove(&id);
+        self.attempts.ready.wake(&id);
         self.answer(trigger, &id, writes);
     }
 

@@ -6,6 +6,7 @@
 
 #[path = "../../../../tests/model/reference.rs"]
 mod reference;
+mod walk;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

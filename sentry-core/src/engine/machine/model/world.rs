@@ -53,7 +53,7 @@ impl Kept {
                 _ => {}
             }
         }
-        self.ledger.apply_all(writes);
+        writes.iter().cloned().for_each(|write| self.ledger.apply(write));
         self.ledger.newest = self.deliveries.keys().next_back().cloned();
     }
 }
@@ -150,7 +150,7 @@ impl World {
     }
 
     pub(super) fn cursors(&self) -> impl Iterator<Item = &Cursors> {
-        self.kept.ledger.cursors.values().flat_map(BTreeMap::values)
+        self.kept.ledger.cursors.values().flat_map(BTreeMap::values).map(AsRef::as_ref)
     }
 
     /// True if all runs of a branch's commit are on the cluster, made for the change or for one request.
@@ -277,6 +277,7 @@ impl World {
         let now = self.now();
         if let Some(machine) = &mut self.machine {
             let effects = machine.step(now, input);
+            machine.compare_with_a_walk();
             self.carry(effects);
         }
     }

@@ -1,0 +1,122 @@
+//! What attempts have to know of repositories. Where all heads of a repository move at once, all of them ask the same of B:
+//! it is asked and parsed once for those who ask in the same moment.
+//!
+//! What stands under a commit's id never changes: of that the most recent is kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::courier::{fetch, resolve};
+use super::failure::AttemptError;
+use super::single_flight::SingleFlight;
+use crate::forge::{CommitInfo, ForgeError, Heads, Source};
+use crate::manifest::{self, Documents};
+use crate::recent::Recent;
+use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
+use crate::revision::Revision;
+use crate::subject::Subject;
+use crate::watch::Watch;
+
+/// Bytes of the files of all directories that are kept. Parsed they take several times as much.
+const DIRECTORIES: usize = 1 << 20;
+/// Bytes of the messages of all commits that are kept.
+const COMMITS: usize = 64 << 10;
+/// What a kept value takes beside its text, in bytes.
+const OVERHEAD: usize = 256;
+
+/// A repository, as the forge of this name sees it: with its credential.
+type Place = (String, RepoUrl);
+
+/// Which directory is wanted: B's, at a commit that was found as some head, within some time.
+type Wanted = (Place, Revision, DirPath, Duration);
+
+#[derive(Debug)]
+pub(super) struct Lookups {
+    heads: SingleFlight<(Place, Vec<BranchName>), Result<Revision, AttemptError>>,
+    commits: SingleFlight<(Place, Revision), Result<CommitInfo, ForgeError>>,
+    directories: SingleFlight<Wanted, Result<(Arc<Documents>, usize), AttemptError>>,
+    known_commits: Mutex<Recent<(Place, CommitSha), CommitInfo>>,
+    known_directories: Mutex<Recent<(Place, CommitSha, DirPath), Arc<Documents>>>,
+}
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self {
+            heads: SingleFlight::default(),
+            commits: SingleFlight::default(),
+            directories: SingleFlight::default(),
+            known_commits: Mutex::new(Recent::new(COMMITS)),
+            known_directories: Mutex::new(Recent::new(DIRECTORIES)),
+        }
+    }
+}
+
+impl Lookups {
+    /// What a commit of A says of itself.
+    pub(super) async fn commit(
+        &self,
+        forge: Arc<dyn Source>,
+        watch: &Watch,
+        revision: &Revision,
+    ) -> Result<CommitInfo, ForgeError> {
+        let place = (watch.source.forge.clone(), watch.source.repo.clone());
+        let key = (place.clone(), revision.sha.clone());
+        if let Some(info) = get(&self.known_commits, &key) {
+            return Ok(info);
+        }
+        let (repo, of) = (watch.source.repo.clone(), revision.clone());
+        let ask = async move { forge.commit(&repo, &of).await };
+        let info = self.commits.fixed((place, revision.clone()), ask).await?;
+        let bytes = OVERHEAD + info.message.len() + info.author.len();
+        put(&self.known_commits, key, &info, bytes);
+        Ok(info)
+    }
+
+    /// B's branch and its head now, for a head of the given subject of A.
+    pub(super) async fn head(
+        &self,
+        forge: Arc<dyn Heads>,
+        watch: Arc<Watch>,
+        subject: Subject,
+    ) -> Result<Revision, AttemptError> {
+        let place = (watch.manifests.forge.clone(), watch.manifests.repo.clone());
+        let question = (place, watch.manifests_branches(&subject));
+        let ask = async move { resolve(forge.as_ref(), &watch, &subject).await };
+        self.heads.current(question, ask).await
+    }
+
+    /// B's directory at a commit, parsed.
+    pub(super) async fn documents(
+        &self,
+        forge: Arc<dyn Source>,
+        watch: Arc<Watch>,
+        pinned: &Revision,
+        timeout: Duration,
+    ) -> Result<Arc<Documents>, AttemptError> {
+        let place = (watch.manifests.forge.clone(), watch.manifests.repo.clone());
+        let dir = watch.manifests.dir.clone();
+        let key = (place.clone(), pinned.sha.clone(), dir.clone());
+        if let Some(documents) = get(&self.known_directories, &key) {
+            return Ok(documents);
+        }
+        // Who has less time must not end the question of those who have more.
+        let wanted = (place, pinned.clone(), dir, watch.timing.timeout);
+        let pinned = pinned.clone();
+        let ask = async move {
+            let tree = fetch(forge.as_ref(), &watch, &pinned, timeout).await?;
+            let bytes = tree.files.iter().map(|file| OVERHEAD + file.bytes.len()).sum::<usize>();
+            Ok((Arc::new(manifest::parse(&tree)), OVERHEAD + bytes))
+        };
+        let (documents, bytes) = self.directories.fixed(wanted, ask).await?;
+        put(&self.known_directories, key, &documents, bytes);
+        Ok(documents)
+    }
+}
+
+fn get<K: PartialEq, V: Clone>(kept: &Mutex<Recent<K, V>>, key: &K) -> Option<V> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).get(key)
+}
+
+fn put<K: PartialEq, V: Clone>(kept: &Mutex<Recent<K, V>>, key: K, value: &V, bytes: usize) {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).put(key, value.clone(), bytes);
+}
