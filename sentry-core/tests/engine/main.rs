@@ -151,7 +151,7 @@ impl World {
     }
 
     async fn branch(&self, name: &str) -> Option<Cursors> {
-        let snapshot = self.store.snapshot().await.unwrap();
+        let snapshot = self.store.snapshot();
         snapshot.cursors.into_iter().find(|b| b.subject.name() == name)
     }
 
