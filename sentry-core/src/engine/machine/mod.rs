@@ -213,6 +213,8 @@ pub(super) struct Attempts {
     look_at: HashMap<SubjectKey, Instant>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
+    /// Those whose step is not written down, as they are now, and when it is, should it take so long.
+    unwritten: HashMap<DeliveryId, (Instant, Delivery)>,
     /// Those of this pass.
     touched: BTreeSet<DeliveryId>,
 }
@@ -233,6 +235,9 @@ pub(in crate::engine) struct Machine {
     mode: Mode,
     now: Moment,
     effects: Effects,
+    /// What may be kept later, with whatever is written next: that others took what they were told, what the cluster says of
+    /// runs that go on. If it is lost, they are told, and it is asked, once more.
+    late: Vec<Write>,
     ids: Sequence,
     ledger: Ledger,
     polls: Polls,
@@ -270,7 +275,21 @@ impl Machine {
             Input::Stop => self.stopping(),
         }
         self.due();
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        if !effects.writes.is_empty() {
+            effects.writes.splice(0..0, std::mem::take(&mut self.late));
+        }
+        effects
+    }
+
+    /// What was not kept yet, for a commit that the owner makes of itself.
+    pub(in crate::engine) fn late(&self) -> &[Write] {
+        &self.late
+    }
+
+    /// That commit was made.
+    pub(in crate::engine) fn kept_late(&mut self) {
+        self.late.clear();
     }
 
     /// Begins everything that is due.
@@ -280,6 +299,7 @@ impl Machine {
         }
         self.start_polls();
         self.look_again();
+        self.write_long_steps();
         self.start_deliveries();
         self.end_overdue();
         self.manage_followers();
@@ -294,7 +314,8 @@ impl Machine {
         let groups = self.polls.groups.iter().filter(asked);
         let polls = groups.map(|g| g.due.max(self.polls.next_round));
         let Attempts { retry_at, look_at, .. } = &self.attempts;
-        let waits = retry_at.values().chain(look_at.values()).copied();
+        let long = self.attempts.unwritten.values().map(|(at, _)| at);
+        let waits = retry_at.values().chain(look_at.values()).chain(long).copied();
         let waits = waits.chain(self.reporting.next()).chain(self.notifying.next());
         let waits = waits.chain(self.following.next()).filter(|at| *at > self.now.instant);
         polls.chain(waits).chain(self.grace_ends).min()
@@ -373,6 +394,16 @@ impl Machine {
         self.add_notices(&mut writes);
         self.ledger.apply_all(&writes);
         self.effects.writes.extend(writes);
+    }
+
+    /// Takes in what may be kept later.
+    fn note(&mut self, write: Write) {
+        self.ledger.apply_all(std::slice::from_ref(&write));
+        if let Write::Delivery(newer) = &write {
+            let is_older = |w: &Write| matches!(w, Write::Delivery(older) if older.id == newer.id);
+            self.late.retain(|write| !is_older(write));
+        }
+        self.late.push(write);
     }
 
     fn tell(&mut self, event: EventKind) {
