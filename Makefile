@@ -88,6 +88,7 @@ bench:
 	cargo build --release -p sentry-cli
 	cargo bench -p sentry-tests --bench idle
 	cargo bench -p sentry-tests --bench road
+	cargo bench -p sentry-tests --bench status
 	cargo bench -p sentry-tests --bench webhook
 
 ci:

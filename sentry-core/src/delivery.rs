@@ -121,6 +121,39 @@ pub struct RunRecord {
     pub cancelled_by: Option<CommitSha>,
 }
 
+/// The runs of a delivery, counted. Those that were not created are not among them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunTotals {
+    /// All of them, also those that wait, were cancelled or deleted, or are not followed.
+    pub total: usize,
+    /// Created and not ended.
+    pub running: usize,
+    /// Ended well.
+    pub succeeded: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Cancelled: for a newer head, or by somebody.
+    pub cancelled: usize,
+    /// Not created yet: the namespace has no room.
+    pub queued: usize,
+}
+
+impl RunTotals {
+    /// Counts one more: what became of its object, and how it stands where that is known.
+    pub fn count(&mut self, action: Action, state: Option<RunState>) {
+        match (action, state) {
+            (Action::Queued, _) => self.queued += 1,
+            (action, _) if !action.is_acknowledged() => return,
+            (_, Some(RunState::Running)) => self.running += 1,
+            (_, Some(RunState::Succeeded)) => self.succeeded += 1,
+            (_, Some(RunState::Failed)) => self.failed += 1,
+            (_, Some(RunState::Cancelled)) => self.cancelled += 1,
+            (_, Some(RunState::Gone | RunState::Unfollowed) | None) => {}
+        }
+        self.total += 1;
+    }
+}
+
 crate::closed_list! {
     /// How the runs that a delivery started ended: all of them, in one word.
     pub enum Verdict {
@@ -250,6 +283,18 @@ impl Delivery {
     #[must_use]
     pub fn is_through(&self) -> bool {
         self.state.is_final() && self.active_runs().next().is_none()
+    }
+
+    /// Its runs, counted.
+    #[must_use]
+    pub fn run_totals(&self) -> RunTotals {
+        let mut totals = RunTotals::default();
+        for outcome in self.objects.iter().filter(|outcome| outcome.run) {
+            let identity = outcome.object.identity();
+            let record = self.runs.iter().find(|run| run.object.identity() == identity);
+            totals.count(outcome.action, record.map(|run| run.state));
+        }
+        totals
     }
 
     /// What became of one of its runs; `None` while no attempt told.

@@ -3,6 +3,8 @@
 //! A state has one owner at a time, the agent that has claimed it ([`Journal`]); only its [`Claim`] commits. Any number of
 //! other programs leave requests ([`Inbox`]) and read ([`Archive`]) beside it.
 
+mod view;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,11 @@ use crate::notifier::Notice;
 use crate::plan::ObjectRef;
 use crate::repo::{CommitSha, RepoUrl};
 use crate::subject::Subject;
+
+pub use view::{
+    Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView, SubjectFilter,
+    SubjectView, WatchView,
+};
 
 /// Whom a state belongs to.
 #[async_trait]
@@ -62,7 +69,10 @@ pub trait Inbox: fmt::Debug + Send + Sync {
 /// What is told of a state, to the agent and to people.
 #[async_trait]
 pub trait Archive: fmt::Debug + Send + Sync {
-    /// Deliveries, newest first.
+    /// The watches, and their subjects by filter and page: of one moment, and without reading the history.
+    async fn overview(&self, query: &OverviewQuery) -> Result<Overview, StoreError>;
+
+    /// Deliveries by filter and page, newest first, whole.
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError>;
 
     /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
@@ -70,9 +80,6 @@ pub trait Archive: fmt::Debug + Send + Sync {
 
     /// What a watch put where and is not known to be deleted.
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
-
-    /// All live state, as [`Claim::load`] tells it, of one moment.
-    async fn snapshot(&self) -> Result<Snapshot, StoreError>;
 }
 
 /// One state, by its ports.
@@ -105,8 +112,6 @@ pub struct Snapshot {
     pub open: Vec<Delivery>,
     /// Statuses that are still to be shown.
     pub reports: Vec<Report>,
-    /// Of each watch the newest status that is not due, if it was given up: why nothing is shown.
-    pub given_up: Vec<Report>,
     /// What receivers are still to be told, oldest first.
     pub outbox: Vec<Outgoing>,
     /// Branches that did not succeed since they failed.
@@ -346,19 +351,6 @@ pub enum Write {
         /// Never fewer than this many deliveries per watch.
         keep: usize,
     },
-}
-
-/// Which deliveries are wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DeliveryQuery {
-    /// Only this watch's.
-    pub watch: Option<WatchName>,
-    /// Only those of this commit of A.
-    pub sha: Option<CommitSha>,
-    /// Only ids that start so.
-    pub id_prefix: Option<String>,
-    /// At most so many; `None` is all.
-    pub limit: Option<usize>,
 }
 
 /// What kind of error a store met. Only [`StoreErrorKind::Unavailable`] may pass by itself.

@@ -23,9 +23,7 @@ use sentry_core::ids::TriggerId;
 use sentry_core::plan::{ChangeSet, Plan};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::revision::Revision;
-use sentry_core::store::{
-    Archive as _, Claim, Inbox as _, Journal, Snapshot, State, StoreError, Write,
-};
+use sentry_core::store::{Claim, Inbox as _, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::Watch;
@@ -240,7 +238,7 @@ async fn dies_at(fatal: usize, second: usize) -> Option<usize> {
     world.live(&again, 20).await;
     world.live(&immortal(), 60).await;
 
-    let branches = world.store.snapshot().await.unwrap().cursors;
+    let branches = world.store.snapshot().cursors;
     let delivered: Vec<_> =
         branches.iter().filter_map(|b| b.delivered.clone()).map(|m| m.sha).collect();
     for head in &heads {

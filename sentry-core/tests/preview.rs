@@ -14,7 +14,6 @@ use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::ForgePorts;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan};
-use sentry_core::store::Archive as _;
 use sentry_core::subject::EventName;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::testing::sample;
@@ -103,7 +102,7 @@ async fn what_the_deployer_tells_is_told_and_nothing_is_written() {
     let [one] = &diffs[..] else { panic!("{diffs:?}") };
     assert_eq!((one.action, one.object.name.as_str()), (Action::Unchanged, "unit"));
     assert_eq!(preview.plan.unwrap().objects.len(), 1);
-    assert_eq!(store.snapshot().await.unwrap(), Default::default());
+    assert_eq!(store.snapshot(), Default::default());
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! What the state says of each watch at a moment: pure, so that it can be tested without a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sentry_core::clock::Timestamp;
-use sentry_core::cursor::{Cursors, Mark};
+use sentry_core::cursor::Cursors;
 use sentry_core::names::WatchName;
-use sentry_core::plan::Action;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::Snapshot;
+use sentry_core::store::{Overview, SubjectView};
 use sentry_core::subject::SubjectKey;
 use sentry_core::watch::Watch;
 
@@ -33,10 +32,10 @@ pub(crate) struct Figures {
 pub(crate) struct Waiting(BTreeMap<SubjectKey, (Option<CommitSha>, Timestamp)>);
 
 impl Waiting {
-    /// Takes in what the state says now.
-    pub(crate) fn look(&mut self, snapshot: &Snapshot) {
+    /// Takes in the heads that are not settled now.
+    pub(crate) fn look(&mut self, unsettled: &[SubjectView]) {
         let mut seen = BTreeMap::new();
-        for state in snapshot.cursors.iter().filter(|state| state.is_change()) {
+        for state in unsettled.iter().map(|subject| &subject.cursors) {
             let key = (state.watch.clone(), state.subject.clone());
             let settled = state.settled().cloned();
             let since = match self.0.remove(&key) {
@@ -54,26 +53,31 @@ impl Waiting {
     }
 }
 
-/// The figures of every watch. A suspended watch and a head that was given up are a person's business: no head of
-/// theirs counts as waiting.
+/// The figures of every watch, of an overview of the heads that are not settled. A suspended watch and a head that was
+/// given up are a person's business: no head of theirs counts as waiting.
 pub(crate) fn figures(
     watches: &[&Watch],
-    snapshot: &Snapshot,
+    overview: &Overview,
     waiting: &Waiting,
     now: Timestamp,
 ) -> BTreeMap<WatchName, Figures> {
     let none = |watch: &&Watch| (watch.name.clone(), Figures::default());
     let mut all: BTreeMap<WatchName, Figures> = watches.iter().map(none).collect();
-    for state in &snapshot.cursors {
-        let Some(figures) = all.get_mut(&state.watch) else { continue };
-        let ran = |mark: &&Mark| state.passed.as_ref().is_none_or(|p| p.mark.sha != mark.sha);
-        if let Some(mark) = state.delivered.as_ref().filter(ran) {
-            let at = mark.at.as_duration().as_secs_f64();
-            figures.last_success = Some(figures.last_success.map_or(at, |last| last.max(at)));
+    let mut suspended = BTreeSet::new();
+    for kept in &overview.watches {
+        let suspension = kept.suspension.as_ref();
+        if suspension.is_some_and(|s| s.until.is_none_or(|until| now < until)) {
+            suspended.insert(&kept.watch);
         }
+        if let Some(figures) = all.get_mut(&kept.watch) {
+            figures.last_success = kept.last_success.map(|at| at.as_duration().as_secs_f64());
+        }
+    }
+    for state in overview.subjects.iter().map(|subject| &subject.cursors) {
+        let Some(figures) = all.get_mut(&state.watch) else { continue };
         if state.is_parked() {
             figures.parked += 1;
-        } else if state.is_change() && !is_suspended(snapshot, &state.watch, now) {
+        } else if !suspended.contains(&state.watch) {
             let age = now.duration_since(waiting.since(state)).as_secs_f64();
             figures.oldest = figures.oldest.max(age);
         }
@@ -81,29 +85,22 @@ pub(crate) fn figures(
     all
 }
 
-fn is_suspended(snapshot: &Snapshot, watch: &WatchName, now: Timestamp) -> bool {
-    let mut suspensions = snapshot.inbox.suspensions.iter();
-    suspensions.any(|s| s.watch == *watch && s.until.is_none_or(|until| now < until))
-}
-
 /// How many runs wait until their watch's namespace has room.
-pub(crate) fn queues(watches: &[&Watch], snapshot: &Snapshot) -> BTreeMap<String, usize> {
+pub(crate) fn queues(watches: &[&Watch], overview: &Overview) -> BTreeMap<String, usize> {
     let namespace = |watch: &Watch| watch.cluster.namespace.to_string();
     let mut queues: BTreeMap<String, usize> =
         watches.iter().map(|watch| (namespace(watch), 0)).collect();
-    for delivery in &snapshot.open {
-        let Some(watch) = watches.iter().find(|watch| watch.name == delivery.watch) else {
-            continue;
-        };
-        let queued = delivery.objects.iter().filter(|o| o.action == Action::Queued).count();
-        *queues.entry(namespace(watch)).or_default() += queued;
+    for queued in &overview.queue {
+        if let Some(watch) = watches.iter().find(|watch| watch.name == queued.watch) {
+            *queues.entry(namespace(watch)).or_default() += queued.runs;
+        }
     }
     queues
 }
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::store::{Requests, Suspension};
+    use sentry_core::store::{QueueView, Suspension, WatchView};
     use sentry_core::testing::sample;
     use sentry_core::watch::sample::watch;
 
@@ -125,43 +122,61 @@ mod tests {
         state
     }
 
-    fn qa(snapshot: &Snapshot, waiting: &Waiting, second: i64) -> Figures {
+    fn overview(unsettled: impl IntoIterator<Item = Cursors>) -> Overview {
+        let view = |cursors| SubjectView { cursors, open: vec![], newest: None, delivered: None };
+        Overview { subjects: unsettled.into_iter().map(view).collect(), ..Overview::default() }
+    }
+
+    fn kept(name: &str, suspended_until: Option<Option<Timestamp>>) -> WatchView {
+        let watch = sample::watch(name);
+        let suspension = suspended_until.map(|until| Suspension {
+            watch: watch.clone(),
+            reason: None,
+            since: at(0),
+            until,
+        });
+        let (state, reporting, last_success) = (None, None, Some(at(9)));
+        WatchView { watch, state, suspension, reporting, triggers: 0, last_success }
+    }
+
+    fn qa(overview: &Overview, waiting: &Waiting, second: i64) -> Figures {
         let watch = watch("qa", &["main"]);
-        figures(&[&watch], snapshot, waiting, at(second))[&watch.name].clone()
+        figures(&[&watch], overview, waiting, at(second))[&watch.name].clone()
     }
 
     #[test]
-    fn the_oldest_head_that_waits_is_told_and_a_delivered_one_is_none() {
-        let cursors = vec![branch("main", 1, 0), branch("a", 2, 50), branch("b", 3, 20)];
-        let mut snapshot = Snapshot { cursors, ..Snapshot::default() };
+    fn the_oldest_head_that_waits_and_the_last_success_are_told() {
+        let mut unsettled = overview([branch("a", 2, 50), branch("b", 3, 20)]);
+        unsettled.watches = vec![kept("other", None), kept("qa", None)];
         let mut waiting = Waiting::default();
-        waiting.look(&snapshot);
-        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 80.0);
-        snapshot.cursors = vec![branch("main", 1, 0)];
-        waiting.look(&snapshot);
-        let figures = qa(&snapshot, &waiting, 100);
-        assert_eq!(figures.oldest, 0.0);
-        assert_eq!(figures.last_success, Some(1_700_000_000.0));
+        waiting.look(&unsettled.subjects);
+        let figures = qa(&unsettled, &waiting, 100);
+        assert_eq!((figures.oldest, figures.last_success), (80.0, Some(1_700_000_009.0)));
+        let none = Overview::default();
+        waiting.look(&none.subjects);
+        let figures = qa(&none, &waiting, 100);
+        assert_eq!((figures.oldest, figures.last_success), (0.0, None));
     }
 
     #[test]
     fn a_branch_that_moves_faster_than_it_is_delivered_grows_old_all_the_same() {
-        let (mut snapshot, mut waiting) = (Snapshot::default(), Waiting::default());
+        let mut waiting = Waiting::default();
+        let mut state = Overview::default();
         for turn in 1..=10 {
-            snapshot.cursors = vec![branch("main", 1 + turn, i64::from(turn) * 60)];
-            waiting.look(&snapshot);
+            state = overview([branch("main", 1 + turn, i64::from(turn) * 60)]);
+            waiting.look(&state.subjects);
         }
-        assert_eq!(qa(&snapshot, &waiting, 600).oldest, 540.0);
-        let mut state = branch("main", 20, 700);
-        state.delivered = Some(mark(11, 650));
-        snapshot.cursors = vec![state];
-        waiting.look(&snapshot);
-        assert_eq!(qa(&snapshot, &waiting, 710).oldest, 10.0, "one was delivered in between");
+        assert_eq!(qa(&state, &waiting, 600).oldest, 540.0);
+        let mut delivered = branch("main", 20, 700);
+        delivered.delivered = Some(mark(11, 650));
+        state = overview([delivered]);
+        waiting.look(&state.subjects);
+        assert_eq!(qa(&state, &waiting, 710).oldest, 10.0, "one was delivered in between");
     }
 
     #[test]
     fn parked_heads_and_suspended_watches_wait_for_a_person_and_not_for_us() {
-        let (mut snapshot, mut waiting) = (Snapshot::default(), Waiting::default());
+        let waiting = Waiting::default();
         let mut parked = branch("main", 2, 10);
         parked.parked = Some(sentry_core::cursor::Parked {
             mark: mark(2, 10),
@@ -172,50 +187,26 @@ mod tests {
             error: String::new(),
             again: None,
         });
-        snapshot.cursors = vec![parked];
-        waiting.look(&snapshot);
-        let figures = qa(&snapshot, &waiting, 100);
+        let figures = qa(&overview([parked]), &waiting, 100);
         assert_eq!((figures.parked, figures.oldest), (1, 0.0));
-        snapshot.cursors = vec![branch("main", 2, 10)];
-        waiting.look(&snapshot);
-        let until = Some(at(90));
-        let suspension =
-            Suspension { watch: sample::watch("qa"), reason: None, since: at(0), until };
-        snapshot.inbox = Requests { suspensions: vec![suspension], ..Requests::default() };
-        assert_eq!(qa(&snapshot, &waiting, 89).oldest, 0.0);
-        assert_eq!(qa(&snapshot, &waiting, 90).oldest, 80.0, "the suspension is over");
-        snapshot.inbox.suspensions[0].until = None;
-        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 0.0);
-        snapshot.inbox.suspensions[0].watch = sample::watch("other");
-        assert_eq!(qa(&snapshot, &waiting, 100).oldest, 90.0);
-    }
-
-    #[test]
-    fn a_head_that_made_nothing_run_is_no_success() {
-        let mut passed = branch("main", 1, 0);
-        let reason = sentry_core::delivery::Reason::SkippedByMarker;
-        passed.passed = Some(sentry_core::cursor::Passed { mark: mark(1, 0), reason });
-        let last = |cursors: Vec<Cursors>| {
-            let snapshot = Snapshot { cursors, ..Snapshot::default() };
-            qa(&snapshot, &Waiting::default(), 100).last_success
-        };
-        assert_eq!(last(vec![passed.clone()]), None);
-        passed.delivered = Some(mark(2, 9));
-        let (later, earlier) = (Some(1_700_000_009.0), branch("a", 3, 50));
-        assert_eq!(last(vec![passed.clone(), earlier.clone()]), later);
-        assert_eq!(last(vec![earlier, passed]), later);
+        let mut state = overview([branch("main", 2, 10)]);
+        state.watches = vec![kept("qa", Some(Some(at(90))))];
+        assert_eq!(qa(&state, &waiting, 89).oldest, 0.0);
+        assert_eq!(qa(&state, &waiting, 90).oldest, 80.0, "the suspension is over");
+        state.watches = vec![kept("qa", Some(None))];
+        assert_eq!(qa(&state, &waiting, 100).oldest, 0.0);
+        state.watches = vec![kept("other", Some(None))];
+        assert_eq!(qa(&state, &waiting, 100).oldest, 90.0);
     }
 
     #[test]
     fn queued_runs_are_counted_by_namespace_and_an_empty_queue_is_told_too() {
         let watch = watch("qa", &["main"]);
-        let mut delivery = sample::open_delivery(1);
-        delivery.watch = watch.name.clone();
-        delivery.objects = vec![sample::outcome(Action::Queued), sample::outcome(Action::Queued)];
-        let mut snapshot = Snapshot::default();
         let namespace = watch.cluster.namespace.to_string();
-        assert_eq!(queues(&[&watch], &snapshot)[&namespace], 0);
-        snapshot.open = vec![delivery];
-        assert_eq!(queues(&[&watch], &snapshot)[&namespace], 2);
+        let mut state = Overview::default();
+        assert_eq!(queues(&[&watch], &state)[&namespace], 0);
+        let queued = |watch, runs| QueueView { watch, namespace: None, runs };
+        state.queue = vec![queued(watch.name.clone(), 2), queued(sample::watch("other"), 3)];
+        assert_eq!(queues(&[&watch], &state)[&namespace], 2);
     }
 }

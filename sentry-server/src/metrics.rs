@@ -20,7 +20,7 @@ use prometheus_client::registry::{Registry, Unit};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::RunState;
 use sentry_core::engine::{Engine, Vitals};
-use sentry_core::store::{Archive, Snapshot};
+use sentry_core::store::{Archive, Overview, OverviewQuery, SubjectFilter};
 use sentry_core::watch::Watch;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -298,7 +298,7 @@ impl Metrics {
     }
 
     fn show_state(&self, watches: &[&Watch], read: &Read, now: Timestamp) {
-        for (watch, figures) in figures(watches, &read.snapshot, &read.waiting, now) {
+        for (watch, figures) in figures(watches, &read.overview, &read.waiting, now) {
             let label = watch_label(&watch);
             self.oldest.get_or_create(&label).set(figures.oldest);
             self.parked.get_or_create(&label).set(figures.parked.into());
@@ -306,7 +306,7 @@ impl Metrics {
                 self.last_success.get_or_create(&label).set(at);
             }
         }
-        for (namespace, length) in queues(watches, &read.snapshot) {
+        for (namespace, length) in queues(watches, &read.overview) {
             self.queue.get_or_create(&[("namespace", namespace)]).set(length as u64);
         }
     }
@@ -344,7 +344,7 @@ type Before = std::collections::BTreeMap<(String, &'static str), u64>;
 struct Read {
     before: Before,
     at: Option<Instant>,
-    snapshot: Snapshot,
+    overview: Overview,
     waiting: Waiting,
 }
 
@@ -374,10 +374,12 @@ impl Scrape {
         let mut read = self.read.lock().await;
         if read.at.is_none_or(|at| at.elapsed() >= FRESH) {
             // What can't be read now stays as it was: a head that waited then grows older all the same.
-            match self.archive.snapshot().await {
-                Ok(snapshot) => {
-                    read.waiting.look(&snapshot);
-                    read.snapshot = snapshot;
+            let subjects = SubjectFilter::Unsettled;
+            let unsettled = OverviewQuery { subjects, ..OverviewQuery::default() };
+            match self.archive.overview(&unsettled).await {
+                Ok(overview) => {
+                    read.waiting.look(&overview.subjects);
+                    read.overview = overview;
                 }
                 Err(error) => tracing::debug!(%error, "the state can't be read for metrics"),
             }

@@ -1,7 +1,7 @@
 //! State for as long as the program lives: for tests, dry runs and trying things out.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,8 +14,9 @@ use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentState, Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Outgoing,
-    Report, Requests, Snapshot, StoreError, StoreErrorKind, Suspension, Trouble, WatchState, Write,
+    AgentState, Archive, Brief, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal,
+    Outgoing, Overview, OverviewQuery, QueueView, ReceiverView, Report, Requests, Snapshot,
+    StoreError, StoreErrorKind, SubjectView, Suspension, Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 
@@ -54,6 +55,12 @@ impl MemoryStore {
     /// Lets the next agent in although one works on it, as a lease does that ran out.
     pub fn give_up(&self) {
         self.kept().holder = None;
+    }
+
+    /// All live state, as [`Claim::load`] tells it to who has it: for tests of an agent that works.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.kept().snapshot()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -146,12 +153,19 @@ impl Inbox for MemoryStore {
 
 #[async_trait]
 impl Archive for MemoryStore {
+    async fn overview(&self, query: &OverviewQuery) -> Result<Overview, StoreError> {
+        Ok(self.kept().overview(query))
+    }
+
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         let prefix = query.id_prefix.as_deref().unwrap_or_default();
         let wanted = |d: &&Delivery| {
             d.id.as_str().starts_with(prefix)
+                && query.before.as_ref().is_none_or(|before| d.id < *before)
                 && query.watch.as_ref().is_none_or(|w| *w == d.watch)
+                && query.subject.as_ref().is_none_or(|s| *s == d.revision.subject)
                 && query.sha.as_ref().is_none_or(|sha| *sha == d.revision.sha)
+                && (query.states.is_empty() || query.states.contains(&d.state))
         };
         let kept = self.kept();
         let newest_first = kept.deliveries.values().rev().filter(wanted);
@@ -170,10 +184,6 @@ impl Archive for MemoryStore {
         heads.sort_by_key(|head| Reverse(head.at));
         Ok(heads)
     }
-
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(self.kept().snapshot())
-    }
 }
 
 impl Kept {
@@ -184,7 +194,6 @@ impl Kept {
             validators: self.validators.clone().into_iter().collect(),
             open: self.deliveries.values().filter(|d| !d.state.is_final()).cloned().collect(),
             reports: self.reports.values().filter(|r| r.is_due()).cloned().collect(),
-            given_up: self.given_up(),
             outbox: self.outbox.values().cloned().collect(),
             troubles: self.troubles.values().cloned().collect(),
             inbox: self.requests(),
@@ -199,16 +208,76 @@ impl Kept {
         Requests { triggers, suspensions: self.suspensions.values().cloned().collect() }
     }
 
-    /// Of each watch the newest report that is not due, if it was given up.
-    fn given_up(&self) -> Vec<Report> {
-        let mut newest: BTreeMap<&WatchName, &Report> = BTreeMap::new();
-        for report in self.reports.values().filter(|report| !report.is_due()) {
-            let known = newest.entry(&report.watch).or_insert(report);
-            if known.at < report.at {
-                *known = report;
-            }
+    fn overview(&self, query: &OverviewQuery) -> Overview {
+        let names: BTreeSet<&WatchName> =
+            self.watches.keys().chain(self.suspensions.keys()).collect();
+        let asked = |watch: &WatchName| query.watch.as_ref().is_none_or(|only| only == watch);
+        let open = self.deliveries.values().filter(|d| !d.state.is_final() && asked(&d.watch));
+        let wanted = |cursors: &&Cursors| asked(&cursors.watch) && query.selects(cursors);
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let subjects = self.cursors.values().filter(wanted).take(limit);
+        Overview {
+            watches: names.into_iter().filter(|name| asked(name)).map(|n| self.watch(n)).collect(),
+            subjects: subjects.map(|cursors| self.subject(cursors)).collect(),
+            queue: QueueView::of(open),
+            receivers: self.receivers(asked),
+            agent: self.agent.clone(),
         }
-        newest.into_values().filter(|report| report.given_up).cloned().collect()
+    }
+
+    fn watch(&self, watch: &WatchName) -> WatchView {
+        let reports = || self.reports.values().filter(|report| report.watch == *watch);
+        let newest = reports().filter(|report| !report.is_due()).max_by_key(|report| report.at);
+        let given_up = newest.filter(|report| report.given_up && report.error.is_some());
+        let in_vain = || reports().filter(|report| report.is_due() && report.error.is_some());
+        let reporting = given_up.or_else(|| in_vain().min_by_key(|report| report.at));
+        let cursors = self.cursors.values().filter(|cursors| cursors.watch == *watch);
+        let succeeded = |cursors: &Cursors| {
+            let delivered = cursors.delivered.as_ref();
+            let passed = cursors.passed.as_ref().map(|passed| &passed.mark.sha);
+            delivered.filter(|mark| passed != Some(&mark.sha)).map(|mark| mark.at)
+        };
+        WatchView {
+            watch: watch.clone(),
+            state: self.watches.get(watch).cloned(),
+            suspension: self.suspensions.get(watch).cloned(),
+            reporting: reporting.cloned(),
+            triggers: self.requests().triggers.iter().filter(|t| t.watch == *watch).count(),
+            last_success: cursors.filter_map(succeeded).max(),
+        }
+    }
+
+    fn subject(&self, cursors: &Cursors) -> SubjectView {
+        let mine =
+            |d: &&Delivery| d.watch == cursors.watch && d.revision.subject == cursors.subject;
+        let newest_first = || self.deliveries.values().rev().filter(mine);
+        let of_head = |d: &&Delivery| {
+            let delivered = cursors.delivered.as_ref();
+            delivered.is_some_and(|mark| mark.sha == d.revision.sha) && Brief::from(*d).has_runs()
+        };
+        let open = self.deliveries.values().filter(mine).filter(|d| !d.state.is_final());
+        SubjectView {
+            open: open.map(Brief::from).collect(),
+            newest: newest_first().next().map(Brief::from),
+            delivered: newest_first().find(of_head).map(Brief::from),
+            cursors: cursors.clone(),
+        }
+    }
+
+    fn receivers(&self, asked: impl Fn(&WatchName) -> bool) -> Vec<ReceiverView> {
+        let mut receivers: BTreeMap<&str, ReceiverView> = BTreeMap::new();
+        for one in self.outbox.values().filter(|one| asked(&one.notice.watch)) {
+            let view = receivers.entry(&one.receiver).or_insert_with(|| ReceiverView {
+                receiver: one.receiver.clone(),
+                waiting: 0,
+                since: one.notice.at,
+                error: None,
+            });
+            view.waiting += 1;
+            view.since = view.since.min(one.notice.at);
+            view.error = view.error.take().or_else(|| one.error.clone());
+        }
+        receivers.into_values().collect()
     }
 
     /// Carries out one write.

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use common::{All, fill, names, read_all};
 use sentry_core::store::{
-    Archive as _, Hold, Inbox as _, Journal as _, Snapshot, StoreError, StoreErrorKind,
+    Archive as _, Hold, Inbox as _, Journal as _, OverviewQuery, Snapshot, StoreError,
+    StoreErrorKind,
 };
-use sentry_core::testing::sample;
+use sentry_core::testing::{load, sample};
 use sentry_store::SqliteStore;
 use tempfile::TempDir;
 
@@ -56,7 +57,7 @@ async fn open_damaged(dir: &Path) -> Result<All, StoreError> {
 /// The start after the one that found the damage.
 async fn starts_afresh(dir: &Path) {
     let fresh = SqliteStore::open(dir).expect("the second start");
-    assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default());
+    assert_eq!(load(&fresh).await.unwrap(), Snapshot::default());
     fill(&fresh).await;
 }
 
@@ -160,7 +161,8 @@ async fn a_row_of_a_newer_sentry_is_refused_and_left_alone() {
     let cause = error.source().expect("a cause").to_string();
     assert!(cause.contains("version 9") && !error.to_string().contains(&cause), "{error}: {cause}");
     let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
-    assert_eq!(reader.snapshot().await.unwrap_err().kind(), StoreErrorKind::Newer);
+    let refused = reader.overview(&OverviewQuery::default()).await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Newer);
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@
 use std::fs;
 use std::path::Path;
 
-use sentry_core::store::{Archive as _, Claim, Inbox as _, Journal as _, StoreErrorKind, Write};
-use sentry_core::testing::{commit, sample};
+use sentry_core::store::{
+    Archive as _, Claim, Inbox as _, Journal as _, OverviewQuery, StoreErrorKind, Write,
+};
+use sentry_core::testing::{commit, load, sample};
 use sentry_store::SqliteStore;
 
 /// Something that happens to a state directory `state`, whose name the error tells.
@@ -64,7 +66,7 @@ const FOR_GOOD: &[Harm] = &[
 
 async fn is_refused(store: &SqliteStore, claim: &dyn Claim, what: &str, told: &str) {
     let wrote = claim.commit(&[Write::Cursors(sample::cursors(2))]).await.unwrap_err();
-    let read = store.snapshot().await.unwrap_err();
+    let read = store.overview(&OverviewQuery::default()).await.unwrap_err();
     let looked = store.requests().await.unwrap_err();
     for error in [wrote, read, looked] {
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{what}: {error}");
@@ -99,14 +101,14 @@ async fn a_state_that_is_moved_and_comes_back_goes_on_and_one_lock_never_covers_
         let error = store.claim("agent").await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
         put_back(&state);
-        assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
+        assert_eq!(load(&store).await.unwrap().cursors, [sample::cursors(1)]);
     }
     commit(&store, &[Write::Cursors(sample::cursors(2))]).await.unwrap();
-    assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(2)]);
+    assert_eq!(load(&store).await.unwrap().cursors, [sample::cursors(2)]);
     // A lock that was given back may go: nobody relies on it.
     drop(store.claim("agent").await.unwrap());
     fs::remove_file(state.join("agent.lock")).unwrap();
-    store.snapshot().await.unwrap();
+    store.overview(&OverviewQuery::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-use sentry_core::store::{Archive as _, Hold, Inbox as _, StoreErrorKind, Write};
-use sentry_core::testing::{commit, sample};
+use sentry_core::store::{Archive as _, Hold, Inbox as _, OverviewQuery, StoreErrorKind, Write};
+use sentry_core::testing::{commit, load, sample};
 use sentry_store::SqliteStore;
 use sha2::{Digest as _, Sha256};
 
@@ -56,7 +56,8 @@ async fn a_state_of_any_older_schema_is_read_without_an_agent_and_left_as_it_is(
         make(dir.path(), schema).await;
         let before = fs::read(dir.path().join("state.db")).unwrap();
         let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
-        assert_eq!(reader.snapshot().await.unwrap().cursors, [sample::cursors(1)], "{schema}");
+        let overview = reader.overview(&OverviewQuery::default()).await.unwrap();
+        assert_eq!(overview.subjects[0].cursors, sample::cursors(1), "{schema}");
         let refused = reader.hold(&Hold::Resume(sample::watch("app"))).await.unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused}");
         assert!(refused.to_string().contains("read-only"), "{refused}");
@@ -64,7 +65,7 @@ async fn a_state_of_any_older_schema_is_read_without_an_agent_and_left_as_it_is(
         assert_eq!(fs::read(dir.path().join("state.db")).unwrap(), before, "schema {schema}");
 
         let agent = SqliteStore::open(dir.path()).unwrap();
-        assert_eq!(agent.snapshot().await.unwrap().cursors, [sample::cursors(1)], "{schema}");
+        assert_eq!(load(&agent).await.unwrap().cursors, [sample::cursors(1)], "{schema}");
     }
 }
 

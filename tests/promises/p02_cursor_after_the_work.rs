@@ -20,9 +20,7 @@ use sentry_core::forge::{
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
-use sentry_core::store::{
-    Archive as _, Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write,
-};
+use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_store::MemoryStore;
 use sentry_tests::promise::kept;
@@ -244,7 +242,7 @@ impl Judged<FakeDeployer> {
     /// What is sent has its Intent in the state, as a delivery that is at its apply.
     async fn look(&self, plan: &Plan) {
         self.judge.sent.fetch_add(1, Ordering::Relaxed);
-        let open = self.state.snapshot().await.unwrap().open;
+        let open = self.state.snapshot().open;
         let kept = open.iter().find(|delivery| delivery.id == plan.delivery);
         let begun = |delivery: &&Delivery| {
             delivery.state == DeliveryState::Applying && delivery.intent.is_some()

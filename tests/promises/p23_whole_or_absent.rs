@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sentry_core::store::Archive as _;
+use sentry_core::store::{Archive as _, OverviewQuery};
 use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, kept};
@@ -128,7 +128,7 @@ async fn killed(work: &str, old: &[(String, Vec<u8>)], n: usize) -> (u32, bool, 
 
 async fn found(dir: &Path) -> u32 {
     let store = SqliteStore::open(dir).expect("the state after a kill can be opened");
-    sample::generation_of(&store.snapshot().await.unwrap(), 2)
+    sample::generation_of(&store.overview(&OverviewQuery::default()).await.unwrap(), 2)
 }
 
 #[tokio::test]

@@ -12,10 +12,11 @@ use sentry_core::engine::{Engine, Stop};
 use sentry_core::forge::ForgePorts;
 use sentry_core::plan::COMMIT_LABEL;
 use sentry_core::store::{
-    Archive as _, DeliveryQuery, Inbox as _, Snapshot, StoreError, StoreErrorKind, Write,
+    Archive as _, DeliveryQuery, Inbox as _, Overview, OverviewQuery, Snapshot, StoreError,
+    StoreErrorKind, Write,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
-use sentry_core::testing::{commit, sample};
+use sentry_core::testing::{commit, load, sample};
 use sentry_core::watch::sample::watch;
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, full, kept};
@@ -37,11 +38,12 @@ fn db(dir: &Path) -> PathBuf {
 
 /// Everything that a store tells.
 #[derive(Debug, PartialEq, Clone)]
-struct All(Snapshot, Vec<Delivery>, Vec<HeadRecord>);
+struct All(Snapshot, Overview, Vec<Delivery>, Vec<HeadRecord>);
 
 async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
     let deliveries = store.deliveries(&DeliveryQuery::default()).await?;
-    Ok(All(store.snapshot().await?, deliveries, store.heads("").await?))
+    let overview = store.overview(&OverviewQuery::default()).await?;
+    Ok(All(load(store).await?, overview, deliveries, store.heads("").await?))
 }
 
 fn records(n: u32) -> Vec<Write> {
@@ -120,7 +122,7 @@ async fn start(db_bytes: &[u8], log: Option<&[u8]>, states: &[All], what: &str) 
     let text = error.to_string();
     assert!(text.contains(moved.as_str()) && text.contains("fresh state"), "{what}: {text}");
     let fresh = SqliteStore::open(dir.path()).unwrap_or_else(|e| panic!("{what}: {e}"));
-    assert_eq!(fresh.snapshot().await.unwrap(), Snapshot::default(), "{what}");
+    assert_eq!(load(&fresh).await.unwrap(), Snapshot::default(), "{what}");
     Start::Quarantined
 }
 

@@ -132,7 +132,7 @@ impl World {
 
     /// What is kept of a branch of the first watch.
     pub(crate) async fn branch(&self, name: &str) -> Option<Cursors> {
-        let branches = self.store.snapshot().await.unwrap().cursors;
+        let branches = self.store.snapshot().cursors;
         let mut mine = branches.into_iter().filter(|b| b.watch == self.watches[0].name);
         mine.find(|b| b.subject.name() == name)
     }

@@ -2,8 +2,8 @@
 
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::Cursors;
-use sentry_core::delivery::{Delivery, DeliveryState, Reason};
-use sentry_core::store::{Snapshot, WatchState};
+use sentry_core::delivery::{DeliveryState, Reason};
+use sentry_core::store::{Brief, SubjectView, WatchState};
 
 use crate::words::BranchState as Word;
 
@@ -11,30 +11,21 @@ use crate::words::BranchState as Word;
 pub(super) struct Facts<'a> {
     pub(super) cursors: &'a Cursors,
     /// The delivery under way, if its objects are not all acknowledged yet.
-    pub(super) open: Option<&'a Delivery>,
+    pub(super) open: Option<&'a Brief>,
     /// The delivery whose runs are told: the one under way once it has some, else the delivered head's newest.
-    pub(super) told: Option<&'a Delivery>,
+    pub(super) told: Option<&'a Brief>,
     /// The delivery to look at: the one under way, else the newest.
-    pub(super) shown: Option<&'a Delivery>,
+    pub(super) shown: Option<&'a Brief>,
     watch: Option<&'a WatchState>,
 }
 
 impl<'a> Facts<'a> {
-    /// `recent` are the watch's deliveries, newest first.
-    pub(super) fn of(snapshot: &'a Snapshot, cursors: &'a Cursors, recent: &'a [Delivery]) -> Self {
-        let mine =
-            |d: &&Delivery| d.watch == cursors.watch && d.revision.subject == cursors.subject;
+    pub(super) fn of(subject: &'a SubjectView, watch: Option<&'a WatchState>) -> Self {
         // The one that works or waits for its next attempt comes before one that waits behind it.
-        let open =
-            snapshot.open.iter().filter(mine).filter(|d| !is_settled(d)).min_by_key(|d| &d.id);
-        let delivered = || {
-            let sha = &cursors.delivered.as_ref()?.sha;
-            recent.iter().filter(mine).find(|d| d.revision.sha == *sha && has_runs(d))
-        };
-        let told = open.filter(|d| has_runs(d)).or_else(delivered);
-        let shown = open.or_else(|| recent.iter().find(mine));
-        let watch = snapshot.watches.iter().find(|w| w.watch == cursors.watch);
-        Self { cursors, open, told, shown, watch }
+        let open = subject.open.iter().find(|delivery| !is_settled(delivery));
+        let told = open.filter(|delivery| delivery.has_runs()).or(subject.delivered.as_ref());
+        let shown = open.or(subject.newest.as_ref());
+        Self { cursors: &subject.cursors, open, told, shown, watch }
     }
 
     /// The word of the documented list.
@@ -95,18 +86,14 @@ impl<'a> Facts<'a> {
 }
 
 /// True if every object is acknowledged and only runs are waited for.
-fn is_settled(delivery: &Delivery) -> bool {
+fn is_settled(delivery: &Brief) -> bool {
     delivery.state == DeliveryState::Following && !delivery.is_queued()
-}
-
-fn has_runs(delivery: &Delivery) -> bool {
-    let is_run = |o: &sentry_core::plan::ObjectOutcome| o.run && o.action.is_acknowledged();
-    !delivery.dry_run && (delivery.is_queued() || delivery.objects.iter().any(is_run))
 }
 
 #[cfg(test)]
 mod tests {
     use sentry_core::cursor::{Parked, Passed};
+    use sentry_core::delivery::Delivery;
     use sentry_core::plan::Action;
     use sentry_core::testing::sample;
 
@@ -117,8 +104,10 @@ mod tests {
     }
 
     fn word(branch: &Cursors, open: &[Delivery]) -> &'static str {
-        let snapshot = Snapshot { open: open.to_vec(), ..Snapshot::default() };
-        Facts::of(&snapshot, branch, open).word().as_str()
+        let open = open.iter().map(Brief::from).collect();
+        let (newest, delivered) = (None, None);
+        let view = SubjectView { cursors: branch.clone(), open, newest, delivered };
+        Facts::of(&view, None).word().as_str()
     }
 
     fn delivery(n: u32, state: DeliveryState) -> Delivery {

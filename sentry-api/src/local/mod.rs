@@ -20,7 +20,7 @@ use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::engine::Engine;
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{DeliveryQuery, State, Suspension};
+use sentry_core::store::{DeliveryQuery, OverviewQuery, State, Suspension};
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::BranchSelector;
 
@@ -114,8 +114,8 @@ impl Answers for Local {
     }
 
     async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
-        let snapshot = self.store.archive.snapshot().await?;
-        Ok(snapshot.agent.as_ref().map(|agent| agent::agent(agent, self.clock.now())))
+        let overview = self.store.archive.overview(&OverviewQuery::watches()).await?;
+        Ok(overview.agent.as_ref().map(|agent| agent::agent(agent, self.clock.now())))
     }
 
     async fn why(&self, commit: &str, query: &WhyQuery) -> Result<Why, ApiError> {
@@ -141,10 +141,11 @@ impl Answers for Local {
         let mut delivery = self.find(delivery).await?;
         if delivery.state == DeliveryState::Parked {
             // Another head, or somebody's change, may have come before it is looked at again.
-            let cursors = self.store.archive.snapshot().await?.cursors;
-            let parked = cursors.into_iter().filter_map(|cursors| cursors.parked);
+            let query = OverviewQuery::subject(&delivery.watch, &delivery.revision.subject);
+            let subjects = self.store.archive.overview(&query).await?.subjects;
+            let parked = subjects.into_iter().find_map(|subject| subject.cursors.parked);
             delivery.next_attempt =
-                parked.filter(|p| p.delivery == delivery.id).find_map(|parked| parked.again);
+                parked.filter(|parked| parked.delivery == delivery.id).and_then(|p| p.again);
         }
         Ok((&delivery).into())
     }

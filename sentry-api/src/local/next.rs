@@ -3,6 +3,7 @@
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason, Verdict};
 use sentry_core::names::WatchName;
+use sentry_core::store::Brief;
 
 use super::why::Known;
 use crate::shape::RunTotals;
@@ -13,7 +14,7 @@ impl Known {
         &self,
         record: &HeadRecord,
         reason: &Reason,
-        open: Option<&Delivery>,
+        open: Option<&Brief>,
         by_hand: &str,
     ) -> String {
         let id = record.delivery.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -71,13 +72,12 @@ impl Known {
 
     /// When the parked head of a record is looked at again by itself.
     fn looked_at(&self, record: &HeadRecord) -> Option<Timestamp> {
-        let id = record.delivery.as_ref()?;
-        let parked = self.snapshot.cursors.iter().filter_map(|branch| branch.parked.as_ref());
-        parked.filter(|parked| parked.delivery == *id).find_map(|parked| parked.again)
+        let parked = self.subject(record)?.cursors.parked.as_ref()?;
+        parked.again.filter(|_| record.delivery.as_ref() == Some(&parked.delivery))
     }
 
-    pub(super) fn waiting_for(&self, open: Option<&Delivery>) -> String {
-        if self.snapshot.agent.is_none() {
+    pub(super) fn waiting_for(&self, open: Option<&Brief>) -> String {
+        if self.overview.agent.is_none() {
             return "no agent has worked on this state: start `sentry watch`".to_owned();
         }
         match open {
@@ -94,8 +94,7 @@ impl Known {
     }
 
     pub(super) fn no_record_step(&self, watch: &WatchName) -> String {
-        let kept = self.snapshot.watches.iter().find(|w| w.watch == *watch);
-        match kept.and_then(|w| w.unreachable.as_ref()) {
+        match self.outage(watch) {
             Some(outage) => {
                 let next = outage.next.map(|at| ahead(self.now, at)).unwrap_or_default();
                 format!("the forge is asked again {next}; `sentry validate --online` tests it now")
@@ -114,7 +113,7 @@ fn goes_on(delivery: &Delivery) -> bool {
 
 /// Every object is acknowledged: what is left is how the runs end.
 fn after_delivery(delivery: &Delivery) -> String {
-    let (id, totals) = (&delivery.id, RunTotals::of(delivery));
+    let (id, totals) = (&delivery.id, RunTotals::from(delivery.run_totals()));
     match delivery.verdict {
         None if totals.running > 0 => {
             let runs = count(totals.total, "run");

@@ -1,11 +1,12 @@
 //! Which watch and which branch a question means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use sentry_core::names::WatchName;
+use sentry_core::store::{Overview, OverviewQuery};
 use sentry_core::subject::Subject;
 
-use super::WatchFacts;
+use super::{Local, WatchFacts};
 use crate::error::{ApiError, ErrorKind};
 
 /// The watch and the subject that are meant, where each may be left out if there is only one.
@@ -61,15 +62,33 @@ fn subject(watch: &WatchFacts, subject: Option<Subject>) -> Result<Subject, ApiE
     Err(error.with_hint(format!("its branches are {selector}")))
 }
 
+/// The watches of the configuration in its order, then those that only the state knows.
+pub(super) fn names(local: &Local, overview: &Overview) -> Vec<WatchName> {
+    let mut names = local.names();
+    let mut known: HashSet<WatchName> = names.iter().cloned().collect();
+    let kept = overview.watches.iter().map(|watch| &watch.watch);
+    for name in kept.chain(overview.subjects.iter().map(|subject| &subject.cursors.watch)) {
+        if !known.contains(name) {
+            known.insert(name.clone());
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
 /// The names to answer for: all of them, or the one that is asked for if it is among them.
-pub(super) fn only(
+pub(super) async fn only(
+    local: &Local,
     names: Vec<WatchName>,
     wanted: Option<&WatchName>,
 ) -> Result<Vec<WatchName>, ApiError> {
     match wanted {
         None => Ok(names),
         Some(wanted) if names.contains(wanted) => Ok(vec![wanted.clone()]),
-        Some(wanted) => Err(unknown_watch(wanted, &names)),
+        Some(wanted) => {
+            let all = local.store.archive.overview(&OverviewQuery::watches()).await?;
+            Err(unknown_watch(wanted, &self::names(local, &all)))
+        }
     }
 }
 

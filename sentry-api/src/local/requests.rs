@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{Hold, Snapshot, Suspension};
+use sentry_core::store::{Hold, OverviewQuery, Suspension};
 use sentry_core::subject::EventName;
 
 use super::{
@@ -114,7 +114,7 @@ pub(super) async fn suspend(
     watch: &str,
     request: &SuspendRequest,
 ) -> Result<SuspensionAcknowledgement, ApiError> {
-    let (watch, snapshot) = known(local, watch).await?;
+    let (watch, was_suspended) = known(local, watch).await?;
     let since = local.clock.now();
     let until = match request.for_seconds {
         None => None,
@@ -127,7 +127,6 @@ pub(super) async fn suspend(
             return Err(ApiError::bad_request(text));
         }
     };
-    let was_suspended = is_suspended(local, &snapshot, &watch);
     let (name, reason) = (watch.to_string(), request.reason.clone());
     let suspension = Suspension { watch, reason, since, until };
     local.store.inbox.hold(&Hold::Suspend(suspension)).await?;
@@ -139,28 +138,19 @@ pub(super) async fn resume(
     local: &Local,
     watch: &str,
 ) -> Result<SuspensionAcknowledgement, ApiError> {
-    let (watch, snapshot) = known(local, watch).await?;
-    let was_suspended = is_suspended(local, &snapshot, &watch);
+    let (watch, was_suspended) = known(local, watch).await?;
     local.store.inbox.hold(&Hold::Resume(watch.clone())).await?;
     let (name, suspended, until) = (watch.to_string(), false, None);
     Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
 }
 
-fn is_suspended(local: &Local, snapshot: &Snapshot, watch: &WatchName) -> bool {
-    let now = local.clock.now();
-    snapshot.inbox.suspensions.iter().any(|s| s.watch == *watch && in_force(s, now))
-}
-
-/// A misspelt name must not be taken for a suspended watch.
-async fn known(local: &Local, watch: &str) -> Result<(WatchName, Snapshot), ApiError> {
+/// The watch, and whether it is suspended. A misspelt name must not be taken for a watch.
+async fn known(local: &Local, watch: &str) -> Result<(WatchName, bool), ApiError> {
     let watch: WatchName = parsed("watch", watch)?;
-    let snapshot = local.store.archive.snapshot().await?;
-    let mut names = local.names();
-    names.extend(snapshot.watches.iter().map(|w| w.watch.clone()));
-    names.extend(snapshot.inbox.suspensions.iter().map(|s| s.watch.clone()));
-    if names.contains(&watch) {
-        Ok((watch, snapshot))
-    } else {
-        Err(pick::unknown_watch(&watch, &names))
-    }
+    let query = OverviewQuery { watch: Some(watch.clone()), ..OverviewQuery::watches() };
+    let overview = local.store.archive.overview(&query).await?;
+    pick::only(local, pick::names(local, &overview), Some(&watch)).await?;
+    let suspension = overview.watches.first().and_then(|kept| kept.suspension.as_ref());
+    let is_suspended = suspension.is_some_and(|s| in_force(s, local.clock.now()));
+    Ok((watch, is_suspended))
 }

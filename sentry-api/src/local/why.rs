@@ -1,10 +1,16 @@
 //! `why`: for any commit of A one reason of the closed list, its time, and the next step.
 
 use sentry_core::clock::Timestamp;
+use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, HeadRecord, Reason};
 use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{Archive, DeliveryQuery, Snapshot, Suspension};
+use sentry_core::revision::Revision;
+use sentry_core::store::{
+    DeliveryQuery, Outage, Overview, OverviewQuery, SubjectFilter, SubjectView, Suspension,
+    WatchView,
+};
+use sentry_core::subject::Subject;
 
 use super::{Local, in_force, pick};
 use crate::VERSION;
@@ -17,8 +23,8 @@ pub(super) async fn why(
     only: Option<&WatchName>,
 ) -> Result<Why, ApiError> {
     let prefix = commit_prefix(commit)?;
-    let known = Known::ask(local.store.archive.as_ref(), &prefix, local.clock.now()).await?;
-    let names = known.watches(local.names(), only)?;
+    let known = Known::ask(local, &prefix, only).await?;
+    let names = known.watches(local, only).await?;
     let answers = known.answers(&prefix, &names)?;
     Ok(Why { version: VERSION, commit: prefix, answers })
 }
@@ -39,21 +45,27 @@ pub(super) struct Known {
     records: Vec<HeadRecord>,
     /// The deliveries of the records.
     deliveries: Vec<Delivery>,
-    pub(super) snapshot: Snapshot,
+    /// The watches, and the subjects of the records or with the commit as their head.
+    pub(super) overview: Overview,
     pub(super) now: Timestamp,
 }
 
 impl Known {
-    #[cfg(test)]
-    fn nothing(now: Timestamp) -> Self {
-        let snapshot = Snapshot::default();
-        Self { records: Vec::new(), deliveries: Vec::new(), snapshot, now }
-    }
-
-    async fn ask(archive: &dyn Archive, prefix: &str, now: Timestamp) -> Result<Self, ApiError> {
-        let records = archive.heads(prefix).await?;
+    async fn ask(local: &Local, prefix: &str, only: Option<&WatchName>) -> Result<Self, ApiError> {
+        let archive = local.store.archive.as_ref();
+        let mut records = archive.heads(prefix).await?;
+        records.retain(|record| only.is_none_or(|only| record.watch == *only));
+        let subjects = SubjectFilter::HeadStarts(prefix.to_owned());
+        let query = OverviewQuery { watch: only.cloned(), subjects, ..OverviewQuery::default() };
+        let mut overview = archive.overview(&query).await?;
         let mut deliveries = Vec::new();
-        for id in records.iter().filter_map(|r| r.delivery.as_ref()) {
+        for record in &records {
+            let Revision { subject, .. } = &record.revision;
+            if subject_of(&overview, &record.watch, subject).is_none() {
+                let query = OverviewQuery::subject(&record.watch, subject);
+                overview.subjects.extend(archive.overview(&query).await?.subjects);
+            }
+            let Some(id) = &record.delivery else { continue };
             let query = DeliveryQuery {
                 id_prefix: Some(id.to_string()),
                 limit: Some(1),
@@ -61,21 +73,21 @@ impl Known {
             };
             deliveries.extend(archive.deliveries(&query).await?);
         }
-        Ok(Self { records, deliveries, snapshot: archive.snapshot().await?, now })
+        Ok(Self { records, deliveries, overview, now: local.clock.now() })
     }
 
-    fn watches(
+    async fn watches(
         &self,
-        mut names: Vec<WatchName>,
+        local: &Local,
         only: Option<&WatchName>,
     ) -> Result<Vec<WatchName>, ApiError> {
-        let kept = self.snapshot.watches.iter().map(|w| &w.watch);
-        for name in kept.chain(self.records.iter().map(|r| &r.watch)) {
+        let mut names = pick::names(local, &self.overview);
+        for name in self.records.iter().map(|r| &r.watch) {
             if !names.contains(name) {
                 names.push(name.clone());
             }
         }
-        pick::only(names, only)
+        pick::only(local, names, only).await
     }
 
     /// What is recorded, newest first, one answer per watch and branch; where nothing is, why that may be.
@@ -103,16 +115,26 @@ impl Known {
     }
 
     fn suspension(&self, watch: &WatchName) -> Option<&Suspension> {
-        let suspensions = &self.snapshot.inbox.suspensions;
-        suspensions.iter().find(|s| s.watch == *watch && in_force(s, self.now))
+        let suspension = self.watch(watch)?.suspension.as_ref();
+        suspension.filter(|suspension| in_force(suspension, self.now))
+    }
+
+    fn watch(&self, watch: &WatchName) -> Option<&WatchView> {
+        self.overview.watches.iter().find(|view| view.watch == *watch)
+    }
+
+    /// Why a watch's forge does not answer, if so.
+    pub(super) fn outage(&self, watch: &WatchName) -> Option<&Outage> {
+        self.watch(watch)?.state.as_ref()?.unreachable.as_ref()
+    }
+
+    pub(super) fn subject(&self, record: &HeadRecord) -> Option<&SubjectView> {
+        subject_of(&self.overview, &record.watch, &record.revision.subject)
     }
 
     fn recorded(&self, record: &HeadRecord) -> WhyAnswer {
-        let open = self
-            .snapshot
-            .open
-            .iter()
-            .find(|d| d.watch == record.watch && d.revision == record.revision);
+        let open = self.subject(record).map(|subject| subject.open.as_slice()).unwrap_or_default();
+        let open = open.iter().find(|delivery| delivery.revision == record.revision);
         let suspended = self.suspension(&record.watch).is_some();
         // What a person did since is newer than the record.
         let reason = match &record.reason {
@@ -137,7 +159,7 @@ impl Known {
             at: Some(record.at),
             delivery: record.delivery.as_ref().map(ToString::to_string),
             detail: record.detail.clone().or_else(|| open.and_then(|d| d.error.clone())),
-            runs: delivery.map(RunTotals::of).filter(|runs| runs.total > 0),
+            runs: delivery.map(|d| d.run_totals().into()).filter(|runs: &RunTotals| runs.total > 0),
             verdict: delivery.and_then(|d| d.verdict).map(Into::into),
             notes: match reason {
                 Reason::NoRunMatched | Reason::RunsLeftOut => {
@@ -152,13 +174,10 @@ impl Known {
 
     /// The answer where no decision about the commit is kept.
     fn unrecorded(&self, prefix: &str, watch: &WatchName) -> WhyAnswer {
-        let kept = self.snapshot.watches.iter().find(|w| w.watch == *watch);
-        let outage = kept.and_then(|w| w.unreachable.as_ref());
-        let head = self
-            .snapshot
-            .cursors
-            .iter()
-            .find(|b| b.watch == *watch && b.observed.sha.as_str().starts_with(prefix));
+        let outage = self.outage(watch);
+        let mine = |cursors: &&Cursors| cursors.watch == *watch;
+        let mut heads = self.overview.subjects.iter().map(|subject| &subject.cursors).filter(mine);
+        let head = heads.find(|cursors| cursors.observed.sha.as_str().starts_with(prefix));
         let suspended = self.suspension(watch);
         let (reason, detail) = match (head, suspended, outage) {
             (Some(_), Some(s), _) => (Reason::Suspended, s.reason.clone()),
@@ -166,7 +185,10 @@ impl Known {
             (None, _, Some(o)) => {
                 (Reason::ForgeUnreachable { since: o.since }, Some(o.error.clone()))
             }
-            (None, _, None) => (Reason::NotSeen, Some(not_seen_detail(kept.is_some()))),
+            (None, _, None) => {
+                let polled = self.watch(watch).is_some_and(|view| view.state.is_some());
+                (Reason::NotSeen, Some(not_seen_detail(polled)))
+            }
         };
         let next_step = match &reason {
             Reason::Suspended => format!("`sentry resume {watch}`"),
@@ -191,6 +213,15 @@ impl Known {
             next_step,
         }
     }
+}
+
+fn subject_of<'o>(
+    overview: &'o Overview,
+    watch: &WatchName,
+    subject: &Subject,
+) -> Option<&'o SubjectView> {
+    let is = |view: &&SubjectView| view.cursors.watch == *watch && view.cursors.subject == *subject;
+    overview.subjects.iter().find(is)
 }
 
 /// What a reason is said with: the newer head, and since when.
@@ -219,8 +250,8 @@ fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::cursor::{Cursors, Mark};
-    use sentry_core::store::{Outage, WatchState};
+    use sentry_core::cursor::Mark;
+    use sentry_core::store::WatchState;
     use sentry_core::testing::sample;
 
     use super::*;
@@ -248,7 +279,19 @@ mod tests {
     }
 
     fn known(records: Vec<HeadRecord>) -> Known {
-        Known { records, ..Known::nothing(at(60)) }
+        let (deliveries, overview) = (Vec::new(), Overview::default());
+        Known { records, deliveries, overview, now: at(60) }
+    }
+
+    fn kept() -> WatchView {
+        WatchView {
+            watch: watch(),
+            state: None,
+            suspension: None,
+            reporting: None,
+            triggers: 0,
+            last_success: None,
+        }
     }
 
     fn answer(known: &Known) -> WhyAnswer {
@@ -259,8 +302,9 @@ mod tests {
         answer(known).reason
     }
 
-    fn suspended() -> Suspension {
-        Suspension { watch: watch(), reason: None, since: at(1), until: None }
+    fn suspended(until: Option<Timestamp>) -> WatchView {
+        let suspension = Suspension { watch: watch(), reason: None, since: at(1), until };
+        WatchView { suspension: Some(suspension), ..kept() }
     }
 
     #[test]
@@ -274,9 +318,9 @@ mod tests {
     #[test]
     fn a_suspension_after_the_record_is_what_a_waiting_commit_waits_for() {
         let mut known = known(vec![record(Reason::Waiting)]);
-        known.snapshot.inbox.suspensions.push(suspended());
+        known.overview.watches = vec![suspended(None)];
         assert_eq!(reason(&known), ReasonKind::Suspended);
-        known.snapshot.inbox.suspensions[0].until = Some(at(30));
+        known.overview.watches = vec![suspended(Some(at(30)))];
         assert_eq!(reason(&known), ReasonKind::Waiting);
     }
 
@@ -284,12 +328,13 @@ mod tests {
     fn an_unknown_commit_is_not_seen_or_the_forge_was_unreachable_since() {
         let mut known = known(Vec::new());
         assert_eq!(reason(&known), ReasonKind::NotSeen);
-        known.snapshot.watches.push(WatchState {
+        let state = WatchState {
             watch: watch(),
             repo: "https://github.com/a/b".parse().unwrap(),
             patterns: vec!["main".into()],
             unreachable: Some(Outage { since: at(5), error: "no answer".into(), next: None }),
-        });
+        };
+        known.overview.watches = vec![WatchView { state: Some(state), ..kept() }];
         assert_eq!(answer(&known).since, Some(at(5)));
         let text = format!("forge unreachable since {}", at(5));
         assert_eq!(answer(&known).reason_text(), text);
@@ -299,9 +344,11 @@ mod tests {
     fn a_head_that_was_seen_but_not_decided_yet_is_waiting() {
         let mut known = known(Vec::new());
         let head = Mark { sha: SHA.parse().unwrap(), at: at(3) };
-        known.snapshot.cursors.push(Cursors::first_seen(watch(), sample::subject("main"), head));
+        let cursors = Cursors::first_seen(watch(), sample::subject("main"), head);
+        let (newest, delivered) = (None, None);
+        known.overview.subjects = vec![SubjectView { cursors, open: vec![], newest, delivered }];
         assert_eq!(reason(&known), ReasonKind::Waiting);
-        known.snapshot.inbox.suspensions.push(suspended());
+        known.overview.watches = vec![suspended(None)];
         assert_eq!(reason(&known), ReasonKind::Suspended);
     }
 

@@ -182,39 +182,20 @@ pub struct RunTotals {
 }
 
 impl RunTotals {
-    /// The runs of a delivery.
-    #[must_use]
-    pub fn of(delivery: &core::Delivery) -> Self {
-        let outcomes = delivery.objects.iter().filter(|o| o.run);
-        Self::sum(outcomes.map(|o| (o.action.into(), record(delivery, o).map(|r| r.state))))
-    }
-
     /// The runs of a delivery as it was answered.
     #[must_use]
     pub fn of_answer(delivery: &Delivery) -> Self {
-        let outcomes = delivery.objects.iter().filter(|o| o.run).zip(&delivery.runs);
-        let state = |run: &Run| match run.state {
-            Word::Known(RunStanding::As(state)) => Some(state),
-            _ => None,
-        };
-        Self::sum(outcomes.map(|(object, run)| (object.action, state(run))))
-    }
-
-    fn sum(runs: impl Iterator<Item = (Word<Action>, Option<RunState>)>) -> Self {
-        let mut totals = Self::default();
-        for (action, state) in runs {
-            match (action, state) {
-                (Word::Known(Action::Queued), _) => totals.queued += 1,
-                (action, _) if !action.is(Action::is_acknowledged) => continue,
-                (_, Some(RunState::Running)) => totals.running += 1,
-                (_, Some(RunState::Succeeded)) => totals.succeeded += 1,
-                (_, Some(RunState::Failed)) => totals.failed += 1,
-                (_, Some(RunState::Cancelled)) => totals.cancelled += 1,
-                (_, Some(RunState::Gone | RunState::Unfollowed) | None) => {}
+        let mut totals = core::RunTotals::default();
+        for (object, run) in delivery.objects.iter().filter(|o| o.run).zip(&delivery.runs) {
+            let state = match run.state {
+                Word::Known(RunStanding::As(state)) => Some(state),
+                _ => None,
+            };
+            if let Word::Known(action) = object.action {
+                totals.count(action, state);
             }
-            totals.total += 1;
         }
-        totals
+        totals.into()
     }
 
     /// Deleted before their end was seen, or not followed.
@@ -237,6 +218,13 @@ impl RunTotals {
         ];
         let parts = parts.iter().filter(|(number, _)| *number > 0);
         parts.map(|(number, word)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<core::RunTotals> for RunTotals {
+    fn from(totals: core::RunTotals) -> Self {
+        let core::RunTotals { total, running, succeeded, failed, cancelled, queued } = totals;
+        Self { total, running, succeeded, failed, cancelled, queued }
     }
 }
 
@@ -411,7 +399,7 @@ mod tests {
             (Action::Failed, None),
             (Action::Skipped, None),
         ]);
-        let totals = RunTotals::of(&delivery);
+        let totals = RunTotals::from(delivery.run_totals());
         let (succeeded, cancelled) = (0, 1);
         let expected =
             RunTotals { total: 6, running: 1, queued: 1, succeeded, failed: 1, cancelled };

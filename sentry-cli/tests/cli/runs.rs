@@ -5,7 +5,7 @@ use sentry_core::delivery::{
     Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
 };
 use sentry_core::plan::{Action, ObjectOutcome};
-use sentry_core::store::{Report, Write};
+use sentry_core::store::{Report, WatchState, Write};
 use sentry_core::testing::sample;
 
 use crate::sandbox::Sandbox;
@@ -208,8 +208,7 @@ fn of_a_watch_whose_forge_has_no_statuses_it_is_not_said_that_none_are_shown() {
     };
     sandbox.keep(&[Write::Report(report("qa")), Write::Report(report("gone"))]);
     assert!(!sandbox.ok(&["status"]).contains("statuses can't be shown"));
-    let branch =
-        Cursors::first_seen(sample::watch("gone"), sample::subject("main"), sample::mark(1));
-    sandbox.keep(&[Write::Cursors(branch)]);
+    let watch = WatchState { watch: sample::watch("gone"), ..sample::watch_state(1) };
+    sandbox.keep(&[Write::Watch(watch)]);
     assert!(sandbox.ok(&["status"]).contains("gone: statuses can't be shown"));
 }

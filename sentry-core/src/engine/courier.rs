@@ -69,7 +69,7 @@ pub(super) enum Halt {
     Stopping,
 }
 
-/// A delivery that reached another step, and where the answer goes: it is written down before the step begins.
+/// A delivery that reached another step, and where the answer goes: the step begins with it.
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) delivery: Box<Delivery>,
@@ -131,11 +131,9 @@ impl Attempt {
 
     async fn steps(&mut self, turn: &mut Option<OwnedMutexGuard<()>>) -> Result<(), Interrupt> {
         let until = Instant::now() + self.watch.timing.timeout;
-        self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let info = self.commit_info(until).await?;
         let pinned = self.resolve(until).await?;
         self.delivery.manifests = Some(pinned.clone());
-        // Before it is fetched: if that ends the process, the next one knows for which commit of B.
         self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let documents = self.documents(&pinned, until).await?;
         let changed = self.changed(&documents, until).await?;
@@ -164,8 +162,8 @@ impl Attempt {
         self.apply(plan, &checked, until).await
     }
 
-    /// Writes down that a step begins, with the runs it wants to create; only then it does. Returns how many of them
-    /// the namespace has room for.
+    /// Asks whether a step may begin, with the runs that it wants to create. Returns how many of them the namespace has room
+    /// for.
     async fn enter(
         &mut self,
         state: DeliveryState,

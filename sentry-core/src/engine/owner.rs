@@ -214,7 +214,9 @@ impl Owner {
         }
         let now = self.now();
         let said = AgentState { ended: Some(now.stamp), ..self.spoken(now) };
-        let kept = self.claim.commit(&[Write::Agent(said)]).await;
+        let mut writes = self.machine.late().to_vec();
+        writes.push(Write::Agent(said));
+        let kept = self.claim.commit(&writes).await;
         self.noted(kept);
         if let Some(fenced) = self.fenced {
             return Err(fenced.into());
@@ -527,7 +529,8 @@ impl Owner {
         if now.instant < self.due.beat {
             return;
         }
-        let mut writes = vec![Write::Agent(self.spoken(now))];
+        let mut writes = self.machine.late().to_vec();
+        writes.push(Write::Agent(self.spoken(now)));
         let keep = self.known.options.keep_deliveries;
         if now.instant >= self.due.prune {
             self.due.prune = now.instant + PRUNE;
@@ -536,6 +539,9 @@ impl Owner {
         }
         let kept = self.claim.commit(&writes).await;
         let again = if kept.is_ok() { self.pace() } else { STATE_RETRY.min(self.pace()) };
+        if kept.is_ok() {
+            self.machine.kept_late();
+        }
         self.due.beat = now.instant + again;
         self.noted(kept);
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::courier;
 use super::failure::AttemptError;
 use super::{EngineError, Parts, references, refusals};
-use crate::cursor::Cursors;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
 use crate::forge::{
@@ -18,6 +17,7 @@ use crate::names::WatchName;
 use crate::plan::{GitAuth, Plan};
 use crate::repo::CommitSha;
 use crate::revision::Revision;
+use crate::store::OverviewQuery;
 use crate::subject::Subject;
 use crate::watch::{BranchSelector, Refusals, Watch};
 
@@ -187,9 +187,9 @@ async fn changed(
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let cursors = parts.state.archive.snapshot().await.ok()?.cursors;
-    let of = |c: &&Cursors| c.watch == watch.name && c.subject == revision.subject;
-    let from = cursors.iter().find(of)?.base()?.clone();
+    let query = OverviewQuery::subject(&watch.name, &revision.subject);
+    let known = parts.state.archive.overview(&query).await.ok()?;
+    let from = known.subjects.first()?.cursors.base()?.clone();
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);
     let to = revision.clone();
     source.changes(&ChangesQuery { repo, from, to, timeout }).await.ok()

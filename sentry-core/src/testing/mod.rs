@@ -6,7 +6,7 @@ pub mod forge_contract;
 pub mod sample;
 pub mod store_contract;
 
-use crate::store::{Journal, StoreError, Write};
+use crate::store::{Journal, Snapshot, StoreError, Write};
 
 /// Writes what an agent would, where none works.
 ///
@@ -14,4 +14,12 @@ use crate::store::{Journal, StoreError, Write};
 /// Those of [`Journal::claim`] and of the commit.
 pub async fn commit(journal: &impl Journal, writes: &[Write]) -> Result<(), StoreError> {
     journal.claim("a test").await?.commit(writes).await
+}
+
+/// Reads what an agent would, where none works.
+///
+/// # Errors
+/// Those of [`Journal::claim`] and of the load.
+pub async fn load(journal: &impl Journal) -> Result<Snapshot, StoreError> {
+    journal.claim("a test").await?.load().await
 }

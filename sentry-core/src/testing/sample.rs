@@ -26,7 +26,7 @@ use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
-    AgentState, InventoryItem, LoopState, Outage, Outgoing, Report, Snapshot, Suspension, Told,
+    AgentState, InventoryItem, LoopState, Outage, Outgoing, Overview, Report, Suspension, Told,
     Trouble, WatchState, Write,
 };
 use crate::subject::{EventName, Subject};
@@ -392,22 +392,22 @@ pub fn generation(n: u32) -> Vec<Write> {
     writes
 }
 
-/// The one [`generation`] up to `last` that all records of a snapshot are of, 0 if there are none.
+/// The one [`generation`] up to `last` that all records of an overview are of, 0 if there are none.
 ///
 /// # Panics
 /// If they are of several, or some are missing.
 #[must_use]
 #[track_caller]
-pub fn generation_of(snapshot: &Snapshot, last: u32) -> u32 {
-    let Some(kept) = &snapshot.agent else {
-        assert_eq!(*snapshot, Snapshot::default(), "the first commit is torn");
+pub fn generation_of(overview: &Overview, last: u32) -> u32 {
+    let Some(kept) = &overview.agent else {
+        assert_eq!(*overview, Overview::default(), "the first commit is torn");
         return 0;
     };
     let n = (1..=last).find(|n| agent(*n) == *kept).expect("an agent of a generation");
-    assert_eq!(snapshot.cursors[0].observed, mark(n), "torn");
-    assert_eq!(snapshot.watches, [watch_state(n)], "torn");
-    assert_eq!(snapshot.validators, [("n".into(), validator(n))], "torn");
-    assert_eq!(snapshot.open.len(), 8, "torn");
-    assert!(snapshot.open.iter().all(|d| d.revision == revision(n)), "torn");
+    let subject = &overview.subjects[0];
+    assert_eq!(subject.cursors.observed, mark(n), "torn");
+    assert_eq!(overview.watches[0].state, Some(watch_state(n)), "torn");
+    assert_eq!(subject.open.len(), 8, "torn");
+    assert!(subject.open.iter().all(|d| d.revision == revision(n)), "torn");
     n
 }

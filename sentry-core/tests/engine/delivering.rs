@@ -234,14 +234,14 @@ async fn ten_minutes_without_a_forge_park_nothing_and_why_says_since_when() {
     let world = World::running().await;
     world.forge.fail(Some(ForgeErrorKind::Unreachable));
     minutes(10).await;
-    let snapshot = world.store.snapshot().await.unwrap();
+    let snapshot = world.store.snapshot();
     let outage = snapshot.watches[0].unreachable.clone().unwrap();
     assert!(outage.error.contains("told to fail"), "{outage:?}");
     let last = world.push();
     world.forge.fail(None);
     minutes(6).await;
     assert_eq!(world.delivered().await, Some(last));
-    assert!(world.store.snapshot().await.unwrap().watches[0].unreachable.is_none());
+    assert!(world.store.snapshot().watches[0].unreachable.is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +250,7 @@ async fn a_forge_that_is_away_from_the_start_is_told_and_its_first_answer_is_sti
     world.forge.fail(Some(ForgeErrorKind::Unreachable));
     world.start();
     minutes(3).await;
-    assert!(world.store.snapshot().await.unwrap().watches[0].unreachable.is_some());
+    assert!(world.store.snapshot().watches[0].unreachable.is_some());
     world.forge.fail(None);
     minutes(6).await;
     assert_eq!(world.branch("main").await.unwrap().passed.unwrap().reason, Reason::Baseline);
@@ -291,7 +291,7 @@ async fn a_watch_that_is_added_for_a_known_repository_has_its_baseline_at_the_fi
     let engine = world.builder().watch(another).build().unwrap();
     world.agent.spawn(async move { engine.run(&Stop::new()).await });
     minutes(1).await;
-    let known = world.store.snapshot().await.unwrap().cursors;
+    let known = world.store.snapshot().cursors;
     let names: Vec<_> = known.iter().map(|state| state.watch.as_str()).collect();
     assert_eq!(names, ["another", "qa"]);
 }
@@ -488,7 +488,7 @@ async fn a_soft_stop_lets_a_begun_apply_finish_and_a_hard_one_does_not_wait() {
     world.stop.hard();
     world.agent.join_next().await.unwrap().unwrap().unwrap();
     assert_ne!(world.delivered().await, Some(next.clone()));
-    let open = world.store.snapshot().await.unwrap().open;
+    let open = world.store.snapshot().open;
     assert!(open[0].intent.is_some() && open[0].error.as_ref().unwrap().contains("interrupted"));
     world.stop = Stop::new();
     world.start();
@@ -659,7 +659,7 @@ async fn a_preview_tells_what_would_be_done_and_writes_nothing() {
     let preview = world.engine().preview(name, &branch, None, &Selection::default()).await.unwrap();
     assert_eq!(preview.plan.unwrap().objects.len(), 2);
     assert!(world.deployer.names().is_empty());
-    assert_eq!(world.store.snapshot().await.unwrap().cursors, []);
+    assert_eq!(world.store.snapshot().cursors, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -667,7 +667,7 @@ async fn a_loop_that_hangs_shows_since_when_though_the_agent_lives() {
     let world = World::running().await;
     world.forge.answer_after(Duration::from_secs(24 * 3600));
     minutes(10).await;
-    let agent = world.store.snapshot().await.unwrap().agent.unwrap();
+    let agent = world.store.snapshot().agent.unwrap();
     let silent = |at| agent.beat.duration_since(at).as_secs();
     assert!(silent(agent.loops[0].beat) > 8 * 60, "{agent:?}");
     assert_eq!(agent.loops[0].interval, Duration::from_secs(60));
@@ -678,7 +678,7 @@ async fn a_loop_that_fails_and_waits_its_turn_keeps_its_time() {
     let world = World::running().await;
     world.forge.fail(Some(ForgeErrorKind::NotFound));
     minutes(30).await;
-    let agent = world.store.snapshot().await.unwrap().agent.unwrap();
+    let agent = world.store.snapshot().agent.unwrap();
     assert!(agent.beat.duration_since(agent.loops[0].beat).as_secs() < 60, "{agent:?}");
 }
 

@@ -48,7 +48,7 @@ async fn a_credential_is_lent_to_the_runs_that_ask_for_it_and_goes_with_the_last
         assert_eq!(secret, lent[0].name.as_str());
     }
     assert!(!world.inventory().await.contains(&lent[0].name), "it is no object of B's");
-    let mut told = format!("{:?} {:?}", world.deliveries().await, world.store.snapshot().await);
+    let mut told = format!("{:?} {:?}", world.deliveries().await, world.store.snapshot());
     while let Ok(event) = world.events.try_recv() {
         told += &format!("{event:?}");
     }

@@ -35,6 +35,7 @@ const RUN: (&str, &str) = (
     "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: qa}\nspec: {params: [{name: sha, value: '{{revision}}'}]}\n",
 );
 
+mod committing;
 mod comparing;
 mod cutting_off;
 mod delivering;
@@ -151,7 +152,7 @@ impl World {
     }
 
     async fn branch(&self, name: &str) -> Option<Cursors> {
-        let snapshot = self.store.snapshot().await.unwrap();
+        let snapshot = self.store.snapshot();
         snapshot.cursors.into_iter().find(|b| b.subject.name() == name)
     }
 

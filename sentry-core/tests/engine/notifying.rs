@@ -95,7 +95,7 @@ async fn what_was_decided_survives_a_kill_and_keeps_its_id() {
     let (mut world, author, _) = world().await;
     author.fail(Some(NotifyErrorKind::Unreachable));
     let red = push_and_end(&world, RunState::Failed).await;
-    let before = world.store.snapshot().await.unwrap().outbox;
+    let before = world.store.snapshot().outbox;
     assert_eq!(before.len(), 1);
     world.kill().await;
     author.fail(None);
@@ -104,7 +104,7 @@ async fn what_was_decided_survives_a_kill_and_keeps_its_id() {
     let told = author.told();
     assert_eq!((told.len(), &told[0].revision.sha), (1, &red));
     assert_eq!(told[0].id, before[0].notice.id);
-    let after = world.store.snapshot().await.unwrap();
+    let after = world.store.snapshot();
     assert_eq!(after.outbox, []);
     assert_eq!(after.troubles.len(), 1, "what was told outlives the telling");
     world.kill().await;
@@ -152,7 +152,7 @@ async fn a_notice_that_is_not_taken_holds_up_no_other() {
     author.fail(None);
     let red = push_and_end(&world, RunState::Failed).await;
     assert_eq!(heard(&author), [(Route::TestsFailed, Occasion::Failure, red)]);
-    assert_eq!(world.store.snapshot().await.unwrap().outbox, []);
+    assert_eq!(world.store.snapshot().outbox, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +175,7 @@ async fn for_a_receiver_that_is_away_for_long_the_newest_of_a_branch_are_kept() 
     for _ in 0..14 {
         pushed.push(push_and_end(&world, RunState::Failed).await);
     }
-    assert_eq!(world.store.snapshot().await.unwrap().outbox.len(), 10);
+    assert_eq!(world.store.snapshot().outbox.len(), 10);
     author.fail(None);
     minutes(2).await;
     let told: Vec<CommitSha> = heard(&author).into_iter().map(|(_, _, sha)| sha).collect();
@@ -205,6 +205,6 @@ async fn a_single_pass_tells_what_it_decided_and_does_not_wait_for_a_dead_receiv
 async fn where_nobody_listens_nothing_is_written_down() {
     let world = following().await;
     push_and_end(&world, RunState::Failed).await;
-    let snapshot = world.store.snapshot().await.unwrap();
+    let snapshot = world.store.snapshot();
     assert_eq!((snapshot.outbox.len(), snapshot.troubles.len()), (0, 0));
 }

@@ -289,7 +289,7 @@ async fn a_forge_without_statuses_is_owed_none_and_nobody_is_told_of_it() {
     let mut events = engine.events();
     world.push();
     assert_eq!(engine.once(&Stop::new()).await.unwrap().deliveries.len(), 1);
-    assert_eq!(world.store.snapshot().await.unwrap().reports, []);
+    assert_eq!(world.store.snapshot().reports, []);
     assert_eq!(world.forge.status_calls(), 0);
     while let Ok(event) = events.try_recv() {
         assert!(!matches!(event.kind, EventKind::ReportFailed { .. }), "{event:?}");
@@ -298,7 +298,7 @@ async fn a_forge_without_statuses_is_owed_none_and_nobody_is_told_of_it() {
     world.start();
     world.push();
     minutes(1).await;
-    assert!(!world.store.snapshot().await.unwrap().reports.is_empty(), "they wait for the forge");
+    assert!(!world.store.snapshot().reports.is_empty(), "they wait for the forge");
     world.stop().await;
     let engine = world.builder().forge("forge", mute).build().unwrap();
     let summary = tokio::time::timeout(Duration::from_secs(60), engine.once(&Stop::new())).await;

@@ -51,7 +51,7 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
     let sha = world.push();
     minutes(1).await;
     assert_eq!(world.delivered().await, Some(sha));
-    let watches = world.store.snapshot().await.unwrap().watches;
+    let watches = world.store.snapshot().watches;
     let broken = watches.iter().find(|watch| watch.watch.as_str() == "other").unwrap();
     let outage = broken.unreachable.as_ref().unwrap();
     assert!(outage.error.contains("broke down"), "{outage:?}");
@@ -78,7 +78,7 @@ async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
     minutes(2).await;
     world.forge.commit(OTHER, "main", "work", &[]);
     minutes(2).await;
-    let open = world.store.snapshot().await.unwrap().open;
+    let open = world.store.snapshot().open;
     let begun = |name: &str| {
         open.iter()
             .filter(|d| d.watch.as_str() == name && d.state != DeliveryState::Pending)

@@ -5,6 +5,7 @@ mod place;
 mod presence;
 mod rows;
 mod schema;
+mod views;
 
 use std::fmt;
 use std::path::Path;
@@ -18,8 +19,8 @@ use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Requests, Snapshot,
-    StoreError, StoreErrorKind, Write,
+    Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Overview, OverviewQuery,
+    Requests, Snapshot, StoreError, StoreErrorKind, Write,
 };
 
 use self::failure::Failure;
@@ -379,9 +380,14 @@ impl Inbox for SqliteStore {
 
 #[async_trait]
 impl Archive for SqliteStore {
+    async fn overview(&self, query: &OverviewQuery) -> Result<Overview, StoreError> {
+        let query = query.clone();
+        self.with(move |session| session.read(|db| views::overview(db, &query))).await
+    }
+
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
         let query = query.clone();
-        self.with(move |session| rows::deliveries(&session.connection, &query)).await
+        self.with(move |session| session.read(|db| views::deliveries(db, &query))).await
     }
 
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
@@ -393,10 +399,6 @@ impl Archive for SqliteStore {
         let watch = watch.clone();
         self.with(move |session| rows::inventory(&session.connection, &watch)).await
     }
-
-    async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.with(|session| session.read(rows::snapshot)).await
-    }
 }
 
 impl fmt::Debug for SqliteStore {
@@ -407,7 +409,7 @@ impl fmt::Debug for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::testing::{commit, sample};
+    use sentry_core::testing::{commit, load, sample};
 
     use super::*;
 
@@ -430,10 +432,10 @@ mod tests {
         let error = commit(&store, &large()).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
         assert!(error.to_string().contains("the disk is full"), "{error}");
-        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+        assert_eq!(load(&store).await.unwrap(), Snapshot::default());
         set(&store, "max_page_count", 4000);
         commit(&store, &large()).await.unwrap();
-        assert_eq!(store.snapshot().await.unwrap().cursors, [sample::cursors(1)]);
+        assert_eq!(load(&store).await.unwrap().cursors, [sample::cursors(1)]);
     }
 
     #[tokio::test]
@@ -443,7 +445,7 @@ mod tests {
         store.session.lock().unwrap().connection.execute_batch("DROP TABLE heads").unwrap();
         let writes = [Write::Cursors(sample::cursors(1)), Write::Head(sample::head(1))];
         assert_eq!(commit(&store, &writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
-        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+        assert_eq!(load(&store).await.unwrap(), Snapshot::default());
     }
 
     #[tokio::test]
@@ -470,7 +472,7 @@ mod tests {
             })
             .await;
         assert_eq!(panicked.unwrap_err().kind(), StoreErrorKind::Unavailable);
-        assert_eq!(store.snapshot().await.unwrap(), Snapshot::default());
+        assert_eq!(load(&store).await.unwrap(), Snapshot::default());
         commit(&store, &large()).await.unwrap();
     }
 
@@ -498,12 +500,7 @@ mod tests {
             "SELECT record FROM triggers WHERE key = 'k'",
             "SELECT record FROM triggers WHERE id = 'i'",
             "SELECT record FROM deliveries WHERE final = 0 ORDER BY id",
-            "SELECT record FROM deliveries WHERE id BETWEEN '0' AND '0~' ORDER BY id DESC",
-            "SELECT record FROM deliveries WHERE watch = 'w' AND id BETWEEN '0' AND '0~'",
-            "SELECT record FROM deliveries WHERE watch = 'w' AND sha = 's' ORDER BY id DESC",
-            "SELECT record FROM deliveries WHERE sha = 's' ORDER BY id DESC",
             "SELECT record FROM reports WHERE due = 1 ORDER BY at, context",
-            "SELECT record, max(at) FROM reports WHERE due = 0 GROUP BY watch",
             "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",
             "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
             "DELETE FROM cursors WHERE watch = 'w' AND subject = 's'",

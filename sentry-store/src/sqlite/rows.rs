@@ -1,13 +1,13 @@
-//! Records to rows and back. Every statement of the store is here.
+//! Records to rows and back. Every statement of the store is here, but those of what is shown (`views`).
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Params, Row, params};
 use sentry_core::clock::Timestamp;
-use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::delivery::{HeadRecord, Trigger};
 use sentry_core::forge::Validator;
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{DeliveryQuery, Hold, InventoryItem, Report, Requests, Snapshot, Write};
+use sentry_core::store::{Hold, InventoryItem, Requests, Snapshot, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::failure::Failure;
@@ -164,18 +164,12 @@ pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
         |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
     let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
     let due = "SELECT version, checksum, record FROM reports WHERE due = 1 ORDER BY at, context";
-    // Next to a single max(), SQLite takes the other columns from the row that holds it.
-    let settled =
-        "SELECT version, checksum, record, max(at) FROM reports WHERE due = 0 GROUP BY watch";
-    let mut given_up: Vec<Report> = read(db, settled, [])?;
-    given_up.retain(|report| report.given_up);
     Ok(Snapshot {
         cursors: read(db, &all("cursors", "watch, subject"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
         open: read(db, open, [])?,
         reports: read(db, due, [])?,
-        given_up,
         outbox: read(db, &all("outbox", "id, receiver"), [])?,
         troubles: read(db, &all("troubles", "watch, subject"), [])?,
         inbox: requests(db)?,
@@ -208,28 +202,6 @@ pub(super) fn data_version(db: &Connection) -> Result<i64, Failure> {
     Ok(db.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
 
-pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
-    let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-    let prefix = query.id_prefix.as_deref().unwrap_or_default();
-    let watch = query.watch.as_ref().map_or("", |watch| watch.as_str());
-    let sha = query.sha.as_ref().map_or("", |sha| sha.as_str());
-    let select = "SELECT version, checksum, record FROM deliveries WHERE";
-    let range = "id BETWEEN ?1 AND ?1 || '~' ORDER BY id DESC LIMIT ?2";
-    match (&query.watch, &query.sha) {
-        (None, None) => read(db, &format!("{select} {range}"), params![prefix, limit]),
-        (Some(_), None) => {
-            read(db, &format!("{select} watch = ?3 AND {range}"), params![prefix, limit, watch])
-        }
-        (None, Some(_)) => {
-            read(db, &format!("{select} sha = ?3 AND {range}"), params![prefix, limit, sha])
-        }
-        (Some(_), Some(_)) => {
-            let sql = format!("{select} watch = ?3 AND sha = ?4 AND {range}");
-            read(db, &sql, params![prefix, limit, watch, sha])
-        }
-    }
-}
-
 pub(super) fn trigger(db: &Connection, id: &TriggerId) -> Result<Option<Trigger>, Failure> {
     let sql = "SELECT version, checksum, record FROM triggers WHERE id = ?1";
     Ok(read(db, sql, [id.as_str()])?.pop())
@@ -240,7 +212,7 @@ pub(super) fn inventory(db: &Connection, watch: &WatchName) -> Result<Vec<Invent
     read(db, sql, [watch.as_str()])
 }
 
-/// Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
+/// Commits' ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
 pub(super) fn heads(db: &Connection, sha: &str) -> Result<Vec<HeadRecord>, Failure> {
     let sql = "SELECT version, checksum, record FROM heads \
                WHERE sha BETWEEN ?1 AND ?1 || '~' ORDER BY at DESC, sha, watch, subject";
@@ -257,7 +229,11 @@ pub(super) fn check<R: Record>(db: &Connection, table: &str) -> Result<(), Failu
     Ok(())
 }
 
-fn read<R: Record>(db: &Connection, sql: &str, params: impl Params) -> Result<Vec<R>, Failure> {
+pub(super) fn read<R: Record>(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<R>, Failure> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut records = Vec::new();

@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
-use sentry_core::store::{Archive, DeliveryQuery, Hold, Inbox, Snapshot, StoreError, Write};
+use sentry_core::store::{
+    Archive, DeliveryQuery, Hold, Inbox, Overview, OverviewQuery, StoreError, Write,
+};
 use sentry_core::testing::{commit, sample};
 use sentry_store::SqliteStore;
 
 /// Everything that a store tells.
 #[derive(Debug, PartialEq)]
-pub(crate) struct All(Snapshot, Vec<Delivery>, Vec<HeadRecord>, Option<Trigger>);
+pub(crate) struct All(Overview, Vec<Delivery>, Vec<HeadRecord>, Option<Trigger>);
 
 /// Reads everything that a store tells.
 pub(crate) async fn read_all(store: &SqliteStore) -> Result<All, StoreError> {
     Ok(All(
-        store.snapshot().await?,
+        store.overview(&OverviewQuery::default()).await?,
         store.deliveries(&DeliveryQuery::default()).await?,
         store.heads("").await?,
         store.trigger(&sample::trigger_id(1)).await?,

@@ -1,6 +1,9 @@
 //! Deliveries: started, led from step to step, and taken in when they end.
 
 use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::follow::merge_runs;
 use super::{Attempts, Call, Job, Machine, Mode};
@@ -21,6 +24,9 @@ use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::store::Write;
 use crate::subject::SubjectKey;
+
+/// A step that takes so long is written down, so that other programs see it.
+const LONG: Duration = Duration::from_secs(1);
 
 impl Machine {
     pub(super) fn runnable(&self) -> Vec<(SubjectKey, Start)> {
@@ -102,6 +108,8 @@ impl Machine {
             let end = superseded(delivery, Some(by), self.now.stamp);
             return self.ends(end);
         }
+        // An agent that finds it so knows of an attempt that has no end.
+        let delivery = Delivery { state: DeliveryState::Fetching, ..delivery };
         if let Some(state) = self.ledger.cursors(&key).filter(|_| !delivery.dry_run) {
             let attempted = Some(Mark { sha: delivery.revision.sha.clone(), at: self.now.stamp });
             writes.push(Write::Cursors(Cursors { attempted, ..state.clone() }));
@@ -195,6 +203,8 @@ impl Machine {
             cause: delivery.cause,
             attempt: delivery.tries + 1,
         });
+        let (id, watch_name, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
+        self.tell(EventKind::DeliveryStep { id, watch: watch_name, state });
         // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
         let compares = delivery.trigger.is_none() && delivery.cause != Cause::Manifests;
         let base = self.ledger.cursors(&key).filter(|_| compares);
@@ -212,7 +222,8 @@ impl Machine {
         }
     }
 
-    /// A delivery wants to take its next step: it may once that is written down.
+    /// A delivery wants to take its next step. What must be known after a kill is written down before: what it sends, and of
+    /// one in whose middle a process ended already, each step. Any other is written down if it takes long, for others to see.
     pub(super) fn proceed(&mut self, ticket: u64, mut delivery: Delivery, wanted: Vec<RunRecord>) {
         let newer =
             self.newer_head(&delivery).filter(|_| delivery.state != DeliveryState::Applying);
@@ -228,7 +239,12 @@ impl Machine {
             let allowed = if wanted.is_empty() { 0 } else { self.room(&delivery) };
             let allowed = allowed.min(wanted.len());
             delivery.runs.extend(wanted.into_iter().take(allowed));
-            self.write(vec![Write::Delivery(Box::new(delivery))]);
+            if state == DeliveryState::Applying || delivery.cut_off > 0 {
+                self.attempts.unwritten.remove(&id);
+                self.write(vec![Write::Delivery(Box::new(delivery))]);
+            } else {
+                self.attempts.unwritten.insert(id.clone(), (self.now.instant + LONG, delivery));
+            }
             if is_new {
                 self.tell(EventKind::DeliveryStep { id, watch, state });
             }
@@ -237,12 +253,26 @@ impl Machine {
         self.call(Call::Proceed(ticket, answer));
     }
 
+    /// Writes down the steps that take long.
+    pub(super) fn write_long_steps(&mut self) {
+        let now = self.now.instant;
+        let due = |(_, (at, _)): &(&DeliveryId, &(Instant, Delivery))| *at <= now;
+        let long = self.attempts.unwritten.iter().filter(due).map(|(id, _)| id.clone());
+        for id in long.collect::<Vec<_>>() {
+            let Some((_, mut delivery)) = self.attempts.unwritten.remove(&id) else { continue };
+            merge_runs(&mut delivery, self.ledger.open.get(&id));
+            self.write(vec![Write::Delivery(Box::new(delivery))]);
+        }
+    }
+
     /// A call was cut off by a stop, or an embedder's port panicked: neither may hold its subject or repository.
     pub(super) fn broke_down(&mut self, job: Job, cut_off: bool, error: &str) {
         match job {
             Job::Poll(asked) => self.poll_broke_down(asked, cut_off, error),
             Job::Attempt(begun) => {
-                let delivery = self.ledger.open.get(&begun.id).cloned().unwrap_or(*begun);
+                let unwritten = self.attempts.unwritten.remove(&begun.id).map(|(_, it)| it);
+                let delivery = unwritten.or_else(|| self.ledger.open.get(&begun.id).cloned());
+                let delivery = delivery.unwrap_or(*begun);
                 let outcome = if cut_off {
                     Outcome::Interrupted
                 } else {
@@ -258,6 +288,7 @@ impl Machine {
 
     pub(super) fn attempted(&mut self, end: AttemptEnd) {
         self.attempts.running.remove(&key_of(&end.delivery));
+        self.attempts.unwritten.remove(&end.delivery.id);
         self.conclude(end);
     }
 

@@ -347,11 +347,15 @@ impl Machine {
         }
     }
 
-    /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for.
+    /// Writes down a delivery whose runs stand otherwise, and ends it when nothing more is waited for. What the cluster says
+    /// of a run that goes on may be asked for again: it is written with what comes next.
     pub(super) fn runs_changed(&mut self, delivery: &Delivery) {
         let Some(known) = self.ledger.open.get(&delivery.id) else { return };
         if known == delivery && !self.is_over(delivery) {
             return;
+        }
+        if is_told_again(known, delivery) && !self.is_over(delivery) {
+            return self.note(Write::Delivery(Box::new(delivery.clone())));
         }
         let before = |now: &RunRecord| known.runs.iter().find(|run| run.object == now.object);
         let changed = delivery.runs.iter().filter(|now| before(now) != Some(now));
@@ -407,6 +411,18 @@ impl Machine {
         })
         .collect()
     }
+}
+
+/// True if the two differ at most in what the cluster says of runs whose state is the same.
+fn is_told_again(one: &Delivery, other: &Delivery) -> bool {
+    let silent = |delivery: &Delivery| {
+        let mut delivery = delivery.clone();
+        for run in &mut delivery.runs {
+            (run.reason, run.message) = (None, None);
+        }
+        delivery
+    };
+    silent(one) == silent(other)
 }
 
 /// What was seen of runs while an attempt held an older copy of the delivery: that they exist, and how they ended.

@@ -216,6 +216,8 @@ pub(super) struct Attempts {
     look_at: Waits<SubjectKey>,
     /// Clusters that are away, with the deliveries that wait for them.
     away: HashMap<ClusterRef, BTreeSet<DeliveryId>>,
+    /// Those whose step is not written down, as they are now, and when it is, should it take so long.
+    unwritten: HashMap<DeliveryId, (Instant, Delivery)>,
     /// Those of this pass.
     touched: BTreeSet<DeliveryId>,
 }
@@ -236,6 +238,9 @@ pub(in crate::engine) struct Machine {
     mode: Mode,
     now: Moment,
     effects: Effects,
+    /// What may be kept later, with whatever is written next: that others took what they were told, what the cluster says of
+    /// runs that go on. If it is lost, they are told, and it is asked, once more.
+    late: Vec<Write>,
     ids: Sequence,
     ledger: Ledger,
     index: Index,
@@ -274,7 +279,21 @@ impl Machine {
             Input::Stop => self.stopping(),
         }
         self.due();
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        if !effects.writes.is_empty() {
+            effects.writes.splice(0..0, std::mem::take(&mut self.late));
+        }
+        effects
+    }
+
+    /// What was not kept yet, for a commit that the owner makes of itself.
+    pub(in crate::engine) fn late(&self) -> &[Write] {
+        &self.late
+    }
+
+    /// That commit was made.
+    pub(in crate::engine) fn kept_late(&mut self) {
+        self.late.clear();
     }
 
     /// Begins everything that is due.
@@ -287,6 +306,7 @@ impl Machine {
         }
         self.start_polls();
         self.look_again();
+        self.write_long_steps();
         self.start_deliveries();
         self.end_overdue();
         self.manage_followers();
@@ -301,12 +321,13 @@ impl Machine {
         let groups = self.polls.groups.iter().filter(asked);
         let polls = groups.map(|g| g.due.max(self.polls.next_round));
         let now = self.now.instant;
-        let Attempts { ready, look_at, .. } = &self.attempts;
+        let Attempts { ready, look_at, unwritten, .. } = &self.attempts;
+        let long = unwritten.values().map(|(at, _)| *at).filter(|at| *at > now);
         let waits = ready.next_after(now).into_iter().chain(look_at.next_after(now));
         let waits =
             waits.chain(self.reporting.next_after(now)).chain(self.following.next_after(now));
         let receivers = self.notifying.next().filter(|at| *at > now);
-        polls.chain(waits).chain(receivers).chain(self.grace_ends).min()
+        polls.chain(waits).chain(long).chain(receivers).chain(self.grace_ends).min()
     }
 
     fn stopping(&mut self) {
@@ -382,6 +403,16 @@ impl Machine {
         self.add_notices(&mut writes);
         self.apply(&writes);
         self.effects.writes.extend(writes);
+    }
+
+    /// Takes in what may be kept later.
+    fn note(&mut self, write: Write) {
+        self.apply(std::slice::from_ref(&write));
+        if let Write::Delivery(newer) = &write {
+            let is_older = |w: &Write| matches!(w, Write::Delivery(older) if older.id == newer.id);
+            self.late.retain(|write| !is_older(write));
+        }
+        self.late.push(write);
     }
 
     /// Takes writes in, and keeps by them what is found by index.

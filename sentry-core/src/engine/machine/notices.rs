@@ -124,7 +124,7 @@ impl Machine {
         let error = match result {
             Ok(()) => {
                 self.notifying.failures.remove(&receiver);
-                self.write(vec![forget]);
+                self.note(forget);
                 self.tell(EventKind::Notified { receiver, notice: Box::new(notice) });
                 return;
             }

@@ -39,6 +39,7 @@ impl Machine {
             mode,
             now,
             effects: Effects::default(),
+            late: Vec::new(),
             ids,
             ledger,
             index: Default::default(),

@@ -7,8 +7,8 @@ use crate::closed_list::ClosedList as _;
 use crate::cursor::Cursors;
 use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerState};
 use crate::store::{
-    DeliveryQuery, Hold, Outage, Outgoing, Report, Requests, Snapshot, StoreErrorKind, Trouble,
-    WatchState, Write,
+    DeliveryQuery, Hold, Outage, Outgoing, OverviewQuery, Report, Requests, Snapshot,
+    StoreErrorKind, Trouble, WatchState, Write,
 };
 use crate::testing::sample;
 
@@ -255,7 +255,6 @@ pub async fn a_commit_carries_out_all_its_writes_in_order(at: Handles) {
         validators: vec![("k".into(), sample::validator(1))],
         open: vec![sample::open_delivery(1)],
         reports: vec![sample::report(1)],
-        given_up: vec![],
         outbox: vec![sample::outgoing("chat", 1)],
         troubles: vec![sample::trouble(1)],
         inbox: Requests::default(),
@@ -336,9 +335,9 @@ pub async fn a_claim_stops_neither_readers_nor_requests(at: Handles) {
     let _held = at.store.journal.claim("agent").await.expect("the claim");
     at.other.inbox.request(&sample::trigger(1)).await.expect("the request");
     at.hold(&Hold::Suspend(sample::suspension("app", 1))).await;
-    let snapshot = at.other.archive.snapshot().await.expect("the snapshot");
-    assert_eq!(snapshot.inbox.triggers, [sample::trigger(1)]);
-    assert_eq!(snapshot.inbox.suspensions, [sample::suspension("app", 1)]);
+    let kept = at.overview(&OverviewQuery::default()).await.watches;
+    assert_eq!(kept[0].suspension, Some(sample::suspension("app", 1)));
+    assert_eq!(kept[0].triggers, 1);
 }
 
 /// See the name.
@@ -356,5 +355,5 @@ pub async fn a_claim_that_was_lost_is_fenced_and_writes_nothing(at: Handles) {
     let refused = at.store.journal.claim("agent-three").await.expect_err("a third claim");
     assert!(refused.to_string().contains("agent-two"), "{refused}");
     second.commit(&write(3)).await.expect("a commit of who has it");
-    assert_eq!(at.snapshot().await.cursors, [sample::cursors(3)]);
+    assert_eq!(second.load().await.expect("the state").cursors, [sample::cursors(3)]);
 }

@@ -34,7 +34,10 @@ use tokio::sync::OnceCell;
 
 use crate::delivery::{Delivery, HeadRecord, Trigger};
 use crate::ids::DeliveryId;
-use crate::store::{Claim, DeliveryQuery, Hold, InventoryItem, Requests, Snapshot, State, Write};
+use crate::store::{
+    Claim, DeliveryQuery, Hold, InventoryItem, Overview, OverviewQuery, Requests, Snapshot, State,
+    Write,
+};
 use crate::testing::sample;
 
 /// An empty store, opened twice, as two programs would.
@@ -85,13 +88,12 @@ impl Handles {
         self.claim().await.commit(writes).await.expect("the commit");
     }
 
-    /// What both ports tell of it.
     async fn snapshot(&self) -> Snapshot {
-        let read = self.other.archive.snapshot().await.expect("the snapshot");
-        if let Some(claim) = self.claim.get() {
-            assert_eq!(claim.load().await.expect("the state"), read);
-        }
-        read
+        self.claim().await.load().await.expect("the state")
+    }
+
+    async fn overview(&self, query: &OverviewQuery) -> Overview {
+        self.other.archive.overview(query).await.expect("the overview")
     }
 
     async fn requests(&self) -> Requests {

@@ -1,0 +1,232 @@
+//! What is shown of a state: small, found by index, and told page by page.
+
+use std::collections::BTreeMap;
+
+use super::{AgentState, Report, Suspension, WatchState};
+use crate::clock::Timestamp;
+use crate::cursor::Cursors;
+use crate::delivery::{Delivery, DeliveryState, RunTotals, Verdict};
+use crate::ids::DeliveryId;
+use crate::names::WatchName;
+use crate::plan::Action;
+use crate::repo::CommitSha;
+use crate::revision::Revision;
+use crate::subject::{Subject, SubjectKey};
+
+/// What an [`Overview`] is to tell.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OverviewQuery {
+    /// Only this watch.
+    pub watch: Option<WatchName>,
+    /// Which subjects.
+    pub subjects: SubjectFilter,
+    /// Only subjects after this one, in the order of watch and reference: the last one of the page before.
+    pub after: Option<SubjectKey>,
+    /// At most so many subjects; `None` is all.
+    pub limit: Option<usize>,
+}
+
+impl OverviewQuery {
+    /// The watches, without their subjects.
+    #[must_use]
+    pub fn watches() -> Self {
+        Self { limit: Some(0), ..Self::default() }
+    }
+
+    /// One subject of one watch.
+    #[must_use]
+    pub fn subject(watch: &WatchName, subject: &Subject) -> Self {
+        let subjects = SubjectFilter::Is(subject.clone());
+        Self { watch: Some(watch.clone()), subjects, ..Self::default() }
+    }
+
+    /// Whether a subject of a watch that is asked about is wanted: for a store that has no index.
+    #[must_use]
+    pub fn selects(&self, cursors: &Cursors) -> bool {
+        let later = self.after.as_ref().is_none_or(|(watch, subject)| {
+            (&cursors.watch, cursors.subject.reference()) > (watch, subject.reference())
+        });
+        later
+            && match &self.subjects {
+                SubjectFilter::All => true,
+                SubjectFilter::Is(subject) => cursors.subject == *subject,
+                SubjectFilter::Unsettled => cursors.is_change(),
+                SubjectFilter::HeadStarts(prefix) => {
+                    cursors.observed.sha.as_str().starts_with(prefix)
+                }
+            }
+    }
+}
+
+/// Which subjects are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SubjectFilter {
+    /// Every one.
+    #[default]
+    All,
+    /// This one.
+    Is(Subject),
+    /// Those whose head is not settled ([`Cursors::is_change`]).
+    Unsettled,
+    /// Those whose observed head's id starts so (lower-case hex).
+    HeadStarts(String),
+}
+
+/// What is shown of a state, of one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// The watches of which there is a state or a suspension, by name.
+    pub watches: Vec<WatchView>,
+    /// The subjects that were asked for, by watch and reference.
+    pub subjects: Vec<SubjectView>,
+    /// Runs that wait for room, by watch and namespace.
+    pub queue: Vec<QueueView>,
+    /// Receivers that are still to be told something of these watches, by name.
+    pub receivers: Vec<ReceiverView>,
+    /// The agent that last worked on the store.
+    pub agent: Option<AgentState>,
+}
+
+/// One watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchView {
+    /// Its name.
+    pub watch: WatchName,
+    /// What is kept of it, once it was asked for.
+    pub state: Option<WatchState>,
+    /// Its suspension, in force or past.
+    pub suspension: Option<Suspension>,
+    /// Why no statuses are shown: the newest one that is not due if it was given up, else the oldest one that was
+    /// tried in vain.
+    pub reporting: Option<Report>,
+    /// Triggers that nobody took.
+    pub triggers: usize,
+    /// When a head that makes something run was last delivered.
+    pub last_success: Option<Timestamp>,
+}
+
+/// One subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectView {
+    /// Its cursors.
+    pub cursors: Cursors,
+    /// Its deliveries that are not final, oldest first.
+    pub open: Vec<Brief>,
+    /// Its newest delivery.
+    pub newest: Option<Brief>,
+    /// The newest delivery of its delivered head that [has runs](Brief::has_runs).
+    pub delivered: Option<Brief>,
+}
+
+/// Runs that wait for room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueView {
+    /// The watch.
+    pub watch: WatchName,
+    /// The namespace, where the runs name one.
+    pub namespace: Option<String>,
+    /// How many.
+    pub runs: usize,
+}
+
+impl QueueView {
+    /// What waits of these deliveries.
+    #[must_use]
+    pub fn of<'a>(open: impl IntoIterator<Item = &'a Delivery>) -> Vec<Self> {
+        let mut runs = BTreeMap::<_, usize>::new();
+        for delivery in open {
+            let objects = delivery.objects.iter().filter(|o| o.action == Action::Queued);
+            for outcome in objects {
+                let key = (delivery.watch.clone(), outcome.object.namespace.clone());
+                *runs.entry(key).or_default() += 1;
+            }
+        }
+        let view = |((watch, namespace), runs)| Self { watch, namespace, runs };
+        runs.into_iter().map(view).collect()
+    }
+}
+
+/// A receiver that is still to be told something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiverView {
+    /// Its name.
+    pub receiver: String,
+    /// How many notices wait for it.
+    pub waiting: usize,
+    /// Since when the oldest waits.
+    pub since: Timestamp,
+    /// Why it was not told: the error of the oldest notice that has one.
+    pub error: Option<String>,
+}
+
+/// A delivery without its objects, runs, steps and notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The head that it brings.
+    pub revision: Revision,
+    /// True if nothing may be written.
+    pub dry_run: bool,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// Failed attempts of any kind in a row.
+    pub tries: u32,
+    /// When the next attempt is due.
+    pub next_attempt: Option<Timestamp>,
+    /// How its runs ended, once all did.
+    pub verdict: Option<Verdict>,
+    /// The last error.
+    pub error: Option<String>,
+    /// Its runs, counted.
+    pub runs: RunTotals,
+}
+
+impl Brief {
+    /// True if some of its runs wait for the namespace to have room.
+    #[must_use]
+    pub fn is_queued(&self) -> bool {
+        !self.state.is_final() && self.runs.queued > 0
+    }
+
+    /// True if it put runs on the cluster, or will.
+    #[must_use]
+    pub fn has_runs(&self) -> bool {
+        !self.dry_run && (self.is_queued() || self.runs.total > self.runs.queued)
+    }
+}
+
+impl From<&Delivery> for Brief {
+    fn from(delivery: &Delivery) -> Self {
+        Self {
+            id: delivery.id.clone(),
+            revision: delivery.revision.clone(),
+            dry_run: delivery.dry_run,
+            state: delivery.state,
+            tries: delivery.tries,
+            next_attempt: delivery.next_attempt,
+            verdict: delivery.verdict,
+            error: delivery.error.clone(),
+            runs: delivery.run_totals(),
+        }
+    }
+}
+
+/// Which deliveries are wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeliveryQuery {
+    /// Only this watch's.
+    pub watch: Option<WatchName>,
+    /// Only this subject's; asked together with the watch.
+    pub subject: Option<Subject>,
+    /// Only those of this commit of A.
+    pub sha: Option<CommitSha>,
+    /// Only those in one of these states; none is any.
+    pub states: Vec<DeliveryState>,
+    /// Only ids that start so.
+    pub id_prefix: Option<String>,
+    /// Only older ones than this: the last one of the page before.
+    pub before: Option<DeliveryId>,
+    /// At most so many; `None` is all.
+    pub limit: Option<usize>,
+}

@@ -1,0 +1,321 @@
+//! What is shown, by index: every statement of the views is here.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, params, params_from_iter};
+use sentry_core::clock::Timestamp;
+use sentry_core::cursor::Cursors;
+use sentry_core::delivery::{Delivery, DeliveryState};
+use sentry_core::names::WatchName;
+use sentry_core::store::{
+    Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView, Report, SubjectFilter,
+    SubjectView, Suspension, WatchState, WatchView,
+};
+use sentry_core::subject::Subject;
+
+use super::failure::Failure;
+use super::rows::{read, requests};
+use crate::dto::Record;
+
+/// A statement that is put together from what is asked for.
+struct Select {
+    sql: String,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Select {
+    fn from(table: &str) -> Self {
+        Self::of(table, "TRUE")
+    }
+
+    /// Those rows of a table of which this holds.
+    fn of(table: &str, which: &str) -> Self {
+        let sql = format!("SELECT version, checksum, record FROM {table} WHERE {which}");
+        Self { sql, values: Vec::new() }
+    }
+
+    /// Narrows it by a condition, in which `?` is the value.
+    fn and(mut self, condition: &str, value: Option<impl ToSql + 'static>) -> Self {
+        if let Some(value) = value {
+            self.sql.push_str(&format!(" AND {condition}"));
+            self.values.push(Box::new(value));
+        }
+        self
+    }
+
+    /// Orders it, and tells so many.
+    fn order(mut self, order: &str, limit: Option<usize>) -> Self {
+        let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        self.sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
+        self.values.push(Box::new(limit));
+        self
+    }
+
+    fn read<R: Record>(self, db: &Connection) -> Result<Vec<R>, Failure> {
+        read(db, &self.sql, params_from_iter(self.values))
+    }
+}
+
+/// Deliveries by filter and page, newest first.
+pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
+    if query.states.is_empty() {
+        return select_deliveries(query, None).read(db);
+    }
+    let mut found: Vec<Delivery> = Vec::new();
+    for state in &query.states {
+        found.extend(select_deliveries(query, Some(*state)).read(db)?);
+    }
+    found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    found.dedup_by(|a, b| a.id == b.id);
+    found.truncate(query.limit.unwrap_or(usize::MAX));
+    Ok(found)
+}
+
+/// Within one state each index is in the order of ids: a page of each is enough. `+` keeps a state from being the
+/// index where there is a narrower one (<https://www.sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_>).
+fn select_deliveries(query: &DeliveryQuery, state: Option<DeliveryState>) -> Select {
+    let is_narrow = query.watch.is_some() || query.sha.is_some();
+    let in_state = if is_narrow { "+state = ?" } else { "state = ?" };
+    // Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
+    let prefix = query.id_prefix.clone();
+    Select::from("deliveries")
+        .and("sha = ?", query.sha.as_ref().map(ToString::to_string))
+        .and("watch = ?", query.watch.as_ref().map(ToString::to_string))
+        .and("subject = ?", query.subject.as_ref().map(Subject::reference))
+        .and(in_state, state.map(DeliveryState::as_str))
+        .and("id < ?", query.before.as_ref().map(ToString::to_string))
+        .and("id >= ?", prefix.clone())
+        .and("id <= ? || '~'", prefix)
+        .order("id DESC", query.limit)
+}
+
+/// What is shown of the state. The caller holds a transaction, so that it is of one moment.
+pub(super) fn overview(db: &Connection, query: &OverviewQuery) -> Result<Overview, Failure> {
+    let open: Vec<Delivery> = select_open(query.watch.as_ref()).read(db)?;
+    Ok(Overview {
+        watches: watches(db, query.watch.as_ref())?,
+        subjects: subjects(db, query, &open)?,
+        queue: QueueView::of(&open),
+        receivers: receivers(db, query.watch.as_ref())?,
+        agent: Select::from("agent").read(db)?.pop(),
+    })
+}
+
+fn select_open(only: Option<&WatchName>) -> Select {
+    Select::of("deliveries", "final = 0")
+        .and("watch = ?", only.map(ToString::to_string))
+        .order("watch, subject, id", None)
+}
+
+fn watches(db: &Connection, only: Option<&WatchName>) -> Result<Vec<WatchView>, Failure> {
+    let of = |table| {
+        let select = Select::from(table).and("watch = ?", only.map(ToString::to_string));
+        select.order("watch", None)
+    };
+    let inbox = requests(db)?;
+    let states: Vec<WatchState> = of("watches").read(db)?;
+    let suspensions: Vec<Suspension> = of("suspensions").read(db)?;
+    let mut names: Vec<WatchName> = states.iter().map(|state| state.watch.clone()).collect();
+    names.extend(suspensions.iter().map(|suspension| suspension.watch.clone()));
+    names.sort_unstable();
+    names.dedup();
+    let (mut states, mut suspensions) =
+        (states.into_iter().peekable(), suspensions.into_iter().peekable());
+    let view = |watch: WatchName| {
+        Ok(WatchView {
+            state: states.next_if(|state| state.watch == watch),
+            suspension: suspensions.next_if(|suspension| suspension.watch == watch),
+            reporting: reporting(db, &watch)?,
+            triggers: inbox.triggers.iter().filter(|trigger| trigger.watch == watch).count(),
+            last_success: last_success(db, &watch)?,
+            watch,
+        })
+    };
+    names.into_iter().map(view).collect()
+}
+
+fn reporting(db: &Connection, watch: &WatchName) -> Result<Option<Report>, Failure> {
+    let newest: Option<Report> = select_settled(watch).read(db)?.pop();
+    match newest.filter(|report| report.given_up && report.error.is_some()) {
+        Some(given_up) => Ok(Some(given_up)),
+        None => Ok(select_in_vain(watch).read(db)?.pop()),
+    }
+}
+
+fn select_settled(watch: &WatchName) -> Select {
+    let select = Select::of("reports", "due = 0");
+    select.and("watch = ?", Some(watch.to_string())).order("at DESC", Some(1))
+}
+
+fn select_in_vain(watch: &WatchName) -> Select {
+    let select = Select::of("reports", "due = 1 AND error IS NOT NULL");
+    select.and("watch = ?", Some(watch.to_string())).order("at", Some(1))
+}
+
+fn last_success(db: &Connection, watch: &WatchName) -> Result<Option<Timestamp>, Failure> {
+    let sql = "SELECT max(succeeded_at) FROM cursors WHERE watch = ?";
+    let mut statement = db.prepare_cached(sql)?;
+    let at: Option<String> = statement.query_row([watch.as_str()], |row| row.get(0))?;
+    at.map(|at| time(&at)).transpose()
+}
+
+fn time(text: &str) -> Result<Timestamp, Failure> {
+    text.parse().map_err(|_| Failure::Damaged(format!("{text:?} is no time")))
+}
+
+fn subjects(
+    db: &Connection,
+    query: &OverviewQuery,
+    open: &[Delivery],
+) -> Result<Vec<SubjectView>, Failure> {
+    let cursors: Vec<Cursors> = select_cursors(query).read(db)?;
+    cursors.into_iter().map(|cursors| subject(db, cursors, open)).collect()
+}
+
+fn select_cursors(query: &OverviewQuery) -> Select {
+    let unsettled = query.subjects == SubjectFilter::Unsettled;
+    let select = Select::of("cursors", if unsettled { "waiting = 1" } else { "TRUE" });
+    let select = select.and("watch = ?", query.watch.as_ref().map(ToString::to_string));
+    let select = match &query.subjects {
+        SubjectFilter::All | SubjectFilter::Unsettled => select,
+        SubjectFilter::Is(subject) => select.and("subject = ?", Some(subject.reference())),
+        SubjectFilter::HeadStarts(prefix) => select
+            .and("observed >= ?", Some(prefix.clone()))
+            .and("observed <= ? || '~'", Some(prefix.clone())),
+    };
+    let select = match &query.after {
+        None => select,
+        Some((watch, subject)) => {
+            let mut select = select.and("(watch, subject) > (?, ?)", Some(watch.to_string()));
+            select.values.push(Box::new(subject.reference()));
+            select
+        }
+    };
+    select.order("watch, subject", query.limit)
+}
+
+/// `open` is sorted by watch, subject and id.
+fn subject(db: &Connection, cursors: Cursors, open: &[Delivery]) -> Result<SubjectView, Failure> {
+    let query = |sha, limit| DeliveryQuery {
+        watch: Some(cursors.watch.clone()),
+        subject: Some(cursors.subject.clone()),
+        sha,
+        limit,
+        ..DeliveryQuery::default()
+    };
+    let newest = deliveries(db, &query(None, Some(1)))?.first().map(Brief::from);
+    let delivered = match (&cursors.delivered, &newest) {
+        (None, _) => None,
+        (Some(mark), Some(newest)) if newest.revision.sha == mark.sha && newest.has_runs() => {
+            Some(newest.clone())
+        }
+        (Some(mark), _) => {
+            let of_head = deliveries(db, &query(Some(mark.sha.clone()), None))?;
+            of_head.iter().map(Brief::from).find(Brief::has_runs)
+        }
+    };
+    let key = |d: &Delivery| (d.watch.clone(), d.revision.subject.reference());
+    let mine = (cursors.watch.clone(), cursors.subject.reference());
+    let from = open.partition_point(|delivery| key(delivery) < mine);
+    let open = open[from..].iter().take_while(|delivery| key(delivery) == mine);
+    Ok(SubjectView { open: open.map(Brief::from).collect(), newest, delivered, cursors })
+}
+
+fn receivers(db: &Connection, only: Option<&WatchName>) -> Result<Vec<ReceiverView>, Failure> {
+    let sql = "SELECT receiver, count(*), min(at),
+                   (SELECT error FROM outbox AS one WHERE one.receiver = outbox.receiver
+                        AND one.error IS NOT NULL AND (?1 IS NULL OR one.watch = ?1) ORDER BY id LIMIT 1)
+               FROM outbox WHERE ?1 IS NULL OR watch = ?1 GROUP BY receiver ORDER BY receiver";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params![only.map(WatchName::as_str)])?;
+    let mut receivers = Vec::new();
+    while let Some(row) = rows.next()? {
+        let waiting: i64 = row.get(1)?;
+        receivers.push(ReceiverView {
+            receiver: row.get(0)?,
+            waiting: usize::try_from(waiting).unwrap_or_default(),
+            since: time(&row.get::<_, String>(2)?)?,
+            error: row.get(3)?,
+        });
+    }
+    Ok(receivers)
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::testing::sample;
+
+    use super::*;
+    use crate::sqlite::schema;
+
+    /// How SQLite finds what a statement asks for.
+    fn plan(db: &Connection, select: Select) -> String {
+        let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {}", select.sql)).unwrap();
+        let rows = explain.query_map(params_from_iter(select.values), |row| row.get("detail"));
+        rows.unwrap().collect::<Result<Vec<String>, _>>().unwrap().join("; ")
+    }
+
+    fn database() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        db
+    }
+
+    #[test]
+    fn deliveries_are_found_in_their_order_by_the_index_of_what_is_asked_for() {
+        let db = database();
+        let none = DeliveryQuery::default;
+        let (watch, sha) = (Some(sample::watch("app")), Some(sample::sha(1)));
+        let subject = Some(sample::subject("main"));
+        let of_watch = || DeliveryQuery { watch: watch.clone(), ..none() };
+        for (query, index, in_state) in [
+            (none(), "(id<?)", "deliveries_by_state (state=? AND id<?)"),
+            (of_watch(), "deliveries_of_watch (watch=? AND id<?)", "deliveries_of_watch ("),
+            (
+                DeliveryQuery { subject, ..of_watch() },
+                "deliveries_of_subject (watch=? AND subject=? AND id<?)",
+                "deliveries_of_subject (",
+            ),
+            (
+                DeliveryQuery { sha: sha.clone(), ..of_watch() },
+                "deliveries_of_commit (sha=? AND watch=? AND id<?)",
+                "deliveries_of_commit (",
+            ),
+        ] {
+            let query = DeliveryQuery { before: Some(sample::id(1)), limit: Some(20), ..query };
+            for (state, index) in [(None, index), (Some(DeliveryState::Failed), in_state)] {
+                let plan = plan(&db, select_deliveries(&query, state));
+                assert!(plan.starts_with("SEARCH deliveries USING INDEX"), "{query:?}: {plan}");
+                assert!(plan.contains(index) && !plan.contains("TEMP"), "{query:?}: {plan}");
+            }
+        }
+        let plan = plan(&db, select_deliveries(&DeliveryQuery { sha, ..none() }, None));
+        assert!(plan.contains("deliveries_of_commit (sha=?)"), "{plan}");
+    }
+
+    #[test]
+    fn what_an_overview_is_made_of_is_found_by_index() {
+        let db = database();
+        let (app, main) = (sample::watch("app"), sample::subject("main"));
+        let all = OverviewQuery::default;
+        let filtered = |subjects| OverviewQuery { subjects, ..all() };
+        let after = OverviewQuery { after: Some((app.clone(), main.clone())), ..all() };
+        for (select, index) in [
+            (select_open(None), "deliveries USING INDEX deliveries_open"),
+            (select_open(Some(&app)), "deliveries_open (watch=?)"),
+            (select_settled(&app), "reports_settled (watch=?)"),
+            (select_in_vain(&app), "reports_in_vain (watch=?)"),
+            (select_cursors(&all()), "sqlite_autoindex_cursors_1"),
+            (select_cursors(&after), "cursors_1 ((watch,subject)>(?,?))"),
+            (select_cursors(&OverviewQuery::subject(&app, &main)), "(watch=? AND subject=?)"),
+            (select_cursors(&filtered(SubjectFilter::Unsettled)), "INDEX cursors_waiting"),
+            (
+                select_cursors(&filtered(SubjectFilter::HeadStarts("1a2b".into()))),
+                "INDEX cursors_at (observed>? AND observed<?)",
+            ),
+        ] {
+            let plan = plan(&db, select);
+            assert!(plan.contains(index), "{index}: {plan}");
+            assert!(!plan.contains("deliveries") || !plan.contains("TEMP"), "{plan}");
+        }
+    }
+}
