@@ -81,12 +81,15 @@ sbom:
 	command -v cargo-cyclonedx >/dev/null || cargo install --locked cargo-cyclonedx
 	cargo cyclonedx --manifest-path sentry-cli/Cargo.toml --format json --describe binaries
 
+# BEFORE=PROGRAM has another build of sentry measured beside this one, where that is of use; docs/benchmarks.md says what was seen.
 bench:
 	cargo bench -p sentry-core --bench redact
 	cargo bench -p sentry-config --bench load
 	cargo bench -p sentry-forge --bench fetch
 	cargo build --release -p sentry-cli
 	cargo bench -p sentry-tests --bench idle
+	cargo bench -p sentry-tests --bench burst
+	cargo bench -p sentry-tests --bench branches
 	cargo bench -p sentry-tests --bench road
 	cargo bench -p sentry-tests --bench status
 	cargo bench -p sentry-tests --bench webhook

@@ -6,7 +6,7 @@ use sentry_core::deployer::{
     Checked, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery, Retire, RunChange,
 };
 use sentry_core::event::EventKind;
-use sentry_core::forge::{ForgeError, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, Heads, HeadsAnswer, HeadsQuery};
 use sentry_core::plan::{ChangeSet, Plan};
 
 use super::*;
@@ -85,6 +85,54 @@ async fn a_watch_whose_applies_hang_leaves_half_of_the_places_to_the_others() {
             .count()
     };
     assert_eq!((begun("qa"), begun("other")), (2, 1));
+}
+
+/// Branches of A that move at once.
+const MANY: usize = 40;
+
+#[tokio::test(start_paused = true)]
+async fn where_all_heads_of_a_repository_move_at_once_b_is_fetched_once_and_its_head_asked_for_by_many()
+ {
+    let mut world = World::new();
+    world.forge.answer_after(Duration::from_millis(100));
+    world.start();
+    minutes(2).await;
+    let of_b =
+        |world: &World| world.forge.asked().iter().filter(|query| query.repo.as_str() == B).count();
+    let before = of_b(&world);
+    for n in 0..MANY {
+        world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
+    }
+    minutes(2).await;
+    assert_eq!(world.deployer.created().len(), MANY, "each is delivered");
+    assert_eq!(world.forge.trees_asked().len(), 1);
+    // Eight are under way at a time: who comes while the question is being asked is one of the next.
+    let asked = of_b(&world) - before;
+    assert!(asked <= MANY / 2, "asked for B's head {asked} times");
+    let newer = world.forge.commit(B, "main", "more tests", &[TASK, RUN]);
+    world.forge.commit(A, "main", "second", &[]);
+    minutes(2).await;
+    let trees = world.forge.trees_asked();
+    assert_eq!((trees.len(), &trees[1].revision.sha), (2, &newer), "what moved is fetched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_b_is_that_of_all_who_asked_and_nothing_of_it_is_kept() {
+    let mut world = World::new();
+    world.forge.answer_after(Duration::from_millis(100));
+    world.start();
+    minutes(2).await;
+    world.forge.lose_trees(Some(ForgeErrorKind::Unreachable));
+    for n in 0..3 {
+        world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
+    }
+    minutes(2).await;
+    let open = world.store.snapshot().await.unwrap().open;
+    let told = open.iter().filter(|d| d.error.as_ref().is_some_and(|e| e.contains("can't fetch")));
+    assert_eq!(told.count(), 3);
+    world.forge.lose_trees(None);
+    minutes(10).await;
+    assert_eq!(world.deployer.created().len(), 3);
 }
 
 /// How long an apply of [`Deliberate`] takes.
