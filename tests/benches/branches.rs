@@ -97,7 +97,8 @@ fn measure(name: &str, program: Option<&Path>, branches: usize) {
 fn main() {
     println!("{HOW}\n");
     let branches = std::env::var("BRANCHES").map_or(100_000, |n| n.parse().unwrap());
-    let before = std::env::var_os("BEFORE").map(PathBuf::from);
+    let before =
+        std::env::var_os("BEFORE").map_or_else(Vec::new, |program| vec![PathBuf::from(program)]);
     before.iter().for_each(|program| measure("before", Some(program), branches));
     measure("now", None, branches);
 }

@@ -212,8 +212,9 @@ fn main() {
     start_up();
     first_poll();
     println!("\n{HOW}\n");
-    let before = std::env::var_os("BEFORE").map(PathBuf::from);
-    for program in before.as_deref().map(Some).into_iter().chain([None]) {
+    let before =
+        std::env::var_os("BEFORE").map_or_else(Vec::new, |program| vec![PathBuf::from(program)]);
+    for program in before.iter().map(|program| Some(program.as_path())).chain([None]) {
         println!("{}:", if program.is_some() { "before" } else { "now" });
         told(program, 1, &(60..=60));
         slope(program, 10, &(10..=14), &(60..=60));
