@@ -200,6 +200,17 @@ pub struct StepTiming {
 /// The error of a delivery whose branch was deleted before every object was acknowledged.
 pub(crate) const BRANCH_DELETED: &str = "the branch was deleted";
 
+/// How often a delivery was tried in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AttemptCounts {
+    /// Failed attempts that count against `max_retries`.
+    pub failures: u32,
+    /// Failed attempts of any kind in a row; what the wait grows with.
+    pub tries: u32,
+    /// Attempts in whose middle the process itself ended: killed, out of memory, the machine gone.
+    pub cut_off: u32,
+}
+
 /// One attempt-until-settled to bring one change to the target; kept in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -229,12 +240,8 @@ pub struct Delivery {
     pub manifests: Option<Revision>,
     /// The write-ahead record of the current commit of B, once there is one.
     pub intent: Option<Intent>,
-    /// Failed attempts that count against `max_retries`.
-    pub failures: u32,
-    /// Failed attempts of any kind in a row; what the wait grows with.
-    pub tries: u32,
-    /// Attempts in whose middle the process itself ended: killed, out of memory, the machine gone.
-    pub cut_off: u32,
+    /// How its attempts failed.
+    pub attempts: AttemptCounts,
     /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
     pub next_attempt: Option<Timestamp>,
     /// What became of each object, at the last attempt that got so far.

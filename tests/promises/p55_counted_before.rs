@@ -189,13 +189,13 @@ async fn what_ends_the_engine_is_parked_after_its_attempts_and_the_others_go_on(
         assert_eq!(delivery.revision.sha, heads[name]);
         if poisons.contains_key(name) {
             assert_eq!(delivery.state, DeliveryState::Parked, "{name}: {delivery:?}");
-            assert_eq!(delivery.cut_off, RETRIES + 1, "{name}");
+            assert_eq!(delivery.attempts.cut_off, RETRIES + 1, "{name}");
             assert!(ward.kills[name] <= RETRIES + 1, "{name}: {}", ward.kills[name]);
             let error = delivery.error.unwrap();
             assert!(error.contains("the process ended in the middle of attempt"), "{error}");
         } else {
             assert_eq!(delivery.state, DeliveryState::Succeeded, "{name}: {delivery:?}");
-            most = most.max(delivery.cut_off);
+            most = most.max(delivery.attempts.cut_off);
         }
     }
     assert!(most <= RETRIES, "a healthy one was cut off {most} times");

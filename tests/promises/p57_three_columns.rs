@@ -46,7 +46,7 @@ async fn ten_minutes(step: Step, error: &DeployError, wanted: Column, text: &str
         return world.kill().await;
     }
     let again = world.branch("main").await.unwrap().parked.map(|parked| parked.again.is_some());
-    let seen = (delivery.state, again, delivery.failures > 0);
+    let seen = (delivery.state, again, delivery.attempts.failures > 0);
     let right = match wanted {
         Column::Waits => (DeliveryState::Pending, None, false),
         Column::Counted => (DeliveryState::Parked, Some(true), true),
@@ -54,10 +54,10 @@ async fn ten_minutes(step: Step, error: &DeployError, wanted: Column, text: &str
     };
     assert_eq!(seen, right, "{what}: {delivery:?}");
     assert_eq!(
-        delivery.tries == 1,
+        delivery.attempts.tries == 1,
         wanted == Column::Definite,
         "{what}: {} attempts",
-        delivery.tries
+        delivery.attempts.tries
     );
     let in_doubt = step == Step::Apply && !error.kind().is_answer();
     assert!(in_doubt || delivery.active_runs().next().is_none(), "{what}: it takes room");

@@ -93,7 +93,7 @@ fn is_settled(delivery: &Brief) -> bool {
 #[cfg(test)]
 mod tests {
     use sentry_core::cursor::{Parked, Passed};
-    use sentry_core::delivery::Delivery;
+    use sentry_core::delivery::{AttemptCounts, Delivery};
     use sentry_core::plan::Action;
     use sentry_core::testing::sample;
 
@@ -111,7 +111,8 @@ mod tests {
     }
 
     fn delivery(n: u32, state: DeliveryState) -> Delivery {
-        Delivery { state, dry_run: false, tries: 0, ..sample::delivery(n) }
+        let attempts = AttemptCounts::default();
+        Delivery { state, dry_run: false, attempts, ..sample::delivery(n) }
     }
 
     #[test]
@@ -154,7 +155,8 @@ mod tests {
         assert_eq!(word(&branch, &[queued]), "delivering");
         let next = delivery(2, DeliveryState::Applying);
         assert_eq!(word(&branch, &[following.clone(), next]), "delivering");
-        let waits = Delivery { tries: 1, ..delivery(2, DeliveryState::Pending) };
+        let attempts = AttemptCounts { tries: 1, ..AttemptCounts::default() };
+        let waits = Delivery { attempts, ..delivery(2, DeliveryState::Pending) };
         assert_eq!(word(&branch, &[following, waits]), "retrying");
     }
 }

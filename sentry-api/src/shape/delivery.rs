@@ -297,7 +297,7 @@ fn attempts(delivery: &core::Delivery) -> u32 {
     // With a verdict the attempts went well, whatever its runs came to.
     let gave_up = delivery.verdict.is_none()
         && matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked);
-    delivery.tries + u32::from(!waits && !gave_up)
+    delivery.attempts.tries + u32::from(!waits && !gave_up)
 }
 
 impl From<&core::StepTiming> for Step {

@@ -2,7 +2,7 @@
 
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
-    Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
+    AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
 };
 use sentry_core::plan::{Action, ObjectOutcome};
 use sentry_core::store::{Report, WatchState, Write};
@@ -20,7 +20,7 @@ fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
         passed: None,
         superseded_by: None,
         next_attempt: None,
-        tries: 0,
+        attempts: AttemptCounts::default(),
         notes: Vec::new(),
         objects: Vec::new(),
         runs: Vec::new(),

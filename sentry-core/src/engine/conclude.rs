@@ -108,7 +108,7 @@ fn acknowledged(
     delivery.error = None;
     // Where nothing ran, they tell whether the commit shows something of it already.
     if delivery.passed.is_none() {
-        delivery.tries = 0;
+        delivery.attempts.tries = 0;
     }
     if delivery.dry_run {
         return shown(delivery, now);
@@ -319,23 +319,23 @@ fn failed(
     let text = error.told();
     let advice = error.retry(watch.timing.polling_interval);
     let counted = advice == Retry::Counted;
-    delivery.tries = delivery.tries.saturating_add(1);
-    delivery.failures += u32::from(counted);
+    delivery.attempts.tries = delivery.attempts.tries.saturating_add(1);
+    delivery.attempts.failures += u32::from(counted);
     delivery.error = Some(text.clone());
     if matches!(error, AttemptError::CutOff { .. }) {
-        delivery.cut_off += 1;
+        delivery.attempts.cut_off += 1;
         // What ends the process again and again harms all others: it is not even looked at by itself. The first time
         // tells nothing, for processes are killed for many reasons.
-        if delivery.cut_off > watch.timing.max_retries.max(1) {
+        if delivery.attempts.cut_off > watch.timing.max_retries.max(1) {
             return park(delivery, b, None, watch, cursors, now);
         }
     }
     // How often it was given up, this time included.
-    let parked = delivery.failures.saturating_sub(watch.timing.max_retries);
+    let parked = delivery.attempts.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {
         return park(delivery, b, Some(parked), watch, cursors, now);
     }
-    let Some(wait) = backoff.wait(advice, delivery.tries, fastrand::f64()) else {
+    let Some(wait) = backoff.wait(advice, delivery.attempts.tries, fastrand::f64()) else {
         return park(delivery, b, None, watch, cursors, now);
     };
     delivery.state = DeliveryState::Pending;

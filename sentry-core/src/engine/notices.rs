@@ -43,7 +43,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
         DeliveryState::Succeeded if delivery.verdict.is_some() => Standing::Succeeded,
         DeliveryState::Following | DeliveryState::Succeeded => Standing::Started,
         // An outage is waited for, however long: who is on call must hear of it before it ends.
-        _ if delivery.tries > watch.timing.max_retries => Standing::Stuck(false),
+        _ if delivery.attempts.tries > watch.timing.max_retries => Standing::Stuck(false),
         DeliveryState::Pending
         | DeliveryState::Fetching
         | DeliveryState::Checking
@@ -185,7 +185,7 @@ pub(super) fn notice(
         delivery: delivery.id.clone(),
         cause: delivery.cause,
         reason,
-        attempts: delivery.tries.max(delivery.failures),
+        attempts: delivery.attempts.tries.max(delivery.attempts.failures),
         runs: RunCounts {
             total: u32::try_from(delivery.runs.len()).unwrap_or(u32::MAX),
             succeeded: count(RunState::Succeeded),
@@ -199,6 +199,7 @@ pub(super) fn notice(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::AttemptCounts;
     use crate::subscription::{On, Subscription};
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -250,8 +251,7 @@ mod tests {
             superseded_by: None,
             passed: None,
             verdict: None,
-            tries: 0,
-            cut_off: 0,
+            attempts: AttemptCounts::default(),
             error: None,
             ..sample::delivery(1)
         }
@@ -266,7 +266,8 @@ mod tests {
     }
 
     fn waiting(tries: u32) -> Delivery {
-        Delivery { tries, error: Some("refused".into()), ..plain() }
+        let attempts = AttemptCounts { tries, ..AttemptCounts::default() };
+        Delivery { attempts, error: Some("refused".into()), ..plain() }
     }
 
     fn ended(verdict: Verdict) -> [Delivery; 3] {

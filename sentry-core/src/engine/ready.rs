@@ -63,7 +63,7 @@ impl Ready {
         if !is_to_be_attempted(delivery) || self.waits.get(&delivery.id).is_some() {
             return;
         }
-        let line = (delivery.watch.clone(), delivery.cut_off > 0);
+        let line = (delivery.watch.clone(), delivery.attempts.cut_off > 0);
         let turn = (delivery.started, delivery.id.clone());
         self.lines.entry(line.clone()).or_default().insert(turn.clone());
         self.places.insert(delivery.id.clone(), (line, turn));

@@ -75,7 +75,7 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
     let mut ready: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
     let mut suspects: Vec<(Timestamp, SubjectKey, Start)> = Vec::new();
     for delivery in view.resumable() {
-        let list = if delivery.cut_off > 0 { &mut suspects } else { &mut ready };
+        let list = if delivery.attempts.cut_off > 0 { &mut suspects } else { &mut ready };
         list.push((delivery.started, key_of(delivery), Start::Resume(delivery.id.clone())));
     }
     for trigger in view.ledger.inbox.triggers.iter().filter(|t| view.may_answer(t)) {
@@ -91,7 +91,8 @@ pub(super) fn runnable(view: &View<'_>) -> Vec<(SubjectKey, Start)> {
     }
     ready.sort_by_key(|(since, _, _)| *since);
     suspects.sort_by_key(|(since, _, _)| *since);
-    let suspect = |id| view.ledger.open.get(id).is_some_and(|delivery| delivery.cut_off > 0);
+    let suspect =
+        |id| view.ledger.open.get(id).is_some_and(|delivery| delivery.attempts.cut_off > 0);
     let places = usize::from(!view.running.values().any(suspect));
     ready.extend(suspects.into_iter().take(places));
     let mut taken: HashSet<SubjectKey> = view.running.keys().cloned().collect();

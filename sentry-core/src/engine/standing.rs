@@ -171,7 +171,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::delivery::{DeliveryState, RunRecord, RunState, Verdict};
+    use crate::delivery::{AttemptCounts, DeliveryState, RunRecord, RunState, Verdict};
     use crate::plan::{Action, ObjectOutcome};
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -209,8 +209,7 @@ mod tests {
             verdict,
             passed: None,
             superseded_by: None,
-            tries: 0,
-            cut_off: 0,
+            attempts: AttemptCounts::default(),
             objects: runs.iter().map(made).collect(),
             runs,
             ..sample::delivery(1)

@@ -75,7 +75,7 @@ pub(super) struct Line<'a> {
 /// has shown something on the commit before it.
 pub(super) fn whole<'a>(watch: &Watch, delivery: &'a Delivery, shown: bool) -> Option<Line<'a>> {
     let silent = watch.reporting.when_nothing_runs == NothingRan::Nothing;
-    if silent && delivery.passed.is_some() && delivery.tries == 0 && !shown {
+    if silent && delivery.passed.is_some() && delivery.attempts.tries == 0 && !shown {
         return None;
     }
     let (state, text) = standing(watch, delivery)?;
@@ -117,8 +117,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
             _ => (StatusState::Neutral, superseded(delivery)),
         },
         // An outage is waited for, however long; whoever looks at the commit must see that nothing runs.
-        _ if delivery.tries > watch.timing.max_retries => tried_again(),
-        _ if delivery.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
+        _ if delivery.attempts.tries > watch.timing.max_retries => tried_again(),
+        _ if delivery.attempts.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
         // An attempt that is made again, after a stop or for what was queued, still has its Intent: told once.
         _ if delivery.intent.is_some() => {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
@@ -287,6 +287,7 @@ fn superseded(delivery: &Delivery) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::AttemptCounts;
     use crate::delivery::Reason;
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -303,8 +304,7 @@ mod tests {
             superseded_by: None,
             passed: None,
             verdict: None,
-            tries: 0,
-            cut_off: 0,
+            attempts: AttemptCounts::default(),
             intent: None,
             objects: vec![sample::outcome(Action::Created)],
             runs: runs.collect(),
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(of(&state(DeliveryState::Following)), Some(StatusState::Pending));
         assert_eq!(of(&state(DeliveryState::Parked)), Some(StatusState::Error));
         assert_eq!(of(&state(DeliveryState::Superseded)), Some(StatusState::Neutral));
-        let long_outage = of(&|d| (d.state, d.tries) = (DeliveryState::Pending, 4));
+        let long_outage = of(&|d| (d.state, d.attempts.tries) = (DeliveryState::Pending, 4));
         assert_eq!(long_outage, Some(StatusState::Error));
         let failed = |d: &mut Delivery| {
             (d.state, d.verdict) = (DeliveryState::Failed, Some(Verdict::Failure))
@@ -398,7 +398,10 @@ mod tests {
             intent: sample::delivery(1).intent,
             ..idle.clone()
         };
-        let tried = Delivery { tries: 1, ..idle.clone() };
+        let tried = Delivery {
+            attempts: AttemptCounts { tries: 1, ..AttemptCounts::default() },
+            ..idle.clone()
+        };
         let mut shown = |when, delivery: &Delivery, before| {
             qa.reporting.when_nothing_runs = when;
             let line = whole(&qa, delivery, before);

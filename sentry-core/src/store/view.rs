@@ -203,7 +203,7 @@ impl From<&Delivery> for Brief {
             revision: delivery.revision.clone(),
             dry_run: delivery.dry_run,
             state: delivery.state,
-            tries: delivery.tries,
+            tries: delivery.attempts.tries,
             next_attempt: delivery.next_attempt,
             verdict: delivery.verdict,
             error: delivery.error.clone(),

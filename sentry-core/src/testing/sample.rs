@@ -2,7 +2,7 @@
 //! a greater number is a later time and a later id. Change a field by struct update:
 //!
 //! ```
-//! use sentry_core::delivery::{Delivery, DeliveryState};
+//! use sentry_core::delivery::{AttemptCounts, Delivery, DeliveryState};
 //! use sentry_core::testing::sample;
 //!
 //! let parked = Delivery { state: DeliveryState::Parked, ..sample::delivery(1) };
@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
-    Cause, Delivery, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState, Selection,
-    StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
+    AttemptCounts, Cause, Delivery, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState,
+    Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
 };
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
 use crate::ids::{DeliveryId, NoticeId, TriggerId};
@@ -174,9 +174,7 @@ pub fn delivery(n: u32) -> Delivery {
             digest: "d".repeat(64),
             at: time(n),
         }),
-        failures: 2,
-        tries: 3,
-        cut_off: 1,
+        attempts: AttemptCounts { failures: 2, tries: 3, cut_off: 1 },
         next_attempt: Some(time(n + 60)),
         objects: vec![outcome(Action::Exists), outcome(Action::Failed)],
         runs: vec![run(RunState::Failed)],

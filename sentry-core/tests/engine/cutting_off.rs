@@ -48,7 +48,10 @@ async fn an_attempt_that_a_kill_cut_off_has_failed_and_the_next_one_is_the_secon
     let sha = world.push();
     world.cut_off().await;
     let waiting = world.deliveries().await.remove(0);
-    assert_eq!((waiting.state, waiting.tries, waiting.cut_off), (DeliveryState::Pending, 1, 1));
+    assert_eq!(
+        (waiting.state, waiting.attempts.tries, waiting.attempts.cut_off),
+        (DeliveryState::Pending, 1, 1)
+    );
     let error = waiting.error.unwrap();
     assert!(error.contains("the process ended in the middle of attempt 1"), "{error}");
     minutes(3).await;
@@ -85,7 +88,7 @@ async fn what_cuts_off_all_its_attempts_is_parked_and_not_looked_at_by_itself() 
         world.cut_off().await;
     }
     let parked = world.deliveries().await.remove(0);
-    assert_eq!((parked.state, parked.cut_off), (DeliveryState::Parked, 3));
+    assert_eq!((parked.state, parked.attempts.cut_off), (DeliveryState::Parked, 3));
     assert!(parked.error.unwrap().contains("in the middle of attempt 3"));
     let kept = world.branch("main").await.unwrap().parked.unwrap();
     assert_eq!((kept.mark.sha, kept.again), (sha.clone(), None));
@@ -111,7 +114,7 @@ async fn whoever_retries_what_kills_parked_gives_it_all_its_attempts_again() {
     world.ask(TriggerKind::Retry(parked.id)).await;
     world.cut_off().await;
     let again = world.deliveries().await.remove(0);
-    assert_eq!((again.state, again.cut_off), (DeliveryState::Pending, 1));
+    assert_eq!((again.state, again.attempts.cut_off), (DeliveryState::Pending, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +141,7 @@ async fn a_stop_in_order_counts_for_nothing() {
     world.start();
     minutes(3).await;
     let done = world.deliveries().await.remove(0);
-    assert_eq!((done.state, done.cut_off), (DeliveryState::Succeeded, 0));
+    assert_eq!((done.state, done.attempts.cut_off), (DeliveryState::Succeeded, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,6 +212,6 @@ async fn a_kill_counts_though_the_state_takes_no_write_at_first() {
         while world.deliveries().await[0].state == DeliveryState::Applying {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!(world.deliveries().await[0].cut_off, 1, "{refused} writes refused");
+        assert_eq!(world.deliveries().await[0].attempts.cut_off, 1, "{refused} writes refused");
     }
 }

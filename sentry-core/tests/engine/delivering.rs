@@ -79,7 +79,7 @@ async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_deliv
     let world = World::running().await;
     world.deployer.refuse(Some("unit"));
     let sha = world.push();
-    while world.deliveries().await.first().is_none_or(|d| d.failures == 0) {
+    while world.deliveries().await.first().is_none_or(|d| d.attempts.failures == 0) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(world.delivered().await, None);
@@ -94,7 +94,7 @@ async fn an_object_that_fails_stops_the_cursor_and_the_retry_completes_the_deliv
 async fn after_max_retries_a_head_is_parked_with_the_clusters_reason() {
     let (world, sha) = World::parked().await;
     let delivery = world.deliveries().await.remove(0);
-    assert_eq!((delivery.state, delivery.failures), (DeliveryState::Parked, 4));
+    assert_eq!((delivery.state, delivery.attempts.failures), (DeliveryState::Parked, 4));
     let outcome = &delivery.objects[0];
     assert!(outcome.reason.as_ref().unwrap().contains("refused by the cluster"), "{outcome:?}");
     assert_eq!(world.why(&sha).await.reason, Reason::Parked);
@@ -107,8 +107,8 @@ async fn a_head_that_is_refused_for_good_is_tried_again_when_b_changes_and_not_b
     let sha = world.push();
     minutes(60).await;
     let delivery = world.deliveries().await.remove(0);
-    assert_eq!((delivery.state, delivery.tries), (DeliveryState::Parked, 1));
-    assert_eq!((delivery.failures, delivery.next_attempt), (0, None));
+    assert_eq!((delivery.state, delivery.attempts.tries), (DeliveryState::Parked, 1));
+    assert_eq!((delivery.attempts.failures, delivery.next_attempt), (0, None));
     assert_eq!(world.delivered().await, None, "nothing changed yet");
     world.forge.commit(B, "main", "repaired", &[TASK, RUN]);
     minutes(3).await;
@@ -158,8 +158,8 @@ async fn a_deadline_that_is_missed_again_and_again_leaves_the_head_waiting_and_n
     let sha = world.push();
     minutes(180).await;
     let delivery = world.deliveries().await.remove(0);
-    assert_eq!((delivery.state.is_final(), delivery.failures), (false, 0), "{delivery:?}");
-    assert!(delivery.tries > 10, "{} attempts", delivery.tries);
+    assert_eq!((delivery.state.is_final(), delivery.attempts.failures), (false, 0), "{delivery:?}");
+    assert!(delivery.attempts.tries > 10, "{} attempts", delivery.attempts.tries);
     assert_eq!(world.why(&sha).await.reason, Reason::Waiting);
     world.kill().await;
     world.start();
@@ -403,7 +403,7 @@ async fn a_missing_directory_is_an_error_at_once_until_b_has_it_and_keeps_bs_com
     let sha = world.push();
     minutes(2).await;
     let delivery = world.last().await;
-    assert_eq!((delivery.state, delivery.tries), (DeliveryState::Parked, 1));
+    assert_eq!((delivery.state, delivery.attempts.tries), (DeliveryState::Parked, 1));
     assert_eq!(delivery.manifests.unwrap().sha, moved);
     assert_eq!(world.why(&sha).await.reason, Reason::Parked);
     assert!(delivery.error.unwrap().contains("no directory"));

@@ -81,7 +81,7 @@ async fn without_a_run_nothing_is_left_and_another_token_is_no_other_plan() {
     let world = lending(&["one"], |_| {}).await;
     world.deployer.refuse(Some("unit"));
     world.push();
-    while world.deliveries().await.first().is_none_or(|d| d.failures == 0) {
+    while world.deliveries().await.first().is_none_or(|d| d.attempts.failures == 0) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(world.deployer.lent().is_empty());

@@ -34,7 +34,7 @@ async fn a_parked_head_is_looked_at_after_one_five_and_then_every_ten_minutes() 
     // 1, 6, 16, 26 and 36 minutes after it was given up.
     assert_eq!(looks.len(), 5);
     let told = world.deliveries().await.remove(0);
-    assert_eq!((told.state, told.failures), (DeliveryState::Parked, 4 + 5));
+    assert_eq!((told.state, told.attempts.failures), (DeliveryState::Parked, 4 + 5));
     assert!(world.again().await.is_some());
 }
 
@@ -143,7 +143,7 @@ async fn runs_that_an_attempt_did_not_make_hold_no_room_while_it_waits() {
     let world = World::running().await;
     world.deployer.refuse(Some("unit"));
     world.push();
-    while world.deliveries().await.first().is_none_or(|d| d.failures == 0) {
+    while world.deliveries().await.first().is_none_or(|d| d.attempts.failures == 0) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let waits = world.deliveries().await.remove(0);

@@ -127,7 +127,7 @@ async fn an_error_of_b_is_that_of_all_who_asked_and_nothing_of_it_is_kept() {
         world.forge.commit(A, &format!("release/{n}"), "cut", &[]);
     }
     minutes(2).await;
-    let open = world.store.snapshot().await.unwrap().open;
+    let open = world.store.snapshot().open;
     let told = open.iter().filter(|d| d.error.as_ref().is_some_and(|e| e.contains("can't fetch")));
     assert_eq!(told.count(), 3);
     world.forge.lose_trees(None);

@@ -174,7 +174,7 @@ mod tests {
     fn a_delivery_that_was_written_before_cut_off_attempts_were_counted_has_none() {
         let mut old = of_version_3(&sample::delivery(1));
         assert_eq!(old.as_object_mut().unwrap().remove("cut_off"), Some(1.into()));
-        assert_eq!(Delivery::decode(3, &old.to_string()).unwrap().cut_off, 0);
+        assert_eq!(Delivery::decode(3, &old.to_string()).unwrap().attempts.cut_off, 0);
     }
 
     #[test]

@@ -276,6 +276,12 @@ mirrors! {
         action: Word<plan::Action>,
         reason: Option<String>,
     }
+    AttemptCounts of delivery::AttemptCounts {
+        failures: u32,
+        tries: u32,
+        #[serde(default)]
+        cut_off: u32,
+    }
     Delivery of delivery::Delivery {
         id: Text<DeliveryId>,
         watch: Text<WatchName>,
@@ -290,10 +296,8 @@ mirrors! {
         finished: Option<Stamp>,
         manifests: Option<Revision>,
         intent: Option<Intent>,
-        failures: u32,
-        tries: u32,
-        #[serde(default)]
-        cut_off: u32,
+        #[serde(flatten)]
+        attempts: AttemptCounts,
         next_attempt: Option<Stamp>,
         objects: Vec<Outcome>,
         #[serde(default)]

@@ -9,8 +9,8 @@ use super::follow::merge_runs;
 use super::{Attempts, Call, Job, Machine, Mode};
 use crate::cursor::{Cursors, Mark};
 use crate::delivery::{
-    Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Trigger, TriggerKind,
-    TriggerState,
+    AttemptCounts, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Trigger,
+    TriggerKind, TriggerState,
 };
 use crate::engine::conclude::{Conclusion, Wait, conclude, superseded};
 use crate::engine::courier::{AttemptEnd, Halt, Outcome};
@@ -155,9 +155,7 @@ impl Machine {
             finished: None,
             manifests: None,
             intent: None,
-            failures: 0,
-            tries: 0,
-            cut_off: 0,
+            attempts: AttemptCounts::default(),
             next_attempt: None,
             objects: Vec::new(),
             runs: Vec::new(),
@@ -201,7 +199,7 @@ impl Machine {
             watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),
             cause: delivery.cause,
-            attempt: delivery.tries + 1,
+            attempt: delivery.attempts.tries + 1,
         });
         let (id, watch_name, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
         self.tell(EventKind::DeliveryStep { id, watch: watch_name, state });
@@ -239,7 +237,7 @@ impl Machine {
             let allowed = if wanted.is_empty() { 0 } else { self.room(&delivery) };
             let allowed = allowed.min(wanted.len());
             delivery.runs.extend(wanted.into_iter().take(allowed));
-            if state == DeliveryState::Applying || delivery.cut_off > 0 {
+            if state == DeliveryState::Applying || delivery.attempts.cut_off > 0 {
                 self.attempts.unwritten.remove(&id);
                 self.write(vec![Write::Delivery(Box::new(delivery))]);
             } else {

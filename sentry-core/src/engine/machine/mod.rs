@@ -385,7 +385,7 @@ impl Machine {
             let failures = self.following.failures(&watch.cluster);
             return failures > watch.timing.max_retries || self.known.is_dry(watch);
         }
-        held || delivery.tries > watch.timing.max_retries
+        held || delivery.attempts.tries > watch.timing.max_retries
     }
 
     /// Begins nothing more: only what was begun is taken in.

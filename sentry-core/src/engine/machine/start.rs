@@ -75,7 +75,7 @@ impl Machine {
             });
             // A wall clock that was set back must not hold a delivery longer than the longest wait; what only outages held
             // up finds out soon whether they are over.
-            let longest = if delivery.failures == 0 { LOOK } else { Duration::MAX };
+            let longest = if delivery.attempts.failures == 0 { LOOK } else { Duration::MAX };
             let left = left.unwrap_or_default().min(self.known.options.backoff.cap).min(longest);
             // A single pass makes its attempt, however long an earlier pass wanted to wait.
             let left = if matches!(self.mode, Mode::Run) { left } else { Duration::ZERO };
@@ -110,7 +110,7 @@ impl Machine {
         let cut_off: Vec<_> =
             self.ledger.open.values().filter(|d| d.is_in_attempt()).cloned().collect();
         for delivery in cut_off {
-            let attempt = delivery.tries.saturating_add(1);
+            let attempt = delivery.attempts.tries.saturating_add(1);
             self.touch(&delivery.id);
             self.conclude(AttemptEnd {
                 earlier: delivery.runs.len(),

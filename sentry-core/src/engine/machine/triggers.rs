@@ -1,7 +1,9 @@
 //! What other programs ask for: taken, answered or rejected, each in one commit.
 
 use super::{Call, Effects, Machine, Mode, Recall};
-use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerKind, TriggerState};
+use crate::delivery::{
+    AttemptCounts, Cause, Delivery, DeliveryState, Trigger, TriggerKind, TriggerState,
+};
 use crate::event::EventKind;
 use crate::ids::DeliveryId;
 use crate::store::Write;
@@ -127,7 +129,7 @@ impl Machine {
         {
             return self.answer(trigger, &id, Vec::new());
         }
-        (delivery.failures, delivery.tries, delivery.cut_off) = (0, 0, 0);
+        delivery.attempts = AttemptCounts::default();
         let writes = self.taken_up(delivery);
         self.attempts.ready.wake(&id);
         self.answer(trigger, &id, writes);
