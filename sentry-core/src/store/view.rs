@@ -164,6 +164,8 @@ pub struct ReceiverView {
 pub struct Brief {
     /// Its id.
     pub id: DeliveryId,
+    /// The watch.
+    pub watch: WatchName,
     /// The head that it brings.
     pub revision: Revision,
     /// True if nothing may be written.
@@ -200,6 +202,7 @@ impl From<&Delivery> for Brief {
     fn from(delivery: &Delivery) -> Self {
         Self {
             id: delivery.id.clone(),
+            watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),
             dry_run: delivery.dry_run,
             state: delivery.state,

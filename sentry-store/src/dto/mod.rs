@@ -7,6 +7,8 @@ mod older;
 mod records;
 mod values;
 
+pub(crate) use records::brief;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

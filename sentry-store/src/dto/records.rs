@@ -10,7 +10,7 @@ use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store, subs
 use serde::{Deserialize, Serialize};
 
 use super::values::{Event, Reference, Stamp, Text, Word};
-use super::{DtoError, Mirror, Record, decode, decode_after, encode, older};
+use super::{DtoError, Mirror, Record, VERSION, decode, decode_after, encode, older};
 
 /// A struct whose fields are named as those of the record it mirrors.
 macro_rules! mirrors {
@@ -70,6 +70,64 @@ records! {
     store::InventoryItem as Inventory,
     store::Suspension as Suspension,
     store::AgentState as Agent,
+    plan::ObjectOutcome as Outcome,
+    delivery::RunRecord as Run,
+    delivery::StepTiming as Step,
+}
+
+/// What a delivery's text says in brief: all but its runs.
+#[derive(Deserialize)]
+struct Brief {
+    id: Text<DeliveryId>,
+    watch: Text<WatchName>,
+    revision: Revision,
+    dry_run: bool,
+    state: Word<delivery::DeliveryState>,
+    tries: u32,
+    next_attempt: Option<Stamp>,
+    verdict: Option<Word<delivery::Verdict>>,
+    error: Option<String>,
+}
+
+impl Mirror<store::Brief> for Brief {
+    fn of(value: store::Brief) -> Self {
+        let store::Brief { id, watch, revision, dry_run, state, tries, .. } = value;
+        let store::Brief { next_attempt, verdict, error, .. } = value;
+        Self {
+            id: Mirror::of(id),
+            watch: Mirror::of(watch),
+            revision: Mirror::of(revision),
+            dry_run,
+            state: Mirror::of(state),
+            tries,
+            next_attempt: Mirror::of(next_attempt),
+            verdict: Mirror::of(verdict),
+            error,
+        }
+    }
+
+    fn back(self) -> store::Brief {
+        store::Brief {
+            id: self.id.back(),
+            watch: self.watch.back(),
+            revision: self.revision.back(),
+            dry_run: self.dry_run,
+            state: self.state.back(),
+            tries: self.tries,
+            next_attempt: self.next_attempt.back(),
+            verdict: self.verdict.back(),
+            error: self.error,
+            runs: delivery::RunTotals::default(),
+        }
+    }
+}
+
+/// What a delivery's text says in brief, without its runs.
+pub(crate) fn brief(version: u32, json: &str) -> Result<store::Brief, DtoError> {
+    match version {
+        VERSION => serde_json::from_str(json).map(Brief::back).map_err(DtoError::Unreadable),
+        _ => delivery::Delivery::decode(version, json).map(|whole| (&whole).into()),
+    }
 }
 
 impl Record for delivery::Delivery {

@@ -1,5 +1,6 @@
 //! State in one SQLite file: WAL, every commit synced to the disk, tables that people can query.
 
+mod deliveries;
 mod failure;
 mod place;
 mod presence;

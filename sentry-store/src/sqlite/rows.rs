@@ -1,4 +1,4 @@
-//! Records to rows and back. Every statement of the store is here, but those of what is shown (`views`).
+//! Records to rows and back. Every statement of the store is here, but those of `deliveries` and of what is shown (`views`).
 
 use data_encoding::HEXLOWER;
 use rusqlite::{Connection, Params, Row, params};
@@ -10,6 +10,7 @@ use sentry_core::names::WatchName;
 use sentry_core::store::{Hold, InventoryItem, Requests, Snapshot, Write};
 use sha2::{Digest as _, Sha256};
 
+use super::deliveries;
 use super::failure::Failure;
 use crate::dto::{Record, VERSION};
 
@@ -29,7 +30,7 @@ pub(super) fn apply(db: &Connection, write: &Write) -> Result<(), Failure> {
             [key, &validator.0, &checksum(key, &validator.0)],
         ),
         Write::Validator(key, None) => run(db, "DELETE FROM validators WHERE key = ?1", [key]),
-        Write::Delivery(delivery) => put(db, "deliveries", delivery.as_ref()),
+        Write::Delivery(delivery) => deliveries::put(db, delivery),
         Write::Trigger(trigger) => replace_trigger(db, trigger),
         Write::Head(head) => put(db, "heads", head),
         Write::Report(report) => put(db, "reports", report),
@@ -141,16 +142,8 @@ pub(super) fn request(db: &Connection, trigger: &Trigger) -> Result<Trigger, Fai
 }
 
 fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure> {
+    deliveries::prune(db, before, keep)?;
     let before = format!("{before:.9}");
-    run(
-        db,
-        "DELETE FROM deliveries WHERE final = 1 AND coalesce(finished, started) < ?1 AND id NOT IN (
-             SELECT id FROM (
-                 SELECT id, row_number() OVER (PARTITION BY watch ORDER BY id DESC) AS place
-                 FROM deliveries)
-             WHERE place <= ?2)",
-        params![before, i64::try_from(keep).unwrap_or(i64::MAX)],
-    )?;
     run(db, "DELETE FROM triggers WHERE pending = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM reports WHERE due = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM outbox WHERE at < ?1", [&before])?;
@@ -162,13 +155,14 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
 pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
     let all =
         |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
-    let open = "SELECT version, checksum, record FROM deliveries WHERE final = 0 ORDER BY id";
+    let open =
+        format!("SELECT {} FROM deliveries WHERE final = 0 ORDER BY id", deliveries::COLUMNS);
     let due = "SELECT version, checksum, record FROM reports WHERE due = 1 ORDER BY at, context";
     Ok(Snapshot {
         cursors: read(db, &all("cursors", "watch, subject"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
-        open: read(db, open, [])?,
+        open: deliveries::whole(db, &open, [])?,
         reports: read(db, due, [])?,
         outbox: read(db, &all("outbox", "id, receiver"), [])?,
         troubles: read(db, &all("troubles", "watch, subject"), [])?,
@@ -251,18 +245,18 @@ fn record<R: Record>(row: &Row<'_>) -> Result<R, Failure> {
     Ok(R::decode(u32::try_from(version).unwrap_or(u32::MAX), json)?)
 }
 
-fn columns<R: Record>(record: &R) -> Result<(u32, String, String), Failure> {
+pub(super) fn columns<R: Record>(record: &R) -> Result<(u32, String, String), Failure> {
     let json = record.encode()?;
     Ok((VERSION, checksum(&VERSION.to_string(), &json), json))
 }
 
 /// 64 bits of sha256.
-fn checksum(first: &str, second: &str) -> String {
+pub(super) fn checksum(first: &str, second: &str) -> String {
     let hash = Sha256::new().chain_update(first).chain_update([0]).chain_update(second);
     HEXLOWER.encode(&hash.finalize()[..8])
 }
 
-fn matches(row: &Row<'_>, column: usize, expected: &str) -> Result<(), Failure> {
+pub(super) fn matches(row: &Row<'_>, column: usize, expected: &str) -> Result<(), Failure> {
     let kept = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
     if kept == expected {
         return Ok(());

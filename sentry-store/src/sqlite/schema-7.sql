@@ -1,5 +1,45 @@
 -- What is shown is found by index: whatever a view asks for has one, and none of them reads the history. As in the first
--- schema, `record` is the whole of a row.
+-- schema, `record` is the whole of a row; but the objects, runs and steps of a delivery have rows of their own, and `parts`
+-- says how many, and how the runs stand: total, running, succeeded, failed, cancelled, queued. A delivery of an older schema
+-- has no `parts`, and all in its record, until it is written again.
+
+ALTER TABLE deliveries ADD COLUMN parts TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE delivery_objects (
+    delivery TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    checksum TEXT NOT NULL,
+    record TEXT NOT NULL,
+    kind TEXT AS (record ->> '$.object.kind'),
+    namespace TEXT AS (record ->> '$.object.namespace'),
+    name TEXT AS (record ->> '$.object.name'),
+    action TEXT AS (record ->> '$.action'),
+    PRIMARY KEY (delivery, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery_runs (
+    delivery TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    checksum TEXT NOT NULL,
+    record TEXT NOT NULL,
+    name TEXT AS (record ->> '$.object.name'),
+    state TEXT AS (record ->> '$.state'),
+    reason TEXT AS (record ->> '$.reason'),
+    PRIMARY KEY (delivery, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE delivery_steps (
+    delivery TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    checksum TEXT NOT NULL,
+    record TEXT NOT NULL,
+    step TEXT AS (record ->> '$.step'),
+    started TEXT AS (record ->> '$.started'),
+    PRIMARY KEY (delivery, place)
+) STRICT, WITHOUT ROWID;
 
 DROP INDEX deliveries_of_watch;
 DROP INDEX deliveries_open;

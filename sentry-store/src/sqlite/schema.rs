@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 use sentry_core::cursor::Cursors;
-use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
+use sentry_core::delivery::{HeadRecord, Trigger};
 use sentry_core::store::{
     AgentState, InventoryItem, Outgoing, Report, Suspension, Trouble, WatchState,
 };
 
+use super::deliveries;
 use super::failure::Failure;
 use super::rows;
 
@@ -67,7 +68,7 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
     }
     rows::check::<Cursors>(connection, "cursors")?;
     rows::check::<WatchState>(connection, "watches")?;
-    rows::check::<Delivery>(connection, "deliveries")?;
+    deliveries::check(connection)?;
     rows::check::<Trigger>(connection, "triggers")?;
     rows::check::<HeadRecord>(connection, "heads")?;
     rows::check::<Report>(connection, "reports")?;

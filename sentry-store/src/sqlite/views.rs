@@ -12,6 +12,7 @@ use sentry_core::store::{
 };
 use sentry_core::subject::Subject;
 
+use super::deliveries;
 use super::failure::Failure;
 use super::rows::{read, requests};
 use crate::dto::Record;
@@ -30,6 +31,11 @@ impl Select {
     /// Those rows of a table of which this holds.
     fn of(table: &str, which: &str) -> Self {
         let sql = format!("SELECT version, checksum, record FROM {table} WHERE {which}");
+        Self { sql, values: Vec::new() }
+    }
+
+    fn of_deliveries(which: &str) -> Self {
+        let sql = format!("SELECT {} FROM deliveries WHERE {which}", deliveries::COLUMNS);
         Self { sql, values: Vec::new() }
     }
 
@@ -53,16 +59,24 @@ impl Select {
     fn read<R: Record>(self, db: &Connection) -> Result<Vec<R>, Failure> {
         read(db, &self.sql, params_from_iter(self.values))
     }
+
+    fn deliveries(self, db: &Connection) -> Result<Vec<Delivery>, Failure> {
+        deliveries::whole(db, &self.sql, params_from_iter(self.values))
+    }
+
+    fn briefs(self, db: &Connection) -> Result<Vec<Brief>, Failure> {
+        deliveries::briefs(db, &self.sql, params_from_iter(self.values))
+    }
 }
 
 /// Deliveries by filter and page, newest first.
 pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
     if query.states.is_empty() {
-        return select_deliveries(query, None).read(db);
+        return select_deliveries(query, None).deliveries(db);
     }
     let mut found: Vec<Delivery> = Vec::new();
     for state in &query.states {
-        found.extend(select_deliveries(query, Some(*state)).read(db)?);
+        found.extend(select_deliveries(query, Some(*state)).deliveries(db)?);
     }
     found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
     found.dedup_by(|a, b| a.id == b.id);
@@ -77,7 +91,7 @@ fn select_deliveries(query: &DeliveryQuery, state: Option<DeliveryState>) -> Sel
     let in_state = if is_narrow { "+state = ?" } else { "state = ?" };
     // Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
     let prefix = query.id_prefix.clone();
-    Select::from("deliveries")
+    Select::of_deliveries("TRUE")
         .and("sha = ?", query.sha.as_ref().map(ToString::to_string))
         .and("watch = ?", query.watch.as_ref().map(ToString::to_string))
         .and("subject = ?", query.subject.as_ref().map(Subject::reference))
@@ -90,18 +104,28 @@ fn select_deliveries(query: &DeliveryQuery, state: Option<DeliveryState>) -> Sel
 
 /// What is shown of the state. The caller holds a transaction, so that it is of one moment.
 pub(super) fn overview(db: &Connection, query: &OverviewQuery) -> Result<Overview, Failure> {
-    let open: Vec<Delivery> = select_open(query.watch.as_ref()).read(db)?;
+    let open = select_open(query.watch.as_ref()).briefs(db)?;
     Ok(Overview {
         watches: watches(db, query.watch.as_ref())?,
         subjects: subjects(db, query, &open)?,
-        queue: QueueView::of(&open),
+        queue: queue(db, &open)?,
         receivers: receivers(db, query.watch.as_ref())?,
         agent: Select::from("agent").read(db)?.pop(),
     })
 }
 
+/// What waits of these deliveries for room. They are few: it is their objects that tell.
+fn queue(db: &Connection, open: &[Brief]) -> Result<Vec<QueueView>, Failure> {
+    let mut waiting = Vec::new();
+    for brief in open.iter().filter(|brief| brief.is_queued()) {
+        let query = DeliveryQuery { id_prefix: Some(brief.id.to_string()), ..Default::default() };
+        waiting.extend(deliveries(db, &query)?);
+    }
+    Ok(QueueView::of(&waiting))
+}
+
 fn select_open(only: Option<&WatchName>) -> Select {
-    Select::of("deliveries", "final = 0")
+    Select::of_deliveries("final = 0")
         .and("watch = ?", only.map(ToString::to_string))
         .order("watch, subject, id", None)
 }
@@ -165,7 +189,7 @@ fn time(text: &str) -> Result<Timestamp, Failure> {
 fn subjects(
     db: &Connection,
     query: &OverviewQuery,
-    open: &[Delivery],
+    open: &[Brief],
 ) -> Result<Vec<SubjectView>, Failure> {
     let cursors: Vec<Cursors> = select_cursors(query).read(db)?;
     cursors.into_iter().map(|cursors| subject(db, cursors, open)).collect()
@@ -194,7 +218,7 @@ fn select_cursors(query: &OverviewQuery) -> Select {
 }
 
 /// `open` is sorted by watch, subject and id.
-fn subject(db: &Connection, cursors: Cursors, open: &[Delivery]) -> Result<SubjectView, Failure> {
+fn subject(db: &Connection, cursors: Cursors, open: &[Brief]) -> Result<SubjectView, Failure> {
     let query = |sha, limit| DeliveryQuery {
         watch: Some(cursors.watch.clone()),
         subject: Some(cursors.subject.clone()),
@@ -202,22 +226,22 @@ fn subject(db: &Connection, cursors: Cursors, open: &[Delivery]) -> Result<Subje
         limit,
         ..DeliveryQuery::default()
     };
-    let newest = deliveries(db, &query(None, Some(1)))?.first().map(Brief::from);
+    let newest = select_deliveries(&query(None, Some(1)), None).briefs(db)?.pop();
     let delivered = match (&cursors.delivered, &newest) {
         (None, _) => None,
         (Some(mark), Some(newest)) if newest.revision.sha == mark.sha && newest.has_runs() => {
             Some(newest.clone())
         }
         (Some(mark), _) => {
-            let of_head = deliveries(db, &query(Some(mark.sha.clone()), None))?;
-            of_head.iter().map(Brief::from).find(Brief::has_runs)
+            let of_head = select_deliveries(&query(Some(mark.sha.clone()), None), None);
+            of_head.briefs(db)?.into_iter().find(Brief::has_runs)
         }
     };
-    let key = |d: &Delivery| (d.watch.clone(), d.revision.subject.reference());
+    let of = |brief: &Brief| (brief.watch.clone(), brief.revision.subject.reference());
     let mine = (cursors.watch.clone(), cursors.subject.reference());
-    let from = open.partition_point(|delivery| key(delivery) < mine);
-    let open = open[from..].iter().take_while(|delivery| key(delivery) == mine);
-    Ok(SubjectView { open: open.map(Brief::from).collect(), newest, delivered, cursors })
+    let from = open.partition_point(|brief| of(brief) < mine);
+    let open = open[from..].iter().take_while(|brief| of(brief) == mine).cloned().collect();
+    Ok(SubjectView { open, newest, delivered, cursors })
 }
 
 fn receivers(db: &Connection, only: Option<&WatchName>) -> Result<Vec<ReceiverView>, Failure> {

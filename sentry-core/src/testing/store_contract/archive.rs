@@ -18,6 +18,7 @@ macro_rules! archive_contract_tests {
     ($make:path) => {
         $crate::store_contract_tests! { archive $make:
             a_delivery_reads_back_with_every_field_set
+            a_delivery_that_gains_and_loses_parts_reads_back_as_it_is_now
             every_action_on_an_object_reads_back
             every_reason_of_a_head_reads_back
             deliveries_come_newest_first_and_limited
@@ -60,6 +61,35 @@ pub async fn a_delivery_reads_back_with_every_field_set(at: Handles) {
     let write = |d: &Delivery| Write::Delivery(Box::new(d.clone()));
     at.commit(&[write(&sample::delivery(1)), write(&bare)]).await;
     assert_eq!(at.deliveries(&DeliveryQuery::default()).await, [bare, sample::delivery(1)]);
+}
+
+/// See the name.
+pub async fn a_delivery_that_gains_and_loses_parts_reads_back_as_it_is_now(at: Handles) {
+    let whole = sample::delivery(1);
+    let outcome = |n: u32| {
+        let mut outcome = sample::outcome(Action::Created);
+        outcome.object.name = format!("object-{n}");
+        outcome
+    };
+    let of = |objects: &[u32], runs: usize, steps: usize| Delivery {
+        objects: objects.iter().map(|n| outcome(*n)).collect(),
+        runs: std::iter::repeat_n(whole.runs[0].clone(), runs).collect(),
+        steps: std::iter::repeat_n(whole.steps[0].clone(), steps).collect(),
+        ..whole.clone()
+    };
+    let ways =
+        [of(&[1], 1, 1), of(&[1, 2, 3], 2, 4), of(&[3, 2], 2, 0), of(&[], 0, 1), of(&[4, 5], 1, 1)];
+    let other = Delivery { objects: vec![outcome(9)], ..sample::delivery(2) };
+    at.commit(&[Write::Delivery(Box::new(other.clone()))]).await;
+    for delivery in ways {
+        at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
+        let kept = at.deliveries(&DeliveryQuery::default()).await;
+        assert_eq!(kept, [other.clone(), delivery]);
+    }
+    at.commit(&[Write::Prune { before: sample::time(100), keep: 1 }]).await;
+    at.commit(&[Write::Delivery(Box::new(of(&[], 0, 0)))]).await;
+    let kept = at.deliveries(&DeliveryQuery::default()).await;
+    assert_eq!(kept, [other, of(&[], 0, 0)], "nothing of what was forgotten comes back");
 }
 
 /// See the name.

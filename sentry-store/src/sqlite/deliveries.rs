@@ -1,0 +1,269 @@
+//! Deliveries: a row for each, and one for each of its objects, runs and steps, which are written where they changed.
+
+use rusqlite::{Connection, Params, Row, params};
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{Delivery, RunTotals};
+use sentry_core::store::Brief;
+
+use super::failure::Failure;
+use super::rows::{checksum, columns, matches, read};
+use crate::dto::{self, Record, VERSION};
+
+/// What is read of a delivery's row, in this order.
+pub(super) const COLUMNS: &str = "version, checksum, record, parts";
+
+/// The tables of a delivery's parts.
+const PARTS: [&str; 3] = ["delivery_objects", "delivery_runs", "delivery_steps"];
+
+/// How many rows a delivery has in the other tables, and how its runs stand; so that a row that is missing is found, and what
+/// is shown of many deliveries is in one row each.
+struct Parts {
+    rows: [usize; 3],
+    runs: RunTotals,
+}
+
+impl Parts {
+    fn of(delivery: &Delivery) -> Self {
+        let rows = [delivery.objects.len(), delivery.runs.len(), delivery.steps.len()];
+        Self { rows, runs: delivery.run_totals() }
+    }
+
+    fn text(&self) -> String {
+        let RunTotals { total, running, succeeded, failed, cancelled, queued } = self.runs;
+        let runs = [total, running, succeeded, failed, cancelled, queued];
+        let numbers: Vec<String> = self.rows.iter().chain(&runs).map(usize::to_string).collect();
+        numbers.join(" ")
+    }
+
+    fn read(text: &str) -> Result<Self, Failure> {
+        let unreadable = || Failure::Damaged(format!("a delivery's parts can't be {text:?}"));
+        let numbers: Result<Vec<usize>, _> = text.split(' ').map(str::parse).collect();
+        let numbers: [usize; 9] =
+            numbers.ok().and_then(|n| n.try_into().ok()).ok_or_else(unreadable)?;
+        let [objects, runs, steps, total, running, succeeded, failed, cancelled, queued] = numbers;
+        let totals = RunTotals { total, running, succeeded, failed, cancelled, queued };
+        Ok(Self { rows: [objects, runs, steps], runs: totals })
+    }
+}
+
+/// Inserts a delivery, or changes the rows that are other than before.
+pub(super) fn put(db: &Connection, delivery: &Delivery) -> Result<(), Failure> {
+    let parts = Parts::of(delivery).text();
+    let (objects, runs, steps) = (Vec::new(), Vec::new(), Vec::new());
+    let json = Delivery { objects, runs, steps, ..delivery.clone() }.encode()?;
+    let sum = checksum(&format!("{VERSION} {parts}"), &json);
+    let sql = "INSERT INTO deliveries (version, checksum, record, parts) VALUES (?1, ?2, ?3, ?4)
+               ON CONFLICT (id) DO UPDATE SET version = excluded.version,
+                   checksum = excluded.checksum, record = excluded.record, parts = excluded.parts
+               WHERE checksum <> excluded.checksum";
+    db.prepare_cached(sql)?.execute(params![VERSION, sum, json, parts])?;
+    let [objects, runs, steps] = PARTS;
+    put_parts(db, objects, delivery, &delivery.objects)?;
+    put_parts(db, runs, delivery, &delivery.runs)?;
+    put_parts(db, steps, delivery, &delivery.steps)
+}
+
+fn put_parts<R: Record>(
+    db: &Connection,
+    table: &str,
+    of: &Delivery,
+    parts: &[R],
+) -> Result<(), Failure> {
+    let sql = format!(
+        "INSERT INTO {table} (delivery, place, version, checksum, record) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (delivery, place) DO UPDATE SET version = excluded.version,
+             checksum = excluded.checksum, record = excluded.record
+         WHERE checksum <> excluded.checksum"
+    );
+    let mut insert = db.prepare_cached(&sql)?;
+    for (place, part) in parts.iter().enumerate() {
+        let (version, sum, json) = columns(part)?;
+        insert.execute(params![of.id.as_str(), index(place), version, sum, json])?;
+    }
+    let surplus = format!("DELETE FROM {table} WHERE delivery = ?1 AND place >= ?2");
+    db.prepare_cached(&surplus)?.execute(params![of.id.as_str(), index(parts.len())])?;
+    Ok(())
+}
+
+fn index(place: usize) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
+/// The deliveries that a statement finds, whole.
+pub(super) fn whole(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<Delivery>, Failure> {
+    let mut deliveries = Vec::new();
+    each(db, sql, params, |version, json, parts| {
+        let mut delivery = Delivery::decode(version, json)?;
+        if let Some(parts) = parts {
+            let [objects, runs, steps] = PARTS;
+            let [of_objects, of_runs, of_steps] = parts.rows;
+            delivery.objects = read_parts(db, objects, &delivery, of_objects)?;
+            delivery.runs = read_parts(db, runs, &delivery, of_runs)?;
+            delivery.steps = read_parts(db, steps, &delivery, of_steps)?;
+        }
+        deliveries.push(delivery);
+        Ok(())
+    })?;
+    Ok(deliveries)
+}
+
+/// The deliveries that a statement finds, in brief.
+pub(super) fn briefs(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<Brief>, Failure> {
+    let mut briefs = Vec::new();
+    each(db, sql, params, |version, json, parts| {
+        briefs.push(match parts {
+            Some(parts) => Brief { runs: parts.runs, ..dto::brief(version, json)? },
+            None => Brief::from(&Delivery::decode(version, json)?),
+        });
+        Ok(())
+    })?;
+    Ok(briefs)
+}
+
+/// Hands over the rows that a statement finds, each with its parts; a row of before schema 7 has none, and is whole.
+fn each(
+    db: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut take: impl FnMut(u32, &str, Option<Parts>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        let (version, json, parts) = checked(row)?;
+        let parts = if parts.is_empty() { None } else { Some(Parts::read(parts)?) };
+        take(version, json, parts)?;
+    }
+    Ok(())
+}
+
+fn checked<'r>(row: &'r Row<'_>) -> Result<(u32, &'r str, &'r str), Failure> {
+    let version: i64 = row.get(0)?;
+    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let (json, parts) = (text(2)?, text(3)?);
+    let first = if parts.is_empty() { version.to_string() } else { format!("{version} {parts}") };
+    matches(row, 1, &checksum(&first, json))?;
+    Ok((u32::try_from(version).unwrap_or(u32::MAX), json, parts))
+}
+
+fn read_parts<R: Record>(
+    db: &Connection,
+    table: &str,
+    of: &Delivery,
+    number: usize,
+) -> Result<Vec<R>, Failure> {
+    let sql =
+        format!("SELECT version, checksum, record FROM {table} WHERE delivery = ?1 ORDER BY place");
+    let parts: Vec<R> = read(db, &sql, [of.id.as_str()])?;
+    if parts.len() == number {
+        return Ok(parts);
+    }
+    let (id, found) = (&of.id, parts.len());
+    Err(Failure::Damaged(format!("delivery {id} has {found} of {number} rows in {table}")))
+}
+
+/// Forgets final deliveries older than this, but never the newest of a watch.
+pub(super) fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure> {
+    let sql = "DELETE FROM deliveries WHERE final = 1 AND coalesce(finished, started) < ?1
+                   AND id NOT IN (
+                       SELECT id FROM (
+                           SELECT id, row_number() OVER (PARTITION BY watch ORDER BY id DESC) AS place
+                           FROM deliveries)
+                       WHERE place <= ?2)
+               RETURNING id";
+    let mut delete = db.prepare_cached(sql)?;
+    let gone = delete.query_map(params![format!("{before:.9}"), index(keep)], |row| row.get(0))?;
+    let gone: Vec<String> = gone.collect::<Result<_, _>>()?;
+    for table in PARTS {
+        let mut parts = db.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?;
+        for id in &gone {
+            parts.execute([id])?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads every one and forgets it.
+pub(super) fn check(db: &Connection) -> Result<(), Failure> {
+    let mut ids = db.prepare("SELECT id FROM deliveries")?;
+    let mut rows = ids.query([])?;
+    let one = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
+    while let Some(row) = rows.next()? {
+        whole(db, &one, [row.get::<_, String>(0)?])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use sentry_core::testing::sample;
+
+    use super::*;
+    use crate::sqlite::schema;
+
+    fn changed(db: &Connection) -> i64 {
+        db.query_row("SELECT total_changes()", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn of_a_delivery_only_the_rows_that_changed_are_written() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let mut delivery = sample::delivery(1);
+        let written = |delivery: &Delivery| {
+            let before = changed(&db);
+            put(&db, delivery).unwrap();
+            changed(&db) - before
+        };
+        let parts = delivery.objects.len() + delivery.runs.len() + delivery.steps.len();
+        assert_eq!(written(&delivery), 1 + i64::try_from(parts).unwrap());
+        assert_eq!(written(&delivery), 0);
+        delivery.tries += 1;
+        assert_eq!(written(&delivery), 1);
+        delivery.objects[0].reason = Some("another".to_owned());
+        assert_eq!(written(&delivery), 1);
+        delivery.steps.clear();
+        delivery.objects.push(delivery.objects[0].clone());
+        assert_eq!(
+            written(&delivery),
+            1 + 1 + i64::try_from(sample::delivery(1).steps.len()).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_part_that_is_missing_is_damage() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let sql = format!("SELECT {COLUMNS} FROM deliveries");
+        for table in PARTS {
+            put(&db, &sample::delivery(1)).unwrap();
+            assert_eq!(whole(&db, &sql, []).unwrap(), [sample::delivery(1)]);
+            db.execute(&format!("DELETE FROM {table} WHERE place = 0"), []).unwrap();
+            let told = format!("{:?}", whole(&db, &sql, []).unwrap_err());
+            assert!(told.contains(table) && told.contains("Damaged"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_of_an_older_schema_is_whole_in_its_row_until_it_is_written_again() {
+        let mut db = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut db).unwrap();
+        let (version, sum, json) = columns(&sample::delivery(1)).unwrap();
+        let sql = "INSERT INTO deliveries (version, checksum, record) VALUES (?1, ?2, ?3)";
+        db.execute(sql, params![version, sum, json]).unwrap();
+        let sql = format!("SELECT {COLUMNS} FROM deliveries");
+        assert_eq!(whole(&db, &sql, []).unwrap(), [sample::delivery(1)]);
+        assert_eq!(briefs(&db, &sql, []).unwrap(), [Brief::from(&sample::delivery(1))]);
+        put(&db, &sample::delivery(1)).unwrap();
+        assert_eq!(whole(&db, &sql, []).unwrap(), [sample::delivery(1)]);
+        assert_eq!(briefs(&db, &sql, []).unwrap(), [Brief::from(&sample::delivery(1))]);
+    }
+}
