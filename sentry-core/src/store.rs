@@ -190,7 +190,8 @@ pub struct Told {
     pub started: bool,
 }
 
-/// An object that a delivery put on a cluster. Kept until it is known to be deleted.
+/// An object that a delivery put on a cluster. Kept until it is known to be deleted, or its delivery is forgotten and nothing
+/// will delete it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryItem {
     /// The watch.
@@ -203,6 +204,8 @@ pub struct InventoryItem {
     pub object: ObjectRef,
     /// True for a run.
     pub run: bool,
+    /// True for a run of whose document only so many are kept: it is forgotten once it is deleted, however old.
+    pub limited: bool,
     /// The delivery that last put it there.
     pub delivery: DeliveryId,
     /// When.
@@ -344,7 +347,8 @@ pub enum Write {
     /// Replace the agent's own record.
     Agent(AgentState),
     /// Forget final deliveries, answered triggers, settled reports, notices, troubles and decisions older than this, but
-    /// never the newest `keep` deliveries of a watch.
+    /// never the newest `keep` deliveries of a watch; and what forgotten deliveries put somewhere, but for runs that are
+    /// still to be deleted.
     Prune {
         /// Older than this.
         before: Timestamp,

@@ -338,5 +338,9 @@ impl Kept {
         self.troubles.retain(|_, trouble| trouble.at >= before);
         self.heads.retain(|_, head| head.at >= before);
         self.reports.retain(|_, report| report.is_due() || report.at >= before);
+        let kept = &self.deliveries;
+        self.inventory.retain(|_, item| {
+            item.at >= before || kept.contains_key(&item.delivery) || item.run && item.limited
+        });
     }
 }

@@ -214,12 +214,15 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
     let there = delivery.objects.iter().filter(|o| o.action.is_acknowledged());
     there
         .map(|outcome| {
+            let identity = outcome.object.identity();
+            let run = delivery.runs.iter().find(|run| run.object.identity() == identity);
             Write::Inventory(InventoryItem {
                 watch: delivery.watch.clone(),
                 subject: delivery.revision.subject.clone(),
                 cluster: watch.cluster.to_string(),
                 object: outcome.object.clone(),
                 run: outcome.run,
+                limited: run.is_some_and(|run| run.rules.keep.is_some()),
                 delivery: delivery.id.clone(),
                 at: now,
             })

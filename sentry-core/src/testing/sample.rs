@@ -298,6 +298,7 @@ pub fn inventory(name: &str, n: u32) -> InventoryItem {
         cluster: "prod/qa".to_owned(),
         object: ObjectRef { name: name.to_owned(), ..object() },
         run: true,
+        limited: true,
         delivery: id(n),
         at: time(n),
     }

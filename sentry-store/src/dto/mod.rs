@@ -238,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_was_kept_before_its_limit_was_is_not_forgotten_for_its_age() {
+        use sentry_core::store::InventoryItem;
+
+        let mut old = of_version_3(&sample::inventory("ci", 1));
+        assert_eq!(old.as_object_mut().unwrap().remove("limited"), Some(true.into()));
+        assert!(InventoryItem::decode(3, &old.to_string()).unwrap().limited);
+    }
+
+    #[test]
     fn a_branch_without_a_baseline_field_has_the_one_it_let_pass() {
         let baseline = Passed { mark: sample::mark(1), reason: Reason::Baseline };
         for (passed, want) in [

@@ -75,6 +75,11 @@ records! {
     delivery::StepTiming as Step,
 }
 
+/// Of a run that was put somewhere before this was kept, it is not known: nothing is forgotten that is to be deleted.
+fn unknown() -> bool {
+    true
+}
+
 /// What a delivery's text says in brief: all but its runs.
 #[derive(Deserialize)]
 struct Brief {
@@ -325,6 +330,8 @@ mirrors! {
         cluster: String,
         object: Object,
         run: bool,
+        #[serde(default = "unknown")]
+        limited: bool,
         delivery: Text<DeliveryId>,
         at: Stamp,
     }

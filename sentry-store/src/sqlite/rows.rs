@@ -148,7 +148,13 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
     run(db, "DELETE FROM reports WHERE due = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM outbox WHERE at < ?1", [&before])?;
     run(db, "DELETE FROM troubles WHERE at < ?1", [&before])?;
-    run(db, "DELETE FROM heads WHERE at < ?1", [&before])
+    run(db, "DELETE FROM heads WHERE at < ?1", [&before])?;
+    run(
+        db,
+        "DELETE FROM inventory WHERE at < ?1 AND delivery NOT IN (SELECT id FROM deliveries)
+             AND NOT (record ->> '$.run' AND coalesce(record ->> '$.limited', 1))",
+        [&before],
+    )
 }
 
 /// All live state. The caller holds a transaction, so that it is of one moment.

@@ -405,6 +405,7 @@ impl Machine {
                 cluster: watch.cluster.to_string(),
                 object: run.object.clone(),
                 run: true,
+                limited: run.rules.keep.is_some(),
                 delivery: delivery.id.clone(),
                 at: delivery.started,
             })

@@ -7,8 +7,8 @@ use crate::closed_list::ClosedList as _;
 use crate::cursor::Cursors;
 use crate::delivery::{Cause, Delivery, DeliveryState, Trigger, TriggerState};
 use crate::store::{
-    DeliveryQuery, Hold, Outage, Outgoing, OverviewQuery, Report, Requests, Snapshot,
-    StoreErrorKind, Trouble, WatchState, Write,
+    DeliveryQuery, Hold, InventoryItem, Outage, Outgoing, OverviewQuery, Report, Requests,
+    Snapshot, StoreErrorKind, Trouble, WatchState, Write,
 };
 use crate::testing::sample;
 
@@ -34,7 +34,8 @@ macro_rules! journal_contract_tests {
             a_notice_waits_for_each_of_its_receivers_until_that_one_is_told
             what_was_told_of_a_branch_is_kept_replaced_and_forgotten
             pruning_forgets_old_notices_and_troubles
-            pruning_forgets_settled_reports_and_never_the_inventory
+            pruning_forgets_settled_reports
+            pruning_forgets_what_forgotten_deliveries_put_somewhere_but_for_runs_to_be_deleted
             a_commit_carries_out_all_its_writes_in_order
             an_empty_commit_changes_nothing
             commits_and_requests_at_once_are_all_kept
@@ -221,15 +222,35 @@ pub async fn pruning_forgets_old_notices_and_troubles(at: Handles) {
 }
 
 /// See the name.
-pub async fn pruning_forgets_settled_reports_and_never_the_inventory(at: Handles) {
+pub async fn pruning_forgets_settled_reports(at: Handles) {
     let due = sample::report(1);
     let shown = Report { sent: Some(due.status.state), ..sample::report(2) };
-    let item = sample::inventory("ci-1", 1);
-    at.commit(&[Write::Report(due.clone()), Write::Report(shown), Write::Inventory(item.clone())])
-        .await;
+    at.commit(&[Write::Report(due.clone()), Write::Report(shown)]).await;
     at.commit(&[Write::Prune { before: sample::time(50), keep: 0 }]).await;
     assert_eq!(at.snapshot().await.reports, [due]);
-    assert_eq!(at.inventory("app").await, [item]);
+}
+
+/// See the name.
+pub async fn pruning_forgets_what_forgotten_deliveries_put_somewhere_but_for_runs_to_be_deleted(
+    at: Handles,
+) {
+    let of = |name: &str, run, limited, n| {
+        let item = InventoryItem { run, limited, ..sample::inventory(name, n) };
+        InventoryItem { delivery: sample::id(n), at: sample::time(n), ..item }
+    };
+    let (old, kept, young) = (1, 2, 60);
+    let forgotten = [of("object", false, false, old), of("run", true, false, old)];
+    let stays = [
+        of("by-number", true, true, old),
+        of("of-a-kept-delivery", false, false, kept),
+        of("young", true, false, young),
+    ];
+    let mut writes: Vec<Write> =
+        [old, kept].map(|n| Write::Delivery(Box::new(sample::delivery(n)))).into();
+    writes.extend(forgotten.into_iter().chain(stays.clone()).map(Write::Inventory));
+    at.commit(&writes).await;
+    at.commit(&[Write::Prune { before: sample::time(50), keep: 1 }]).await;
+    assert_eq!(at.inventory("app").await, stays);
 }
 
 /// See the name.
