@@ -226,7 +226,7 @@ mod tests {
         let parts = delivery.objects.len() + delivery.runs.len() + delivery.steps.len();
         assert_eq!(written(&delivery), 1 + i64::try_from(parts).unwrap());
         assert_eq!(written(&delivery), 0);
-        delivery.tries += 1;
+        delivery.attempts.tries += 1;
         assert_eq!(written(&delivery), 1);
         delivery.objects[0].reason = Some("another".to_owned());
         assert_eq!(written(&delivery), 1);
