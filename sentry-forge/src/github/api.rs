@@ -20,7 +20,7 @@ use crate::gate::Right;
 use crate::hosted::Hosted;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, json, message,
-    number_after, origin, plain_status, shown_type,
+    number_after, origin, plain_status, segment, shown_type,
 };
 use crate::http::{Answer, Http};
 
@@ -411,11 +411,6 @@ impl Api for GitHubApi {
     fn moved_to(&self, path: &str) -> Option<u64> {
         number_after(path, "repositories/")
     }
-}
-
-/// One segment of a path: all but letters, digits and `*-._` is percent-encoded.
-pub(super) fn segment(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 #[cfg(test)]

@@ -13,10 +13,9 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::segment;
 use crate::gate::Right;
 use crate::hosted::Hosted;
-use crate::hosted::api::{Call, description, json as read, link};
+use crate::hosted::api::{Call, description, json as read, link, segment};
 use crate::http::Answer;
 use crate::status::StatusError;
 

@@ -356,3 +356,8 @@ pub(crate) fn base(forge: &str, mut url: Url) -> Result<Url, ForgeError> {
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
+
+/// One segment of a path: all but letters, digits and `*-._` is percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
