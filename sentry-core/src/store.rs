@@ -309,7 +309,6 @@ pub struct LoopState {
 
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a commit holds a few writes, mostly of cursors")]
 pub enum Write {
     /// Insert or replace the cursors of a subject.
     Cursors(Cursors),
