@@ -39,14 +39,14 @@ fn forge(one: &LoopState, beat: Timestamp) -> ForgeStatus {
 fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
     if let Some(ended) = agent.ended {
         return Err(format!(
-            "no agent works on this state: {} ended {} ago",
+            "no agent is running on this state: {} stopped {} ago",
             agent.holder,
             age(now, ended)
         ));
     }
     if passed(now, agent.beat) > AGENT_SILENCE {
         return Err(format!(
-            "no agent works on this state: {} was last heard of {} ago",
+            "no agent is running on this state: the last heartbeat of {} was {} ago",
             agent.holder,
             age(now, agent.beat)
         ));
@@ -54,11 +54,13 @@ fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
     let late = agent.loops.iter().find(|l| passed(now, l.beat) > l.interval * 3 + LOOP_SLACK);
     match late {
         Some(late) => Err(format!(
-            "the loop of forge {} missed 3 intervals: no answer of any kind for {}",
+            "the poll loop of forge {} missed 3 intervals: no answer of any kind for {}",
             late.forge,
             age(now, late.beat)
         )),
-        None => Ok(format!("agent {} works for {}", agent.holder, age(now, agent.started))),
+        None => {
+            Ok(format!("agent {} has been running for {}", agent.holder, age(now, agent.started)))
+        }
     }
 }
 
