@@ -407,7 +407,7 @@ watches:
                     panic!("{} is asked as nobody", given.name);
                 };
                 assert_eq!((name, source.kind()), (given.name, ForgeErrorKind::Local));
-                assert!(source.hint().unwrap().contains("give a token"), "{source}");
+                assert!(source.hint().unwrap().contains("use a token"), "{source}");
             }
         }
     }

@@ -363,9 +363,13 @@ mod tests {
             ("hotfix/*", None),
         ] {
             let text = matches_nothing(pattern, &all);
-            let there = text.split_once("; there is `").map(|(_, name)| name.trim_end_matches('`'));
+            let there =
+                text.split_once("; did you mean `").map(|(_, name)| name.trim_end_matches("`?"));
             assert_eq!(there, meant, "{text}");
         }
-        assert_eq!(matches_nothing("x", &all), "no branch matches `x`, of 3 branches");
+        assert_eq!(
+            matches_nothing("x", &all),
+            "no branch matches `x`; the repository has 3 branches"
+        );
     }
 }
