@@ -1,4 +1,4 @@
-//! The seam between who asks and who answers.
+//! The interface between asking and answering.
 
 use std::fmt;
 
@@ -32,18 +32,18 @@ use crate::shape::{
 /// | [`resume`](Self::resume) | `POST /watches/{name}/resume` | `{}` or none | [`SuspensionAcknowledgement`] |
 ///
 /// `{id}` of a delivery is the id or its first 4 or more characters, `{commit}` the commit or its first 7 or more
-/// digits. The three posts that make a trigger take a header `Idempotency-Key`: one that was used before answers with
-/// the trigger that it made then, as that stands now, so each of them may be repeated after a lost answer; a retry that has
-/// begun by then is told as a conflict.
+/// digits. The three POSTs that create a trigger accept an `Idempotency-Key` header: a key that was used before returns
+/// the trigger it created then, in its current state, so each of them may be repeated after a lost answer; a retry that has
+/// begun by then is a conflict.
 ///
-/// A trigger is acknowledged once it is in the state; a crash of the machine does not lose it. What becomes of it
-/// [`trigger_state`](Self::trigger_state) tells, and [`show`](Self::show) of the delivery that answers it.
+/// A trigger is acknowledged once it is in the state; a crash of the machine does not lose it.
+/// [`trigger_state`](Self::trigger_state) shows what happens to it, [`show`](Self::show) the delivery it starts.
 ///
 /// # Errors
 /// Of every method: [`crate::ErrorKind`] says what is wrong, [`may_pass`](crate::words::Word::may_pass) whether asking again helps.
 #[async_trait]
 pub trait Answers: fmt::Debug + Send + Sync {
-    /// Per branch what was seen, what was delivered and what comes next; and whether an agent works.
+    /// Per branch: what was seen, what was delivered and what comes next; and whether an agent is running.
     async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError>;
 
     /// The agent that last worked on the state, if one did: `status` without the rest, for a check that is asked often.
@@ -60,27 +60,27 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// One delivery by its id, or the first 4 or more characters of it.
     async fn show(&self, delivery: &str) -> Result<Show, ApiError>;
 
-    /// What would be done with each document of B. Asks forge and cluster; nothing is written anywhere.
+    /// What would happen to each document of B. Asks forge and cluster; nothing is written anywhere.
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError>;
 
-    /// Where a trigger stands, by its whole id.
+    /// The state of a trigger, by its full id.
     async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError>;
 
-    /// Asks for a delivery of a branch's head, or of a given commit of it.
+    /// Requests a delivery of a branch's head, or of a given commit of it.
     async fn trigger(
         &self,
         request: &TriggerRequest,
         idempotency_key: Option<&str>,
     ) -> Result<Acknowledgement, ApiError>;
 
-    /// Asks for another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
+    /// Requests another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
     async fn retry(
         &self,
         delivery: &str,
         idempotency_key: Option<&str>,
     ) -> Result<Acknowledgement, ApiError>;
 
-    /// Asks for new runs of an earlier delivery's commits.
+    /// Requests new runs of an earlier delivery's commits.
     async fn rerun(
         &self,
         delivery: &str,
@@ -88,13 +88,13 @@ pub trait Answers: fmt::Debug + Send + Sync {
         idempotency_key: Option<&str>,
     ) -> Result<Acknowledgement, ApiError>;
 
-    /// Suspends a watch: it starts nothing new; what has begun goes on. A second one replaces the first.
+    /// Suspends a watch: it starts nothing new; work in progress continues. A second one replaces the first.
     async fn suspend(
         &self,
         watch: &str,
         request: &SuspendRequest,
     ) -> Result<SuspensionAcknowledgement, ApiError>;
 
-    /// Ends a suspension; nothing where there is none.
+    /// Ends a suspension; does nothing if there is none.
     async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError>;
 }

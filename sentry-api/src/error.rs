@@ -16,21 +16,21 @@ use crate::words::Word;
 sentry_core::closed_list! {
     /// What kind of error it is. Only [`Word::may_pass`] says that asking again can help.
     pub enum ErrorKind {
-        /// What was asked can't be meant: a text that is no commit.
+        /// The request is invalid: a text that is not a commit.
         BadRequest = "bad_request",
         /// There is no such watch.
         UnknownWatch = "unknown_watch",
         /// There is no such branch, or the watch does not watch it.
         UnknownBranch = "unknown_branch",
-        /// No such delivery is kept.
+        /// There is no such delivery.
         UnknownDelivery = "unknown_delivery",
-        /// No such trigger is kept.
+        /// There is no such trigger.
         UnknownTrigger = "unknown_trigger",
-        /// There is nothing at this address: another program, or a Sentry without this question.
+        /// There is nothing at this address: it is another program, or a Sentry without this route.
         NotFound = "not_found",
-        /// What was asked can mean more than one thing: ids that begin alike, branches to choose from.
+        /// The request is ambiguous: several ids with this prefix, several branches to choose from.
         Ambiguous = "ambiguous",
-        /// It can't be done as things stand: only a failed delivery can be retried.
+        /// The current state does not allow it: only a failed delivery can be retried.
         Conflict = "conflict",
         /// Another agent holds the state.
         Held = "held",
@@ -38,17 +38,17 @@ sentry_core::closed_list! {
         Unauthorized = "unauthorized",
         /// The token may not do this.
         Forbidden = "forbidden",
-        /// Too many questions, or more bytes than a question may have.
+        /// Too many requests, or a request that is too large.
         TooMuch = "too_much",
-        /// The state can't be used now, or a person must look at it.
+        /// The state can't be used now, or needs a person's attention.
         State = "state",
         /// The server, a forge or the cluster can't be reached, does not answer, or refuses us.
         Unreachable = "unreachable",
-        /// It was understood and can't be delivered: too large, or the cluster refuses it.
+        /// The request is valid but can't be delivered: too large, or the cluster refuses it.
         Rejected = "rejected",
-        /// Whoever answers is not set up for it: a file or program is missing there.
+        /// The answering side is not set up for it: a file or program is missing there.
         Setup = "setup",
-        /// It was stopped before there was an answer.
+        /// It was stopped before it had an answer.
         Interrupted = "interrupted",
     }
 }
@@ -99,7 +99,7 @@ impl Word<ErrorKind> {
         }
     }
 
-    /// True if the same question may be answered later, with nobody doing anything.
+    /// True if the same request may succeed later without anyone doing anything.
     #[must_use]
     pub fn may_pass(self) -> bool {
         use ErrorKind::{Interrupted, State, TooMuch, Unreachable};
@@ -107,7 +107,7 @@ impl Word<ErrorKind> {
     }
 }
 
-/// Why there is no answer. The text names the thing and the place; the hint what a person can do. Neither holds a secret.
+/// Why there is no answer. The text names the thing and the place, the hint what a person can do. Neither contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ApiError(Error<Word<ErrorKind>>);
@@ -177,10 +177,10 @@ impl From<StoreError> for ApiError {
         Self::from(match error.kind() {
             StoreErrorKind::Held => error
                 .of_kind(ErrorKind::Held)
-                .with_hint("stop that agent, or give this one a --state-dir of its own"),
+                .with_hint("stop that agent, or give this one its own --state-dir"),
             StoreErrorKind::Newer => error
                 .of_kind(ErrorKind::State)
-                .with_hint("use the newer sentry, or another --state-dir"),
+                .with_hint("use the newer sentry, or a different --state-dir"),
             _ => error.of_kind(ErrorKind::State),
         })
     }
@@ -243,7 +243,7 @@ pub struct ErrorShape {
     pub kind: Word<ErrorKind>,
     /// What failed, with its causes.
     pub message: String,
-    /// What a person can do, if something.
+    /// What a person can do, if anything.
     #[serde(default)]
     pub hint: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! What Sentry answers: the versioned JSON of its command line and its HTTP API, and what fills it.
 //!
-//! [`Answers`] is the seam: the command line asks it and prints, an HTTP server asks it and sends. [`Local`] answers
+//! [`Answers`] is the interface: the command line asks it and prints, an HTTP server asks it and sends. [`Local`] answers
 //! from a [`sentry_core::store::State`]; a client of the HTTP API answers with what the server said. Both give the
 //! same [`shape`]s, so that a person sees the same from a laptop as in the pod.
 //!
@@ -18,10 +18,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`shape`] | the JSON that is answered, and that is asked with |
-//! | [`words`] | the words of closed lists that stand in it |
-//! | [`text`] | how times and numbers are said to people |
-//! | [`query`] | the questions |
+//! | [`shape`] | the JSON of requests and answers |
+//! | [`words`] | the words of its closed lists |
+//! | [`text`] | how times and numbers are shown to people |
+//! | [`query`] | the query parameters |
 //! | [`openapi`] | how the HTTP API describes itself |
 
 mod answers;

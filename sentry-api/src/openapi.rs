@@ -35,8 +35,9 @@ pub fn description() -> Value {
         "info": {
             "title": "Sentry",
             "version": crate::VERSION.to_string(),
-            "description": "What the command line answers, with the same JSON. Keys may be added; a reader takes keys \
-                            that it does not know for nothing.",
+            "description": "The same answers as the command line, in the same JSON. Keys may be \
+                            added; clients must \
+                            ignore keys they don't know.",
             "license": {"name": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/api/v1"}],
@@ -48,7 +49,8 @@ pub fn description() -> Value {
             "securitySchemes": {"token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "`server.read_token` may ask, `server.trigger_token` may do all.",
+                "description": "`server.read_token` may read, `server.trigger_token` may do \
+                                everything.",
             }},
         },
     })
@@ -69,7 +71,7 @@ fn errors(body: &Schema) -> Map<String, Value> {
     }
     let answer = |(status, kinds): (u16, Vec<String>)| {
         let content = json!({"application/json": {"schema": body}});
-        let text = format!("No answer: {}.", kinds.join(", "));
+        let text = format!("Error: {}.", kinds.join(", "));
         (format!("error{status}"), json!({"description": text, "content": content}))
     };
     kinds.into_iter().map(answer).collect()
@@ -102,7 +104,7 @@ impl Paths {
         self.ask::<StatusQuery, Status>(near(
             "/status",
             "status",
-            "Per branch what was seen, what was delivered and what comes next.",
+            "Per branch: what was seen, what was delivered and what comes next.",
         ));
         self.ask::<WhyQuery, Why>(near(
             "/why/{commit}",
@@ -118,18 +120,18 @@ impl Paths {
         self.ask::<(), Acknowledgement>(near(
             "/triggers/{trigger}",
             "triggerState",
-            "Where a trigger stands.",
+            "The state of a trigger.",
         ));
         self.ask::<ExplainQuery, Documents>(Route {
             path: "/explain",
             name: "explain",
-            summary: "What would be done with each document of B. Nothing is written anywhere.",
+            summary: "What would happen to each document of B. Nothing is written anywhere.",
             errors: FAR_ERRORS,
         });
         self.ask::<(), Event>(Route {
             path: "/events",
             name: "events",
-            summary: "What happens, as it happens: server-sent events, each with one such object as its data.",
+            summary: "A stream of server-sent events, each with one such object as its data.",
             errors: &[],
         });
         let answer = &mut self.paths["/events"]["get"]["responses"]["200"]["content"];
@@ -144,7 +146,7 @@ impl Paths {
             route(
                 "/trigger",
                 "trigger",
-                "Asks for a delivery; acknowledged once it is in the state.",
+                "Requests a delivery; acknowledged once the request is stored.",
             ),
             true,
         );
@@ -152,7 +154,8 @@ impl Paths {
             route(
                 "/deliveries/{id}/retry",
                 "retry",
-                "Asks for another attempt of a failed or parked delivery: nothing that ran runs twice.",
+                "Requests another attempt of a failed or parked delivery; nothing that ran runs \
+                 twice.",
             ),
             true,
         );
@@ -160,7 +163,7 @@ impl Paths {
             route(
                 "/deliveries/{id}/rerun",
                 "rerun",
-                "Asks for new runs of an earlier delivery's commits.",
+                "Requests new runs of an earlier delivery's commits.",
             ),
             true,
         );
@@ -189,7 +192,7 @@ impl Paths {
             parameters.push(json!({
                 "name": "Idempotency-Key",
                 "in": "header",
-                "description": "A request with a key that was used before is the earlier one.",
+                "description": "A request that reuses a key returns the earlier request.",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"},
             }));
         }

@@ -1,12 +1,12 @@
-//! The questions, as the query strings of the HTTP API. A key that is not listed is an error of who asks.
+//! The questions, as the query strings of the HTTP API. An unknown key is a client error.
 
 use crate::words::WATCH;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How many deliveries `history` answers with where no number is asked for.
+/// How many deliveries `history` returns by default.
 pub const HISTORY_LIMIT: u32 = 20;
-/// How many deliveries `history` can be asked for at a time.
+/// The most deliveries that `history` returns at a time.
 pub const HISTORY_MOST: u32 = 1000;
 
 /// What `status` can be asked.
@@ -37,7 +37,7 @@ pub struct HistoryQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
-    /// At most so many, and not more than [`HISTORY_MOST`]; [`HISTORY_LIMIT`] where it is left out.
+    /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
     pub limit: Option<u32>,
@@ -47,14 +47,14 @@ pub struct HistoryQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainQuery {
-    /// The watch; may be left out where there is only one.
+    /// The watch; optional if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
-    /// The branch of A; may be left out where the watch names exactly one.
+    /// The branch of A; optional if the watch names exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// Another event than `push`.
+    /// An event other than `push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub event: Option<String>,

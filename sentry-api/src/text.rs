@@ -1,4 +1,4 @@
-//! How times and numbers are said to people, in answers and beside them.
+//! How times and numbers are shown to people.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ pub fn time(at: Timestamp) -> String {
     format!("{at:.0}")
 }
 
-/// How long ago, in the largest unit that says something: `12s`, `5m`, `3h`, `2d`.
+/// How long ago, in the largest useful unit: `12s`, `5m`, `3h`, `2d`.
 #[must_use]
 pub fn age(now: Timestamp, at: Timestamp) -> String {
     span(passed(now, at))
 }
 
-/// How much time has passed, in whole seconds; nothing where the time is still to come.
+/// How much time has passed, in whole seconds; zero if the time is in the future.
 #[must_use]
 pub fn passed(now: Timestamp, at: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(now.as_second() - at.as_second()).unwrap_or(0))
 }
 
-/// A stretch of time as people say it.
+/// A duration as people write it.
 #[must_use]
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -36,7 +36,7 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// `in 12s`, or `now` where the time has come.
+/// `in 12s`, or `now` if the time has passed.
 #[must_use]
 pub fn ahead(now: Timestamp, at: Timestamp) -> String {
     match u64::try_from(at.as_second() - now.as_second()) {

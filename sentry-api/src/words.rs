@@ -95,12 +95,12 @@ impl<T: ClosedList> JsonSchema for Word<T> {
     }
 }
 
-/// How a run stands, or why it was not created.
+/// The state of a run, or why it was not created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunStanding {
-    /// It was created, and stands like this; or it failed because it could not be created.
+    /// It was created and has this state; or it failed because it could not be created.
     As(RunState),
-    /// It is not created yet: the namespace has no room.
+    /// It is not created yet: the namespace is full.
     Queued,
     /// It was not created: an earlier object failed.
     Skipped,
@@ -109,7 +109,7 @@ pub enum RunStanding {
 }
 
 impl RunStanding {
-    /// True if it was created and will not change any more.
+    /// True if it was created and its state is final.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::As(state) if state.is_final())
@@ -118,7 +118,7 @@ impl RunStanding {
 
 impl ClosedList for RunStanding {
     const NAME: &'static str = "RunState";
-    const ABOUT: &'static str = "How a run stands, or why it was not created.";
+    const ABOUT: &'static str = "The state of a run, or why it was not created.";
 
     fn all() -> impl Iterator<Item = Self> {
         RunState::all().map(Self::As).chain([Self::Queued, Self::Skipped, Self::Planned])
@@ -136,7 +136,7 @@ impl ClosedList for RunStanding {
     fn about(self) -> &'static str {
         match self {
             Self::As(state) => state.about(),
-            Self::Queued => "It is not created yet: the namespace has no room.",
+            Self::Queued => "It is not created yet: the namespace is full.",
             Self::Skipped => "It was not created: an earlier object failed.",
             Self::Planned => "A dry run would create it.",
         }
@@ -144,21 +144,21 @@ impl ClosedList for RunStanding {
 }
 
 closed_list! {
-    /// Where a watched branch stands.
+    /// The state of a watched branch.
     pub enum BranchState {
-        /// Its head was recorded when it was first seen, and not delivered.
+        /// Its head was recorded when first seen, and not delivered.
         Baseline = "baseline",
-        /// Its head is to be delivered and waits for its turn.
+        /// Its head is queued for delivery.
         Pending = "pending",
-        /// A delivery works, or some of its runs wait for room.
+        /// A delivery is in progress, or some of its runs are queued.
         Delivering = "delivering",
         /// Every object of its head is acknowledged.
         Delivered = "delivered",
-        /// Its head was settled, and no run of it was to start.
+        /// Its head was settled, and no run was due.
         NothingRan = "nothing_ran",
         /// An attempt failed; another one is due.
         Retrying = "retrying",
-        /// It was given up until something changes or a person asks.
+        /// Its head is set aside until something changes or a person retries it.
         Parked = "parked",
         /// The branch was deleted.
         Gone = "gone",
@@ -166,9 +166,9 @@ closed_list! {
 }
 
 closed_list! {
-    /// What is told at once: [`crate::shape::Event`].
+    /// What happened, for the event stream: [`crate::shape::Event`].
     pub enum EventKind {
-        /// The engine runs.
+        /// The engine started.
         Started = "started",
         /// A branch was seen for the first time; its head is not delivered.
         Baseline = "baseline",
@@ -176,7 +176,7 @@ closed_list! {
         Change = "change",
         /// A branch is gone.
         BranchGone = "branch_gone",
-        /// It was decided not to start something.
+        /// Something was not started, by decision.
         NotStarted = "not_started",
         /// An attempt began.
         DeliveryStarted = "delivery_started",
@@ -186,11 +186,11 @@ closed_list! {
         DeliveryRetrying = "delivery_retrying",
         /// A delivery ended.
         DeliverySettled = "delivery_settled",
-        /// Runs wait until their namespace has room.
+        /// Runs are queued: their namespace is full.
         RunsQueued = "runs_queued",
-        /// A run stands otherwise than before.
+        /// A run's state changed.
         RunChanged = "run_changed",
-        /// A trigger was taken or rejected.
+        /// A trigger was accepted or rejected.
         TriggerAnswered = "trigger_answered",
         /// A forge does not answer.
         ForgeUnreachable = "forge_unreachable",
@@ -200,7 +200,7 @@ closed_list! {
         StateUnavailable = "state_unavailable",
         /// The listener was too slow: some events were missed.
         Lagged = "lagged",
-        /// The engine takes no more work.
+        /// The engine starts no more work.
         Stopping = "stopping",
     }
 }

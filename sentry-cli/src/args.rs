@@ -25,29 +25,29 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The configuration [default: $SENTRY_CONFIG, ./sentry.yaml, /config/sentry.yaml, /etc/sentry/sentry.yaml]
+    /// The configuration file [default: $SENTRY_CONFIG, ./sentry.yaml, /config/sentry.yaml, /etc/sentry/sentry.yaml]
     #[arg(short, long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
-    /// Where state is kept [default: $SENTRY_STATE_DIR, `state_dir` of the configuration, $STATE_DIRECTORY, ~/.local/state/sentry]
+    /// The state directory [default: $SENTRY_STATE_DIR, `state_dir` of the configuration, $STATE_DIRECTORY, ~/.local/state/sentry]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Ask this server instead of the state on this machine [default: $SENTRY_SERVER]
+    /// Use this server instead of the state on this machine [default: $SENTRY_SERVER]
     #[arg(long, value_name = "URL", global = true)]
     pub(crate) server: Option<Url>,
-    /// The file that holds the token for the server [default: $SENTRY_TOKEN_FILE]
+    /// A file with the server's token [default: $SENTRY_TOKEN_FILE]
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Certificate authorities (PEM) that are trusted for the server, besides the system's
+    /// CA certificates (PEM) to trust for the server, in addition to the system's
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) ca_file: Option<PathBuf>,
-    /// How much is logged [default: `log_level` of the configuration, else info]
+    /// The log level [default: `log_level` of the configuration, else info]
     #[arg(long, value_name = "LEVEL", global = true, value_parser = word::<LogLevel>())]
     pub(crate) log_level: Option<LogLevel>,
-    /// How log lines look
+    /// The format of log lines
     #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
     pub(crate) log_format: LogFormat,
     /// When to use colours
@@ -58,7 +58,7 @@ pub(crate) struct Global {
 /// One word of a closed list.
 fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(T::all().map(T::as_str))
-        .try_map(|word| T::from_word(&word).ok_or("is not on the list"))
+        .try_map(|word| T::from_word(&word).ok_or("is not an allowed value"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,7 +83,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct OutputArg {
-    /// How the result is shown; JSON is stable, see docs/cli.md
+    /// The output format; JSON is stable, see docs/cli.md
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }
@@ -97,7 +97,7 @@ impl OutputArg {
 /// The event that runs are asked for.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EventArg {
-    /// Only runs whose `on-event` names this event [default: push]
+    /// Only runs whose `on-event` has this event [default: push]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) event: Option<String>,
 }
@@ -116,11 +116,11 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Show one delivery: its objects, steps and errors
     Show(ShowArgs),
-    /// Say for a commit why it was delivered, or why not
+    /// Explain why a commit was delivered, or why not
     Why(WhyArgs),
-    /// Say for each document of the manifests repository what would be done with it
+    /// Show what would happen to each document of the manifests repository
     Explain(ExplainArgs),
-    /// Say the same for a local directory, offline
+    /// Show the same for a local directory, offline
     Lint(LintArgs),
     /// Show what a delivery would change on the cluster; nothing is written
     Diff(DiffArgs),
@@ -128,19 +128,19 @@ pub(crate) enum Command {
     Retry(RetryArgs),
     /// Start new runs of an earlier delivery's commits
     Rerun(RerunArgs),
-    /// Start nothing new for a watch until it is resumed
+    /// Suspend a watch: start nothing new until it is resumed
     Suspend(SuspendArgs),
-    /// End a suspension
+    /// Resume a suspended watch
     Resume(ResumeArgs),
-    /// Tell receivers of notifications that this is a test, now
+    /// Send a test notification to the receivers
     Notify(NotifyArgs),
     /// Write a commented sentry.yaml and .env.example
     Init(Box<InitArgs>),
-    /// Show the whole road on this machine, with nothing set up; only git is needed
+    /// See it work end to end on this machine, without any setup; only needs git
     Demo,
     /// Print the JSON Schema of the configuration
     Schema {
-        /// The description of the HTTP API instead (OpenAPI 3.1)
+        /// Print the description of the HTTP API instead (OpenAPI 3.1)
         #[arg(long)]
         api: bool,
     },
@@ -154,7 +154,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// True if a server can be asked for it.
+    /// True if it works through a server.
     pub(crate) fn is_remote(&self) -> bool {
         match self {
             Self::Trigger(args) => !args.dry_run,
@@ -177,32 +177,32 @@ pub(crate) struct WatchArgs {
     /// One pass over all watches: deliver what changed, wait until it is settled, exit
     #[arg(long)]
     pub(crate) once: bool,
-    /// Write nothing: neither to a cluster nor to the state, and take no lock
+    /// Write nothing, neither to a cluster nor to the state, and take no lock
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Serve health, metrics and webhooks here: 127.0.0.1:8080 [default: `server.listen` of the configuration]
+    /// Serve health, metrics and webhooks at this address: 127.0.0.1:8080 [default: `server.listen` of the configuration]
     #[arg(long, value_name = "ADDRESS", conflicts_with = "once")]
     pub(crate) listen: Option<SocketAddr>,
 }
 
-/// A branch by its name.
+/// A branch name.
 fn branch(text: &str) -> Result<Subject, ParseError> {
     text.parse().map(Subject::Branch)
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TriggerArgs {
-    /// The watch; may be left out where there is only one
+    /// The watch; optional if there is only one
     pub(crate) watch: Option<WatchName>,
-    /// The branch; may be left out where the watch has only one
+    /// The branch; optional if the watch has only one
     #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
     pub(crate) branch: Option<Subject>,
-    /// The commit, whole [default: the branch's head]
+    /// The full commit id [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
     pub(crate) revision: Option<CommitSha>,
     #[command(flatten)]
     pub(crate) event: EventArg,
-    /// Only the run of this name (`name` or `generateName` in its document)
+    /// Only the run with this name (`name` or `generateName` in its document)
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) run: Option<String>,
     /// Only show what would be written
@@ -211,7 +211,7 @@ pub(crate) struct TriggerArgs {
     /// Print the trigger's id and return once it is stored
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) no_wait: bool,
-    /// A second trigger with the same key is the first one
+    /// A second trigger with the same key returns the first one
     #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
     pub(crate) idempotency_key: Option<String>,
 }
@@ -221,7 +221,7 @@ pub(crate) struct ValidateArgs {
     /// Also ask the forges and the cluster
     #[arg(long)]
     pub(crate) online: bool,
-    /// Print the configuration in its long form, secrets left out
+    /// Print the configuration in its long form, without secrets
     #[arg(long)]
     pub(crate) print: bool,
     #[command(flatten)]
@@ -232,7 +232,7 @@ pub(crate) struct ValidateArgs {
 pub(crate) struct StatusArgs {
     /// Only this watch
     pub(crate) watch: Option<WatchName>,
-    /// Exit 1 when no agent works on the state, or one of its loops missed 3 intervals
+    /// Exit 1 if no agent is running on the state, or one of its loops missed 3 intervals
     #[arg(long)]
     pub(crate) check: bool,
     #[command(flatten)]
@@ -243,7 +243,7 @@ pub(crate) struct StatusArgs {
 pub(crate) struct HistoryArgs {
     /// Only this watch
     pub(crate) watch: Option<WatchName>,
-    /// At most so many, up to 1000
+    /// The maximum number to list, up to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: u32,
     #[command(flatten)]
@@ -252,7 +252,7 @@ pub(crate) struct HistoryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// The delivery's id, or its first characters
+    /// The delivery id, or its first characters
     pub(crate) delivery: String,
     #[command(flatten)]
     pub(crate) output: OutputArg,
@@ -260,7 +260,7 @@ pub(crate) struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// The commit, whole or its first 7 or more digits
+    /// The commit id, or its first 7 or more digits
     pub(crate) commit: String,
     /// Only this watch
     #[arg(short, long, value_name = "WATCH")]
@@ -271,9 +271,9 @@ pub(crate) struct WhyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The watch; may be left out where there is only one
+    /// The watch; optional if there is only one
     pub(crate) watch: Option<WatchName>,
-    /// The branch; may be left out where the watch has only one
+    /// The branch; optional if the watch has only one
     #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
     pub(crate) branch: Option<Subject>,
     #[command(flatten)]
@@ -284,12 +284,12 @@ pub(crate) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
-    /// The watch; may be left out where there is only one
+    /// The watch; optional if there is only one
     pub(crate) watch: Option<WatchName>,
-    /// The branch; may be left out where the watch has only one
+    /// The branch; optional if the watch has only one
     #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
     pub(crate) branch: Option<Subject>,
-    /// The commit, whole [default: the branch's head]
+    /// The full commit id [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
     pub(crate) revision: Option<CommitSha>,
     #[command(flatten)]
@@ -301,7 +301,7 @@ pub(crate) struct LintArgs {
     /// The directory
     #[arg(default_value = ".tekton")]
     pub(crate) dir: PathBuf,
-    /// The branch of A that runs are judged for [default: main]
+    /// The branch of A to evaluate runs for [default: main]
     #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
     pub(crate) branch: Option<Subject>,
     #[command(flatten)]
@@ -312,7 +312,7 @@ pub(crate) struct LintArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
-    /// The delivery's id, or its first characters
+    /// The delivery id, or its first characters
     pub(crate) delivery: String,
     /// Return once the request is stored
     #[arg(long)]
@@ -321,9 +321,9 @@ pub(crate) struct RetryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RerunArgs {
-    /// The delivery's id, or its first characters
+    /// The delivery id, or its first characters
     pub(crate) delivery: String,
-    /// Only what failed then
+    /// Only what failed
     #[arg(long)]
     pub(crate) failed: bool,
     /// Return once the request is stored
@@ -335,10 +335,10 @@ pub(crate) struct RerunArgs {
 pub(crate) struct SuspendArgs {
     /// The watch
     pub(crate) watch: WatchName,
-    /// Why; shown in status
+    /// The reason; shown in status
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// For how long, such as 30m, 2h or 3d [default: until resumed]
+    /// How long, such as 30m, 2h or 3d [default: until resumed]
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
 }
@@ -362,7 +362,7 @@ pub(crate) struct NotifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// The directory to write to
+    /// The directory to write the files to
     #[arg(default_value = ".")]
     pub(crate) dir: PathBuf,
     /// Repository A, whose branches are watched
@@ -371,7 +371,7 @@ pub(crate) struct InitArgs {
     /// The branches of A, separated by commas [default: main]
     #[arg(long, value_name = "LIST")]
     pub(crate) branches: Option<String>,
-    /// Repository B, which holds what is run
+    /// Repository B, with the manifests to run
     #[arg(long, value_name = "URL")]
     pub(crate) manifests: Option<RepoUrl>,
     /// The branch of B [default: main]
@@ -380,16 +380,16 @@ pub(crate) struct InitArgs {
     /// The directory of B [default: .tekton]
     #[arg(long, value_name = "DIR")]
     pub(crate) manifests_dir: Option<DirPath>,
-    /// The kubeconfig's context [default: default]
+    /// The kubeconfig context [default: default]
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
-    /// The namespace that everything goes into [default: qa]
+    /// The namespace to deliver to [default: qa]
     #[arg(long, value_name = "NAME")]
     pub(crate) namespace: Option<Namespace>,
     /// Only show what would be delivered: use the dry-run deployer
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Replace files that exist
+    /// Replace existing files
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -408,7 +408,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         digits.parse().map_err(|_| "expected a number with s, m, h or d, such as 2h")?;
     match number.checked_mul(seconds).filter(|all| (1..=366 * 86_400).contains(all)) {
         Some(all) => Ok(Duration::from_secs(all)),
-        None => Err("must be more than nothing and at most 366d".to_owned()),
+        None => Err("must be greater than zero and at most 366d".to_owned()),
     }
 }
 

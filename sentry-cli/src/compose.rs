@@ -84,7 +84,7 @@ pub enum ComposeError {
         source: NotifyError,
     },
     /// The parts don't fit together.
-    #[error("can't put the engine together")]
+    #[error("can't set up the engine")]
     Engine(#[from] BuildError),
 }
 
@@ -330,9 +330,9 @@ fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
         ForgeAuth::Anonymous => Credential::Anonymous,
         ForgeAuth::Token(source) => Credential::Token(source.clone()),
         ForgeAuth::App { .. } => {
-            let text = "an app's key stands where only a token can";
+            let text = "an app can't be used here, only a token";
             return Err(ForgeError::new(ForgeErrorKind::Local, text).with_hint(
-                "`app` is for the reading of a forge of type github; give a token here",
+                "`app` only works for reading from a forge of type github; use a token here",
             ));
         }
     })
@@ -341,7 +341,7 @@ fn credential(auth: &ForgeAuth) -> Result<Credential, ForgeError> {
 /// A configuration that was read has one.
 fn no_url() -> ForgeError {
     ForgeError::new(ForgeErrorKind::Local, "the forge has no url")
-        .with_hint("write its address: https://gitea.example.com")
+        .with_hint("set its address: https://gitea.example.com")
 }
 
 fn gitlab_token(kind: TokenKind) -> GitLabToken {
@@ -407,7 +407,7 @@ watches:
                     panic!("{} is asked as nobody", given.name);
                 };
                 assert_eq!((name, source.kind()), (given.name, ForgeErrorKind::Local));
-                assert!(source.hint().unwrap().contains("give a token"), "{source}");
+                assert!(source.hint().unwrap().contains("use a token"), "{source}");
             }
         }
     }

@@ -76,7 +76,7 @@ async fn as_a_task(ctx: Arc<commands::Context>, command: args::Command) -> Resul
     match task.join_next().await {
         Some(Ok(ended)) => ended,
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        _ => Err(Failure::usage("the command was ended from outside")),
+        _ => Err(Failure::usage("the command was cancelled")),
     }
 }
 

@@ -57,8 +57,10 @@ impl Remote {
         let Settings { server, ca_file, .. } = &settings;
         let plain = server.username().is_empty() && server.password().is_none();
         if !matches!(server.scheme(), "https" | "http") || !server.has_host() || !plain {
-            return Err(ApiError::bad_request("--server is no address of a server")
-                .with_hint("it is like https://sentry.example.com; a token is in --token-file"));
+            return Err(ApiError::bad_request("--server is not a server address").with_hint(
+                "use an address such as https://sentry.example.com; the token goes \
+                            into --token-file",
+            ));
         }
         let client = Client::new(ca_file.as_deref(), Proxies::from_env(), TIMES);
         let client = client.map_err(|error| {
@@ -139,9 +141,10 @@ impl Remote {
         match value.get("version").and_then(Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
             Some(version) => {
-                let text = format!("{} answers in version {version} of its JSON", self.place());
+                let text =
+                    format!("{} answers in version {version} of the JSON format", self.place());
                 return Err(ApiError::new(ErrorKind::Unreachable, text)
-                    .with_hint(format!("this sentry reads version {VERSION}: use a newer one")));
+                    .with_hint(format!("this sentry reads version {VERSION}: upgrade it")));
             }
             None => return Err(self.foreign()),
         }
@@ -152,7 +155,7 @@ impl Remote {
         let mut body = Vec::new();
         let read = sentry_net::read(&mut response, CAP, &mut body).await;
         if read.map_err(|error| self.lost(error))? {
-            let text = format!("{} answers with more than {} MiB", self.place(), CAP >> 20);
+            let text = format!("{} answered with more than {} MiB", self.place(), CAP >> 20);
             return Err(ApiError::new(ErrorKind::Rejected, text));
         }
         Ok(body)
@@ -161,20 +164,21 @@ impl Remote {
     /// There is no whole answer.
     fn lost(&self, error: reqwest::Error) -> ApiError {
         if error.is_builder() {
-            return ApiError::bad_request("this can't be sent to a server")
+            return ApiError::bad_request("can't build this request")
                 .with_source(error.without_url());
         }
         let Failure { what, hint } = self.client.failure(&error, &self.settings.server);
         ApiError::new(ErrorKind::Unreachable, format!("the server {} {what}", self.place()))
             .with_source(error.without_url())
-            .with_hint(hint.unwrap_or("is it up, and is --server its address?"))
+            .with_hint(hint.unwrap_or("check that it is running and that --server is its address"))
     }
 
     /// What answers is no server of ours.
     fn foreign(&self) -> ApiError {
-        let text = format!("what {} answers is not a Sentry's answer", self.place());
-        ApiError::new(ErrorKind::Unreachable, text)
-            .with_hint("is --server the address of `sentry watch --listen`, without /api/v1?")
+        let text = format!("{} did not answer as a Sentry server", self.place());
+        ApiError::new(ErrorKind::Unreachable, text).with_hint(
+            "check that --server is the address of `sentry watch --listen`, without /api/v1",
+        )
     }
 
     /// An answer that is an error: the server's own words where they are ours.
@@ -189,10 +193,11 @@ impl Remote {
             429 => ErrorKind::TooMuch,
             _ => ErrorKind::Unreachable,
         };
-        let text = format!("{} answers {status}, not in a Sentry's words", self.place());
+        let text = format!("{} answered {status}, but not as a Sentry server", self.place());
         let error = ApiError::new(kind, text);
         if status.is_redirection() || kind == ErrorKind::NotFound {
-            return error.with_hint("is --server the server's own address, without /api/v1?");
+            return error
+                .with_hint("check that --server is the server's own address, without /api/v1");
         }
         self.with_token_hint(error)
     }
@@ -200,10 +205,11 @@ impl Remote {
     fn with_token_hint(&self, error: ApiError) -> ApiError {
         match (error.kind().known(), error.hint(), &self.settings.token_file) {
             (Some(ErrorKind::Unauthorized), None, None) => {
-                error.with_hint("name the file that holds the token with --token-file")
+                error.with_hint("pass the file that holds the token with --token-file")
             }
-            (Some(ErrorKind::Unauthorized), None, Some(path)) => error
-                .with_hint(format!("is the token in {} the one of this server?", path.display())),
+            (Some(ErrorKind::Unauthorized), None, Some(path)) => {
+                error.with_hint(format!("check that {} holds this server's token", path.display()))
+            }
             _ => error,
         }
     }

@@ -231,8 +231,9 @@ pub(crate) fn objects_line(objects: &[Word<Action>]) -> String {
     format!("{}: {}", count(objects.len(), "object"), tally(objects))
 }
 
-/// `3 runs wait: 20 may go on in the namespace`.
+/// `3 runs queued: the namespace is limited to 20`.
 fn waiting(queued: usize, limit: u32) -> String {
-    let runs = if queued == 1 { "1 run waits".to_owned() } else { format!("{queued} runs wait") };
-    format!("{runs}: {limit} may go on in the namespace")
+    let runs =
+        if queued == 1 { "1 run queued".to_owned() } else { format!("{queued} runs queued") };
+    format!("{runs}: the namespace is limited to {limit}")
 }

@@ -91,13 +91,13 @@ impl Signals {
             done = &mut work => return Ended::Itself(done),
             () = self.next() => {}
         }
-        tracing::info!("stopping: what has begun is finished first; a second signal aborts it");
+        tracing::info!("stopping: finishing work in progress; a second signal aborts it");
         stop.soft();
         tokio::select! {
             done = &mut work => return Ended::Itself(done),
             () = self.next() => {}
         }
-        tracing::warn!("aborting: what was begun is finished by the next start");
+        tracing::warn!("aborting: the next start finishes what was in progress");
         stop.hard();
         tokio::time::timeout(LAST_GRACE, work).await.ok();
         Ended::Aborted

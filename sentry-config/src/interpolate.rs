@@ -71,8 +71,8 @@ fn filled(text: &str, variables: &Variables<'_>) -> Result<(String, bool), (Stri
         had_reference = true;
         let Some(end) = rest[start..].find('}').map(|i| start + i) else {
             return Err((
-                "has a `${` without its `}`".into(),
-                "close it, or write `$${` for the characters themselves".into(),
+                "has a `${` without a closing `}`".into(),
+                "close it, or write `$${` for a literal `${`".into(),
             ));
         };
         let (name, default) = match rest[start + 2..end].split_once(":-") {
@@ -80,9 +80,8 @@ fn filled(text: &str, variables: &Variables<'_>) -> Result<(String, bool), (Stri
             None => (&rest[start + 2..end], None),
         };
         if !is_name(name) {
-            let hint =
-                "write ${NAME} or ${NAME:-default}; `$${` stands for the characters themselves";
-            return Err(("has a `${…}` that names no variable".into(), hint.into()));
+            let hint = "write ${NAME} or ${NAME:-default}; `$${` is a literal `${`";
+            return Err(("has a `${…}` without a variable name".into(), hint.into()));
         }
         match (variables.get(name), default) {
             (Some(value), None) => out.push_str(value),
@@ -90,7 +89,8 @@ fn filled(text: &str, variables: &Variables<'_>) -> Result<(String, bool), (Stri
             (_, Some(default)) => out.push_str(default),
             (None, None) => {
                 let hint = format!(
-                    "set {name} in the environment or in `.env` beside this file, or give a default: ${{{name}:-…}}"
+                    "set {name} in the environment or in `.env` next to this file, or provide a \
+                     default: ${{{name}:-…}}"
                 );
                 return Err((format!("environment variable {name} is not set"), hint));
             }

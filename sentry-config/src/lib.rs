@@ -128,7 +128,7 @@ fn parse_with(
     bad_lines: Vec<Problem>,
 ) -> Result<Config, Problems> {
     if text.len() > MAX_SIZE {
-        let hint = "split it: one agent per group of watches";
+        let hint = "split it: run one agent per group of watches";
         return Err(Problems::new(vec![Problem::at_line(name, 1, "", TOO_LARGE, hint)]));
     }
     let mut report = Report::new(name, text);

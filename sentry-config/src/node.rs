@@ -56,7 +56,7 @@ impl Node {
     pub(crate) fn describe(&self) -> &'static str {
         match self.kind {
             Kind::Null | Kind::Failed => "nothing",
-            Kind::Text { .. } => "a text",
+            Kind::Text { .. } => "a string",
             Kind::Number(_) => "a number",
             Kind::Bool(_) => "true or false",
             Kind::List(_) => "a list",

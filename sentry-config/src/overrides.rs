@@ -18,7 +18,7 @@ pub(crate) fn apply(root: &mut Node, vars: &BTreeMap<String, String>, report: &m
         let keys: Vec<String> = keys.split("__").map(str::to_ascii_lowercase).collect();
         if let Err((path, message)) = set(root, &keys, value, &variable) {
             let place = Place { line: 0, column: 0, path, variable: Some(Arc::clone(&variable)) };
-            let hint = "two underscores stand between keys; a list's items are counted from 0";
+            let hint = "separate keys with two underscores; list items are counted from 0";
             report.error(&place, message, hint);
         }
     }
@@ -57,7 +57,7 @@ fn set(root: &mut Node, keys: &[String], value: &str, variable: &Arc<str>) -> Re
             }
             Kind::List(items) => {
                 let index = key.parse::<usize>().ok().filter(|i| *i <= items.len());
-                let index = index.ok_or_else(|| (path.clone(), "names no item of this list"))?;
+                let index = index.ok_or_else(|| (path.clone(), "is not an item of this list"))?;
                 if index == items.len() {
                     items.push(Node::from_variable(Kind::Null, variable));
                 }

@@ -150,15 +150,16 @@ impl Report {
     /// Adds what the YAML parser said about the text as a whole.
     pub(crate) fn syntax(&mut self, line: usize, column: usize, message: &str) {
         let place = Place { line, column, ..Place::root() };
-        let hint = "correct the YAML; a linter or an editor with YAML support shows the structure";
+        let hint = "fix the YAML; a linter or an editor with YAML support shows the structure";
         self.error(&place, message, hint);
     }
 
     /// Adds what there is too much of, in the parser's words.
     pub(crate) fn too_much(&mut self, line: usize, column: usize, what: &str) {
         let place = Place { line, column, ..Place::root() };
-        let hint = "split the file: one agent per group of watches; aliases count with all that they stand for";
-        self.error(&place, format!("is more than a configuration may hold: {what}"), hint);
+        let hint = "split the file: run one agent per group of watches; an alias counts as \
+                    everything it expands to";
+        self.error(&place, format!("exceeds a limit for configurations: {what}"), hint);
     }
 
     /// Notes that nothing usable stands at a path, so that it is not called missing as well.

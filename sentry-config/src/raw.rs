@@ -29,7 +29,7 @@ macro_rules! raw {
         }
 
         impl $name {
-            /// The keys that may stand in it.
+            /// Its allowed keys.
             pub const KEYS: &'static [&'static str] = &[$($key),*];
         }
 
@@ -53,29 +53,29 @@ raw! {
         qa_repo "qa_repo": RawQaRepo,
         /// Tokens.
         auth "auth": RawAuth,
-        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
+        /// Time between two polls of A's branches, at least 60 s (1 s if A is on this machine). Default 300.
         polling_interval "polling_interval": Span,
         /// The directory of B. Default `.tekton`.
         tekton_dir "tekton_dir": String,
-        /// The kubeconfig's context; `default` in a pod without a kubeconfig is the in-cluster account.
+        /// The kubeconfig context; `default` in a pod without a kubeconfig is the in-cluster account.
         kubectl_context "kubectl_context": String,
-        /// The namespace everything goes into.
+        /// The namespace to deliver to.
         namespace "namespace": String,
-        /// How much is logged. Default `info`.
+        /// The log level. Default `info`.
         log_level "log_level": Word<LogLevel>,
         /// Attempts after a failed one. Default 3.
         max_retries "max_retries": u32,
-        /// The longest time one attempt may take. Default 300.
+        /// The time limit for one attempt. Default 300.
         timeout "timeout": Span,
-        /// The longest time that runs are followed. Default: until they end.
+        /// The time limit for following runs. Default: until they end.
         run_timeout "run_timeout": Span,
-        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
+        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: Sentry creates one. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
-        /// What is shown on A's commits. Default `per_watch`.
+        /// The statuses set on A's commits. Default `per_watch`.
         report "report": Word<ReportMode>,
-        /// Who is told how deliveries end. Default: nobody.
+        /// Who is notified of how deliveries end. Default: nobody.
         notify "notify": Vec<At<RawReceiver>>,
-        /// Where the state is kept.
+        /// The state directory.
         state_dir "state_dir": String,
     }
 }
@@ -97,7 +97,7 @@ raw! {
     RawQaRepo {
         /// Its URL.
         url "url": String,
-        /// Its branch, or branches in order: the first that exists is taken. `{source_branch}` is A's.
+        /// Its branch, or branches in order: the first that exists is used. `{source_branch}` is A's.
         branch "branch": Texts,
         /// What hosts it.
         forge_type "type": Word<ForgeKind>,
@@ -107,17 +107,17 @@ raw! {
 raw! {
     /// The long form: any number of watches.
     RawLong {
-        /// Where the state is kept.
+        /// The state directory.
         state_dir "state_dir": String,
-        /// How much is logged. Default `info`.
+        /// The log level. Default `info`.
         log_level "log_level": Word<LogLevel>,
         /// How many deliveries may run at the same time. Default 4.
         max_parallel "max_parallel": u32,
-        /// What is served over HTTP while `sentry watch` runs. Default: nothing.
+        /// What to serve over HTTP while `sentry watch` runs. Default: nothing.
         server "server": RawServer,
-        /// Who is told how deliveries end, of all watches that do not say otherwise. Default: nobody.
+        /// Who is notified of how deliveries end, for all watches without their own `notify`. Default: nobody.
         notify "notify": Vec<At<RawReceiver>>,
-        /// What every watch gets unless it says otherwise.
+        /// Defaults for every watch; a watch overrides them.
         defaults "defaults": RawDefaults,
         /// The places that host repositories, by a name of your choice.
         forges "forges": BTreeMap<String, At<RawForge>>,
@@ -127,17 +127,17 @@ raw! {
 }
 
 raw! {
-    /// What is served over HTTP: health, metrics, webhooks.
+    /// What to serve over HTTP: health, metrics, webhooks.
     RawServer {
         /// The address and port: `127.0.0.1:8080`, or `0.0.0.0:8080` for every interface.
         listen "listen": String,
-        /// The bearer token of those who may read over the API.
+        /// The bearer token for read access to the API.
         read_token "read_token": SecretText,
-        /// A file that holds it; read again when it changes.
+        /// A file with this token; reread when it changes.
         read_token_file "read_token_file": String,
-        /// The bearer token of those who may also start deliveries.
+        /// The bearer token for read access and for starting deliveries.
         trigger_token "trigger_token": SecretText,
-        /// A file that holds it; read again when it changes.
+        /// A file with this token; reread when it changes.
         trigger_token_file "trigger_token_file": String,
     }
 }
@@ -147,23 +147,23 @@ raw! {
     RawForge {
         /// What it is.
         forge_type "type": Word<ForgeKind>,
-        /// Its address, where it is not the public instance of its type.
+        /// Its address, unless it is the public instance of its type.
         url "url": String,
         /// A token.
         token "token": SecretText,
-        /// A file that holds the token; read again when it changes.
+        /// A file with the token; reread when it changes.
         token_file "token_file": String,
-        /// A token that sets commit statuses and does nothing else. Default: who reads sets them as well.
+        /// A token used only to set commit statuses. Default: the credentials used for reading.
         report_token "report_token": SecretText,
-        /// A file that holds that token; read again when it changes.
+        /// A file with that token; reread when it changes.
         report_token_file "report_token_file": String,
-        /// What its webhooks prove themselves with. Default: no webhooks are taken.
+        /// The secret that authenticates its webhooks. Default: webhooks are not accepted.
         webhook_secret "webhook_secret": SecretText,
-        /// A file that holds that secret; read again when it changes.
+        /// A file with that secret; reread when it changes.
         webhook_secret_file "webhook_secret_file": String,
         /// GitLab: what kind of token it is. Default `private`.
         token_kind "token_kind": Word<TokenKind>,
-        /// Plain git: the user that goes with the token. Default `git`.
+        /// Plain git: the username to send with the token. Default `git`.
         username "username": String,
         /// GitHub: an app instead of a token.
         app "app": RawApp,
@@ -171,11 +171,11 @@ raw! {
         ssh "ssh": RawSsh,
         /// The proxy for API calls and git.
         proxy "proxy": SecretText,
-        /// Hosts that are reached without the proxy.
+        /// Hosts to reach without the proxy.
         no_proxy "no_proxy": Texts,
-        /// Certificates (PEM) to trust besides the system's.
+        /// Certificates (PEM) to trust in addition to the system's.
         ca_file "ca_file": String,
-        /// How heads are asked for. Default `auto`.
+        /// How to poll for heads. Default `auto`.
         polling "polling": Word<Polling>,
     }
 }
@@ -197,38 +197,38 @@ raw! {
     RawSsh {
         /// The private key.
         key_file "key_file": String,
-        /// The servers' keys.
+        /// The servers' public keys.
         known_hosts "known_hosts": String,
     }
 }
 
 raw! {
-    /// Who is told how deliveries end.
+    /// Who is notified of how deliveries end.
     RawReceiver {
         /// Its name, unique: a-z, 0-9 and `-`.
         name "name": String,
-        /// What it understands.
+        /// Its type.
         receiver_type "type": Word<ReceiverKind>,
-        /// Its address. Whoever knows a chat's address may write there.
+        /// Its address. Anyone who knows a chat's address can post there.
         url "url": SecretText,
-        /// A file that holds the address; read again for each notification.
+        /// A file with the address; reread for each notification.
         url_file "url_file": String,
-        /// webhook: what events are signed with. Default: they are not signed.
+        /// webhook: the secret for signing events. Default: they are not signed.
         secret "secret": SecretText,
-        /// A file that holds that secret; read again for each notification.
+        /// A file with that secret; reread for each notification.
         secret_file "secret_file": String,
-        /// Which routes it is on. Default: both.
+        /// Its routes. Default: both.
         routes "routes": Vec<At<Word<Route>>>,
-        /// What it wants to hear of. Default: `[failure, recovery]`.
+        /// What it is notified of. Default: `[failure, recovery]`.
         on "on": Vec<At<Word<On>>>,
-        /// The text, as a template. Default: one for each route.
+        /// The template for the text. Default: one per route.
         template "template": String,
-        /// Certificates (PEM) to trust besides the system's.
+        /// Certificates (PEM) to trust in addition to the system's.
         ca_file "ca_file": String,
     }
 }
 
-/// Who hears of a watch.
+/// Who is notified of a watch.
 #[derive(Debug, Clone)]
 pub enum RawHearer {
     /// A receiver of the whole file, by its name.
@@ -267,7 +267,7 @@ macro_rules! rules {
      joined { $($(#[$jmeta:meta])* $joined:ident $jkey:literal: $jtype:ty,)* }
      whole { $($(#[$wmeta:meta])* $whole:ident $wkey:literal: $wtype:ty,)* }) => {
         raw! {
-            /// What every watch gets unless it says otherwise.
+            /// Defaults for every watch; a watch overrides them.
             RawDefaults {
                 $($(#[$jmeta])* $joined $jkey: $jtype,)*
                 $($(#[$wmeta])* $whole $wkey: $wtype,)*
@@ -275,7 +275,7 @@ macro_rules! rules {
         }
 
         raw! {
-            /// One rule: source → manifests → cluster. Whatever it leaves out comes from `defaults`.
+            /// One rule: source → manifests → cluster. Missing keys come from `defaults`.
             RawWatch {
                 $($own)*
                 $($(#[$jmeta])* $joined $jkey: $jtype,)*
@@ -284,7 +284,7 @@ macro_rules! rules {
         }
 
         impl RawWatch {
-            /// With what `defaults` says where the watch says nothing; what is joined key by key is left as it is.
+            /// Filled in from `defaults` where the watch has no value; mappings merged key by key stay as they are.
             pub(crate) fn or(self, defaults: &RawDefaults) -> Self {
                 Self { $($whole: self.$whole.or_else(|| defaults.$whole.clone()),)* ..self }
             }
@@ -296,7 +296,7 @@ rules! {
     {
         /// Its name, unique: a-z, 0-9 and `-`.
         name "name": String,
-        /// Who is told how its deliveries end: names of receivers, or receivers of its own. Default: `notify` of the file.
+        /// Who is notified of how its deliveries end: names of receivers, or its own receivers. Default: the top-level `notify`.
         notify "notify": Vec<At<RawHearer>>,
     }
     joined {
@@ -304,9 +304,9 @@ rules! {
         source "source": RawSource,
         /// Repository B.
         manifests "manifests": RawManifests,
-        /// Where to.
+        /// The target cluster.
         cluster "cluster": RawCluster,
-        /// `{{ name }}` in manifests; those of `defaults` and of the watch are joined.
+        /// `{{ name }}` in manifests; those of `defaults` and of the watch are merged.
         variables "variables": BTreeMap<String, At<String>>,
     }
     whole {
@@ -314,39 +314,39 @@ rules! {
         allow_kinds "allow_kinds": Kinds,
         /// Which namespaces documents may name: `refuse`, `override` or a list. Default `refuse`.
         namespace_policy "namespace_policy": Namespaces,
-        /// What a refused document does. Default `strict`.
+        /// What happens if a document is refused. Default `strict`.
         refusals "refusals": Word<Refusals>,
-        /// Put tasks and pipelines of the tree into the runs that refer to them. Default true.
+        /// Inline the directory's tasks and pipelines into the runs that refer to them. Default true.
         inline "inline": bool,
-        /// Let runs refer to tasks and pipelines that neither tree nor cluster holds. Default false.
+        /// Allow runs to refer to tasks and pipelines that are in neither the directory nor the cluster. Default false.
         allow_missing_refs "allow_missing_refs": bool,
         /// What happens to a run without annotations. Default `run`.
         unannotated "unannotated": Word<Unannotated>,
-        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: one that Sentry makes. Default: none.
+        /// The Secret that `{{ git_auth_secret }}` names, or `{per_run: true}`: Sentry creates one. Default: none.
         git_auth_secret "git_auth_secret": SecretName,
-        /// What happens to fields of Tekton's objects that Tekton does not have. Default `drop`.
+        /// What happens to fields of Tekton objects that Tekton does not know. Default `drop`.
         unknown_fields "unknown_fields": Word<UnknownFields>,
-        /// What a first head means. Default `record`.
+        /// What to do with a branch's first head. Default `record`.
         on_first_sight "on_first_sight": Word<OnFirstSight>,
         /// Also deliver when B's branch moves. Default false.
         watch_manifests "watch_manifests": bool,
-        /// Time between two looks at A's branches, at least 60 s (1 s where A is on this machine). Default 300.
+        /// Time between two polls of A's branches, at least 60 s (1 s if A is on this machine). Default 300.
         polling_interval "polling_interval": Span,
         /// Attempts after a failed one. Default 3.
         max_retries "max_retries": u32,
-        /// The longest time one attempt may take. Default 300.
+        /// The time limit for one attempt. Default 300.
         timeout "timeout": Span,
-        /// The longest time that runs are followed. Default: until they end.
+        /// The time limit for following runs. Default: until they end.
         run_timeout "run_timeout": Span,
-        /// How many of Sentry's runs may go on in the namespace; more wait. Default 20.
+        /// The maximum number of Sentry's runs in progress in the namespace; more are queued. Default 20.
         max_active_runs "max_active_runs": u32,
-        /// What is shown on A's commits. Default `per_watch`.
+        /// The statuses set on A's commits. Default `per_watch`.
         report "report": Word<ReportMode>,
-        /// What is shown where no run was to start. Default `neutral`.
+        /// The status set if no run was due. Default `neutral`.
         when_nothing_runs "when_nothing_runs": Word<NothingRan>,
-        /// The name of the status; `{watch}` is filled. Default `sentry-gitops/{watch}`.
+        /// The name of the status; `{watch}` is filled in. Default `sentry-gitops/{watch}`.
         report_context "report_context": String,
-        /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.
+        /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled in.
         report_link "report_link": String,
     }
 }
@@ -354,7 +354,7 @@ rules! {
 raw! {
     /// Repository A and its branches.
     RawSource {
-        /// A name from `forges`; may be left out where the URL's host fits exactly one.
+        /// A name from `forges`; optional if the URL's host matches exactly one.
         forge "forge": String,
         /// Its URL.
         url "url": String,
@@ -366,11 +366,11 @@ raw! {
 raw! {
     /// Repository B.
     RawManifests {
-        /// A name from `forges`; may be left out where the URL's host fits exactly one.
+        /// A name from `forges`; optional if the URL's host matches exactly one.
         forge "forge": String,
         /// Its URL.
         url "url": String,
-        /// Its branch, or branches in order: the first that exists is taken. `{source_branch}` is A's.
+        /// Its branch, or branches in order: the first that exists is used. `{source_branch}` is A's.
         branch "branch": Texts,
         /// The directory. Default `.tekton`.
         dir "dir": String,
@@ -378,15 +378,15 @@ raw! {
 }
 
 raw! {
-    /// Where a delivery goes.
+    /// The target of deliveries.
     RawCluster {
-        /// The kubeconfig's context. Default: its current one, or the in-cluster account.
+        /// The kubeconfig context. Default: the current context, or the in-cluster account.
         context "context": String,
-        /// The namespace everything goes into.
+        /// The namespace to deliver to.
         namespace "namespace": String,
-        /// What is done about fields that another field manager holds. Default `first`.
+        /// What to do about fields that another field manager owns. Default `first`.
         force_conflicts "force_conflicts": Word<ForceConflicts>,
-        /// What carries the plan out. Default `kubectl`.
+        /// The deployer. Default `kubectl`.
         deployer "deployer": Word<DeployerWord>,
         /// How kubectl is called.
         kubectl "kubectl": RawKubectl,
@@ -396,14 +396,14 @@ raw! {
 raw! {
     /// How kubectl is called.
     RawKubectl {
-        /// The program. Default `kubectl`, looked for in PATH.
+        /// The program. Default `kubectl`, looked up in PATH.
         path "path": String,
         /// The kubeconfig. Default: kubectl's own choice.
         kubeconfig "kubeconfig": String,
     }
 }
 
-/// The short form's keys that the long form has not.
+/// The keys of the short form that the long form lacks.
 const SHORT_ONLY: [&str; 5] = ["target_repo", "qa_repo", "auth", "kubectl_context", "tekton_dir"];
 
 /// A whole file.
@@ -430,7 +430,9 @@ impl Read for RawConfig {
         if let Some((key, _)) = odd {
             report.error(
                 &crate::read::key_place(key, ""),
-                format!("belongs to the {belongs} form, but the file has keys of the other form"),
+                format!(
+                    "belongs to the {belongs} form, but the file also uses keys of the other form"
+                ),
                 "use one of the two forms: `watches` and `forges`, or `target_repo` and `qa_repo`",
             );
             let (own, other) = match long {

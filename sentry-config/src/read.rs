@@ -64,7 +64,7 @@ impl<'n> Fields<'n> {
                 node,
                 place,
                 "a mapping",
-                &format!("write its keys below it: {}", known.join(", ")),
+                &format!("indent its keys below it: {}", known.join(", ")),
                 report,
             );
             return None;
@@ -78,7 +78,7 @@ impl<'n> Fields<'n> {
             if let Some(first) = seen.insert(&key.text, key.line) {
                 report.error(
                     &at,
-                    format!("is there twice, first in line {first}"),
+                    format!("appears twice, first on line {first}"),
                     "remove one of the two",
                 );
             }
@@ -131,11 +131,11 @@ impl Read for String {
             }
             Kind::Text { text, .. } => Some(text.clone()),
             Kind::Number(_) | Kind::Bool(_) => {
-                wrong_type(node, place, "a text", "write it in quotes", report);
+                wrong_type(node, place, "a string", "write it in quotes", report);
                 None
             }
             _ => {
-                wrong_type(node, place, "a text", "write one value here", report);
+                wrong_type(node, place, "a string", "write one value here", report);
                 None
             }
         }
@@ -173,7 +173,11 @@ impl Read for u64 {
         };
         let number = text.trim().parse().ok();
         if number.is_none() {
-            report.error(place, "is not a whole number", "copy the number from the forge's page");
+            report.error(
+                place,
+                "is not a whole number",
+                "copy the number from the forge's settings page",
+            );
         }
         number
     }
@@ -232,7 +236,7 @@ impl<T: Read> Read for BTreeMap<String, At<T>> {
             {
                 report.error(
                     &key_place(key, &place.path),
-                    "is there twice",
+                    "appears twice",
                     "remove one of the two",
                 );
             }

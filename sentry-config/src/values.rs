@@ -53,7 +53,7 @@ impl Read for Span {
         };
         let span = parse_span(text.trim());
         if span.is_none() {
-            report.error(place, "is not a duration longer than nothing", hint);
+            report.error(place, "is not a duration greater than zero", hint);
         }
         span.map(Self)
     }
@@ -105,7 +105,7 @@ impl Read for Texts {
                 wrong_type(
                     node,
                     place,
-                    "a text or a list",
+                    "a string or a list",
                     "write names in quotes: [\"main\", \"1.0\"]",
                     report,
                 );
@@ -153,12 +153,13 @@ inline_schema!(Kinds, "Kinds", {
 
 impl Read for Kinds {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        let hint = "write `tekton`, or a list of kinds, those of neither Kubernetes nor Tekton with \
-                    their group: [ConfigMap, Certificate.cert-manager.io]";
+        let hint = "write `tekton` or a list of kinds; kinds outside Kubernetes and Tekton need \
+                    their \
+                    group: [ConfigMap, Certificate.cert-manager.io]";
         match &node.kind {
             Kind::Text { text, .. } if text == "tekton" => Some(Self::Tekton),
             Kind::Text { .. } => {
-                report.error(place, "is no known group of kinds", hint);
+                report.error(place, "is not a known group of kinds", hint);
                 None
             }
             Kind::List(_) => {
@@ -212,7 +213,7 @@ impl Read for Namespaces {
                 other => {
                     let near = nearest_hint(other, &["refuse", "override"]);
                     let hint = if near.starts_with("did") { &near } else { hint };
-                    report.error(place, "is none of the words that may stand here", hint);
+                    report.error(place, "is not one of the allowed values", hint);
                     None
                 }
             },
@@ -248,7 +249,8 @@ inline_schema!(SecretName, "SecretName", {
 
 impl Read for SecretName {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
-        let hint = "write the name of a Secret that is in the namespace, such as git-credentials, or {per_run: true}";
+        let hint = "write the name of a Secret in the namespace, such as git-credentials, or \
+                    {per_run: true}";
         if let Kind::Map(entries) = &node.kind {
             let per_run = |(key, value): &(crate::node::Key, Node)| {
                 key.text == "per_run" && matches!(value.kind, Kind::Bool(true))
@@ -256,7 +258,7 @@ impl Read for SecretName {
             if matches!(&entries[..], [entry] if per_run(entry)) {
                 return Some(Self::PerRun);
             }
-            report.error(place, "is a mapping that says something else than {per_run: true}", hint);
+            report.error(place, "is a mapping other than {per_run: true}", hint);
             return None;
         }
         let name = String::read(node, place, report)?.trim().to_owned();
@@ -269,7 +271,7 @@ impl Read for SecretName {
                 && !part.ends_with('-')
         };
         if name.len() > 253 || !name.split('.').all(label) {
-            report.error(place, "is no Secret's name", hint);
+            report.error(place, "is not a Secret name", hint);
             return None;
         }
         Some(Self::Named(name))

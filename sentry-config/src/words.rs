@@ -23,7 +23,7 @@ impl<T: ClosedList> Read for Word<T> {
         if value.is_none() {
             let known: Vec<&str> = T::all().map(T::as_str).collect();
             let hint = nearest_hint(&word, &known);
-            report.error(place, "is none of the words that may stand here", &hint);
+            report.error(place, "is not one of the allowed values", &hint);
         }
         value.map(Self)
     }

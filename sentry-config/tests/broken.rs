@@ -47,10 +47,10 @@ const CASES: &[Case] = &[
         21,
         "",
         "mismatched bracket",
-        "correct the YAML",
+        "fix the YAML",
     ),
-    ("defaults: {timeout: 60}", "\tdefaults: x", 5, 2, "", "tabs", "correct the YAML"),
-    ("defaults: {timeout: 60}", "defaults: *none", 5, 11, "", "alias", "correct the YAML"),
+    ("defaults: {timeout: 60}", "\tdefaults: x", 5, 2, "", "tabs", "fix the YAML"),
+    ("defaults: {timeout: 60}", "defaults: *none", 5, 11, "", "alias", "fix the YAML"),
     (
         "timeout: 60",
         "timeot: 60",
@@ -66,7 +66,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.timeout",
-        "twice, first in line 5",
+        "twice, first on line 5",
         "remove one",
     ),
     ("timeout: 60", "timeout: soon", 5, 21, "defaults.timeout", "is not a duration", "5m"),
@@ -78,7 +78,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.max_retries",
-        "is a text, not a number",
+        "is a string, not a number",
         "such as 3",
     ),
     (
@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
         5,
         22,
         "defaults.refusals",
-        "none of the words",
+        "not one of the allowed values",
         "`strict`?",
     ),
     (
@@ -114,7 +114,7 @@ const CASES: &[Case] = &[
         5,
         28,
         "defaults.on_first_sight",
-        "none of the words",
+        "not one of the allowed values",
         "record, deliver",
     ),
     (
@@ -123,7 +123,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.allow_kinds",
-        "no known group",
+        "not a known group",
         "`tekton`",
     ),
     (
@@ -179,7 +179,7 @@ const CASES: &[Case] = &[
         5,
         30,
         "defaults.namespace_policy",
-        "none of the words",
+        "not one of the allowed values",
         "`override`?",
     ),
     (
@@ -188,7 +188,7 @@ const CASES: &[Case] = &[
         5,
         30,
         "defaults.namespace_policy",
-        "none of the words",
+        "not one of the allowed values",
         "a list of namespaces",
     ),
     (
@@ -224,7 +224,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.unannotated",
-        "none of the words",
+        "not one of the allowed values",
         "`skip`?",
     ),
     (
@@ -233,7 +233,7 @@ const CASES: &[Case] = &[
         5,
         28,
         "defaults.unknown_fields",
-        "none of the words",
+        "not one of the allowed values",
         "`drop`?",
     ),
     (
@@ -242,7 +242,7 @@ const CASES: &[Case] = &[
         5,
         39,
         "defaults.cluster.force_conflicts",
-        "none of the words",
+        "not one of the allowed values",
         "`first`?",
     ),
     (
@@ -251,7 +251,7 @@ const CASES: &[Case] = &[
         5,
         29,
         "defaults.git_auth_secret",
-        "is no Secret's name",
+        "is not a Secret name",
         "git-credentials",
     ),
     (
@@ -260,7 +260,7 @@ const CASES: &[Case] = &[
         5,
         29,
         "defaults.git_auth_secret",
-        "something else than {per_run: true}",
+        "other than {per_run: true}",
         "git-credentials",
     ),
     (
@@ -272,14 +272,22 @@ const CASES: &[Case] = &[
         "nothing would ever run",
         "1 or more",
     ),
-    ("timeout: 60", "report: per_task", 5, 20, "defaults.report", "none of the words", "per_watch"),
+    (
+        "timeout: 60",
+        "report: per_task",
+        5,
+        20,
+        "defaults.report",
+        "not one of the allowed values",
+        "per_watch",
+    ),
     (
         "timeout: 60",
         "when_nothing_runs: neutrl",
         5,
         31,
         "defaults.when_nothing_runs",
-        "none of the words",
+        "not one of the allowed values",
         "neutral",
     ),
     ("timeout: 60", "report: false", 5, 20, "defaults.report", "is true or false", "in quotes"),
@@ -289,7 +297,7 @@ const CASES: &[Case] = &[
         5,
         28,
         "defaults.report_context",
-        "nobody fills",
+        "an unknown placeholder",
         "`{watch}`?",
     ),
     (
@@ -307,7 +315,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.report_link",
-        "nobody fills",
+        "an unknown placeholder",
         "`{delivery}`?",
     ),
     (
@@ -316,7 +324,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.report_link",
-        "nobody fills",
+        "an unknown placeholder",
         "{watch}, {delivery}, {branch}, {revision}, {namespace}, {run}",
     ),
     (
@@ -325,7 +333,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.report_link",
-        "without its `}`",
+        "without a closing `}`",
         "close it",
     ),
     (
@@ -334,7 +342,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.report_link",
-        "no http or https",
+        "not an http or https",
         "{namespace}/{run}",
     ),
     (
@@ -343,7 +351,7 @@ const CASES: &[Case] = &[
         5,
         25,
         "defaults.report_link",
-        "holds credentials",
+        "contains credentials",
         "address",
     ),
     (
@@ -352,7 +360,7 @@ const CASES: &[Case] = &[
         5,
         27,
         "defaults.variables.x",
-        "is a number, not a text",
+        "is a number, not a string",
         "in quotes",
     ),
     (
@@ -370,7 +378,7 @@ const CASES: &[Case] = &[
         5,
         12,
         "log_level",
-        "none of the words",
+        "not one of the allowed values",
         "debug, info, warn, error",
     ),
     ("defaults: {timeout: 60}", "max_parallel: 0", 5, 15, "max_parallel", "is 0", "1 or more"),
@@ -384,7 +392,15 @@ const CASES: &[Case] = &[
         "one of the two forms",
     ),
     ("defaults: {timeout: 60}", "state_dir: ''", 5, 12, "state_dir", "is empty", "write a value"),
-    ("type: github", "type: githup", 2, 15, "forges.hub.type", "none of the words", "`github`?"),
+    (
+        "type: github",
+        "type: githup",
+        2,
+        15,
+        "forges.hub.type",
+        "not one of the allowed values",
+        "`github`?",
+    ),
     ("type: gitlab, ", "", 3, 8, "forges.lab.type", "is missing", "github, gitlab, gitea or git"),
     (
         "'${TOKEN}'",
@@ -396,14 +412,14 @@ const CASES: &[Case] = &[
         ".env",
     ),
     ("'${TOKEN}'", "'${EMPTY}'", 2, 30, "forges.hub.token", "is empty", "write a value"),
-    ("'${TOKEN}'", "'${TOKEN'", 2, 30, "forges.hub.token", "without its `}`", "close it"),
+    ("'${TOKEN}'", "'${TOKEN'", 2, 30, "forges.hub.token", "without a closing `}`", "close it"),
     (
         "'${TOKEN}'",
         "'${TO KEN}'",
         2,
         30,
         "forges.hub.token",
-        "names no variable",
+        "without a variable name",
         "${NAME:-default}",
     ),
     (
@@ -422,7 +438,7 @@ const CASES: &[Case] = &[
         35,
         "forges.hub.token_file",
         "can't be read",
-        "correct the path",
+        "fix the path",
     ),
     (
         "token: '${TOKEN}'",
@@ -431,7 +447,7 @@ const CASES: &[Case] = &[
         32,
         "forges.hub.ca_file",
         "can't be read",
-        "correct the path",
+        "fix the path",
     ),
     (
         "token: '${TOKEN}'",
@@ -458,7 +474,7 @@ const CASES: &[Case] = &[
         42,
         "forges.hub.report_token_file",
         "can't be read",
-        "correct the path",
+        "fix the path",
     ),
     (
         "any: {type: git}",
@@ -466,7 +482,7 @@ const CASES: &[Case] = &[
         4,
         34,
         "forges.any.report_token",
-        "shows no statuses",
+        "has no commit statuses",
         "github, gitlab and gitea",
     ),
     (
@@ -484,7 +500,7 @@ const CASES: &[Case] = &[
         4,
         65,
         "forges.any.polling",
-        "asked for heads by git",
+        "polled with git",
         "auto or git",
     ),
     (
@@ -493,7 +509,7 @@ const CASES: &[Case] = &[
         4,
         27,
         "forges.any.url",
-        "github.com is not of type gitea",
+        "github.com is not a forge of type gitea",
         "type: github",
     ),
     (
@@ -511,7 +527,7 @@ const CASES: &[Case] = &[
         3,
         71,
         "forges.lab.webhook_secret",
-        "no signing token",
+        "not a signing token",
         "base64",
     ),
     (
@@ -520,7 +536,7 @@ const CASES: &[Case] = &[
         5,
         29,
         "notify[0].type",
-        "none of the words",
+        "not one of the allowed values",
         "did you mean `slack`?",
     ),
     (
@@ -538,8 +554,8 @@ const CASES: &[Case] = &[
         5,
         41,
         "notify[0].url",
-        "no http or https URL",
-        "whole address",
+        "not an http or https URL",
+        "full address",
     ),
     (
         "defaults: {timeout: 60}",
@@ -565,7 +581,7 @@ const CASES: &[Case] = &[
         5,
         72,
         "notify[0].secret",
-        "verifies no signatures",
+        "does not verify signatures",
         "webhook",
     ),
     (
@@ -574,7 +590,7 @@ const CASES: &[Case] = &[
         5,
         75,
         "notify[0].routes[0]",
-        "none of the words",
+        "not one of the allowed values",
         "`tests_failed`?",
     ),
     (
@@ -583,7 +599,7 @@ const CASES: &[Case] = &[
         5,
         71,
         "notify[0].on[0]",
-        "none of the words",
+        "not one of the allowed values",
         "failure, recovery",
     ),
     (
@@ -601,7 +617,7 @@ const CASES: &[Case] = &[
         5,
         76,
         "notify[0].template",
-        "no template",
+        "not a valid template",
         "minijinja",
     ),
     (
@@ -610,7 +626,7 @@ const CASES: &[Case] = &[
         5,
         76,
         "notify[0].template",
-        "names `brnch`",
+        "uses `brnch`",
         "did you mean `branch`?",
     ),
     (
@@ -628,7 +644,7 @@ const CASES: &[Case] = &[
         5,
         18,
         "server.listen",
-        "no address with a port",
+        "not an address with a port",
         "127.0.0.1:8080",
     ),
     (
@@ -638,7 +654,7 @@ const CASES: &[Case] = &[
         49,
         "server.trigger_token",
         "is the read_token",
-        "another token",
+        "different token",
     ),
     (
         "token: '${TOKEN}'",
@@ -646,7 +662,7 @@ const CASES: &[Case] = &[
         2,
         35,
         "forges.hub.token_kind",
-        "no meaning",
+        "does not apply",
         "gitlab",
     ),
     (
@@ -655,7 +671,7 @@ const CASES: &[Case] = &[
         2,
         30,
         "forges.hub.proxy",
-        "no http or https URL",
+        "not the http or https URL",
         "3128",
     ),
     (
@@ -673,7 +689,7 @@ const CASES: &[Case] = &[
         3,
         28,
         "forges.lab.url",
-        "holds credentials",
+        "contains credentials",
         "`token`",
     ),
     (
@@ -682,7 +698,7 @@ const CASES: &[Case] = &[
         3,
         28,
         "forges.lab.url",
-        "not of type gitlab",
+        "not a forge of type gitlab",
         "type: github",
     ),
     (
@@ -691,7 +707,7 @@ const CASES: &[Case] = &[
         3,
         28,
         "forges.lab.url",
-        "is no URL",
+        "is not a URL",
         "https://gitlab",
     ),
     (
@@ -710,7 +726,7 @@ const CASES: &[Case] = &[
         12,
         "watches[0].source.url",
         "is not on lab.example.com",
-        "correct the URL",
+        "fix the URL",
     ),
     (
         "https://github.com/a/b",
@@ -718,7 +734,7 @@ const CASES: &[Case] = &[
         10,
         12,
         "watches[0].source.url",
-        "asked over https",
+        "accessed over https",
         "type git",
     ),
     (
@@ -765,7 +781,7 @@ const CASES: &[Case] = &[
         11,
         18,
         "watches[0].source.branches[0]",
-        "is a number, not a text",
+        "is a number, not a string",
         "in quotes",
     ),
     ("[main]", "{a: b}", 11, 17, "watches[0].source.branches", "is a mapping", "in quotes"),
@@ -776,7 +792,7 @@ const CASES: &[Case] = &[
         15,
         "watches[0].manifests.branch",
         "*",
-        "globs have no meaning",
+        "globs don't work",
     ),
     (
         "branch: main",
@@ -820,7 +836,7 @@ const CASES: &[Case] = &[
         17,
         17,
         "watches[0].cluster.deployer",
-        "none of the words",
+        "not one of the allowed values",
         "`kubectl`?",
     ),
     (
@@ -830,7 +846,7 @@ const CASES: &[Case] = &[
         29,
         "watches[0].cluster.kubectl.kubeconfig",
         "can't be read",
-        "correct the path",
+        "fix the path",
     ),
     ("name: qa", "name: Q A", 7, 11, "watches[0].name", "only a-z", "short name"),
     ("name: qa\n    source:", "source:", 7, 5, "watches[0].name", "is missing", "short name"),
@@ -879,11 +895,11 @@ fn both((line, by): (&str, &str), (other, other_by): (&str, &str)) -> Option<Str
 fn is_of_both(message: &str) -> bool {
     [
         "is not on ",
-        "is not of type",
+        "is not a forge of type",
         "is shorter than 60 seconds",
-        "is asked over https",
-        "has no meaning for a forge",
-        "is no signing token",
+        "is accessed over https",
+        "does not apply to a forge",
+        "is not a signing token",
     ]
     .iter()
     .any(|part| message.contains(part))
@@ -992,7 +1008,7 @@ fn a_repeated_watch_name_is_told_with_the_first_ones_line() {
     let problems = problems_of(&format!("{head}watches:\n{watch}{watch}"));
     let problem = problems.iter().next().unwrap();
     assert_eq!((problems.count(), problem.line, problem.path.as_str()), (1, 17, "watches[1].name"));
-    assert!(problem.message.contains("in line 7"), "{problem}");
+    assert!(problem.message.contains("on line 7"), "{problem}");
 }
 
 #[test]
@@ -1017,12 +1033,12 @@ fn a_host_that_fits_no_forge_or_several_is_told() {
     let none = problems_of(
         &long("  any: {type: git}\n", "").replace("lab.example.com/a", "other.example.com/a"),
     );
-    assert!(none.to_string().contains("no forge fits this URL's host"), "{none}");
+    assert!(none.to_string().contains("no forge matches this URL's host"), "{none}");
     let two = problems_of(&long(
         "  any: {type: git}",
         "  lab2: {type: gitlab, url: 'https://lab.example.com'}",
     ));
-    assert!(two.to_string().contains("`forge:` with one of lab, lab2"), "{two}");
+    assert!(two.to_string().contains("`forge:` to one of lab, lab2"), "{two}");
 }
 
 #[test]
@@ -1178,7 +1194,7 @@ fn hostile_files_are_refused_without_being_expanded() {
     for text in [&bomb, &scalar] {
         let told = problems_of(text).to_string();
         assert!(
-            told.contains("more than a configuration may hold") && told.contains("split"),
+            told.contains("exceeds a limit for configurations") && told.contains("split"),
             "{told}"
         );
     }
@@ -1201,7 +1217,7 @@ fn receivers_that_share_a_name_and_names_that_nobody_has_are_told() {
     let problems = problems_of(&long("defaults: {timeout: 60}", &doubled));
     let one = problems.iter().next().unwrap();
     assert_eq!((problems.count(), one.path.as_str()), (1, "notify[1].name"));
-    assert!(one.message.contains("another receiver has this name, in line 6"), "{one}");
+    assert!(one.message.contains("another receiver has this name, on line 6"), "{one}");
 
     let global = format!("defaults: {{timeout: 60}}\nnotify: [{chat}]");
     let text = long("defaults: {timeout: 60}", &global);
@@ -1213,7 +1229,7 @@ fn receivers_that_share_a_name_and_names_that_nobody_has_are_told() {
         told,
         [
             "watches[0].notify[0] no receiver has this name did you mean `chat`?",
-            "watches[0].notify[2] is there twice remove one of the two",
+            "watches[0].notify[2] appears twice remove one of the two",
         ]
     );
 }

@@ -64,7 +64,7 @@ impl Authorities {
         };
         let size = fs::metadata(path).map(|file| file.len()).unwrap_or_default();
         if size > LARGEST {
-            let hint = "name a file that holds certificates alone";
+            let hint = "use a file that contains only certificates";
             return Err(failed("is larger than 4 MiB".into(), hint, None));
         }
         let bytes = fs::read(path).map_err(|error| {
@@ -84,7 +84,7 @@ impl Authorities {
                 let number = certificates.len() + 1;
                 if !is_certificate(&der) {
                     return Err((
-                        format!("has a certificate that is none, number {number}"),
+                        format!("contains an invalid certificate, number {number}"),
                         whole,
                     ));
                 }
@@ -132,12 +132,12 @@ fn is_certificate(der: &[u8]) -> bool {
 fn without(bytes: &[u8]) -> (String, &'static str) {
     let text = String::from_utf8_lossy(bytes);
     let label = text.split_once("-----BEGIN ").and_then(|(_, rest)| rest.split_once("-----"));
-    let authority = "name the authority's certificate, or the server's own, in PEM";
+    let authority = "use the CA's certificate, or the server's own, in PEM format";
     match label.map(|(label, _)| label) {
         _ if bytes.iter().all(u8::is_ascii_whitespace) => ("is empty".into(), authority),
-        _ if is_certificate(bytes) => ("is in DER instead of PEM".into(), CONVERT),
+        _ if is_certificate(bytes) => ("is DER, not PEM".into(), CONVERT),
         Some("TRUSTED CERTIFICATE" | "X509 CERTIFICATE") => (
-            "holds a certificate in a form that only OpenSSL knows".into(),
+            "contains a certificate in a format that only OpenSSL knows".into(),
             "convert it: openssl x509 -in FILE -out FILE.pem",
         ),
         Some(label)
@@ -146,19 +146,21 @@ fn without(bytes: &[u8]) -> (String, &'static str) {
                     .bytes()
                     .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' ') =>
         {
-            (format!("holds no certificate, but a {label}"), authority)
+            (format!("contains no certificate, but a {label}"), authority)
         }
         _ if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
             ("is text in UTF-16".into(), "save it as UTF-8, or plain ASCII")
         }
-        _ => ("holds no PEM certificate".into(), authority),
+        _ => ("contains no PEM certificate".into(), authority),
     }
 }
 
 fn broken(error: &PemError) -> String {
     match error {
-        PemError::MissingSectionEnd { .. } => "has a certificate without its end".to_owned(),
-        PemError::Base64Decode(_) => "has a certificate that is no base64".to_owned(),
+        PemError::MissingSectionEnd { .. } => {
+            "contains a certificate without an end marker".to_owned()
+        }
+        PemError::Base64Decode(_) => "contains a certificate that is not valid base64".to_owned(),
         _ => "is broken PEM".to_owned(),
     }
 }

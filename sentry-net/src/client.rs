@@ -40,8 +40,8 @@ impl SetupError {
     #[must_use]
     pub fn what(&self) -> &'static str {
         match self {
-            Self::Authorities(_) => "its certificates can't be used",
-            Self::Roots(_) | Self::Client(_) => "no request can be sent",
+            Self::Authorities(_) => "its certificates are not usable",
+            Self::Roots(_) | Self::Client(_) => "can't send requests",
         }
     }
 

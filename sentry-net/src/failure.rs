@@ -17,7 +17,7 @@ pub struct Failure {
     pub hint: Option<&'static str>,
 }
 
-const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy runs";
+const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy is running";
 
 impl Failure {
     /// What an error of a client with these proxies means.
@@ -37,9 +37,9 @@ impl Failure {
         } else if error.is_connect() {
             "can't be reached"
         } else if error.is_body() || error.is_decode() {
-            "broke off in the middle of its answer"
+            "closed the connection in the middle of its answer"
         } else {
-            "gave no usable answer"
+            "gave an unusable answer"
         };
         let hint = error.is_connect().then(|| reach_hint(error)).flatten();
         Self { what: what.to_owned(), hint }
@@ -50,16 +50,17 @@ impl Failure {
 const TUNNEL: [(&str, &str, &str); 4] = [
     (
         "proxy authorization required",
-        "asks for a user and password, or refuses those it got",
-        "write them into the proxy's URL: http://USER:PASSWORD@HOST:PORT",
+        "requires a username and password, or rejected the ones it got",
+        "put them into the proxy's URL: http://USER:PASSWORD@HOST:PORT",
     ),
     (
         "tunnel error: unsuccessful",
-        "refuses to lead there",
-        "have the proxy allow this host and port, or except the host from it: `no_proxy` or NO_PROXY",
+        "refuses to connect to this host",
+        "allow this host and port on the proxy, or bypass it for this host with `no_proxy` or \
+         NO_PROXY",
     ),
-    ("tunnel error: unexpected end of file", "does not answer as a proxy does", PROXY),
-    ("tunnel error: proxy response headers too long", "does not answer as a proxy does", PROXY),
+    ("tunnel error: unexpected end of file", "does not answer like a proxy", PROXY),
+    ("tunnel error: proxy response headers too long", "does not answer like a proxy", PROXY),
 ];
 
 fn proxy_reason(error: &reqwest::Error) -> (&'static str, &'static str) {
@@ -88,10 +89,10 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 fn reach_hint(error: &reqwest::Error) -> Option<&'static str> {
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => {
-            Some("check the URL's host and port: nobody listens there")
+            Some("check the URL's host and port: nothing is listening there")
         }
         _ if error.is_timeout() => Some(
-            "check the URL's host and port, and whether a proxy must be taken: `proxy` or HTTPS_PROXY",
+            "check the URL's host and port, and whether a proxy is needed: `proxy` or HTTPS_PROXY",
         ),
         _ => None,
     }
@@ -101,31 +102,32 @@ fn tls_reason(error: &TlsError) -> (&'static str, Option<&'static str>) {
     match error {
         TlsError::InvalidCertificate(error) => certificate_reason(error),
         TlsError::InvalidMessage(_) | TlsError::InappropriateHandshakeMessage { .. } => (
-            "what answers there does not speak TLS",
-            Some("check the URL's scheme and port, and whether a proxy answers in its place"),
+            "the server there does not speak TLS",
+            Some("check the URL's scheme and port, and whether a proxy answers instead"),
         ),
         TlsError::PeerIncompatible(_)
         | TlsError::AlertReceived(
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
         ) => (
-            "has no version or cipher of TLS in common with us",
-            Some("have the server speak TLS 1.2 or 1.3"),
+            "shares no TLS version or cipher with Sentry",
+            Some("enable TLS 1.2 or 1.3 on the server"),
         ),
         TlsError::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::UnknownCA,
-        ) => ("asks for a certificate of ours, and we have none", None),
-        _ => ("TLS does not come about", None),
+        ) => ("requires a client certificate, which Sentry does not have", None),
+        _ => ("the TLS handshake failed", None),
     }
 }
 
 fn certificate_reason(error: &CertificateError) -> (&'static str, Option<&'static str>) {
     use CertificateError as E;
-    let clock = "have it renewed; if it is good, correct this machine's clock";
+    let clock = "renew it; if it is valid, check this machine's clock";
     match error {
         E::UnknownIssuer => (
-            "its certificate is of an authority that is not trusted",
+            "its certificate is signed by an untrusted CA",
             Some(
-                "put the authority's certificate, or the server's own, into a PEM file and name that as `ca_file`",
+                "put the CA's certificate, or the server's own, into a PEM file and set it as \
+                 `ca_file`",
             ),
         ),
         E::Expired | E::ExpiredContext { .. } => ("its certificate has expired", Some(clock)),
@@ -135,22 +137,22 @@ fn certificate_reason(error: &CertificateError) -> (&'static str, Option<&'stati
         E::NotValidForName | E::NotValidForNameContext { .. } => (
             "its certificate is for other names",
             Some(
-                "write the URL with a name that the certificate has, or have one made with this name as subjectAltName",
+                "use a name from the certificate in the URL, or issue a certificate with this \
+                 name as subjectAltName",
             ),
         ),
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => (
-            "its certificate is for no server",
-            Some("have one made with extendedKeyUsage serverAuth"),
+            "its certificate is not for servers",
+            Some("issue one with extendedKeyUsage serverAuth"),
         ),
-        E::Revoked => ("its certificate was revoked", Some("have another one made")),
-        E::BadSignature | E::BadEncoding => {
-            ("its certificate is broken", Some("have another one made"))
-        }
+        E::Revoked => ("its certificate was revoked", Some("issue a new one")),
+        E::BadSignature | E::BadEncoding => ("its certificate is broken", Some("issue a new one")),
         // An authority's own, most often: https://docs.rs/rustls-webpki has no other that a server meets with.
         E::Other(_) => (
-            "its certificate is no server's, but an authority's",
+            "its certificate is a CA's, not a server's",
             Some(
-                "name the certificate itself as `ca_file`, or have one made with basicConstraints CA:FALSE",
+                "set the certificate itself as `ca_file`, or issue one with basicConstraints \
+                 CA:FALSE",
             ),
         ),
         _ => ("its certificate is not trusted", None),

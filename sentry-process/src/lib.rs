@@ -101,7 +101,9 @@ pub enum ProcessError {
     },
     /// The system does not let us limit what it may take, so it was killed at once. Retrying does not help: something
     /// that holds this process back, as a seccomp profile does, forbids `prlimit`.
-    #[error("can't limit what {program} may take; let this process call prlimit on its children")]
+    #[error(
+        "can't limit the memory of {program}; allow this process to call prlimit on its children"
+    )]
     Limit {
         /// The program.
         program: String,
@@ -432,7 +434,8 @@ impl Drop for Group {
         if kill_process_group(group, Signal::KILL).is_ok() && !reap(group, REAPING) {
             let late = std::thread::Builder::new().name("reaper".to_owned());
             if let Err(error) = late.spawn(move || reap(group, LATE_REAPING)) {
-                tracing::warn!(%error, "no thread to wait for what was killed: a zombie may be left");
+                tracing::warn!(%error, "no thread to reap a killed process: it may stay as a \
+                                        zombie");
             }
         }
     }

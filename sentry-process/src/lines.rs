@@ -49,7 +49,7 @@ impl Program {
         let (mut child, group) = self.start()?;
         drop(child.stdin.take());
         let (Some(stdout), stderr) = (child.stdout.take(), child.stderr.take()) else {
-            let source = std::io::Error::other("its output is no pipe");
+            let source = std::io::Error::other("its output is not a pipe");
             return Err(ProcessError::Io { program: name, source });
         };
         Ok(Lines {

@@ -92,7 +92,8 @@ pub fn sweep(parent: &Path, prefix: &str) {
             Err(error) => error.kind() == io::ErrorKind::NotFound && old(),
         };
         if free && fs::remove_dir_all(entry.path()).is_ok() {
-            tracing::info!(directory = %entry.path().display(), "removed what a killed process left");
+            tracing::info!(directory = %entry.path().display(), "removed a directory left behind \
+                                                                 by a killed process");
         }
     }
 }

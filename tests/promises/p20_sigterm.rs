@@ -122,7 +122,8 @@ fn stopped_at_any_moment_it_ends_in_time_loses_no_head_and_makes_no_run_twice() 
     let [at_calls, at_random] = story.terms;
     assert!(at_calls > 0, "no call was come to: are these still the calls that mark a moment?");
     let seen = format!(
-        "{at_calls} times at a system call, {at_random} at random times: the slowest end took {}, 0 lost, 0 doubled",
+        "{at_calls} times at a system call, {at_random} at random times: the slowest end took \
+         {}, 0 lost, 0 doubled",
         LIMIT.told_time(story.worst)
     );
     kept(20, "any moment", &seen);
@@ -164,7 +165,7 @@ fn while_a_git_server_or_a_cluster_hangs_it_ends_within_its_grace_period() {
         // Only a begun apply is waited for: until it has failed, or the grace period is over.
         agent.wait_for_log("stopping");
         let log = agent.stderr_so_far();
-        let waited = took >= GRACE || log.contains("delivery is retried");
+        let waited = took >= GRACE || log.contains("delivery will be retried");
         assert_eq!(waited, matches!(hung, Hung::Apply), "{hung:?}, {took:?}: {log}");
         slowest.push(format!("{hung:?} {:.1} s", took.as_secs_f32()).to_lowercase());
         story.road.cluster.faults().heal();

@@ -15,7 +15,7 @@ use sentry_tests::tally::{Tally, tree};
 /// Attempts that failed are repeated after five minutes at the latest.
 const PATIENCE: Duration = Duration::from_secs(330);
 /// What the agent says for as long as it lasts.
-const DEGRADED: &str = "state can't be written: nothing advances until it can";
+const DEGRADED: &str = "can't write the state: deliveries are on hold until it is writable";
 /// Errors of the system, the calls that meet them (those by which SQLite writes and syncs), and the number of the call
 /// of a thread by which they begin at the latest.
 const FAILURES: [(&str, &str, usize); 6] = [
@@ -87,7 +87,8 @@ fn calls_that_fail_for_a_while_move_nothing_and_are_forgotten_when_they_work_aga
     }
     assert!(said > 0, "it is said");
     let seen = format!(
-        "{} outages of the disk ({failures} failed calls: ENOSPC, EIO, EROFS, EDQUOT), {refused} at the start and refused, \
+        "{} outages of the disk ({failures} failed calls: ENOSPC, EIO, EROFS, EDQUOT), {refused} \
+         at the start and refused, \
          {said} said by a running agent: 0 runs lost or doubled",
         heads.len()
     );

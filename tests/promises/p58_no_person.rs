@@ -82,7 +82,8 @@ async fn whatever_the_clusters_owner_repairs_the_head_is_delivered_within_eleven
         }
     }
     let seen = format!(
-        "{tried} repairs of 5 kinds, 90 s to 3 h after the head was given up, every second with a kill: delivered at most \
+        "{tried} repairs of 5 kinds, 90 s to 3 h after the head was given up, every second with \
+         a kill: delivered at most \
          {:.0} s after, by the same delivery, 0 doubled, 0 requests",
         slowest.as_secs_f64()
     );
@@ -142,7 +143,7 @@ fn really(case: &Case) -> Duration {
     let mut agent = road.watch();
     agent.wait_for_log("parked");
     let why = road.why(&sha);
-    assert!(why.contains("it is looked at again in"), "{}: {why}", case.name);
+    assert!(why.contains("it is retried in"), "{}: {why}", case.name);
     assert!(road.runs().is_empty(), "{}", case.name);
     (case.repairs)(&road);
     let repaired = Instant::now();

@@ -39,14 +39,14 @@ fn forge(one: &LoopState, beat: Timestamp) -> ForgeStatus {
 fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
     if let Some(ended) = agent.ended {
         return Err(format!(
-            "no agent works on this state: {} ended {} ago",
+            "no agent is running on this state: {} stopped {} ago",
             agent.holder,
             age(now, ended)
         ));
     }
     if passed(now, agent.beat) > AGENT_SILENCE {
         return Err(format!(
-            "no agent works on this state: {} was last heard of {} ago",
+            "no agent is running on this state: the last heartbeat of {} was {} ago",
             agent.holder,
             age(now, agent.beat)
         ));
@@ -54,11 +54,13 @@ fn health(agent: &AgentState, now: Timestamp) -> Result<String, String> {
     let late = agent.loops.iter().find(|l| passed(now, l.beat) > l.interval * 3 + LOOP_SLACK);
     match late {
         Some(late) => Err(format!(
-            "the loop of forge {} missed 3 intervals: no answer of any kind for {}",
+            "the poll loop of forge {} missed 3 intervals: no answer of any kind for {}",
             late.forge,
             age(now, late.beat)
         )),
-        None => Ok(format!("agent {} works for {}", agent.holder, age(now, agent.started))),
+        None => {
+            Ok(format!("agent {} has been running for {}", agent.holder, age(now, agent.started)))
+        }
     }
 }
 
@@ -90,14 +92,14 @@ mod tests {
         let ended = AgentState { ended: Some(at(1001)), ..agent(1000, 1000) };
         let told = super::agent(&ended, at(1003));
         assert!(!told.healthy);
-        assert!(told.health.contains("process 7 on host ended 2s ago"), "{}", told.health);
+        assert!(told.health.contains("process 7 on host stopped 2s ago"), "{}", told.health);
     }
 
     #[test]
     fn an_agent_is_healthy_while_it_speaks_and_no_loop_missed_three_intervals() {
         assert!(health(&agent(1000, 830), at(1010)).is_ok());
         let silent = health(&agent(1000, 1000), at(1036)).unwrap_err();
-        assert!(silent.contains("process 7 on host was last heard of 36s ago"), "{silent}");
+        assert!(silent.contains("last heartbeat of process 7 on host was 36s ago"), "{silent}");
         let late = health(&agent(1000, 810), at(1000)).unwrap_err();
         assert!(late.contains("forge hub missed 3 intervals"), "{late}");
         assert!(health(&agent(1000, 1000), at(0)).is_ok(), "the clock was set back");

@@ -92,13 +92,13 @@ impl Local {
             (Some(delivery), None) => Ok(delivery),
             (Some(one), Some(other)) => {
                 let text = format!(
-                    "more than one delivery's id starts with {text}: {} and {}",
+                    "more than one delivery id starts with {text}: {} and {}",
                     other.id, one.id
                 );
-                Err(ApiError::new(ErrorKind::Ambiguous, text).with_hint("write more of it"))
+                Err(ApiError::new(ErrorKind::Ambiguous, text).with_hint("use a longer prefix"))
             }
             (None, _) => {
-                let text = format!("no delivery {text} is kept in this state");
+                let text = format!("no delivery {text} in this state");
                 Err(ApiError::new(ErrorKind::UnknownDelivery, text)
                     .with_hint("`sentry history` lists them"))
             }
@@ -126,7 +126,7 @@ impl Answers for Local {
     async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
         let limit = query.limit.unwrap_or(HISTORY_LIMIT);
         if limit > HISTORY_MOST {
-            let text = format!("`limit` is {limit}, and at most {HISTORY_MOST} are told at a time");
+            let text = format!("`limit` is {limit}, and the maximum is {HISTORY_MOST}");
             return Err(ApiError::bad_request(text));
         }
         let query = DeliveryQuery {
@@ -232,7 +232,7 @@ fn subject(text: Option<&str>) -> Result<Option<Subject>, ApiError> {
 fn named(what: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
     match text {
         Some(text) if text.is_empty() => {
-            Err(ApiError::bad_request(format!("`{what}` is empty: name one, or leave it out")))
+            Err(ApiError::bad_request(format!("`{what}` is empty: set it or omit it")))
         }
         text => Ok(text),
     }
@@ -244,7 +244,7 @@ fn id_prefix(text: &str) -> Result<String, ApiError> {
     let filled = format!("{prefix:0<26}");
     if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
         return Err(ApiError::bad_request(format!(
-            "{text:?} is no delivery's id: expected 4 to 26 characters of 0-9, a-z"
+            "{text:?} is not a delivery id: expected 4 to 26 characters of 0-9, a-z"
         )));
     }
     Ok(prefix)

@@ -22,16 +22,16 @@ impl Known {
         match reason {
             Reason::Delivered => self
                 .delivery(record)
-                .map_or_else(|| "nothing: it was delivered".to_owned(), after_delivery),
+                .map_or_else(|| "nothing to do: it was delivered".to_owned(), after_delivery),
             Reason::Waiting if self.delivery(record).is_some_and(|d| d.dry_run) => {
                 format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
             }
             Reason::Waiting => self.waiting_for(open),
             Reason::SupersededBy(sha) => {
-                let next = format!("`sentry why {sha}` follows that one");
+                let next = format!("see `sentry why {sha}` for that one");
                 match self.delivery(record).map(|d| d.verdict.is_some() || goes_on(d)) {
                     Some(true) => {
-                        format!("{next}; `sentry show {id}` says how this one's runs stand")
+                        format!("{next}; `sentry show {id}` shows the runs of this one")
                     }
                     _ => format!("{next}; to deliver this one: `{by_hand}`"),
                 }
@@ -41,28 +41,29 @@ impl Known {
             }
             Reason::NoRunMatched | Reason::OnlyObjects => {
                 let branch = &record.revision.subject;
-                format!("`sentry explain {watch} --branch {branch}` says why for each document")
+                format!("`sentry explain {watch} --branch {branch}` shows why for each document")
             }
             Reason::RunsLeftOut => {
                 let branch = &record.revision.subject;
                 format!(
-                    "repair what was refused: `sentry explain {watch} --branch {branch}` says why"
+                    "fix what was refused: `sentry explain {watch} --branch {branch}` shows why"
                 )
             }
             Reason::NoFile => format!(
-                "add a run to the watch's directory, then: `{by_hand}`; `sentry show {id}` names the \
+                "add a run to the watch's directory, then `{by_hand}`; `sentry show {id}` names \
+                 the \
                  commit that was read"
             ),
             Reason::SkippedByMarker => {
-                format!("its message asks not to be delivered; to deliver it still: `{by_hand}`")
+                format!("its message has a skip marker; to deliver it anyway: `{by_hand}`")
             }
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {
                 let again = self.looked_at(record).map(|at| ahead(self.now, at));
-                let again = again.map(|at| format!("it is looked at again {at}; "));
+                let again = again.map(|at| format!("it is retried {at}; "));
                 format!(
-                    "{}repair what the detail names: a change of the manifests or of the \
-                     configuration is tried by itself; to try at once: `sentry retry {id}`",
+                    "{}fix what the detail names: a change to the manifests or the \
+                     configuration triggers a retry; to retry now: `sentry retry {id}`",
                     again.unwrap_or_default()
                 )
             }
@@ -78,18 +79,20 @@ impl Known {
 
     pub(super) fn waiting_for(&self, open: Option<&Brief>) -> String {
         if self.overview.agent.is_none() {
-            return "no agent has worked on this state: start `sentry watch`".to_owned();
+            return "no agent has run on this state: start `sentry watch`".to_owned();
         }
         match open {
             Some(d) if d.next_attempt.is_some() => {
                 let at = d.next_attempt.map(|at| ahead(self.now, at)).unwrap_or_default();
-                format!("nothing: the next attempt is due {at}; `sentry show {}`", d.id)
+                format!("nothing to do: the next attempt is due {at}; `sentry show {}`", d.id)
             }
             Some(d) if d.is_queued() => {
-                format!("nothing: they start as other runs end; `sentry show {}`", d.id)
+                format!("nothing to do: queued runs start as others end; `sentry show {}`", d.id)
             }
-            Some(d) => format!("nothing: it is {}; `sentry show {}`", d.state.as_str(), d.id),
-            None => "nothing: its turn comes; `sentry status` shows what is before it".to_owned(),
+            Some(d) => format!("nothing to do: it is {}; `sentry show {}`", d.state.as_str(), d.id),
+            None => {
+                "nothing to do: it is queued; `sentry status` shows what is ahead of it".to_owned()
+            }
         }
     }
 
@@ -97,11 +100,14 @@ impl Known {
         match self.outage(watch) {
             Some(outage) => {
                 let next = outage.next.map(|at| ahead(self.now, at)).unwrap_or_default();
-                format!("the forge is asked again {next}; `sentry validate --online` tests it now")
+                format!(
+                    "the next poll of the forge is due {next}; `sentry validate --online` tests \
+                     it now"
+                )
             }
             None => format!(
-                "is it pushed, and to a branch that `sentry status {watch}` lists? \
-                 To deliver it: `sentry trigger {watch} --branch BRANCH --revision SHA`"
+                "check that it was pushed to a branch that `sentry status {watch}` \
+                 lists; to deliver it: `sentry trigger {watch} --branch BRANCH --revision SHA`"
             ),
         }
     }
@@ -117,16 +123,18 @@ fn after_delivery(delivery: &Delivery) -> String {
     match delivery.verdict {
         None if totals.running > 0 => {
             let runs = count(totals.total, "run");
-            format!("nothing: {} of {runs} goes on; `sentry show {id}`", totals.running)
+            format!("nothing to do: {} of {runs} still running; `sentry show {id}`", totals.running)
         }
         Some(Verdict::Failure) => format!(
-            "`sentry show {id}` says why each run failed; new runs of those: \
+            "`sentry show {id}` shows why each run failed; to run those again: \
              `sentry rerun {id} --failed`"
         ),
         Some(Verdict::Error) => format!(
-            "look at the runs on the cluster; `sentry show {id}` names them; new runs: \
-             `sentry rerun {id} --failed`"
+            "check the runs on the cluster, listed by `sentry show {id}`; to run them \
+             again: `sentry rerun {id} --failed`"
         ),
-        Some(Verdict::Success) | None => format!("nothing; `sentry show {id}` lists the objects"),
+        Some(Verdict::Success) | None => {
+            format!("nothing to do; `sentry show {id}` lists the objects")
+        }
     }
 }

@@ -28,7 +28,7 @@ fn watch(watches: &[WatchFacts], name: Option<WatchName>) -> Result<&WatchFacts,
     let names: Vec<WatchName> = watches.iter().map(|w| w.name.clone()).collect();
     match (name, watches) {
         (None, [only]) => Ok(only),
-        (None, []) => Err(ApiError::new(ErrorKind::UnknownWatch, "no watch is known here")),
+        (None, []) => Err(ApiError::new(ErrorKind::UnknownWatch, "there are no watches")),
         (None, _) => Err(ApiError::new(
             ErrorKind::Ambiguous,
             "there is more than one watch: name the one you mean",
@@ -55,7 +55,7 @@ fn subject(watch: &WatchFacts, subject: Option<Subject>) -> Result<Subject, ApiE
         }
         (None, ..) => {
             let text =
-                format!("watch {} has more than one branch: name one with --branch", watch.name);
+                format!("watch {} has more than one branch: pick one with --branch", watch.name);
             ApiError::new(ErrorKind::Ambiguous, text)
         }
     };
@@ -95,7 +95,7 @@ pub(super) async fn only(
 pub(super) fn unknown_watch(wanted: &WatchName, names: &[WatchName]) -> ApiError {
     let error = ApiError::new(ErrorKind::UnknownWatch, format!("there is no watch {wanted}"));
     match names {
-        [] => error.with_hint("no watch is known here: --config and --state-dir say where"),
+        [] => error.with_hint("there are no watches: --config and --state-dir say where"),
         names => error.with_hint(format!("the watches are {}", list(names))),
     }
 }

@@ -29,7 +29,7 @@ pub(super) async fn state(local: &Local, trigger: &str) -> Result<Acknowledgemen
     let id: TriggerId = parsed("trigger", trigger)?;
     let kept = local.store.inbox.trigger(&id).await?;
     let kept = kept.ok_or_else(|| {
-        ApiError::new(ErrorKind::UnknownTrigger, format!("trigger {id} is not in the state"))
+        ApiError::new(ErrorKind::UnknownTrigger, format!("no trigger {id} in this state"))
     })?;
     Ok((&kept).into())
 }
@@ -57,14 +57,15 @@ pub(super) async fn retry(
     let delivery = local.find(delivery).await?;
     let (id, state) = (&delivery.id, delivery.state.as_str());
     if !matches!(delivery.state, DeliveryState::Failed | DeliveryState::Parked) {
-        let text = format!("delivery {id} is {state}: only a failed or parked one can be retried");
+        let text =
+            format!("delivery {id} is {state}: only failed or parked deliveries can be retried");
         return Err(ApiError::new(ErrorKind::Conflict, text)
-            .with_hint(format!("`sentry rerun {id}` makes new runs of the same commits")));
+            .with_hint(format!("`sentry rerun {id}` starts new runs of the same commits")));
     }
     if delivery.verdict.is_some() {
-        let text = format!("every object of delivery {id} was delivered; its runs ended");
+        let text = format!("every object of delivery {id} was delivered, and its runs have ended");
         return Err(ApiError::new(ErrorKind::Conflict, text)
-            .with_hint(format!("`sentry rerun {id} --failed` makes new runs")));
+            .with_hint(format!("`sentry rerun {id} --failed` starts new runs")));
     }
     let kind = TriggerKind::Retry(delivery.id);
     keep(local, delivery.watch, kind, Cause::Manual, key).await
@@ -81,7 +82,7 @@ pub(super) async fn rerun(
         let (id, state) = (&delivery.id, delivery.state.as_str());
         let text = format!("delivery {id} is still {state}");
         return Err(ApiError::new(ErrorKind::Conflict, text)
-            .with_hint(format!("`sentry show {id}` says what it waits for")));
+            .with_hint(format!("`sentry show {id}` shows what it is waiting for")));
     }
     let kind = TriggerKind::Rerun { delivery: delivery.id, failed_only: request.failed };
     keep(local, delivery.watch, kind, Cause::Rerun, key).await
@@ -101,7 +102,7 @@ async fn keep(
         None => id.to_string(),
         Some(key) if (1..=KEY_BYTES).contains(&key.len()) => key.to_owned(),
         Some(_) => {
-            let text = format!("an idempotency key has 1 to {KEY_BYTES} bytes");
+            let text = format!("an idempotency key must have 1 to {KEY_BYTES} bytes");
             return Err(ApiError::bad_request(text));
         }
     };
@@ -123,7 +124,7 @@ pub(super) async fn suspend(
             Some(end.map_err(|_| ApiError::bad_request("the suspension is too long"))?)
         }
         Some(_) => {
-            let text = "a suspension takes 1 second to 366 days, or is until it is resumed";
+            let text = "a suspension lasts 1 second to 366 days, or until the watch is resumed";
             return Err(ApiError::bad_request(text));
         }
     };

@@ -34,7 +34,7 @@ fn commit_prefix(text: &str) -> Result<String, ApiError> {
     let hex = text.bytes().all(|b| b.is_ascii_hexdigit());
     if !hex || !(7..=64).contains(&text.len()) {
         return Err(ApiError::bad_request(format!(
-            "{text:?} is no commit: expected its id, or the first 7 or more digits of it"
+            "{text:?} is not a commit: expected a full id or its first 7 or more digits"
         )));
     }
     Ok(text.to_ascii_lowercase())
@@ -235,17 +235,17 @@ fn arguments(reason: &Reason) -> (Option<String>, Option<Timestamp>) {
 
 fn not_seen_detail(polled: bool) -> String {
     if polled {
-        "it was not a watched branch's head at any poll: pushed together with a later commit, to \
-         another branch, or not yet"
+        "no poll saw it as the head of a watched branch: it was pushed together with a later \
+         commit, to another branch, or not yet"
             .to_owned()
     } else {
-        "no agent has asked for this watch's branches yet".to_owned()
+        "no agent has polled this watch's branches yet".to_owned()
     }
 }
 
 fn ambiguous(prefix: &str, shas: [&CommitSha; 2]) -> ApiError {
-    let text = format!("{prefix} begins more than one commit: {} and {}", shas[0], shas[1]);
-    ApiError::new(ErrorKind::Ambiguous, text).with_hint("write more of it")
+    let text = format!("more than one commit starts with {prefix}: {} and {}", shas[0], shas[1]);
+    ApiError::new(ErrorKind::Ambiguous, text).with_hint("use a longer prefix")
 }
 
 #[cfg(test)]

@@ -30,28 +30,28 @@ pub struct Show {
     pub delivery: Delivery,
     /// Attempts so far.
     pub attempts: u32,
-    /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
+    /// When the next attempt is due, if one is; for a parked delivery, the next automatic retry.
     pub next_attempt: Option<Timestamp>,
-    /// The head that took its place.
+    /// The head that superseded it.
     pub superseded_by: Option<String>,
     /// How long the last attempt's steps took.
     pub steps: Vec<Step>,
-    /// Things to know that stopped nothing.
+    /// Notes that did not stop the delivery.
     pub notes: Vec<String>,
     /// B's branch, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests_branch: Option<String>,
-    /// What was asked for, where a person asked for something special.
+    /// What was requested, if a person requested something special.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<AskedFor>,
 }
 
-/// Which runs were asked for.
+/// Which runs were requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AskedFor {
-    /// Only runs that are meant for this event; `null` is `push`.
+    /// Only runs for this event; `null` is `push`.
     pub event: Option<String>,
-    /// Only the run of this name.
+    /// Only the run with this name.
     pub run: Option<String>,
 }
 
@@ -64,33 +64,33 @@ pub struct Delivery {
     pub watch: String,
     /// The branch of A.
     pub branch: String,
-    /// What has the head in A.
+    /// The subject in A that has the head.
     #[serde(default)]
     pub subject: Subject,
     /// Why it was started.
     pub trigger: Word<Cause>,
     /// The commit of A.
     pub revision: String,
-    /// The commit of B, once it is known; also of what is refused then.
+    /// The commit of B, once it is known; also if its documents were refused.
     pub manifests_revision: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: Word<DeliveryState>,
     /// True if nothing is written.
     #[serde(default)]
     pub dry_run: bool,
     /// When it was started.
     pub started: Timestamp,
-    /// Since when every object is acknowledged and only runs are waited for.
+    /// Since when every object is acknowledged and only the runs are still followed.
     pub following_since: Option<Timestamp>,
     /// When it ended.
     pub finished: Option<Timestamp>,
-    /// What became of each object.
+    /// The outcome of each object.
     pub objects: Vec<Object>,
-    /// How each run stands: one for each object that has `run`, in the same order.
+    /// The state of each run: one for each object that has `run`, in the same order.
     pub runs: Vec<Run>,
-    /// How the runs ended, once all did.
+    /// How the runs ended, once all have.
     pub verdict: Option<Word<Verdict>>,
-    /// Why no run was to start, where its state is `nothing_ran`.
+    /// Why no run was due, if its state is `nothing_ran`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_ran: Option<Word<ReasonKind>>,
     /// The last error.
@@ -98,7 +98,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Its state for people, with the cause where nothing ran: `nothing ran: no run matched`.
+    /// Its state for people, with the cause if nothing ran: `nothing ran: no run matched`.
     #[must_use]
     pub fn state_text(&self) -> String {
         match (self.state, self.nothing_ran) {
@@ -110,7 +110,7 @@ impl Delivery {
     }
 }
 
-/// One object and what became of it.
+/// One object and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Object {
     /// The file, relative to B's directory.
@@ -128,22 +128,22 @@ pub struct Object {
     /// True for a run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub run: bool,
-    /// What became of it.
+    /// Its outcome.
     pub action: Word<Action>,
-    /// Why, where that needs saying.
+    /// The reason, if there is one to give.
     pub reason: Option<String>,
 }
 
-/// One run and how it stands.
+/// One run and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Run {
     /// Its name on the cluster.
     pub name: String,
-    /// How it stands, or why it was not created.
+    /// Its state, or why it was not created.
     pub state: Word<RunStanding>,
     /// The cluster's word for it, or why it was not created.
     pub reason: Option<String>,
-    /// Of one that did not succeed: task, step, why and the last log line. Only in `show`.
+    /// If it did not succeed: task, step, reason and last log line. Only in `show`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When it ended. Only in `show`.
@@ -162,27 +162,27 @@ pub struct Step {
     pub took_ms: u64,
 }
 
-/// The runs of a delivery, counted. Those that were not created are not among them.
+/// The runs of a delivery, counted. Excludes runs that were not created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunTotals {
-    /// All of them, also those that wait, were cancelled or deleted, or are not followed.
+    /// All of them, including queued, cancelled, deleted and unfollowed ones.
     pub total: usize,
-    /// Created and not ended.
+    /// Created and still running.
     pub running: usize,
-    /// Ended well.
+    /// Succeeded.
     pub succeeded: usize,
     /// Failed.
     pub failed: usize,
-    /// Cancelled: for a newer head, or by somebody.
+    /// Cancelled: for a newer head, or by someone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cancelled: usize,
-    /// Not created yet: the namespace has no room.
+    /// Not created yet: the namespace is full.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub queued: usize,
 }
 
 impl RunTotals {
-    /// The runs of a delivery as it was answered.
+    /// The runs of a delivery, from an answer.
     #[must_use]
     pub fn of_answer(delivery: &Delivery) -> Self {
         let mut totals = core::RunTotals::default();
@@ -228,7 +228,7 @@ impl From<core::RunTotals> for RunTotals {
     }
 }
 
-/// What is known of a run that was created, or is to be.
+/// What is known about a run that was created or will be.
 fn record<'d>(
     delivery: &'d core::Delivery,
     outcome: &ObjectOutcome,
@@ -243,7 +243,7 @@ fn message(run: &core::RunRecord) -> Option<String> {
     by.map(|by| format!("cancelled for the newer head {by}")).or_else(|| run.message.clone())
 }
 
-/// How a run of a delivery stands, or why it was not created.
+/// The state of a delivery's run, or why it was not created.
 fn standing(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunStanding {
     match outcome.action {
         Action::Queued => RunStanding::Queued,
@@ -291,7 +291,7 @@ impl From<&core::Delivery> for Show {
     }
 }
 
-/// Attempts so far: the failed ones, and the one that succeeded or works now.
+/// Attempts so far: the failed ones, and the one that succeeded or is in progress.
 fn attempts(delivery: &core::Delivery) -> u32 {
     let waits = delivery.state == DeliveryState::Pending;
     // With a verdict the attempts went well, whatever its runs came to.

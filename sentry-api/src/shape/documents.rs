@@ -1,4 +1,4 @@
-//! `explain` and `lint`: what would be done with each document of B, and why.
+//! `explain` and `lint`: what would happen to each document of B, and why.
 
 use schemars::JsonSchema;
 use sentry_core::engine::Preview;
@@ -15,9 +15,9 @@ pub struct Documents {
     pub version: u32,
     /// One decision per document, in file order.
     pub documents: Vec<Document>,
-    /// Things to know that stop nothing.
+    /// Notes that stop nothing.
     pub notes: Vec<String>,
-    /// The commit of A that was judged for; none for a local directory.
+    /// The commit of A that was evaluated; none for a local directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Revision>,
     /// The commit of B that was read; none for a local directory.
@@ -40,7 +40,7 @@ impl std::fmt::Display for Revision {
     }
 }
 
-/// One document and what is done with it.
+/// One document and what happens to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// The file, relative to B's directory.
@@ -56,9 +56,9 @@ pub struct Document {
     pub kind: Option<String>,
     /// The name in the file, where it could be read.
     pub name: Option<String>,
-    /// What is done.
+    /// What happens to it.
     pub decision: Word<Decision>,
-    /// Why: for a refusal with the remedy.
+    /// The reason; for a refusal, with the remedy.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! What is told at once: the data of `GET /events`.
+//! The event stream: the data of `GET /events`.
 
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
@@ -11,8 +11,8 @@ use super::Subject;
 use crate::VERSION;
 use crate::words::{DeliveryState, EventKind, RunStanding, Verdict, Word};
 
-/// Something that happened, in time for whoever listens. It is told once and not kept: who missed some asks for the
-/// state of things instead.
+/// Something that happened, sent once to everyone who is listening. Events are not stored: a listener that missed
+/// some queries the current state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// [`VERSION`].
@@ -21,13 +21,13 @@ pub struct Event {
     pub kind: Word<EventKind>,
     /// When; `null` for [`EventKind::Lagged`].
     pub at: Option<Timestamp>,
-    /// The watch, where it is about one.
+    /// The watch, if the event is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<String>,
-    /// The branch of A, where it is about one.
+    /// The branch of A, if the event is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// What has the head in A, where it is about one.
+    /// The subject in A, if the event is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
     /// The commit of A.
@@ -36,25 +36,25 @@ pub struct Event {
     /// The delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
-    /// Where the delivery stands.
+    /// The state of the delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Word<DeliveryState>>,
     /// How its runs ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Word<Verdict>>,
-    /// The run that stands otherwise.
+    /// The run whose state changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// How it stands.
+    /// The run's state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_state: Option<Word<RunStanding>>,
-    /// The trigger that was answered.
+    /// The trigger that was accepted or rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
-    /// The forge, where it is about one.
+    /// The forge, if the event is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge: Option<String>,
-    /// Why, where something failed or was not started.
+    /// Why something failed or was not started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How many events were missed, for [`EventKind::Lagged`].
@@ -84,7 +84,7 @@ impl Event {
         }
     }
 
-    /// That the listener was too slow for so many events.
+    /// The listener was too slow and missed this many events.
     #[must_use]
     pub fn lagged(missed: u64) -> Self {
         Self { missed: Some(missed), ..Self::new(EventKind::Lagged, None) }

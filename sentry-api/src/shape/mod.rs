@@ -1,8 +1,8 @@
 //! The JSON that Sentry answers with: the command line's `-o json`, and the HTTP API.
 //!
-//! Every answer has `"version": 1`. Times are RFC 3339 in UTC, commits are whole. Keys may be added; none is removed or
-//! changes its meaning without another version. A reader takes keys that it does not know for nothing, and keys that
-//! are missing for empty.
+//! Every answer has `"version": 1`. Times are RFC 3339 in UTC, commit ids are full. Keys may be added; none is removed or
+//! changes its meaning without another version. Clients must ignore keys they don't know and treat missing keys as
+//! empty.
 
 mod delivery;
 mod documents;
@@ -26,12 +26,12 @@ pub use status::{
 pub use subject::Subject;
 pub use why::{Why, WhyAnswer};
 
-/// For keys that are left out where there is nothing to say.
+/// For keys that are omitted when empty.
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// For keys that are left out where they say no.
+/// For keys that are omitted when false.
 fn is_false(flag: &bool) -> bool {
     !flag
 }

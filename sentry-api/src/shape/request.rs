@@ -1,4 +1,4 @@
-//! What a person asks for beside answers: the bodies of requests, and what they are acknowledged with.
+//! What a person can request: the bodies of requests, and their acknowledgements.
 
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
@@ -9,56 +9,56 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::VERSION;
 use crate::words::{TriggerStateKind, WATCH, Word};
 
-/// What `trigger` asks for: a delivery.
+/// What `trigger` requests: a delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TriggerRequest {
-    /// The watch; may be left out where there is only one.
+    /// The watch; optional if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
-    /// The branch; may be left out where the watch names exactly one.
+    /// The branch; optional if the watch names exactly one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// The commit, whole; the branch's head where it is left out.
+    /// The full commit id; by default the branch's head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend(
         "pattern" = "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$",
         "not" = serde_json::json!({"pattern": "^0+$"}),
     ))]
     pub revision: Option<String>,
-    /// Only runs that are meant for this event; `push` where it is left out.
+    /// Only runs for this event; `push` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub event: Option<String>,
-    /// Only the run whose `name` or `generateName` in its document is this one.
+    /// Only the run with this `name` or `generateName` in its document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub run: Option<String>,
 }
 
-/// A request that says nothing more than its address: the body of `retry` and `resume`.
+/// A request without parameters: the body of `retry` and `resume`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmptyRequest {}
 
-/// What `rerun` asks for: new runs of an earlier delivery's commits.
+/// What `rerun` requests: new runs of an earlier delivery's commits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RerunRequest {
-    /// Only what failed then.
+    /// Only what failed.
     #[serde(default)]
     pub failed: bool,
 }
 
-/// What `suspend` asks for: a watch that starts nothing new.
+/// What `suspend` requests: a watch that starts nothing new.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuspendRequest {
-    /// Why, in the person's words.
+    /// The reason, in the person's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For how many seconds; until it is resumed where it is left out.
+    /// For how many seconds; by default until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 31_622_400))]
@@ -76,23 +76,23 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     let whole = number.as_u64().or_else(|| written?.parse().ok());
     whole
         .map(Some)
-        .ok_or_else(|| D::Error::custom(format!("{number} is no whole number of seconds")))
+        .ok_or_else(|| D::Error::custom(format!("{number} is not a whole number of seconds")))
 }
 
-/// A trigger that is kept, and where it stands: what `trigger`, `retry` and `rerun` are acknowledged with.
+/// A stored trigger and its state: the acknowledgement of `trigger`, `retry` and `rerun`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Acknowledgement {
     /// [`VERSION`].
     pub version: u32,
-    /// The trigger's id. With an idempotency key that was used before, the earlier trigger's.
+    /// The trigger's id. If the idempotency key was used before, the id of the earlier trigger.
     pub trigger: String,
     /// The watch.
     pub watch: String,
-    /// Where it stands.
+    /// Its state.
     pub state: Word<TriggerStateKind>,
-    /// The delivery that answers it, once one does.
+    /// The delivery it started, once there is one.
     pub delivery: Option<String>,
-    /// Why it can't be answered and what to do, if it can't.
+    /// Why it was rejected and what to do, if it was.
     pub reason: Option<String>,
 }
 
@@ -109,7 +109,7 @@ impl From<&Trigger> for Acknowledgement {
     }
 }
 
-/// What `suspend` and `resume` are acknowledged with.
+/// The acknowledgement of `suspend` and `resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspensionAcknowledgement {
     /// [`VERSION`].
@@ -118,7 +118,7 @@ pub struct SuspensionAcknowledgement {
     pub watch: String,
     /// Whether it is suspended now.
     pub suspended: bool,
-    /// Whether it was before.
+    /// Whether it was suspended before.
     pub was_suspended: bool,
     /// Until when it is; `null` is until it is resumed.
     pub until: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! `status`: what was seen, what was delivered, what comes next; and whether an agent works.
+//! `status`: what was seen, what was delivered, what comes next; and whether an agent is running.
 
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
@@ -13,15 +13,15 @@ use crate::words::{BranchState, ReasonKind, Verdict, Word};
 pub struct Status {
     /// [`crate::VERSION`].
     pub version: u32,
-    /// The watches: those of the configuration in its order, then those that only the state knows.
+    /// The watches: those of the configuration, in its order, then those that are only in the state.
     pub watches: Vec<WatchStatus>,
-    /// How many runs of these watches wait for room, by namespace.
+    /// How many runs of these watches are queued, by namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub queue: Vec<QueueStatus>,
-    /// Receivers that are still to be told something of these watches.
+    /// Receivers with pending notifications about these watches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<ReceiverStatus>,
-    /// The agent that last worked on the state, if one did.
+    /// The agent that last ran on the state, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,
 }
@@ -33,21 +33,21 @@ pub struct WatchStatus {
     pub name: String,
     /// True while it starts nothing new.
     pub suspended: bool,
-    /// Its branches that were seen.
+    /// Its branches seen so far.
     pub branches: Vec<BranchStatus>,
-    /// Who suspended it for what, while it is suspended.
+    /// The suspension, while it is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<SuspensionStatus>,
-    /// Its forge's silence, while it does not answer.
+    /// The forge's outage, while it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<OutageStatus>,
-    /// Why verdicts are not shown on A's commits, where that should be.
+    /// Why commit statuses can't be set, if they should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reporting: Option<ReportingStatus>,
     /// Patterns of `branches` that no branch matches, as written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle_patterns: Vec<String>,
-    /// Triggers that nobody took yet.
+    /// Triggers not yet processed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting_triggers: usize,
 }
@@ -55,7 +55,7 @@ pub struct WatchStatus {
 /// A suspension in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SuspensionStatus {
-    /// Why, in the person's words.
+    /// The reason, in the person's own words.
     pub reason: Option<String>,
     /// Since when.
     pub since: Timestamp,
@@ -70,31 +70,31 @@ pub struct OutageStatus {
     pub since: Timestamp,
     /// The last error.
     pub error: String,
-    /// When it is asked again.
+    /// When it is polled next.
     pub next: Option<Timestamp>,
 }
 
-/// Why verdicts are not shown on A's commits.
+/// Why commit statuses can't be set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportingStatus {
     /// Repository A.
     pub repo: Option<String>,
     /// The last error.
     pub error: String,
-    /// True if it is not tried again.
+    /// True if there will be no retry.
     pub given_up: bool,
 }
 
-/// A receiver of notifications that is still to be told something.
+/// A receiver with pending notifications.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiverStatus {
     /// Its name.
     pub receiver: String,
-    /// How many notifications wait for it.
+    /// How many notifications are pending.
     pub waiting: usize,
-    /// Since when the oldest waits.
+    /// Since when the oldest is pending.
     pub since: Timestamp,
-    /// Why it was not told yet.
+    /// Why the last attempt failed.
     pub error: Option<String>,
 }
 
@@ -103,7 +103,7 @@ pub struct ReceiverStatus {
 pub struct BranchStatus {
     /// The branch.
     pub branch: String,
-    /// What has the head in A.
+    /// The subject in A that has the head.
     #[serde(default)]
     pub subject: Subject,
     /// The head that the forge last reported.
@@ -112,25 +112,25 @@ pub struct BranchStatus {
     pub attempted: Option<Mark>,
     /// The head whose every object the cluster acknowledged.
     pub delivered: Option<Mark>,
-    /// Where it stands.
+    /// Its state.
     pub state: Word<BranchState>,
-    /// Why no run of its head was to start, where its state is `nothing_ran`.
+    /// Why no run of its head was due, if its state is `nothing_ran`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nothing_ran: Option<Word<ReasonKind>>,
     /// B's commit that was delivered with the delivered head.
     pub manifests_revision: Option<String>,
-    /// The runs of the delivery under way once it has some, else of the delivered head.
+    /// The runs of the delivery in progress once it has some, else of the delivered head.
     pub runs: RunTotals,
-    /// How those runs ended, once all did.
+    /// How those runs ended, once all have.
     pub verdict: Option<Word<Verdict>>,
     /// The first of: why the head is not delivered, which runs failed, why the forge does not answer.
     pub last_error: Option<String>,
-    /// When the next attempt is due, a head that was given up is looked at again, or the forge is asked again.
+    /// When the next attempt, the next automatic retry of a parked head, or the next poll of the forge is due.
     pub next_attempt: Option<Timestamp>,
     /// Why the head is not delivered, and which runs of the delivered head failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// The delivery that is told of: the one under way, else the branch's newest.
+    /// The delivery shown: the one in progress, else the branch's newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
 }
@@ -150,54 +150,54 @@ impl From<&sentry_core::cursor::Mark> for Mark {
     }
 }
 
-/// Runs that wait for room.
+/// Queued runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QueueStatus {
-    /// The namespace; `null` where a run's is not known.
+    /// The namespace; `null` if unknown.
     pub namespace: Option<String>,
     /// How many.
     pub runs: usize,
 }
 
-/// An agent, and whether it works.
+/// An agent, and whether it is healthy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentStatus {
     /// Who: process id and host.
     pub holder: String,
     /// Since when.
     pub started: Timestamp,
-    /// When it last said that it lives.
+    /// Its last heartbeat.
     pub beat: Timestamp,
-    /// True if it spoke in the last 35 s and no loop of it missed 3 intervals, by the clock of who answers.
+    /// True if its last heartbeat was within 35 s and none of its loops missed 3 intervals, by the answering machine's clock.
     pub healthy: bool,
-    /// The same in words, with what is wrong.
+    /// The same in words, with any problem.
     pub health: String,
-    /// Its forges' loops.
+    /// The poll loops of its forges.
     pub forges: Vec<ForgeStatus>,
 }
 
-/// The loop that asks one forge.
+/// The poll loop of one forge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ForgeStatus {
     /// The forge.
     pub forge: String,
-    /// When it last kept its time; since when it waits for an answer, if it waits.
+    /// When it last completed a round; if it is waiting for an answer, since when.
     pub beat: Timestamp,
-    /// True if it waits for an answer for longer than a request takes.
+    /// True if it has been waiting for an answer longer than a request normally takes.
     pub waits: bool,
-    /// How often it is to be asked, in milliseconds.
+    /// The polling interval, in milliseconds.
     pub interval_ms: u64,
-    /// What is left of the forge's budget, where it has one.
+    /// The forge's rate limit, if it has one.
     pub budget: Option<BudgetStatus>,
 }
 
-/// A forge's budget.
+/// A forge's rate limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BudgetStatus {
     /// Requests left.
     pub left: u64,
-    /// Requests in all.
+    /// Requests allowed in total.
     pub limit: u64,
-    /// When it is full again.
+    /// When the limit resets.
     pub reset: Option<Timestamp>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Subject {
     /// `branch`. Others may come.
     pub kind: String,
-    /// What it is called among its kind.
+    /// Its name.
     pub name: String,
 }
 

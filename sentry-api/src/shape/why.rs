@@ -1,4 +1,4 @@
-//! `why`: for any commit of A one reason of the closed list, its time, and the next step.
+//! `why`: for any commit of A, one reason from a closed list, its time, and the next step.
 
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
@@ -12,23 +12,23 @@ use crate::words::{ReasonKind, Verdict, Word};
 pub struct Why {
     /// [`crate::VERSION`].
     pub version: u32,
-    /// The commit as it was asked for, in lower case.
+    /// The commit as requested, in lower case.
     pub commit: String,
-    /// One for each watch and branch that the commit was a head of; where there is none, one for each watch.
+    /// One for each watch and branch that had the commit as its head; if none had, one for each watch.
     pub answers: Vec<WhyAnswer>,
 }
 
-/// What is said about the commit for one watch and branch.
+/// The answer for one watch and branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhyAnswer {
     /// The watch.
     pub watch: String,
-    /// The branch, where it is known.
+    /// The branch, if known.
     pub branch: Option<String>,
-    /// What has the head in A, where it is known.
+    /// The subject in A, if known.
     #[serde(default)]
     pub subject: Option<Subject>,
-    /// The whole commit, where it is known.
+    /// The full commit id, if known.
     pub sha: Option<String>,
     /// The reason.
     pub reason: Word<ReasonKind>,
@@ -40,13 +40,13 @@ pub struct WhyAnswer {
     pub at: Option<Timestamp>,
     /// The delivery it is about.
     pub delivery: Option<String>,
-    /// One sentence more.
+    /// One more sentence.
     pub detail: Option<String>,
-    /// The runs that its delivery started, where it started some.
+    /// The runs that its delivery started, if any.
     pub runs: Option<RunTotals>,
-    /// How those runs ended, once all did.
+    /// How those runs ended, once all have.
     pub verdict: Option<Word<Verdict>>,
-    /// Where nothing ran: what was decided about each document.
+    /// If nothing ran: what was decided about each document.
     pub notes: Vec<String>,
     /// What comes next, and what a person can do.
     pub next_step: String,

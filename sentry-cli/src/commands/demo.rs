@@ -58,10 +58,10 @@ pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
         Ended::Itself(result) => {
             result?;
             ctx.ui.line(tinted(
-                "\nThat was all of it; the temporary directory is gone.",
+                "\nThat's all; the temporary directory has been removed.",
                 Tone::Quiet,
             ));
-            ctx.ui.line("Your own repositories: `sentry init`, then `sentry watch`.");
+            ctx.ui.line("For your own repositories: `sentry init`, then `sentry watch`.");
             Ok(Exit::Done)
         }
     }
@@ -160,12 +160,12 @@ async fn next<T>(
     mut wanted: impl FnMut(EventKind) -> Option<T>,
 ) -> Result<T, Failure> {
     let failed =
-        |why: &str| Failure::new(Exit::Failed, format!("the demo waited for {what}: {why}"));
+        |why: &str| Failure::new(Exit::Failed, format!("the demo was waiting for {what}: {why}"));
     let find = async {
         loop {
             match events.recv().await {
                 Ok(Event { kind: EventKind::Stopping, .. }) => {
-                    return Err(failed("it was stopped"));
+                    return Err(failed("stopped"));
                 }
                 Ok(event) => {
                     if let Some(found) = wanted(event.kind) {
@@ -177,7 +177,7 @@ async fn next<T>(
             }
         }
     };
-    tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| Err(failed("it did not come")))
+    tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| Err(failed("timed out")))
 }
 
 /// The two repositories.

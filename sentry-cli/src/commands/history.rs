@@ -116,7 +116,7 @@ pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
     ui.line(format!("attempts   {attempts}"));
     if let Some(at) = *next_attempt {
         let parked = delivery.state == DeliveryState::Parked;
-        let what = if parked { "looked at again" } else { "next      " };
+        let what = if parked { "retry     " } else { "next      " };
         ui.line(format!("{what} {} ({})", time(at), ahead(now, at)));
     }
     if let Some(by) = superseded_by {
@@ -160,7 +160,7 @@ fn show_head(ui: &Ui, show: &Show, now: Timestamp) {
     ui.line(format!("trigger    {}", delivery.trigger));
     ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
     if let Some(asked) = show.asked_for.as_ref().and_then(asked_for) {
-        ui.line(format!("asked for  {}", plain(&asked)));
+        ui.line(format!("requested  {}", plain(&asked)));
     }
     if let Some(since) =
         delivery.following_since.filter(|_| !delivery.state.is(DeliveryState::is_final))

@@ -23,8 +23,8 @@ pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
     if !args.force {
         for file in [&config, &env] {
             if file.exists() {
-                return Err(Failure::usage(format!("{} exists already", file.display()))
-                    .with_hint("--force replaces it"));
+                return Err(Failure::usage(format!("{} already exists", file.display()))
+                    .with_hint("use --force to replace it"));
             }
         }
     }
@@ -121,13 +121,13 @@ impl Answers {
             context: ask.or(
                 args.context.clone(),
                 "--context",
-                "Context of the kubeconfig",
+                "Kubeconfig context",
                 Some("default"),
             )?,
             namespace: ask.or(
                 args.namespace.clone(),
                 "--namespace",
-                "Namespace of the cluster",
+                "Kubernetes namespace",
                 Some("qa"),
             )?,
             dry_run: args.dry_run,
@@ -159,7 +159,7 @@ impl Asker<'_> {
         if !self.interactive {
             let text = default.ok_or_else(|| {
                 Failure::usage(format!("{flag} is missing"))
-                    .with_hint("without a terminal to ask on, everything comes from flags")
+                    .with_hint("without a terminal, pass every answer as a flag")
             })?;
             return text.parse().map_err(|e| Failure::usage(format!("{flag}: {e}")));
         }
@@ -181,7 +181,7 @@ impl Asker<'_> {
             .read_line(&mut text)
             .map_err(|e| Failure::usage("can't read the answer").with_source(e))?;
         match (read, text.trim()) {
-            (0, _) => Err(Failure::new(Exit::Aborted, "no answer was given")),
+            (0, _) => Err(Failure::new(Exit::Aborted, "no answer given")),
             (_, "") => Ok(default.unwrap_or_default().to_owned()),
             (_, answer) => Ok(answer.to_owned()),
         }
@@ -242,7 +242,7 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
         "# What Sentry watches and what it runs. `sentry validate` checks this file,\n\
          # `sentry schema` prints its JSON Schema, docs/config.md explains every key.\n\n\
          log_level: info                # debug, info, warn, error\n\n\
-         forges:                        # where repositories are, and with which rights we ask\n",
+         forges:                        # where the repositories are, and the credentials to use\n",
     );
     for forge in forges {
         writeln!(text, "  {}:", forge.name).ok();
@@ -252,7 +252,7 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
         }
         if forge.by_ssh {
             text.push_str(
-                "    ssh:                       # no agent is asked, and no other key is tried\n\
+                "    ssh:                       # no ssh-agent and no other key is used\n\
                  \x20     key_file: ~/.ssh/id_ed25519\n\
                  \x20     known_hosts: ~/.ssh/known_hosts\n",
             );
@@ -260,7 +260,8 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
         if let Some(token) = &forge.token {
             writeln!(
                 text,
-                "    token: \"${{{token}}}\"   # from the environment, else from .env beside this file"
+                "    token: \"${{{token}}}\"   # from the environment, else from .env next to \
+                 this file"
             )
             .ok();
         }
@@ -271,7 +272,7 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
         text,
         "\nwatches:\n\
          \x20 - name: qa\n\
-         \x20   polling_interval: {interval}       # at least 60 s for hosts on the network\n\
+         \x20   polling_interval: {interval}       # at least 60 s for remote hosts\n\
          \x20   source:                    # when a head of these branches moves ...\n\
          \x20     forge: {source}\n\
          \x20     url: {source_url}\n\
@@ -287,8 +288,8 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
          \x20     namespace: {namespace}\n\
          \x20   max_retries: 3             # failed attempts; outages do not count\n\
          \x20   timeout: 5m                # for one attempt\n\
-         \x20   report: per_watch          # what is shown on A's commits; per_run: each run as well; off: nothing\n\
-         \x20   on_first_sight: record     # or deliver: run the heads that are there at the first start\n",
+         \x20   report: per_watch          # statuses on A's commits; per_run: one per run as well; off: none\n\
+         \x20   on_first_sight: record     # or deliver: run the heads found at the first start\n",
         interval = if answers.source.is_local() { "5s" } else { "1m" },
         source_url = quoted(answers.source.as_str()),
         branches = branches.join(", "),
@@ -305,7 +306,8 @@ fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
 
 fn dotenv(forges: &[ForgeEntry]) -> String {
     let mut text = String::from(
-        "# Copy to .env and fill in; never commit .env. Set variables of the environment come first.\n",
+        "# Copy to .env and fill in; never commit .env. Variables set in the environment take \
+         precedence.\n",
     );
     if forges.iter().all(|f| f.token.is_none()) {
         text.push_str("# sentry.yaml uses no variables yet.\n");

@@ -46,7 +46,7 @@ fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseError> {
     for (own, strict) in set.decisions.iter().zip(&strict.decisions) {
         if !refused(own) && refused(strict) {
             let place = format!("{}:{}", strict.path, strict.line);
-            set.notes.push(format!("{place}: the watch's settings decide: {}", strict.reason));
+            set.notes.push(format!("{place}: depends on the watch's settings: {}", strict.reason));
         }
     }
     note_missing(&mut set);
@@ -58,7 +58,7 @@ fn note_missing(set: &mut ManifestSet) {
     for missing in &set.missing {
         let MissingRef { path, document, kind, name, hint, .. } = missing;
         let remedy = hint.as_deref().unwrap_or(
-            "add it, refer to it with a `resolver`, or let the cluster have it (`sentry explain` asks)",
+            "add it, use a `resolver`, or install it on the cluster (`sentry explain` checks)",
         );
         let text = format!("{path} (document {document}): {kind} {name} is not in the directory");
         set.notes.push(format!("{text}: {remedy}"));
@@ -71,7 +71,7 @@ fn read_tree(dir: &Path) -> Result<Tree, Failure> {
         Failure::usage(format!("can't read {}", path.display())).with_source(e)
     };
     if !fs::metadata(dir).map_err(|e| cant(dir, e))?.is_dir() {
-        return Err(Failure::usage(format!("{} is no directory", dir.display())));
+        return Err(Failure::usage(format!("{} is not a directory", dir.display())));
     }
     let commit = placeholder().map_err(|e| Failure::usage("can't lint").with_source(e))?;
     let mut tree = Tree { commit, files: Vec::new(), refused: Vec::new() };
@@ -125,7 +125,7 @@ fn refused(path: &Path, what: &str) -> RefusedEntry {
 }
 
 fn too_large(path: &Path, what: &str) -> Failure {
-    Failure::new(Exit::Failed, format!("{} holds {what}", path.display()))
+    Failure::new(Exit::Failed, format!("{} contains {what}", path.display()))
 }
 
 fn placeholder() -> Result<CommitSha, ParseError> {
@@ -175,7 +175,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
     for run in set.decisions.iter_mut().filter(|d| d.decision == Decision::Run) {
         // The name that it would get here is made up; why it starts is not.
         let why = run.reason.split_once(": ").map(|(_, why)| format!(": {why}"));
-        run.reason = format!("created anew for every commit{}", why.unwrap_or_default());
+        run.reason = format!("a new one for every commit{}", why.unwrap_or_default());
     }
     Ok(set)
 }

@@ -85,7 +85,8 @@ impl Context {
     /// The configuration's file.
     pub(crate) fn config_file(&self) -> Result<PathBuf, Failure> {
         sentry_config::locate(self.global.config.as_deref(), &self.env).map_err(|e| {
-            Failure::usage(e.to_string()).with_hint("`sentry init` writes one; --config names one")
+            Failure::usage(e.to_string())
+                .with_hint("create one with `sentry init`, or name one with --config")
         })
     }
 
@@ -156,8 +157,8 @@ impl Context {
             .or_else(systemd)
             .or_else(|| xdg().or_else(home).map(|dir| dir.join("sentry")))
             .ok_or_else(|| {
-                Failure::usage("no directory to keep state in: HOME is not set")
-                    .with_hint("name one with --state-dir or SENTRY_STATE_DIR")
+                Failure::usage("no state directory: HOME is not set")
+                    .with_hint("set one with --state-dir or SENTRY_STATE_DIR")
             })
     }
 }

@@ -28,8 +28,10 @@ pub(crate) async fn run(ctx: &Context, args: &NotifyArgs) -> Result<Exit, Failur
             .with_hint("add one under `notify`: docs/operations.md has examples"));
     }
     if let Some(name) = args.receiver.as_deref().filter(|name| !known.contains(name)) {
-        let text = format!("no receiver is called {}", plain(name));
-        return Err(Failure::usage(text).with_hint(format!("there are {}", known.join(", "))));
+        let text = format!("no receiver named {}", plain(name));
+        return Err(
+            Failure::usage(text).with_hint(format!("the receivers are {}", known.join(", ")))
+        );
     }
     let is_wanted = |name: &str| args.receiver.as_deref().is_none_or(|wanted| wanted == name);
     let mut sent = Vec::new();

@@ -155,17 +155,17 @@ impl Statuses {
     }
 
     fn check(self, repo: &RepoUrl, (may, text): (Option<bool>, String)) -> Option<Check> {
-        let (repo, what) = (repo.as_str(), "statuses may be set");
+        let (repo, what) = (repo.as_str(), "statuses can be set");
         match (self, may) {
             (Self::Off, _) => None,
             (_, Some(true)) => Some(Check::fine(repo, what, text)),
             (_, None) => Some(Check::fine(repo, what, format!("not known: {text}"))),
             (Self::Wanted, Some(false)) => {
-                Some(Check::found(repo, what, "the report token may not", &text))
+                Some(Check::found(repo, what, "the report token lacks the permission", &text))
             }
             (Self::Welcome, Some(false)) => Some(Check {
-                remedy: Some(format!("{text}, or write `report: off`")),
-                ..Check::fine(repo, what, "the token may not: none will be shown")
+                remedy: Some(format!("{text}, or set `report: off`")),
+                ..Check::fine(repo, what, "no: the token lacks the permission, so none will be set")
             }),
         }
     }
@@ -184,7 +184,7 @@ async fn branches(parts: &Composition, watch: &Watch) -> Vec<Check> {
     let idle = selector.idle(&heads.heads.keys().collect::<Vec<_>>());
     let mut checks = Vec::new();
     if !idle.is_empty() {
-        let remedy = "correct `branches`, or push such a branch";
+        let remedy = "fix `branches`, or push a matching branch";
         let detail = match all_branches(forge, &watch.source.repo).await {
             Ok(all) => {
                 let each = idle.iter().map(|pattern| matches_nothing(pattern, &all));
@@ -193,15 +193,15 @@ async fn branches(parts: &Composition, watch: &Watch) -> Vec<Check> {
             Err(error) => {
                 let error = sentry_core::error::text(&error);
                 format!(
-                    "no branch matches {}; which there are is not known: {error}",
+                    "no branch matches {}; can't list the repository's branches: {error}",
                     idle.join(", ")
                 )
             }
         };
         checks.push(Check::found(&subject, what, detail, remedy));
     } else if watched.is_empty() {
-        let detail = format!("no branch is left of what {selector} selects");
-        checks.push(Check::found(&subject, what, detail, "take less away in `branches`"));
+        let detail = format!("{selector} leaves no branch");
+        checks.push(Check::found(&subject, what, detail, "exclude fewer branches in `branches`"));
     } else {
         checks.push(Check::fine(&subject, what, count_of(watched.len(), "branch", "branches")));
     }
@@ -227,9 +227,9 @@ fn matches_nothing(pattern: &str, all: &[Subject]) -> String {
     let alike = names().filter(|name| slips(name) <= 2 && slips(name) * 2 < name.len().max(2));
     let meant = names().find(behind).or_else(|| alike.min_by_key(|name| slips(name)));
     match meant {
-        Some(name) => format!("no branch matches `{pattern}`; there is `{name}`"),
+        Some(name) => format!("no branch matches `{pattern}`; did you mean `{name}`?"),
         None => format!(
-            "no branch matches `{pattern}`, of {}",
+            "no branch matches `{pattern}`; the repository has {}",
             count_of(all.len(), "branch", "branches")
         ),
     }
@@ -245,7 +245,7 @@ async fn heads(
         Some(HeadsAnswer::Heads(heads)) => Ok(heads),
         _ => Err(ForgeError::new(
             ForgeErrorKind::WrongAnswer,
-            format!("{repo}: no answer to the question for its branches"),
+            format!("{repo}: the forge did not list its branches"),
         )),
     }
 }
@@ -271,18 +271,20 @@ async fn documents(engine: &Engine, watch: &Watch, head: &Subject, subject: &str
     if preview.set.objects.is_empty() {
         let detail =
             format!("nothing to run in {} of {}", watch.manifests.dir, watch.manifests.repo);
-        return Check::found(subject, what, detail, "correct `dir`, or add manifests to it");
+        return Check::found(subject, what, detail, "fix `dir`, or add manifests to it");
     }
     let objects = count_of(preview.set.objects.len(), "object", "objects");
     match &preview.check {
         Ok(()) => Check::fine(subject, what, format!("{objects} for {head}")),
         // Whether the cluster can be asked at all is a check of its own.
         Err(e) if is_about_objects(e.kind()) => {
-            Check::found(subject, what, e.to_string(), e.hint().unwrap_or("correct the manifest"))
+            Check::found(subject, what, e.to_string(), e.hint().unwrap_or("fix the manifest"))
         }
-        Err(_) => {
-            Check::fine(subject, what, format!("{objects} for {head}, not asked the cluster"))
-        }
+        Err(_) => Check::fine(
+            subject,
+            what,
+            format!("{objects} for {head}, not checked against the cluster"),
+        ),
     }
 }
 
@@ -304,14 +306,19 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
             });
             match deployer.cluster.probe(target, lends).await {
                 Ok(answers) if answers.is_empty() => {
-                    checks.push(Check::fine(&subject, "dry run", "nothing is written, none asked"));
+                    checks.push(Check::fine(
+                        &subject,
+                        "dry run",
+                        "nothing is written, no cluster is contacted",
+                    ));
                 }
                 Ok(answers) => checks.extend(answers.into_iter().map(|answer| Check {
                     problem: (!answer.allowed).then_some(Severity::Unreachable),
                     ..Check::fine(&subject, &answer.what, answer.detail)
                 })),
                 Err(error) => {
-                    let remedy = error.hint().unwrap_or("install kubectl, or name it in `kubectl`");
+                    let remedy =
+                        error.hint().unwrap_or("install kubectl, or set its path in `kubectl`");
                     checks.push(Check::found(&subject, "kubectl", error.to_string(), remedy));
                 }
             }
@@ -356,9 +363,13 @@ mod tests {
             ("hotfix/*", None),
         ] {
             let text = matches_nothing(pattern, &all);
-            let there = text.split_once("; there is `").map(|(_, name)| name.trim_end_matches('`'));
+            let there =
+                text.split_once("; did you mean `").map(|(_, name)| name.trim_end_matches("`?"));
             assert_eq!(there, meant, "{text}");
         }
-        assert_eq!(matches_nothing("x", &all), "no branch matches `x`, of 3 branches");
+        assert_eq!(
+            matches_nothing("x", &all),
+            "no branch matches `x`; the repository has 3 branches"
+        );
     }
 }

@@ -92,7 +92,7 @@ impl Reloader {
             match self.look.at(seen, asked) {
                 Seen::Nothing => continue,
                 Seen::Back => {
-                    tracing::info!("the configuration is again the one that runs");
+                    tracing::info!("the configuration matches the running one again");
                     if let Some(counters) = counters {
                         counters.config_is_as_taken();
                     }
@@ -110,7 +110,7 @@ impl Reloader {
                     tracing::info!(
                         config = %self.file.display(),
                         watches = parts.config.watches.len(),
-                        "another configuration is taken: begun applies are finished first"
+                        "loading the new configuration: applies in progress finish first"
                     );
                     return parts;
                 }
@@ -136,7 +136,7 @@ fn refused(failure: &Refused, counters: Option<&Counters>) {
             tracing::error!(error = failure.render().replace('\n', "; "), "refused");
         }
     }
-    tracing::error!("the configuration is refused; the one that runs stays");
+    tracing::error!("configuration rejected; the running one stays in effect");
     if let Some(counters) = counters {
         counters.config_reloaded(false);
     }
@@ -168,7 +168,7 @@ fn load(
     }
     needs_a_restart(ctx, kept, &config)?;
     if config.log_level != log_level {
-        tracing::warn!("another log_level takes effect at the next start");
+        tracing::warn!("a new log_level takes effect at the next start");
     }
     Ok(kept.compose(ctx, config)?)
 }
@@ -176,8 +176,8 @@ fn load(
 /// What a running program can't change.
 fn needs_a_restart(ctx: &Context, kept: &Kept, config: &Config) -> Result<(), Failure> {
     let stop = |what: &str| {
-        Err(Failure::usage(format!("{what} can't be changed while the agent runs"))
-            .with_hint("restart it, or set the old value again"))
+        Err(Failure::usage(format!("{what} can't change while the agent is running"))
+            .with_hint("restart it, or restore the old value"))
     };
     if !kept.args.dry_run && ctx.state_dir(Some(config))? != kept.state_dir {
         return stop("the state directory");

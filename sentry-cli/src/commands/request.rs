@@ -82,7 +82,9 @@ impl Desk {
         let shown = match settled {
             Settled::Shown(shown) => shown,
             Settled::Held => {
-                tracing::info!("an agent works on this state: it delivers, we follow");
+                tracing::info!(
+                    "another agent is running on this state: it delivers, this command follows"
+                );
                 let following = Following { answers: self.answers.as_ref(), kept, pace };
                 following.to_the_end(&mut signals, &mut reporter).await?
             }
@@ -119,8 +121,8 @@ impl Here {
             }
             Ended::Itself(Err(EngineError::Unknown(why))) => Err(Failure::new(Exit::Failed, why)),
             Ended::Itself(Err(EngineError::Stopped)) => {
-                let text = format!("stopped before trigger {} was answered", kept.trigger);
-                let hint = "it is kept: the next `sentry watch` answers it";
+                let text = format!("stopped before trigger {} was processed", kept.trigger);
+                let hint = "it is stored: the next `sentry watch` processes it";
                 Err(Failure::new(Exit::Aborted, text).with_hint(hint))
             }
             Ended::Itself(Err(error)) => Err(error.into()),
@@ -185,7 +187,7 @@ impl Following<'_> {
             None => {
                 let text = format!("stopped following trigger {}", self.kept.trigger);
                 Err(Failure::new(Exit::Aborted, text)
-                    .with_hint("the agent goes on; `sentry history` shows how it ends"))
+                    .with_hint("the agent continues; `sentry history` shows how it ends"))
             }
         }
     }
@@ -212,7 +214,7 @@ impl Following<'_> {
                 Looked::Missed(error) if missed == PATIENCE => return Err(error.into()),
                 Looked::Missed(error) => {
                     missed += 1;
-                    tracing::warn!("no answer, asked again: {}", sentry_core::error::text(&error));
+                    tracing::warn!("no answer, retrying: {}", sentry_core::error::text(&error));
                 }
             }
             tokio::time::sleep(self.pace).await;

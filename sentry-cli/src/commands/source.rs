@@ -29,26 +29,24 @@ impl Context {
         if server.is_none() {
             let lost = (token_file.is_some() || ca_file.is_some()) && self.server()?.is_none();
             return if lost {
-                Err(Failure::usage(
-                    "--token-file and --ca-file are for a server, and none is named",
-                )
-                .with_hint("name it with --server or SENTRY_SERVER"))
+                Err(Failure::usage("--token-file and --ca-file need a server, and none is set")
+                    .with_hint("set it with --server or SENTRY_SERVER"))
             } else {
                 Ok(())
             };
         }
         if !command.is_remote() {
             return Err(Failure::usage(
-                "a server can't be asked for this: it works on this machine",
+                "this command only works on this machine, not through a server",
             )
             .with_hint(
-                "leave --server out; with it go status, why, history, show, explain, trigger \
+                "drop --server; it works with status, why, history, show, explain, trigger \
                      (without --dry-run), retry, rerun, suspend and resume",
             ));
         }
         if config.is_some() || state_dir.is_some() {
-            return Err(Failure::usage("--server excludes --config and --state-dir")
-                .with_hint("a server has a configuration and a state of its own"));
+            return Err(Failure::usage("--server can't be combined with --config or --state-dir")
+                .with_hint("a server has its own configuration and state"));
         }
         Ok(())
     }
@@ -61,7 +59,7 @@ impl Context {
             (Some(server), _) => server.clone(),
             (None, Some(text)) if config.is_none() && state_dir.is_none() => {
                 text.parse().map_err(|e| {
-                    Failure::usage("SENTRY_SERVER is no address of a server").with_source(e)
+                    Failure::usage("SENTRY_SERVER is not a server address").with_source(e)
                 })?
             }
             _ => return Ok(None),
@@ -70,7 +68,7 @@ impl Context {
         let settings = Settings { server, token_file, ca_file: ca_file.clone() };
         let remote = Remote::new(settings, self.redactor.clone())?;
         if remote.is_exposed() {
-            let text = "warning: without https the token travels as everybody can read it";
+            let text = "warning: without https the token is sent in the clear";
             self.ui.complain(text);
         }
         Ok(Some(remote))

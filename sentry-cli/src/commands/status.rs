@@ -39,7 +39,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
 
 fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure> {
     if args.check {
-        ctx.ui.line(format!("no agent has worked on the state in {place}"));
+        ctx.ui.line(format!("no agent has run on the state in {place}"));
         return Ok(Exit::Failed);
     }
     if args.output.is_json() {
@@ -51,7 +51,7 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
             agent: None,
         })?;
     } else {
-        ctx.ui.line(format!("no state in {place} yet: `sentry watch` makes it"));
+        ctx.ui.line(format!("no state in {place} yet: `sentry watch` creates it"));
     }
     Ok(Exit::Done)
 }
@@ -60,7 +60,7 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
 async fn check(ui: &Ui, source: &Source) -> Result<Exit, Failure> {
     let agent = source.answers.agent().await?;
     let healthy = agent.as_ref().is_some_and(|agent| agent.healthy);
-    let text = agent.map_or_else(|| "no agent has worked on this state".into(), |a| a.health);
+    let text = agent.map_or_else(|| "no agent has run on this state".into(), |a| a.health);
     ui.line(plain(&text));
     Ok(if healthy { Exit::Done } else { Exit::Failed })
 }
@@ -156,10 +156,9 @@ fn reports(status: &Status) -> Vec<String> {
     let line = |watch: &WatchStatus| {
         let report = watch.reporting.as_ref()?;
         let on = report.repo.as_ref().map(|repo| format!(" on {repo}")).unwrap_or_default();
-        let what =
-            if report.given_up { "`report: off` asks for none" } else { "it is tried again" };
+        let what = if report.given_up { "`report: off` turns them off" } else { "will be retried" };
         let (name, error) = (&watch.name, &report.error);
-        let line = format!("{name}: statuses can't be shown{on}: {error}; {what}");
+        let line = format!("{name}: can't set commit statuses{on}: {error}; {what}");
         Some(tinted(&plain(&line), Tone::Busy))
     };
     status.watches.iter().filter_map(line).collect()
@@ -171,7 +170,7 @@ fn notifications(status: &Status, now: Timestamp) -> Vec<String> {
         let waiting = count(one.waiting, "notification");
         let error = one.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let since = age(now, one.since);
-        let line = format!("receiver {}: {waiting} not sent for {since}{error}", one.receiver);
+        let line = format!("receiver {}: {waiting} undelivered for {since}{error}", one.receiver);
         tinted(&plain(&line), Tone::Busy)
     };
     status.notifications.iter().map(line).collect()
@@ -181,14 +180,14 @@ fn notifications(status: &Status, now: Timestamp) -> Vec<String> {
 fn queue(status: &Status) -> Vec<String> {
     let line = |queued: &QueueStatus| {
         let namespace = plain(queued.namespace.as_deref().unwrap_or("-"));
-        format!("namespace {namespace}: {} for room", wait(queued.runs))
+        format!("namespace {namespace}: {}", wait(queued.runs))
     };
     status.queue.iter().map(line).collect()
 }
 
-/// `1 run waits`, `3 runs wait`.
+/// `1 run queued`, `3 runs queued`.
 fn wait(number: usize) -> String {
-    if number == 1 { "1 run waits".to_owned() } else { format!("{number} runs wait") }
+    if number == 1 { "1 run queued".to_owned() } else { format!("{number} runs queued") }
 }
 
 /// Suspensions, waiting triggers, the forges' budgets, the agent.
@@ -204,7 +203,7 @@ fn footer(status: &Status, now: Timestamp) -> Vec<String> {
         lines.push(format!("{} waiting", count(waiting, "trigger")));
     }
     let Some(AgentStatus { healthy, health, forges, .. }) = &status.agent else {
-        lines.push(tinted("no agent has worked on this state yet", Tone::Quiet));
+        lines.push(tinted("no agent has run on this state yet", Tone::Quiet));
         return lines;
     };
     lines.extend(forges.iter().map(|forge| plain(&forge_line(forge, now))));
@@ -225,13 +224,13 @@ fn suspension_line(watch: &str, suspension: &SuspensionStatus, now: Timestamp) -
 
 fn forge_line(forge: &ForgeStatus, now: Timestamp) -> String {
     let budget = forge.budget.as_ref().map_or_else(String::new, |b| {
-        let reset = b.reset.map_or_else(String::new, |at| format!(", full {}", ahead(now, at)));
-        format!(", budget {} of {}{reset}", b.left, b.limit)
+        let reset = b.reset.map_or_else(String::new, |at| format!(", resets {}", ahead(now, at)));
+        format!(", rate limit {} of {} left{reset}", b.left, b.limit)
     });
     let pace = if forge.waits {
-        format!("waits for an answer since {}", age(now, forge.beat))
+        format!("has waited {} for an answer", age(now, forge.beat))
     } else {
-        format!("asked every {}", span(Duration::from_millis(forge.interval_ms)))
+        format!("polled every {}", span(Duration::from_millis(forge.interval_ms)))
     };
     format!("forge {}: {pace}{budget}", forge.forge)
 }

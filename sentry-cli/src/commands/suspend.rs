@@ -19,7 +19,7 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
         |at| format!("until {}", crate::ui::time(at)),
     );
     let watch = plain(&done.watch);
-    ctx.ui.line(format!("watch {watch} is suspended {end}; what has begun goes on"));
+    ctx.ui.line(format!("watch {watch} is suspended {end}; work in progress continues"));
     Ok(Exit::Done)
 }
 
@@ -27,7 +27,7 @@ pub(crate) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Fai
     let done = ctx.source_to_write()?.answers.resume(args.watch.as_str()).await?;
     let watch = plain(&done.watch);
     ctx.ui.line(if done.was_suspended {
-        format!("watch {watch} is resumed: the newest head of each branch is next")
+        format!("watch {watch} is resumed: the newest head of each branch comes next")
     } else {
         format!("watch {watch} was not suspended")
     });

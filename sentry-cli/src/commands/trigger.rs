@@ -16,8 +16,8 @@ use crate::exit::{Exit, Failure};
 pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failure> {
     if let Some(server) = ctx.server()? {
         if args.dry_run {
-            return Err(Failure::usage("a server can't be asked for --dry-run")
-                .with_hint("`sentry explain` says what would run; or leave SENTRY_SERVER out"));
+            return Err(Failure::usage("--dry-run does not work through a server")
+                .with_hint("`sentry explain` shows what would run; or unset SENTRY_SERVER"));
         }
         let desk = Desk::there(ctx, server);
         let kept = desk.answers.trigger(&request(args), args.idempotency_key.as_deref()).await?;

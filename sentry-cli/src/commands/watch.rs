@@ -66,10 +66,8 @@ fn claim(address: SocketAddr) -> Result<std::net::TcpListener, Failure> {
     let failed = |error: std::io::Error| {
         let failure = Failure::usage(format!("can't listen on {address}"));
         let failure = match error.kind() {
-            ErrorKind::AddrInUse => {
-                failure.with_hint("another program has the port: choose another one")
-            }
-            ErrorKind::PermissionDenied => failure.with_hint("choose a port from 1024 on"),
+            ErrorKind::AddrInUse => failure.with_hint("the port is in use: choose another one"),
+            ErrorKind::PermissionDenied => failure.with_hint("choose port 1024 or higher"),
             _ => failure.with_hint("choose an address of this machine, such as 127.0.0.1:8080"),
         };
         failure.with_source(error)
@@ -97,7 +95,7 @@ impl Serving {
     /// Serves until the sender goes.
     fn begin(&mut self, server: Option<Server>) -> Result<oneshot::Sender<()>, Failure> {
         let (gone, wait) = oneshot::channel::<()>();
-        let failed = |e| Failure::usage("can't go on listening").with_source(e);
+        let failed = |e| Failure::usage("the listener failed").with_source(e);
         if let (Some(server), Some(port)) = (server, &self.port) {
             let listener = port.try_clone().and_then(TcpListener::from_std).map_err(failed)?;
             self.tasks.spawn(server.serve(listener, async move { drop(wait.await) }));

@@ -1,4 +1,4 @@
-//! `sentry why COMMIT`: for any commit of A one reason of the closed list, its time, and the next step.
+//! `sentry why COMMIT`: for any commit of A, one reason from a closed list, its time, and the next step.
 
 use sentry_api::query::WhyQuery;
 use sentry_api::shape::{Why, WhyAnswer};
@@ -41,7 +41,7 @@ fn show(ui: &Ui, why: &Why, now: Timestamp) {
     let Why { commit, answers, .. } = why;
     if answers.is_empty() {
         ui.line(format!("{}: not seen", plain(commit)));
-        ui.line("  next   no watch is known here: `sentry init` writes a configuration");
+        ui.line("  next   no watches are configured: create a configuration with `sentry init`");
     }
     for answer in answers {
         let reason = tinted(&plain(&answer.reason_text()), tone(answer));

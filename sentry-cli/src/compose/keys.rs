@@ -39,8 +39,8 @@ impl Keys for Tokens {
                 Ok(_) => {}
                 Err(error) => {
                     let error = sentry_core::error::text(&error);
-                    tracing::warn!(error, "a token of the API can't be read");
-                    let text = "the tokens of the API can't be read: see the log";
+                    tracing::warn!(error, "can't read an API token");
+                    let text = "can't read the API tokens: see the log";
                     return Err(ApiError::new(ErrorKind::Setup, text));
                 }
             }

@@ -70,7 +70,7 @@ fn below(root: &str, repo: RepoPath) -> RepoPath {
 fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Secret(error) => {
-            tracing::warn!(error = %sentry_core::error::text(&error), "a webhook can't be verified");
+            tracing::warn!(error = %sentry_core::error::text(&error), "can't verify a webhook");
             Refusal::Unavailable("can't be verified now".to_owned())
         }
         Refused::Unreadable(text) => Refusal::Unreadable(text.to_owned()),

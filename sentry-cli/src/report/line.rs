@@ -39,18 +39,14 @@ pub(super) fn line(event: &EventKind) -> Option<String> {
         EventKind::DeliveryRetrying { watch, revision, error, wait, .. } => (
             "!",
             Tone::Bad,
-            format!(
-                "{watch}  {}  tried again in {}: {error}",
-                brief(&revision.into()),
-                span(*wait)
-            ),
+            format!("{watch}  {}  retrying in {}: {error}", brief(&revision.into()), span(*wait)),
         ),
         EventKind::TriggerAnswered { watch, answer: Err(why), .. } => {
             ("✗", Tone::Bad, format!("{watch}  trigger rejected: {why}"))
         }
         EventKind::NotifyFailed { receiver, error, tries: 1, .. }
         | EventKind::NotifyFailed { receiver, error, wait: None, .. } => {
-            ("!", Tone::Bad, format!("receiver {receiver} can't be told: {error}"))
+            ("!", Tone::Bad, format!("can't notify receiver {receiver}: {error}"))
         }
         other => return run_line(other).or_else(|| forge_line(other)),
     };
@@ -64,17 +60,14 @@ fn run_line(event: &EventKind) -> Option<String> {
             ("·", Tone::Quiet, format!("{watch}  {}", waiting(*queued, *limit)))
         }
         EventKind::FollowFailed { cluster, error, wait } => {
-            let text = format!("{cluster}  runs can't be followed, tried again in {}", span(*wait));
+            let text = format!("{cluster}  can't follow runs, retrying in {}", span(*wait));
             ("!", Tone::Bad, format!("{text}: {error}"))
         }
         EventKind::ReportFailed { watch, status, error, wait } => {
-            let again = wait.map_or("not tried again".to_owned(), |wait| {
-                format!("tried again in {}", span(wait))
-            });
-            let what = format!(
-                "{watch}  {}  status not shown, {again}",
-                brief(&(&status.revision).into())
-            );
+            let again =
+                wait.map_or("not retried".to_owned(), |wait| format!("retrying in {}", span(wait)));
+            let what =
+                format!("{watch}  {}  status not set, {again}", brief(&(&status.revision).into()));
             ("!", Tone::Bad, format!("{what}: {error}"))
         }
         _ => return None,
@@ -85,13 +78,13 @@ fn run_line(event: &EventKind) -> Option<String> {
 fn forge_line(event: &EventKind) -> Option<String> {
     let (sign, tone, text) = match event {
         EventKind::ForgeUnreachable { forge, error, wait, .. } => {
-            ("!", Tone::Bad, format!("{forge}  asked again in {}: {error}", span(*wait)))
+            ("!", Tone::Bad, format!("{forge}  retrying in {}: {error}", span(*wait)))
         }
         EventKind::ForgeRecovered { forge, repo, after } => {
             ("✓", Tone::Good, format!("{forge}  {repo} answers again after {}", span(*after)))
         }
         EventKind::RepoRenamed { from, to } => {
-            ("!", Tone::Busy, format!("{from} is {to} now: change the configuration"))
+            ("!", Tone::Busy, format!("{from} is now {to}: update the configuration"))
         }
         EventKind::PatternsIdle { watch, patterns } if patterns.is_empty() => {
             ("✓", Tone::Good, format!("{watch}  every pattern of `branches` matches again"))
@@ -105,7 +98,7 @@ fn forge_line(event: &EventKind) -> Option<String> {
             )
         }
         EventKind::StateUnavailable { error } => {
-            ("✗", Tone::Bad, format!("state can't be written, nothing advances: {error}"))
+            ("✗", Tone::Bad, format!("can't write the state, deliveries are on hold: {error}"))
         }
         EventKind::Stopping => ("·", Tone::Quiet, "stopping".to_owned()),
         _ => return None,
@@ -250,9 +243,9 @@ mod tests {
         let lines = [queued, report(None), report(Some(Duration::from_secs(4)))];
         let shown = lines.iter().map(shown).collect::<Vec<_>>().join("\n");
         insta::assert_snapshot!(shown, @r"
-        · qa  3 runs wait: 20 may go on in the namespace
-        ! qa  main 0a1b2c3d  status not shown, not tried again: hub: 403; give the token `statuses: write`
-        ! qa  main 0a1b2c3d  status not shown, tried again in 4s: hub: 403; give the token `statuses: write`
+        · qa  3 runs queued: the namespace is limited to 20
+        ! qa  main 0a1b2c3d  status not set, not retried: hub: 403; give the token `statuses: write`
+        ! qa  main 0a1b2c3d  status not set, retrying in 4s: hub: 403; give the token `statuses: write`
         ");
     }
 }

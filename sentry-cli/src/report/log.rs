@@ -26,15 +26,15 @@ pub(super) fn log(event: &EventKind) {
             info!(%watch, %revision, %reason, detail, "not started");
         }
         EventKind::TriggerAnswered { trigger, watch, answer: Ok(delivery) } => {
-            info!(%watch, %trigger, %delivery, "trigger taken");
+            info!(%watch, %trigger, %delivery, "trigger accepted");
         }
         EventKind::TriggerAnswered { trigger, watch, answer: Err(why) } => {
             error!(%watch, %trigger, why, "trigger rejected");
         }
         EventKind::StateUnavailable { error } => {
-            error!(error, "state can't be written: nothing advances until it can");
+            error!(error, "can't write the state: deliveries are on hold until it is writable");
         }
-        EventKind::Stopping => info!("stopping: no new work is taken"),
+        EventKind::Stopping => info!("stopping: no new work is started"),
         EventKind::Polled { .. } => debug_log(event),
         _ => {
             log_runs(event);
@@ -53,10 +53,10 @@ pub(super) fn log_progress(progress: &Progress) {
             info!(%watch, %revision, delivery = %id, cause, attempt, "delivery started");
         }
         Step::Reached(Known(DeliveryState::Following)) => {
-            info!(%watch, delivery = %id, "objects are delivered, runs are followed");
+            info!(%watch, delivery = %id, "objects delivered, following runs");
         }
         Step::Reached(state) => {
-            debug!(%watch, delivery = %id, state = state.as_str(), "delivery goes on");
+            debug!(%watch, delivery = %id, state = state.as_str(), "delivery continues");
         }
         Step::Run { revision, kind, run } => {
             let (name, state) = (&run.name, run.state.as_str());
@@ -98,12 +98,12 @@ fn log_settled(id: &str, watch: &str, settled: &Settled) {
 fn settled_word(state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> &'static str {
     match state {
         Known(DeliveryState::Failed) if verdict == Some(Known(Verdict::Failure)) => "runs failed",
-        Known(DeliveryState::Failed) if verdict.is_some() => "how runs ended is not known",
+        Known(DeliveryState::Failed) if verdict.is_some() => "outcome of runs unknown",
         Known(DeliveryState::Succeeded) => "delivered",
         Known(DeliveryState::NothingRan) => "nothing ran",
         Known(DeliveryState::Superseded) => "superseded by a newer head",
         Known(DeliveryState::Parked) => {
-            "parked: given up until something changes or it is looked at again"
+            "parked: set aside until something changes or the next automatic retry"
         }
         _ => "delivery failed",
     }
@@ -113,26 +113,27 @@ fn log_runs(event: &EventKind) {
     match event {
         EventKind::DeliveryRetrying { id, watch, revision, error, wait, counted } => {
             let wait = span(*wait);
-            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery is retried");
+            warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery will be \
+                                                                            retried");
         }
         EventKind::RunsQueued { id, watch, queued, limit } => {
-            info!(%watch, delivery = %id, queued, limit, "runs wait for room in the namespace");
+            info!(%watch, delivery = %id, queued, limit, "runs queued: the namespace is full");
         }
         EventKind::FollowFailed { cluster, error, wait } => {
-            warn!(%cluster, wait = span(*wait), error, "runs can't be followed now");
+            warn!(%cluster, wait = span(*wait), error, "can't follow runs now");
         }
         EventKind::Reported { watch, status } => {
             let (revision, context) = (&status.revision, &status.context);
             let (state, text) = (status.state.as_str(), &status.description);
-            info!(%watch, %revision, context, state, text, "status shown");
+            info!(%watch, %revision, context, state, text, "status set");
         }
         EventKind::ReportFailed { watch, status, error, wait: Some(wait) } => {
             let (revision, state) = (&status.revision, status.state.as_str());
-            warn!(%watch, %revision, state, wait = span(*wait), error, "status not shown");
+            warn!(%watch, %revision, state, wait = span(*wait), error, "status not set");
         }
         EventKind::ReportFailed { watch, status, error, wait: None } => {
             let (revision, state) = (&status.revision, status.state.as_str());
-            error!(%watch, %revision, state, error, "statuses can't be shown");
+            error!(%watch, %revision, state, error, "can't set statuses");
         }
         _ => {}
     }
@@ -143,7 +144,7 @@ fn log_notices(event: &EventKind) {
         EventKind::Notified { receiver, notice } => {
             let (watch, revision, id) = (&notice.watch, &notice.revision, &notice.id);
             let (route, occasion) = (notice.route.as_str(), notice.occasion.as_str());
-            info!(receiver, %watch, %revision, notice = %id, route, occasion, "receiver was told");
+            info!(receiver, %watch, %revision, notice = %id, route, occasion, "receiver notified");
         }
         EventKind::NotifyFailed { receiver, notice, error, tries, wait } => {
             let (watch, id, tries) = (&notice.watch, &notice.id, *tries);
@@ -151,13 +152,14 @@ fn log_notices(event: &EventKind) {
                 // An outage is told when it begins: each further attempt is of interest to few.
                 Some(wait) if tries > 1 => {
                     let wait = span(*wait);
-                    debug!(receiver, %watch, notice = %id, wait, tries, error, "receiver can't be told");
+                    debug!(receiver, %watch, notice = %id, wait, tries, error, "can't notify \
+                                                                                receiver");
                 }
                 Some(wait) => {
                     let wait = span(*wait);
-                    warn!(receiver, %watch, notice = %id, wait, error, "receiver can't be told");
+                    warn!(receiver, %watch, notice = %id, wait, error, "can't notify receiver");
                 }
-                None => error!(receiver, %watch, notice = %id, error, "receiver can't be told"),
+                None => error!(receiver, %watch, notice = %id, error, "can't notify receiver"),
             }
         }
         _ => {}
@@ -173,7 +175,7 @@ fn log_forge(event: &EventKind) {
             info!(forge, %repo, after = span(*after), "forge answers again");
         }
         EventKind::RepoRenamed { from, to } => {
-            warn!(%from, %to, "repository was renamed: change the configuration");
+            warn!(%from, %to, "repository was renamed: update the configuration");
         }
         EventKind::PatternsIdle { watch, patterns } if patterns.is_empty() => {
             info!(%watch, "every pattern of `branches` matches again");

@@ -55,7 +55,7 @@ fn without_a_configuration_every_place_is_named_with_the_remedy() {
     assert_eq!(run.code, 2);
     insta::assert_snapshot!(run.stderr, @r"
     error: no configuration file; looked for sentry.yaml, /config/sentry.yaml, /etc/sentry/sentry.yaml
-    hint: `sentry init` writes one; --config names one
+    hint: create one with `sentry init`, or name one with --config
     ");
 }
 
@@ -375,13 +375,13 @@ fn lint_judges_runs_for_an_event_and_a_branch_and_tells_what_is_missing() {
     let (code, word, notes) = decision(&["--event", "nightly"]);
     assert_eq!((code, word), (1, "run".into()), "the pipeline is missing: {notes}");
     assert!(notes.contains("Pipeline suite is not in the directory"), "{notes}");
-    assert!(notes.contains("the watch's settings decide: `{{ git_auth_secret }}`"), "{notes}");
+    assert!(notes.contains("depends on the watch's settings: `{{ git_auth_secret }}`"), "{notes}");
     let pipeline = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: suite, namespace: qa}\n\
                     spec: {tasks: []}\n";
     sandbox.write("t/p.yaml", pipeline);
     let (code, _, notes) = decision(&["--event", "nightly"]);
     assert_eq!(code, 0, "{notes}");
-    assert!(notes.contains("the watch's settings decide: `metadata.namespace: qa`"), "{notes}");
+    assert!(notes.contains("depends on the watch's settings: `metadata.namespace: qa`"), "{notes}");
 }
 
 #[test]
@@ -421,7 +421,7 @@ fn one_agent_holds_the_state_and_triggers_of_others_are_followed() {
     assert!(check.code == 1 && check.stdout.contains(&format!("{holder} on ")), "{check:?}");
     for told in [check.stdout, sandbox.ok(&["status"])] {
         assert!(
-            told.contains("no agent works on this state") && told.contains(" ended "),
+            told.contains("no agent is running on this state") && told.contains(" stopped "),
             "{told}"
         );
     }

@@ -203,7 +203,7 @@ fn a_servers_refusal_is_told_with_its_hint_and_exit_code() {
         (&["status", "nope"][..], "hint: the watches are qa"),
         (&["show", "zzzz"], "`sentry history` lists them"),
         (&["trigger", "--branch", "other"], "does not watch branch other"),
-        (&["why", "main"], "is no commit"),
+        (&["why", "main"], "is not a commit"),
         (&["suspend", "nope"], "there is no watch nope"),
     ] {
         let (far, near) = (sandbox.run(&with(&flags, args)), sandbox.run(args));
@@ -213,11 +213,14 @@ fn a_servers_refusal_is_told_with_its_hint_and_exit_code() {
     let url = format!("{}/prefix", server.url());
     let run = sandbox.run(&["status", "--server", &url]);
     assert_eq!(run.code, 3);
-    assert!(run.stderr.contains("hint: name the file that holds the token"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: pass the file that holds the token"), "{}", run.stderr);
     sandbox.write("token", "t0ken-of-another");
     let run = sandbox.run(&with(&flags, &["status"]));
     assert_eq!(run.code, 3);
-    assert!(run.stderr.contains("is the token in") && !run.stderr.contains("t0ken"), "{run:?}");
+    assert!(
+        run.stderr.contains("holds this server's token") && !run.stderr.contains("t0ken"),
+        "{run:?}"
+    );
     let run = sandbox.run(&["status", "--server", &server.url(), "--token-file", "/no/such"]);
     assert_eq!(run.code, 2, "{run:?}");
     assert!(run.stderr.contains("can't read the token file /no/such"), "{}", run.stderr);
@@ -229,11 +232,11 @@ fn what_is_no_sentry_is_told_from_one_and_nobody_is_told_from_both() {
     let page = Server::serve(Router::new().fallback(|| async { "<html>Welcome</html>" }));
     let run = sandbox.run(&["status", "--server", &page.url()]);
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{run:?}");
-    assert!(run.stderr.contains("is not a Sentry's answer"), "{}", run.stderr);
+    assert!(run.stderr.contains("did not answer as a Sentry server"), "{}", run.stderr);
     let newer = Router::new().fallback(|| async { r#"{"version":2,"watches":"all"}"# });
     let newer = Server::serve(newer);
     let run = sandbox.run(&["status", "--server", &newer.url()]);
-    assert!(run.stderr.contains("in version 2 of its JSON"), "{}", run.stderr);
+    assert!(run.stderr.contains("in version 2 of the JSON format"), "{}", run.stderr);
     let moved = Router::new()
         .fallback(|| async { (StatusCode::FOUND, [(header::LOCATION, "https://x.invalid/")]) });
     let moved = Server::serve(moved);
@@ -251,7 +254,7 @@ fn what_can_not_be_asked_of_a_server_is_refused_before_anybody_is_asked() {
     for args in [&["watch"][..], &["validate"], &["diff"], &["lint"], &["trigger", "--dry-run"]] {
         let run = sandbox.run(&[args, &server].concat());
         assert_eq!(run.code, 2, "{args:?}: {run:?}");
-        assert!(run.stderr.contains("a server can't be asked"), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains("only works on this machine"), "{args:?}: {}", run.stderr);
     }
     for args in [
         &["status", "--state-dir", "x", server[0], server[1]][..],

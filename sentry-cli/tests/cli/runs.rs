@@ -109,9 +109,9 @@ fn runs_that_go_on_and_runs_that_wait_are_told_apart() {
     assert_eq!((&branch["state"], &branch["runs"]["total"]), (&"delivering".into(), &3.into()));
     let table = queued.ok(&["status"]);
     assert!(table.contains("1 running, 2 queued"), "{table}");
-    assert!(table.contains("namespace qa: 2 runs wait for room"), "{table}");
+    assert!(table.contains("namespace qa: 2 runs queued"), "{table}");
     let why = queued.ok(&["why", sample::sha(1).as_str()]);
-    assert!(why.contains(": waiting") && why.contains("they start as other runs end"), "{why}");
+    assert!(why.contains(": waiting") && why.contains("queued runs start as others end"), "{why}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn why_says_after_delivered_how_the_runs_stand_and_what_is_next() {
     );
     let running = kept(delivery(DeliveryState::Following, &[Some(RunState::Running)]));
     let why = running.ok(&["why", sample::sha(1).as_str()]);
-    assert!(why.contains("1 of 1 run goes on"), "{why}");
+    assert!(why.contains("1 of 1 run still running"), "{why}");
 }
 
 #[test]
@@ -178,21 +178,23 @@ fn statuses_that_can_not_be_shown_are_told_once_per_watch() {
     let failing = |n| Report { error: Some("hub: 502".into()), ..sample::report(n) };
     sandbox.keep(&[Write::Report(failing(1)), Write::Report(failing(2))]);
     let line = |text: &str| {
-        let lines = text.lines().filter(|line| line.contains("statuses can't be shown"));
+        let lines = text.lines().filter(|line| line.contains("can't set commit statuses"));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     let repo = sample::watch_state(1).repo;
     let shown = line(&sandbox.ok(&["status"]));
     assert_eq!(
         shown,
-        [format!("app: statuses can't be shown on {repo}: hub: 502; it is tried again")]
+        [format!("app: can't set commit statuses on {repo}: hub: 502; will be retried")]
     );
     let given_up = Report { given_up: true, error: Some("hub: 403".into()), ..sample::report(3) };
     sandbox.keep(&[Write::Report(given_up)]);
     let shown = line(&sandbox.ok(&["status"]));
     assert_eq!(
         shown,
-        [format!("app: statuses can't be shown on {repo}: hub: 403; `report: off` asks for none")]
+        [format!(
+            "app: can't set commit statuses on {repo}: hub: 403; `report: off` turns them off"
+        )]
     );
 }
 
@@ -207,8 +209,8 @@ fn of_a_watch_whose_forge_has_no_statuses_it_is_not_said_that_none_are_shown() {
         ..sample::report(1)
     };
     sandbox.keep(&[Write::Report(report("qa")), Write::Report(report("gone"))]);
-    assert!(!sandbox.ok(&["status"]).contains("statuses can't be shown"));
+    assert!(!sandbox.ok(&["status"]).contains("can't set commit statuses"));
     let watch = WatchState { watch: sample::watch("gone"), ..sample::watch_state(1) };
     sandbox.keep(&[Write::Watch(watch)]);
-    assert!(sandbox.ok(&["status"]).contains("gone: statuses can't be shown"));
+    assert!(sandbox.ok(&["status"]).contains("gone: can't set commit statuses"));
 }

@@ -16,7 +16,7 @@ use crate::place::At;
 /// How an OpenSSH key begins, inside its base64 (OpenSSH, PROTOCOL.key); the name of its cipher follows.
 const OPENSSH: &[u8] = b"openssh-key-v1\0";
 const COPY_AGAIN: &str = "copy it again, from -----BEGIN to -----END with the line break after it";
-const UNLOCK: &str = "nobody is asked for a passphrase: make a key without one, for Sentry alone";
+const UNLOCK: &str = "Sentry can't ask for a passphrase: create a key without one, just for Sentry";
 
 /// What is wrong with a file, and the remedy.
 type Problem = (String, &'static str);
@@ -36,7 +36,8 @@ impl Resolver<'_> {
             Ok(_) => None,
         };
         let Some(problem) = problem else { return Ok(path) };
-        let hint = "correct the path (relative ones start at the configuration's directory), or the file's permissions";
+        let hint = "fix the path (relative paths start at the configuration's directory) or the \
+                    file's permissions";
         self.report.error(&at.place, problem, hint);
         Err(path)
     }
@@ -71,9 +72,10 @@ impl Resolver<'_> {
     pub(super) fn known_hosts(&mut self, at: &At<String>) -> PathBuf {
         self.checked(at, |path| {
             let text = String::from_utf8_lossy(&fs::read(path).ok()?).into_owned();
-            let is_key = |line: &str| !line.starts_with('#') && line.split_whitespace().count() >= 3;
-            let hint = "write the server's line into it: ssh-keyscan HOST, once its fingerprint is compared";
-            (!text.lines().any(is_key)).then(|| ("holds no key of a server".to_owned(), hint))
+            let is_key =
+                |line: &str| !line.starts_with('#') && line.split_whitespace().count() >= 3;
+            let hint = "add the server's line: ssh-keyscan HOST, after verifying its fingerprint";
+            (!text.lines().any(is_key)).then(|| ("contains no server key".to_owned(), hint))
         })
     }
 
@@ -87,10 +89,10 @@ impl Resolver<'_> {
             Err(error) => self.report.error(&at.place, error.problem(), error.hint()),
             Ok(authorities) => {
                 for one in authorities.ended() {
-                    let hint = "take it out, or put the one that took its place there";
+                    let hint = "remove it, or replace it with its successor";
                     self.report.warn(
                         &at.place,
-                        format!("has a certificate that ended: {one}"),
+                        format!("contains an expired certificate: {one}"),
                         hint,
                     );
                 }
@@ -126,14 +128,14 @@ fn private_key(path: &Path) -> Result<(), Problem> {
     let named = text.split_once("-----BEGIN ").and_then(|(_, rest)| rest.split_once("-----"));
     let (label, rest) = match named {
         _ if is_public => {
-            return Err(("is a public key".into(), "name the private one: the file without .pub"));
+            return Err(("is a public key".into(), "use the private key: the file without .pub"));
         }
         _ if text.starts_with("PuTTY-User-Key-File") => {
             let hint = "convert it: puttygen FILE -O private-openssh -o NEW";
-            return Err(("is a key in PuTTY's form".into(), hint));
+            return Err(("is a key in PuTTY's format".into(), hint));
         }
         Some(named) => named,
-        None => return Err(("holds no private key".into(), COPY_AGAIN)),
+        None => return Err(("contains no private key".into(), COPY_AGAIN)),
     };
     match label {
         "ENCRYPTED PRIVATE KEY" => return Err(("has a passphrase".into(), UNLOCK)),
@@ -142,7 +144,7 @@ fn private_key(path: &Path) -> Result<(), Problem> {
         | "EC PRIVATE KEY"
         | "DSA PRIVATE KEY"
         | "PRIVATE KEY" => {}
-        _ => return Err(("holds something else than a private key".into(), COPY_AGAIN)),
+        _ => return Err(("contains something other than a private key".into(), COPY_AGAIN)),
     }
     let body = rest.split("-----END").next().unwrap_or_default();
     if body.contains("ENCRYPTED") {
@@ -151,12 +153,12 @@ fn private_key(path: &Path) -> Result<(), Problem> {
     let whole = rest.contains(&format!("-----END {label}-----"));
     let digits: String = body.split_whitespace().collect();
     let der = STANDARD.decode(digits).ok().filter(|der| whole && !der.is_empty());
-    let der = der.ok_or(("holds a broken private key".into(), COPY_AGAIN))?;
+    let der = der.ok_or(("contains a broken private key".into(), COPY_AGAIN))?;
     if label != "OPENSSH PRIVATE KEY" {
         return Ok(());
     }
     let after =
-        der.strip_prefix(OPENSSH).ok_or(("holds a broken private key".into(), COPY_AGAIN))?;
+        der.strip_prefix(OPENSSH).ok_or(("contains a broken private key".into(), COPY_AGAIN))?;
     if after.starts_with(b"\0\0\0\x04none") {
         Ok(())
     } else {
@@ -171,22 +173,22 @@ fn ssh_refuses(path: &Path) -> Option<Problem> {
     // Its own form is read to the letter, PEM is not.
     if text.contains("-----BEGIN OPENSSH") {
         if !text.starts_with('-') {
-            let hint = "remove what stands before -----BEGIN";
-            return Some(("does not begin with the key: ssh does not read it".into(), hint));
+            let hint = "remove everything before -----BEGIN";
+            return Some(("does not start with the key: ssh can't read it".into(), hint));
         }
         if text.contains('\r') {
-            let hint = "write it with the line breaks of Unix: tr -d '\\r' < FILE > NEW";
-            return Some(("has line breaks of Windows: ssh does not read it".into(), hint));
+            let hint = "use Unix line endings: tr -d '\\r' < FILE > NEW";
+            return Some(("has Windows line endings: ssh can't read it".into(), hint));
         }
         if !text.ends_with('\n') {
             let hint = "add it: echo >> FILE";
-            return Some(("has no line break at its end: ssh does not read it".into(), hint));
+            return Some(("has no newline at the end: ssh can't read it".into(), hint));
         }
     }
     let mode = file.permissions().mode() & 0o777;
     // ssh looks at the rights of one's own files only.
     let is_ours = file.uid() == rustix::process::getuid().as_raw();
     (is_ours && mode & 0o077 != 0).then(|| {
-        (format!("may be used by others (mode {mode:04o}): ssh refuses it"), "chmod 600 FILE")
+        (format!("is accessible to others (mode {mode:04o}): ssh refuses it"), "chmod 600 FILE")
     })
 }

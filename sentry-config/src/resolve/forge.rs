@@ -35,7 +35,7 @@ impl Resolver<'_> {
             }
         }
         if kind.is_some_and(ForgeKind::wants_url) && raw.url.is_none() {
-            self.report.missing(&place, "url", "write its address: https://git.example.com");
+            self.report.missing(&place, "url", "set its address: https://git.example.com");
         }
         let url = raw.url.take().and_then(|at| self.forge_url(kind, &at));
         let (token_kind, polling) = (raw.token_kind.take(), raw.polling.take());
@@ -73,8 +73,8 @@ impl Resolver<'_> {
         for (key, place) in places {
             if let Some(place) = place.filter(|_| !kind.takes(key)) {
                 let message = match key {
-                    REPORTS => "a plain git server shows no statuses".to_owned(),
-                    _ => format!("has no meaning for a forge of type {}", kind.as_str()),
+                    REPORTS => "a plain git server has no commit statuses".to_owned(),
+                    _ => format!("does not apply to a forge of type {}", kind.as_str()),
                 };
                 let hint = format!("remove it; it belongs to {}", ForgeKind::taking(key));
                 self.report.error(place, message, &hint);
@@ -82,24 +82,24 @@ impl Resolver<'_> {
         }
         let by_api = raw.polling.as_ref().filter(|at| at.value.0 == Polling::Api);
         if let Some(at) = by_api.filter(|_| !kind.takes(API)) {
-            let message = format!("a forge of type {} is asked for heads by git", kind.as_str());
+            let message = format!("a forge of type {} is polled with git", kind.as_str());
             self.report.error(&at.place, message, "write auto or git");
         }
     }
 
     fn forge_url(&mut self, kind: Option<ForgeKind>, at: &At<String>) -> Option<Url> {
-        let hint = "write the address alone: https://gitlab.example.com";
+        let hint = "write just the address: https://gitlab.example.com";
         let url = match Url::parse(at.value.trim()) {
             Ok(url) => url,
             Err(error) => {
-                self.report.error(&at.place, format!("is no URL: {error}"), hint);
+                self.report.error(&at.place, format!("is not a URL: {error}"), hint);
                 return None;
             }
         };
         if !url.username().is_empty() || url.password().is_some() {
             self.report.error(
                 &at.place,
-                "holds credentials",
+                "contains credentials",
                 "put the token into the forge's `token` instead",
             );
             return None;
@@ -111,7 +111,7 @@ impl Resolver<'_> {
         if !schemes.contains(&url.scheme()) {
             self.report.error(
                 &at.place,
-                format!("has none of the schemes {}", schemes.join(", ")),
+                format!("must use one of the schemes {}", schemes.join(", ")),
                 hint,
             );
             return None;
@@ -123,7 +123,7 @@ impl Resolver<'_> {
         // The public forges are what a missing address means.
         match (hosted, ForgeKind::of_public_host(&host)) {
             (Some(kind), Some(other)) if kind != other => {
-                let message = format!("{host} is not of type {}", kind.as_str());
+                let message = format!("{host} is not a forge of type {}", kind.as_str());
                 let hint = format!("write type: {}, or the right address", other.as_str());
                 self.report.error(&at.place, message, &hint);
                 None
@@ -189,7 +189,7 @@ impl Resolver<'_> {
             }
             None if at.place.variable.is_none() => {
                 let hint = format!("write ${{VARIABLE}}, or use {key}_file");
-                self.report.warn(&at.place, "a token stands in the file itself", &hint);
+                self.report.warn(&at.place, "the token is written in the file itself", &hint);
             }
             None => {}
         }
@@ -242,7 +242,7 @@ impl Resolver<'_> {
                 Some(ProxyUrl::new(url))
             }
             _ => {
-                self.report.error(&at.place, "is no http or https URL of a proxy", hint);
+                self.report.error(&at.place, "is not the http or https URL of a proxy", hint);
                 None
             }
         }
@@ -267,7 +267,7 @@ impl Resolver<'_> {
             return None;
         }
         if forge.kind.is_hosted() && !matches!(repo.scheme(), Scheme::Https | Scheme::Http) {
-            let message = format!("a forge of type {} is asked over https", forge.kind.as_str());
+            let message = format!("a forge of type {} is accessed over https", forge.kind.as_str());
             self.report.error(
                 &url.place,
                 message,
@@ -282,16 +282,17 @@ impl Resolver<'_> {
                 forge.name,
                 forge.kind.as_str()
             );
-            let hint = "correct the URL, the forge's `url` or its `type`; a token is sent to its own forge only";
+            let hint = "fix the URL, the forge's `url` or its `type`; a token is only sent to \
+                        its own forge";
             self.report.error(&url.place, message, hint);
             return None;
         }
         if repo.scheme() == Scheme::Ssh && forge.ssh.is_none() {
             // A problem of the keys themselves is told where they stand.
             if !self.report.any_bad_below(&format!("forges.{}.ssh", forge.name)) {
-                let message =
-                    format!("is reached by ssh, and forge `{}` has no keys for it", forge.name);
-                let hint = "give the forge `ssh: {key_file: …, known_hosts: …}`: no agent and no key of a home directory is used";
+                let message = format!("uses ssh, and forge `{}` has no ssh keys", forge.name);
+                let hint = "give the forge `ssh: {key_file: …, known_hosts: …}`: no ssh-agent \
+                            and no key from a home directory is used";
                 self.report.error(&url.place, message, hint);
             }
             return None;
@@ -311,10 +312,11 @@ impl Resolver<'_> {
         if *origin == repo.origin() {
             return Some(());
         }
-        let message =
-            format!("is not on {origin}, which the token of forge `{}` is for", forge.name);
-        let hint =
-            "correct the URL, or give the other server a forge of its own with its own token";
+        let message = format!(
+            "is not on {origin}, the server that the token of forge `{}` is for",
+            forge.name
+        );
+        let hint = "fix the URL, or add a separate forge with its own token for the other server";
         self.report.error(&url.place, message, hint);
         None
     }
@@ -356,13 +358,13 @@ impl Resolver<'_> {
             [one] => return Some(one),
             [] if self.report.is_bad("forges") || self.a_forge_failed() => {}
             [] => {
-                let hint = "add a forge with this host under `forges`, or name one by `forge`";
-                self.report.error(&url.place, "no forge fits this URL's host", hint);
+                let hint = "add a forge for this host under `forges`, or set `forge`";
+                self.report.error(&url.place, "no forge matches this URL's host", hint);
             }
             _ => {
                 let names: Vec<&str> = candidates.iter().map(|f| f.name.as_str()).collect();
-                let hint = format!("add `forge:` with one of {}", names.join(", "));
-                self.report.error(&url.place, "several forges fit this URL's host", &hint);
+                let hint = format!("set `forge:` to one of {}", names.join(", "));
+                self.report.error(&url.place, "several forges match this URL's host", &hint);
             }
         }
         None

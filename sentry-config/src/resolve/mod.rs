@@ -62,7 +62,7 @@ pub(crate) fn finish(config: Option<Config>, report: Report) -> Result<Config, P
     let warnings = report.finish()?;
     config.map(|config| Config { warnings, ..config }).ok_or_else(|| {
         // Nothing resolved without a reason: kept so that a slip here can't start an agent with no watches.
-        let hint = "report this as an error of Sentry";
+        let hint = "report this as a bug in Sentry";
         Problems::new(vec![Problem::at_line("", 1, "", "can't be resolved", hint)])
     })
 }

@@ -53,7 +53,7 @@ impl Resolver<'_> {
             };
             let Some(hearer) = hearer else { continue };
             if hearers.iter().any(|known| known.receiver == hearer.receiver) {
-                self.report.error(&place, "is there twice", "remove one of the two");
+                self.report.error(&place, "appears twice", "remove one of the two");
             }
             hearers.push(hearer);
         }
@@ -116,8 +116,8 @@ impl Resolver<'_> {
         };
         let name = self.parsed::<WatchName>(&at, hint)?.to_string();
         if let Some(first) = self.receivers.names.insert(name.clone(), at.place.line) {
-            let message = format!("another receiver has this name, in line {first}");
-            self.report.error(&at.place, message, "give each receiver a name of its own");
+            let message = format!("another receiver has this name, on line {first}");
+            self.report.error(&at.place, message, "give each receiver its own name");
             return None;
         }
         Some(name)
@@ -125,8 +125,8 @@ impl Resolver<'_> {
 
     fn some_of<T>(&mut self, place: &Place, all: Vec<T>, key: &str) -> Option<Vec<T>> {
         if all.is_empty() {
-            let message = "is empty: the receiver would never be told anything";
-            self.report.error(place, message, &format!("remove `{key}` for its default"));
+            let message = "is empty: the receiver would never be notified";
+            self.report.error(place, message, &format!("remove `{key}` to use its default"));
             return None;
         }
         Some(all)
@@ -173,13 +173,13 @@ impl Resolver<'_> {
         let url = Url::parse(url.expose());
         let url = url.ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let Some(url) = url.filter(|url| url.host_str().is_some()) else {
-            let hint = "write the whole address: https://hooks.example.com/…";
-            self.report.error(place, "is no http or https URL", hint);
+            let hint = "write the full address: https://hooks.example.com/…";
+            self.report.error(place, "is not an http or https URL", hint);
             return None;
         };
         if url.scheme() == "http" && !super::forge::is_loopback(&url) {
-            let hint = "use https, unless the network between is your own";
-            self.report.warn(place, "is reached in the clear", hint);
+            let hint = "use https, unless you control the network in between";
+            self.report.warn(place, "is reached unencrypted", hint);
         }
         Some(())
     }
@@ -194,7 +194,7 @@ impl Resolver<'_> {
         let given = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
         if let Some(given) = given.filter(|_| kind != ReceiverKind::Webhook) {
             let hint = "remove it; it belongs to type webhook";
-            self.report.error(given, "a chat verifies no signatures", hint);
+            self.report.error(given, "a chat does not verify signatures", hint);
             return None;
         }
         self.secret_source(parent, "secret", value, file).map(|given| given.source)
@@ -206,8 +206,9 @@ impl Resolver<'_> {
         let unknown = match templates.template_from_named_str("template", &at.value) {
             Err(error) => {
                 let detail = error.detail().unwrap_or("a syntax error");
-                let line = error.line().map(|line| format!(", in its line {line}"));
-                let message = format!("is no template: {detail}{}", line.unwrap_or_default());
+                let line = error.line().map(|line| format!(", on template line {line}"));
+                let message =
+                    format!("is not a valid template: {detail}{}", line.unwrap_or_default());
                 let hint =
                     "https://docs.rs/minijinja/latest/minijinja/syntax/ describes the syntax";
                 self.report.error(&at.place, message, hint);
@@ -222,7 +223,7 @@ impl Resolver<'_> {
         };
         if let Some(name) = unknown {
             let hint = nearest_hint(&name, &TEMPLATE_FIELDS);
-            self.report.error(&at.place, format!("names `{name}`, which nobody fills"), &hint);
+            self.report.error(&at.place, format!("uses `{name}`, which does not exist"), &hint);
             return None;
         }
         Some(at.value)

@@ -58,7 +58,7 @@ impl Resolver<'_> {
             Namespaces::Listed(listed) => listed,
         };
         listed.iter().for_each(|at| self.own_namespace(at));
-        let hint = "write a namespace's name, such as qa-data";
+        let hint = "write a namespace name such as qa-data";
         let names: Vec<_> = listed.iter().map(|at| self.parsed(at, hint)).collect();
         names.into_iter().collect::<Option<BTreeSet<_>>>().map(NamespacePolicy::Listed)
     }
@@ -95,11 +95,15 @@ impl Resolver<'_> {
         let text = at.value.trim().replace("{watch}", watch.map_or("x", WatchName::as_str));
         let hint = "write a short name, such as qa/{watch}";
         if text.chars().any(char::is_control) {
-            self.report.error(&at.place, "holds a line break or another control character", hint);
+            self.report.error(
+                &at.place,
+                "contains a line break or another control character",
+                hint,
+            );
             return None;
         }
         if text.chars().count() > LONGEST_CONTEXT {
-            let message = format!("has more than {LONGEST_CONTEXT} characters");
+            let message = format!("is longer than {LONGEST_CONTEXT} characters");
             self.report.error(&at.place, message, hint);
             return None;
         }
@@ -110,14 +114,14 @@ impl Resolver<'_> {
         self.placeholders(at, &IN_LINK).then_some(())?;
         let text = at.value.trim();
         let filled = IN_LINK.iter().fold(text.to_owned(), |text, word| text.replace(word, "x"));
-        let hint = "write a page's address: https://tekton.example.com/{namespace}/{run}";
+        let hint = "write the address of a page: https://tekton.example.com/{namespace}/{run}";
         let url = Url::parse(&filled).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let Some(url) = url else {
-            self.report.error(&at.place, "is no http or https URL", hint);
+            self.report.error(&at.place, "is not an http or https URL", hint);
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() {
-            self.report.error(&at.place, "holds credentials: everybody can read a link", hint);
+            self.report.error(&at.place, "contains credentials: anybody can read a link", hint);
             return None;
         }
         Some(text.to_owned())
@@ -128,12 +132,12 @@ impl Resolver<'_> {
         let mut rest = at.value.as_str();
         while let Some(start) = rest.find('{') {
             let Some(end) = rest[start..].find('}').map(|end| start + end + 1) else {
-                self.report.error(&at.place, "holds a `{` without its `}`", "close it");
+                self.report.error(&at.place, "contains a `{` without a closing `}`", "close it");
                 return false;
             };
             let word = &rest[start..end];
             if !known.contains(&word) {
-                let message = "holds a placeholder that nobody fills";
+                let message = "contains an unknown placeholder";
                 self.report.error(&at.place, message, &nearest_hint(word, known));
                 return false;
             }
@@ -148,7 +152,7 @@ impl Resolver<'_> {
         let interval = raw.polling_interval.as_ref();
         let short = interval.filter(|at| at.value.0 < SHORTEST && !local);
         if let Some(at) = short {
-            let hint = "write 60 or more: forges limit how often they may be asked";
+            let hint = "write 60 or more: forges rate-limit requests";
             self.report.error(&at.place, "is shorter than 60 seconds", hint);
         }
         let none = raw.max_active_runs.as_ref().filter(|at| at.value == 0);

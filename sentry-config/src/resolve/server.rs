@@ -22,7 +22,7 @@ impl Resolver<'_> {
             let address = at.value.trim().parse().ok();
             if address.is_none() {
                 let hint = "write 127.0.0.1:8080, or 0.0.0.0:8080 for every interface";
-                self.report.error(&at.place, "is no address with a port", hint);
+                self.report.error(&at.place, "is not an address with a port", hint);
             }
             address
         });
@@ -41,7 +41,8 @@ impl Resolver<'_> {
         if let Some(place) =
             place.filter(|_| text(&read).is_some() && text(&read) == text(&trigger))
         {
-            let hint = "make another token: who may only read would start deliveries with this one";
+            let hint =
+                "use a different token: read-only users could start deliveries with this one";
             self.report.error(&place, "is the read_token", hint);
         }
         let source = |given: Option<Given>| given.map(|given| given.source);
@@ -73,7 +74,7 @@ impl Resolver<'_> {
             && STANDARD.decode(key).is_err()
         {
             let hint = format!("copy the signing token again: {begin} and base64");
-            self.report.error(&place, "is no signing token", &hint);
+            self.report.error(&place, "is not a signing token", &hint);
         }
         Some(given.source)
     }
@@ -103,8 +104,8 @@ impl Resolver<'_> {
             (None, None) => return None,
         };
         if given.secret.as_ref().is_some_and(|secret| secret.expose().len() < SHORTEST) {
-            let hint = "make a longer one: openssl rand -hex 32";
-            self.report.warn(&place, "can be guessed: it is short", hint);
+            let hint = "create a longer one: openssl rand -hex 32";
+            self.report.warn(&place, "is too short: it can be guessed", hint);
         }
         Some(given)
     }

@@ -46,8 +46,8 @@ impl Resolver<'_> {
             if let Some(name) = &at.value.name
                 && let Some(first) = names.insert(name.value.clone(), line)
             {
-                let message = format!("another watch has this name, in line {first}");
-                self.report.error(&name.place, message, "give each watch a name of its own");
+                let message = format!("another watch has this name, on line {first}");
+                self.report.error(&name.place, message, "give each watch its own name");
             }
             let context = at.value.report_context.as_ref().or(defaults.report_context.as_ref());
             let context = context.map(|context| context.place.clone());
@@ -59,11 +59,12 @@ impl Resolver<'_> {
                     }
                     Entry::Occupied(other) => {
                         let message = format!(
-                            "watches {} and {} would overwrite each other's status on the same commits",
+                            "watches {} and {} would overwrite each other's status on the same \
+                             commits",
                             other.get(),
                             watch.name
                         );
-                        let hint = "put {watch} into it, or give each watch one of its own";
+                        let hint = "include {watch}, or give each watch its own";
                         self.report.error(&place, message, hint);
                     }
                 }
@@ -188,16 +189,16 @@ impl Resolver<'_> {
             let alone = || BranchSelector::new(["*", text.value.as_str()]);
             if let Some(error) = together.as_ref().err().and_then(|_| alone().err()) {
                 good = false;
-                let hint = "write a branch's name, or a glob such as release/*";
+                let hint = "write a branch name, or a glob such as release/*";
                 self.problem(&text.place, &error, hint);
             } else if let Some(name) = full_ref(&text.value) {
                 good = false;
-                let hint = format!("write the branch's own name: {name}");
-                self.report.error(&text.place, "is the full name of a ref", &hint);
+                let hint = format!("write just the branch name: {name}");
+                self.report.error(&text.place, "is a full ref name", &hint);
             }
         }
         if let (true, Err(error), Some(first)) = (good, &together, texts.0.first()) {
-            let hint = "name the branches that are watched, such as main or \"*\"";
+            let hint = "name the branches to watch, such as main or \"*\"";
             self.problem(&first.place, error, hint);
         }
         let selector = together.ok().filter(|_| good)?;
@@ -206,7 +207,7 @@ impl Resolver<'_> {
     }
 
     fn manifests_branches(&mut self, texts: &Texts) -> Option<Vec<ManifestsBranch>> {
-        let hint = "write a branch's name, or {source_branch}; globs have no meaning here";
+        let hint = "write a branch name, or {source_branch}; globs don't work here";
         let branches: Vec<_> = texts
             .0
             .iter()
@@ -226,15 +227,15 @@ impl Resolver<'_> {
     ) -> Option<ClusterRef> {
         let (raw, place) = part(raw, watch, "cluster");
         let d = d.map(|at| at.value.clone()).unwrap_or_default();
-        let hint = "write the namespace that B's runs belong to";
+        let hint = "write the namespace for B's runs";
         let written = raw.namespace.or(d.namespace);
         let namespace = self.required(written.clone(), &place, "namespace", hint);
         let namespace: Option<Namespace> = namespace.and_then(|at| {
             if at.value == "tekton-pipelines" {
                 let message = "is the namespace of Tekton's own controllers";
-                self.report.warn(&at.place, message, "give the runs a namespace of their own");
+                self.report.warn(&at.place, message, "give the runs their own namespace");
             }
-            self.parsed(&at, "write a namespace's name, such as qa")
+            self.parsed(&at, "write a namespace name such as qa")
         });
         let deployer = raw.deployer.or(d.deployer).map(|at| at.value.0);
         let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
@@ -256,8 +257,9 @@ impl Resolver<'_> {
     pub(super) fn own_namespace(&mut self, namespace: &At<String>) {
         let is_own = self.env.own_namespace.as_ref() == Some(&namespace.value);
         if is_own && !self.env.kubeconfig_exists {
-            let message = "is Sentry's own namespace: B's runs could take its tokens, its state and its account";
-            self.report.warn(&namespace.place, message, "give Sentry a namespace of its own");
+            let message = "is Sentry's own namespace: B's runs could take its tokens, state and \
+                           service account";
+            self.report.warn(&namespace.place, message, "give Sentry its own namespace");
         }
     }
 
@@ -268,13 +270,13 @@ impl Resolver<'_> {
             if context.value == "default" {
                 return None;
             }
-            let message = "names a context, but this pod has no kubeconfig";
+            let message = "is a context, but this pod has no kubeconfig";
             let hint = "mount a kubeconfig, or write `default` for the pod's own account";
             self.report.warn(&context.place, message, hint);
         }
         if context.value.starts_with('-') || context.value.chars().any(char::is_control) {
-            let hint = "see the contexts with `kubectl config get-contexts`";
-            self.report.error(&context.place, "is no context's name", hint);
+            let hint = "list the contexts with `kubectl config get-contexts`";
+            self.report.error(&context.place, "is not a context name", hint);
         }
         Some(context.value)
     }
@@ -324,7 +326,7 @@ impl Resolver<'_> {
             if name.is_empty() || !name.chars().all(word) {
                 good = false;
                 let hint = "use letters, digits, `_`, `-` and `.`";
-                self.report.error(&at.place, "is no variable's name", hint);
+                self.report.error(&at.place, "is not a variable name", hint);
             }
             if let (Some(watch), Some(written)) = (watch, at.written) {
                 self.references.insert(

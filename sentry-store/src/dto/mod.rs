@@ -21,10 +21,10 @@ pub const VERSION: u32 = 4;
 #[non_exhaustive]
 pub enum DtoError {
     /// The text was written by a newer Sentry.
-    #[error("written in version {0} of the stored form, this Sentry reads up to {VERSION}")]
+    #[error("written in version {0} of the record format, this Sentry reads up to {VERSION}")]
     Newer(u32),
     /// The text is not what any version writes.
-    #[error("not a record in version {VERSION} of the stored form")]
+    #[error("not a record in version {VERSION} of the record format")]
     Unreadable(#[source] serde_json::Error),
 }
 

@@ -34,7 +34,7 @@ fn a_full_disk_stops_everything_until_it_has_room_again() {
         heads.push(road.push());
         std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(road.cluster.writes(), writes, "nothing is sent");
-        assert!(!road.why(heads.last().unwrap()).contains("delivered"), "nothing advances");
+        assert!(!road.why(heads.last().unwrap()).contains("delivered"), "deliveries are on hold");
         drop(full);
         delivered(&road, &heads);
     }

@@ -74,8 +74,8 @@ fn a_certificate_that_curl_and_git_take_is_taken_and_what_they_refuse_is_refused
         ("self-signed, ended", "expired"),
         ("self-signed, not begun", "not valid yet"),
         ("self-signed, for another name", "for other names"),
-        ("self-signed, for clients", "for no server"),
-        ("another authority", "an authority that is not trusted"),
+        ("self-signed, for clients", "not for servers"),
+        ("another authority", "signed by an untrusted CA"),
     ];
     let mut taken = 0;
     for Kind { name, trusted, server } in kinds() {
@@ -124,14 +124,14 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
     for (bytes, expected) in [
         (Vec::new(), "is empty"),
         (b"\n \n".to_vec(), "is empty"),
-        (der(&pem), "is in DER instead of PEM"),
+        (der(&pem), "is DER, not PEM"),
         (key.into(), "holds no certificate, but a PRIVATE KEY"),
         (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE").into(), "only OpenSSL knows"),
-        (pem[..pem.len() / 2].into(), "without its end"),
-        (pem.replacen("MII", "?II", 1).into(), "no base64"),
-        (pem.replacen("MII", "AAA", 1).into(), "a certificate that is none"),
+        (pem[..pem.len() / 2].into(), "without an end marker"),
+        (pem.replacen("MII", "?II", 1).into(), "not valid base64"),
+        (pem.replacen("MII", "AAA", 1).into(), "an invalid certificate"),
         (utf16, "is text in UTF-16"),
-        (b"<html>404</html>".to_vec(), "holds no PEM certificate"),
+        (b"<html>404</html>".to_vec(), "contains no PEM certificate"),
     ] {
         let sandbox = Sandbox::new();
         let file = sandbox.write("trusted.pem", &bytes);

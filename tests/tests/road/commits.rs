@@ -150,7 +150,7 @@ impl Scene {
     fn begin(&self, agent: &Agent, message: &str) -> String {
         let sha = self.push("main", message);
         eventually("both runs go on", || self.cluster.active_runs().len() == RUNS.len());
-        let noted = |line: &str| line.contains("status shown") && line.contains(&sha);
+        let noted = |line: &str| line.contains("status set") && line.contains(&sha);
         eventually("it is noted that the commit shows it", || {
             agent.stderr_so_far().lines().any(noted)
         });

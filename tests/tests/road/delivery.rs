@@ -91,7 +91,7 @@ fn outages_of_cluster_and_git_server_park_nothing_and_the_latest_head_arrives_af
     agent.wait_for_log("started");
     road.cluster.pause();
     road.push();
-    agent.wait_for_log("delivery is retried");
+    agent.wait_for_log("delivery will be retried");
     road.git.http().pause();
     let last = road.push();
     agent.wait_for_log("forge does not answer");

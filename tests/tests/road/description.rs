@@ -23,7 +23,7 @@ fn the_description_in_docs_is_the_one_that_is_answered() {
     let road = sentry_tests::road::Road::new();
     let printed = road.sandbox.sentry(["schema", "--api"]);
     let kept = std::fs::read_to_string(repository().join("docs/openapi.json")).unwrap();
-    let hint = "write it anew: cargo run -p sentry-cli -- schema --api > docs/openapi.json";
+    let hint = "regenerate it: cargo run -p sentry-cli -- schema --api > docs/openapi.json";
     assert!(printed.stdout == kept, "{hint}");
 }
 

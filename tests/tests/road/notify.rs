@@ -60,7 +60,7 @@ fn a_receiver_that_is_down_while_the_agent_is_killed_hears_everything_once_and_i
 
     chat.server().pause();
     let second = push_and_end(&road, true);
-    agent.wait_for_log("receiver can't be told");
+    agent.wait_for_log("can't notify receiver");
     let mut log = agent.kill9().stderr;
     let status = road.json(&["status", "-o", "json"]);
     assert_eq!(status["notifications"][0]["waiting"], 1, "{status}");

@@ -52,7 +52,7 @@ fn a_signal_adds_a_watch_that_delivers_and_the_other_one_sees_nothing() {
     eventually("the first is delivered", || road.why(&first).contains("delivered"));
     road.sandbox.write_config(&with_two(&road));
     agent.signal(Signal::HUP);
-    wait_for(&agent, "another configuration is taken", 1);
+    wait_for(&agent, "loading the new configuration", 1);
     wait_for(&agent, "baseline recorded", 1);
     let dev = road.a.commit("dev", &[("v", "2")], "dev again");
     eventually("the new watch delivers", || road.why(&dev).contains("delivered"));
@@ -73,7 +73,7 @@ fn a_bad_file_is_refused_with_its_place_and_the_old_one_goes_on() {
     let good = config(&road);
     road.sandbox.write_config(&good.replace("polling_interval: 1", "polling_intervall: 1"));
     agent.signal(Signal::HUP);
-    agent.wait_for_log("the one that runs stays");
+    agent.wait_for_log("the running one stays in effect");
     let log = agent.stderr_so_far();
     assert!(log.contains("sentry.yaml:6:5"), "{log}");
     assert!(log.contains("unknown key") && log.contains("polling_interval`?"), "{log}");
@@ -90,7 +90,7 @@ fn a_bad_file_is_refused_with_its_place_and_the_old_one_goes_on() {
     eventually("the old one goes on", || road.runs().len() == 2);
 
     road.sandbox.write_config(&good);
-    agent.wait_for_log("again the one that runs");
+    agent.wait_for_log("matches the running one again");
     eventually("it is shown", || {
         get(&log, "/metrics").contains("sentry_config_last_reload_successful 1")
     });
@@ -126,7 +126,7 @@ fn a_changed_file_is_noticed_and_what_is_counted_and_the_port_stay() {
     // As a mounted ConfigMap does it: another file takes the place of this one.
     let other = road.sandbox.write("other.yaml", with_two(&road));
     std::fs::rename(other, file(&road)).unwrap();
-    agent.wait_for_log("another configuration is taken");
+    agent.wait_for_log("loading the new configuration");
     wait_for(&agent, "started watches=", 2);
     let second = road.push();
     eventually("the second is delivered", || road.why(&second).contains("delivered"));
@@ -152,7 +152,7 @@ fn reloads_in_the_middle_of_deliveries_lose_nothing_and_double_nothing() {
         }
         agent.signal(Signal::HUP);
         taken += 1;
-        wait_for(&agent, "another configuration is taken", taken);
+        wait_for(&agent, "loading the new configuration", taken);
         eventually("its runs go on", || road.cluster.active_runs().len() == 2);
         for run in road.cluster.active_runs() {
             assert!(road.cluster.finish_run(&run, Outcome::Succeeded));
@@ -199,5 +199,5 @@ fn a_token_file_that_is_written_anew_is_used_without_a_reload() {
     let sha = road.push();
     eventually("the rotated token works", || road.why(&sha).contains("delivered"));
     let log = agent.term().stderr;
-    assert_eq!(count(&log, "another configuration is taken"), 0, "{log}");
+    assert_eq!(count(&log, "loading the new configuration"), 0, "{log}");
 }

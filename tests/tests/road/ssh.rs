@@ -179,7 +179,7 @@ fn init_writes_an_address_as_it_was_typed_and_the_keys_that_it_needs() {
     let keyless = sandbox.sentry(["validate"]);
     assert_eq!(keyless.code, Some(2), "{keyless:?}");
     assert!(
-        keyless.stderr.contains("has no keys for it") && keyless.stderr.contains("key_file"),
+        keyless.stderr.contains("has no ssh keys") && keyless.stderr.contains("key_file"),
         "{keyless:?}"
     );
 }
@@ -232,20 +232,20 @@ fn useless_keys(place: &Place) -> Vec<(String, u32, &'static str)> {
         (locked("locked-pem", "PEM"), 0o600, "has a passphrase"),
         (locked("locked-pkcs8", "PKCS8"), 0o600, "has a passphrase"),
         (good.clone(), 0o644, "may be used by others (mode 0644)"),
-        (good.trim_end().to_owned(), 0o600, "has no line break at its end"),
-        (good.replace('\n', "\r\n"), 0o600, "has line breaks of Windows"),
-        (format!("\u{feff}{good}"), 0o600, "does not begin with the key"),
-        (good[..good.len() / 2].to_owned(), 0o600, "holds a broken private key"),
-        (pem[..pem.len() / 2].to_owned(), 0o600, "holds a broken private key"),
+        (good.trim_end().to_owned(), 0o600, "has no newline at the end"),
+        (good.replace('\n', "\r\n"), 0o600, "has Windows line endings"),
+        (format!("\u{feff}{good}"), 0o600, "does not start with the key"),
+        (good[..good.len() / 2].to_owned(), 0o600, "contains a broken private key"),
+        (pem[..pem.len() / 2].to_owned(), 0o600, "contains a broken private key"),
         (public(&place.path().join("ed25519")), 0o600, "is a public key"),
         (String::new(), 0o600, "is empty"),
-        ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), 0o600, "is a key in PuTTY's form"),
+        ("PuTTY-User-Key-File-3: ssh-ed25519\n".to_owned(), 0o600, "is a key in PuTTY's format"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned(),
             0o600,
-            "something else than a private key",
+            "something other than a private key",
         ),
-        ("hello\n".to_owned(), 0o600, "holds no private key"),
+        ("hello\n".to_owned(), 0o600, "contains no private key"),
     ]
 }
 

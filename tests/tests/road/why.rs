@@ -151,17 +151,17 @@ fn runs_that_wait_for_room_and_runs_that_go_on_are_counted() {
     let why = road.why(&sha);
     says(&road, &sha, "waiting");
     assert!(why.contains("1 may go on in qa"), "{why}");
-    assert!(why.contains("they start as other runs end"), "{why}");
+    assert!(why.contains("queued runs start as others end"), "{why}");
     let first = road.cluster.active_runs().remove(0);
     assert!(road.cluster.finish_run(&first, Outcome::Succeeded));
-    eventually("the other one starts", || road.why(&sha).contains("goes on"));
+    eventually("the other one starts", || road.why(&sha).contains("still running"));
     says(&road, &sha, "delivered");
     let why = road.why(&sha);
-    assert!(why.contains("nothing: 1 of 2 runs goes on"), "{why}");
+    assert!(why.contains("nothing: 1 of 2 runs still running"), "{why}");
     let second = road.cluster.active_runs().remove(0);
     assert!(road.cluster.finish_run(&second, Outcome::Cancelled));
     eventually("its end is told", || road.why(&sha).contains("was cancelled"));
     says(&road, &sha, "delivered");
-    assert!(road.why(&sha).contains("look at the runs on the cluster"), "{}", road.why(&sha));
+    assert!(road.why(&sha).contains("check the runs on the cluster"), "{}", road.why(&sha));
     assert_eq!(agent.term().code, Some(0));
 }
