@@ -95,10 +95,20 @@ impl<Q, A> fmt::Debug for SingleFlight<Q, A> {
 mod tests {
     use std::sync::atomic::AtomicU32;
 
-    use tokio::task::yield_now;
+    use tokio::task::{JoinSet, yield_now};
     use tokio::time::{Instant, sleep};
 
     use super::*;
+
+    /// A task that asks; dropped, it asks no more.
+    fn asking<T: Send + 'static>(answer: Answer<T>) -> JoinSet<T>
+    where
+        T: Clone + Sync,
+    {
+        let mut task = JoinSet::new();
+        task.spawn(answer);
+        task
+    }
 
     /// Something that is asked, and takes so long to answer.
     #[derive(Clone)]
@@ -138,12 +148,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_comes_while_a_question_is_being_asked_gets_no_older_answer() {
         let (flights, asked) = (SingleFlight::default(), Asked::new(10));
-        let first = tokio::spawn(flights.current("b", asked.ask()));
+        let mut first = asking(flights.current("b", asked.ask()));
         yield_now().await;
         assert_eq!(asked.times(), 1, "who is alone waits for nobody");
         let late: Vec<_> = (0..100).map(|_| flights.current("b", asked.ask())).collect();
         let late = futures::future::join_all(late).await;
-        assert_eq!(first.await.unwrap(), Ok(1));
+        assert_eq!(first.join_next().await.unwrap().unwrap(), Ok(1));
         let error = Err("error 2".to_owned());
         assert_eq!((late, asked.times()), (vec![error; 100], 2), "an error is theirs as well");
     }
@@ -152,31 +162,31 @@ mod tests {
     async fn an_asker_that_is_dropped_leaves_the_answer_to_the_others_and_the_last_one_ends_it() {
         for also_first in [true, false] {
             let (flights, asked) = (SingleFlight::default(), Asked::new(1_000));
-            let [first, second] = [(), ()].map(|()| tokio::spawn(flights.fixed("b", asked.ask())));
+            let [first, second] = [(), ()].map(|()| asking(flights.fixed("b", asked.ask())));
             sleep(Duration::from_millis(1)).await;
-            let (dropped, left) = if also_first { (first, second) } else { (second, first) };
-            dropped.abort();
-            assert_eq!((left.await.unwrap(), asked.times()), (Ok(1), 1));
+            let (dropped, mut left) = if also_first { (first, second) } else { (second, first) };
+            drop(dropped);
+            let answer = left.join_next().await.unwrap().unwrap();
+            assert_eq!((answer, asked.times()), (Ok(1), 1));
         }
         let (flights, held) = (SingleFlight::default(), Arc::new(()));
         let kept = Arc::clone(&held);
-        let only = tokio::spawn(flights.fixed("b", async move {
+        let mut only = asking(flights.fixed("b", async move {
             std::future::pending::<()>().await;
             drop(kept);
         }));
         yield_now().await;
-        only.abort();
-        only.await.unwrap_err();
+        only.shutdown().await;
         assert_eq!(Arc::strong_count(&held), 1, "what nobody waits for does not go on");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_question_that_hangs_holds_up_only_those_who_asked_it() {
         let (flights, begun) = (SingleFlight::default(), Instant::now());
-        let hanging = tokio::spawn(flights.current("b", std::future::pending::<u32>()));
+        let hanging = asking(flights.current("b", std::future::pending::<u32>()));
         yield_now().await;
         assert_eq!(flights.current("b", async { 2 }).await, 2);
         assert!(begun.elapsed() <= PATIENCE + Duration::from_millis(1));
-        hanging.abort();
+        drop(hanging);
     }
 }
