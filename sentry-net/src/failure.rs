@@ -17,7 +17,7 @@ pub struct Failure {
     pub hint: Option<&'static str>,
 }
 
-const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy is running";
+const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy runs";
 
 impl Failure {
     /// What an error of a client with these proxies means.
@@ -50,13 +50,13 @@ impl Failure {
 const TUNNEL: [(&str, &str, &str); 4] = [
     (
         "proxy authorization required",
-        "requires a username and password, or rejected the ones it got",
-        "put them into the proxy's URL: http://USER:PASSWORD@HOST:PORT",
+        "requires a user and password, or refuses the given ones",
+        "write them into the proxy's URL: http://USER:PASSWORD@HOST:PORT",
     ),
     (
         "tunnel error: unsuccessful",
-        "refuses to connect to this host",
-        "allow this host and port on the proxy, or bypass it for this host with `no_proxy` or \
+        "refuses to connect there",
+        "have the proxy allow this host and port, or bypass it for the host: `no_proxy` or \
          NO_PROXY",
     ),
     ("tunnel error: unexpected end of file", "does not answer like a proxy", PROXY),
@@ -102,15 +102,15 @@ fn tls_reason(error: &TlsError) -> (&'static str, Option<&'static str>) {
     match error {
         TlsError::InvalidCertificate(error) => certificate_reason(error),
         TlsError::InvalidMessage(_) | TlsError::InappropriateHandshakeMessage { .. } => (
-            "the server there does not speak TLS",
+            "what answers there does not speak TLS",
             Some("check the URL's scheme and port, and whether a proxy answers instead"),
         ),
         TlsError::PeerIncompatible(_)
         | TlsError::AlertReceived(
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
         ) => (
-            "shares no TLS version or cipher with Sentry",
-            Some("enable TLS 1.2 or 1.3 on the server"),
+            "has no TLS version or cipher in common with us",
+            Some("have the server support TLS 1.2 or 1.3"),
         ),
         TlsError::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::UnknownCA,
@@ -121,13 +121,13 @@ fn tls_reason(error: &TlsError) -> (&'static str, Option<&'static str>) {
 
 fn certificate_reason(error: &CertificateError) -> (&'static str, Option<&'static str>) {
     use CertificateError as E;
-    let clock = "renew it; if it is valid, check this machine's clock";
+    let clock = "renew it; if it is valid, correct this machine's clock";
     match error {
         E::UnknownIssuer => (
             "its certificate is signed by an untrusted CA",
             Some(
-                "put the CA's certificate, or the server's own, into a PEM file and set it as \
-                 `ca_file`",
+                "put the CA's certificate, or the server's own, into a PEM file and set `ca_file` \
+                 to it",
             ),
         ),
         E::Expired | E::ExpiredContext { .. } => ("its certificate has expired", Some(clock)),

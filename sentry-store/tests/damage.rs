@@ -76,7 +76,7 @@ async fn a_bit_flipped_under_an_open_store_is_found_by_a_read_without_a_panic() 
             Ok(_) => {}
             Err(error) => {
                 assert_eq!(error.kind(), StoreErrorKind::Corrupt, "bit {bit}: {error}");
-                assert!(error.to_string().contains("stop the agent and start it again"), "{error}");
+                assert!(error.to_string().contains("restart the agent"), "{error}");
             }
         }
     }

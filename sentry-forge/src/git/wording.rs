@@ -11,8 +11,7 @@ use ForgeErrorKind::{
 pub(super) const LIMITED: &str = "the server asks us to wait";
 pub(super) const NO_MEMORY: &str = "takes more memory than the 192 MiB that git may have";
 /// What helps where a commit is gone.
-pub(super) const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, \
-                                     or deliver the branch's head with `sentry trigger`";
+pub(super) const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, or deliver the branch's head with `sentry trigger`";
 
 /// One text and its meaning.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +39,7 @@ impl Wording {
             }
             NotFound => Some("check the repository's URL"),
             NoCommit => Some(PUSH_AGAIN),
-            OutOfMemory => Some(
-                "if the commit holds an object that large, push one without it; \
-                                 else give the process more memory",
-            ),
+            OutOfMemory => Some("if the commit holds an object that large, push one without it; else give the process more memory"),
             TooLarge => Some("raise the limit, or keep the manifests in a smaller repository"),
             WrongAnswer => Some("configure the address where the repository is now"),
             _ => None,
@@ -61,17 +57,14 @@ const fn row(
 }
 
 const OLD: &str = "have the server offer what OpenSSH 9 takes; what is this old can be broken";
-const SSH_KEY: &str = "name a readable private key without a passphrase as `ssh.key_file`; \
-                       `sentry validate` checks it";
+const SSH_KEY: &str = "name a readable private key without a passphrase as `ssh.key_file`; `sentry validate` checks it";
 const REACH: &str = "check the URL's host and port, and that they are reached from here";
-const TRUST: &str = "put the CA's certificate, or the server's own, into a PEM file and set it \
-                     as `ca_file`; if it is there, see whether it ended or is for another name";
-const RENEW: &str = "renew it; if it is valid, check this machine's clock";
+const TRUST: &str = "put the CA's certificate, or the server's own, into a PEM file and set `ca_file` to it; if it is there, check whether it expired or is for another name";
+const RENEW: &str = "renew it; if it is valid, correct this machine's clock";
 const RENAME: &str =
     "write the URL with a name that the certificate has, or have one made for this name";
-const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy is running";
-const ADD_HOST: &str = "compare the server's fingerprint, then add its line to the file that \
-                        `ssh.known_hosts` names: ssh-keyscan -p PORT HOST";
+const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy runs";
+const ADD_HOST: &str = "compare the server's fingerprint, then add its line to the file that `ssh.known_hosts` names: ssh-keyscan -p PORT HOST";
 
 /// What git's client says of a connection to another host than the repository's.
 pub(super) const NO_PROXY_THERE: Wording =
@@ -106,8 +99,7 @@ const SSH: &[Wording] = &[
         Unauthorized,
         "the server's ssh host key is another one than in the known hosts file",
         Some(
-            "if the server's key was really changed, put the new one in its place; else somebody \
-             stands between",
+            "if the server's key was really changed, put the new one in its place; else somebody stands between",
         ),
     ),
     row(
@@ -155,8 +147,7 @@ const SSH: &[Wording] = &[
         Unauthorized,
         "the server takes no ssh key for this user",
         Some(
-            "have the server take public keys, or correct the user in the URL; a password can't \
-             be given",
+            "have the server take public keys, or correct the user in the URL; a password can't be given",
         ),
     ),
     row(
@@ -173,8 +164,7 @@ const SSH: &[Wording] = &[
     ),
 ];
 
-const ALLOW: &str = "give the user in the URL this key on the server, as a deploy key with the \
-                     right to read; check the user's name, too";
+const ALLOW: &str = "give the user in the URL this key on the server, as a deploy key with the right to read; check the user's name, too";
 
 /// What git says: texts of git 2.39 to 2.47, with curl over GnuTLS and OpenSSL.
 const GIT: &[Wording] = &[
@@ -199,31 +189,29 @@ const GIT: &[Wording] = &[
     row(
         "response 407 from proxy",
         Unreachable,
-        "the proxy requires a username and password, or rejected the ones it got",
-        Some("put them into the proxy's URL: http://USER:PASSWORD@HOST:PORT"),
+        "the proxy requires a user and password, or refuses the given ones",
+        Some("write them into the proxy's URL: http://USER:PASSWORD@HOST:PORT"),
     ),
     row(
         "connect tunnel failed, response 407",
         Unreachable,
-        "the proxy requires a username and password, or rejected the ones it got",
-        Some("put them into the proxy's URL: http://USER:PASSWORD@HOST:PORT"),
+        "the proxy requires a user and password, or refuses the given ones",
+        Some("write them into the proxy's URL: http://USER:PASSWORD@HOST:PORT"),
     ),
     row(
         "from proxy after connect",
         Unreachable,
-        "the proxy refuses to connect to this host",
+        "the proxy refuses to connect there",
         Some(
-            "allow this host and port on the proxy, or bypass it for this host with `no_proxy` \
-             or NO_PROXY",
+            "have the proxy allow this host and port, or bypass it for the host: `no_proxy` or NO_PROXY",
         ),
     ),
     row(
         "connect tunnel failed",
         Unreachable,
-        "the proxy refuses to connect to this host",
+        "the proxy refuses to connect there",
         Some(
-            "allow this host and port on the proxy, or bypass it for this host with `no_proxy` \
-             or NO_PROXY",
+            "have the proxy allow this host and port, or bypass it for the host: `no_proxy` or NO_PROXY",
         ),
     ),
     row("resolve proxy", Unreachable, "the proxy's name can't be resolved", Some(PROXY)),
@@ -234,7 +222,7 @@ const GIT: &[Wording] = &[
     row(
         "returned error: 407",
         Unreachable,
-        "the proxy requires a username and password, or rejected the ones it got",
+        "the proxy requires a user and password, or refuses the given ones",
         Some(PROXY),
     ),
     row("authentication failed", Unauthorized, "the token is refused", None),
@@ -299,13 +287,13 @@ const GIT: &[Wording] = &[
     ),
     row("cafile", Unreachable, "the server's certificate is not trusted", Some(TRUST)),
     row("certificate", Unreachable, "the server's certificate is not trusted", Some(TRUST)),
-    row("wrong version number", Unreachable, "the server there does not speak TLS", Some(REACH)),
-    row("unexpected tls packet", Unreachable, "the server there does not speak TLS", Some(REACH)),
+    row("wrong version number", Unreachable, "what answers there does not speak TLS", Some(REACH)),
+    row("unexpected tls packet", Unreachable, "what answers there does not speak TLS", Some(REACH)),
     row(
         "handshake failed",
         Unreachable,
-        "shares no TLS version or cipher with Sentry",
-        Some("enable TLS 1.2 or 1.3 on the server"),
+        "has no TLS version or cipher in common with us",
+        Some("have the server support TLS 1.2 or 1.3"),
     ),
     row("could not resolve host", Unreachable, "the host's name can't be resolved", Some(REACH)),
     row("no route to host", Unreachable, "can't be reached", Some(REACH)),

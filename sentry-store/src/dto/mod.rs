@@ -146,7 +146,7 @@ mod tests {
         let refused = Cursors::decode(VERSION + 1, &json).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "written in version 5 of the stored form, this Sentry reads up to 4"
+            "written in version 5 of the record format, this Sentry reads up to 4"
         );
     }
 

@@ -62,7 +62,7 @@ impl Failure {
                 format!("is no longer in use: {} {what}; {RETURN}", file.display())
             }
             (Self::Fenced(holder), _) => {
-                format!("was claimed by {holder}; only one agent works on it, and this one ends")
+                format!("was claimed by {holder}; only one agent may use it, and this one stops")
             }
             (Self::Damaged(what), _) => format!("is damaged ({what}); {RESTART}"),
             (_, StoreErrorKind::Corrupt) => format!("is damaged; {RESTART}"),
@@ -71,9 +71,11 @@ impl Failure {
                 "was written by a newer Sentry (schema {version}, this one knows {known}); run that \
                  one, or use another state directory"
             ),
-            (Self::Record(_), _) => "and this Sentry do not fit each other; run the newest Sentry \
-                                     that worked on it, or use another state directory"
-                .to_owned(),
+            (Self::Record(_), _) => {
+                "does not match this Sentry version; run the newest Sentry that \
+                                     used it, or use another state directory"
+                    .to_owned()
+            }
         };
         self.cause_of(StoreError::new(kind, format!("the state in {} {what}", db.display())))
     }
@@ -91,10 +93,10 @@ impl Failure {
 }
 
 const RESTART: &str =
-    "stop the agent and start it again: it moves the damaged file aside and says what follows";
+    "restart the agent: it moves the damaged file aside and explains what happens next";
 
-const RETURN: &str = "nothing is delivered until the same files are back, and then it goes on by itself; for good \
-                      without them, stop the agent and start it again: it begins with what is there then";
+const RETURN: &str = "nothing is delivered until the same files are back, and then it continues automatically; to \
+                      continue without them, restart the agent: it starts with what is there then";
 
 /// Damage, as far as SQLite can tell; a statement of ours that it does not understand means another schema.
 fn sql_kind(error: &rusqlite::Error) -> StoreErrorKind {
@@ -114,14 +116,14 @@ fn sql_kind(error: &rusqlite::Error) -> StoreErrorKind {
 fn unavailable(error: &rusqlite::Error) -> String {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => {
-            "can't be written: the disk is full; free some space, and Sentry goes on by itself"
+            "can't be written: the disk is full; free some space, and Sentry continues automatically"
                 .into()
         }
         Some(ErrorCode::ReadOnly) => {
-            "can't be written: it is read-only; check the directory's rights and its mount".into()
+            "can't be written: it is read-only; check the directory's permissions and its mount".into()
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            "can't be opened; check that the directory exists and that this user may write to it"
+            "can't be opened; check that the directory exists and that this user can write to it"
                 .into()
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => format!(

@@ -75,7 +75,7 @@ impl SqliteStore {
         let _alone = place.setup_lock()?;
         if !place.has_db()? {
             if place.has_log()? {
-                let what = "the database is gone, only its log is there";
+                let what = "the database is missing, only its log is there";
                 return Err(place.quarantine(Failure::Damaged(what.into())));
             }
             place.make_draft()?;
@@ -150,7 +150,7 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
-        StoreError::new(StoreErrorKind::Unavailable, "the thread that worked on the state stopped")
+        StoreError::new(StoreErrorKind::Unavailable, "the thread for the state stopped")
             .with_source(e)
     })
 }
@@ -278,7 +278,7 @@ impl Journal for SqliteStore {
             let _alone = place.setup_lock()?;
             let lock = place.agent_lock(&name)?;
             let held = presence.hold(place.agent_lock_file(), lock);
-            held.map_err(|e| place.unavailable("can't be looked into", e))
+            held.map_err(|e| place.unavailable("can't be read", e))
         });
         let lock = locked.await??;
         let name = holder.to_owned();

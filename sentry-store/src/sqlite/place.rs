@@ -51,12 +51,13 @@ impl Place {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&self.dir).map_err(|e| self.unavailable("can't be made", e))
+        builder.create(&self.dir).map_err(|e| self.unavailable("can't be created", e))
     }
 
     pub(super) fn unavailable(&self, what: &str, error: io::Error) -> StoreError {
         let dir = self.dir.display();
-        let message = format!("the state directory {dir} {what}; check its rights and the disk");
+        let message =
+            format!("the state directory {dir} {what}; check its permissions and the disk");
         StoreError::new(StoreErrorKind::Unavailable, message).with_source(error)
     }
 
@@ -73,7 +74,7 @@ impl Place {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let message = format!(
-                        "another program has been opening the state in {} for {} s; end it",
+                        "another program has been opening the state in {} for {} s; stop it",
                         self.dir.display(),
                         SETUP_TIMEOUT.as_secs()
                     );
@@ -142,14 +143,14 @@ impl Place {
     /// disk that is not mounted.
     pub(super) fn has_db(&self) -> Result<bool, StoreError> {
         let found = is_there(&self.dir).and_then(|dir| Ok(dir && is_there(&self.db)?));
-        found.map_err(|e| self.unavailable("can't be looked into", e))
+        found.map_err(|e| self.unavailable("can't be read", e))
     }
 
     /// True if there is SQLite's log of a database. Without the database it is worth nothing, and SQLite would play it into
     /// a new one.
     pub(super) fn has_log(&self) -> Result<bool, StoreError> {
         let log = is_there(&beside(&self.db, LOG));
-        log.map_err(|e| self.unavailable("can't be looked into", e))
+        log.map_err(|e| self.unavailable("can't be read", e))
     }
 
     /// Notes the files that are in use while a connection is open.
@@ -159,7 +160,7 @@ impl Place {
         for side in SIDE_FILES {
             noted = noted.and_then(|()| presence.note(&beside(&self.db, side), 0));
         }
-        noted.map_err(|e| self.unavailable("can't be looked into", e))?;
+        noted.map_err(|e| self.unavailable("can't be read", e))?;
         Ok(presence)
     }
 
@@ -201,14 +202,14 @@ impl Place {
             Ok(_alone) => match self.move_aside() {
                 Ok(aside) => format!(
                     "{what}. It was moved to {}, nothing was deleted. The next start begins with \
-                     fresh state: it records the head of every branch as its baseline and delivers \
-                     nothing for it; a run that exists on the cluster is not created again, since \
-                     its name follows from its commit. Deliver by hand what was pushed but not \
-                     delivered before",
+                     a fresh state: it records the head of every branch as its baseline and \
+                     delivers nothing for it; a run that exists on the cluster is not created \
+                     again, because its name is derived from its commit. Use `sentry trigger` \
+                     for anything that was pushed but not delivered before",
                     aside.display()
                 ),
                 Err(e) => {
-                    format!("{what} and can't be moved aside ({e}); move {db}* away by hand")
+                    format!("{what} and can't be moved aside ({e}); move {db}* away manually")
                 }
             },
         };
@@ -239,7 +240,7 @@ fn is_there(path: &Path) -> io::Result<bool> {
         return Ok(true);
     }
     if path.is_symlink() {
-        let text = format!("the link {} leads nowhere", path.display());
+        let text = format!("the link {} is dangling", path.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     Ok(false)

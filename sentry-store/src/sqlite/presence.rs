@@ -43,7 +43,7 @@ impl Presence {
                 }
                 Ok(about) if about.len() < *least => return Err(displaced("was emptied")),
                 Ok(_) => access(path, wanted)
-                    .map_err(|_| displaced("may no longer be read or written"))?,
+                    .map_err(|_| displaced("can no longer be read or written"))?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     return Err(displaced("was removed or moved"));
                 }

@@ -125,7 +125,7 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
         (Vec::new(), "is empty"),
         (b"\n \n".to_vec(), "is empty"),
         (der(&pem), "is DER, not PEM"),
-        (key.into(), "holds no certificate, but a PRIVATE KEY"),
+        (key.into(), "contains no certificate, but a PRIVATE KEY"),
         (pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE").into(), "only OpenSSL knows"),
         (pem[..pem.len() / 2].into(), "without an end marker"),
         (pem.replacen("MII", "?II", 1).into(), "not valid base64"),

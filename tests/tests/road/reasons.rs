@@ -76,11 +76,11 @@ async fn a_proxy_that_leads_nowhere_is_blamed_and_not_the_server_behind_it() {
     let broken = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
     let mut count = 0;
     for (port, why, remedy) in [
-        (closed(), "can't be reached", "that the proxy is running"),
-        (answers(refused.as_bytes()), "refuses to connect to this host", "no_proxy"),
-        (answers(broken.as_bytes()), "refuses to connect to this host", "no_proxy"),
-        (locked.port(), "requires a username and password", "USER:PASSWORD"),
-        (answers(b""), "", "that the proxy is running"),
+        (closed(), "can't be reached", "that the proxy runs"),
+        (answers(refused.as_bytes()), "refuses to connect there", "no_proxy"),
+        (answers(broken.as_bytes()), "refuses to connect there", "no_proxy"),
+        (locked.port(), "requires a user and password", "USER:PASSWORD"),
+        (answers(b""), "", "that the proxy runs"),
     ] {
         let forge = by_proxy(&format!("http://agent:s3cr3t-word@127.0.0.1:{port}"));
         for (who, error) in both(&forge, &repo).await {

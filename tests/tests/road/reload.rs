@@ -96,7 +96,7 @@ fn a_bad_file_is_refused_with_its_place_and_the_old_one_goes_on() {
     });
     road.sandbox.write_config(&format!("state_dir: /elsewhere\n{good}"));
     agent.signal(Signal::HUP);
-    agent.wait_for_log("the state directory can't be changed");
+    agent.wait_for_log("the state directory can't change");
     assert_eq!(agent.term().code, Some(0));
 }
 

@@ -231,7 +231,7 @@ fn useless_keys(place: &Place) -> Vec<(String, u32, &'static str)> {
         (locked("locked", "RFC4716"), 0o600, "has a passphrase"),
         (locked("locked-pem", "PEM"), 0o600, "has a passphrase"),
         (locked("locked-pkcs8", "PKCS8"), 0o600, "has a passphrase"),
-        (good.clone(), 0o644, "may be used by others (mode 0644)"),
+        (good.clone(), 0o644, "is accessible to others (mode 0644)"),
         (good.trim_end().to_owned(), 0o600, "has no newline at the end"),
         (good.replace('\n', "\r\n"), 0o600, "has Windows line endings"),
         (format!("\u{feff}{good}"), 0o600, "does not start with the key"),

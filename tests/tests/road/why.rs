@@ -157,7 +157,7 @@ fn runs_that_wait_for_room_and_runs_that_go_on_are_counted() {
     eventually("the other one starts", || road.why(&sha).contains("still running"));
     says(&road, &sha, "delivered");
     let why = road.why(&sha);
-    assert!(why.contains("nothing: 1 of 2 runs still running"), "{why}");
+    assert!(why.contains("nothing to do: 1 of 2 runs still running"), "{why}");
     let second = road.cluster.active_runs().remove(0);
     assert!(road.cluster.finish_run(&second, Outcome::Cancelled));
     eventually("its end is told", || road.why(&sha).contains("was cancelled"));
