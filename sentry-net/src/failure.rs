@@ -56,7 +56,7 @@ const TUNNEL: [(&str, &str, &str); 4] = [
     (
         "tunnel error: unsuccessful",
         "refuses to lead there",
-        "have the proxy allow this host and port, or except the host from it: `no_proxy` or NO_PROXY",
+        "have the proxy allow this host and port, or bypass it for the host: `no_proxy` or NO_PROXY",
     ),
     ("tunnel error: unexpected end of file", "does not answer as a proxy does", PROXY),
     ("tunnel error: proxy response headers too long", "does not answer as a proxy does", PROXY),
@@ -108,8 +108,8 @@ fn tls_reason(error: &TlsError) -> (&'static str, Option<&'static str>) {
         | TlsError::AlertReceived(
             AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure,
         ) => (
-            "has no version or cipher of TLS in common with us",
-            Some("have the server speak TLS 1.2 or 1.3"),
+            "has no TLS version or cipher in common with us",
+            Some("have the server support TLS 1.2 or 1.3"),
         ),
         TlsError::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::UnknownCA,
@@ -120,7 +120,7 @@ fn tls_reason(error: &TlsError) -> (&'static str, Option<&'static str>) {
 
 fn certificate_reason(error: &CertificateError) -> (&'static str, Option<&'static str>) {
     use CertificateError as E;
-    let clock = "have it renewed; if it is good, correct this machine's clock";
+    let clock = "renew it; if it is valid, correct this machine's clock";
     match error {
         E::UnknownIssuer => (
             "its certificate is of an authority that is not trusted",
