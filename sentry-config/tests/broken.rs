@@ -132,7 +132,7 @@ const CASES: &[Case] = &[
         5,
         26,
         "defaults.allow_kinds[0]",
-        "no kind's name",
+        "not a kind's name",
         "ConfigMap",
     ),
     (
@@ -141,7 +141,7 @@ const CASES: &[Case] = &[
         5,
         26,
         "defaults.allow_kinds[0]",
-        "write its group as well, Certificate.GROUP",
+        "add its group, Certificate.GROUP",
         "Certificate.cert-manager.io",
     ),
     (
@@ -743,7 +743,7 @@ const CASES: &[Case] = &[
         10,
         12,
         "watches[0].source.url",
-        "holds credentials",
+        "contains credentials",
         "https://host",
     ),
     (

@@ -1,4 +1,4 @@
-//! From what a forge reported to what changed. Pure: the same cursors and heads give the same answer.
+//! Compares what a forge reported with the cursors. Pure: the same cursors and heads give the same answer.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub enum Finding {
         /// Why it is the first time.
         why: &'static str,
     },
-    /// The head is another one than before.
+    /// The head is a different one than before.
     Moved {
         /// The head before that was still to be delivered, if there was one: it is superseded.
         unsettled: Option<CommitSha>,
@@ -28,11 +28,11 @@ pub enum Finding {
         /// The head that was still to be delivered, if there was one.
         unsettled: Option<CommitSha>,
     },
-    /// The watch does not select the branch any more.
+    /// The watch no longer selects the branch.
     Forgotten,
 }
 
-/// One branch that is not as it was: its new state, and what happened.
+/// One branch that changed: its new state, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sighting {
     /// The state to keep.
@@ -41,10 +41,10 @@ pub struct Sighting {
     pub finding: Finding,
 }
 
-/// Compares the heads that a forge reported with what is remembered of a watch's subjects.
+/// Compares the heads that a forge reported with the cursors of a watch's subjects.
 ///
 /// `known` is what is remembered of the watch itself, `None` before its first poll. `heads` may hold subjects that
-/// the watch does not select. Subjects that are as they were are not in the answer.
+/// the watch does not select. Unchanged subjects are not in the answer.
 #[must_use]
 pub fn detect(
     watch: &Watch,
@@ -88,7 +88,7 @@ fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
     Some(Sighting { state, finding: Finding::Moved { unsettled } })
 }
 
-/// A deleted branch that is there again is a change, even at the commit it had.
+/// A deleted branch that reappears is a change, even at the commit it had.
 fn reborn(state: &Cursors, head: Mark) -> Sighting {
     let state = Cursors::first_seen(state.watch.clone(), state.subject.clone(), head);
     Sighting { state, finding: Finding::Moved { unsettled: None } }
@@ -102,9 +102,9 @@ fn first_sight(
 ) -> Sighting {
     let mut state = Cursors::first_seen(watch.name.clone(), subject.clone(), head.clone());
     let why = match known {
-        None => Some("first sight: no state was kept of this watch"),
+        None => Some("first sight: no state was kept for this watch"),
         Some(k) if !k.repo.is_same_place(&watch.source.repo) => {
-            Some("the watch's source repository was changed")
+            Some("the watch's source repository changed")
         }
         Some(k) if !selected_before(k, subject) => Some("the watch's branches were widened"),
         Some(_) => None,

@@ -1,4 +1,4 @@
-//! Time is given: stamps come through [`Clock`], waits through tokio's timer, so that tests hold both.
+//! Time is injected: timestamps come from [`Clock`], waits from tokio's timer, so that tests control both.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is remembered of one subject: the three cursors, and why a head was let pass.
+//! What is remembered of one subject: the three cursors, and why a head was passed over.
 
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
@@ -19,13 +19,13 @@ pub struct Mark {
 /// A head that was settled without a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passed {
-    /// The head and when it was let pass.
+    /// The head and when it was passed over.
     pub mark: Mark,
     /// [`Reason::Baseline`], or why nothing ran.
     pub reason: Reason,
 }
 
-/// A head whose delivery was given up until something changes.
+/// A head whose delivery is parked until something changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     /// The head.
@@ -36,11 +36,11 @@ pub struct Parked {
     pub fingerprint: String,
     /// B's commit then, where it was known: another one means that a person changed B.
     pub manifests: Option<CommitSha>,
-    /// True if B was not even asked: whatever becomes of B changes nothing.
+    /// True if B was not even asked: no change of B matters.
     pub regardless_of_b: bool,
     /// Why, for people.
     pub error: String,
-    /// When it is looked at again by itself; `None` if only a change or a person ends it.
+    /// When it is retried automatically; `None` if only a change or a person ends it.
     pub again: Option<Timestamp>,
 }
 
@@ -59,21 +59,21 @@ pub struct Cursors {
     pub delivered: Option<Mark>,
     /// B's commit that was delivered with it.
     pub manifests: Option<CommitSha>,
-    /// B's head that a delivery was last begun for because B moved, where the watch follows B as well.
+    /// B's head that a delivery was last started for because B moved, where the watch follows B as well.
     pub manifests_attempted: Option<CommitSha>,
     /// The head that was recorded when the subject was first seen; `None` if none was.
     pub baseline: Option<CommitSha>,
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
     /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
-    /// A head that was given up. Cleared by another head, a delivery, a person's change, or when it is looked at again.
+    /// A parked head. Cleared by another head, a delivery, a person's change, or when it is retried.
     pub parked: Option<Parked>,
     /// When the subject was found gone, if it is.
     pub gone: Option<Timestamp>,
 }
 
 impl Cursors {
-    /// The state of a subject that was just seen for the first time: nothing is settled yet.
+    /// The state of a subject seen for the first time: nothing is settled yet.
     #[must_use]
     pub fn first_seen(watch: WatchName, subject: Subject, head: Mark) -> Self {
         Self {
@@ -91,14 +91,15 @@ impl Cursors {
         }
     }
 
-    /// The head up to which everything is settled: delivered, or let pass for a reason.
+    /// The head up to which everything is settled: delivered, or passed over for a reason.
     #[must_use]
     pub fn settled(&self) -> Option<&CommitSha> {
         self.passed.as_ref().map(|p| &p.mark.sha).or(self.delivered.as_ref().map(|m| &m.sha))
     }
 
-    /// The head that a new one is compared with: the last one that every document was judged for, be it delivered or
-    /// meant for no run; before that the baseline. Not one that a marker let pass: what it changed was never judged.
+    /// The head that a new one is compared with: the last one that every document was judged for, whether delivered
+    /// or without a matching run; before that the baseline. Not one that a marker skipped: what it changed was never
+    /// judged.
     #[must_use]
     pub fn base(&self) -> Option<&CommitSha> {
         let judged = self.passed.as_ref().filter(|passed| passed.reason == Reason::NoRunMatched);
@@ -112,7 +113,7 @@ impl Cursors {
         self.gone.is_none() && self.settled() != Some(&self.observed.sha)
     }
 
-    /// True if the observed head is the one that was given up.
+    /// True if the observed head is the parked one.
     #[must_use]
     pub fn is_parked(&self) -> bool {
         self.is_change() && self.parked.as_ref().is_some_and(|p| p.mark.sha == self.observed.sha)

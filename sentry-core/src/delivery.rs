@@ -28,7 +28,7 @@ crate::closed_list! {
 }
 
 impl Cause {
-    /// True where a head moved, and nobody asked.
+    /// True if a head moved, without a request.
     #[must_use]
     pub fn is_automatic(self) -> bool {
         match self {
@@ -39,7 +39,7 @@ impl Cause {
 }
 
 crate::closed_list! {
-    /// Where a delivery stands.
+    /// The state of a delivery.
     pub enum DeliveryState {
         /// It waits for its turn, or for the next attempt.
         Pending = "pending",
@@ -49,24 +49,24 @@ crate::closed_list! {
         Checking = "checking",
         /// Objects are being written.
         Applying = "applying",
-        /// Every object is acknowledged and its runs go on, or some runs wait for the namespace to have room.
+        /// Every object is acknowledged and its runs are active, or some runs are queued for the namespace.
         Following = "following",
         /// Every object is acknowledged, and no run that was followed failed.
         Succeeded = "succeeded",
         /// It was carried out, and no run was to start: [`Delivery::passed`] says why. Neither good nor bad.
         NothingRan = "nothing_ran",
-        /// It ended without success, or a run that it started did, and will not be tried again by itself; whether a newer
-        /// head took its place or not.
+        /// It ended without success, or a run that it started did, and will not be retried automatically; whether a
+        /// newer head took its place or not.
         Failed = "failed",
         /// A newer head took its place before everything was started or had ended, and nothing of it failed.
         Superseded = "superseded",
-        /// It was given up until something changes or a person asks.
+        /// It is parked until something changes or a person retries it.
         Parked = "parked",
     }
 }
 
 impl DeliveryState {
-    /// True if nothing more will happen to the delivery by itself.
+    /// True if nothing more will happen to the delivery automatically.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(
@@ -77,37 +77,38 @@ impl DeliveryState {
 }
 
 crate::closed_list! {
-    /// Where a run stands.
+    /// The state of a run.
     pub enum RunState {
         /// It was created and did not end yet.
         Running = "running",
         /// It ended well.
         Succeeded = "succeeded",
-        /// It failed or ran out of time: the reason tells.
+        /// It failed or timed out: the reason says which.
         Failed = "failed",
-        /// It was stopped: for a newer run of the same branch where [`RunRecord::cancelled_by`] says so, else by somebody.
+        /// It was stopped: for a newer run of the same branch if [`RunRecord::cancelled_by`] says so, otherwise by
+        /// somebody.
         Cancelled = "cancelled",
-        /// It was deleted before its end was seen.
+        /// It was deleted before its result was seen.
         Gone = "gone",
-        /// It is not followed: its kind has no end that is known, or the deployer can't tell, or `run_timeout` passed.
+        /// It is not followed: its kind has no known end, or the deployer can't see it, or `run_timeout` passed.
         Unfollowed = "unfollowed",
     }
 }
 
 impl RunState {
-    /// True if it will not change any more.
+    /// True if it will no longer change.
     #[must_use]
     pub fn is_final(self) -> bool {
         self != Self::Running
     }
 }
 
-/// A run that a delivery started, and how it stands.
+/// A run that a delivery started, and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunRecord {
     /// Which object it is.
     pub object: crate::plan::ObjectRef,
-    /// Where it stands.
+    /// Its state.
     pub state: RunState,
     /// The cluster's reason, as it words it.
     pub reason: Option<String>,
@@ -115,7 +116,7 @@ pub struct RunRecord {
     pub message: Option<String>,
     /// When it ended.
     pub completed: Option<Timestamp>,
-    /// What its document asks for beside being run.
+    /// What its document asks for besides being run.
     pub rules: crate::plan::RunRules,
     /// The newer head for which the cluster was asked to cancel it (`cancel-in-progress`); written down before that.
     pub cancelled_by: Option<CommitSha>,
@@ -175,7 +176,7 @@ pub struct Selection {
     pub run: Option<String>,
 }
 
-/// Written before the first write to the cluster: with it, an interrupted delivery is finished as it was begun.
+/// Written before the first write to the cluster: with it, an interrupted delivery is finished as it was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// The branch and commit of B.
@@ -207,7 +208,7 @@ pub struct AttemptCounts {
     pub failures: u32,
     /// Failed attempts of any kind in a row; what the wait grows with.
     pub tries: u32,
-    /// Attempts in whose middle the process itself ended: killed, out of memory, the machine gone.
+    /// Attempts during which the process itself ended: killed, out of memory, the machine gone.
     pub cut_off: u32,
 }
 
@@ -230,7 +231,7 @@ pub struct Delivery {
     pub trigger: Option<TriggerId>,
     /// True if nothing may be written.
     pub dry_run: bool,
-    /// Where it stands.
+    /// Its state.
     pub state: DeliveryState,
     /// When it was started.
     pub started: Timestamp,
@@ -242,13 +243,13 @@ pub struct Delivery {
     pub intent: Option<Intent>,
     /// How its attempts failed.
     pub attempts: AttemptCounts,
-    /// When the next attempt is due, while it waits for one; of a parked one, when it is looked at again by itself.
+    /// When the next attempt is due, while it waits for one; of a parked one, when it is retried automatically.
     pub next_attempt: Option<Timestamp>,
-    /// What became of each object, at the last attempt that got so far.
+    /// The outcome of each object, at the last attempt that got that far.
     pub objects: Vec<ObjectOutcome>,
-    /// The runs that it started, and how they stand.
+    /// The runs that it started, and their states.
     pub runs: Vec<RunRecord>,
-    /// Since when every object is acknowledged and only runs are waited for.
+    /// Since when every object is acknowledged and only runs are pending.
     pub following_since: Option<Timestamp>,
     /// How its runs ended, once all did; `None` if there were none.
     pub verdict: Option<Verdict>,
@@ -256,7 +257,7 @@ pub struct Delivery {
     pub passed: Option<Reason>,
     /// How long the last attempt's steps took.
     pub steps: Vec<StepTiming>,
-    /// Things to know that stopped nothing: an unknown variable, a skipped file.
+    /// Notes that stopped nothing: an unknown variable, a skipped file.
     pub notes: Vec<String>,
     /// The last error, for people; without secrets.
     pub error: Option<String>,
@@ -277,16 +278,16 @@ impl Delivery {
         self.superseded_by.is_some() || self.error.as_deref() == Some(BRANCH_DELETED)
     }
 
-    /// True from the begin of an attempt to its end, each of which is written down: found in the state by an agent that
-    /// has just started, it tells of an attempt in whose middle the last agent's process ended.
+    /// True from the start of an attempt to its end, both of which are recorded: if an agent that has just started
+    /// finds it in the state, the last agent's process ended in the middle of an attempt.
     #[must_use]
     pub fn is_in_attempt(&self) -> bool {
         use DeliveryState::{Applying, Checking, Fetching};
         matches!(self.state, Fetching | Checking | Applying)
     }
 
-    /// True if nothing more will happen by itself: it is through, and no run of it is followed. What was given up has
-    /// runs to follow where a part of it was made.
+    /// True if nothing more will happen automatically: it is final, and no run of it is followed. A parked one has
+    /// runs to follow if a part of it was created.
     #[must_use]
     pub fn is_through(&self) -> bool {
         self.state.is_final() && self.active_runs().next().is_none()
@@ -304,14 +305,14 @@ impl Delivery {
         totals
     }
 
-    /// What became of one of its runs; `None` while no attempt told.
+    /// The outcome of one of its runs; `None` while no attempt reported it.
     #[must_use]
     pub fn outcome_of(&self, run: &ObjectRef) -> Option<&ObjectOutcome> {
         self.objects.iter().find(|outcome| outcome.object.identity() == run.identity())
     }
 
     /// True if it is not known whether the cluster ever held this run of it: an attempt was to create it, and neither
-    /// the cluster's answer nor its list of runs told so.
+    /// the cluster's answer nor its list of runs showed it.
     #[must_use]
     pub fn is_unconfirmed(&self, run: &RunRecord) -> bool {
         let outcome = self.outcome_of(&run.object);
@@ -348,7 +349,7 @@ pub enum TriggerKind {
 }
 
 crate::closed_list! {
-    /// Where a trigger stands.
+    /// The state of a trigger.
     pub enum TriggerState of TriggerStateKind {
         /// Nobody took it yet.
         Pending = "pending",
@@ -368,13 +369,13 @@ pub struct Trigger {
     pub key: String,
     /// The watch.
     pub watch: WatchName,
-    /// What is asked for.
+    /// What is requested.
     pub kind: TriggerKind,
     /// Who asked: `manual` or `webhook`.
     pub cause: Cause,
     /// When it was asked.
     pub at: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub state: TriggerState,
 }
 
@@ -383,7 +384,7 @@ crate::closed_list! {
     pub enum Reason of ReasonKind {
         /// Every object was acknowledged.
         Delivered = "delivered",
-        /// A delivery is under way, or waits for its turn or its next attempt.
+        /// A delivery is in progress, or waits for its turn or its next attempt.
         Waiting = "waiting",
         /// A newer head took its place before it was delivered.
         SupersededBy(CommitSha) = "superseded",
@@ -401,7 +402,7 @@ crate::closed_list! {
         SkippedByMarker = "skipped by marker",
         /// The watch is suspended.
         Suspended = "suspended",
-        /// It was given up until something changes.
+        /// It is parked until something changes.
         Parked = "parked",
         /// The forge has not answered since then, so this commit may not have been seen.
         ForgeUnreachable {
@@ -451,6 +452,6 @@ pub struct HeadRecord {
     pub at: Timestamp,
     /// The delivery it is about, if there is one.
     pub delivery: Option<DeliveryId>,
-    /// One sentence more, for people: the error of a parked delivery, what comes next.
+    /// One more sentence, for people: the error of a parked delivery, what comes next.
     pub detail: Option<String>,
 }

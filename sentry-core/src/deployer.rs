@@ -1,4 +1,4 @@
-//! The port to what carries out a plan.
+//! The port to what executes a plan.
 
 mod error;
 
@@ -18,11 +18,11 @@ use crate::repo::CommitSha;
 
 pub use error::{DeployError, DeployErrorKind};
 
-/// What a cluster can be asked. Nothing is written.
+/// Read-only queries to a cluster.
 #[async_trait]
 pub trait Cluster: fmt::Debug + Send + Sync {
-    /// The kinds that the cluster knows; `None` where it can't be asked: then a built-in table is used. What is wanted
-    /// stands in the table for certain, where the cluster tells it.
+    /// The kinds that the cluster knows; `None` where it can't be asked: then a built-in table is used. The wanted
+    /// kinds are always in the table, if the cluster has them.
     async fn kinds(
         &self,
         cluster: &ClusterRef,
@@ -32,51 +32,52 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     /// Which of these objects, each an `apiVersion`, `kind` and name, exist in the cluster's namespace: their kinds and
     /// names. For judging references that the plan itself does not answer.
     ///
-    /// `None` where that can't be told: then nothing may be concluded.
+    /// `None` if that is unknown: then nothing may be concluded.
     async fn exist(
         &self,
         cluster: &ClusterRef,
         objects: &[(String, String, String)],
     ) -> Result<Option<BTreeSet<(String, String)>>, DeployError>;
 
-    /// What the plan would change, object by object in its order. Nothing secret is told.
+    /// What the plan would change, object by object in its order. Nothing secret is shown.
     async fn diff(&self, plan: &Plan) -> Result<Vec<ObjectDiff>, DeployError>;
 
-    /// Whether the cluster is there and lets us do what deliveries need in its namespace; with `lends` also make the
-    /// Secrets that runs clone A with. Nothing where nobody is asked.
+    /// Whether the cluster is reachable and allows what deliveries need in its namespace; with `lends` also creating
+    /// the Secrets that runs clone A with. Empty if there is no cluster to ask.
     ///
-    /// `Err` only if the question could not be put: whatever the cluster says is an answer.
+    /// `Err` only if the question could not be sent: whatever the cluster says is an answer.
     async fn probe(&self, cluster: &ClusterRef, lends: bool) -> Result<Vec<Probe>, DeployError>;
 }
 
-/// Carries out plans on one kind of target.
+/// Executes plans on one kind of target.
 ///
 /// Calls for the same [`ClusterRef`] never overlap. An implementation bounds every call by the plan's timeout, and
 /// a repeated plan must not make anything twice. `sentry_core::testing::deployer_contract` has the contract as tests.
 #[async_trait]
 pub trait Deployer: fmt::Debug + Send + Sync {
-    /// Asks the target whether it would take every object. Nothing is written.
+    /// Asks the target whether it would accept every object. Nothing is written.
     ///
-    /// `Err` if that can't be told.
+    /// `Err` if that can't be determined.
     async fn check(&self, plan: &Plan) -> Result<Checked, DeployError>;
 
     /// Brings every object to the target: the named ones first, in order, and no run after a named one that failed.
     /// `checked` is what the check of this plan, or of one that this one is a part of, found out. `Err` only if nothing
-    /// was attempted: what happened to each object stands in the [`ChangeSet`].
+    /// was attempted: what happened to each object is in the [`ChangeSet`].
     async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError>;
 
-    /// Tells how the wanted runs stand: first each one that exists, then [`RunChange::Synced`], then every change,
-    /// until it is dropped. It ends only with an error; whoever follows asks anew, which tells all again.
+    /// Streams the states of the wanted runs: first each one that exists, then [`RunChange::Synced`], then every
+    /// change, until it is dropped. It ends only with an error; the caller follows again, which replays all of
+    /// them.
     ///
     /// `None` where runs can't be followed: then a delivery ends when its objects are acknowledged.
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>>;
 
-    /// Asks the cluster to stop or to forget runs that Sentry made. A run that is gone is no error; a run without
+    /// Asks the cluster to cancel or delete runs that Sentry made. A run that is gone is not an error; a run without
     /// Sentry's labels is left alone.
     async fn retire(&self, request: &Retire) -> Result<(), DeployError>;
 }
 
-/// A deployer as an engine is given it: who does the work for each of the ports.
+/// A deployer as an engine gets it: an implementation for each of the ports.
 #[derive(Debug, Clone)]
 pub struct DeployerPorts {
     /// True if it never writes: then no cursor moves.
@@ -95,10 +96,10 @@ impl DeployerPorts {
     }
 }
 
-/// One question to a cluster and its answer.
+/// One check of a cluster and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// What was asked: `reach the cluster`, `create pipelineruns.tekton.dev`.
+    /// What was checked: `reach the cluster`, `create pipelineruns.tekton.dev`.
     pub what: String,
     /// True if it is there or allowed.
     pub allowed: bool,
@@ -106,10 +107,10 @@ pub struct Probe {
     pub detail: String,
 }
 
-/// What a check found out: whom the target would not take, for the engine; how each object stood, for the apply.
+/// What a check found out: what the target would not accept, for the engine; the state of each object, for the apply.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
-    /// The errors about objects that the target would not take, in the plan's order.
+    /// The errors about objects that the target would not accept, in the plan's order.
     pub refused: ObjectErrors,
     stood: BTreeMap<Identity, Stood>,
 }
@@ -117,7 +118,7 @@ pub struct Checked {
 /// [`ObjectRef::identity`], owned.
 type Identity = (String, Option<String>, String);
 
-/// How an object stood when it was checked.
+/// An object's state when it was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stood {
     /// It was not there.
@@ -133,12 +134,12 @@ impl Checked {
         Self { refused, stood: BTreeMap::new() }
     }
 
-    /// Keeps how an object stood. Only for the deployer itself.
+    /// Keeps an object's state. Only for the deployer itself.
     pub fn learn(&mut self, object: &ObjectRef, stood: Stood) {
         self.stood.insert(identity(object), stood);
     }
 
-    /// How an object stood; `None` where the check did not learn it.
+    /// An object's state; `None` if the check did not learn it.
     #[must_use]
     pub fn stood(&self, object: &ObjectRef) -> Option<&Stood> {
         self.stood.get(&identity(object))
@@ -153,7 +154,7 @@ fn identity(object: &ObjectRef) -> Identity {
 /// Which runs are followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FollowQuery {
-    /// Where they are: only the namespace it names is looked at.
+    /// Where they are: only the namespace it names is used.
     pub cluster: ClusterRef,
     /// The commits of A that they were made for, by the label [`crate::plan::COMMIT_LABEL`]: whichever delivery made
     /// a run, its commit stays.
@@ -165,7 +166,7 @@ pub struct FollowQuery {
 /// Something that became known about followed runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunChange {
-    /// How a run stands.
+    /// The state of a run.
     Stands(RunStatus),
     /// A run is not there any more.
     Gone {
@@ -174,23 +175,23 @@ pub enum RunChange {
         /// Its name.
         name: String,
     },
-    /// Runs of this kind have no end that is known: they are not told of.
+    /// Runs of this kind have no known end: they are not reported.
     Endless {
         /// `kind`.
         kind: String,
     },
-    /// Every run that exists was told: what was not does not exist.
+    /// Every existing run was reported: one that was not does not exist.
     Synced,
 }
 
-/// How a run stands on the cluster.
+/// The state of a run on the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunStatus {
     /// `kind`.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// Where it stands.
+    /// Its state.
     pub state: RunState,
     /// The condition's reason, as the cluster words it: `Running`, `PipelineRunTimeout`.
     pub reason: Option<String>,
@@ -204,7 +205,7 @@ pub struct RunStatus {
 /// What is to be done with runs that are not wanted any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retire {
-    /// Where they are: only the namespace it names is looked at.
+    /// Where they are: only the namespace it names is used.
     pub cluster: ClusterRef,
     /// The runs: `apiVersion`, `kind`, name.
     pub runs: Vec<(String, String, String)>,
@@ -217,9 +218,9 @@ pub struct Retire {
 /// How runs are retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetireHow {
-    /// A run that goes on is cancelled; its `finally` tasks run. One that ended is left as it is.
+    /// An active run is cancelled; its `finally` tasks run. One that ended is left as it is.
     Cancel,
-    /// A run that ended is deleted. One that goes on is left alone.
+    /// A run that ended is deleted. An active one is left alone.
     Delete,
 }
 
@@ -238,7 +239,7 @@ pub struct ObjectDiff {
     pub after: String,
 }
 
-/// What a [`KindTable`] must tell.
+/// What a [`KindTable`] must answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// Whether these are served, each an `apiVersion` and `kind`.
@@ -266,7 +267,7 @@ impl Fields {
 
 /// Which kinds a cluster serves, in which versions, and whether they live in a namespace.
 ///
-/// Of most groups a cluster tells each kind's preferred version only; what is not in the table of such a group is not
+/// For most groups a cluster lists each kind's preferred version only; what is not in the table of such a group is not
 /// known. Of a group that was read whole ([`Self::close`]) everything is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KindTable {
@@ -274,14 +275,14 @@ pub struct KindTable {
     kinds: BTreeMap<(String, String), Known>,
     whole: BTreeSet<String>,
     open: BTreeSet<String>,
-    /// By `apiVersion` and `kind`. A version that is described and has no such kind stands here with nothing.
+    /// By `apiVersion` and `kind`. A version that is described and has no such kind has an empty entry.
     fields: BTreeMap<String, Arc<BTreeMap<String, Fields>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
     namespaced: bool,
-    /// In the order they were told, the preferred one first.
+    /// In the order they were listed, the preferred one first.
     versions: Vec<String>,
 }
 
@@ -297,9 +298,9 @@ pub enum Served<'t> {
     In(&'t [String]),
     /// It has no such kind.
     Never,
-    /// Its answer does not tell.
+    /// Its answer does not say.
     Unknown {
-        /// See above; told where another version of the kind is known.
+        /// See above; known if another version of the kind is known.
         namespaced: Option<bool>,
     },
 }
@@ -315,7 +316,7 @@ impl KindTable {
         }
     }
 
-    /// Says that every kind of a group stands in the table, in every version.
+    /// Says that every kind of a group is in the table, in every version.
     pub fn close(&mut self, group: &str) {
         self.open.remove(group);
         self.whole.insert(group.to_owned());
@@ -337,7 +338,7 @@ impl KindTable {
         self.fields.contains_key(api_version)
     }
 
-    /// The fields that a kind's `spec` has, where the cluster tells.
+    /// The fields that a kind's `spec` has, if the cluster describes them.
     #[must_use]
     pub fn fields(&self, api_version: &str, kind: &str) -> Option<&Fields> {
         self.fields.get(api_version)?.get(kind)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::retry::Retry;
 
-/// An error of a port, or of who answers for one. The text names the thing and the place, never a secret; a cause is not
+/// An error of a port, or of its implementation. The text names the thing and the place, never a secret; a cause is not
 /// repeated in it.
 #[derive(Debug, Clone)]
 pub struct Error<K> {
@@ -18,7 +18,7 @@ pub struct Error<K> {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kinds of errors of a port say of the next attempt.
+/// What the kinds of a port's errors say about the next attempt.
 pub trait Kind: Copy {
     /// Whether to try again.
     fn retry(self) -> Retry;
@@ -104,7 +104,7 @@ impl<K: fmt::Debug> StdError for Error<K> {
 }
 
 impl<K: Kind> Error<K> {
-    /// Whether and when to try again: what its kind says, and of what passes by itself the time that it named.
+    /// Whether and when to try again: what its kind says, and for something temporary the time that it named.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match (self.kind.retry(), self.after) {

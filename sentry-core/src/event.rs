@@ -1,4 +1,4 @@
-//! What the engine tells while it works. It prints nothing: whoever embeds it decides what a person sees.
+//! The events that the engine publishes while it works. It prints nothing: the embedder decides what a person sees.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub enum EventKind {
         /// The subject.
         subject: Subject,
     },
-    /// It was decided not to start something (design: closed list of reasons).
+    /// A decision not to start something (closed list of reasons).
     NotStarted {
         /// The watch.
         watch: WatchName,
@@ -131,7 +131,7 @@ pub enum EventKind {
         /// True if nothing was written on purpose.
         dry_run: bool,
     },
-    /// Runs of a delivery wait until the namespace has room for them.
+    /// Runs of a delivery are queued until the namespace has room for them.
     RunsQueued {
         /// The delivery.
         id: DeliveryId,
@@ -139,10 +139,10 @@ pub enum EventKind {
         watch: WatchName,
         /// How many wait.
         queued: usize,
-        /// How many runs may go on in the namespace.
+        /// How many runs may be active in the namespace.
         limit: u32,
     },
-    /// A run that a delivery started stands otherwise than before.
+    /// The state of a run that a delivery started changed.
     RunChanged {
         /// The delivery.
         id: DeliveryId,
@@ -153,7 +153,7 @@ pub enum EventKind {
         /// The run.
         run: RunRecord,
     },
-    /// Runs can't be followed now; it is tried again.
+    /// Runs can't be followed now; this is retried.
     FollowFailed {
         /// Where they are.
         cluster: ClusterRef,
@@ -180,24 +180,24 @@ pub enum EventKind {
         /// How long until the next attempt; `None` if there is none.
         wait: Option<Duration>,
     },
-    /// A receiver was told something.
+    /// A receiver was notified.
     Notified {
         /// The receiver.
         receiver: String,
-        /// What it was told.
+        /// The notice.
         notice: Box<Notice>,
     },
-    /// A receiver could not be told. That never touches a delivery.
+    /// A receiver could not be notified. That never affects a delivery.
     NotifyFailed {
         /// The receiver.
         receiver: String,
-        /// What it was to be told.
+        /// The notice.
         notice: Box<Notice>,
         /// Why.
         error: String,
         /// Failed attempts in a row.
         tries: u32,
-        /// How long until the next attempt; `None` if there is none before there is more to tell.
+        /// How long until the next attempt; `None` if there is none before the next notice.
         wait: Option<Duration>,
     },
     /// A trigger was taken or rejected.
@@ -206,7 +206,7 @@ pub enum EventKind {
         trigger: TriggerId,
         /// The watch.
         watch: WatchName,
-        /// The delivery that answers it, or why it can't be answered.
+        /// The delivery that fulfils it, or why it was rejected.
         answer: Result<DeliveryId, String>,
     },
     /// A forge did not answer, or refused, for these repositories.
@@ -217,7 +217,7 @@ pub enum EventKind {
         repo: RepoUrl,
         /// The error.
         error: String,
-        /// How long until it is asked again.
+        /// How long until it is polled again.
         wait: Duration,
     },
     /// A forge answers again.
@@ -236,7 +236,7 @@ pub enum EventKind {
         /// The name now.
         to: RepoUrl,
     },
-    /// Patterns of a watch's `branches` that no branch of A matches: told at the start, and when others do.
+    /// Patterns of a watch's `branches` that no branch of A matches: published at the start, and when they change.
     PatternsIdle {
         /// The watch.
         watch: WatchName,
@@ -259,6 +259,6 @@ pub enum EventKind {
         /// How long it took.
         took: Duration,
     },
-    /// The engine takes no more work and lets begun work end.
+    /// The engine takes no more work and lets work in progress finish.
     Stopping,
 }

@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::subject::Subject;
 use crate::watch::BranchSelector;
 
-/// A forge as an engine is given it: who does the work for each of the ports.
+/// A forge as an engine gets it: an implementation for each of the ports.
 #[derive(Debug, Clone)]
 pub struct ForgePorts {
     /// Gives heads.
@@ -28,7 +28,7 @@ pub struct ForgePorts {
 }
 
 impl ForgePorts {
-    /// One that is read, and shows no statuses.
+    /// One that is read-only: it shows no statuses.
     #[must_use]
     pub fn new(forge: Arc<impl Heads + Source + 'static>) -> Self {
         Self { heads: Arc::clone(&forge) as _, source: forge, reporter: None }
@@ -41,7 +41,7 @@ impl ForgePorts {
     }
 }
 
-/// The port to what has the heads of repositories, and to what asking for them costs.
+/// The port to the heads of repositories, and to what polling them costs.
 ///
 /// An implementation never trusts an answer: a page instead of data, a truncated body, an empty list or an id that
 /// is no commit is [`ForgeErrorKind::WrongAnswer`], and never "no branches". Its own deadlines bound every call.
@@ -57,34 +57,34 @@ pub trait Heads: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What became of the requests that were sent since the start, for whatever port; those of child processes are not
+    /// The results of all requests since the start, for any port; those of child processes are not
     /// among them.
     fn requests(&self) -> Requests {
         Requests::default()
     }
 }
 
-/// The port to what commits hold: B's manifests, and what A says of a commit.
+/// The port to what commits contain: B's manifests, and the metadata of A's commits.
 ///
-/// It trusts no answer either, and bounds every call. A commit that is not there (any more) is
-/// [`ForgeErrorKind::NoCommit`]; a revision's subject tells where to look for it on a server that gives out nothing but
+/// It trusts no answer either, and bounds every call. A commit that does not exist (anymore) is
+/// [`ForgeErrorKind::NoCommit`]; a revision's subject says where to look for it on a server that serves nothing but
 /// heads.
 #[async_trait]
 pub trait Source: fmt::Debug + Send + Sync {
     /// The files of one directory at one commit.
     ///
-    /// A directory without files is an empty tree; one that does not exist, or is no directory, is
+    /// A directory without files is an empty tree; one that does not exist, or is not a directory, is
     /// [`ForgeErrorKind::NoDirectory`].
     async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError>;
 
-    /// What a commit says about itself.
+    /// A commit's metadata.
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError>;
 
     /// The paths that differ between two commits of A: between the two trees, whatever lies between the commits, so
     /// that a force-push is no special case.
     ///
     /// [`ForgeErrorKind::Unsupported`] where they can't be compared, for example because the older commit is gone or
-    /// the trees are too large; whoever asks then takes everything for changed.
+    /// the trees are too large; the caller then treats everything as changed.
     async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError>;
 
     /// What the runs of a delivery can clone A with, for as long as the forge allows: where it makes tokens that end, a
@@ -95,13 +95,13 @@ pub trait Source: fmt::Debug + Send + Sync {
     -> Result<Option<CloneCredential>, ForgeError>;
 }
 
-/// The port to what shows statuses on commits.
+/// The port to commit statuses.
 #[async_trait]
 pub trait Reporter: fmt::Debug + Send + Sync {
-    /// Shows a status on a commit of A. A status that is there already is no error, and none is asked for before.
+    /// Shows a status on a commit of A. A status that is there already is no error, and is not queried before.
     ///
-    /// No error fails a delivery. [`ForgeErrorKind::NotFound`] where the forge says that the commit is not there (any more).
-    /// Not retried are [`ForgeErrorKind::Unauthorized`], where the token may not set statuses, and
+    /// No error fails a delivery. [`ForgeErrorKind::NotFound`] if the forge says that the commit does not exist
+    /// (anymore). Not retried are [`ForgeErrorKind::Unauthorized`], where the token may not set statuses, and
     /// [`ForgeErrorKind::Unsupported`], where this kind of token never may or the forge would refuse this status each time.
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError>;
 }
@@ -113,7 +113,7 @@ pub struct HeadsQuery {
     pub repo: RepoUrl,
     /// Which branches.
     pub branches: BranchSelector,
-    /// What an earlier answer to the same question gave, if it was kept: allows [`HeadsAnswer::NotModified`].
+    /// The validator of an earlier answer to the same query, if there is one: allows [`HeadsAnswer::NotModified`].
     pub validator: Option<Validator>,
 }
 
@@ -124,7 +124,7 @@ pub struct Validator(pub String);
 /// The answer to a [`HeadsQuery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadsAnswer {
-    /// All is as it was when the query's validator was given.
+    /// Nothing changed since the query's validator was given.
     NotModified,
     /// The heads.
     Heads(HeadList),
@@ -135,7 +135,7 @@ pub enum HeadsAnswer {
 pub struct HeadList {
     /// The heads.
     pub heads: BTreeMap<Subject, CommitSha>,
-    /// To be handed back with the next query.
+    /// To be sent with the next query.
     pub validator: Option<Validator>,
     /// Where the forge says the repository is now, if it was renamed on the same host.
     pub renamed_to: Option<RepoUrl>,
@@ -204,12 +204,12 @@ pub struct RefusedEntry {
     pub what: String,
 }
 
-/// What a commit says about itself.
+/// A commit's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitInfo {
     /// The whole message.
     pub message: String,
-    /// Who wrote it: the forge's user name where it tells one, else the author's name.
+    /// Who wrote it: the forge's user name if it gives one, otherwise the author's name.
     pub author: String,
 }
 
@@ -221,7 +221,7 @@ impl CommitInfo {
     }
 }
 
-/// One question for the difference of two commits.
+/// One query for the difference between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangesQuery {
     /// Repository A.
@@ -239,7 +239,7 @@ pub struct ChangesQuery {
 pub struct ChangedPaths {
     /// Paths that were added, changed or deleted, relative to the repository; of a renamed file both. Sorted.
     pub paths: Vec<String>,
-    /// True if there are more than the forge tells, or than [`MAX_CHANGED_PATHS`].
+    /// True if there are more than the forge lists, or than [`MAX_CHANGED_PATHS`].
     pub truncated: bool,
 }
 
@@ -259,7 +259,7 @@ pub struct CommitStatus {
     pub description: String,
     /// Where there is more to read.
     pub link: Option<String>,
-    /// The delivery it is about: the same one may be told again after a crash.
+    /// The delivery it is about: the same one may be reported again after a crash.
     pub delivery: crate::ids::DeliveryId,
     /// Every subject that the status speaks for, sorted: a forge that keeps a commit's statuses by branch shows it at
     /// each. Never empty.
@@ -269,7 +269,7 @@ pub struct CommitStatus {
 crate::closed_list! {
     /// What a commit's status says.
     pub enum StatusState {
-        /// A delivery is under way, or its runs are.
+        /// A delivery is in progress, or its runs are.
         Pending = "pending",
         /// All runs succeeded.
         Success = "success",
@@ -277,12 +277,12 @@ crate::closed_list! {
         Failure = "failure",
         /// It could not be started or followed.
         Error = "error",
-        /// Nothing was to run, or a newer head took its place: neither good nor bad.
+        /// Nothing had to run, or a newer head superseded it: neither good nor bad.
         Neutral = "neutral",
     }
 }
 
-/// What git is asked with over HTTP.
+/// The credential for git over HTTP.
 #[derive(Debug, Clone)]
 pub struct CloneCredential {
     /// The user name that the forge expects beside the token.
@@ -291,7 +291,7 @@ pub struct CloneCredential {
     pub token: Secret,
 }
 
-/// A forge's rate limit, as its last answer told it.
+/// A forge's rate limit, as of its last answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Requests left.
@@ -341,15 +341,15 @@ pub enum ForgeErrorKind {
     RateLimited,
     /// It refuses the token, or the token lacks a right (401, 403).
     Unauthorized,
-    /// The repository is not there, or the token may not see it (404).
+    /// The repository does not exist, or the token may not see it (404).
     NotFound,
-    /// The repository is there, and the commit is not in it, or not any more.
+    /// The repository exists, and the commit is not in it, or no longer is.
     NoCommit,
-    /// The commit is there, and the directory that was asked for is not in it, or is none.
+    /// The commit exists, and the requested directory is not in it, or is not a directory.
     NoDirectory,
     /// Its answer is not what its API promises.
     WrongAnswer,
-    /// What it holds is larger than the limits.
+    /// The content is larger than the limits.
     TooLarge,
     /// A program that read it ran out of the memory that it may have, or that this machine has.
     OutOfMemory,

@@ -57,7 +57,7 @@ macro_rules! id {
 }
 
 id! {
-    /// A delivery's id. Those of one state are sorted in the order the deliveries were begun, whatever the clock said.
+    /// A delivery's id. Those of one state sort in the order the deliveries were started, whatever the clock said.
     DeliveryId, "delivery id"
 }
 id! {
@@ -65,7 +65,7 @@ id! {
     TriggerId, "trigger id"
 }
 id! {
-    /// A notice's id: the same whenever it is told again, and in the order of the decisions.
+    /// A notice's id: the same whenever it is sent again, and in the order of the decisions.
     NoticeId, "notice id"
 }
 

@@ -1,7 +1,7 @@
-//! The engine of Sentry and its words, for programs that embed it: it watches the heads of repository A, and brings what
-//! repository B keeps in its directory to a cluster, once for each head.
+//! The engine of Sentry and its types, for programs that embed it: it watches the heads of repository A, and brings
+//! what repository B keeps in its directory to a cluster, once for each head.
 //!
-//! An [`Engine`](engine::Engine) is put together of [`Watch`](watch::Watch)es, a [`State`](store::State), and ports by name.
+//! An [`Engine`](engine::Engine) is built from [`Watch`](watch::Watch)es, a [`State`](store::State), and ports by name.
 //! The crates `sentry-forge`, `sentry-deploy`, `sentry-notify` and `sentry-store` implement the ports; this one knows no HTTP,
 //! no git, no Kubernetes and no database.
 //!
@@ -45,11 +45,11 @@
 //!
 //! | modules | what they hold |
 //! |---|---|
-//! | [`engine`] | the engine, what it can be asked, how it is stopped |
-//! | [`forge`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with what it is asked and what it answers |
-//! | [`watch`], [`subscription`] | what is wanted: rules, and who is told |
+//! | [`engine`] | the engine, its requests, how it is stopped |
+//! | [`forge`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with its requests and answers |
+//! | [`watch`], [`subscription`] | what is wanted: rules, and who is notified |
 //! | [`ids`], [`names`], [`repo`], [`subject`], [`revision`] | the words: ids, names, repositories and commits, what has a head, a head at a commit |
-//! | [`cursor`], [`delivery`], [`plan`], [`event`] | what is remembered of a head, what becomes of it, what is asked of a cluster, what is told |
+//! | [`cursor`], [`delivery`], [`plan`], [`event`] | the memory of a head, its delivery, the plan for a cluster, the events |
 //! | [`change`], [`manifest`], [`retry`] | pure decisions: what moved, which documents run and why, when it is tried again |
 //! | [`error`], [`secret`], [`text`], [`mod@closed_list`] | the one shape of an error; secrets and their redaction; strangers' words made fit to show; lists of words |
 //! | `testing` (a feature) | fakes of the ports, sample records, and each port's contract as tests |

@@ -66,7 +66,7 @@ fn dns_label(text: &str) -> Result<(), &'static str> {
         return Err("must have 1 to 63 characters");
     }
     if !text.chars().all(inner) || text.starts_with('-') || text.ends_with('-') {
-        return Err("may hold only a-z, 0-9 and `-`, with a letter or digit at both ends");
+        return Err("may contain only a-z, 0-9 and `-`, with a letter or digit at both ends");
     }
     Ok(())
 }

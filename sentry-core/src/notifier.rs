@@ -1,4 +1,4 @@
-//! The port to people: who hears that a branch's tests fail, or that nothing can be started any more.
+//! The port to people: who is notified that a branch's tests fail, or that nothing can be started anymore.
 
 use std::fmt;
 
@@ -14,20 +14,20 @@ use crate::retry::Retry;
 use crate::revision::Revision;
 use crate::subscription::{Occasion, Route};
 
-/// Tells one receiver.
+/// Notifies one receiver.
 ///
 /// The engine asks one notifier for one notice at a time, oldest first. A notice may come again after a crash, with the
 /// same [`Notice::id`]. Whatever a notifier does, no delivery waits for it or fails by it.
 #[async_trait]
 pub trait Notifier: fmt::Debug + Send + Sync {
-    /// Tells the receiver, within a deadline of the notifier's own.
+    /// Notifies the receiver, within the notifier's own deadline.
     ///
     /// # Errors
     /// [`NotifyError`]; [`NotifyError::retry`] says whether and when it is tried again.
     async fn notify(&self, notice: &Notice) -> Result<(), NotifyError>;
 }
 
-/// What is told. It is whole: whoever tells it needs to ask nobody. No part holds a secret.
+/// A notice. It is complete: sending it needs no other data. No part holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// Its own id.
@@ -56,7 +56,7 @@ pub struct Notice {
     pub reason: Option<String>,
     /// How many attempts failed so far.
     pub attempts: u32,
-    /// How its runs stand.
+    /// The states of its runs.
     pub runs: RunCounts,
     /// Its runs that failed, at most [`FAILED_RUNS`].
     pub failed_runs: Vec<FailedRun>,
@@ -90,7 +90,7 @@ pub const TEMPLATE_FIELDS: [&str; 17] = [
     "watch",
 ];
 
-/// How many runs stand how.
+/// How many runs are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunCounts {
     /// All.
@@ -127,7 +127,7 @@ pub enum NotifyErrorKind {
 }
 
 impl Kind for NotifyErrorKind {
-    /// A receiver that refuses is asked again only when there is more to tell.
+    /// A receiver that refuses is retried only with the next notice.
     fn retry(self) -> Retry {
         match self {
             Self::Refused | Self::Rejected => Retry::Stalled,

@@ -70,7 +70,7 @@ pub fn commit_label(commit: &CommitSha) -> &str {
     &text[..text.len().min(63)]
 }
 
-/// What a run's document asks for beside being run.
+/// What a run's document asks for besides being run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RunRules {
     /// How many ended runs of the same document are kept (`max-keep-runs`); `None` is all.
@@ -88,7 +88,7 @@ pub struct PlannedObject {
     pub operation: Operation,
     /// The whole object, with name, namespace, labels and annotations set.
     pub json: Value,
-    /// What its document asks for beside being run; nothing for an object that is applied.
+    /// What its document asks for besides being run; nothing for an object that is applied.
     pub rules: RunRules,
 }
 
@@ -100,7 +100,8 @@ impl PlannedObject {
     }
 }
 
-/// A Secret by which runs clone A: made for them from the source forge's credential, owned by them, gone with the last.
+/// A Secret that runs clone A with: made for them from the source forge's credential, owned by them, deleted with the
+/// last.
 ///
 /// It is no object of B's, and what it holds differs at every attempt: outcomes, history and inventory do not have it.
 #[derive(Debug, Clone)]
@@ -154,7 +155,7 @@ pub struct Plan {
     pub delivery: DeliveryId,
     /// Where to.
     pub cluster: ClusterRef,
-    /// What to do about fields that another field manager holds.
+    /// What to do about fields that another field manager owns.
     pub force_conflicts: ForceConflicts,
     /// In the order they must be written.
     pub objects: Vec<PlannedObject>,

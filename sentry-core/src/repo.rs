@@ -60,7 +60,7 @@ impl FromStr for CommitSha {
             return Err(ParseError::new("commit", text, "not 40 or 64 hexadecimal digits"));
         }
         if text.bytes().all(|b| b == b'0') {
-            return Err(ParseError::new("commit", text, "the null id is no commit"));
+            return Err(ParseError::new("commit", text, "the null id is not a commit"));
         }
         let is_lower = !text.bytes().any(|b| b.is_ascii_uppercase());
         Ok(Self(if is_lower { text.into() } else { text.to_ascii_lowercase().into() }))
@@ -137,13 +137,13 @@ fn ref_problem(name: &str) -> Option<&'static str> {
         return Some("starts with a dash");
     }
     if name == "@" || name == "HEAD" {
-        return Some("is a name that git keeps for itself");
+        return Some("is a name that git reserves");
     }
     if name.contains("..") || name.contains("@{") {
-        return Some("holds `..` or `@{`");
+        return Some("contains `..` or `@{`");
     }
     if name.chars().any(|c| c.is_control() || " ~^:?*[\\\u{7f}".contains(c)) {
-        return Some("holds a space, a control character or one of ~ ^ : ? * [ \\");
+        return Some("contains a space, a control character or one of ~ ^ : ? * [ \\");
     }
     if name.ends_with('.') {
         return Some("ends with a dot");
@@ -273,7 +273,7 @@ impl FromStr for RepoUrl {
             ParseError::new("repository URL", &without_credentials(text), problem)
         };
         if text.chars().any(|c| c.is_control() || c == ' ') {
-            return Err(err("holds a space or a control character".into()));
+            return Err(err("contains a space or a control character".into()));
         }
         let url = match scp_like(text) {
             Some(ssh) => Url::parse(&ssh),
@@ -309,7 +309,7 @@ impl RepoUrl {
         let has_user = self.scheme != Scheme::Ssh && !url.username().is_empty();
         if url.password().is_some() || has_user || self.ssh.as_deref().is_some_and(scp_password) {
             return Some(
-                "holds credentials; put the token into the forge's `token` instead".into(),
+                "contains credentials; put the token into the forge's `token` instead".into(),
             );
         }
         // git decodes a URL before it hands user and host to ssh.
@@ -496,7 +496,7 @@ impl FromStr for DirPath {
             return Err(ParseError::new(
                 "directory",
                 text,
-                "starts with a dash or holds a control character",
+                "starts with a dash or contains a control character",
             ));
         }
         Ok(Self(trimmed.to_owned()))
@@ -586,7 +586,7 @@ mod tests {
     fn a_url_with_a_token_is_refused_without_repeating_the_token() {
         let error =
             "https://user:s3cr3t@github.com/a/b".parse::<RepoUrl>().unwrap_err().to_string();
-        assert!(error.contains("holds credentials"), "{error}");
+        assert!(error.contains("contains credentials"), "{error}");
         assert!(!error.contains("s3cr3t"), "{error}");
     }
 

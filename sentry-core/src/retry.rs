@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The advice that an error of a port carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It passes by itself, as an outage does: try again after an exponentially growing, jittered wait, however often.
+    /// It passes on its own, as an outage does: try again after an exponentially growing, jittered wait, however often.
     Backoff,
     /// The same, not before this time has passed (Retry-After, a rate limit's reset).
     After(Duration),
@@ -16,7 +16,7 @@ pub enum Retry {
     Stalled,
 }
 
-/// How long after the `times`th time (from 1) that something was given up, it is looked at again: 1 minute, 5, then 10
+/// How long after the `times`th time (from 1) that something was parked, it is retried: 1 minute, 5, then 10
 /// each time.
 #[must_use]
 pub fn look(times: u32) -> Duration {

@@ -1,4 +1,4 @@
-//! The ports to where state is kept. Everything the engine knows after a restart comes from here.
+//! The ports to stored state. Everything the engine knows after a restart comes from here.
 //!
 //! A state has one owner at a time, the agent that has claimed it ([`Journal`]); only its [`Claim`] commits. Any number of
 //! other programs leave requests ([`Inbox`]) and read ([`Archive`]) beside it.
@@ -38,19 +38,19 @@ pub trait Journal: fmt::Debug + Send + Sync {
     async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError>;
 }
 
-/// A state that belongs to an agent. It may be lost to another agent's claim, as when the file that was locked for it is
+/// A state that an agent owns. It may lose it to another agent's claim, as when the file that was locked for it is
 /// removed: from then on every call is [`StoreErrorKind::Fenced`] and changes nothing.
 #[async_trait]
 pub trait Claim: fmt::Debug + Send + Sync {
     /// All live state: every branch, watch and validator, deliveries that are not final, pending triggers.
     async fn load(&self) -> Result<Snapshot, StoreError>;
 
-    /// Carries out all writes or none; when it returns `Ok` they survive a crash of the machine. That the claim still
-    /// stands is compared in the same moment: there is none between the two in which another one could begin.
+    /// Carries out all writes or none; when it returns `Ok` they survive a crash of the machine. The claim is
+    /// verified in the same transaction: no other claim can begin in between.
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 }
 
-/// What other programs leave for the agent, whoever that is. None of it needs a claim.
+/// What other programs leave for the agent. None of it needs a claim.
 #[async_trait]
 pub trait Inbox: fmt::Debug + Send + Sync {
     /// Keeps a trigger and returns it; where one with the same key is kept already, that one is returned instead.
@@ -62,11 +62,11 @@ pub trait Inbox: fmt::Debug + Send + Sync {
     /// Suspends a watch, or ends that.
     async fn hold(&self, hold: &Hold) -> Result<(), StoreError>;
 
-    /// What waits for the agent: asked often, so it must be cheap where nothing changed.
+    /// Requests that wait for the agent: called often, so it must be cheap if nothing changed.
     async fn requests(&self) -> Result<Requests, StoreError>;
 }
 
-/// What is told of a state, to the agent and to people.
+/// Views of a state, for the agent and for people.
 #[async_trait]
 pub trait Archive: fmt::Debug + Send + Sync {
     /// The watches, and their subjects by filter and page: of one moment, and without reading the history.
@@ -89,7 +89,7 @@ pub struct State {
     pub journal: Arc<dyn Journal>,
     /// What is left for the agent.
     pub inbox: Arc<dyn Inbox>,
-    /// What is told of it.
+    /// What it reports.
     pub archive: Arc<dyn Archive>,
 }
 
@@ -112,7 +112,7 @@ pub struct Snapshot {
     pub open: Vec<Delivery>,
     /// Statuses that are still to be shown.
     pub reports: Vec<Report>,
-    /// What receivers are still to be told, oldest first.
+    /// Notices that receivers still have to get, oldest first.
     pub outbox: Vec<Outgoing>,
     /// Branches that did not succeed since they failed.
     pub troubles: Vec<Trouble>,
@@ -131,7 +131,7 @@ pub struct Report {
     pub status: CommitStatus,
     /// When that was decided.
     pub at: Timestamp,
-    /// What the forge was last told and took.
+    /// What the forge last accepted.
     pub sent: Option<StatusState>,
     /// Failed attempts in a row to show it.
     pub tries: u32,
@@ -149,21 +149,21 @@ impl Report {
     }
 }
 
-/// A notice that one receiver is still to be told. It is forgotten once the receiver took it. One is kept for each
+/// A notice that one receiver still has to get. It is deleted once the receiver took it. One is kept for each
 /// receiver and [`Notice::id`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outgoing {
     /// The receiver.
     pub receiver: String,
-    /// What it is to be told.
+    /// The notice.
     pub notice: Notice,
-    /// Failed attempts to tell it.
+    /// Failed attempts to send it.
     pub tries: u32,
     /// The last error, without secrets.
     pub error: Option<String>,
 }
 
-/// A branch that failed and did not succeed as a whole since: what was told of that. One is kept for each watch and
+/// A branch that failed and has not fully succeeded since: what was notified of that. One is kept for each watch and
 /// branch, and none for a branch that is well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
@@ -173,20 +173,20 @@ pub struct Trouble {
     pub subject: Subject,
     /// When this last changed.
     pub at: Timestamp,
-    /// What was last told of its tests, while they fail.
+    /// The last notice about its tests, while they fail.
     pub tests: Option<Told>,
-    /// What was last told of its start, while nothing can be started.
+    /// The last notice about its start, while nothing can be started.
     pub start: Option<Told>,
 }
 
-/// A failure that was told.
+/// A failure that was notified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The commit that it was last seen with.
     pub sha: CommitSha,
     /// Why.
     pub reason: String,
-    /// True if all objects were acknowledged, and the runs were lost sight of later.
+    /// True if all objects were acknowledged, and track of the runs was lost later.
     pub started: bool,
 }
 
@@ -223,7 +223,7 @@ impl InventoryItem {
     }
 }
 
-/// What is kept of a watch beside its branches.
+/// What is stored about a watch besides its branches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchState {
     /// The watch.
@@ -244,7 +244,7 @@ pub struct Outage {
     pub since: Timestamp,
     /// The last error, without secrets.
     pub error: String,
-    /// When it is asked again.
+    /// When it is polled again.
     pub next: Option<Timestamp>,
 }
 
@@ -273,13 +273,13 @@ pub enum Hold {
 /// What waits for the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Requests {
-    /// Triggers that nobody took, oldest first.
+    /// Triggers that were not taken, oldest first.
     pub triggers: Vec<Trigger>,
     /// All suspensions in force or past.
     pub suspensions: Vec<Suspension>,
 }
 
-/// What an agent tells of itself, so that others can see that it lives.
+/// What an agent reports about itself, so that others can see that it lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentState {
     /// Who: process id and host.
@@ -288,7 +288,7 @@ pub struct AgentState {
     pub started: Timestamp,
     /// When it last said so.
     pub beat: Timestamp,
-    /// When it ended, if it ended by itself or as it was asked to.
+    /// When it ended, if it ended on its own or was stopped.
     pub ended: Option<Timestamp>,
     /// Each forge's poll loop.
     pub loops: Vec<LoopState>,
@@ -326,16 +326,16 @@ pub enum Write {
     Head(HeadRecord),
     /// Insert or replace a status that is to be shown.
     Report(Report),
-    /// Insert or replace a notice that a receiver is to be told.
+    /// Insert or replace a notice for a receiver.
     Notice(Box<Outgoing>),
-    /// A receiver took a notice, or is not told it any more.
+    /// A receiver took a notice, or no longer gets it.
     ForgetNotice {
         /// The receiver.
         receiver: String,
         /// The notice's id.
         id: NoticeId,
     },
-    /// Insert or replace what was told of a branch that fails.
+    /// Insert or replace what was notified of a branch that fails.
     Trouble(Trouble),
     /// A branch succeeded as a whole.
     ForgetTrouble(WatchName, Subject),
@@ -356,13 +356,13 @@ pub enum Write {
     },
 }
 
-/// What kind of error a store met. Only [`StoreErrorKind::Unavailable`] may pass by itself.
+/// What kind of error a store met. Only [`StoreErrorKind::Unavailable`] may pass on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
     /// Another agent has the store.
     Held,
-    /// Another agent has claimed the store since: whoever meets this ends, and lets the other one work.
+    /// Another agent has claimed the store since: an agent that gets this ends, and lets the other one work.
     Fenced,
     /// It can't be written or read now: full, read-only, an I/O error. May pass.
     Unavailable,

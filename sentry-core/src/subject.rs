@@ -32,7 +32,7 @@ impl Subject {
         }
     }
 
-    /// Its part of a run's key, by which runs are told apart for ever. Of a branch it is the name alone.
+    /// Its part of a run's key, which distinguishes runs for ever. Of a branch it is the name alone.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
@@ -66,7 +66,7 @@ impl Subject {
         }
     }
 
-    /// The branch that the head comes from, as Pipelines-as-Code tells runs of it.
+    /// The branch that the head comes from, as Pipelines-as-Code passes it to runs.
     #[must_use]
     pub fn source_branch(&self) -> &str {
         match self {
@@ -74,7 +74,7 @@ impl Subject {
         }
     }
 
-    /// The branch that the head is meant for, as Pipelines-as-Code tells runs of it.
+    /// The branch that the head is meant for, as Pipelines-as-Code passes it to runs.
     #[must_use]
     pub fn target_branch(&self) -> &str {
         match self {

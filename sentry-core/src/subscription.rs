@@ -1,21 +1,21 @@
-//! Who is told what: routes, occasions, and what a receiver wants to hear of.
+//! Who is notified of what: routes, occasions, and what a receiver subscribes to.
 
 crate::closed_list! {
     /// Whom a notification is for.
     pub enum Route {
         /// The commit's author: a run failed.
         TestsFailed = "tests_failed",
-        /// Who is on call: nothing can be started, or runs were lost sight of.
+        /// The person on call: nothing can be started, or track of runs was lost.
         CouldNotStart = "could_not_start",
     }
 }
 
 crate::closed_list! {
-    /// What a notice tells.
+    /// What a notice is about.
     pub enum Occasion {
-        /// Something failed that was not told before.
+        /// Something failed that was not notified before.
         Failure = "failure",
-        /// What was told as a failure on the same route is over.
+        /// What was notified as a failure on the same route is over.
         Recovery = "recovery",
         /// The first delivery of the branch that succeeded as a whole, after it could not be started.
         FirstSuccess = "first_success",
@@ -31,7 +31,7 @@ crate::closed_list! {
     pub enum On {
         /// What fails.
         Failure = "failure",
-        /// That what was told as a failure is over.
+        /// That what was notified as a failure is over.
         Recovery = "recovery",
         /// A branch's first success after any failure.
         FirstSuccess = "first_success",

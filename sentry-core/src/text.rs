@@ -1,7 +1,7 @@
-//! Text of strangers, fit to be shown: branches, authors, paths, messages of runs and of servers. The one cleaning for
+//! Untrusted text, made safe to show: branches, authors, paths, messages of runs and of servers. The one cleaning for
 //! terminals, logs, chats, statuses and the page; what a place takes for markup is its own to escape.
 
-/// What stands where a hidden character was.
+/// The replacement for a hidden character.
 pub const HIDDEN: char = char::REPLACEMENT_CHARACTER;
 
 /// True for a character that shows nothing of its own and changes how the text around it is shown or read: controls
@@ -52,7 +52,7 @@ pub fn cut(text: &str, chars: usize) -> String {
     text.chars().take(chars.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// JSON text with what is [hidden](is_hidden) in it escaped, which means the same to whoever reads it as JSON.
+/// JSON text with what is [hidden](is_hidden) in it escaped, which means the same when it is read as JSON.
 #[must_use]
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

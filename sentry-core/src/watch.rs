@@ -18,7 +18,7 @@ pub use selector::BranchSelector;
 /// Repository A and the branches that are watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The name of the forge that is asked, as registered with the engine.
+    /// The name of the forge, as registered with the engine.
     pub forge: String,
     /// Repository A.
     pub repo: RepoUrl,
@@ -27,7 +27,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// True if the watch looks at the subject.
+    /// True if the watch covers the subject.
     #[must_use]
     pub fn selects(&self, subject: &Subject) -> bool {
         let Subject::Branch(branch) = subject;
@@ -38,7 +38,7 @@ impl Source {
 /// A branch of B: fixed, or the one with the same name as A's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestsBranch {
-    /// `{source_branch}`: B's branch that is called like A's.
+    /// `{source_branch}`: B's branch with the same name as A's.
     SourceBranch,
     /// A fixed branch.
     Named(BranchName),
@@ -47,7 +47,7 @@ pub enum ManifestsBranch {
 /// Repository B: where manifests come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifests {
-    /// The name of the forge that is asked, as registered with the engine.
+    /// The name of the forge, as registered with the engine.
     pub forge: String,
     /// Repository B.
     pub repo: RepoUrl,
@@ -83,13 +83,13 @@ impl fmt::Display for GroupKind {
 }
 
 crate::closed_list! {
-    /// What is done about fields that another field manager of the cluster holds.
+    /// What is done about fields that another field manager of the cluster owns.
     pub enum ForceConflicts, First by default {
         /// The object is refused.
         Never = "never",
         /// What `kubectl apply` and `kubectl create` left is taken over.
         First = "first",
-        /// They are taken over, whoever holds them.
+        /// They are taken over, no matter who owns them.
         Always = "always",
     }
 }
@@ -140,7 +140,7 @@ pub enum NamespacePolicy {
     /// Only the cluster's own; another one is refused.
     #[default]
     Refuse,
-    /// Any: the cluster's own is written in its place, which is told.
+    /// Any: it is replaced with the cluster's own, which is noted.
     Override,
     /// The cluster's own and these; an object that names one of them goes there.
     Listed(BTreeSet<Namespace>),
@@ -235,13 +235,13 @@ pub struct Reporting {
     pub link: Option<String>,
 }
 
-/// The most runs of Sentry's that go on in one namespace, where nothing else is said.
+/// The default limit of Sentry's active runs in one namespace.
 pub const MAX_ACTIVE_RUNS: u32 = 20;
 
 /// How often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    /// The time between two questions for A's heads.
+    /// The time between two polls of A's heads.
     pub polling_interval: Duration,
     /// The longest time a delivery's attempt may take until all objects are acknowledged.
     pub timeout: Duration,
@@ -249,7 +249,7 @@ pub struct Timing {
     pub max_retries: u32,
     /// The longest time that runs are followed; `None` is until they end.
     pub run_timeout: Option<Duration>,
-    /// How many runs of Sentry's may go on in the watch's namespace; more wait.
+    /// How many of Sentry's runs may be active in the watch's namespace; more wait.
     pub max_active_runs: u32,
 }
 
@@ -276,7 +276,7 @@ pub struct Watch {
     pub manifests: Manifests,
     /// Where to.
     pub cluster: ClusterRef,
-    /// What is done about fields that another field manager of the cluster holds.
+    /// What is done about fields that another field manager of the cluster owns.
     pub force_conflicts: ForceConflicts,
     /// Which kinds may be applied.
     pub allow_kinds: AllowKinds,
@@ -286,7 +286,7 @@ pub struct Watch {
     pub reading: Reading,
     /// How verdicts are shown on A's commits.
     pub reporting: Reporting,
-    /// Who is told how deliveries end.
+    /// Who is notified how deliveries end.
     pub notify: Vec<Subscription>,
     /// What a first head means.
     pub on_first_sight: OnFirstSight,
@@ -299,7 +299,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch that leaves all else at its default, as a watch of sentry.yaml does. Its fields are public: write
+    /// A watch with defaults for everything else, as in sentry.yaml. Its fields are public: write
     /// `Watch { on_first_sight: OnFirstSight::Deliver, ..Watch::new(name, source, manifests, cluster) }`.
     #[must_use]
     pub fn new(name: WatchName, source: Source, manifests: Manifests, cluster: ClusterRef) -> Self {
@@ -321,7 +321,7 @@ impl Watch {
         }
     }
 
-    /// A digest of all that decides what a delivery does, in hex. When it changes, what is parked is tried again.
+    /// A digest of all that decides what a delivery does, in hex. When it changes, parked heads are retried.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         // Debug output of plain data; pinned by a test, as stored digests are compared across versions.

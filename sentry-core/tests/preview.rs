@@ -146,7 +146,7 @@ async fn a_head_that_asks_not_to_be_delivered_is_noted_unless_a_person_asks_for_
         engine.preview(&name, &branch, None, selection).await.unwrap().set.notes
     };
     let change = notes(&Selection::default()).await;
-    assert_eq!(change, ["the commit's message says [skip ci]: as a change it starts nothing"]);
+    assert_eq!(change, ["the commit message contains [skip ci]: it starts nothing on its own"]);
     let asked = Selection { event: Some(EventName::new("push")), run: None };
     assert_eq!(notes(&asked).await, [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! What is done with a plan: [`Kubectl`] brings it to a cluster, a [`dry_run`] only says what would be done.
+//! Deployers: [`Kubectl`] applies a plan to a cluster, a [`dry_run`] only says what would be done.
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -21,7 +21,7 @@ impl Credential {
     /// The token or key as it is now; `None` for [`Credential::Anonymous`]. The redactor learns it before it is handed out.
     ///
     /// # Errors
-    /// [`ForgeErrorKind::Local`] if the file can't be read or holds what can be no token; worth a retry, files get
+    /// [`ForgeErrorKind::Local`] if the file can't be read or holds no valid token; worth a retry, files get
     /// repaired.
     pub async fn token(&self, redactor: &Redactor) -> Result<Option<Secret>, ForgeError> {
         let read = match self {
@@ -57,7 +57,7 @@ pub(crate) fn header(text: &str) -> Result<HeaderValue, ForgeError> {
         let at = odd.map(|(n, character)| Oddity::Character { character, at: n + 1 });
         let why = at.map(|oddity| oddity.to_string()).unwrap_or_default();
         ForgeError::new(ForgeErrorKind::Local, format!("the token can't be sent: its header {why}"))
-            .with_hint("write the token on one line, without anything else")
+            .with_hint("write the token on one line, with nothing else")
     })?;
     value.set_sensitive(true);
     Ok(value)

@@ -23,7 +23,7 @@ const REFUSED: Duration = Duration::from_secs(6 * 60);
 const REFUSALS: usize = 10;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What a request needs the token to allow. Each is refused for itself: a token that may not set statuses still reads.
+/// What a request needs the token to allow. Each is refused separately: a token that may not set statuses still reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Right {
     /// Reading a repository.
@@ -34,7 +34,7 @@ pub(crate) enum Right {
     Checks,
 }
 
-/// What a forge has told us about our welcome. Kept in memory: a restart asks anew.
+/// What a forge has said about our token and rate limit. Kept in memory: a restart asks again.
 #[derive(Debug)]
 pub(crate) struct Gate {
     forge: String,
@@ -61,7 +61,7 @@ struct State {
 #[derive(Debug)]
 struct Refused {
     at: Instant,
-    /// By a 401. A 403 tells of the token only where nothing else is allowed.
+    /// By a 401. A 403 is about the token only where nothing else is allowed.
     outright: bool,
 }
 
@@ -147,7 +147,7 @@ impl Gate {
     ) -> Result<bool, ForgeError> {
         let state = self.state();
         if let Some(wait) = state.limited_until.and_then(left) {
-            let text = format!("{}: asked us to wait; not asked before that", self.forge);
+            let text = format!("{}: rate limited; no requests until the limit ends", self.forge);
             return Err(ForgeError::new(ForgeErrorKind::RateLimited, text).retry_after(wait));
         }
         let whole = state.refused.as_ref();
@@ -155,12 +155,12 @@ impl Gate {
         let mut waiting =
             whole.into_iter().chain(here).filter_map(|one| Some((one, one.left(token)?)));
         if let Some((refusal, wait)) = waiting.next() {
-            let text = format!("{}; {repo} is not asked again yet", refusal.told);
+            let text = format!("{}; {repo} is not retried yet", refusal.told);
             let hint = refusal.hint.as_deref().map(|hint| format!("{hint}; ")).unwrap_or_default();
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
                 .retry_after(wait)
                 .with_hint(format!(
-                    "{hint}rotate the token or extend its rights; a changed token is tried at once"
+                    "{hint}rotate the token or extend its rights; a new token is tried immediately"
                 )));
         }
         Ok(token.is_none() || same(state.answered.as_ref(), token))

@@ -1,4 +1,4 @@
-//! What forges are asked with: requests that are counted, logged, and sent again where that is safe.
+//! The HTTP client for forges: requests are counted, logged, and retried where that is safe.
 
 use std::collections::HashSet;
 use std::error::Error as StdError;
@@ -185,7 +185,7 @@ impl Http {
         let broken = |error| self.unanswered(error, &url, host);
         let mut response = self.execute(request).await.map_err(broken)?;
         let too_large = || {
-            let text = format!("the answer of {host} has more than {cap} bytes");
+            let text = format!("the answer from {host} has more than {cap} bytes");
             ForgeError::new(ForgeErrorKind::TooLarge, text)
         };
         if response.content_length().is_some_and(|length| length > cap as u64) {
@@ -212,7 +212,10 @@ impl Http {
         self.kept().remove(&origin);
         match again.filter(|_| was_kept) {
             Some(again) => {
-                tracing::debug!(host = origin.1, "a kept connection was closed: sent again");
+                tracing::debug!(
+                    host = origin.1,
+                    "a kept-alive connection was closed: sending again"
+                );
                 self.client().execute(again).await
             }
             None => result,

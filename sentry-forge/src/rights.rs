@@ -14,7 +14,8 @@ use crate::hosted::{Hosted, Probe};
 pub struct Rights {
     /// How it may be read.
     pub reading: String,
-    /// Whether commit statuses may be set, as far as the forge tells, and how that is known; `None` where there are none.
+    /// Whether commit statuses may be set, as far as the forge shows, and how that is known; `None` where there are
+    /// none.
     pub reporting: Option<(Option<bool>, String)>,
 }
 
@@ -38,7 +39,7 @@ impl Probe {
             let reporting = Some((self.can_report, self.reporting));
             return Ok(Rights { reading: self.rights, reporting });
         }
-        let text = format!("{repo} is there, but its contents may not be read: {}", self.rights);
+        let text = format!("{repo} exists, but its contents may not be read: {}", self.rights);
         Err(ForgeError::new(ForgeErrorKind::Unauthorized, text)
             .with_hint("give the token the right to read the repository's contents"))
     }

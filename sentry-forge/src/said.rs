@@ -1,4 +1,4 @@
-//! What a server says itself when it refuses something: the one sentence that tells why.
+//! What a server itself says when it refuses something: the one sentence that says why.
 
 use http::{HeaderMap, StatusCode, header};
 use sentry_core::secret::Redactor;

@@ -30,7 +30,7 @@ impl StatusError {
     }
 }
 
-/// Ok for a 2xx or 304; else the error that the status stands for. `what` names the forge and what was asked for,
+/// Ok for a 2xx or 304; otherwise the error that the status means. `what` names the forge and what was asked for,
 /// as a clause: `github: example/repo-a`.
 ///
 /// # Errors
@@ -71,7 +71,7 @@ fn describe(answer: &Answer) -> (ForgeErrorKind, &'static str, Option<&'static s
             ForgeErrorKind::Unauthorized,
             "the token is refused",
             Some(
-                "check that the token is set, whole and not expired; a rotated token file is read by itself",
+                "check that the token is set, whole and not expired; a rotated token file is reread automatically",
             ),
         ),
         StatusCode::FORBIDDEN => (
@@ -81,16 +81,16 @@ fn describe(answer: &Answer) -> (ForgeErrorKind, &'static str, Option<&'static s
         ),
         StatusCode::NOT_FOUND | StatusCode::GONE => (
             ForgeErrorKind::NotFound,
-            "is not there, or the token may not see it",
+            "does not exist, or the token may not see it",
             Some("check the name, and that the token may read the repository"),
         ),
         status if status.is_server_error() => {
-            (ForgeErrorKind::Unreachable, "the server has an error of its own", None)
+            (ForgeErrorKind::Unreachable, "the server has an internal error", None)
         }
         status if status.is_redirection() => (
             ForgeErrorKind::WrongAnswer,
-            "is redirected to a place that is not followed",
-            Some("configure the address where it is now"),
+            "is redirected to a place that Sentry does not follow",
+            Some("configure its new address"),
         ),
         _ => (ForgeErrorKind::WrongAnswer, "the request is refused", None),
     }
@@ -149,7 +149,7 @@ pub(crate) fn header_number(headers: &HeaderMap, names: &[&str]) -> Option<u64> 
     names.iter().find_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse().ok())
 }
 
-/// The server's own clock where it tells it, so that a wrong clock of this machine shortens no wait.
+/// The server's own clock if it sends it, so that a wrong local clock shortens no wait.
 fn server_now(headers: &HeaderMap) -> Timestamp {
     let date = headers.get(header::DATE).and_then(|v| v.to_str().ok());
     let date = date.and_then(|text| httpdate::parse_http_date(text).ok());

@@ -185,7 +185,7 @@ async fn a_redirect_is_not_followed_for_it_names_no_repository_that_is_known() {
     Mock::given(method("GET")).respond_with(moved).mount(&server).await;
     let error = tea(&server, None).commit(&repo(&server), &revision('a')).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer);
-    assert!(error.hint().unwrap().contains("where it is now"), "{error:?}");
+    assert!(error.hint().unwrap().contains("its new address"), "{error:?}");
     assert_eq!(received(&server).await.len(), 1);
 }
 

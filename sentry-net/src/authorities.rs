@@ -149,7 +149,7 @@ fn without(bytes: &[u8]) -> (String, &'static str) {
             (format!("contains no certificate, but a {label}"), authority)
         }
         _ if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) => {
-            ("is text in UTF-16".into(), "save it as UTF-8, or plain ASCII")
+            ("is UTF-16 text".into(), "save it as UTF-8, or plain ASCII")
         }
         _ => ("contains no PEM certificate".into(), authority),
     }

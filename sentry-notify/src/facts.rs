@@ -3,7 +3,7 @@
 use sentry_core::notifier::Notice;
 use serde::Serialize;
 
-/// The fields; [`sentry_core::notifier::TEMPLATE_FIELDS`] lists them for whoever checks templates.
+/// The fields; [`sentry_core::notifier::TEMPLATE_FIELDS`] lists them for code that checks templates.
 #[derive(Debug, Serialize)]
 pub(crate) struct Facts<'a> {
     route: &'static str,

@@ -65,7 +65,7 @@ impl Http {
             request.send().await.map_err(|error| self.unreachable(error, message.url))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         if status.is_success() {
-            tracing::debug!(receiver = self.receiver, status = status.as_u16(), "told");
+            tracing::debug!(receiver = self.receiver, status = status.as_u16(), "notified");
             return Ok(());
         }
         let mut body = Vec::new();
@@ -78,8 +78,8 @@ impl Http {
     /// The address is left out of the cause: it may be a secret.
     fn unreachable(&self, error: reqwest::Error, url: &Secret) -> NotifyError {
         let Ok(url) = Url::parse(url.expose()) else {
-            let text = format!("the address of receiver {} is unusable", self.receiver);
-            return local(&text).with_hint("write a whole URL: https://hooks.example.com/…");
+            let text = format!("the address of receiver {} is invalid", self.receiver);
+            return local(&text).with_hint("write a full URL: https://hooks.example.com/…");
         };
         let Failure { what, hint } = self.client.failure(&error, &url);
         let text = format!("receiver {} {what}", self.receiver);
@@ -89,7 +89,7 @@ impl Http {
     }
 }
 
-/// What an answer other than a success means.
+/// What an answer that is not a success means.
 fn refusal(
     receiver: &str,
     status: StatusCode,
@@ -109,9 +109,9 @@ fn refusal(
     let error = NotifyError::new(kind, text);
     match kind {
         NotifyErrorKind::Refused => error.with_hint(
-            "check the receiver's address and rights, then `sentry notify --test`; it is asked again with the next notice",
+            "check the receiver's address and permissions, then run `sentry notify --test`; the next notice tries again",
         ),
-        NotifyErrorKind::Rejected => error.with_hint("this notice is not sent again"),
+        NotifyErrorKind::Rejected => error.with_hint("this notice is not retried"),
         _ => match retry_after(headers, now) {
             Some(wait) => error.retry_after(wait),
             None => error,

@@ -1,4 +1,4 @@
-//! Who is told how deliveries end: generic webhooks with CloudEvents, Slack, Mattermost.
+//! Notifiers that report how deliveries end: generic webhooks with CloudEvents, Slack, Mattermost.
 //!
 //! ```no_run
 //! use std::sync::Arc;

@@ -62,10 +62,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver; nobody is asked anything yet.
+    /// A receiver; sends nothing yet.
     ///
     /// # Errors
-    /// [`NotifyErrorKind::Local`] if the template or the CA file can't be used. A person must act.
+    /// [`NotifyErrorKind::Local`] if the template or the CA file can't be used. A retry does not help.
     pub fn new(mut settings: Settings) -> Result<Self, NotifyError> {
         let format = match settings.kind {
             Kind::Webhook => Format::Plain,
@@ -85,7 +85,7 @@ impl Receiver {
         &self.settings.name
     }
 
-    /// Tells the receiver that this is a test.
+    /// Sends the receiver a test notice.
     ///
     /// # Errors
     /// As [`Notifier::notify`].
@@ -119,9 +119,9 @@ impl Receiver {
         let name = &self.settings.name;
         let secret = self.read(&self.settings.url, "address").await?;
         let unusable = || {
-            let text = format!("the address of receiver {name} is no http or https URL");
+            let text = format!("the address of receiver {name} is not an http or https URL");
             NotifyError::new(NotifyErrorKind::Local, text)
-                .with_hint("write a whole URL: https://hooks.example.com/…")
+                .with_hint("write a full URL: https://hooks.example.com/…")
         };
         let url: Url = secret.expose().parse().map_err(|_| unusable())?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

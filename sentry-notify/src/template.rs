@@ -1,5 +1,5 @@
-//! What a person reads. Every value is escaped for the place where it is shown, whatever the template says: a branch or a
-//! log line of somebody else's can call nobody, and make no link.
+//! Messages for people. Every value is escaped for the place where it is shown, whatever the template says: an
+//! untrusted branch or log line can mention nobody and create no link.
 
 use std::io;
 
@@ -53,7 +53,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// A value that says what it says and does nothing.
+    /// A value shown literally, without markup.
     fn escape(self, text: &str) -> String {
         let text = if self == Self::Plain { clean(text) } else { line(text) };
         let mut out = String::with_capacity(text.len());
@@ -68,9 +68,9 @@ impl Format {
                 (Self::Slack, '&') => out.push_str("&amp;"),
                 (Self::Slack, '<') => out.push_str("&lt;"),
                 (Self::Slack, '>') => out.push_str("&gt;"),
-                // A name after it is nobody's: a space of no width stands between.
+                // A name after it mentions nobody: a zero-width space separates them.
                 (Self::Slack | Self::Mattermost, '@') => out.push_str("@\u{200b}"),
-                // Slack makes links of addresses and of names of hosts by itself, and has no way to say that it should not.
+                // Slack links addresses and host names automatically, and has no way to turn that off.
                 (Self::Slack, ':') if before.is_alphanumeric() && !next.is_whitespace() => {
                     out.push_str(":\u{200b}");
                 }
@@ -167,7 +167,7 @@ impl Template {
 /// What is wrong with a template, and in which of its lines.
 pub(crate) fn problem(error: &Error) -> String {
     let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-    let line = error.line().map(|line| format!(", in line {line}")).unwrap_or_default();
+    let line = error.line().map(|line| format!(", on line {line}")).unwrap_or_default();
     format!("{}{detail}{line}", error.kind())
 }
 
@@ -292,7 +292,7 @@ mod tests {
     fn a_template_that_fails_gives_way_to_ours() {
         let wrong = Template::new(Format::Plain, Some("{{ nobody.knows }}".into()));
         let error = wrong.render(&sample::notice(1)).unwrap_err();
-        assert!(problem(&error).ends_with("in line 1"), "{}", problem(&error));
+        assert!(problem(&error).ends_with("on line 1"), "{}", problem(&error));
         assert!(wrong.text("x", &sample::notice(1)).starts_with("Tests failed"));
     }
 }

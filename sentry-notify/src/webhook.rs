@@ -16,7 +16,7 @@ use crate::facts::Facts;
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#32-structured-content-mode>
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
-/// The event. `source` and `id` together are the same whenever it is told again.
+/// The event. `source` and `id` together are the same whenever it is sent again.
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>
 pub(crate) fn event(notice: &Notice, text: &str) -> Value {
     let kind = match notice.occasion {
@@ -58,7 +58,7 @@ pub(crate) fn signature(
     ])
 }
 
-/// `whsec_` and base64 stand for bytes; anything else is taken as it is.
+/// `whsec_` and base64 mean bytes; anything else is used as it is.
 fn key(secret: &Secret) -> Vec<u8> {
     let text = secret.expose();
     let encoded = text.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok());

@@ -33,7 +33,7 @@ use crate::{Live, PATIENCE, place};
 /// The largest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
-/// What the holder of a token may do; each includes what stands before it.
+/// What the holder of a token may do; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Right {
     /// Ask.
@@ -45,7 +45,7 @@ pub enum Right {
 /// Who knows the tokens.
 #[async_trait]
 pub trait Keys: fmt::Debug + Send + Sync {
-    /// What the holder of this token may do; `None` if it is none of ours. Compares in constant time.
+    /// What the holder of this token may do; `None` if it is not ours. Compares in constant time.
     ///
     /// # Errors
     /// The tokens can't be read now.
@@ -65,7 +65,7 @@ type Answer<T> = Result<Told<T>, Refused>;
 
 /// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
 ///
-/// `live` tells what `/events` sends: server-sent events, each with the JSON of [`sentry_api::shape::Event`].
+/// `live` sends what `/events` sends: server-sent events, each with the JSON of [`sentry_api::shape::Event`].
 /// Wrong tokens are noted in `guesses`.
 pub fn routes(
     answers: Arc<dyn Answers>,
@@ -126,14 +126,14 @@ async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Right, A
     };
     match right {
         Some(right) if right >= needed => Ok(right),
-        Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token may only read")
-            .with_hint("use the one of `server.trigger_token`")),
+        Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token is read-only")
+            .with_hint("use `server.trigger_token`")),
         None if token.is_some() && !api.guesses.guessed(Door::Api) => {
-            Err(ApiError::new(ErrorKind::TooMuch, "too many wrong tokens were tried")
-                .with_hint("a right token is taken at any time"))
+            Err(ApiError::new(ErrorKind::TooMuch, "too many wrong tokens")
+                .with_hint("a valid token is always accepted"))
         }
-        None => Err(ApiError::new(ErrorKind::Unauthorized, "there is no valid token")
-            .with_hint("send the one of `server.read_token` as `Authorization: Bearer …`")),
+        None => Err(ApiError::new(ErrorKind::Unauthorized, "no valid token was sent")
+            .with_hint("send `server.read_token` as `Authorization: Bearer …`")),
     }
 }
 
@@ -198,10 +198,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
         let bytes = match tokio::time::timeout(PATIENCE, body).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(_)) => {
-                let text = format!("the body is cut off, or has more than {MAX_REQUEST} bytes");
+                let text = format!("the body is truncated, or has more than {MAX_REQUEST} bytes");
                 return Err(Refused(ApiError::bad_request(text)));
             }
-            Err(_) => return Err(Refused(ApiError::bad_request("the body did not come in time"))),
+            Err(_) => {
+                return Err(Refused(ApiError::bad_request("the body did not arrive in time")));
+            }
         };
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
         // A struct would be read from a list as well.
@@ -224,7 +226,7 @@ impl<S: Sync> FromRequestParts<S> for Key {
         match value.to_str().map(str::trim) {
             Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Self(Some(key.to_owned()))),
             _ => {
-                let text = "Idempotency-Key is not a text of 1 to 200 printable characters";
+                let text = "Idempotency-Key must be 1 to 200 printable characters";
                 Err(Refused(ApiError::bad_request(text)))
             }
         }
@@ -232,12 +234,12 @@ impl<S: Sync> FromRequestParts<S> for Key {
 }
 
 async fn nothing_here() -> Refused {
-    Refused(ApiError::new(ErrorKind::NotFound, "there is no such route of /api/v1"))
+    Refused(ApiError::new(ErrorKind::NotFound, "there is no such route under /api/v1"))
 }
 
-/// RFC 9110, 15.5.6; the router tells what is allowed.
+/// RFC 9110, 15.5.6; the router says what is allowed.
 async fn not_so(method: Method) -> Response {
-    let error = ApiError::bad_request(format!("{method} is not answered here"));
+    let error = ApiError::bad_request(format!("{method} is not allowed here"));
     (StatusCode::METHOD_NOT_ALLOWED, Refused(error)).into_response()
 }
 

@@ -1,4 +1,4 @@
-//! What is asked at a time. Whoever may only read must neither start programs without end nor keep the agent from its
+//! Limits on concurrent requests. A reader must neither start programs without end nor keep the agent from its
 //! own state, so every question has a turn to wait for, a queue that ends, and a deadline.
 
 use std::sync::Arc;
@@ -54,9 +54,9 @@ impl Bound {
         answer: impl Future<Output = Result<T, ApiError>> + Send,
     ) -> Result<T, ApiError> {
         let too_much =
-            |text| Err(ApiError::new(ErrorKind::TooMuch, text).with_hint("ask again later"));
+            |text| Err(ApiError::new(ErrorKind::TooMuch, text).with_hint("try again later"));
         let Ok(_waiting) = self.queue.try_acquire() else {
-            return too_much("too many questions of this kind wait already".to_owned());
+            return too_much("too many requests of this kind are waiting".to_owned());
         };
         let in_turn = async {
             let _turn = self.turns.acquire().await;

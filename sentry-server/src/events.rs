@@ -1,4 +1,5 @@
-//! From the engine's events to counters. Who falls behind is told how many events are missing, and counts that.
+//! From the engine's events to counters. A receiver that falls behind learns how many events it missed, and counts
+//! them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -180,7 +181,7 @@ mod tests {
             text.lines().filter(counted).map(str::to_owned).collect()
         }
 
-        /// The series that other than before the events have, without their common beginning.
+        /// The series that differ after the events, without their common prefix.
         async fn after(
             mut self,
             events: impl IntoIterator<Item = (u32, EventKind)>,

@@ -1,7 +1,7 @@
-//! Guesses: tokens and signatures that are none of ours, at whatever door they are tried.
+//! Guesses: tokens and signatures that are not ours, wherever they are tried.
 //!
-//! A right token is always let in: behind a proxy everybody has one address, and whoever guesses must not keep others out.
-//! What bounds guessing is the token itself. Here guesses are counted, told, and beyond a budget answered with 429.
+//! A valid token is always accepted: behind a proxy everybody has one address, and a guesser must not lock others out.
+//! What limits guessing is the token itself. Here guesses are counted, logged, and beyond a budget answered with 429.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use tokio::time::Instant;
 
-/// So many guesses in a row are told that they are wrong, and afterwards one for each [`REFILL`].
+/// So many guesses in a row are answered as wrong, and afterwards one for each [`REFILL`].
 const BUDGET: u32 = 30;
 const REFILL: Duration = Duration::from_secs(1);
-/// The log tells of guesses this often at most.
+/// Guesses are logged this often at most.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Where a guess is made.
@@ -23,7 +23,7 @@ pub(crate) enum Door {
     Page,
     /// The API.
     Api,
-    /// A webhook's proof. It is always told that it is wrong: the forge shows that to a person.
+    /// A webhook's proof. It is always answered as wrong: the forge shows that to a person.
     Webhook,
 }
 
@@ -72,7 +72,7 @@ impl Default for Guesses {
 }
 
 impl Guesses {
-    /// Notes a guess; true if it may be told that it is wrong, false if there are too many.
+    /// Counts a guess; true if it may be answered as wrong, false if there are too many.
     pub(crate) fn guessed(&self, door: Door) -> bool {
         self.0.counted.get_or_create(&[("door", door.as_str())]).inc();
         let mut notes = self.notes();
@@ -83,7 +83,7 @@ impl Guesses {
         notes.take()
     }
 
-    /// Tells from time to time of what was not told at once; never ends.
+    /// Logs from time to time what was not logged at once; never ends.
     pub(crate) async fn keep_telling(&self) {
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -105,7 +105,7 @@ impl Notes {
         let [page, api, webhook] = std::mem::take(&mut self.untold);
         if page + api + webhook > 0 {
             self.told = Some(Instant::now());
-            tracing::warn!(page, api, webhook, "somebody tries wrong tokens or signatures");
+            tracing::warn!(page, api, webhook, "someone is trying wrong tokens or signatures");
         }
     }
 

@@ -39,14 +39,14 @@ impl Health {
         };
         let mut ills = Vec::new();
         if vitals.silent > SILENT.max(vitals.pace * INTERVALS) {
-            ills.push(format!("the engine has not turned for {} s", vitals.silent.as_secs()));
+            ills.push(format!("the engine loop has not run for {} s", vitals.silent.as_secs()));
         }
         for poll_loop in &vitals.agent.loops {
             let late = vitals.late(poll_loop);
             if late > LATE.max(poll_loop.interval * INTERVALS) {
                 let (forge, late) = (&poll_loop.forge, late.as_secs());
                 let every = poll_loop.interval.as_secs();
-                ills.push(format!("forge {forge} is asked every {every} s and is {late} s late"));
+                ills.push(format!("forge {forge} is polled every {every} s and is {late} s late"));
             }
         }
         ills
@@ -96,7 +96,7 @@ fn reasons(vitals: Option<&Vitals>, watches: &[&str]) -> Vec<String> {
         .copied()
         .collect();
     if !waiting.is_empty() {
-        reasons.push(format!("not asked yet: {}", waiting.join(", ")));
+        reasons.push(format!("not polled yet: {}", waiting.join(", ")));
     }
     reasons
 }

@@ -67,23 +67,23 @@ pub struct Services {
     pub store: State,
     /// Where stamps come from.
     pub clock: Arc<dyn Clock>,
-    /// Who may tell that a repository has moved; without any, `/webhooks` does not exist.
+    /// The webhook endpoints; without any, `/webhooks` does not exist.
     pub webhooks: Vec<WebhookEndpoint>,
     /// The directory whose size is shown; `None` if the state is kept in memory.
     pub state_dir: Option<PathBuf>,
     /// The version that is shown.
     pub version: String,
-    /// Who is told at once. Routes that are handed in may give it away; the server ends it when it stops.
+    /// The event stream's listeners. Routes that are passed in may share it; the server closes it when it stops.
     pub live: Live,
     /// Wrong tokens at all doors. Routes that are handed in note theirs here.
     pub guesses: Guesses,
     /// Further routes, beside those of this crate.
     pub routes: Router,
-    /// The counters of an earlier server, which go on; `None`: they begin at 0.
+    /// The counters of an earlier server, to continue; `None`: they start at 0.
     pub counters: Option<Counters>,
 }
 
-/// What a server counts: it outlives the server, so that another configuration begins no series anew.
+/// What a server counts: it outlives the server, so that a new configuration resets no series.
 #[derive(Debug, Clone)]
 pub struct Counters(Arc<Metrics>);
 
@@ -187,12 +187,12 @@ impl Server {
         self.counters.clone()
     }
 
-    /// The routes themselves, for a program that has a server of its own; the counters of events then stand still.
+    /// The routes themselves, for a program that has a server of its own; the event counters then do not move.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// Serves until `stopped` is ready; what was begun may then end within [`PATIENCE`].
+    /// Serves until `stopped` is ready; requests in progress may then finish within [`PATIENCE`].
     pub async fn serve(self, listener: TcpListener, stopped: impl Future<Output = ()>) {
         let Self { router, follower, live, guesses, .. } = self;
         let stopped = async move {

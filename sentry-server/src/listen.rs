@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "no connection can be accepted");
+                tracing::debug!(%error, "can't accept a connection");
                 tokio::time::sleep(BREATH).await;
                 continue;
             }
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
         let place = Arc::new(Place::new(&room));
         let conversation = converse(stream, router.clone(), Arc::clone(&place), &graceful);
         clients.push(Client { place, task: tasks.spawn(conversation) });
-        // Whoever has come gets a turn before the next one comes in.
+        // A connection gets a turn before the next one is accepted.
         tokio::task::yield_now().await;
     }
     drop(listener);

@@ -1,4 +1,4 @@
-//! Who is told at once: server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//! The event stream: server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -60,8 +60,8 @@ impl Live {
     pub(crate) fn listen(&self, right: Right, allowed: Allowed) -> Result<Response, ApiError> {
         let place = |room: &Arc<Semaphore>, places: usize| {
             Arc::clone(room).try_acquire_owned().map_err(|_| {
-                let text = format!("{places} listen already");
-                ApiError::new(ErrorKind::TooMuch, text).with_hint("come again later")
+                let text = format!("{places} clients are listening already");
+                ApiError::new(ErrorKind::TooMuch, text).with_hint("try again later")
             })
         };
         let reads = right == Right::Read;

@@ -161,7 +161,7 @@ impl Metrics {
         self.reloaded.set(1);
     }
 
-    /// A receiver was told, or could not be told.
+    /// A receiver was notified, or could not be.
     pub(crate) fn notification(&self, receiver: &str, told: bool) {
         let result = if told { "told" } else { "failed" };
         let labels = [("receiver", receiver.to_owned()), ("result", result.to_owned())];
@@ -172,49 +172,49 @@ impl Metrics {
     fn name(&mut self, version: &str) {
         let (seconds, bytes) = (|| Unit::Seconds, || Unit::Bytes);
         let r = &mut self.registry;
-        r.register("polls", "Questions for heads, by how they ended", self.polls.clone());
-        let help = "How late the forge's poll loop is, by its repository that waits longest";
+        r.register("polls", "Polls for heads, by result", self.polls.clone());
+        let help = "How late the forge's poll loop is, by the repository that has waited longest";
         r.register_with_unit("poll_lateness", help, seconds(), self.poll_age.clone());
-        let help = "Requests to the forge, by the class of the answer's status";
+        let help = "Requests to the forge, by class of response status";
         r.register("forge_requests", help, self.requests.clone());
-        let help = "Requests that the forge still allows, as it last said";
+        let help = "Requests that the forge still allows, as last reported";
         r.register("forge_rate_limit_remaining", help, self.budget_left.clone());
         let help = "Time until the forge allows its full number of requests again";
         r.register_with_unit("forge_rate_limit_reset", help, seconds(), self.budget_reset.clone());
-        let help = "From a change being seen to its last object being acknowledged";
+        let help = "Time from seeing a change to its last object being acknowledged";
         r.register_with_unit("change_to_delivered", help, seconds(), self.changed.clone());
         let help = "How long the oldest head that is neither delivered nor parked has waited";
         r.register_with_unit("oldest_undelivered_head_age", help, seconds(), self.oldest.clone());
         let help = "Durations of the steps of delivery attempts";
         r.register_with_unit("step_duration", help, seconds(), self.steps.clone());
         r.register("deliveries", "Deliveries that ended, by outcome", self.deliveries.clone());
-        let help = "Runs that wait until the namespace has room";
+        let help = "Runs queued until the namespace has room";
         r.register("queue_length", help, self.queue.clone());
-        let help = "Attempts that failed and are made again";
+        let help = "Attempts that failed and will be retried";
         r.register("retries", help, self.retries.clone());
-        let help = "Heads that were given up until something changes or a person asks";
+        let help = "Heads parked until something changes or somebody retries them";
         r.register("parked", help, self.parked.clone());
-        let help = "Runs of deliveries that ended, by how the run ended";
+        let help = "Runs of deliveries that ended, by result";
         r.register("runs", help, self.runs.clone());
-        let help = "When a head was last delivered, since 1970";
+        let help = "Unix time when a head was last delivered";
         r.register_with_unit("last_success_timestamp", help, seconds(), self.last_success.clone());
-        r.register("webhooks", "Webhooks, by what became of them", self.webhooks.clone());
+        r.register("webhooks", "Webhooks, by result", self.webhooks.clone());
         let help = "Wrong tokens and signatures, by where they were tried";
         r.register("guesses", help, self.guesses.counted());
-        let help = "1 if the last write of the state was kept, else 0";
+        let help = "1 if the last write of the state succeeded, else 0";
         r.register("state_writable", help, self.writable.clone());
         r.register_with_unit("state_size", "Size of the state", bytes(), self.size.clone());
         let help =
-            "Events that came faster than they could be counted, and are missing in counters";
+            "Events that came faster than they could be counted, and are missing from counters";
         r.register("events_lagged", help, self.lagged.clone());
-        let help = "Attempts to tell a receiver of notifications, by result";
+        let help = "Attempts to notify a receiver, by result";
         r.register("notifications", help, self.notifications.clone());
-        let help = "Other configurations, by what became of them";
+        let help = "Changed configurations, by result";
         r.register("config_reloads", help, self.reloads.clone());
-        let help = "1 if the configuration that was last seen is the one that runs, else 0";
+        let help = "1 if the last configuration seen is the one in use, else 0";
         r.register("config_last_reload_successful", help, self.reloaded.clone());
         let build = Info::new(vec![("version", version.to_owned())]);
-        r.register("build", "The program that runs", build);
+        r.register("build", "The running program", build);
     }
 
     /// Makes every series that may come be there.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::PATIENCE;
 
-/// Marks an answer whose body goes on for as long as its client listens: that client keeps its place until then.
+/// Marks an answer whose body lasts for as long as its client listens: that client keeps its place until then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lasting;
 

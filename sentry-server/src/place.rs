@@ -1,6 +1,6 @@
-//! Who keeps a connection when there is no room for another: whoever has shown a token, while they are answered; and for a
-//! moment whoever has come just now, or has said all they have to say. Everybody else holds nothing, whatever they send or leave
-//! out, so that one more client can always come.
+//! Which connections are kept when there is no room for another: those that have shown a token, while they are
+//! answered; and for a moment those that have just connected, or have sent a whole request. Everybody else holds
+//! nothing, whatever they send or leave out, so that one more client can always come.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +18,11 @@ use crate::MAX_CONNECTIONS;
 /// So many clients with a token are answered at a time: the other half of all connections is anybody's.
 const MAX_HELD: usize = MAX_CONNECTIONS / 2;
 
-/// So long has whoever comes to say what they want, however many come behind them: a thousand that say nothing are let in
-/// and cut off again within half a second.
+/// How long a new connection has to send its request, however many wait behind it: a thousand that say nothing are let
+/// in and cut off again within half a second.
 pub(crate) const WELCOME: Duration = Duration::from_millis(50);
 
-/// So long is whoever has asked a whole question kept, without a token: it is answered at once if nothing is wrong.
+/// How long a connection that sent a whole request is kept without a token: it is answered at once if nothing is wrong.
 const ANSWERED: Duration = Duration::from_millis(500);
 
 /// Room for all clients with a token.
@@ -72,8 +72,8 @@ impl Place {
         if held.is_none() {
             let permit = Arc::clone(&self.room).try_acquire_owned();
             *held = Some(permit.map_err(|_| {
-                let text = format!("{MAX_HELD} questions are being answered");
-                ApiError::new(ErrorKind::TooMuch, text).with_hint("come again later")
+                let text = format!("{MAX_HELD} requests are in progress");
+                ApiError::new(ErrorKind::TooMuch, text).with_hint("try again later")
             })?);
         }
         Ok(())

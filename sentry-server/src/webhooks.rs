@@ -23,8 +23,8 @@ use crate::metrics::Metrics;
 /// The largest body, in bytes: what GitHub sends at most.
 /// <https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap>
 pub const MAX_BODY: usize = 25 * 1024 * 1024;
-/// So many bodies are read at a time. For one more, the sender that is slowest is told to come later, and polling sees what it
-/// wanted to tell.
+/// So many bodies are read at a time. For one more, the slowest sender is told to try again later, and polling sees
+/// what it wanted to report.
 const READERS: usize = 32;
 
 /// Who understands the webhooks of one forge.
@@ -52,15 +52,15 @@ pub trait Reading: Send {
 pub enum Message {
     /// This repository may have moved.
     Hint(RepoPath),
-    /// The forge tries whether somebody is there.
+    /// The forge checks that the endpoint is up.
     Ping,
-    /// It was told before.
+    /// It was received before.
     Repeated,
     /// Something else, by its name.
     Ignored(String),
 }
 
-/// Why a webhook is not taken, for whoever sent it: without secrets.
+/// Why a webhook is refused, for its sender: without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It does not prove its sender: 401.
@@ -166,11 +166,11 @@ async fn answer(
         biased;
         answer = read(endpoints, endpoint, request) => answer,
         _ = over => {
-            let text = "too many webhooks at a time: come later".to_owned();
+            let text = "too many webhooks at once: try again later".to_owned();
             Answer(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
         }
         () = tokio::time::sleep(PATIENCE) => {
-            let text = format!("the body did not come within {} s", PATIENCE.as_secs());
+            let text = format!("the body did not arrive within {} s", PATIENCE.as_secs());
             Answer(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
         }
     }
@@ -191,7 +191,7 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
     let mut left = MAX_BODY;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            let text = "the body broke off".to_owned();
+            let text = "the body was cut off".to_owned();
             return Answer(StatusCode::BAD_REQUEST, "broken", text);
         };
         let Ok(bytes) = frame.into_data() else { continue };
@@ -210,11 +210,11 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
 fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> Answer {
     let (result, text) = match message {
         Message::Hint(repo) if endpoints.engine.hint(&endpoint.forge, &repo) => {
-            ("hint", "the repository is asked now".to_owned())
+            ("hint", "the repository is polled now".to_owned())
         }
-        Message::Hint(_) => ("unwatched", "no watch has this repository".to_owned()),
+        Message::Hint(_) => ("unwatched", "no watch uses this repository".to_owned()),
         Message::Ping => ("ping", "here".to_owned()),
-        Message::Repeated => ("repeated", "told before".to_owned()),
+        Message::Repeated => ("repeated", "already received".to_owned()),
         Message::Ignored(event) => ("ignored", format!("ignored: {event}")),
     };
     Answer(StatusCode::ACCEPTED, result, text)

@@ -13,7 +13,7 @@ fn without_a_token_nobody_gets_in_and_with_a_wrong_one_neither() {
     browser.open(&served.url);
     assert_eq!(browser.url(), format!("{}/login", served.url));
     log_in(&browser, &served.url, "a-wrong-t0ken");
-    browser.wait_for("This is no token of this Sentry.");
+    browser.wait_for("This is not a token of this Sentry.");
     browser.open(&format!("{}/watches/qa", served.url));
     assert_eq!(browser.url(), format!("{}/login?then=/watches/qa", served.url));
     browser.type_into("#token", READ);
@@ -71,7 +71,7 @@ fn a_press_of_the_button_delivers_and_leads_to_the_delivery() {
     browser.script("document.querySelector('.branch .act button').click()");
     eventually("the delivery's page", || browser.url().contains("/deliveries/"));
     browser.wait_for("Delivered with 2 runs");
-    browser.wait_for("Somebody asked");
+    browser.wait_for("Requested by hand");
     assert_eq!(served.road.runs().len(), 2);
 
     browser.open(&format!("{}/watches/qa", served.url));

@@ -193,7 +193,7 @@ fn no_webhook_has_anything_asked_but_the_configured_repositories_at_their_forge(
         let event = if is_lab { "Push Hook" } else { "push" };
         let (path, headers) = signed(is_lab, event, "honest", honest.as_bytes());
         let answer = site.served.post(path, &borrowed(&headers), honest.as_bytes());
-        assert_eq!(answer, (202, "the repository is asked now\n".to_owned()), "{own}");
+        assert_eq!(answer, (202, "the repository is polled now\n".to_owned()), "{own}");
         eventually("its forge is asked", || site.requests() > before);
     }
     let (allowed, before) = (site.asked(), site.requests());

@@ -214,13 +214,13 @@ async fn ask_by_hand(town: &Town, kind: Kind, what: &str) -> Duration {
         let all = town.world.deliveries().await;
         let delivery = all.into_iter().find(|one| one.id == delivery).unwrap();
         let waits_for = delivery.error.clone().unwrap_or_default();
-        assert!(waits_for.contains("asked us to wait"), "{what}: {waits_for}");
+        assert!(waits_for.contains(": rate limited; "), "{what}: {waits_for}");
         assert!(delivery.next_attempt.is_some(), "{what}: {delivery:?}");
     }
     taken
 }
 
-/// What was asked for by hand arrives as soon as the server lets it.
+/// What was requested by hand arrives as soon as the server lets it.
 async fn delivered(town: &Town, what: &str) {
     let begun = Instant::now();
     while town.world.deployer.created().is_empty() {
@@ -271,9 +271,9 @@ fn a_trigger_that_is_left_while_the_server_asks_for_an_hour_is_kept_at_once_and_
     eventually("the agent takes it", || !state()["deliveries"].as_array().unwrap().is_empty());
     // Who waits for the delivery is told what it waits for.
     let mut waits = road.sandbox.spawn(["trigger", "qa", "--branch", "main"]);
-    waits.wait_for_log("asked us to wait");
+    waits.wait_for_log(": rate limited; ");
     let status = road.sandbox.sentry(["status"]).stdout;
-    assert!(status.contains("asked us to wait"), "{status}");
+    assert!(status.contains(": rate limited; "), "{status}");
     assert_eq!(road.git.http().log().requests(), asked, "nothing is asked early for it");
     drop(waits);
     assert_eq!(agent.term().code, Some(0));

@@ -407,5 +407,5 @@ fn foreign_page(stage: &Stage) {
     eventually("the page", || browser.text("h1").contains("branches"));
     // Another site for the browser, though the same machine.
     browser.open(&format!("http://localhost:{}/", evil.port()));
-    browser.wait_for("This may not be done");
+    browser.wait_for("Not allowed");
 }

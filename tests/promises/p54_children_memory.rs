@@ -236,7 +236,7 @@ fn deliver(road: &Road, c: &BareRepo, number: usize, place: Place, way: Way, mib
     let newest = &history["deliveries"][0];
     assert_eq!(newest["state"], "parked", "{what}: {newest}");
     let error = newest["error"].as_str().unwrap().to_owned();
-    let limit = ["more memory than the 192 MiB that git may have", "bytes, at most "];
+    let limit = ["more memory than the 192 MiB that git may use", "bytes, at most "];
     assert!(limit.iter().any(|limit| error.contains(limit)), "{what}: {error}");
     let head = newest["revision"].as_str().unwrap();
     let named = [head, &b.branch_at("main").unwrap(), "c0ffee00", "a.yaml", "sub"];

@@ -24,7 +24,7 @@ const FORM: [(&str, &str); 2] =
     [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
 const GUESS: [(&str, &str); 1] = [("authorization", "Bearer a-guess")];
 /// The line that tells of guesses.
-const TOLD: &str = "somebody tries wrong tokens";
+const TOLD: &str = "someone is trying wrong tokens";
 /// The promise's own figures.
 const LIVE: Duration = Duration::from_secs(1);
 const SERVED: Duration = Duration::from_secs(2);

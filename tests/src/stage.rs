@@ -106,7 +106,7 @@ impl Answers for Answerer {
     }
 
     async fn trigger_state(&self, trigger: &str) -> Result<Acknowledgement, ApiError> {
-        let text = format!("no trigger {trigger} is kept");
+        let text = format!("there is no record of trigger {trigger}");
         Err(ApiError::new(ErrorKind::UnknownTrigger, text))
     }
 

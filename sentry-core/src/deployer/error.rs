@@ -27,16 +27,16 @@ pub enum DeployErrorKind {
     NameConflict,
     /// The program, context or kubeconfig is missing or unusable.
     Local,
-    /// The attempt took longer than the plan's timeout: a cluster that went silent in the middle can't be told from a
-    /// slow one.
+    /// The attempt took longer than the plan's timeout: a cluster that stopped responding in the middle can't be
+    /// distinguished from a slow one.
     Timeout,
-    /// It was stopped before it was through.
+    /// It was stopped before it finished.
     Interrupted,
 }
 
 impl Kind for DeployErrorKind {
-    /// What passes by itself is waited for and never counted; what the cluster's owner may end is counted; what is wrong
-    /// with the object itself is definite.
+    /// What passes on its own is waited for and never counted; what the cluster's owner may fix is counted; what is
+    /// wrong with the object itself is definite.
     fn retry(self) -> Retry {
         match self {
             Self::Unreachable
@@ -44,7 +44,8 @@ impl Kind for DeployErrorKind {
             | Self::Unauthorized
             | Self::Timeout
             | Self::Interrupted => Retry::Backoff,
-            // A kubeconfig that is mounted later, or a kubectl that is installed, changes nothing that we are told of.
+            // A kubeconfig that is mounted later, or a kubectl that is installed, changes nothing that we are notified
+            // of.
             Self::Forbidden | Self::Missing | Self::Conflict | Self::Local => Retry::Counted,
             Self::Refused | Self::NameConflict => Retry::Stalled,
         }

@@ -1,4 +1,4 @@
-//! Whether two reasons are one: what is made anew with each attempt (ids, times, addresses) makes no other reason.
+//! Whether two reasons are the same: what differs with each attempt (ids, times, addresses) makes no new reason.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use regex::Regex;
 
 use crate::notifier::REASON_CHARS;
 
-/// What is made anew with each attempt. A pattern may take more than it should: that matters only where two reasons
+/// What differs with each attempt. A pattern may take more than it should: that matters only where two reasons
 /// differ in nothing else. What holds others comes first.
 const MADE_ANEW: &[&str] = &[
     // A run's name ends in its commit and its key (`naming.rs`), and the names of its pods begin with it.
@@ -16,7 +16,7 @@ const MADE_ANEW: &[&str] = &[
     r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?)?(?: ?(?:Z|UTC|GMT|[-+]\d\d:?\d\d)\b)?",
     r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? (?:\d+ \w{3}|\w{3} +\d+)\b(?: \d{4}\b)?",
     r"\b\d{1,2}:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:[AP]M|Z|UTC|GMT|[-+]\d\d:?\d\d)\b)?(?: \d{4}\b)?",
-    // Addresses: the servers behind a name take turns, and so do the ports of whoever asks.
+    // Addresses: the servers behind a name take turns, and so do the client's ports.
     r"\b\d{1,3}(?:[.-]\d{1,3}){3}\b(?::\d+)?",
     r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%\w+)?\](?::\d+)?",
     // Spans of time, such as `1m30s`, `1.5 s`, `30 seconds`.
@@ -38,7 +38,7 @@ const MADE_ANEW: &[&str] = &[
 
 static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&MADE_ANEW.join("|")).ok());
 
-/// True if the two say the same of whoever reads them. Both may be cut at [`REASON_CHARS`].
+/// True if the two say the same to a reader. Both may be cut at [`REASON_CHARS`].
 pub(super) fn alike(one: &str, other: &str) -> bool {
     if one == other {
         return true;
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is made anew each time, as the field's programs write it.
+    /// What differs each time, as common programs write it.
     fn made_anew() -> impl Strategy<Value = (String, String)> {
         let two = |pattern: &str| {
             let one = || proptest::string::string_regex(pattern).unwrap();

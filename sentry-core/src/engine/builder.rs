@@ -1,4 +1,4 @@
-//! Puts an engine together and checks that nothing is missing.
+//! Builds an engine and checks that nothing is missing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::watch::Watch;
 /// How many events a slow listener may fall behind.
 const EVENT_BUFFER: usize = 1024;
 
-/// What is missing or doubled. A person must change the program or its configuration.
+/// What is missing or duplicated. The program or its configuration must change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// There is nothing to watch.
     #[error("no watch was given; add at least one")]
     NoWatch,
     /// Two watches have one name.
-    #[error("two watches are called {0}; give each a name of its own")]
+    #[error("two watches are named {0}; give each a unique name")]
     DoubledWatch(String),
     /// A watch names a forge, deployer or notifier that was not given.
     #[error("watch {watch} names the {kind} {name:?}, which was not given")]
@@ -93,21 +93,21 @@ impl Builder {
         self
     }
 
-    /// Takes stamps from this clock instead of the machine's.
+    /// Takes timestamps from this clock instead of the machine's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Works by these options instead of the defaults.
+    /// Uses these options instead of the defaults.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
         self
     }
 
-    /// What another agent is told about who holds the state: process and host.
+    /// What another agent learns about the owner of the state: process and host.
     #[must_use]
     pub fn holder(mut self, holder: impl Into<String>) -> Self {
         self.holder = holder.into();
@@ -117,7 +117,7 @@ impl Builder {
     /// The engine.
     ///
     /// # Errors
-    /// [`BuildError`] names what is missing or doubled.
+    /// [`BuildError`] names what is missing or duplicated.
     pub fn build(self) -> Result<Engine, BuildError> {
         if self.watches.is_empty() {
             return Err(BuildError::NoWatch);

@@ -1,4 +1,4 @@
-//! How a delivery's attempt ended: the one place that decides the retry, writes the record and tells the event. Pure.
+//! How a delivery's attempt ended: the one place that decides the retry, the record and the event. Pure.
 
 use std::time::Duration;
 
@@ -23,16 +23,16 @@ use crate::watch::Watch;
 pub(super) struct Conclusion {
     pub(super) writes: Vec<Write>,
     pub(super) events: Vec<EventKind>,
-    /// How it goes on by itself, if it does.
+    /// How it continues automatically, if it does.
     pub(super) retry: Option<Wait>,
 }
 
-/// How long it is until a delivery goes on.
+/// How long until a delivery continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
     /// It waits for its next attempt.
     Attempt(Duration),
-    /// It was given up, and is looked at again.
+    /// It was parked, and is retried.
     Look(Duration),
 }
 
@@ -59,7 +59,7 @@ pub(super) fn conclude(
     }
 }
 
-/// The delivery in a final state, with the event that tells it.
+/// The delivery in a final state, with its event.
 fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> EventKind {
     delivery.state = state;
     delivery.finished = Some(now);
@@ -97,7 +97,7 @@ pub(super) fn record(
     })
 }
 
-/// Every object that has room is acknowledged: the runs are followed, or there is nothing more to wait for.
+/// Every object that may be created now is acknowledged: the runs are followed, or there is nothing more to wait for.
 fn acknowledged(
     mut delivery: Delivery,
     manifests: Option<CommitSha>,
@@ -106,7 +106,7 @@ fn acknowledged(
     now: Timestamp,
 ) -> Conclusion {
     delivery.error = None;
-    // Where nothing ran, they tell whether the commit shows something of it already.
+    // Where nothing ran, they say whether the commit shows something of it already.
     if delivery.passed.is_none() {
         delivery.attempts.tries = 0;
     }
@@ -118,7 +118,8 @@ fn acknowledged(
         let queued = delivery.objects.iter().filter(|o| o.action == Action::Queued).count();
         let limit = watch.timing.max_active_runs;
         let wait = if queued == 1 { "run waits" } else { "runs wait" };
-        let text = format!("{queued} {wait}: {limit} may go on in {}", watch.cluster.namespace);
+        let text =
+            format!("{queued} {wait}: {limit} may run at once in {}", watch.cluster.namespace);
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
         let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
         let queued = EventKind::RunsQueued { id, watch, queued, limit };
@@ -127,7 +128,7 @@ fn acknowledged(
     let (reason, detail) = match &delivery.passed {
         Some(reason) => {
             let applied = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
-            (reason.clone(), Some(format!("no run started; objects that were applied: {applied}")))
+            (reason.clone(), Some(format!("no run started; objects applied: {applied}")))
         }
         None => (Reason::Delivered, None),
     };
@@ -175,8 +176,8 @@ fn follow(
     Conclusion { writes, events, retry: None }
 }
 
-/// No run of the delivery goes on and none waits: its verdict is its end. A newer head takes away what it cancelled and
-/// what was not started; what ran counts.
+/// No run of the delivery is active and none waits: its verdict is its end. A newer head takes away what it cancelled
+/// and what was not started; what ran counts.
 pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
     delivery.verdict = verdict::verdict(&delivery);
     let state = match delivery.verdict {
@@ -230,7 +231,7 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
         .collect()
 }
 
-/// A change moves the cursor to its own head; what a person asked for does so only if it is the branch's head now.
+/// A change moves the cursor to its own head; a requested delivery does so only if it is the branch's head now.
 fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.gone.is_none()
         && match delivery.cause {
@@ -268,7 +269,7 @@ fn passed(
     Conclusion { writes, events, retry: None }
 }
 
-/// A newer head (or none, if the branch is gone) takes the delivery's place. Runs that go on are followed to their end.
+/// A newer head (or none, if the branch is gone) takes the delivery's place. Active runs are followed to their end.
 pub(super) fn superseded(
     mut delivery: Delivery,
     by: Option<CommitSha>,
@@ -276,8 +277,8 @@ pub(super) fn superseded(
 ) -> Conclusion {
     delivery.superseded_by.clone_from(&by);
     delivery.error = by.is_none().then(|| BRANCH_DELETED.to_owned());
-    let gone = by.as_ref().map_or(BRANCH_DELETED, |_| "a newer head took its place");
-    leave_queue(&mut delivery, &format!("{gone} before it had room"));
+    let gone = by.as_ref().map_or(BRANCH_DELETED, |_| "superseded by a newer head");
+    leave_queue(&mut delivery, &format!("{gone} before it could start"));
     let mut writes = Vec::new();
     if let Some(by) = by {
         writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
@@ -299,7 +300,7 @@ pub(super) fn leave_queue(delivery: &mut Delivery, why: &str) {
 
 fn interrupted(mut delivery: Delivery) -> Conclusion {
     delivery.state = DeliveryState::Pending;
-    delivery.error = Some("interrupted before it was through; it is taken up again".into());
+    delivery.error = Some("interrupted before it finished; it will be resumed".into());
     Conclusion {
         writes: vec![Write::Delivery(Box::new(delivery))],
         events: Vec::new(),
@@ -316,7 +317,7 @@ fn failed(
     now: Timestamp,
     backoff: &Backoff,
 ) -> Conclusion {
-    // Only a look at B's branches tells that it has none of them.
+    // Only a poll of B's branches shows that it has none of them.
     let regardless = manifests.is_none() && !matches!(error, AttemptError::NoBranch { .. });
     let b = Known { manifests, regardless };
     let text = error.told();
@@ -327,13 +328,13 @@ fn failed(
     delivery.error = Some(text.clone());
     if matches!(error, AttemptError::CutOff { .. }) {
         delivery.attempts.cut_off += 1;
-        // What ends the process again and again harms all others: it is not even looked at by itself. The first time
-        // tells nothing, for processes are killed for many reasons.
+        // What kills the process again and again harms all others: it is not even retried automatically. The first
+        // time means nothing, as processes are killed for many reasons.
         if delivery.attempts.cut_off > watch.timing.max_retries.max(1) {
             return park(delivery, b, None, watch, cursors, now);
         }
     }
-    // How often it was given up, this time included.
+    // How often it was parked, this time included.
     let parked = delivery.attempts.failures.saturating_sub(watch.timing.max_retries);
     if counted && parked > 0 {
         return park(delivery, b, Some(parked), watch, cursors, now);
@@ -389,16 +390,16 @@ fn drop_unmade(delivery: &mut Delivery, earlier: usize, error: &AttemptError) {
     delivery.runs = kept.collect();
 }
 
-/// What an attempt that is given up knew of B.
+/// What a parked attempt knew of B.
 struct Known {
     manifests: Option<CommitSha>,
     /// B was not asked.
     regardless: bool,
 }
 
-/// Gives up until something changes: a change is parked with its head, what a person asked for has failed. A change
-/// that was given up `times` times for what may pass is looked at again by itself. Runs that were made, or may have been,
-/// are followed all the same.
+/// Gives up until something changes: a change is parked with its head, a requested delivery has failed. A change
+/// that was parked `times` times for something temporary is retried automatically. Runs that were made, or may have
+/// been, are followed all the same.
 fn park(
     mut delivery: Delivery,
     b: Known,
@@ -409,7 +410,7 @@ fn park(
 ) -> Conclusion {
     let text = delivery.error.clone().unwrap_or_default();
     let is_change = delivery.cause.is_automatic();
-    leave_queue(&mut delivery, "the delivery was given up before it had room");
+    leave_queue(&mut delivery, "the delivery was parked before the run could start");
     if delivery.active_runs().next().is_some() {
         delivery.following_since.get_or_insert(now);
     }
@@ -419,7 +420,7 @@ fn park(
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
     let settled = settle(&mut delivery, state, now);
     let event = match (wait, times) {
-        // It was told to be parked: this is one more attempt that failed.
+        // The event said parked: this is one more failed attempt.
         (Some(wait), Some(2..)) => retrying(&delivery, wait, true),
         _ => settled,
     };

@@ -288,7 +288,7 @@ impl Attempt {
             kinds: kinds.as_deref(),
         };
         let mut set = manifest::prepare(documents, &context);
-        let what = || format!("can't ask {} for what runs refer to", watch.cluster);
+        let what = || format!("can't ask {} for the objects that runs refer to", watch.cluster);
         let missing = async {
             references::refuse_missing(cluster.as_ref(), &watch, &mut set)
                 .await
@@ -443,7 +443,7 @@ pub(super) async fn resolve(
     let mut heads = match answer.transpose().map_err(failed)? {
         Some(HeadsAnswer::Heads(heads)) => heads.heads,
         Some(HeadsAnswer::NotModified) | None => {
-            let text = "the forge gave no answer to a question without a validator";
+            let text = "the forge did not answer a request that had no validator";
             return Err(failed(ForgeError::new(ForgeErrorKind::WrongAnswer, text)));
         }
     };

@@ -28,11 +28,11 @@ pub(super) enum AttemptError {
     Refused { refusals: Vec<DocumentDecision>, total: usize },
     #[error("{0}")]
     NoSuchRun(String),
-    #[error("the state could not be written before the cluster was: {0}")]
+    #[error("the state could not be saved before writing to the cluster: {0}")]
     State(String),
     #[error("it took longer than the watch's timeout of {} s", limit.as_secs())]
     Timeout { limit: Duration },
-    #[error("the attempt broke down: {0}")]
+    #[error("the attempt crashed: {0}")]
     Panic(String),
     /// Found by the next process: of the attempt no end was written down.
     #[error(
@@ -67,7 +67,7 @@ impl AttemptError {
             Self::Forge { source, .. } => source.hint(),
             Self::Deploy { source, .. } => source.hint(),
             Self::CutOff { .. } => Some(
-                "if that happens again and again, look at the log and the memory limit, and at what this delivery reads",
+                "if it keeps happening, check the log, the memory limit and what this delivery reads",
             ),
             _ => None,
         };

@@ -1,4 +1,4 @@
-//! What others say has moved: its repository is asked soon. Nothing else of a hint is believed.
+//! Hints that a repository moved: it is polled soon. Nothing else in a hint is trusted.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::repo::RepoPath;
 /// A repository on a configured forge.
 type Hint = (String, RepoPath);
 
-/// The hints that the agent has not looked at yet: as many as there are repositories, however often they come.
+/// The hints that the agent has not picked up yet: as many as there are repositories, however often they come.
 #[derive(Debug, Default)]
 pub(super) struct Hints {
     waiting: Mutex<BTreeSet<Hint>>,
@@ -35,10 +35,10 @@ impl Hints {
 }
 
 impl Engine {
-    /// Tells that a repository may have moved, as a webhook does: the running engine asks its configured forge for
-    /// its heads now, at most once a second, instead of waiting for the interval. A repository whose forge fails
-    /// keeps its wait. Returns false, and does nothing, if no watch has this repository on this forge. Upper and lower case
-    /// are one, as they are to GitHub and GitLab: a person may have written the other one.
+    /// Says that a repository may have moved, as a webhook does: the running engine polls its heads now, at most once a
+    /// second, instead of waiting for the interval. A repository whose forge fails keeps its wait. Returns false, and
+    /// does nothing, if no watch uses this repository on this forge. Upper and lower case are the same, as they are to
+    /// GitHub and GitLab: a person may have written the other one.
     #[must_use]
     pub fn hint(&self, forge: &str, repo: &RepoPath) -> bool {
         let mut is_known = false;

@@ -1,7 +1,7 @@
 //! The engine: polls A, delivers B, keeps what it decided. What another program embeds.
 //!
-//! `machine` decides, without a store, a port, a clock or a runtime; `owner` is the loop that keeps what it decides, tells
-//! it and makes its calls; `courier` carries one delivery through its named steps.
+//! `machine` decides, without a store, a port, a clock or a runtime; `owner` is the loop that commits what it decides,
+//! publishes the events and makes the calls; `courier` carries one delivery through its named steps.
 
 mod alike;
 mod builder;
@@ -60,10 +60,10 @@ pub use vitals::{Asked, Vitals};
 /// How an engine works.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How many deliveries may be under way at once, over all targets. Of several watches none has more than half of
+    /// How many deliveries may be in progress at once, over all targets. Of several watches none has more than half of
     /// them, so that one that hangs does not hold the others up.
     pub max_parallel: usize,
-    /// How long a begun apply may go on after the first stop.
+    /// How long an apply in progress may continue after the first stop.
     pub grace: Duration,
     /// The waits between attempts.
     pub backoff: Backoff,
@@ -88,7 +88,7 @@ impl Default for Options {
     }
 }
 
-/// How a running engine is told to stop. Clones stop the same engine.
+/// The handle that stops a running engine. Clones stop the same engine.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     soft: CancellationToken,
@@ -102,17 +102,17 @@ impl Stop {
         Self::default()
     }
 
-    /// One that is stopped by this one, and stops nothing but itself.
+    /// A child: this one stops it, and it stops only itself.
     fn child(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token() }
     }
 
-    /// No new work; a begun apply may finish within the grace period.
+    /// No new work; an apply in progress may finish within the grace period.
     pub fn soft(&self) {
         self.soft.cancel();
     }
 
-    /// At once: children are killed, what was begun is finished at the next start.
+    /// Immediately: children are killed, unfinished work is finished at the next start.
     pub fn hard(&self) {
         self.soft.cancel();
         self.hard.cancel();
@@ -131,7 +131,7 @@ impl Stop {
     }
 }
 
-/// Why an engine ended, or could not do what was asked.
+/// Why an engine ended, or could not do what was requested.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -160,15 +160,15 @@ pub enum EngineError {
     /// There is no such watch, branch or delivery; says what there is.
     #[error("{0}")]
     Unknown(String),
-    /// It was stopped before it was through.
-    #[error("stopped before it was through")]
+    /// It was stopped before it finished.
+    #[error("stopped before it finished")]
     Stopped,
 }
 
-/// What one pass of [`Engine::once`] came to.
+/// The result of one pass of [`Engine::once`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
-    /// The deliveries of this pass as they stand now; one that is not final is waited for by the next pass.
+    /// The deliveries of this pass in their current state; one that is not final is waited for by the next pass.
     pub deliveries: Vec<Delivery>,
     /// Watches whose forge did not answer, with the kind and text of the error.
     pub poll_errors: Vec<(WatchName, ForgeErrorKind, String)>,
@@ -203,13 +203,13 @@ impl Parts {
 }
 
 impl Engine {
-    /// Starts to put an engine together; see [`Builder`].
+    /// Starts to build an engine; see [`Builder`].
     #[must_use]
     pub fn builder(state: impl Into<State>) -> Builder {
         Builder::new(state.into())
     }
 
-    /// What happens from now on. A listener that falls more than 1,024 events behind misses the oldest and is told
+    /// The event stream from now on. A listener that falls more than 1,024 events behind misses the oldest and learns
     /// how many (`RecvError::Lagged`); the store misses nothing.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
@@ -222,18 +222,18 @@ impl Engine {
         self.parts.known.watches.values().map(AsRef::as_ref).collect()
     }
 
-    /// Watches and delivers until it is told to stop.
+    /// Watches and delivers until it is stopped.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the state can't be claimed or read at the start, and if another agent has claimed it since
-    /// ([`crate::store::StoreErrorKind::Fenced`]): then all that was under way was cut off. Later errors of any port are
-    /// retried and told as events.
+    /// ([`crate::store::StoreErrorKind::Fenced`]): then everything in progress was cut off. Later errors of any port
+    /// are retried and published as events.
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
         Owner::work(&self.parts, Mode::Run, stop).await.map(drop)
     }
 
     /// One pass: asks every forge once, delivers what changed, and waits until it is settled. Outages are waited for
-    /// as long as `max_retries` attempts take; what is not through then is left for the next pass.
+    /// as long as `max_retries` attempts take; what is unfinished then is left for the next pass.
     ///
     /// # Errors
     /// [`EngineError::Store`] as for [`Engine::run`]; [`EngineError::Stopped`] if it was stopped.
@@ -242,7 +242,7 @@ impl Engine {
         if stop.is_stopping() { Err(EngineError::Stopped) } else { Ok(summary) }
     }
 
-    /// Answers these triggers and nothing else, and returns their deliveries in order.
+    /// Handles only these triggers, and returns their deliveries in order.
     ///
     /// # Errors
     /// [`EngineError::Store`] as for [`Engine::run`]; [`EngineError::Unknown`] if a trigger was rejected;
@@ -266,7 +266,7 @@ impl Engine {
     async fn delivery_of(&self, trigger: &TriggerId) -> Result<Delivery, EngineError> {
         use crate::delivery::TriggerState;
         let State { inbox, archive, .. } = &self.parts.state;
-        let unknown = || EngineError::Unknown(format!("no trigger {trigger} is kept"));
+        let unknown = || EngineError::Unknown(format!("there is no record of trigger {trigger}"));
         match inbox.trigger(trigger).await?.ok_or_else(unknown)?.state {
             TriggerState::Rejected(why) => Err(EngineError::Unknown(why)),
             TriggerState::Pending => Err(EngineError::Stopped),
@@ -297,10 +297,10 @@ impl Engine {
     /// What a delivery would do, and what that would change on the cluster, object by object. Nothing is written
     /// anywhere, nothing is locked.
     ///
-    /// No object is told where there is nothing to do, a document is refused, or [`Preview::check`] is an error.
+    /// No object is listed where there is nothing to do, a document is refused, or [`Preview::check`] is an error.
     ///
     /// # Errors
-    /// As for [`Engine::preview`]; [`EngineError::Deploy`] also if the deployer can't tell differences.
+    /// As for [`Engine::preview`]; [`EngineError::Deploy`] also if the deployer can't compute differences.
     pub async fn diff(
         &self,
         watch: &WatchName,

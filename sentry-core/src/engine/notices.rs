@@ -1,4 +1,4 @@
-//! What is told of a delivery, and to whom: decided from how it stands now, how it stood before, and what was last told
+//! Which notices a delivery sends, and to whom: decided from its state now, its state before, and what was last sent
 //! of its branch. Pure.
 
 use super::{alike::alike, verdict};
@@ -11,10 +11,10 @@ use crate::subscription::{Occasion, Route};
 use crate::text;
 use crate::watch::Watch;
 
-/// How a delivery stands, as far as anybody is told.
+/// The state of a delivery, as far as notices tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Standing {
-    /// Nothing to tell, good or bad.
+    /// Nothing to report, good or bad.
     Quiet,
     /// It could not be started; true if it was, and its runs were lost sight of.
     Stuck(bool),
@@ -42,7 +42,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
         // How its runs end may not be known: that they started is.
         DeliveryState::Succeeded if delivery.verdict.is_some() => Standing::Succeeded,
         DeliveryState::Following | DeliveryState::Succeeded => Standing::Started,
-        // An outage is waited for, however long: who is on call must hear of it before it ends.
+        // An outage is waited out, however long: the person on call must hear of it before it ends.
         _ if delivery.attempts.tries > watch.timing.max_retries => Standing::Stuck(false),
         DeliveryState::Pending
         | DeliveryState::Fetching
@@ -54,7 +54,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
 /// What a change of a delivery comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Decision {
-    /// What is told, in order, with its reason.
+    /// What is reported, in order, with its reason.
     pub(super) told: Vec<(Route, Occasion, Option<String>)>,
     /// What is kept of the branch from now on; the outer `None` is what is kept already.
     pub(super) trouble: Option<Option<Trouble>>,
@@ -116,7 +116,7 @@ pub(super) fn decide(
 
 type Tellings = Vec<(Route, Occasion, Option<String>)>;
 
-/// Told once for a commit, and once for a reason, however many commits have it: nobody is woken twice for one outage.
+/// Sent once for a commit, and once for a reason, however many commits have it: nobody is paged twice for one outage.
 fn stuck(next: &mut Trouble, told: &mut Tellings, delivery: &Delivery, started: bool) {
     let (sha, reason) = (delivery.revision.sha.clone(), reason(delivery));
     let known = next.start.take();

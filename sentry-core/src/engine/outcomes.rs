@@ -9,7 +9,7 @@ use crate::plan::{Action, GitAuth, ObjectOutcome, ObjectRef, Plan, PlannedObject
 ///
 /// A run that the cluster acknowledged before is never sent again: it may have been deleted since, and must not run
 /// twice. A run without a record has no room yet. What an earlier attempt applied is applied again, unless that
-/// attempt was complete and only its queue goes on.
+/// attempt was complete and only its queue remains.
 pub(super) struct Outcomes {
     all: Vec<Option<ObjectOutcome>>,
 }
@@ -32,7 +32,7 @@ impl Outcomes {
                 object: planned.object.clone(),
                 run: true,
                 action: Action::Queued,
-                reason: Some("waits until other runs in the namespace end".to_owned()),
+                reason: Some("waits until other runs in the namespace finish".to_owned()),
             })
         };
         Self { all: plan.objects.iter().map(known).collect() }
@@ -62,7 +62,7 @@ impl Outcomes {
             object: planned.object.clone(),
             run: planned.is_run(),
             action: Action::Skipped,
-            reason: Some("the delivery failed before it".to_owned()),
+            reason: Some("the delivery failed before reaching it".to_owned()),
         });
         self.with(skipped.collect())
     }

@@ -24,7 +24,8 @@ use crate::watch::{BranchSelector, Watch};
 
 /// However many hints come, a repository is asked at most this often.
 const HINT_SPACING: Duration = Duration::from_secs(1);
-/// A repository that fails by itself is asked once in so many intervals: with its jitter less than an eighth as often.
+/// A repository that fails on its own is polled once in so many intervals: with its jitter less than an eighth as
+/// often.
 const FAILING: u32 = 9;
 
 /// One repository on one forge, with the watches that want to know its heads.
@@ -52,7 +53,7 @@ pub(super) struct Group {
     idle: BTreeMap<WatchName, Vec<String>>,
 }
 
-/// What an answer comes to: what to keep, what to tell, and B's heads where somebody waits for them.
+/// The effects of an answer: writes, events, and B's heads if somebody waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Absorbed {
     pub(super) writes: Vec<Write>,
@@ -145,7 +146,7 @@ impl Group {
         wanted
     }
 
-    /// When it is asked again.
+    /// When it is polled again.
     fn schedule(&mut self, wait: Duration, now: Instant) {
         self.due = now + wait;
         self.in_flight = false;
@@ -200,7 +201,7 @@ impl Group {
         }
     }
 
-    /// A repository that fails by itself comes down to less than an eighth of the normal rate; an outage is asked after
+    /// A repository that fails on its own slows down to less than an eighth of the normal rate; an outage is checked
     /// at least every five minutes; a refused token every interval, where the forge itself holds requests back.
     fn wait_after(&self, error: &ForgeError, backoff: &Backoff) -> Duration {
         if error.kind() == ForgeErrorKind::Unauthorized {
@@ -297,7 +298,7 @@ impl Group {
         self.last = (!self.manifests.is_empty()).then_some(heads.heads);
     }
 
-    /// A parked head whose B has moved since is tried again by itself.
+    /// A parked head whose B has moved since is retried automatically.
     fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
         let Some(heads) = &self.last else { return };
         for watch in &self.manifests {

@@ -29,15 +29,15 @@ pub struct Preview {
     pub revision: Revision,
     /// The branch and commit of B.
     pub manifests: Revision,
-    /// Every document with what would be done with it.
+    /// Every document and what would be done with it.
     pub set: ManifestSet,
     /// What the deployer would be asked to do; `None` if the delivery would be refused or has nothing to do.
     pub plan: Option<Plan>,
-    /// Whether the cluster would take the plan.
+    /// Whether the cluster would accept the plan.
     pub check: Result<(), DeployError>,
 }
 
-/// What is asked about: a head, and which runs would be wanted.
+/// What to preview: a head, and which runs would be wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) watch: &'a WatchName,
@@ -47,7 +47,7 @@ pub(super) struct Question<'a> {
     pub(super) selection: &'a Selection,
 }
 
-/// What a delivery would do, and whether the cluster would take it.
+/// What a delivery would do, and whether the cluster would accept it.
 pub(super) async fn preview(parts: &Parts, question: Question<'_>) -> Result<Preview, EngineError> {
     let mut preview = prepare(parts, question).await?;
     check(parts, &mut preview, question.watch).await;
@@ -124,7 +124,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let mut set = manifest::prepare(&documents, &context);
     if let Some(marker) = courier::skip_marker(&info).filter(|_| !asked_for) {
         set.notes
-            .push(format!("the commit's message says {marker}: as a change it starts nothing"));
+            .push(format!("the commit message contains {marker}: it starts nothing on its own"));
     }
     let check = match &kinds {
         Ok(_) => references::refuse_missing(cluster, watch, &mut set).await,
@@ -143,7 +143,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     Ok(Preview { revision, manifests: pinned, set, plan, check })
 }
 
-/// The head of a subject of A, asked for now.
+/// The head of a subject of A, requested now.
 async fn head(
     forge: &dyn Heads,
     watch: &Watch,

@@ -7,7 +7,7 @@ use crate::manifest::{ManifestSet, MissingRef};
 use crate::names::ClusterRef;
 use crate::watch::Watch;
 
-/// Refuses the runs that refer to what the cluster does not hold either. Where it can't tell, they stay in: Tekton has
+/// Refuses the runs that refer to what the cluster does not have either. If that is unknown, they stay in: Tekton has
 /// the last word, and the run says so.
 ///
 /// # Errors

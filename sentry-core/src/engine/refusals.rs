@@ -7,14 +7,14 @@ use crate::plan::{Plan, PlannedObject};
 use crate::retry::Retry;
 use crate::watch::Refusals;
 
-/// Asks the cluster whether it would take the plan. Returns what it told, and what was taken out of the plan, which a
-/// strict watch allows to nothing.
+/// Asks the cluster whether it would accept the plan. Returns what it answered, and what was taken out of the plan,
+/// which a strict watch allows to nothing.
 pub(super) async fn check(
     deployer: &dyn Deployer,
     plan: &mut Plan,
     refusals: Refusals,
 ) -> Result<(Checked, Vec<LeftOut>), AttemptError> {
-    let what = format!("{} would not take the delivery; nothing was written", plan.cluster);
+    let what = format!("{} did not accept the delivery; nothing was written", plan.cluster);
     let result = match deployer.check(plan).await {
         Ok(checked) => without(plan, &checked, refusals).map(|left_out| (checked, left_out)),
         Err(error) => Err(error),

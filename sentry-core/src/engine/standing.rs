@@ -78,7 +78,7 @@ fn lines<'a>(watch: &Watch, deliveries: &'a [Delivery]) -> Lines<'a> {
     lines
 }
 
-/// The owner's own line. Forges that do not tell capitals from small letters show one for those that differ in nothing
+/// The owner's own line. Forges that ignore case show one for those that differ in nothing
 /// else: it is the worst of them, whichever is sent last.
 fn own(
     watch: &Watch,
@@ -127,7 +127,7 @@ fn status(
 }
 
 impl Line<'_> {
-    /// The more, the worse; of two that are as bad, the newer one is told of.
+    /// The more, the worse; of two that are as bad, the newer one is shown.
     fn badness(&self) -> impl Ord + use<> {
         let rank = match self.state {
             StatusState::Neutral => 0,

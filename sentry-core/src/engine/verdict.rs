@@ -1,4 +1,4 @@
-//! How the runs of a delivery ended, and what a delivery by itself has to show on A's commit. Pure.
+//! How the runs of a delivery ended, and what a single delivery shows on A's commit. Pure.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ pub(super) const RUN_TIMEOUT: &str = "RunTimeout";
 /// The reason of runs that the deployer could not follow to their end.
 pub(super) const CANT_FOLLOW: &str = "CantFollow";
 
-/// A record for each run of a plan that the delivery has none of yet, in the plan's order.
+/// A record for each run of a plan that the delivery has no record of yet, in the plan's order.
 pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
     let known: BTreeSet<_> = known.iter().map(|run| run.object.identity()).collect();
     let new = plan.objects.iter().filter(|p| p.is_run() && !known.contains(&p.object.identity()));
@@ -29,7 +29,7 @@ pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
     .collect()
 }
 
-/// How the runs ended. `None` while one goes on, and where there is none whose end is known.
+/// How the runs ended. `None` while one is active, and if there is none with a known end.
 pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
     if delivery.active_runs().next().is_some() {
         return None;
@@ -85,7 +85,7 @@ pub(super) fn whole<'a>(watch: &Watch, delivery: &'a Delivery, shown: bool) -> O
 fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
     let error = || delivery.error.clone().unwrap_or_default();
     let tried_again =
-        || (StatusState::Error, format!("not started yet, it is tried again: {}", error()));
+        || (StatusState::Error, format!("not started yet, will be retried: {}", error()));
     let runs = delivery.runs.len();
     Some(match delivery.state {
         DeliveryState::Following => {
@@ -96,7 +96,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
             Some(_) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
             // Nobody knows how they end: that is no success.
             None => {
-                let text = format!("{} started; how they end is not followed", count(runs, "run"));
+                let text =
+                    format!("{} started; their results are not followed", count(runs, "run"));
                 (StatusState::Neutral, text)
             }
         },
@@ -116,7 +117,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
             Some(Verdict::Success) => (StatusState::Success, superseded(delivery)),
             _ => (StatusState::Neutral, superseded(delivery)),
         },
-        // An outage is waited for, however long; whoever looks at the commit must see that nothing runs.
+        // An outage is waited out, however long; the commit must show that nothing runs.
         _ if delivery.attempts.tries > watch.timing.max_retries => tried_again(),
         _ if delivery.attempts.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
         // An attempt that is made again, after a stop or for what was queued, still has its Intent: told once.
@@ -130,8 +131,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
     })
 }
 
-/// What there is to show of each run, started or given up, with the name that its line has. Nothing before the outcomes of
-/// an attempt tell of all runs that are called alike: a name is the same from first to last.
+/// What there is to show of each run, started or abandoned, with the name that its line has. Nothing before the
+/// outcomes of an attempt tell of all runs that are called alike: a name is the same from first to last.
 pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Line<'_>)> {
     let through = delivery.state.is_final() || delivery.state == DeliveryState::Following;
     let told: BTreeSet<_> = delivery.objects.iter().map(|o| o.object.identity()).collect();
@@ -156,7 +157,7 @@ fn single(run: &RunRecord) -> (StatusState, String) {
     let text = match (&run.cancelled_by, run.message.as_ref().or(run.reason.as_ref())) {
         (Some(by), _) if run.state == RunState::Cancelled => format!("{word} for {by}"),
         (_, Some(why)) => format!("{word}: {why}"),
-        (_, None) if run.state == RunState::Unfollowed => "its end can't be known".to_owned(),
+        (_, None) if run.state == RunState::Unfollowed => "its result is unknown".to_owned(),
         (_, None) => word.to_owned(),
     };
     (state, text)
@@ -246,9 +247,11 @@ pub(super) fn unknown_ends(delivery: &Delivery) -> String {
     let each = delivery.runs.iter().filter(odd).map(|run| {
         let name = &run.object.name;
         match (run.state, run.reason.as_deref()) {
-            (RunState::Gone, _) => format!("{name} was deleted before its end was seen"),
+            (RunState::Gone, _) => format!("{name} was deleted before its result was seen"),
             (RunState::Cancelled, _) => format!("{name} was cancelled, not by Sentry"),
-            (_, Some(RUN_TIMEOUT)) => format!("{name} did not end within the watch's run_timeout"),
+            (_, Some(RUN_TIMEOUT)) => {
+                format!("{name} did not finish within the watch's run_timeout")
+            }
             (_, _) => {
                 let why = run.message.as_deref().unwrap_or("no reason was given");
                 format!("{name} could not be followed: {why}")
@@ -262,7 +265,7 @@ pub(super) fn unknown_ends(delivery: &Delivery) -> String {
     each.chain(left).collect::<Vec<_>>().join("; ")
 }
 
-/// `superseded by SHA; of its runs 1 succeeded, 1 cancelled for it`.
+/// `superseded by SHA; its runs: 1 succeeded, 1 cancelled`.
 fn superseded(delivery: &Delivery) -> String {
     let cause = match &delivery.superseded_by {
         Some(by) => format!("superseded by {by}"),
@@ -272,15 +275,15 @@ fn superseded(delivery: &Delivery) -> String {
     let left = delivery.objects.iter().filter(|o| o.run && !o.action.is_acknowledged()).count();
     let parts = [
         (ended(RunState::Succeeded), "succeeded"),
-        (ended(RunState::Cancelled), "cancelled for it"),
+        (ended(RunState::Cancelled), "cancelled"),
         (left, "not started"),
     ];
     let parts = parts.iter().filter(|(number, _)| *number > 0);
     let parts: Vec<_> = parts.map(|(number, word)| format!("{number} {word}")).collect();
     match (delivery.runs.is_empty(), parts.is_empty()) {
-        (true, _) => format!("{cause}: nothing of it ran"),
+        (true, _) => format!("{cause}: none of it ran"),
         (false, true) => cause,
-        (false, false) => format!("{cause}; of its runs {}", parts.join(", ")),
+        (false, false) => format!("{cause}; its runs: {}", parts.join(", ")),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::names::WatchName;
 use crate::repo::RepoUrl;
 use crate::store::{AgentState, LoopState};
 
-/// What a running engine says of itself.
+/// What a running engine reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Vitals {
@@ -85,7 +85,7 @@ impl Pulse {
 }
 
 impl Engine {
-    /// What the engine says of itself; `None` until [`Engine::run`] has claimed its store.
+    /// What the engine reports about itself; `None` until [`Engine::run`] has claimed its store.
     #[must_use]
     pub fn vitals(&self) -> Option<Vitals> {
         let now = Instant::now();

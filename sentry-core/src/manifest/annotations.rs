@@ -43,12 +43,12 @@ pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     if let Some(inner) = inner.filter(|inner| !inner.contains('\n')) {
         let values: Vec<String> = inner.split(',').map(value).collect();
         if values[0].is_empty() {
-            return Err("is empty: name a value first".to_owned());
+            return Err("is empty: add a first value".to_owned());
         }
         return Ok(values);
     }
     if text.is_empty() {
-        return Err("is empty: name a value".to_owned());
+        return Err("is empty: add a value".to_owned());
     }
     if text.contains(['[', ']', ' ', '\t', '\n', '\r', '\x0c']) {
         return Err("is neither one value nor a list `[a, b]` on one line".to_owned());

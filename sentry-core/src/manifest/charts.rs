@@ -26,7 +26,7 @@ impl Charts {
             part.then_some(directory.as_str())
         })?;
         let name = if inside.is_empty() { "." } else { inside.trim_end_matches('/') };
-        Some(format!("part of the Helm chart in `{name}`: no object until Helm has rendered it"))
+        Some(format!("part of the Helm chart in `{name}`: not an object until Helm renders it"))
     }
 }
 

@@ -185,7 +185,7 @@ impl Walk {
             format!("write {}, or remove it", near.join(" or "))
         };
         let version = self.version.as_str();
-        self.problems.push(format!("`{at}.{key}` is no field of Tekton's {version}: {remedy}"));
+        self.problems.push(format!("`{at}.{key}` is not a field of Tekton's {version}: {remedy}"));
         true
     }
 
@@ -211,7 +211,7 @@ impl Walk {
         }
         if !self.empty.is_empty() {
             let params = named(&self.empty);
-            notes.push(format!("{params} has no value: an empty text is sent"));
+            notes.push(format!("{params} has no value: an empty string is sent"));
         }
         let mut problems = self.problems;
         let more = problems.len().saturating_sub(NAMED);

@@ -42,12 +42,12 @@ impl Flow {
         let through = param.as_ref().map(|param| format!(", through the param {param},"));
         let through = through.unwrap_or_default();
         let remedy = if self.is_expression {
-            "whoever chooses its value decides what runs; write it with `input`, `operator` and `values`"
+            "anyone who chooses its value decides what runs; write it with `input`, `operator` and `values`"
         } else {
-            "whoever chooses its value runs commands; hand it over through `env`, and use the \
-             environment variable there in quotes"
+            "anyone who chooses its value can run commands; pass it through `env` and quote the \
+             environment variable"
         };
-        format!("`{{{{ {variable} }}}}`{through} becomes program text in {place}: {remedy}")
+        format!("`{{{{ {variable} }}}}`{through} becomes code in {place}: {remedy}")
     }
 }
 

@@ -93,7 +93,7 @@ pub(super) fn data(repo: &RepoUrl, credential: &CloneCredential) -> BTreeMap<Str
 pub(super) fn nothing_to_lend(context: &Context<'_>) -> String {
     let source = &context.watch.source;
     format!(
-        "`{{{{ git_auth_secret }}}}` is used, and the forge {} has no token that could be lent for {}: give the forge a \
+        "`{{{{ git_auth_secret }}}}` is used, and the forge {} has no token to lend for {}: give the forge a \
          token and write A's URL with https, or set `git_auth_secret` to the name of a Secret that can read A",
         source.forge, source.repo
     )
@@ -103,8 +103,8 @@ pub(super) fn nothing_to_lend(context: &Context<'_>) -> String {
 pub(super) fn note(secret: &GitAuth, context: &Context<'_>) -> Option<String> {
     let first = secret.users.first()?;
     Some(format!(
-        "{}:{}: `{{{{ git_auth_secret }}}}` is {}, a Secret that is made with the credential of the forge {} and goes \
-         with its runs",
+        "{}:{}: `{{{{ git_auth_secret }}}}` is {}, a Secret made with the credential of the forge \
+         {} and deleted with its runs",
         first.path, first.line, secret.name, context.watch.source.forge
     ))
 }

@@ -72,7 +72,7 @@ impl<'c> Globs<'c> {
         Ok(fits || pattern == branch)
     }
 
-    /// True if a path that changed fits an annotation's pattern.
+    /// True if a changed path matches an annotation's pattern.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -83,7 +83,7 @@ impl<'c> Globs<'c> {
         Ok(fits || self.paths.iter().any(|path| path == pattern))
     }
 
-    /// True if a path that changed fits an expression's pattern.
+    /// True if a changed path matches an expression's pattern.
     ///
     /// # Errors
     /// Why there is no answer.

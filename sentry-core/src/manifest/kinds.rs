@@ -167,13 +167,13 @@ pub fn kinds_named(text: &str) -> Result<Vec<GroupKind>, ParseError> {
     let (kind, group) = text.split_once('.').map_or((text, None), |(kind, g)| (kind, Some(g)));
     let capital = kind.starts_with(|c: char| c.is_ascii_uppercase());
     if !capital || !kind.bytes().all(|b| b.is_ascii_alphanumeric()) {
-        return Err(problem("is no kind's name".to_owned()));
+        return Err(problem("is not a kind's name".to_owned()));
     }
     let Some(group) = group else {
         let found: Vec<_> = groups_of(kind).map(|group| GroupKind::new(group, kind)).collect();
         return if found.is_empty() {
             Err(problem(format!(
-                "is no kind of Kubernetes or Tekton: write its group as well, {kind}.GROUP"
+                "is not a kind of Kubernetes or Tekton: add its group, {kind}.GROUP"
             )))
         } else {
             Ok(found)
@@ -183,7 +183,7 @@ pub fn kinds_named(text: &str) -> Result<Vec<GroupKind>, ParseError> {
         return Err(problem(format!("has no API group after `{kind}.`")));
     }
     if scope(group, kind) == Scope::Missing {
-        return Err(problem(format!("is no kind: the group {group} of Kubernetes has no {kind}")));
+        return Err(problem(format!("is not a kind: the Kubernetes group {group} has no {kind}")));
     }
     Ok(vec![GroupKind::new(group, kind)])
 }
@@ -268,12 +268,12 @@ mod tests {
     #[test]
     fn a_kind_that_could_be_anybodys_needs_its_group() {
         for (text, word) in [
-            ("Certificate", "write its group as well, Certificate.GROUP"),
-            ("configMap", "no kind's name"),
+            ("Certificate", "add its group, Certificate.GROUP"),
+            ("configMap", "not a kind's name"),
             ("Task.", "no API group after `Task.`"),
             ("Task.Tekton.dev", "no API group"),
-            ("ConfigMap.apps", "the group apps of Kubernetes has no ConfigMap"),
-            ("", "no kind's name"),
+            ("ConfigMap.apps", "the Kubernetes group apps has no ConfigMap"),
+            ("", "not a kind's name"),
         ] {
             let error = kinds_named(text).unwrap_err();
             assert!(error.problem().contains(word), "{text}: {error}");

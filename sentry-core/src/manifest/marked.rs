@@ -1,6 +1,6 @@
 //! Texts that are programs: expressions, patterns and lists of them. A variable's value may not become a part of the
-//! program, whoever chose it. So the variables are replaced by marks, the text is read, and the values are put into
-//! what was read.
+//! program, no matter who chose it. So the variables are replaced by marks, the text is read, and the values are put
+//! into what was read.
 
 use sha2::{Digest as _, Sha256};
 
@@ -104,8 +104,8 @@ impl Marked {
             let Some((name, value)) = variable else { break };
             if place != Place::Text {
                 return Err(format!(
-                    "`{{{{ {name} }}}}` can't stand inside `[…]` or after a backslash of a pattern: \
-                     write it beside them"
+                    "`{{{{ {name} }}}}` can't be used inside `[…]` or after a backslash in a \
+                     pattern: move it outside"
                 ));
             }
             filled.push_str(&literal(value));

@@ -126,7 +126,7 @@ pub struct ManifestSet {
     pub notes: Vec<String>,
     /// What runs refer to by name and the tree does not hold: the cluster must. Empty where the watch allows it.
     pub missing: Vec<MissingRef>,
-    /// Set if one run was asked for by name and the tree holds none of that name: what there is instead.
+    /// Set if one run was requested by name and the tree holds none of that name: what there is instead.
     pub no_such_run: Option<String>,
 }
 
@@ -174,7 +174,7 @@ impl ManifestSet {
 
     /// Refuses the runs that refer to what `exists` says is not on the cluster either.
     ///
-    /// Whoever can ask the cluster calls this before the plan is made; whoever can't leaves the runs in.
+    /// A caller that can ask the cluster calls this before the plan is made; others leave the runs in.
     pub fn refuse_missing(&mut self, exists: impl Fn(&MissingRef) -> bool) {
         for missing in self.missing.iter().filter(|missing| !exists(missing)) {
             let MissingRef { kind, name, namespace, hint, .. } = missing;
@@ -206,7 +206,7 @@ impl ManifestSet {
     /// The Secrets by which runs of the set clone A, one for each namespace, still without data. Empty unless the watch
     /// wants them made and a run uses one.
     ///
-    /// Whoever can ask A's forge calls this once the set is whole, and [`Self::lend`] with the answer.
+    /// A caller that can ask A's forge calls this once the set is complete, and [`Self::lend`] with the answer.
     #[must_use]
     pub fn git_auth(&self, context: &Context<'_>) -> Vec<GitAuth> {
         git_auth::wanted(self, context)
@@ -235,7 +235,7 @@ impl ManifestSet {
     }
 }
 
-/// Refuses a document that was let through, or gives one more reason.
+/// Refuses a document that was accepted, or adds a reason.
 fn refuse(
     decisions: &mut [DocumentDecision],
     objects: &mut Vec<PlannedObject>,

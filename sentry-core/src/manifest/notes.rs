@@ -20,7 +20,7 @@ impl Notes {
         for name in &findings.unknown {
             self.note_once(
                 entry,
-                &format!("`{{{{ {name} }}}}` stays as it is: nobody sets the variable `{name}`"),
+                &format!("`{{{{ {name} }}}}` is left as it is: nothing sets the variable `{name}`"),
             );
         }
         if findings.no_sender {
@@ -42,7 +42,7 @@ impl Notes {
                 let text = printable(text, MAX_TEXT_CHARS);
                 self.texts.push(format!("{}:{}: {text}", entry.path, entry.line));
             }
-            MAX_NOTES => self.texts.push("there is more to note, which is left out".to_owned()),
+            MAX_NOTES => self.texts.push("more notes were left out".to_owned()),
             _ => {}
         }
     }

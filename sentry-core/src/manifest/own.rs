@@ -34,8 +34,9 @@ pub(super) fn named(object: &Value) -> Vec<String> {
         .into_iter()
         .map(|(what, name)| {
             format!(
-                "{what} `{name}` is named, which is Sentry's own where it was installed by its Kubernetes base: whoever has \
-                 it has Sentry's tokens. Give runs others, and Sentry a namespace of its own"
+                "{what} `{name}` is used, which is Sentry's own if it was installed from its \
+                 Kubernetes base: anyone who has it has Sentry's tokens. Use another one for runs, \
+                 and give Sentry its own namespace"
             )
         })
         .collect()

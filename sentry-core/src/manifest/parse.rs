@@ -150,7 +150,7 @@ impl Reader {
             self.push(path, index + 1, chunk.content_line(), content);
             self.breaches += usize::from(breach);
             if self.breaches > MAX_BREACHES {
-                return self.stop(path, index + 1, "too many documents over a limit");
+                return self.stop(path, index + 1, "too many documents exceed a limit");
             }
             if self.spent.get().is_all() {
                 return self.stop(
@@ -206,15 +206,15 @@ impl Chunk<'_> {
                 if is_blank(rest) && !rest.starts_with('#') {
                     continue;
                 }
-                ("kubectl takes no text after `---`", "start it on the next line")
+                ("kubectl allows no text after `---`", "start it on the next line")
             } else if line.contains(SEPARATORS) {
                 (
-                    "a character that ends a line for some readers",
+                    "a character that some parsers take for a line break",
                     "write it as an escape in double quotes",
                 )
             } else if starts("%") {
                 // A directive stands before its `---`, where the text was split. The parser would find that out slowly.
-                ("YAML directives are not read", "remove the line with `%`")
+                ("YAML directives are not supported", "remove the line with `%`")
             } else if starts("...") {
                 ("no document ends here", "remove the line with `...`")
             } else {
@@ -267,7 +267,7 @@ fn is_json(text: &str) -> bool {
 }
 
 fn no_json() -> Fault {
-    let what = "a file that starts with `{` is JSON for kubectl, and this is none";
+    let what = "kubectl reads a file that starts with `{` as JSON, and this is not JSON";
     Why::unclear(what, "start the file with a line `---`").at(At { line: 1, column: 1 })
 }
 
@@ -320,7 +320,7 @@ fn template(text: &str, failing: &str) -> Option<String> {
     let mark = helm
         .iter()
         .find(|mark| failing.contains(*mark) || text.lines().any(|line| line.starts_with(*mark)))?;
-    Some(format!("a Helm template (`{mark}`): no object until Helm has rendered it"))
+    Some(format!("a Helm template (`{mark}`): not an object until Helm renders it"))
 }
 
 fn shown(line: &str) -> String {

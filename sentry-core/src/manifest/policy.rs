@@ -49,10 +49,10 @@ fn not_an_object(value: &Value) -> Option<String> {
     let map = match value {
         Value::Null => return Some("the document is empty".to_owned()),
         Value::Object(map) => map,
-        other => return Some(format!("the document is {}, no Kubernetes object", what(other))),
+        other => return Some(format!("the document is {}, not a Kubernetes object", what(other))),
     };
     if !["apiVersion", "kind", "metadata"].iter().any(|field| map.contains_key(*field)) {
-        return Some("no Kubernetes object: no apiVersion, kind or metadata".to_owned());
+        return Some("not a Kubernetes object: no apiVersion, kind or metadata".to_owned());
     }
     let group = text(map, "apiVersion").map_or("", group_of);
     if group == "kustomize.config.k8s.io" {
@@ -62,7 +62,7 @@ fn not_an_object(value: &Value) -> Option<String> {
     let mut template = template.chain(name_in(value));
     template
         .any(|text| text.contains("{{ .") || text.contains("{{."))
-        .then(|| "a Helm template: no object until Helm has rendered it".to_owned())
+        .then(|| "a Helm template: not an object until Helm renders it".to_owned())
 }
 
 /// True if the cluster was asked and does not have the kind.
@@ -177,7 +177,7 @@ impl Check {
     fn spelling(&mut self, map: &Map<String, Value>, fields: &[&str], at: &str) {
         for key in map.keys() {
             if let Some(field) = fields.iter().find(|f| is_read_as(key, f) && key != *f) {
-                self.say(format!("`{at}{key}` is not how `{at}{field}` is spelled: correct it"));
+                self.say(format!("`{at}{key}` is a misspelling of `{at}{field}`: correct it"));
             }
         }
     }
@@ -194,7 +194,7 @@ impl Check {
                 ""
             }
             Some(other) => {
-                self.say(format!("`{field}` is {}, not text: quote it", what(other)));
+                self.say(format!("`{field}` is {}, not a string: quote it", what(other)));
                 ""
             }
         }
@@ -203,7 +203,7 @@ impl Check {
     fn unresolved(&mut self, field: &str, text: &str) {
         let name = variables::first_in(text).unwrap_or(text);
         self.say(format!(
-            "`{field}` uses `{{{{ {name} }}}}`, which nobody sets: correct the name or set it \
+            "`{field}` uses `{{{{ {name} }}}}`, which nothing sets: correct the name or set it \
              under the watch's `variables`"
         ));
     }
@@ -211,10 +211,10 @@ impl Check {
     /// kubectl would send what is inside a list, each as an object of its own.
     fn list(&mut self, object: &Map<String, Value>, kind: &str) {
         if object.contains_key("items") {
-            self.say("a list of objects (`items`): write them as documents of their own".into());
+            self.say("a list of objects (`items`): write them as separate documents".into());
         } else if kind.ends_with("List") {
             self.say(format!(
-                "`kind: {kind}` is a list of objects: write them as documents of their own"
+                "`kind: {kind}` is a list of objects: write them as separate documents"
             ));
         }
     }
@@ -229,7 +229,7 @@ impl Check {
                     for (key, value) in map.iter().filter(|(_, value)| wrong(value)) {
                         let what = what(value);
                         self.say(format!(
-                            "`metadata.{field}`: the value of `{key}` is {what}, not text: quote it"
+                            "`metadata.{field}`: the value of `{key}` is {what}, not a string: quote it"
                         ));
                     }
                 }
@@ -262,7 +262,7 @@ impl Check {
                 }
                 Some(other) => {
                     let what = what(other);
-                    self.say(format!("`metadata.{field}` is {what}, not text: quote it"));
+                    self.say(format!("`metadata.{field}` is {what}, not a string: quote it"));
                     return String::new();
                 }
             }
@@ -319,7 +319,7 @@ impl Check {
                 return None;
             }
             None if built_in.is_some() => return built_in,
-            // Whoever could not read the group can't say that it lacks the kind.
+            // If the group could not be read, it is unknown whether it lacks the kind.
             Some(Served::Unknown { namespaced: None }) => return Some(built_in.unwrap_or(true)),
             None | Some(Served::Never) => {}
         }
@@ -345,7 +345,7 @@ impl Check {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}
             Some(_) if !namespaced => {
-                self.say(format!("{kind} lives in no namespace: remove `metadata.namespace`"));
+                self.say(format!("{kind} is cluster-scoped: remove `metadata.namespace`"));
             }
             Some(Value::String(text)) if text == own => {}
             Some(Value::String(text)) => match &context.watch.reading.namespace_policy {
@@ -365,7 +365,7 @@ impl Check {
             },
             Some(other) => {
                 let what = what(other);
-                self.say(format!("`metadata.namespace` is {what}, not text: quote it"));
+                self.say(format!("`metadata.namespace` is {what}, not a string: quote it"));
             }
         }
         namespaced.then(|| own.to_owned())
@@ -408,10 +408,11 @@ fn name_problem(name: &str, group: &str) -> Option<&'static str> {
     if group == "rbac.authorization.k8s.io" {
         let fits = name != "." && name != ".." && !name.contains(['/', '%']);
         let plain = !name.chars().any(char::is_control);
-        return (!(fits && plain)).then_some("holds `/`, `%` or a control character, or is a dot");
+        return (!(fits && plain))
+            .then_some("contains `/`, `%` or a control character, or is a dot");
     }
     (!is_subdomain(name)).then_some(
-        "is not at most 253 characters of a-z, 0-9, `-` and `.`, with a letter or digit at the \
+        "must be at most 253 characters of a-z, 0-9, `-` and `.`, with a letter or digit at the \
          ends of each part",
     )
 }
@@ -433,7 +434,7 @@ fn what(value: &Value) -> &'static str {
         Value::Null => "empty",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a mapping",
     }

@@ -262,7 +262,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         }
     }
 
-    /// Tells where what a pusher chooses becomes program text. Why the object may not be sent, where only leaving it out
+    /// Finds where what a pusher chooses becomes code. Why the object may not be sent, where only leaving it out
     /// helps: a person reads what a script is given, an expression decides by itself.
     fn flows(&mut self, entry: &Entry, work: &Work<'_>, tree: &flows::Tree<'_>) -> Vec<String> {
         let Some(flows) = tree.flows(work.raw, &mut self.looks) else {
@@ -325,7 +325,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
     ) -> Result<(String, Operation), Vec<String>> {
         if let Some(variable) = policy::name_in(raw).and_then(variables::unstable_in) {
             return Err(vec![format!(
-                "the name of a run must be the same at every attempt, and `{{{{ {variable} }}}}` \
+                "the name of a run must be the same in every attempt, and `{{{{ {variable} }}}}` \
                  is not: remove it from the name"
             )]);
         }
@@ -340,7 +340,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         Ok((name, Operation::Create { key }))
     }
 
-    /// Puts what the tree holds into a run, and tells what it does not hold.
+    /// Inlines what the tree holds into a run, and returns what it does not hold.
     fn resolve(
         &mut self,
         entry: &Entry,
@@ -409,7 +409,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let place = format!("{} (document {})", entry.path, entry.document);
         if let Some(first) = self.seen.get(&id) {
             return Err(vec![format!(
-                "{} {name} stands in {first} already: remove or rename one of the two",
+                "{} {name} is already in {first}: remove or rename one of the two",
                 subject.kind
             )]);
         }
@@ -422,7 +422,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         let size = Size::of(object);
         if size.bytes > MAX_OBJECT_BYTES {
             return Err(vec![format!(
-                "the object has {} bytes as JSON, a cluster takes {MAX_OBJECT_BYTES}: split it",
+                "the object has {} bytes as JSON, a cluster accepts {MAX_OBJECT_BYTES}: split it",
                 size.bytes
             )]);
         }
@@ -442,7 +442,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
             self.notes.note(
                 entry,
                 &format!(
-                    "metadata.{} left out: only a server sets that",
+                    "metadata.{} left out: only the server sets that",
                     dropped.join(", metadata.")
                 ),
             );
@@ -450,7 +450,9 @@ impl<'c, 'a> Preparation<'c, 'a> {
         if let Some((mark, tool)) = ownership::other_tool(metadata) {
             self.notes.note(
                 entry,
-                &format!("`{mark}` is a mark of {tool}: two tools would write this object"),
+                &format!(
+                    "`{mark}` shows that {tool} manages it: two tools would write this object"
+                ),
             );
         }
         metadata.remove("generateName");
@@ -473,7 +475,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
         }
         if subject.group == policy::PAC_GROUP {
             self.notes
-                .note(entry, "Pipelines-as-Code on this cluster may start the same runs once more");
+                .note(entry, "Pipelines-as-Code on this cluster may start the same runs again");
         }
     }
 }
@@ -488,7 +490,9 @@ fn needed_by_none(work: &Work<'_>, needs: &Needs) -> Option<String> {
     let none = "no run that starts here refers to it";
     match work.findings.problems.first().filter(|_| work.subject.is_some()) {
         Some(why) => Some(format!("{none}, and {why}")),
-        None if needs.idle.contains(&wanted) => Some(format!("{none}, but one that does not")),
+        None if needs.idle.contains(&wanted) => {
+            Some(format!("{none}, only one that does not start"))
+        }
         None => None,
     }
 }

@@ -178,7 +178,7 @@ impl Inliner<'_, '_> {
                 }
                 Some(_) if kind == "StepAction" && self.inline => {
                     resolved.notes.insert(format!(
-                        "StepAction {name} stays a reference, as Tekton has no way to put it into a step: another \
+                        "StepAction {name} stays a reference, as Tekton can't inline it into a step: another \
                          branch or watch that delivers it to the namespace changes it for this run"
                     ));
                 }

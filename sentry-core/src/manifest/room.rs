@@ -49,7 +49,7 @@ impl Room {
 /// What to say when there is no room.
 pub(super) fn too_large() -> String {
     format!(
-        "with all that is put into the runs, the delivery has more than {} MiB or {MAX_PLAN_NODES} nodes: split the \
+        "with everything inlined into the runs, the delivery has more than {} MiB or {MAX_PLAN_NODES} nodes: split the \
          directory, or set `inline: false`",
         MAX_PLAN_BYTES >> 20
     )

@@ -91,7 +91,7 @@ pub(super) fn needs_changes(document: &Value) -> bool {
     }
 }
 
-/// What to say if the run that is asked for is not there.
+/// What to say if the requested run does not exist.
 pub(super) fn no_such_run(documents: &Documents, context: &Context<'_>) -> Option<String> {
     let asked = context.only?;
     let names: Vec<&str> = documents
@@ -129,7 +129,7 @@ impl<'m> Choice<'_, 'm> {
         if let Some(asked) = asked {
             let name = policy::name_in(document).unwrap_or_default();
             if !is_called(name, asked) {
-                return Err(Not::Meant(format!("only the run {asked} is asked for")));
+                return Err(Not::Meant(format!("only the run {asked} was requested")));
             }
         }
         self.understood()?;
@@ -145,7 +145,7 @@ impl<'m> Choice<'_, 'm> {
         }
         let event = self.context.event.as_str();
         match self.context.watch.reading.unannotated {
-            _ if asked.is_some() => Ok("asked for by name".to_owned()),
+            _ if asked.is_some() => Ok("requested by name".to_owned()),
             _ if event != "push" => Err(Not::Meant(format!("has no on-event that names {event}"))),
             Unannotated::Run => Ok("no annotation restricts it".to_owned()),
             Unannotated::Skip => Err(Not::Meant(format!(
@@ -164,7 +164,7 @@ impl<'m> Choice<'_, 'm> {
         };
         match self.own.names().find(|name| name.starts_with("on-") && !known(name)) {
             Some(name) => {
-                Err(Not::Meant(format!("`{}{name}` is not understood", annotations::PREFIX)))
+                Err(Not::Meant(format!("`{}{name}` is not supported", annotations::PREFIX)))
             }
             None => Ok(()),
         }
@@ -178,7 +178,7 @@ impl<'m> Choice<'_, 'm> {
                 match self.context.watch.reading.namespace_policy {
                     NamespacePolicy::Override => {
                         self.notes.push(format!(
-                            "target-namespace {other} is not heeded: the run goes to {namespace}"
+                            "target-namespace {other} is ignored: the run goes to {namespace}"
                         ));
                         Ok(())
                     }
@@ -206,17 +206,17 @@ impl<'m> Choice<'_, 'm> {
         match cel::evaluate(&Marked::new(text, self.variables), &facts, self.means) {
             Ok(Answer::Yes) => Ok(format!("{EXPRESSION} is true")),
             Ok(Answer::DependsOnPaths) => Ok(format!(
-                "{EXPRESSION} depends on how paths changed, which is not known and counts as changed"
+                "{EXPRESSION} depends on how paths changed, which is unknown and counts as changed"
             )),
             Ok(Answer::Refused(why)) => Err(Not::Told(format!("{EXPRESSION}: {why}"))),
             Ok(Answer::No) => {
                 Err(Not::Meant(format!("{EXPRESSION} is false for {}", self.event_and_branch())))
             }
             Err(NoAnswer::Payload(why)) => {
-                Err(Not::Meant(format!("{EXPRESSION} has no answer: {why}")))
+                Err(Not::Meant(format!("{EXPRESSION} can't be evaluated: {why}")))
             }
             Err(NoAnswer::Unclear(why)) => {
-                Err(Not::Told(format!("{EXPRESSION} has no answer: {why}")))
+                Err(Not::Told(format!("{EXPRESSION} can't be evaluated: {why}")))
             }
         }
     }
@@ -340,7 +340,7 @@ impl<'m> Choice<'_, 'm> {
             Changes::Fit => Ok(Some(format!("{name} {text}"))),
             Changes::Fail => {
                 let hint = cut_in_braces(text).unwrap_or_default();
-                Err(Not::Meant(format!("no path that changed fits {name} {text}{hint}")))
+                Err(Not::Meant(format!("no changed path matches {name} {text}{hint}")))
             }
             Changes::Unknown(why) => Ok(Some(why)),
         }
@@ -349,8 +349,8 @@ impl<'m> Choice<'_, 'm> {
     fn ignored_paths(&mut self, name: &str) -> Result<Option<String>, Not> {
         let Some(text) = self.own.get(name) else { return Ok(None) };
         match self.any_path(name, text)? {
-            Changes::Fit => Err(Not::Meant(format!("a path that changed fits {name} {text}"))),
-            Changes::Fail => Ok(Some(format!("no path that changed fits {name}"))),
+            Changes::Fit => Err(Not::Meant(format!("a changed path matches {name} {text}"))),
+            Changes::Fail => Ok(Some(format!("no changed path matches {name}"))),
             Changes::Unknown(why) => Ok(Some(why)),
         }
     }
@@ -359,7 +359,7 @@ impl<'m> Choice<'_, 'm> {
     fn any_path(&mut self, name: &str, text: &str) -> Result<Changes, Not> {
         let patterns = self.patterns(name, text)?;
         let unknown =
-            |what| Changes::Unknown(format!("{name}: {what} is not known and counts as changed"));
+            |what| Changes::Unknown(format!("{name}: {what} is unknown and counts as changed"));
         if self.context.changed.is_none_or(|changed| changed.truncated) {
             self.any(name, &patterns, |globs, pattern, fuel| {
                 globs.read(pattern, fuel).map(|()| false)
@@ -369,7 +369,7 @@ impl<'m> Choice<'_, 'm> {
         Ok(match self.any(name, &patterns, Globs::path)? {
             Some(true) => Changes::Fit,
             Some(false) => Changes::Fail,
-            None => unknown("what fits, which takes too long,"),
+            None => unknown("the result, which takes too long to compute,"),
         })
     }
 
@@ -405,7 +405,7 @@ impl<'m> Choice<'_, 'm> {
         if let Some(text) = self.value("max-keep-runs") {
             match text.trim().parse() {
                 Ok(0) | Err(_) => self.notes.push(format!(
-                    "max-keep-runs `{text}` is no number from 1 on: all runs are kept"
+                    "max-keep-runs `{text}` is not a number of 1 or more: all runs are kept"
                 )),
                 Ok(number) => rules.keep = Some(number),
             }
@@ -441,10 +441,10 @@ fn list(name: &str, text: &str, marked: &Marked) -> Result<Vec<String>, Not> {
 fn cut_in_braces(text: &str) -> Option<&'static str> {
     let is_cut = |part: &str| part.matches('{').count() > part.matches('}').count();
     (text.trim().starts_with('[') && text.split(',').any(is_cut))
-        .then_some(": a comma ends a pattern, in braces too; write it as `&#44;` there")
+        .then_some(": a comma ends a pattern, even in braces; write it as `&#44;` there")
 }
 
-/// True if a run is the one that is asked for: by its `name`, or its `generateName` with or without the dash.
+/// True if a run is the requested one: by its `name`, or its `generateName` with or without the dash.
 fn is_called(name: &str, asked: &str) -> bool {
     !name.is_empty() && (name == asked || name.strip_suffix('-') == Some(asked))
 }

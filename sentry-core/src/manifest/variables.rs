@@ -11,7 +11,7 @@ use crate::watch::GitAuthSecret;
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
 const MAX_VALUE_BYTES: usize = 5 << 20;
 
-/// Values that whoever may push to A chooses.
+/// Values that anyone who may push to A chooses.
 const CHOSEN_OUTSIDE: &[&str] = &["source_branch", "target_branch", "sender", "git_tag"];
 
 /// What a run's name may not hold: it would differ between two attempts at the same commit, and the run exist twice.
@@ -188,7 +188,7 @@ impl<'a> Variables<'a> {
             match self.meaning(u.name) {
                 Meaning::Value(value) if value.len() > self.room.get() => {
                     findings.problems.insert(format!(
-                        "the values of variables have more than {MAX_VALUE_BYTES} bytes in all: \
+                        "the values of variables have more than {MAX_VALUE_BYTES} bytes in total: \
                          use fewer of them"
                     ));
                 }
@@ -261,7 +261,7 @@ impl<'a> Variables<'a> {
             None => Meaning::Refused(
                 "`{{ git_auth_secret }}` is used and not set for this watch: set \
                  `git_auth_secret` to the name of a Secret that can read A, or to \
-                 `{per_run: true}`, and Sentry makes one"
+                 `{per_run: true}`, and Sentry creates one"
                     .to_owned(),
             ),
         }

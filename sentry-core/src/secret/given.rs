@@ -51,10 +51,10 @@ pub enum Oddity {
     #[error("is larger than 64 KiB")]
     TooLarge,
     /// Editors and shells of Windows write it by default.
-    #[error("is text in UTF-16")]
+    #[error("is UTF-16 text")]
     Utf16,
     /// It can't be text.
-    #[error("is no UTF-8 text: byte 0x{byte:02x} at position {at}")]
+    #[error("is not UTF-8 text: byte 0x{byte:02x} at position {at}")]
     NotText {
         /// The first byte that does not fit.
         byte: u8,
@@ -62,7 +62,7 @@ pub enum Oddity {
         at: usize,
     },
     /// A character that none can have there.
-    #[error("holds {} at character {at}", name(*.character))]
+    #[error("contains {} at character {at}", name(*.character))]
     Character {
         /// It.
         character: char,
@@ -70,7 +70,7 @@ pub enum Oddity {
         at: usize,
     },
     /// Quotation marks are for shells and YAML.
-    #[error("stands in quotation marks: {} at character {at}", name(*.mark))]
+    #[error("is in quotation marks: {} at character {at}", name(*.mark))]
     Quoted {
         /// The first mark.
         mark: char,
@@ -81,7 +81,7 @@ pub enum Oddity {
     #[error("begins with the word `{0}`")]
     Scheme(&'static str),
     /// The name of a variable comes first.
-    #[error("is a line NAME=value")]
+    #[error("is a NAME=value line")]
     Assignment,
     /// What a person was to replace.
     #[error("is a placeholder")]
@@ -94,15 +94,15 @@ impl Oddity {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Empty => "write the secret itself, and nothing else",
-            Self::TooLarge => "name the file that holds the secret alone",
+            Self::TooLarge => "name a file that holds only the secret",
             Self::Utf16 | Self::NotText { .. } => "save it as UTF-8, or plain ASCII",
-            Self::Character { .. } => "copy it again: it is one word",
+            Self::Character { .. } => "copy it again: it must be one word",
             Self::Quoted { .. } => {
                 "remove the quotation marks: files and `docker --env-file` keep them"
             }
-            Self::Scheme(_) => "write the token alone: the scheme is added to it",
-            Self::Assignment => "write the value alone, without NAME=",
-            Self::Placeholder => "write the real one in its place",
+            Self::Scheme(_) => "write only the token: the scheme is added to it",
+            Self::Assignment => "write only the value, without NAME=",
+            Self::Placeholder => "replace it with the real one",
         }
     }
 }
@@ -255,7 +255,7 @@ fn name(c: char) -> String {
         '\u{ad}' => " (soft hyphen)",
         '\u{200b}' => " (zero width space)",
         '\u{feff}' => " (byte order mark)",
-        '\u{fffd}' => " (what stands for a broken character)",
+        '\u{fffd}' => " (replacement character)",
         _ => "",
     };
     format!("U+{:04X}{known}", u32::from(c))
@@ -368,10 +368,10 @@ mod tests {
             bom.into_iter().chain(TOKEN.encode_utf16().flat_map(order)).collect::<Vec<u8>>()
         };
         for (bytes, expected) in [
-            (utf16([0xff, 0xfe], u16::to_le_bytes), "is text in UTF-16"),
-            (utf16([0xfe, 0xff], u16::to_be_bytes), "is text in UTF-16"),
-            (b"g\0h\0".to_vec(), "holds U+0000 at character 2"),
-            (b"ghp_\xe9t\xe9".to_vec(), "is no UTF-8 text: byte 0xe9 at position 5"),
+            (utf16([0xff, 0xfe], u16::to_le_bytes), "is UTF-16 text"),
+            (utf16([0xfe, 0xff], u16::to_be_bytes), "is UTF-16 text"),
+            (b"g\0h\0".to_vec(), "contains U+0000 at character 2"),
+            (b"ghp_\xe9t\xe9".to_vec(), "is not UTF-8 text: byte 0xe9 at position 5"),
             (vec![b'a'; 70_000], "is larger than 64 KiB"),
             (Vec::new(), "is empty"),
         ] {

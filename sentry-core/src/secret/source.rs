@@ -36,7 +36,7 @@ impl SecretSource {
                 let hint = match &error {
                     FileError::Read(_) => error.hint().to_owned(),
                     FileError::Odd(_) => {
-                        format!("{}; the file is read again by itself", error.hint())
+                        format!("{}; the file is reread automatically", error.hint())
                     }
                 };
                 error.of(what, path).with_hint(hint)
@@ -68,7 +68,7 @@ impl FileError {
     }
 }
 
-/// As [`Secret::in_file`], where nobody may be held up by a slow disk.
+/// As [`Secret::in_file`], where a slow disk must not block others.
 async fn in_file(path: &Path, form: Form) -> Result<Secret, FileError> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || Secret::in_file(&path, form)).await;
@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(missing.to_string(), format!("can't read the token file {path}"));
         assert_eq!(empty.to_string(), format!("the token file {path} is empty"));
         assert!(missing.hint().unwrap().contains("exists"), "{missing:?}");
-        assert!(empty.hint().unwrap().ends_with("; the file is read again by itself"), "{empty:?}");
+        assert!(empty.hint().unwrap().ends_with("; the file is reread automatically"), "{empty:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which branches of A a watch looks at.
+//! Which branches of A a watch covers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,8 +9,8 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::repo::{BranchName, ParseError};
 use crate::subject::Subject;
 
-/// Which branches of A a watch looks at: exact names and globs (`release/*`; `*` also matches `/`). One with `!` before it
-/// takes away what it matches, wherever it stands.
+/// Which branches of A a watch covers: exact names and globs (`release/*`; `*` also matches `/`). One with `!` before
+/// it excludes what it matches, wherever it is.
 #[derive(Clone)]
 pub struct BranchSelector {
     patterns: Vec<Pattern>,
@@ -45,7 +45,7 @@ impl BranchSelector {
             let problem = if this.patterns.is_empty() {
                 "at least one branch is needed"
             } else {
-                "branches are only taken away: name those that are watched as well"
+                "all patterns are exclusions: add the branches to watch"
             };
             return Err(ParseError::new("branches", &this.to_string(), problem));
         }

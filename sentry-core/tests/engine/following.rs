@@ -71,7 +71,7 @@ async fn a_run_that_is_deleted_while_it_is_followed_is_an_error_and_leaves_the_i
     seconds(1).await;
     let delivery = world.last().await;
     assert_eq!((delivery.state, delivery.verdict), (DeliveryState::Failed, Some(Verdict::Error)));
-    assert!(delivery.error.unwrap().contains("was deleted before its end was seen"));
+    assert!(delivery.error.unwrap().contains("was deleted before its result was seen"));
     assert_eq!(world.inventory().await, ["unit"]);
 }
 

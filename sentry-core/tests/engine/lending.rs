@@ -106,7 +106,7 @@ async fn a_forge_without_a_token_parks_the_delivery_with_the_remedy() {
     let delivery = world.deliveries().await.remove(0);
     assert_eq!(delivery.state, DeliveryState::Parked);
     let error = delivery.error.unwrap();
-    assert!(error.contains("the forge forge has no token that could be lent"), "{error}");
+    assert!(error.contains("the forge forge has no token to lend"), "{error}");
     assert!(world.deployer.created().is_empty());
 }
 

@@ -72,7 +72,7 @@ async fn what_waits_in_the_queue_is_told_and_survives_a_kill() {
     assert_eq!((delivery.state, queued), (DeliveryState::Following, 3));
     let why = world.why(&sha).await;
     assert_eq!(why.reason, Reason::Waiting);
-    assert!(why.detail.unwrap().contains("3 runs wait: 2 may go on in qa"));
+    assert!(why.detail.unwrap().contains("3 runs wait: 2 may run at once in qa"));
     assert_eq!(world.delivered().await, None, "not every object is acknowledged");
     world.kill().await;
     world.start();

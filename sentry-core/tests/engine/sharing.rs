@@ -54,7 +54,7 @@ async fn a_forge_that_breaks_down_at_one_repository_is_told_of_and_still_asked_f
     let watches = world.store.snapshot().watches;
     let broken = watches.iter().find(|watch| watch.watch.as_str() == "other").unwrap();
     let outage = broken.unreachable.as_ref().unwrap();
-    assert!(outage.error.contains("broke down"), "{outage:?}");
+    assert!(outage.error.contains("crashed"), "{outage:?}");
 }
 
 #[tokio::test(start_paused = true)]

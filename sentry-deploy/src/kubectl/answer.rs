@@ -71,7 +71,7 @@ fn is_denied(message: &str) -> bool {
     name.is_some_and(|(_, rest)| rest.starts_with(" denied the request"))
 }
 
-/// An error that kubectl tells without the server's reason, or its own: its text without `error: `.
+/// An error that kubectl reports without the server's reason, or its own error: its text without `error: `.
 fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
     use DeployErrorKind::{
         Conflict, Local, Missing, Refused, Unauthorized, Unavailable, Unreachable,
@@ -136,7 +136,7 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
 const GRANT: &str =
     "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
 const LOG_IN: &str = "renew the credentials in the kubeconfig, or the pod's service account";
-const TAKE_OVER: &str = "another field manager holds these fields: remove them there, or set the watch's \
+const TAKE_OVER: &str = "another field manager owns these fields: remove them there, or set the watch's \
     `cluster.force_conflicts` to `first`, which takes over what `kubectl apply` and `kubectl create` left, or to `always`";
 const NAMESPACE: &str = "create the namespace first: Sentry does not";
 const NO_KIND: &str = "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
@@ -145,7 +145,7 @@ const NO_CLUSTER: &str =
     "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
 const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
 
-/// An error without the words that say nothing here, and without kubectl's advice for whoever sits before it.
+/// An error without the words that say nothing here, and without kubectl's advice for interactive users.
 pub(super) fn plain(error: &str) -> String {
     let text = match server_reason(error) {
         Some(_) => error.split_once(": ").map_or(error, |(_, text)| text),

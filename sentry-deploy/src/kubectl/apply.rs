@@ -177,7 +177,7 @@ async fn apply_named(
     Ok(())
 }
 
-/// Applies one object by itself, which tells for certain what is wrong with it, and takes over what it may.
+/// Applies one object on its own, which shows for certain what is wrong with it, and takes over what it may.
 async fn apply_alone(
     plan: &Plan,
     at: usize,
@@ -286,7 +286,7 @@ fn made_by_another(planned: &PlannedObject, live: Option<&Value>) -> Option<Stri
         |object: &Value| object["metadata"]["labels"][DELIVERY_LABEL].as_str().map(str::to_owned);
     let theirs = live.and_then(label)?;
     (label(&planned.json).as_ref() != Some(&theirs))
-        .then(|| format!("made by the delivery {theirs}"))
+        .then(|| format!("created by delivery {theirs}"))
 }
 
 /// The error if a live run is not the planned one: the keys decide.
@@ -298,7 +298,7 @@ pub(super) fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployEr
     }
     let theirs = other.map_or("no key".to_owned(), |other| format!("the key {other}"));
     let text = format!(
-        "{}: an object of this name exists with {theirs}, and this one has the key {key}",
+        "{}: an object of this name already exists with {theirs}, and this one has the key {key}",
         place(&planned.object)
     );
     let hint = format!(

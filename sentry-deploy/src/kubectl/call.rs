@@ -25,12 +25,12 @@ pub(super) const FORCE: &str = "--force-conflicts";
 /// What a call left behind.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// True if kubectl ended by itself with exit code 0.
+    /// True if kubectl exited on its own with code 0.
     pub(super) success: bool,
     pub(super) stdout: String,
     /// One text per error; redacted and scrubbed.
     pub(super) errors: Vec<String>,
-    /// Why it was ended, where it did not end by itself.
+    /// Why it was killed, if it did not exit on its own.
     pub(super) ended: Option<DeployError>,
 }
 
@@ -169,7 +169,7 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The lines of an answer that goes on until the caller's deadline at most.
+    /// The lines of an answer that lasts until the caller's deadline at most.
     ///
     /// # Errors
     /// Only if kubectl could not be started.
@@ -213,9 +213,9 @@ impl<'a> Caller<'a> {
             let text = format!("{} did not answer within {seconds:.1} s", self.cluster);
             DeployError::new(DeployErrorKind::Unreachable, text)
         } else {
-            let text = format!("{} was not through after {seconds:.1} s", self.cluster);
+            let text = format!("{} did not finish within {seconds:.1} s", self.cluster);
             DeployError::new(DeployErrorKind::Timeout, text)
-                .with_hint("raise the watch's timeout, or look at the API server's load")
+                .with_hint("raise the watch's timeout, or check the API server's load")
         };
         Reply { success: false, stdout, errors: Vec::new(), ended: Some(ended) }
     }

@@ -42,7 +42,7 @@ pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, Dep
     Ok(checked)
 }
 
-/// How kubectl is told to validate fields.
+/// The flag that makes kubectl validate fields.
 pub(super) async fn validation(
     kubectl: &Kubectl,
     caller: &Caller<'_>,

@@ -14,8 +14,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// What is read of a log, in bytes.
 const LOG: usize = 16 << 10;
 
-/// The same status; of a run that failed or was cancelled, with a message that says where, why and by whom. What can't be read is left out: how
-/// the run stands is never lost.
+/// The same status; of a run that failed or was cancelled, with a message that says where, why and by whom. What can't
+/// be read is left out: the run's state is never lost.
 pub(super) async fn explained(
     kubectl: &Kubectl,
     query: &FollowQuery,
@@ -65,7 +65,7 @@ async fn message(
     Some(failure::message(&redactor.redact(&end.text), line.as_deref()))
 }
 
-/// The task runs that Tekton made for a pipeline run: its first 50 tell enough.
+/// The task runs that Tekton made for a pipeline run: the first 50 are enough.
 async fn task_runs(
     kubectl: &Kubectl,
     query: &FollowQuery,

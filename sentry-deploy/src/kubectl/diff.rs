@@ -58,7 +58,7 @@ pub(super) async fn diff(kubectl: &Kubectl, plan: &Plan) -> Result<Vec<ObjectDif
 /// How objects are shown.
 struct Shown<'a> {
     caller: &'a Caller<'a>,
-    /// With keys of its own, so that a digest tells equal from different within one diff and nothing else.
+    /// With keys of its own, so that a digest shows equal or different within one diff and nothing else.
     digests: RandomState,
 }
 

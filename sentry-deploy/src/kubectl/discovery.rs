@@ -13,7 +13,7 @@ use super::{ASK_TIMEOUT, KINDS_AGE, Kubectl, lock, output};
 /// More versions than any group has.
 const VERSIONS: usize = 16;
 
-/// The table of a cluster's kinds, which tells of each wanted `apiVersion` and `kind` whether it is served.
+/// The table of a cluster's kinds, which says for each wanted `apiVersion` and `kind` whether it is served.
 pub(super) async fn kinds(
     kubectl: &Kubectl,
     cluster: &ClusterRef,
@@ -75,7 +75,7 @@ async fn describe(
 }
 
 /// Each kind in its preferred version, and whether that is all. With one broken aggregated API kubectl fails and still
-/// prints the rest: enough to go on with, not to keep.
+/// prints the rest: enough to continue with, not to cache.
 async fn preferred(
     caller: &Caller<'_>,
     cluster: &ClusterRef,

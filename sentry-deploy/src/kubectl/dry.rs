@@ -1,7 +1,7 @@
 //! Dry runs on the server: what objects would be, and which of them are refused.
 //!
-//! kubectl goes on after an object that fails, and the text of an error often does not say which one it is about. So
-//! what was not acknowledged is asked about once more, one by one: whom an error belongs to is seen, never guessed.
+//! kubectl continues after an object that fails, and the text of an error often does not say which one it is about. So
+//! what was not acknowledged is tried again, one by one: which object an error belongs to is observed, never guessed.
 
 use sentry_core::deployer::{DeployError, ObjectErrors};
 use sentry_core::plan::{ObjectRef, PlannedObject};
@@ -71,7 +71,7 @@ impl<'a> DryRun<'a> {
         if let [object] = objects {
             return self.alone(object, reply).await;
         }
-        // With JSON kubectl prints nothing when anything failed; its lines tell what passed.
+        // With JSON kubectl prints nothing when anything failed; its lines say what passed.
         let reply = if self.shows { self.call(objects, false).await? } else { reply };
         about_all(&reply)?;
         let refs: Vec<&ObjectRef> = objects.iter().map(|planned| &planned.object).collect();
@@ -110,7 +110,7 @@ impl<'a> DryRun<'a> {
         Ok(Asked { live: Vec::new(), refused })
     }
 
-    /// What a call tells, if it tells of no error.
+    /// What a call reports, if it reports no error.
     fn passes(&self, reply: &Reply) -> Option<Vec<Value>> {
         let exists = |error: &String| answer::server_reason(error) == Some("AlreadyExists");
         let excused = self.may_exist && !reply.errors.is_empty() && reply.errors.iter().all(exists);

@@ -1,7 +1,7 @@
-//! How a run of Tekton ended, in words: which task and step, and why. Pure.
+//! How a Tekton run ended, in words: which task and step, and why. Pure.
 //!
 //! Reasons are those of `pkg/apis/pipeline/v1` of tektoncd/pipeline at v1.15; what the controller writes into steps that it
-//! stops is in `pkg/reconciler/taskrun` (`terminateStepsInPod`), what the pod tells in `pkg/pod/status.go`.
+//! stops is in `pkg/reconciler/taskrun` (`terminateStepsInPod`), what the pod reports in `pkg/pod/status.go`.
 
 use serde_json::Value;
 
@@ -12,11 +12,11 @@ use super::runs::condition;
 pub(super) struct End {
     /// Without the last log line.
     pub(super) text: String,
-    /// The step's pod and container, where a step ended by itself.
+    /// The step's pod and container, where a step ended on its own.
     pub(super) log: Option<(String, String)>,
 }
 
-/// What Tekton tells a task run whose pipeline ran out of time (`TaskRunCancelledByPipelineTimeoutMsg`).
+/// What Tekton writes to a task run whose pipeline timed out (`TaskRunCancelledByPipelineTimeoutMsg`).
 const PIPELINE_TIMEOUT: &str = "has timed out";
 
 /// Reasons of a task run that are about its pod, or about a container that is no step.
@@ -33,7 +33,7 @@ const NO_STEP: &[&str] = &[
     "TaskRunStopSidecarFailed",
 ];
 
-/// Why a pipeline run failed, from its object and the task runs that were made for it; `None` if they do not tell more
+/// Why a pipeline run failed, from its object and the task runs that were made for it; `None` if they do not say more
 /// than its own condition.
 pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
     let stopped: Vec<&Value> = task_runs.iter().filter(|run| is_out_of_time(run)).collect();
@@ -44,7 +44,7 @@ pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
         let children =
             run["status"]["childReferences"].as_array().is_some_and(|all| !all.is_empty());
         let at = match (at.as_str(), task_runs.is_empty() && !children) {
-            ("", true) => ", before any task began".to_owned(),
+            ("", true) => ", before any task started".to_owned(),
             ("", false) => String::new(),
             (at, _) => format!(", {at}"),
         };
@@ -53,7 +53,7 @@ pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
     failed_task(task_runs).or_else(|| {
         let first = stopped.first()?;
         let text = format!(
-            "{}: stopped when the time of the pipeline's tasks was over",
+            "{}: stopped when the time limit for the pipeline's tasks passed",
             place(first, stopped_step(first))
         );
         Some(End { text, log: None })
@@ -74,7 +74,7 @@ pub(super) fn failed_task(task_runs: &[Value]) -> Option<End> {
     Some(end)
 }
 
-/// By whom a run was cancelled, or which task of it was; `None` where nothing tells.
+/// By whom a run was cancelled, or which task of it was; `None` if unknown.
 pub(super) fn cancelled(run: &Value, task_runs: &[Value]) -> Option<End> {
     let text = if let Some(word) = run["spec"]["status"].as_str() {
         let by = canceller(run).map(|who| format!(" by {who}")).unwrap_or_default();
@@ -97,7 +97,7 @@ fn of_task_run(run: &Value) -> End {
     let (reason, message) = (reason(run), message(run));
     let tries = run["status"]["retriesStatus"].as_array().map_or(0, Vec::len);
     let tries =
-        if tries == 0 { String::new() } else { format!(", at the last of {} attempts", tries + 1) };
+        if tries == 0 { String::new() } else { format!(", on the last of {} attempts", tries + 1) };
     let told = |step: Option<&str>, why: String| {
         let place = place(run, step);
         let colon = if place.is_empty() { "" } else { ": " };
@@ -144,7 +144,7 @@ fn log(run: &Value, step: &Value) -> Option<(String, String)> {
 }
 
 /// The step that made the task fail: one that ran out of memory, else the first with an exit code, unless Tekton says that
-/// it was told to go on after it, never ran it because of an earlier one, or stopped it itself.
+/// it was told to continue after it, never ran it because of an earlier one, or stopped it itself.
 fn failed_step(run: &Value) -> Option<&Value> {
     let steps = || run["status"]["steps"].as_array().into_iter().flatten();
     let failed = |step: &&Value| {
@@ -191,7 +191,7 @@ fn message(run: &Value) -> &str {
     condition(run, "Succeeded").and_then(|c| c["message"].as_str()).unwrap_or("no reason was given")
 }
 
-/// `task unit, step test`; empty for a task run of its own that tells no step.
+/// `task unit, step test`; empty for a standalone task run that names no step.
 fn place(run: &Value, step: Option<&str>) -> String {
     let task = run["metadata"]["labels"]["tekton.dev/pipelineTask"].as_str();
     let parts = [task.map(|task| format!("task {task}")), step.map(|step| format!("step {step}"))];
@@ -210,7 +210,7 @@ fn after(limit: &str) -> String {
     format!(" after {limit}")
 }
 
-/// What stands in double quotes right after a word.
+/// The text in double quotes right after a word.
 fn quoted<'t>(text: &'t str, word: &str) -> Option<&'t str> {
     let (_, rest) = text.split_once(&format!("{word}\""))?;
     rest.split_once('"').map(|(inner, _)| inner)

@@ -1,4 +1,4 @@
-//! Why a run failed, in one line that is fit to be shown. Pure.
+//! Why a run failed, in one line that is safe to show. Pure.
 
 use sentry_core::text;
 

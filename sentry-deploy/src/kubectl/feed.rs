@@ -1,4 +1,4 @@
-//! The runs of one kind: one list, then one watch, whatever their number; made anew when contact is lost.
+//! The runs of one kind: one list, then one watch, whatever their number; reopened when contact is lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -16,18 +16,18 @@ use super::{ASK_TIMEOUT, Kubectl, api, call, failure, output, stderr};
 
 /// What kubectl has beyond the end of its watch before it is killed.
 const SLACK: Duration = Duration::from_secs(20);
-/// A watch that ends sooner without having told anything counts as one that failed.
+/// A watch that ends sooner without an event counts as failed.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often contact may be lost in a row before the stream ends; the waits between are [`FIRST_WAIT`] and doubled.
 const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// What one kind's feed tells.
+/// What one kind's feed reports.
 #[derive(Debug)]
 pub(super) enum News {
     /// A run, with its object: a failed one is looked into.
     Run(RunStatus, Box<Value>),
     Gone(String, String),
-    /// All that exist of this kind were told.
+    /// All existing runs of this kind were reported.
     Synced,
 }
 
@@ -39,7 +39,7 @@ enum Place {
     List,
     /// What happened after this resource version must be watched.
     After(String),
-    /// kubectl tells what happens.
+    /// kubectl reports what happens.
     Watching { lines: Box<Lines>, since: Instant, after: String, heard: bool },
     /// It ended with an error.
     Ended,
@@ -111,7 +111,7 @@ impl<'a> Feed<'a> {
             let Err(trouble) = done else { continue };
             let (error, old) = match trouble {
                 Trouble::Error(error) => (error, false),
-                Trouble::Old => (self.lost("its history is too short to be followed"), true),
+                Trouble::Old => (self.lost("its history is too short to follow"), true),
             };
             let passes = matches!(error.retry(), Retry::Backoff | Retry::After(_));
             if !passes || self.tries >= TRIES {
@@ -128,7 +128,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Reads all runs, and tells those that are not known to stand so.
+    /// Reads all runs, and reports those whose state is new.
     async fn list(&mut self) -> Result<(), Trouble> {
         let (items, version) = self.pages(self.followed.plural).await?;
         let mut gone: BTreeSet<String> = self.known.keys().cloned().collect();
@@ -157,7 +157,7 @@ impl<'a> Feed<'a> {
             let text = caller.get(&path).await.map_err(old_or_error)?;
             let mut list: Value = serde_json::from_str(&text).unwrap_or_default();
             let Some(Value::Array(page)) = list.get_mut("items").map(Value::take) else {
-                return Err(Trouble::Error(self.lost("its answer is no list of runs")));
+                return Err(Trouble::Error(self.lost("its answer is not a list of runs")));
             };
             items.extend(page);
             let word = |field: &str| {
@@ -216,7 +216,7 @@ impl<'a> Feed<'a> {
                     return Err(old_or_error(call::describe(&doing, text)));
                 }
                 if !heard && since.elapsed() < SHORTEST {
-                    return Err(Trouble::Error(self.lost("it ends every watch at once")));
+                    return Err(Trouble::Error(self.lost("it closes every watch immediately")));
                 }
                 Ok(())
             }
@@ -227,7 +227,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Takes in one event. Returns the version from which to go on, where it names one.
+    /// Takes in one event. Returns the version to continue from, if it names one.
     fn event(&mut self, mut event: Value) -> Result<Option<String>, Trouble> {
         let object = event["object"].take();
         let version = output::resource_version(&object);
@@ -252,7 +252,7 @@ impl<'a> Feed<'a> {
         Ok(version)
     }
 
-    /// Notes how an object stands, and tells it if that is new. Its name, if it is a wanted run.
+    /// Records an object's state, and reports it if it is new. Its name, if it is a wanted run.
     fn see(&mut self, object: Value) -> Option<String> {
         let commit = runs::commit(&object)?;
         if !self.query.commits.iter().any(|wanted| commit_label(wanted) == commit) {
@@ -275,13 +275,13 @@ impl<'a> Feed<'a> {
     }
 
     fn lost(&self, why: &str) -> DeployError {
-        let text = format!("lost sight of the runs of {}: {why}", self.query.cluster);
+        let text = format!("lost track of the runs of {}: {why}", self.query.cluster);
         DeployError::new(DeployErrorKind::Unreachable, text)
     }
 
     fn broken(&self, error: &ProcessError) -> DeployError {
         match error {
-            ProcessError::Timeout { .. } => self.lost("it went silent"),
+            ProcessError::Timeout { .. } => self.lost("it stopped responding"),
             other => self.lost(&other.to_string()),
         }
     }
@@ -369,7 +369,7 @@ mod tests {
         let kubectl = kubectl();
         let past = Instant::now().checked_sub(SHORTEST).unwrap();
         for (program, since, heard, trouble) in [
-            ("true", Instant::now() + SHORTEST, false, "it ends every watch at once"),
+            ("true", Instant::now() + SHORTEST, false, "it closes every watch immediately"),
             ("true", Instant::now() + SHORTEST, true, ""),
             ("true", past, false, ""),
             ("false", past, true, "kubectl did not say why"),

@@ -9,7 +9,7 @@ use sentry_core::deployer::{DeployError, FollowQuery, RunChange};
 use super::feed::{Feed, News, Told};
 use super::{Kubectl, detail, runs};
 
-/// How many failed runs are looked into at once.
+/// How many failed runs are inspected at once.
 const DETAILS: usize = 8;
 
 /// All feeds as one stream, ended by the first error.
@@ -43,14 +43,14 @@ pub(super) fn follow(
             })
         }
     };
-    // In order, so that a run that failed and is deleted is told so.
+    // In order, so that a run that failed and is deleted is reported in that order.
     stream::iter(endless).chain(merged.map(tell).buffered(DETAILS)).boxed()
 }
 
 struct Merged<'a> {
     feeds: stream::SelectAll<BoxStream<'a, Told>>,
     unsynced: usize,
-    /// True if there is nothing to follow: then that is told first.
+    /// True if there is nothing to follow: then that is reported first.
     first: bool,
 }
 
@@ -62,7 +62,7 @@ impl Merged<'_> {
         }
         loop {
             let Some(told) = merged.feeds.next().await else {
-                // Nothing to follow: it goes on all the same, for the stream ends only with an error.
+                // Nothing to follow: continue all the same, as the stream ends only with an error.
                 return std::future::pending().await;
             };
             match told {

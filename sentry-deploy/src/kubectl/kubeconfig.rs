@@ -1,4 +1,4 @@
-//! What kubectl proves itself with, so that it can be taken out of every text: a server, a proxy or a plugin may repeat it.
+//! kubectl's credentials, so that they can be taken out of every text: a server, a proxy or a plugin may repeat it.
 //!
 //! The keys are those of <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>.
 

@@ -57,10 +57,10 @@ pub struct KubectlSettings {
     pub path: PathBuf,
     /// The kubeconfig; without one, what `KUBECONFIG` or `~/.kube/config` says, or the pod's service account.
     pub kubeconfig: Option<PathBuf>,
-    /// How long one watch of runs goes on before it is opened anew, at least 1 s. A connection that died without a word
+    /// How long one watch of runs lasts before it is reopened, at least 1 s. A connection that died without a word
     /// is noticed after this and 20 s more.
     pub watch: Duration,
-    /// Takes known secrets out of kubectl's texts. It is told those of the kubeconfig.
+    /// Takes known secrets out of kubectl's texts. It learns those of the kubeconfig.
     pub redactor: Redactor,
 }
 
@@ -77,10 +77,10 @@ impl KubectlSettings {
     }
 }
 
-/// Brings plans to a cluster with `kubectl`: named objects by server-side apply, runs by create.
+/// Applies plans to a cluster with `kubectl`: named objects by server-side apply, runs by create.
 ///
 /// Manifests reach kubectl on its stdin only. Every call is bounded by the plan's timeout, whatever kubectl or the
-/// server do; what is left of it then is killed with all it started.
+/// server do; then it is killed with all its children.
 #[derive(Debug)]
 pub struct Kubectl {
     settings: KubectlSettings,
@@ -99,7 +99,7 @@ impl Kubectl {
         let parent = std::env::temp_dir();
         sweep(&parent, CACHE);
         let cache = Workdir::new(&parent, CACHE).map_err(|error| {
-            let text = format!("can't make a directory for kubectl's cache: {error}");
+            let text = format!("can't create a directory for kubectl's cache: {error}");
             DeployError::new(DeployErrorKind::Local, text)
                 .with_hint("make TMPDIR a writable directory")
         })?;
@@ -120,7 +120,7 @@ impl Kubectl {
             }
             output::client_minor(&reply.stdout).ok_or_else(|| {
                 let program = self.settings.path.display();
-                let text = format!("{program} does not tell its version: is it kubectl?");
+                let text = format!("{program} does not report its version: is it kubectl?");
                 DeployError::new(DeployErrorKind::Local, text)
                     .with_hint("set `kubectl` to the path of a kubectl 1.20 or newer")
             })
@@ -175,7 +175,7 @@ impl Cluster for Kubectl {
         let args = ["get", "-f", "-", "--ignore-not-found", "-o", "name"];
         let reply = caller.run(&args, call::references(&asked)).await?;
         if !reply.success {
-            let error = reply.error(&format!("can't look for objects of {cluster}"));
+            let error = reply.error(&format!("can't look up objects in {cluster}"));
             let unknown =
                 matches!(error.kind(), DeployErrorKind::Forbidden | DeployErrorKind::Missing);
             return if unknown { Ok(None) } else { Err(error) };
@@ -210,7 +210,7 @@ impl Deployer for Kubectl {
         apply::apply(self, plan, checked).await
     }
 
-    /// One list and then one watch for each kind. Kinds whose end is not known are told first, and never asked for.
+    /// One list and then one watch for each kind. Kinds whose end is unknown are reported first, and never queried.
     fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
         Some(follow::follow(self, query))
     }

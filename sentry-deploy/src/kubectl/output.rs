@@ -117,8 +117,8 @@ pub(super) fn is_absent(error: &str) -> bool {
     error.contains("the server could not find the requested resource")
 }
 
-/// The fields of each kind's `spec` in an OpenAPI v3 document, by kind. What stands under another definition's name is
-/// not described: custom resources stand whole in their own.
+/// The fields of each kind's `spec` in an OpenAPI v3 document, by kind. References to other definitions are not
+/// described: custom resources are inline.
 pub(super) fn fields(text: &str) -> BTreeMap<String, Fields> {
     let document: Value = serde_json::from_str(text).unwrap_or_default();
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();

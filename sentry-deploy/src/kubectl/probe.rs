@@ -1,4 +1,4 @@
-//! Questions that `validate --online` asks: is the cluster there, and may we do what deliveries need?
+//! Checks for `validate --online`: is the cluster reachable, and may we do what deliveries need?
 
 use sentry_core::deployer::{DeployError, DeployErrorKind, Probe};
 use sentry_core::names::ClusterRef;
@@ -51,8 +51,8 @@ pub(super) async fn probe(
     let reply = caller.run(&args, list.into_bytes()).await?;
     let answers = output::documents(&reply.stdout);
     if answers.is_empty() {
-        let error = reply.error("can't ask what the account may do");
-        probes.push(refused("ask for our own rights", &error));
+        let error = reply.error("can't check what the account may do");
+        probes.push(refused("check our own permissions", &error));
     }
     probes.extend(answers.iter().map(|answer| right(cluster, answer)));
     Ok(probes)

@@ -1,4 +1,4 @@
-//! Stopping and forgetting runs. Only those that carry Sentry's marks are touched.
+//! Cancelling and deleting runs. Only those that carry Sentry's marks are touched.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ pub(super) async fn retire(kubectl: &Kubectl, request: &Retire) -> Result<(), De
     }
 }
 
-/// Asks each run that goes on to end: one call for each kind. Kinds that can't be cancelled are left alone.
+/// Asks each active run to end: one call for each kind. Kinds that can't be cancelled are left alone.
 async fn cancel(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError> {
     let going = going(caller, request).await?;
     let words: BTreeSet<&str> = going.iter().filter_map(cancel_word).collect();
@@ -31,7 +31,7 @@ async fn cancel(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError
         let args =
             ["patch", "-f", "-", "--type=merge", "--field-manager=sentry", "-p", patch.as_str()];
         let reply = caller.run(&args, list(runs)).await?;
-        // A run that ended or was deleted in between is refused: an error only if one still goes on.
+        // A run that ended or was deleted in between is refused: an error only if one is still active.
         let failed = !reply.success
             && self::going(caller, request).await?.iter().any(|r| cancel_word(r) == Some(word));
         if failed {
@@ -71,7 +71,7 @@ async fn found(caller: &Caller<'_>, request: &Retire) -> Result<Vec<Value>, Depl
     Ok(found)
 }
 
-/// Those of them that go on and were not asked to end.
+/// Those that are active and were not asked to end.
 async fn going(caller: &Caller<'_>, request: &Retire) -> Result<Vec<Value>, DeployError> {
     let mut found = found(caller, request).await?;
     // A run that waits for its start can be cancelled as well.

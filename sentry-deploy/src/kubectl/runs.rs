@@ -1,4 +1,4 @@
-//! How a run stands, read from its object. Pure.
+//! A run's state, read from its object. Pure.
 //!
 //! Reasons and fields are those of `pkg/apis/pipeline/v1` (and `v1beta1` for CustomRun) of tektoncd/pipeline at v1.0,
 //! and of Kubernetes' `batch/v1` and `v1`.
@@ -53,7 +53,7 @@ pub(super) fn commit(object: &Value) -> Option<&str> {
     label.filter(|_| !controlled && key.is_some())
 }
 
-/// How a run stands; `None` for what has no name. The kind is given, for lists of built-in kinds leave it out.
+/// A run's state; `None` for what has no name. The kind is given, for lists of built-in kinds leave it out.
 pub(super) fn status(
     api_version: &str,
     kind: &str,
@@ -112,8 +112,8 @@ pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> 
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
-/// The condition `Succeeded`: unknown or missing while the run goes on. While it is being cancelled the condition is
-/// unknown as well; afterwards its reason tells a cancelled run from one that failed all the same.
+/// The condition `Succeeded`: unknown or missing while the run is active. While it is being cancelled the condition is
+/// unknown as well; afterwards its reason distinguishes a cancelled run from one that failed anyway.
 fn tekton_run(object: &Value) -> Stand<'_> {
     let Some(condition) = condition(object, "Succeeded") else {
         return Stand::new(RunState::Running);

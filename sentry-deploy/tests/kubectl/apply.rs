@@ -194,5 +194,5 @@ async fn a_run_that_an_earlier_delivery_made_is_told_with_its_id() {
     let again = plan(vec![planned("PipelineRun", "one", Some("key"))]);
     let changes = lab.kubectl.apply(&again, &Checked::default()).await.unwrap();
     assert_eq!(changes.objects[0].action, Action::Exists);
-    assert_eq!(changes.objects[0].reason.as_deref(), Some("made by the delivery earlier"));
+    assert_eq!(changes.objects[0].reason.as_deref(), Some("created by delivery earlier"));
 }

@@ -149,7 +149,7 @@ async fn timeouts_are_failures_and_cancelled_runs_are_told_apart() {
         (RunState::Failed, Some("PipelineRunTimeout"))
     );
     let message = status.message.unwrap();
-    assert_eq!(message, "the pipeline timed out after 1h0m0s, before any task began");
+    assert_eq!(message, "the pipeline timed out after 1h0m0s, before any task started");
     lab.server.finish_run("two", Outcome::Cancelled);
     assert_eq!(told.stands("two").await, (RunState::Cancelled, Some("Cancelled".into())));
 }

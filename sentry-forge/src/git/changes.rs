@@ -25,7 +25,7 @@ impl Transport {
     /// repository's own origin only.
     ///
     /// # Errors
-    /// [`ForgeErrorKind::Unsupported`] if the older commit is not there (any more) or the trees are too large,
+    /// [`ForgeErrorKind::Unsupported`] if the older commit does not exist (anymore) or the trees are too large,
     /// [`ForgeErrorKind::NoCommit`] if the newer one is not, and otherwise as [`Transport::tree`].
     pub async fn changes(
         &self,
@@ -49,12 +49,12 @@ impl Transport {
         };
         compared.map_err(|error| match error.kind() {
             ForgeErrorKind::TooLarge | ForgeErrorKind::OutOfMemory => {
-                untold(format!("{repo}: too large for its changes to be told"), error)
+                untold(format!("{repo}: too large to list its changes"), error)
             }
             ForgeErrorKind::NoCommit
                 if sentry_core::error::text(&error).contains(from.as_str()) =>
             {
-                let what = "is not there (any more): what changed since can't be told";
+                let what = "does not exist (anymore): changes since then can't be listed";
                 untold(format!("{repo}: commit {} {what}", from.short()), error)
             }
             _ => error,
@@ -92,7 +92,7 @@ impl Attempt<'_> {
         ];
         let output = self.git(args, &[], OUTPUT_CAP).await?;
         let names = output.split(|&b| b == 0).filter(|name| !name.is_empty());
-        // One more than is told, so that the rest is noticed.
+        // One more than is reported, so that the rest is noticed.
         let names = names.take(MAX_CHANGED_PATHS + 1);
         let paths = names.map(|name| String::from_utf8_lossy(name).into_owned());
         Ok(changed_paths(paths.collect(), false))

@@ -1,4 +1,4 @@
-//! How git is started: with nothing of this machine's or the repository's settings, and everything bounded.
+//! How git is started: without settings of this machine or the repository, and with limits on everything.
 
 use std::ffi::OsString;
 use std::fs;
@@ -162,7 +162,7 @@ impl Remote<'_> {
             let key = format!("http.{}/.extraHeader", self.repo.origin());
             config.push((key, format!("Authorization: {value}").into()));
         }
-        // How long a server asks us to wait stands in its headers, which git shows in no other way.
+        // How long a server asks us to wait is in its headers, which git shows in no other way.
         let program = program.env("GIT_TRACE_CURL", "1").env("GIT_TRACE_CURL_NO_DATA", "1");
         let http = &self.settings.http;
         let Some(proxy) = &http.proxy else { return program.inherit_proxy() };

@@ -17,7 +17,7 @@ use ForgeErrorKind::{Local, NoCommit, RateLimited, TooLarge, Unreachable};
 const WITHHELD: [&[&str]; 3] =
     [&["not our ref"], &["unadvertised object"], &["want ", " not valid"]];
 
-/// The error that a text of git stands for, with the wait that the server's headers ask for. `doing` is a clause:
+/// The error that a text of git means, with the wait that the server's headers ask for. `doing` is a clause:
 /// `fetching .tekton`. The text must be redacted.
 pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
     let headers = headers(text);
@@ -39,7 +39,7 @@ pub(crate) fn from_text(repo: &RepoUrl, doing: &str, text: &str) -> ForgeError {
 
 /// The error for a commit that a repository does not have, or does not give out; `why` is a clause.
 pub(crate) fn no_commit(repo: &str, commit: &str, why: &str) -> ForgeError {
-    let text = format!("{repo}: commit {commit} is not there (any more): {why}");
+    let text = format!("{repo}: commit {commit} does not exist (anymore): {why}");
     ForgeError::new(NoCommit, text).with_hint(PUSH_AGAIN)
 }
 
@@ -131,8 +131,8 @@ fn status(lower: &str) -> Option<StatusCode> {
 pub(crate) fn from_process(repo: &RepoUrl, doing: &str, error: ProcessError) -> ForgeError {
     let (kind, what) = match &error {
         ProcessError::Timeout { .. } => (Unreachable, "did not answer in time"),
-        ProcessError::TooMuchOutput { .. } => (TooLarge, "holds more than is read"),
-        _ => (Local, "git can't be run"),
+        ProcessError::TooMuchOutput { .. } => (TooLarge, "contains more than the limit"),
+        _ => (Local, "can't run git"),
     };
     let is_missing = matches!(error, ProcessError::Start { .. });
     let failure = ForgeError::new(kind, format!("{repo}: {what} ({doing})")).with_source(error);
@@ -249,20 +249,20 @@ mod tests {
         (
             "error: cannot run ssh: No such file or directory",
             Local,
-            "ssh can't be run",
+            "can't run ssh",
             "openssh-client",
         ),
         ("No user exists for uid 12345", Local, "this account has no name", "/etc/passwd"),
         (
             "Permissions 0644 for '/k' are too open.\nLoad key \"/k\": bad permissions",
             Local,
-            "used by others",
+            "others can access",
             "chmod 600",
         ),
         (
             "Load key \"/k\": error in libcrypto",
             Local,
-            "holds no key that ssh reads",
+            "has no key that ssh can read",
             "sentry validate",
         ),
         (
@@ -274,7 +274,7 @@ mod tests {
         (
             "Warning: Identity file /k not accessible: No such file or directory.",
             Local,
-            "is not there",
+            "does not exist",
             "sentry validate",
         ),
         (
@@ -418,7 +418,7 @@ mod tests {
                 NotFound,
                 "repository's URL",
             ),
-            (&format!("{url}: The requested URL returned error: 301"), WrongAnswer, "where the"),
+            (&format!("{url}: The requested URL returned error: 301"), WrongAnswer, "new address"),
             ("fatal: remote error: upload-pack: not our ref 1111", NoCommit, "sentry trigger"),
             ("error: index-pack died of signal 9", OutOfMemory, "more memory"),
             ("error: index-pack died of signal 25", TooLarge, "raise the limit"),
@@ -450,19 +450,19 @@ mod tests {
             (
                 ProcessError::TooMuchOutput { program: program(), cap: 1 },
                 TooLarge,
-                "holds more than is read (reading)",
+                "contains more than the limit (reading)",
                 Some("raise the limit, or keep less in the directory"),
             ),
             (
                 ProcessError::Start { program: program(), source: io() },
                 Local,
-                "git can't be run (reading)",
+                "can't run git (reading)",
                 Some("install git, version 2.39 or later"),
             ),
             (
                 ProcessError::Io { program: program(), source: io() },
                 Local,
-                "git can't be run (reading)",
+                "can't run git (reading)",
                 None,
             ),
         ] {

@@ -1,8 +1,8 @@
 //! Commits that a server does not give out by their ids: they are looked for in the history of their branch.
 //!
-//! With the older protocols a server gives out what it lists, that is heads, and nothing else, unless its owner allowed
-//! more (`uploadpack.allowAnySHA1InWant`, git-config(1)). sshd passes the wish for the newer one on only where it is told
-//! to (`AcceptEnv GIT_PROTOCOL`), and some servers keep to their heads whatever they speak.
+//! With the older protocols a server serves only what it lists, that is heads, unless its owner allowed
+//! more (`uploadpack.allowAnySHA1InWant`, git-config(1)). sshd passes the request for the newer one on only where
+//! configured to (`AcceptEnv GIT_PROTOCOL`), and some servers keep to their heads whatever they speak.
 
 use sentry_core::forge::ForgeError;
 use sentry_core::repo::CommitSha;
@@ -59,7 +59,7 @@ impl Attempt<'_> {
             }
             if !self.scratch.is_shallow() {
                 let why = format!(
-                    "the history of its {} {} does not hold it",
+                    "the history of its {} {} does not contain it",
                     self.subject.kind(),
                     self.subject
                 );
@@ -68,7 +68,7 @@ impl Attempt<'_> {
         }
         let [.., most] = DEPTHS;
         let why = format!(
-            "the server gives out heads alone, and it is not among the last {most} commits of {}",
+            "the server serves only branch heads, and it is not among the last {most} commits of {}",
             self.subject
         );
         Err(self.gone(missing, &why))

@@ -71,7 +71,7 @@ impl Listing {
         let entries = entries(output)?;
         self.entries += entries.len();
         if self.entries > limits.entries {
-            let text = format!("holds more than {} entries", limits.entries);
+            let text = format!("has more than {} entries", limits.entries);
             return Err(Problem::TooLarge(text));
         }
         let (mut trees, mut seen) = (Vec::new(), HashSet::new());
@@ -106,27 +106,27 @@ impl Listing {
         self.bytes += size;
         if self.bytes > limits.total_bytes {
             let most = limits.total_bytes;
-            return Err(Problem::TooLarge(format!("its manifests have more than {most} bytes")));
+            return Err(Problem::TooLarge(format!("its manifests total more than {most} bytes")));
         }
         self.wanted.push(Wanted { path, oid: entry.oid.to_owned(), size });
         Ok(())
     }
 }
 
-/// What a mode that is neither a file's nor a directory's stands for, as a clause.
+/// What a mode that is neither a file's nor a directory's means, as a clause.
 pub(crate) fn what_is(mode: &str) -> String {
     match mode {
         "120000" => "is a symbolic link (mode 120000)".into(),
         "160000" => "is a submodule (mode 160000)".into(),
         "100644" | "100755" => format!("is a file (mode {mode})"),
-        _ => format!("has the odd mode {mode}"),
+        _ => format!("has the unexpected mode {mode}"),
     }
 }
 
 fn odd_name(name: &[u8]) -> Option<&'static str> {
     let Ok(text) = std::str::from_utf8(name) else { return Some("has a name that is not UTF-8") };
     if text.is_empty() || text == "." || text == ".." || text.eq_ignore_ascii_case(".git") {
-        return Some("has a name that is no file name");
+        return Some("has a name that is not a file name");
     }
     if text.chars().any(|c| c.is_control() || c == '\\') {
         return Some("has a name with a control character or backslash");
@@ -240,15 +240,15 @@ mod tests {
             [
                 "link.yaml is a symbolic link (mode 120000)",
                 "module is a submodule (mode 160000)",
-                "odd.yaml has the odd mode 100600",
+                "odd.yaml has the unexpected mode 100600",
                 "\\xff.yaml has a name that is not UTF-8",
                 "a\\x1bb.yaml has a name with a control character or backslash",
-                ".. has a name that is no file name",
+                ".. has a name that is not a file name",
                 "../up.yaml has a name with a slash in it",
-                ". has a name that is no file name",
-                " has a name that is no file name",
+                ". has a name that is not a file name",
+                " has a name that is not a file name",
                 r"a\\b.yaml has a name with a control character or backslash",
-                ".GIT has a name that is no file name",
+                ".GIT has a name that is not a file name",
                 "ok.yaml appears twice",
             ]
         );
@@ -272,9 +272,9 @@ mod tests {
         };
         assert_eq!(large(&[("100644", "11", b"a.yaml")]), "a.yaml: 11 bytes, at most 10 allowed");
         let two = [("100644", "9", &b"a.yaml"[..]), ("100644", "9", b"b.yaml")];
-        assert_eq!(large(&two), "its manifests have more than 15 bytes");
+        assert_eq!(large(&two), "its manifests total more than 15 bytes");
         let three = [("100644", "1", &b"a"[..]), ("100644", "1", b"b"), ("100644", "1", b"c")];
-        assert_eq!(large(&three), "holds more than 2 entries");
+        assert_eq!(large(&three), "has more than 2 entries");
         let mut full = Listing::default();
         let just: [(&str, &str, &[u8]); 2] =
             [("100644", "10", b"a.yaml"), ("100644", "5", b"b.yaml")];

@@ -70,7 +70,7 @@ impl Listed {
         Ok(Self { digest, refs })
     }
 
-    /// An empty list is never taken for "no branches": a server that lost its repository says the same.
+    /// An empty list never means "no branches": a server that lost its repository answers the same.
     pub(crate) fn not_empty(self, repo: &RepoUrl) -> Result<Self, ForgeError> {
         if self.refs.as_ref().is_some_and(|list| list.refs.is_empty() && !list.had_head) {
             let text = format!("{repo}: the server names no branch and no HEAD");
@@ -133,7 +133,7 @@ pub(crate) async fn ls_refs(
         request = request.header(header::AUTHORIZATION, value);
     }
     let request = request.build().map_err(|e| {
-        let text = format!("{repo}: can't be asked over HTTP");
+        let text = format!("{repo}: can't be polled over HTTP");
         ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
     })?;
     let answer = http.send(request, ANSWER_CAP).await?;
@@ -141,9 +141,9 @@ pub(crate) async fn ls_refs(
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if kind != Some(RESULT_TYPE) {
         let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
-        let text = format!("{repo}: answered {:?} where git's refs were asked for", cut(&said, 80));
+        let text = format!("{repo}: answered {:?} to a request for git's refs", cut(&said, 80));
         return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text).with_hint(
-            "check that the URL is a git repository's, and that no sign-in page or proxy answers",
+            "check that the URL is a git repository, and that no sign-in page or proxy answers instead",
         ));
     }
     Listed::of(&answer.body, is_known, parse)
@@ -153,7 +153,7 @@ pub(crate) async fn ls_refs(
 
 /// Where a server says that a repository is now, as the cause of an error.
 #[derive(Debug, thiserror::Error)]
-#[error("the server says that it is {to} now")]
+#[error("the server says that it moved to {to}")]
 pub(crate) struct Redirected {
     to: RepoUrl,
     #[source]
@@ -161,7 +161,7 @@ pub(crate) struct Redirected {
 }
 
 impl Redirected {
-    /// The new place that an error tells, which has the old one's scheme, host and port.
+    /// The new address that an error names, which has the old one's scheme, host and port.
     pub(crate) fn of(error: &ForgeError) -> Option<&RepoUrl> {
         let source = std::error::Error::source(error)?;
         source.downcast_ref::<Self>().map(|redirected| &redirected.to)
@@ -183,7 +183,8 @@ fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -
     }
 }
 
-/// The body of the request. HEAD is asked for as well: it tells a repository without the branch from a wrong answer.
+/// The body of the request. HEAD is requested as well: it distinguishes a repository without the branch from a wrong
+/// answer.
 pub(crate) fn request(prefixes: &[String]) -> Vec<u8> {
     let mut body = Vec::new();
     push_line(&mut body, "command=ls-refs");
@@ -221,7 +222,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<RefList, NoList> {
         let packet = packets.next().unwrap_or(Err("ends before its flush packet"));
         match packet.map_err(|problem| NoList::Garbled(problem.into()))? {
             Packet::Data(line) => add(&mut list, line)?,
-            Packet::Delimiter => return Err(NoList::Garbled("has a section too many".into())),
+            Packet::Delimiter => return Err(NoList::Garbled("has an extra section".into())),
             Packet::Flush if packets.next().is_none() => return Ok(list),
             Packet::Flush => return Err(NoList::Garbled("goes on after its end".into())),
         }
@@ -251,7 +252,7 @@ fn add(list: &mut RefList, line: &[u8]) -> Result<(), NoList> {
     let space =
         line.iter().position(|&b| b == b' ').ok_or_else(|| garbled("has a line without a ref"))?;
     let id = std::str::from_utf8(&line[..space]).ok().and_then(|id| id.parse::<CommitSha>().ok());
-    let id = id.ok_or_else(|| garbled("has an id that is none"))?;
+    let id = id.ok_or_else(|| garbled("has an invalid id"))?;
     // A ref's name holds no space: what follows one is an attribute.
     let name = line[space + 1..].split(|&b| b == b' ').next().unwrap_or_default();
     if name == b"HEAD" {

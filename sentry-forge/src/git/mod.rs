@@ -1,4 +1,4 @@
-//! Any git server, without an API: heads by one question of git's own protocol, trees by the hardened client.
+//! Any git server, without an API: heads by one request of git's own protocol, trees by the hardened client.
 
 mod cache;
 mod changes;
@@ -35,7 +35,7 @@ use crate::status::StatusError;
 use ls_refs::{Digest, IsKnown, Listed, NEW, Redirected};
 pub use transport::Transport;
 
-/// Questions for heads that are under way at once.
+/// Concurrent requests for heads.
 const AT_ONCE: usize = 16;
 
 /// How git is started.
@@ -45,7 +45,7 @@ pub struct TransportSettings {
     pub git: PathBuf,
     /// How to reach the network, as for the forges' APIs.
     pub http: HttpSettings,
-    /// What ssh remotes are reached with; without it they are refused.
+    /// How to reach ssh remotes; without it they are refused.
     pub ssh: Option<SshSettings>,
     /// Where the directories of fetches are made, the system's temporary directory if `None`.
     pub temp_dir: Option<PathBuf>,
@@ -59,7 +59,7 @@ impl TransportSettings {
     }
 }
 
-/// What ssh remotes are reached with. No agent and no file of a home directory is used besides.
+/// How to reach ssh remotes. No agent and no file of a home directory is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshSettings {
     /// The private key, without a passphrase.
@@ -83,13 +83,13 @@ pub struct GitSettings {
     pub transport: Arc<Transport>,
 }
 
-/// A forge that is nothing but a git server, or a directory with repositories.
+/// A forge that is only a git server, or a directory with repositories.
 #[derive(Debug)]
 pub struct GitForge {
     settings: GitSettings,
     /// What the token may be sent to, if that is known.
     origin: Option<String>,
-    /// What each server has told us about our welcome, by its origin.
+    /// What each server has said about our token and rate limit, by its origin.
     gates: Mutex<HashMap<String, Arc<Gate>>>,
     /// Repositories that their servers said to be elsewhere.
     moved: Mutex<HashMap<RepoUrl, RepoUrl>>,
@@ -103,7 +103,7 @@ impl GitForge {
         Self { settings, origin: None, gates, moved }
     }
 
-    /// The token is for this `scheme://host[:port]`: https repositories elsewhere are refused before anything is asked.
+    /// The token is for this `scheme://host[:port]`: https repositories elsewhere are refused before any request.
     #[must_use]
     pub fn only_for(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
@@ -210,7 +210,7 @@ impl GitForge {
         let is_new = !moved.contains_key(repo);
         if is_new {
             let forge = &self.settings.name;
-            tracing::warn!(forge, %repo, now = %to, "renamed: change the configuration");
+            tracing::warn!(forge, %repo, now = %to, "renamed: update the configuration");
             moved.insert(repo.clone(), to.clone());
         }
         is_new
@@ -236,11 +236,11 @@ impl GitForge {
         let name = &self.settings.name;
         let text = format!("{name}: {repo} is not a repository of {own}, which the token is for");
         Err(ForgeError::new(ForgeErrorKind::Unsupported, text)
-            .with_hint("correct the URL, or give the other server a forge of its own"))
+            .with_hint("correct the URL, or configure another forge for the other server"))
     }
 }
 
-/// One question about a repository: where it is asked, with what, and through which gate.
+/// One request about a repository: where it is sent, with what, and through which gate.
 #[derive(Debug)]
 struct Visit<'a> {
     repo: &'a RepoUrl,
@@ -311,7 +311,7 @@ impl Source for GitForge {
         }
     }
 
-    /// The token that the configuration names; nothing for URLs other than https.
+    /// The configured token; nothing for URLs other than https.
     async fn clone_credential(
         &self,
         repo: &RepoUrl,

@@ -76,7 +76,7 @@ impl Attempt<'_> {
                 }
                 Some((kind, _)) if kind == "tree" => {}
                 Some((kind, _)) => {
-                    return Err(self.wrong(&format!("{place} is a {kind}, and no tree")));
+                    return Err(self.wrong(&format!("{place} is a {kind}, not a tree")));
                 }
                 None => return Err(self.wrong(&format!("the tree of {place} was not sent"))),
             }

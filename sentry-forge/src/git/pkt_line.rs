@@ -26,20 +26,20 @@ impl<'a> Packets<'a> {
     }
 
     fn read(&mut self) -> Result<Packet<'a>, &'static str> {
-        let (head, tail) = self.rest.split_at_checked(4).ok_or("is cut off inside a length")?;
+        let (head, tail) = self.rest.split_at_checked(4).ok_or("is truncated inside a length")?;
         // `from_str_radix` alone would take a sign.
         let digits = head.iter().all(u8::is_ascii_hexdigit);
         let length = std::str::from_utf8(head)
             .ok()
             .filter(|_| digits)
             .and_then(|hex| usize::from_str_radix(hex, 16).ok())
-            .ok_or("has no packet where one must be")?;
+            .ok_or("lacks an expected packet")?;
         let size = match length {
             0 | 1 => 0,
             4.. if length - 4 <= LONGEST => length - 4,
-            _ => return Err("has a packet of an impossible length"),
+            _ => return Err("has a packet of an invalid length"),
         };
-        let (data, rest) = tail.split_at_checked(size).ok_or("is cut off inside a packet")?;
+        let (data, rest) = tail.split_at_checked(size).ok_or("is truncated inside a packet")?;
         self.rest = rest;
         Ok(match length {
             0 => Packet::Flush,

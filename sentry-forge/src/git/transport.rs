@@ -119,7 +119,7 @@ impl Transport {
         Ok(content)
     }
 
-    /// What a commit says about itself, by a fetch of nothing else.
+    /// A commit's own metadata, by a fetch of nothing else.
     ///
     /// # Errors
     /// As [`Transport::tree`].
@@ -260,8 +260,8 @@ impl Transport {
         if filter == Filter::Nothing {
             tracing::warn!(
                 %repo,
-                "the server gives out no parts of a commit: each delivery downloads the whole commit; allow filters \
-                 there with `uploadpack.allowFilter`, and git's protocol version 2 (for ssh `AcceptEnv GIT_PROTOCOL`)"
+                "the server does not support partial fetches: each delivery downloads the whole \
+                 commit; allow filters there with `uploadpack.allowFilter`, and git's protocol version 2 (for ssh `AcceptEnv GIT_PROTOCOL`)"
             );
         }
     }
@@ -378,11 +378,11 @@ impl Attempt<'_> {
             let entries =
                 listing::entries(&output).map_err(|problem| self.bad(problem, &walked))?;
             match entries.as_slice() {
-                [] => return Err(no_directory(&format!("it holds no directory {walked}"))),
+                [] => return Err(no_directory(&format!("it has no directory {walked}"))),
                 [entry] if entry.mode == "040000" => entry.oid.clone_into(&mut tree),
                 [entry] => {
                     let what = listing::what_is(entry.mode);
-                    return Err(no_directory(&format!("{walked} {what}, and no directory")));
+                    return Err(no_directory(&format!("{walked} {what}, not a directory")));
                 }
                 _ => return Err(no_directory(&format!("{walked} appears twice"))),
             }
@@ -475,7 +475,7 @@ impl Attempt<'_> {
         // Nothing was asked of the network: what is here is broken, as the server sent it.
         Err(match error.kind() {
             ForgeErrorKind::Unreachable => {
-                self.wrong("the objects that it sent are broken").with_source(error)
+                self.wrong("the objects it sent are corrupt").with_source(error)
             }
             _ => error,
         })
@@ -542,7 +542,7 @@ fn commit_info(commit: &[u8]) -> CommitInfo {
 
 /// The commit has nothing that could be read: somebody renamed the directory, or nobody made it.
 fn no_directory(what: &str) -> ForgeError {
-    let text = format!("{what}: put it back, or change `manifests.dir`");
+    let text = format!("{what}: restore it, or change `manifests.dir`");
     ForgeError::new(ForgeErrorKind::NoDirectory, text)
 }
 

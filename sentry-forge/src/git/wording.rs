@@ -8,8 +8,8 @@ use ForgeErrorKind::{
     Unsupported, WrongAnswer,
 };
 
-pub(super) const LIMITED: &str = "the server asks us to wait";
-pub(super) const NO_MEMORY: &str = "takes more memory than the 192 MiB that git may have";
+pub(super) const LIMITED: &str = "the server limits our request rate";
+pub(super) const NO_MEMORY: &str = "needs more memory than the 192 MiB that git may use";
 /// What helps where a commit is gone.
 pub(super) const PUSH_AGAIN: &str = "a commit disappears after a force-push; push another one, or deliver the branch's head with `sentry trigger`";
 
@@ -39,9 +39,9 @@ impl Wording {
             }
             NotFound => Some("check the repository's URL"),
             NoCommit => Some(PUSH_AGAIN),
-            OutOfMemory => Some("if the commit holds an object that large, push one without it; else give the process more memory"),
+            OutOfMemory => Some("if the commit has an object that large, push one without it; otherwise give the process more memory"),
             TooLarge => Some("raise the limit, or keep the manifests in a smaller repository"),
-            WrongAnswer => Some("configure the address where the repository is now"),
+            WrongAnswer => Some("configure the repository's new address"),
             _ => None,
         })
     }
@@ -56,15 +56,14 @@ const fn row(
     Wording { sign, kind, what, hint }
 }
 
-const OLD: &str = "have the server offer what OpenSSH 9 takes; what is this old can be broken";
+const OLD: &str = "have the server offer what OpenSSH 9 accepts; older algorithms can be broken";
 const SSH_KEY: &str = "name a readable private key without a passphrase as `ssh.key_file`; `sentry validate` checks it";
-const REACH: &str = "check the URL's host and port, and that they are reached from here";
+const REACH: &str = "check the URL's host and port, and that they are reachable from here";
 const TRUST: &str = "put the CA's certificate, or the server's own, into a PEM file and set `ca_file` to it; if it is there, check whether it expired or is for another name";
 const RENEW: &str = "renew it; if it is valid, correct this machine's clock";
-const RENAME: &str =
-    "write the URL with a name that the certificate has, or have one made for this name";
+const RENAME: &str = "use a host name that the certificate has, or issue one for this name";
 const PROXY: &str = "check `proxy`, or HTTPS_PROXY and NO_PROXY, and that the proxy runs";
-const ADD_HOST: &str = "compare the server's fingerprint, then add its line to the file that `ssh.known_hosts` names: ssh-keyscan -p PORT HOST";
+const ADD_HOST: &str = "verify the server's fingerprint, then add its line to the file set as `ssh.known_hosts`: ssh-keyscan -p PORT HOST";
 
 /// What git's client says of a connection to another host than the repository's.
 pub(super) const NO_PROXY_THERE: Wording =
@@ -72,7 +71,7 @@ pub(super) const NO_PROXY_THERE: Wording =
 
 /// What ssh says before git's own "Could not read from remote repository": texts of OpenSSH 9.
 const SSH: &[Wording] = &[
-    row("cannot run ssh", Local, "ssh can't be run", Some("install ssh (package openssh-client)")),
+    row("cannot run ssh", Local, "can't run ssh", Some("install ssh (package openssh-client)")),
     row(
         "no user exists for uid",
         Local,
@@ -82,10 +81,10 @@ const SSH: &[Wording] = &[
     row(
         "bad permissions",
         Local,
-        "the ssh key file may be used by others, so ssh ignores it",
-        Some("take the rights from them: chmod 600 FILE"),
+        "others can access the ssh key file, so ssh ignores it",
+        Some("remove their access: chmod 600 FILE"),
     ),
-    row("not accessible: no such file", Local, "the ssh key file is not there", Some(SSH_KEY)),
+    row("not accessible: no such file", Local, "the ssh key file does not exist", Some(SSH_KEY)),
     row(
         "not accessible: permission denied",
         Local,
@@ -93,19 +92,19 @@ const SSH: &[Wording] = &[
         Some(SSH_KEY),
     ),
     row("incorrect passphrase", Local, "the ssh key has a passphrase", Some(SSH_KEY)),
-    row("load key", Local, "the ssh key file holds no key that ssh reads", Some(SSH_KEY)),
+    row("load key", Local, "the ssh key file has no key that ssh can read", Some(SSH_KEY)),
     row(
         "identification has changed",
         Unauthorized,
-        "the server's ssh host key is another one than in the known hosts file",
+        "the server's ssh host key differs from the one in the known hosts file",
         Some(
-            "if the server's key was really changed, put the new one in its place; else somebody stands between",
+            "if the server's key really changed, replace the old one; otherwise this may be a man-in-the-middle attack",
         ),
     ),
     row(
         "host key for",
         Unauthorized,
-        "the server's ssh host key is another one than in the known hosts file",
+        "the server's ssh host key differs from the one in the known hosts file",
         Some(ADD_HOST),
     ),
     row(
@@ -123,7 +122,7 @@ const SSH: &[Wording] = &[
     row(
         "no matching host key type",
         Unreachable,
-        "has no type of ssh host key in common with us",
+        "has no ssh host key type in common with us",
         Some(OLD),
     ),
     row(
@@ -137,7 +136,7 @@ const SSH: &[Wording] = &[
     row(
         "no mutual signature",
         Unauthorized,
-        "takes no signature that our ssh key can make",
+        "accepts no signature that our ssh key can make",
         Some("use an ed25519 key"),
     ),
     row("too many authentication failures", Unauthorized, "the ssh key is refused", Some(ALLOW)),
@@ -145,15 +144,15 @@ const SSH: &[Wording] = &[
     row(
         "permission denied (",
         Unauthorized,
-        "the server takes no ssh key for this user",
+        "the server accepts no ssh key for this user",
         Some(
-            "have the server take public keys, or correct the user in the URL; a password can't be given",
+            "have the server accept public keys, or correct the user in the URL; passwords are not supported",
         ),
     ),
     row(
         "kex_exchange_identification",
         Unreachable,
-        "what answers there is no ssh server, or one that hangs up on us",
+        "what answers there is not an ssh server, or it closes the connection",
         Some(REACH),
     ),
     row(
@@ -164,7 +163,7 @@ const SSH: &[Wording] = &[
     ),
 ];
 
-const ALLOW: &str = "give the user in the URL this key on the server, as a deploy key with the right to read; check the user's name, too";
+const ALLOW: &str = "add this key on the server for the user in the URL, as a deploy key with read access; check the user's name, too";
 
 /// What git says: texts of git 2.39 to 2.47, with curl over GnuTLS and OpenSSL.
 const GIT: &[Wording] = &[
@@ -174,7 +173,7 @@ const GIT: &[Wording] = &[
     row(
         "died of signal 9",
         OutOfMemory,
-        "was killed, as the system does when memory runs out",
+        "was killed, as happens when the system runs out of memory",
         None,
     ),
     row("file too large", TooLarge, "is larger than the limit for a fetch", None),
@@ -215,7 +214,7 @@ const GIT: &[Wording] = &[
         ),
     ),
     row("resolve proxy", Unreachable, "the proxy's name can't be resolved", Some(PROXY)),
-    row("proxy connect aborted", Unreachable, "the proxy hung up", Some(PROXY)),
+    row("proxy connect aborted", Unreachable, "the proxy closed the connection", Some(PROXY)),
     row("returned error: 429", RateLimited, LIMITED, None),
     row("returned error: 401", Unauthorized, "the token is refused", None),
     row("returned error: 403", Unauthorized, "the token may not read this", None),
@@ -226,39 +225,44 @@ const GIT: &[Wording] = &[
         Some(PROXY),
     ),
     row("authentication failed", Unauthorized, "the token is refused", None),
-    row("could not read username", Unauthorized, "the server asks for a token", None),
-    row("could not read password", Unauthorized, "the server asks for a token", None),
-    row("terminal prompts disabled", Unauthorized, "the server asks for a token", None),
+    row("could not read username", Unauthorized, "the server requires a token", None),
+    row("could not read password", Unauthorized, "the server requires a token", None),
+    row("terminal prompts disabled", Unauthorized, "the server requires a token", None),
     row("access denied", Unauthorized, "access is denied", None),
-    row("returned error: 404", NotFound, "is not there, or the token may not see it", None),
-    row("returned error: 410", NotFound, "is not there any more", None),
-    row("returned error: 3", WrongAnswer, "is redirected to a place that is not followed", None),
-    row("returned error: 5", Unreachable, "the server has an error of its own", None),
-    row("not our ref", NoCommit, "the server does not have the commit (any more)", None),
-    row("unadvertised object", NoCommit, "the server does not give out the commit", None),
+    row("returned error: 404", NotFound, "does not exist, or the token may not see it", None),
+    row("returned error: 410", NotFound, "no longer exists", None),
+    row(
+        "returned error: 3",
+        WrongAnswer,
+        "is redirected to a place that Sentry does not follow",
+        None,
+    ),
+    row("returned error: 5", Unreachable, "the server has an internal error", None),
+    row("not our ref", NoCommit, "the server does not have the commit (anymore)", None),
+    row("unadvertised object", NoCommit, "the server does not serve the commit", None),
     row(
         "does not appear to be a git repository",
         NotFound,
-        "is no git repository, or is not there",
+        "is not a git repository, or does not exist",
         None,
     ),
-    row("repository not found", NotFound, "is not there, or the token may not see it", None),
+    row("repository not found", NotFound, "does not exist, or the token may not see it", None),
     // How git words a 404 over HTTP.
-    row("' not found", NotFound, "is not there, or the token may not see it", None),
+    row("' not found", NotFound, "does not exist, or the token may not see it", None),
     row(
         "dubious ownership",
         Local,
         "belongs to another user of this machine",
         Some("give the directory to the account that runs this"),
     ),
-    row("is this a git repository", WrongAnswer, "what answers there is no git server", None),
-    row("bad line length", WrongAnswer, "the answer is not git's protocol", None),
-    row("protocol error", WrongAnswer, "the answer is not git's protocol", None),
-    row("invalid index-pack output", WrongAnswer, "the answer holds no whole pack", None),
+    row("is this a git repository", WrongAnswer, "what answers there is not a git server", None),
+    row("bad line length", WrongAnswer, "the answer is not in git's protocol", None),
+    row("protocol error", WrongAnswer, "the answer is not in git's protocol", None),
+    row("invalid index-pack output", WrongAnswer, "the answer has no complete pack", None),
     // What git makes of any page with status 200.
-    row("dumb http transport", WrongAnswer, "what answers there is no git server", None),
+    row("dumb http transport", WrongAnswer, "what answers there is not a git server", None),
     row("transport 'file' not allowed", Unsupported, "this transport is not allowed", None),
-    row("unsupported ssl backend", Local, "git can't speak TLS", None),
+    row("unsupported ssl backend", Local, "git does not support TLS", None),
     row(
         "certificate has expired",
         Unreachable,
@@ -295,7 +299,7 @@ const GIT: &[Wording] = &[
         "has no TLS version or cipher in common with us",
         Some("have the server support TLS 1.2 or 1.3"),
     ),
-    row("could not resolve host", Unreachable, "the host's name can't be resolved", Some(REACH)),
+    row("could not resolve host", Unreachable, "the host name can't be resolved", Some(REACH)),
     row("no route to host", Unreachable, "can't be reached", Some(REACH)),
     row("network is unreachable", Unreachable, "can't be reached", Some(REACH)),
     row("failed to connect", Unreachable, "can't be reached", Some(REACH)),

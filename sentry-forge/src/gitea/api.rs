@@ -40,7 +40,7 @@ struct Repository {
     permissions: Permissions,
 }
 
-/// What the token's owner may do; what its scopes leave of that is not told.
+/// What the token's owner may do; what its scopes leave of that is unknown.
 #[derive(Deserialize, Default)]
 pub(super) struct Permissions {
     #[serde(default)]
@@ -97,7 +97,7 @@ impl GiteaApi {
             Place::Path(path) => below(&self.root, path)
                 .filter(|path| path.split('/').count() == 2)
                 .map(|path| format!("repos/{path}"))
-                .ok_or_else(|| "a repository of Gitea is called OWNER/NAME".to_owned()),
+                .ok_or_else(|| "a Gitea repository is named OWNER/NAME".to_owned()),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Api for GiteaApi {
         self.report.is_some()
     }
 
-    /// Its answers have no validator, and its comparison lists no paths: git tells both for less.
+    /// Its answers have no validator, and its comparison lists no paths: git gives both for less.
     fn reads_branches(&self) -> bool {
         false
     }
@@ -133,7 +133,7 @@ impl Api for GiteaApi {
         Ok((header::AUTHORIZATION, sensitive(&format!("token {}", token.expose()))?))
     }
 
-    /// Any: a token that stands as the password says who it is.
+    /// Any: a token sent as the password says who it is.
     fn git_user(&self) -> &'static str {
         "git"
     }
@@ -178,7 +178,7 @@ impl Api for GiteaApi {
             path,
             url: repo.clone_url,
             default_branch: repo.default_branch.filter(|name| !name.is_empty()),
-            rights: if rights.is_empty() { "not told".to_owned() } else { rights.join(", ") },
+            rights: if rights.is_empty() { "unknown".to_owned() } else { rights.join(", ") },
         })
     }
 
@@ -197,7 +197,7 @@ impl Api for GiteaApi {
         json::<SetStatus>(answer).map(drop)
     }
 
-    /// Never: a commit that is gone is told as an error of the server's own.
+    /// Never: a missing commit is reported as a server error.
     fn lacks_commit(&self, _: &Answer) -> bool {
         false
     }
@@ -225,7 +225,7 @@ impl Api for GiteaApi {
         probe::reporting(self, hosted, repo).await
     }
 
-    /// Never: a redirect names a path, and whose repository stands there now is not known.
+    /// Never: a redirect names a path, and whose repository is there now is unknown.
     fn moved_to(&self, _: &str) -> Option<u64> {
         None
     }

@@ -22,7 +22,7 @@ pub struct GiteaSettings {
     pub url: Url,
     /// Who asks: an access token.
     pub credential: Credential,
-    /// A token that sets statuses and does nothing else; `None`: who asks sets them as well.
+    /// A token used only to set statuses; `None`: the main token sets them too.
     pub report: Option<Credential>,
     /// The network.
     pub http: Http,
@@ -31,7 +31,7 @@ pub struct GiteaSettings {
 }
 
 impl Hosted {
-    /// A Gitea or a Forgejo; asks nothing yet.
+    /// A Gitea or a Forgejo; sends no request yet.
     ///
     /// # Errors
     /// [`sentry_core::forge::ForgeErrorKind::Local`] if the address is neither https nor on this machine.

@@ -1,4 +1,4 @@
-//! What a token may do, as far as Gitea tells it without anything being written.
+//! What a token may do, as far as Gitea shows it without writing anything.
 
 use http::StatusCode;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
@@ -46,6 +46,6 @@ pub(super) async fn reporting(
     if !found.permissions.push {
         return Ok(no());
     }
-    let text = "its owner may push; whether the token has the scope write:repository is not told";
+    let text = "its owner may push; whether the token has the scope write:repository is unknown";
     Ok((None, text.to_owned()))
 }

@@ -134,7 +134,7 @@ struct Person {
     name: String,
 }
 
-/// `{}` stands for an author who has no account.
+/// `{}` is an author without an account.
 #[derive(Deserialize)]
 struct Account {
     login: Option<String>,
@@ -256,7 +256,7 @@ impl Api for GitHubApi {
         let repo = match place {
             Place::Id(id) => format!("repositories/{id}"),
             Place::Path(path) if path.owner().is_empty() || path.owner().contains('/') => {
-                return Err("a repository of GitHub is called OWNER/NAME".to_owned());
+                return Err("a GitHub repository is named OWNER/NAME".to_owned());
             }
             Place::Path(path) => {
                 format!("repos/{}/{}", segment(path.owner()), segment(path.name()))
@@ -271,7 +271,7 @@ impl Api for GitHubApi {
             Wanted::Commit(sha) => format!("{repo}/commits/{sha}?per_page=1"),
             // The first page holds all files, however few of the commits it holds.
             Wanted::Compare(from, to) => format!("{repo}/compare/{from}...{to}?per_page=1&page=1"),
-            Wanted::Token => return Err("GitHub has no such question".to_owned()),
+            Wanted::Token => return Err("GitHub has no such request".to_owned()),
             Wanted::Report(call) => format!("{repo}/{}", call.tail),
         })
     }
@@ -310,12 +310,12 @@ impl Api for GitHubApi {
         let repo: Repository = json(answer)?;
         let granted = repo.permissions.iter().filter(|(_, granted)| **granted);
         let mut rights = granted.map(|(right, _)| right.as_str()).collect::<Vec<_>>().join(", ");
-        // Classic tokens tell their scopes in a header, others tell nothing more.
+        // Classic tokens list their scopes in a header, others show nothing more.
         if let Some(scopes) = answer.headers.get("x-oauth-scopes").and_then(|v| v.to_str().ok()) {
             rights = format!("{rights}; scopes: {scopes}");
         }
         if rights.is_empty() {
-            "not told".clone_into(&mut rights);
+            "unknown".clone_into(&mut rights);
         }
         Ok(RepoFacts {
             id: repo.id,
@@ -344,7 +344,7 @@ impl Api for GitHubApi {
     ) -> Result<Compared, String> {
         let comparison: Comparison = json(answer)?;
         if comparison.base_commit.sha != from.as_str() {
-            return Err("compares another commit than the one asked for".to_owned());
+            return Err("compares a different commit than requested".to_owned());
         }
         let files = comparison.files;
         let whole =

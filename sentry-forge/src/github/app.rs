@@ -85,7 +85,7 @@ impl App {
     }
 
     /// A token for one repository of the installation, by its name, that is good for the whole hour that GitHub grants:
-    /// to be handed on, so it is made anew each time.
+    /// to be handed on, so it is rebuilt each time.
     pub(super) async fn token_for(
         &self,
         base: &Url,
@@ -117,7 +117,7 @@ impl App {
         };
         let jwt = self.jwt(key)?;
         http.settings().redactor.learn(&jwt);
-        // GitHub adds reading metadata by itself.
+        // GitHub adds reading metadata automatically.
         let Grant { permission, access, shown } = self.grant;
         let mut scope = serde_json::json!({ "permissions": { permission: access } });
         if let Some(repo) = repo {
@@ -140,7 +140,7 @@ impl App {
         {
             let whose = repo.map(|repo| format!(", or not for {repo}")).unwrap_or_default();
             let text = format!(
-                "{what} can't be made: no such installation, or without {shown}: {access}{whose}"
+                "{what} can't be created: no such installation, or without {shown}: {access}{whose}"
             );
             return Err(ForgeError::new(ForgeErrorKind::Unauthorized, text).with_hint(format!(
                 "check app_id and installation_id, and that the installation grants {shown}: {access}"
@@ -148,7 +148,7 @@ impl App {
         }
         check_status(&answer, &what)?;
         if answer.status != StatusCode::CREATED {
-            return Err(wrong("is answered with an odd status"));
+            return Err(wrong("got an unexpected status"));
         }
         let created: Created = json(&answer).map_err(|why| wrong(&why))?;
         let secret = Secret::new(created.token);
@@ -161,7 +161,7 @@ impl App {
         let unusable = || {
             let text = format!("{}: the App's private key is unusable", self.forge);
             ForgeError::new(ForgeErrorKind::Local, text)
-                .with_hint("use the RSA private key in PEM as GitHub hands it out")
+                .with_hint("use the RSA private key in PEM as GitHub provides it")
         };
         let key = EncodingKey::from_rsa_pem(key.expose().as_bytes()).map_err(|_| unusable())?;
         let app = AppAuth { app_id: AppId(self.app_id), key };

@@ -1,8 +1,8 @@
 //! Statuses as check runs, which only GitHub Apps may make: <https://docs.github.com/en/rest/checks/runs>
 //!
 //! A context has one check run on its commit at a time: later states change it, whichever delivery they are about, until
-//! it is completed. What comes after that and is about another delivery, or begins anew, makes another, which then is
-//! the one that is shown; none is left behind that goes on for ever.
+//! it is completed. What comes after that and is about another delivery, or starts over, makes another, which is then
+//! the one shown; none is left in progress for ever.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -41,7 +41,7 @@ pub struct GitHubSettings {
     pub api: Option<Url>,
     /// Who asks.
     pub auth: GitHubAuth,
-    /// A token that sets statuses and does nothing else; `None`: who asks sets them as well.
+    /// A token used only to set statuses; `None`: the main token sets them too.
     pub report: Option<Credential>,
     /// How heads are asked for.
     pub polling: Polling,
@@ -65,7 +65,7 @@ impl GitHubSettings {
 }
 
 impl Hosted {
-    /// A GitHub; asks nothing yet.
+    /// A GitHub; sends no request yet.
     ///
     /// # Errors
     /// [`sentry_core::forge::ForgeErrorKind::Local`] if the API's address is neither https nor on this machine.

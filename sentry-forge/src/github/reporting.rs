@@ -1,4 +1,4 @@
-//! Whether statuses may be set, as far as GitHub tells it without one being set.
+//! Whether statuses may be set, as far as GitHub shows it without setting one.
 
 use http::StatusCode;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
@@ -52,8 +52,8 @@ pub(super) async fn ask(
     }
 }
 
-/// Classic tokens tell their scopes with every answer, even where they see nothing; of fine-grained ones only
-/// their owner's role is told: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
+/// Classic tokens list their scopes with every answer, even where they see nothing; for fine-grained ones only their
+/// owner's role is known: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
 fn read(api: &GitHubApi, answer: &Answer) -> (Option<bool>, String) {
     let facts = json::<Facts>(answer).ok().filter(|_| answer.status == StatusCode::OK);
     let pushes = facts.as_ref().is_some_and(|facts| facts.permissions.push);
@@ -76,7 +76,7 @@ fn read(api: &GitHubApi, answer: &Answer) -> (Option<bool>, String) {
         }
         (true, None) if pushes => {
             let text =
-                "its owner may push; whether the token has Commit statuses: write is not told";
+                "its owner may push; whether the token has Commit statuses: write is unknown";
             (None, text.to_owned())
         }
         _ => (Some(false), remedy()),

@@ -69,7 +69,7 @@ pub(super) struct Permissions {
 }
 
 impl Permissions {
-    /// The higher of the two roles, if GitLab tells one.
+    /// The higher of the two roles, if GitLab gives one.
     pub(super) fn level(&self) -> Option<u64> {
         let both = [&self.project_access, &self.group_access];
         both.into_iter().flatten().map(|access| access.access_level).max()
@@ -108,7 +108,7 @@ struct SetStatus {
     _status: String,
 }
 
-/// The word for a state. A delivery that waits is `running`: `pending` could not be told twice any more than that,
+/// The word for a state. A delivery that waits is `running`: `pending` could not be set twice either,
 /// and a pipeline would seem to wait for a runner. A neutral end is `success` with its text: `skipped` can't follow
 /// `running`, and holds merges up where pipelines must succeed.
 fn word(state: StatusState) -> &'static str {
@@ -148,7 +148,7 @@ impl GitLabApi {
             Place::Path(path) => below(&self.root, path)
                 .filter(|path| path.contains('/'))
                 .map(NameOrId::from)
-                .ok_or_else(|| "a project of GitLab is called GROUP/NAME".to_owned()),
+                .ok_or_else(|| "a GitLab project is named GROUP/NAME".to_owned()),
         }
     }
 }
@@ -236,13 +236,13 @@ impl Api for GitLabApi {
     fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String> {
         let found: Branch = json(answer)?;
         if found.name != branch.as_str() {
-            return Err("describes another branch than the one asked for".to_owned());
+            return Err("describes a different branch than requested".to_owned());
         }
         found.commit.id.parse().map_err(|_| "the branch points at no commit id".to_owned())
     }
 
     fn absence(&self, answer: &Answer) -> Absence {
-        // Whether branch or project is missing is told by a text alone: asked for instead of trusted.
+        // Only a text says whether branch or project is missing: checked instead of trusted.
         match answer.status {
             StatusCode::NOT_FOUND if !message(answer).is_empty() => Absence::Unclear,
             _ => Absence::NoAnswer,
@@ -261,7 +261,7 @@ impl Api for GitLabApi {
             path,
             url: project.http_url_to_repo,
             default_branch: project.default_branch,
-            rights: level.map_or_else(|| "not told".to_owned(), role),
+            rights: level.map_or_else(|| "unknown".to_owned(), role),
         })
     }
 

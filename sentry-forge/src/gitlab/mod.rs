@@ -37,7 +37,7 @@ pub struct GitLabSettings {
     pub credential: Credential,
     /// What kind of token the credential is.
     pub token_kind: GitLabToken,
-    /// An access token that sets statuses and does nothing else; `None`: who asks sets them as well.
+    /// An access token used only to set statuses; `None`: the main token sets them too.
     pub report: Option<Credential>,
     /// How heads are asked for.
     pub polling: Polling,
@@ -48,7 +48,7 @@ pub struct GitLabSettings {
 }
 
 impl Hosted {
-    /// A GitLab; asks nothing yet.
+    /// A GitLab; sends no request yet.
     ///
     /// # Errors
     /// [`sentry_core::forge::ForgeErrorKind::Local`] if the address is neither https nor on this machine.

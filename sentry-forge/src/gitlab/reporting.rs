@@ -1,4 +1,4 @@
-//! Whether statuses may be set, as far as GitLab tells it without one being set.
+//! Whether statuses may be set, as far as GitLab shows it without setting one.
 
 use http::StatusCode;
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
@@ -45,7 +45,7 @@ pub(super) async fn ask(
     if project.permissions.level().unwrap_or_default() < DEVELOPER {
         return Ok(no());
     }
-    // Only access tokens tell their scopes; the right to ask is one of a kind of token as well.
+    // Only access tokens list their scopes; the right to ask depends on the kind of token as well.
     let scopes = match hosted.ask_as_reporter(repo, &Wanted::Token).await {
         Ok(answer) if answer.status == StatusCode::OK => json::<Token>(&answer).ok(),
         Ok(_) => None,
@@ -57,6 +57,6 @@ pub(super) async fn ask(
             (Some(true), "scope api, role Developer or more".to_owned())
         }
         Some(_) => no(),
-        None => (None, "the role allows it; the token's scopes are not told".to_owned()),
+        None => (None, "the role allows it; the token's scopes are unknown".to_owned()),
     })
 }

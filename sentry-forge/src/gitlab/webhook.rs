@@ -7,12 +7,12 @@ use crate::webhook::{Sender, header};
 
 const KEYS: Keys = Keys { repo: "project", path: "path_with_namespace", moved: "ref" };
 
-/// What system hooks tell of branches.
+/// What system hooks report about branches.
 const SYSTEM: &[(&str, Keys)] =
     &[("push", KEYS), ("repository_update", Keys { moved: "refs", ..KEYS })];
 
 /// A secret `whsec_…` is a signing token: then every request must be signed. Any other one is the "secret token", which is
-/// sent as it is. New and deleted branches are told as pushes.
+/// sent as it is. New and deleted branches are reported as pushes.
 pub const SENDER: Sender = Sender {
     begin: |headers, secret, now| {
         let check = match secret.expose().strip_prefix("whsec_") {

@@ -79,7 +79,7 @@ pub(crate) enum Absence {
 }
 
 /// Why there is no request for a question, or no answer to one.
-pub(crate) const NOT_ASKED: &str = "the API is not asked for that";
+pub(crate) const NOT_ASKED: &str = "the API has no request for that";
 
 /// One kind of API. Everything but tokens, probes and [`Api::show_check`] is pure; a `String` error is what is wrong with
 /// an answer, as a clause, and never quotes the answer.
@@ -117,7 +117,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         false
     }
 
-    /// False if git alone tells heads and differences: the API has no good answer, or does not open them to the token.
+    /// False if only git gives heads and changes: the API has no good answer, or the token can't use it.
     fn reads_branches(&self) -> bool {
         true
     }
@@ -216,7 +216,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
         hosted.reading(repo).await
     }
 
-    /// Whether statuses may be set, as far as the forge tells it without one being set, and how that is known.
+    /// Whether statuses may be set, as far as the forge shows it without setting one, and how that is known.
     async fn reporting(
         &self,
         hosted: &Hosted,
@@ -233,9 +233,13 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T,
     if !(kind == "application/json" || kind.ends_with("+json")) {
         return Err(format!("the answer is {} instead of JSON", shown_type(&kind)));
     }
-    // The place is told, the content is not.
+    // The position is reported, the content is not.
     serde_json::from_slice(&answer.body).map_err(|e| {
-        format!("the JSON breaks the API's promise at line {} column {}", e.line(), e.column())
+        format!(
+            "the JSON does not match the API's format at line {} column {}",
+            e.line(),
+            e.column()
+        )
     })
 }
 
@@ -246,7 +250,7 @@ pub(crate) fn content_type(answer: &Answer) -> String {
     kind.trim().chars().take(60).collect::<String>().to_ascii_lowercase()
 }
 
-/// What stands where another type was asked for.
+/// Types seen where another was requested.
 const OTHER_TYPES: &[&str] = &[
     "application/json",
     "application/octet-stream",
@@ -339,7 +343,7 @@ pub(crate) fn base(forge: &str, mut url: Url) -> Result<Url, ForgeError> {
     if !(clean && (url.scheme() == "https" || (url.scheme() == "http" && local))) {
         return Err(ForgeError::new(
             sentry_core::forge::ForgeErrorKind::Local,
-            format!("{forge}: the address of the API is unusable"),
+            format!("{forge}: the address of the API is invalid"),
         )
         .with_hint(
             "write https://HOST, without user, password and query; http only for loopback",

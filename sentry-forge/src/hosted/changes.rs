@@ -1,4 +1,4 @@
-//! What differs between two commits: by the API, and by git where the API can't tell it all.
+//! What differs between two commits: by the API, and by git where the API can't list it all.
 
 use http::StatusCode;
 use sentry_core::forge::{
@@ -36,7 +36,7 @@ impl Hosted {
         };
         match (by_git, told) {
             (Err(error), Some(part)) if error.kind() == ForgeErrorKind::Unsupported => {
-                tracing::debug!(repo = %query.repo, %error, "git can't tell the rest of a difference");
+                tracing::debug!(repo = %query.repo, %error, "git can't list the rest of a comparison");
                 Ok(changed_paths(part.paths, true))
             }
             (by_git, _) => by_git,
@@ -60,7 +60,7 @@ impl Hosted {
         match self.api.read_changes(&answer, &query.from, &query.to.sha) {
             Ok(compared) => Ok(Some(compared)),
             Err(why) => {
-                tracing::debug!(repo = %query.repo, why, "a comparison is no answer; git is asked");
+                tracing::debug!(repo = %query.repo, why, "the API could not compare; asking git");
                 Ok(None)
             }
         }
@@ -76,7 +76,7 @@ impl Hosted {
     }
 }
 
-/// Sorted, each once, no more than are told at most.
+/// Sorted, each once, at most as many as are reported.
 pub(crate) fn changed_paths(mut paths: Vec<String>, truncated: bool) -> ChangedPaths {
     paths.sort_unstable();
     paths.dedup();

@@ -27,7 +27,7 @@ impl Hosted {
         })
     }
 
-    /// A token that was made from a key is made anew where the forge refuses it, once: it was revoked, or is too young
+    /// A token that was made from a key is made again if the forge refuses it, once: it was revoked, or is too young
     /// for the server that was asked. The gate hears of the second refusal only.
     async fn with_token_of<T, F: Future<Output = Result<T, ForgeError>>>(
         &self,
@@ -102,7 +102,7 @@ impl Hosted {
             request = request.json(body);
         }
         request.build().map_err(|e| {
-            self.wrong(repo, "makes a request that can't be built").with_source(e.without_url())
+            self.wrong(repo, "needs a request that can't be built").with_source(e.without_url())
         })
     }
 

@@ -121,7 +121,7 @@ impl Hosted {
             return match before.filter(|_| etag.is_some()) {
                 Some(head) => Ok(Ok(head.clone())),
                 None => {
-                    Err(self.wrong(repo, "says \"not modified\" without having been asked that"))
+                    Err(self.wrong(repo, "says \"not modified\" to a request without a validator"))
                 }
             };
         }

@@ -1,4 +1,4 @@
-//! What forges with an API have in common: asking an API with care, and git for what the API is too dear for.
+//! What forges with an API have in common: asking an API with care, and git for what the API is too expensive for.
 
 pub(crate) mod api;
 pub(crate) mod changes;
@@ -38,16 +38,16 @@ pub enum Polling {
     Git,
 }
 
-/// What a forge answers when it is asked what the token may do.
+/// A forge's answer about what the token may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Probe {
     /// True if the repository's contents can be read.
     pub can_read: bool,
     /// What the forge says about the token's rights, for people.
     pub rights: String,
-    /// The default branch, if the forge tells it.
+    /// The default branch, if the forge names it.
     pub default_branch: Option<String>,
-    /// Whether statuses may be set, as far as the forge tells it without one being set.
+    /// Whether statuses may be set, as far as the forge shows it without setting one.
     pub can_report: Option<bool>,
     /// How that is known, or why it is not, for people.
     pub reporting: String,
@@ -127,7 +127,7 @@ impl Hosted {
     async fn reading(&self, repo: &RepoUrl) -> Result<Probe, ForgeError> {
         if !self.api.reads_branches() {
             let listed = self.ls_refs(repo, &["HEAD".to_owned()], NEW).await?.into_refs();
-            let rights = "git read access; this kind of token does not open the API".to_owned();
+            let rights = "git read access; this kind of token can't use the API".to_owned();
             return Ok(Probe { can_read: listed.had_head, rights, ..Probe::default() });
         }
         let facts = self.facts(repo).await?;
@@ -179,7 +179,7 @@ impl Hosted {
         self.ask(repo, &Place::Id(id), ask).await
     }
 
-    /// True if git's error came from a rename that the API now told.
+    /// True if git's error came from a rename that the API now reported.
     async fn has_moved(&self, repo: &RepoUrl, error: &ForgeError) -> bool {
         let redirected = StatusError::of(error).is_some_and(|status| status.is_redirection());
         let may_be = redirected || error.kind() == ForgeErrorKind::NotFound;
@@ -208,7 +208,7 @@ impl Hosted {
         let url = facts.url.parse::<RepoUrl>().ok().filter(|url| self.belongs(url).is_ok());
         match url.filter(|_| facts.id == id) {
             Some(url) => {
-                tracing::warn!(forge = self.name, %repo, now = %url, "renamed: change the configuration");
+                tracing::warn!(forge = self.name, %repo, now = %url, "renamed: update the configuration");
                 let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
                 moved.insert(repo.clone(), Moved { id, url });
                 Ok(())
@@ -250,10 +250,12 @@ impl Hosted {
         ForgeError::new(ForgeErrorKind::WrongAnswer, text)
     }
 
-    /// The error that an answer's status stands for.
+    /// The error that an answer's status means.
     fn refused(&self, repo: &RepoUrl, answer: &Answer) -> ForgeError {
         let what = self.what(repo);
-        check_status(answer, &what).err().unwrap_or_else(|| self.wrong(repo, "gives an odd status"))
+        check_status(answer, &what)
+            .err()
+            .unwrap_or_else(|| self.wrong(repo, "returned an unexpected status"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What commits hold: trees by git, what a commit says of itself by the API.
+//! What commits contain: trees by git, a commit's metadata by the API.
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -33,12 +33,12 @@ impl Source for Hosted {
                 Absence::Unclear => self.facts(repo).await.is_ok(),
                 Absence::NoAnswer => false,
             };
-            let gone = || no_commit(&self.what(repo), sha.as_str(), "so the forge says");
+            let gone = || no_commit(&self.what(repo), sha.as_str(), "according to the forge");
             return Err(if is_gone { gone() } else { self.refused(repo, &answer) });
         }
         let (found, info) = self.api.read_commit(&answer).map_err(|why| self.wrong(repo, &why))?;
         if found != *sha {
-            return Err(self.wrong(repo, "describes another commit than the one asked for"));
+            return Err(self.wrong(repo, "describes a different commit than requested"));
         }
         Ok(info)
     }

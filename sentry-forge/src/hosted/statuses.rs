@@ -20,7 +20,7 @@ impl Reporter for Hosted {
         }
         let calls = self.api.status(status);
         if calls.is_empty() {
-            let text = format!("{}: this kind of token opens no statuses", self.what(repo));
+            let text = format!("{}: this kind of token can't set statuses", self.what(repo));
             return Err(ForgeError::new(ForgeErrorKind::Unsupported, text)
                 .with_hint(self.api.remedy(Right::Statuses)));
         }
@@ -59,7 +59,7 @@ impl Hosted {
         if answer.status != StatusCode::METHOD_NOT_ALLOWED || self.moved(repo).is_some() {
             return Ok(answer);
         }
-        // GitLab redirects no writes; those who read are told that the project was renamed.
+        // GitLab redirects no writes; reads report that the project was renamed.
         self.facts(repo).await?;
         if self.moved(repo).is_none() { Ok(answer) } else { self.get(repo, ask).await }
     }
@@ -82,7 +82,7 @@ impl Hosted {
         }
     }
 
-    /// The error that the answer to a call stands for.
+    /// The error that the answer to a call means.
     pub(crate) fn not_reported(&self, repo: &RepoUrl, answer: &Answer) -> ForgeError {
         let what = self.what(repo);
         let error = |kind, text: &str| {
@@ -90,16 +90,16 @@ impl Hosted {
         };
         match answer.status {
             _ if self.api.lacks_commit(answer) => {
-                error(ForgeErrorKind::NotFound, "the commit of the status is not there (any more)")
+                error(ForgeErrorKind::NotFound, "the commit of the status does not exist (anymore)")
             }
             StatusCode::CONFLICT => error(
                 ForgeErrorKind::Unreachable,
-                "another change of the commit's statuses is under way",
+                "another update of the commit's statuses is in progress",
             ),
             // The same request would be refused again.
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-                error(ForgeErrorKind::Unsupported, "the forge refuses the status as it is").with_hint(
-                    "check report_context and report_link; GitHub keeps 1000 statuses of a commit and context at most",
+                error(ForgeErrorKind::Unsupported, "the forge rejects the status").with_hint(
+                    "check report_context and report_link; GitHub keeps at most 1000 statuses per commit and context",
                 )
             }
             _ => self.refused(repo, answer),
@@ -127,7 +127,7 @@ impl Hosted {
             | StatusCode::CONFLICT
             | StatusCode::UNPROCESSABLE_ENTITY => Ok(()),
             StatusCode::NOT_FOUND if self.api.lacks_commit(answer) => Ok(()),
-            // Nobody is told of what the token may not write.
+            // What the token may not write is not reported.
             StatusCode::NOT_FOUND => Err(lacks_right()),
             StatusCode::FORBIDDEN => Err(match check_status(answer, &self.what(repo)) {
                 Err(error) if error.kind() == ForgeErrorKind::RateLimited => error,

@@ -13,9 +13,9 @@ const NAME: usize = 40;
 /// How a forge words what happened.
 #[derive(Debug)]
 pub(crate) enum Shape {
-    /// The body tells of a moved branch, if it holds these keys.
+    /// The body reports a moved branch if it has these keys.
     Push(Keys),
-    /// The body itself says which event it is: these tell of a moved branch, each with its keys.
+    /// The body itself names its event: these report a moved branch, each with its keys.
     Named(&'static [(&'static str, Keys)]),
     Ping,
     Other(String),
@@ -31,7 +31,7 @@ pub(crate) struct Keys {
 }
 
 impl Shape {
-    /// An event that tells of no branch.
+    /// An event that is about no branch.
     pub(crate) fn other(name: &str) -> Self {
         Self::Other(plain(name))
     }
@@ -53,11 +53,10 @@ impl Shape {
         };
         let found = Found::in_body(head, keys);
         let path = found.path.filter(|_| found.moved);
-        let path =
-            path.ok_or(Refused::Unreadable("the body tells of no branch of a repository"))?;
+        let path = path.ok_or(Refused::Unreadable("the body names no branch of a repository"))?;
         let repo: Result<RepoPath, _> = path.parse();
         repo.map(|repo| Message::Hint { repo })
-            .map_err(|_| Refused::Unreadable("the body's repository is no path"))
+            .map_err(|_| Refused::Unreadable("the body's repository is not a path"))
     }
 }
 

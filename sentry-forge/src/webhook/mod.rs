@@ -1,4 +1,4 @@
-//! What forges tell by themselves: verified first, parsed second, and believed in one thing only, which repository
+//! What forges push to us: verified first, parsed second, and trusted for one thing only, which repository
 //! it is about.
 //!
 //! A body is handed over as it arrives ([`Incoming::take`]): all of it is signed, but only its head is kept, so a
@@ -37,7 +37,7 @@ use self::body::Shape;
 use self::seen::Seen;
 use self::signature::Check;
 
-/// So much of a body is kept, in bytes: what names the repository stands before the lists of commits.
+/// How much of a body is kept, in bytes: what names the repository comes before the lists of commits.
 pub const HEAD: usize = 128 * 1024;
 
 /// What the headers say: how the body is checked, and what it is, once it is.
@@ -58,22 +58,22 @@ pub enum Message {
         /// The repository's path on the forge.
         repo: RepoPath,
     },
-    /// The forge tries whether somebody is there.
+    /// The forge checks that the endpoint is up.
     Ping,
-    /// It was told before.
+    /// It was received before.
     Repeated,
     /// Another event, by its name: at most 40 characters of a-z, A-Z, 0-9, `_`, `-` and space.
     Ignored(String),
 }
 
-/// Why a webhook is not taken. None of it is worth a retry with the same request but [`Refused::Secret`].
+/// Why a webhook is refused. None of it is worth a retry with the same request but [`Refused::Secret`].
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// The header that proves the sender is missing.
     #[error("has no {0}")]
     Unsigned(&'static str),
     /// The proof is wrong: the sender has another secret, or the body was changed.
-    #[error("{0} does not fit the secret and the body")]
+    #[error("{0} does not match the secret and the body")]
     Wrong(&'static str),
     /// It was signed too long ago, or too far in the future.
     #[error("webhook-timestamp is more than 5 minutes from now: check both clocks")]
@@ -96,7 +96,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// With the secret that the forge's page was given.
+    /// With the secret that is configured at the forge.
     #[must_use]
     pub fn new(sender: Sender, secret: SecretSource, redactor: Redactor) -> Self {
         Self { sender, secret, redactor, seen: Arc::default() }
@@ -105,7 +105,7 @@ impl Webhook {
     /// Looks at the headers of a request; its body follows.
     ///
     /// # Errors
-    /// [`Refused`] if no body could make the request a right one.
+    /// [`Refused`] if no body could make the request valid.
     pub async fn begin(&self, headers: &HeaderMap, now: Timestamp) -> Result<Incoming, Refused> {
         let secret = self.secret.read("token file", Form::Word, &self.redactor).await?;
         let (check, shape) = (self.sender.begin)(headers, &secret, now)?;
@@ -148,7 +148,7 @@ impl Incoming {
             return Ok(Message::Repeated);
         }
         if !json {
-            let text = "is no JSON: choose application/json as the webhook's content type";
+            let text = "is not JSON: choose application/json as the webhook's content type";
             return Err(Refused::Unreadable(text));
         }
         shape.read(&head)

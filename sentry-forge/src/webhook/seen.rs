@@ -1,4 +1,4 @@
-//! What was told lately, so that it is not told twice.
+//! What was received lately, so that repeats are recognized.
 
 use std::collections::{HashSet, VecDeque};
 

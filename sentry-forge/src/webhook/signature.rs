@@ -1,4 +1,4 @@
-//! The proofs that a webhook comes from its forge. Nothing is compared in a time that tells how much of it fits.
+//! The proofs that a webhook comes from its forge. All comparisons take constant time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -263,7 +263,7 @@ async fn what_a_server_sends_in_the_place_of_a_tree_is_told_by_what_it_is() {
     let sha = lab.repo().commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
     let error = lab.tree(&query(&lab.file_url(), &sha, ".tekton")).await.unwrap_err();
     assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error:?}");
-    assert!(error.to_string().ends_with("its root is a blob, and no tree"), "{error}");
+    assert!(error.to_string().ends_with("its root is a blob, not a tree"), "{error}");
 }
 
 #[tokio::test]

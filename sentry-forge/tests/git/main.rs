@@ -175,7 +175,7 @@ async fn a_directory_that_is_missing_or_no_directory_is_an_error_and_an_empty_on
     for missing in [".nothing", "src/deeper/still", "*", ":(top)src"] {
         let error = lab.tree(&query(&url, &sha, missing)).await.unwrap_err();
         assert_eq!(error.kind(), ForgeErrorKind::NoDirectory, "{missing}");
-        assert!(error.to_string().contains("holds no directory"), "{error}");
+        assert!(error.to_string().contains("has no directory"), "{error}");
     }
     let empty = lab.tree(&query(&url, &sha, "src")).await.unwrap();
     assert_eq!((empty.files.len(), empty.refused.len()), (0, 0));
@@ -263,8 +263,8 @@ async fn each_limit_ends_the_fetch_by_name_and_leaves_nothing() {
         few.limits.entries = 1;
         for (query, part) in [
             (query(&url, &big, ".tekton"), "big.yaml: 3145728 bytes, at most 1048576 allowed"),
-            (query(&url, &many, ".tekton"), "holds more than 2000 entries"),
-            (few, "holds more than 1 entries"),
+            (query(&url, &many, ".tekton"), "has more than 2000 entries"),
+            (few, "has more than 1 entries"),
             (room, "takes more than the 1048576 bytes allowed"),
         ] {
             let error = lab.tree(&query).await.unwrap_err();

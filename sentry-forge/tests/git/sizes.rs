@@ -140,6 +140,6 @@ async fn a_git_that_runs_out_of_memory_or_is_killed_for_it_is_counted() {
             ForgeErrorKind::Unsupported,
             "what changed is not worth a failure"
         );
-        assert!(error.to_string().contains("too large for its changes to be told"), "{error}");
+        assert!(error.to_string().contains("too large to list its changes"), "{error}");
     }
 }

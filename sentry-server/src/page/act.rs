@@ -39,9 +39,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
             .await
             .map_err(IntoResponse::into_response)?;
         if !visitor.sent(&signed.form) {
-            let text = "this form was made for another session, or is too old";
+            let text = "this form belongs to another session, or has expired";
             let error = ApiError::new(ErrorKind::Forbidden, text);
-            let hint = "open the page again, and try once more";
+            let hint = "reload the page and try again";
             return Err(Refused(error.with_hint(hint)).into_response());
         }
         Ok(Self { visitor, form: signed.rest })
@@ -54,8 +54,8 @@ impl<T> Confirmed<T> {
         if self.visitor.right >= Right::Trigger {
             return Ok(self.form);
         }
-        let error = ApiError::new(ErrorKind::Forbidden, "this session may only read");
-        Err(Refused(error.with_hint("log in with the token of `server.trigger_token`")))
+        let error = ApiError::new(ErrorKind::Forbidden, "this session is read-only");
+        Err(Refused(error.with_hint("log in with `server.trigger_token`")))
     }
 }
 

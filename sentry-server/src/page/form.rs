@@ -22,16 +22,16 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if kind.and_then(|kind| kind.split(';').next()) != Some("application/x-www-form-urlencoded")
         {
-            return Err(refused("this is no form".to_owned()));
+            return Err(refused("this is not a form".to_owned()));
         }
         let body = axum::body::to_bytes(request.into_body(), MAX_FORM);
         let bytes = match tokio::time::timeout(PATIENCE, body).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(_)) => {
-                let text = format!("the form is cut off, or has more than {MAX_FORM} bytes");
+                let text = format!("the form is truncated, or has more than {MAX_FORM} bytes");
                 return Err(refused(text));
             }
-            Err(_) => return Err(refused("the form did not come in time".to_owned())),
+            Err(_) => return Err(refused("the form did not arrive in time".to_owned())),
         };
         match serde_urlencoded::from_bytes(&bytes) {
             Ok(sent) => Ok(Self(sent)),

@@ -1,4 +1,4 @@
-//! Who may see the page, and what a browser is told about it.
+//! Who may see the page, and the headers that restrict it in browsers.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) async fn fence(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         let text = "this form was not sent by a page of this Sentry";
-        let hint = "open the page itself and try again; programs use the API below /api/v1";
+        let hint = "open the page itself and try again; programs use the API under /api/v1";
         Refused(ApiError::new(ErrorKind::Forbidden, text).with_hint(hint)).into_response()
     };
     let headers = response.headers_mut();
@@ -52,7 +52,7 @@ pub(super) async fn fence(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a page of this server sent a form, as the browser tells. Over plain HTTP to another machine browsers send no
+/// Whether a page of this server sent a form, as the browser says. Over plain HTTP to another machine browsers send no
 /// `Sec-Fetch-Site`; then `Origin` must name the host that is asked.
 fn is_own(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get("sec-fetch-site") {
@@ -89,8 +89,8 @@ impl FromRequestParts<Arc<Page>> for Visitor {
             return Ok(visitor);
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {
-            let error = ApiError::new(ErrorKind::Unauthorized, "nobody is logged in here");
-            return Err(refused(error.with_hint("log in, and ask for it again")));
+            let error = ApiError::new(ErrorKind::Unauthorized, "you are not logged in");
+            return Err(refused(error.with_hint("log in and try again")));
         }
         // A strict cookie does not come along when somebody follows a link from another site, such as the forge's commit
         // page. A page of our own that asks again brings it.
@@ -105,7 +105,7 @@ impl FromRequestParts<Arc<Page>> for Visitor {
 #[template(path = "bounce.html")]
 struct Bounce;
 
-/// The login, from where it goes on to a page.
+/// The login, which then continues to a page.
 fn login_at(path: &str) -> String {
     match onward(path) {
         "/" => "/login".to_owned(),
@@ -113,7 +113,7 @@ fn login_at(path: &str) -> String {
     }
 }
 
-/// A path of this page, to go on to; the first page for everything that is none.
+/// A path of this page to continue to; the first page for anything else.
 pub(super) fn onward(path: &str) -> &str {
     let known = ["/watches/", "/deliveries/", "/triggers/"];
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';

@@ -1,4 +1,4 @@
-//! What the page is told of the configuration, and the links that are made of it.
+//! What the page knows of the configuration, and the links made from it.
 
 use url::Url;
 
@@ -31,7 +31,7 @@ pub struct Repository {
 /// The pages of a forge.
 #[derive(Debug, Clone)]
 pub struct Web {
-    /// Where its pages of commits are: what stands between a repository's path and the commit.
+    /// Where its commit pages are: what is between a repository's path and the commit.
     pub commits: &'static [&'static str],
     /// Its address.
     pub base: Url,

@@ -52,9 +52,9 @@ pub(super) async fn enter(
 ) -> Answer {
     let Some(id) = page.sessions.begin(without_margins(&entry.token)).await? else {
         let (status, text) = if page.setup.guesses.guessed(Door::Page) {
-            (StatusCode::FORBIDDEN, "This is no token of this Sentry.")
+            (StatusCode::FORBIDDEN, "This is not a token of this Sentry.")
         } else {
-            let text = "Too many wrong tokens were tried. A right one is taken at any time.";
+            let text = "Too many wrong tokens. A valid one is always accepted.";
             (StatusCode::TOO_MANY_REQUESTS, text)
         };
         return Ok(form(&page, status, Some(text), &entry.then));

@@ -1,13 +1,13 @@
 //! The page at `/`: what a person wants to see of the watches, and a few buttons, for those who log in with a token.
 //!
 //! It asks [`Answers`] as everybody does. It is made on the server and works without a script; the script
-//! (`assets/page.js`) keeps it fresh. Nothing on it comes from elsewhere, and the browser is told to load nothing else.
+//! (`assets/page.js`) keeps it fresh. Nothing on it comes from elsewhere, and the browser may load nothing else.
 //!
 //! | file | what |
 //! |---|---|
 //! | `guard` | who may see it: session, headers, where a request comes from |
 //! | `login` `act` | what is posted |
-//! | `view/` | shapes → what stands there, pure; `templates/` has the HTML |
+//! | `view/` | shapes → what the page shows, pure; `templates/` has the HTML |
 
 mod act;
 mod assets;
@@ -59,7 +59,7 @@ pub struct Setup {
     pub keys: Arc<dyn Keys>,
     /// What is now.
     pub clock: Arc<dyn Clock>,
-    /// Who is told at once.
+    /// The event stream's listeners.
     pub live: Live,
     /// Where wrong tokens are noted.
     pub guesses: Guesses,
@@ -114,14 +114,14 @@ pub fn routes(setup: Setup) -> Router {
         .with_state(page)
 }
 
-/// What stands at `/` where no token is configured: how to have a page.
+/// What `/` shows where no token is configured: how to enable the page.
 pub fn closed() -> Router {
     let version = env!("CARGO_PKG_VERSION");
     let page = move || async move {
         let lines = [
-            "Sentry works, but shows nothing here: no token is configured that one could log in with.",
-            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file) in sentry.yaml and start it again. `openssl rand -hex 32` makes a good token.",
-            "Health and metrics are told without one: /livez, /readyz, /metrics.",
+            "Sentry is running, but shows nothing here: no token to log in with is configured.",
+            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file) in sentry.yaml and restart it. `openssl rand -hex 32` makes a good token.",
+            "Health and metrics need no token: /livez, /readyz, /metrics.",
         ];
         let notice = Notice {
             frame: Frame::for_stranger("No token", version),
@@ -142,7 +142,7 @@ fn shown(status: StatusCode, page: &impl Template) -> Response {
     match page.render() {
         Ok(text) => (status, Html(text)).into_response(),
         Err(error) => {
-            tracing::warn!(%error, "a page can't be made");
+            tracing::warn!(%error, "can't render a page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
@@ -163,25 +163,25 @@ impl IntoResponse for Refused {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
         let heading = match kind.known() {
-            Some(ErrorKind::Forbidden) => "This may not be done",
+            Some(ErrorKind::Forbidden) => "Not allowed",
             Some(
                 ErrorKind::NotFound
                 | ErrorKind::UnknownDelivery
                 | ErrorKind::UnknownTrigger
                 | ErrorKind::UnknownWatch
                 | ErrorKind::UnknownBranch,
-            ) => "There is no such thing",
-            Some(ErrorKind::BadRequest | ErrorKind::Ambiguous) => "This can't be meant",
-            Some(ErrorKind::Conflict) => "Not as things stand",
-            Some(ErrorKind::TooMuch) => "Too much at a time",
-            _ => "It can't be told now",
+            ) => "Not found",
+            Some(ErrorKind::BadRequest | ErrorKind::Ambiguous) => "Invalid request",
+            Some(ErrorKind::Conflict) => "Not possible right now",
+            Some(ErrorKind::TooMuch) => "Too many requests",
+            _ => "Not available right now",
         };
         let body = self.0.body().error;
         let notice = Notice {
             frame: Frame::for_stranger(heading, env!("CARGO_PKG_VERSION")),
             heading: heading.to_owned(),
             lines: std::iter::once(body.message).chain(body.hint).collect(),
-            onward: Some(("/".to_owned(), "To all watches")),
+            onward: Some(("/".to_owned(), "All watches")),
         };
         shown(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &notice)
     }
@@ -249,7 +249,7 @@ async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>)
     Ok(shown(StatusCode::OK, &DeliveryPage::new(frame, &reader, &show, place)))
 }
 
-/// Where a person waits until what they asked for has begun: then they are led to it.
+/// Where a person waits until what they requested starts: then they are redirected to it.
 async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> Answer {
     let reader = page.reader(&visitor)?;
     let asked = page.setup.answers.trigger_state(&id).await?;
@@ -258,23 +258,23 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
     }
     let mut frame = page.frame("Asked for", &reader);
     let watch = asked.watch;
-    let onward = Some((format!("/watches/{watch}"), "To the watch"));
+    let onward = Some((format!("/watches/{watch}"), "Back to the watch"));
     let (heading, lines) = match asked.state.known() {
         Some(TriggerStateKind::Rejected) => {
             frame.refresh = None;
-            ("It can't be delivered", vec![asked.reason.unwrap_or_default()])
+            ("Can't deliver it", vec![asked.reason.unwrap_or_default()])
         }
         Some(TriggerStateKind::Pending | TriggerStateKind::Taken) | None => {
             frame.hurry = true;
-            let kept = format!("Your request for watch {watch} is kept and waits for its turn.");
-            ("Asked for", vec![kept, "The delivery is shown here once it has begun.".to_owned()])
+            let kept = format!("Your request for watch {watch} is saved and queued.");
+            ("Requested", vec![kept, "The delivery is shown here once it starts.".to_owned()])
         }
     };
     let heading = heading.to_owned();
     Ok(shown(StatusCode::OK, &Notice { frame, heading, lines, onward }))
 }
 
-/// What the API tells at `/api/v1/events`, for a session, and for as long as it lasts.
+/// What the API sends at `/api/v1/events`, for a session, for as long as it lasts.
 async fn events(State(page): Shared, visitor: Visitor) -> Answer {
     let (shared, right) = (Arc::clone(&page), visitor.right);
     let lasts = move || -> BoxFuture<'static, bool> {

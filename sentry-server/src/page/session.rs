@@ -58,7 +58,7 @@ impl Sessions {
         Self { keys, kept: Mutex::default() }
     }
 
-    /// A new session for who shows a token; its id. `None` if the token is none of ours.
+    /// A new session for a token; its id. `None` if the token is not ours.
     pub(crate) async fn begin(&self, token: &str) -> Result<Option<String>, ApiError> {
         if self.keys.right(token).await?.is_none() {
             return Ok(None);
@@ -131,7 +131,7 @@ fn place(id: &str) -> Place {
 pub(crate) fn random() -> Result<String, ApiError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
-        ApiError::new(ErrorKind::Setup, "the system gives no random numbers").with_source(error)
+        ApiError::new(ErrorKind::Setup, "the system provides no random numbers").with_source(error)
     })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,4 +1,4 @@
-//! How foreign text stands on the page: no byte of it is markup, moves a cursor or turns the writing direction.
+//! How foreign text is shown on the page: no byte of it is markup, moves a cursor or turns the writing direction.
 
 use std::fmt::{self, Write};
 

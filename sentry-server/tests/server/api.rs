@@ -149,7 +149,7 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn who_shows_no_token_learns_nothing_and_who_may_read_starts_nothing() {
     let routes = routes();
-    let (none, reading, both) = ("there is no valid token", "Bearer reading", "Bearer acting");
+    let (none, reading, both) = ("no valid token was sent", "Bearer reading", "Bearer acting");
     for (method, token, path, status, told) in [
         ("GET", "", "/status", 401, none),
         ("GET", "", "/nothing", 401, none),
@@ -160,11 +160,11 @@ async fn who_shows_no_token_learns_nothing_and_who_may_read_starts_nothing() {
         ("GET", reading, "/status", 409, "status of None"),
         ("GET", "bearer  reading ", "/status", 409, "status of None"),
         ("GET", both, "/status", 409, "status of None"),
-        ("POST", reading, "/trigger", 403, "this token may only read"),
+        ("POST", reading, "/trigger", 403, "this token is read-only"),
         ("POST", both, "/trigger", 409, "trigger None, None, None"),
-        ("GET", reading, "/nothing", 404, "there is no such route of /api/v1"),
-        ("POST", reading, "/nothing", 403, "this token may only read"),
-        ("DELETE", both, "/status", 405, "DELETE is not answered here"),
+        ("GET", reading, "/nothing", 404, "there is no such route under /api/v1"),
+        ("POST", reading, "/nothing", 403, "this token is read-only"),
+        ("DELETE", both, "/status", 405, "DELETE is not allowed here"),
         ("GET", reading, "/openapi.json", 200, ""),
     ] {
         let request = Request::builder().method(method).uri(format!("/api/v1{path}"));
@@ -200,10 +200,10 @@ async fn what_is_too_long_or_not_understood_is_not_asked() {
         ("/trigger", "k", "{".to_owned(), 400, "the body: "),
         ("/trigger", "k", r#"{"odd":1}"#.to_owned(), 400, "the body: unknown field `odd`"),
         ("/watches/qa/resume", "k", r#"{"odd":1}"#.to_owned(), 400, "the body: "),
-        ("/trigger", "", String::new(), 400, "Idempotency-Key is not"),
-        ("/trigger", " ", String::new(), 400, "Idempotency-Key is not"),
+        ("/trigger", "", String::new(), 400, "Idempotency-Key must be"),
+        ("/trigger", " ", String::new(), 400, "Idempotency-Key must be"),
         ("/trigger", &"k".repeat(200), String::new(), 409, asked),
-        ("/trigger", &"k".repeat(201), String::new(), 400, "Idempotency-Key is not"),
+        ("/trigger", &"k".repeat(201), String::new(), 400, "Idempotency-Key must be"),
     ] {
         let request = acting("POST", path).header("idempotency-key", key);
         let (found, text) = error(&routes, request, &body).await;

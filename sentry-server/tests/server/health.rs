@@ -63,7 +63,7 @@ async fn a_forge_that_never_answers_makes_the_loop_late_and_one_that_refuses_doe
         seconds(1).await;
         body = get(&server, "/livez").await.1;
     }
-    let (every, late) = ("forge forge is asked every 60 s and is ", " s late\n");
+    let (every, late) = ("forge forge is polled every 60 s and is ", " s late\n");
     let late = body.strip_prefix(every).and_then(|rest| rest.strip_suffix(late));
     let late: u64 = late.unwrap_or_else(|| panic!("{body}")).parse().unwrap();
     assert!((180..=190).contains(&late), "three intervals, as the engine last said: {body}");
@@ -83,7 +83,7 @@ async fn an_engine_that_does_not_turn_is_not_alive() {
     seconds(16).await;
     let (status, body) = get(&server, "/livez").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(body.contains("has not turned"), "{body}");
+    assert!(body.contains("has not run"), "{body}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Who is told at once: server-sent events over a real connection.
+//! The event stream: server-sent events over a real connection.
 
 use http::header::AUTHORIZATION;
 use sentry_api::{ApiError, Local};

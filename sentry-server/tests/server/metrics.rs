@@ -174,3 +174,29 @@ async fn under_another_configuration_counters_go_on_and_what_is_gone_is_not_meas
     is("sentry_config_last_reload_successful", 1.0);
     assert!(measures(&after, "two") && !measures(&after, "qa"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_metric_of_a_start_says_in_one_line_what_it_measures() {
+    let families = scrape(&World::new().serve().await).await;
+    let said: Vec<_> = families.iter().map(|(name, f)| format!("{name}: {}", f.help)).collect();
+    assert_eq!(said, HELP);
+}
+
+const HELP: [&str; 16] = [
+    "sentry_build: The running program.",
+    "sentry_change_to_delivered_seconds: Time from seeing a change to its last object being acknowledged.",
+    "sentry_config_last_reload_successful: 1 if the last configuration seen is the one in use, else 0.",
+    "sentry_config_reloads: Changed configurations, by result.",
+    "sentry_deliveries: Deliveries that ended, by outcome.",
+    "sentry_events_lagged: Events that came faster than they could be counted, and are missing from counters.",
+    "sentry_guesses: Wrong tokens and signatures, by where they were tried.",
+    "sentry_oldest_undelivered_head_age_seconds: How long the oldest head that is neither delivered nor parked has waited.",
+    "sentry_parked: Heads parked until something changes or somebody retries them.",
+    "sentry_polls: Polls for heads, by result.",
+    "sentry_queue_length: Runs queued until the namespace has room.",
+    "sentry_retries: Attempts that failed and will be retried.",
+    "sentry_runs: Runs of deliveries that ended, by result.",
+    "sentry_state_size_bytes: Size of the state.",
+    "sentry_state_writable: 1 if the last write of the state succeeded, else 0.",
+    "sentry_step_duration_seconds: Durations of the steps of delivery attempts.",
+];

@@ -203,7 +203,7 @@ async fn a_watch_is_shown_with_links_to_its_own_repositories() {
     world.run().await;
     let routes = routes(&world);
     let (page, ..) = form(&routes, &cookie(&routes, "reading").await).await;
-    assert!(page.contains("this session may only read") && !page.contains("Deliver a commit"));
+    assert!(page.contains("this session is read-only") && !page.contains("Deliver a commit"));
     for part in ["app", "app/commit/", "tests"] {
         assert!(page.contains(&format!("href=\"https://example.com/qa/{part}")), "{part}: {page}");
     }
@@ -217,7 +217,7 @@ async fn what_a_form_asks_for_is_kept_once_and_what_is_left_empty_is_not_asked_f
     let routes = routes(&world);
     let cookie = cookie(&routes, "acting").await;
     let (page, token, key) = form(&routes, &cookie).await;
-    assert!(!page.contains("this session may only read") && page.contains("Deliver a commit"));
+    assert!(!page.contains("this session is read-only") && page.contains("Deliver a commit"));
     assert!(page.contains(&format!(
         "action=\"/logout\"><input type=\"hidden\" name=\"form\" value=\"{token}\""
     )));
@@ -359,10 +359,10 @@ async fn a_form_has_an_end_and_is_what_it_says() {
     let known = "application/x-www-form-urlencoded";
     let filled = |bytes: usize| format!("token={}", "a".repeat(bytes - "token=".len()));
     for (kind, body, status, told) in [
-        (known, filled(16_384), 403, "no token of this Sentry"),
+        (known, filled(16_384), 403, "not a token of this Sentry"),
         (known, filled(16_385), 400, "more than 16384 bytes"),
-        (&format!("{known}; charset=utf-8"), filled(10), 403, "no token of this Sentry"),
-        ("text/plain", filled(10), 400, "this is no form"),
+        (&format!("{known}; charset=utf-8"), filled(10), 403, "not a token of this Sentry"),
+        ("text/plain", filled(10), 400, "this is not a form"),
         (known, "token=a&odd=1".to_owned(), 400, "the form: "),
     ] {
         let login = Request::post("/login").header("sec-fetch-site", "same-origin");
@@ -376,19 +376,19 @@ async fn a_form_has_an_end_and_is_what_it_says() {
 #[tokio::test(start_paused = true)]
 async fn an_error_has_its_status_and_its_heading() {
     use ErrorKind::*;
-    let none = "There is no such thing";
-    let later = "It can&#39;t be told now";
+    let none = "Not found";
+    let later = "Not available right now";
     let rows = [
-        (Forbidden, 403, "This may not be done"),
+        (Forbidden, 403, "Not allowed"),
         (NotFound, 404, none),
         (UnknownDelivery, 404, none),
         (UnknownTrigger, 404, none),
         (UnknownWatch, 404, none),
         (UnknownBranch, 404, none),
-        (BadRequest, 400, "This can&#39;t be meant"),
-        (Ambiguous, 409, "This can&#39;t be meant"),
-        (Conflict, 409, "Not as things stand"),
-        (TooMuch, 429, "Too much at a time"),
+        (BadRequest, 400, "Invalid request"),
+        (Ambiguous, 409, "Invalid request"),
+        (Conflict, 409, "Not possible right now"),
+        (TooMuch, 429, "Too many requests"),
         (Held, 409, later),
         (Unauthorized, 401, later),
         (State, 503, later),
@@ -467,8 +467,8 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
         (answer.status().as_u16(), to, text(answer).await)
     };
     let (status, _, page) = look(&kept[0]).await;
-    assert!(status == 200 && page.contains("<h1>Asked for</h1>"), "{page}");
-    assert!(page.contains("Your request for watch qa is kept and waits for its turn."), "{page}");
+    assert!(status == 200 && page.contains("<h1>Requested</h1>"), "{page}");
+    assert!(page.contains("Your request for watch qa is saved and queued."), "{page}");
     assert!(page.contains("<meta http-equiv=\"refresh\" content=\"2\">"), "{page}");
     kept[0].state = TriggerState::Rejected("the branch <main> is gone".to_owned());
     kept[1].state = TriggerState::Taken(delivered.clone());

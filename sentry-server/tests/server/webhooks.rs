@@ -61,7 +61,7 @@ async fn a_hint_has_a_configured_repository_asked_now_and_no_other() {
     let before = world.asked();
     for path in ["/webhooks/forge", "/webhooks/github"] {
         let (status, text) = post(&routes, path, "evil/other!").await;
-        assert_eq!((status, &*text), (202, "no watch has this repository"));
+        assert_eq!((status, &*text), (202, "no watch uses this repository"));
     }
     seconds(5).await;
     assert_eq!(world.asked(), before);

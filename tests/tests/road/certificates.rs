@@ -130,7 +130,7 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
         (pem[..pem.len() / 2].into(), "without an end marker"),
         (pem.replacen("MII", "?II", 1).into(), "not valid base64"),
         (pem.replacen("MII", "AAA", 1).into(), "an invalid certificate"),
-        (utf16, "is text in UTF-16"),
+        (utf16, "is UTF-16 text"),
         (b"<html>404</html>".to_vec(), "contains no PEM certificate"),
     ] {
         let sandbox = Sandbox::new();

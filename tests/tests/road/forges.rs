@@ -211,7 +211,7 @@ fn validate_online_tells_what_a_token_of_gitea_may_do_and_who_refuses_it() {
     let told = house.sandbox.sentry(["validate", "--online"]);
     assert_eq!(told.code, Some(0), "{told:?}");
     let text = told.stdout + &told.stderr;
-    assert!(text.contains("push, pull") && text.contains("write:repository is not told"), "{text}");
+    assert!(text.contains("push, pull") && text.contains("write:repository is unknown"), "{text}");
 
     house.sandbox.env("TEA", "another-token-9e1f40");
     let refused = house.sandbox.sentry(["validate", "--online"]);

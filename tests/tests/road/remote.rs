@@ -52,7 +52,7 @@ fn a_token_that_may_only_read_starts_nothing_and_the_other_one_does() {
     let served = Served::with_tokens();
     let refused = ask(&served, READ, &["trigger", "qa", "--branch", "main"]);
     assert_eq!(refused.code, Some(3), "{refused:?}");
-    assert!(refused.stderr.contains("may only read"), "{refused:?}");
+    assert!(refused.stderr.contains("read-only"), "{refused:?}");
     let stranger = ask(&served, "another-token", &["status"]);
     assert_eq!(stranger.code, Some(3), "{stranger:?}");
     assert!(served.road.runs().is_empty());

@@ -335,13 +335,13 @@ fn what_ssh_says_of_a_server_that_does_not_let_us_in_is_told_with_its_remedy() {
 /// What is said of each, what of ssh is quoted, and the remedy.
 const SAID: [(&str, &str, &str); 9] = [
     ("the ssh key is refused", "Permission denied (publickey)", "deploy key"),
-    ("host key is another one", "has changed", "somebody stands between"),
+    ("host key differs", "has changed", "man-in-the-middle"),
     ("host key is not in the known hosts file", "host key is known for", "ssh-keyscan"),
     ("no ssh key exchange in common", "Their offer: diffie-hellman-group14-sha1", "OpenSSH 9"),
-    ("no type of ssh host key in common", "Their offer: ssh-rsa", "OpenSSH 9"),
-    ("takes no ssh key for this user", "Permission denied (password", "public keys"),
+    ("no ssh host key type in common", "Their offer: ssh-rsa", "OpenSSH 9"),
+    ("accepts no ssh key for this user", "Permission denied (password", "public keys"),
     ("git failed", "This account is for sftp only", ""),
-    ("hangs up on us", "kex_exchange_identification", "host and port"),
+    ("closes the connection", "kex_exchange_identification", "host and port"),
     ("can't be reached", "Connection refused", "host and port"),
 ];
 

@@ -327,7 +327,7 @@ impl Machine {
             for run in delivery.runs.iter_mut().filter(|run| !run.state.is_final()) {
                 (run.state, run.reason) = (RunState::Unfollowed, Some(RUN_TIMEOUT.to_owned()));
             }
-            leave_queue(&mut delivery, "run_timeout passed before there was room");
+            leave_queue(&mut delivery, "run_timeout passed before the run could start");
             self.runs_changed(&delivery);
         }
     }

@@ -71,7 +71,7 @@ impl Machine {
         let (mut answered, mut failed) = (0, 0);
         for (index, query) in asked {
             let answer = answers.next().unwrap_or_else(|| {
-                let text = format!("forge {forge} gave fewer answers than it was asked questions");
+                let text = format!("forge {forge} returned fewer answers than it got queries");
                 Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text))
             });
             *(if answer.is_ok() { &mut answered } else { &mut failed }) += 1;
@@ -97,7 +97,7 @@ impl Machine {
                 self.polls.groups[index].in_flight = false;
                 continue;
             }
-            let text = format!("asking {} broke down: {error}", query.repo);
+            let text = format!("polling {} crashed: {error}", query.repo);
             let error = ForgeError::new(ForgeErrorKind::WrongAnswer, text);
             self.note_poll_error(index, &error);
             self.absorb(index, &query, Err(error));

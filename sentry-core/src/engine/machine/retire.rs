@@ -160,7 +160,7 @@ impl Machine {
             Err(error) => {
                 tracing::warn!(
                     cluster = %request.cluster, how = ?request.how, error = %error,
-                    "runs that are not wanted any more could not be retired"
+                    "runs that are no longer wanted could not be retired"
                 );
                 let again = Some(self.now.instant + RETIRE_RETRY);
                 for slot in slots {

@@ -109,18 +109,20 @@ impl Machine {
         let id = delivery.id.clone();
         if delivery.state == DeliveryState::NothingRan {
             let text = format!(
-                "in delivery {id} nothing was to run; to deliver its commit once more use trigger"
+                "delivery {id} had nothing to run; to deliver its commit again, use trigger"
             );
             return self.reject(trigger, text);
         }
         if matches!(delivery.state, DeliveryState::Succeeded | DeliveryState::Superseded) {
-            let text =
-                format!("delivery {id} has {}; to run it anew use rerun", delivery.state.as_str());
+            let text = format!(
+                "delivery {id} has {}; to run it again, use rerun",
+                delivery.state.as_str()
+            );
             return self.reject(trigger, text);
         }
         if delivery.verdict.is_some() {
             let text = format!(
-                "delivery {id} is through and its runs did not succeed; for new runs use rerun --failed"
+                "delivery {id} has finished and its runs did not succeed; for new runs, use rerun --failed"
             );
             return self.reject(trigger, text);
         }
@@ -138,8 +140,7 @@ impl Machine {
     fn take_rerun(&mut self, trigger: &Trigger, earlier: Delivery) {
         let id = &earlier.id;
         if earlier.intent.is_none() {
-            let text =
-                format!("delivery {id} never got as far as the cluster; use retry or trigger");
+            let text = format!("delivery {id} never reached the cluster; use retry or trigger");
             return self.reject(trigger, text);
         }
         let mut delivery =

@@ -31,7 +31,8 @@ impl Machine {
         delivery.runs.retain(|run| !runs.contains(&run.object));
         for object in runs {
             if delivery.outcome_of(object).is_none() {
-                let (object, reason) = (object.clone(), Some("the cluster never held it".into()));
+                let (object, reason) =
+                    (object.clone(), Some("it never existed on the cluster".into()));
                 let outcome = ObjectOutcome { object, run: true, action: Action::Skipped, reason };
                 delivery.objects.push(outcome);
             }

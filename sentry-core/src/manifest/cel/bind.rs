@@ -101,8 +101,8 @@ impl Binding<'_> {
     fn name(&self, name: &str) -> Result<bool, String> {
         if let Some(variable) = self.marked.variable(name) {
             return Err(format!(
-                "`{{{{ {variable} }}}}` outside of quotes would become a part of the expression: \
-                 write it in quotes, \"{{{{ {variable} }}}}\""
+                "`{{{{ {variable} }}}}` outside quotes would become part of the expression: write \
+                 it in quotes, \"{{{{ {variable} }}}}\""
             ));
         }
         let own = self.scope.iter().rev().find(|(own, _)| own == name);
@@ -137,8 +137,8 @@ impl Binding<'_> {
         }
         if self.bind(operand) {
             return Err(format!(
-                "the pattern of `{function}` is made of what a pusher chooses: write it as one text, \
-                 or compare by `==`, `startsWith` or `contains`"
+                "the pattern of `{function}` contains a value that a pusher chooses: write it as \
+                 one string, or compare with `==`, `startsWith` or `contains`"
             ));
         }
         Ok(())

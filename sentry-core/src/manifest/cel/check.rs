@@ -71,13 +71,13 @@ pub(super) fn check(expression: &IdedExpr, known: &dyn Fn(&str) -> bool) -> Name
             }
         }
         Expr::Call(CallExpr { func_name, .. }) if !FUNCTIONS.contains(&func_name.as_str()) => {
-            problem.get_or_insert_with(|| format!("the function `{func_name}` is not known here"));
+            problem.get_or_insert_with(|| format!("the function `{func_name}` is not supported"));
         }
         Expr::Literal(LiteralValue::String(text)) => {
             full_refs |= text.inner().contains("refs/heads/");
         }
         Expr::Struct(_) | Expr::Unspecified => {
-            problem.get_or_insert_with(|| "it makes an object of a type".to_owned());
+            problem.get_or_insert_with(|| "it constructs a typed object".to_owned());
         }
         _ => {}
     });

@@ -92,13 +92,13 @@ impl<'e> Evaluation<'e, '_> {
                     self.fuel.spend(FOR_ITEM)?;
                     let (key, value) = (self.value(&entry.key)?, self.value(&entry.value)?);
                     if find(&entries, &key, self.fuel)?.is_some() {
-                        return fault("a key stands twice in a map");
+                        return fault("a map has a duplicate key");
                     }
                     entries.push((key, value));
                 }
                 Ok(Value::Map(Rc::new(entries)))
             }
-            Expr::Struct(_) | Expr::Unspecified => fault("it makes an object of a type"),
+            Expr::Struct(_) | Expr::Unspecified => fault("it constructs a typed object"),
         }
     }
 
@@ -113,7 +113,7 @@ impl<'e> Evaluation<'e, '_> {
                 self.fuel.spend(text.inner().len() / 16)?;
                 Value::text(text.inner())
             }
-            LiteralValue::Bytes(_) => return fault("bytes are not known here"),
+            LiteralValue::Bytes(_) => return fault("bytes are not supported"),
         })
     }
 
@@ -158,7 +158,7 @@ impl<'e> Evaluation<'e, '_> {
             (Value::List(items), Value::Int(at)) => {
                 let found = usize::try_from(*at).ok().and_then(|at| items.get(at));
                 found.map_or_else(
-                    || fault(format!("the list has no place {at}")),
+                    || fault(format!("the list has no index {at}")),
                     |v| Ok(Some(v.clone())),
                 )
             }
@@ -241,7 +241,7 @@ impl<'e> Evaluation<'e, '_> {
         let items = match self.value(&fold.iter_range)? {
             Value::List(items) => items,
             Value::Map(map) => Rc::new(map.iter().map(|(key, _)| key.clone()).collect()),
-            other => return fault(format!("{} is nothing to look through", other.kind())),
+            other => return fault(format!("{} can't be iterated over", other.kind())),
         };
         let start = self.value(&fold.accu_init)?;
         self.scope.push((&fold.accu_var, Ok(start)));

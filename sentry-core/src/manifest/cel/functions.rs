@@ -32,7 +32,7 @@ pub(super) fn call(run: &mut Evaluation<'_, '_>, name: &str, mut values: Vec<Val
         ("int", Value::Uint(u)) => checked(i64::try_from(*u).ok()),
         ("int", Value::Text(text)) => match text.parse() {
             Ok(i) => Ok(Value::Int(i)),
-            Err(_) => fault("a text is no number"),
+            Err(_) => fault("the string is not a number"),
         },
         ("pathChanged", Value::Text(pattern)) => path_changed(run, pattern),
         _ => unknown(name, &values),
@@ -116,7 +116,7 @@ fn within(run: &mut Evaluation<'_, '_>, item: &Value, range: &Value) -> Result<b
         }
         Value::Map(map) => Ok(find(map, item, run.fuel)?.is_some()),
         Value::Files => Ok(run.field(range, item)?.is_some()),
-        other => fault(format!("{} holds nothing", other.kind())),
+        other => fault(format!("{} is not a container", other.kind())),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             _ => {}
         }
         if depth > MAX_NESTING {
-            return Err(format!("has more than {MAX_NESTING} brackets inside each other"));
+            return Err(format!("has more than {MAX_NESTING} nested brackets"));
         }
         if operators > MAX_OPERATORS {
             return Err(format!("has more than {MAX_OPERATORS} operators"));

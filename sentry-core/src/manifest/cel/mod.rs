@@ -1,7 +1,7 @@
 //! `on-cel-expression`: what Pipelines-as-Code decides by an expression, within bounds.
 //!
 //! The expression is read by the `cel` crate, which knows the language and its macros. It is evaluated here and not
-//! by that crate, because whoever writes B writes the expression: every step costs fuel, so nested loops, growing
+//! by that crate, because the author of B writes the expression: every step costs fuel, so nested loops, growing
 //! texts and costly patterns end, and "which paths changed is not known" is an answer of its own.
 
 mod bind;
@@ -77,7 +77,7 @@ const STACK_BYTES: usize = 32 << 20;
 /// What reading an expression costs, for each byte.
 const FOR_BYTE: usize = 50;
 /// Why an expression that costs too much has no answer.
-const TOO_LONG: &str = "it takes too long: make it simpler";
+const TOO_LONG: &str = "it takes too long: simplify it";
 
 /// Evaluates an expression; the values of its variables are values in it.
 ///
@@ -139,7 +139,7 @@ pub(super) fn may_ask_for_paths(text: &str) -> bool {
 fn on_a_stack<T: Send>(bytes: usize, work: impl FnOnce() -> T + Send) -> Result<T, String> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(bytes).spawn_scoped(scope, work);
-        let joined = thread.map_err(|e| format!("no thread can be started: {e}"))?.join();
+        let joined = thread.map_err(|e| format!("can't start a thread: {e}"))?.join();
         joined.map_err(|_| "the parser failed".to_owned())
     })
 }

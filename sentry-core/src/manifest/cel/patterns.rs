@@ -32,7 +32,7 @@ impl Patterns {
         if !self.0.contains_key(pattern) {
             fuel.spend(FOR_PATTERN)?;
             if self.0.len() == MAX_PATTERNS {
-                let why = format!("it uses more than {MAX_PATTERNS} patterns: join some by `|`");
+                let why = format!("it uses more than {MAX_PATTERNS} patterns: join some with `|`");
                 return Err(Fault::Limit(why));
             }
             self.0.insert(Rc::clone(pattern), build(pattern)?);
@@ -51,9 +51,9 @@ fn build(pattern: &str) -> Result<(Regex, usize), Fault> {
             match built {
                 Ok(regex) => return Ok((regex, cost)),
                 Err(regex::Error::CompiledTooBig(_)) => {}
-                Err(_) => return fault(format!("`{}` is no regular expression", shown())),
+                Err(_) => return fault(format!("`{}` is not a regular expression", shown())),
             }
         }
     }
-    Err(Fault::Limit(format!("the pattern `{}` is too complex: make it simpler", shown())))
+    Err(Fault::Limit(format!("the pattern `{}` is too complex: simplify it", shown())))
 }

@@ -58,7 +58,7 @@ impl Value {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Int(_) | Self::Uint(_) | Self::Double(_) => "a number",
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Map(_) | Self::Files => "a map",
         }
@@ -111,7 +111,7 @@ impl Value {
             }
             _ => match self.number_order(other) {
                 Some(order) => Ok(order),
-                None => fault(format!("{} is not compared with {}", self.kind(), other.kind())),
+                None => fault(format!("{} can't be compared with {}", self.kind(), other.kind())),
             },
         }
     }

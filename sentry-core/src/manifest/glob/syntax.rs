@@ -6,7 +6,7 @@ use std::str::Chars;
 /// Alternatives inside each other.
 const MAX_DEPTH: usize = 16;
 
-const OPEN: &str = "has a `[` that is not closed";
+const OPEN: &str = "has an unclosed `[`";
 
 /// A part of a pattern. `Any` and `Super` match the same, but are not the same when alternatives are compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +42,7 @@ pub(super) enum Node {
 /// What is wrong with it.
 pub(super) fn parse(pattern: &str) -> Result<Vec<Node>, String> {
     if pattern.contains(['\0', char::REPLACEMENT_CHARACTER]) {
-        return Err("holds a character that is none".to_owned());
+        return Err("contains an invalid character".to_owned());
     }
     let mut chars = pattern.chars().peekable();
     let mut levels = Levels::default();
@@ -96,7 +96,7 @@ impl Levels {
 
     fn open(&mut self) -> Result<(), String> {
         if self.outer.len() == MAX_DEPTH {
-            return Err(format!("has more than {MAX_DEPTH} `{{` inside each other"));
+            return Err(format!("has more than {MAX_DEPTH} nested `{{`"));
         }
         self.outer.push((std::mem::take(&mut self.current), Vec::new()));
         Ok(())

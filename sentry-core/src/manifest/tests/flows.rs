@@ -1,4 +1,4 @@
-//! Where what a pusher chooses becomes program text, followed through params.
+//! Where what a pusher chooses becomes code, followed through params.
 
 use super::{Scene, prepared};
 use crate::manifest::Decision;
@@ -23,10 +23,10 @@ const B: &str = "{name: b, value: '{{ source_branch }}'}";
 /// A pipeline with one task, which is given `b` as its own `b`.
 const ONE: &str = "pipelineSpec: {params: [{name: b}], tasks: [{name: t, params: [{name: b, value: $(params.b)}], taskSpec: SPEC}]}";
 
-/// Each case: the text, and whether it says that the branch becomes program text.
+/// Each case: the text, and whether it says that the branch becomes code.
 fn noted(text: &str) -> bool {
     let notes = prepared(text).notes;
-    notes.iter().any(|note| note.contains("becomes program text"))
+    notes.iter().any(|note| note.contains("becomes code"))
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn the_note_says_how_the_value_got_there_once_and_advises_the_environment_alone(
             "{params: [{name: c}], steps: [{name: build, script: 'echo $(params.c) {{ source_branch }}'}]}",
         );
     let notes = prepared(&text).notes;
-    let notes: Vec<_> = notes.iter().filter(|note| note.contains("program text")).collect();
+    let notes: Vec<_> = notes.iter().filter(|note| note.contains("becomes code")).collect();
     assert_eq!(notes.len(), 2, "{notes:#?}");
-    assert!(notes[0].starts_with("a.yaml:1: `{{ source_branch }}`, through the param c, becomes program text in the `script` of the step build of the Task t: "), "{}", notes[0]);
-    assert!(notes[1].contains("`{{ source_branch }}` becomes program text in"), "{}", notes[1]);
-    assert!(notes.iter().all(|note| note.contains("hand it over through `env`")), "{notes:#?}");
+    assert!(notes[0].starts_with("a.yaml:1: `{{ source_branch }}`, through the param c, becomes code in the `script` of the step build of the Task t: "), "{}", notes[0]);
+    assert!(notes[1].contains("`{{ source_branch }}` becomes code in"), "{}", notes[1]);
+    assert!(notes.iter().all(|note| note.contains("pass it through `env`")), "{notes:#?}");
     assert!(notes.iter().all(|note| !note.contains("`params`")), "{notes:#?}");
 }
 

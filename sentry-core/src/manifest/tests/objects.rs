@@ -125,8 +125,10 @@ fn what_only_a_server_sets_is_left_out_with_a_note() {
     assert_eq!(keys, ["annotations", "labels", "name", "namespace"]);
     assert_eq!(
         set.notes,
-        ["a.yaml:1: metadata.uid, metadata.resourceVersion, metadata.generation left out: only \
-          a server sets that"]
+        [
+            "a.yaml:1: metadata.uid, metadata.resourceVersion, metadata.generation left out: only the \
+          server sets that"
+        ]
     );
 }
 

@@ -147,9 +147,13 @@ fn an_expression_decides_alone() {
             (
                 "on-cel-expression: body.x == 1",
                 Decision::Skip,
-                "no answer: `body` is part of a webhook's payload",
+                "can't be evaluated: `body` is part of a webhook's payload",
             ),
-            ("on-cel-expression: 'event =='", Decision::Refuse, "no answer: can't be read"),
+            (
+                "on-cel-expression: 'event =='",
+                Decision::Refuse,
+                "can't be evaluated: can't be read",
+            ),
             ("on-cel-expression: event == '{{ event_type }}'", Decision::Run, ""),
             ("on-cel-expression: env == 'stage'", Decision::Run, ""),
         ],
@@ -166,13 +170,9 @@ fn paths_that_changed_decide() {
             (&with("on-path-change: '[docs/**]'"), Decision::Run, "on-path-change [docs/**]"),
             (&with("on-path-changed: '[docs/**]'"), Decision::Run, "on-path-changed"),
             (&with("on-path-change: '[**.go]'"), Decision::Run, ""),
-            (&with("on-path-change: '[*.rs, x/**]'"), Decision::Skip, "no path that changed fits"),
-            (
-                &with("on-path-change-ignore: '[docs/**]'"),
-                Decision::Skip,
-                "a path that changed fits",
-            ),
-            (&with("on-path-change-ignore: '[x/**]'"), Decision::Run, "no path that changed fits"),
+            (&with("on-path-change: '[*.rs, x/**]'"), Decision::Skip, "no changed path matches"),
+            (&with("on-path-change-ignore: '[docs/**]'"), Decision::Skip, "a changed path matches"),
+            (&with("on-path-change-ignore: '[x/**]'"), Decision::Run, "no changed path matches"),
             (
                 &with("on-path-change: '[**]'\non-path-change-ignore: '[docs/*]'"),
                 Decision::Skip,
@@ -191,12 +191,12 @@ fn paths_that_are_not_known_count_as_changed() {
             let set = scene.prepare(&text);
             let (decision, reason) = first(&set);
             assert_eq!(decision, Decision::Run, "{line}: {reason}");
-            assert!(reason.contains("is not known and counts as changed"), "{reason}");
+            assert!(reason.contains("is unknown and counts as changed"), "{reason}");
         }
         let broken = annotated("on-event: push\non-target-branch: main\non-path-change: '[[a]'");
         assert_eq!(first(&scene.prepare(&broken)).0, Decision::Refuse, "it is wrong in any case");
         let set = scene.prepare(&annotated("on-cel-expression: '!\"x\".pathChanged()'"));
-        assert!(first(&set).1.contains("not known and counts as changed"), "{}", first(&set).1);
+        assert!(first(&set).1.contains("unknown and counts as changed"), "{}", first(&set).1);
     }
 }
 
@@ -226,7 +226,7 @@ fn what_only_a_pull_request_or_comment_starts_is_skipped() {
             (&format!("{both}on-comment: ^/test"), Decision::Run, ""),
             ("on-comment: ^/test\non-cel-expression: event == 'push'", Decision::Run, ""),
             (&format!("{both}on-label: '[bug]'"), Decision::Skip, "a label of [bug]"),
-            (&format!("{both}on-moon: full"), Decision::Skip, "on-moon` is not understood"),
+            (&format!("{both}on-moon: full"), Decision::Skip, "on-moon` is not supported"),
             ("on-cel-expression: event == 'push'\non-moon: full", Decision::Skip, "on-moon"),
         ],
     );
@@ -384,7 +384,7 @@ fn a_trigger_names_one_run() {
         assert_eq!(got, [want[0], want[1], "apply"], "{asked}");
         assert_eq!(set.no_such_run, None);
         let skipped = set.decisions.iter().find(|d| d.decision == Decision::Skip).unwrap();
-        assert!(skipped.reason.contains(&format!("only the run {asked} is asked for")));
+        assert!(skipped.reason.contains(&format!("only the run {asked} was requested")));
     }
     let set = Scene { only: Some("x"), ..push() }.prepare(&text);
     assert_eq!(set.no_such_run.as_deref(), Some("there is no run x in .tekton; there is a, b-"));
@@ -400,7 +400,7 @@ fn runs_without_annotations_run_unless_the_watch_says_otherwise() {
     assert!(first(&set).0 == Decision::Skip && first(&set).1.contains("`unannotated: skip`"));
     assert_eq!(first(&scene.prepare(&annotated("on-event: push"))).0, Decision::Run);
     scene.only = Some("a");
-    assert_eq!(first(&scene.prepare(&text)).0, Decision::Run, "asked for by name");
+    assert_eq!(first(&scene.prepare(&text)).0, Decision::Run, "requested by name");
 }
 
 #[test]
@@ -430,13 +430,13 @@ fn a_run_for_another_namespace_is_skipped() {
     scene.watch.reading.namespace_policy = NamespacePolicy::Override;
     let set = scene.prepare(&annotated("target-namespace: prod"));
     assert_eq!(first(&set).0, Decision::Run);
-    assert!(set.notes[0].contains("target-namespace prod is not heeded"), "{:?}", set.notes);
+    assert!(set.notes[0].contains("target-namespace prod is ignored"), "{:?}", set.notes);
 }
 
 #[test]
 fn an_annotation_that_is_no_text_is_refused_not_passed_over() {
     let set = push().prepare(&annotated("on-event: [push]"));
-    assert!(first(&set).0 == Decision::Refuse && first(&set).1.contains("is a list, not text"));
+    assert!(first(&set).0 == Decision::Refuse && first(&set).1.contains("is a list, not a string"));
 }
 
 #[test]
@@ -520,7 +520,7 @@ fn what_is_for_pipelines_as_code_itself_is_skipped_where_there_is_none() {
     let mut scene = push();
     let set = scene.prepare(text);
     assert_eq!(first(&set).0, Decision::Apply);
-    assert!(set.notes[0].contains("may start the same runs once more"), "{:?}", set.notes);
+    assert!(set.notes[0].contains("may start the same runs again"), "{:?}", set.notes);
     scene.kinds = Some(KindTable::from_iter([("v1", "ConfigMap", true)]));
     let set = scene.prepare(text);
     assert!(
@@ -537,7 +537,7 @@ fn marks_of_other_tools_are_noted() {
     ] {
         let set = push().prepare(&super::config_map(metadata, "1"));
         assert_eq!(first(&set).0, Decision::Apply);
-        assert!(set.notes[0].contains(&format!("is a mark of {tool}")), "{:?}", set.notes);
+        assert!(set.notes[0].contains(&format!("shows that {tool} manages it")), "{:?}", set.notes);
     }
     let plain = super::config_map("{name: a, labels: {app.kubernetes.io/instance: x}}", "1");
     assert!(push().prepare(&plain).notes.is_empty());

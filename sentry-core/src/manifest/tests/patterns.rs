@@ -152,7 +152,7 @@ fn a_path_that_patterns_had_no_time_to_be_compared_with_counts_as_changed() {
     let set = decided("main", beside(2_900, 970, "src/x.go"), &wanted);
     let (decision, reason) = (set.decisions[0].decision, &set.decisions[0].reason);
     assert_eq!(decision, Decision::Run, "{reason}");
-    assert!(reason.contains("which takes too long, is not known and counts"), "{reason}");
+    assert!(reason.contains("which takes too long to compute, is unknown and counts"), "{reason}");
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn what_its_author_made_too_large_is_refused_with_the_limit() {
     let wide = format!("[{}]", "a".repeat(1_001));
     for (name, value, word) in [
         ("on-cel-expression", long.as_str(), "4096 bytes"),
-        ("on-cel-expression", &deep, "24 brackets"),
-        ("on-cel-expression", &costly, "takes too long: make it simpler"),
+        ("on-cel-expression", &deep, "24 nested brackets"),
+        ("on-cel-expression", &costly, "takes too long: simplify it"),
         ("on-cel-expression", "event == 'push' &&", "can't be read"),
         ("on-cel-expression", "event == 'push' || nobody", "no variable `nobody`"),
         ("on-target-branch", &many, "200 patterns"),

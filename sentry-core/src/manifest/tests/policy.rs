@@ -22,7 +22,10 @@ fn an_object_needs_a_version_a_kind_and_a_name() {
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: []\n", "`metadata` is a list"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n", "`metadata.name` or"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ''}\n", "`metadata.name` or"),
-        ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 12}\n", "is a number, not text: quote"),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 12}\n",
+            "is a number, not a string: quote",
+        ),
         ("apiVersion: 1\nkind: ConfigMap\nmetadata: {name: a}\n", "`apiVersion` is a number"),
         ("apiVersion: v1\nkind: [Pod]\nmetadata: {name: a}\n", "`kind` is a list"),
         ("apiVersion: a/b/c\nkind: Task\nmetadata: {name: a}\n", "is not `version` or"),
@@ -32,7 +35,10 @@ fn an_object_needs_a_version_a_kind_and_a_name() {
         ("apiVersion: v1\nkind: Pod/Node\nmetadata: {name: a}\n", "not the name of a kind"),
         ("apiVersion: v1\nkind: Pod-\nmetadata: {name: a}\n", "not the name of a kind"),
         ("apiVersion: v1\nkind: 9pod\nmetadata: {name: a}\n", "not the name of a kind"),
-        ("apiVersion: v1\nkind: Pod\nKind: Node\nmetadata: {name: a}\n", "`Kind` is not how"),
+        (
+            "apiVersion: v1\nkind: Pod\nKind: Node\nmetadata: {name: a}\n",
+            "`Kind` is a misspelling of",
+        ),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a, Namespace: x}\n", "`metadata.Namespace`"),
     ] {
         refused(text, word);
@@ -53,10 +59,10 @@ fn what_kubectl_would_take_apart_is_refused() {
         ("apiVersion: v1\nkind: List\nmetadata: {name: a}\nitems: []\n", "`items`"),
         ("apiVersion: v1\nkind: ConfigMapList\nmetadata: {name: a}\n", "is a list of objects"),
         (&(run("{name: a}") + "items: [{kind: ClusterRole}]\n"), "`items`"),
-        (&(config_map("{name: a}", "1") + "Items: []\n"), "`Items` is not how"),
+        (&(config_map("{name: a}", "1") + "Items: []\n"), "`Items` is a misspelling of"),
         // Letters that are none of ASCII's and fold to one.
-        (&(config_map("{name: a}", "1") + "itemſ: []\n"), "is not how `items`"),
-        (&(config_map("{name: a}", "1") + "\"\\u212aind\": Node\n"), "is not how `kind`"),
+        (&(config_map("{name: a}", "1") + "itemſ: []\n"), "is a misspelling of `items`"),
+        (&(config_map("{name: a}", "1") + "\"\\u212aind\": Node\n"), "is a misspelling of `kind`"),
     ] {
         refused(text, word);
     }
@@ -76,7 +82,7 @@ fn a_name_must_be_one_that_kubernetes_takes() {
     }
     let role = object("rbac.authorization.k8s.io/v1", "Role", "{name: 'system:reader'}");
     assert_eq!(prepared(&role).objects.len(), 1);
-    refused(&role.replace("system:reader", "a/b"), "holds `/`");
+    refused(&role.replace("system:reader", "a/b"), "contains `/`");
 }
 
 #[test]
@@ -94,7 +100,7 @@ fn a_namespace_is_absent_or_the_watchs_own() {
         assert_eq!(prepared(&text).objects[0].json["metadata"]["namespace"], "qa", "{good}");
     }
     refused(&config_map("{name: a, namespace: prod}", "1"), "not the watch's namespace `qa`");
-    refused(&config_map("{name: a, namespace: 5}", "1"), "is a number, not text");
+    refused(&config_map("{name: a, namespace: 5}", "1"), "is a number, not a string");
     refused(&config_map("{name: a, namespace: '{{ nobody }}'}", "1"), "`{{ nobody }}`");
 }
 
@@ -240,7 +246,7 @@ fn allow_kinds_narrows_and_is_the_only_way_to_cluster_scoped_kinds() {
     scene.watch.allow_kinds = listed(&["Task", "Namespace"]);
     for (text, word) in [
         (config_map("{name: a}", "1"), "not among the watch's `allow_kinds`"),
-        (object("v1", "Namespace", "{name: a, namespace: qa}"), "lives in no namespace"),
+        (object("v1", "Namespace", "{name: a, namespace: qa}"), "is cluster-scoped"),
     ] {
         let set = scene.prepare(&text);
         assert!(set.decisions[0].reason.contains(word), "{}", set.decisions[0].reason);
@@ -271,7 +277,7 @@ fn of_two_documents_for_one_object_the_second_is_refused() {
     ]);
     let refusals: Vec<_> = set.refusals().collect();
     assert_eq!((refusals.len(), set.objects.len()), (1, 2));
-    assert!(refusals[0].reason.contains("ConfigMap a stands in a.yaml (document 1) already"));
+    assert!(refusals[0].reason.contains("ConfigMap a is already in a.yaml (document 1)"));
 }
 
 type Run = ((&'static str, &'static str), &'static str);
@@ -326,7 +332,7 @@ fn of_two_runs_of_one_name_the_second_is_refused() {
     for (first, second, what) in OF_ONE_NAME {
         for (reasons, left) in of_two(*first, *second) {
             assert_eq!(left, 1, "{first:?} {second:?}");
-            assert!(reasons[0].starts_with(&format!("{what} stands in a.yaml")), "{reasons:?}");
+            assert!(reasons[0].starts_with(&format!("{what} is already in a.yaml")), "{reasons:?}");
         }
     }
 }

@@ -146,7 +146,7 @@ fn what_readers_disagree_about_is_refused_with_a_remedy() {
         ("!!map [a]", "remove the tag"),
         ("!!int 1.0", "remove the tag"),
         ("!!timestamp 2001-01-01", "remove the tag"),
-        ("!!binary /w==", "write the text itself"),
+        ("!!binary /w==", "write the string itself"),
         ("[!!str , a]", "remove the tag"),
         ("{p: \"9\", <<: {p: 1}}", "put `<<` first"),
         ("{<<: {p: 1}, <<: {p: 2}}", "put `<<` first"),
@@ -162,7 +162,7 @@ fn what_readers_disagree_about_is_refused_with_a_remedy() {
         ("[a?b]", "quote it"),
         ("{a: :b}", "quote it"),
         ("[a:]", "quote it"),
-        ("{\"a\n      b\": 1}", "write it in one line"),
+        ("{\"a\n      b\": 1}", "write it on one line"),
         ("\"\\ud83d\\ude00\"", "write the character itself"),
         ("\"\\/\"", "write the character itself"),
         ("&a.b x", "use letters, digits"),
@@ -192,7 +192,7 @@ fn what_is_no_yaml_is_refused_at_its_place_with_an_excerpt() {
         ("a: 1\rb: 2\n", 1, "write it as an escape in double quotes"),
         ("a: x\nb:\n\u{feff}  c: 1\n", 3, "write it as an escape in double quotes"),
         ("a:\n  - \tb\n", 2, "use spaces"),
-        ("a: |\n  \tb\n", 2, "let another line be its first"),
+        ("a: |\n  \tb\n", 2, "start it with another line"),
         ("a: 1\n\t\nb: |\n  x\n", 2, "use spaces"),
         ("{\"a\":1}{\"b\":2}", 1, "near `{\"a\":1}{\"b\":2}`"),
         ("a: 1\n...\nb: 2\n", 3, "put a line `---` between documents"),
@@ -297,7 +297,7 @@ fn a_document_over_a_limit_is_told_by_its_place_and_nothing_after_it_is_read() {
             "200 documents (at document 201)",
         ),
         (breach.repeat(5), 6, ""),
-        (breach.repeat(8), 7, "too many documents over a limit (at document 6)"),
+        (breach.repeat(8), 7, "too many documents exceed a limit (at document 6)"),
         (large + "---\n- c\n", 3, "nodes or 8 MiB of text in all (at document 2)"),
     ] {
         let set = prepared(&text);
@@ -347,7 +347,7 @@ fn hostile_files_are_refused() {
     for (what, text, word) in [
         ("alias bomb", alias_bomb(), "keep less in one document"),
         ("long text many times", text_bomb, "bytes of text in one document"),
-        ("deep lists", "[".repeat(65) + &"]".repeat(65), "more than 64 mappings and lists"),
+        ("deep lists", "[".repeat(65) + &"]".repeat(65), "more than 64 nested mappings and lists"),
         ("deep mappings", (0..70).map(|i| " ".repeat(i) + "a:\n").collect(), "keep less"),
         ("many lists never closed", "[".repeat(100_000), ""),
         ("many nodes", "- a\n".repeat(50_001), "more than 50000 nodes"),
@@ -358,7 +358,7 @@ fn hostile_files_are_refused() {
             (0..200).map(|i| format!("- &a{i} x\n")).collect(),
             "more than 100 anchors",
         ),
-        ("many breaches", one_breach.repeat(20), "too many documents over a limit"),
+        ("many breaches", one_breach.repeat(20), "too many documents exceed a limit"),
         ("itself", "a: &a [*a]\n".into(), "correct the YAML"),
     ] {
         let refusals = refusals(&text);

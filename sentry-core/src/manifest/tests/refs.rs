@@ -275,7 +275,7 @@ fn one_run_with_all_that_is_put_into_it_fits_into_a_cluster() {
     let set = Scene::default().files(&[("a.yaml", &text), ("t.yaml", &large)]);
     assert_eq!(set.decisions[0].decision, Decision::Refuse);
     assert!(
-        set.decisions[0].reason.contains("a cluster takes 1572864"),
+        set.decisions[0].reason.contains("a cluster accepts 1572864"),
         "{}",
         set.decisions[0].reason
     );

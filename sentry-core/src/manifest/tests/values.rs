@@ -96,11 +96,11 @@ fn a_value_that_would_be_a_part_of_an_expression_is_refused_where_it_decides() {
     for (expression, word) in [
         ("{{ source_branch }} == 'main'", "write it in quotes, \"{{ source_branch }}\""),
         ("event == 'push' && {{ yes }}", "\"{{ yes }}\""),
-        ("{{ source_branch }}.startsWith('release/')", "outside of quotes"),
-        ("target_branch in [{{ globs }}]", "outside of quotes"),
+        ("{{ source_branch }}.startsWith('release/')", "outside quotes"),
+        ("target_branch in [{{ globs }}]", "outside quotes"),
         ("'docs/a.md'.matches('^' + source_branch)", "the pattern of `matches`"),
         ("'docs/a.md'.matches(string('{{ source_branch }}'))", "the pattern of `matches`"),
-        ("files.all.exists(f, 'x'.matches(f))", "what a pusher chooses"),
+        ("files.all.exists(f, 'x'.matches(f))", "that a pusher chooses"),
         (
             "[event_title].filter(t, true).exists(t, t.pathChanged())",
             "the pattern of `pathChanged`",
@@ -178,11 +178,7 @@ fn a_value_in_a_list_of_patterns_is_one_text_and_no_pattern() {
     }
     for value in ["[ma[{{ sender }}]n]", "ma\\{{ sender }}"] {
         let set = pushed("main", "i", &annotated("on-target-branch", value));
-        assert!(
-            set.decisions[0].reason.contains("write it beside them"),
-            "{}",
-            set.decisions[0].reason
-        );
+        assert!(set.decisions[0].reason.contains("move it outside"), "{}", set.decisions[0].reason);
         assert_eq!(decision(&set), Decision::Refuse);
     }
 }

@@ -97,7 +97,7 @@ fn what_is_known_of_a_push_without_its_payload_is_used() {
     let set = scene.prepare(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
     assert_eq!(set.decisions[0].decision, Decision::Refuse);
     let set = prepared(&config_map("{name: a}", "'{{ body.pull_request.number }}'"));
-    assert!(set.notes[0].contains("`{{ body.pull_request.number }}` stays as it is"));
+    assert!(set.notes[0].contains("`{{ body.pull_request.number }}` is left as it is"));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_unknown_variable_is_noted_once_and_stops_nothing() {
     assert_eq!(set.objects.len(), 2);
     assert_eq!(
         set.notes,
-        ["a.yaml:1: `{{ nobody }}` stays as it is: nobody sets the variable `nobody`"]
+        ["a.yaml:1: `{{ nobody }}` is left as it is: nothing sets the variable `nobody`"]
     );
 }
 
@@ -155,7 +155,7 @@ fn a_name_with_a_variable_that_nobody_sets_is_refused() {
         for text in [config_map(metadata, "1"), run(metadata)] {
             let set = prepared(&text);
             let d = &set.decisions[0];
-            assert!(d.reason.contains("uses `{{ nobody }}`, which nobody sets"), "{}", d.reason);
+            assert!(d.reason.contains("uses `{{ nobody }}`, which nothing sets"), "{}", d.reason);
         }
     }
     let set = prepared(&config_map("{name: '{{ source_branch }}'}", "1"));
@@ -167,7 +167,7 @@ fn a_name_with_a_variable_that_nobody_sets_is_refused() {
 fn a_run_is_not_named_by_what_differs_between_attempts() {
     for name in ["sender", "sentry.delivery", "sentry.manifests_revision"] {
         let set = prepared(&run(&format!("{{name: 'a-{{{{ {name} }}}}'}}")));
-        assert!(set.decisions[0].reason.contains("the same at every attempt"), "{name}");
+        assert!(set.decisions[0].reason.contains("the same in every attempt"), "{name}");
     }
     assert_eq!(prepared(&run("{name: 'a-{{ revision }}'}")).objects.len(), 1);
     assert_eq!(prepared(&config_map("{name: '{{ sender }}'}", "1")).objects.len(), 1);

@@ -74,9 +74,7 @@ impl Composer<'_, '_> {
     fn alias(&mut self, anchor: usize, at: At) -> Result<Value, Fault> {
         let start = self.events.anchors.get(&anchor).copied();
         let Some(start) = start.filter(|_| !self.open.contains(&anchor)) else {
-            return Err(
-                Why::broken("an alias inside what it stands for", "correct the YAML").at(at)
-            );
+            return Err(Why::broken("an alias inside its own anchor", "correct the YAML").at(at));
         };
         self.open.push(anchor);
         let back = std::mem::replace(&mut self.next, start);
@@ -129,10 +127,8 @@ impl Composer<'_, '_> {
             let value = self.value()?;
             let is_merged = mapping.merged.remove(&key);
             if mapping.object.insert(key.clone(), value).is_some() && !is_merged {
-                let why = Why::unclear(
-                    format!("the key `{key}` stands there twice"),
-                    "remove one of the two",
-                );
+                let why =
+                    Why::unclear(format!("the key `{key}` appears twice"), "remove one of the two");
                 return Err(why.at(*at));
             }
         }
@@ -145,7 +141,7 @@ impl Composer<'_, '_> {
         for (key, value) in self.merged(at)? {
             match mapping.object.get(&key) {
                 Some(before) if *before != value => {
-                    let what = format!("`<<` brings another `{key}` than the one before it");
+                    let what = format!("`<<` brings a different `{key}` than the one before it");
                     return Err(Why::unclear(what, "put `<<` first, and only one").at(at));
                 }
                 Some(_) => {}
@@ -169,7 +165,7 @@ impl Composer<'_, '_> {
             _ => false,
         };
         let no_map =
-            || Why::unclear("`<<` with something else than mappings", "give it a mapping").at(at);
+            || Why::unclear("`<<` with something other than mappings", "give it a mapping").at(at);
         if !matches!(self.events.list[self.next].0, Event::List) {
             return match (is_map(self), self.value()?) {
                 (true, Value::Object(object)) => Ok(object),
@@ -200,8 +196,8 @@ fn text_key(key: Value) -> Result<String, Why> {
     match key {
         Value::String(key) => Ok(key),
         Value::Array(_) | Value::Object(_) => {
-            Err(Why::broken("a key is a list or mapping, not text", REMEDY))
+            Err(Why::broken("a key is a list or mapping, not a string", REMEDY))
         }
-        other => Err(Why::unclear(format!("a key is `{other}`, not text"), REMEDY)),
+        other => Err(Why::unclear(format!("a key is `{other}`, not a string"), REMEDY)),
     }
 }

@@ -202,5 +202,5 @@ fn collection_tag(tag: Option<&granit_parser::Tag>, own: &str) -> Result<(), Why
 }
 
 fn unknown(tag: &granit_parser::Tag) -> Why {
-    Why::unclear(format!("the tag `{}` is not read here", tag.original()), "remove the tag")
+    Why::unclear(format!("the tag `{}` is not supported", tag.original()), "remove the tag")
 }

@@ -71,7 +71,7 @@ impl Why {
     }
 
     fn too_deep() -> Self {
-        Self::too_much(format!("more than {MAX_DEPTH} mappings and lists inside each other"))
+        Self::too_much(format!("more than {MAX_DEPTH} nested mappings and lists"))
     }
 
     pub(super) fn at(self, at: At) -> Fault {

@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, is_plain: bool, tag: Option<Tag>) -> Result<Value
             Ok(number(value))
         }
         (None | Some(Tag::Str), Plain::Text) => Ok(text.into()),
-        _ => Err(Why::unclear("the value is not what its tag says", "remove the tag")),
+        _ => Err(Why::unclear("the value does not match its tag", "remove the tag")),
     }
 }
 
@@ -70,7 +70,7 @@ fn binary(text: &str) -> Result<String, Why> {
     let compact: String = text.chars().filter(|c| *c != '\n').collect();
     let bytes = base64::engine::general_purpose::STANDARD.decode(compact).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        Why::unclear("`!!binary` without the base64 of a text", "write the text itself")
+        Why::unclear("`!!binary` without base64 of a string", "write the string itself")
     })
 }
 
@@ -107,7 +107,7 @@ fn numeric(text: &str) -> Result<Plain, Why> {
     if ["0b+", "0b-"].iter().any(|start| compact.starts_with(start))
         || (float.is_some() && text.starts_with('.') && text.contains('_'))
     {
-        return Err(Why::unclear("readers differ in what this number is", "quote it"));
+        return Err(Why::unclear("parsers disagree about this number", "quote it"));
     }
     match float {
         Some(value) if value.is_finite() => Ok(Plain::Float(value)),

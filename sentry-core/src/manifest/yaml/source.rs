@@ -25,13 +25,13 @@ impl Written<'_> {
     /// Refuses what readers differ about.
     pub(super) fn check(&self) -> Result<(), Why> {
         if self.in_brackets && self.is_key && self.crosses_lines() {
-            return Err(Why::unclear("a key of more than one line", "write it in one line"));
+            return Err(Why::unclear("a key that spans lines", "write it on one line"));
         }
         match self.style {
             ScalarStyle::DoubleQuoted => escapes(self.source),
-            ScalarStyle::Literal | ScalarStyle::Folded if self.begins_with_tab() => Err(
-                Why::unclear("a block of text begins with a tab", "let another line be its first"),
-            ),
+            ScalarStyle::Literal | ScalarStyle::Folded if self.begins_with_tab() => {
+                Err(Why::unclear("a block of text starts with a tab", "start it with another line"))
+            }
             ScalarStyle::Plain if self.in_brackets => self.check_plain(),
             _ => Ok(()),
         }
@@ -59,7 +59,7 @@ impl Written<'_> {
             || after.starts_with([',', '[', ']', '{', '}']);
         match is_unclear {
             true => Err(Why::unclear(
-                "readers differ in where this text between brackets ends",
+                "parsers disagree about where this text in brackets ends",
                 "quote it",
             )),
             false => Ok(()),
@@ -75,7 +75,7 @@ fn escapes(source: &str) -> Result<(), Why> {
         let is_half =
             start.starts_with("ud") && start.ends_with(['8', '9', 'a', 'b', 'c', 'd', 'e', 'f']);
         if escape.starts_with('/') || is_half {
-            let what = "an escape that kubectl does not read";
+            let what = "an escape that kubectl does not support";
             return Err(Why::unclear(what, "write the character itself"));
         }
         rest = escape.get(1..).unwrap_or_default();
@@ -88,7 +88,7 @@ pub(super) fn anchor(name: &str) -> Result<(), Why> {
     match name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         true => Ok(()),
         false => Err(Why::unclear(
-            format!("kubectl does not read the anchor `{name}`"),
+            format!("kubectl does not support the anchor `{name}`"),
             "use letters, digits, `-` and `_`",
         )),
     }

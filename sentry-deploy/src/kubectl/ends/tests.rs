@@ -79,7 +79,7 @@ fn a_step_that_failed_is_named_with_its_exit_code() {
         (task("Failed", "m", json!([build(), failed()])), told),
         (task("StepFailed", "m", json!([build(), failed()])), told),
         (task("Failed", "m", around), told),
-        (again, "task unit, step test: exit code 4, at the last of 3 attempts"),
+        (again, "task unit, step test: exit code 4, on the last of 3 attempts"),
         // Nothing else is there to be told.
         (task("Failed", "m", json!([step("test", 2, "Error", "Continued")])), told),
     ]);
@@ -185,9 +185,9 @@ fn a_pipeline_that_ran_out_of_time_names_the_tasks_that_were_at_work() {
         "the pipeline timed out after 10s, in task unit, step test and in task e2e, step test"
     );
     assert_eq!(text(&run, &[done]), "the pipeline timed out after 10s");
-    assert_eq!(text(&run, &[]), "the pipeline timed out after 10s, before any task began");
+    assert_eq!(text(&run, &[]), "the pipeline timed out after 10s, before any task started");
     for (children, at) in
-        [(json!([]), ", before any task began"), (json!([{"name": "r-unit"}]), "")]
+        [(json!([]), ", before any task started"), (json!([{"name": "r-unit"}]), "")]
     {
         let run = with(run.clone(), &["status", "childReferences"], children);
         assert_eq!(text(&run, &[]), format!("the pipeline timed out after 10s{at}"));
@@ -209,7 +209,7 @@ fn a_pipeline_that_ran_out_of_time_names_the_tasks_that_were_at_work() {
         object("PipelineRun", "Failed", "Tasks Completed: 2 (Failed: 0, Cancelled 0), Skipped: 1");
     assert_eq!(
         text(&failed, &[cut("TaskRunCancelled")]),
-        "task unit, step test: stopped when the time of the pipeline's tasks was over"
+        "task unit, step test: stopped when the time limit for the pipeline's tasks passed"
     );
     for own in [
         "CouldntGetPipeline",

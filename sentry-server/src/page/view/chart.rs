@@ -33,7 +33,7 @@ struct Bar {
 }
 
 impl Bar {
-    /// Failures wear a mark above their bar, so that colour is not all that tells them.
+    /// Failures wear a mark above their bar, so that colour is not the only sign.
     fn mark(&self) -> Option<(usize, usize)> {
         (self.tone == Tone::Bad).then(|| (self.x + self.width / 2, self.y.saturating_sub(4)))
     }

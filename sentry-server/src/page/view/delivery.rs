@@ -12,7 +12,7 @@ use super::timeline::{Stop, timeline};
 use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, span};
 use crate::page::link::WatchPlace;
 
-/// How a delivery stands.
+/// A delivery's state.
 pub(crate) fn state(delivery: &Delivery) -> State {
     let word = delivery.state.as_str();
     match (delivery.state, delivery.verdict) {
@@ -49,9 +49,9 @@ pub(crate) fn cause(cause: Word<Cause>) -> &'static str {
     match cause {
         Known(Cause::Change) => "a new commit",
         Known(Cause::Manifests) => "new manifests",
-        Known(Cause::Manual) => "asked for by hand",
-        Known(Cause::Webhook) => "asked for by a webhook",
-        Known(Cause::Rerun) => "new runs, asked for by hand",
+        Known(Cause::Manual) => "requested by hand",
+        Known(Cause::Webhook) => "requested by a webhook",
+        Known(Cause::Rerun) => "new runs, requested by hand",
         Unknown => "an unknown cause",
     }
 }
@@ -221,7 +221,7 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
         Known(DeliveryState::Succeeded) => format!("Delivered with {runs} in {time}."),
         Known(DeliveryState::NothingRan) => {
             let cause = delivery.nothing_ran.map_or("no reason was given", Word::as_str);
-            format!("No run was to start: {cause}.")
+            format!("There was no run to start: {cause}.")
         }
         Known(DeliveryState::Failed) if totals.failed > 0 => {
             format!("{} of {runs} failed, after {time}.", totals.failed)
@@ -230,32 +230,30 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
         Known(DeliveryState::Parked) => match next {
             Some(at) => {
                 let again = sentry_api::text::ahead(now, at);
-                format!(
-                    "Given up for now: it is looked at again {again}, or when something changes."
-                )
+                format!("Parked for now: checked again {again}, or when something changes.")
             }
-            None => "Given up until something changes, or somebody asks.".to_owned(),
+            None => "Parked until something changes, or somebody retries it.".to_owned(),
         },
         Known(DeliveryState::Superseded) if totals.total > 0 => {
-            format!("A newer head took its place; of {runs}: {}.", totals.words())
+            format!("Superseded by a newer head; of {runs}: {}.", totals.words())
         }
         Known(DeliveryState::Superseded) => {
-            "A newer head took its place; nothing of it ran.".to_owned()
+            "Superseded by a newer head; none of it ran.".to_owned()
         }
         Known(DeliveryState::Following) if totals.total > 0 => {
-            format!("{} of {runs} go on, for {time} now.", totals.running + totals.queued)
+            format!("{} of {runs} still running, for {time} now.", totals.running + totals.queued)
         }
         Known(DeliveryState::Pending) if delivery.error.is_some() => {
-            "An attempt failed; another one is due.".to_owned()
+            "An attempt failed; it will be retried.".to_owned()
         }
-        Known(DeliveryState::Pending) => "Waits for its turn.".to_owned(),
+        Known(DeliveryState::Pending) => "Queued.".to_owned(),
         Known(
             DeliveryState::Fetching
             | DeliveryState::Checking
             | DeliveryState::Applying
             | DeliveryState::Following,
         )
-        | Unknown => format!("Under way, for {time} now."),
+        | Unknown => format!("In progress, for {time} now."),
     }
 }
 
@@ -328,38 +326,38 @@ mod tests {
             ),
             (
                 said(&[], json!({"state": "nothing_ran", "nothing_ran": "only objects"}), None),
-                "No run was to start: only objects.",
+                "There was no run to start: only objects.",
             ),
-            (said(&[], ended("nothing_ran"), None), "No run was to start: no reason was given."),
+            (
+                said(&[], ended("nothing_ran"), None),
+                "There was no run to start: no reason was given.",
+            ),
             (said(&two, ended("failed"), None), "1 of 2 runs failed, after 12 s."),
             (said(&two[1..], ended("failed"), None), "Failed after 12 s."),
             (
                 said(&[], ended("parked"), Some("2026-01-01T00:15:00Z")),
-                "Given up for now: it is looked at again in 5m, or when something changes.",
+                "Parked for now: checked again in 5m, or when something changes.",
             ),
             (
                 said(&[], ended("parked"), None),
-                "Given up until something changes, or somebody asks.",
+                "Parked until something changes, or somebody retries it.",
             ),
             (
                 said(&two, ended("superseded"), None),
-                "A newer head took its place; of 2 runs: 1 failed, 1 succeeded.",
+                "Superseded by a newer head; of 2 runs: 1 failed, 1 succeeded.",
             ),
-            (
-                said(&[], ended("superseded"), None),
-                "A newer head took its place; nothing of it ran.",
-            ),
+            (said(&[], ended("superseded"), None), "Superseded by a newer head; none of it ran."),
             (
                 said(&["running", "queued", "failed"], json!({"state": "following"}), None),
-                "2 of 3 runs go on, for 10 min now.",
+                "2 of 3 runs still running, for 10 min now.",
             ),
-            (said(&[], json!({"state": "following"}), None), "Under way, for 10 min now."),
-            (said(&[], json!({"state": "checking"}), None), "Under way, for 10 min now."),
+            (said(&[], json!({"state": "following"}), None), "In progress, for 10 min now."),
+            (said(&[], json!({"state": "checking"}), None), "In progress, for 10 min now."),
             (
                 said(&[], json!({"state": "pending", "error": "no"}), None),
-                "An attempt failed; another one is due.",
+                "An attempt failed; it will be retried.",
             ),
-            (said(&[], json!({"state": "pending"}), None), "Waits for its turn."),
+            (said(&[], json!({"state": "pending"}), None), "Queued."),
         ] {
             assert_eq!(sentence, wanted);
         }
@@ -434,9 +432,9 @@ mod tests {
         for (trigger, why) in [
             ("change", "a new commit"),
             ("manifests", "new manifests"),
-            ("manual", "asked for by hand"),
-            ("webhook", "asked for by a webhook"),
-            ("rerun", "new runs, asked for by hand"),
+            ("manual", "requested by hand"),
+            ("webhook", "requested by a webhook"),
+            ("rerun", "new runs, requested by hand"),
             ("of a newer agent", "an unknown cause"),
         ] {
             let said = json!({"trigger": trigger, "finished": "2026-01-01T00:01:05Z"});

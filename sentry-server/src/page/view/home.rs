@@ -129,19 +129,19 @@ fn headline(watches: &[WatchView]) -> String {
     };
     let bad = say(number(&[Tone::Bad]), "needs you", "need you");
     let under_way = number(&[Tone::Busy, Tone::Wait]);
-    let busy = say(under_way, "is under way", "are under way");
+    let busy = say(under_way, "is in progress", "are in progress");
     let troubled =
         watches.iter().any(|watch| watch.troubles.iter().any(|t| t.state.tone == Tone::Bad));
     match (bad, busy) {
         (Some(bad), Some(_)) => {
             let verb = if under_way == 1 { "is" } else { "are" };
-            format!("{bad}, {under_way} {verb} under way")
+            format!("{bad}, {under_way} {verb} in progress")
         }
         (Some(one), None) | (None, Some(one)) => one,
-        (None, None) if watches.is_empty() => "Nothing is watched".to_owned(),
+        (None, None) if watches.is_empty() => "No watch is configured".to_owned(),
         (None, None) if troubled => "A forge does not answer".to_owned(),
-        (None, None) if branches().next().is_none() => "Waiting for the first look".to_owned(),
-        (None, None) => "All is delivered".to_owned(),
+        (None, None) if branches().next().is_none() => "Waiting for the first poll".to_owned(),
+        (None, None) => "Everything is delivered".to_owned(),
     }
 }
 
@@ -163,7 +163,7 @@ impl WatchView {
             troubles: troubles(status, now),
             waiting: (status.waiting_triggers > 0).then(|| {
                 let triggers = count(status.waiting_triggers, "request");
-                format!("{triggers} not taken yet")
+                format!("{triggers} not picked up yet")
             }),
             chart: with_chart.then(|| Chart::new(facts.recent, now, SMALL)).flatten(),
             branches,
@@ -229,7 +229,7 @@ impl BranchView {
     }
 }
 
-/// How a branch stands. `open` is the delivery that is told of.
+/// A branch's state. `open` is the delivery that is shown.
 fn state(branch: &BranchStatus, open: Option<&Delivery>) -> State {
     let word = branch.state.as_str();
     match (branch.state, branch.verdict) {
@@ -261,7 +261,7 @@ fn state(branch: &BranchStatus, open: Option<&Delivery>) -> State {
     }
 }
 
-/// Since when it stands so.
+/// Since when it is in that state.
 fn since(branch: &BranchStatus) -> Timestamp {
     let mark = match branch.state {
         Known(BranchState::Delivered) => branch.delivered.as_ref(),
@@ -287,19 +287,19 @@ fn next(facts: Facts<'_>, branch: &BranchStatus) -> String {
             "starts when the watch is resumed"
         }
         (Known(BranchState::Pending | BranchState::Retrying), _) if !facts.agent => {
-            "nothing starts before an agent runs: `sentry watch`"
+            "nothing starts until an agent runs: `sentry watch`"
         }
-        (Known(BranchState::Pending), _) => "its turn comes",
+        (Known(BranchState::Pending), _) => "waits for its turn",
         (Known(BranchState::Retrying), _) => "next attempt",
         (Known(BranchState::Delivering), _) if to_come > 0 => "the rest of its runs",
         (Known(BranchState::Delivering), _) => "its runs start",
-        (Known(BranchState::Parked), _) if branch.next_attempt.is_some() => "is looked at again",
+        (Known(BranchState::Parked), _) if branch.next_attempt.is_some() => "checked again",
         (Known(BranchState::Parked), _) => {
-            "is tried again when the branch, the manifests or the configuration change"
+            "retried when the branch, the manifests or the configuration change"
         }
         (Known(BranchState::Baseline), _) => "the next commit is delivered",
         (Known(BranchState::Gone), _) => "nothing, until the branch is back",
-        (Known(BranchState::Delivered), None) if to_come > 0 => "its runs end",
+        (Known(BranchState::Delivered), None) if to_come > 0 => "its runs finish",
         (Known(BranchState::Delivered), Some(Known(Verdict::Failure | Verdict::Error))) => {
             "the next commit, or a rerun of what failed"
         }

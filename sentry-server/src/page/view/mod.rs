@@ -1,4 +1,4 @@
-//! What stands on the page, made from the shapes of the API: pure, so that it can be tested without a server.
+//! What the page shows, made from the shapes of the API: pure, so that it can be tested without a server.
 //!
 //! Everything here is text; the templates escape it ([`super::text::Calm`]). Only what is a template of its own (below
 //! `templates/part`) is put in as it is, by `.part()|safe`.
@@ -24,7 +24,7 @@ use crate::api::Right;
 
 pub(crate) use words::{ago, span};
 
-/// How something stands: a colour, a shape, and a word beside it.
+/// A state as shown: a colour, a shape, and a word beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Good,
@@ -99,7 +99,7 @@ pub(crate) struct Act {
     form_token: String,
     fields: Vec<(&'static str, String)>,
     label: &'static str,
-    /// What exactly it does, for those who don't see where it stands.
+    /// What exactly it does, for those who can't see the context.
     about: String,
 }
 
@@ -158,7 +158,7 @@ impl Reader {
     }
 }
 
-/// What stands around every page.
+/// The frame of every page.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) title: String,
@@ -197,7 +197,7 @@ impl Frame {
 
     pub(crate) fn with_agent(mut self, agent: Option<&AgentStatus>) -> Self {
         self.agent = Some(match agent {
-            None => State::new(Tone::Bad, "no agent has worked here yet"),
+            None => State::new(Tone::Bad, "no agent has run here yet"),
             Some(agent) if agent.healthy => State::new(Tone::Good, "agent works"),
             Some(agent) => State::new(Tone::Bad, agent.health.clone()),
         });
@@ -224,7 +224,7 @@ pub(crate) struct Notice {
     pub(crate) frame: Frame,
     pub(crate) heading: String,
     pub(crate) lines: Vec<String>,
-    /// Where to go on: address and text.
+    /// Where to continue: address and text.
     pub(crate) onward: Option<(String, &'static str)>,
 }
 
@@ -234,7 +234,7 @@ pub(crate) struct Notice {
 pub(crate) struct Login {
     pub(crate) frame: Frame,
     pub(crate) problem: Option<&'static str>,
-    /// Where to go on.
+    /// Where to continue.
     pub(crate) then: String,
 }
 
@@ -296,7 +296,7 @@ mod tests {
                 "holder": "h", "started": at, "beat": at, "healthy": healthy, "health": health, "forges": [],
             }))
         };
-        assert_eq!(frame(None), State::new(Tone::Bad, "no agent has worked here yet"));
+        assert_eq!(frame(None), State::new(Tone::Bad, "no agent has run here yet"));
         assert_eq!(frame(agent(true, "fine")), State::new(Tone::Good, "agent works"));
         assert_eq!(frame(agent(false, "has ended")), State::new(Tone::Bad, "has ended"));
     }

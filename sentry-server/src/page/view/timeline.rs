@@ -53,7 +53,7 @@ pub(crate) fn timeline(show: &Show, now: Timestamp) -> Vec<Stop> {
             (Some(_), 0) => Tone::Good,
             (Some(_), _) => Tone::Bad,
         };
-        let name = if delivery.finished.is_none() { "Runs go on" } else { "Runs ended" };
+        let name = if delivery.finished.is_none() { "Runs in progress" } else { "Runs ended" };
         let detail = Some(totals.words());
         stops.push(Stop { detail, took: Some(part(time)), ..Stop::new(tone, name) });
     } else if let Some(name) = doing(delivery.state) {
@@ -68,10 +68,10 @@ fn begun(show: &Show, now: Timestamp) -> Stop {
     let name = match delivery.trigger {
         Known(Cause::Change) => "The head moved",
         Known(Cause::Manifests) => "The manifests moved",
-        Known(Cause::Manual) => "Somebody asked",
-        Known(Cause::Webhook) => "A webhook asked",
-        Known(Cause::Rerun) => "Somebody asked for new runs",
-        Unknown => "It began",
+        Known(Cause::Manual) => "Requested by hand",
+        Known(Cause::Webhook) => "Requested by a webhook",
+        Known(Cause::Rerun) => "New runs requested by hand",
+        Unknown => "Started",
     };
     let at = Some(Moment::new(now, delivery.started));
     let detail = (show.attempts > 1).then(|| format!("attempt {}", show.attempts));
@@ -122,7 +122,7 @@ fn end(show: &Show, now: Timestamp) -> Option<Stop> {
     if delivery.state != DeliveryState::Pending {
         return None;
     }
-    let name = if show.next_attempt.is_some() { "Next attempt" } else { "Waits for its turn" };
+    let name = if show.next_attempt.is_some() { "Next attempt" } else { "Queued" };
     let at = show.next_attempt.map(|at| Moment::new(now, at));
     Some(Stop { at, ..Stop::new(Tone::Wait, name) })
 }
@@ -203,7 +203,7 @@ mod tests {
             ("checking", "busy Checking every document"),
             ("applying", "busy Writing the objects"),
             ("following", "busy Waiting for runs"),
-            ("pending", "wait Waits for its turn"),
+            ("pending", "wait Queued"),
         ] {
             assert_eq!(last(json!({"state": state}), json!({})), wanted);
         }
@@ -212,7 +212,10 @@ mod tests {
         let runs = json!({"state": "following", "following_since": "2026-01-01T00:09:00Z"});
         let runs = sample::with_runs(&["running", "queued"], runs);
         let told = lines(&sample::show(&runs, steps(&[("apply", 60_000)])));
-        assert_eq!(told.last().unwrap(), "busy Runs go on | 1 running, 1 queued | 1 min = 50");
+        assert_eq!(
+            told.last().unwrap(),
+            "busy Runs in progress | 1 running, 1 queued | 1 min = 50"
+        );
         let newer = json!({"superseded_by": "ffffffffffffffff"});
         let ended = json!({"state": "superseded", "finished": "2026-01-01T00:09:59Z"});
         assert_eq!(last(ended, newer), "quiet Superseded | by ffffffff | just now");
@@ -247,10 +250,10 @@ mod tests {
         for (trigger, wanted) in [
             ("change", "The head moved"),
             ("manifests", "The manifests moved"),
-            ("manual", "Somebody asked"),
-            ("webhook", "A webhook asked"),
-            ("rerun", "Somebody asked for new runs"),
-            ("of a newer agent", "It began"),
+            ("manual", "Requested by hand"),
+            ("webhook", "Requested by a webhook"),
+            ("rerun", "New runs requested by hand"),
+            ("of a newer agent", "Started"),
         ] {
             let delivery = sample::delivery(json!({"trigger": trigger}));
             let first = |attempts: u32| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sentry_core::clock::Timestamp;
 
-/// `just now`, `40 s ago`, `4 min ago`, `in 12 s`. The script says it the same way when time goes on.
+/// `just now`, `40 s ago`, `4 min ago`, `in 12 s`. The script says it the same way as time passes.
 pub(crate) fn ago(now: Timestamp, at: Timestamp) -> String {
     let seconds = now.as_second() - at.as_second();
     let said = |seconds: i64| match seconds {

@@ -32,7 +32,7 @@ fn how_a_branch_stands_has_a_tone_and_a_word() {
     ] {
         assert_eq!(state(&sample::branch(said.clone()), None), State::new(tone, word), "{said}");
     }
-    // What is under way says how far it has come.
+    // What is in progress says how far it has come.
     let delivering = sample::branch(json!({"state": "delivering"}));
     for (of_delivery, word) in
         [("checking", "checking"), ("following", "running"), ("succeeded", "delivering")]
@@ -45,21 +45,21 @@ fn how_a_branch_stands_has_a_tone_and_a_word() {
 #[test]
 fn a_branch_says_since_when_it_stands_so_and_what_comes_next() {
     let rerun = "the next commit, or a rerun of what failed";
-    let changed = "is tried again when the branch, the manifests or the configuration change";
+    let changed = "retried when the branch, the manifests or the configuration change";
     let next_attempt = json!({"state": "parked", "next_attempt": "2026-01-01T00:15:00Z"});
     for (said, minutes, wanted) in [
-        (json!({"state": "pending"}), 9, "its turn comes"),
+        (json!({"state": "pending"}), 9, "waits for its turn"),
         (json!({"state": "retrying"}), 8, "next attempt"),
         (json!({"state": "delivering"}), 8, "its runs start"),
         (json!({"state": "delivering", "runs": runs(1, 0)}), 8, "the rest of its runs"),
         (json!({"state": "delivering", "runs": runs(0, 1)}), 8, "the rest of its runs"),
         (json!({"state": "delivering", "runs": runs(1, 1)}), 8, "the rest of its runs"),
-        (next_attempt, 8, "is looked at again"),
+        (next_attempt, 8, "checked again"),
         (json!({"state": "parked"}), 8, changed),
         (json!({"state": "parked", "attempted": null}), 9, changed),
         (json!({"state": "baseline"}), 9, "the next commit is delivered"),
         (json!({"state": "gone"}), 9, "nothing, until the branch is back"),
-        (json!({"state": "delivered", "runs": runs(1, 0)}), 7, "its runs end"),
+        (json!({"state": "delivered", "runs": runs(1, 0)}), 7, "its runs finish"),
         (json!({"state": "delivered"}), 7, "the next commit"),
         (json!({"state": "delivered", "verdict": "failure"}), 7, rerun),
         (json!({"state": "delivered", "verdict": "error"}), 7, rerun),
@@ -82,7 +82,7 @@ fn what_can_not_start_now_says_what_it_waits_for() {
         let facts = Facts { status: &status, recent: &[], place: None, agent };
         super::next(facts, &sample::branch(json!({"state": state})))
     };
-    let agent = "nothing starts before an agent runs: `sentry watch`";
+    let agent = "nothing starts until an agent runs: `sentry watch`";
     assert_eq!(next(true, true, "pending"), "starts when the watch is resumed");
     assert_eq!(next(true, false, "pending"), "starts when the watch is resumed");
     assert_eq!(next(false, false, "pending"), agent);
@@ -104,19 +104,19 @@ fn the_headline_says_first_what_needs_somebody() {
     };
     let outage = json!({"since": "2026-01-01T00:00:00Z", "error": "no route"});
     for (watches, wanted) in [
-        (vec![], "Nothing is watched"),
-        (vec![of(&[])], "Waiting for the first look"),
-        (vec![of(&[]), of(&["delivered", "baseline"])], "All is delivered"),
+        (vec![], "No watch is configured"),
+        (vec![of(&[])], "Waiting for the first poll"),
+        (vec![of(&[]), of(&["delivered", "baseline"])], "Everything is delivered"),
         (vec![view(json!({"unreachable": outage}))], "A forge does not answer"),
-        (vec![view(json!({"idle_patterns": ["x"]}))], "Waiting for the first look"),
+        (vec![view(json!({"idle_patterns": ["x"]}))], "Waiting for the first poll"),
         (vec![of(&["parked", "delivered"])], "1 branch needs you"),
         (vec![of(&["parked"]), of(&["parked"])], "2 branches need you"),
-        (vec![of(&["pending", "delivered"])], "1 branch is under way"),
-        (vec![of(&["pending", "delivering"])], "2 branches are under way"),
-        (vec![of(&["parked", "pending"])], "1 branch needs you, 1 is under way"),
+        (vec![of(&["pending", "delivered"])], "1 branch is in progress"),
+        (vec![of(&["pending", "delivering"])], "2 branches are in progress"),
+        (vec![of(&["parked", "pending"])], "1 branch needs you, 1 is in progress"),
         (
             vec![of(&["parked", "parked", "pending", "retrying"])],
-            "2 branches need you, 2 are under way",
+            "2 branches need you, 2 are in progress",
         ),
     ] {
         assert_eq!(headline(&watches), wanted);
@@ -163,7 +163,7 @@ fn what_a_person_should_know_of_a_watch_stands_above_its_branches() {
         (Tone::Wait, "verdicts are not shown on commits", "forbidden".to_owned(), None, None),
     ];
     assert_eq!(told, wanted);
-    assert_eq!(all.waiting.as_deref(), Some("2 requests not taken yet"));
+    assert_eq!(all.waiting.as_deref(), Some("2 requests not picked up yet"));
     let none = view(json!({}));
     assert!(none.troubles.is_empty() && none.waiting.is_none());
 }
