@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    Checked, Cluster, DeployError, Deployer, DeployerPorts, FollowQuery, KindTable, ObjectDiff,
-    Probe, Retire, RunChange, Wanted,
+    Checked, Cluster, DeployError, Deployer, DeployerPorts, FollowQuery, KindTable, KindsQuery,
+    ObjectDiff, Probe, Retire, RunChange,
 };
 use sentry_core::engine::{Engine, Stop};
 use sentry_core::names::ClusterRef;
@@ -33,7 +33,7 @@ impl Cluster for Journal {
     async fn kinds(
         &self,
         _: &ClusterRef,
-        _: &Wanted,
+        _: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         Ok(None)
     }

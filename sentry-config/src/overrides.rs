@@ -24,9 +24,9 @@ pub(crate) fn apply(root: &mut Node, vars: &BTreeMap<String, String>, report: &m
     }
 }
 
-type Refused = (String, &'static str);
+type Rejected = (String, &'static str);
 
-fn set(root: &mut Node, keys: &[String], value: &str, variable: &Arc<str>) -> Result<(), Refused> {
+fn set(root: &mut Node, keys: &[String], value: &str, variable: &Arc<str>) -> Result<(), Rejected> {
     let mut node = root;
     let mut path = String::new();
     for key in keys {

@@ -26,7 +26,7 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     async fn kinds(
         &self,
         cluster: &ClusterRef,
-        wanted: &Wanted,
+        wanted: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError>;
 
     /// Which of these objects, each an `apiVersion`, `kind` and name, exist in the cluster's namespace: their kinds and
@@ -241,7 +241,7 @@ pub struct ObjectDiff {
 
 /// What a [`KindTable`] must answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct KindsQuery {
     /// Whether these are served, each an `apiVersion` and `kind`.
     pub kinds: BTreeSet<(String, String)>,
     /// Which fields the kinds of these versions have, each an `apiVersion`.

@@ -174,14 +174,14 @@ pub struct Trouble {
     /// When this last changed.
     pub at: Timestamp,
     /// The last notice about its tests, while they fail.
-    pub tests: Option<Told>,
+    pub tests: Option<Notified>,
     /// The last notice about its start, while nothing can be started.
-    pub start: Option<Told>,
+    pub start: Option<Notified>,
 }
 
 /// A failure that was notified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Notified {
     /// The commit that it was last seen with.
     pub sha: CommitSha,
     /// Why.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sentry_core::delivery::Selection;
 use sentry_core::deployer::{
-    Cluster, DeployError, DeployErrorKind, DeployerPorts, KindTable, ObjectDiff, Probe, Wanted,
+    Cluster, DeployError, DeployErrorKind, DeployerPorts, KindTable, KindsQuery, ObjectDiff, Probe,
 };
 use sentry_core::engine::{Engine, EngineError};
 use sentry_core::forge::ForgePorts;
@@ -36,7 +36,7 @@ impl Cluster for Mirror {
     async fn kinds(
         &self,
         _: &ClusterRef,
-        _: &Wanted,
+        _: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         Ok(None)
     }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
     Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
-    KindTable, ObjectDiff, Probe, Retire, RunChange, Wanted,
+    KindTable, KindsQuery, ObjectDiff, Probe, Retire, RunChange,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan, PlannedObject};
@@ -27,7 +27,7 @@ impl Cluster for DryRun {
     async fn kinds(
         &self,
         _: &ClusterRef,
-        _: &Wanted,
+        _: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         Ok(None)
     }

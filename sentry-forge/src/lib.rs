@@ -32,13 +32,13 @@
 //! | [`Probed`] | what `sentry validate --online` asks of a forge |
 
 pub mod credential;
-mod gate;
 pub mod git;
 pub mod gitea;
 pub mod github;
 pub mod gitlab;
 mod hosted;
 pub mod http;
+mod rate_limit;
 mod rights;
 mod said;
 pub mod status;

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_forge::gitlab;
-use sentry_forge::webhook::{Message, Refused, Webhook};
+use sentry_forge::webhook::{Message, Webhook, WebhookError};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "the-secret-token";
@@ -95,7 +95,7 @@ fn headers(event: &str) -> HeaderMap {
     pairs.iter().map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_str(v).unwrap())).collect()
 }
 
-async fn told(headers: &HeaderMap, body: &Value) -> Result<Message, Refused> {
+async fn told(headers: &HeaderMap, body: &Value) -> Result<Message, WebhookError> {
     let secret = Secret::new(TOKEN).into();
     let webhook = Webhook::new(gitlab::SENDER, secret, Redactor::new());
     let mut incoming = webhook.begin(headers, Timestamp::UNIX_EPOCH).await?;
@@ -155,7 +155,7 @@ async fn of_system_hooks_only_pushes_and_updates_of_repositories_are_hints() {
     let body = json!({"object_kind": "merge_request", "event_type": "merge_request", "project": project()});
     assert!(matches!(
         told(&headers("System Hook"), &body).await,
-        Err(Refused::Unreadable(_)) | Ok(Message::Ignored(_))
+        Err(WebhookError::Unreadable(_)) | Ok(Message::Ignored(_))
     ));
 }
 
@@ -166,17 +166,17 @@ async fn a_wrong_token_event_header_or_body_is_refused_or_ignored() {
         let mut all = headers("Push Hook");
         all.insert("x-gitlab-token", HeaderValue::from_bytes(wrong.as_bytes()).unwrap());
         // White space around a header's value is no part of it on the wire; here it is.
-        assert!(matches!(told(&all, &body).await, Err(Refused::Wrong(_))), "{wrong:?}");
+        assert!(matches!(told(&all, &body).await, Err(WebhookError::Wrong(_))), "{wrong:?}");
     }
     let mut none = headers("Push Hook");
     none.remove("x-gitlab-token");
-    assert!(matches!(told(&none, &body).await, Err(Refused::Unsigned(_))));
+    assert!(matches!(told(&none, &body).await, Err(WebhookError::Unsigned(_))));
     let mut twice = headers("Push Hook");
     twice.append("x-gitlab-token", HeaderValue::from_static(TOKEN));
-    assert!(matches!(told(&twice, &body).await, Err(Refused::Unsigned(_))));
+    assert!(matches!(told(&twice, &body).await, Err(WebhookError::Unsigned(_))));
     let mut form = headers("Push Hook");
     form.insert("content-type", HeaderValue::from_static("text/plain"));
-    assert!(matches!(told(&form, &body).await, Err(Refused::Unreadable(_))));
+    assert!(matches!(told(&form, &body).await, Err(WebhookError::Unreadable(_))));
     for other in ["push hook", "Push", "Push Hook 2", ""] {
         assert!(matches!(told(&headers(other), &body).await, Ok(Message::Ignored(_))), "{other}");
     }
@@ -187,7 +187,7 @@ async fn a_wrong_token_event_header_or_body_is_refused_or_ignored() {
         match as_push {
             Ok(message) => assert!(may_be && message == hint(), "{event}: {message:?}"),
             Err(refused) => assert!(
-                !may_be && matches!(refused, Refused::Unreadable(_)),
+                !may_be && matches!(refused, WebhookError::Unreadable(_)),
                 "{event}: {refused:?}"
             ),
         }

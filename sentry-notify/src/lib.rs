@@ -30,7 +30,7 @@
 //! | `http` | one bounded request, and what its answer means |
 
 mod chat;
-mod facts;
+mod fields;
 mod http;
 mod receiver;
 mod template;

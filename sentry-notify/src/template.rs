@@ -8,7 +8,7 @@ use sentry_core::notifier::Notice;
 use sentry_core::subscription::Route;
 use sentry_core::text::{clean, is_hidden, line};
 
-use crate::facts::Facts;
+use crate::fields::Fields;
 
 /// So many steps may a template take.
 const FUEL: u64 = 50_000;
@@ -157,7 +157,7 @@ impl Template {
     fn fill(&self, source: &str, notice: &Notice) -> Result<String, Error> {
         let template = self.environment.template_from_named_str("template", source)?;
         let mut page = Page::default();
-        match template.render_captured_to(Facts::of(notice), &mut page).map(drop) {
+        match template.render_captured_to(Fields::of(notice), &mut page).map(drop) {
             Err(error) if !page.full => Err(error),
             _ => Ok(page.text()),
         }

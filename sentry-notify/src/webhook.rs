@@ -10,7 +10,7 @@ use sentry_core::subscription::Occasion;
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::facts::Facts;
+use crate::fields::Fields;
 
 /// The content type of an event in JSON.
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#32-structured-content-mode>
@@ -25,7 +25,7 @@ pub(crate) fn event(notice: &Notice, text: &str) -> Value {
             format!("dev.sentry-gitops.{}.{}", notice.route.as_str(), occasion.as_str())
         }
     };
-    let mut data = json!(Facts::of(notice));
+    let mut data = json!(Fields::of(notice));
     data["text"] = json!(text);
     json!({
         "specversion": "1.0",

@@ -28,7 +28,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::guesses::{Door, Guesses};
-use crate::{Live, PATIENCE, place};
+use crate::{EventStream, PATIENCE, concurrency};
 
 /// The largest body of a request, in bytes.
 pub const MAX_REQUEST: usize = 64 * 1024;
@@ -56,12 +56,12 @@ pub trait Keys: fmt::Debug + Send + Sync {
 struct Api {
     answers: Arc<dyn Answers>,
     keys: Arc<dyn Keys>,
-    live: Live,
+    live: EventStream,
     guesses: Guesses,
 }
 
 type Shared = State<Arc<Api>>;
-type Answer<T> = Result<Told<T>, Refused>;
+type ApiResult<T> = Result<Answered<T>, ApiFailure>;
 
 /// The routes, for [`crate::Services::routes`]. Every one of them wants a token: `Authorization: Bearer …`.
 ///
@@ -70,7 +70,7 @@ type Answer<T> = Result<Told<T>, Refused>;
 pub fn routes(
     answers: Arc<dyn Answers>,
     keys: Arc<dyn Keys>,
-    live: Live,
+    live: EventStream,
     guesses: Guesses,
 ) -> Router {
     let api = Arc::new(Api { answers, keys, live, guesses });
@@ -103,12 +103,12 @@ async fn guard(State(api): Shared, mut request: Request, next: Next) -> Response
     let mut response = match admit(&api, request.headers(), needed).await {
         Ok(right) => {
             request.extensions_mut().insert(right);
-            match place::hold(request.extensions()) {
+            match concurrency::hold(request.extensions()) {
                 Ok(()) => next.run(request).await,
-                Err(error) => Refused(error).into_response(),
+                Err(error) => ApiFailure(error).into_response(),
             }
         }
-        Err(error) => Refused(error).into_response(),
+        Err(error) => ApiFailure(error).into_response(),
     };
     let answer = response.headers_mut();
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -138,9 +138,9 @@ async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Right, A
 }
 
 /// An answer as JSON in which what is hidden is escaped: people read it on terminals, too.
-struct Told<T>(T);
+struct Answered<T>(T);
 
-impl<T: Serialize> IntoResponse for Told<T> {
+impl<T: Serialize> IntoResponse for Answered<T> {
     fn into_response(self) -> Response {
         let json = HeaderValue::from_static("application/json");
         match serde_json::to_string(&self.0) {
@@ -151,20 +151,20 @@ impl<T: Serialize> IntoResponse for Told<T> {
 }
 
 /// An error as it is sent.
-struct Refused(ApiError);
+struct ApiFailure(ApiError);
 
-impl From<ApiError> for Refused {
+impl From<ApiError> for ApiFailure {
     fn from(error: ApiError) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ApiFailure {
     fn into_response(self) -> Response {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Told(self.0.body())).into_response();
+        let mut response = (status, Answered(self.0.body())).into_response();
         if kind == ErrorKind::Unauthorized {
             let scheme = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
@@ -177,12 +177,12 @@ impl IntoResponse for Refused {
 struct Asked<T>(T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
-    type Rejection = Refused;
+    type Rejection = ApiFailure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiFailure> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(asked)) => Ok(Self(asked)),
-            Err(error) => Err(Refused(ApiError::bad_request(error.body_text()))),
+            Err(error) => Err(ApiFailure(ApiError::bad_request(error.body_text()))),
         }
     }
 }
@@ -191,18 +191,18 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 struct Sent<T>(T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
-    type Rejection = Refused;
+    type Rejection = ApiFailure;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiFailure> {
         let body = axum::body::to_bytes(request.into_body(), MAX_REQUEST);
         let bytes = match tokio::time::timeout(PATIENCE, body).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(_)) => {
                 let text = format!("the body is truncated, or has more than {MAX_REQUEST} bytes");
-                return Err(Refused(ApiError::bad_request(text)));
+                return Err(ApiFailure(ApiError::bad_request(text)));
             }
             Err(_) => {
-                return Err(Refused(ApiError::bad_request("the body did not arrive in time")));
+                return Err(ApiFailure(ApiError::bad_request("the body did not arrive in time")));
             }
         };
         let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
@@ -210,7 +210,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
         let object: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(&bytes);
         match object.and_then(|object| serde_json::from_value(object.into())) {
             Ok(sent) => Ok(Self(sent)),
-            Err(error) => Err(Refused(ApiError::bad_request(format!("the body: {error}")))),
+            Err(error) => Err(ApiFailure(ApiError::bad_request(format!("the body: {error}")))),
         }
     }
 }
@@ -219,59 +219,59 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 struct Key(Option<String>);
 
 impl<S: Sync> FromRequestParts<S> for Key {
-    type Rejection = Refused;
+    type Rejection = ApiFailure;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiFailure> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         match value.to_str().map(str::trim) {
             Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Self(Some(key.to_owned()))),
             _ => {
                 let text = "Idempotency-Key must be 1 to 200 printable characters";
-                Err(Refused(ApiError::bad_request(text)))
+                Err(ApiFailure(ApiError::bad_request(text)))
             }
         }
     }
 }
 
-async fn nothing_here() -> Refused {
-    Refused(ApiError::new(ErrorKind::NotFound, "there is no such route under /api/v1"))
+async fn nothing_here() -> ApiFailure {
+    ApiFailure(ApiError::new(ErrorKind::NotFound, "there is no such route under /api/v1"))
 }
 
 /// RFC 9110, 15.5.6; the router says what is allowed.
 async fn not_so(method: Method) -> Response {
     let error = ApiError::bad_request(format!("{method} is not allowed here"));
-    (StatusCode::METHOD_NOT_ALLOWED, Refused(error)).into_response()
+    (StatusCode::METHOD_NOT_ALLOWED, ApiFailure(error)).into_response()
 }
 
-async fn status(State(api): Shared, Asked(query): Asked<StatusQuery>) -> Answer<Status> {
-    Ok(Told(api.answers.status(&query).await?))
+async fn status(State(api): Shared, Asked(query): Asked<StatusQuery>) -> ApiResult<Status> {
+    Ok(Answered(api.answers.status(&query).await?))
 }
 
 async fn why(
     State(api): Shared,
     Path(commit): Path<String>,
     Asked(query): Asked<WhyQuery>,
-) -> Answer<Why> {
-    Ok(Told(api.answers.why(&commit, &query).await?))
+) -> ApiResult<Why> {
+    Ok(Answered(api.answers.why(&commit, &query).await?))
 }
 
-async fn history(State(api): Shared, Asked(query): Asked<HistoryQuery>) -> Answer<History> {
-    Ok(Told(api.answers.history(&query).await?))
+async fn history(State(api): Shared, Asked(query): Asked<HistoryQuery>) -> ApiResult<History> {
+    Ok(Answered(api.answers.history(&query).await?))
 }
 
-async fn show(State(api): Shared, Path(id): Path<String>) -> Answer<Show> {
-    Ok(Told(api.answers.show(&id).await?))
+async fn show(State(api): Shared, Path(id): Path<String>) -> ApiResult<Show> {
+    Ok(Answered(api.answers.show(&id).await?))
 }
 
-async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> Answer<Documents> {
-    Ok(Told(api.answers.explain(&query).await?))
+async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> ApiResult<Documents> {
+    Ok(Answered(api.answers.explain(&query).await?))
 }
 
 async fn events(
     State(api): Shared,
     Extension(right): Extension<Right>,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
+) -> Result<Response, ApiFailure> {
     let asked = Arc::clone(&api);
     let allowed = move || -> BoxFuture<'static, bool> {
         let (api, headers) = (Arc::clone(&asked), headers.clone());
@@ -280,16 +280,16 @@ async fn events(
     Ok(api.live.listen(right, Box::new(allowed))?)
 }
 
-async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> Answer<Acknowledgement> {
-    Ok(Told(api.answers.trigger_state(&id).await?))
+async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.trigger_state(&id).await?))
 }
 
 async fn trigger(
     State(api): Shared,
     Key(key): Key,
     Sent(request): Sent<TriggerRequest>,
-) -> Answer<Acknowledgement> {
-    Ok(Told(api.answers.trigger(&request, key.as_deref()).await?))
+) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.trigger(&request, key.as_deref()).await?))
 }
 
 async fn retry(
@@ -297,8 +297,8 @@ async fn retry(
     Path(id): Path<String>,
     Key(key): Key,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
-) -> Answer<Acknowledgement> {
-    Ok(Told(api.answers.retry(&id, key.as_deref()).await?))
+) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.retry(&id, key.as_deref()).await?))
 }
 
 async fn rerun(
@@ -306,22 +306,22 @@ async fn rerun(
     Path(id): Path<String>,
     Key(key): Key,
     Sent(request): Sent<RerunRequest>,
-) -> Answer<Acknowledgement> {
-    Ok(Told(api.answers.rerun(&id, &request, key.as_deref()).await?))
+) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.rerun(&id, &request, key.as_deref()).await?))
 }
 
 async fn suspend(
     State(api): Shared,
     Path(watch): Path<String>,
     Sent(request): Sent<SuspendRequest>,
-) -> Answer<SuspensionAcknowledgement> {
-    Ok(Told(api.answers.suspend(&watch, &request).await?))
+) -> ApiResult<SuspensionAcknowledgement> {
+    Ok(Answered(api.answers.suspend(&watch, &request).await?))
 }
 
 async fn resume(
     State(api): Shared,
     Path(watch): Path<String>,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
-) -> Answer<SuspensionAcknowledgement> {
-    Ok(Told(api.answers.resume(&watch).await?))
+) -> ApiResult<SuspensionAcknowledgement> {
+    Ok(Answered(api.answers.resume(&watch).await?))
 }

@@ -19,16 +19,16 @@
 
 pub mod api;
 mod bounded;
+mod concurrency;
+mod event_stream;
 mod events;
 mod figures;
 mod guesses;
 mod health;
 mod listen;
-mod live;
 mod metrics;
 pub mod page;
-mod patient;
-mod place;
+mod timeout;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -43,8 +43,8 @@ use sentry_core::store::State;
 use tokio::net::TcpListener;
 
 pub use bounded::Bounded;
+pub use event_stream::{EventStream, MAX_LISTENERS};
 pub use guesses::Guesses;
-pub use live::{Live, MAX_LISTENERS};
 pub use webhooks::{MAX_BODY, Message, Reading, Refusal, Webhook, WebhookEndpoint};
 
 use events::Follower;
@@ -74,7 +74,7 @@ pub struct Services {
     /// The version that is shown.
     pub version: String,
     /// The event stream's listeners. Routes that are passed in may share it; the server closes it when it stops.
-    pub live: Live,
+    pub live: EventStream,
     /// Wrong tokens at all doors. Routes that are handed in note theirs here.
     pub guesses: Guesses,
     /// Further routes, beside those of this crate.
@@ -110,7 +110,7 @@ impl Services {
     #[must_use]
     pub fn new(engine: Engine, store: impl Into<State>) -> Self {
         Self {
-            live: Live::new(engine.clone()),
+            live: EventStream::new(engine.clone()),
             guesses: Guesses::default(),
             engine,
             store: store.into(),
@@ -129,7 +129,7 @@ impl Services {
 pub struct Server {
     router: Router,
     follower: Follower,
-    live: Live,
+    live: EventStream,
     guesses: Guesses,
     counters: Counters,
 }

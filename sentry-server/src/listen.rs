@@ -17,8 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::patient::{Lasting, Patient};
-use crate::place::{self, Answering, Asking, Place, WELCOME};
+use crate::concurrency::{self, Answering, Asking, Slot, WELCOME};
+use crate::timeout::{Lasting, WithTimeout};
 use crate::{MAX_CONNECTIONS, PATIENCE};
 
 /// The largest head of a request, in bytes; a larger one is answered with 431.
@@ -27,7 +27,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const BREATH: Duration = Duration::from_millis(100);
 
 struct Client {
-    place: Arc<Place>,
+    place: Arc<Slot>,
     task: AbortHandle,
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn serve(
     let mut stopped = std::pin::pin!(stopped);
     let mut tasks = JoinSet::new();
     let mut clients: Vec<Client> = Vec::new();
-    let (graceful, room) = (GracefulShutdown::new(), place::room());
+    let (graceful, room) = (GracefulShutdown::new(), concurrency::room());
     loop {
         let accepted = tokio::select! {
             () = &mut stopped => break,
@@ -58,7 +58,7 @@ pub(crate) async fn serve(
             () = &mut stopped => break,
             () = make_room(&mut clients) => {}
         }
-        let place = Arc::new(Place::new(&room));
+        let place = Arc::new(Slot::new(&room));
         let conversation = converse(stream, router.clone(), Arc::clone(&place), &graceful);
         clients.push(Client { place, task: tasks.spawn(conversation) });
         // A connection gets a turn before the next one is accepted.
@@ -88,7 +88,7 @@ async fn make_room(clients: &mut Vec<Client>) {
 fn converse(
     stream: TcpStream,
     router: Router,
-    place: Arc<Place>,
+    place: Arc<Slot>,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     let router = TowerToHyperService::new(router);
@@ -115,7 +115,7 @@ fn converse(
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service);
+        .serve_connection(TokioIo::new(WithTimeout::new(stream)), service);
     let connection = graceful.watch(connection);
     async move {
         // Clients that go away, are too slow or send no HTTP: their error, not ours.

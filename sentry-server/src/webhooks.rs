@@ -134,7 +134,7 @@ impl Endpoints {
 }
 
 /// What is answered, and the word it is counted by.
-struct Answer(StatusCode, &'static str, String);
+struct Reply(StatusCode, &'static str, String);
 
 pub(crate) async fn take(
     State(endpoints): State<Arc<Endpoints>>,
@@ -145,7 +145,7 @@ pub(crate) async fn take(
     else {
         return (StatusCode::NOT_FOUND, String::new());
     };
-    let Answer(status, result, text) = answer(&endpoints, endpoint, request).await;
+    let Reply(status, result, text) = answer(&endpoints, endpoint, request).await;
     tracing::debug!(forge = endpoint.forge, result, text, "webhook");
     endpoints.metrics.webhook(&endpoint.forge, result);
     (status, text + "\n")
@@ -155,7 +155,7 @@ async fn answer(
     endpoints: &Endpoints,
     endpoint: &WebhookEndpoint,
     request: Request<Body>,
-) -> Answer {
+) -> Reply {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|text| text.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > MAX_BODY) {
@@ -167,21 +167,21 @@ async fn answer(
         answer = read(endpoints, endpoint, request) => answer,
         _ = over => {
             let text = "too many webhooks at once: try again later".to_owned();
-            Answer(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+            Reply(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
         }
         () = tokio::time::sleep(PATIENCE) => {
             let text = format!("the body did not arrive within {} s", PATIENCE.as_secs());
-            Answer(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
+            Reply(StatusCode::REQUEST_TIMEOUT, "too_slow", text)
         }
     }
 }
 
-fn too_large() -> Answer {
+fn too_large() -> Reply {
     let text = format!("the body has more than {MAX_BODY} bytes");
-    Answer(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
+    Reply(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
 }
 
-async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Request<Body>) -> Answer {
+async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Request<Body>) -> Reply {
     let (head, mut body) = request.into_parts();
     let now = endpoints.clock.now();
     let mut reading = match endpoint.webhook.begin(&head.headers, now).await {
@@ -192,7 +192,7 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             let text = "the body was cut off".to_owned();
-            return Answer(StatusCode::BAD_REQUEST, "broken", text);
+            return Reply(StatusCode::BAD_REQUEST, "broken", text);
         };
         let Ok(bytes) = frame.into_data() else { continue };
         match left.checked_sub(bytes.len()) {
@@ -207,7 +207,7 @@ async fn read(endpoints: &Endpoints, endpoint: &WebhookEndpoint, request: Reques
     }
 }
 
-fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> Answer {
+fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> Reply {
     let (result, text) = match message {
         Message::Hint(repo) if endpoints.engine.hint(&endpoint.forge, &repo) => {
             ("hint", "the repository is polled now".to_owned())
@@ -217,16 +217,16 @@ fn told(endpoints: &Endpoints, endpoint: &WebhookEndpoint, message: Message) -> 
         Message::Repeated => ("repeated", "already received".to_owned()),
         Message::Ignored(event) => ("ignored", format!("ignored: {event}")),
     };
-    Answer(StatusCode::ACCEPTED, result, text)
+    Reply(StatusCode::ACCEPTED, result, text)
 }
 
-fn refused(endpoints: &Endpoints, refusal: Refusal) -> Answer {
+fn refused(endpoints: &Endpoints, refusal: Refusal) -> Reply {
     match refusal {
         Refusal::Unverified(text) => {
             endpoints.guesses.guessed(Door::Webhook);
-            Answer(StatusCode::UNAUTHORIZED, "unverified", text)
+            Reply(StatusCode::UNAUTHORIZED, "unverified", text)
         }
-        Refusal::Unreadable(text) => Answer(StatusCode::BAD_REQUEST, "unreadable", text),
-        Refusal::Unavailable(text) => Answer(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text),
+        Refusal::Unreadable(text) => Reply(StatusCode::BAD_REQUEST, "unreadable", text),
+        Refusal::Unavailable(text) => Reply(StatusCode::SERVICE_UNAVAILABLE, "unavailable", text),
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_forge::github;
-use sentry_forge::webhook::{Message, Refused, Webhook};
+use sentry_forge::webhook::{Message, Webhook, WebhookError};
 use sentry_tests::browser::target;
 use serde_json::Value;
 use sha2::Sha256;
@@ -60,7 +60,7 @@ fn headers(event: &str, body: &[u8]) -> HeaderMap {
 }
 
 /// What a receiver makes of it that has heard nothing before.
-async fn told(headers: &HeaderMap, body: &[u8]) -> Result<Message, Refused> {
+async fn told(headers: &HeaderMap, body: &[u8]) -> Result<Message, WebhookError> {
     let secret = Secret::new(SECRET).into();
     let webhook = Webhook::new(github::SENDER, secret, Redactor::new());
     let mut incoming = webhook.begin(headers, Timestamp::UNIX_EPOCH).await?;
@@ -103,9 +103,9 @@ async fn a_wrong_signature_body_or_header_is_refused_for_every_event() {
         let (text, all) = (body.to_string(), headers(&event, body.to_string().as_bytes()));
         let other = format!("{text} ");
         let refused = told(&all, other.as_bytes()).await;
-        assert!(matches!(refused, Err(Refused::Wrong(_))), "{event}: another body");
+        assert!(matches!(refused, Err(WebhookError::Wrong(_))), "{event}: another body");
         let short = &text.as_bytes()[..text.len() - 1];
-        assert!(matches!(told(&all, short).await, Err(Refused::Wrong(_))), "{event}: a part");
+        assert!(matches!(told(&all, short).await, Err(WebhookError::Wrong(_))), "{event}: a part");
         let right = all["x-hub-signature-256"].to_str().unwrap().to_owned();
         for wrong in [
             right.replace("sha256=", "sha1="),
@@ -117,17 +117,20 @@ async fn a_wrong_signature_body_or_header_is_refused_for_every_event() {
             let mut all = all.clone();
             all.insert("x-hub-signature-256", HeaderValue::from_str(&wrong).unwrap());
             let refused = told(&all, text.as_bytes()).await;
-            assert!(matches!(refused, Err(Refused::Wrong(_))), "{event}: {wrong}");
+            assert!(matches!(refused, Err(WebhookError::Wrong(_))), "{event}: {wrong}");
         }
         let mut none = all.clone();
         none.remove("x-hub-signature-256");
         // GitHub still sends the older one as well: alone it proves nothing.
         none.insert("x-hub-signature", HeaderValue::from_static("sha1=00"));
-        assert!(matches!(told(&none, text.as_bytes()).await, Err(Refused::Unsigned(_))), "{event}");
+        assert!(
+            matches!(told(&none, text.as_bytes()).await, Err(WebhookError::Unsigned(_))),
+            "{event}"
+        );
         let mut twice = all.clone();
         twice.append("x-hub-signature-256", HeaderValue::from_str(&right).unwrap());
         assert!(
-            matches!(told(&twice, text.as_bytes()).await, Err(Refused::Unsigned(_))),
+            matches!(told(&twice, text.as_bytes()).await, Err(WebhookError::Unsigned(_))),
             "{event}"
         );
     }
@@ -145,7 +148,7 @@ async fn the_body_of_another_event_is_no_push_and_a_push_without_its_event_is_no
             // The event's name is not signed: what tells of a branch can be told as a push, and is a hint.
             assert!(matches!(as_push, Ok(Message::Hint { .. })), "{event}: {as_push:?}");
         } else {
-            assert!(matches!(as_push, Err(Refused::Unreadable(_))), "{event}: {as_push:?}");
+            assert!(matches!(as_push, Err(WebhookError::Unreadable(_))), "{event}: {as_push:?}");
             refused += 1;
         }
         for other in ["Push", "pushed", "", "repository", "push_2"] {
@@ -157,7 +160,7 @@ async fn the_body_of_another_event_is_no_push_and_a_push_without_its_event_is_no
         let mut form = headers(&event, text.as_bytes());
         form.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
         let answer = told(&form, text.as_bytes()).await;
-        assert!(matches!(answer, Err(Refused::Unreadable(_))), "{event}: {answer:?}");
+        assert!(matches!(answer, Err(WebhookError::Unreadable(_))), "{event}: {answer:?}");
     }
     assert!(refused > 250, "{refused}");
 }

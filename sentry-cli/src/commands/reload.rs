@@ -90,15 +90,15 @@ impl Reloader {
             };
             let seen = digest(&self.file);
             match self.look.at(seen, asked) {
-                Seen::Nothing => continue,
-                Seen::Back => {
+                Noticed::Nothing => continue,
+                Noticed::Back => {
                     tracing::info!("the configuration matches the running one again");
                     if let Some(counters) = counters {
                         counters.config_is_as_taken();
                     }
                     continue;
                 }
-                Seen::Another => {}
+                Noticed::Another => {}
             }
             match load(ctx, kept, &self.file, log_level) {
                 Ok(parts) => {
@@ -120,19 +120,19 @@ impl Reloader {
     }
 }
 
-fn refused(failure: &Refused, counters: Option<&Counters>) {
+fn refused(failure: &ReloadError, counters: Option<&Counters>) {
     match failure {
-        Refused::Config(LoadError::Problems(problems)) => {
+        ReloadError::Config(LoadError::Problems(problems)) => {
             for problem in problems.iter() {
                 let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
                 let (path, message, remedy) = (&problem.path, &problem.message, &problem.hint);
                 tracing::error!(place, path, remedy, "{message}");
             }
         }
-        Refused::Config(other) => {
+        ReloadError::Config(other) => {
             tracing::error!(error = sentry_core::error::text(other), "refused")
         }
-        Refused::Other(failure) => {
+        ReloadError::Other(failure) => {
             tracing::error!(error = failure.render().replace('\n', "; "), "refused");
         }
     }
@@ -143,12 +143,12 @@ fn refused(failure: &Refused, counters: Option<&Counters>) {
 }
 
 /// Why a configuration is not taken.
-enum Refused {
+enum ReloadError {
     Config(LoadError),
     Other(Failure),
 }
 
-impl From<Failure> for Refused {
+impl From<Failure> for ReloadError {
     fn from(failure: Failure) -> Self {
         Self::Other(failure)
     }
@@ -160,8 +160,8 @@ fn load(
     kept: &Kept,
     file: &Path,
     log_level: LogLevel,
-) -> Result<Composition, Refused> {
-    let config = sentry_config::load(file, &ctx.env).map_err(Refused::Config)?;
+) -> Result<Composition, ReloadError> {
+    let config = sentry_config::load(file, &ctx.env).map_err(ReloadError::Config)?;
     compose::learn_secrets(&config, &ctx.redactor);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -190,7 +190,7 @@ fn needs_a_restart(ctx: &Context, kept: &Kept, config: &Config) -> Result<(), Fa
 
 /// What a look at the file came to.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+enum Noticed {
     /// It is as it was, or is just being written.
     Nothing,
     /// It is another one.
@@ -218,20 +218,20 @@ impl Look {
     }
 
     /// A file that changes is tried once it was the same for two looks; at once, and in any case, if a person asks.
-    fn at(&mut self, seen: Sha, asked: bool) -> Seen {
+    fn at(&mut self, seen: Sha, asked: bool) -> Noticed {
         if asked {
             (self.tried, self.fresh) = (seen, None);
-            return Seen::Another;
+            return Noticed::Another;
         }
         if seen == self.tried {
             self.fresh = None;
-            return Seen::Nothing;
+            return Noticed::Nothing;
         }
         if self.fresh.replace(seen) != Some(seen) {
-            return Seen::Nothing;
+            return Noticed::Nothing;
         }
         (self.tried, self.fresh) = (seen, None);
-        if seen == self.running { Seen::Back } else { Seen::Another }
+        if seen == self.running { Noticed::Back } else { Noticed::Another }
     }
 
     fn taken(&mut self, seen: Sha) {
@@ -264,31 +264,31 @@ mod tests {
     #[test]
     fn a_file_that_is_being_written_is_tried_once_it_stands_still() {
         let mut look = Look::new(sha(1));
-        assert_eq!(look.at(sha(1), false), Seen::Nothing);
+        assert_eq!(look.at(sha(1), false), Noticed::Nothing);
         for half in [2, 3, 4] {
-            assert_eq!(look.at(sha(half), false), Seen::Nothing);
+            assert_eq!(look.at(sha(half), false), Noticed::Nothing);
         }
-        assert_eq!(look.at(sha(4), false), Seen::Another);
-        assert_eq!(look.at(sha(4), false), Seen::Nothing, "it is tried once, right or wrong");
+        assert_eq!(look.at(sha(4), false), Noticed::Another);
+        assert_eq!(look.at(sha(4), false), Noticed::Nothing, "it is tried once, right or wrong");
     }
 
     #[test]
     fn a_file_that_was_refused_and_is_as_before_restarts_nothing() {
         let mut look = Look::new(sha(1));
         look.at(sha(2), false);
-        assert_eq!(look.at(sha(2), false), Seen::Another);
+        assert_eq!(look.at(sha(2), false), Noticed::Another);
         look.at(sha(1), false);
-        assert_eq!(look.at(sha(1), false), Seen::Back);
-        assert_eq!(look.at(sha(1), false), Seen::Nothing);
+        assert_eq!(look.at(sha(1), false), Noticed::Back);
+        assert_eq!(look.at(sha(1), false), Noticed::Nothing);
     }
 
     #[test]
     fn a_person_who_asks_waits_for_no_second_look() {
         let mut look = Look::new(sha(1));
-        assert_eq!(look.at(sha(2), true), Seen::Another);
+        assert_eq!(look.at(sha(2), true), Noticed::Another);
         look.taken(sha(2));
-        assert_eq!(look.at(sha(2), false), Seen::Nothing);
-        assert_eq!(look.at(sha(2), true), Seen::Another, "files that it names may be others");
+        assert_eq!(look.at(sha(2), false), Noticed::Nothing);
+        assert_eq!(look.at(sha(2), true), Noticed::Another, "files that it names may be others");
     }
 
     #[test]

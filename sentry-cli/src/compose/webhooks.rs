@@ -8,7 +8,7 @@ use sentry_config::ForgeConfig;
 use sentry_core::clock::Timestamp;
 use sentry_core::repo::RepoPath;
 use sentry_core::secret::Redactor;
-use sentry_forge::webhook::{Incoming, Message, Refused, Webhook};
+use sentry_forge::webhook::{Incoming, Message, Webhook, WebhookError};
 use sentry_server::{self as server, Reading, Refusal, WebhookEndpoint};
 
 use super::page::site;
@@ -67,14 +67,14 @@ fn below(root: &str, repo: RepoPath) -> RepoPath {
 }
 
 /// What the sender is told; an unreadable secret is for the log alone, because its text names files.
-fn refusal(refused: Refused) -> Refusal {
+fn refusal(refused: WebhookError) -> Refusal {
     match refused {
-        Refused::Secret(error) => {
+        WebhookError::Secret(error) => {
             tracing::warn!(error = %sentry_core::error::text(&error), "can't verify a webhook");
             Refusal::Unavailable("can't be verified now".to_owned())
         }
-        Refused::Unreadable(text) => Refusal::Unreadable(text.to_owned()),
-        Refused::Unsigned(_) | Refused::Wrong(_) | Refused::OutOfTime => {
+        WebhookError::Unreadable(text) => Refusal::Unreadable(text.to_owned()),
+        WebhookError::Unsigned(_) | WebhookError::Wrong(_) | WebhookError::OutOfTime => {
             Refusal::Unverified(refused.to_string())
         }
     }

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::delivery::{Delivery, DeliveryState, RunState, Verdict};
 use crate::ids::NoticeId;
 use crate::notifier::{FAILED_RUNS, FailedRun, Notice, REASON_CHARS, RunCounts};
-use crate::store::{Told, Trouble, Write};
+use crate::store::{Notified, Trouble, Write};
 use crate::subscription::{Occasion, Route};
 use crate::text;
 use crate::watch::Watch;
@@ -98,7 +98,7 @@ pub(super) fn decide(
             if next.tests.as_ref().is_none_or(|told| told.sha != sha) {
                 told.push((Route::TestsFailed, Occasion::Failure, Some(reason.clone())));
             }
-            next.tests = Some(Told { sha, reason, started: true });
+            next.tests = Some(Notified { sha, reason, started: true });
         }
         Standing::Succeeded => {
             starts_again(&mut next, &mut told);
@@ -128,7 +128,7 @@ fn stuck(next: &mut Trouble, told: &mut Tellings, delivery: &Delivery, started: 
             reason
         }
     };
-    next.start = Some(Told { sha, reason, started });
+    next.start = Some(Notified { sha, reason, started });
 }
 
 fn starts_again(next: &mut Trouble, told: &mut Tellings) {

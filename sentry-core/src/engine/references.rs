@@ -53,7 +53,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::deployer::{KindTable, ObjectDiff, Probe, Wanted};
+    use crate::deployer::{KindTable, KindsQuery, ObjectDiff, Probe};
     use crate::manifest::{Decision, DocumentDecision};
     use crate::plan::Plan;
     use crate::watch::sample::watch;
@@ -70,7 +70,7 @@ mod tests {
         async fn kinds(
             &self,
             _: &ClusterRef,
-            _: &Wanted,
+            _: &KindsQuery,
         ) -> Result<Option<Arc<KindTable>>, DeployError> {
             unreachable!("only what exists is asked")
         }

@@ -5,6 +5,7 @@
 //! variables: what is checked is what is sent.
 
 mod annotations;
+mod budget;
 mod cel;
 mod charts;
 mod dependents;
@@ -26,7 +27,6 @@ mod policy;
 mod preparation;
 mod refs;
 mod remotes;
-mod room;
 mod selection;
 mod variables;
 mod yaml;
@@ -41,7 +41,7 @@ pub use self::parse::{
 };
 
 use self::parse::{Content, printable};
-use crate::deployer::{KindTable, Wanted};
+use crate::deployer::{KindTable, KindsQuery};
 use crate::forge::{ChangedPaths, CloneCredential};
 use crate::ids::DeliveryId;
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
@@ -276,8 +276,8 @@ pub fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestSet {
 /// What of a cluster's kinds must be known to decide about the documents: whether it serves theirs, and the fields of
 /// those that have some which the built-in table lacks.
 #[must_use]
-pub fn wanted(documents: &Documents) -> Wanted {
-    let mut wanted = Wanted::default();
+pub fn wanted(documents: &Documents) -> KindsQuery {
+    let mut wanted = KindsQuery::default();
     for entry in &documents.entries {
         let Content::Parsed(value) = &entry.content else { continue };
         let text = |field| value.as_object().and_then(|object| policy::text(object, field));

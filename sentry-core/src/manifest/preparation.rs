@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::annotations::Annotations;
+use super::budget::{self, PlanBudget, Size};
 use super::charts::Charts;
 use super::fields;
 use super::flows;
@@ -17,7 +18,6 @@ use super::parse::{Content, Entry, printable};
 use super::policy::{self, Subject};
 use super::refs::{self, Inliner, Library};
 use super::remotes::{self, Remote};
-use super::room::{self, Room, Size};
 use super::selection::{self, Means, Start, Started};
 use super::variables::{self, Findings, Variables};
 use super::{
@@ -107,9 +107,9 @@ struct Preparation<'c, 'a> {
     means: Means<'c>,
     looks: flows::Looks,
     /// How much may still be put into runs.
-    room_in_runs: Room,
+    room_in_runs: PlanBudget,
     /// How much may still be sent.
-    room: Room,
+    room: PlanBudget,
     set: ManifestSet,
     /// Where each object was first seen, by group, kind, namespace and name.
     seen: BTreeMap<[String; 4], String>,
@@ -128,8 +128,8 @@ impl<'c, 'a> Preparation<'c, 'a> {
             files: paths().collect(),
             means: Means { fuel: Fuel::new(runs), globs: Globs::new(context.changed) },
             looks: flows::Looks::new(),
-            room_in_runs: Room::new(),
-            room: Room::new(),
+            room_in_runs: PlanBudget::new(),
+            room: PlanBudget::new(),
             set: ManifestSet::default(),
             seen: BTreeMap::new(),
             notes: Notes::default(),
@@ -266,7 +266,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
     /// helps: a person reads what a script is given, an expression decides by itself.
     fn flows(&mut self, entry: &Entry, work: &Work<'_>, tree: &flows::Tree<'_>) -> Vec<String> {
         let Some(flows) = tree.flows(work.raw, &mut self.looks) else {
-            return vec![room::too_large()];
+            return vec![budget::too_large()];
         };
         let (expressions, programs): (Vec<_>, Vec<_>) =
             flows.iter().partition(|flow| flow.is_expression);
@@ -426,7 +426,7 @@ impl<'c, 'a> Preparation<'c, 'a> {
                 size.bytes
             )]);
         }
-        if self.room.take(size) { Ok(()) } else { Err(vec![room::too_large()]) }
+        if self.room.take(size) { Ok(()) } else { Err(vec![budget::too_large()]) }
     }
 
     fn metadata(

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use super::room::{self, Room, Size};
+use super::budget::{self, PlanBudget, Size};
 
 /// A task or pipeline by kind, namespace and name.
 type Key = (&'static str, String, String);
@@ -40,7 +40,7 @@ impl<'d> Library<'d> {
         self.objects.entry((kind, namespace.to_owned(), name.to_owned())).or_insert(held);
     }
 
-    fn get(&self, wanted: &Wanted<'_>, namespace: &str) -> Option<&Held<'d>> {
+    fn get(&self, wanted: &Target<'_>, namespace: &str) -> Option<&Held<'d>> {
         self.objects.get(&(wanted.kind, namespace.to_owned(), wanted.name.to_owned()))
     }
 
@@ -78,7 +78,7 @@ pub(super) fn tekton_kind(object: &Value) -> Option<&str> {
 
 /// A reference by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wanted<'v> {
+pub(super) struct Target<'v> {
     pub(super) kind: &'static str,
     pub(super) name: &'v str,
 }
@@ -88,7 +88,7 @@ pub(super) fn reference<'v>(
     holder: &'v Value,
     field: &str,
     kind: &'static str,
-) -> Option<Wanted<'v>> {
+) -> Option<Target<'v>> {
     let reference = holder.get(field)?.as_object()?;
     let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
     let local = text("resolver").is_empty() && text("bundle").is_empty();
@@ -97,7 +97,7 @@ pub(super) fn reference<'v>(
     // A name with `$(…)` is known only when it runs.
     let plain = !name.is_empty() && !name.contains("$(");
     (local && own && plain && (wanted.is_empty() || wanted == kind))
-        .then_some(Wanted { kind, name })
+        .then_some(Target { kind, name })
 }
 
 pub(super) fn list<'v>(holder: &'v Value, field: &str) -> &'v [Value] {
@@ -105,7 +105,7 @@ pub(super) fn list<'v>(holder: &'v Value, field: &str) -> &'v [Value] {
 }
 
 /// The references of a run, a pipeline or a task.
-fn references(object: &Value) -> Vec<Wanted<'_>> {
+fn references(object: &Value) -> Vec<Target<'_>> {
     let mut found = Vec::new();
     let Some(spec) = object.get("spec") else { return found };
     found.extend(reference(spec, "pipelineRef", "Pipeline"));
@@ -121,7 +121,7 @@ fn references(object: &Value) -> Vec<Wanted<'_>> {
     found
 }
 
-fn steps(spec: &Value) -> impl Iterator<Item = Wanted<'_>> {
+fn steps(spec: &Value) -> impl Iterator<Item = Target<'_>> {
     list(spec, "steps").iter().filter_map(|step| reference(step, "ref", "StepAction"))
 }
 
@@ -143,7 +143,7 @@ pub(super) struct Inliner<'l, 'd> {
     /// False: references stay, and are only looked up.
     pub(super) inline: bool,
     /// How much may still be put into runs.
-    pub(super) room: &'l mut Room,
+    pub(super) room: &'l mut PlanBudget,
 }
 
 impl Inliner<'_, '_> {
@@ -167,7 +167,7 @@ impl Inliner<'_, '_> {
         }
         // What stays by name is looked up as well, with all behind it.
         for (kind, name) in self.library.reachable(run, self.namespace) {
-            match self.library.get(&Wanted { kind, name: &name }, self.namespace) {
+            match self.library.get(&Target { kind, name: &name }, self.namespace) {
                 None => {
                     resolved.missing.insert((kind, name));
                 }
@@ -221,7 +221,7 @@ impl Inliner<'_, '_> {
             return;
         }
         if !self.room.take(held.size) {
-            resolved.problems.insert(room::too_large());
+            resolved.problems.insert(budget::too_large());
             return;
         }
         let mut spec = held.object.get("spec").cloned().unwrap_or_else(|| json!({}));

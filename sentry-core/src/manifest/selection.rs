@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::annotations::{self, Annotations};
-use super::cel::{self, Answer, NoAnswer};
+use super::cel::{self, NoAnswer, Truth};
 use super::fuel::Fuel;
 use super::globs::{Globs, Trouble};
 use super::marked::Marked;
@@ -204,12 +204,12 @@ impl<'m> Choice<'_, 'm> {
         };
         let text = self.own.get(EXPRESSION).unwrap_or_default();
         match cel::evaluate(&Marked::new(text, self.variables), &facts, self.means) {
-            Ok(Answer::Yes) => Ok(format!("{EXPRESSION} is true")),
-            Ok(Answer::DependsOnPaths) => Ok(format!(
+            Ok(Truth::Yes) => Ok(format!("{EXPRESSION} is true")),
+            Ok(Truth::DependsOnPaths) => Ok(format!(
                 "{EXPRESSION} depends on how paths changed, which is unknown and counts as changed"
             )),
-            Ok(Answer::Refused(why)) => Err(Not::Told(format!("{EXPRESSION}: {why}"))),
-            Ok(Answer::No) => {
+            Ok(Truth::Refused(why)) => Err(Not::Told(format!("{EXPRESSION}: {why}"))),
+            Ok(Truth::No) => {
                 Err(Not::Meant(format!("{EXPRESSION} is false for {}", self.event_and_branch())))
             }
             Err(NoAnswer::Payload(why)) => {

@@ -26,7 +26,7 @@ use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
-    AgentState, InventoryItem, LoopState, Outage, Outgoing, Overview, Report, Suspension, Told,
+    AgentState, InventoryItem, LoopState, Notified, Outage, Outgoing, Overview, Report, Suspension,
     Trouble, WatchState, Write,
 };
 use crate::subject::{EventName, Subject};
@@ -284,7 +284,7 @@ pub fn outgoing(receiver: &str, n: u32) -> Outgoing {
 /// What was told of the subject `main` of the watch `app`.
 #[must_use]
 pub fn trouble(n: u32) -> Trouble {
-    let told = |started| Told { sha: sha(n), reason: format!("reason {n}"), started };
+    let told = |started| Notified { sha: sha(n), reason: format!("reason {n}"), started };
     let (tests, start) = (Some(told(true)), Some(told(false)));
     Trouble { watch: watch("app"), subject: subject("main"), at: time(n), tests, start }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
     Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
-    KindTable, ObjectDiff, Probe, Retire, RunChange, Wanted,
+    KindTable, KindsQuery, ObjectDiff, Probe, Retire, RunChange,
 };
 use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
@@ -691,7 +691,7 @@ impl Cluster for Mute {
     async fn kinds(
         &self,
         _: &ClusterRef,
-        _: &Wanted,
+        _: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         std::future::pending().await
     }

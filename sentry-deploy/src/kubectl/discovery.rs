@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sentry_core::deployer::{DeployError, Fields, KindTable, Served, Wanted};
+use sentry_core::deployer::{DeployError, Fields, KindTable, KindsQuery, Served};
 use sentry_core::names::ClusterRef;
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ const VERSIONS: usize = 16;
 pub(super) async fn kinds(
     kubectl: &Kubectl,
     cluster: &ClusterRef,
-    wanted: &Wanted,
+    wanted: &KindsQuery,
 ) -> Result<Arc<KindTable>, DeployError> {
     let caller = kubectl.caller(cluster, ASK_TIMEOUT);
     let known =
@@ -54,7 +54,7 @@ pub(super) async fn kinds(
 }
 
 /// True if the cluster serves a wanted kind in a version: only such a one can be asked for.
-fn serves_any(table: &KindTable, version: &str, wanted: &Wanted) -> bool {
+fn serves_any(table: &KindTable, version: &str, wanted: &KindsQuery) -> bool {
     let served = |(have, kind): &(String, String)| {
         have == version && matches!(table.served(have, kind), Served::Yes { .. })
     };

@@ -34,7 +34,7 @@ pub(super) enum News {
 pub(super) type Told = Result<News, DeployError>;
 
 /// Where a feed is.
-enum Place {
+enum Position {
     /// Everything must be read.
     List,
     /// What happened after this resource version must be watched.
@@ -67,7 +67,7 @@ pub(super) struct Feed<'a> {
     followed: &'static Followed,
     known: BTreeMap<String, RunStatus>,
     told: VecDeque<News>,
-    place: Place,
+    place: Position,
     synced: bool,
     /// How often contact was lost since something was heard.
     tries: u32,
@@ -88,7 +88,7 @@ impl<'a> Feed<'a> {
             followed,
             known: BTreeMap::new(),
             told: VecDeque::new(),
-            place: Place::List,
+            place: Position::List,
             synced: false,
             tries: 0,
         }
@@ -100,13 +100,13 @@ impl<'a> Feed<'a> {
             if let Some(news) = self.told.pop_front() {
                 return Some((Ok(news), self));
             }
-            let done = match std::mem::replace(&mut self.place, Place::List) {
-                Place::List => self.list().await,
-                Place::After(after) => self.open(after),
-                Place::Watching { lines, since, after, heard } => {
+            let done = match std::mem::replace(&mut self.place, Position::List) {
+                Position::List => self.list().await,
+                Position::After(after) => self.open(after),
+                Position::Watching { lines, since, after, heard } => {
                     self.read(lines, since, after, heard).await
                 }
-                Place::Ended => return None,
+                Position::Ended => return None,
             };
             let Err(trouble) = done else { continue };
             let (error, old) = match trouble {
@@ -115,11 +115,11 @@ impl<'a> Feed<'a> {
             };
             let passes = matches!(error.retry(), Retry::Backoff | Retry::After(_));
             if !passes || self.tries >= TRIES {
-                self.place = Place::Ended;
+                self.place = Position::Ended;
                 return Some((Err(error), self));
             }
             if old {
-                self.place = Place::List;
+                self.place = Position::List;
             }
             let wait = wait(self.tries, old);
             self.tries += 1;
@@ -143,7 +143,7 @@ impl<'a> Feed<'a> {
         if !std::mem::replace(&mut self.synced, true) {
             self.told.push_back(News::Synced);
         }
-        self.place = Place::After(version);
+        self.place = Position::After(version);
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl<'a> Feed<'a> {
         let path = api::watch(&collection, &selector, &after, length.as_secs());
         let caller = self.kubectl.caller(&self.query.cluster, length + SLACK.min(length));
         let lines = Box::new(caller.lines(&path)?);
-        self.place = Place::Watching { lines, since: Instant::now(), after, heard: false };
+        self.place = Position::Watching { lines, since: Instant::now(), after, heard: false };
         Ok(())
     }
 
@@ -202,11 +202,11 @@ impl<'a> Feed<'a> {
                     after = self.event(event)?.unwrap_or(after);
                     (heard, self.tries) = (true, 0);
                 }
-                self.place = Place::Watching { lines, since, after, heard };
+                self.place = Position::Watching { lines, since, after, heard };
                 Ok(())
             }
             Ok(None) => {
-                self.place = Place::After(after);
+                self.place = Position::After(after);
                 let end = lines.end().await.map_err(|error| self.broken(&error))?;
                 if !end.status.success() {
                     let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
@@ -221,7 +221,7 @@ impl<'a> Feed<'a> {
                 Ok(())
             }
             Err(error) => {
-                self.place = Place::After(after);
+                self.place = Position::After(after);
                 Err(Trouble::Error(self.broken(&error)))
             }
         }
@@ -241,7 +241,7 @@ impl<'a> Feed<'a> {
             }
             Some("ERROR") if object["code"] == 410 => return Err(Trouble::Old),
             Some("ERROR") => {
-                self.place = Place::List;
+                self.place = Position::List;
                 let text = object["message"].as_str().unwrap_or("no reason given");
                 // Redacted before it is cut: half a secret is known to no redactor.
                 let text = stderr::cut(&self.kubectl.settings.redactor.redact(text));
@@ -382,7 +382,7 @@ mod tests {
                 Err(Trouble::Error(error)) => error.to_string(),
             };
             assert!(told.ends_with(trouble) && told.is_empty() == trouble.is_empty(), "{told}");
-            assert!(matches!(feed.place, Place::After(version) if version == "7"), "{told}");
+            assert!(matches!(feed.place, Position::After(version) if version == "7"), "{told}");
         }
     }
 

@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use sentry_core::deployer::{
-    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff,
-    Probe, Retire, RunChange, Served, Wanted,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, KindsQuery,
+    ObjectDiff, Probe, Retire, RunChange, Served,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan};
@@ -148,7 +148,7 @@ impl Cluster for Kubectl {
     async fn kinds(
         &self,
         cluster: &ClusterRef,
-        wanted: &Wanted,
+        wanted: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         discovery::kinds(self, cluster, wanted).await.map(Some)
     }
@@ -161,7 +161,7 @@ impl Cluster for Kubectl {
         objects: &[(String, String, String)],
     ) -> Result<Option<BTreeSet<(String, String)>>, DeployError> {
         let wanted = objects.iter().map(|(version, kind, _)| (version.clone(), kind.clone()));
-        let wanted = Wanted { kinds: wanted.collect(), ..Wanted::default() };
+        let wanted = KindsQuery { kinds: wanted.collect(), ..KindsQuery::default() };
         let kinds = discovery::kinds(self, cluster, &wanted).await?;
         // kubectl fails on a kind that the cluster does not have: there are no objects of it.
         let known = |(api_version, kind, _): &&(String, String, String)| {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use sentry_core::deployer::{
-    Checked, Cluster as _, DeployError, DeployErrorKind, Deployer as _, Retire, RetireHow, Wanted,
+    Checked, Cluster as _, DeployError, DeployErrorKind, Deployer as _, KindsQuery, Retire,
+    RetireHow,
 };
 use sentry_core::plan::Plan;
 use sentry_tests::processes::script;
@@ -63,9 +64,9 @@ async fn a_kubectl_that_minds_no_timeout_is_ended_when_the_callers_time_is_over(
 #[tokio::test(start_paused = true)]
 async fn what_nobody_gave_a_time_for_ends_as_well() {
     let (lab, _bin) = deaf();
-    let wanted = Wanted {
+    let wanted = KindsQuery {
         kinds: [("tekton.dev/v1".to_owned(), "Task".to_owned())].into(),
-        ..Wanted::default()
+        ..KindsQuery::default()
     };
     ends_after(ASKED, lab.kubectl.kinds(&cluster(), &wanted)).await;
     let task = ("tekton.dev/v1".to_owned(), "Task".to_owned(), "unit".to_owned());

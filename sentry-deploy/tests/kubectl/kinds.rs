@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sentry_core::deployer::{
-    Cluster as _, DeployErrorKind, Deployer as _, KindTable, Served, Wanted,
+    Cluster as _, DeployErrorKind, Deployer as _, KindTable, KindsQuery, Served,
 };
 
 use crate::lab::{Lab, cluster, lab, plan, planned};
@@ -12,7 +12,7 @@ const YES: Served<'static> = Served::Yes { namespaced: true };
 
 async fn table(lab: &Lab, wanted: &[(&str, &str)]) -> std::sync::Arc<KindTable> {
     let wanted = wanted.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned()));
-    let wanted = Wanted { kinds: wanted.collect(), fields: BTreeSet::new() };
+    let wanted = KindsQuery { kinds: wanted.collect(), fields: BTreeSet::new() };
     lab.kubectl.kinds(&cluster(), &wanted).await.unwrap().unwrap()
 }
 
@@ -94,7 +94,7 @@ async fn a_group_that_can_not_be_read_is_unknown_and_the_others_are_not() {
 #[tokio::test]
 async fn the_fields_of_a_version_are_read_once_where_they_are_wanted_and_the_server_has_them() {
     let lab = lab();
-    let wanted = |version: &str| Wanted {
+    let wanted = |version: &str| KindsQuery {
         kinds: [(version.to_owned(), "Task".to_owned())].into(),
         fields: [version.to_owned()].into(),
     };

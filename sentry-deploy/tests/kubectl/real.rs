@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    Checked, Cluster as _, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, Served, Wanted,
+    Checked, Cluster as _, Deployer as _, FollowQuery, KindsQuery, Retire, RetireHow, RunChange,
+    Served,
 };
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan, PlannedObject};
@@ -151,7 +152,7 @@ async fn hands(real: &Real) {
     let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
     assert_eq!(object, &typo.objects[1].object, "{error}");
     let old = ("tekton.dev/v1alpha1".to_owned(), "Task".to_owned());
-    let wanted = Wanted { kinds: [old.clone()].into(), ..Wanted::default() };
+    let wanted = KindsQuery { kinds: [old.clone()].into(), ..KindsQuery::default() };
     let kinds = real.kubectl.kinds(&real.cluster(), &wanted).await.unwrap().unwrap();
     let versions = ["v1", "v1beta1"].map(str::to_owned);
     assert_eq!(kinds.served(&old.0, &old.1), Served::In(&versions));

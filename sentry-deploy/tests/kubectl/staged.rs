@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sentry_core::deployer::{
-    Checked, Cluster as _, DeployErrorKind, Deployer as _, RetireHow, Served, Wanted,
+    Checked, Cluster as _, DeployErrorKind, Deployer as _, KindsQuery, RetireHow, Served,
 };
 use sentry_core::plan::{Action, COMMIT_LABEL, KEY_ANNOTATION};
 use sentry_process::Output;
@@ -171,9 +171,9 @@ async fn a_run_that_cannot_be_asked_to_end_is_an_error_only_while_it_goes_on() {
 
 const TABLE: &str = "tasks tekton.dev/v1 true Task\n";
 
-fn wanted(version: &str, fields: &[&str]) -> Wanted {
+fn wanted(version: &str, fields: &[&str]) -> KindsQuery {
     let fields = fields.iter().map(|version| (*version).to_owned()).collect();
-    Wanted { kinds: [(version.to_owned(), "Task".to_owned())].into(), fields }
+    KindsQuery { kinds: [(version.to_owned(), "Task".to_owned())].into(), fields }
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ use sentry_core::revision::Revision;
 use sentry_core::secret::Secret;
 
 use crate::credential::{self, Credential};
-use crate::gate::{Gate, Pass, Right};
 use crate::http::{Http, HttpSettings};
+use crate::rate_limit::{Pass, RateLimit, Right};
 use crate::status::StatusError;
 use ls_refs::{Digest, IsKnown, Listed, NEW, Redirected};
 pub use transport::Transport;
@@ -90,7 +90,7 @@ pub struct GitForge {
     /// What the token may be sent to, if that is known.
     origin: Option<String>,
     /// What each server has said about our token and rate limit, by its origin.
-    gates: Mutex<HashMap<String, Arc<Gate>>>,
+    gates: Mutex<HashMap<String, Arc<RateLimit>>>,
     /// Repositories that their servers said to be elsewhere.
     moved: Mutex<HashMap<RepoUrl, RepoUrl>>,
 }
@@ -197,9 +197,9 @@ impl GitForge {
         let header = lent.as_ref().map(|c| credential::basic(&c.username, &c.token)).transpose()?;
         let place = self.moved(repo).unwrap_or_else(|| repo.clone());
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Gate::new(&self.settings.name));
-        let gate = Arc::clone(gates.entry(repo.origin()).or_insert_with(new));
-        Ok(Visit { repo, place, gate, token: lent.map(|c| c.token), header })
+        let new = || Arc::new(RateLimit::new(&self.settings.name));
+        let limit = Arc::clone(gates.entry(repo.origin()).or_insert_with(new));
+        Ok(Visit { repo, place, limit, token: lent.map(|c| c.token), header })
     }
 
     /// Remembers where git's own error says that a repository is now. There is nothing to see that it is the same one
@@ -240,12 +240,12 @@ impl GitForge {
     }
 }
 
-/// One request about a repository: where it is sent, with what, and through which gate.
+/// One request about a repository: where it is sent, with what, and through which limit.
 #[derive(Debug)]
 struct Visit<'a> {
     repo: &'a RepoUrl,
     place: RepoUrl,
-    gate: Arc<Gate>,
+    limit: Arc<RateLimit>,
     token: Option<Secret>,
     header: Option<HeaderValue>,
 }
@@ -260,7 +260,7 @@ impl Visit<'_> {
         if !self.by_http() {
             return Ok(None);
         }
-        self.gate.enter(self.token.as_ref(), self.repo, Right::Read).await.map(Some)
+        self.limit.enter(self.token.as_ref(), self.repo, Right::Read).await.map(Some)
     }
 }
 

@@ -11,13 +11,13 @@ use url::Url;
 
 use super::probe;
 use crate::credential::{Credential, header as sensitive};
-use crate::gate::Right;
 use crate::hosted::api::{
-    Absence, Api, Call, NOT_ASKED, Place, RepoFacts, Wanted, base, below, json, message, origin,
-    plain_status,
+    Absence, Api, Call, NOT_ASKED, RepoFacts, RepoRef, Resource, base, below, json, message,
+    origin, plain_status,
 };
 use crate::hosted::{Hosted, Probe};
 use crate::http::Answer;
+use crate::rate_limit::Right;
 
 #[derive(Debug)]
 pub(super) struct GiteaApi {
@@ -91,10 +91,10 @@ impl GiteaApi {
         Ok(Self { web: origin(&home), base, root, credential, report })
     }
 
-    fn repository(&self, place: &Place) -> Result<String, String> {
+    fn repository(&self, place: &RepoRef) -> Result<String, String> {
         match place {
-            Place::Id(id) => Ok(format!("repositories/{id}")),
-            Place::Path(path) => below(&self.root, path)
+            RepoRef::Id(id) => Ok(format!("repositories/{id}")),
+            RepoRef::Path(path) => below(&self.root, path)
                 .filter(|path| path.split('/').count() == 2)
                 .map(|path| format!("repos/{path}"))
                 .ok_or_else(|| "a Gitea repository is named OWNER/NAME".to_owned()),
@@ -138,20 +138,22 @@ impl Api for GiteaApi {
         "git"
     }
 
-    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
+    fn path(&self, place: &RepoRef, wanted: &Resource) -> Result<String, String> {
         let repo = self.repository(place)?;
         match wanted {
-            Wanted::Repo => Ok(repo),
-            Wanted::Commit(sha) => {
+            Resource::Repo => Ok(repo),
+            Resource::Commit(sha) => {
                 let query = "stat=false&verification=false&files=false";
                 Ok(format!("{repo}/git/commits/{sha}?{query}"))
             }
-            Wanted::Report(call) => Ok(format!("{repo}/{}", call.tail)),
-            Wanted::Head(_) | Wanted::Compare(..) | Wanted::Token => Err(NOT_ASKED.to_owned()),
+            Resource::Report(call) => Ok(format!("{repo}/{}", call.tail)),
+            Resource::Head(_) | Resource::Compare(..) | Resource::Token => {
+                Err(NOT_ASKED.to_owned())
+            }
         }
     }
 
-    fn accept(&self, _: &Wanted) -> &'static str {
+    fn accept(&self, _: &Resource) -> &'static str {
         "application/json"
     }
 

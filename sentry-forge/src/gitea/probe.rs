@@ -6,10 +6,10 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 
 use super::api::{GiteaApi, Permissions};
-use crate::gate::Right;
 use crate::git::ls_refs::NEW;
-use crate::hosted::api::{Api as _, Wanted, json};
+use crate::hosted::api::{Api as _, Resource, json};
 use crate::hosted::{Hosted, Probe};
+use crate::rate_limit::Right;
 
 #[derive(Deserialize)]
 struct Repository {
@@ -36,7 +36,7 @@ pub(super) async fn reporting(
     repo: &RepoUrl,
 ) -> Result<(Option<bool>, String), ForgeError> {
     let no = || (Some(false), api.remedy(Right::Statuses).to_owned());
-    let answer = match hosted.ask_as_reporter(repo, &Wanted::Repo).await {
+    let answer = match hosted.ask_as_reporter(repo, &Resource::Repo).await {
         Ok(answer) if answer.status == StatusCode::OK => answer,
         Ok(_) => return Ok(no()),
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => return Ok(no()),

@@ -16,13 +16,13 @@ use super::GitHubAuth;
 use super::app::{App, Grant};
 use super::{checks, reporting};
 use crate::credential::{Credential, bearer};
-use crate::gate::Right;
 use crate::hosted::Hosted;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, content_type, json, message,
+    Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, content_type, json, message,
     number_after, origin, plain_status, segment, shown_type,
 };
 use crate::http::{Answer, Http};
+use crate::rate_limit::Right;
 
 /// Files that a comparison names at most.
 /// <https://docs.github.com/en/rest/commits/commits#compare-two-commits>
@@ -252,33 +252,35 @@ impl Api for GitHubApi {
         "x-access-token"
     }
 
-    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
+    fn path(&self, place: &RepoRef, wanted: &Resource) -> Result<String, String> {
         let repo = match place {
-            Place::Id(id) => format!("repositories/{id}"),
-            Place::Path(path) if path.owner().is_empty() || path.owner().contains('/') => {
+            RepoRef::Id(id) => format!("repositories/{id}"),
+            RepoRef::Path(path) if path.owner().is_empty() || path.owner().contains('/') => {
                 return Err("a GitHub repository is named OWNER/NAME".to_owned());
             }
-            Place::Path(path) => {
+            RepoRef::Path(path) => {
                 format!("repos/{}/{}", segment(path.owner()), segment(path.name()))
             }
         };
         Ok(match wanted {
-            Wanted::Repo => repo,
-            Wanted::Head(branch) => {
+            Resource::Repo => repo,
+            Resource::Head(branch) => {
                 format!("{repo}/commits/{}", segment(&format!("heads/{branch}")))
             }
             // One file is the least that GitHub can be asked for besides the commit.
-            Wanted::Commit(sha) => format!("{repo}/commits/{sha}?per_page=1"),
+            Resource::Commit(sha) => format!("{repo}/commits/{sha}?per_page=1"),
             // The first page holds all files, however few of the commits it holds.
-            Wanted::Compare(from, to) => format!("{repo}/compare/{from}...{to}?per_page=1&page=1"),
-            Wanted::Token => return Err("GitHub has no such request".to_owned()),
-            Wanted::Report(call) => format!("{repo}/{}", call.tail),
+            Resource::Compare(from, to) => {
+                format!("{repo}/compare/{from}...{to}?per_page=1&page=1")
+            }
+            Resource::Token => return Err("GitHub has no such request".to_owned()),
+            Resource::Report(call) => format!("{repo}/{}", call.tail),
         })
     }
 
-    fn accept(&self, wanted: &Wanted) -> &'static str {
+    fn accept(&self, wanted: &Resource) -> &'static str {
         match wanted {
-            Wanted::Head(_) => "application/vnd.github.sha",
+            Resource::Head(_) => "application/vnd.github.sha",
             _ => "application/vnd.github+json",
         }
     }
@@ -424,7 +426,7 @@ mod tests {
 
     fn path(repo: &str, branch: &str) -> Result<String, String> {
         let repo: sentry_core::repo::RepoUrl = repo.parse().unwrap();
-        api(None).path(&Place::Path(repo.path()), &Wanted::Head(branch.parse().unwrap()))
+        api(None).path(&RepoRef::Path(repo.path()), &Resource::Head(branch.parse().unwrap()))
     }
 
     #[test]

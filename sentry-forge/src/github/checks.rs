@@ -13,10 +13,10 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::gate::Right;
 use crate::hosted::Hosted;
 use crate::hosted::api::{Call, description, json as read, link, segment};
 use crate::http::Answer;
+use crate::rate_limit::Right;
 use crate::status::StatusError;
 
 /// Check runs that are remembered; more is a leak, and then all are forgotten and found again.

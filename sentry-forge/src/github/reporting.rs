@@ -6,13 +6,13 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 
 use super::api::GitHubApi;
-use crate::gate::Right;
 use crate::hosted::Hosted;
-use crate::hosted::api::{Api as _, Wanted, json};
+use crate::hosted::api::{Api as _, Resource, json};
 use crate::http::Answer;
+use crate::rate_limit::Right;
 
 #[derive(Deserialize)]
-struct Facts {
+struct RepoAnswer {
     #[serde(default)]
     private: bool,
     #[serde(default)]
@@ -43,7 +43,7 @@ pub(super) async fn ask(
         }
         return Ok((Some(false), api.remedy(Right::Statuses).to_owned()));
     }
-    match hosted.ask_as_reporter(repo, &Wanted::Repo).await {
+    match hosted.ask_as_reporter(repo, &Resource::Repo).await {
         Ok(answer) => Ok(read(api, &answer)),
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => {
             Ok((Some(false), error.to_string()))
@@ -55,7 +55,7 @@ pub(super) async fn ask(
 /// Classic tokens list their scopes with every answer, even where they see nothing; for fine-grained ones only their
 /// owner's role is known: <https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps>
 fn read(api: &GitHubApi, answer: &Answer) -> (Option<bool>, String) {
-    let facts = json::<Facts>(answer).ok().filter(|_| answer.status == StatusCode::OK);
+    let facts = json::<RepoAnswer>(answer).ok().filter(|_| answer.status == StatusCode::OK);
     let pushes = facts.as_ref().is_some_and(|facts| facts.permissions.push);
     let scopes = answer.headers.get("x-oauth-scopes").and_then(|value| value.to_str().ok());
     let private = facts.as_ref().is_none_or(|facts| facts.private);

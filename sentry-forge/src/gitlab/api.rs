@@ -18,13 +18,13 @@ use url::Url;
 
 use super::{GitLabToken, reporting};
 use crate::credential::{Credential, bearer, header as sensitive};
-use crate::gate::Right;
 use crate::hosted::Hosted;
 use crate::hosted::api::{
-    Absence, Api, Call, Compared, Place, RepoFacts, Wanted, base, below, description, json, link,
-    message, number_after, origin,
+    Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, below, description, json,
+    link, message, number_after, origin,
 };
 use crate::http::Answer;
+use crate::rate_limit::Right;
 
 #[derive(Debug)]
 pub(super) struct GitLabApi {
@@ -142,10 +142,10 @@ impl GitLabApi {
     }
 
     /// The project's path on the instance: without the path that the instance itself lives under.
-    fn project<'a>(&self, place: &'a Place) -> Result<NameOrId<'a>, String> {
+    fn project<'a>(&self, place: &'a RepoRef) -> Result<NameOrId<'a>, String> {
         match place {
-            Place::Id(id) => Ok((*id).into()),
-            Place::Path(path) => below(&self.root, path)
+            RepoRef::Id(id) => Ok((*id).into()),
+            RepoRef::Path(path) => below(&self.root, path)
                 .filter(|path| path.contains('/'))
                 .map(NameOrId::from)
                 .ok_or_else(|| "a GitLab project is named GROUP/NAME".to_owned()),
@@ -195,41 +195,41 @@ impl Api for GitLabApi {
         }
     }
 
-    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String> {
+    fn path(&self, place: &RepoRef, wanted: &Resource) -> Result<String, String> {
         let project = self.project(place)?;
         let missing = |e: &dyn std::fmt::Display| e.to_string();
         let path = match wanted {
-            Wanted::Repo => ProjectEndpoint::builder()
+            Resource::Repo => ProjectEndpoint::builder()
                 .project(project)
                 .build()
                 .map_err(|e| missing(&e))?
                 .endpoint(),
-            Wanted::Head(branch) => BranchEndpoint::builder()
+            Resource::Head(branch) => BranchEndpoint::builder()
                 .project(project)
                 .branch(branch.as_str())
                 .build()
                 .map_err(|e| missing(&e))?
                 .endpoint(),
-            Wanted::Commit(sha) => CommitEndpoint::builder()
+            Resource::Commit(sha) => CommitEndpoint::builder()
                 .project(project)
                 .commit(sha.as_str())
                 .build()
                 .map_err(|e| missing(&e))?
                 .endpoint(),
-            Wanted::Token => {
+            Resource::Token => {
                 PersonalAccessTokenSelf::builder().build().map_err(|e| missing(&e))?.endpoint()
             }
             // Straight: the two trees, and not what was done since they parted.
-            Wanted::Compare(from, to) => {
+            Resource::Compare(from, to) => {
                 let query = format!("from={from}&to={to}&straight=true");
                 format!("projects/{project}/repository/compare?{query}").into()
             }
-            Wanted::Report(call) => format!("projects/{project}/{}", call.tail).into(),
+            Resource::Report(call) => format!("projects/{project}/{}", call.tail).into(),
         };
         Ok(path.into_owned())
     }
 
-    fn accept(&self, _: &Wanted) -> &'static str {
+    fn accept(&self, _: &Resource) -> &'static str {
         "application/json"
     }
 
@@ -374,8 +374,8 @@ mod tests {
         GitLabApi::new("gitlab", url, Credential::Anonymous, kind, None).unwrap()
     }
 
-    fn place(repo: &str) -> Place {
-        Place::Path(repo.parse::<sentry_core::repo::RepoUrl>().unwrap().path())
+    fn place(repo: &str) -> RepoRef {
+        RepoRef::Path(repo.parse::<sentry_core::repo::RepoUrl>().unwrap().path())
     }
 
     #[test]
@@ -383,10 +383,10 @@ mod tests {
         let api = api(None, GitLabToken::Private);
         let branch = "feat/x#1".parse().unwrap();
         assert_eq!(
-            api.path(&place("https://gitlab.com/g/sub/p.git"), &Wanted::Head(branch)).unwrap(),
+            api.path(&place("https://gitlab.com/g/sub/p.git"), &Resource::Head(branch)).unwrap(),
             "projects/g%2Fsub%2Fp/repository/branches/feat%2Fx%231"
         );
-        assert_eq!(api.path(&Place::Id(7), &Wanted::Repo).unwrap(), "projects/7");
+        assert_eq!(api.path(&RepoRef::Id(7), &Resource::Repo).unwrap(), "projects/7");
         assert_eq!(api.base().as_str(), "https://gitlab.com/api/v4/");
     }
 
@@ -394,7 +394,7 @@ mod tests {
     fn an_instance_below_a_path_keeps_it_out_of_the_projects_name() {
         let api = api(Some("https://example.com/gitlab"), GitLabToken::Private);
         assert_eq!(api.base().as_str(), "https://example.com/gitlab/api/v4/");
-        let at = |repo| api.path(&place(repo), &Wanted::Repo);
+        let at = |repo| api.path(&place(repo), &Resource::Repo);
         assert_eq!(at("https://example.com/gitlab/g/p").unwrap(), "projects/g%2Fp");
         assert!(at("https://example.com/g/p").is_err());
         assert!(at("https://example.com/gitlab/p").is_err());

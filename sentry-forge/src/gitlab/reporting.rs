@@ -6,9 +6,9 @@ use sentry_core::repo::RepoUrl;
 use serde::Deserialize;
 
 use super::api::{GitLabApi, Permissions};
-use crate::gate::Right;
 use crate::hosted::Hosted;
-use crate::hosted::api::{Api as _, Wanted, json};
+use crate::hosted::api::{Api as _, Resource, json};
+use crate::rate_limit::Right;
 
 /// The role Developer: <https://docs.gitlab.com/user/permissions/>
 const DEVELOPER: u64 = 30;
@@ -35,7 +35,7 @@ pub(super) async fn ask(
     if !api.sets_statuses() {
         return Ok(no());
     }
-    let answer = match hosted.ask_as_reporter(repo, &Wanted::Repo).await {
+    let answer = match hosted.ask_as_reporter(repo, &Resource::Repo).await {
         Ok(answer) if answer.status == StatusCode::OK => answer,
         Ok(_) => return Ok(no()),
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => return Ok(no()),
@@ -46,7 +46,7 @@ pub(super) async fn ask(
         return Ok(no());
     }
     // Only access tokens list their scopes; the right to ask depends on the kind of token as well.
-    let scopes = match hosted.ask_as_reporter(repo, &Wanted::Token).await {
+    let scopes = match hosted.ask_as_reporter(repo, &Resource::Token).await {
         Ok(answer) if answer.status == StatusCode::OK => json::<Token>(&answer).ok(),
         Ok(_) => None,
         Err(error) if error.kind() == ForgeErrorKind::Unauthorized => None,

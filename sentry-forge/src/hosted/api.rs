@@ -11,20 +11,20 @@ use sentry_core::text;
 use url::Url;
 
 use crate::credential::{Credential, basic};
-use crate::gate::Right;
 use crate::hosted::{Hosted, Probe};
 use crate::http::{Answer, Http};
+use crate::rate_limit::Right;
 
 /// A repository, by the name that people use or by the number that stays when it is renamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum RepoRef {
     Path(RepoPath),
     Id(u64),
 }
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(crate) enum Wanted {
+pub(crate) enum Resource {
     Repo,
     Head(BranchName),
     Commit(CommitSha),
@@ -149,10 +149,10 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     }
 
     /// The path below the base, percent-encoded.
-    fn path(&self, place: &Place, wanted: &Wanted) -> Result<String, String>;
+    fn path(&self, place: &RepoRef, wanted: &Resource) -> Result<String, String>;
 
     /// The `Accept` header.
-    fn accept(&self, wanted: &Wanted) -> &'static str;
+    fn accept(&self, wanted: &Resource) -> &'static str;
 
     /// The head from a 200 answer; nobody asks where [`Api::reads_branches`] is never true.
     fn read_head(&self, answer: &Answer, branch: &BranchName) -> Result<CommitSha, String> {
@@ -169,7 +169,7 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
     /// The commit from a 200 answer, with its own id.
     fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String>;
 
-    /// What differs, from a 200 answer to [`Wanted::Compare`] with these two commits; nobody asks where
+    /// What differs, from a 200 answer to [`Resource::Compare`] with these two commits; nobody asks where
     /// [`Api::reads_branches`] is never true.
     fn read_changes(
         &self,

@@ -6,9 +6,9 @@ use sentry_core::forge::{
 };
 use tokio::time::Instant;
 
-use crate::gate::Right;
-use crate::hosted::api::{Compared, Wanted};
+use crate::hosted::api::{Compared, Resource};
 use crate::hosted::{Ask, Hosted};
+use crate::rate_limit::Right;
 
 impl Hosted {
     /// The paths that differ between the two commits, whatever lies between them.
@@ -48,7 +48,7 @@ impl Hosted {
         if !self.api.reads_branches() {
             return Ok(None);
         }
-        let wanted = Wanted::Compare(query.from.clone(), query.to.sha.clone());
+        let wanted = Resource::Compare(query.from.clone(), query.to.sha.clone());
         let answer = match self.get(&query.repo, Ask::reading(&wanted)).await {
             // An answer holds the changed lines as well, and is too large before a list of paths would be.
             Err(error) if error.kind() == ForgeErrorKind::WrongAnswer => return Ok(None),

@@ -1,18 +1,18 @@
-//! One request: through the gate, with a token, and what its status means before anybody reads the answer.
+//! One request: through the limit, with a token, and what its status means before anybody reads the answer.
 
 use http::{HeaderValue, Method, StatusCode, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 
-use crate::gate::Right;
-use crate::hosted::api::{Place, Wanted};
+use crate::hosted::api::{RepoRef, Resource};
 use crate::hosted::{Ask, CAP, Hosted};
 use crate::http::Answer;
+use crate::rate_limit::Right;
 use crate::status::{StatusError, check_status};
 
 impl Hosted {
-    /// Sends one request with the token that it needs, once the gate lets it through.
+    /// Sends one request with the token that it needs, once the limit lets it through.
     pub(super) async fn with_token<T, F: Future<Output = Result<T, ForgeError>>>(
         &self,
         repo: &RepoUrl,
@@ -28,7 +28,7 @@ impl Hosted {
     }
 
     /// A token that was made from a key is made again if the forge refuses it, once: it was revoked, or is too young
-    /// for the server that was asked. The gate hears of the second refusal only.
+    /// for the server that was asked. The limit hears of the second refusal only.
     async fn with_token_of<T, F: Future<Output = Result<T, ForgeError>>>(
         &self,
         secret: &Secret,
@@ -53,7 +53,7 @@ impl Hosted {
     pub(super) async fn exchange(
         &self,
         repo: &RepoUrl,
-        place: &Place,
+        place: &RepoRef,
         ask: Ask<'_>,
         token: Option<&Secret>,
     ) -> Result<Answer, ForgeError> {
@@ -67,7 +67,7 @@ impl Hosted {
         self.gate(ask.right).learn(&answer.headers);
         match answer.status {
             status if status.is_redirection() => {}
-            _ if matches!(ask.wanted, Wanted::Report(_)) => {
+            _ if matches!(ask.wanted, Resource::Report(_)) => {
                 self.may_report(repo, ask.right, &answer)?;
             }
             StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => {}
@@ -79,14 +79,14 @@ impl Hosted {
     fn request(
         &self,
         repo: &RepoUrl,
-        place: &Place,
+        place: &RepoRef,
         ask: Ask<'_>,
         token: Option<&Secret>,
     ) -> Result<reqwest::Request, ForgeError> {
         let path = self.api.path(place, ask.wanted).map_err(|why| self.wrong(repo, &why))?;
         let url = format!("{}{path}", self.api.base());
         let (method, body) = match ask.wanted {
-            Wanted::Report(call) => (call.method.clone(), call.body.as_ref()),
+            Resource::Report(call) => (call.method.clone(), call.body.as_ref()),
             _ => (Method::GET, None),
         };
         let accept = self.api.accept(ask.wanted);

@@ -8,12 +8,12 @@ use http::{StatusCode, header};
 use sentry_core::forge::{Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
 use sentry_core::repo::{BranchName, RepoUrl};
 
-use crate::gate::Right;
 use crate::git::ls_refs::{Digest, IsKnown, Listed, ls_refs};
-use crate::hosted::api::{Absence, Wanted};
+use crate::hosted::api::{Absence, Resource};
 use crate::hosted::known::{Head, Known};
 use crate::hosted::questions::{Question, again, questions};
 use crate::hosted::{Ask, Hosted, Polling};
+use crate::rate_limit::Right;
 
 /// Requests of one batch that are under way at a time.
 const IN_FLIGHT: usize = 8;
@@ -38,7 +38,7 @@ impl Heads for Hosted {
     }
 
     fn budget(&self) -> Option<Budget> {
-        self.gate.budget()
+        self.limit.budget()
     }
 
     fn requests(&self) -> Requests {
@@ -115,7 +115,7 @@ impl Hosted {
         before: Option<&Head>,
     ) -> Result<Result<Head, Absence>, ForgeError> {
         let etag = before.and_then(|head| head.etag.as_deref());
-        let wanted = Wanted::Head(branch.clone());
+        let wanted = Resource::Head(branch.clone());
         let answer = self.get(repo, Ask { etag, ..Ask::reading(&wanted) }).await?;
         if answer.status == StatusCode::NOT_MODIFIED {
             return match before.filter(|_| etag.is_some()) {

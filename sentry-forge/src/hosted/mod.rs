@@ -16,11 +16,11 @@ use http::{StatusCode, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::RepoUrl;
 
-use crate::gate::{Gate, Right};
 use crate::git::Transport;
 use crate::git::ls_refs::NEW;
-use crate::hosted::api::{Api, Place, RepoFacts, Wanted};
+use crate::hosted::api::{Api, RepoFacts, RepoRef, Resource};
 use crate::http::{Answer, Http};
+use crate::rate_limit::{RateLimit, Right};
 use crate::status::{StatusError, check_status};
 
 /// The largest answer of the API that is read, in bytes. A commit's list of files is what makes answers large.
@@ -60,9 +60,9 @@ pub struct Hosted {
     pub(crate) api: Box<dyn Api>,
     http: Http,
     polling: Polling,
-    gate: Gate,
+    limit: RateLimit,
     /// Where statuses have a credential of their own: what it meets with is its own as well.
-    report_gate: Option<Gate>,
+    report_gate: Option<RateLimit>,
     git: Transport,
     /// Repositories that were seen to have another name now.
     moved: Mutex<HashMap<RepoUrl, Moved>>,
@@ -71,13 +71,13 @@ pub struct Hosted {
 /// One question to the API.
 #[derive(Debug, Clone, Copy)]
 struct Ask<'a> {
-    wanted: &'a Wanted,
+    wanted: &'a Resource,
     right: Right,
     etag: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    fn reading(wanted: &'a Wanted) -> Self {
+    fn reading(wanted: &'a Resource) -> Self {
         Self { wanted, right: Right::Read, etag: None }
     }
 }
@@ -96,15 +96,15 @@ impl Hosted {
         polling: Polling,
         git: Transport,
     ) -> Self {
-        let gate = Gate::new(&name);
-        let report_gate = api.reports_apart().then(|| Gate::new(&name));
+        let limit = RateLimit::new(&name);
+        let report_gate = api.reports_apart().then(|| RateLimit::new(&name));
         let api = Box::new(api);
-        Self { name, api, http, polling, gate, report_gate, git, moved: Mutex::default() }
+        Self { name, api, http, polling, limit, report_gate, git, moved: Mutex::default() }
     }
 
-    fn gate(&self, right: Right) -> &Gate {
+    fn gate(&self, right: Right) -> &RateLimit {
         let apart = self.report_gate.as_ref().filter(|_| right != Right::Read);
-        apart.unwrap_or(&self.gate)
+        apart.unwrap_or(&self.limit)
     }
 
     /// Where git finds a repository now.
@@ -146,7 +146,7 @@ impl Hosted {
 
     /// What the forge says about a repository, checked to be the one that was meant.
     pub(crate) async fn facts(&self, repo: &RepoUrl) -> Result<RepoFacts, ForgeError> {
-        let answer = self.get_ok(repo, &Wanted::Repo).await?;
+        let answer = self.get_ok(repo, &Resource::Repo).await?;
         let facts = self.api.read_repo(&answer).map_err(|why| self.wrong(repo, &why))?;
         let right = match self.moved(repo) {
             Some(moved) => moved.id == facts.id,
@@ -155,7 +155,7 @@ impl Hosted {
         if right { Ok(facts) } else { Err(self.wrong(repo, "describes another repository")) }
     }
 
-    async fn get_ok(&self, repo: &RepoUrl, wanted: &Wanted) -> Result<Answer, ForgeError> {
+    async fn get_ok(&self, repo: &RepoUrl, wanted: &Resource) -> Result<Answer, ForgeError> {
         let answer = self.get(repo, Ask::reading(wanted)).await?;
         if answer.status == StatusCode::OK { Ok(answer) } else { Err(self.refused(repo, &answer)) }
     }
@@ -164,10 +164,10 @@ impl Hosted {
     /// knows what it means.
     async fn get(&self, repo: &RepoUrl, ask: Ask<'_>) -> Result<Answer, ForgeError> {
         let place = match self.moved(repo) {
-            Some(moved) => Place::Id(moved.id),
-            None => Place::Path(repo.path()),
+            Some(moved) => RepoRef::Id(moved.id),
+            None => RepoRef::Path(repo.path()),
         };
-        let by_name = matches!(place, Place::Path(_));
+        let by_name = matches!(place, RepoRef::Path(_));
         let answer = self.ask(repo, &place, ask).await?;
         if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
@@ -176,7 +176,7 @@ impl Hosted {
             return Err(self.refused(repo, &answer));
         };
         self.follow(repo, id).await?;
-        self.ask(repo, &Place::Id(id), ask).await
+        self.ask(repo, &RepoRef::Id(id), ask).await
     }
 
     /// True if git's error came from a rename that the API now reported.
@@ -200,7 +200,7 @@ impl Hosted {
 
     /// Remembers where a renamed repository is now, once the forge has confirmed it under its number.
     async fn follow(&self, repo: &RepoUrl, id: u64) -> Result<(), ForgeError> {
-        let answer = self.ask(repo, &Place::Id(id), Ask::reading(&Wanted::Repo)).await?;
+        let answer = self.ask(repo, &RepoRef::Id(id), Ask::reading(&Resource::Repo)).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refused(repo, &answer));
         }
@@ -217,7 +217,12 @@ impl Hosted {
         }
     }
 
-    async fn ask(&self, repo: &RepoUrl, place: &Place, ask: Ask<'_>) -> Result<Answer, ForgeError> {
+    async fn ask(
+        &self,
+        repo: &RepoUrl,
+        place: &RepoRef,
+        ask: Ask<'_>,
+    ) -> Result<Answer, ForgeError> {
         self.with_token(repo, ask.right, |token| async move {
             self.exchange(repo, place, ask, token.as_ref()).await
         })

@@ -8,10 +8,10 @@ use sentry_core::forge::{
 use sentry_core::repo::RepoUrl;
 use sentry_core::revision::Revision;
 
-use crate::gate::Right;
 use crate::git::failure::no_commit;
-use crate::hosted::api::{Absence, Wanted};
+use crate::hosted::api::{Absence, Resource};
 use crate::hosted::{Ask, Hosted};
+use crate::rate_limit::Right;
 
 #[async_trait]
 impl Source for Hosted {
@@ -26,7 +26,7 @@ impl Source for Hosted {
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.belongs(repo)?;
         let sha = &revision.sha;
-        let answer = self.get(repo, Ask::reading(&Wanted::Commit(sha.clone()))).await?;
+        let answer = self.get(repo, Ask::reading(&Resource::Commit(sha.clone()))).await?;
         if answer.status != StatusCode::OK {
             let is_gone = match self.api.absence(&answer) {
                 Absence::Certain => true,
@@ -54,7 +54,7 @@ impl Source for Hosted {
     ) -> Result<Option<CloneCredential>, ForgeError> {
         self.belongs(repo)?;
         let Some(secret) = self.secret(Right::Read).await? else { return Ok(None) };
-        let pass = self.gate.enter(Some(&secret), repo, Right::Read).await?;
+        let pass = self.limit.enter(Some(&secret), repo, Right::Read).await?;
         let path = self.git_place(repo).path();
         let token = pass.conclude(self.api.clone_token(&self.http, &secret, &path).await)?;
         Ok(Some(CloneCredential { username: self.api.git_user().to_owned(), token }))

@@ -5,10 +5,10 @@ use http::StatusCode;
 use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
 use sentry_core::repo::RepoUrl;
 
-use crate::gate::Right;
-use crate::hosted::api::{Call, Wanted};
+use crate::hosted::api::{Call, Resource};
 use crate::hosted::{Ask, Hosted};
 use crate::http::Answer;
+use crate::rate_limit::Right;
 use crate::status::{StatusError, check_status};
 
 #[async_trait]
@@ -53,7 +53,7 @@ impl Hosted {
         call: Call,
     ) -> Result<Answer, ForgeError> {
         self.belongs(repo)?;
-        let wanted = Wanted::Report(call);
+        let wanted = Resource::Report(call);
         let ask = Ask { wanted: &wanted, right, etag: None };
         let answer = self.get(repo, ask).await?;
         if answer.status != StatusCode::METHOD_NOT_ALLOWED || self.moved(repo).is_some() {
@@ -68,7 +68,7 @@ impl Hosted {
     pub(crate) async fn ask_as_reporter(
         &self,
         repo: &RepoUrl,
-        wanted: &Wanted,
+        wanted: &Resource,
     ) -> Result<Answer, ForgeError> {
         self.belongs(repo)?;
         self.get(repo, Ask { right: Right::Statuses, ..Ask::reading(wanted) }).await

@@ -5,7 +5,7 @@ use std::fmt;
 use sentry_core::repo::RepoPath;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::{Message, Refused};
+use super::{Message, WebhookError};
 
 /// Longer names of events are cut.
 const NAME: usize = 40;
@@ -36,14 +36,14 @@ impl Shape {
         Self::Other(plain(name))
     }
 
-    pub(super) fn read(self, head: &[u8]) -> Result<Message, Refused> {
+    pub(super) fn read(self, head: &[u8]) -> Result<Message, WebhookError> {
         let keys = match self {
             Self::Ping => return Ok(Message::Ping),
             Self::Other(name) => return Ok(Message::Ignored(name)),
             Self::Push(keys) => keys,
             Self::Named(events) => {
                 let Some(name) = event(head) else {
-                    return Err(Refused::Unreadable("the body has no event_name"));
+                    return Err(WebhookError::Unreadable("the body has no event_name"));
                 };
                 match events.iter().find(|(event, _)| *event == name) {
                     Some((_, keys)) => *keys,
@@ -53,10 +53,11 @@ impl Shape {
         };
         let found = Found::in_body(head, keys);
         let path = found.path.filter(|_| found.moved);
-        let path = path.ok_or(Refused::Unreadable("the body names no branch of a repository"))?;
+        let path =
+            path.ok_or(WebhookError::Unreadable("the body names no branch of a repository"))?;
         let repo: Result<RepoPath, _> = path.parse();
         repo.map(|repo| Message::Hint { repo })
-            .map_err(|_| Refused::Unreadable("the body's repository is not a path"))
+            .map_err(|_| WebhookError::Unreadable("the body's repository is not a path"))
     }
 }
 

@@ -9,7 +9,7 @@
 //! use sentry_forge::github;
 //! use sentry_forge::webhook::{Message, Webhook};
 //!
-//! # async fn example(headers: http::HeaderMap, body: &[u8], now: Timestamp) -> Result<(), sentry_forge::webhook::Refused> {
+//! # async fn example(headers: http::HeaderMap, body: &[u8], now: Timestamp) -> Result<(), sentry_forge::webhook::WebhookError> {
 //! let secret = Secret::new("It's a Secret to Everybody").into();
 //! let webhook = Webhook::new(github::SENDER, secret, Redactor::new());
 //! let mut incoming = webhook.begin(&headers, now).await?;
@@ -22,7 +22,7 @@
 //! ```
 
 pub(crate) mod body;
-mod seen;
+mod replays;
 pub(crate) mod signature;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,14 +34,14 @@ use sentry_core::repo::RepoPath;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource, SourceError};
 
 use self::body::Shape;
-use self::seen::Seen;
+use self::replays::Replays;
 use self::signature::Check;
 
 /// How much of a body is kept, in bytes: what names the repository comes before the lists of commits.
 pub const HEAD: usize = 128 * 1024;
 
 /// What the headers say: how the body is checked, and what it is, once it is.
-type Begin = fn(&HeaderMap, &Secret, Timestamp) -> Result<(Check, Shape), Refused>;
+type Begin = fn(&HeaderMap, &Secret, Timestamp) -> Result<(Check, Shape), WebhookError>;
 
 /// Who sends webhooks: how a kind of forge proves itself, and words what happened. Each has its own, beside its API.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +66,9 @@ pub enum Message {
     Ignored(String),
 }
 
-/// Why a webhook is refused. None of it is worth a retry with the same request but [`Refused::Secret`].
+/// Why a webhook is refused. None of it is worth a retry with the same request but [`WebhookError::Secret`].
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum WebhookError {
     /// The header that proves the sender is missing.
     #[error("has no {0}")]
     Unsigned(&'static str),
@@ -92,7 +92,7 @@ pub struct Webhook {
     sender: Sender,
     secret: SecretSource,
     redactor: Redactor,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Replays>>,
 }
 
 impl Webhook {
@@ -105,8 +105,12 @@ impl Webhook {
     /// Looks at the headers of a request; its body follows.
     ///
     /// # Errors
-    /// [`Refused`] if no body could make the request valid.
-    pub async fn begin(&self, headers: &HeaderMap, now: Timestamp) -> Result<Incoming, Refused> {
+    /// [`WebhookError`] if no body could make the request valid.
+    pub async fn begin(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Incoming, WebhookError> {
         let secret = self.secret.read("token file", Form::Word, &self.redactor).await?;
         let (check, shape) = (self.sender.begin)(headers, &secret, now)?;
         let json = header(headers, CONTENT_TYPE.as_str()).is_some_and(|text| {
@@ -124,7 +128,7 @@ pub struct Incoming {
     shape: Shape,
     json: bool,
     head: Vec<u8>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Replays>>,
 }
 
 impl Incoming {
@@ -138,8 +142,8 @@ impl Incoming {
     /// Verifies the whole body, and only then reads what it says.
     ///
     /// # Errors
-    /// [`Refused`] says what is wrong with it.
-    pub fn finish(self) -> Result<Message, Refused> {
+    /// [`WebhookError`] says what is wrong with it.
+    pub fn finish(self) -> Result<Message, WebhookError> {
         let Self { check, shape, json, head, seen } = self;
         let once = check.verify()?;
         if let Some(once) = once
@@ -149,7 +153,7 @@ impl Incoming {
         }
         if !json {
             let text = "is not JSON: choose application/json as the webhook's content type";
-            return Err(Refused::Unreadable(text));
+            return Err(WebhookError::Unreadable(text));
         }
         shape.read(&head)
     }

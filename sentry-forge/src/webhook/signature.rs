@@ -10,8 +10,8 @@ use sentry_core::secret::Secret;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::seen::Once;
-use super::{Refused, header};
+use super::replays::Once;
+use super::{WebhookError, header};
 
 const SIGNATURE: &str = "webhook-signature";
 /// How far a signed time may be from ours, in seconds: what Standard Webhooks' own libraries allow.
@@ -36,13 +36,13 @@ impl Check {
         name: &'static str,
         prefix: &str,
         secret: &Secret,
-    ) -> Result<Self, Refused> {
-        let text = header(headers, name).ok_or(Refused::Unsigned(name))?;
+    ) -> Result<Self, WebhookError> {
+        let text = header(headers, name).ok_or(WebhookError::Unsigned(name))?;
         let bytes = text
             .strip_prefix(prefix)
             .and_then(|hex| HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok());
         let wanted: Once =
-            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(Refused::Wrong(name))?;
+            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(WebhookError::Wrong(name))?;
         // The delivery's id is not signed: the signature stands for the delivery.
         let (mac, once) = (keyed(secret.expose().as_bytes()), Some(wanted));
         Ok(Self::Signed { mac, wanted: vec![wanted], header: name, once })
@@ -53,11 +53,15 @@ impl Check {
         headers: &HeaderMap,
         name: &'static str,
         secret: &Secret,
-    ) -> Result<Self, Refused> {
-        let token = header(headers, name).ok_or(Refused::Unsigned(name))?;
+    ) -> Result<Self, WebhookError> {
+        let token = header(headers, name).ok_or(WebhookError::Unsigned(name))?;
         // Hashed first, so that not even the length shows.
         let (ours, theirs) = (Sha256::digest(secret.expose()), Sha256::digest(token));
-        if bool::from(ours.ct_eq(&theirs)) { Ok(Self::Shown) } else { Err(Refused::Wrong(name)) }
+        if bool::from(ours.ct_eq(&theirs)) {
+            Ok(Self::Shown)
+        } else {
+            Err(WebhookError::Wrong(name))
+        }
     }
 
     /// The form of Standard Webhooks, with the base64 of a key.
@@ -65,16 +69,16 @@ impl Check {
         headers: &HeaderMap,
         key: &str,
         now: Timestamp,
-    ) -> Result<Self, Refused> {
-        let signature = header(headers, SIGNATURE).ok_or(Refused::Unsigned(SIGNATURE))?;
-        let id = header(headers, "webhook-id").ok_or(Refused::Unsigned("webhook-id"))?;
-        let time =
-            header(headers, "webhook-timestamp").ok_or(Refused::Unsigned("webhook-timestamp"))?;
-        let signed: i64 = time.parse().map_err(|_| Refused::Unsigned("webhook-timestamp"))?;
+    ) -> Result<Self, WebhookError> {
+        let signature = header(headers, SIGNATURE).ok_or(WebhookError::Unsigned(SIGNATURE))?;
+        let id = header(headers, "webhook-id").ok_or(WebhookError::Unsigned("webhook-id"))?;
+        let time = header(headers, "webhook-timestamp")
+            .ok_or(WebhookError::Unsigned("webhook-timestamp"))?;
+        let signed: i64 = time.parse().map_err(|_| WebhookError::Unsigned("webhook-timestamp"))?;
         if signed.saturating_sub(now.as_second()).unsigned_abs() > WINDOW.unsigned_abs() {
-            return Err(Refused::OutOfTime);
+            return Err(WebhookError::OutOfTime);
         }
-        let wrong = || Refused::Wrong(SIGNATURE);
+        let wrong = || WebhookError::Wrong(SIGNATURE);
         let key = STANDARD.decode(key).map_err(|_| wrong())?;
         let one = |text: &str| STANDARD.decode(text.strip_prefix("v1,")?).ok()?.try_into().ok();
         let wanted: Vec<Once> = signature.split(' ').take(SIGNATURES).filter_map(one).collect();
@@ -95,10 +99,10 @@ impl Check {
     }
 
     /// What the webhook can be known again by, if it can.
-    pub(super) fn verify(self) -> Result<Option<Once>, Refused> {
+    pub(super) fn verify(self) -> Result<Option<Once>, WebhookError> {
         let Self::Signed { mac, wanted, header, once } = self else { return Ok(None) };
         let fits = |wanted: &Once| mac.clone().verify_slice(wanted).is_ok();
-        if wanted.iter().any(fits) { Ok(once) } else { Err(Refused::Wrong(header)) }
+        if wanted.iter().any(fits) { Ok(once) } else { Err(WebhookError::Wrong(header)) }
     }
 }
 

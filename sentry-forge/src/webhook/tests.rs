@@ -28,7 +28,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(SIGNED_AT).unwrap()
 }
 
-async fn ask(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<Message, Refused> {
+async fn ask(webhook: &Webhook, headers: &HeaderMap, body: &[u8]) -> Result<Message, WebhookError> {
     let mut incoming = webhook.begin(headers, now()).await?;
     body.chunks(7).for_each(|chunk| incoming.take(chunk));
     incoming.finish()
@@ -76,7 +76,7 @@ async fn githubs_documented_signature_fits_and_no_other_body_does() {
     let answer = ask(&webhook, &headers, b"Hello, World!").await.unwrap();
     assert_eq!(answer, Message::Ignored("star".into()));
     let wrong = ask(&webhook, &headers, b"Hello, World?").await.unwrap_err();
-    assert!(matches!(wrong, Refused::Wrong("X-Hub-Signature-256")), "{wrong:?}");
+    assert!(matches!(wrong, WebhookError::Wrong("X-Hub-Signature-256")), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_gitlab_token_must_be_the_secret_and_system_hooks_are_read_by_their_ev
     assert_eq!(answer.unwrap(), Message::Ignored("x".into()));
     for token in ["s3cret-tokeN", "", "s3cret-token-and-more"] {
         let wrong = lab.begin(&with(token, "Push Hook"), now()).await.unwrap_err();
-        assert!(matches!(wrong, Refused::Wrong("X-Gitlab-Token")), "{token}");
+        assert!(matches!(wrong, WebhookError::Wrong("X-Gitlab-Token")), "{token}");
     }
 }
 
@@ -131,7 +131,7 @@ async fn a_gitlab_token_must_be_the_secret_and_system_hooks_are_read_by_their_ev
 async fn a_signing_token_is_never_satisfied_by_showing_it() {
     let headers = headers(&[("x-gitlab-token", SIGNING), ("x-gitlab-event", "Push Hook")]);
     let refused = webhook(gitlab::SENDER, SIGNING).begin(&headers, now()).await.unwrap_err();
-    assert!(matches!(refused, Refused::Unsigned("webhook-signature")), "{refused:?}");
+    assert!(matches!(refused, WebhookError::Unsigned("webhook-signature")), "{refused:?}");
 }
 
 #[tokio::test]
@@ -153,11 +153,11 @@ async fn a_wrong_event_header_or_a_body_of_another_event_is_no_hint() {
     let hub = webhook(github::SENDER, EVERYBODY);
     let issue = br#"{"action":"opened","issue":{},"repository":{"full_name":"acme/shop"}}"#;
     let refused = ask(&hub, &github("push", issue), issue).await.unwrap_err();
-    assert!(matches!(refused, Refused::Unreadable(_)), "{refused:?}");
+    assert!(matches!(refused, WebhookError::Unreadable(_)), "{refused:?}");
     for path in ["../../etc", "/acme/shop", "acme//shop", "acme/shop\\u0000", ""] {
         let body = PUSH.replace("acme/shop", path);
         let refused = ask(&hub, &github("push", body.as_bytes()), body.as_bytes()).await;
-        assert!(matches!(refused, Err(Refused::Unreadable(_))), "{path}: {refused:?}");
+        assert!(matches!(refused, Err(WebhookError::Unreadable(_))), "{path}: {refused:?}");
     }
 }
 
@@ -185,7 +185,7 @@ async fn with_a_header_twice_nothing_is_taken() {
     let mut twice = github("push", PUSH.as_bytes());
     twice.append("x-hub-signature-256", HeaderValue::from_static("sha256=00"));
     let hub = webhook(github::SENDER, EVERYBODY);
-    assert!(matches!(ask(&hub, &twice, PUSH.as_bytes()).await, Err(Refused::Unsigned(_))));
+    assert!(matches!(ask(&hub, &twice, PUSH.as_bytes()).await, Err(WebhookError::Unsigned(_))));
 }
 
 #[tokio::test]
@@ -217,11 +217,11 @@ async fn giteas_signature_is_plain_digits_and_the_events_of_branches_are_hints()
         assert_eq!(again, Message::Repeated);
         for wrong in [format!("sha256={hex}"), "0".repeat(64), String::new()] {
             let refused = ask(&tea, &with(event, &wrong), body.as_bytes()).await.unwrap_err();
-            assert!(matches!(refused, Refused::Wrong("X-Gitea-Signature")), "{wrong}");
+            assert!(matches!(refused, WebhookError::Wrong("X-Gitea-Signature")), "{wrong}");
         }
     }
     let unsigned = ask(&tea, &headers(&[("x-gitea-event", "push")]), PUSH.as_bytes()).await;
-    assert!(matches!(unsigned.unwrap_err(), Refused::Unsigned("X-Gitea-Signature")));
+    assert!(matches!(unsigned.unwrap_err(), WebhookError::Unsigned("X-Gitea-Signature")));
     let hex = data_encoding::HEXLOWER.encode(&hmac(EVERYBODY.as_bytes(), b"{}"));
     let other = ask(&tea, &with("issues", &hex), b"{}").await.unwrap();
     assert_eq!(other, Message::Ignored("issues".into()));

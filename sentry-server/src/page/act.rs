@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::form::Form;
 use super::session::Visitor;
-use super::{Answer, Page, Refused, Shared};
+use super::{Page, PageError, PageResult, Shared};
 use crate::api::Right;
 
 /// A form that this session's page has made, and who sent it.
@@ -42,7 +42,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
             let text = "this form belongs to another session, or has expired";
             let error = ApiError::new(ErrorKind::Forbidden, text);
             let hint = "reload the page and try again";
-            return Err(Refused(error.with_hint(hint)).into_response());
+            return Err(PageError(error.with_hint(hint)).into_response());
         }
         Ok(Self { visitor, form: signed.rest })
     }
@@ -50,12 +50,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
 
 impl<T> Confirmed<T> {
     /// The form, if its sender may start something.
-    fn act(self) -> Result<T, Refused> {
+    fn act(self) -> Result<T, PageError> {
         if self.visitor.right >= Right::Trigger {
             return Ok(self.form);
         }
         let error = ApiError::new(ErrorKind::Forbidden, "this session is read-only");
-        Err(Refused(error.with_hint("log in with `server.trigger_token`")))
+        Err(PageError(error.with_hint("log in with `server.trigger_token`")))
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) struct TriggerForm {
     key: String,
 }
 
-pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> Answer {
+pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> PageResult {
     let form = confirmed.act()?;
     let request = TriggerRequest {
         watch: filled(&form.watch),
@@ -107,7 +107,7 @@ pub(super) async fn retry(
     State(page): Shared,
     Path(id): Path<String>,
     confirmed: Confirmed<AgainForm>,
-) -> Answer {
+) -> PageResult {
     let form = confirmed.act()?;
     Ok(wait_for(&page.setup.answers.retry(&id, key(&form.key).as_deref()).await?))
 }
@@ -116,7 +116,7 @@ pub(super) async fn rerun(
     State(page): Shared,
     Path(id): Path<String>,
     confirmed: Confirmed<AgainForm>,
-) -> Answer {
+) -> PageResult {
     let form = confirmed.act()?;
     let request = RerunRequest { failed: form.failed == "true" };
     Ok(wait_for(&page.setup.answers.rerun(&id, &request, key(&form.key).as_deref()).await?))
@@ -132,7 +132,7 @@ pub(super) async fn suspend(
     State(page): Shared,
     Path(watch): Path<String>,
     confirmed: Confirmed<SuspendForm>,
-) -> Answer {
+) -> PageResult {
     let form = confirmed.act()?;
     let request = SuspendRequest { reason: filled(&form.reason), for_seconds: None };
     let done = page.setup.answers.suspend(&watch, &request).await?;
@@ -143,7 +143,7 @@ pub(super) async fn resume(
     State(page): Shared,
     Path(watch): Path<String>,
     confirmed: Confirmed<super::login::Nothing>,
-) -> Answer {
+) -> PageResult {
     confirmed.act()?;
     let done = page.setup.answers.resume(&watch).await?;
     Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())

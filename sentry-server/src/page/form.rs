@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use sentry_api::ApiError;
 use serde::de::DeserializeOwned;
 
-use super::Refused;
+use super::PageError;
 use crate::PATIENCE;
 
 /// The largest form, in bytes.
@@ -15,10 +15,10 @@ const MAX_FORM: usize = 16 * 1024;
 pub(super) struct Form<T>(pub(super) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
-    type Rejection = Refused;
+    type Rejection = PageError;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        let refused = |text: String| Refused(ApiError::bad_request(text));
+    async fn from_request(request: Request, _: &S) -> Result<Self, PageError> {
+        let refused = |text: String| PageError(ApiError::bad_request(text));
         let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if kind.and_then(|kind| kind.split(';').next()) != Some("application/x-www-form-urlencoded")
         {

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use sentry_api::{ApiError, ErrorKind};
 
 use super::session::Visitor;
-use super::{Page, Refused, shown};
-use crate::place;
+use super::{Page, PageError, shown};
+use crate::concurrency;
 
 /// The cookie that carries a session's id.
 pub(super) const COOKIE_NAME: &str = "sentry_session";
@@ -42,7 +42,7 @@ pub(super) async fn fence(request: Request, next: Next) -> Response {
     } else {
         let text = "this form was not sent by a page of this Sentry";
         let hint = "open the page itself and try again; programs use the API under /api/v1";
-        Refused(ApiError::new(ErrorKind::Forbidden, text).with_hint(hint)).into_response()
+        PageError(ApiError::new(ErrorKind::Forbidden, text).with_hint(hint)).into_response()
     };
     let headers = response.headers_mut();
     for (name, value) in FENCE {
@@ -80,12 +80,12 @@ impl FromRequestParts<Arc<Page>> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, page: &Arc<Page>) -> Result<Self, Response> {
-        let refused = |error| Refused(error).into_response();
+        let refused = |error| PageError(error).into_response();
         let id = session(&parts.headers);
         if let Some(id) = id
             && let Some(visitor) = page.sessions.visitor(id).await.map_err(refused)?
         {
-            place::hold(&parts.extensions).map_err(refused)?;
+            concurrency::hold(&parts.extensions).map_err(refused)?;
             return Ok(visitor);
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {

@@ -12,7 +12,7 @@ use super::form::Form;
 use super::guard::{COOKIE_NAME, came_by_https, onward};
 use super::session::Visitor;
 use super::view::{Frame, Login};
-use super::{Answer, Page, Shared, shown};
+use super::{Page, PageResult, Shared, shown};
 use crate::guesses::Door;
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,7 +49,7 @@ pub(super) async fn enter(
     State(page): Shared,
     headers: HeaderMap,
     Form(entry): Form<Entry>,
-) -> Answer {
+) -> PageResult {
     let Some(id) = page.sessions.begin(without_margins(&entry.token)).await? else {
         let (status, text) = if page.setup.guesses.guessed(Door::Page) {
             (StatusCode::FORBIDDEN, "This is not a token of this Sentry.")

@@ -38,7 +38,7 @@ use sentry_core::clock::{Clock, SystemClock};
 pub use link::{Repository, WatchPlace, Web};
 
 use crate::api::Keys;
-use crate::{Guesses, Live};
+use crate::{EventStream, Guesses};
 use session::{Sessions, Visitor};
 use view::delivery::DeliveryPage;
 use view::home::{Facts, Home};
@@ -60,7 +60,7 @@ pub struct Setup {
     /// What is now.
     pub clock: Arc<dyn Clock>,
     /// The event stream's listeners.
-    pub live: Live,
+    pub live: EventStream,
     /// Where wrong tokens are noted.
     pub guesses: Guesses,
     /// How the watches are configured.
@@ -75,7 +75,7 @@ impl Setup {
     pub fn new(
         answers: Arc<dyn Answers>,
         keys: Arc<dyn Keys>,
-        live: Live,
+        live: EventStream,
         guesses: Guesses,
     ) -> Self {
         let (clock, version) = (Arc::new(SystemClock), env!("CARGO_PKG_VERSION").to_owned());
@@ -90,7 +90,7 @@ struct Page {
 }
 
 type Shared = State<Arc<Page>>;
-type Answer = Result<Response, Refused>;
+type PageResult = Result<Response, PageError>;
 
 /// The routes, for [`crate::Services::routes`].
 pub fn routes(setup: Setup) -> Router {
@@ -150,15 +150,15 @@ fn shown(status: StatusCode, page: &impl Template) -> Response {
 
 /// An error, as a page.
 #[derive(Debug)]
-struct Refused(ApiError);
+struct PageError(ApiError);
 
-impl From<ApiError> for Refused {
+impl From<ApiError> for PageError {
     fn from(error: ApiError) -> Self {
         Self(error)
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
@@ -210,7 +210,7 @@ impl Page {
     }
 }
 
-async fn home(State(page): Shared, visitor: Visitor) -> Answer {
+async fn home(State(page): Shared, visitor: Visitor) -> PageResult {
     let reader = page.reader(&visitor)?;
     let status = page.status(None).await?;
     let mut recent = Vec::new();
@@ -222,7 +222,7 @@ async fn home(State(page): Shared, visitor: Visitor) -> Answer {
     Ok(shown(StatusCode::OK, &home))
 }
 
-async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) -> Answer {
+async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) -> PageResult {
     let reader = page.reader(&visitor)?;
     let status = page.status(Some(name.clone())).await?;
     let recent = page.recent(&name, LISTED).await?;
@@ -239,7 +239,7 @@ async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) 
     Ok(shown(StatusCode::OK, &WatchPage::new(frame, &reader, facts)))
 }
 
-async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> Answer {
+async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> PageResult {
     let reader = page.reader(&visitor)?;
     let show = page.setup.answers.show(&id).await?;
     let agent = page.setup.answers.agent().await?;
@@ -250,7 +250,7 @@ async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>)
 }
 
 /// Where a person waits until what they requested starts: then they are redirected to it.
-async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> Answer {
+async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> PageResult {
     let reader = page.reader(&visitor)?;
     let asked = page.setup.answers.trigger_state(&id).await?;
     if let Some(delivery) = asked.delivery {
@@ -275,7 +275,7 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
 }
 
 /// What the API sends at `/api/v1/events`, for a session, for as long as it lasts.
-async fn events(State(page): Shared, visitor: Visitor) -> Answer {
+async fn events(State(page): Shared, visitor: Visitor) -> PageResult {
     let (shared, right) = (Arc::clone(&page), visitor.right);
     let lasts = move || -> BoxFuture<'static, bool> {
         let (page, visitor) = (Arc::clone(&shared), visitor.clone());

@@ -19,7 +19,7 @@ const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 const MOST: usize = 1000;
 
 /// The digest of a session's id, so that looking it up takes as long for any guess.
-type Place = [u8; 32];
+type IdDigest = [u8; 32];
 
 #[derive(Debug)]
 struct Session {
@@ -33,7 +33,7 @@ struct Session {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     keys: Arc<dyn Keys>,
-    kept: Mutex<HashMap<Place, Session>>,
+    kept: Mutex<HashMap<IdDigest, Session>>,
 }
 
 /// Somebody with a session.
@@ -43,7 +43,7 @@ pub(crate) struct Visitor {
     pub(crate) right: Right,
     /// What each of their forms carries (CSRF).
     pub(crate) form_token: String,
-    place: Place,
+    place: IdDigest,
 }
 
 impl Visitor {
@@ -92,7 +92,7 @@ impl Sessions {
         self.kept().remove(&visitor.place);
     }
 
-    async fn at(&self, place: Place) -> Result<Option<Visitor>, ApiError> {
+    async fn at(&self, place: IdDigest) -> Result<Option<Visitor>, ApiError> {
         let found = self
             .kept()
             .get(&place)
@@ -106,14 +106,14 @@ impl Sessions {
         Ok(Some(Visitor { right, form_token, place }))
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<Place, Session>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<IdDigest, Session>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The oldest session of the token that has the most.
-fn surplus(kept: &HashMap<Place, Session>) -> Option<Place> {
-    let mut tokens: HashMap<&str, (usize, (Instant, Place))> = HashMap::new();
+fn surplus(kept: &HashMap<IdDigest, Session>) -> Option<IdDigest> {
+    let mut tokens: HashMap<&str, (usize, (Instant, IdDigest))> = HashMap::new();
     for (place, session) in kept {
         let this = (session.end, *place);
         let (number, oldest) = tokens.entry(session.token.expose()).or_insert((0, this));
@@ -123,7 +123,7 @@ fn surplus(kept: &HashMap<Place, Session>) -> Option<Place> {
     tokens.into_values().max_by_key(|(number, _)| *number).map(|(_, (_, place))| place)
 }
 
-fn place(id: &str) -> Place {
+fn place(id: &str) -> IdDigest {
     Sha256::digest(id).into()
 }
 

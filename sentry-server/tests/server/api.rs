@@ -8,7 +8,7 @@ use sentry_api::shape::{
 };
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_server::api::MAX_REQUEST;
-use sentry_server::{Bounded, Guesses, Live};
+use sentry_server::{Bounded, EventStream, Guesses};
 use serde_json::Value;
 
 use super::page::{Two, header, send, text};
@@ -90,7 +90,7 @@ impl Answers for Echo {
 /// The routes over [`Echo`], which says that everything is a conflict.
 fn routes() -> Router {
     let answers = Arc::new(Bounded::new(Arc::new(Echo(ErrorKind::Conflict))));
-    let live = Live::new(World::new().engine);
+    let live = EventStream::new(World::new().engine);
     sentry_server::api::routes(answers, Arc::new(Two), live, Guesses::default())
 }
 

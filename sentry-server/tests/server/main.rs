@@ -5,8 +5,8 @@
 mod api;
 mod connections;
 mod deploy;
+mod event_stream;
 mod health;
-mod live;
 mod metrics;
 mod openmetrics;
 mod page;

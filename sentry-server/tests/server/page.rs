@@ -7,7 +7,7 @@ use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
 use sentry_core::store::Write;
 use sentry_server::api::{Keys, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
-use sentry_server::{Guesses, Live};
+use sentry_server::{EventStream, Guesses};
 
 use super::api::Echo;
 use super::*;
@@ -289,7 +289,7 @@ async fn a_form_starts_nothing_for_another_session_or_for_who_may_only_read() {
 
 /// The routes of the page over these answers.
 fn over(answers: impl Answers + 'static) -> Router {
-    let live = Live::new(World::new().engine);
+    let live = EventStream::new(World::new().engine);
     page::routes(Setup::new(Arc::new(answers), Arc::new(Two), live, Guesses::default()))
 }
 

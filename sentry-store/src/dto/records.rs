@@ -312,7 +312,7 @@ mirrors! {
         tries: u32,
         error: Option<String>,
     }
-    Told of store::Told {
+    Notified of store::Notified {
         sha: Text<CommitSha>,
         reason: String,
         started: bool,
@@ -321,8 +321,8 @@ mirrors! {
         watch: Text<WatchName>,
         subject: Reference,
         at: Stamp,
-        tests: Option<Told>,
-        start: Option<Told>,
+        tests: Option<Notified>,
+        start: Option<Notified>,
     }
     Inventory of store::InventoryItem {
         watch: Text<WatchName>,

@@ -2,10 +2,10 @@
 
 mod deliveries;
 mod failure;
-mod place;
 mod presence;
 mod rows;
 mod schema;
+mod state_dir;
 mod views;
 
 use std::fmt;
@@ -25,8 +25,8 @@ use sentry_core::store::{
 };
 
 use self::failure::Failure;
-use self::place::Place;
 use self::presence::{HeldFile, Presence};
+use self::state_dir::StateDir;
 
 /// How long a write waits for another program's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ const LOG_PAGES: u32 = 256;
 /// For people: `sqlite3 -readonly DIR/state.db 'SELECT watch, subject, delivered FROM cursors'`.
 #[derive(Clone)]
 pub struct SqliteStore {
-    place: Place,
+    place: StateDir,
     presence: Presence,
     session: Arc<Mutex<Session>>,
 }
@@ -70,7 +70,7 @@ impl SqliteStore {
     /// - [`StoreErrorKind::Newer`] if a newer Sentry has written it.
     /// - [`StoreErrorKind::Unavailable`] if the directory or the disk can't be used.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let place = Place::new(dir);
+        let place = StateDir::new(dir);
         place.make_dir()?;
         let _alone = place.setup_lock()?;
         if !place.has_db()? {
@@ -101,7 +101,7 @@ impl SqliteStore {
     /// [`StoreErrorKind::Unavailable`] if it can't be looked at; [`StoreErrorKind::Corrupt`] and
     /// [`StoreErrorKind::Newer`] as in [`SqliteStore::open`].
     pub fn open_read_only(dir: &Path) -> Result<Option<Self>, StoreError> {
-        let place = Place::new(dir);
+        let place = StateDir::new(dir);
         if !place.has_db()? {
             return Ok(None);
         }
@@ -109,7 +109,7 @@ impl SqliteStore {
         Self::new(place, connection, false).map(Some)
     }
 
-    fn new(place: Place, connection: Connection, writes: bool) -> Result<Self, StoreError> {
+    fn new(place: StateDir, connection: Connection, writes: bool) -> Result<Self, StoreError> {
         let presence = place.occupied()?;
         let session = Session { connection, requests: None, is_full: false, writes };
         Ok(Self { place, presence, session: Arc::new(Mutex::new(session)) })
@@ -164,7 +164,7 @@ fn make(path: &Path) -> Result<(), Failure> {
     connection.close().map_err(|(_, error)| error.into())
 }
 
-fn open_existing(place: &Place) -> Result<Connection, Failure> {
+fn open_existing(place: &StateDir) -> Result<Connection, Failure> {
     place.check_header()?;
     let mut connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     schema::existing(&connection)?;
@@ -173,7 +173,7 @@ fn open_existing(place: &Place) -> Result<Connection, Failure> {
     Ok(connection)
 }
 
-fn open_for_reading(place: &Place) -> Result<Connection, Failure> {
+fn open_for_reading(place: &StateDir) -> Result<Connection, Failure> {
     place.check_header()?;
     let connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     if schema::existing(&connection)? == schema::VERSION {

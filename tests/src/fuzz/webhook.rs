@@ -7,7 +7,7 @@ use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sentry_core::clock::Timestamp;
 use sentry_core::secret::{Redactor, Secret};
-use sentry_forge::webhook::{Message, Refused, Webhook};
+use sentry_forge::webhook::{Message, Webhook, WebhookError};
 use sentry_forge::{github, gitlab};
 use sha2::Sha256;
 
@@ -138,10 +138,10 @@ pub fn webhook(bytes: &[u8]) {
             assert!(names(body, repo.as_str()), "{repo} is not what the body names");
         }
         Ok(_) => assert!(proven || proof == Proof::AsItIs, "taken without proof"),
-        Err(Refused::Unreadable(text)) => {
+        Err(WebhookError::Unreadable(text)) => {
             assert!(proven || proof == Proof::AsItIs, "read before it was verified: {text}");
         }
-        Err(Refused::Unsigned(_) | Refused::Wrong(_) | Refused::OutOfTime) => {
+        Err(WebhookError::Unsigned(_) | WebhookError::Wrong(_) | WebhookError::OutOfTime) => {
             assert!(!proven, "a right proof is refused");
         }
         Err(error) => panic!("{error}"),

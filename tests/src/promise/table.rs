@@ -128,7 +128,7 @@ pub const PROMISES: &[Promise] = &[
         "token refused for an hour, then rotated",
         "≤ 10 failures/h/host, recovers ≤ 1 poll",
         &[proof("", WITH_CLIENTS, "4 of 16 ways, 1 of 4 hours each")],
-        "sentry-forge/src/gate.rs::a_token_refused_for_an_hour_is_tried_at_most_ten_times_and_a_new_one_at_once",
+        "sentry-forge/src/rate_limit.rs::a_token_refused_for_an_hour_is_tried_at_most_ten_times_and_a_new_one_at_once",
     ),
     promise(
         16,

@@ -199,7 +199,7 @@ pub(in crate::engine) struct Tidy {
 pub(in crate::engine) struct Effects {
     /// Kept together, all or none.
     pub(in crate::engine) writes: Vec<Write>,
-    /// Told once the writes are kept.
+    /// Notified once the writes are kept.
     pub(in crate::engine) events: Vec<EventKind>,
     /// Made after that.
     pub(in crate::engine) calls: Vec<Call>,

@@ -11,7 +11,7 @@ use super::super::fuel::Fuel;
 use super::super::globs::Globs;
 use super::super::selection::Means;
 use super::value::{Fault, Outcome, Value, fault, find};
-use super::{Answer, Facts, bind::Refusals, functions, patterns::Patterns};
+use super::{Facts, Truth, bind::Refusals, functions, patterns::Patterns};
 
 /// What is paid for each value that a list or map holds.
 const FOR_ITEM: usize = 4;
@@ -25,7 +25,7 @@ pub(super) fn answer(
     facts: &Facts<'_>,
     refusals: &Refusals,
     means: &mut Means<'_>,
-) -> Result<Answer, Fault> {
+) -> Result<Truth, Fault> {
     let Means { fuel, globs } = means;
     let mut run = Evaluation {
         facts,
@@ -37,11 +37,11 @@ pub(super) fn answer(
         fuel,
     };
     match run.value(expression) {
-        Ok(Value::Bool(true)) => Ok(Answer::Yes),
-        Ok(Value::Bool(false)) => Ok(Answer::No),
+        Ok(Value::Bool(true)) => Ok(Truth::Yes),
+        Ok(Value::Bool(false)) => Ok(Truth::No),
         Ok(other) => fault(format!("it is {}, not true or false", other.kind())),
-        Err(Fault::Paths) => Ok(Answer::DependsOnPaths),
-        Err(Fault::Refused(why)) => Ok(Answer::Refused(why)),
+        Err(Fault::Paths) => Ok(Truth::DependsOnPaths),
+        Err(Fault::Refused(why)) => Ok(Truth::Refused(why)),
         Err(fault) => Err(fault),
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Facts<'a> {
 
 /// What an expression says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Truth {
     Yes,
     No,
     /// It depends on which paths changed, or how, which is not known.
@@ -87,7 +87,7 @@ pub(super) fn evaluate(
     expression: &Marked,
     facts: &Facts<'_>,
     means: &mut Means<'_>,
-) -> Result<Answer, NoAnswer> {
+) -> Result<Truth, NoAnswer> {
     let text = &expression.text;
     guard::check(text)?;
     means.fuel.refill();
@@ -102,7 +102,7 @@ fn evaluate_here(
     marked: &Marked,
     facts: &Facts<'_>,
     means: &mut Means<'_>,
-) -> Result<Answer, NoAnswer> {
+) -> Result<Truth, NoAnswer> {
     let mut expression = parse(&marked.text)?;
     let known = |name: &str| facts.own.contains_key(name) || marked.variable(name).is_some();
     let names = check::check(&expression, &known);
@@ -120,7 +120,7 @@ fn evaluate_here(
     }
     match (answer, names.problem) {
         // It starts nothing, however the unknown name is read.
-        (Ok(Answer::No), _) => Ok(Answer::No),
+        (Ok(Truth::No), _) => Ok(Truth::No),
         (_, Some(problem)) => Err(problem.into()),
         (answer, None) => answer.map_err(|fault| match fault {
             Fault::Payload(why) => NoAnswer::Payload(why),

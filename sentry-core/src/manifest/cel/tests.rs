@@ -7,7 +7,7 @@ use super::super::globs::Globs;
 use super::super::marked::Marked;
 use super::super::selection::Means;
 use super::{
-    Answer, Facts, NoAnswer, STACK_BYTES, evaluate, evaluate_here, guard, may_ask_for_paths,
+    Facts, NoAnswer, STACK_BYTES, Truth, evaluate, evaluate_here, guard, may_ask_for_paths,
     on_a_stack,
 };
 use crate::forge::ChangedPaths;
@@ -40,7 +40,7 @@ fn why_of(error: NoAnswer) -> String {
 }
 
 /// A push to `main` that changed the given paths.
-fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, NoAnswer> {
+fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Truth, NoAnswer> {
     let own = BTreeMap::from([("team".to_owned(), "qa".to_owned())]);
     let facts = Facts {
         event: "push",
@@ -57,44 +57,44 @@ fn says(text: &str, changed: Option<&ChangedPaths>) -> Result<Answer, NoAnswer> 
 }
 
 /// A push to `main` that changed `docs/a.md` and `cmd/x.go`.
-fn with_paths(text: &str) -> Result<Answer, NoAnswer> {
+fn with_paths(text: &str) -> Result<Truth, NoAnswer> {
     says(text, Some(&paths(&["cmd/x.go", "docs/a.md"])))
 }
 
 #[test]
 fn an_expression_is_true_or_false_for_a_push() {
     for (text, want) in [
-        ("event == \"push\" && target_branch == \"main\"", Answer::Yes),
-        ("event == 'push' && source_branch == 'dev'", Answer::No),
-        ("event == 'pull_request'", Answer::No),
-        ("event_type == 'push' && team == 'qa'", Answer::Yes),
-        ("target_branch == 'refs/heads/main'", Answer::Yes),
-        ("target_branch.startsWith('refs/heads/')", Answer::Yes),
-        ("target_branch.startsWith('refs/tags/')", Answer::No),
-        ("target_branch.matches('^(master|main)$')", Answer::Yes),
-        ("matches(target_branch, 'ai')", Answer::Yes),
-        ("source_url == target_url && source_url.endsWith('/b')", Answer::Yes),
-        ("event_title.startsWith('feat') && !event_title.contains('skip')", Answer::Yes),
-        ("event in ['push', 'incoming']", Answer::Yes),
-        ("{'push': true}[event] && 'push' in {'push': 1}", Answer::Yes),
-        ("size(event) == 4 && event.size() < 5 && [1, 2].size() == 2", Answer::Yes),
-        ("event == 'push' ? 1 + 2 * 3 == 7 : false", Answer::Yes),
-        ("has({'a': 1}.a) && !has({'a': 1}.b)", Answer::Yes),
-        ("[1, 2, 3].filter(x, x > 1).map(x, x * 2) == [4, 6]", Answer::Yes),
-        ("[1, 2, 3].exists_one(x, x == 2) && ['a'].all(x, x == 'a')", Answer::Yes),
-        ("string(1) + 'a' == '1a' && int('7') == 7 && 7 % 4 == 3 && -1 < 0", Answer::Yes),
-        ("1 == 1.0 && 1u == 1 && !(1 == '1') && null == null", Answer::Yes),
-        ("1 < 2 && !(2 < 1) && !(1 < 1) && 'a' < 'b' && false < true", Answer::Yes),
-        ("1 <= 1 && 1 <= 2 && !(2 <= 1) && 2 > 1 && !(1 > 2) && !(1 > 1)", Answer::Yes),
-        ("1 >= 1 && 2 >= 1 && !(1 >= 2) && !('b' < 'a') && !(true < false)", Answer::Yes),
-        ("-(2) < 0 && -(1.5) < 0.0 && 5 - 3 == 2 && 6 / 3 == 2 && dyn(1) == 1", Answer::Yes),
-        ("size({'a': 1}) == 1 && string('a') == 'a' && string(true) == 'true'", Answer::Yes),
-        ("string(2u) == '2' && int(7) == 7 && int(2u) == 2", Answer::Yes),
-        ("true == true && true != false && 9007199254740993 != 9007199254740992", Answer::Yes),
-        ("{'a': 1} == {'a': 1} && {'a': 1} != {'a': 2} && {'a': 1} != {'b': 1}", Answer::Yes),
-        ("{'a': 1} != {'a': 1, 'b': 2} && [1] != [2] && [1] != [1, 1]", Answer::Yes),
-        ("[[1]].all(x, x == [1] && x.size() == 1)", Answer::Yes),
-        ("\"a\\\"b\".size() == 3 && r'\\d' == '\\\\d' && '''a'b''' != \"\"", Answer::Yes),
+        ("event == \"push\" && target_branch == \"main\"", Truth::Yes),
+        ("event == 'push' && source_branch == 'dev'", Truth::No),
+        ("event == 'pull_request'", Truth::No),
+        ("event_type == 'push' && team == 'qa'", Truth::Yes),
+        ("target_branch == 'refs/heads/main'", Truth::Yes),
+        ("target_branch.startsWith('refs/heads/')", Truth::Yes),
+        ("target_branch.startsWith('refs/tags/')", Truth::No),
+        ("target_branch.matches('^(master|main)$')", Truth::Yes),
+        ("matches(target_branch, 'ai')", Truth::Yes),
+        ("source_url == target_url && source_url.endsWith('/b')", Truth::Yes),
+        ("event_title.startsWith('feat') && !event_title.contains('skip')", Truth::Yes),
+        ("event in ['push', 'incoming']", Truth::Yes),
+        ("{'push': true}[event] && 'push' in {'push': 1}", Truth::Yes),
+        ("size(event) == 4 && event.size() < 5 && [1, 2].size() == 2", Truth::Yes),
+        ("event == 'push' ? 1 + 2 * 3 == 7 : false", Truth::Yes),
+        ("has({'a': 1}.a) && !has({'a': 1}.b)", Truth::Yes),
+        ("[1, 2, 3].filter(x, x > 1).map(x, x * 2) == [4, 6]", Truth::Yes),
+        ("[1, 2, 3].exists_one(x, x == 2) && ['a'].all(x, x == 'a')", Truth::Yes),
+        ("string(1) + 'a' == '1a' && int('7') == 7 && 7 % 4 == 3 && -1 < 0", Truth::Yes),
+        ("1 == 1.0 && 1u == 1 && !(1 == '1') && null == null", Truth::Yes),
+        ("1 < 2 && !(2 < 1) && !(1 < 1) && 'a' < 'b' && false < true", Truth::Yes),
+        ("1 <= 1 && 1 <= 2 && !(2 <= 1) && 2 > 1 && !(1 > 2) && !(1 > 1)", Truth::Yes),
+        ("1 >= 1 && 2 >= 1 && !(1 >= 2) && !('b' < 'a') && !(true < false)", Truth::Yes),
+        ("-(2) < 0 && -(1.5) < 0.0 && 5 - 3 == 2 && 6 / 3 == 2 && dyn(1) == 1", Truth::Yes),
+        ("size({'a': 1}) == 1 && string('a') == 'a' && string(true) == 'true'", Truth::Yes),
+        ("string(2u) == '2' && int(7) == 7 && int(2u) == 2", Truth::Yes),
+        ("true == true && true != false && 9007199254740993 != 9007199254740992", Truth::Yes),
+        ("{'a': 1} == {'a': 1} && {'a': 1} != {'a': 2} && {'a': 1} != {'b': 1}", Truth::Yes),
+        ("{'a': 1} != {'a': 1, 'b': 2} && [1] != [2] && [1] != [1, 1]", Truth::Yes),
+        ("[[1]].all(x, x == [1] && x.size() == 1)", Truth::Yes),
+        ("\"a\\\"b\".size() == 3 && r'\\d' == '\\\\d' && '''a'b''' != \"\"", Truth::Yes),
     ] {
         assert_eq!(says(text, None), Ok(want), "{text}");
     }
@@ -103,32 +103,32 @@ fn an_expression_is_true_or_false_for_a_push() {
 #[test]
 fn paths_that_changed_are_asked_for() {
     for (text, want) in [
-        ("'docs/***'.pathChanged()", Answer::Yes),
-        ("'***/*.go'.pathChanged() && !'*.rs'.pathChanged()", Answer::Yes),
-        ("'*.go'.pathChanged() && 'cmd/x.go'.pathChanged()", Answer::Yes),
-        ("files.all.exists(x, x.matches('^cmd/'))", Answer::Yes),
-        ("files['all'].size() == 2 && has(files.all)", Answer::Yes),
-        ("files.all.all(x, x.startsWith('docs/'))", Answer::No),
-        ("files.added.exists(x, x == 'cmd/x.go')", Answer::DependsOnPaths),
-        ("event == 'pull_request' && files.deleted.size() > 0", Answer::No),
+        ("'docs/***'.pathChanged()", Truth::Yes),
+        ("'***/*.go'.pathChanged() && !'*.rs'.pathChanged()", Truth::Yes),
+        ("'*.go'.pathChanged() && 'cmd/x.go'.pathChanged()", Truth::Yes),
+        ("files.all.exists(x, x.matches('^cmd/'))", Truth::Yes),
+        ("files['all'].size() == 2 && has(files.all)", Truth::Yes),
+        ("files.all.all(x, x.startsWith('docs/'))", Truth::No),
+        ("files.added.exists(x, x == 'cmd/x.go')", Truth::DependsOnPaths),
+        ("event == 'pull_request' && files.deleted.size() > 0", Truth::No),
     ] {
         assert_eq!(with_paths(text), Ok(want), "{text}");
     }
-    assert_eq!(says("files.added.size() == 0", Some(&paths(&[]))), Ok(Answer::Yes));
+    assert_eq!(says("files.added.size() == 0", Some(&paths(&[]))), Ok(Truth::Yes));
     let cut = ChangedPaths { paths: vec!["a".into()], truncated: true };
-    assert_eq!(says("'a'.pathChanged()", Some(&cut)), Ok(Answer::DependsOnPaths));
+    assert_eq!(says("'a'.pathChanged()", Some(&cut)), Ok(Truth::DependsOnPaths));
 }
 
 #[test]
 fn what_is_not_known_about_paths_matters_only_where_it_decides() {
     for (text, want) in [
-        ("'a'.pathChanged()", Answer::DependsOnPaths),
-        ("!'a'.pathChanged()", Answer::DependsOnPaths),
-        ("'a'.pathChanged() && event == 'pull_request'", Answer::No),
-        ("'a'.pathChanged() || event == 'push'", Answer::Yes),
-        ("event == 'push' && (files.all.exists(x, x == 'a') || false)", Answer::DependsOnPaths),
-        ("['a', 'b'].exists(x, x.pathChanged())", Answer::DependsOnPaths),
-        ("['a', 'b'].exists(x, x.pathChanged() || x == 'b')", Answer::Yes),
+        ("'a'.pathChanged()", Truth::DependsOnPaths),
+        ("!'a'.pathChanged()", Truth::DependsOnPaths),
+        ("'a'.pathChanged() && event == 'pull_request'", Truth::No),
+        ("'a'.pathChanged() || event == 'push'", Truth::Yes),
+        ("event == 'push' && (files.all.exists(x, x == 'a') || false)", Truth::DependsOnPaths),
+        ("['a', 'b'].exists(x, x.pathChanged())", Truth::DependsOnPaths),
+        ("['a', 'b'].exists(x, x.pathChanged() || x == 'b')", Truth::Yes),
     ] {
         assert_eq!(says(text, None), Ok(want), "{text}");
     }
@@ -137,10 +137,10 @@ fn what_is_not_known_about_paths_matters_only_where_it_decides() {
 #[test]
 fn a_webhooks_payload_has_no_value_and_matters_only_where_it_decides() {
     for (text, want) in [
-        ("event == 'pull_request' && body.action == 'opened'", Answer::No),
-        ("body.action == 'opened' && event == 'pull_request'", Answer::No),
-        ("event == 'push' || has(body.pull_request)", Answer::Yes),
-        ("headers['x-y'] == 'z' || event == 'push'", Answer::Yes),
+        ("event == 'pull_request' && body.action == 'opened'", Truth::No),
+        ("body.action == 'opened' && event == 'pull_request'", Truth::No),
+        ("event == 'push' || has(body.pull_request)", Truth::Yes),
+        ("headers['x-y'] == 'z' || event == 'push'", Truth::Yes),
     ] {
         assert_eq!(says(text, None), Ok(want), "{text}");
     }
@@ -292,8 +292,8 @@ fn it_agrees_with_the_evaluator_of_the_library() {
         let text = random_expression(&mut random, depth);
         let theirs = cel::Program::compile(&text).unwrap().execute(&context);
         match (evaluate(&Marked::plain(&text), &facts, &mut means(1, None)), theirs) {
-            (Ok(Answer::Yes), Ok(cel::Value::Bool(true))) => yes += 1,
-            (Ok(Answer::No), Ok(cel::Value::Bool(false))) => no += 1,
+            (Ok(Truth::Yes), Ok(cel::Value::Bool(true))) => yes += 1,
+            (Ok(Truth::No), Ok(cel::Value::Bool(false))) => no += 1,
             (Err(_), Err(_)) => errors += 1,
             (Err(why), Ok(value)) => {
                 let why = why_of(why);
@@ -306,7 +306,7 @@ fn it_agrees_with_the_evaluator_of_the_library() {
 }
 
 /// What an expression says about a push of 3,000 paths, with half the stack that it gets.
-fn on_half_the_stack(text: &str) -> Result<Answer, NoAnswer> {
+fn on_half_the_stack(text: &str) -> Result<Truth, NoAnswer> {
     guard::check(text)?;
     let many: Vec<String> = (0..3_000).map(|i| format!("some/path/of/{i}/file.go")).collect();
     let changed = ChangedPaths { paths: many, truncated: false };
@@ -340,7 +340,7 @@ fn no_expression_overflows_the_stack() {
         "é".repeat(2_000),
     ] {
         let outcome = on_half_the_stack(&text);
-        assert!(outcome != Ok(Answer::Yes), "{text}");
+        assert!(outcome != Ok(Truth::Yes), "{text}");
     }
 }
 
@@ -364,7 +364,7 @@ fn no_expression_takes_long_or_fills_the_memory() {
         format!("[{}].all(a, files.all.all(b, files == files || true))", "1,".repeat(150) + "1"),
     ] {
         let outcome = on_half_the_stack(&text);
-        assert_ne!(outcome, Ok(Answer::No), "{text}");
+        assert_ne!(outcome, Ok(Truth::No), "{text}");
     }
 }
 
@@ -376,9 +376,9 @@ fn a_limit_that_paths_exceed_counts_as_changed_and_one_of_the_expressions_own_is
         "files.all.all(x, files.all.all(y, x != '' || y != ''))",
         "event == 'push' && !files.all.map(x, x + x + x + x).exists(x, x == 'z')",
     ] {
-        assert_eq!(says(text, Some(&changed)), Ok(Answer::DependsOnPaths), "{text}");
+        assert_eq!(says(text, Some(&changed)), Ok(Truth::DependsOnPaths), "{text}");
         let none = format!("{text} && event == 'pull_request'");
-        assert_eq!(says(&none, Some(&changed)), Ok(Answer::No), "{none}");
+        assert_eq!(says(&none, Some(&changed)), Ok(Truth::No), "{none}");
     }
     let own = (0..40).map(|n| format!("event.matches('z{n}') || ")).collect::<String>() + "false";
     for (text, word) in [
@@ -430,5 +430,5 @@ fn a_large_push_and_a_real_expression_stay_within_the_fuel() {
         files.all.exists(x, x.matches("go\\.(mod|sum)$")) ||
         files.all.exists(x, x.matches("^.tekton/ko-build-pipeline.yaml$")) ||
         "docs/***".pathChanged())"#;
-    assert_eq!(on_half_the_stack(text), Ok(Answer::No));
+    assert_eq!(on_half_the_stack(text), Ok(Truth::No));
 }

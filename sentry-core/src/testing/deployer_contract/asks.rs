@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Bench, Refusal, refs};
-use crate::deployer::{Served, Wanted};
+use crate::deployer::{KindsQuery, Served};
 use crate::plan::Action::{Configured, Created, Exists, Unchanged};
 use crate::plan::{Action, Operation};
 use crate::retry::Retry;
@@ -79,7 +79,7 @@ pub async fn what_exists_is_told_and_what_does_not_is_not(at: Bench) {
 pub async fn the_kinds_that_are_wanted_are_known(at: Bench) {
     let kinds = ["PipelineRun", "Task", "Nonsense"];
     let kinds = kinds.map(|kind| ("tekton.dev/v1".to_owned(), kind.to_owned()));
-    let wanted = Wanted { kinds: kinds.into(), ..Wanted::default() };
+    let wanted = KindsQuery { kinds: kinds.into(), ..KindsQuery::default() };
     let Some(table) = at.cluster().kinds(&at.target, &wanted).await.expect("the kinds") else {
         return;
     };

@@ -16,8 +16,8 @@ use super::{TokioClock, guard};
 use crate::clock::{Clock as _, Timestamp};
 use crate::delivery::RunState;
 use crate::deployer::{
-    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, ObjectDiff,
-    Probe, Retire, RunChange, RunStatus, Stood, Wanted,
+    Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, KindsQuery,
+    ObjectDiff, Probe, Retire, RunChange, RunStatus, Stood,
 };
 use crate::ids::DeliveryId;
 use crate::names::ClusterRef;
@@ -304,7 +304,7 @@ impl Cluster for FakeDeployer {
     async fn kinds(
         &self,
         _: &ClusterRef,
-        _: &Wanted,
+        _: &KindsQuery,
     ) -> Result<Option<Arc<KindTable>>, DeployError> {
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! The gate before a forge: no request while the forge asked us to wait, and hardly any with a refused token.
+//! The limit before a forge: no request while the forge asked us to wait, and hardly any with a refused token.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,7 @@ pub(crate) enum Right {
 
 /// What a forge has said about our token and rate limit. Kept in memory: a restart asks again.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub(crate) struct RateLimit {
     forge: String,
     state: Mutex<State>,
     /// Held by the first request with a token that the forge has not answered yet, so that a bad token is refused
@@ -88,7 +88,7 @@ impl Refusal {
 /// The right to send one request; its outcome goes to [`Pass::conclude`].
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
-    gate: &'a Gate,
+    limit: &'a RateLimit,
     token: Option<&'a Secret>,
     repo: &'a RepoUrl,
     right: Right,
@@ -96,7 +96,7 @@ pub(crate) struct Pass<'a> {
     _place: Option<SemaphorePermit<'a>>,
 }
 
-impl Gate {
+impl RateLimit {
     pub(crate) fn new(forge: &str) -> Self {
         Self {
             forge: forge.to_owned(),
@@ -116,7 +116,7 @@ impl Gate {
         self.check(token, repo, right)?;
         // It is never closed.
         let place = if token.is_some() { self.places.acquire().await.ok() } else { None };
-        let pass = |first| Pass { gate: self, token, repo, right, _first: first, _place: place };
+        let pass = |first| Pass { limit: self, token, repo, right, _first: first, _place: place };
         // What was waited for may have been refused.
         if self.check(token, repo, right)? {
             return Ok(pass(None));
@@ -174,7 +174,7 @@ impl Gate {
 impl Pass<'_> {
     /// Learns from the outcome of the request and adds to an error the wait that follows from it.
     pub(crate) fn conclude<T>(self, outcome: Result<T, ForgeError>) -> Result<T, ForgeError> {
-        let mut state = self.gate.state();
+        let mut state = self.limit.state();
         match outcome {
             Err(error) if error.kind() == ForgeErrorKind::RateLimited => {
                 let wait = state.limited(error.retry());
@@ -296,58 +296,58 @@ mod tests {
     }
 
     async fn ask(
-        gate: &Gate,
+        limit: &RateLimit,
         token: &str,
         name: &str,
         outcome: Result<(), ForgeError>,
     ) -> Option<Retry> {
         let (token, repo) = (Secret::new(token), repo(name));
-        match gate.enter(Some(&token), &repo, Right::Read).await {
+        match limit.enter(Some(&token), &repo, Right::Read).await {
             Ok(pass) => pass.conclude(outcome).err().map(|e| e.retry()),
             Err(e) => Some(e.retry()),
         }
     }
 
-    async fn is_open(gate: &Gate, token: &str, name: &str) -> bool {
-        gate.enter(Some(&Secret::new(token)), &repo(name), Right::Read).await.is_ok()
+    async fn is_open(limit: &RateLimit, token: &str, name: &str) -> bool {
+        limit.enter(Some(&Secret::new(token)), &repo(name), Right::Read).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_without_a_time_closes_the_gate_for_60_seconds_doubling_up_to_an_hour() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         for seconds in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
             let wait = Duration::from_secs(seconds);
-            assert_eq!(ask(&gate, "t", "a", limited()).await, Some(Retry::After(wait)));
+            assert_eq!(ask(&limit, "t", "a", limited()).await, Some(Retry::After(wait)));
             tokio::time::advance(wait - Duration::from_millis(1)).await;
-            assert!(!is_open(&gate, "t", "b").await, "early after {seconds} s");
+            assert!(!is_open(&limit, "t", "b").await, "early after {seconds} s");
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert_eq!(ask(&gate, "t", "a", Ok(())).await, None);
-        let again = ask(&gate, "t", "a", limited()).await;
+        assert_eq!(ask(&limit, "t", "a", Ok(())).await, None);
+        let again = ask(&limit, "t", "a", limited()).await;
         assert_eq!(again, Some(Retry::After(LIMITED)), "an answer ends the doubling");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_forge_that_asks_for_a_moment_again_and_again_is_left_alone_for_up_to_a_minute() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let moment = || {
             let error = error(ForgeErrorKind::RateLimited, 429);
             Err(error.retry_after(Duration::from_secs(3)))
         };
         for seconds in [3, 3, 4, 8, 16, 32, 60, 60] {
             let wait = Duration::from_secs(seconds);
-            assert_eq!(ask(&gate, "t", "a", moment()).await, Some(Retry::After(wait)));
+            assert_eq!(ask(&limit, "t", "a", moment()).await, Some(Retry::After(wait)));
             tokio::time::advance(wait).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_limit_that_comes_late_does_not_shorten_a_longer_one() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let (token, repo) = (Secret::new("t"), repo("a"));
-        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
-        let one = gate.enter(Some(&token), &repo, Right::Read).await.unwrap();
-        let two = gate.enter(Some(&token), &repo, Right::Read).await.unwrap();
+        limit.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
+        let one = limit.enter(Some(&token), &repo, Right::Read).await.unwrap();
+        let two = limit.enter(Some(&token), &repo, Right::Read).await.unwrap();
         let long = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(600));
         one.conclude::<()>(Err(long)).unwrap_err();
         let short = error(ForgeErrorKind::RateLimited, 429).retry_after(Duration::from_secs(5));
@@ -357,45 +357,45 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_token_refused_for_an_hour_is_tried_at_most_ten_times_and_a_new_one_at_once() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let mut failures = 0;
         for _ in 0..3600 {
             let repo = repo("a");
             let token = Secret::new("old");
-            if let Ok(pass) = gate.enter(Some(&token), &repo, Right::Read).await {
+            if let Ok(pass) = limit.enter(Some(&token), &repo, Right::Read).await {
                 pass.conclude(refused(401)).unwrap_err();
                 failures += 1;
             }
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert!((2..=10).contains(&failures), "{failures}");
-        assert_eq!(ask(&gate, "new", "a", Ok(())).await, None);
+        assert_eq!(ask(&limit, "new", "a", Ok(())).await, None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_of_refusals_counts_against_the_hour() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let (token, repo) = (Secret::new("t"), repo("a"));
-        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
+        limit.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
         let mut passes = Vec::new();
         for _ in 0..10 {
-            passes.push(gate.enter(Some(&token), &repo, Right::Read).await.unwrap());
+            passes.push(limit.enter(Some(&token), &repo, Right::Read).await.unwrap());
         }
         for pass in passes {
             pass.conclude(refused(401)).unwrap_err();
         }
         tokio::time::advance(HOUR - Duration::from_secs(1)).await;
-        assert!(!is_open(&gate, "t", "a").await);
+        assert!(!is_open(&limit, "t", "a").await);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(is_open(&gate, "t", "a").await);
+        assert!(is_open(&limit, "t", "a").await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_many_requests_with_a_new_bad_token_one_is_sent() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let (token, repo) = (Secret::new("bad"), repo("a"));
         let one = || async {
-            match gate.enter(Some(&token), &repo, Right::Read).await {
+            match limit.enter(Some(&token), &repo, Right::Read).await {
                 Ok(pass) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     pass.conclude(refused(401)).unwrap_err();
@@ -410,49 +410,49 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_forbidden_repository_stops_no_other() {
-        let gate = Gate::new("hub");
-        assert!(ask(&gate, "t", "secret", refused(403)).await.is_some());
-        assert!(!is_open(&gate, "t", "secret").await);
-        assert!(is_open(&gate, "t", "other").await);
-        assert!(is_open(&gate, "rotated", "secret").await);
+        let limit = RateLimit::new("hub");
+        assert!(ask(&limit, "t", "secret", refused(403)).await.is_some());
+        assert!(!is_open(&limit, "t", "secret").await);
+        assert!(is_open(&limit, "t", "other").await);
+        assert!(is_open(&limit, "rotated", "secret").await);
         tokio::time::advance(REFUSED).await;
-        assert!(is_open(&gate, "t", "secret").await);
+        assert!(is_open(&limit, "t", "secret").await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn ten_forbidden_repositories_in_a_row_close_the_gate_and_an_allowed_one_starts_the_count_anew()
      {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let names: Vec<String> = (0..25).map(|n| n.to_string()).collect();
         for (n, name) in names.iter().enumerate() {
-            assert!(ask(&gate, "t", name, refused(403)).await.is_some());
+            assert!(ask(&limit, "t", name, refused(403)).await.is_some());
             if n % 9 == 8 {
-                assert_eq!(ask(&gate, "t", "allowed", Ok(())).await, None);
+                assert_eq!(ask(&limit, "t", "allowed", Ok(())).await, None);
             }
         }
         for name in &names[..3] {
             tokio::time::advance(REFUSED).await;
-            assert!(is_open(&gate, "t", name).await);
-            assert!(ask(&gate, "t", name, refused(403)).await.is_some());
+            assert!(is_open(&limit, "t", name).await);
+            assert!(ask(&limit, "t", name, refused(403)).await.is_some());
         }
-        assert!(!is_open(&gate, "t", "allowed").await, "ten refusals in a row");
-        assert!(is_open(&gate, "rotated", "allowed").await);
+        assert!(!is_open(&limit, "t", "allowed").await, "ten refusals in a row");
+        assert!(is_open(&limit, "rotated", "allowed").await);
         tokio::time::advance(HOUR).await;
-        assert!(is_open(&gate, "t", "allowed").await);
+        assert!(is_open(&limit, "t", "allowed").await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_that_is_refused_while_many_requests_are_under_way_is_refused_ten_times_at_most()
      {
         for status in [401, 403] {
-            let gate = Gate::new("hub");
+            let limit = RateLimit::new("hub");
             let token = Secret::new("t");
-            assert_eq!(ask(&gate, "t", "a", Ok(())).await, None);
+            assert_eq!(ask(&limit, "t", "a", Ok(())).await, None);
             let one = |n: i32| {
-                let (gate, token) = (&gate, &token);
+                let (limit, token) = (&limit, &token);
                 async move {
                     let repo = repo(&n.to_string());
-                    let Ok(pass) = gate.enter(Some(token), &repo, Right::Read).await else {
+                    let Ok(pass) = limit.enter(Some(token), &repo, Right::Read).await else {
                         return 0;
                     };
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -467,25 +467,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_right_that_is_refused_closes_no_other() {
-        let gate = Gate::new("hub");
+        let limit = RateLimit::new("hub");
         let (token, repo) = (Secret::new("t"), repo("a"));
         let open = |right| {
-            let (gate, token, repo) = (&gate, &token, &repo);
-            async move { gate.enter(Some(token), repo, right).await.is_ok() }
+            let (limit, token, repo) = (&limit, &token, &repo);
+            async move { limit.enter(Some(token), repo, right).await.is_ok() }
         };
-        gate.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
+        limit.enter(Some(&token), &repo, Right::Read).await.unwrap().conclude(Ok(())).unwrap();
         for status in [403, 404] {
-            let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
+            let pass = limit.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
             let lacking =
                 ForgeError::new(ForgeErrorKind::Unauthorized, "the token may not set statuses")
                     .with_source(StatusError(StatusCode::from_u16(status).unwrap()));
             pass.conclude::<()>(Err(lacking)).unwrap_err();
-            let closed = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap_err();
+            let closed = limit.enter(Some(&token), &repo, Right::Statuses).await.unwrap_err();
             assert!(closed.to_string().contains("may not set statuses"), "{closed}");
             assert!(open(Right::Read).await && open(Right::Checks).await);
             tokio::time::advance(REFUSED).await;
         }
-        let pass = gate.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
+        let pass = limit.enter(Some(&token), &repo, Right::Statuses).await.unwrap();
         pass.conclude(refused(401)).unwrap_err();
         assert!(!open(Right::Read).await, "a 401 refuses the token itself");
     }

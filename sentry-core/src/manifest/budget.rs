@@ -27,12 +27,12 @@ fn nodes(value: &Value) -> usize {
 
 /// What there is still room for.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct PlanBudget {
     bytes: usize,
     nodes: usize,
 }
 
-impl Room {
+impl PlanBudget {
     pub(super) fn new() -> Self {
         Self { bytes: MAX_PLAN_BYTES, nodes: MAX_PLAN_NODES }
     }

@@ -14,14 +14,14 @@ use crate::PATIENCE;
 pub(crate) struct Lasting;
 
 #[derive(Debug)]
-pub(crate) struct Patient<S> {
+pub(crate) struct WithTimeout<S> {
     stream: S,
     /// When the write that waits gives up.
     limit: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
-impl<S> Patient<S> {
+impl<S> WithTimeout<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self { stream, limit: Box::pin(sleep_until(Instant::now())), waiting: false }
     }
@@ -43,7 +43,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WithTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +53,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WithTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_off_and_a_slow_one_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut ours = Patient::new(ours);
+        let mut ours = WithTimeout::new(ours);
         let slow = async {
             let mut byte = [0];
             for _ in 0..16 {
@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_flushed_or_shut_down_arrives_or_is_given_up_as_well() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut ours = Patient::new(BufWriter::new(ours));
+        let mut ours = WithTimeout::new(BufWriter::new(ours));
         let mut bytes = [0; 3];
         ours.write_all(b"abc").await.unwrap();
         ours.flush().await.unwrap();
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(rest, "d");
 
         let (ours, _theirs) = tokio::io::duplex(1);
-        let mut ours = Patient::new(BufWriter::new(ours));
+        let mut ours = WithTimeout::new(BufWriter::new(ours));
         ours.write_all(b"ab").await.unwrap();
         for _ in 0..2 {
             let began = Instant::now();

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// The fields; [`sentry_core::notifier::TEMPLATE_FIELDS`] lists them for code that checks templates.
 #[derive(Debug, Serialize)]
-pub(crate) struct Facts<'a> {
+pub(crate) struct Fields<'a> {
     route: &'static str,
     occasion: &'static str,
     watch: &'a str,
@@ -38,7 +38,7 @@ struct FailedRun<'a> {
     reason: Option<&'a str>,
 }
 
-impl<'a> Facts<'a> {
+impl<'a> Fields<'a> {
     pub(crate) fn of(notice: &'a Notice) -> Self {
         let sha = notice.revision.sha.as_str();
         let runs = notice.failed_runs.iter();
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_fields_are_those_that_templates_are_checked_against() {
-        let facts = serde_json::to_value(Facts::of(&sample::notice(1))).unwrap();
+        let facts = serde_json::to_value(Fields::of(&sample::notice(1))).unwrap();
         let names: BTreeSet<&str> = facts.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, TEMPLATE_FIELDS.iter().copied().collect());
     }

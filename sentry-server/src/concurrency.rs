@@ -32,7 +32,7 @@ pub(crate) fn room() -> Arc<Semaphore> {
 
 /// A connection, which comes along with each of its requests.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     room: Arc<Semaphore>,
     held: Mutex<Option<OwnedSemaphorePermit>>,
     turn: Mutex<Turn>,
@@ -47,7 +47,7 @@ enum Turn {
     Ours(Instant),
 }
 
-impl Place {
+impl Slot {
     pub(crate) fn new(room: &Arc<Semaphore>) -> Self {
         let turn = Mutex::new(Turn::Theirs(Instant::now()));
         Self { room: Arc::clone(room), held: Mutex::default(), turn }
@@ -90,11 +90,11 @@ impl Place {
 /// [`ErrorKind::TooMuch`] when too many do.
 pub(crate) fn hold(request: &Extensions) -> Result<(), ApiError> {
     // A router that another program serves has no places.
-    request.get::<Arc<Place>>().map_or(Ok(()), |place| place.hold())
+    request.get::<Arc<Slot>>().map_or(Ok(()), |place| place.hold())
 }
 
 /// Gives a place back when it is dropped.
-pub(crate) struct Answering(pub(crate) Arc<Place>);
+pub(crate) struct Answering(pub(crate) Arc<Slot>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -106,11 +106,11 @@ impl Drop for Answering {
 /// The body of a request, which notes when it has come to its end.
 pub(crate) struct Asking<B> {
     body: B,
-    place: Arc<Place>,
+    place: Arc<Slot>,
 }
 
 impl<B: Body> Asking<B> {
-    pub(crate) fn new(body: B, place: &Arc<Place>) -> Self {
+    pub(crate) fn new(body: B, place: &Arc<Slot>) -> Self {
         let asking = Self { body, place: Arc::clone(place) };
         asking.note(asking.body.is_end_stream());
         asking
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     /// The place is kept for so long from now on, and no longer.
-    async fn is_kept(place: &Place, span: Duration) {
+    async fn is_kept(place: &Slot, span: Duration) {
         let moment = Duration::from_millis(1);
         tokio::time::advance(span - moment).await;
         assert!(!place.is_free(), "after {span:?}");
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_and_who_has_asked_a_whole_question_keep_a_place_for_a_moment() {
-        let place = Arc::new(Place::new(&room()));
+        let place = Arc::new(Slot::new(&room()));
         is_kept(&place, WELCOME).await;
         drop(Asking::new(Empty::<Bytes>::new(), &place));
         is_kept(&place, ANSWERED).await;
@@ -195,7 +195,7 @@ mod tests {
     async fn half_of_all_places_are_held_by_tokens_until_they_are_answered() {
         let room = room();
         let request = || {
-            let (place, mut request) = (Arc::new(Place::new(&room)), Extensions::new());
+            let (place, mut request) = (Arc::new(Slot::new(&room)), Extensions::new());
             request.insert(Arc::clone(&place));
             (place, request)
         };

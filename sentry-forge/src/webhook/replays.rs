@@ -9,12 +9,12 @@ const MANY: usize = 1024;
 pub(super) type Once = [u8; 32];
 
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Replays {
     order: VecDeque<Once>,
     known: HashSet<Once>,
 }
 
-impl Seen {
+impl Replays {
     /// False if it was seen before; from now on it is known.
     pub(super) fn is_new(&mut self, once: Once) -> bool {
         if !self.known.insert(once) {
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_oldest_is_forgotten_first() {
-        let mut seen = Seen::default();
+        let mut seen = Replays::default();
         for number in 0..MANY {
             assert!(seen.is_new(once(number)));
             assert!(!seen.is_new(once(number)));

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::api::Right;
-use crate::patient::Lasting;
+use crate::timeout::Lasting;
 
 /// So many may listen at a time.
 pub const MAX_LISTENERS: usize = 64;
@@ -32,7 +32,7 @@ const RETRY: Duration = Duration::from_secs(3);
 
 /// The events of one engine, for those who listen over HTTP. All clones are one.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub struct EventStream {
     engine: Engine,
     room: Arc<Semaphore>,
     readers: Arc<Semaphore>,
@@ -42,7 +42,7 @@ pub struct Live {
 /// Whether a listener may still listen.
 pub(crate) type Allowed = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
-impl Live {
+impl EventStream {
     /// The events of this engine.
     #[must_use]
     pub fn new(engine: Engine) -> Self {

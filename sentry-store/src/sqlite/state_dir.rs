@@ -25,12 +25,12 @@ const AGENT_LOCK: &str = "agent.lock";
 
 /// A state directory.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct StateDir {
     dir: PathBuf,
     db: PathBuf,
 }
 
-impl Place {
+impl StateDir {
     pub(super) fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), db: dir.join("state.db") }
     }
@@ -117,7 +117,7 @@ impl Place {
         open.map_err(|e| self.unavailable("can't be written", e))
     }
 
-    /// An empty file for [`Place::draft`], which only this user can read; what an earlier try left is removed.
+    /// An empty file for [`StateDir::draft`], which only this user can read; what an earlier try left is removed.
     pub(super) fn make_draft(&self) -> Result<(), StoreError> {
         let draft = self.draft();
         for old in SIDE_FILES.iter().map(|side| beside(&draft, side)).chain([draft.clone()]) {
