@@ -194,7 +194,7 @@ fn what_its_author_made_too_large_is_refused_with_the_limit() {
         ("on-target-branch", &many, "200 patterns"),
         ("on-target-branch", &wide, "1000 bytes"),
         ("on-target-branch", "[[a]", "[a"),
-        ("on-target-branch", "[main, {{{{{{{{{{{{{{{{{main]", "16 `{`"),
+        ("on-target-branch", "[main, {{{{{{{{{{{{{{{{{main]", "16 nested `{`"),
     ] {
         let set = decided("main", changed([]), &run(&[(name, value)]));
         let (decision, reason) = (set.decisions[0].decision, &set.decisions[0].reason);
