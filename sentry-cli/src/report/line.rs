@@ -248,4 +248,71 @@ mod tests {
         ! qa  main 0a1b2c3d  status not set, retrying in 4s: hub: 403; give the token `statuses: write`
         ");
     }
+
+    #[test]
+    fn each_event_reads_as_one_plain_sentence() {
+        let (watch, revision, wait) =
+            (|| sample::watch("qa"), || sample::revision(1), Duration::from_secs(90));
+        let (error, reason) = ("hub: 502".to_owned(), sentry_core::delivery::Reason::Suspended);
+        let (forge, repo) = ("hub".to_owned(), "https://github.com/acme/app");
+        let repo = || sample::parse(repo);
+        let events = [
+            EventKind::Baseline { watch: watch(), revision: revision(), why: "first seen".into() },
+            EventKind::Change { watch: watch(), revision: revision(), from: Some(sample::sha(2)) },
+            EventKind::Gone { watch: watch(), subject: sample::subject("main") },
+            EventKind::NotStarted { watch: watch(), revision: revision(), reason, detail: None },
+            EventKind::DeliveryRetrying {
+                id: sample::id(1),
+                watch: watch(),
+                revision: revision(),
+                error: error.clone(),
+                wait,
+                counted: true,
+            },
+            EventKind::TriggerAnswered {
+                trigger: sample::trigger_id(1),
+                watch: watch(),
+                answer: Err(error.clone()),
+            },
+            EventKind::NotifyFailed {
+                receiver: "chat".into(),
+                notice: Box::new(sample::notice(1)),
+                error: error.clone(),
+                tries: 1,
+                wait: Some(wait),
+            },
+            EventKind::ForgeUnreachable {
+                forge: forge.clone(),
+                repo: repo(),
+                error: error.clone(),
+                wait,
+            },
+            EventKind::ForgeRecovered { forge, repo: repo(), after: wait },
+            EventKind::RepoRenamed {
+                from: repo(),
+                to: sample::parse("https://github.com/acme/new"),
+            },
+            EventKind::PatternsIdle { watch: watch(), patterns: vec!["mian".into()] },
+            EventKind::PatternsIdle { watch: watch(), patterns: Vec::new() },
+            EventKind::StateUnavailable { error },
+            EventKind::Stopping,
+        ];
+        let shown = events.iter().map(shown).collect::<Vec<_>>().join("\n");
+        insta::assert_snapshot!(shown, @r"
+        · qa  main 0a1b2c3d  recorded as the baseline (first seen)
+        → qa  main 0a1b2c3d  is new, was 0a1b2c3d
+        · qa  main  is gone
+        · qa  main 0a1b2c3d  not started: suspended
+        ! qa  main 0a1b2c3d  retrying in 1m: hub: 502
+        ✗ qa  trigger rejected: hub: 502
+        ! can't notify receiver chat: hub: 502
+        ! hub  retrying in 1m: hub: 502
+        ✓ hub  https://github.com/acme/app answers again after 1m
+        ! https://github.com/acme/app is now https://github.com/acme/new: update the configuration
+        ! qa  no branch matches mian: see `sentry validate --online`
+        ✓ qa  every pattern of `branches` matches again
+        ✗ can't write the state, deliveries are on hold: hub: 502
+        · stopping
+        ");
+    }
 }
