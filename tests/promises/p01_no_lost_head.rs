@@ -43,13 +43,14 @@ const MOMENTS: [Moment; 6] = [
 ];
 
 impl Moment {
-    /// The system calls that mark it. Only SQLite writes by offset and syncs; threads are made by another call than
-    /// children; the runtime asks for a handle of a child that it has just started, and waits for one that has ended.
+    /// The system calls that mark it. Only SQLite writes by offset and syncs; a child is started by `clone3` with
+    /// `posix_spawn`, as a thread is, else by one of the others; the runtime asks for a handle of a child that it has just
+    /// started, and waits for one that has ended.
     fn calls(self) -> &'static str {
         match self {
             Self::StateWrite => "pwrite64",
             Self::StateSync => "fsync,fdatasync",
-            Self::BeforeChild => "clone,?vfork",
+            Self::BeforeChild => "clone,?clone3,?vfork",
             Self::ChildStarted => "pidfd_open",
             Self::ChildEnded => "wait4,waitid",
             Self::AnyTime => "none",

@@ -457,7 +457,7 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
         let answer = send(&routes, Request::get(&path).header("cookie", &cookie), "").await;
         let page = text(answer).await;
         assert!(page.contains(part), "{path}: {page}");
-        assert!(page.contains("agent works"), "{path}: {page}");
+        assert!(page.contains("agent is running"), "{path}: {page}");
     }
 
     let look = async |trigger: &Trigger| {

@@ -150,6 +150,9 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
         configure(&sandbox, "https://git.example.com/a/b", &sandbox.write("trusted.pem", &marked));
         let valid = sandbox.sentry(["validate"]);
         assert_eq!(valid.code, Some(0), "{valid:?}");
-        assert!(valid.stderr.contains("contains an expired certificate: CN=localhost"), "{valid:?}");
+        assert!(
+            valid.stderr.contains("contains an expired certificate: CN=localhost"),
+            "{valid:?}"
+        );
     }
 }

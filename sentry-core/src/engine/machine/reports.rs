@@ -135,7 +135,7 @@ impl Machine {
                 let same = is_about_the_same(&now.status, &sent.status);
                 let told = same.then_some(sent.status.state);
                 let report = Report { sent: told, tries: 0, error: None, ..now };
-                self.note(Write::Report(report));
+                self.write(vec![Write::Report(report)]);
                 let (watch, status) = (sent.watch, sent.status);
                 self.tell(EventKind::Reported { watch, status });
             }
