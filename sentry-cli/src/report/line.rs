@@ -249,14 +249,13 @@ mod tests {
         ");
     }
 
-    #[test]
-    fn each_event_reads_as_one_plain_sentence() {
+    fn one_of_each() -> [EventKind; 14] {
         let (watch, revision, wait) =
             (|| sample::watch("qa"), || sample::revision(1), Duration::from_secs(90));
         let (error, reason) = ("hub: 502".to_owned(), sentry_core::delivery::Reason::Suspended);
         let (forge, repo) = ("hub".to_owned(), "https://github.com/acme/app");
         let repo = || sample::parse(repo);
-        let events = [
+        [
             EventKind::Baseline { watch: watch(), revision: revision(), why: "first seen".into() },
             EventKind::Change { watch: watch(), revision: revision(), from: Some(sample::sha(2)) },
             EventKind::Gone { watch: watch(), subject: sample::subject("main") },
@@ -296,8 +295,12 @@ mod tests {
             EventKind::PatternsIdle { watch: watch(), patterns: Vec::new() },
             EventKind::StateUnavailable { error },
             EventKind::Stopping,
-        ];
-        let shown = events.iter().map(shown).collect::<Vec<_>>().join("\n");
+        ]
+    }
+
+    #[test]
+    fn each_event_reads_as_one_plain_sentence() {
+        let shown = one_of_each().iter().map(shown).collect::<Vec<_>>().join("\n");
         insta::assert_snapshot!(shown, @r"
         · qa  main 0a1b2c3d  recorded as the baseline (first seen)
         → qa  main 0a1b2c3d  is new, was 0a1b2c3d

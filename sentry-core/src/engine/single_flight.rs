@@ -101,10 +101,7 @@ mod tests {
     use super::*;
 
     /// A task that asks; dropped, it asks no more.
-    fn asking<T: Send + 'static>(answer: Answer<T>) -> JoinSet<T>
-    where
-        T: Clone + Sync,
-    {
+    fn asking<T: Clone + Send + Sync + 'static>(answer: Answer<T>) -> JoinSet<T> {
         let mut task = JoinSet::new();
         task.spawn(answer);
         task

@@ -49,8 +49,8 @@ mod tests {
             files: files.to_vec(),
             refused: refused.to_vec(),
         };
-        assert_eq!(content(&[file.clone()], &[]).size(), 256 + 106);
-        assert_eq!(content(&[], &[entry.clone()]).size(), 256 + 100);
+        assert_eq!(content(std::slice::from_ref(&file), &[]).size(), 256 + 106);
+        assert_eq!(content(&[], std::slice::from_ref(&entry)).size(), 256 + 100);
         assert_eq!(content(&[file], &[entry]).size(), 256 + 206);
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{Scene, tree};
 use crate::forge::ChangedPaths;
 use crate::manifest::annotations::Annotations;
-use crate::manifest::cel::{self, Answer, Facts, NoAnswer};
+use crate::manifest::cel::{self, Facts, NoAnswer, Truth};
 use crate::manifest::fuel::Fuel;
 use crate::manifest::globs::Globs;
 use crate::manifest::marked::Marked;
@@ -24,7 +24,7 @@ use crate::watch::GitAuthSecret;
 
 /// What on-cel-expressions say by reading them: for a push to `main` and for a pull request's event, each without
 /// knowing what changed. `None` is no answer, since a webhook's payload decides.
-const EXPRESSIONS: &[(&str, Option<Answer>, Option<Answer>)] = &[
+const EXPRESSIONS: &[(&str, Option<Truth>, Option<Truth>)] = &[
     ("app-sre__vault-manager/vault-manager-master-push", NO, NO),
     ("app-sre__vault-manager/vault-manager-pull-request", NO, NO),
     ("b4mad__racing/on-tag-release", NO, NO),
@@ -47,9 +47,9 @@ const EXPRESSIONS: &[(&str, Option<Answer>, Option<Answer>)] = &[
     ("tektoncd__pipelines-as-code/generate-release", PATHS, NO),
     ("tektoncd__pipelines-as-code/paco", NO, None),
 ];
-const YES: Option<Answer> = Some(Answer::Yes);
-const NO: Option<Answer> = Some(Answer::No);
-const PATHS: Option<Answer> = Some(Answer::DependsOnPaths);
+const YES: Option<Truth> = Some(Truth::Yes);
+const NO: Option<Truth> = Some(Truth::No);
+const PATHS: Option<Truth> = Some(Truth::DependsOnPaths);
 
 /// The directories of the corpus.
 fn directories() -> Vec<(String, Documents)> {
@@ -214,10 +214,10 @@ fn every_expression_of_real_directories_says_what_it_should() {
             if let Some(part) =
                 path.strip_suffix("-push.yaml").filter(|_| name.starts_with("kubearchive"))
             {
-                let want = if part == "sink" { Answer::Yes } else { Answer::No };
+                let want = if part == "sink" { Truth::Yes } else { Truth::No };
                 assert_eq!(answer(text, "push", Some("cmd/sink/main.go")), Ok(want), "{at}");
-                assert_eq!(answer(text, "push", Some("go.mod")), Ok(Answer::Yes), "{at}");
-                assert_eq!(answer(text, "push", Some("README.md")), Ok(Answer::No), "{at}");
+                assert_eq!(answer(text, "push", Some("go.mod")), Ok(Truth::Yes), "{at}");
+                assert_eq!(answer(text, "push", Some("README.md")), Ok(Truth::No), "{at}");
             }
         }
     }
@@ -225,7 +225,7 @@ fn every_expression_of_real_directories_says_what_it_should() {
 }
 
 /// What an expression says about an event on `main`.
-fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Answer, NoAnswer> {
+fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Truth, NoAnswer> {
     let own = BTreeMap::new();
     let changed =
         changed.map(|path| ChangedPaths { paths: vec![path.to_owned()], truncated: false });
