@@ -96,8 +96,8 @@ fn no_kubectl_outlives_its_deadline_whatever_the_cluster_does() {
     for wrong in WRONGS.into_iter().cycle().skip(3).take(cases(10, 1)) {
         wrong.arrange(&road.cluster, &link);
         road.push();
-        let failures = agent.stderr_so_far().matches("is retried").count();
-        let over = || agent.stderr_so_far().matches("is retried").count() > failures;
+        let failures = agent.stderr_so_far().matches("will be retried").count();
+        let over = || agent.stderr_so_far().matches("will be retried").count() > failures;
         judge(wrong, watch_kubectl(&road, over));
     }
     link.set(Link::Fine);

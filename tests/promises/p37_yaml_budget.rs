@@ -34,7 +34,7 @@ fn over_a_limit() -> Vec<Tree> {
         ("50,001 nodes", "50000 nodes", vec![nodes(50_001)]),
         ("500,000 nodes", "50000 nodes", vec![nodes(500_000)]),
         ("50,001 nodes in five files", "50000 nodes", vec![nodes(10_001); 5]),
-        ("depth 65", "64 mappings", vec![nested(65)]),
+        ("depth 65", "64 nested", vec![nested(65)]),
         ("depth 500,000", "", vec![nested(500_000)]),
     ]
 }

@@ -147,10 +147,10 @@ fn runs_that_wait_for_room_and_runs_that_go_on_are_counted() {
     road.configure_watch("max_active_runs: 1");
     let agent = road.watch();
     let sha = road.push();
-    eventually("one of two runs has room", || road.why(&sha).contains("may go on in qa"));
+    eventually("one of two runs has room", || road.why(&sha).contains("may run at once in qa"));
     let why = road.why(&sha);
     says(&road, &sha, "waiting");
-    assert!(why.contains("1 may go on in qa"), "{why}");
+    assert!(why.contains("1 may run at once in qa"), "{why}");
     assert!(why.contains("queued runs start as others end"), "{why}");
     let first = road.cluster.active_runs().remove(0);
     assert!(road.cluster.finish_run(&first, Outcome::Succeeded));
