@@ -28,13 +28,13 @@ const OVERHEAD: usize = 256;
 type Place = (String, RepoUrl);
 
 /// Which directory is wanted: B's, at a commit that was found as some head, within some time.
-type KindsQuery = (Place, Revision, DirPath, Duration);
+type DirectoryQuery = (Place, Revision, DirPath, Duration);
 
 #[derive(Debug)]
 pub(super) struct Lookups {
     heads: SingleFlight<(Place, Vec<BranchName>), Result<Revision, AttemptError>>,
     commits: SingleFlight<(Place, Revision), Result<CommitInfo, ForgeError>>,
-    directories: SingleFlight<KindsQuery, Result<(Arc<Documents>, usize), AttemptError>>,
+    directories: SingleFlight<DirectoryQuery, Result<(Arc<Documents>, usize), AttemptError>>,
     known_commits: Mutex<Recent<(Place, CommitSha), CommitInfo>>,
     known_directories: Mutex<Recent<(Place, CommitSha, DirPath), Arc<Documents>>>,
 }

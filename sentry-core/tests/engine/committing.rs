@@ -16,21 +16,21 @@ use super::*;
 
 /// A state that tells what was kept together.
 #[derive(Debug)]
-struct Notified<T> {
+struct Recorded<T> {
     inner: T,
     commits: Arc<Mutex<Vec<Vec<Write>>>>,
 }
 
 #[async_trait]
-impl Journal for Notified<Arc<MemoryStore>> {
+impl Journal for Recorded<Arc<MemoryStore>> {
     async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
         let inner = self.inner.claim(holder).await?;
-        Ok(Box::new(Notified { inner, commits: Arc::clone(&self.commits) }))
+        Ok(Box::new(Recorded { inner, commits: Arc::clone(&self.commits) }))
     }
 }
 
 #[async_trait]
-impl Claim for Notified<Box<dyn Claim>> {
+impl Claim for Recorded<Box<dyn Claim>> {
     async fn load(&self) -> Result<Snapshot, StoreError> {
         self.inner.load().await
     }
@@ -43,7 +43,7 @@ impl Claim for Notified<Box<dyn Claim>> {
 /// Starts an agent, and waits until it has its baseline; what it commits from then on.
 async fn watched(world: &mut World) -> Arc<Mutex<Vec<Vec<Write>>>> {
     let commits = Arc::default();
-    let journal = Notified { inner: Arc::clone(&world.store), commits: Arc::clone(&commits) };
+    let journal = Recorded { inner: Arc::clone(&world.store), commits: Arc::clone(&commits) };
     let state = State { journal: Arc::new(journal), ..Arc::clone(&world.store).into() };
     let (engine, stop) = (world.builder_on(state).build().unwrap(), world.stop.clone());
     world.agent.spawn(async move { engine.run(&stop).await });
