@@ -11,6 +11,16 @@ use crate::shape::{
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
+/// Who asks for a delivery.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asker<'a> {
+    /// The name that is kept with the request: a token's, or the user's who gave the command. A server takes none from
+    /// whoever asks it, as it knows the token.
+    pub by: Option<&'a str>,
+    /// The idempotency key: a second request with the same key is the first one.
+    pub key: Option<&'a str>,
+}
+
 /// Answers questions and takes requests: from a state ([`crate::Local`]), or by asking a server.
 ///
 /// Over HTTP everything is below `/api/v1`. Queries are the fields of [`crate::query`], bodies and answers the JSON of
@@ -70,22 +80,18 @@ pub trait Answers: fmt::Debug + Send + Sync {
     async fn trigger(
         &self,
         request: &TriggerRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError>;
 
     /// Requests another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
-    async fn retry(
-        &self,
-        delivery: &str,
-        idempotency_key: Option<&str>,
-    ) -> Result<Acknowledgement, ApiError>;
+    async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError>;
 
     /// Requests new runs of an earlier delivery's commits.
     async fn rerun(
         &self,
         delivery: &str,
         request: &RerunRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError>;
 
     /// Suspends a watch: it starts nothing new; work in progress continues. A second one replaces the first.

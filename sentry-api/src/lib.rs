@@ -33,7 +33,7 @@ pub mod shape;
 pub mod text;
 pub mod words;
 
-pub use answers::Answers;
+pub use answers::{Answers, Asker};
 pub use error::{ApiError, ErrorBody, ErrorKind, ErrorShape};
 pub use local::{Local, WatchFacts, pick};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{ReasonKind, TriggerStateKind};
-use sentry_api::{Answers, ErrorKind, Local, WatchFacts};
+use sentry_api::{Answers, Asker, ErrorKind, Local, WatchFacts};
 use sentry_core::clock::{Clock, Timestamp};
 use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
 use sentry_core::plan::Action;
@@ -49,13 +49,14 @@ fn on(watch: &str) -> TriggerRequest {
 async fn a_trigger_is_kept_once_per_key_and_tells_where_it_stands() {
     let (store, local) = local(&[]).await;
     let request = TriggerRequest { event: Some("nightly".into()), ..on("app") };
-    let first = local.trigger(&request, Some("k")).await.unwrap();
+    let first = local.trigger(&request, Asker { by: Some("ada"), key: Some("k") }).await.unwrap();
     assert_eq!((first.state, first.delivery.as_deref()), (TriggerStateKind::Pending.into(), None));
-    let again = local.trigger(&request, Some("k")).await.unwrap();
+    let again = local.trigger(&request, Asker { by: Some("ada"), key: Some("k") }).await.unwrap();
     assert_eq!(again, first, "the same key made another trigger");
-    assert_ne!(local.trigger(&request, None).await.unwrap().trigger, first.trigger);
+    assert_ne!(local.trigger(&request, Asker::default()).await.unwrap().trigger, first.trigger);
     let kept = store.trigger(&first.trigger.parse().unwrap()).await.unwrap().unwrap();
     let TriggerKind::Deliver { subject, selection, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!(kept.by.as_deref(), Some("ada"));
     assert_eq!((subject.name(), selection.event.unwrap().as_str()), ("main", "nightly"));
     assert_eq!(local.trigger_state(&first.trigger).await.unwrap(), first);
 }
@@ -78,11 +79,11 @@ async fn what_can_not_be_triggered_is_refused_with_its_kind_and_nothing_is_kept(
         (TriggerRequest { event: Some(String::new()), ..on("app") }, None, ErrorKind::BadRequest),
         (on("app"), Some(""), ErrorKind::BadRequest),
     ] {
-        let error = local.trigger(&request, key).await.unwrap_err();
+        let error = local.trigger(&request, Asker { by: None, key }).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{request:?}: {error}");
     }
     assert!(store.requests().await.unwrap().triggers.is_empty());
-    local.trigger(&branch("web", "v1"), None).await.unwrap();
+    local.trigger(&branch("web", "v1"), Asker::default()).await.unwrap();
 }
 
 #[tokio::test]
@@ -90,16 +91,19 @@ async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
     let (_, local) = self::local(&[delivery(DeliveryState::Applying)]).await;
     let id = sample::id(1).to_string();
     let rerun = RerunRequest { failed: true };
-    assert_eq!(local.retry(&id, None).await.unwrap_err().kind(), ErrorKind::Conflict);
-    assert_eq!(local.rerun(&id, &rerun, None).await.unwrap_err().kind(), ErrorKind::Conflict);
-    let unknown = local.retry("zzzz", None).await.unwrap_err();
+    assert_eq!(local.retry(&id, Asker::default()).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(
+        local.rerun(&id, &rerun, Asker::default()).await.unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    let unknown = local.retry("zzzz", Asker::default()).await.unwrap_err();
     assert_eq!(
         (unknown.kind(), unknown.kind().http_status()),
         (ErrorKind::UnknownDelivery.into(), 404)
     );
     let (store, local) = self::local(&[delivery(DeliveryState::Parked)]).await;
-    local.retry(&id[..20], None).await.unwrap();
-    local.rerun(&id, &rerun, None).await.unwrap();
+    local.retry(&id[..20], Asker::default()).await.unwrap();
+    local.rerun(&id, &rerun, Asker::default()).await.unwrap();
     let kinds: Vec<_> =
         store.requests().await.unwrap().triggers.into_iter().map(|t| t.kind).collect();
     assert!(kinds.contains(&TriggerKind::Retry(sample::id(1))), "{kinds:?}");
@@ -139,7 +143,7 @@ async fn the_status_tells_all_that_people_are_told_and_reads_back() {
     ])
     .await;
     store.hold(&Hold::Suspend(sample::suspension("app", 1))).await.unwrap();
-    local.trigger(&on("app"), None).await.unwrap();
+    local.trigger(&on("app"), Asker::default()).await.unwrap();
     let status = local.status(&StatusQuery { watch: Some("app".into()) }).await.unwrap();
     let app = &status.watches[0];
     assert_eq!((status.watches.len(), app.waiting_triggers), (1, 1));

@@ -28,6 +28,7 @@ mod report;
 mod runs;
 mod signals;
 mod ui;
+mod user;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use sentry_api::shape::{
     Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use sentry_api::{Answers, ApiError, ErrorBody, ErrorKind, VERSION};
+use sentry_api::{Answers, ApiError, Asker, ErrorBody, ErrorKind, VERSION};
 use sentry_core::error::Error;
 use sentry_core::secret::{Form, Redactor, Secret};
 use sentry_net::{Client, Failure, Proxies, SetupError, Times};
@@ -249,27 +249,23 @@ impl Answers for Remote {
     async fn trigger(
         &self,
         request: &TriggerRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        self.post(&["trigger"], request, idempotency_key).await
+        self.post(&["trigger"], request, asker.key).await
     }
 
-    async fn retry(
-        &self,
-        delivery: &str,
-        idempotency_key: Option<&str>,
-    ) -> Result<Acknowledgement, ApiError> {
+    async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         let nothing = serde_json::json!({});
-        self.post(&["deliveries", delivery, "retry"], &nothing, idempotency_key).await
+        self.post(&["deliveries", delivery, "retry"], &nothing, asker.key).await
     }
 
     async fn rerun(
         &self,
         delivery: &str,
         request: &RerunRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        self.post(&["deliveries", delivery, "rerun"], request, idempotency_key).await
+        self.post(&["deliveries", delivery, "rerun"], request, asker.key).await
     }
 
     async fn suspend(

@@ -212,6 +212,41 @@ pub struct AttemptCounts {
     pub cut_off: u32,
 }
 
+/// What is kept of a commit of A, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitNote {
+    /// The first line of its message, at most [`CommitNote::TITLE_CHARS`] characters of it; as the author wrote it.
+    pub title: String,
+    /// Who wrote it, as its forge names the person.
+    pub author: String,
+    /// When it was committed, by the committer's clock; `None` where the forge does not say.
+    pub committed: Option<Timestamp>,
+}
+
+impl CommitNote {
+    /// The most characters of a title that are kept, and of an author's name.
+    pub const TITLE_CHARS: usize = 200;
+}
+
+/// What was asked for: it does not change while the delivery is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Why the delivery was started.
+    pub cause: Cause,
+    /// The trigger that asked for it, if one did; part of the runs' keys.
+    pub trigger: Option<TriggerId>,
+    /// Who asked, where that is known: a token's name, or the user who gave the command.
+    pub by: Option<String>,
+    /// The delivery whose commits it brings once more, if a person asked for a rerun of one.
+    pub repeats: Option<DeliveryId>,
+    /// The event that runs must be meant for (`on-event`).
+    pub event: EventName,
+    /// Only the run whose name or generateName in its document is this one.
+    pub only: Option<String>,
+    /// True if nothing may be written.
+    pub dry_run: bool,
+}
+
 /// One attempt-until-settled to bring one change to the target; kept in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -221,16 +256,10 @@ pub struct Delivery {
     pub watch: WatchName,
     /// The head of A that it brings.
     pub revision: Revision,
-    /// The event that runs must be meant for (`on-event`).
-    pub event: EventName,
-    /// Only the run whose name or generateName in its document is this one.
-    pub only: Option<String>,
-    /// Why it was started.
-    pub cause: Cause,
-    /// The trigger that asked for it, if one did; part of the runs' keys.
-    pub trigger: Option<TriggerId>,
-    /// True if nothing may be written.
-    pub dry_run: bool,
+    /// What A's commit says of itself, once its forge was asked.
+    pub commit: Option<CommitNote>,
+    /// What was asked for, by whom and why.
+    pub asked: Asked,
     /// Its state.
     pub state: DeliveryState,
     /// When it was started.
@@ -371,8 +400,10 @@ pub struct Trigger {
     pub watch: WatchName,
     /// What is requested.
     pub kind: TriggerKind,
-    /// Who asked: `manual` or `webhook`.
+    /// Why: `manual`, `webhook` or `rerun`.
     pub cause: Cause,
+    /// Who asked, where that is known: a token's name, or the user who gave the command.
+    pub by: Option<String>,
     /// When it was asked.
     pub at: Timestamp,
     /// Its state.

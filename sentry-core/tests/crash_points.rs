@@ -211,6 +211,7 @@ impl World {
                 selection: Selection::default(),
             },
             cause: Cause::Manual,
+            by: None,
             at,
             state: TriggerState::Pending,
         };

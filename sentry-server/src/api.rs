@@ -22,7 +22,7 @@ use sentry_api::shape::{
     Acknowledgement, Documents, EmptyRequest, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use sentry_api::{Answers, ApiError, ErrorKind};
+use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_core::text;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -218,6 +218,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
 /// The header `Idempotency-Key`.
 struct Key(Option<String>);
 
+impl Key {
+    fn asker(&self) -> Asker<'_> {
+        Asker { by: None, key: self.0.as_deref() }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Key {
     type Rejection = ApiFailure;
 
@@ -286,28 +292,28 @@ async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> ApiResult<
 
 async fn trigger(
     State(api): Shared,
-    Key(key): Key,
+    key: Key,
     Sent(request): Sent<TriggerRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.trigger(&request, key.as_deref()).await?))
+    Ok(Answered(api.answers.trigger(&request, key.asker()).await?))
 }
 
 async fn retry(
     State(api): Shared,
     Path(id): Path<String>,
-    Key(key): Key,
+    key: Key,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.retry(&id, key.as_deref()).await?))
+    Ok(Answered(api.answers.retry(&id, key.asker()).await?))
 }
 
 async fn rerun(
     State(api): Shared,
     Path(id): Path<String>,
-    Key(key): Key,
+    key: Key,
     Sent(request): Sent<RerunRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.rerun(&id, &request, key.as_deref()).await?))
+    Ok(Answered(api.answers.rerun(&id, &request, key.asker()).await?))
 }
 
 async fn suspend(

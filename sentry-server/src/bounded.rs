@@ -10,7 +10,7 @@ use sentry_api::shape::{
     Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use sentry_api::{Answers, ApiError, ErrorKind};
+use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use tokio::sync::Semaphore;
 
 /// Answers that are asked by many: so few questions at a time that each can be afforded. Requests go through as they are:
@@ -102,26 +102,22 @@ impl Answers for Bounded {
     async fn trigger(
         &self,
         request: &TriggerRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        self.answers.trigger(request, idempotency_key).await
+        self.answers.trigger(request, asker).await
     }
 
-    async fn retry(
-        &self,
-        delivery: &str,
-        idempotency_key: Option<&str>,
-    ) -> Result<Acknowledgement, ApiError> {
-        self.answers.retry(delivery, idempotency_key).await
+    async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
+        self.answers.retry(delivery, asker).await
     }
 
     async fn rerun(
         &self,
         delivery: &str,
         request: &RerunRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        self.answers.rerun(delivery, request, idempotency_key).await
+        self.answers.rerun(delivery, request, asker).await
     }
 
     async fn suspend(

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sentry_api::query::StatusQuery;
 use sentry_api::{Answers as _, Local};
 use sentry_core::cursor::Cursors;
-use sentry_core::delivery::{Delivery, DeliveryState, RunState};
+use sentry_core::delivery::{Asked, Delivery, DeliveryState, RunState};
 use sentry_core::plan::Action;
 use sentry_core::revision::Revision;
 use sentry_core::store::{WatchState, Write};
@@ -34,7 +34,7 @@ fn delivery(n: u32, watch: &str, branch: u32) -> Delivery {
         id: sample::id(n),
         watch: sample::watch(watch),
         revision,
-        dry_run: false,
+        asked: Asked { dry_run: false, ..sample::asked(n) },
         state: DeliveryState::Succeeded,
         error: None,
         superseded_by: None,

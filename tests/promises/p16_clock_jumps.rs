@@ -94,7 +94,10 @@ async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
         let trigger = world.ask("main", &format!("{jump} {by}")).await;
         seconds(10).await;
         let delivered = world.deliveries().await;
-        assert!(delivered.iter().any(|d| d.trigger.as_ref() == Some(&trigger.id)), "{moment:?}");
+        assert!(
+            delivered.iter().any(|d| d.asked.trigger.as_ref() == Some(&trigger.id)),
+            "{moment:?}"
+        );
     }
     seconds(300).await;
     let asked = asked.lock().unwrap();

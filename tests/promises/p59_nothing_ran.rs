@@ -203,7 +203,11 @@ async fn chosen(world: &World, selection: &Selection) -> CommitSha {
     };
     let watch = world.watches[0].name.clone();
     let (cause, state) = (Cause::Manual, TriggerState::Pending);
-    world.store.request(&Trigger { id, key, watch, kind, cause, at, state }).await.unwrap();
+    world
+        .store
+        .request(&Trigger { id, key, watch, kind, cause, by: None, at, state })
+        .await
+        .unwrap();
     world.branch("main").await.unwrap().observed.sha
 }
 

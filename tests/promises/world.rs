@@ -151,6 +151,7 @@ impl World {
             watch: self.watches[0].name.clone(),
             kind: TriggerKind::Deliver { subject: sample::subject(branch), sha: None, selection },
             cause: Cause::Manual,
+            by: None,
             at,
             state: TriggerState::Pending,
         };

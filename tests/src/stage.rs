@@ -10,7 +10,7 @@ use sentry_api::shape::{
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::words::TriggerStateKind;
-use sentry_api::{Answers, ApiError, ErrorKind, VERSION};
+use sentry_api::{Answers, ApiError, Asker, ErrorKind, VERSION};
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
 use sentry_core::forge::ForgePorts;
@@ -113,12 +113,12 @@ impl Answers for Answerer {
     async fn trigger(
         &self,
         request: &TriggerRequest,
-        _: Option<&str>,
+        _: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
         Ok(self.changed(request.watch.as_deref().unwrap_or_default()))
     }
 
-    async fn retry(&self, _: &str, _: Option<&str>) -> Result<Acknowledgement, ApiError> {
+    async fn retry(&self, _: &str, _: Asker<'_>) -> Result<Acknowledgement, ApiError> {
         Ok(self.changed("qa"))
     }
 
@@ -126,7 +126,7 @@ impl Answers for Answerer {
         &self,
         _: &str,
         _: &RerunRequest,
-        _: Option<&str>,
+        _: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
         Ok(self.changed("qa"))
     }

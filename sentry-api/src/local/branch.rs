@@ -93,7 +93,7 @@ fn is_settled(delivery: &Brief) -> bool {
 #[cfg(test)]
 mod tests {
     use sentry_core::cursor::{Parked, Passed};
-    use sentry_core::delivery::{AttemptCounts, Delivery};
+    use sentry_core::delivery::{Asked, AttemptCounts, Delivery};
     use sentry_core::plan::Action;
     use sentry_core::testing::sample;
 
@@ -112,7 +112,8 @@ mod tests {
 
     fn delivery(n: u32, state: DeliveryState) -> Delivery {
         let attempts = AttemptCounts::default();
-        Delivery { state, dry_run: false, attempts, ..sample::delivery(n) }
+        let asked = Asked { dry_run: false, ..sample::asked(n) };
+        Delivery { state, asked, attempts, ..sample::delivery(n) }
     }
 
     #[test]

@@ -24,7 +24,7 @@ use sentry_core::store::{DeliveryQuery, OverviewQuery, State, Suspension};
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::BranchSelector;
 
-use crate::answers::Answers;
+use crate::answers::{Answers, Asker};
 use crate::error::{ApiError, ErrorKind};
 use crate::query::{
     ExplainQuery, HISTORY_LIMIT, HISTORY_MOST, HistoryQuery, StatusQuery, WhyQuery,
@@ -169,26 +169,22 @@ impl Answers for Local {
     async fn trigger(
         &self,
         request: &TriggerRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        requests::trigger(self, request, idempotency_key).await
+        requests::trigger(self, request, asker).await
     }
 
-    async fn retry(
-        &self,
-        delivery: &str,
-        idempotency_key: Option<&str>,
-    ) -> Result<Acknowledgement, ApiError> {
-        requests::retry(self, delivery, idempotency_key).await
+    async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
+        requests::retry(self, delivery, asker).await
     }
 
     async fn rerun(
         &self,
         delivery: &str,
         request: &RerunRequest,
-        idempotency_key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Result<Acknowledgement, ApiError> {
-        requests::rerun(self, delivery, *request, idempotency_key).await
+        requests::rerun(self, delivery, *request, asker).await
     }
 
     async fn suspend(

@@ -14,6 +14,7 @@ use super::{
     subject,
 };
 use crate::VERSION;
+use crate::answers::Asker;
 use crate::error::{ApiError, ErrorKind};
 use crate::shape::{
     Acknowledgement, RerunRequest, SuspendRequest, SuspensionAcknowledgement, TriggerRequest,
@@ -37,7 +38,7 @@ pub(super) async fn state(local: &Local, trigger: &str) -> Result<Acknowledgemen
 pub(super) async fn trigger(
     local: &Local,
     request: &TriggerRequest,
-    key: Option<&str>,
+    asker: Asker<'_>,
 ) -> Result<Acknowledgement, ApiError> {
     let watch = optional("watch", request.watch.as_deref())?;
     let subject = subject(request.branch.as_deref())?;
@@ -46,13 +47,13 @@ pub(super) async fn trigger(
     let (event, run) = (named("event", request.event.clone())?, named("run", request.run.clone())?);
     let selection = Selection { event: event.map(EventName::new), run };
     let kind = TriggerKind::Deliver { subject, sha, selection };
-    keep(local, watch, kind, Cause::Manual, key).await
+    keep(local, watch, kind, Cause::Manual, asker).await
 }
 
 pub(super) async fn retry(
     local: &Local,
     delivery: &str,
-    key: Option<&str>,
+    asker: Asker<'_>,
 ) -> Result<Acknowledgement, ApiError> {
     let delivery = local.find(delivery).await?;
     let (id, state) = (&delivery.id, delivery.state.as_str());
@@ -68,14 +69,14 @@ pub(super) async fn retry(
             .with_hint(format!("`sentry rerun {id} --failed` starts new runs")));
     }
     let kind = TriggerKind::Retry(delivery.id);
-    keep(local, delivery.watch, kind, Cause::Manual, key).await
+    keep(local, delivery.watch, kind, Cause::Manual, asker).await
 }
 
 pub(super) async fn rerun(
     local: &Local,
     delivery: &str,
     request: RerunRequest,
-    key: Option<&str>,
+    asker: Asker<'_>,
 ) -> Result<Acknowledgement, ApiError> {
     let delivery = local.find(delivery).await?;
     if !delivery.state.is_final() {
@@ -85,7 +86,7 @@ pub(super) async fn rerun(
             .with_hint(format!("`sentry show {id}` shows what it is waiting for")));
     }
     let kind = TriggerKind::Rerun { delivery: delivery.id, failed_only: request.failed };
-    keep(local, delivery.watch, kind, Cause::Rerun, key).await
+    keep(local, delivery.watch, kind, Cause::Rerun, asker).await
 }
 
 /// Keeps a new trigger. Without a key of its own, its id is the key: it is like no other.
@@ -94,11 +95,11 @@ async fn keep(
     watch: WatchName,
     kind: TriggerKind,
     cause: Cause,
-    key: Option<&str>,
+    asker: Asker<'_>,
 ) -> Result<Acknowledgement, ApiError> {
     let at = local.clock.now();
     let id = TriggerId::new(at, fastrand::u128(..));
-    let key = match key {
+    let key = match asker.key {
         None => id.to_string(),
         Some(key) if (1..=KEY_BYTES).contains(&key.len()) => key.to_owned(),
         Some(_) => {
@@ -106,7 +107,8 @@ async fn keep(
             return Err(ApiError::bad_request(text));
         }
     };
-    let trigger = Trigger { id, key, watch, kind, cause, at, state: TriggerState::Pending };
+    let (by, state) = (asker.by.map(ToOwned::to_owned), TriggerState::Pending);
+    let trigger = Trigger { id, key, watch, kind, cause, by, at, state };
     Ok((&local.store.inbox.request(&trigger).await?).into())
 }
 

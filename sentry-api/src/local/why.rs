@@ -142,7 +142,7 @@ impl Known {
             Reason::Suspended if !suspended => Reason::Waiting,
             other => other.clone(),
         };
-        let delivery = self.delivery(record).filter(|d| !d.dry_run);
+        let delivery = self.delivery(record).filter(|d| !d.asked.dry_run);
         let branch = record.revision.subject.name();
         let by_hand = format!(
             "sentry trigger {} --branch {branch} --revision {}",

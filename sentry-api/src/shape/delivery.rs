@@ -249,7 +249,7 @@ fn standing(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunStanding {
         Action::Queued => RunStanding::Queued,
         Action::Failed => RunStanding::As(RunState::Failed),
         Action::Skipped => RunStanding::Skipped,
-        _ if delivery.dry_run => RunStanding::Planned,
+        _ if delivery.asked.dry_run => RunStanding::Planned,
         Action::Created | Action::Configured | Action::Unchanged | Action::Exists => {
             let record = record(delivery, outcome);
             RunStanding::As(record.map_or(RunState::Unfollowed, |run| run.state))
@@ -274,8 +274,10 @@ impl From<&core::Delivery> for Show {
             run.message = record.and_then(message);
             run.ended = record.and_then(|record| record.completed);
         }
-        let event = Some(&delivery.event).filter(|e| **e != delivery.revision.subject.event());
-        let asked = AskedFor { event: event.map(ToString::to_string), run: delivery.only.clone() };
+        let event =
+            Some(&delivery.asked.event).filter(|e| **e != delivery.revision.subject.event());
+        let asked =
+            AskedFor { event: event.map(ToString::to_string), run: delivery.asked.only.clone() };
         let is_special = asked.event.is_some() || asked.run.is_some();
         Self {
             version: VERSION,
@@ -315,11 +317,11 @@ impl From<&core::Delivery> for Delivery {
             watch: delivery.watch.to_string(),
             branch: delivery.revision.subject.name().to_owned(),
             subject: (&delivery.revision.subject).into(),
-            trigger: delivery.cause.into(),
+            trigger: delivery.asked.cause.into(),
             revision: delivery.revision.sha.to_string(),
             manifests_revision: delivery.manifests.as_ref().map(|b| b.sha.to_string()),
             state: delivery.state.into(),
-            dry_run: delivery.dry_run,
+            dry_run: delivery.asked.dry_run,
             started: delivery.started,
             following_since: delivery.following_since,
             finished: delivery.finished,
@@ -373,7 +375,8 @@ mod tests {
 
     /// A delivery with a run object of each action and, where one is given, a record of its state.
     fn with(runs: &[(Action, Option<RunState>)]) -> core::Delivery {
-        let mut delivery = core::Delivery { dry_run: false, ..sample::delivery(1) };
+        let asked = core::Asked { dry_run: false, ..sample::asked(1) };
+        let mut delivery = core::Delivery { asked, ..sample::delivery(1) };
         (delivery.objects, delivery.runs) = (Vec::new(), Vec::new());
         for (n, (action, state)) in runs.iter().enumerate() {
             let record = sample::run(state.unwrap_or(RunState::Running));

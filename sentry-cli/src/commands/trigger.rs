@@ -1,5 +1,6 @@
 //! `sentry trigger`, `sentry retry` and `sentry rerun`: deliver now.
 
+use sentry_api::Asker;
 use sentry_api::shape::{RerunRequest, TriggerRequest};
 use sentry_config::Config;
 use sentry_core::delivery::Selection;
@@ -12,15 +13,18 @@ use super::source::pick;
 use super::{Context, explain};
 use crate::args::{RerunArgs, RetryArgs, TriggerArgs};
 use crate::exit::{Exit, Failure};
+use crate::user;
 
 pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failure> {
+    let by = user::name();
+    let asker = Asker { by: Some(&by), key: args.idempotency_key.as_deref() };
     if let Some(server) = ctx.server()? {
         if args.dry_run {
             return Err(Failure::usage("--dry-run does not work through a server")
                 .with_hint("`sentry explain` shows what would run; or unset SENTRY_SERVER"));
         }
         let desk = Desk::there(ctx, server);
-        let kept = desk.answers.trigger(&request(args), args.idempotency_key.as_deref()).await?;
+        let kept = desk.answers.trigger(&request(args), asker).await?;
         return desk.finish(ctx, &kept, args.no_wait).await;
     }
     let config = ctx.start()?;
@@ -34,7 +38,7 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         branch: Some(subject.name().to_owned()),
         ..request(args)
     };
-    let kept = desk.answers.trigger(&request, args.idempotency_key.as_deref()).await?;
+    let kept = desk.answers.trigger(&request, asker).await?;
     desk.finish(ctx, &kept, args.no_wait).await
 }
 
@@ -79,15 +83,17 @@ async fn dry_run(
 }
 
 pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failure> {
-    let desk = desk(ctx, args.no_wait)?;
-    let kept = desk.answers.retry(&args.delivery, None).await?;
+    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let asker = Asker { by: Some(&by), key: None };
+    let kept = desk.answers.retry(&args.delivery, asker).await?;
     desk.finish(ctx, &kept, args.no_wait).await
 }
 
 pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failure> {
-    let desk = desk(ctx, args.no_wait)?;
+    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let asker = Asker { by: Some(&by), key: None };
     let request = RerunRequest { failed: args.failed };
-    let kept = desk.answers.rerun(&args.delivery, &request, None).await?;
+    let kept = desk.answers.rerun(&args.delivery, &request, asker).await?;
     desk.finish(ctx, &kept, args.no_wait).await
 }
 

@@ -175,7 +175,7 @@ fn settled(show: &Show) -> Settled {
 
 #[cfg(test)]
 mod tests {
-    use sentry_core::delivery::Delivery;
+    use sentry_core::delivery::{Asked, Delivery};
     use sentry_core::testing::sample;
 
     use super::*;
@@ -183,7 +183,8 @@ mod tests {
     fn show(state: DeliveryState, run: RunState) -> Show {
         let objects = vec![sample::outcome(Action::Created)];
         let runs = vec![sample::run(run)];
-        (&Delivery { state, objects, runs, dry_run: false, ..sample::delivery(1) }).into()
+        let asked = Asked { dry_run: false, ..sample::asked(1) };
+        (&Delivery { state, objects, runs, asked, ..sample::delivery(1) }).into()
     }
 
     fn told(last: Option<&Show>, now: &Show) -> Vec<&'static str> {

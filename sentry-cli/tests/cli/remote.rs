@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use sentry_api::{Answers as _, ApiError, ErrorKind, Local};
+use sentry_api::{Answers as _, ApiError, Asker, ErrorKind, Local};
 use sentry_cli::compose::{self, Composition};
 use sentry_config::Environment;
 use sentry_core::secret::Redactor;
@@ -74,7 +74,8 @@ async fn answer(local: &Local, request: Request) -> Result<Response, ApiError> {
     let ["prefix", "api", "v1", path @ ..] = path.as_slice() else {
         return Err(ApiError::new(ErrorKind::NotFound, "nothing is here"));
     };
-    let (uri, key) = (&parts.uri, header(&parts.headers, "idempotency-key"));
+    let uri = &parts.uri;
+    let asker = Asker { by: None, key: header(&parts.headers, "idempotency-key") };
     match (parts.method.as_str(), path) {
         ("GET", ["status"]) => json(local.status(&query(uri)?).await?),
         ("GET", ["why", commit]) => json(local.why(commit, &query(uri)?).await?),
@@ -82,10 +83,10 @@ async fn answer(local: &Local, request: Request) -> Result<Response, ApiError> {
         ("GET", ["deliveries", id]) => json(local.show(id).await?),
         ("GET", ["explain"]) => json(local.explain(&query(uri)?).await?),
         ("GET", ["triggers", id]) => json(local.trigger_state(id).await?),
-        ("POST", ["trigger"]) => json(local.trigger(&read(body).await?, key).await?),
-        ("POST", ["deliveries", id, "retry"]) => json(local.retry(id, key).await?),
+        ("POST", ["trigger"]) => json(local.trigger(&read(body).await?, asker).await?),
+        ("POST", ["deliveries", id, "retry"]) => json(local.retry(id, asker).await?),
         ("POST", ["deliveries", id, "rerun"]) => {
-            json(local.rerun(id, &read(body).await?, key).await?)
+            json(local.rerun(id, &read(body).await?, asker).await?)
         }
         ("POST", ["watches", name, "suspend"]) => {
             json(local.suspend(name, &read(body).await?).await?)

@@ -2,7 +2,7 @@
 
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
-    AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
+    Asked, AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
 };
 use sentry_core::plan::{Action, ObjectOutcome};
 use sentry_core::store::{Report, WatchState, Write};
@@ -14,7 +14,7 @@ use crate::sandbox::Sandbox;
 fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
     let mut delivery = Delivery {
         state,
-        dry_run: false,
+        asked: Asked { dry_run: false, ..sample::asked(1) },
         error: None,
         verdict: None,
         passed: None,

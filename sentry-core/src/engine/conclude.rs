@@ -76,7 +76,7 @@ fn settle(delivery: &mut Delivery, state: DeliveryState, now: Timestamp) -> Even
         passed: delivery.passed.clone(),
         took: Duration::try_from(took).unwrap_or_default(),
         error: delivery.error.clone(),
-        dry_run: delivery.dry_run,
+        dry_run: delivery.asked.dry_run,
     }
 }
 
@@ -110,7 +110,7 @@ fn acknowledged(
     if delivery.passed.is_none() {
         delivery.attempts.tries = 0;
     }
-    if delivery.dry_run {
+    if delivery.asked.dry_run {
         return shown(delivery, now);
     }
     let mut writes = inventory(&delivery, watch, now);
@@ -234,7 +234,7 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
 /// A change moves the cursor to its own head; a requested delivery does so only if it is the branch's head now.
 fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.gone.is_none()
-        && match delivery.cause {
+        && match delivery.asked.cause {
             Cause::Change | Cause::Manifests => true,
             Cause::Manual | Cause::Webhook | Cause::Rerun => {
                 cursors.observed.sha == delivery.revision.sha
@@ -257,7 +257,7 @@ fn passed(
     }];
     events.push(settle(&mut delivery, DeliveryState::NothingRan, now));
     let mut writes = Vec::new();
-    if !delivery.dry_run {
+    if !delivery.asked.dry_run {
         writes.push(record(&delivery, reason.clone(), None, now));
         if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b)) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
@@ -346,7 +346,7 @@ fn failed(
     delivery.next_attempt = now.checked_add(wait).ok();
     let event = retrying(&delivery, wait, counted);
     let mut writes = Vec::new();
-    if !delivery.dry_run {
+    if !delivery.asked.dry_run {
         writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
     }
@@ -409,13 +409,13 @@ fn park(
     now: Timestamp,
 ) -> Conclusion {
     let text = delivery.error.clone().unwrap_or_default();
-    let is_change = delivery.cause.is_automatic();
+    let is_change = delivery.asked.cause.is_automatic();
     leave_queue(&mut delivery, "the delivery was parked before the run could start");
     if delivery.active_runs().next().is_some() {
         delivery.following_since.get_or_insert(now);
     }
     let cursors = cursors.filter(|b| is_change && b.observed.sha == delivery.revision.sha);
-    let wait = times.filter(|_| cursors.is_some() && !delivery.dry_run).map(retry::look);
+    let wait = times.filter(|_| cursors.is_some() && !delivery.asked.dry_run).map(retry::look);
     delivery.next_attempt = wait.and_then(|wait| now.checked_add(wait).ok());
     let state = if is_change { DeliveryState::Parked } else { DeliveryState::Failed };
     let settled = settle(&mut delivery, state, now);
@@ -425,7 +425,7 @@ fn park(
         _ => settled,
     };
     let mut writes = Vec::new();
-    if !delivery.dry_run {
+    if !delivery.asked.dry_run {
         writes.extend(inventory(&delivery, watch, now));
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }

@@ -149,7 +149,7 @@ impl Attempt {
 
         self.delivery.intent =
             Some(Intent { manifests: pinned, digest: plan.digest(), at: self.clock.now() });
-        let wanted = if self.delivery.dry_run {
+        let wanted = if self.delivery.asked.dry_run {
             Vec::new()
         } else {
             verdict::wanted(&plan, &self.delivery.runs)
@@ -215,7 +215,7 @@ impl Attempt {
         };
         let info = self.timed("inspect", until, ask).await?;
         let marked = skip_marker(&info).is_some();
-        if marked && self.delivery.cause.is_automatic() {
+        if marked && self.delivery.asked.cause.is_automatic() {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }
         Ok(info)
@@ -282,8 +282,8 @@ impl Attempt {
             manifests: pinned,
             sender: Some(&about.info.author),
             title: about.info.title(),
-            event: &delivery.event,
-            only: delivery.only.as_deref(),
+            event: &delivery.asked.event,
+            only: delivery.asked.only.as_deref(),
             changed: about.changed,
             kinds: kinds.as_deref(),
         };
@@ -503,10 +503,10 @@ fn plan(
 }
 /// What sets a delivery apart from earlier ones of its head, if there can be any.
 fn again<'a>(delivery: &'a Delivery, manifests: &'a Revision) -> Option<&'a str> {
-    match delivery.cause {
+    match delivery.asked.cause {
         Cause::Manifests => Some(manifests.sha.as_str()),
         Cause::Change | Cause::Manual | Cause::Webhook | Cause::Rerun => {
-            delivery.trigger.as_ref().map(TriggerId::as_str)
+            delivery.asked.trigger.as_ref().map(TriggerId::as_str)
         }
     }
 }

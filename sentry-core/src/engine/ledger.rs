@@ -241,7 +241,7 @@ impl Ledger {
 fn is_open_change(delivery: &Delivery) -> bool {
     let only_followed = delivery.state.is_final()
         || delivery.state == DeliveryState::Following && !delivery.is_queued();
-    delivery.cause.is_automatic() && delivery.trigger.is_none() && !only_followed
+    delivery.asked.cause.is_automatic() && delivery.asked.trigger.is_none() && !only_followed
 }
 
 fn branch_of(outgoing: &Outgoing) -> (String, SubjectKey) {

@@ -30,7 +30,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
     // What a newer head took the place of says nothing of the branch, but that tests failed; a dry run says nothing of
     // anything.
     let failed = delivery.verdict == Some(Verdict::Failure);
-    if delivery.dry_run || delivery.superseded_by.is_some() && !failed {
+    if delivery.asked.dry_run || delivery.superseded_by.is_some() && !failed {
         return Standing::Quiet;
     }
     match delivery.state {
@@ -183,7 +183,7 @@ pub(super) fn notice(
         manifests: delivery.manifests.as_ref().map(|b| b.sha.clone()),
         namespace: watch.cluster.namespace.to_string(),
         delivery: delivery.id.clone(),
-        cause: delivery.cause,
+        cause: delivery.asked.cause,
         reason,
         attempts: delivery.attempts.tries.max(delivery.attempts.failures),
         runs: RunCounts {
@@ -199,7 +199,7 @@ pub(super) fn notice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::AttemptCounts;
+    use crate::delivery::{Asked, AttemptCounts};
     use crate::subscription::{On, Subscription};
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -246,7 +246,7 @@ mod tests {
 
     fn plain() -> Delivery {
         Delivery {
-            dry_run: false,
+            asked: Asked { dry_run: false, ..sample::asked(1) },
             state: DeliveryState::Pending,
             superseded_by: None,
             passed: None,
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn dry_runs_skipped_and_superseded_heads_and_short_outages_tell_nothing() {
-        let dry = Delivery { dry_run: true, ..in_state(DeliveryState::Succeeded) };
+        let dry = Delivery { asked: sample::asked(1), ..in_state(DeliveryState::Succeeded) };
         let reason = Some(crate::delivery::Reason::NoRunMatched);
         let passed = Delivery { passed: reason, ..in_state(DeliveryState::NothingRan) };
         let gone = in_state(DeliveryState::Superseded);

@@ -25,7 +25,7 @@ impl Outcomes {
             if let Some(done) = done.filter(|_| planned.is_run() || queue_goes_on) {
                 return Some(done.clone());
             }
-            let has_room = delivery.dry_run
+            let has_room = delivery.asked.dry_run
                 || !planned.is_run()
                 || delivery.runs.iter().any(|r| r.object.identity() == planned.object.identity());
             (!has_room).then(|| ObjectOutcome {

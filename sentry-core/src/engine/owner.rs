@@ -305,7 +305,7 @@ impl Owner {
             let watch = self.known.reported(&delivery.watch);
             // Of a dry run no commit shows anything.
             let is_shown = |watch: &Arc<Watch>| watch.reporting.mode != ReportMode::Off;
-            if !delivery.dry_run && watch.is_some_and(is_shown) {
+            if !delivery.asked.dry_run && watch.is_some_and(is_shown) {
                 let commit = (delivery.watch.clone(), delivery.revision.sha.clone());
                 let of_commit = commits.entry(commit).or_default();
                 of_commit.insert(delivery.id.clone(), delivery.as_ref().clone());
@@ -590,7 +590,7 @@ async fn rerun_filter(
     state: &State,
     of: &Delivery,
 ) -> Result<Option<BTreeSet<(String, usize)>>, StoreError> {
-    let Some(id) = of.trigger.as_ref().filter(|_| of.cause == Cause::Rerun) else {
+    let Some(id) = of.asked.trigger.as_ref().filter(|_| of.asked.cause == Cause::Rerun) else {
         return Ok(None);
     };
     let kind = state.inbox.trigger(id).await?.map(|trigger| trigger.kind);

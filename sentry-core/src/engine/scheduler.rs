@@ -44,7 +44,7 @@ pub(super) struct Only<'a> {
 impl Only<'_> {
     /// True for a delivery that is worked on.
     pub(super) fn has(&self, delivery: &Delivery) -> bool {
-        let asked = delivery.trigger.as_ref().is_some_and(|id| self.triggers.contains(id));
+        let asked = delivery.asked.trigger.as_ref().is_some_and(|id| self.triggers.contains(id));
         asked || self.begun.contains(&delivery.id)
     }
 }
@@ -138,7 +138,7 @@ impl<'a> View<'a> {
 
     fn may_resume(&self, delivery: &Delivery) -> bool {
         let wanted = self.only.is_none_or(|only| only.has(delivery));
-        let held = delivery.cause.is_automatic() && self.is_suspended(&delivery.watch);
+        let held = delivery.asked.cause.is_automatic() && self.is_suspended(&delivery.watch);
         wanted && !held && self.watches.contains_key(&delivery.watch)
     }
 

@@ -63,8 +63,8 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
 
 fn lines<'a>(watch: &Watch, deliveries: &'a [Delivery]) -> Lines<'a> {
     let mut lines = Lines::new();
-    for delivery in deliveries.iter().filter(|d| !d.dry_run) {
-        let owner = Owner { subject: &delivery.revision.subject, event: &delivery.event };
+    for delivery in deliveries.iter().filter(|d| !d.asked.dry_run) {
+        let owner = Owner { subject: &delivery.revision.subject, event: &delivery.asked.event };
         let whole = lines.entry(String::new()).or_default();
         if let Some(line) = verdict::whole(watch, delivery, whole.contains_key(&owner)) {
             whole.insert(owner.clone(), line);
@@ -171,7 +171,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::delivery::{AttemptCounts, DeliveryState, RunRecord, RunState, Verdict};
+    use crate::delivery::{Asked, AttemptCounts, DeliveryState, RunRecord, RunState, Verdict};
     use crate::plan::{Action, ObjectOutcome};
     use crate::testing::sample;
     use crate::watch::sample::watch;
@@ -201,10 +201,15 @@ mod tests {
         let mut revision = sample::revision(1);
         revision.subject = sample::subject(branch);
         Delivery {
-            event: revision.subject.event(),
+            asked: Asked {
+                event: revision.subject.event(),
+                dry_run: false,
+                only: None,
+                repeats: None,
+                ..sample::asked(n)
+            },
             id: sample::id(n),
             revision,
-            dry_run: false,
             state,
             verdict,
             passed: None,
@@ -248,7 +253,8 @@ mod tests {
         let again = delivery(4, "release/1.4", &[("ci", RunState::Running)]);
         let lines = shown(&qa, &[earlier.clone(), later.clone(), again]);
         assert_eq!((lines[0].1, lines[2].1), (Pending, Pending), "the newest of a subject counts");
-        let nightly = Delivery { event: EventName::new("nightly"), id: sample::id(5), ..later };
+        let asked = Asked { event: EventName::new("nightly"), ..later.asked.clone() };
+        let nightly = Delivery { asked, id: sample::id(5), ..later };
         let lines = shown(&qa, &[main, earlier, nightly]);
         let names: BTreeSet<&str> = lines[1..].iter().map(|(name, _)| name.as_str()).collect();
         let own = ["main", "main, nightly", "release/1.4"];
@@ -341,7 +347,8 @@ mod tests {
         let names: Vec<String> = shown(&qa, &two).into_iter().map(|(name, _)| name).collect();
         assert!(names.iter().all(|name| name.chars().count() <= CONTEXT_CHARS));
         assert_ne!(names[1], names[2]);
-        assert_eq!(shown(&qa, &[Delivery { dry_run: true, ..two[0].clone() }]), []);
+        let dry = Delivery { asked: sample::asked(1), ..two[0].clone() };
+        assert_eq!(shown(&qa, &[dry]), []);
     }
 
     #[test]

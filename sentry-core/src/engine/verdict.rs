@@ -290,8 +290,7 @@ fn superseded(delivery: &Delivery) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::AttemptCounts;
-    use crate::delivery::Reason;
+    use crate::delivery::{Asked, AttemptCounts, Reason};
     use crate::testing::sample;
     use crate::watch::sample::watch;
 
@@ -302,7 +301,7 @@ mod tests {
             ..sample::run(*state)
         });
         Delivery {
-            dry_run: false,
+            asked: Asked { dry_run: false, ..sample::asked(1) },
             state: DeliveryState::Following,
             superseded_by: None,
             passed: None,

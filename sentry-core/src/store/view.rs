@@ -204,7 +204,7 @@ impl From<&Delivery> for Brief {
             id: delivery.id.clone(),
             watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),
-            dry_run: delivery.dry_run,
+            dry_run: delivery.asked.dry_run,
             state: delivery.state,
             tries: delivery.attempts.tries,
             next_attempt: delivery.next_attempt,

@@ -15,8 +15,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
-    AttemptCounts, Cause, Delivery, DeliveryState, HeadRecord, Intent, Reason, RunRecord, RunState,
-    Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
+    Asked, AttemptCounts, Cause, CommitNote, Delivery, DeliveryState, HeadRecord, Intent, Reason,
+    RunRecord, RunState, Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
 };
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
 use crate::ids::{DeliveryId, NoticeId, TriggerId};
@@ -160,11 +160,8 @@ pub fn delivery(n: u32) -> Delivery {
         id: id(n),
         watch: watch("app"),
         revision: revision(n),
-        event: EventName::new("nightly"),
-        only: Some("ci".to_owned()),
-        cause: Cause::Manual,
-        trigger: Some(trigger_id(n + 1000)),
-        dry_run: true,
+        commit: Some(commit_note()),
+        asked: asked(n),
         state: DeliveryState::Superseded,
         started: time(n),
         finished: Some(time(n)),
@@ -189,6 +186,30 @@ pub fn delivery(n: u32) -> Delivery {
         notes: vec!["ci.yaml:3: unknown variable {{ ünï }}".to_owned(), String::new()],
         error: Some("line one\nline \"two\" 'x'; -- \u{1b}[31m".to_owned()),
         superseded_by: Some(sha(n + 1)),
+    }
+}
+
+/// What a commit says of itself, with every field set.
+#[must_use]
+pub fn commit_note() -> CommitNote {
+    CommitNote {
+        title: "Fix the \"total\" of an empty cart \u{202e}ünï".to_owned(),
+        author: "ada".to_owned(),
+        committed: Some(time(1)),
+    }
+}
+
+/// A dry run that a person asked for, with every field set.
+#[must_use]
+pub fn asked(n: u32) -> Asked {
+    Asked {
+        cause: Cause::Manual,
+        trigger: Some(trigger_id(n + 1000)),
+        by: Some("ci-bot".to_owned()),
+        repeats: Some(id(n + 500)),
+        event: EventName::new("nightly"),
+        only: Some("ci".to_owned()),
+        dry_run: true,
     }
 }
 
@@ -328,6 +349,7 @@ pub fn trigger(n: u32) -> Trigger {
             selection: selection(),
         },
         cause: Cause::Webhook,
+        by: Some("ci-bot".to_owned()),
         at: time(n),
         state: TriggerState::Pending,
     }

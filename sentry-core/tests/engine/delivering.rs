@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::stream::BoxStream;
+use sentry_core::delivery::Asked;
 use sentry_core::deployer::{
     Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
     KindTable, KindsQuery, ObjectDiff, Probe, Retire, RunChange,
@@ -11,6 +12,7 @@ use sentry_core::forge::ForgeErrorKind;
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ChangeSet, Plan, PlannedObject};
 use sentry_core::store::StoreErrorKind;
+use sentry_core::subject::EventName;
 use sentry_core::testing::sample;
 
 use super::*;
@@ -305,7 +307,7 @@ async fn a_trigger_delivers_the_head_that_was_pushed_just_before_and_no_second_d
     assert_eq!(world.delivered().await, Some(sha.clone()));
     minutes(5).await;
     assert_eq!(world.deployer.created().len(), 1);
-    assert_eq!(world.deliveries().await[0].cause, Cause::Manual);
+    assert_eq!(world.deliveries().await[0].asked.cause, Cause::Manual);
 }
 
 #[tokio::test(start_paused = true)]
@@ -514,10 +516,36 @@ async fn a_retry_resumes_with_the_same_keys_and_a_rerun_makes_new_runs_of_the_sa
     world.ask(TriggerKind::Rerun { delivery: done.id.clone(), failed_only: false }).await;
     minutes(1).await;
     let rerun = world.deliveries().await.remove(0);
-    assert_eq!((rerun.cause, rerun.state), (Cause::Rerun, DeliveryState::Succeeded));
+    assert_eq!((rerun.asked.cause, rerun.state), (Cause::Rerun, DeliveryState::Succeeded));
     assert_eq!(rerun.revision.sha, sha);
     assert_eq!(rerun.intent.unwrap().manifests, done.intent.unwrap().manifests);
     assert_eq!(world.deployer.created().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rerun_is_for_the_event_and_the_run_of_what_it_repeats_and_says_who_asked() {
+    let world = World::running().await;
+    let for_nightly =
+        "{name: nightly, annotations: {pipelinesascode.tekton.dev/on-event: '[nightly]'}}";
+    let nightly = RUN.1.replace("{name: qa}", for_nightly);
+    world.forge.commit(B, "main", "a nightly run", &[RUN, ("nightly.yaml", &nightly)]);
+    let selection =
+        Selection { event: Some(EventName::new("nightly")), run: Some("nightly".to_owned()) };
+    let (subject, sha) = (sample::subject("main"), None);
+    world.ask(TriggerKind::Deliver { subject, sha, selection }).await;
+    minutes(1).await;
+    let first = world.deliveries().await.remove(0);
+    let kind = TriggerKind::Rerun { delivery: first.id.clone(), failed_only: false };
+    let (cause, by) = (Cause::Rerun, Some("ada".to_owned()));
+    let trigger = Trigger { cause, by: by.clone(), ..world.trigger("again", kind) };
+    world.store.request(&trigger).await.unwrap();
+    minutes(1).await;
+    let rerun = world.deliveries().await.remove(0);
+    let (trigger, repeats) = (Some(trigger.id), Some(first.id));
+    assert_eq!(rerun.asked, Asked { cause, trigger, by, repeats, ..first.asked });
+    let names = world.deployer.created().into_iter().map(|o| o.object.name);
+    let bases: Vec<String> = names.map(|n| n.split('-').next().unwrap().to_owned()).collect();
+    assert_eq!(bases, ["nightly", "nightly"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -565,7 +593,11 @@ async fn a_watch_that_follows_b_delivers_once_whenever_only_b_moves_over_kills_t
         assert_eq!(world.deployer.created().len(), deliveries);
     }
     let left = world.store.requests().await.unwrap().triggers;
-    assert_eq!((left, world.deliveries().await[0].trigger.clone()), (vec![], None), "nobody asked");
+    assert_eq!(
+        (left, world.deliveries().await[0].asked.trigger.clone()),
+        (vec![], None),
+        "nobody asked"
+    );
 }
 
 #[tokio::test(start_paused = true)]

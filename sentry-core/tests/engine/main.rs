@@ -184,6 +184,7 @@ impl World {
             watch: self.watch.name.clone(),
             kind,
             cause: Cause::Manual,
+            by: None,
             at: sentry_core::clock::Clock::now(self.clock.as_ref()),
             state: TriggerState::Pending,
         }

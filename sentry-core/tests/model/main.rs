@@ -176,6 +176,7 @@ impl World {
             watch: "qa".parse().unwrap(),
             kind: TriggerKind::Deliver { subject: sample::subject("main"), sha: None, selection },
             cause: Cause::Manual,
+            by: None,
             at,
             state: TriggerState::Pending,
         };
@@ -238,7 +239,8 @@ impl World {
         let snapshot = self.judge.store.snapshot();
         let mut waiting = BTreeSet::new();
         // One whose runs are followed waits for nothing, and holds nothing up.
-        let is_waiting = |d: &&Delivery| d.trigger.is_none() && d.state != DeliveryState::Following;
+        let is_waiting =
+            |d: &&Delivery| d.asked.trigger.is_none() && d.state != DeliveryState::Following;
         for delivery in snapshot.open.iter().filter(is_waiting) {
             let branch = &delivery.revision.subject;
             assert!(waiting.insert(branch.clone()), "promise 4: two heads of {branch} wait");
@@ -285,7 +287,7 @@ impl World {
         }
         let deliveries = self.judge.store.deliveries(&DeliveryQuery::default()).await.unwrap();
         for (request, (id, _)) in &self.requests {
-            let mut answers = deliveries.iter().filter(|d| d.trigger.as_ref() == Some(id));
+            let mut answers = deliveries.iter().filter(|d| d.asked.trigger.as_ref() == Some(id));
             let states: Vec<DeliveryState> = answers.by_ref().map(|d| d.state).collect();
             assert_eq!(states.len(), 1, "promise 6: request {request} has the answers {states:?}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use sentry_api::shape::{Acknowledgement, RerunRequest, SuspendRequest, TriggerRequest};
-use sentry_api::{ApiError, ErrorKind};
+use sentry_api::{ApiError, Asker, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -70,6 +70,10 @@ fn key(text: &str) -> Option<String> {
     filled(text).filter(|key| key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
+fn asker(key: Option<&str>) -> Asker<'_> {
+    Asker { by: None, key }
+}
+
 fn wait_for(asked: &Acknowledgement) -> Response {
     Redirect::to(&format!("/triggers/{}", asked.trigger)).into_response()
 }
@@ -92,7 +96,7 @@ pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerFor
         revision: filled(&form.revision),
         ..TriggerRequest::default()
     };
-    let asked = page.setup.answers.trigger(&request, key(&form.key).as_deref()).await?;
+    let asked = page.setup.answers.trigger(&request, asker(key(&form.key).as_deref())).await?;
     Ok(wait_for(&asked))
 }
 
@@ -109,7 +113,7 @@ pub(super) async fn retry(
     confirmed: Confirmed<AgainForm>,
 ) -> PageResult {
     let form = confirmed.act()?;
-    Ok(wait_for(&page.setup.answers.retry(&id, key(&form.key).as_deref()).await?))
+    Ok(wait_for(&page.setup.answers.retry(&id, asker(key(&form.key).as_deref())).await?))
 }
 
 pub(super) async fn rerun(
@@ -119,7 +123,7 @@ pub(super) async fn rerun(
 ) -> PageResult {
     let form = confirmed.act()?;
     let request = RerunRequest { failed: form.failed == "true" };
-    Ok(wait_for(&page.setup.answers.rerun(&id, &request, key(&form.key).as_deref()).await?))
+    Ok(wait_for(&page.setup.answers.rerun(&id, &request, asker(key(&form.key).as_deref())).await?))
 }
 
 #[derive(Deserialize, Default)]

@@ -6,7 +6,7 @@ use sentry_api::shape::{
     Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
-use sentry_api::{Answers, ApiError, ErrorKind};
+use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_server::api::MAX_REQUEST;
 use sentry_server::{Bounded, EventStream, Guesses};
 use serde_json::Value;
@@ -57,21 +57,21 @@ impl Answers for Echo {
         self.says(format!("state of {trigger}"))
     }
 
-    async fn trigger(&self, asked: &TriggerRequest, key: Option<&str>) -> Answer<Acknowledgement> {
-        self.says(format!("trigger {:?}, {:?}, {key:?}", asked.watch, asked.branch))
+    async fn trigger(&self, asked: &TriggerRequest, asker: Asker<'_>) -> Answer<Acknowledgement> {
+        self.says(format!("trigger {:?}, {:?}, {:?}", asked.watch, asked.branch, asker.key))
     }
 
-    async fn retry(&self, delivery: &str, key: Option<&str>) -> Answer<Acknowledgement> {
-        self.says(format!("retry {delivery}, {key:?}"))
+    async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
+        self.says(format!("retry {delivery}, {:?}", asker.key))
     }
 
     async fn rerun(
         &self,
         delivery: &str,
         RerunRequest { failed }: &RerunRequest,
-        key: Option<&str>,
+        asker: Asker<'_>,
     ) -> Answer<Acknowledgement> {
-        self.says(format!("rerun {delivery}, failed: {failed}, {key:?}"))
+        self.says(format!("rerun {delivery}, failed: {failed}, {:?}", asker.key))
     }
 
     async fn suspend(

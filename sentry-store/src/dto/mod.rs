@@ -78,7 +78,7 @@ fn decode_after<T, M: Mirror<T> + DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use sentry_core::cursor::{Cursors, Passed};
-    use sentry_core::delivery::{Delivery, Reason, Trigger};
+    use sentry_core::delivery::{Asked, Delivery, Reason, Trigger};
     use sentry_core::testing::sample;
 
     use super::*;
@@ -128,8 +128,7 @@ mod tests {
         same(&sample::watch_state(1));
         same(&sample::delivery(1));
         same(&Delivery {
-            event: sample::subject("main").event(),
-            only: None,
+            asked: Asked { event: sample::subject("main").event(), only: None, ..sample::asked(2) },
             ..sample::delivery(2)
         });
         same(&sample::trigger(1));
@@ -168,7 +167,7 @@ mod tests {
             assert!(fields.remove(new).is_some(), "{new}");
         }
         let read = Delivery::decode(1, &old.to_string()).unwrap();
-        assert_eq!((read.runs.len(), read.verdict, read.event.as_str()), (0, None, "push"));
+        assert_eq!((read.runs.len(), read.verdict, read.asked.event.as_str()), (0, None, "push"));
         assert_eq!(read.id, sample::delivery(1).id);
     }
 
@@ -177,6 +176,17 @@ mod tests {
         let mut old = of_version_3(&sample::delivery(1));
         assert_eq!(old.as_object_mut().unwrap().remove("cut_off"), Some(1.into()));
         assert_eq!(Delivery::decode(3, &old.to_string()).unwrap().attempts.cut_off, 0);
+    }
+
+    #[test]
+    fn a_delivery_that_was_written_before_commits_were_noted_names_nobody_and_repeats_nothing() {
+        let mut old: Value = serde_json::from_str(&sample::delivery(1).encode().unwrap()).unwrap();
+        for new in ["commit", "by", "repeats"] {
+            assert!(old.as_object_mut().unwrap().remove(new).is_some(), "{new}");
+        }
+        let read = Delivery::decode(VERSION, &old.to_string()).unwrap();
+        let asked = Asked { by: None, repeats: None, ..sample::asked(1) };
+        assert_eq!(read, Delivery { commit: None, asked, ..sample::delivery(1) });
     }
 
     #[test]
@@ -196,7 +206,7 @@ mod tests {
 
         let succeeded = Delivery {
             state: DeliveryState::Succeeded,
-            dry_run: false,
+            asked: Asked { dry_run: false, ..sample::asked(1) },
             passed: None,
             verdict: None,
             runs: Vec::new(),
@@ -207,7 +217,7 @@ mod tests {
         let applied = ObjectOutcome { run: false, ..sample::outcome(Action::Created) };
         let applied = Delivery { objects: vec![applied], ..succeeded.clone() };
         let ran = Delivery { objects: vec![sample::outcome(Action::Created)], ..succeeded.clone() };
-        let shown = Delivery { dry_run: true, ..succeeded };
+        let shown = Delivery { asked: sample::asked(1), ..succeeded };
         let read = |delivery: &Delivery| {
             let read = Delivery::decode(2, &of_version_3(delivery).to_string()).unwrap();
             (read.state, read.passed)

@@ -153,7 +153,7 @@ impl Record for delivery::Delivery {
 fn forward(delivery: &mut delivery::Delivery) {
     let begun = delivery.intent.as_ref().map(|intent| intent.manifests.clone());
     delivery.manifests = delivery.manifests.take().or(begun);
-    if delivery.state != delivery::DeliveryState::Succeeded || delivery.dry_run {
+    if delivery.state != delivery::DeliveryState::Succeeded || delivery.asked.dry_run {
         return;
     }
     if delivery.passed.is_none() && !delivery.objects.iter().any(|object| object.run) {
@@ -347,15 +347,27 @@ mirrors! {
         #[serde(default)]
         cut_off: u32,
     }
+    CommitNote of delivery::CommitNote {
+        title: String,
+        author: String,
+        committed: Option<Stamp>,
+    }
+    Asked of delivery::Asked {
+        cause: Word<delivery::Cause>,
+        trigger: Option<Text<TriggerId>>,
+        by: Option<String>,
+        repeats: Option<Text<DeliveryId>>,
+        event: Event,
+        only: Option<String>,
+        dry_run: bool,
+    }
     Delivery of delivery::Delivery {
         id: Text<DeliveryId>,
         watch: Text<WatchName>,
         revision: Revision,
-        event: Event,
-        only: Option<String>,
-        cause: Word<delivery::Cause>,
-        trigger: Option<Text<TriggerId>>,
-        dry_run: bool,
+        commit: Option<CommitNote>,
+        #[serde(flatten)]
+        asked: Asked,
         state: Word<delivery::DeliveryState>,
         started: Stamp,
         finished: Option<Stamp>,
@@ -381,6 +393,7 @@ mirrors! {
         watch: Text<WatchName>,
         kind: TriggerKind,
         cause: Word<delivery::Cause>,
+        by: Option<String>,
         at: Stamp,
         state: TriggerState,
     }

@@ -9,7 +9,7 @@ use super::follow::merge_runs;
 use super::{Attempts, Call, Job, Machine, Mode};
 use crate::cursor::{Cursors, Mark};
 use crate::delivery::{
-    AttemptCounts, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Trigger,
+    Asked, AttemptCounts, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, Trigger,
     TriggerKind, TriggerState,
 };
 use crate::engine::conclude::{Conclusion, Wait, conclude, superseded};
@@ -110,7 +110,7 @@ impl Machine {
         }
         // An agent that finds it so knows of an attempt that has no end.
         let delivery = Delivery { state: DeliveryState::Fetching, ..delivery };
-        if let Some(state) = self.ledger.cursors(&key).filter(|_| !delivery.dry_run) {
+        if let Some(state) = self.ledger.cursors(&key).filter(|_| !delivery.asked.dry_run) {
             let attempted = Some(Mark { sha: delivery.revision.sha.clone(), at: self.now.stamp });
             writes.push(Write::Cursors(Cursors { attempted, ..state.clone() }));
             writes.push(Write::Head(self.waiting(&delivery)));
@@ -144,12 +144,17 @@ impl Machine {
         Delivery {
             id: DeliveryId::of(self.new_id()),
             watch: watch.clone(),
-            event: revision.subject.event(),
-            only: None,
+            asked: Asked {
+                cause,
+                trigger: None,
+                by: None,
+                repeats: None,
+                event: revision.subject.event(),
+                only: None,
+                dry_run,
+            },
             revision,
-            cause,
-            trigger: None,
-            dry_run,
+            commit: None,
             state: DeliveryState::Pending,
             started: self.now.stamp,
             finished: None,
@@ -176,18 +181,19 @@ impl Machine {
             sha.clone().or_else(|| self.ledger.cursors(&key).map(|s| s.observed.sha.clone()))?;
         let revision = Revision { subject: subject.clone(), sha };
         let mut delivery = self.new_delivery(&trigger.watch, revision, trigger.cause);
-        delivery.trigger = Some(trigger.id.clone());
+        delivery.asked.trigger = Some(trigger.id.clone());
+        delivery.asked.by.clone_from(&trigger.by);
         if let Some(event) = &selection.event {
-            delivery.event = event.clone();
+            delivery.asked.event = event.clone();
         }
-        delivery.only.clone_from(&selection.run);
+        delivery.asked.only.clone_from(&selection.run);
         Some(delivery)
     }
 
     /// The head that takes a change's place, if there is a newer one.
     fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
         let state = self.ledger.cursors(&key_of(delivery))?;
-        let is_change = delivery.cause.is_automatic() && delivery.trigger.is_none();
+        let is_change = delivery.asked.cause.is_automatic() && delivery.asked.trigger.is_none();
         (is_change && state.observed.sha != delivery.revision.sha)
             .then(|| state.observed.sha.clone())
     }
@@ -198,13 +204,13 @@ impl Machine {
             id: delivery.id.clone(),
             watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),
-            cause: delivery.cause,
+            cause: delivery.asked.cause,
             attempt: delivery.attempts.tries + 1,
         });
         let (id, watch_name, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
         self.tell(EventKind::DeliveryStep { id, watch: watch_name, state });
         // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
-        let compares = delivery.trigger.is_none() && delivery.cause != Cause::Manifests;
+        let compares = delivery.asked.trigger.is_none() && delivery.asked.cause != Cause::Manifests;
         let base = self.ledger.cursors(&key).filter(|_| compares);
         let base = base.and_then(|cursors| cursors.base().cloned());
         self.attempts.running.insert(key, delivery.id.clone());
@@ -295,8 +301,11 @@ impl Machine {
         merge_runs(&mut end.delivery, known);
         let Some(watch) = self.known.watches.get(&end.delivery.watch).cloned() else { return };
         let key = key_of(&end.delivery);
-        let (id, dry_run, sha) =
-            (end.delivery.id.clone(), end.delivery.dry_run, end.delivery.revision.sha.clone());
+        let (id, dry_run, sha) = (
+            end.delivery.id.clone(),
+            end.delivery.asked.dry_run,
+            end.delivery.revision.sha.clone(),
+        );
         let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
         let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
         let cursors = self.ledger.cursors(&key);

@@ -378,7 +378,7 @@ impl Machine {
     /// In one pass an outage is waited for only so long; what is held by a suspension is not waited for at all.
     fn is_given_up(&self, delivery: &Delivery) -> bool {
         let Some(watch) = self.known.watches.get(&delivery.watch) else { return true };
-        let held = delivery.cause.is_automatic()
+        let held = delivery.asked.cause.is_automatic()
             && self.ledger.suspension(&delivery.watch, self.now.stamp).is_some();
         let followed = delivery.state.is_final() || delivery.state == DeliveryState::Following;
         if followed && !delivery.is_queued() {

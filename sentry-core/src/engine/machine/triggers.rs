@@ -2,7 +2,7 @@
 
 use super::{Call, Effects, Machine, Mode, Recall};
 use crate::delivery::{
-    AttemptCounts, Cause, Delivery, DeliveryState, Trigger, TriggerKind, TriggerState,
+    Asked, AttemptCounts, Cause, Delivery, DeliveryState, Trigger, TriggerKind, TriggerState,
 };
 use crate::event::EventKind;
 use crate::ids::DeliveryId;
@@ -145,8 +145,15 @@ impl Machine {
         }
         let mut delivery =
             self.new_delivery(&earlier.watch, earlier.revision.clone(), Cause::Rerun);
-        delivery.trigger = Some(trigger.id.clone());
-        delivery.intent = earlier.intent;
+        delivery.asked = Asked {
+            trigger: Some(trigger.id.clone()),
+            by: trigger.by.clone(),
+            repeats: Some(earlier.id),
+            event: earlier.asked.event,
+            only: earlier.asked.only,
+            ..delivery.asked
+        };
+        (delivery.intent, delivery.commit) = (earlier.intent, earlier.commit);
         let id = delivery.id.clone();
         self.answer(trigger, &id, vec![Write::Delivery(Box::new(delivery))]);
     }

@@ -2,7 +2,7 @@
 
 use super::Handles;
 use crate::cursor::{Cursors, Mark, Passed};
-use crate::delivery::{Delivery, DeliveryState, HeadRecord, Reason};
+use crate::delivery::{Asked, Delivery, DeliveryState, HeadRecord, Reason};
 use crate::plan::Action;
 use crate::revision::Revision;
 use crate::store::{
@@ -46,7 +46,15 @@ macro_rules! archive_contract_tests {
 /// See the name.
 pub async fn a_delivery_reads_back_with_every_field_set(at: Handles) {
     let bare = Delivery {
-        trigger: None,
+        commit: None,
+        asked: Asked {
+            trigger: None,
+            by: None,
+            repeats: None,
+            only: None,
+            dry_run: false,
+            ..sample::asked(2)
+        },
         finished: None,
         intent: None,
         next_attempt: None,
@@ -55,7 +63,6 @@ pub async fn a_delivery_reads_back_with_every_field_set(at: Handles) {
         notes: vec![],
         error: None,
         superseded_by: None,
-        dry_run: false,
         ..sample::delivery(2)
     };
     let write = |d: &Delivery| Write::Delivery(Box::new(d.clone()));
@@ -261,7 +268,8 @@ fn delivered(n: u32, branch: &str, sha: u32) -> Delivery {
     let revision = Revision { subject: sample::subject(branch), sha: sample::sha(sha) };
     let objects = vec![sample::outcome(Action::Created)];
     let state = DeliveryState::Succeeded;
-    Delivery { revision, objects, state, dry_run: false, ..sample::delivery(n) }
+    let asked = Asked { dry_run: false, ..sample::asked(n) };
+    Delivery { revision, objects, state, asked, ..sample::delivery(n) }
 }
 
 fn cursors(watch: &str, branch: &str, observed: u32, delivered: Option<u32>) -> Cursors {
@@ -361,7 +369,7 @@ pub async fn an_overview_tells_of_a_subject_what_is_open_newest_and_delivered(at
     let open = |n| Delivery { revision: sample::revision(9), ..sample::open_delivery(n) };
     let earlier = delivered(3, "main", 2);
     let without_runs = Delivery { objects: vec![], ..delivered(4, "main", 2) };
-    let shown = Delivery { dry_run: true, ..delivered(5, "main", 2) };
+    let shown = Delivery { asked: sample::asked(5), ..delivered(5, "main", 2) };
     let foreign = Delivery { watch: sample::watch("other"), ..delivered(20, "main", 2) };
     let all = [
         delivered(1, "main", 2),

@@ -69,7 +69,8 @@ impl World {
         let mut waiting = BTreeSet::new();
         // One whose runs are followed waits for nothing, and holds nothing up.
         let open = self.kept.ledger.open.values();
-        for delivery in open.filter(|d| d.trigger.is_none() && d.state != DeliveryState::Following)
+        for delivery in
+            open.filter(|d| d.asked.trigger.is_none() && d.state != DeliveryState::Following)
         {
             let subject = &delivery.revision.subject;
             assert!(waiting.insert(subject), "promise 4: two heads of {subject} wait");
@@ -114,7 +115,7 @@ impl World {
         }
         let mut answers = BTreeMap::new();
         for delivery in self.kept.deliveries.values() {
-            *answers.entry(delivery.trigger.as_ref()).or_insert(0) += 1;
+            *answers.entry(delivery.asked.trigger.as_ref()).or_insert(0) += 1;
         }
         for (request, (id, _)) in &self.requests {
             let answers = answers.get(&Some(id)).copied().unwrap_or_default();

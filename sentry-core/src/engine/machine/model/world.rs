@@ -222,6 +222,7 @@ impl World {
             watch: sample::watch("qa"),
             kind,
             cause: Cause::Manual,
+            by: None,
             at,
             state: TriggerState::Pending,
         };
@@ -508,13 +509,13 @@ impl World {
 }
 
 fn object(delivery: &Delivery, run: &str) -> ObjectRef {
-    let nonce = delivery.trigger.as_ref().map_or("", |trigger| trigger.as_str());
+    let nonce = delivery.asked.trigger.as_ref().map_or("", |trigger| trigger.as_str());
     let Revision { subject, sha } = &delivery.revision;
     ObjectRef { name: format!("{run} {subject} {sha} {nonce}"), ..sample::object() }
 }
 
 fn key(delivery: &Delivery, object: &ObjectRef) -> String {
-    let nonce = delivery.trigger.as_ref().map_or("", |trigger| trigger.as_str());
+    let nonce = delivery.asked.trigger.as_ref().map_or("", |trigger| trigger.as_str());
     let Revision { subject, sha } = &delivery.revision;
     format!("{subject}|{sha}|{}|{nonce}", object.name)
 }
