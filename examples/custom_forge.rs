@@ -56,7 +56,7 @@ impl Source for Fixed {
 
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         self.find(repo, &revision.sha)?;
-        Ok(CommitInfo { message: "All there is".into(), author: "ada".into() })
+        Ok(CommitInfo { message: "All there is".into(), author: "ada".into(), committed: None })
     }
 
     /// There is one commit: nothing to compare it with but itself.

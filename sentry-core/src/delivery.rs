@@ -215,17 +215,17 @@ pub struct AttemptCounts {
 /// What is kept of a commit of A, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitNote {
-    /// The first line of its message, at most [`CommitNote::TITLE_CHARS`] characters of it; as the author wrote it.
+    /// The first line of its message, in at most [`CommitNote::CHARS`] characters; untrusted, as its author wrote it.
     pub title: String,
-    /// Who wrote it, as its forge names the person.
+    /// Who wrote it, as its forge names the person, in as many characters at most; untrusted.
     pub author: String,
     /// When it was committed, by the committer's clock; `None` where the forge does not say.
     pub committed: Option<Timestamp>,
 }
 
 impl CommitNote {
-    /// The most characters of a title that are kept, and of an author's name.
-    pub const TITLE_CHARS: usize = 200;
+    /// The most characters that are kept of a title, and of an author's name.
+    pub const CHARS: usize = 200;
 }
 
 /// What was asked for: it does not change while the delivery is carried out.

@@ -8,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+use crate::delivery::CommitNote;
 use crate::error::{Error, Kind};
 use crate::repo::{CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
 use crate::revision::Revision;
 use crate::secret::Secret;
 use crate::subject::Subject;
+use crate::text;
 use crate::watch::BranchSelector;
 
 /// A forge as an engine gets it: an implementation for each of the ports.
@@ -211,6 +213,8 @@ pub struct CommitInfo {
     pub message: String,
     /// Who wrote it: the forge's user name if it gives one, otherwise the author's name.
     pub author: String,
+    /// When it was committed, by the committer's clock; `None` if that can't be read.
+    pub committed: Option<Timestamp>,
 }
 
 impl CommitInfo {
@@ -218,6 +222,16 @@ impl CommitInfo {
     #[must_use]
     pub fn title(&self) -> &str {
         self.message.lines().next().unwrap_or_default()
+    }
+
+    /// What a delivery keeps of it.
+    #[must_use]
+    pub fn note(&self) -> CommitNote {
+        CommitNote {
+            title: text::cut(self.title().trim_end(), CommitNote::CHARS),
+            author: text::cut(&self.author, CommitNote::CHARS),
+            committed: self.committed,
+        }
     }
 }
 

@@ -82,7 +82,8 @@ async fn heads_are_asked_by_git_with_the_token_as_password() {
 #[tokio::test]
 async fn a_commit_is_read_without_what_is_dear_to_tell() {
     let server = MockServer::start().await;
-    let commit = value!({"sha": sha('a'), "commit": {"message": "fix", "author": {"name": "Ann"}}});
+    let commit = value!({"sha": sha('a'), "commit": {"message": "fix", "author": {"name": "Ann"},
+        "committer": {"date": "2017-02-01T22:04:11+01:00"}}});
     Mock::given(path(format!("/git/api/v1/repos/o/r/git/commits/{}", sha('a'))))
         .and(query_param("stat", "false"))
         .and(query_param("files", "false"))
@@ -93,6 +94,7 @@ async fn a_commit_is_read_without_what_is_dear_to_tell() {
         .await;
     let info = tea(&server, None).commit(&repo(&server), &revision('a')).await.unwrap();
     assert_eq!((info.message.as_str(), info.author.as_str()), ("fix", "Ann"));
+    assert_eq!(info.committed, "2017-02-01T21:04:11Z".parse().ok());
 }
 
 #[tokio::test]

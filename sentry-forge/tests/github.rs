@@ -457,12 +457,14 @@ async fn a_commit_tells_its_message_and_the_authors_login() {
         let hub = Hub::start().await;
         let commit = value!({
             "sha": sha('a'), "author": author,
-            "commit": {"message": "fix: all\n\n[skip ci]", "author": {"name": "Mona Lisa"}},
+            "commit": {"message": "fix: all\n\n[skip ci]", "author": {"name": "Mona Lisa"},
+                "committer": {"date": "2011-04-14T16:00:49Z"}},
         });
         always(&hub.server, json(200, &commit)).await;
         let repo = hub.repo().parse().unwrap();
         let info = hub.forge.commit(&repo, &revision('a')).await.unwrap();
         assert_eq!((info.message.as_str(), info.author.as_str()), ("fix: all\n\n[skip ci]", name));
+        assert_eq!(info.committed, "2011-04-14T16:00:49Z".parse().ok());
         let other = hub.forge.commit(&repo, &revision('b')).await.unwrap_err();
         assert_eq!(other.kind(), ForgeErrorKind::WrongAnswer);
     }

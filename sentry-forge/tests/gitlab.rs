@@ -218,7 +218,8 @@ async fn a_job_token_asks_git_and_is_probed_by_git() {
 #[tokio::test]
 async fn a_commit_tells_its_message_and_author() {
     let lab = Lab::start().await;
-    let commit = value!({"id": sha('a'), "message": "fix", "author_name": "Mona"});
+    let commit = value!({"id": sha('a'), "message": "fix", "author_name": "Mona",
+        "committed_date": "2021-09-20T11:50:22.001+00:00"});
     Mock::given(path(format!("/api/v4/projects/g%2Fsub%2Fp/repository/commits/{}", sha('a'))))
         .respond_with(json(200, &commit))
         .mount(&lab.server)
@@ -226,6 +227,7 @@ async fn a_commit_tells_its_message_and_author() {
     let repo = lab.repo().parse().unwrap();
     let info = lab.forge.commit(&repo, &revision('a')).await.unwrap();
     assert_eq!((info.message.as_str(), info.author.as_str()), ("fix", "Mona"));
+    assert_eq!(info.committed, "2021-09-20T11:50:22.001Z".parse().ok());
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sentry_api::VERSION;
 use sentry_api::shape::{
-    AgentStatus, BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, Run, RunTotals,
-    Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
+    AgentStatus, BranchStatus, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus, Run,
+    RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
@@ -64,8 +64,10 @@ fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
         branch: name.to_owned(),
         subject: Subject { kind: "branch".to_owned(), name: name.to_owned() },
         observed: Mark { sha: sha(n), at: ago(at) },
+        commit: Some(commit(n, at)),
         attempted: mark(n),
         delivered: if state == BranchState::Delivered { mark(n) } else { None },
+        delivered_commit: None,
         state: state.into(),
         nothing_ran: None,
         manifests_revision: Some(sha(900)),
@@ -76,6 +78,20 @@ fn branch(n: usize, name: &str, state: BranchState, at: u64) -> BranchStatus {
         errors: Vec::new(),
         delivery: Some(id(n)),
     }
+}
+
+fn commit(n: usize, at: u64) -> Commit {
+    const SAID: [(&str, &str); 4] = [
+        ("Count an empty cart as nothing to pay", "ada"),
+        ("Merge branch 'release/1.4' into main", "Grace Hopper"),
+        ("修复：空购物车的总价", "王芳"),
+        (
+            "Retry the payment provider once before an order is given up, and say in the log which of them it was",
+            "renovate[bot]",
+        ),
+    ];
+    let (title, author) = SAID[n % SAID.len()];
+    Commit { title: title.to_owned(), author: author.to_owned(), at: Some(ago(at + 40)) }
 }
 
 fn runs(running: usize, succeeded: usize, failed: usize) -> RunTotals {
@@ -222,7 +238,10 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
             branch: branch.into(),
             subject: Subject { kind: "branch".to_owned(), name: branch.into() },
             trigger: if n % 5 == 4 { Cause::Manual.into() } else { Cause::Change.into() },
+            asked_by: (n % 5 == 4).then(|| "ada".to_owned()),
+            repeats: None,
             revision: sha(n),
+            commit: Some(commit(n, at)),
             manifests_revision: Some(sha(900)),
             state: state.into(),
             dry_run: false,

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use hyper::StatusCode;
 use sentry_api::VERSION;
 use sentry_api::shape::{
-    BranchStatus, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
+    BranchStatus, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
     RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{
@@ -87,6 +87,10 @@ pub(crate) fn scene(strings: &[String]) -> Script {
     Script { status: Some(status), shows }
 }
 
+fn commit(s: &str) -> Commit {
+    Commit { title: s.to_owned(), author: s.to_owned(), at: Some(SystemClock.now()) }
+}
+
 fn watch(s: &str) -> WatchStatus {
     let (text, at) = (s.to_owned(), SystemClock.now());
     let mark = || Mark { sha: s.to_owned(), at };
@@ -94,8 +98,10 @@ fn watch(s: &str) -> WatchStatus {
         branch: text.clone(),
         subject: Subject { kind: "branch".to_owned(), name: text.clone() },
         observed: Mark { sha: format!("{s}!"), at },
+        commit: Some(commit(s)),
         attempted: Some(mark()),
         delivered: Some(mark()),
+        delivered_commit: Some(commit(s)),
         state: BranchState::Parked.into(),
         nothing_ran: None,
         manifests_revision: Some(text.clone()),
@@ -149,7 +155,10 @@ fn show(n: usize, s: &str) -> Show {
             branch: text(),
             subject: Subject { kind: "branch".to_owned(), name: text() },
             trigger: Cause::Change.into(),
+            asked_by: Some(text()),
+            repeats: Some(text()),
             revision: text(),
+            commit: Some(commit(s)),
             manifests_revision: Some(text()),
             state: DeliveryState::Failed.into(),
             dry_run: false,

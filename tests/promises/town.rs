@@ -161,7 +161,11 @@ impl Source for Ground {
 
     async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
         if self.kind == Kind::Git {
-            return Ok(CommitInfo { message: "work".to_owned(), author: "Ada".to_owned() });
+            return Ok(CommitInfo {
+                message: "work".to_owned(),
+                author: "Ada".to_owned(),
+                committed: None,
+            });
         }
         self.real.source.commit(repo, revision).await
     }

@@ -3,8 +3,10 @@
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{DeliveryState, Reason};
+use sentry_core::repo::CommitSha;
 use sentry_core::store::{Brief, SubjectView, WatchState};
 
+use crate::shape::Commit;
 use crate::words::BranchState as Word;
 
 /// One branch.
@@ -16,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) told: Option<&'a Brief>,
     /// The delivery to look at: the one under way, else the newest.
     pub(super) shown: Option<&'a Brief>,
+    /// The delivered head's newest delivery.
+    delivered: Option<&'a Brief>,
     watch: Option<&'a WatchState>,
 }
 
@@ -25,7 +29,15 @@ impl<'a> Facts<'a> {
         let open = subject.open.iter().find(|delivery| !is_settled(delivery));
         let told = open.filter(|delivery| delivery.has_runs()).or(subject.delivered.as_ref());
         let shown = open.or(subject.newest.as_ref());
-        Self { cursors: &subject.cursors, open, told, shown, watch }
+        let delivered = subject.delivered.as_ref();
+        Self { cursors: &subject.cursors, open, told, shown, delivered, watch }
+    }
+
+    /// What one of its heads says of itself, if a delivery that is told or shown is of it.
+    pub(super) fn commit(&self, sha: &CommitSha) -> Option<Commit> {
+        let of_it = |brief: &&&Brief| brief.revision.sha == *sha;
+        let briefs = [self.shown, self.told, self.delivered];
+        briefs.iter().flatten().filter(of_it).find_map(|brief| Some(brief.commit.as_ref()?.into()))
     }
 
     /// The word of the documented list.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery as core;
 use sentry_core::plan::ObjectOutcome;
+use sentry_core::text;
 use serde::{Deserialize, Serialize};
 
 use super::{Subject, is_false, is_zero};
@@ -55,6 +56,24 @@ pub struct AskedFor {
     pub run: Option<String>,
 }
 
+/// What a commit of A says of itself. Untrusted text, in one line each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Commit {
+    /// The first line of its message, at most 200 characters.
+    pub title: String,
+    /// Who wrote it, as the forge names them.
+    pub author: String,
+    /// When it was committed, by the committer's clock, if that can be read.
+    pub at: Option<Timestamp>,
+}
+
+impl From<&core::CommitNote> for Commit {
+    fn from(note: &core::CommitNote) -> Self {
+        let (title, author) = (text::line(&note.title), text::line(&note.author));
+        Self { title, author, at: note.committed }
+    }
+}
+
 /// One delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
@@ -69,8 +88,17 @@ pub struct Delivery {
     pub subject: Subject,
     /// Why it was started.
     pub trigger: Word<Cause>,
+    /// Who requested it: the name of their token, or the user who gave the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
+    /// The delivery that it repeats, if it is a rerun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<String>,
     /// The commit of A.
     pub revision: String,
+    /// What that commit says of itself, once the forge was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// The commit of B, once it is known; also if its documents were refused.
     pub manifests_revision: Option<String>,
     /// Its state.
@@ -318,7 +346,10 @@ impl From<&core::Delivery> for Delivery {
             branch: delivery.revision.subject.name().to_owned(),
             subject: (&delivery.revision.subject).into(),
             trigger: delivery.asked.cause.into(),
+            asked_by: delivery.asked.by.as_deref().map(text::line),
+            repeats: delivery.asked.repeats.as_ref().map(ToString::to_string),
             revision: delivery.revision.sha.to_string(),
+            commit: delivery.commit.as_ref().map(Into::into),
             manifests_revision: delivery.manifests.as_ref().map(|b| b.sha.to_string()),
             state: delivery.state.into(),
             dry_run: delivery.asked.dry_run,

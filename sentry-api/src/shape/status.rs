@@ -4,8 +4,7 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Subject;
-use super::{RunTotals, is_zero};
+use super::{Commit, RunTotals, Subject, is_zero};
 use crate::words::{BranchState, ReasonKind, Verdict, Word};
 
 /// The answer to `status`.
@@ -108,10 +107,16 @@ pub struct BranchStatus {
     pub subject: Subject,
     /// The head that the forge last reported.
     pub observed: Mark,
+    /// What that head says of itself, once a delivery of it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
     /// The head that a delivery was last started for.
     pub attempted: Option<Mark>,
     /// The head whose every object the cluster acknowledged.
     pub delivered: Option<Mark>,
+    /// What the delivered head says of itself, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_commit: Option<Commit>,
     /// Its state.
     pub state: Word<BranchState>,
     /// Why no run of its head was due, if its state is `nothing_ran`.

@@ -214,6 +214,7 @@ impl Attempt {
             })
         };
         let info = self.timed("inspect", until, ask).await?;
+        self.delivery.commit = Some(info.note());
         let marked = skip_marker(&info).is_some();
         if marked && self.delivery.asked.cause.is_automatic() {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{AgentState, Report, Suspension, WatchState};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
-use crate::delivery::{Delivery, DeliveryState, RunTotals, Verdict};
+use crate::delivery::{CommitNote, Delivery, DeliveryState, RunTotals, Verdict};
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
 use crate::plan::Action;
@@ -168,6 +168,8 @@ pub struct Brief {
     pub watch: WatchName,
     /// The head that it brings.
     pub revision: Revision,
+    /// What A's commit says of itself, once its forge was asked.
+    pub commit: Option<CommitNote>,
     /// True if nothing may be written.
     pub dry_run: bool,
     /// Where it stands.
@@ -204,6 +206,7 @@ impl From<&Delivery> for Brief {
             id: delivery.id.clone(),
             watch: delivery.watch.clone(),
             revision: delivery.revision.clone(),
+            commit: delivery.commit.clone(),
             dry_run: delivery.asked.dry_run,
             state: delivery.state,
             tries: delivery.attempts.tries,

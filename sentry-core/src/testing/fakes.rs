@@ -112,8 +112,9 @@ impl FakeForge {
         let mut files: Vec<TreeFile> = files.iter().map(file).collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
         host.trees.insert(sha.clone(), files);
-        host.infos
-            .insert(sha.clone(), CommitInfo { message: message.into(), author: "ada".into() });
+        let committed = Timestamp::from_second(1_700_000_000).ok();
+        let info = CommitInfo { message: message.into(), author: "ada".into(), committed };
+        host.infos.insert(sha.clone(), info);
         drop(host);
         self.set(repo, branch, &sha);
         sha

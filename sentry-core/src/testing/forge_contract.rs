@@ -93,7 +93,7 @@ macro_rules! source_contract_tests {
             a_directory_that_is_missing_is_no_directory
             a_commit_that_is_not_there_is_no_commit
             what_is_larger_than_the_limits_is_too_large
-            a_commit_says_its_whole_message_and_who_wrote_it
+            a_commit_says_its_whole_message_who_wrote_it_and_when_it_was_made
             a_commit_differs_from_itself_in_nothing
             changed_paths_are_sorted_and_the_same_in_both_directions
             a_commit_that_is_gone_cant_be_compared
@@ -349,12 +349,12 @@ pub async fn what_is_larger_than_the_limits_is_too_large(at: Scene) {
 }
 
 /// See the name.
-pub async fn a_commit_says_its_whole_message_and_who_wrote_it(at: Scene) {
+pub async fn a_commit_says_its_whole_message_who_wrote_it_and_when_it_was_made(at: Scene) {
     let commit = at.host.commit("main", "A title\n\nand more", &[("a", "1")]);
     let revision = sample::at("main", commit.as_str());
     let info = at.forge.source.commit(&at.repo, &revision).await.expect("a commit");
     assert_eq!((info.title(), info.message.trim_end()), ("A title", "A title\n\nand more"));
-    assert!(!info.author.is_empty());
+    assert!(!info.author.is_empty() && info.committed.is_some(), "{info:?}");
 }
 
 /// See the name.

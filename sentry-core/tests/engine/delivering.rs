@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use futures::stream::BoxStream;
-use sentry_core::delivery::Asked;
+use sentry_core::clock::Timestamp;
+use sentry_core::delivery::{Asked, CommitNote};
 use sentry_core::deployer::{
     Checked, Cluster, DeployError, DeployErrorKind, Deployer, DeployerPorts, FollowQuery,
     KindTable, KindsQuery, ObjectDiff, Probe, Retire, RunChange,
@@ -520,6 +521,29 @@ async fn a_retry_resumes_with_the_same_keys_and_a_rerun_makes_new_runs_of_the_sa
     assert_eq!(rerun.revision.sha, sha);
     assert_eq!(rerun.intent.unwrap().manifests, done.intent.unwrap().manifests);
     assert_eq!(world.deployer.created().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delivery_keeps_what_its_commit_says_of_itself_however_it_ends() {
+    let long = format!("{}\n\nbody", "ü".repeat(300));
+    let (bad, none) = (("bad.yaml", "kind: [\n"), ("README", ""));
+    for (message, files, state, title) in [
+        ("Fix it\n\nbecause", RUN, DeliveryState::Succeeded, "Fix it".to_owned()),
+        ("Later [skip ci]", RUN, DeliveryState::NothingRan, "Later [skip ci]".to_owned()),
+        ("Try", bad, DeliveryState::Parked, "Try".to_owned()),
+        ("", none, DeliveryState::NothingRan, String::new()),
+        (&long, RUN, DeliveryState::Succeeded, format!("{}…", "ü".repeat(199))),
+    ] {
+        let world = World::running().await;
+        world.forge.commit(B, "main", "tests", &[files]);
+        world.forge.commit(A, "main", message, &[]);
+        minutes(1).await;
+        let delivery = world.deliveries().await.remove(0);
+        assert_eq!(delivery.state, state, "{message}: {delivery:?}");
+        let committed = Timestamp::from_second(1_700_000_000).ok();
+        let note = CommitNote { title, author: "ada".to_owned(), committed };
+        assert_eq!(delivery.commit, Some(note));
+    }
 }
 
 #[tokio::test(start_paused = true)]

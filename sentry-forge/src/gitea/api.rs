@@ -13,7 +13,7 @@ use super::probe;
 use crate::credential::{Credential, header as sensitive};
 use crate::hosted::api::{
     Absence, Api, Call, NOT_ASKED, RepoFacts, RepoRef, Resource, base, below, json, message,
-    origin, plain_status,
+    origin, plain_status, time,
 };
 use crate::hosted::{Hosted, Probe};
 use crate::http::Answer;
@@ -61,11 +61,17 @@ struct Commit {
 struct Content {
     message: String,
     author: Author,
+    committer: Option<Committer>,
 }
 
 #[derive(Deserialize)]
 struct Author {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Committer {
+    date: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -187,7 +193,8 @@ impl Api for GiteaApi {
     fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String> {
         let Commit { sha, commit } = json(answer)?;
         let sha = sha.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
-        Ok((sha, CommitInfo { message: commit.message, author: commit.author.name }))
+        let committed = commit.committer.and_then(|person| time(person.date.as_deref()));
+        Ok((sha, CommitInfo { message: commit.message, author: commit.author.name, committed }))
     }
 
     /// `warning` would hold merges up where it is required: what is neither good nor bad is a success.

@@ -19,7 +19,7 @@ use crate::credential::{Credential, bearer};
 use crate::hosted::Hosted;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, content_type, json, message,
-    number_after, origin, plain_status, segment, shown_type,
+    number_after, origin, plain_status, segment, shown_type, time,
 };
 use crate::http::{Answer, Http};
 use crate::rate_limit::Right;
@@ -127,11 +127,17 @@ struct Commit {
 struct CommitText {
     message: String,
     author: Option<Person>,
+    committer: Option<Committer>,
 }
 
 #[derive(Deserialize)]
 struct Person {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Committer {
+    date: Option<String>,
 }
 
 /// `{}` is an author without an account.
@@ -333,7 +339,8 @@ impl Api for GitHubApi {
         let sha = commit.sha.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
         let login = commit.author.and_then(|account| account.login);
         let author = login.or(commit.commit.author.map(|person| person.name)).unwrap_or_default();
-        Ok((sha, CommitInfo { message: commit.commit.message, author }))
+        let committed = commit.commit.committer.and_then(|person| time(person.date.as_deref()));
+        Ok((sha, CommitInfo { message: commit.commit.message, author, committed }))
     }
 
     /// GitHub compares the newer commit with what both have in common. That is the older commit itself unless

@@ -21,7 +21,7 @@ use crate::credential::{Credential, bearer, header as sensitive};
 use crate::hosted::Hosted;
 use crate::hosted::api::{
     Absence, Api, Call, Compared, RepoFacts, RepoRef, Resource, base, below, description, json,
-    link, message, number_after, origin,
+    link, message, number_after, origin, time,
 };
 use crate::http::Answer;
 use crate::rate_limit::Right;
@@ -86,6 +86,7 @@ struct Commit {
     id: String,
     message: String,
     author_name: String,
+    committed_date: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -268,7 +269,14 @@ impl Api for GitLabApi {
     fn read_commit(&self, answer: &Answer) -> Result<(CommitSha, CommitInfo), String> {
         let commit: Commit = json(answer)?;
         let sha = commit.id.parse().map_err(|_| "the answer holds no commit id".to_owned())?;
-        Ok((sha, CommitInfo { message: commit.message, author: commit.author_name }))
+        Ok((
+            sha,
+            CommitInfo {
+                message: commit.message,
+                author: commit.author_name,
+                committed: time(commit.committed_date.as_deref()),
+            },
+        ))
     }
 
     fn read_changes(

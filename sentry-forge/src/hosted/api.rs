@@ -4,6 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
+use sentry_core::clock::Timestamp;
 use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
@@ -225,6 +226,11 @@ pub(crate) trait Api: fmt::Debug + Send + Sync {
 
     /// The repository's number in the path of a redirect.
     fn moved_to(&self, path: &str) -> Option<u64>;
+}
+
+/// A time of an answer that nothing depends on: one that can't be read is not known.
+pub(crate) fn time(text: Option<&str>) -> Option<Timestamp> {
+    text?.parse().ok()
 }
 
 /// Reads JSON, if the answer says that it is JSON.

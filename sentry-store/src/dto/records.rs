@@ -86,6 +86,7 @@ struct Brief {
     id: Text<DeliveryId>,
     watch: Text<WatchName>,
     revision: Revision,
+    commit: Option<CommitNote>,
     dry_run: bool,
     state: Word<delivery::DeliveryState>,
     tries: u32,
@@ -96,12 +97,13 @@ struct Brief {
 
 impl Mirror<store::Brief> for Brief {
     fn of(value: store::Brief) -> Self {
-        let store::Brief { id, watch, revision, dry_run, state, tries, .. } = value;
-        let store::Brief { next_attempt, verdict, error, .. } = value;
+        let store::Brief { id, watch, revision, commit, dry_run, state, .. } = value;
+        let store::Brief { tries, next_attempt, verdict, error, .. } = value;
         Self {
             id: Mirror::of(id),
             watch: Mirror::of(watch),
             revision: Mirror::of(revision),
+            commit: Mirror::of(commit),
             dry_run,
             state: Mirror::of(state),
             tries,
@@ -116,6 +118,7 @@ impl Mirror<store::Brief> for Brief {
             id: self.id.back(),
             watch: self.watch.back(),
             revision: self.revision.back(),
+            commit: self.commit.back(),
             dry_run: self.dry_run,
             state: self.state.back(),
             tries: self.tries,
