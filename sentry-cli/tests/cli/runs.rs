@@ -2,7 +2,7 @@
 
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
-    Asked, AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
+    Asked, AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunState, Verdict,
 };
 use sentry_core::plan::{Action, ObjectOutcome};
 use sentry_core::store::{Report, WatchState, Write};
