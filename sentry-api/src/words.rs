@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use sentry_core::closed_list;
 pub use sentry_core::closed_list::ClosedList;
 pub use sentry_core::delivery::{
-    Cause, DeliveryState, ReasonKind, RunState, TriggerStateKind, Verdict,
+    Cause, DeliveryState, FailureClass, ReasonKind, RunState, TaskState, TriggerStateKind, Verdict,
 };
 pub use sentry_core::manifest::Decision;
 pub use sentry_core::plan::Action;

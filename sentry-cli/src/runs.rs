@@ -57,7 +57,10 @@ mod tests {
             state: RunStanding::As(state).into(),
             reason: None,
             message: None,
+            failure: None,
+            started: None,
             ended: None,
+            tasks: Vec::new(),
         });
         let text = failures(&runs).unwrap();
         assert_eq!(text, "1 of 2 runs failed: ci-1a2b");

@@ -1,5 +1,7 @@
 //! Deliveries, triggers, and the closed list of reasons: the records that are kept.
 
+mod run;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use crate::plan::{Action, ObjectOutcome, ObjectRef};
 use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
+
+pub use run::{FailureClass, MAX_TASKS, TaskRecord, TaskState};
 
 crate::closed_list! {
     /// Why a delivery was started.
@@ -114,8 +118,14 @@ pub struct RunRecord {
     pub reason: Option<String>,
     /// For a run that did not succeed: task, step, why and the last log line, without secrets.
     pub message: Option<String>,
+    /// What kind of failure it was, for a run that failed or was cancelled.
+    pub failure: Option<FailureClass>,
+    /// When it began, by the cluster's clock.
+    pub started: Option<Timestamp>,
     /// When it ended.
     pub completed: Option<Timestamp>,
+    /// Its tasks in the pipeline's order, at most [`MAX_TASKS`]; none for a run that is no pipeline's.
+    pub tasks: Vec<TaskRecord>,
     /// What its document asks for besides being run.
     pub rules: crate::plan::RunRules,
     /// The newer head for which the cluster was asked to cancel it (`cancel-in-progress`); written down before that.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::clock::Timestamp;
-use crate::delivery::RunState;
+use crate::delivery::{FailureClass, RunState, TaskRecord};
 use crate::names::ClusterRef;
 use crate::plan::{Action, ChangeSet, ObjectRef, Plan};
 use crate::repo::CommitSha;
@@ -161,6 +161,8 @@ pub struct FollowQuery {
     pub commits: Vec<CommitSha>,
     /// `apiVersion` and `kind` of the runs, each pair once.
     pub kinds: Vec<(String, String)>,
+    /// `kind` and name of runs whose end is known: the cluster is asked nothing more about them.
+    pub known: BTreeSet<(String, String)>,
 }
 
 /// Something that became known about followed runs.
@@ -198,8 +200,14 @@ pub struct RunStatus {
     /// For a run that did not succeed: which task and step, why, and its last log line when it may be read; without
     /// secrets, at most 1,000 characters.
     pub message: Option<String>,
+    /// What kind of failure it was, for a run that failed or was cancelled.
+    pub failure: Option<FailureClass>,
+    /// When it began, by the cluster's clock.
+    pub started: Option<Timestamp>,
     /// When it ended, by the cluster's clock.
     pub completed: Option<Timestamp>,
+    /// The tasks of a pipeline run, at most [`crate::delivery::MAX_TASKS`].
+    pub tasks: Vec<TaskRecord>,
 }
 
 /// What is to be done with runs that are not wanted any more.

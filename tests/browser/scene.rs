@@ -8,7 +8,7 @@ use sentry_api::shape::{
     RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{
-    Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
+    Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, Verdict,
 };
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_server::page::{Repository, WatchPlace, Web};
@@ -202,6 +202,9 @@ fn run(name: String, state: RunState, end: Timestamp) -> Run {
         reason: failed
             .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
         message: failed.then(|| LAST_LINE.to_owned()),
+        failure: failed.then_some(FailureClass::Step.into()),
+        started: None,
+        tasks: Vec::new(),
         ended: (state != RunState::Running).then_some(end),
     }
 }

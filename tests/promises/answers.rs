@@ -4,6 +4,7 @@
 //! The forms are those of kubectl (`pkg/cmd/util/helpers.go`, `checkErr`), of apimachinery's `StatusReason` and
 //! `NewGenericServerResponse`, and of the API server's admission (`ToStatusErr`, `NewForbidden`).
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -490,7 +491,9 @@ pub(crate) async fn errors(kubectl: &Kubectl) -> [DeployError; 3] {
     let apply = apply.map_or_else(|error| error, |changes| changes.error.unwrap());
     let commits = vec!["c0ffee00".repeat(5).parse().unwrap()];
     let kinds = vec![("tekton.dev/v1".to_owned(), "PipelineRun".to_owned())];
-    let mut followed = kubectl.follow(FollowQuery { cluster: cluster(), commits, kinds }).unwrap();
+    let mut followed = kubectl
+        .follow(FollowQuery { cluster: cluster(), commits, kinds, known: BTreeSet::new() })
+        .unwrap();
     [check, apply, followed.next().await.unwrap().unwrap_err()]
 }
 

@@ -7,10 +7,11 @@ use hyper::StatusCode;
 use sentry_api::VERSION;
 use sentry_api::shape::{
     BranchStatus, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
-    RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
+    RunTotals, Show, Status, Step, Subject, SuspensionStatus, Task, WatchStatus,
 };
 use sentry_api::words::{
-    Action, BranchState, Cause, DeliveryState, RunStanding, RunState, Verdict,
+    Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, TaskState,
+    Verdict,
 };
 use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_server::page::{Repository, WatchPlace, Web};
@@ -145,7 +146,21 @@ fn show(n: usize, s: &str) -> Show {
         state: RunStanding::As(RunState::Failed).into(),
         reason: Some(text()),
         message: Some(text()),
+        failure: Some(FailureClass::Step.into()),
+        started: Some(at),
         ended: Some(at),
+        tasks: vec![Task {
+            task: text(),
+            run: Some(text()),
+            state: TaskState::Failed.into(),
+            started: Some(at),
+            ended: Some(at),
+            retries: 1,
+            reason: Some(text()),
+            message: Some(text()),
+            after: vec![text()],
+            finally: false,
+        }],
     };
     Show {
         version: VERSION,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{Subject, is_false, is_zero};
 use crate::VERSION;
 use crate::words::{
-    Action, Cause, DeliveryState, ReasonKind, RunStanding, RunState, Verdict, Word,
+    Action, Cause, DeliveryState, FailureClass, ReasonKind, RunStanding, RunState, TaskState,
+    Verdict, Word,
 };
 
 /// The answer to `history`.
@@ -27,7 +28,7 @@ pub struct History {
 pub struct Show {
     /// [`VERSION`].
     pub version: u32,
-    /// The delivery; its runs have a `message` and an `ended` here.
+    /// The delivery; its runs have a `message`, a `failure` and `tasks` here.
     pub delivery: Delivery,
     /// Attempts so far.
     pub attempts: u32,
@@ -174,9 +175,70 @@ pub struct Run {
     /// If it did not succeed: task, step, reason and last log line. Only in `show`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// When it ended. Only in `show`.
+    /// What kind of failure it was, if it failed or was cancelled. Only in `show`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Word<FailureClass>>,
+    /// When it began, by the cluster's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended, by the cluster's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// The tasks of a pipeline run, in the pipeline's order, at most 200. Only in `show`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+}
+
+/// One task of a run. A task that a matrix multiplies is there once for each run of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    /// Its name in the pipeline.
+    pub task: String,
+    /// The name of the run that was made for it on the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Its state.
+    pub state: Word<TaskState>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How often it was tried again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: usize,
+    /// The cluster's word for its state; for a skipped one, why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// If it failed: step and reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The tasks that end before it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+    /// True if it runs once all others have ended.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub finally: bool,
+}
+
+impl From<&core::TaskRecord> for Task {
+    fn from(record: &core::TaskRecord) -> Self {
+        let core::TaskRecord { task, run, state, started, completed, retries, .. } = record;
+        let core::TaskRecord { reason, message, after, is_finally, .. } = record;
+        Self {
+            task: task.clone(),
+            run: run.clone(),
+            state: (*state).into(),
+            started: *started,
+            ended: *completed,
+            retries: usize::try_from(*retries).unwrap_or(usize::MAX),
+            reason: reason.clone(),
+            message: message.clone(),
+            after: after.clone(),
+            finally: *is_finally,
+        }
+    }
 }
 
 /// How long one step took.
@@ -298,9 +360,10 @@ impl From<&core::Delivery> for Show {
         let mut shape = Delivery::from(delivery);
         let outcomes = delivery.objects.iter().filter(|o| o.run);
         for (run, outcome) in shape.runs.iter_mut().zip(outcomes) {
-            let record = record(delivery, outcome);
-            run.message = record.and_then(message);
-            run.ended = record.and_then(|record| record.completed);
+            let Some(record) = record(delivery, outcome) else { continue };
+            run.message = message(record);
+            run.failure = record.failure.map(Into::into);
+            run.tasks = record.tasks.iter().map(Into::into).collect();
         }
         let event =
             Some(&delivery.asked.event).filter(|e| **e != delivery.revision.subject.event());
@@ -393,7 +456,10 @@ fn run(delivery: &core::Delivery, outcome: &ObjectOutcome) -> Run {
         state: standing(delivery, outcome).into(),
         reason: record.and_then(|run| run.reason.clone()).or_else(|| outcome.reason.clone()),
         message: None,
-        ended: None,
+        failure: None,
+        started: record.and_then(|run| run.started),
+        ended: record.and_then(|run| run.completed),
+        tasks: Vec::new(),
     }
 }
 

@@ -12,7 +12,7 @@ mod status;
 mod subject;
 mod why;
 
-pub use delivery::{AskedFor, Commit, Delivery, History, Object, Run, RunTotals, Show, Step};
+pub use delivery::{AskedFor, Commit, Delivery, History, Object, Run, RunTotals, Show, Step, Task};
 pub use documents::{Document, Documents, Revision};
 pub use event::Event;
 pub use request::{

@@ -186,14 +186,16 @@ fn show_runs(ui: &Ui, delivery: &Delivery) {
         return;
     }
     ui.line(format!("\n{}", count(delivery.runs.len(), "run")));
-    let mut rows = Rows::new(&["state", "kind", "name", "reason", "ended"]);
+    let mut rows = Rows::new(&["state", "kind", "name", "reason", "took", "ended"]);
     let objects = delivery.objects.iter().filter(|object| object.run);
     for (run, object) in delivery.runs.iter().zip(objects) {
+        let span = run.started.zip(run.ended).map(|(started, ended)| took(started, ended));
         rows.row([
             (run.state.as_str(), state_tone(run.state)),
             (&object.kind, Tone::Plain),
             (&run.name, Tone::Plain),
             (run.reason.as_deref().unwrap_or_default(), Tone::Plain),
+            (&span.unwrap_or_default(), Tone::Plain),
             (&run.ended.map(time).unwrap_or_default(), Tone::Quiet),
         ]);
     }

@@ -126,7 +126,10 @@ fn created(run: &RunRecord) -> Run {
         state: RunStanding::As(run.state).into(),
         reason: run.reason.clone(),
         message: run.message.clone(),
+        failure: run.failure.map(Into::into),
+        started: run.started,
         ended: run.completed,
+        tasks: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{
-    Asked, AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Verdict,
+    Asked, AttemptCounts, Delivery, DeliveryState, HeadRecord, Reason, RunState, Verdict,
 };
 use sentry_core::plan::{Action, ObjectOutcome};
 use sentry_core::store::{Report, WatchState, Write};
@@ -32,12 +32,13 @@ fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
         let mut record = sample::run(state.unwrap_or(RunState::Running));
         record.object.name = format!("ci-{n}");
         if record.state != RunState::Failed {
-            (record.reason, record.message) = (None, None);
+            (record.reason, record.message, record.failure) = (None, None, None);
         }
+        record.completed = record.completed.filter(|_| record.state.is_final());
         let action = if state.is_some() { Action::Created } else { Action::Queued };
         let (object, reason) = (record.object.clone(), None);
         delivery.objects.push(ObjectOutcome { object, run: true, action, reason });
-        delivery.runs.extend(state.map(|_| RunRecord { completed: None, ..record }));
+        delivery.runs.extend(state.map(|_| record));
     }
     delivery
 }
@@ -123,15 +124,21 @@ fn history_and_show_tell_each_runs_end_and_show_what_it_said() {
     assert_eq!(
         one["runs"],
         serde_json::json!([
-            {"name": "ci-0", "state": "failed", "reason": "PipelineRunTimeout"},
-            {"name": "ci-1", "state": "succeeded", "reason": null}
+            {"name": "ci-0", "state": "failed", "reason": "PipelineRunTimeout",
+             "started": sample::time(3).to_string(), "ended": sample::time(9).to_string()},
+            {"name": "ci-1", "state": "succeeded", "reason": null,
+             "started": sample::time(3).to_string(), "ended": sample::time(9).to_string()}
         ])
     );
     let id = one["id"].as_str().unwrap();
     let shown = sandbox.json(&["show", id, "-o", "json"]);
     assert_eq!(shown["delivery"]["runs"][0]["message"], "task unit, step test: exit code 1");
     assert_eq!(shown["delivery"]["following_since"], sample::time(5).to_string());
+    let run = &shown["delivery"]["runs"][0];
+    assert_eq!((&run["failure"], &run["tasks"][0]["task"]), (&"timeout".into(), &"unit".into()));
     let text = sandbox.ok(&["show", id]);
+    assert!(text.contains("REASON              TOOK  ENDED"), "{text}");
+    assert!(text.contains("PipelineRunTimeout  6s    "), "{text}");
     assert!(text.contains("verdict    failure: 1 failed, 1 succeeded"), "{text}");
     assert!(text.contains("\nci-0: task unit, step test: exit code 1\n"), "{text}");
     assert!(sandbox.ok(&["history"]).contains("1 failed, 1 succeeded"));

@@ -22,7 +22,10 @@ pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
         state: RunState::Running,
         reason: None,
         message: None,
+        failure: None,
+        started: None,
         completed: None,
+        tasks: Vec::new(),
         rules: planned.rules,
         cancelled_by: None,
     })

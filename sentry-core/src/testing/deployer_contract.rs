@@ -13,6 +13,7 @@ mod checks;
 mod follows;
 mod retires;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,7 +233,8 @@ impl Bench {
     fn follow_kinds(&self, commit: u32, kinds: &[&str]) -> Option<Told<'_>> {
         let kinds = kinds.iter().map(|kind| ("tekton.dev/v1".to_owned(), (*kind).to_owned()));
         let (cluster, commits) = (self.target.clone(), vec![sample::sha(commit)]);
-        let query = FollowQuery { cluster, commits, kinds: kinds.collect() };
+        let query =
+            FollowQuery { cluster, commits, kinds: kinds.collect(), known: BTreeSet::new() };
         self.deployer().follow(query).map(Told)
     }
 }

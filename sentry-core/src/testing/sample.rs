@@ -15,8 +15,9 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
-    Asked, AttemptCounts, Cause, CommitNote, Delivery, DeliveryState, HeadRecord, Intent, Reason,
-    RunRecord, RunState, Selection, StepTiming, Trigger, TriggerKind, TriggerState, Verdict,
+    Asked, AttemptCounts, Cause, CommitNote, Delivery, DeliveryState, FailureClass, HeadRecord,
+    Intent, Reason, RunRecord, RunState, Selection, StepTiming, TaskRecord, TaskState, Trigger,
+    TriggerKind, TriggerState, Verdict,
 };
 use crate::forge::{Budget, CommitStatus, StatusState, Validator};
 use crate::ids::{DeliveryId, NoticeId, TriggerId};
@@ -227,6 +228,23 @@ pub fn object() -> ObjectRef {
     }
 }
 
+/// A task of a run, with everything that is kept of one.
+#[must_use]
+pub fn task() -> TaskRecord {
+    TaskRecord {
+        task: "unit".to_owned(),
+        run: Some("ci-0a1b2c3d-abcdefghijklmnop-unit".to_owned()),
+        state: TaskState::Failed,
+        started: Some(time(4)),
+        completed: Some(time(8)),
+        retries: 1,
+        reason: Some("Failed".to_owned()),
+        message: Some("step test: exit code 1".to_owned()),
+        after: vec!["build".to_owned()],
+        is_finally: false,
+    }
+}
+
 /// A run that stands so.
 #[must_use]
 pub fn run(state: RunState) -> RunRecord {
@@ -235,7 +253,10 @@ pub fn run(state: RunState) -> RunRecord {
         state,
         reason: Some("PipelineRunTimeout".to_owned()),
         message: Some("task unit, step test: exit code 1".to_owned()),
+        failure: Some(FailureClass::Timeout),
+        started: Some(time(3)),
         completed: Some(time(9)),
+        tasks: vec![task()],
         rules: RunRules { keep: Some(5), cancels_older: true },
         cancelled_by: (state == RunState::Cancelled).then(|| sha(8)),
     }

@@ -1,6 +1,6 @@
 //! Runs that a delivery started are followed to their end, and their end is the delivery's.
 
-use sentry_core::delivery::{RunState, Verdict};
+use sentry_core::delivery::{RunState, TaskRecord, TaskState, Verdict};
 use sentry_core::deployer::DeployErrorKind;
 use sentry_core::event::EventKind;
 use sentry_core::plan::Action;
@@ -213,6 +213,27 @@ async fn following_holds_back_neither_the_next_head_nor_its_own_end() {
     let verdicts: Vec<_> =
         world.deliveries().await.into_iter().map(|d| (d.revision.sha, d.verdict)).collect();
     assert_eq!(verdicts, [(second, Some(Verdict::Success)), (first, Some(Verdict::Success))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_keeps_when_it_began_and_ended_and_its_tasks_which_cost_no_commit_while_it_goes_on() {
+    let world = following().await;
+    world.push();
+    minutes(2).await;
+    let name = world.deployer.active_runs().remove(0);
+    world.deployer.tasks(&name, vec![TaskRecord { state: TaskState::Started, ..sample::task() }]);
+    seconds(1).await;
+    assert_eq!(world.last().await.runs[0].tasks, [], "it is written with what comes next");
+    seconds(10).await;
+    let run = world.last().await.runs.remove(0);
+    assert_eq!((run.state, run.tasks[0].state), (RunState::Running, TaskState::Started));
+    assert!(run.started.is_some() && run.completed.is_none());
+    world.deployer.tasks(&name, vec![sample::task()]);
+    world.deployer.finish(&name, RunState::Failed, "Failed");
+    seconds(1).await;
+    let run = world.last().await.runs.remove(0);
+    assert_eq!((run.state, run.tasks), (RunState::Failed, vec![sample::task()]));
+    assert!(run.started < run.completed);
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,6 +61,8 @@ fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use sentry_core::names::ClusterRef;
 
@@ -74,6 +76,7 @@ mod tests {
             },
             commits: vec!["a".repeat(40).parse().unwrap(); count],
             kinds: Vec::new(),
+            known: BTreeSet::new(),
         };
         let named = format!("{COMMIT_LABEL} in ({})", vec!["a".repeat(40); NAMED].join(","));
         for (count, selector) in [(NAMED, named.as_str()), (NAMED + 1, COMMIT_LABEL)] {

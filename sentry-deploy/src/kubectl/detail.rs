@@ -1,60 +1,62 @@
-//! Why a run failed: which task and step, and the last line of its log.
+//! What a run that ended is asked: how its tasks did; if it failed, which task and step, and the last line of its log.
 
 use std::time::Duration;
 
-use sentry_core::delivery::RunState;
+use sentry_core::delivery::{MAX_TASKS, RunState};
 use sentry_core::deployer::{DeployError, FollowQuery, RunStatus};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{Kubectl, api, ends, failure, output};
+use super::ends::End;
+use super::{Kubectl, api, classes, ends, failure, output, tasks};
 
-/// What looking into one failed run may take. A node that is away lets its logs hang.
+/// What reading a run's tasks may take; for a log, half of it: a node that is away lets its logs hang.
 const LIMIT: Duration = Duration::from_secs(10);
 /// What is read of a log, in bytes.
 const LOG: usize = 16 << 10;
 
-/// The same status; of a run that failed or was cancelled, with a message that says where, why and by whom. What can't
-/// be read is left out: the run's state is never lost.
+/// The same status; of a pipeline run that ended, with its tasks; of a run that failed or was cancelled, with a message
+/// that says where, why and by whom. What can't be read is left out: the run's state is never lost.
 pub(super) async fn explained(
     kubectl: &Kubectl,
     query: &FollowQuery,
-    status: RunStatus,
+    mut status: RunStatus,
     object: &Value,
 ) -> RunStatus {
-    if !matches!(status.state, RunState::Failed | RunState::Cancelled) {
+    let is_known = query.known.contains(&(status.kind.clone(), status.name.clone()));
+    let Some(version) = object["apiVersion"].as_str().filter(|_| !is_known) else { return status };
+    if !status.state.is_final() || output::group(version) != "tekton.dev" {
         return status;
     }
-    match timeout(LIMIT, message(kubectl, query, &status, object)).await {
-        Ok(Some(text)) => RunStatus { message: Some(text), ..status },
-        Ok(None) | Err(_) => status,
-    }
-}
-
-async fn message(
-    kubectl: &Kubectl,
-    query: &FollowQuery,
-    status: &RunStatus,
-    object: &Value,
-) -> Option<String> {
-    let version = object["apiVersion"].as_str()?;
-    let is_pipeline = status.kind == "PipelineRun";
-    if output::group(version) != "tekton.dev" || !(is_pipeline || status.kind == "TaskRun") {
-        return None;
-    }
-    let made = if is_pipeline {
-        task_runs(kubectl, query, version, &status.name).await.ok()?
-    } else {
-        Vec::new()
+    let has_tasks = status.tasks.iter().any(|task| task.run.is_some());
+    let made = match status.kind.as_str() {
+        "PipelineRun" if status.state == RunState::Succeeded && !has_tasks => return status,
+        "PipelineRun" => timeout(LIMIT, task_runs(kubectl, query, version, &status.name)).await,
+        "TaskRun" => Ok(Ok(Vec::new())),
+        _ => return status,
     };
+    let Ok(Ok(made)) = made else { return status };
+    let is_pipeline = status.kind == "PipelineRun";
+    if is_pipeline {
+        status.tasks = tasks::of_run(object, &made, &kubectl.settings.redactor);
+    }
     let end = match (status.state, is_pipeline) {
         (RunState::Cancelled, _) => ends::cancelled(object, &made),
-        (_, true) => ends::failed_pipeline(object, &made),
-        (_, false) => ends::failed_task(std::slice::from_ref(object)),
-    }?;
+        (RunState::Failed, true) => ends::failed_pipeline(object, &made),
+        (RunState::Failed, false) => ends::failed_task(std::slice::from_ref(object)),
+        _ => return status,
+    };
+    let class = classes::of_run(object, &status.kind, ends::reason(object), &made);
+    status.failure = Some(class);
+    if let Some(end) = end {
+        status.message = Some(message(kubectl, query, &end).await);
+    }
+    status
+}
+
+async fn message(kubectl: &Kubectl, query: &FollowQuery, end: &End) -> String {
     let redactor = &kubectl.settings.redactor;
     let line = match &end.log {
-        // Its own limit, so that a log which hangs takes only itself away.
         Some((pod, container)) => {
             let log = log(kubectl, query, pod, container);
             let log = timeout(LIMIT / 2, log).await.ok().and_then(Result::ok).unwrap_or_default();
@@ -62,10 +64,10 @@ async fn message(
         }
         None => None,
     };
-    Some(failure::message(&redactor.redact(&end.text), line.as_deref()))
+    failure::message(&redactor.redact(&end.text), line.as_deref())
 }
 
-/// The task runs that Tekton made for a pipeline run: the first 50 are enough.
+/// The task runs that Tekton made for a pipeline run, as many as are kept.
 async fn task_runs(
     kubectl: &Kubectl,
     query: &FollowQuery,
@@ -73,9 +75,18 @@ async fn task_runs(
     name: &str,
 ) -> Result<Vec<Value>, DeployError> {
     let task_runs = api::collection(version, query.cluster.namespace.as_str(), "taskruns");
-    let path = api::page(&task_runs, &format!("tekton.dev/pipelineRun={name}"), None);
-    let text = kubectl.caller(&query.cluster, LIMIT).get(&path).await?;
-    Ok(output::objects(&text))
+    let selector = format!("tekton.dev/pipelineRun={name}");
+    let (mut found, mut next) = (Vec::new(), None::<String>);
+    loop {
+        let path = api::page(&task_runs, &selector, next.as_deref());
+        let text = kubectl.caller(&query.cluster, LIMIT).get(&path).await?;
+        let Some(page) = output::page(&text) else { return Ok(found) };
+        found.extend(page.items);
+        next = page.next.filter(|_| found.len() < MAX_TASKS);
+        if next.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 async fn log(

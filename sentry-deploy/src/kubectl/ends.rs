@@ -62,16 +62,29 @@ pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
 
 /// What failed among task runs; `None` if none of them did.
 pub(super) fn failed_task(task_runs: &[Value]) -> Option<End> {
-    // A task run that was cancelled because another one failed, and one whose failure is ignored, explain nothing.
-    const BYSTANDERS: &[&str] = &["TaskRunCancelled", "FailureIgnored"];
-    let failed = |run: &&Value| has_failed(run) && !BYSTANDERS.contains(&reason(run));
-    let mut failed: Vec<&Value> = task_runs.iter().filter(failed).collect();
-    failed.sort_by_key(|run| run["status"]["completionTime"].as_str().unwrap_or("~"));
-    let mut end = of_task_run(failed.first()?);
-    if failed.len() > 1 {
-        end.text = format!("{} ({} tasks failed)", end.text, failed.len());
+    let first = first_failed(task_runs)?;
+    let mut end = of_task_run(first, place);
+    let number = task_runs.iter().filter(|run| explains(run)).count();
+    if number > 1 {
+        end.text = format!("{} ({number} tasks failed)", end.text);
     }
     Some(end)
+}
+
+/// The task run that failed first; `None` if none of them did.
+pub(super) fn first_failed(task_runs: &[Value]) -> Option<&Value> {
+    let failed = task_runs.iter().filter(|run| explains(run));
+    failed.min_by_key(|run| run["status"]["completionTime"].as_str().unwrap_or("~"))
+}
+
+/// Why a task failed, for a place that names the task.
+pub(super) fn in_task(run: &Value) -> String {
+    of_task_run(run, |_, step| step.map(|step| format!("step {step}")).unwrap_or_default()).text
+}
+
+/// A task run that was cancelled because another one failed, and one whose failure is ignored, explain nothing.
+fn explains(run: &Value) -> bool {
+    has_failed(run) && !["TaskRunCancelled", "FailureIgnored"].contains(&reason(run))
 }
 
 /// By whom a run was cancelled, or which task of it was; `None` if unknown.
@@ -93,7 +106,7 @@ fn canceller(run: &Value) -> Option<&str> {
     managers.iter().find(set)?["manager"].as_str()
 }
 
-fn of_task_run(run: &Value) -> End {
+fn of_task_run(run: &Value, place: impl Fn(&Value, Option<&str>) -> String) -> End {
     let (reason, message) = (reason(run), message(run));
     let tries = run["status"]["retriesStatus"].as_array().map_or(0, Vec::len);
     let tries =
@@ -145,7 +158,7 @@ fn log(run: &Value, step: &Value) -> Option<(String, String)> {
 
 /// The step that made the task fail: one that ran out of memory, else the first with an exit code, unless Tekton says that
 /// it was told to continue after it, never ran it because of an earlier one, or stopped it itself.
-fn failed_step(run: &Value) -> Option<&Value> {
+pub(super) fn failed_step(run: &Value) -> Option<&Value> {
     let steps = || run["status"]["steps"].as_array().into_iter().flatten();
     let failed = |step: &&Value| {
         step["name"].is_string() && step["terminated"]["exitCode"].as_i64().is_some_and(|c| c != 0)
@@ -174,7 +187,8 @@ fn stopped_step(run: &Value) -> Option<&str> {
     steps.iter().find(|step| is_stopped(run, step))?["name"].as_str()
 }
 
-fn is_out_of_time(run: &Value) -> bool {
+/// True if it was stopped because its pipeline ran out of time.
+pub(super) fn is_out_of_time(run: &Value) -> bool {
     let told = run["spec"]["statusMessage"].as_str().unwrap_or_default();
     has_failed(run) && reason(run) == "TaskRunCancelled" && told.contains(PIPELINE_TIMEOUT)
 }
@@ -183,7 +197,8 @@ fn has_failed(run: &Value) -> bool {
     condition(run, "Succeeded").is_some_and(|condition| condition["status"] == "False")
 }
 
-fn reason(run: &Value) -> &str {
+/// The reason of its condition; empty if there is none.
+pub(super) fn reason(run: &Value) -> &str {
     condition(run, "Succeeded").and_then(|c| c["reason"].as_str()).unwrap_or_default()
 }
 

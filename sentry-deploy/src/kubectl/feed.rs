@@ -155,19 +155,14 @@ impl<'a> Feed<'a> {
         loop {
             let path = api::page(&collection, &api::commits(&self.query), next.as_deref());
             let text = caller.get(&path).await.map_err(old_or_error)?;
-            let mut list: Value = serde_json::from_str(&text).unwrap_or_default();
-            let Some(Value::Array(page)) = list.get_mut("items").map(Value::take) else {
+            let Some(page) = output::page(&text) else {
                 return Err(Trouble::Error(self.lost("its answer is not a list of runs")));
             };
-            items.extend(page);
-            let word = |field: &str| {
-                let text = list["metadata"][field].as_str();
-                text.filter(|text| !text.is_empty()).map(str::to_owned)
-            };
-            next = word("continue");
+            items.extend(page.items);
+            next = page.next;
             if next.is_none() {
                 let none = || Trouble::Error(self.lost("its list of runs has no version"));
-                return Ok((items, word("resourceVersion").ok_or_else(none)?));
+                return Ok((items, page.version.ok_or_else(none)?));
             }
         }
     }
@@ -324,7 +319,8 @@ mod tests {
     fn feed(kubectl: &Kubectl) -> Feed<'_> {
         let cluster =
             ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
-        let query = FollowQuery { cluster, commits: vec![commit()], kinds: Vec::new() };
+        let (commits, kinds, known) = (vec![commit()], Vec::new(), BTreeSet::new());
+        let query = FollowQuery { cluster, commits, kinds, known };
         let runs = runs::followed("tekton.dev/v1", "PipelineRun").unwrap();
         Feed::new(kubectl, Arc::new(query), runs, "tekton.dev/v1")
     }

@@ -1,4 +1,4 @@
-//! Following runs: the feeds of all kinds as one stream, failed runs explained.
+//! Following runs: the feeds of all kinds as one stream, runs that ended explained.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sentry_core::deployer::{DeployError, FollowQuery, RunChange};
 use super::feed::{Feed, News, Told};
 use super::{Kubectl, detail, runs};
 
-/// How many failed runs are inspected at once.
+/// How many runs that ended are inspected at once.
 const DETAILS: usize = 8;
 
 /// All feeds as one stream, ended by the first error.

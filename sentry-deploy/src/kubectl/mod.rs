@@ -5,6 +5,7 @@ mod api;
 mod apply;
 mod call;
 mod check;
+mod classes;
 mod detail;
 mod diff;
 mod discovery;
@@ -21,6 +22,7 @@ mod probe;
 mod retire;
 mod runs;
 mod stderr;
+mod tasks;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

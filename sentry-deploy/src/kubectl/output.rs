@@ -35,6 +35,27 @@ pub(super) fn objects(stdout: &str) -> Vec<Value> {
     }
 }
 
+/// One page of a list.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) items: Vec<Value>,
+    /// What the next page is asked for with; `None` after the last one.
+    pub(super) next: Option<String>,
+    /// The version that the list is of.
+    pub(super) version: Option<String>,
+}
+
+/// The page in a server's answer; `None` if that is no list.
+pub(super) fn page(text: &str) -> Option<Page> {
+    let mut list: Value = serde_json::from_str(text).ok()?;
+    let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return None };
+    let word = |field: &str| {
+        let text = list["metadata"][field].as_str();
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    Some(Page { items, next: word("continue"), version: word("resourceVersion") })
+}
+
 /// The objects in what `create` prints: one JSON document after another.
 pub(super) fn documents(stdout: &str) -> Vec<Value> {
     let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();

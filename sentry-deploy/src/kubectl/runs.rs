@@ -11,7 +11,7 @@ use sentry_core::secret::Redactor;
 use serde_json::Value;
 
 use super::failure::{MESSAGE, printable};
-use super::output;
+use super::{classes, output, tasks};
 
 /// A kind of run whose end can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(super) fn status(
         Some(_) => tekton_run(object),
     };
     let ended = stand.state.is_final();
-    let time = stand.completed.filter(|_| ended).and_then(|text| text.parse::<Timestamp>().ok());
+    let time = |text: Option<&str>| text.and_then(|text| text.parse::<Timestamp>().ok());
     let unhappy = matches!(stand.state, RunState::Failed | RunState::Cancelled);
     // Redacted before it is cut: half a secret is known to no redactor.
     let clean = |text: &str, chars| printable(&redactor.redact(text), chars);
@@ -78,17 +78,25 @@ pub(super) fn status(
         state: stand.state,
         reason: stand.reason.map(|reason| clean(reason, 100)).filter(|r| !r.is_empty()),
         message: stand.message.filter(|_| unhappy).map(|text| clean(text, MESSAGE)),
-        completed: time,
+        failure: unhappy
+            .then(|| classes::of_run(object, kind, stand.reason.unwrap_or_default(), &[])),
+        started: time(object["status"]["startTime"].as_str()),
+        completed: time(stand.completed.filter(|_| ended)),
+        tasks: if kind == "PipelineRun" {
+            tasks::of_run(object, &[], redactor)
+        } else {
+            Vec::new()
+        },
     })
 }
 
 /// What an object says, in its own words.
 #[derive(Debug, Clone, Copy)]
-struct Stand<'a> {
-    state: RunState,
-    reason: Option<&'a str>,
+pub(super) struct Stand<'a> {
+    pub(super) state: RunState,
+    pub(super) reason: Option<&'a str>,
     message: Option<&'a str>,
-    completed: Option<&'a str>,
+    pub(super) completed: Option<&'a str>,
 }
 
 impl<'a> Stand<'a> {
@@ -114,7 +122,7 @@ pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> 
 
 /// The condition `Succeeded`: unknown or missing while the run is active. While it is being cancelled the condition is
 /// unknown as well; afterwards its reason distinguishes a cancelled run from one that failed anyway.
-fn tekton_run(object: &Value) -> Stand<'_> {
+pub(super) fn tekton_run(object: &Value) -> Stand<'_> {
     let Some(condition) = condition(object, "Succeeded") else {
         return Stand::new(RunState::Running);
     };

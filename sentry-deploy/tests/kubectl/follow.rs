@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sentry_core::delivery::RunState;
-use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _, RunChange};
+use sentry_core::delivery::{FailureClass, RunState, TaskState};
+use sentry_core::deployer::{
+    Checked, DeployErrorKind, Deployer as _, FollowQuery, RunChange, RunStatus,
+};
 use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 use tokio::time::timeout;
@@ -47,6 +49,8 @@ async fn one_fails_with(
         let status = told.status().await;
         assert_eq!((status.name.as_str(), status.state), (*name, RunState::Failed));
         assert_eq!(status.reason.as_deref(), Some("Failed"));
+        let looked_into = status.message.as_ref().is_some_and(|told| told.contains("exit code"));
+        assert!(!looked_into || status.failure == Some(FailureClass::Step), "{status:?}");
         heard.push(status.message.unwrap());
         if heard.last().is_some_and(|heard| heard == message) {
             return;
@@ -75,6 +79,87 @@ async fn a_failed_run_tells_task_step_exit_code_and_last_log_line_without_secret
     assert!(lab.server.object("TaskRun", "one-unit").is_some());
     let want = "step go-test: exit code 2: boom";
     one_fails_with(want, &alone, "boom\n", &lab, &mut told).await;
+}
+
+/// What Tekton writes of a pipeline run of three tasks, of which the second one's run has been made.
+fn two_of_three_tasks(run: &mut serde_json::Value) {
+    run["status"] = json!({
+        "startTime": "2026-01-02T03:04:05Z",
+        "pipelineSpec": {"tasks": [
+            {"name": "build"},
+            {"name": "unit", "runAfter": ["build"]},
+            {"name": "push", "params": [{"name": "image", "value": "$(tasks.build.results.image)"}]},
+        ]},
+        "childReferences": [
+            {"kind": "TaskRun", "name": "one-build", "pipelineTaskName": "build"},
+            {"kind": "TaskRun", "name": "one-unit", "pipelineTaskName": "unit"},
+        ],
+        "skippedTasks": [{"name": "push", "reason": "When Expressions evaluated to false"}],
+    });
+}
+
+fn task_run(task: &str, minute: u8) -> serde_json::Value {
+    json!({
+        "apiVersion": "tekton.dev/v1", "kind": "TaskRun", "spec": {},
+        "metadata": {
+            "name": format!("one-{task}"), "namespace": "qa",
+            "labels": {"tekton.dev/pipelineRun": "one", "tekton.dev/pipelineTask": task},
+        },
+        "status": {
+            "startTime": format!("2026-01-02T03:0{minute}:00Z"),
+            "completionTime": format!("2026-01-02T03:0{minute}:30Z"),
+            "conditions": [{"type": "Succeeded", "status": "True", "reason": "Succeeded"}],
+        },
+    })
+}
+
+#[tokio::test]
+async fn tasks_are_told_as_the_run_names_them_and_once_it_ends_as_their_own_runs_stand() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one"]).await;
+    let mut told = lab.follow(&["PipelineRun"]);
+    told.status().await;
+    told.synced().await;
+    let states = |status: &RunStatus| -> Vec<_> {
+        let tasks = status.tasks.iter();
+        tasks.map(|task| (task.task.clone(), task.state, task.after.clone())).collect()
+    };
+    let rows = |state| {
+        [("build", state, vec![]), ("unit", state, vec!["build".into()])]
+            .into_iter()
+            .chain([("push", TaskState::Skipped, vec!["build".into()])])
+            .map(|(task, state, after): (&str, _, Vec<String>)| (task.to_owned(), state, after))
+            .collect::<Vec<_>>()
+    };
+    let taskruns = ("list".to_owned(), "taskruns.tekton.dev".to_owned());
+    lab.server.edit("PipelineRun", "one", two_of_three_tasks);
+    let status = told.status().await;
+    assert_eq!((status.state, states(&status)), (RunState::Running, rows(TaskState::Started)));
+    assert!(status.started.is_some() && status.completed.is_none());
+    assert_eq!(lab.server.rights_used().get(&taskruns), None, "a run that goes on costs no call");
+    lab.server.restore(&[task_run("build", 4), task_run("unit", 5)]);
+    lab.server.finish_run("one", Outcome::Succeeded);
+    let status = told.status().await;
+    assert_eq!((status.state, states(&status)), (RunState::Succeeded, rows(TaskState::Succeeded)));
+    let unit = &status.tasks[1];
+    let times = [unit.started, unit.completed].map(|time| time.unwrap().to_string());
+    assert_eq!(times, ["2026-01-02T03:05:00Z", "2026-01-02T03:05:30Z"]);
+    assert_eq!(lab.server.rights_used()[&taskruns], 1);
+}
+
+#[tokio::test]
+async fn nothing_more_is_asked_about_a_run_whose_end_is_known() {
+    let lab = lab();
+    lab.make("PipelineRun", &["one", "two"]).await;
+    lab.server.finish_run("one", failed("x"));
+    let known = [("PipelineRun".to_owned(), "one".to_owned())].into();
+    let query = FollowQuery { known, ..query(&["PipelineRun"]) };
+    let mut told = Follower::of(lab.kubectl.follow(query).unwrap());
+    assert_eq!(told.stands("one").await.0, RunState::Failed);
+    assert_eq!(told.stands("two").await.0, RunState::Running);
+    told.synced().await;
+    let taskruns = ("list".to_owned(), "taskruns.tekton.dev".to_owned());
+    assert_eq!(lab.server.rights_used().get(&taskruns), None);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A server, a deployer for it, and plans.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,5 +228,5 @@ pub(crate) fn plan(objects: Vec<PlannedObject>) -> Plan {
 pub(crate) fn query(kinds: &[&str]) -> FollowQuery {
     let kind = |kind: &&str| (api_version(kind).to_owned(), (*kind).to_owned());
     let kinds = kinds.iter().map(kind).collect();
-    FollowQuery { cluster: cluster(), commits: vec![commit()], kinds }
+    FollowQuery { cluster: cluster(), commits: vec![commit()], kinds, known: BTreeSet::new() }
 }

@@ -78,7 +78,7 @@ fn decode_after<T, M: Mirror<T> + DeserializeOwned>(
 #[cfg(test)]
 mod tests {
     use sentry_core::cursor::{Cursors, Passed};
-    use sentry_core::delivery::{Asked, Delivery, Reason, Trigger};
+    use sentry_core::delivery::{Asked, Delivery, Reason, RunRecord, Trigger};
     use sentry_core::testing::sample;
 
     use super::*;
@@ -187,6 +187,17 @@ mod tests {
         let read = Delivery::decode(VERSION, &old.to_string()).unwrap();
         let asked = Asked { by: None, repeats: None, ..sample::asked(1) };
         assert_eq!(read, Delivery { commit: None, asked, ..sample::delivery(1) });
+    }
+
+    #[test]
+    fn a_run_that_was_written_before_its_tasks_were_kept_has_none() {
+        let run = sample::delivery(1).runs.remove(0);
+        let mut old: Value = serde_json::from_str(&run.encode().unwrap()).unwrap();
+        for new in ["tasks", "started", "failure"] {
+            assert!(old.as_object_mut().unwrap().remove(new).is_some(), "{new}");
+        }
+        let without = RunRecord { tasks: Vec::new(), started: None, failure: None, ..run };
+        assert_eq!(RunRecord::decode(VERSION, &old.to_string()).unwrap(), without);
     }
 
     #[test]

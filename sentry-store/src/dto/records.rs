@@ -254,12 +254,30 @@ mirrors! {
         keep: Option<u32>,
         cancels_older: bool,
     }
+    Task of delivery::TaskRecord {
+        task: String,
+        run: Option<String>,
+        state: Word<delivery::TaskState>,
+        started: Option<Stamp>,
+        completed: Option<Stamp>,
+        retries: u32,
+        reason: Option<String>,
+        message: Option<String>,
+        after: Vec<String>,
+        is_finally: bool,
+    }
     Run of delivery::RunRecord {
         object: Object,
         state: Word<delivery::RunState>,
         reason: Option<String>,
         message: Option<String>,
+        #[serde(default)]
+        failure: Option<Word<delivery::FailureClass>>,
+        #[serde(default)]
+        started: Option<Stamp>,
         completed: Option<Stamp>,
+        #[serde(default)]
+        tasks: Vec<Task>,
         rules: Rules,
         cancelled_by: Option<Text<CommitSha>>,
     }

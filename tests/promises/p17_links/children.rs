@@ -1,6 +1,7 @@
 //! What child processes do over a link: git fetches a directory, kubectl checks, applies and follows. Only wall time shows
 //! how long they live, which a full run is held to.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
@@ -240,7 +241,8 @@ async fn follow_over(link: Link) {
     let (far, what) = (Far::new(), format!("{link:?}"));
     far.deliver(&what).await;
     let kinds = vec![("tekton.dev/v1".to_owned(), "PipelineRun".to_owned())];
-    let query = FollowQuery { cluster: cluster(), commits: vec![commit()], kinds };
+    let query =
+        FollowQuery { cluster: cluster(), commits: vec![commit()], kinds, known: BTreeSet::new() };
     let follow = || far.kubectl.follow(query.clone()).unwrap();
     let mut stream = follow();
     // As the engine does: where the stream ends, it is followed anew.

@@ -59,8 +59,14 @@ impl State {
             let status = self.failed_step(&place, &run, task, step, exit_code, log);
             if run["kind"] == "TaskRun" {
                 run["status"] = status;
+            } else {
+                run["status"]["pipelineSpec"] = json!({"tasks": [{"name": task}]});
+                run["status"]["childReferences"] = json!([
+                    {"kind": "TaskRun", "name": format!("{name}-{task}"), "pipelineTaskName": task},
+                ]);
             }
         }
+        run["status"]["startTime"] = run["metadata"]["creationTimestamp"].clone();
         let (status, reason, message) = condition(&run, outcome);
         run["status"]["conditions"] = json!([
             {"type": "Succeeded", "status": status, "reason": reason, "message": message,

@@ -87,6 +87,8 @@ struct Wanted {
     deliveries: BTreeSet<DeliveryId>,
     commits: BTreeSet<CommitSha>,
     kinds: BTreeSet<(String, String)>,
+    /// Runs of these deliveries that ended, by kind and name.
+    ended: BTreeSet<(String, String)>,
     /// Deliveries of which a new list of the runs would tell whether those were ever made.
     unconfirmed: BTreeSet<DeliveryId>,
     /// True if there is a delivery that is such a one now, or will be with the time.
@@ -143,8 +145,11 @@ impl Machine {
             let Some(delivery) = self.ledger.open.get(id) else { continue };
             let watch = self.known.watches.get(&delivery.watch);
             let Some(watch) = watch.filter(|watch| !self.known.is_dry(watch)) else { continue };
-            let runs = delivery.active_runs();
-            for run in runs.filter(|run| cluster_of(watch, &run.object) == *cluster) {
+            let here = |run: &&RunRecord| cluster_of(watch, &run.object) == *cluster;
+            let ended = delivery.runs.iter().filter(|run| run.state.is_final()).filter(here);
+            let named = |run: &RunRecord| (run.object.kind.clone(), run.object.name.clone());
+            wanted.ended.extend(ended.map(named));
+            for run in delivery.active_runs().filter(here) {
                 wanted.deliveries.insert(id.clone());
                 wanted.commits.insert(delivery.revision.sha.clone());
                 wanted.kinds.insert((run.object.api_version.clone(), run.object.kind.clone()));
@@ -164,6 +169,7 @@ impl Machine {
             cluster: cluster.clone(),
             commits: wanted.commits.into_iter().collect(),
             kinds: wanted.kinds.iter().cloned().collect(),
+            known: wanted.ended,
         };
         let (deliveries, kinds, unconfirmed) =
             (wanted.deliveries, wanted.kinds, wanted.unconfirmed);
@@ -213,7 +219,10 @@ impl Machine {
             run.state = status.state;
             run.reason.clone_from(&status.reason);
             run.message.clone_from(&status.message);
+            run.failure = status.failure;
+            run.started = status.started.or(run.started);
             run.completed = status.completed;
+            run.tasks.clone_from(&status.tasks);
         });
     }
 
@@ -420,6 +429,7 @@ fn is_told_again(one: &Delivery, other: &Delivery) -> bool {
         let mut delivery = delivery.clone();
         for run in &mut delivery.runs {
             (run.reason, run.message) = (None, None);
+            (run.started, run.tasks) = (None, Vec::new());
         }
         delivery
     };

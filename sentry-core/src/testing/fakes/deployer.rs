@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::held::Held;
 use super::{TokioClock, guard};
 use crate::clock::{Clock as _, Timestamp};
-use crate::delivery::RunState;
+use crate::delivery::{RunState, TaskRecord};
 use crate::deployer::{
     Checked, Cluster, DeployError, DeployErrorKind, Deployer, FollowQuery, KindTable, KindsQuery,
     ObjectDiff, Probe, Retire, RunChange, RunStatus, Stood,
@@ -121,6 +121,11 @@ impl FakeDeployer {
     /// Says how the run of this name stands from now on, and the cluster's reason. False if there is no such run.
     pub fn finish(&self, name: &str, state: RunState, reason: &str) -> bool {
         self.change(|cluster, now| cluster.finish(name, state, reason, now))
+    }
+
+    /// Says what tasks the run of this name has from now on.
+    pub fn tasks(&self, name: &str, tasks: Vec<TaskRecord>) {
+        self.change(|cluster, _| cluster.set_tasks(name, &tasks));
     }
 
     /// Deletes the run of this name. False if there is no such run.
@@ -453,7 +458,8 @@ mod tests {
 
     fn query(commit: u32) -> FollowQuery {
         let kinds = vec![("tekton.dev/v1".into(), "PipelineRun".into())];
-        FollowQuery { cluster: cluster(), commits: vec![sample::sha(commit)], kinds }
+        let (commits, known) = (vec![sample::sha(commit)], BTreeSet::new());
+        FollowQuery { cluster: cluster(), commits, kinds, known }
     }
 
     fn stands(change: Option<Result<RunChange, DeployError>>) -> (String, RunState) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::delivery::RunState;
+use crate::delivery::{RunState, TaskRecord};
 use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RetireHow, RunChange, RunStatus};
 use crate::ids::DeliveryId;
 use crate::plan::{
@@ -152,7 +152,7 @@ impl Held {
         self.objects.insert(slot(planned), planned.clone());
         if planned.is_run() {
             self.created.push(planned.clone());
-            self.start(plan, planned);
+            self.start(plan, planned, now);
         }
         Ok(action)
     }
@@ -182,7 +182,7 @@ impl Held {
         self.lent.retain(|secret| !secret.users.is_empty());
     }
 
-    fn start(&mut self, plan: &Plan, planned: &PlannedObject) {
+    fn start(&mut self, plan: &Plan, planned: &PlannedObject, now: Timestamp) {
         let label = planned.json["metadata"]["labels"][DELIVERY_LABEL].as_str();
         let commit = planned.json["metadata"]["labels"][COMMIT_LABEL].as_str();
         let status = RunStatus {
@@ -191,7 +191,10 @@ impl Held {
             state: RunState::Running,
             reason: Some("Running".to_owned()),
             message: None,
+            failure: None,
+            started: Some(now),
             completed: None,
+            tasks: Vec::new(),
         };
         let run = Run {
             namespace: slot(planned).0,
@@ -243,6 +246,17 @@ impl Held {
 
     fn slots(&self, name: &str) -> Vec<Slot> {
         self.runs.keys().filter(|(_, _, n)| n == name).cloned().collect()
+    }
+
+    /// Says what tasks the runs of this name have.
+    pub(super) fn set_tasks(&mut self, name: &str, tasks: &[TaskRecord]) {
+        for slot in self.slots(name) {
+            if let Some(run) = self.runs.get_mut(&slot) {
+                run.status.tasks = tasks.to_vec();
+                let run = run.clone();
+                self.tell(run);
+            }
+        }
     }
 
     /// Says how the runs of this name stand from now on; false if there is none.
