@@ -12,7 +12,7 @@ use url::Url;
 
 pub use crate::forge_kind::ForgeKind;
 use crate::problem::Problem;
-pub use crate::words::{LogLevel, Polling, ReceiverKind, TokenKind};
+pub use crate::words::{LogLevel, Polling, ReceiverKind, TokenKind, TokenRight};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl Config {
     }
 
     fn sources(&self) -> impl Iterator<Item = &SecretSource> {
-        let server = [&self.server.read_token, &self.server.trigger_token];
+        let server = self.server.tokens.iter().map(|token| Some(&token.source));
         let forges = self.forges.iter().flat_map(|forge| {
             let token = match &forge.auth {
                 ForgeAuth::Token(token) => Some(token),
@@ -73,7 +73,7 @@ impl Config {
             [token, forge.report_token.as_ref(), forge.webhook_secret.as_ref()]
         });
         let told = self.receivers.iter().flat_map(|r| [Some(&r.url), r.secret.as_ref()]);
-        server.map(Option::as_ref).into_iter().chain(forges).chain(told).flatten()
+        server.chain(forges).chain(told).flatten()
     }
 
     /// The forge of a name.
@@ -88,10 +88,21 @@ impl Config {
 pub struct ServerConfig {
     /// Where it listens; `None`: nothing is served.
     pub listen: Option<SocketAddr>,
-    /// The bearer token of those who may read over the API.
-    pub read_token: Option<SecretSource>,
-    /// The bearer token of those who may also start deliveries.
-    pub trigger_token: Option<SecretSource>,
+    /// The address at which people reach the page, without a slash at its end.
+    pub public_url: Option<String>,
+    /// The bearer tokens for page and API.
+    pub tokens: Vec<TokenConfig>,
+}
+
+/// A bearer token for page and API.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// Its name in the audit log: its own, or the key of the file that it stands at (`read_token`, `trigger_token`).
+    pub name: String,
+    /// The token.
+    pub source: SecretSource,
+    /// What its holder may do.
+    pub right: TokenRight,
 }
 
 /// Who is told how deliveries end.

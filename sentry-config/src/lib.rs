@@ -45,7 +45,8 @@ use std::path::{Path, PathBuf};
 
 pub use config::{
     Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, LogLevel, Polling,
-    ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenKind,
+    ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenConfig, TokenKind,
+    TokenRight,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};

@@ -7,9 +7,11 @@ use sentry_core::watch::{
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, ServerConfig, TokenKind,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, ServerConfig,
+    TokenConfig, TokenKind,
 };
 use crate::environment::is_name;
+use crate::resolve::SERVER_TOKENS;
 use crate::words::DeployerWord;
 
 /// The long form of a configuration, as YAML. Tokens stand as the `${VAR}` they were written as, or as `[secret]`.
@@ -82,16 +84,36 @@ impl Lines {
 }
 
 fn write_server(out: &mut Lines, config: &Config) {
-    let ServerConfig { listen, read_token, trigger_token } = &config.server;
-    if listen.is_none() && read_token.is_none() && trigger_token.is_none() {
+    let ServerConfig { listen, public_url, tokens } = &config.server;
+    if listen.is_none() && public_url.is_none() && tokens.is_empty() {
         return;
     }
     out.nest("server", |out| {
         if let Some(address) = listen {
             out.put("listen", address.to_string());
         }
-        write_secret(out, "server", "read_token", read_token.as_ref(), config);
-        write_secret(out, "server", "trigger_token", trigger_token.as_ref(), config);
+        if let Some(url) = public_url {
+            out.put("public_url", escaped(url));
+        }
+        let (keys, named): (Vec<_>, Vec<_>) =
+            tokens.iter().partition(|token| SERVER_TOKENS.contains(&token.name.as_str()));
+        for token in keys {
+            write_secret(out, "server", &token.name, Some(&token.source), config);
+        }
+        if !named.is_empty() {
+            out.nest("tokens", |out| {
+                named.iter().for_each(|token| write_token(out, token, config))
+            });
+        }
+    });
+}
+
+fn write_token(out: &mut Lines, token: &TokenConfig, config: &Config) {
+    out.item(|out| {
+        out.put("name", token.name.as_str());
+        let parent = format!("server.tokens.{}", token.name);
+        write_secret(out, &parent, "token", Some(&token.source), config);
+        out.put("may", json!([token.right.as_str()]));
     });
 }
 
@@ -275,10 +297,11 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
 }
 
 fn write_reporting(out: &mut Lines, watch: &Watch, config: &Config) {
-    let Reporting { mode, when_nothing_runs, context, link } = &watch.reporting;
+    let Reporting { mode, when_nothing_runs, context, link, dashboard } = &watch.reporting;
     out.put("report", mode.as_str());
     out.put("when_nothing_runs", when_nothing_runs.as_str());
-    for (key, text) in [("report_context", context), ("report_link", link)] {
+    let texts = [("report_context", context), ("report_link", link), ("dashboard_url", dashboard)];
+    for (key, text) in texts {
         if let Some(text) = text {
             let written = config.references.get(&format!("watches.{}.{key}", watch.name));
             out.put(key, written.cloned().unwrap_or_else(|| escaped(text)));

@@ -16,7 +16,7 @@ use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-use crate::words::{DeployerWord, LogLevel, Polling, ReceiverKind, TokenKind, Word};
+use crate::words::{DeployerWord, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word};
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
 macro_rules! raw {
@@ -139,6 +139,24 @@ raw! {
         trigger_token "trigger_token": SecretText,
         /// A file with this token; reread when it changes.
         trigger_token_file "trigger_token_file": String,
+        /// More tokens, each with a name that the audit log shows.
+        tokens "tokens": Vec<At<RawToken>>,
+        /// The address at which people reach the page: links in statuses and notifications lead there.
+        public_url "public_url": String,
+    }
+}
+
+raw! {
+    /// A token of the server.
+    RawToken {
+        /// Its name, unique: a-z, 0-9 and `-`.
+        name "name": String,
+        /// The token.
+        token "token": SecretText,
+        /// A file with the token; reread when it changes.
+        token_file "token_file": String,
+        /// What its holder may do.
+        may "may": Vec<At<Word<TokenRight>>>,
     }
 }
 
@@ -348,6 +366,8 @@ rules! {
         report_context "report_context": String,
         /// The status's link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled in.
         report_link "report_link": String,
+        /// Where runs can be looked at: the address of a Tekton Dashboard, or a template with `{namespace}`, `{kind}` and `{run}`.
+        dashboard_url "dashboard_url": String,
     }
 }
 

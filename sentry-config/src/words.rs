@@ -57,6 +57,16 @@ closed_list! {
 }
 
 closed_list! {
+    /// What the holder of a token of the server may do.
+    pub enum TokenRight {
+        /// See everything.
+        Read = "read",
+        /// See everything, and request, retry, rerun and cancel deliveries, suspend and resume watches.
+        Trigger = "trigger",
+    }
+}
+
+closed_list! {
     /// How much is logged.
     pub enum LogLevel {
         /// Every call to a forge as well.

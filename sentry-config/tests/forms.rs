@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentry_config::{
-    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, load, parse, to_long_form,
+    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, TokenRight, load, parse,
+    to_long_form,
 };
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
@@ -442,9 +443,11 @@ fn what_is_served_is_read_with_its_secrets_known_and_printed_as_written() {
     let vars = [("READ", "read-canary-read-canary"), ("HOOK", "hook-canary")];
     let config = load(&file, &env(&vars)).unwrap();
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().ok());
-    let trigger = config.server.trigger_token.as_ref();
+    let [read, trigger] = &config.server.tokens[..] else { panic!("two tokens") };
+    assert_eq!((read.name.as_str(), read.right), ("read_token", TokenRight::Read));
+    assert_eq!((trigger.name.as_str(), trigger.right), ("trigger_token", TokenRight::Trigger));
     assert!(
-        matches!(trigger, Some(SecretSource::File(path)) if *path == dir.path().join("trigger"))
+        matches!(&trigger.source, SecretSource::File(path) if *path == dir.path().join("trigger"))
     );
     let hub = config.forge("hub").unwrap().webhook_secret.as_ref();
     assert!(matches!(hub, Some(SecretSource::Value(secret)) if secret.expose() == "hook-canary"));
@@ -462,6 +465,72 @@ fn what_is_served_is_read_with_its_secrets_known_and_printed_as_written() {
         assert!(printed.contains(line), "{line}: {printed}");
     }
     assert!(!printed.contains("canary"), "{printed}");
+}
+
+/// One watch of a plain git server.
+const PLAIN: &str = "
+forges: {plain: {type: git}}
+watches:
+  - name: qa
+    source: {url: 'https://git.example.com/a.git', branches: main}
+    manifests: {url: 'https://git.example.com/b.git', branch: main}
+    cluster: {context: prod, namespace: qa}
+";
+
+#[test]
+fn tokens_have_names_and_rights_and_are_printed_so_that_they_are_read_again() {
+    let server = "server:\n  listen: 127.0.0.1:8080\n  trigger_token: \"${OLD}\"\n  tokens:\n    \
+                  - {name: wall, token: \"${WALL}\", may: [read]}\n    \
+                  - {name: bot, token_file: bot, may: [read, trigger]}\n";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("bot"), "bot-canary-of-some-length").unwrap();
+    let vars = [("OLD", "old-canary-of-some-length"), ("WALL", "wall-canary-of-some-length")];
+    let load_text = |text: &str| {
+        let file = dir.path().join("sentry.yaml");
+        std::fs::write(&file, text).unwrap();
+        load(&file, &env(&vars)).unwrap()
+    };
+    let config = load_text(&format!("{server}{PLAIN}"));
+    let printed = to_long_form(&config);
+    assert!(!printed.contains("canary"), "{printed}");
+    for config in [config, load_text(&printed)] {
+        let tokens = &config.server.tokens;
+        let said: Vec<_> = tokens.iter().map(|t| (t.name.as_str(), t.right)).collect();
+        let (read, trigger) = (TokenRight::Read, TokenRight::Trigger);
+        assert_eq!(said, [("trigger_token", trigger), ("wall", read), ("bot", trigger)]);
+        assert!(matches!(&tokens[2].source, SecretSource::File(path) if path.ends_with("bot")));
+        assert!(config.secrets().any(|secret| secret.expose().starts_with("wall-canary")));
+        assert!(config.secret_files().any(|path| path.ends_with("bot")));
+    }
+}
+
+#[test]
+fn links_lead_to_the_page_where_its_address_is_known_and_no_other_is_written() {
+    let of = |server: &str, rules: &str| {
+        let text = format!("{server}\n{PLAIN}{rules}");
+        good(&text, &[]).watches[0].reporting.clone()
+    };
+    let own = "https://sentry.example.com/deliveries/{delivery}";
+    for (public_url, link) in [
+        ("https://sentry.example.com", own),
+        ("https://sentry.example.com/", own),
+        ("http://10.0.0.1:8080/ci//", "http://10.0.0.1:8080/ci/deliveries/{delivery}"),
+    ] {
+        let server = format!("server: {{public_url: '{public_url}'}}");
+        assert_eq!(of(&server, "").link.as_deref(), Some(link), "{public_url}");
+        let written = "    report_link: https://t.example.com/{run}\n";
+        assert_eq!(of(&server, written).link.as_deref(), Some("https://t.example.com/{run}"));
+    }
+    assert_eq!(of("", "").link, None);
+    let run = "https://t.example.com/#/namespaces/{namespace}/{kind}/{run}";
+    for (written, dashboard) in [
+        ("https://t.example.com", run),
+        ("https://t.example.com/", run),
+        ("https://t.example.com/{namespace}/r?{run}", "https://t.example.com/{namespace}/r?{run}"),
+    ] {
+        let rules = format!("    dashboard_url: '{written}'\n");
+        assert_eq!(of("", &rules).dashboard.as_deref(), Some(dashboard), "{written}");
+    }
 }
 
 #[test]

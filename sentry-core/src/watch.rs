@@ -233,6 +233,9 @@ pub struct Reporting {
     pub context: Option<String>,
     /// A template of the link: `{watch}`, `{delivery}`, `{branch}`, `{revision}`, `{namespace}`, `{run}` are filled.
     pub link: Option<String>,
+    /// A template of the address at which a run can be looked at: `{namespace}`, `{kind}` (`pipelineruns`, `taskruns`) and
+    /// `{run}` are filled.
+    pub dashboard: Option<String>,
 }
 
 /// The default limit of Sentry's active runs in one namespace.

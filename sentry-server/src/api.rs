@@ -42,14 +42,23 @@ pub enum Right {
     Trigger,
 }
 
+/// Who holds a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The token's name, as the audit log has it.
+    pub name: String,
+    /// What its holder may do.
+    pub right: Right,
+}
+
 /// Who knows the tokens.
 #[async_trait]
 pub trait Keys: fmt::Debug + Send + Sync {
-    /// What the holder of this token may do; `None` if it is not ours. Compares in constant time.
+    /// Who holds this token; `None` if it is not ours. Compares in constant time.
     ///
     /// # Errors
     /// The tokens can't be read now.
-    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError>;
+    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError>;
 }
 
 #[derive(Debug)]
@@ -101,8 +110,8 @@ async fn guard(State(api): Shared, mut request: Request, next: Next) -> Response
         _ => Right::Trigger,
     };
     let mut response = match admit(&api, request.headers(), needed).await {
-        Ok(right) => {
-            request.extensions_mut().insert(right);
+        Ok(holder) => {
+            request.extensions_mut().insert(holder);
             match concurrency::hold(request.extensions()) {
                 Ok(()) => next.run(request).await,
                 Err(error) => ApiFailure(error).into_response(),
@@ -116,24 +125,25 @@ async fn guard(State(api): Shared, mut request: Request, next: Next) -> Response
     response
 }
 
-async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Right, ApiError> {
+async fn admit(api: &Api, headers: &HeaderMap, needed: Right) -> Result<Holder, ApiError> {
     let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|text| text.split_once(' '));
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let right = match token {
-        Some((_, token)) => api.keys.right(token.trim()).await?,
+    let holder = match token {
+        Some((_, token)) => api.keys.holder(token.trim()).await?,
         None => None,
     };
-    match right {
-        Some(right) if right >= needed => Ok(right),
-        Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token is read-only")
-            .with_hint("use `server.trigger_token`")),
+    match holder {
+        Some(holder) if holder.right >= needed => Ok(holder),
+        Some(_) => Err(ApiError::new(ErrorKind::Forbidden, "this token is read-only").with_hint(
+            "use a token that may trigger: `server.trigger_token`, or one of `server.tokens`",
+        )),
         None if token.is_some() && !api.guesses.guessed(Door::Api) => {
             Err(ApiError::new(ErrorKind::TooMuch, "too many wrong tokens")
                 .with_hint("a valid token is always accepted"))
         }
         None => Err(ApiError::new(ErrorKind::Unauthorized, "no valid token was sent")
-            .with_hint("send `server.read_token` as `Authorization: Bearer …`")),
+            .with_hint("send a token of `server` in sentry.yaml as `Authorization: Bearer …`")),
     }
 }
 
@@ -275,7 +285,7 @@ async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> ApiRe
 
 async fn events(
     State(api): Shared,
-    Extension(right): Extension<Right>,
+    Extension(holder): Extension<Holder>,
     headers: HeaderMap,
 ) -> Result<Response, ApiFailure> {
     let asked = Arc::clone(&api);
@@ -283,7 +293,7 @@ async fn events(
         let (api, headers) = (Arc::clone(&asked), headers.clone());
         Box::pin(async move { admit(&api, &headers, Right::Read).await.is_ok() })
     };
-    Ok(api.live.listen(right, Box::new(allowed))?)
+    Ok(api.live.listen(holder.right, Box::new(allowed))?)
 }
 
 async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> ApiResult<Acknowledgement> {

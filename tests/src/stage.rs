@@ -15,7 +15,7 @@ use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::Engine;
 use sentry_core::forge::ForgePorts;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_server::api::{Keys, Right};
+use sentry_server::api::{Holder, Keys, Right};
 use sentry_server::page::{Setup, WatchPlace};
 use sentry_server::{Server, Services};
 use sentry_store::MemoryStore;
@@ -149,12 +149,13 @@ struct Tokens;
 
 #[async_trait]
 impl Keys for Tokens {
-    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
-        Ok(match token {
-            READ => Some(Right::Read),
-            TRIGGER => Some(Right::Trigger),
-            _ => None,
-        })
+    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
+        let (name, right) = match token {
+            READ => ("reader", Right::Read),
+            TRIGGER => ("trigger", Right::Trigger),
+            _ => return Ok(None),
+        };
+        Ok(Some(Holder { name: name.to_owned(), right }))
     }
 }
 

@@ -8,6 +8,8 @@ mod server;
 mod short;
 mod watch;
 
+pub(crate) use server::SERVER_TOKENS;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -33,6 +35,8 @@ pub(crate) struct Resolver<'a> {
     /// Where the credentials of plain git forges go, by the forge's name.
     pub(crate) origins: BTreeMap<String, String>,
     pub(crate) receivers: notify::Receivers,
+    /// The address of Sentry's own page, without a slash at its end.
+    pub(crate) public_url: Option<String>,
     /// By their patterns.
     pub(crate) selectors: BTreeMap<Vec<String>, BranchSelector>,
 }
@@ -52,6 +56,7 @@ pub(crate) fn resolve(
         deployers: Vec::new(),
         origins: BTreeMap::new(),
         receivers: notify::Receivers::default(),
+        public_url: None,
         selectors: BTreeMap::new(),
     };
     resolver.run(raw)
@@ -84,6 +89,7 @@ impl Resolver<'_> {
             watches,
         } = raw;
         let server = self.server(server);
+        self.public_url.clone_from(&server.public_url);
         self.receivers(notify);
         let mut forges = self.forges(forges);
         let known: Vec<&ForgeConfig> = forges.iter().collect();

@@ -11,7 +11,7 @@ use sentry_core::watch::{
 use url::Url;
 
 use super::Resolver;
-use crate::place::At;
+use crate::place::{At, Place};
 use crate::raw::RawWatch;
 use crate::read::nearest_hint;
 use crate::values::{Namespaces, SecretName, Span};
@@ -20,6 +20,13 @@ const SHORTEST: Duration = Duration::from_secs(60);
 /// What a status's link may hold: core fills it.
 const IN_LINK: [&str; 6] =
     ["{watch}", "{delivery}", "{branch}", "{revision}", "{namespace}", "{run}"];
+/// What the address of a run may hold: the page fills it.
+const IN_DASHBOARD: [&str; 3] = ["{namespace}", "{kind}", "{run}"];
+/// A run in Tekton's Dashboard, below its address:
+/// <https://github.com/tektoncd/dashboard/blob/main/packages/utils/src/utils/router.js>.
+const IN_TEKTON_DASHBOARD: &str = "#/namespaces/{namespace}/{kind}/{run}";
+/// A delivery on Sentry's own page.
+const DELIVERY_PAGE: &str = "deliveries/{delivery}";
 /// The longest context that is taken, in characters. GitHub and GitLab cut or refuse more than 255, and the name of a
 /// run may be added.
 const LONGEST_CONTEXT: usize = 150;
@@ -72,21 +79,29 @@ impl Resolver<'_> {
         let when_nothing_runs =
             raw.when_nothing_runs.as_ref().map_or_else(NothingRan::default, |at| at.value.0);
         let context = raw.report_context.as_ref().map(|at| self.report_context(at, watch));
-        let link = raw.report_link.as_ref().map(|at| self.report_link(at));
-        for (key, at) in
-            [("report_context", &raw.report_context), ("report_link", &raw.report_link)]
-        {
+        let link = raw.report_link.as_ref().map(|at| {
+            let example = "https://tekton.example.com/{namespace}/{run}";
+            self.link_template(at, &IN_LINK, example)
+        });
+        let dashboard = raw.dashboard_url.as_ref().map(|at| self.dashboard(at));
+        for (key, at) in [
+            ("report_context", &raw.report_context),
+            ("report_link", &raw.report_link),
+            ("dashboard_url", &raw.dashboard_url),
+        ] {
             if let (Some(watch), Some(written)) =
                 (watch, at.as_ref().and_then(|at| at.written.clone()))
             {
                 self.references.insert(format!("watches.{watch}.{key}"), written);
             }
         }
-        if [&context, &link].iter().any(|text| matches!(text, Some(None))) {
+        if [&context, &link, &dashboard].iter().any(|text| matches!(text, Some(None))) {
             return None;
         }
-        let (context, link) = (context.flatten(), link.flatten());
-        Some(Reporting { mode, when_nothing_runs, context, link })
+        let own_page = || self.public_url.as_ref().map(|url| format!("{url}/{DELIVERY_PAGE}"));
+        let link = link.flatten().or_else(own_page);
+        let (context, dashboard) = (context.flatten(), dashboard.flatten());
+        Some(Reporting { mode, when_nothing_runs, context, link, dashboard })
     }
 
     fn report_context(&mut self, at: &At<String>, watch: Option<&WatchName>) -> Option<String> {
@@ -110,21 +125,38 @@ impl Resolver<'_> {
         Some(text)
     }
 
-    fn report_link(&mut self, at: &At<String>) -> Option<String> {
-        self.placeholders(at, &IN_LINK).then_some(())?;
+    /// The address of a Tekton Dashboard is completed to that of a run.
+    fn dashboard(&mut self, at: &At<String>) -> Option<String> {
+        let text = self.link_template(at, &IN_DASHBOARD, "https://tekton.example.com")?;
+        if text.contains('{') {
+            return Some(text);
+        }
+        let base = text.trim_end_matches('/');
+        Some(format!("{base}/{IN_TEKTON_DASHBOARD}"))
+    }
+
+    /// The address of a page, in which these words are filled later.
+    fn link_template(&mut self, at: &At<String>, known: &[&str], example: &str) -> Option<String> {
+        self.placeholders(at, known).then_some(())?;
         let text = at.value.trim();
-        let filled = IN_LINK.iter().fold(text.to_owned(), |text, word| text.replace(word, "x"));
-        let hint = "write the address of a page: https://tekton.example.com/{namespace}/{run}";
-        let url = Url::parse(&filled).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let filled = known.iter().fold(text.to_owned(), |text, word| text.replace(word, "x"));
+        self.page(&at.place, &filled, example)?;
+        Some(text.to_owned())
+    }
+
+    /// The address of a page that people are sent to.
+    pub(super) fn page(&mut self, place: &Place, text: &str, example: &str) -> Option<Url> {
+        let hint = format!("write the address of a page: {example}");
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let Some(url) = url else {
-            self.report.error(&at.place, "is not an http or https URL", hint);
+            self.report.error(place, "is not an http or https URL", &hint);
             return None;
         };
         if !url.username().is_empty() || url.password().is_some() {
-            self.report.error(&at.place, "contains credentials: anybody can read a link", hint);
+            self.report.error(place, "contains credentials: anybody can read a link", &hint);
             return None;
         }
-        Some(text.to_owned())
+        Some(url)
     }
 
     /// True if every `{…}` of a template is known.

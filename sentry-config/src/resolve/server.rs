@@ -3,14 +3,19 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use sentry_core::names::WatchName;
 use sentry_core::secret::{Secret, SecretSource};
 
 use super::Resolver;
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, TokenConfig};
 use crate::forge_kind::{ForgeKind, WEBHOOKS};
 use crate::place::{At, Place};
-use crate::raw::{RawForge, RawServer};
+use crate::raw::{RawForge, RawServer, RawToken};
 use crate::values::SecretText;
+use crate::words::{TokenRight, Word};
+
+/// The keys of `server` that hold a token, in the order of what it may do.
+pub(crate) const SERVER_TOKENS: [&str; 2] = ["read_token", "trigger_token"];
 
 /// Shorter secrets can be guessed by whoever may ask often enough.
 const SHORTEST: usize = 16;
@@ -26,27 +31,90 @@ impl Resolver<'_> {
             }
             address
         });
-        let place = raw.trigger_token.as_ref().map(|at| &at.place);
-        let place = place.or(raw.trigger_token_file.as_ref().map(|at| &at.place)).cloned();
-        let read = self.secret_source("server", "read_token", raw.read_token, raw.read_token_file);
-        let trigger = self.secret_source(
-            "server",
-            "trigger_token",
-            raw.trigger_token,
-            raw.trigger_token_file,
-        );
-        let text = |given: &Option<Given>| {
-            given.as_ref().and_then(|given| Some(given.secret.as_ref()?.expose().to_owned()))
-        };
-        if let Some(place) =
-            place.filter(|_| text(&read).is_some() && text(&read) == text(&trigger))
-        {
-            let hint =
-                "use a different token: read-only users could start deliveries with this one";
-            self.report.error(&place, "is the read_token", hint);
+        let public_url = raw.public_url.and_then(|at| self.public_url(&at));
+        let keys = [
+            (raw.read_token, raw.read_token_file, TokenRight::Read),
+            (raw.trigger_token, raw.trigger_token_file, TokenRight::Trigger),
+        ];
+        let mut tokens = Vec::new();
+        for (key, (value, file, right)) in SERVER_TOKENS.into_iter().zip(keys) {
+            let place = value.as_ref().map(|at| &at.place).or(file.as_ref().map(|at| &at.place));
+            let Some(place) = place.cloned() else { continue };
+            let given = self.secret_source("server", key, value, file);
+            tokens.extend(given.map(|given| Known { name: key.to_owned(), place, given, right }));
         }
-        let source = |given: Option<Given>| given.map(|given| given.source);
-        ServerConfig { listen, read_token: source(read), trigger_token: source(trigger) }
+        for at in raw.tokens.into_iter().flat_map(|at| at.value) {
+            tokens.extend(self.server_token(at, &tokens));
+        }
+        self.no_token_twice(&tokens);
+        let tokens = tokens.into_iter().map(Known::into_config).collect();
+        ServerConfig { listen, public_url, tokens }
+    }
+
+    fn public_url(&mut self, at: &At<String>) -> Option<String> {
+        let example = "https://sentry.example.com";
+        let url = self.page(&at.place, at.value.trim(), example)?;
+        if url.query().is_some() || url.fragment().is_some() {
+            let hint = format!("write where the page begins: {example}");
+            self.report.error(&at.place, "has a query or a fragment", &hint);
+            return None;
+        }
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// One of `tokens`; `known` are those before it.
+    fn server_token(&mut self, at: At<RawToken>, known: &[Known]) -> Option<Known> {
+        let At { value: raw, place, .. } = at;
+        let hint = "give it a short name such as release-bot";
+        let name = match &raw.name {
+            Some(at) => self.parsed::<WatchName>(at, hint).map(|name| name.to_string()),
+            None => {
+                self.report.missing(&place, "name", hint);
+                None
+            }
+        };
+        let right = self.right(raw.may, &place);
+        let parent = format!("server.tokens.{}", name.as_deref().unwrap_or_default());
+        let given = self.secret_source(&parent, "token", raw.token, raw.token_file);
+        if given.is_none() {
+            let hint = "write token: ${VARIABLE}, or token_file";
+            self.report.missing(&place, "token", hint);
+        }
+        let (name, at) = (name?, raw.name?.place);
+        if known.iter().any(|token| token.name == name) {
+            let hint = "give each token its own name";
+            self.report.error(&at, "another token has this name", hint);
+        }
+        Some(Known { name, place, given: given?, right: right? })
+    }
+
+    fn right(
+        &mut self,
+        may: Option<At<Vec<At<Word<TokenRight>>>>>,
+        parent: &Place,
+    ) -> Option<TokenRight> {
+        let hint = "write [read], or [trigger] for everything";
+        let Some(at) = may else {
+            self.report.missing(parent, "may", hint);
+            return None;
+        };
+        let most = at.value.iter().map(|word| word.value.0).max();
+        if most.is_none() {
+            self.report.error(&at.place, "is empty: the token would be good for nothing", hint);
+        }
+        most
+    }
+
+    /// One token under two names could not be told apart, and the audit log would name the wrong holder.
+    fn no_token_twice(&mut self, tokens: &[Known]) {
+        for (number, token) in tokens.iter().enumerate() {
+            let text = |token: &Known| token.given.secret.as_ref().map(|s| s.expose().to_owned());
+            let is_same = |other: &&Known| text(other).is_some() && text(other) == text(token);
+            let Some(other) = tokens[..number].iter().find(is_same) else { continue };
+            let message = format!("is the same token as {}", other.name);
+            let hint = "use a different token for each: openssl rand -hex 32";
+            self.report.error(&token.place, message, hint);
+        }
     }
 
     /// What a forge's webhooks prove themselves with.
@@ -108,6 +176,20 @@ impl Resolver<'_> {
             self.report.warn(&place, "is too short: it can be guessed", hint);
         }
         Some(given)
+    }
+}
+
+/// A token of the server that was found so far.
+struct Known {
+    name: String,
+    place: Place,
+    given: Given,
+    right: TokenRight,
+}
+
+impl Known {
+    fn into_config(self) -> TokenConfig {
+        TokenConfig { name: self.name, source: self.given.source, right: self.right }
     }
 }
 

@@ -51,11 +51,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
 impl<T> Confirmed<T> {
     /// The form, if its sender may start something.
     fn act(self) -> Result<T, PageError> {
-        if self.visitor.right >= Right::Trigger {
+        if self.visitor.holder.right >= Right::Trigger {
             return Ok(self.form);
         }
         let error = ApiError::new(ErrorKind::Forbidden, "this session is read-only");
-        Err(PageError(error.with_hint("log in with `server.trigger_token`")))
+        Err(PageError(error.with_hint("log in with a token that may trigger")))
     }
 }
 

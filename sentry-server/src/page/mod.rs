@@ -120,7 +120,7 @@ pub fn closed() -> Router {
     let page = move || async move {
         let lines = [
             "Sentry is running, but shows nothing here: no token to log in with is configured.",
-            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file) in sentry.yaml and restart it. `openssl rand -hex 32` makes a good token.",
+            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file, tokens) in sentry.yaml and restart it. `openssl rand -hex 32` makes a good token.",
             "Health and metrics need no token: /livez, /readyz, /metrics.",
         ];
         let notice = Notice {
@@ -276,7 +276,7 @@ async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) 
 
 /// What the API sends at `/api/v1/events`, for a session, for as long as it lasts.
 async fn events(State(page): Shared, visitor: Visitor) -> PageResult {
-    let (shared, right) = (Arc::clone(&page), visitor.right);
+    let (shared, right) = (Arc::clone(&page), visitor.holder.right);
     let lasts = move || -> BoxFuture<'static, bool> {
         let (page, visitor) = (Arc::clone(&shared), visitor.clone());
         Box::pin(async move { page.sessions.lasts(&visitor).await })

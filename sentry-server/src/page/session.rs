@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::time::Instant;
 
-use crate::api::{Keys, Right};
+use crate::api::{Holder, Keys};
 
 /// So long does a session last, used or not.
 const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -40,7 +40,7 @@ pub(crate) struct Sessions {
 #[derive(Debug, Clone)]
 pub(crate) struct Visitor {
     /// What they may do.
-    pub(crate) right: Right,
+    pub(crate) holder: Holder,
     /// What each of their forms carries (CSRF).
     pub(crate) form_token: String,
     place: IdDigest,
@@ -60,7 +60,7 @@ impl Sessions {
 
     /// A new session for a token; its id. `None` if the token is not ours.
     pub(crate) async fn begin(&self, token: &str) -> Result<Option<String>, ApiError> {
-        if self.keys.right(token).await?.is_none() {
+        if self.keys.holder(token).await?.is_none() {
             return Ok(None);
         }
         let (id, form_token) = (random()?, random()?);
@@ -99,11 +99,11 @@ impl Sessions {
             .filter(|session| session.end > Instant::now())
             .map(|session| (Secret::new(session.token.expose()), session.form_token.clone()));
         let Some((token, form_token)) = found else { return Ok(None) };
-        let Some(right) = self.keys.right(token.expose()).await? else {
+        let Some(holder) = self.keys.holder(token.expose()).await? else {
             self.kept().remove(&place);
             return Ok(None);
         };
-        Ok(Some(Visitor { right, form_token, place }))
+        Ok(Some(Visitor { holder, form_token, place }))
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<IdDigest, Session>> {
@@ -141,6 +141,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
+    use crate::api::Right;
 
     /// Tokens that can be rotated.
     #[derive(Debug, Default)]
@@ -148,8 +149,9 @@ mod tests {
 
     #[async_trait]
     impl Keys for Ring {
-        async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
-            Ok(self.0.lock().unwrap().get(token).copied())
+        async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
+            let right = self.0.lock().unwrap().get(token).copied();
+            Ok(right.map(|right| Holder { name: token.to_owned(), right }))
         }
     }
 
@@ -166,7 +168,7 @@ mod tests {
         let id = sessions.begin("old").await.unwrap().unwrap();
         tokio::time::advance(Duration::from_secs(12 * 3600 - 1)).await;
         let visitor = sessions.visitor(&id).await.unwrap().unwrap();
-        assert_eq!(visitor.right, Right::Trigger);
+        assert_eq!(visitor.holder.right, Right::Trigger);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(sessions.visitor(&id).await.unwrap().is_none());
         assert!(!sessions.lasts(&visitor).await);
@@ -230,7 +232,7 @@ mod tests {
             sessions.begin("reading").await.unwrap().unwrap();
         }
         for id in others {
-            assert_eq!(sessions.visitor(&id).await.unwrap().unwrap().right, Right::Trigger);
+            assert_eq!(sessions.visitor(&id).await.unwrap().unwrap().holder.right, Right::Trigger);
         }
         assert_eq!(sessions.kept().len(), MOST);
     }

@@ -3,7 +3,7 @@
 use http::header::AUTHORIZATION;
 use sentry_api::{ApiError, Local};
 use sentry_server::MAX_LISTENERS;
-use sentry_server::api::{Keys, Right, routes};
+use sentry_server::api::{Holder, Keys, Right, routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -15,11 +15,11 @@ struct One(std::sync::atomic::AtomicBool);
 
 #[async_trait]
 impl Keys for One {
-    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
+    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
         let holds = self.0.load(std::sync::atomic::Ordering::SeqCst);
         let known = [("t0ken", Right::Read), ("acting", Right::Trigger)];
         let found = known.into_iter().find(|(known, _)| *known == token && holds);
-        Ok(found.map(|(_, right)| right))
+        Ok(found.map(|(name, right)| Holder { name: name.to_owned(), right }))
     }
 }
 

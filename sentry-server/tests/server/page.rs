@@ -5,7 +5,7 @@ use http::{HeaderMap, Response};
 use sentry_api::{Answers, ApiError, ErrorKind, Local, WatchFacts};
 use sentry_core::delivery::{Trigger, TriggerKind, TriggerState};
 use sentry_core::store::Write;
-use sentry_server::api::{Keys, Right};
+use sentry_server::api::{Holder, Keys, Right};
 use sentry_server::page::{self, Repository, Setup, WatchPlace, Web};
 use sentry_server::{EventStream, Guesses};
 
@@ -17,12 +17,13 @@ pub(crate) struct Two;
 
 #[async_trait]
 impl Keys for Two {
-    async fn right(&self, token: &str) -> Result<Option<Right>, ApiError> {
-        Ok(match token {
-            "reading" => Some(Right::Read),
-            "acting" => Some(Right::Trigger),
-            _ => None,
-        })
+    async fn holder(&self, token: &str) -> Result<Option<Holder>, ApiError> {
+        let right = match token {
+            "reading" => Right::Read,
+            "acting" => Right::Trigger,
+            _ => return Ok(None),
+        };
+        Ok(Some(Holder { name: token.to_owned(), right }))
     }
 }
 

@@ -130,7 +130,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(visitor: &Visitor, now: Timestamp, nonce: String) -> Self {
-        let (form_token, may_act) = (visitor.form_token.clone(), visitor.right >= Right::Trigger);
+        let (form_token, may_act) =
+            (visitor.form_token.clone(), visitor.holder.right >= Right::Trigger);
         Self { now, form_token, may_act, nonce }
     }
 
