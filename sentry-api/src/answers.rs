@@ -5,10 +5,10 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::error::ApiError;
-use crate::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use crate::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use crate::shape::{
-    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
 /// Who asks for a delivery.
@@ -33,6 +33,7 @@ pub struct Asker<'a> {
 /// | [`why`](Self::why) | `GET /why/{commit}?watch=` | | [`Why`] |
 /// | [`history`](Self::history) | `GET /deliveries?watch=&limit=` | | [`History`] |
 /// | [`show`](Self::show) | `GET /deliveries/{id}` | | [`Show`] |
+/// | [`audit`](Self::audit) | `GET /audit?watch=&by=&since=&before=&limit=` | | [`Audit`] |
 /// | [`explain`](Self::explain) | `GET /explain?watch=&branch=&event=` | | [`Documents`] |
 /// | [`trigger_state`](Self::trigger_state) | `GET /triggers/{id}` | | [`Acknowledgement`] |
 /// | [`trigger`](Self::trigger) | `POST /trigger` | [`TriggerRequest`] | [`Acknowledgement`] |
@@ -70,6 +71,9 @@ pub trait Answers: fmt::Debug + Send + Sync {
     /// One delivery by its id, or the first 4 or more characters of it.
     async fn show(&self, delivery: &str) -> Result<Show, ApiError>;
 
+    /// Who asked for what, newest first.
+    async fn audit(&self, query: &AuditQuery) -> Result<Audit, ApiError>;
+
     /// What would happen to each document of B. Asks forge and cluster; nothing is written anywhere.
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError>;
 
@@ -99,8 +103,13 @@ pub trait Answers: fmt::Debug + Send + Sync {
         &self,
         watch: &str,
         request: &SuspendRequest,
+        by: Option<&str>,
     ) -> Result<SuspensionAcknowledgement, ApiError>;
 
     /// Ends a suspension; does nothing if there is none.
-    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError>;
+    async fn resume(
+        &self,
+        watch: &str,
+        by: Option<&str>,
+    ) -> Result<SuspensionAcknowledgement, ApiError>;
 }

@@ -9,9 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::error::{ErrorBody, ErrorKind};
-use crate::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use crate::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use crate::shape::{
-    Acknowledgement, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
+    Acknowledgement, Audit, Documents, EmptyRequest, Event, History, RerunRequest, Show, Status,
     SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use crate::words::{ClosedList as _, WATCH, Word};
@@ -49,7 +49,7 @@ pub fn description() -> Value {
             "securitySchemes": {"token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "`server.read_token` may read, `server.trigger_token` may do \
+                "description": "A token of `server` in sentry.yaml that may read, or trigger, which is \
                                 everything.",
             }},
         },
@@ -117,6 +117,7 @@ impl Paths {
             "Deliveries, newest first.",
         ));
         self.ask::<(), Show>(near("/deliveries/{id}", "show", "One delivery."));
+        self.ask::<AuditQuery, Audit>(near("/audit", "audit", "Who asked for what, newest first."));
         self.ask::<(), Acknowledgement>(near(
             "/triggers/{trigger}",
             "triggerState",

@@ -2,6 +2,7 @@
 
 use crate::words::WATCH;
 use schemars::JsonSchema;
+use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How many deliveries `history` returns by default.
@@ -37,6 +38,29 @@ pub struct HistoryQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
+    /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1000))]
+    pub limit: Option<u32>,
+}
+
+/// What `audit` can be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Only what was asked of this watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = WATCH))]
+    pub watch: Option<String>,
+    /// Only what was asked by this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Only what was asked at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Only what was asked before the line of this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
     /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]

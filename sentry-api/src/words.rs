@@ -13,6 +13,7 @@ pub use sentry_core::delivery::{
 };
 pub use sentry_core::manifest::Decision;
 pub use sentry_core::plan::Action;
+pub use sentry_core::store::ActKind;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What a watch is called: a DNS label (RFC 1123).

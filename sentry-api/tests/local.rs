@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{ReasonKind, TriggerStateKind};
 use sentry_api::{Answers, Asker, ErrorKind, Local, WatchFacts};
@@ -115,17 +115,63 @@ async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
 async fn a_suspension_is_told_until_it_ends() {
     let (_, local) = local(&[]).await;
     let request = SuspendRequest { reason: Some("holiday".into()), for_seconds: Some(60) };
-    let done = local.suspend("app", &request).await.unwrap();
+    let done = local.suspend("app", &request, Some("ada")).await.unwrap();
     assert!(done.suspended && !done.was_suspended && done.until.is_some());
     let status = local.status(&StatusQuery::default()).await.unwrap();
     assert!(status.watches[0].suspended && !status.watches[1].suspended);
     let reason = status.watches[0].suspension.as_ref().and_then(|s| s.reason.clone());
     assert_eq!(reason.as_deref(), Some("holiday"));
-    let done = local.resume("app").await.unwrap();
+    let done = local.resume("app", Some("ben")).await.unwrap();
     assert!(!done.suspended && done.was_suspended);
-    assert_eq!(local.resume("nope").await.unwrap_err().kind(), ErrorKind::UnknownWatch);
+    assert_eq!(local.resume("nope", None).await.unwrap_err().kind(), ErrorKind::UnknownWatch);
     let never = SuspendRequest { for_seconds: Some(0), ..SuspendRequest::default() };
-    assert_eq!(local.suspend("app", &never).await.unwrap_err().kind(), ErrorKind::BadRequest);
+    assert_eq!(local.suspend("app", &never, None).await.unwrap_err().kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test]
+async fn every_request_that_was_taken_is_in_the_audit_log_with_its_askers_name_and_no_other() {
+    let failed = Delivery { state: DeliveryState::Failed, verdict: None, ..sample::delivery(1) };
+    let (_, local) = local(&[Write::Delivery(Box::new(failed))]).await;
+    let (id, suspend) = (sample::id(1).to_string(), SuspendRequest::default());
+    let by = |name, key| Asker { by: Some(name), key };
+    let event = Some("nightly".to_owned());
+    let nightly = TriggerRequest { event, ..on("app") };
+    for _ in 0..2 {
+        local.trigger(&nightly, by("bot", Some("push-1"))).await.unwrap();
+    }
+    local.retry(&id, by("ada", None)).await.unwrap();
+    local.rerun(&id, &RerunRequest { failed: true }, by("ben", None)).await.unwrap();
+    local.suspend("web", &suspend, Some("ada")).await.unwrap();
+    local.resume("web", None).await.unwrap();
+    local.retry("0000", by("eve", None)).await.unwrap_err();
+    local.suspend("nope", &suspend, Some("eve")).await.unwrap_err();
+
+    let ask = |query: AuditQuery| {
+        let local = &local;
+        async move {
+            let audit = local.audit(&query).await.unwrap();
+            let told = audit.acts.iter().map(|act| {
+                let by = act.by.as_deref().unwrap_or("-");
+                let detail = act.detail.as_deref().unwrap_or("-");
+                format!("{by} {} {} {detail}", act.act, act.watch)
+            });
+            (told.collect::<Vec<_>>(), audit.next)
+        }
+    };
+    let all = [
+        "- resume web -",
+        "ada suspend web -",
+        "ben rerun app only what failed",
+        "ada retry app -",
+        "bot trigger app event nightly",
+    ];
+    assert_eq!(ask(AuditQuery::default()).await.0, all);
+    let web = AuditQuery { watch: Some("web".into()), ..AuditQuery::default() };
+    assert_eq!(ask(web).await.0, all[..2]);
+    let ada = AuditQuery { by: Some("ada".into()), limit: Some(1), ..AuditQuery::default() };
+    let (first, next) = ask(ada.clone()).await;
+    let (second, last) = ask(AuditQuery { before: next, ..ada }).await;
+    assert_eq!((first[0].as_str(), second[0].as_str(), last), (all[1], all[3], None));
 }
 
 #[tokio::test]

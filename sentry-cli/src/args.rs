@@ -118,6 +118,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Explain why a commit was delivered, or why not
     Why(WhyArgs),
+    /// List who asked for what, newest first
+    Audit(AuditArgs),
     /// Show what would happen to each document of the manifests repository
     Explain(ExplainArgs),
     /// Show the same for a local directory, offline
@@ -162,6 +164,7 @@ impl Command {
             | Self::History(_)
             | Self::Show(_)
             | Self::Why(_)
+            | Self::Audit(_)
             | Self::Explain(_)
             | Self::Retry(_)
             | Self::Rerun(_)
@@ -243,6 +246,26 @@ pub(crate) struct StatusArgs {
 pub(crate) struct HistoryArgs {
     /// Only this watch
     pub(crate) watch: Option<WatchName>,
+    /// The maximum number to list, up to 1000
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only this watch
+    pub(crate) watch: Option<WatchName>,
+    /// Only this name: of a token, or of a user of this machine
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) by: Option<String>,
+    /// Only the last 12h, 7d or other time
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) since: Option<Duration>,
+    /// Only lines before this number of the log
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) before: Option<u64>,
     /// The maximum number to list, up to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: u32,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, Documents, History, RerunRequest, Show, Status, SuspendRequest,
+    Acknowledgement, Audit, Documents, History, RerunRequest, Show, Status, SuspendRequest,
     SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorBody, ErrorKind, VERSION};
@@ -238,6 +238,10 @@ impl Answers for Remote {
         self.get(&["deliveries", delivery], &[(); 0]).await
     }
 
+    async fn audit(&self, query: &AuditQuery) -> Result<Audit, ApiError> {
+        self.get(&["audit"], query).await
+    }
+
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {
         self.get(&["explain"], query).await
     }
@@ -272,11 +276,16 @@ impl Answers for Remote {
         &self,
         watch: &str,
         request: &SuspendRequest,
+        _: Option<&str>,
     ) -> Result<SuspensionAcknowledgement, ApiError> {
         self.post(&["watches", watch, "suspend"], request, None).await
     }
 
-    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
+    async fn resume(
+        &self,
+        watch: &str,
+        _: Option<&str>,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
         self.post(&["watches", watch, "resume"], &serde_json::json!({}), None).await
     }
 }

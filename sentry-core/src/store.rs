@@ -3,6 +3,7 @@
 //! A state has one owner at a time, the agent that has claimed it ([`Journal`]); only its [`Claim`] commits. Any number of
 //! other programs leave requests ([`Inbox`]) and read ([`Archive`]) beside it.
 
+mod audit;
 mod view;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::plan::ObjectRef;
 use crate::repo::{CommitSha, RepoUrl};
 use crate::subject::Subject;
 
+pub use audit::{Act, ActKind, AuditEntry, AuditQuery};
 pub use view::{
     Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView, SubjectFilter,
     SubjectView, WatchView,
@@ -53,20 +55,21 @@ pub trait Claim: fmt::Debug + Send + Sync {
 /// What other programs leave for the agent. None of it needs a claim.
 #[async_trait]
 pub trait Inbox: fmt::Debug + Send + Sync {
-    /// Keeps a trigger and returns it; where one with the same key is kept already, that one is returned instead.
+    /// Keeps a trigger, with a line of the audit log, and returns it; where one with the same key is kept already, that one is
+    /// returned instead.
     async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError>;
 
     /// What became of a trigger, by its id.
     async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError>;
 
-    /// Suspends a watch, or ends that.
+    /// Suspends a watch, or ends that, with a line of the audit log.
     async fn hold(&self, hold: &Hold) -> Result<(), StoreError>;
 
     /// Requests that wait for the agent: called often, so it must be cheap if nothing changed.
     async fn requests(&self) -> Result<Requests, StoreError>;
 }
 
-/// Views of a state, for the agent and for people.
+/// Views of a state, for the agent and for people. Five, because five kinds of records are kept for people (ADR 32).
 #[async_trait]
 pub trait Archive: fmt::Debug + Send + Sync {
     /// The watches, and their subjects by filter and page: of one moment, and without reading the history.
@@ -77,6 +80,9 @@ pub trait Archive: fmt::Debug + Send + Sync {
 
     /// What was decided about the commits whose id starts with `sha` (lower-case hex), newest first.
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError>;
+
+    /// What people asked for, newest first.
+    async fn acts(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// What a watch put where and is not known to be deleted.
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
@@ -259,6 +265,19 @@ pub struct Suspension {
     pub since: Timestamp,
     /// Until when; `None` is until it is resumed.
     pub until: Option<Timestamp>,
+    /// Who suspended it, where that is known.
+    pub by: Option<String>,
+}
+
+/// The end of a suspension, by a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// The watch.
+    pub watch: WatchName,
+    /// When.
+    pub at: Timestamp,
+    /// Who resumed it, where that is known.
+    pub by: Option<String>,
 }
 
 /// What a person wants of a watch.
@@ -267,7 +286,7 @@ pub enum Hold {
     /// Insert or replace its suspension.
     Suspend(Suspension),
     /// End its suspension, if it has one.
-    Resume(WatchName),
+    Resume(Resumption),
 }
 
 /// What waits for the agent.
@@ -306,6 +325,9 @@ pub struct LoopState {
     /// What is left of the forge's budget.
     pub budget: Option<Budget>,
 }
+
+/// So much longer than deliveries are lines of the audit log kept.
+pub const AUDIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// One write. A commit takes many, all or none.
 #[derive(Debug, Clone, PartialEq)]
@@ -347,7 +369,7 @@ pub enum Write {
     Agent(AgentState),
     /// Forget final deliveries, answered triggers, settled reports, notices, troubles and decisions older than this, but
     /// never the newest `keep` deliveries of a watch; and what forgotten deliveries put somewhere, but for runs that are
-    /// still to be deleted.
+    /// still to be deleted. Of the audit log, what is older by a year more ([`AUDIT`]).
     Prune {
         /// Older than this.
         before: Timestamp,

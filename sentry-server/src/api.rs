@@ -17,10 +17,10 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, Documents, EmptyRequest, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, Audit, Documents, EmptyRequest, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_core::text;
@@ -90,6 +90,7 @@ pub fn routes(
         .route("/deliveries/{id}", get(show))
         .route("/deliveries/{id}/retry", post(retry))
         .route("/deliveries/{id}/rerun", post(rerun))
+        .route("/audit", get(audit))
         .route("/explain", get(explain))
         .route("/events", get(events))
         .route("/triggers/{id}", get(trigger_state))
@@ -225,22 +226,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     }
 }
 
-/// The header `Idempotency-Key`.
-struct Key(Option<String>);
+/// Who asks: the token's name, and the header `Idempotency-Key`.
+struct Caller {
+    by: Option<String>,
+    key: Option<String>,
+}
 
-impl Key {
+impl Caller {
     fn asker(&self) -> Asker<'_> {
-        Asker { by: None, key: self.0.as_deref() }
+        Asker { by: self.by.as_deref(), key: self.key.as_deref() }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Key {
+impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiFailure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiFailure> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let by = parts.extensions.get::<Holder>().map(|holder| holder.name.clone());
+        let Some(value) = parts.headers.get("idempotency-key") else {
+            return Ok(Self { by, key: None });
+        };
         match value.to_str().map(str::trim) {
-            Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Self(Some(key.to_owned()))),
+            Ok(key) if !key.is_empty() && key.len() <= 200 => {
+                Ok(Self { by, key: Some(key.to_owned()) })
+            }
             _ => {
                 let text = "Idempotency-Key must be 1 to 200 printable characters";
                 Err(ApiFailure(ApiError::bad_request(text)))
@@ -279,6 +288,10 @@ async fn show(State(api): Shared, Path(id): Path<String>) -> ApiResult<Show> {
     Ok(Answered(api.answers.show(&id).await?))
 }
 
+async fn audit(State(api): Shared, Asked(query): Asked<AuditQuery>) -> ApiResult<Audit> {
+    Ok(Answered(api.answers.audit(&query).await?))
+}
+
 async fn explain(State(api): Shared, Asked(query): Asked<ExplainQuery>) -> ApiResult<Documents> {
     Ok(Answered(api.answers.explain(&query).await?))
 }
@@ -302,42 +315,44 @@ async fn trigger_state(State(api): Shared, Path(id): Path<String>) -> ApiResult<
 
 async fn trigger(
     State(api): Shared,
-    key: Key,
+    caller: Caller,
     Sent(request): Sent<TriggerRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.trigger(&request, key.asker()).await?))
+    Ok(Answered(api.answers.trigger(&request, caller.asker()).await?))
 }
 
 async fn retry(
     State(api): Shared,
     Path(id): Path<String>,
-    key: Key,
+    caller: Caller,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.retry(&id, key.asker()).await?))
+    Ok(Answered(api.answers.retry(&id, caller.asker()).await?))
 }
 
 async fn rerun(
     State(api): Shared,
     Path(id): Path<String>,
-    key: Key,
+    caller: Caller,
     Sent(request): Sent<RerunRequest>,
 ) -> ApiResult<Acknowledgement> {
-    Ok(Answered(api.answers.rerun(&id, &request, key.asker()).await?))
+    Ok(Answered(api.answers.rerun(&id, &request, caller.asker()).await?))
 }
 
 async fn suspend(
     State(api): Shared,
     Path(watch): Path<String>,
+    caller: Caller,
     Sent(request): Sent<SuspendRequest>,
 ) -> ApiResult<SuspensionAcknowledgement> {
-    Ok(Answered(api.answers.suspend(&watch, &request).await?))
+    Ok(Answered(api.answers.suspend(&watch, &request, caller.asker().by).await?))
 }
 
 async fn resume(
     State(api): Shared,
     Path(watch): Path<String>,
+    caller: Caller,
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> ApiResult<SuspensionAcknowledgement> {
-    Ok(Answered(api.answers.resume(&watch).await?))
+    Ok(Answered(api.answers.resume(&watch, caller.asker().by).await?))
 }

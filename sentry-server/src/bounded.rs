@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use tokio::sync::Semaphore;
@@ -91,6 +91,10 @@ impl Answers for Bounded {
         self.near.keep(self.answers.show(delivery)).await
     }
 
+    async fn audit(&self, query: &AuditQuery) -> Result<Audit, ApiError> {
+        self.near.keep(self.answers.audit(query)).await
+    }
+
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {
         self.far.keep(self.answers.explain(query)).await
     }
@@ -124,12 +128,17 @@ impl Answers for Bounded {
         &self,
         watch: &str,
         request: &SuspendRequest,
+        by: Option<&str>,
     ) -> Result<SuspensionAcknowledgement, ApiError> {
-        self.answers.suspend(watch, request).await
+        self.answers.suspend(watch, request, by).await
     }
 
-    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
-        self.answers.resume(watch).await
+    async fn resume(
+        &self,
+        watch: &str,
+        by: Option<&str>,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
+        self.answers.resume(watch, by).await
     }
 }
 

@@ -134,6 +134,7 @@ mod tests {
             reason: None,
             since: at(0),
             until,
+            by: None,
         });
         let (state, reporting, last_success) = (None, None, Some(at(9)));
         WatchView { watch, state, suspension, reporting, triggers: 0, last_success }

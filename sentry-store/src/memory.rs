@@ -14,9 +14,10 @@ use sentry_core::names::WatchName;
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AgentState, Archive, Brief, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal,
-    Outgoing, Overview, OverviewQuery, QueueView, ReceiverView, Report, Requests, Snapshot,
-    StoreError, StoreErrorKind, SubjectView, Suspension, Trouble, WatchState, WatchView, Write,
+    AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Brief, Claim, DeliveryQuery, Hold,
+    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, ReceiverView,
+    Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView, Suspension, Trouble,
+    WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 
@@ -39,6 +40,9 @@ struct Kept {
     troubles: BTreeMap<SubjectKey, Trouble>,
     inventory: BTreeMap<(WatchName, String), InventoryItem>,
     suspensions: BTreeMap<WatchName, Suspension>,
+    acts: Vec<AuditEntry>,
+    /// The number of the newest act.
+    acted: u64,
     agent: Option<AgentState>,
     holder: Option<String>,
     /// The number of the newest claim.
@@ -128,6 +132,7 @@ impl Inbox for MemoryStore {
         let mut kept = self.kept();
         let first = kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
         Ok(first.unwrap_or_else(|| {
+            kept.act(trigger.into());
             kept.triggers.insert(trigger.id.clone(), trigger.clone());
             trigger.clone()
         }))
@@ -138,11 +143,12 @@ impl Inbox for MemoryStore {
     }
 
     async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
-        let suspensions = &mut self.kept().suspensions;
+        let mut kept = self.kept();
         match hold {
-            Hold::Suspend(it) => drop(suspensions.insert(it.watch.clone(), it.clone())),
-            Hold::Resume(watch) => drop(suspensions.remove(watch)),
+            Hold::Suspend(it) => drop(kept.suspensions.insert(it.watch.clone(), it.clone())),
+            Hold::Resume(it) => drop(kept.suspensions.remove(&it.watch)),
         }
+        kept.act(hold.into());
         Ok(())
     }
 
@@ -169,6 +175,12 @@ impl Archive for MemoryStore {
         };
         let kept = self.kept();
         let newest_first = kept.deliveries.values().rev().filter(wanted);
+        Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
+    }
+
+    async fn acts(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        let kept = self.kept();
+        let newest_first = kept.acts.iter().rev().filter(|entry| query.selects(entry));
         Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
     }
 
@@ -199,6 +211,11 @@ impl Kept {
             inbox: self.requests(),
             agent: self.agent.clone(),
         }
+    }
+
+    fn act(&mut self, act: Act) {
+        self.acted += 1;
+        self.acts.push(AuditEntry { number: self.acted, act });
     }
 
     fn requests(&self) -> Requests {
@@ -334,6 +351,9 @@ impl Kept {
         }
         self.deliveries.retain(|id, _| !forgotten.contains(id));
         self.triggers.retain(|_, t| t.state == TriggerState::Pending || t.at >= before);
+        if let Ok(year) = before.checked_sub(AUDIT) {
+            self.acts.retain(|entry| entry.act.at >= year);
+        }
         self.outbox.retain(|_, outgoing| outgoing.notice.at >= before);
         self.troubles.retain(|_, trouble| trouble.at >= before);
         self.heads.retain(|_, head| head.at >= before);

@@ -220,7 +220,7 @@ async fn a_reader_finds_no_state_sees_an_agents_writes_and_writes_nothing() {
     let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
     fill(&agent).await;
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());
-    let refused = reader.hold(&Hold::Resume(sample::watch("app"))).await.unwrap_err();
+    let refused = reader.hold(&Hold::Resume(sample::resumption("app"))).await.unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Unavailable);
     assert!(refused.to_string().contains("read-only"), "{refused}");
     assert_eq!(read_all(&reader).await.unwrap(), read_all(&agent).await.unwrap());

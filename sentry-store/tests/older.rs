@@ -58,7 +58,7 @@ async fn a_state_of_any_older_schema_is_read_without_an_agent_and_left_as_it_is(
         let reader = SqliteStore::open_read_only(dir.path()).unwrap().unwrap();
         let overview = reader.overview(&OverviewQuery::default()).await.unwrap();
         assert_eq!(overview.subjects[0].cursors, sample::cursors(1), "{schema}");
-        let refused = reader.hold(&Hold::Resume(sample::watch("app"))).await.unwrap_err();
+        let refused = reader.hold(&Hold::Resume(sample::resumption("app"))).await.unwrap_err();
         assert_eq!(refused.kind(), StoreErrorKind::Unavailable, "{refused}");
         assert!(refused.to_string().contains("read-only"), "{refused}");
         drop(reader);

@@ -317,11 +317,11 @@ async fn what_was_not_carried_out_has_no_success_either() {
     let baseline = world.branch("main").await.unwrap().observed.sha;
     let since = world.clock.now();
     let (watch, until) = (world.watches[0].name.clone(), None);
-    let suspension = Suspension { watch: watch.clone(), reason: None, since, until };
+    let suspension = Suspension { watch: watch.clone(), reason: None, since, until, by: None };
     world.store.hold(&Hold::Suspend(suspension)).await.unwrap();
     let (suspended, newer) = (world.push(), world.push());
     seconds(200).await;
-    world.store.hold(&Hold::Resume(watch)).await.unwrap();
+    world.store.hold(&Hold::Resume(sample::resumption(watch.as_str()))).await.unwrap();
     seconds(200).await;
     let local = Local::new(Arc::clone(&world.store), Vec::new());
     let mut reasons = Vec::new();

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, Asker, ErrorKind, VERSION};
@@ -101,6 +101,10 @@ impl Answers for Answerer {
         found.ok_or_else(|| ApiError::new(ErrorKind::UnknownDelivery, text))
     }
 
+    async fn audit(&self, _: &AuditQuery) -> Result<Audit, ApiError> {
+        Ok(Audit { version: VERSION, acts: Vec::new(), next: None })
+    }
+
     async fn explain(&self, _: &ExplainQuery) -> Result<Documents, ApiError> {
         Err(ApiError::new(ErrorKind::Setup, "nothing is explained on a stage"))
     }
@@ -135,11 +139,16 @@ impl Answers for Answerer {
         &self,
         watch: &str,
         _: &SuspendRequest,
+        _: Option<&str>,
     ) -> Result<SuspensionAcknowledgement, ApiError> {
         Ok(self.suspension(watch, true))
     }
 
-    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
+    async fn resume(
+        &self,
+        watch: &str,
+        _: Option<&str>,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
         Ok(self.suspension(watch, false))
     }
 }

@@ -20,18 +20,18 @@ use sentry_core::delivery::{Delivery, DeliveryState, Selection};
 use sentry_core::engine::Engine;
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{DeliveryQuery, OverviewQuery, State, Suspension};
+use sentry_core::store::{self, DeliveryQuery, OverviewQuery, State, Suspension};
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::BranchSelector;
 
 use crate::answers::{Answers, Asker};
 use crate::error::{ApiError, ErrorKind};
 use crate::query::{
-    ExplainQuery, HISTORY_LIMIT, HISTORY_MOST, HistoryQuery, StatusQuery, WhyQuery,
+    AuditQuery, ExplainQuery, HISTORY_LIMIT, HISTORY_MOST, HistoryQuery, StatusQuery, WhyQuery,
 };
 use crate::shape::{
-    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 
 /// What an answer needs to know of a configured watch.
@@ -124,14 +124,10 @@ impl Answers for Local {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
-        let limit = query.limit.unwrap_or(HISTORY_LIMIT);
-        if limit > HISTORY_MOST {
-            let text = format!("`limit` is {limit}, and the maximum is {HISTORY_MOST}");
-            return Err(ApiError::bad_request(text));
-        }
+        let limit = limit(query.limit)?;
         let query = DeliveryQuery {
             watch: optional("watch", query.watch.as_deref())?,
-            limit: usize::try_from(limit).ok(),
+            limit: Some(limit),
             ..DeliveryQuery::default()
         };
         Ok(History::of(&self.store.archive.deliveries(&query).await?))
@@ -148,6 +144,18 @@ impl Answers for Local {
                 parked.filter(|parked| parked.delivery == delivery.id).and_then(|p| p.again);
         }
         Ok((&delivery).into())
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Audit, ApiError> {
+        let limit = limit(query.limit)?;
+        let query = store::AuditQuery {
+            watch: optional("watch", query.watch.as_deref())?,
+            by: named("by", query.by.clone())?,
+            since: query.since,
+            before: query.before,
+            limit: Some(limit + 1),
+        };
+        Ok(Audit::of(&self.store.archive.acts(&query).await?, limit))
     }
 
     async fn explain(&self, query: &ExplainQuery) -> Result<Documents, ApiError> {
@@ -191,13 +199,28 @@ impl Answers for Local {
         &self,
         watch: &str,
         request: &SuspendRequest,
+        by: Option<&str>,
     ) -> Result<SuspensionAcknowledgement, ApiError> {
-        requests::suspend(self, watch, request).await
+        requests::suspend(self, watch, request, by).await
     }
 
-    async fn resume(&self, watch: &str) -> Result<SuspensionAcknowledgement, ApiError> {
-        requests::resume(self, watch).await
+    async fn resume(
+        &self,
+        watch: &str,
+        by: Option<&str>,
+    ) -> Result<SuspensionAcknowledgement, ApiError> {
+        requests::resume(self, watch, by).await
     }
+}
+
+/// So many are told at a time.
+fn limit(asked: Option<u32>) -> Result<usize, ApiError> {
+    let limit = asked.unwrap_or(HISTORY_LIMIT);
+    if limit > HISTORY_MOST {
+        let text = format!("`limit` is {limit}, and the maximum is {HISTORY_MOST}");
+        return Err(ApiError::bad_request(text));
+    }
+    Ok(limit as usize)
 }
 
 /// Whether a suspension still holds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sentry_core::delivery::{Cause, DeliveryState, Selection, Trigger, TriggerKind, TriggerState};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{Hold, OverviewQuery, Suspension};
+use sentry_core::store::{Hold, OverviewQuery, Resumption, Suspension};
 use sentry_core::subject::EventName;
 
 use super::{
@@ -116,6 +116,7 @@ pub(super) async fn suspend(
     local: &Local,
     watch: &str,
     request: &SuspendRequest,
+    by: Option<&str>,
 ) -> Result<SuspensionAcknowledgement, ApiError> {
     let (watch, was_suspended) = known(local, watch).await?;
     let since = local.clock.now();
@@ -131,7 +132,8 @@ pub(super) async fn suspend(
         }
     };
     let (name, reason) = (watch.to_string(), request.reason.clone());
-    let suspension = Suspension { watch, reason, since, until };
+    let by = by.map(ToOwned::to_owned);
+    let suspension = Suspension { watch, reason, since, until, by };
     local.store.inbox.hold(&Hold::Suspend(suspension)).await?;
     let suspended = true;
     Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
@@ -140,9 +142,12 @@ pub(super) async fn suspend(
 pub(super) async fn resume(
     local: &Local,
     watch: &str,
+    by: Option<&str>,
 ) -> Result<SuspensionAcknowledgement, ApiError> {
     let (watch, was_suspended) = known(local, watch).await?;
-    local.store.inbox.hold(&Hold::Resume(watch.clone())).await?;
+    let (at, by) = (local.clock.now(), by.map(ToOwned::to_owned));
+    let resumption = Resumption { watch: watch.clone(), at, by };
+    local.store.inbox.hold(&Hold::Resume(resumption)).await?;
     let (name, suspended, until) = (watch.to_string(), false, None);
     Ok(SuspensionAcknowledgement { version: VERSION, watch: name, suspended, was_suspended, until })
 }

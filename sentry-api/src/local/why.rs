@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn suspended(until: Option<Timestamp>) -> WatchView {
-        let suspension = Suspension { watch: watch(), reason: None, since: at(1), until };
+        let suspension = Suspension { watch: watch(), reason: None, since: at(1), until, by: None };
         WatchView { suspension: Some(suspension), ..kept() }
     }
 

@@ -4,6 +4,7 @@
 //! changes its meaning without another version. Clients must ignore keys they don't know and treat missing keys as
 //! empty.
 
+mod audit;
 mod delivery;
 mod documents;
 mod event;
@@ -12,6 +13,7 @@ mod status;
 mod subject;
 mod why;
 
+pub use audit::{Act, Audit};
 pub use delivery::{AskedFor, Commit, Delivery, History, Object, Run, RunTotals, Show, Step, Task};
 pub use documents::{Document, Documents, Revision};
 pub use event::Event;

@@ -1,5 +1,6 @@
 //! The commands, one file per command or family, and what they share.
 
+pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod explain;
@@ -52,6 +53,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Trigger(args) => trigger::run(ctx, args).await,
         Command::Validate(args) => validate::run(ctx, *args).await,
         Command::Status(args) => status::run(ctx, args).await,
+        Command::Audit(args) => audit::audit(ctx, args).await,
         Command::History(args) => history::history(ctx, args).await,
         Command::Show(args) => history::show(ctx, args).await,
         Command::Why(args) => why::run(ctx, args).await,

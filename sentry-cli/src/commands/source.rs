@@ -40,7 +40,7 @@ impl Context {
                 "this command only works on this machine, not through a server",
             )
             .with_hint(
-                "drop --server; it works with status, why, history, show, explain, trigger \
+                "drop --server; it works with status, why, history, show, explain, audit, trigger \
                      (without --dry-run), retry, rerun, suspend and resume",
             ));
         }

@@ -6,6 +6,7 @@ use super::Context;
 use crate::args::{ResumeArgs, SuspendArgs};
 use crate::exit::{Exit, Failure};
 use crate::ui::plain;
+use crate::user;
 
 pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, Failure> {
     let request = SuspendRequest {
@@ -13,7 +14,7 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
         for_seconds: args.duration.map(|time| time.as_secs()),
     };
     let source = ctx.source_to_write()?;
-    let done = source.answers.suspend(args.watch.as_str(), &request).await?;
+    let done = source.answers.suspend(args.watch.as_str(), &request, Some(&user::name())).await?;
     let end = done.until.map_or_else(
         || "until it is resumed".to_owned(),
         |at| format!("until {}", crate::ui::time(at)),
@@ -24,7 +25,8 @@ pub(crate) async fn suspend(ctx: &Context, args: &SuspendArgs) -> Result<Exit, F
 }
 
 pub(crate) async fn resume(ctx: &Context, args: &ResumeArgs) -> Result<Exit, Failure> {
-    let done = ctx.source_to_write()?.answers.resume(args.watch.as_str()).await?;
+    let answers = ctx.source_to_write()?.answers;
+    let done = answers.resume(args.watch.as_str(), Some(&user::name())).await?;
     let watch = plain(&done.watch);
     ctx.ui.line(if done.was_suspended {
         format!("watch {watch} is resumed: the newest head of each branch comes next")

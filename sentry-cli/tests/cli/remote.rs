@@ -89,9 +89,9 @@ async fn answer(local: &Local, request: Request) -> Result<Response, ApiError> {
             json(local.rerun(id, &read(body).await?, asker).await?)
         }
         ("POST", ["watches", name, "suspend"]) => {
-            json(local.suspend(name, &read(body).await?).await?)
+            json(local.suspend(name, &read(body).await?, None).await?)
         }
-        ("POST", ["watches", name, "resume"]) => json(local.resume(name).await?),
+        ("POST", ["watches", name, "resume"]) => json(local.resume(name, None).await?),
         _ => Err(ApiError::new(ErrorKind::NotFound, "nothing is here")),
     }
 }

@@ -27,8 +27,8 @@ use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
-    AgentState, InventoryItem, LoopState, Notified, Outage, Outgoing, Overview, Report, Suspension,
-    Trouble, WatchState, Write,
+    AgentState, InventoryItem, LoopState, Notified, Outage, Outgoing, Overview, Report, Resumption,
+    Suspension, Trouble, WatchState, Write,
 };
 use crate::subject::{EventName, Subject};
 use crate::subscription::{Occasion, Route};
@@ -397,7 +397,14 @@ pub fn suspension(name: &str, n: u32) -> Suspension {
         reason: Some("cluster upgrade".to_owned()),
         since: time(n),
         until: Some(time(n + 3600)),
+        by: Some("ada".to_owned()),
     }
+}
+
+/// The end of a suspension.
+#[must_use]
+pub fn resumption(name: &str) -> Resumption {
+    Resumption { watch: watch(name), at: time(3600), by: Some("ben".to_owned()) }
 }
 
 /// An agent with one poll loop.

@@ -368,7 +368,7 @@ async fn a_suspended_watch_observes_but_delivers_only_after_it_is_resumed() {
     minutes(3).await;
     assert_eq!(world.why(&sha).await.reason, Reason::Suspended);
     assert!(world.deployer.created().is_empty());
-    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
+    world.store.hold(&Hold::Resume(sample::resumption(world.watch.name.as_str()))).await.unwrap();
     seconds(5).await;
     assert_eq!(world.delivered().await, Some(sha));
 }
@@ -384,7 +384,7 @@ async fn a_suspension_holds_a_change_that_was_begun_and_lets_a_trigger_go_on() {
     world.deployer.down(false);
     minutes(20).await;
     assert_eq!(world.delivered().await, None);
-    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
+    world.store.hold(&Hold::Resume(sample::resumption(world.watch.name.as_str()))).await.unwrap();
     minutes(6).await;
     assert_eq!(world.delivered().await, Some(sha));
     assert_eq!(world.deployer.created().len(), 1);
@@ -630,7 +630,7 @@ async fn what_b_moved_to_while_its_watch_was_suspended_is_delivered_after_it_is_
     world.suspend().await;
     world.move_b().await;
     assert_eq!(world.deliveries().await.len(), 1);
-    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
+    world.store.hold(&Hold::Resume(sample::resumption(world.watch.name.as_str()))).await.unwrap();
     minutes(12).await;
     assert_eq!(world.deployer.created().len(), 2);
 }

@@ -77,7 +77,7 @@ async fn a_suspended_watch_looks_at_nothing_until_it_is_resumed() {
     world.deployer.refuse(None);
     minutes(60).await;
     assert_eq!(world.deliveries().await[0].state, DeliveryState::Parked);
-    world.store.hold(&Hold::Resume(world.watch.name.clone())).await.unwrap();
+    world.store.hold(&Hold::Resume(sample::resumption(world.watch.name.as_str()))).await.unwrap();
     minutes(1).await;
     assert_eq!(world.delivered().await, Some(sha));
 }

@@ -147,7 +147,7 @@ impl World {
         let since = sentry_core::clock::Clock::now(self.clock.as_ref());
         let watch = self.watch.name.clone();
         let reason = Some("freeze".into());
-        let suspension = Suspension { watch, reason, since, until: None };
+        let suspension = Suspension { watch, reason, since, until: None, by: None };
         self.store.hold(&Hold::Suspend(suspension)).await.unwrap();
     }
 

@@ -24,7 +24,9 @@ use sentry_core::engine::{Engine, EngineError, Options, Stop};
 use sentry_core::forge::{ForgeErrorKind, ForgePorts};
 use sentry_core::ids::TriggerId;
 use sentry_core::repo::CommitSha;
-use sentry_core::store::{Archive as _, DeliveryQuery, Hold, Inbox as _, State, Suspension};
+use sentry_core::store::{
+    Archive as _, DeliveryQuery, Hold, Inbox as _, Resumption, State, Suspension,
+};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
 use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
@@ -160,9 +162,9 @@ impl World {
         let watch: sentry_core::names::WatchName = "qa".parse().unwrap();
         let hold = if suspend {
             let since = self.clock.now();
-            Hold::Suspend(Suspension { watch, reason: None, since, until: None })
+            Hold::Suspend(Suspension { watch, reason: None, since, until: None, by: None })
         } else {
-            Hold::Resume(watch)
+            Hold::Resume(Resumption { watch, at: self.clock.now(), by: None })
         };
         self.judge.store.hold(&hold).await.unwrap();
     }

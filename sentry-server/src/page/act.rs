@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::form::Form;
 use super::session::Visitor;
 use super::{Page, PageError, PageResult, Shared};
-use crate::api::Right;
+use crate::api::{Holder, Right};
 
 /// A form that this session's page has made, and who sent it.
 pub(super) struct Confirmed<T> {
@@ -49,10 +49,11 @@ impl<T: DeserializeOwned> FromRequest<Arc<Page>> for Confirmed<T> {
 }
 
 impl<T> Confirmed<T> {
-    /// The form, if its sender may start something.
-    fn act(self) -> Result<T, PageError> {
-        if self.visitor.holder.right >= Right::Trigger {
-            return Ok(self.form);
+    /// The form and its sender's name, if the sender may start something.
+    fn act(self) -> Result<(T, String), PageError> {
+        let Holder { name, right } = self.visitor.holder;
+        if right >= Right::Trigger {
+            return Ok((self.form, name));
         }
         let error = ApiError::new(ErrorKind::Forbidden, "this session is read-only");
         Err(PageError(error.with_hint("log in with a token that may trigger")))
@@ -70,10 +71,6 @@ fn key(text: &str) -> Option<String> {
     filled(text).filter(|key| key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
-fn asker(key: Option<&str>) -> Asker<'_> {
-    Asker { by: None, key }
-}
-
 fn wait_for(asked: &Acknowledgement) -> Response {
     Redirect::to(&format!("/triggers/{}", asked.trigger)).into_response()
 }
@@ -89,14 +86,16 @@ pub(super) struct TriggerForm {
 }
 
 pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> PageResult {
-    let form = confirmed.act()?;
+    let (form, by) = confirmed.act()?;
     let request = TriggerRequest {
         watch: filled(&form.watch),
         branch: filled(&form.branch),
         revision: filled(&form.revision),
         ..TriggerRequest::default()
     };
-    let asked = page.setup.answers.trigger(&request, asker(key(&form.key).as_deref())).await?;
+    let key = key(&form.key);
+    let asker = Asker { by: Some(&by), key: key.as_deref() };
+    let asked = page.setup.answers.trigger(&request, asker).await?;
     Ok(wait_for(&asked))
 }
 
@@ -112,8 +111,10 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     confirmed: Confirmed<AgainForm>,
 ) -> PageResult {
-    let form = confirmed.act()?;
-    Ok(wait_for(&page.setup.answers.retry(&id, asker(key(&form.key).as_deref())).await?))
+    let (form, by) = confirmed.act()?;
+    let key = key(&form.key);
+    let asker = Asker { by: Some(&by), key: key.as_deref() };
+    Ok(wait_for(&page.setup.answers.retry(&id, asker).await?))
 }
 
 pub(super) async fn rerun(
@@ -121,9 +122,11 @@ pub(super) async fn rerun(
     Path(id): Path<String>,
     confirmed: Confirmed<AgainForm>,
 ) -> PageResult {
-    let form = confirmed.act()?;
+    let (form, by) = confirmed.act()?;
     let request = RerunRequest { failed: form.failed == "true" };
-    Ok(wait_for(&page.setup.answers.rerun(&id, &request, asker(key(&form.key).as_deref())).await?))
+    let key = key(&form.key);
+    let asker = Asker { by: Some(&by), key: key.as_deref() };
+    Ok(wait_for(&page.setup.answers.rerun(&id, &request, asker).await?))
 }
 
 #[derive(Deserialize, Default)]
@@ -137,9 +140,9 @@ pub(super) async fn suspend(
     Path(watch): Path<String>,
     confirmed: Confirmed<SuspendForm>,
 ) -> PageResult {
-    let form = confirmed.act()?;
+    let (form, by) = confirmed.act()?;
     let request = SuspendRequest { reason: filled(&form.reason), for_seconds: None };
-    let done = page.setup.answers.suspend(&watch, &request).await?;
+    let done = page.setup.answers.suspend(&watch, &request, Some(&by)).await?;
     Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())
 }
 
@@ -148,7 +151,7 @@ pub(super) async fn resume(
     Path(watch): Path<String>,
     confirmed: Confirmed<super::login::Nothing>,
 ) -> PageResult {
-    confirmed.act()?;
-    let done = page.setup.answers.resume(&watch).await?;
+    let (_, by) = confirmed.act()?;
+    let done = page.setup.answers.resume(&watch, Some(&by)).await?;
     Ok(Redirect::to(&format!("/watches/{}", done.watch)).into_response())
 }

@@ -1,10 +1,10 @@
 //! The routes of the API: what each asks for, who may, and what is taken for a question.
 
 use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
-use sentry_api::query::{ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
+use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
-    Acknowledgement, AgentStatus, Documents, History, RerunRequest, Show, Status, SuspendRequest,
-    SuspensionAcknowledgement, TriggerRequest, Why,
+    Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
+    SuspendRequest, SuspensionAcknowledgement, TriggerRequest, Why,
 };
 use sentry_api::{Answers, ApiError, Asker, ErrorKind};
 use sentry_server::api::MAX_REQUEST;
@@ -48,6 +48,12 @@ impl Answers for Echo {
         self.says(format!("show {delivery}"))
     }
 
+    async fn audit(&self, query: &AuditQuery) -> Answer<Audit> {
+        let AuditQuery { watch, by, since, before, limit } = query;
+        let since = since.map(|since| since.as_second());
+        self.says(format!("audit of {watch:?} by {by:?}, {since:?}, {before:?}, {limit:?}"))
+    }
+
     async fn explain(&self, query: &ExplainQuery) -> Answer<Documents> {
         let ExplainQuery { watch, branch, event } = query;
         self.says(format!("explain {watch:?}, {branch:?}, {event:?}"))
@@ -58,11 +64,14 @@ impl Answers for Echo {
     }
 
     async fn trigger(&self, asked: &TriggerRequest, asker: Asker<'_>) -> Answer<Acknowledgement> {
-        self.says(format!("trigger {:?}, {:?}, {:?}", asked.watch, asked.branch, asker.key))
+        self.says(format!(
+            "trigger {:?}, {:?}, {:?} by {:?}",
+            asked.watch, asked.branch, asker.key, asker.by
+        ))
     }
 
     async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
-        self.says(format!("retry {delivery}, {:?}", asker.key))
+        self.says(format!("retry {delivery}, {:?} by {:?}", asker.key, asker.by))
     }
 
     async fn rerun(
@@ -71,19 +80,20 @@ impl Answers for Echo {
         RerunRequest { failed }: &RerunRequest,
         asker: Asker<'_>,
     ) -> Answer<Acknowledgement> {
-        self.says(format!("rerun {delivery}, failed: {failed}, {:?}", asker.key))
+        self.says(format!("rerun {delivery}, failed: {failed}, {:?} by {:?}", asker.key, asker.by))
     }
 
     async fn suspend(
         &self,
         watch: &str,
         asked: &SuspendRequest,
+        by: Option<&str>,
     ) -> Answer<SuspensionAcknowledgement> {
-        self.says(format!("suspend {watch}, {:?}, {:?}", asked.reason, asked.for_seconds))
+        self.says(format!("suspend {watch}, {:?}, {:?} by {by:?}", asked.reason, asked.for_seconds))
     }
 
-    async fn resume(&self, watch: &str) -> Answer<SuspensionAcknowledgement> {
-        self.says(format!("resume {watch}"))
+    async fn resume(&self, watch: &str, by: Option<&str>) -> Answer<SuspensionAcknowledgement> {
+        self.says(format!("resume {watch} by {by:?}"))
     }
 }
 
@@ -116,6 +126,12 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
         ("GET", "/why/c0ffee0?watch=qa", "", "why c0ffee0 of Some(\"qa\")"),
         ("GET", "/deliveries?watch=qa&limit=3", "", "history of Some(\"qa\"), Some(3)"),
         ("GET", "/deliveries/01hf", "", "show 01hf"),
+        (
+            "GET",
+            "/audit?watch=qa&by=ada&since=1970-01-01T00:00:07Z&before=9&limit=3",
+            "",
+            "audit of Some(\"qa\") by Some(\"ada\"), Some(7), Some(9), Some(3)",
+        ),
         ("GET", "/explain?branch=b&event=e", "", "explain None, Some(\"b\"), Some(\"e\")"),
         ("GET", "/triggers/01hf", "", "state of 01hf"),
         ("POST", "/trigger", r#"{"watch":"qa"}"#, "trigger Some(\"qa\"), None, Some(\"k\")"),
@@ -138,7 +154,8 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
     ] {
         let request = acting(method, path).header("idempotency-key", " k ");
         let told = error(&routes, request, body).await;
-        assert_eq!(told, (409, asked.to_owned()), "{method} {path} {body}");
+        let by = if method == "POST" { " by Some(\"acting\")" } else { "" };
+        assert_eq!(told, (409, format!("{asked}{by}")), "{method} {path} {body}");
     }
     // What the page alone asks.
     let bounded = Bounded::new(Arc::new(Echo(ErrorKind::Conflict)));
@@ -161,7 +178,7 @@ async fn who_shows_no_token_learns_nothing_and_who_may_read_starts_nothing() {
         ("GET", "bearer  reading ", "/status", 409, "status of None"),
         ("GET", both, "/status", 409, "status of None"),
         ("POST", reading, "/trigger", 403, "this token is read-only"),
-        ("POST", both, "/trigger", 409, "trigger None, None, None"),
+        ("POST", both, "/trigger", 409, "trigger None, None, None by Some(\"acting\")"),
         ("GET", reading, "/nothing", 404, "there is no such route under /api/v1"),
         ("POST", reading, "/nothing", 403, "this token is read-only"),
         ("DELETE", both, "/status", 405, "DELETE is not allowed here"),

@@ -69,6 +69,7 @@ records! {
     store::Trouble as Trouble,
     store::InventoryItem as Inventory,
     store::Suspension as Suspension,
+    store::Act as Act,
     store::AgentState as Agent,
     plan::ObjectOutcome as Outcome,
     delivery::RunRecord as Run,
@@ -431,6 +432,18 @@ mirrors! {
         reason: Option<String>,
         since: Stamp,
         until: Option<Stamp>,
+        by: Option<String>,
+    }
+    Act of store::Act {
+        at: Stamp,
+        by: Option<String>,
+        kind: Word<store::ActKind>,
+        watch: Text<WatchName>,
+        subject: Option<Reference>,
+        revision: Option<Text<CommitSha>>,
+        delivery: Option<Text<DeliveryId>>,
+        trigger: Option<Text<TriggerId>>,
+        detail: Option<String>,
     }
     Agent of store::AgentState {
         holder: String,

@@ -20,8 +20,8 @@ use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    Archive, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal, Overview, OverviewQuery,
-    Requests, Snapshot, StoreError, StoreErrorKind, Write,
+    Archive, AuditEntry, AuditQuery, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal,
+    Overview, OverviewQuery, Requests, Snapshot, StoreError, StoreErrorKind, Write,
 };
 
 use self::failure::Failure;
@@ -394,6 +394,11 @@ impl Archive for SqliteStore {
     async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
         let sha = sha.to_owned();
         self.with(move |session| rows::heads(&session.connection, &sha)).await
+    }
+
+    async fn acts(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        let query = query.clone();
+        self.with(move |session| views::acts(&session.connection, &query)).await
     }
 
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {

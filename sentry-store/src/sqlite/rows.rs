@@ -7,7 +7,7 @@ use sentry_core::delivery::{HeadRecord, Trigger};
 use sentry_core::forge::Validator;
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
-use sentry_core::store::{Hold, InventoryItem, Requests, Snapshot, Write};
+use sentry_core::store::{AUDIT, Act, Hold, InventoryItem, Requests, Snapshot, Write};
 use sha2::{Digest as _, Sha256};
 
 use super::deliveries;
@@ -97,10 +97,11 @@ pub(super) fn fence(db: &Connection, epoch: i64) -> Result<(), Failure> {
 pub(super) fn hold(db: &Connection, hold: &Hold) -> Result<(), Failure> {
     match hold {
         Hold::Suspend(suspension) => put(db, "suspensions", suspension),
-        Hold::Resume(watch) => {
-            run(db, "DELETE FROM suspensions WHERE watch = ?1", [watch.as_str()])
+        Hold::Resume(resumption) => {
+            run(db, "DELETE FROM suspensions WHERE watch = ?1", [resumption.watch.as_str()])
         }
-    }
+    }?;
+    put(db, "acts", &Act::from(hold))
 }
 
 fn run(db: &Connection, sql: &str, params: impl Params) -> Result<(), Failure> {
@@ -138,11 +139,15 @@ pub(super) fn request(db: &Connection, trigger: &Trigger) -> Result<Trigger, Fai
         "INSERT INTO triggers (version, checksum, record) VALUES (?1, ?2, ?3)",
         params![version, sum, json],
     )?;
+    put(db, "acts", &Act::from(trigger))?;
     Ok(trigger.clone())
 }
 
 fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure> {
     deliveries::prune(db, before, keep)?;
+    if let Ok(year) = before.checked_sub(AUDIT) {
+        run(db, "DELETE FROM acts WHERE at < ?1", [format!("{year:.9}")])?;
+    }
     let before = format!("{before:.9}");
     run(db, "DELETE FROM triggers WHERE pending = 0 AND at < ?1", [&before])?;
     run(db, "DELETE FROM reports WHERE due = 0 AND at < ?1", [&before])?;
@@ -244,7 +249,7 @@ pub(super) fn read<R: Record>(
 }
 
 /// The checksum is compared first: a flipped bit of `version` is damage, not a newer Sentry.
-fn record<R: Record>(row: &Row<'_>) -> Result<R, Failure> {
+pub(super) fn record<R: Record>(row: &Row<'_>) -> Result<R, Failure> {
     let version: i64 = row.get(0)?;
     let json = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
     matches(row, 1, &checksum(&version.to_string(), json))?;

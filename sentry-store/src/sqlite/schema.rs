@@ -4,7 +4,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{HeadRecord, Trigger};
 use sentry_core::store::{
-    AgentState, InventoryItem, Outgoing, Report, Suspension, Trouble, WatchState,
+    Act, AgentState, InventoryItem, Outgoing, Report, Suspension, Trouble, WatchState,
 };
 
 use super::deliveries;
@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema-5.sql"),
     include_str!("schema-6.sql"),
     include_str!("schema-7.sql"),
+    include_str!("schema-8.sql"),
 ];
 
 /// The schema that this program works on.
@@ -77,5 +78,6 @@ pub(super) fn verify(connection: &Connection) -> Result<(), Failure> {
     rows::check::<InventoryItem>(connection, "inventory")?;
     rows::check::<Suspension>(connection, "suspensions")?;
     rows::check::<AgentState>(connection, "agent")?;
+    rows::check::<Act>(connection, "acts")?;
     rows::validators(connection).map(drop)
 }

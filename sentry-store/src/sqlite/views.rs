@@ -7,14 +7,14 @@ use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView, Report, SubjectFilter,
-    SubjectView, Suspension, WatchState, WatchView,
+    AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView,
+    Report, SubjectFilter, SubjectView, Suspension, WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
 
 use super::deliveries;
 use super::failure::Failure;
-use super::rows::{read, requests};
+use super::rows::{read, record, requests};
 use crate::dto::Record;
 
 /// A statement that is put together from what is asked for.
@@ -100,6 +100,26 @@ fn select_deliveries(query: &DeliveryQuery, state: Option<DeliveryState>) -> Sel
         .and("id >= ?", prefix.clone())
         .and("id <= ? || '~'", prefix)
         .order("id DESC", query.limit)
+}
+
+/// The audit log by filter and page, newest first.
+pub(super) fn acts(db: &Connection, query: &AuditQuery) -> Result<Vec<AuditEntry>, Failure> {
+    let sql = "SELECT version, checksum, record, number FROM acts WHERE TRUE".to_owned();
+    let select = Select { sql, values: Vec::new() }
+        .and("watch = ?", query.watch.as_ref().map(ToString::to_string))
+        .and("name = ?", query.by.clone())
+        .and("at >= ?", query.since.map(|since| format!("{since:.9}")))
+        .and("number < ?", query.before.map(|number| i64::try_from(number).unwrap_or(i64::MAX)))
+        .order("number DESC", query.limit);
+    let mut statement = db.prepare_cached(&select.sql)?;
+    let mut rows = statement.query(params_from_iter(select.values))?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        // SQLite numbers them from 1 on.
+        let number = u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
+        entries.push(AuditEntry { number, act: record(row)? });
+    }
+    Ok(entries)
 }
 
 /// What is shown of the state. The caller holds a transaction, so that it is of one moment.

@@ -2,12 +2,13 @@
 
 use super::Handles;
 use crate::cursor::{Cursors, Mark, Passed};
-use crate::delivery::{Asked, Delivery, DeliveryState, HeadRecord, Reason};
+use crate::delivery::{Asked, Delivery, DeliveryState, HeadRecord, Reason, Trigger};
 use crate::plan::Action;
 use crate::revision::Revision;
 use crate::store::{
-    Brief, DeliveryQuery, Hold, InventoryItem, Outgoing, Overview, OverviewQuery, QueueView,
-    ReceiverView, Report, SubjectFilter, SubjectView, WatchState, WatchView, Write,
+    AUDIT, AuditQuery, Brief, DeliveryQuery, Hold, InventoryItem, Outgoing, Overview,
+    OverviewQuery, QueueView, ReceiverView, Report, SubjectFilter, SubjectView, WatchState,
+    WatchView, Write,
 };
 use crate::testing::sample;
 
@@ -39,6 +40,8 @@ macro_rules! archive_contract_tests {
             an_overview_tells_why_no_statuses_are_shown
             an_overview_tells_when_a_head_that_makes_something_run_was_last_delivered
             an_overview_counts_what_waits_for_room_and_for_receivers
+            the_audit_log_is_told_by_watch_name_and_time_page_by_page
+            the_audit_log_outlives_what_it_tells_of_by_a_year
         }
     };
 }
@@ -529,4 +532,49 @@ pub async fn an_overview_counts_what_waits_for_room_and_for_receivers(at: Handle
     let other = OverviewQuery { watch: Some(sample::watch("other")), ..OverviewQuery::watches() };
     let overview = at.overview(&other).await;
     assert_eq!((overview.queue, overview.receivers), (vec![runs("other", 2)], vec![]));
+}
+
+/// See the name.
+pub async fn the_audit_log_is_told_by_watch_name_and_time_page_by_page(at: Handles) {
+    for n in 1..=6 {
+        let watch = sample::watch(if n % 2 == 0 { "app" } else { "web" });
+        let by = (n != 3).then(|| if n < 3 { "ada" } else { "ben" }.to_owned());
+        at.request(&Trigger { watch, by, ..sample::trigger(n) }).await;
+    }
+    let told = async |query: AuditQuery| {
+        let entries = at.acts(&query).await;
+        let times = entries.iter().map(|entry| entry.act.at).collect::<Vec<_>>();
+        (times, entries.last().map(|entry| entry.number))
+    };
+    let times = |ns: &[u32]| ns.iter().map(|n| sample::trigger(*n).at).collect::<Vec<_>>();
+    let (app, ada) = (Some(sample::watch("app")), Some("ada".to_owned()));
+    let everything = AuditQuery::default();
+    let of_app = AuditQuery { watch: app.clone(), ..everything.clone() };
+    assert_eq!(told(of_app).await.0, times(&[6, 4, 2]));
+    let by_ada = AuditQuery { by: ada.clone(), ..everything.clone() };
+    assert_eq!(told(by_ada).await.0, times(&[2, 1]));
+    let both = AuditQuery { watch: app, by: ada, ..everything.clone() };
+    assert_eq!(told(both).await.0, times(&[2]));
+    let late = AuditQuery { since: Some(sample::trigger(5).at), ..everything.clone() };
+    assert_eq!(told(late).await.0, times(&[6, 5]));
+    let (mut before, mut pages) = (None, Vec::new());
+    loop {
+        let page = AuditQuery { before, limit: Some(4), ..everything.clone() };
+        let (found, last) = told(page).await;
+        let Some(last) = last else { break };
+        before = Some(last);
+        pages.push(found);
+    }
+    assert_eq!(pages, [times(&[6, 5, 4, 3]), times(&[2, 1])]);
+}
+
+/// See the name.
+pub async fn the_audit_log_outlives_what_it_tells_of_by_a_year(at: Handles) {
+    let (old, new) = (sample::trigger(1), sample::trigger(2));
+    at.request(&old).await;
+    at.request(&new).await;
+    for (after, left) in [(new.at, 2), (new.at + AUDIT, 1)] {
+        at.commit(&[Write::Prune { before: after, keep: 0 }]).await;
+        assert_eq!(at.acts(&AuditQuery::default()).await.len(), left);
+    }
 }

@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::Handles;
 use crate::delivery::{Selection, Trigger, TriggerKind, TriggerState};
-use crate::store::{Hold, Requests, Suspension, Write};
+use crate::store::{Act, AuditQuery, Hold, Requests, Suspension, Write};
 use crate::testing::sample;
 
 /// One `#[tokio::test]` per clause of [`inbox`](crate::testing::store_contract::inbox); the argument is the path of an
@@ -22,6 +22,7 @@ macro_rules! inbox_contract_tests {
             an_inbox_sees_what_another_handle_wrote
             an_inbox_sees_what_its_own_handle_wrote
             a_suspension_is_kept_replaced_and_ended
+            what_is_requested_is_a_line_of_the_audit_log_and_its_repetition_is_not
         }
     };
 }
@@ -115,7 +116,7 @@ pub async fn an_inbox_sees_what_another_handle_wrote(at: Handles) {
     assert_eq!(at.requests().await.triggers, [sample::trigger(1)]);
     at.hold(&Hold::Suspend(sample::suspension("app", 1))).await;
     assert_eq!(at.requests().await.suspensions, [sample::suspension("app", 1)]);
-    at.hold(&Hold::Resume(sample::watch("app"))).await;
+    at.hold(&Hold::Resume(sample::resumption("app"))).await;
     assert_eq!(at.requests().await.suspensions, []);
 }
 
@@ -130,7 +131,7 @@ pub async fn an_inbox_sees_what_its_own_handle_wrote(at: Handles) {
     let hold = Hold::Suspend(sample::suspension("app", 1));
     at.store.inbox.hold(&hold).await.expect("the suspension");
     assert_eq!(at.requests().await.suspensions, [sample::suspension("app", 1)]);
-    let resume = Hold::Resume(sample::watch("app"));
+    let resume = Hold::Resume(sample::resumption("app"));
     at.store.inbox.hold(&resume).await.expect("its end");
     assert_eq!(at.requests().await, Requests::default());
 }
@@ -147,7 +148,20 @@ pub async fn a_suspension_is_kept_replaced_and_ended(at: Handles) {
     assert_eq!(kept.len(), 2);
     assert!(kept.contains(&endless) && kept.contains(&other));
     for _ in 0..2 {
-        at.hold(&Hold::Resume(sample::watch("app"))).await;
+        at.hold(&Hold::Resume(sample::resumption("app"))).await;
     }
     assert_eq!(at.snapshot().await.inbox.suspensions, [other]);
+}
+
+/// See the name.
+pub async fn what_is_requested_is_a_line_of_the_audit_log_and_its_repetition_is_not(at: Handles) {
+    let (first, hold) = (sample::trigger(1), Hold::Suspend(sample::suspension("app", 2)));
+    let again = Trigger { key: first.key.clone(), ..sample::trigger(3) };
+    let resume = Hold::Resume(sample::resumption("web"));
+    at.request(&first).await;
+    at.request(&again).await;
+    at.hold(&hold).await;
+    at.hold(&resume).await;
+    let acts: Vec<_> = at.acts(&AuditQuery::default()).await.into_iter().map(|e| e.act).collect();
+    assert_eq!(acts, [Act::from(&resume), Act::from(&hold), Act::from(&first)]);
 }

@@ -35,8 +35,8 @@ use tokio::sync::OnceCell;
 use crate::delivery::{Delivery, HeadRecord, Trigger};
 use crate::ids::DeliveryId;
 use crate::store::{
-    Claim, DeliveryQuery, Hold, InventoryItem, Overview, OverviewQuery, Requests, Snapshot, State,
-    Write,
+    AuditEntry, AuditQuery, Claim, DeliveryQuery, Hold, InventoryItem, Overview, OverviewQuery,
+    Requests, Snapshot, State, Write,
 };
 use crate::testing::sample;
 
@@ -119,6 +119,10 @@ impl Handles {
 
     async fn inventory(&self, watch: &str) -> Vec<InventoryItem> {
         self.store.archive.inventory(&sample::watch(watch)).await.expect("the inventory")
+    }
+
+    async fn acts(&self, query: &AuditQuery) -> Vec<AuditEntry> {
+        self.store.archive.acts(query).await.expect("the audit log")
     }
 
     async fn heads(&self, prefix: &str) -> Vec<HeadRecord> {

@@ -204,7 +204,7 @@ impl World {
         if suspend {
             let (watch, since) = (sample::watch("qa"), self.now().stamp);
             self.kept.ledger.inbox.suspensions =
-                vec![Suspension { watch, reason: None, since, until: None }];
+                vec![Suspension { watch, reason: None, since, until: None, by: None }];
         }
     }
 

@@ -1,0 +1,57 @@
+//! `sentry audit`: who asked for what.
+
+use sentry_api::query::AuditQuery;
+use sentry_api::shape::Act;
+use sentry_api::text::short;
+use sentry_core::clock::Timestamp;
+
+use super::Context;
+use crate::args::AuditArgs;
+use crate::exit::{Exit, Failure};
+use crate::ui::{Rows, Tone, age};
+
+pub(crate) async fn audit(ctx: &Context, args: &AuditArgs) -> Result<Exit, Failure> {
+    let source = ctx.source()?;
+    let query = AuditQuery {
+        watch: args.watch.as_ref().map(ToString::to_string),
+        by: args.by.clone(),
+        since: args.since.map(|span| ctx.now() - span),
+        before: args.before,
+        limit: Some(args.limit),
+    };
+    let audit = source.answers.audit(&query).await?;
+    if args.output.is_json() {
+        ctx.ui.json(&audit)?;
+    } else if audit.acts.is_empty() {
+        ctx.ui.line(format!("nobody asked for anything in {} yet", source.place));
+    } else {
+        ctx.ui.table(&table(&audit.acts, ctx.now()));
+        if let Some(next) = audit.next {
+            ctx.ui.complain(&format!("hint: `sentry audit --before {next}` lists earlier ones"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn table(acts: &[Act], now: Timestamp) -> Rows {
+    let mut rows = Rows::new(&["when", "who", "act", "watch", "what"]);
+    for act in acts {
+        rows.row([
+            (&format!("{} ago", age(now, act.at)), Tone::Quiet),
+            (act.by.as_deref().unwrap_or("-"), Tone::Plain),
+            (act.act.as_str(), Tone::Plain),
+            (act.watch.as_str(), Tone::Plain),
+            (&what(act), Tone::Plain),
+        ]);
+    }
+    rows
+}
+
+/// `main 0a1b2c3d, run unit`.
+fn what(act: &Act) -> String {
+    let revision = act.revision.as_deref().map(short);
+    let named: Vec<&str> =
+        act.branch.as_deref().into_iter().chain(revision).chain(act.delivery.as_deref()).collect();
+    let named = Some(named.join(" ")).filter(|text| !text.is_empty());
+    named.into_iter().chain(act.detail.clone()).collect::<Vec<_>>().join(", ")
+}
