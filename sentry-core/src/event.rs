@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::delivery::{Cause, DeliveryState, Reason, RunRecord, Verdict};
+use crate::delivery::{Cause, Delivery, DeliveryState, Reason, RunRecord, Verdict};
 use crate::forge::CommitStatus;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::{ClusterRef, WatchName};
@@ -86,6 +86,8 @@ pub enum EventKind {
         id: DeliveryId,
         /// The watch.
         watch: WatchName,
+        /// The head.
+        revision: Revision,
         /// The state it is in now.
         state: DeliveryState,
     },
@@ -137,6 +139,8 @@ pub enum EventKind {
         id: DeliveryId,
         /// The watch.
         watch: WatchName,
+        /// The head.
+        revision: Revision,
         /// How many wait.
         queued: usize,
         /// How many runs may be active in the namespace.
@@ -261,4 +265,16 @@ pub enum EventKind {
     },
     /// The engine takes no more work and lets work in progress finish.
     Stopping,
+}
+
+impl EventKind {
+    /// That a delivery reached the step that it is at.
+    pub(crate) fn step(delivery: &Delivery) -> Self {
+        Self::DeliveryStep {
+            id: delivery.id.clone(),
+            watch: delivery.watch.clone(),
+            revision: delivery.revision.clone(),
+            state: delivery.state,
+        }
+    }
 }

@@ -26,7 +26,7 @@ use crate::subject::Subject;
 
 pub use audit::{Act, ActKind, AuditEntry, AuditQuery};
 pub use view::{
-    Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView, SubjectFilter,
+    Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT, ReceiverView, SubjectFilter,
     SubjectView, WatchView,
 };
 

@@ -207,7 +207,12 @@ mod tests {
 
     fn follows(n: u32) -> EventKind {
         let (id, watch) = (sample::id(n), sample::watch("app"));
-        EventKind::DeliveryStep { id, watch, state: DeliveryState::Following }
+        EventKind::DeliveryStep {
+            id,
+            watch,
+            revision: sample::revision(1),
+            state: DeliveryState::Following,
+        }
     }
 
     fn settled(n: u32, state: DeliveryState, verdict: Option<Verdict>) -> EventKind {

@@ -137,7 +137,7 @@ mod tests {
             by: None,
         });
         let (state, reporting, last_success) = (None, None, Some(at(9)));
-        WatchView { watch, state, suspension, reporting, triggers: 0, last_success }
+        WatchView { watch, state, suspension, reporting, triggers: 0, last_success, recent: vec![] }
     }
 
     fn qa(overview: &Overview, waiting: &Waiting, second: i64) -> Figures {

@@ -15,7 +15,7 @@ use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
     AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Brief, Claim, DeliveryQuery, Hold,
-    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, ReceiverView,
+    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, RECENT, ReceiverView,
     Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView, Suspension, Trouble,
     WatchState, WatchView, Write,
 };
@@ -254,6 +254,7 @@ impl Kept {
             let passed = cursors.passed.as_ref().map(|passed| &passed.mark.sha);
             delivered.filter(|mark| passed != Some(&mark.sha)).map(|mark| mark.at)
         };
+        let deliveries = self.deliveries.values().rev().filter(|d| d.watch == *watch);
         WatchView {
             watch: watch.clone(),
             state: self.watches.get(watch).cloned(),
@@ -261,6 +262,7 @@ impl Kept {
             reporting: reporting.cloned(),
             triggers: self.requests().triggers.iter().filter(|t| t.watch == *watch).count(),
             last_success: cursors.filter_map(succeeded).max(),
+            recent: deliveries.take(RECENT).map(|delivery| delivery.state).collect(),
         }
     }
 

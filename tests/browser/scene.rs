@@ -8,7 +8,7 @@ use sentry_api::shape::{
     RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{
-    Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, Verdict,
+    Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, Verdict, Word,
 };
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_server::page::{Repository, WatchPlace, Web};
@@ -133,6 +133,7 @@ fn shop() -> WatchStatus {
         reporting: None,
         idle_patterns: Vec::new(),
         waiting_triggers: 1,
+        recent: recent("shop"),
     }
 }
 
@@ -160,6 +161,7 @@ fn warehouse() -> WatchStatus {
         reporting: None,
         idle_patterns: Vec::new(),
         waiting_triggers: 0,
+        recent: recent("warehouse"),
     }
 }
 
@@ -173,6 +175,7 @@ fn newcomer() -> WatchStatus {
         reporting: None,
         idle_patterns: Vec::new(),
         waiting_triggers: 0,
+        recent: Vec::new(),
     }
 }
 
@@ -267,6 +270,23 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
     }
 }
 
+/// The deliveries of the days before, the newest first.
+const EARLIER: std::ops::Range<usize> = 30..58;
+
+fn earlier(n: usize) -> (&'static str, DeliveryState) {
+    match n {
+        33 | 41 | 42 => ("shop", DeliveryState::Failed),
+        37 => ("shop", DeliveryState::Superseded),
+        _ if n % 4 == 0 => ("warehouse", DeliveryState::Succeeded),
+        _ => ("shop", DeliveryState::Succeeded),
+    }
+}
+
+fn recent(watch: &str) -> Vec<Word<DeliveryState>> {
+    let of_watch = EARLIER.map(earlier).filter(|(name, _)| *name == watch);
+    of_watch.map(|(_, state)| state.into()).take(12).collect()
+}
+
 /// Everything at once.
 pub(crate) fn day() -> Script {
     let mut shows = vec![
@@ -280,13 +300,8 @@ pub(crate) fn day() -> Script {
     (parked.delivery.runs, parked.delivery.objects) = (Vec::new(), Vec::new());
     (parked.delivery.following_since, parked.attempts) = (None, 4);
     parked.steps.truncate(4);
-    for n in 30..58_usize {
-        let (watch, state) = match n {
-            33 | 41 | 42 => ("shop", DeliveryState::Failed),
-            37 => ("shop", DeliveryState::Superseded),
-            _ if n % 4 == 0 => ("warehouse", DeliveryState::Succeeded),
-            _ => ("shop", DeliveryState::Succeeded),
-        };
+    for n in EARLIER {
+        let (watch, state) = earlier(n);
         let took = 150 + (n as u64 * 7_919) % 190;
         let branch = if n % 3 == 0 { "release/2.13" } else { "main" };
         shows.push(delivery(n, watch, branch, state, (n as u64 - 26) * 3 * 3600, took));

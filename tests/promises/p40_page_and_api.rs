@@ -122,6 +122,7 @@ fn watch(s: &str) -> WatchStatus {
         idle_patterns: vec![text.clone()],
         reporting: Some(ReportingStatus { repo: Some(text.clone()), error: text, given_up: true }),
         waiting_triggers: 0,
+        recent: Vec::new(),
     }
 }
 

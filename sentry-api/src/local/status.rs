@@ -18,6 +18,7 @@ use crate::shape::{
     BranchStatus, OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, Status,
     SuspensionStatus, WatchStatus,
 };
+use crate::words::{DeliveryState, Word};
 
 pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<Status, ApiError> {
     let query = OverviewQuery { watch: only.cloned(), ..OverviewQuery::default() };
@@ -73,6 +74,7 @@ fn watch(
         reporting: kept.and_then(reporting),
         idle_patterns: state.map(|state| idle(state, &there)).unwrap_or_default(),
         waiting_triggers: kept.map_or(0, |kept| kept.triggers),
+        recent: kept.map(recent).unwrap_or_default(),
     }
 }
 
@@ -104,6 +106,10 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
         errors: errors.into_iter().flatten().map(str::to_owned).collect(),
         delivery: facts.shown.map(|d| d.id.to_string()),
     }
+}
+
+fn recent(kept: &WatchView) -> Vec<Word<DeliveryState>> {
+    kept.recent.iter().map(|state| (*state).into()).collect()
 }
 
 /// Why a watch's verdicts are not shown on commits.

@@ -291,6 +291,7 @@ mod tests {
             reporting: None,
             triggers: 0,
             last_success: None,
+            recent: Vec::new(),
         }
     }
 

@@ -145,22 +145,21 @@ impl Event {
     }
 
     fn of_delivery(event: &CoreEvent) -> Option<Self> {
-        let of = |kind, id: &dyn ToString, watch: &dyn ToString, revision: Option<&Revision>| {
+        let of = |kind, id: &dyn ToString, watch: &dyn ToString, revision: &Revision| {
             let (delivery, watch) = (Some(id.to_string()), Some(watch.to_string()));
-            let new = Self { delivery, watch, ..Self::new(kind, Some(event.at)) };
-            revision.into_iter().fold(new, Self::of_head)
+            Self { delivery, watch, ..Self::new(kind, Some(event.at)).of_head(revision) }
         };
         Some(match &event.kind {
             Core::DeliveryStarted { id, watch, revision, .. } => {
-                of(EventKind::DeliveryStarted, id, watch, Some(revision))
+                of(EventKind::DeliveryStarted, id, watch, revision)
             }
-            Core::DeliveryStep { id, watch, state } => Self {
+            Core::DeliveryStep { id, watch, revision, state } => Self {
                 state: Some((*state).into()),
-                ..of(EventKind::DeliveryStep, id, watch, None)
+                ..of(EventKind::DeliveryStep, id, watch, revision)
             },
             Core::DeliveryRetrying { id, watch, revision, error, .. } => Self {
                 reason: Some(error.clone()),
-                ..of(EventKind::DeliveryRetrying, id, watch, Some(revision))
+                ..of(EventKind::DeliveryRetrying, id, watch, revision)
             },
             Core::DeliverySettled {
                 id, watch, revision, state, verdict, passed, error, ..
@@ -168,13 +167,15 @@ impl Event {
                 state: Some((*state).into()),
                 verdict: verdict.map(Into::into),
                 reason: error.clone().or_else(|| passed.as_ref().map(ToString::to_string)),
-                ..of(EventKind::DeliverySettled, id, watch, Some(revision))
+                ..of(EventKind::DeliverySettled, id, watch, revision)
             },
-            Core::RunsQueued { id, watch, .. } => of(EventKind::RunsQueued, id, watch, None),
+            Core::RunsQueued { id, watch, revision, .. } => {
+                of(EventKind::RunsQueued, id, watch, revision)
+            }
             Core::RunChanged { id, watch, revision, run } => Self {
                 run: Some(run.object.name.clone()),
                 run_state: Some(RunStanding::As(run.state).into()),
-                ..of(EventKind::RunChanged, id, watch, Some(revision))
+                ..of(EventKind::RunChanged, id, watch, revision)
             },
             _ => return None,
         })

@@ -5,7 +5,7 @@ use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Commit, RunTotals, Subject, is_zero};
-use crate::words::{BranchState, ReasonKind, Verdict, Word};
+use crate::words::{BranchState, DeliveryState, ReasonKind, Verdict, Word};
 
 /// The answer to `status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,9 @@ pub struct WatchStatus {
     /// Triggers not yet processed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting_triggers: usize,
+    /// The states of its newest deliveries, newest first: up to 12.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<Word<DeliveryState>>,
 }
 
 /// A suspension in force.

@@ -237,6 +237,7 @@ mod tests {
         let queued = EventKind::RunsQueued {
             id: sample::id(1),
             watch: sample::watch("qa"),
+            revision: sample::revision(1),
             queued: 3,
             limit: 20,
         };

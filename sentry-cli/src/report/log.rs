@@ -116,7 +116,7 @@ fn log_runs(event: &EventKind) {
             warn!(%watch, %revision, delivery = %id, wait, counted, error, "delivery will be \
                                                                             retried");
         }
-        EventKind::RunsQueued { id, watch, queued, limit } => {
+        EventKind::RunsQueued { id, watch, queued, limit, .. } => {
             info!(%watch, delivery = %id, queued, limit, "runs queued: the namespace is full");
         }
         EventKind::FollowFailed { cluster, error, wait } => {

@@ -52,7 +52,7 @@ impl Progress {
                 let (revision, cause, attempt) = (revision.into(), (*cause).into(), *attempt);
                 (id, watch, Step::Started { revision, cause, attempt })
             }
-            EventKind::DeliveryStep { id, watch, state } => {
+            EventKind::DeliveryStep { id, watch, state, .. } => {
                 (id, watch, Step::Reached((*state).into()))
             }
             EventKind::RunChanged { id, watch, revision, run } => {

@@ -122,7 +122,8 @@ fn acknowledged(
             format!("{queued} {wait}: {limit} may run at once in {}", watch.cluster.namespace);
         writes.push(record(&delivery, Reason::Waiting, Some(text), now));
         let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
-        let queued = EventKind::RunsQueued { id, watch, queued, limit };
+        let revision = delivery.revision.clone();
+        let queued = EventKind::RunsQueued { id, watch, revision, queued, limit };
         return follow(delivery, writes, vec![queued], now);
     }
     let (reason, detail) = match &delivery.passed {
@@ -167,11 +168,9 @@ fn follow(
     mut events: Vec<EventKind>,
     now: Timestamp,
 ) -> Conclusion {
-    let state = DeliveryState::Following;
-    delivery.state = state;
+    delivery.state = DeliveryState::Following;
     delivery.following_since.get_or_insert(now);
-    let (id, watch) = (delivery.id.clone(), delivery.watch.clone());
-    events.push(EventKind::DeliveryStep { id, watch, state });
+    events.push(EventKind::step(&delivery));
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events, retry: None }
 }

@@ -103,7 +103,12 @@ pub struct WatchView {
     pub triggers: usize,
     /// When a head that makes something run was last delivered.
     pub last_success: Option<Timestamp>,
+    /// How its newest deliveries stand, the newest first, at most [`RECENT`].
+    pub recent: Vec<DeliveryState>,
 }
+
+/// So many deliveries of a watch are told of in a [`WatchView`].
+pub const RECENT: usize = 12;
 
 /// One subject.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,12 @@
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, params, params_from_iter};
 use sentry_core::clock::Timestamp;
+use sentry_core::closed_list::ClosedList as _;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, ReceiverView,
+    AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT, ReceiverView,
     Report, SubjectFilter, SubjectView, Suspension, WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
@@ -171,6 +172,7 @@ fn watches(db: &Connection, only: Option<&WatchName>) -> Result<Vec<WatchView>, 
             reporting: reporting(db, &watch)?,
             triggers: inbox.triggers.iter().filter(|trigger| trigger.watch == watch).count(),
             last_success: last_success(db, &watch)?,
+            recent: recent(db, &watch)?,
             watch,
         })
     };
@@ -200,6 +202,22 @@ fn last_success(db: &Connection, watch: &WatchName) -> Result<Option<Timestamp>,
     let mut statement = db.prepare_cached(sql)?;
     let at: Option<String> = statement.query_row([watch.as_str()], |row| row.get(0))?;
     at.map(|at| time(&at)).transpose()
+}
+
+/// By index, and in its order: of each delivery its state alone is read.
+const RECENT_STATES: &str = "SELECT state FROM deliveries WHERE watch = ? ORDER BY id DESC LIMIT ?";
+
+fn recent(db: &Connection, watch: &WatchName) -> Result<Vec<DeliveryState>, Failure> {
+    let mut statement = db.prepare_cached(RECENT_STATES)?;
+    let limit = i64::try_from(RECENT).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![watch.as_str(), limit])?;
+    let mut states = Vec::new();
+    while let Some(row) = rows.next()? {
+        let word: String = row.get(0)?;
+        let state = DeliveryState::from_word(&word);
+        states.push(state.ok_or_else(|| Failure::Damaged(format!("{word:?} is no state")))?);
+    }
+    Ok(states)
 }
 
 fn time(text: &str) -> Result<Timestamp, Failure> {
@@ -332,8 +350,11 @@ mod tests {
                 assert!(plan.contains(index) && !plan.contains("TEMP"), "{query:?}: {plan}");
             }
         }
-        let plan = plan(&db, select_deliveries(&DeliveryQuery { sha, ..none() }, None));
-        assert!(plan.contains("deliveries_of_commit (sha=?)"), "{plan}");
+        let of_commit = plan(&db, select_deliveries(&DeliveryQuery { sha, ..none() }, None));
+        assert!(of_commit.contains("deliveries_of_commit (sha=?)"), "{of_commit}");
+        let values: Vec<Box<dyn ToSql>> = vec![Box::new("app"), Box::new(12)];
+        let recent = plan(&db, Select { sql: RECENT_STATES.to_owned(), values });
+        assert_eq!(recent, "SEARCH deliveries USING INDEX deliveries_of_watch (watch=?)");
     }
 
     #[test]

@@ -207,8 +207,7 @@ impl Machine {
             cause: delivery.asked.cause,
             attempt: delivery.attempts.tries + 1,
         });
-        let (id, watch_name, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
-        self.tell(EventKind::DeliveryStep { id, watch: watch_name, state });
+        self.tell(EventKind::step(&delivery));
         // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
         let compares = delivery.asked.trigger.is_none() && delivery.asked.cause != Cause::Manifests;
         let base = self.ledger.cursors(&key).filter(|_| compares);
@@ -236,7 +235,8 @@ impl Machine {
         } else if let Some(by) = newer {
             Err(Halt::Superseded(by))
         } else {
-            let (id, watch, state) = (delivery.id.clone(), delivery.watch.clone(), delivery.state);
+            let (id, state, step) =
+                (delivery.id.clone(), delivery.state, EventKind::step(&delivery));
             let known = self.ledger.open.get(&id);
             let is_new = known.is_none_or(|known| known.state != state);
             merge_runs(&mut delivery, known);
@@ -250,7 +250,7 @@ impl Machine {
                 self.attempts.unwritten.insert(id.clone(), (self.now.instant + LONG, delivery));
             }
             if is_new {
-                self.tell(EventKind::DeliveryStep { id, watch, state });
+                self.tell(step);
             }
             Ok(allowed)
         };

@@ -1,13 +1,14 @@
 //! The contract of [`Archive`](crate::store::Archive).
 
 use super::Handles;
+use crate::closed_list::ClosedList as _;
 use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::{Asked, Delivery, DeliveryState, HeadRecord, Reason, Trigger};
 use crate::plan::Action;
 use crate::revision::Revision;
 use crate::store::{
     AUDIT, AuditQuery, Brief, DeliveryQuery, Hold, InventoryItem, Outgoing, Overview,
-    OverviewQuery, QueueView, ReceiverView, Report, SubjectFilter, SubjectView, WatchState,
+    OverviewQuery, QueueView, RECENT, ReceiverView, Report, SubjectFilter, SubjectView, WatchState,
     WatchView, Write,
 };
 use crate::testing::sample;
@@ -34,6 +35,7 @@ macro_rules! archive_contract_tests {
             deliveries_are_found_by_subject_and_state
             deliveries_are_told_page_by_page_to_their_end
             an_overview_tells_what_is_kept_of_each_watch
+            an_overview_tells_how_a_watchs_newest_deliveries_stand
             an_overview_tells_of_a_subject_what_is_open_newest_and_delivered
             an_overview_tells_of_the_subjects_that_are_asked_for
             an_overview_is_told_page_by_page_to_its_end
@@ -352,6 +354,7 @@ pub async fn an_overview_tells_what_is_kept_of_each_watch(at: Handles) {
         reporting: None,
         triggers: 0,
         last_success: None,
+        recent: Vec::new(),
     };
     let state = Some(sample::watch_state(1));
     let app = WatchView { state, triggers: 2, ..kept("app") };
@@ -365,6 +368,22 @@ pub async fn an_overview_tells_what_is_kept_of_each_watch(at: Handles) {
     assert_eq!((overview.watches, overview.agent), (vec![aside], agent));
     let absent = OverviewQuery { watch: Some(sample::watch("absent")), ..one };
     assert_eq!(at.overview(&absent).await.watches, []);
+}
+
+/// See the name.
+pub async fn an_overview_tells_how_a_watchs_newest_deliveries_stand(at: Handles) {
+    use DeliveryState as S;
+    at.commit(&[Write::Watch(sample::watch_state(1))]).await;
+    let states: Vec<S> = S::all().chain(S::all()).take(RECENT + 3).collect();
+    for (n, state) in (1..).zip(&states) {
+        let delivery = Delivery { state: *state, ..sample::delivery(n) };
+        at.commit(&[Write::Delivery(Box::new(delivery))]).await;
+    }
+    let foreign = Delivery { watch: sample::watch("other"), ..sample::delivery(99) };
+    at.commit(&[Write::Delivery(Box::new(foreign))]).await;
+    let watches = at.overview(&OverviewQuery::watches()).await.watches;
+    let newest: Vec<S> = states.into_iter().rev().take(RECENT).collect();
+    assert_eq!(watches.into_iter().map(|watch| watch.recent).collect::<Vec<_>>(), [newest]);
 }
 
 /// See the name.
