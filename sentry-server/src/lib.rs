@@ -41,6 +41,8 @@ use sentry_core::clock::{Clock, SystemClock};
 use sentry_core::engine::Engine;
 use sentry_core::store::State;
 use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 pub use bounded::Bounded;
 pub use event_stream::{EventStream, MAX_LISTENERS};
@@ -124,6 +126,15 @@ impl Services {
     }
 }
 
+/// So large an answer must be to be compressed, in bytes.
+const WORTH_COMPRESSING: u16 = 1024;
+
+/// Compresses what is large. Not the event stream: each event is to arrive when it is sent.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let large = SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::SSE);
+    CompressionLayer::new().compress_when(large)
+}
+
 /// An HTTP/1.1 server. It listens to the engine from its making on, so that nothing is missed before it serves.
 #[derive(Debug)]
 pub struct Server {
@@ -178,7 +189,8 @@ impl Server {
             let hooks = Router::new().route("/webhooks/{forge}", post(webhooks::take));
             router = router.merge(hooks.with_state(endpoints));
         }
-        Self { router: router.merge(routes), follower, live, guesses, counters }
+        let router = router.merge(routes).layer(compression());
+        Self { router, follower, live, guesses, counters }
     }
 
     /// What it counts.

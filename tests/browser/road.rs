@@ -50,7 +50,7 @@ fn a_delivery_shows_itself_while_somebody_looks() {
     let buttons = browser.script("return document.querySelectorAll('main form').length");
     assert_eq!(buttons, 0, "who may only read is offered a button");
     // The link may be replaced at any moment by the one that says the same anew.
-    browser.script("document.querySelector('.branch a.button').click()");
+    browser.script("document.querySelector('.line a.name').click()");
     browser.wait_for("Delivered with 2 runs");
     let shown = browser.text("main");
     for expected in ["Wrote the objects", &sha[..8], "PipelineRun", "Timeline"] {
@@ -68,7 +68,7 @@ fn a_press_of_the_button_delivers_and_leads_to_the_delivery() {
     browser.wait_for("baseline");
     assert!(served.road.runs().is_empty());
     // Between a press and its release by a mouse the script may replace the button: this is both at once.
-    browser.script("document.querySelector('.branch .act button').click()");
+    browser.script("document.querySelector('.line button').click()");
     eventually("the delivery's page", || browser.url().contains("/deliveries/"));
     browser.wait_for("Delivered with 2 runs");
     browser.wait_for("Requested by hand");

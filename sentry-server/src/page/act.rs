@@ -83,10 +83,24 @@ pub(super) struct TriggerForm {
     branch: String,
     revision: String,
     key: String,
+    /// What a button in a list sends for all three: `KEY/WATCH/BRANCH`.
+    deliver: String,
+}
+
+impl TriggerForm {
+    /// With what the button says.
+    fn pressed(mut self) -> Self {
+        let mut parts = self.deliver.splitn(3, '/').map(str::to_owned);
+        if let (Some(key), Some(watch), Some(branch)) = (parts.next(), parts.next(), parts.next()) {
+            (self.key, self.watch, self.branch) = (key, watch, branch);
+        }
+        self
+    }
 }
 
 pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerForm>) -> PageResult {
     let (form, by) = confirmed.act()?;
+    let form = form.pressed();
     let request = TriggerRequest {
         watch: filled(&form.watch),
         branch: filled(&form.branch),

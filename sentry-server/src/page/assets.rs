@@ -9,6 +9,8 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use sha2::{Digest as _, Sha256};
 
+use super::view::Tone;
+
 /// A file of the page.
 #[derive(Debug)]
 pub(crate) struct Asset {
@@ -34,13 +36,29 @@ pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
     let text = include_str!("../../assets/page.js");
     Asset::new("page", "js", "text/javascript; charset=utf-8", text)
 });
-pub(crate) static ICON: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("icon", "svg", "image/svg+xml", include_str!("../../assets/icon.svg"))
+/// The icons: that all is well, that something is in progress, that something needs somebody.
+static ICONS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+    let icon = |stem, text| Asset::new(stem, "svg", "image/svg+xml", text);
+    [
+        icon("icon", include_str!("../../assets/icon.svg")),
+        icon("icon-busy", include_str!("../../assets/icon-busy.svg")),
+        icon("icon-bad", include_str!("../../assets/icon-bad.svg")),
+    ]
 });
 
+/// The icon that tells this tone.
+pub(crate) fn icon(tone: Tone) -> &'static Asset {
+    let [well, busy, bad] = &*ICONS;
+    match tone {
+        Tone::Bad => bad,
+        Tone::Busy | Tone::Wait => busy,
+        Tone::Good | Tone::Quiet => well,
+    }
+}
+
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
-    let known = [&*STYLE, &*SCRIPT, &*ICON];
-    let asset = known.into_iter().find(|asset| asset.path.strip_prefix("/assets/") == Some(&name));
+    let mut known = [&*STYLE, &*SCRIPT].into_iter().chain(&*ICONS);
+    let asset = known.find(|asset| asset.path.strip_prefix("/assets/") == Some(&name));
     let Some(asset) = asset else { return StatusCode::NOT_FOUND.into_response() };
     let kept = "public, max-age=31536000, immutable";
     let headers = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, kept)];

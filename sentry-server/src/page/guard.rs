@@ -1,5 +1,6 @@
 //! Who may see the page, and the headers that restrict it in browsers.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use askama::Template;
@@ -12,7 +13,9 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use sentry_api::{ApiError, ErrorKind};
 
 use super::session::Visitor;
-use super::{Page, PageError, shown};
+use super::view::Notice;
+use super::words::{Language, Words};
+use super::{Failed, Page, PageError, shown};
 use crate::concurrency;
 
 /// The cookie that carries a session's id.
@@ -34,8 +37,9 @@ const FENCE: &[(&str, &str)] = &[
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// Refuses what another site's page sent, and puts the headers on every answer.
+/// Refuses what another site's page sent, shows errors in the reader's language, and puts the headers on every answer.
 pub(super) async fn fence(request: Request, next: Next) -> Response {
+    let words = Words(Language::of(request.headers()));
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = if reads || is_own(request.headers()) {
         next.run(request).await
@@ -44,6 +48,9 @@ pub(super) async fn fence(request: Request, next: Next) -> Response {
         let hint = "open the page itself and try again; programs use the API under /api/v1";
         PageError(ApiError::new(ErrorKind::Forbidden, text).with_hint(hint)).into_response()
     };
+    if let Some(failed) = response.extensions_mut().remove::<Failed>() {
+        response = shown(response.status(), &Notice::of_error(words, failed));
+    }
     let headers = response.headers_mut();
     for (name, value) in FENCE {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -95,32 +102,55 @@ impl FromRequestParts<Arc<Page>> for Visitor {
         // A strict cookie does not come along when somebody follows a link from another site, such as the forge's commit
         // page. A page of our own that asks again brings it.
         if id.is_none() && parts.headers.get("sec-fetch-site").is_some_and(|s| s == "cross-site") {
-            return Err(shown(StatusCode::OK, &Bounce));
+            let words = Words(Language::of(&parts.headers));
+            return Err(shown(StatusCode::OK, &Bounce { words }));
         }
-        Err(Redirect::to(&login_at(parts.uri.path())).into_response())
+        let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+        Err(Redirect::to(&login_at(wanted)).into_response())
     }
 }
 
 #[derive(Template)]
 #[template(path = "bounce.html")]
-struct Bounce;
+struct Bounce {
+    words: Words,
+}
 
-/// The login, which then continues to a page.
-fn login_at(path: &str) -> String {
-    match onward(path) {
-        "/" => "/login".to_owned(),
-        path => format!("/login?then={path}"),
+impl<S: Sync> FromRequestParts<S> for Words {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Language::of(&parts.headers)))
     }
 }
 
-/// A path of this page to continue to; the first page for anything else.
-pub(super) fn onward(path: &str) -> &str {
+/// The login, which then continues to a page.
+fn login_at(wanted: &str) -> String {
+    let wanted = onward(wanted);
+    match wanted.split_once('?') {
+        None if wanted == "/" => "/login".to_owned(),
+        None => format!("/login?then={wanted}"),
+        Some((path, query)) => {
+            let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+            format!("/login?then={path}%3F{query}")
+        }
+    }
+}
+
+/// A page of this server to continue to, with what it was asked; the first page for anything else.
+pub(super) fn onward(wanted: &str) -> &str {
     let known = ["/watches/", "/deliveries/", "/triggers/"];
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let (path, query) = wanted.split_once('?').unwrap_or((wanted, ""));
     let is_known = known.iter().any(|start| {
         path.strip_prefix(start).is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
     });
-    if is_known { path } else { "/" }
+    let is_query = query.chars().all(|c| plain(c) || "=&%+._~".contains(c));
+    match (is_known || path == "/", is_query) {
+        (true, true) => wanted,
+        (true, false) => path,
+        (false, _) => "/",
+    }
 }
 
 #[cfg(test)]
@@ -156,12 +186,15 @@ mod tests {
     fn a_login_leads_to_pages_of_this_server_alone() {
         assert_eq!(onward("/deliveries/01hf7y"), "/deliveries/01hf7y");
         assert_eq!(login_at("/watches/qa"), "/login?then=/watches/qa");
-        for foreign in
-            ["//evil", "/\\evil", "https://evil", "/deliveries/", "/watches/a?x", "/x", ""]
+        for foreign in ["//evil", "/\\evil", "https://evil", "/deliveries/", "/x", "//evil?q=a", ""]
         {
             assert_eq!(onward(foreign), "/", "{foreign}");
         }
         assert_eq!(login_at("//evil.example/"), "/login");
+        let filtered = "/?state=failed&q=pay+%2Fx";
+        assert_eq!(onward(filtered), filtered);
+        assert_eq!(login_at(filtered), "/login?then=/%3Fstate%3Dfailed%26q%3Dpay%2B%252Fx");
+        assert_eq!(onward("/watches/qa?x=\"><b>"), "/watches/qa", "no query that a page makes");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::form::Form;
 use super::guard::{COOKIE_NAME, came_by_https, onward};
 use super::session::Visitor;
 use super::view::{Frame, Login};
+use super::words::Words;
 use super::{Page, PageResult, Shared, shown};
 use crate::guesses::Door;
 
@@ -31,33 +32,40 @@ pub(super) struct Entry {
 
 pub(super) async fn ask(
     State(page): Shared,
+    words: Words,
     visitor: Result<Visitor, Response>,
     Query(asked): Query<Asked>,
 ) -> Response {
     match visitor {
         Ok(_) => Redirect::to(onward(&asked.then)).into_response(),
-        Err(_) => form(&page, StatusCode::OK, None, &asked.then),
+        Err(_) => form(&page, words, StatusCode::OK, None, &asked.then),
     }
 }
 
-fn form(page: &Page, status: StatusCode, problem: Option<&'static str>, then: &str) -> Response {
-    let frame = Frame::for_stranger("Log in", &page.setup.version);
-    shown(status, &Login { frame, problem, then: onward(then).to_owned() })
+fn form(
+    page: &Page,
+    words: Words,
+    status: StatusCode,
+    problem: Option<String>,
+    then: &str,
+) -> Response {
+    let frame = Frame::for_stranger(words.say("log-in"), &page.setup.version, words);
+    shown(status, &Login { frame, words, problem, then: onward(then).to_owned() })
 }
 
 pub(super) async fn enter(
     State(page): Shared,
+    words: Words,
     headers: HeaderMap,
     Form(entry): Form<Entry>,
 ) -> PageResult {
     let Some(id) = page.sessions.begin(without_margins(&entry.token)).await? else {
         let (status, text) = if page.setup.guesses.guessed(Door::Page) {
-            (StatusCode::FORBIDDEN, "This is not a token of this Sentry.")
+            (StatusCode::FORBIDDEN, words.say("login-wrong"))
         } else {
-            let text = "Too many wrong tokens. A valid one is always accepted.";
-            (StatusCode::TOO_MANY_REQUESTS, text)
+            (StatusCode::TOO_MANY_REQUESTS, words.say("login-too-many"))
         };
-        return Ok(form(&page, status, Some(text), &entry.then));
+        return Ok(form(&page, words, status, Some(text), &entry.then));
     };
     let secure = if came_by_https(&headers) { "; Secure" } else { "" };
     let cookie = format!("{COOKIE_NAME}={id}; HttpOnly; SameSite=Strict; Path=/{secure}");

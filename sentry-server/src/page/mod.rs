@@ -7,26 +7,29 @@
 //! |---|---|
 //! | `guard` | who may see it: session, headers, where a request comes from |
 //! | `login` `act` | what is posted |
+//! | `words` `language` | what it says in each language, and which one a reader wants |
 //! | `view/` | shapes → what the page shows, pure; `templates/` has the HTML |
 
 mod act;
 mod assets;
 mod form;
 mod guard;
+mod language;
 mod link;
 mod login;
 mod session;
 mod text;
 mod view;
+mod words;
 
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::middleware;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use futures::future::BoxFuture;
 use http::StatusCode;
 use sentry_api::query::{HistoryQuery, StatusQuery};
@@ -34,6 +37,7 @@ use sentry_api::shape::{Delivery, Status};
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_core::clock::{Clock, SystemClock};
+use serde::Deserialize;
 
 pub use link::{Repository, WatchPlace, Web};
 
@@ -41,12 +45,12 @@ use crate::api::Keys;
 use crate::{EventStream, Guesses};
 use session::{Sessions, Visitor};
 use view::delivery::DeliveryPage;
-use view::home::{Facts, Home};
-use view::watch::WatchPage;
+use view::filter::Filter;
+use view::home::{self, Fragments, Home};
+use view::watch::{Facts, WatchPage};
 use view::{Frame, Notice, Reader};
+use words::Words;
 
-/// So many deliveries of each watch are asked for on the first page.
-const RECENT: u32 = 24;
 /// So many are listed on a watch's own page.
 const LISTED: u32 = 50;
 
@@ -97,7 +101,8 @@ pub fn routes(setup: Setup) -> Router {
     let sessions = Sessions::new(Arc::clone(&setup.keys));
     let page = Arc::new(Page { setup, sessions });
     Router::new()
-        .route("/", get(home))
+        .route("/", get(first))
+        .route("/fragments", get(fragments))
         .route("/watches/{name}", get(watch))
         .route("/watches/{name}/suspend", post(act::suspend))
         .route("/watches/{name}/resume", post(act::resume))
@@ -107,6 +112,7 @@ pub fn routes(setup: Setup) -> Router {
         .route("/trigger", post(act::trigger))
         .route("/triggers/{id}", get(trigger))
         .route("/events", get(events))
+        .route("/language/{tag}", get(language::choose))
         .route("/login", get(login::ask).post(login::enter))
         .route("/logout", post(login::leave))
         .route("/assets/{name}", get(assets::serve))
@@ -117,22 +123,15 @@ pub fn routes(setup: Setup) -> Router {
 /// What `/` shows where no token is configured: how to enable the page.
 pub fn closed() -> Router {
     let version = env!("CARGO_PKG_VERSION");
-    let page = move || async move {
-        let lines = [
-            "Sentry is running, but shows nothing here: no token to log in with is configured.",
-            "Set server.trigger_token_file (or trigger_token, read_token, read_token_file, tokens) in sentry.yaml and restart it. `openssl rand -hex 32` makes a good token.",
-            "Health and metrics need no token: /livez, /readyz, /metrics.",
-        ];
-        let notice = Notice {
-            frame: Frame::for_stranger("No token", version),
-            heading: "This page needs a token".to_owned(),
-            lines: lines.map(str::to_owned).to_vec(),
-            onward: None,
-        };
-        shown(StatusCode::OK, &notice)
+    let page = move |words: Words| async move {
+        let heading = words.say("closed-title");
+        let lines = ["closed-why", "closed-remedy", "closed-health"].map(|key| words.say(key));
+        let frame = Frame::for_stranger(&heading, version, words);
+        shown(StatusCode::OK, &Notice { frame, heading, lines: lines.into(), onward: None })
     };
     Router::new()
         .route("/", get(page))
+        .route("/language/{tag}", get(language::choose))
         .route("/assets/{name}", get(assets::serve))
         .route_layer(middleware::from_fn(guard::fence))
 }
@@ -148,9 +147,17 @@ fn shown(status: StatusCode, page: &impl Template) -> Response {
     }
 }
 
-/// An error, as a page.
+/// An error, as a page: [`guard::fence`] knows its reader's language, and makes it.
 #[derive(Debug)]
 struct PageError(ApiError);
+
+/// What stands on an error's page.
+#[derive(Debug, Clone)]
+struct Failed {
+    /// The message that is its heading.
+    heading: &'static str,
+    lines: Vec<String>,
+}
 
 impl From<ApiError> for PageError {
     fn from(error: ApiError) -> Self {
@@ -163,33 +170,29 @@ impl IntoResponse for PageError {
         let kind = self.0.kind();
         let status = StatusCode::from_u16(kind.http_status());
         let heading = match kind.known() {
-            Some(ErrorKind::Forbidden) => "Not allowed",
+            Some(ErrorKind::Forbidden) => "error-forbidden",
             Some(
                 ErrorKind::NotFound
                 | ErrorKind::UnknownDelivery
                 | ErrorKind::UnknownTrigger
                 | ErrorKind::UnknownWatch
                 | ErrorKind::UnknownBranch,
-            ) => "Not found",
-            Some(ErrorKind::BadRequest | ErrorKind::Ambiguous) => "Invalid request",
-            Some(ErrorKind::Conflict) => "Not possible right now",
-            Some(ErrorKind::TooMuch) => "Too many requests",
-            _ => "Not available right now",
+            ) => "error-not-found",
+            Some(ErrorKind::BadRequest | ErrorKind::Ambiguous) => "error-invalid",
+            Some(ErrorKind::Conflict) => "error-conflict",
+            Some(ErrorKind::TooMuch) => "error-too-many",
+            _ => "error-later",
         };
         let body = self.0.body().error;
-        let notice = Notice {
-            frame: Frame::for_stranger(heading, env!("CARGO_PKG_VERSION")),
-            heading: heading.to_owned(),
-            lines: std::iter::once(body.message).chain(body.hint).collect(),
-            onward: Some(("/".to_owned(), "All watches")),
-        };
-        shown(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &notice)
+        let lines = std::iter::once(body.message).chain(body.hint).collect();
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Extension(Failed { heading, lines })).into_response()
     }
 }
 
 impl Page {
-    fn reader(&self, visitor: &Visitor) -> Result<Reader, ApiError> {
-        Ok(Reader::new(visitor, self.setup.clock.now(), session::random()?))
+    fn reader(&self, visitor: &Visitor, words: Words) -> Result<Reader, ApiError> {
+        Reader::new(visitor, words, self.setup.clock.now(), session::random()?)
     }
 
     fn frame(&self, title: impl Into<String>, reader: &Reader) -> Frame {
@@ -210,20 +213,52 @@ impl Page {
     }
 }
 
-async fn home(State(page): Shared, visitor: Visitor) -> PageResult {
-    let reader = page.reader(&visitor)?;
+async fn first(
+    State(page): Shared,
+    words: Words,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> PageResult {
+    let reader = page.reader(&visitor, words)?;
     let status = page.status(None).await?;
-    let mut recent = Vec::new();
-    for watch in &status.watches {
-        recent.push(page.recent(&watch.name, RECENT).await?);
-    }
-    let frame = page.frame("Watches", &reader).with_agent(status.agent.as_ref());
-    let home = Home::new(frame, &reader, &status, &recent, &page.setup.watches);
+    let frame = page.frame("Sentry", &reader).with_agent(status.agent.as_ref());
+    let facts = home::Facts { reader: &reader, status: &status, places: &page.setup.watches };
+    let home = Home::new(frame, facts, Filter::of(query.as_deref().unwrap_or_default()));
     Ok(shown(StatusCode::OK, &home))
 }
 
-async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) -> PageResult {
-    let reader = page.reader(&visitor)?;
+#[derive(Deserialize)]
+struct Changed {
+    watch: String,
+    /// Branches of the watch, with spaces between: no branch has one in its name
+    /// (<https://git-scm.com/docs/git-check-ref-format>).
+    #[serde(default)]
+    branch: String,
+}
+
+/// What an event changed of the first page.
+async fn fragments(
+    State(page): Shared,
+    words: Words,
+    visitor: Visitor,
+    Query(changed): Query<Changed>,
+) -> PageResult {
+    let reader = page.reader(&visitor, words)?;
+    let status = page.status(Some(changed.watch)).await?;
+    let facts = home::Facts { reader: &reader, status: &status, places: &page.setup.watches };
+    let branches: Vec<&str> = changed.branch.split(' ').collect();
+    let fragments = Fragments::new(facts, &branches);
+    let none = || ApiError::new(ErrorKind::UnknownWatch, "no such watch");
+    Ok(shown(StatusCode::OK, &fragments.ok_or_else(none)?))
+}
+
+async fn watch(
+    State(page): Shared,
+    words: Words,
+    visitor: Visitor,
+    Path(name): Path<String>,
+) -> PageResult {
+    let reader = page.reader(&visitor, words)?;
     let status = page.status(Some(name.clone())).await?;
     let recent = page.recent(&name, LISTED).await?;
     let agent = status.agent.as_ref();
@@ -239,8 +274,13 @@ async fn watch(State(page): Shared, visitor: Visitor, Path(name): Path<String>) 
     Ok(shown(StatusCode::OK, &WatchPage::new(frame, &reader, facts)))
 }
 
-async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> PageResult {
-    let reader = page.reader(&visitor)?;
+async fn delivery(
+    State(page): Shared,
+    words: Words,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> PageResult {
+    let reader = page.reader(&visitor, words)?;
     let show = page.setup.answers.show(&id).await?;
     let agent = page.setup.answers.agent().await?;
     let (watch, branch) = (&show.delivery.watch, &show.delivery.branch);
@@ -250,27 +290,31 @@ async fn delivery(State(page): Shared, visitor: Visitor, Path(id): Path<String>)
 }
 
 /// Where a person waits until what they requested starts: then they are redirected to it.
-async fn trigger(State(page): Shared, visitor: Visitor, Path(id): Path<String>) -> PageResult {
-    let reader = page.reader(&visitor)?;
+async fn trigger(
+    State(page): Shared,
+    words: Words,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> PageResult {
+    let reader = page.reader(&visitor, words)?;
     let asked = page.setup.answers.trigger_state(&id).await?;
     if let Some(delivery) = asked.delivery {
         return Ok(Redirect::to(&format!("/deliveries/{delivery}")).into_response());
     }
-    let mut frame = page.frame("Asked for", &reader);
+    let mut frame = page.frame(words.say("asked-title"), &reader);
     let watch = asked.watch;
-    let onward = Some((format!("/watches/{watch}"), "Back to the watch"));
+    let onward = Some((format!("/watches/{watch}"), words.say("back-to-watch")));
     let (heading, lines) = match asked.state.known() {
         Some(TriggerStateKind::Rejected) => {
             frame.refresh = None;
-            ("Can't deliver it", vec![asked.reason.unwrap_or_default()])
+            (words.say("asked-refused"), vec![asked.reason.unwrap_or_default()])
         }
         Some(TriggerStateKind::Pending | TriggerStateKind::Taken) | None => {
             frame.hurry = true;
-            let kept = format!("Your request for watch {watch} is saved and queued.");
-            ("Requested", vec![kept, "The delivery is shown here once it starts.".to_owned()])
+            let kept = words.put("asked-kept", "watch", watch);
+            (words.say("asked-title"), vec![kept, words.say("asked-soon")])
         }
     };
-    let heading = heading.to_owned();
     Ok(shown(StatusCode::OK, &Notice { frame, heading, lines, onward }))
 }
 

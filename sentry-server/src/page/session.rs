@@ -20,12 +20,14 @@ const MOST: usize = 1000;
 
 /// The digest of a session's id, so that looking it up takes as long for any guess.
 type IdDigest = [u8; 32];
+/// What a session's forms prove that they know.
+type FormToken = [u8; 32];
 
 #[derive(Debug)]
 struct Session {
     /// What it was made with, so that it ends with it.
     token: Secret,
-    form_token: String,
+    form_token: FormToken,
     end: Instant,
 }
 
@@ -41,15 +43,29 @@ pub(crate) struct Sessions {
 pub(crate) struct Visitor {
     /// What they may do.
     pub(crate) holder: Holder,
-    /// What each of their forms carries (CSRF).
-    pub(crate) form_token: String,
+    form_token: FormToken,
     place: IdDigest,
 }
 
 impl Visitor {
+    /// What each form of one answer carries (CSRF): the session's own token under a mask that no other answer has. Answers
+    /// are compressed; under a mask, how long one becomes says nothing of the token.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setup`] without random numbers.
+    pub(crate) fn form_token(&self) -> Result<String, ApiError> {
+        let mask = random_bytes()?;
+        Ok(hex(&mask) + &hex(&masked(&self.form_token, &mask)))
+    }
+
     /// Whether a form was made for this session. Compares in constant time.
     pub(crate) fn sent(&self, form_token: &str) -> bool {
-        self.form_token.as_bytes().ct_eq(form_token.as_bytes()).into()
+        let digits = form_token.as_bytes().as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Vec<u8>> = digits.0.iter().map(byte).collect();
+        let bytes = bytes.filter(|_| digits.1.is_empty());
+        let halves = bytes.as_deref().and_then(|bytes| bytes.split_first_chunk::<32>());
+        halves.is_some_and(|(mask, rest)| masked(&self.form_token, mask).ct_eq(rest).into())
     }
 }
 
@@ -63,7 +79,7 @@ impl Sessions {
         if self.keys.holder(token).await?.is_none() {
             return Ok(None);
         }
-        let (id, form_token) = (random()?, random()?);
+        let (id, form_token) = (random()?, random_bytes()?);
         let end = Instant::now() + LIFE;
         let mut kept = self.kept();
         kept.retain(|_, session| session.end > Instant::now());
@@ -97,7 +113,7 @@ impl Sessions {
             .kept()
             .get(&place)
             .filter(|session| session.end > Instant::now())
-            .map(|session| (Secret::new(session.token.expose()), session.form_token.clone()));
+            .map(|session| (Secret::new(session.token.expose()), session.form_token));
         let Some((token, form_token)) = found else { return Ok(None) };
         let Some(holder) = self.keys.holder(token.expose()).await? else {
             self.kept().remove(&place);
@@ -129,11 +145,23 @@ fn place(id: &str) -> IdDigest {
 
 /// 256 random bits in hexadecimal digits.
 pub(crate) fn random() -> Result<String, ApiError> {
+    Ok(hex(&random_bytes()?))
+}
+
+fn random_bytes() -> Result<[u8; 32], ApiError> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
         ApiError::new(ErrorKind::Setup, "the system provides no random numbers").with_source(error)
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn masked(token: &FormToken, mask: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|at| token[at] ^ mask[at])
 }
 
 #[cfg(test)]
@@ -200,9 +228,20 @@ mod tests {
             let id = sessions.begin("old").await.unwrap().unwrap();
             visitors.push(sessions.visitor(&id).await.unwrap().unwrap());
         }
-        assert!(visitors[0].sent(&visitors[0].form_token.clone()));
-        assert!(!visitors[0].sent(&visitors[1].form_token));
-        assert!(!visitors[0].sent(""));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..3 {
+            let [own, other] = [0, 1].map(|of: usize| visitors[of].form_token().unwrap());
+            assert!(visitors[0].sent(&own) && !visitors[0].sent(&other));
+            let bare = hex(&visitors[0].form_token);
+            assert!(!own.contains(&bare), "the token itself stands on a page");
+            for wrong in [&own[..64], &own[1..], &own[..127], &format!("{own}00"), &bare] {
+                assert!(!visitors[0].sent(wrong), "{wrong}");
+            }
+            assert!(seen.insert(own), "one mask on two pages");
+        }
+        for wrong in ["", "+1", "é", "zz"] {
+            assert!(!visitors[0].sent(wrong), "{wrong}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -173,8 +173,9 @@ async fn every_answer_carries_the_policy_and_assets_are_kept_for_ever() {
     let page = text(send(&routes, Request::get("/").header("cookie", &cookie), "").await).await;
     let asset = |piece: &str| piece.split('"').next().unwrap().to_owned();
     let assets: Vec<_> = page.split("=\"/").skip(1).map(asset).collect();
-    let assets: Vec<_> = assets.iter().filter(|path| path.starts_with("assets/")).collect();
-    assert_eq!(assets.len(), 3, "style, icon and script: {page}");
+    let assets: std::collections::BTreeSet<_> =
+        assets.iter().filter(|path| path.starts_with("assets/")).collect();
+    assert_eq!(assets.len(), 5, "style, icons and script: {page}");
     for path in assets {
         let asset = send(&routes, Request::get(format!("/{path}")), "").await;
         assert_eq!(asset.status(), StatusCode::OK, "{path}");
@@ -481,6 +482,130 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
     assert!(page.contains("href=\"/watches/qa\"") && !page.contains("http-equiv"), "{page}");
     let (status, to, _) = look(&kept[1]).await;
     assert_eq!((status, to), (303, format!("/deliveries/{delivered}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_above_a_kibibyte_are_compressed_for_who_takes_that_and_the_stream_never_is() {
+    use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let cookie = cookie(&routes, "reading").await;
+    let ask = async |path: &str, encoding: &str| {
+        let request = Request::get(path).header("cookie", &cookie);
+        send(&routes, request.header(ACCEPT_ENCODING, encoding), "").await
+    };
+    let style = text(ask("/", "identity").await).await;
+    let style = style.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    for (path, compressed) in
+        [("/", true), (&*style, true), ("/metrics", true), ("/livez", false), ("/events", false)]
+    {
+        let answer = ask(path, "gzip, br").await;
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let encoding = header(answer.headers(), CONTENT_ENCODING);
+        assert_eq!(encoding, if compressed { "gzip" } else { "" }, "{path}");
+        if compressed {
+            assert_eq!(header(answer.headers(), VARY), "accept-encoding", "{path}");
+            let small = answer.into_body().collect().await.unwrap().to_bytes();
+            let whole = text(ask(path, "identity").await).await;
+            assert!(small.len() * 2 < whole.len(), "{path}: {} of {}", small.len(), whole.len());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_speaks_the_readers_language_and_the_switch_leads_back() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let session = cookie(&routes, "acting").await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let request = Request::get(path).header("cookie", &session);
+        let add = |request: http::request::Builder, (name, value): &(&str, &str)| {
+            request.header(*name, *value)
+        };
+        send(&routes, headers.iter().fold(request, add), "").await
+    };
+    let chinese = [("accept-language", "zh-CN,zh;q=0.9,en;q=0.8")];
+    for (path, said) in
+        [("/", "监视"), ("/login", ""), ("/deliveries/01k9", "找不到"), ("/watches/none", "找不到")]
+    {
+        let page = text(ask(path, &chinese).await).await;
+        assert!(page.contains(said), "{path}: {page}");
+        assert!(path == "/login" || page.contains("<html lang=\"zh\">"), "{path}: {page}");
+    }
+    let page =
+        text(send(&routes, Request::get("/login").header("accept-language", "zh"), "").await);
+    let page = page.await;
+    assert!(page.contains("<h1>登录</h1>") && page.contains("lang=\"en\""), "{page}");
+
+    let host = ("host", "sentry.example");
+    for (from, back) in [
+        ("http://sentry.example/?state=failed&q=pay", "/?state=failed&q=pay"),
+        ("http://sentry.example/watches/qa", "/watches/qa"),
+        ("http://sentry.example//evil.example", "/"),
+        ("http://evil.example/watches/qa", "/"),
+        ("", "/"),
+    ] {
+        let answer = ask("/language/zh", &[host, ("referer", from)]).await;
+        assert_eq!(header(answer.headers(), LOCATION), back, "{from}");
+        let chosen = header(answer.headers(), SET_COOKIE);
+        assert!(chosen.starts_with("sentry_language=zh; HttpOnly; SameSite=Lax"), "{chosen}");
+    }
+    let page = text(ask("/", &[("cookie", "sentry_language=zh"), ("accept-language", "en")]).await);
+    assert!(page.await.contains("<html lang=\"zh\">"), "what was chosen counts more");
+    assert_eq!(ask("/language/tlh", &[]).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_answered_with_its_own_lines_for_who_has_a_session() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let path = "/fragments?watch=qa&branch=main";
+    let answer = send(&routes, Request::get(path), "").await;
+    assert_eq!(header(answer.headers(), LOCATION), "/login", "a stranger is told something");
+    let session = cookie(&routes, "acting").await;
+    let ask = async |path: &str| {
+        let answer = send(&routes, Request::get(path).header("cookie", &session), "").await;
+        (answer.status().as_u16(), text(answer).await)
+    };
+    let (status, lines) = ask(path).await;
+    assert!(status == 200 && lines.len() < 3 * 1024, "{status}: {lines}");
+    for part in ["id=\"b-qa/main\"", "id=\"w-qa\"", "baseline", "Deliver now"] {
+        assert!(lines.contains(part), "{part}: {lines}");
+    }
+    let (_, lines) = ask("/fragments?watch=qa").await;
+    assert!(lines.contains("id=\"w-qa\"") && !lines.contains("id=\"b-"), "{lines}");
+    assert_eq!(ask("/fragments?watch=none").await.0, 404);
+    assert_eq!(ask("/fragments").await.0, 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_button_in_a_list_asks_for_its_branch_once() {
+    let mut world = World::new();
+    world.run().await;
+    let routes = routes(&world);
+    let session = cookie(&routes, "acting").await;
+    let page = text(send(&routes, Request::get("/").header("cookie", &session), "").await).await;
+    let value = |name: &str| {
+        let rest = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let (form, button) = (value("form"), value("deliver"));
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let request = post("/trigger").header("origin", "http://sentry.example");
+        let body = format!("form={form}&deliver={}", button.replace('/', "%2F"));
+        let answer = send(&routes, request.header("cookie", &session), &body).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        asked.push(header(answer.headers(), LOCATION).to_owned());
+    }
+    assert_eq!(asked[0], asked[1], "a second press asks for more");
+    let id = asked[0].strip_prefix("/triggers/").unwrap().parse().unwrap();
+    let kept = world.store.state().inbox.trigger(&id).await.unwrap().unwrap();
+    let TriggerKind::Deliver { subject, sha, .. } = kept.kind else { panic!("{kept:?}") };
+    assert_eq!((subject.name(), sha), ("main", None));
 }
 
 #[tokio::test(start_paused = true)]

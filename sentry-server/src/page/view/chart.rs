@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use askama::Template;
 use sentry_api::shape::Delivery;
-use sentry_core::clock::Timestamp;
 
 use super::delivery::{state, took};
-use super::{Moment, Tone, span};
+use super::{Moment, Reader, Tone, span};
 
 /// A drawing: the oldest delivery on the left.
 #[derive(Debug, Template)]
@@ -49,8 +48,6 @@ pub(crate) struct Size {
     pub(crate) height: usize,
 }
 
-/// Beside a watch.
-pub(crate) const SMALL: Size = Size { bars: 24, bar: 6, gap: 3, height: 44 };
 /// On a watch's own page.
 pub(crate) const LARGE: Size = Size { bars: 50, bar: 10, gap: 4, height: 130 };
 /// Room for the mark of a failure.
@@ -60,15 +57,16 @@ const LEAST: usize = 3;
 
 impl Chart {
     /// Of these deliveries, newest first; `None` where there are none.
-    pub(crate) fn new(deliveries: &[Delivery], now: Timestamp, size: Size) -> Option<Self> {
+    pub(crate) fn new(reader: &Reader, deliveries: &[Delivery], size: Size) -> Option<Self> {
+        let (words, now) = (reader.words, reader.now);
         let shown: Vec<_> = deliveries.iter().take(size.bars).rev().collect();
-        let first = Moment::new(now, shown.first()?.started);
+        let first = Moment::new(reader, shown.first()?.started);
         let times: Vec<Duration> = shown.iter().map(|delivery| took(delivery, now)).collect();
         let longest = times.iter().copied().max().unwrap_or_default();
         // New deliveries come in from the right: few of them leave the left side empty.
         let left = (size.bars - shown.len()) * (size.bar + size.gap);
         let bars = shown.iter().zip(&times).enumerate().map(|(n, (delivery, time))| {
-            let state = state(delivery);
+            let state = state(words, delivery);
             let height = scale(*time, longest, size.height - HEAD - LEAST) + LEAST;
             Bar {
                 tone: state.tone,
@@ -76,19 +74,19 @@ impl Chart {
                 y: size.height - height,
                 width: size.bar,
                 height,
-                title: format!("{}: {}, {}", delivery.branch, state.word, span(*time)),
+                title: format!("{}: {}, {}", delivery.branch, state.word, span(words, *time)),
             }
         });
-        let failed = shown.iter().filter(|d| state(d).tone == Tone::Bad).count();
+        let failed = shown.iter().filter(|d| state(words, d).tone == Tone::Bad).count();
         let about = format!(
             "The last {}: {} failed, the longest took {}",
             sentry_api::text::count(shown.len(), "delivery").replace("deliverys", "deliveries"),
             if failed == 0 { "none".to_owned() } else { failed.to_string() },
-            span(longest)
+            span(words, longest)
         );
         let width = size.bars * (size.bar + size.gap) - size.gap;
         let bars = bars.collect();
-        Some(Self { bars, width, height: size.height, about, longest: span(longest), first })
+        Some(Self { bars, width, height: size.height, about, longest: span(words, longest), first })
     }
 }
 
@@ -114,7 +112,7 @@ mod tests {
     fn bars_stand_from_the_oldest_to_the_newest_each_as_high_as_it_took_long() {
         let size = Size { bars: 4, bar: 10, gap: 4, height: 111 };
         let newest_first = [took(20, "succeeded"), took(40, "failed"), took(0, "succeeded")];
-        let chart = Chart::new(&newest_first, sample::now(), size).unwrap();
+        let chart = Chart::new(&sample::reader(), &newest_first, size).unwrap();
         let drawn: Vec<_> = chart.bars.iter().map(|b| (b.x, b.y, b.width, b.height)).collect();
         // The place of the fourth is empty, on the left; room is left for the mark above the highest.
         assert_eq!(drawn, [(14, 108, 10, 3), (28, 8, 10, 103), (42, 58, 10, 53)]);
@@ -132,13 +130,14 @@ mod tests {
 
     #[test]
     fn a_chart_shows_the_newest_and_none_where_there_is_no_delivery() {
-        let many: Vec<_> = (0..30).map(|n| took(n, "succeeded")).collect();
-        let chart = Chart::new(&many, sample::now(), SMALL).unwrap();
-        assert_eq!((chart.bars.len(), chart.bars[0].x, chart.longest.as_str()), (24, 0, "23 s"));
-        assert_eq!(chart.about, "The last 24 deliveries: none failed, the longest took 23 s");
-        let one = Chart::new(&many[..1], sample::now(), SMALL).unwrap();
+        let reader = sample::reader();
+        let many: Vec<_> = (0..60).map(|n| took(n, "succeeded")).collect();
+        let chart = Chart::new(&reader, &many, LARGE).unwrap();
+        assert_eq!((chart.bars.len(), chart.bars[0].x, chart.longest.as_str()), (50, 0, "49 s"));
+        assert_eq!(chart.about, "The last 50 deliveries: none failed, the longest took 49 s");
+        let one = Chart::new(&reader, &many[..1], LARGE).unwrap();
         assert_eq!(one.about, "The last 1 delivery: none failed, the longest took 0 ms");
         assert_eq!(one.bars[0].height, LEAST);
-        assert!(Chart::new(&[], sample::now(), SMALL).is_none());
+        assert!(Chart::new(&reader, &[], LARGE).is_none());
     }
 }

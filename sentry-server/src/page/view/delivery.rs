@@ -9,32 +9,65 @@ use sentry_api::words::{Action, Cause, DeliveryState, RunStanding, RunState, Ver
 use sentry_core::clock::Timestamp;
 
 use super::timeline::{Stop, timeline};
-use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, span};
+use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, Words, span};
 use crate::page::link::WatchPlace;
 
 /// A delivery's state.
-pub(crate) fn state(delivery: &Delivery) -> State {
-    let word = delivery.state.as_str();
-    match (delivery.state, delivery.verdict) {
-        (Known(DeliveryState::Succeeded), _) if delivery.dry_run => {
-            State::new(Tone::Good, "dry run")
+pub(crate) fn state(words: Words, delivery: &Delivery) -> State {
+    let (tone, key) = match (delivery.state, delivery.verdict) {
+        (Known(DeliveryState::Succeeded), _) if delivery.dry_run => (Tone::Good, "state-dry-run"),
+        (Known(DeliveryState::NothingRan), _) => {
+            return nothing_ran(words, delivery.nothing_ran.map(Word::as_str));
         }
-        (Known(DeliveryState::Succeeded), _) => State::new(Tone::Good, word),
-        (Known(DeliveryState::NothingRan), _) => State::new(Tone::Quiet, delivery.state_text()),
         (Known(DeliveryState::Failed), Some(Known(Verdict::Failure))) => {
-            State::new(Tone::Bad, "runs failed")
+            (Tone::Bad, "state-runs-failed")
         }
-        (Known(DeliveryState::Failed | DeliveryState::Parked), _) => State::new(Tone::Bad, word),
-        (Known(DeliveryState::Superseded), _) => State::new(Tone::Quiet, word),
         (Known(DeliveryState::Pending), _) if delivery.error.is_some() => {
-            State::new(Tone::Wait, "retrying")
+            (Tone::Wait, "state-retrying")
         }
-        (Known(DeliveryState::Pending), _) => State::new(Tone::Wait, "waiting"),
-        (Known(DeliveryState::Following), _) => State::new(Tone::Busy, "running"),
-        (Known(DeliveryState::Fetching | DeliveryState::Checking | DeliveryState::Applying), _) => {
-            State::new(Tone::Busy, word)
-        }
-        (Unknown, _) => State::new(Tone::Quiet, word),
+        (state, _) => (tone(state), key(state)),
+    };
+    State::new(tone, words.say(key))
+}
+
+/// That nothing ran, and why.
+pub(super) fn nothing_ran(words: Words, cause: Option<&str>) -> State {
+    let word = match cause {
+        Some(cause) => words.put("state-nothing-ran-why", "cause", cause),
+        None => words.say("state-nothing-ran"),
+    };
+    State::new(Tone::Quiet, word)
+}
+
+/// The tone of a state alone.
+pub(super) fn tone(state: Word<DeliveryState>) -> Tone {
+    match state {
+        Known(DeliveryState::Succeeded) => Tone::Good,
+        Known(DeliveryState::Failed | DeliveryState::Parked) => Tone::Bad,
+        Known(DeliveryState::Pending) => Tone::Wait,
+        Known(
+            DeliveryState::Fetching
+            | DeliveryState::Checking
+            | DeliveryState::Applying
+            | DeliveryState::Following,
+        ) => Tone::Busy,
+        Known(DeliveryState::Superseded | DeliveryState::NothingRan) | Unknown => Tone::Quiet,
+    }
+}
+
+fn key(state: Word<DeliveryState>) -> &'static str {
+    match state {
+        Known(DeliveryState::Succeeded) => "state-succeeded",
+        Known(DeliveryState::NothingRan) => "state-nothing-ran",
+        Known(DeliveryState::Failed) => "state-failed",
+        Known(DeliveryState::Parked) => "state-parked",
+        Known(DeliveryState::Superseded) => "state-superseded",
+        Known(DeliveryState::Pending) => "state-waiting",
+        Known(DeliveryState::Following) => "state-running",
+        Known(DeliveryState::Fetching) => "state-fetching",
+        Known(DeliveryState::Checking) => "state-checking",
+        Known(DeliveryState::Applying) => "state-applying",
+        Unknown => "state-unknown",
     }
 }
 
@@ -45,15 +78,15 @@ pub(crate) fn took(delivery: &Delivery, now: Timestamp) -> Duration {
 }
 
 /// Why it was started, in a few words.
-pub(crate) fn cause(cause: Word<Cause>) -> &'static str {
-    match cause {
-        Known(Cause::Change) => "a new commit",
-        Known(Cause::Manifests) => "new manifests",
-        Known(Cause::Manual) => "requested by hand",
-        Known(Cause::Webhook) => "requested by a webhook",
-        Known(Cause::Rerun) => "new runs, requested by hand",
-        Unknown => "an unknown cause",
-    }
+pub(crate) fn cause(words: Words, cause: Word<Cause>) -> String {
+    words.say(match cause {
+        Known(Cause::Change) => "cause-change",
+        Known(Cause::Manifests) => "cause-manifests",
+        Known(Cause::Manual) => "cause-manual",
+        Known(Cause::Webhook) => "cause-webhook",
+        Known(Cause::Rerun) => "cause-rerun",
+        Unknown => "cause-unknown",
+    })
 }
 
 /// A delivery in a list.
@@ -65,20 +98,20 @@ pub(crate) struct Row {
     pub(crate) revision: Commit,
     pub(crate) started: Moment,
     pub(crate) took: String,
-    pub(crate) cause: &'static str,
+    pub(crate) cause: String,
     pub(crate) runs: String,
 }
 
 impl Row {
-    pub(crate) fn new(delivery: &Delivery, place: Option<&WatchPlace>, now: Timestamp) -> Self {
+    pub(crate) fn new(reader: &Reader, delivery: &Delivery, place: Option<&WatchPlace>) -> Self {
         Self {
             id: delivery.id.clone(),
-            state: state(delivery),
+            state: state(reader.words, delivery),
             branch: delivery.branch.clone(),
             revision: Commit::new(&delivery.revision, place.map(|place| &place.source)),
-            started: Moment::new(now, delivery.started),
-            took: span(took(delivery, now)),
-            cause: cause(delivery.trigger),
+            started: Moment::new(reader, delivery.started),
+            took: span(reader.words, took(delivery, reader.now)),
+            cause: cause(reader.words, delivery.trigger),
             runs: RunTotals::of_answer(delivery).words(),
         }
     }
@@ -95,7 +128,7 @@ pub(crate) struct RunLine {
 }
 
 impl RunLine {
-    fn new(run: &Run, now: Timestamp) -> Self {
+    fn new(reader: &Reader, run: &Run) -> Self {
         let tone = match run.state {
             Known(RunStanding::As(RunState::Succeeded)) => Tone::Good,
             Known(RunStanding::As(RunState::Running)) => Tone::Busy,
@@ -113,7 +146,7 @@ impl RunLine {
             name: run.name.clone(),
             reason: run.reason.clone(),
             message: run.message.clone(),
-            ended: run.ended.map(|at| Moment::new(now, at)),
+            ended: run.ended.map(|at| Moment::new(reader, at)),
         }
     }
 }
@@ -172,7 +205,7 @@ impl DeliveryPage {
         show: &Show,
         place: Option<&WatchPlace>,
     ) -> Self {
-        let (delivery, now) = (&show.delivery, reader.now);
+        let delivery = &show.delivery;
         let source = place.map(|place| &place.source);
         let manifests = place.map(|place| &place.manifests);
         let commit_of_b = delivery.manifests_revision.as_ref();
@@ -181,15 +214,15 @@ impl DeliveryPage {
             id: delivery.id.clone(),
             watch: delivery.watch.clone(),
             branch: delivery.branch.clone(),
-            state: state(delivery),
-            summary: summary(delivery, show.next_attempt, now),
+            state: state(reader.words, delivery),
+            summary: summary(reader, delivery, show.next_attempt),
             source: source.map(|repository| repository.path.clone()),
             revision: Commit::new(&delivery.revision, source),
             manifests: manifests.map(|repository| repository.path.clone()),
             manifests_revision: commit_of_b.map(|sha| Commit::new(sha, manifests)),
             manifests_branch: show.manifests_branch.clone(),
-            started: Moment::new(now, delivery.started),
-            took: span(took(delivery, now)),
+            started: Moment::new(reader, delivery.started),
+            took: span(reader.words, took(delivery, reader.now)),
             asked_for: show.asked_for.as_ref().map(|asked| {
                 let event = asked.event.as_ref().map(|event| format!("event {event}"));
                 let run = asked.run.as_ref().map(|run| format!("run {run}"));
@@ -197,8 +230,8 @@ impl DeliveryPage {
             }),
             superseded_by: show.superseded_by.as_ref().map(|sha| Commit::new(sha, source)),
             error: delivery.error.clone(),
-            stops: timeline(show, now),
-            runs: delivery.runs.iter().map(|run| RunLine::new(run, now)).collect(),
+            stops: timeline(reader, show),
+            runs: delivery.runs.iter().map(|run| RunLine::new(reader, run)).collect(),
             objects: delivery.objects.iter().map(ObjectLine::new).collect(),
             notes: show.notes.clone(),
             acts: acts(reader, delivery),
@@ -207,9 +240,9 @@ impl DeliveryPage {
 }
 
 /// One sentence that says it all.
-fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> String {
+fn summary(reader: &Reader, delivery: &Delivery, next: Option<Timestamp>) -> String {
     let totals = RunTotals::of_answer(delivery);
-    let time = span(took(delivery, now));
+    let time = span(reader.words, took(delivery, reader.now));
     let runs = match totals.total {
         0 => "no run".to_owned(),
         number => sentry_api::text::count(number, "run"),
@@ -229,7 +262,7 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
         Known(DeliveryState::Failed) => format!("Failed after {time}."),
         Known(DeliveryState::Parked) => match next {
             Some(at) => {
-                let again = sentry_api::text::ahead(now, at);
+                let again = sentry_api::text::ahead(reader.now, at);
                 format!("Parked for now: checked again {again}, or when something changes.")
             }
             None => "Parked until something changes, or somebody retries it.".to_owned(),
@@ -258,20 +291,21 @@ fn summary(delivery: &Delivery, next: Option<Timestamp>, now: Timestamp) -> Stri
 }
 
 fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
-    let act = |label, about: &str, what: &str, fields| {
-        reader.act(label, about.to_owned(), format!("/deliveries/{}/{what}", delivery.id), fields)
+    let act = |[label, about]: [&str; 2], what: &str, fields| {
+        let [label, about] = [label, about].map(|key| reader.words.say(key));
+        reader.act(label, about, format!("/deliveries/{}/{what}", delivery.id), fields)
     };
     let ended = delivery.state.is(DeliveryState::is_final);
     let had_verdict = delivery.verdict.is_some();
     let given_up = matches!(delivery.state, Known(DeliveryState::Failed | DeliveryState::Parked));
-    let retry = (given_up && !had_verdict)
-        .then(|| act("Retry", "Retry this delivery: nothing that ran runs twice", "retry", vec![]));
+    let retry =
+        (given_up && !had_verdict).then(|| act(["act-retry", "act-retry-about"], "retry", vec![]));
     let failed = (had_verdict && delivery.state == DeliveryState::Failed).then(|| {
         let fields = vec![("failed", "true".to_owned())];
-        act("Rerun what failed", "New runs of what failed in this delivery", "rerun", fields)
+        act(["act-rerun-failed", "act-rerun-failed-about"], "rerun", fields)
     });
     let again = (ended && !delivery.objects.is_empty())
-        .then(|| act("Rerun all", "New runs of everything in this delivery", "rerun", vec![]));
+        .then(|| act(["act-rerun-all", "act-rerun-all-about"], "rerun", vec![]));
     [retry, failed, again].into_iter().flatten().flatten().collect()
 }
 
@@ -305,7 +339,8 @@ mod tests {
             (json!({"state": "applying"}), Tone::Busy, "applying"),
             (json!({"state": "of a newer agent"}), Tone::Quiet, "unknown"),
         ] {
-            assert_eq!(state(&sample::delivery(said.clone())), State::new(tone, word), "{said}");
+            let found = state(Words::default(), &sample::delivery(said.clone()));
+            assert_eq!(found, State::new(tone, word), "{said}");
         }
     }
 
@@ -313,7 +348,7 @@ mod tests {
     fn one_sentence_says_what_became_of_a_delivery() {
         let said = |runs: &[&str], said: serde_json::Value, next: Option<&str>| {
             let next = next.map(|at| at.parse().unwrap());
-            summary(&sample::with_runs(runs, said), next, sample::now())
+            summary(&sample::reader(), &sample::with_runs(runs, said), next)
         };
         let ended = |state: &str| json!({"state": state, "finished": "2026-01-01T00:00:12Z"});
         let two = ["failed", "succeeded"];
@@ -393,7 +428,8 @@ mod tests {
             ),
         ] {
             let shown = offered(&reader, runs, said.clone());
-            let shown: Vec<_> = shown.iter().map(|(label, to)| (*label, to.as_str())).collect();
+            let shown: Vec<_> =
+                shown.iter().map(|(label, to)| (label.as_str(), to.as_str())).collect();
             assert_eq!(shown, wanted, "{said}");
             let reads = Reader { may_act: false, ..sample::reader() };
             assert_eq!(offered(&reads, runs, said), []);
@@ -402,7 +438,7 @@ mod tests {
 
     #[test]
     fn runs_and_objects_have_the_tone_of_what_became_of_them() {
-        let now = sample::now();
+        let reader = sample::reader();
         for (state, tone) in [
             ("succeeded", Tone::Good),
             ("running", Tone::Busy),
@@ -411,7 +447,7 @@ mod tests {
             ("cancelled", Tone::Quiet),
         ] {
             let delivery = sample::with_runs(&[state], json!({}));
-            assert_eq!(RunLine::new(&delivery.runs[0], now).state, State::new(tone, state));
+            assert_eq!(RunLine::new(&reader, &delivery.runs[0]).state, State::new(tone, state));
         }
         for (action, tone) in [
             ("created", Tone::Good),
@@ -438,9 +474,9 @@ mod tests {
             ("of a newer agent", "an unknown cause"),
         ] {
             let said = json!({"trigger": trigger, "finished": "2026-01-01T00:01:05Z"});
-            let row = Row::new(&sample::with_runs(&["failed"], said), None, sample::now());
+            let row = Row::new(&sample::reader(), &sample::with_runs(&["failed"], said), None);
             assert_eq!(
-                (row.cause, row.took.as_str(), row.runs.as_str()),
+                (row.cause.as_str(), row.took.as_str(), row.runs.as_str()),
                 (why, "1 min 5 s", "1 failed")
             );
             assert_eq!(row.started.said, "10 min ago");

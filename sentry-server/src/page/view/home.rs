@@ -1,311 +1,297 @@
-//! The first page: every watch with its branches.
+//! The first page: what needs somebody, what is in progress, and every watch on one line; or what a filter finds.
+
+use std::cmp::Reverse;
 
 use askama::Template;
-use sentry_api::shape::{BranchStatus, Delivery, Status, WatchStatus};
-use sentry_api::text::count;
-use sentry_api::words::Word::{self, Known, Unknown};
-use sentry_api::words::{BranchState, DeliveryState, Verdict};
-use sentry_core::clock::Timestamp;
+use sentry_api::shape::{BranchStatus, Status, WatchStatus};
 
-use super::chart::{Chart, SMALL};
-use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, delivery};
+use super::filter::{Filter, STATES, place};
+use super::line::{BranchLine, Counts, WatchLine};
+use super::watch::{Trouble, troubles};
+use super::{Frame, Part as _, Reader, Tone, Words, branch, sums};
 use crate::page::link::WatchPlace;
+
+/// So many branches stand in a list; a link leads to the rest.
+const LISTED: usize = 50;
+/// Up to so many branches in all, each is shown below its watch.
+const FEW: usize = 60;
+/// So many watches that share a trouble are named.
+const NAMED: usize = 3;
 
 /// The page.
 #[derive(Debug, Template)]
 #[template(path = "home.html")]
 pub(crate) struct Home {
-    pub(crate) frame: Frame,
+    frame: Frame,
+    words: Words,
     headline: String,
+    /// What the headline says once nothing needs somebody.
+    calm: String,
+    sums: String,
     queue: Vec<String>,
-    watches: Vec<WatchView>,
+    troubles: Vec<Shared>,
+    filter: Filter,
+    /// What may be chosen for a state: value and word.
+    states: Vec<(&'static str, String)>,
+    lists: Vec<List>,
+    watches: Vec<WatchEntry>,
+    /// Whether the branches that are in no list stand below their watch.
+    unfolded: bool,
+    form_token: Option<String>,
 }
 
-/// A watch.
-#[derive(Debug, Template)]
-#[template(path = "part/watch.html")]
-pub(crate) struct WatchView {
-    pub(crate) name: String,
-    pub(crate) route: Option<Route>,
-    troubles: Vec<Trouble>,
-    waiting: Option<String>,
-    chart: Option<Chart>,
-    branches: Vec<BranchView>,
-    /// What to do where no branch was seen yet.
-    patterns: String,
+/// A trouble, and whose it is.
+#[derive(Debug)]
+struct Shared {
+    trouble: Trouble,
+    watches: Vec<String>,
 }
 
-/// From A to the cluster.
-#[derive(Debug, Clone)]
-pub(crate) struct Route {
-    pub(crate) source: (String, Option<String>),
-    pub(crate) patterns: Vec<String>,
-    pub(crate) manifests: (String, Option<String>),
-    pub(crate) dir: String,
-    pub(crate) target: String,
-}
-
-impl Route {
-    pub(crate) fn new(place: &WatchPlace) -> Self {
-        Self {
-            source: (place.source.path.clone(), place.source.address()),
-            patterns: place.branches.clone(),
-            manifests: (place.manifests.path.clone(), place.manifests.address()),
-            dir: place.dir.clone(),
-            target: place.target.clone(),
-        }
+impl Shared {
+    fn names(&self) -> String {
+        let more = self.watches.len().saturating_sub(NAMED);
+        let names = self.watches.iter().take(NAMED).cloned();
+        let more = (more > 0).then(|| format!("+{more}"));
+        names.chain(more).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// What a person should know about a watch as a whole.
+/// Branches below a heading.
 #[derive(Debug)]
-struct Trouble {
-    state: State,
-    text: Option<String>,
-    since: Option<Moment>,
-    next: Option<Moment>,
+struct List {
+    /// Its name: what its element and its lines are found by.
+    name: &'static str,
+    heading: String,
+    lines: Vec<BranchLine>,
+    /// Where there are more of them: the address and its text.
+    more: Option<(String, String)>,
 }
 
-/// A branch.
+/// A watch in the list of all.
 #[derive(Debug)]
-struct BranchView {
-    name: String,
-    state: State,
-    since: Moment,
-    head: Commit,
-    /// What the cluster has, where it is another one.
-    delivered: Option<(Commit, Moment)>,
-    runs: Option<String>,
-    next: String,
-    next_at: Option<Moment>,
-    errors: Vec<String>,
-    delivery: Option<String>,
-    act: Option<Act>,
+struct WatchEntry {
+    line: WatchLine,
+    lines: Vec<BranchLine>,
+    /// Why nothing is there yet, where no branch was seen.
+    empty: Option<String>,
 }
 
-/// A watch's answer with what is known beside it.
+/// What a page is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
-    pub(crate) status: &'a WatchStatus,
-    /// Its deliveries, newest first.
-    pub(crate) recent: &'a [Delivery],
-    pub(crate) place: Option<&'a WatchPlace>,
-    pub(crate) agent: bool,
+    pub(crate) reader: &'a Reader,
+    pub(crate) status: &'a Status,
+    pub(crate) places: &'a [WatchPlace],
+}
+
+/// A branch with its watch.
+type Found<'a> = (&'a WatchStatus, &'a BranchStatus);
+
+impl<'a> Facts<'a> {
+    fn place(self, watch: &str) -> Option<&'a WatchPlace> {
+        self.places.iter().find(|place| place.name == watch)
+    }
+
+    fn line(self, (watch, branch): Found<'_>) -> BranchLine {
+        let agent = self.status.agent.as_ref().is_some_and(|agent| agent.healthy);
+        let source = self.place(&watch.name).map(|place| &place.source);
+        BranchLine::new(self.reader, watch, branch, source, agent)
+    }
+
+    /// The branches that a filter selects, the newest first.
+    fn found(self, filter: &Filter) -> Vec<Found<'a>> {
+        let all = self
+            .status
+            .watches
+            .iter()
+            .flat_map(|watch| watch.branches.iter().map(move |branch| (watch, branch)));
+        let mut found: Vec<Found<'a>> =
+            all.filter(|(watch, branch)| filter.selects(&watch.name, branch)).collect();
+        let place =
+            |found: &Found<'a>| place(&found.0.name, &found.1.branch, branch::since(found.1));
+        found.sort_by(|a, b| place(a).cmp(&place(b)));
+        found
+    }
+
+    /// A page of a list.
+    fn list(self, name: &'static str, heading: impl Fn(usize) -> String, filter: &Filter) -> List {
+        let found = self.found(filter);
+        let all = found.len();
+        let after = filter.after();
+        let from = after.map_or(0, |after| {
+            found.partition_point(|(watch, branch)| {
+                place(&watch.name, &branch.branch, branch::since(branch)) <= after
+            })
+        });
+        let rest = found.get(from..).unwrap_or_default();
+        let lines: Vec<_> = rest.iter().take(LISTED).map(|found| self.line(*found)).collect();
+        let more = lines.last().filter(|_| rest.len() > LISTED).map(|last| {
+            let left = rest.len() - LISTED;
+            (filter.address(Some(last.place())), self.reader.words.count("more", left))
+        });
+        List { name, heading: heading(all), lines, more }
+    }
+
+    fn entry(self, watch: &WatchStatus, unfolded: bool) -> WatchEntry {
+        let (words, place) = (self.reader.words, self.place(&watch.name));
+        let rest =
+            |branch: &&BranchStatus| matches!(branch::tone(branch), Tone::Good | Tone::Quiet);
+        let mut lines = Vec::new();
+        if unfolded {
+            lines.extend(
+                watch.branches.iter().filter(rest).map(|branch| self.line((watch, branch))),
+            );
+            lines.sort_by(|a, b| a.place().cmp(&b.place()));
+        }
+        let empty = (unfolded && watch.branches.is_empty()).then(|| match place {
+            Some(place) => words.put("branch-none-of", "text", place.branches.join(", ")),
+            None => words.say("branch-none"),
+        });
+        WatchEntry { line: WatchLine::new(self.reader, watch, place), lines, empty }
+    }
+
+    fn troubles(self) -> Vec<Shared> {
+        let mut found: Vec<Shared> = Vec::new();
+        for watch in &self.status.watches {
+            for trouble in troubles(self.reader, watch) {
+                let is_same = |known: &&mut Shared| {
+                    (&known.trouble.state, &known.trouble.text) == (&trouble.state, &trouble.text)
+                };
+                match found.iter_mut().find(is_same) {
+                    Some(known) => known.watches.push(watch.name.clone()),
+                    None => found.push(Shared { trouble, watches: vec![watch.name.clone()] }),
+                }
+            }
+        }
+        found.sort_by_key(|shared| {
+            (shared.trouble.state.tone != Tone::Bad, Reverse(shared.watches.len()))
+        });
+        found
+    }
 }
 
 impl Home {
-    /// `recent` has each watch's deliveries, newest first, in the order of the watches.
-    pub(crate) fn new(
-        frame: Frame,
-        reader: &Reader,
-        status: &Status,
-        recent: &[Vec<Delivery>],
-        places: &[WatchPlace],
-    ) -> Self {
-        let agent = status.agent.as_ref().is_some_and(|agent| agent.healthy);
-        let watches = status.watches.iter().zip(recent).map(|(status, recent)| {
-            let place = places.iter().find(|place| place.name == status.name);
-            WatchView::new(reader, Facts { status, recent, place, agent }, true)
-        });
-        let queue = status.queue.iter().map(|queue| {
-            let wait = if queue.runs == 1 { "waits" } else { "wait" };
-            let runs = count(queue.runs, "run");
-            let namespace = queue.namespace.as_deref().unwrap_or("an unknown namespace");
-            format!("{runs} {wait} for room in {namespace}")
-        });
-        let watches: Vec<_> = watches.collect();
-        Self { headline: headline(&watches), queue: queue.collect(), frame, watches }
-    }
-}
-
-/// What a person wants to know first.
-fn headline(watches: &[WatchView]) -> String {
-    let branches = || watches.iter().flat_map(|watch| &watch.branches);
-    let number = |tones: &[Tone]| branches().filter(|b| tones.contains(&b.state.tone)).count();
-    let say = |n: usize, one: &str, many: &str| match n {
-        0 => None,
-        1 => Some(format!("1 branch {one}")),
-        n => Some(format!("{n} branches {many}")),
-    };
-    let bad = say(number(&[Tone::Bad]), "needs you", "need you");
-    let under_way = number(&[Tone::Busy, Tone::Wait]);
-    let busy = say(under_way, "is in progress", "are in progress");
-    let troubled =
-        watches.iter().any(|watch| watch.troubles.iter().any(|t| t.state.tone == Tone::Bad));
-    match (bad, busy) {
-        (Some(bad), Some(_)) => {
-            let verb = if under_way == 1 { "is" } else { "are" };
-            format!("{bad}, {under_way} {verb} in progress")
-        }
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) if watches.is_empty() => "No watch is configured".to_owned(),
-        (None, None) if troubled => "A forge does not answer".to_owned(),
-        (None, None) if branches().next().is_none() => "Waiting for the first poll".to_owned(),
-        (None, None) => "Everything is delivered".to_owned(),
-    }
-}
-
-impl WatchView {
-    pub(crate) fn new(reader: &Reader, facts: Facts<'_>, with_chart: bool) -> Self {
-        let (status, now) = (facts.status, reader.now);
-        let mut branches: Vec<_> =
-            status.branches.iter().map(|branch| BranchView::new(reader, facts, branch)).collect();
-        branches.sort_by_key(|branch| match branch.state.tone {
-            Tone::Bad => 0,
-            Tone::Busy | Tone::Wait => 1,
-            Tone::Good => 2,
-            Tone::Quiet => 3,
-        });
-        let patterns = facts.place.map(|place| place.branches.join(", ")).unwrap_or_default();
+    pub(crate) fn new(mut frame: Frame, facts: Facts<'_>, filter: Filter) -> Self {
+        let Facts { reader, status, .. } = facts;
+        let words = reader.words;
+        let sum = status.watches.iter().map(|watch| Counts::of(&watch.branches));
+        let sum = sum.fold(Counts::default(), |all, one| all + one);
+        let troubles = facts.troubles();
+        let calm = calm(status, &troubles, sum);
+        let headline = match sum {
+            Counts { bad: n @ 1.., .. } => words.count("needs-you", n),
+            Counts { open: n @ 1.., .. } => words.count("under-way", n),
+            _ => words.say(calm),
+        };
+        frame.title.clone_from(&headline);
+        frame.worst = worst(&troubles, sum);
+        let unfolded = sum.all <= FEW;
+        let is_filtered = !filter.is_empty();
+        let lists = if is_filtered {
+            vec![facts.list("found", |n| words.count("section-found", n), &filter)]
+        } else {
+            sections()
+                .map(|(name, key, filter)| facts.list(name, |_| words.say(key), &filter))
+                .into()
+        };
+        let shown = status.watches.iter().filter(|_| !is_filtered);
+        let form_token = reader.may_act.then(|| reader.form_token.clone());
         Self {
-            name: status.name.clone(),
-            route: facts.place.map(Route::new),
-            troubles: troubles(status, now),
-            waiting: (status.waiting_triggers > 0).then(|| {
-                let triggers = count(status.waiting_triggers, "request");
-                format!("{triggers} not picked up yet")
-            }),
-            chart: with_chart.then(|| Chart::new(facts.recent, now, SMALL)).flatten(),
-            branches,
-            patterns,
+            words,
+            headline,
+            calm: words.say(calm),
+            sums: sums(words, [status.watches.len(), sum.all, sum.open]),
+            queue: queue(words, status),
+            troubles,
+            states: states(words),
+            filter,
+            lists,
+            watches: shown.map(|watch| facts.entry(watch, unfolded)).collect(),
+            unfolded,
+            form_token,
+            frame,
         }
+    }
+
+    fn is_filtered(&self) -> bool {
+        !self.filter.is_empty()
     }
 }
 
-fn troubles(status: &WatchStatus, now: Timestamp) -> Vec<Trouble> {
-    let suspended = status.suspension.as_ref().map(|suspension| Trouble {
-        state: State::new(Tone::Wait, "suspended"),
-        text: suspension.reason.clone(),
-        since: Some(Moment::new(now, suspension.since)),
-        next: suspension.until.map(|until| Moment::new(now, until)),
-    });
-    let silent = status.unreachable.as_ref().map(|outage| Trouble {
-        state: State::new(Tone::Bad, "the forge does not answer"),
-        text: Some(outage.error.clone()),
-        since: Some(Moment::new(now, outage.since)),
-        next: outage.next.map(|next| Moment::new(now, next)),
-    });
-    let unreported = status.reporting.as_ref().map(|reporting| Trouble {
-        state: State::new(Tone::Wait, "verdicts are not shown on commits"),
-        text: Some(reporting.error.clone()),
-        since: None,
-        next: None,
-    });
-    let idle = (!status.idle_patterns.is_empty()).then(|| Trouble {
-        state: State::new(Tone::Wait, "no branch matches"),
-        text: Some(status.idle_patterns.join(", ")),
-        since: None,
-        next: None,
-    });
-    [silent, suspended, idle, unreported].into_iter().flatten().collect()
+/// The lists of a page without a filter: name, heading, and what stands in it.
+fn sections() -> [(&'static str, &'static str, Filter); 2] {
+    [
+        ("bad", "section-bad", Filter::of("state=failed")),
+        ("open", "section-open", Filter::of("state=moving,waiting")),
+    ]
 }
 
-impl BranchView {
-    fn new(reader: &Reader, facts: Facts<'_>, branch: &BranchStatus) -> Self {
-        let (now, source) = (reader.now, facts.place.map(|place| &place.source));
-        let open = facts.recent.iter().find(|d| Some(&d.id) == branch.delivery.as_ref());
-        let next = next(facts, branch);
-        let delivered = branch.delivered.as_ref().filter(|mark| mark.sha != branch.observed.sha);
-        let about =
-            format!("Deliver the head of {} of watch {} now", branch.branch, facts.status.name);
-        let fields = vec![("watch", facts.status.name.clone()), ("branch", branch.branch.clone())];
-        let gone = branch.state == BranchState::Gone;
-        Self {
-            name: branch.branch.clone(),
-            state: state(branch, open),
-            since: Moment::new(now, since(branch)),
-            head: Commit::new(&branch.observed.sha, source),
-            delivered: delivered
-                .map(|mark| (Commit::new(&mark.sha, source), Moment::new(now, mark.at))),
-            runs: Some(branch.runs.words()).filter(|words| !words.is_empty()),
-            next,
-            next_at: branch.next_attempt.map(|at| Moment::new(now, at)),
-            errors: branch.errors.clone(),
-            delivery: branch.delivery.clone(),
-            act: (!gone)
-                .then(|| reader.act("Deliver now", about, "/trigger".to_owned(), fields))
-                .flatten(),
-        }
-    }
-}
-
-/// A branch's state. `open` is the delivery that is shown.
-fn state(branch: &BranchStatus, open: Option<&Delivery>) -> State {
-    let word = branch.state.as_str();
-    match (branch.state, branch.verdict) {
-        (Known(BranchState::Delivered), Some(Known(Verdict::Failure))) => {
-            State::new(Tone::Bad, "runs failed")
-        }
-        (Known(BranchState::Delivered), Some(Known(Verdict::Error))) => {
-            State::new(Tone::Bad, "runs not followed")
-        }
-        (Known(BranchState::Delivered), Some(_)) => State::new(Tone::Good, "succeeded"),
-        (Known(BranchState::Delivered), None) if branch.runs.running + branch.runs.queued > 0 => {
-            State::new(Tone::Busy, "running")
-        }
-        (Known(BranchState::Delivered), None) => State::new(Tone::Good, word),
-        (Known(BranchState::NothingRan), _) => {
-            let cause = branch.nothing_ran.map_or(word, Word::as_str);
-            State::new(Tone::Quiet, format!("nothing ran: {cause}"))
-        }
-        (Known(BranchState::Delivering), _) => match open {
-            Some(open) if !open.state.is(DeliveryState::is_final) => delivery::state(open),
-            _ => State::new(Tone::Busy, word),
-        },
-        (Known(BranchState::Pending), _) => State::new(Tone::Wait, "waiting"),
-        (Known(BranchState::Retrying), _) => State::new(Tone::Wait, word),
-        (Known(BranchState::Parked), _) => State::new(Tone::Bad, word),
-        (Known(BranchState::Baseline | BranchState::Gone) | Unknown, _) => {
-            State::new(Tone::Quiet, word)
-        }
-    }
-}
-
-/// Since when it is in that state.
-fn since(branch: &BranchStatus) -> Timestamp {
-    let mark = match branch.state {
-        Known(BranchState::Delivered) => branch.delivered.as_ref(),
-        Known(BranchState::Delivering | BranchState::Retrying | BranchState::Parked) => {
-            branch.attempted.as_ref()
-        }
-        Known(
-            BranchState::Baseline
-            | BranchState::Pending
-            | BranchState::NothingRan
-            | BranchState::Gone,
-        )
-        | Unknown => None,
+/// What may be chosen for a state.
+fn states(words: Words) -> Vec<(&'static str, String)> {
+    let word = |tone| {
+        words.say(match tone {
+            Tone::Bad => "tone-bad",
+            Tone::Busy => "tone-busy",
+            Tone::Wait => "tone-wait",
+            Tone::Good => "tone-good",
+            Tone::Quiet => "tone-quiet",
+        })
     };
-    mark.unwrap_or(&branch.observed).at
+    let any = [("", words.say("filter-any")), ("moving,waiting", words.say("filter-open"))];
+    any.into_iter().chain(STATES.map(|(tone, name)| (name, word(tone)))).collect()
 }
 
-/// What comes next, and what a person can do.
-fn next(facts: Facts<'_>, branch: &BranchStatus) -> String {
-    let to_come = branch.runs.running + branch.runs.queued;
-    let text = match (branch.state, branch.verdict) {
-        (Known(BranchState::Pending), _) if facts.status.suspended => {
-            "starts when the watch is resumed"
-        }
-        (Known(BranchState::Pending | BranchState::Retrying), _) if !facts.agent => {
-            "nothing starts until an agent runs: `sentry watch`"
-        }
-        (Known(BranchState::Pending), _) => "waits for its turn",
-        (Known(BranchState::Retrying), _) => "next attempt",
-        (Known(BranchState::Delivering), _) if to_come > 0 => "the rest of its runs",
-        (Known(BranchState::Delivering), _) => "its runs start",
-        (Known(BranchState::Parked), _) if branch.next_attempt.is_some() => "checked again",
-        (Known(BranchState::Parked), _) => {
-            "retried when the branch, the manifests or the configuration change"
-        }
-        (Known(BranchState::Baseline), _) => "the next commit is delivered",
-        (Known(BranchState::Gone), _) => "nothing, until the branch is back",
-        (Known(BranchState::Delivered), None) if to_come > 0 => "its runs finish",
-        (Known(BranchState::Delivered), Some(Known(Verdict::Failure | Verdict::Error))) => {
-            "the next commit, or a rerun of what failed"
-        }
-        (Known(BranchState::NothingRan | BranchState::Delivered) | Unknown, _) => "the next commit",
+fn queue(words: Words, status: &Status) -> Vec<String> {
+    let line = |queue: &sentry_api::shape::QueueStatus| {
+        let unknown = || words.say("no-namespace");
+        let namespace = queue.namespace.clone().unwrap_or_else(unknown);
+        words.with("queue", [("n", queue.runs.into()), ("namespace", namespace.into())])
     };
-    text.to_owned()
+    status.queue.iter().map(line).collect()
+}
+
+/// The headline where no branch needs somebody or is in progress.
+fn calm(status: &Status, troubles: &[Shared], sum: Counts) -> &'static str {
+    if status.watches.is_empty() {
+        "no-watch"
+    } else if troubles.iter().any(|shared| shared.trouble.state.tone == Tone::Bad) {
+        "forge-silent"
+    } else if sum.all == 0 {
+        "first-poll"
+    } else {
+        "all-delivered"
+    }
+}
+
+fn worst(troubles: &[Shared], sum: Counts) -> Tone {
+    let silent = troubles.iter().any(|shared| shared.trouble.state.tone == Tone::Bad);
+    match sum {
+        Counts { bad: 1.., .. } => Tone::Bad,
+        _ if silent => Tone::Bad,
+        Counts { open: 1.., .. } => Tone::Busy,
+        _ => Tone::Good,
+    }
+}
+
+/// What an event changed: the lines of some branches of a watch, and the watch's own.
+#[derive(Debug, Template)]
+#[template(path = "fragments.html")]
+pub(crate) struct Fragments {
+    watch: WatchLine,
+    lines: Vec<BranchLine>,
+}
+
+impl Fragments {
+    /// `None` where the status has no such watch.
+    pub(crate) fn new(facts: Facts<'_>, branches: &[&str]) -> Option<Self> {
+        let watch = facts.status.watches.first()?;
+        let wanted = watch.branches.iter().filter(|b| branches.contains(&b.branch.as_str()));
+        let line = WatchLine::new(facts.reader, watch, facts.place(&watch.name));
+        Some(Self {
+            watch: line,
+            lines: wanted.map(|branch| facts.line((watch, branch))).collect(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,26 +3,33 @@
 //! Everything here is text; the templates escape it ([`super::text::Calm`]). Only what is a template of its own (below
 //! `templates/part`) is put in as it is, by `.part()|safe`.
 
+mod branch;
 pub(crate) mod chart;
 pub(crate) mod delivery;
+pub(crate) mod filter;
 pub(crate) mod home;
+mod line;
 #[cfg(test)]
 mod sample;
 pub(crate) mod timeline;
+mod times;
 pub(crate) mod watch;
-mod words;
 
 use askama::Template;
+use sentry_api::ApiError;
 use sentry_api::shape::AgentStatus;
 use sentry_core::clock::Timestamp;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::assets::{ICON, SCRIPT, STYLE};
+use super::Failed;
+use super::assets::{self, SCRIPT, STYLE};
 use super::link::Repository;
 use super::session::Visitor;
+use super::words::{Language, Words};
 use crate::api::Right;
 
-pub(crate) use words::{ago, span};
+pub(crate) use times::{ago, span};
 
 /// A state as shown: a colour, a shape, and a word beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +77,8 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    pub(crate) fn new(now: Timestamp, at: Timestamp) -> Self {
-        Self { exact: sentry_api::text::time(at), said: ago(now, at) }
+    pub(crate) fn new(reader: &Reader, at: Timestamp) -> Self {
+        Self { exact: sentry_api::text::time(at), said: ago(reader.words, reader.now, at) }
     }
 }
 
@@ -98,7 +105,7 @@ pub(crate) struct Act {
     action: String,
     form_token: String,
     fields: Vec<(&'static str, String)>,
-    label: &'static str,
+    label: String,
     /// What exactly it does, for those who can't see the context.
     about: String,
 }
@@ -116,11 +123,14 @@ impl Part for Moment {}
 impl Part for Commit {}
 impl Part for Act {}
 impl Part for chart::Chart {}
-impl Part for home::WatchView {}
+impl Part for watch::WatchView {}
+impl Part for line::BranchLine {}
+impl Part for line::WatchLine {}
 
 /// For whom a page is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
+    pub(crate) words: Words,
     pub(crate) now: Timestamp,
     pub(crate) form_token: String,
     pub(crate) may_act: bool,
@@ -129,16 +139,23 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(visitor: &Visitor, now: Timestamp, nonce: String) -> Self {
+    /// # Errors
+    /// As [`Visitor::form_token`].
+    pub(crate) fn new(
+        visitor: &Visitor,
+        words: Words,
+        now: Timestamp,
+        nonce: String,
+    ) -> Result<Self, ApiError> {
         let (form_token, may_act) =
-            (visitor.form_token.clone(), visitor.holder.right >= Right::Trigger);
-        Self { now, form_token, may_act, nonce }
+            (visitor.form_token()?, visitor.holder.right >= Right::Trigger);
+        Ok(Self { words, now, form_token, may_act, nonce })
     }
 
     /// A button; `None` for who may only read.
     pub(crate) fn act(
         &self,
-        label: &'static str,
+        label: String,
         about: String,
         action: String,
         mut fields: Vec<(&'static str, String)>,
@@ -162,7 +179,10 @@ impl Reader {
 /// The frame of every page.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
+    pub(crate) words: Words,
     pub(crate) title: String,
+    /// The worst of what the page is about: the icon in the browser's tab tells it.
+    pub(crate) worst: Tone,
     pub(crate) version: String,
     /// The form token of who is logged in.
     pub(crate) form_token: Option<String>,
@@ -180,13 +200,15 @@ impl Frame {
             form_token: Some(reader.form_token.clone()),
             may_act: reader.may_act,
             refresh: Some(30),
-            ..Self::for_stranger(title, version)
+            ..Self::for_stranger(title, version, reader.words)
         }
     }
 
-    pub(crate) fn for_stranger(title: impl Into<String>, version: &str) -> Self {
+    pub(crate) fn for_stranger(title: impl Into<String>, version: &str, words: Words) -> Self {
         Self {
+            words,
             title: title.into(),
+            worst: Tone::Good,
             version: version.to_owned(),
             form_token: None,
             agent: None,
@@ -198,8 +220,8 @@ impl Frame {
 
     pub(crate) fn with_agent(mut self, agent: Option<&AgentStatus>) -> Self {
         self.agent = Some(match agent {
-            None => State::new(Tone::Bad, "no agent has run here yet"),
-            Some(agent) if agent.healthy => State::new(Tone::Good, "agent works"),
+            None => State::new(Tone::Bad, self.words.say("agent-none")),
+            Some(agent) if agent.healthy => State::new(Tone::Good, self.words.say("agent-works")),
             Some(agent) => State::new(Tone::Bad, agent.health.clone()),
         });
         self
@@ -214,8 +236,54 @@ impl Frame {
     }
 
     fn icon(&self) -> &'static str {
-        &ICON.path
+        &assets::icon(self.worst).path
     }
+
+    /// The icons that the script chooses from.
+    fn icons(&self) -> [(&'static str, &'static str); 3] {
+        [Tone::Good, Tone::Busy, Tone::Bad].map(|tone| (tone.as_str(), &*assets::icon(tone).path))
+    }
+
+    /// What the script says, as JSON: it has no words of its own.
+    fn script_words(&self) -> String {
+        let words = self.words;
+        let age = |key| words.put(key, "n", "{n}");
+        let (one, many) = (|key| words.count(key, 1), |key| words.put(key, "n", "{n}"));
+        let told = |key| {
+            let [branch, watch, text] = ["branch", "watch", "text"];
+            let places =
+                [(branch, "{branch}".into()), (watch, "{watch}".into()), (text, "{text}".into())];
+            words.with(key, places)
+        };
+        json!({
+            "now": words.say("now"),
+            "ago": words.put("ago", "age", "{age}"),
+            "ahead": words.put("ahead", "age", "{age}"),
+            "s": age("unit-s"), "min": age("unit-min"), "h": age("unit-h"), "days": age("unit-days"),
+            "live": words.say("live"),
+            "away": words.say("not-connected"),
+            "zone": words.say("times-here"),
+            "bad": [one("needs-you"), many("needs-you")],
+            "open": [one("under-way"), many("under-way")],
+            "sums": sums(words, ["{watches}", "{branches}", "{open}"]),
+            "started": told("told-started"),
+            "retrying": told("told-retrying"),
+            "settled": told("told-settled"),
+        })
+        .to_string()
+    }
+
+    /// The languages that this page is not in.
+    fn other_languages(&self) -> impl Iterator<Item = Language> {
+        let here = self.words.0;
+        Language::ALL.into_iter().filter(move |language| *language != here)
+    }
+}
+
+/// How many there are of each, in words.
+fn sums(words: Words, [watches, branches, open]: [impl ToString; 3]) -> String {
+    let pairs = [("watches", watches), ("branches", branches), ("open", open)];
+    words.with("sums", pairs.map(|(name, number)| (name, number.to_string().into())))
 }
 
 /// A page with a few sentences: an error, or a thing that is waited for.
@@ -226,7 +294,17 @@ pub(crate) struct Notice {
     pub(crate) heading: String,
     pub(crate) lines: Vec<String>,
     /// Where to continue: address and text.
-    pub(crate) onward: Option<(String, &'static str)>,
+    pub(crate) onward: Option<(String, String)>,
+}
+
+impl Notice {
+    /// An error: what was said of it, below a heading in the reader's language.
+    pub(crate) fn of_error(words: Words, Failed { heading, lines }: Failed) -> Self {
+        let heading = words.say(heading);
+        let frame = Frame::for_stranger(&heading, env!("CARGO_PKG_VERSION"), words);
+        let onward = Some(("/".to_owned(), words.say("all-watches")));
+        Self { frame, heading, lines, onward }
+    }
 }
 
 /// The page that asks for a token.
@@ -234,7 +312,8 @@ pub(crate) struct Notice {
 #[template(path = "login.html")]
 pub(crate) struct Login {
     pub(crate) frame: Frame,
-    pub(crate) problem: Option<&'static str>,
+    pub(crate) words: Words,
+    pub(crate) problem: Option<String>,
     /// Where to continue.
     pub(crate) then: String,
 }
@@ -262,7 +341,7 @@ mod tests {
             let (safe, parts) =
                 (template.matches("|safe").count(), template.matches(".part()|safe }}").count());
             assert_eq!(safe, parts, "{template}");
-            for banned in ["style=", " onclick", "javascript:", "|e(", "<style"] {
+            for banned in ["style=", " onclick", "javascript:", "|e(", "<style", "lang=\"en"] {
                 assert!(!template.contains(banned), "{banned} in {template}");
             }
         }
@@ -276,7 +355,7 @@ mod tests {
         assert!(key != reader.key("/retry") && key != again.key("/trigger"));
         let act = |watch: &str| {
             let fields = vec![("watch", watch.to_owned())];
-            reader.act("Deliver now", String::new(), "/trigger".to_owned(), fields).unwrap()
+            reader.act("Retry".to_owned(), String::new(), "/trigger".to_owned(), fields).unwrap()
         };
         assert_eq!((act("qa"), act("qa").fields.len()), (act("qa"), 2));
         assert_ne!(act("qa").fields[1], act("other").fields[1]);

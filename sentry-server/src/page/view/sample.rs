@@ -4,7 +4,7 @@ use sentry_api::shape::{BranchStatus, Delivery, Show, WatchStatus};
 use sentry_core::clock::Timestamp;
 use serde_json::{Value, json};
 
-use super::Reader;
+use super::{Reader, Words};
 use crate::page::link::{Repository, WatchPlace, Web};
 
 /// Ten minutes after deliveries of the samples start.
@@ -16,7 +16,8 @@ pub(crate) fn now() -> Timestamp {
 
 /// For somebody who may act.
 pub(crate) fn reader() -> Reader {
-    Reader { now: now(), form_token: "f".to_owned(), may_act: true, nonce: "n".to_owned() }
+    let (form_token, nonce) = ("f".to_owned(), "n".to_owned());
+    Reader { words: Words::default(), now: now(), form_token, may_act: true, nonce }
 }
 
 pub(crate) fn place() -> WatchPlace {

@@ -5,10 +5,9 @@ use std::time::Duration;
 use sentry_api::shape::{RunTotals, Show, Step};
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_api::words::{Cause, DeliveryState};
-use sentry_core::clock::Timestamp;
 
 use super::delivery::state;
-use super::{Moment, Tone, span};
+use super::{Moment, Reader, Tone, span};
 
 /// One step of the timeline.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,17 +27,18 @@ impl Stop {
 }
 
 /// From the start of a delivery to its end, or to what is waited for.
-pub(crate) fn timeline(show: &Show, now: Timestamp) -> Vec<Stop> {
+pub(crate) fn timeline(reader: &Reader, show: &Show) -> Vec<Stop> {
     let delivery = &show.delivery;
     let followed = delivery.following_since.map(|since| {
-        let end = delivery.finished.unwrap_or(now);
+        let end = delivery.finished.unwrap_or(reader.now);
         Duration::try_from(end.duration_since(since)).unwrap_or_default()
     });
     let steps: u64 = show.steps.iter().map(|step| step.took_ms).sum();
     let whole = u128::from(steps) + followed.unwrap_or_default().as_millis();
-    let part = |time: Duration| (span(time), (time.as_millis() * 100 / whole.max(1)).max(1));
+    let part =
+        |time: Duration| (span(reader.words, time), (time.as_millis() * 100 / whole.max(1)).max(1));
 
-    let mut stops = vec![begun(show, now)];
+    let mut stops = vec![begun(reader, show)];
     stops.extend(show.steps.iter().map(|step| {
         let took = Some(part(Duration::from_millis(step.took_ms)));
         Stop { took, ..Stop::new(Tone::Good, what(step)) }
@@ -59,11 +59,11 @@ pub(crate) fn timeline(show: &Show, now: Timestamp) -> Vec<Stop> {
     } else if let Some(name) = doing(delivery.state) {
         stops.push(Stop::new(Tone::Busy, name));
     }
-    stops.extend(end(show, now));
+    stops.extend(end(reader, show));
     stops
 }
 
-fn begun(show: &Show, now: Timestamp) -> Stop {
+fn begun(reader: &Reader, show: &Show) -> Stop {
     let delivery = &show.delivery;
     let name = match delivery.trigger {
         Known(Cause::Change) => "The head moved",
@@ -73,7 +73,7 @@ fn begun(show: &Show, now: Timestamp) -> Stop {
         Known(Cause::Rerun) => "New runs requested by hand",
         Unknown => "Started",
     };
-    let at = Some(Moment::new(now, delivery.started));
+    let at = Some(Moment::new(reader, delivery.started));
     let detail = (show.attempts > 1).then(|| format!("attempt {}", show.attempts));
     Stop { at, detail, ..Stop::new(Tone::Quiet, name) }
 }
@@ -108,22 +108,22 @@ fn doing(state: Word<DeliveryState>) -> Option<&'static str> {
     }
 }
 
-fn end(show: &Show, now: Timestamp) -> Option<Stop> {
+fn end(reader: &Reader, show: &Show) -> Option<Stop> {
     let delivery = &show.delivery;
     if let Some(finished) = delivery.finished {
-        let state = state(delivery);
+        let state = state(reader.words, delivery);
         let mut name = state.word;
         name.get_mut(..1)?.make_ascii_uppercase();
         let detail = show.superseded_by.as_deref();
         let detail = detail.map(|by| format!("by {}", sentry_api::text::short(by)));
-        let at = Some(Moment::new(now, finished));
+        let at = Some(Moment::new(reader, finished));
         return Some(Stop { at, detail, ..Stop::new(state.tone, name) });
     }
     if delivery.state != DeliveryState::Pending {
         return None;
     }
     let name = if show.next_attempt.is_some() { "Next attempt" } else { "Queued" };
-    let at = show.next_attempt.map(|at| Moment::new(now, at));
+    let at = show.next_attempt.map(|at| Moment::new(reader, at));
     Some(Stop { at, ..Stop::new(Tone::Wait, name) })
 }
 
@@ -143,7 +143,7 @@ mod tests {
                 stop.detail.into_iter().chain(took).chain(at).map(|text| format!(" | {text}"));
             format!("{} {}{}", stop.tone.as_str(), stop.name, more.collect::<String>())
         };
-        timeline(show, sample::now()).into_iter().map(line).collect()
+        timeline(&sample::reader(), show).into_iter().map(line).collect()
     }
 
     fn steps(of: &[(&str, u64)]) -> Value {
@@ -224,7 +224,8 @@ mod tests {
     #[test]
     fn an_attempt_that_failed_did_so_at_its_last_step() {
         let tone = |said: Value, done: &[(&str, u64)]| {
-            let told = timeline(&sample::show(&sample::delivery(said), steps(done)), sample::now());
+            let told =
+                timeline(&sample::reader(), &sample::show(&sample::delivery(said), steps(done)));
             (told[0].tone, told[done.len()].tone)
         };
         let done = [("fetch", 10), ("check", 20)];

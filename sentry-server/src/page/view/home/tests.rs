@@ -3,203 +3,155 @@ use serde_json::{Value, json};
 use super::super::sample;
 use super::*;
 
-fn runs(running: usize, queued: usize) -> Value {
-    json!({"total": running + queued, "running": running, "queued": queued, "succeeded": 0, "failed": 0})
+fn status(watches: &[Value]) -> Status {
+    serde_json::from_value(json!({"version": 1, "watches": watches})).unwrap()
 }
 
-#[test]
-fn how_a_branch_stands_has_a_tone_and_a_word() {
-    for (said, tone, word) in [
-        (json!({"state": "delivered", "verdict": "failure"}), Tone::Bad, "runs failed"),
-        (json!({"state": "delivered", "verdict": "error"}), Tone::Bad, "runs not followed"),
-        (json!({"state": "delivered", "verdict": "success"}), Tone::Good, "succeeded"),
-        (json!({"state": "delivered", "runs": runs(1, 0)}), Tone::Busy, "running"),
-        (json!({"state": "delivered", "runs": runs(0, 1)}), Tone::Busy, "running"),
-        (json!({"state": "delivered", "runs": runs(1, 1)}), Tone::Busy, "running"),
-        (json!({"state": "delivered"}), Tone::Good, "delivered"),
-        (
-            json!({"state": "nothing_ran", "nothing_ran": "no file"}),
-            Tone::Quiet,
-            "nothing ran: no file",
-        ),
-        (json!({"state": "nothing_ran"}), Tone::Quiet, "nothing ran: nothing_ran"),
-        (json!({"state": "pending"}), Tone::Wait, "waiting"),
-        (json!({"state": "delivering"}), Tone::Busy, "delivering"),
-        (json!({"state": "retrying"}), Tone::Wait, "retrying"),
-        (json!({"state": "parked"}), Tone::Bad, "parked"),
-        (json!({"state": "baseline"}), Tone::Quiet, "baseline"),
-        (json!({"state": "gone"}), Tone::Quiet, "gone"),
-    ] {
-        assert_eq!(state(&sample::branch(said.clone()), None), State::new(tone, word), "{said}");
-    }
-    // What is in progress says how far it has come.
-    let delivering = sample::branch(json!({"state": "delivering"}));
-    for (of_delivery, word) in
-        [("checking", "checking"), ("following", "running"), ("succeeded", "delivering")]
-    {
-        let open = sample::delivery(json!({"state": of_delivery}));
-        assert_eq!(state(&delivering, Some(&open)), State::new(Tone::Busy, word));
-    }
+fn watch(name: &str, branches: &[(&str, &str)]) -> Value {
+    let branch =
+        |(branch, state): &(&str, &str)| sample::branch(json!({"branch": branch, "state": state}));
+    let branches: Vec<_> = branches.iter().map(branch).collect();
+    json!({"name": name, "suspended": false, "branches": branches})
 }
 
-#[test]
-fn a_branch_says_since_when_it_stands_so_and_what_comes_next() {
-    let rerun = "the next commit, or a rerun of what failed";
-    let changed = "retried when the branch, the manifests or the configuration change";
-    let next_attempt = json!({"state": "parked", "next_attempt": "2026-01-01T00:15:00Z"});
-    for (said, minutes, wanted) in [
-        (json!({"state": "pending"}), 9, "waits for its turn"),
-        (json!({"state": "retrying"}), 8, "next attempt"),
-        (json!({"state": "delivering"}), 8, "its runs start"),
-        (json!({"state": "delivering", "runs": runs(1, 0)}), 8, "the rest of its runs"),
-        (json!({"state": "delivering", "runs": runs(0, 1)}), 8, "the rest of its runs"),
-        (json!({"state": "delivering", "runs": runs(1, 1)}), 8, "the rest of its runs"),
-        (next_attempt, 8, "checked again"),
-        (json!({"state": "parked"}), 8, changed),
-        (json!({"state": "parked", "attempted": null}), 9, changed),
-        (json!({"state": "baseline"}), 9, "the next commit is delivered"),
-        (json!({"state": "gone"}), 9, "nothing, until the branch is back"),
-        (json!({"state": "delivered", "runs": runs(1, 0)}), 7, "its runs finish"),
-        (json!({"state": "delivered"}), 7, "the next commit"),
-        (json!({"state": "delivered", "verdict": "failure"}), 7, rerun),
-        (json!({"state": "delivered", "verdict": "error"}), 7, rerun),
-        (json!({"state": "delivered", "verdict": "success"}), 7, "the next commit"),
-        (json!({"state": "nothing_ran"}), 9, "the next commit"),
-    ] {
-        let (status, branch) = (sample::watch(json!({})), sample::branch(said.clone()));
-        let facts = Facts { status: &status, recent: &[], place: None, agent: true };
-        let view = BranchView::new(&sample::reader(), facts, &branch);
-        assert_eq!(view.next, wanted, "{said}");
-        assert_eq!(view.since.said, format!("{minutes} min ago"), "{said}");
-        assert_eq!(view.act.is_none(), said["state"] == "gone", "{said}");
-    }
+/// A watch with branches in these states.
+fn of(states: &[&str]) -> Value {
+    let names: Vec<_> = (0..states.len()).map(|n| format!("b{n}")).collect();
+    let branches: Vec<_> = names.iter().map(String::as_str).zip(states.iter().copied()).collect();
+    watch("qa", &branches)
 }
 
-#[test]
-fn what_can_not_start_now_says_what_it_waits_for() {
-    let next = |suspended: bool, agent: bool, state: &str| {
-        let status = sample::watch(json!({"suspended": suspended}));
-        let facts = Facts { status: &status, recent: &[], place: None, agent };
-        super::next(facts, &sample::branch(json!({"state": state})))
+fn home_of(status: &Status, query: &str) -> Home {
+    let reader = sample::reader();
+    let frame = Frame::for_reader("", "1", &reader);
+    let facts = Facts { reader: &reader, status, places: &[sample::place()] };
+    Home::new(frame, facts, Filter::of(query))
+}
+
+/// The branches of a list: `watch/branch`.
+fn names(lines: &[BranchLine]) -> Vec<String> {
+    let name = |line: &BranchLine| {
+        let (_, watch, branch) = line.place();
+        format!("{watch}/{branch}")
     };
-    let agent = "nothing starts until an agent runs: `sentry watch`";
-    assert_eq!(next(true, true, "pending"), "starts when the watch is resumed");
-    assert_eq!(next(true, false, "pending"), "starts when the watch is resumed");
-    assert_eq!(next(false, false, "pending"), agent);
-    assert_eq!(next(false, false, "retrying"), agent);
-    assert_eq!(next(false, false, "delivered"), "the next commit");
-}
-
-fn view(said: Value) -> WatchView {
-    let status = sample::watch(said);
-    let facts = Facts { status: &status, recent: &[], place: None, agent: true };
-    WatchView::new(&sample::reader(), facts, true)
+    lines.iter().map(name).collect()
 }
 
 #[test]
-fn the_headline_says_first_what_needs_somebody() {
-    let of = |states: &[&str]| {
-        let branches = states.iter().map(|state| sample::branch(json!({"state": state})));
-        view(json!({"branches": branches.collect::<Vec<_>>()}))
-    };
+fn the_headline_says_first_what_needs_somebody_and_title_and_icon_say_it_too() {
     let outage = json!({"since": "2026-01-01T00:00:00Z", "error": "no route"});
-    for (watches, wanted) in [
-        (vec![], "No watch is configured"),
-        (vec![of(&[])], "Waiting for the first poll"),
-        (vec![of(&[]), of(&["delivered", "baseline"])], "Everything is delivered"),
-        (vec![view(json!({"unreachable": outage}))], "A forge does not answer"),
-        (vec![view(json!({"idle_patterns": ["x"]}))], "Waiting for the first poll"),
-        (vec![of(&["parked", "delivered"])], "1 branch needs you"),
-        (vec![of(&["parked"]), of(&["parked"])], "2 branches need you"),
-        (vec![of(&["pending", "delivered"])], "1 branch is in progress"),
-        (vec![of(&["pending", "delivering"])], "2 branches are in progress"),
-        (vec![of(&["parked", "pending"])], "1 branch needs you, 1 is in progress"),
-        (
-            vec![of(&["parked", "parked", "pending", "retrying"])],
-            "2 branches need you, 2 are in progress",
-        ),
+    let silent = json!({"name": "qa", "suspended": false, "branches": [], "unreachable": outage});
+    let idle = json!({"name": "qa", "suspended": false, "branches": [], "idle_patterns": ["x"]});
+    for (watches, wanted, worst) in [
+        (vec![], "No watch is configured", Tone::Good),
+        (vec![of(&[])], "Waiting for the first poll", Tone::Good),
+        (vec![of(&[]), of(&["delivered", "baseline"])], "Everything is delivered", Tone::Good),
+        (vec![silent], "A forge does not answer", Tone::Bad),
+        (vec![idle], "Waiting for the first poll", Tone::Good),
+        (vec![of(&["parked", "delivered"])], "1 branch needs you", Tone::Bad),
+        (vec![of(&["parked"]), of(&["parked"])], "2 branches need you", Tone::Bad),
+        (vec![of(&["pending", "delivered"])], "1 branch is in progress", Tone::Busy),
+        (vec![of(&["pending", "delivering"])], "2 branches are in progress", Tone::Busy),
+        (vec![of(&["parked", "pending"])], "1 branch needs you", Tone::Bad),
     ] {
-        assert_eq!(headline(&watches), wanted);
+        let home = home_of(&status(&watches), "");
+        assert_eq!((home.headline.as_str(), home.frame.worst), (wanted, worst));
+        assert_eq!(home.frame.title, wanted);
     }
-    let order = of(&["baseline", "delivered", "pending", "parked"]);
-    let order: Vec<_> = order.branches.iter().map(|branch| branch.state.tone).collect();
-    assert_eq!(order, [Tone::Bad, Tone::Wait, Tone::Good, Tone::Quiet]);
+    let sums = home_of(&status(&[of(&["parked", "pending"]), of(&["delivered"])]), "").sums;
+    assert_eq!(sums, "Watches: 2 · branches: 3 · in progress: 1");
 }
 
 #[test]
-fn what_a_person_should_know_of_a_watch_stands_above_its_branches() {
-    let all = view(json!({
-        "unreachable": {"since": "2026-01-01T00:08:00Z", "error": "no route", "next": "2026-01-01T00:11:00Z"},
-        "suspension": {"since": "2026-01-01T00:05:00Z", "reason": "a freeze", "until": "2026-01-01T01:10:00Z"},
-        "idle_patterns": ["release/*", "v*"],
-        "reporting": {"error": "forbidden", "given_up": true},
-        "waiting_triggers": 2,
-    }));
-    let said = |moment: &Option<Moment>| moment.clone().map(|moment| moment.said);
-    let told: Vec<_> = all
+fn every_branch_of_few_watches_is_shown_once_and_of_many_those_that_matter() {
+    let states = ["parked", "delivered", "pending", "baseline"];
+    let home = home_of(&status(&[of(&states)]), "");
+    assert!(home.unfolded);
+    let lists: Vec<_> = home.lists.iter().map(|list| names(&list.lines)).collect();
+    assert_eq!(lists, [["qa/b0"], ["qa/b2"]]);
+    assert_eq!(names(&home.watches[0].lines), ["qa/b1", "qa/b3"]);
+
+    let many: Vec<_> =
+        (0..80).map(|n| watch(&format!("w{n:02}"), &[("main", states[n % 4])])).collect();
+    let home = home_of(&status(&many), "");
+    assert!(!home.unfolded && home.watches.iter().all(|watch| watch.lines.is_empty()));
+    assert_eq!(home.watches.len(), 80);
+    assert_eq!(home.lists.iter().map(|list| list.lines.len()).collect::<Vec<_>>(), [20, 20]);
+}
+
+#[test]
+fn a_list_is_paged_to_its_end_the_newest_first_and_each_branch_stands_on_one_page() {
+    let at = |n: usize| format!("2026-01-01T00:{:02}:00Z", n % 7);
+    let branch = |n: usize| {
+        let mark = json!({"sha": "1a2b3c4d5e6f", "at": at(n)});
+        sample::branch(json!({"branch": format!("b{n:03}"), "state": "parked", "attempted": mark}))
+    };
+    let branches: Vec<_> = (0..123).map(branch).collect();
+    let status = status(&[json!({"name": "qa", "suspended": false, "branches": branches})]);
+    let first = &home_of(&status, "").lists[0];
+    let (address, text) = first.more.clone().unwrap();
+    assert_eq!((first.lines.len(), text.as_str()), (50, "Show the rest (73)"));
+    let (mut seen, mut next) = (names(&first.lines), Some(address));
+    while let Some(address) = next {
+        let page = home_of(&status, address.strip_prefix("/?").unwrap());
+        assert!(page.watches.is_empty(), "a page of a list has the watches too");
+        seen.extend(names(&page.lists[0].lines));
+        next = page.lists[0].more.clone().map(|(address, _)| address);
+    }
+    let mut wanted: Vec<_> = (0..123).collect();
+    wanted.sort_by_key(|n| (Reverse(at(*n)), *n));
+    assert_eq!(seen, wanted.iter().map(|n| format!("qa/b{n:03}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn troubles_that_watches_share_are_told_once() {
+    let silent = |name: &str, error: &str| {
+        let outage = json!({"since": "2026-01-01T00:00:00Z", "error": error});
+        json!({"name": name, "suspended": false, "branches": [], "unreachable": outage})
+    };
+    let idle = json!({"name": "x", "suspended": false, "branches": [], "idle_patterns": ["v*"]});
+    let mut watches = vec![idle, silent("y", "refused")];
+    watches.extend((0..5).map(|n| silent(&format!("w{n}"), "no route")));
+    let told: Vec<_> = home_of(&status(&watches), "")
         .troubles
         .iter()
-        .map(|t| {
-            (
-                t.state.tone,
-                t.state.word.as_str(),
-                t.text.clone().unwrap(),
-                said(&t.since),
-                said(&t.next),
-            )
-        })
+        .map(|shared| (shared.names(), shared.trouble.text.clone().unwrap()))
         .collect();
-    let (since, next) = (|text: &str| Some(text.to_owned()), |text: &str| Some(text.to_owned()));
-    let wanted = [
-        (
-            Tone::Bad,
-            "the forge does not answer",
-            "no route".to_owned(),
-            since("2 min ago"),
-            next("in 1 min"),
-        ),
-        (Tone::Wait, "suspended", "a freeze".to_owned(), since("5 min ago"), next("in 1 h")),
-        (Tone::Wait, "no branch matches", "release/*, v*".to_owned(), None, None),
-        (Tone::Wait, "verdicts are not shown on commits", "forbidden".to_owned(), None, None),
-    ];
-    assert_eq!(told, wanted);
-    assert_eq!(all.waiting.as_deref(), Some("2 requests not picked up yet"));
-    let none = view(json!({}));
-    assert!(none.troubles.is_empty() && none.waiting.is_none());
+    let wanted = [("w0, w1, w2, +2", "no route"), ("y", "refused"), ("x", "v*")];
+    assert_eq!(told, wanted.map(|(names, text)| (names.to_owned(), text.to_owned())));
 }
 
 #[test]
-fn a_watch_is_shown_with_its_place_and_the_page_with_its_queue() {
-    let status = json!({
-        "version": 1, "watches": [sample::watch(json!({"branches": [sample::branch(json!({}))]}))],
-        "queue": [{"namespace": "qa", "runs": 1}, {"runs": 2}],
-    });
-    let status: Status = serde_json::from_value(status).unwrap();
-    let mut other = sample::place();
-    other.name = "other".to_owned();
-    let frame = Frame::for_stranger("Watches", "1");
-    let recent = [vec![sample::delivery(json!({}))]];
-    let home = Home::new(frame, &sample::reader(), &status, &recent, &[other, sample::place()]);
-    assert_eq!(
-        home.queue,
-        ["1 run waits for room in qa", "2 runs wait for room in an unknown namespace"]
-    );
-    let watch = &home.watches[0];
-    let route = watch.route.as_ref().unwrap();
-    assert_eq!(route.source.1.as_deref(), Some("https://github.com/product/app"));
-    assert_eq!(watch.patterns, "main, release/*");
-    assert!(watch.chart.is_some());
+fn the_page_tells_its_queue_links_commits_and_says_what_to_do_where_nothing_is_yet() {
+    let mut all = status(&[watch("qa", &[("main", "delivered")]), watch("new", &[])]);
+    all.queue =
+        serde_json::from_value(json!([{"namespace": "qa", "runs": 1}, {"runs": 2}])).unwrap();
+    let home = home_of(&all, "");
+    let queue = ["1 run waits for room in qa", "2 runs wait for room in an unknown namespace"];
+    assert_eq!(home.queue, queue);
+    assert_eq!(home.watches[1].empty.as_deref(), Some("no branch was seen yet"));
     let page = home.render().unwrap();
     assert!(page.contains("https://github.com/product/app/commit/1a2b3c4d5e6f"), "{page}");
+    assert!(page.contains("product/app → qa/tests"), "{page}");
+    let empty = home_of(&status(&[watch("qa", &[])]), "");
+    let text = "No branch was seen yet; looking for main, release/*.";
+    assert_eq!(empty.watches[0].empty.as_deref(), Some(text));
+    let none = home_of(&status(&[]), "").render().unwrap();
+    assert!(none.contains("The configuration has no watch."), "{none}");
 }
 
 #[test]
-fn what_the_cluster_has_is_shown_where_it_is_another_commit() {
-    let mark = json!({"sha": "ffffffffffff", "at": "2026-01-01T00:03:00Z"});
-    for (said, shown) in [(json!({}), None), (json!({"delivered": mark}), Some("ffffffff"))] {
-        let (status, branch) = (sample::watch(json!({})), sample::branch(said));
-        let facts = Facts { status: &status, recent: &[], place: None, agent: true };
-        let view = BranchView::new(&sample::reader(), facts, &branch);
-        assert_eq!(view.delivered.map(|(commit, _)| commit.short).as_deref(), shown);
+fn a_fragment_has_the_lines_that_were_asked_for_and_the_watchs_own() {
+    let reader = sample::reader();
+    let status = status(&[of(&["parked", "pending", "delivered"])]);
+    let facts = Facts { reader: &reader, status: &status, places: &[] };
+    let fragments = Fragments::new(facts, &["b0", "b2", "other"]).unwrap();
+    assert_eq!(names(&fragments.lines), ["qa/b0", "qa/b2"]);
+    assert_eq!(fragments.watch.counts, Counts { bad: 1, open: 1, all: 3 });
+    let text = fragments.render().unwrap();
+    for part in ["id=\"w-qa\"", "id=\"b-qa/b0\"", "data-list=\"bad\"", "data-counts=\"1 1 3\""] {
+        assert!(text.contains(part), "{part}: {text}");
     }
+    let none = serde_json::from_value(json!({"version": 1, "watches": []})).unwrap();
+    assert!(Fragments::new(Facts { status: &none, ..facts }, &[]).is_none());
 }

@@ -1,0 +1,163 @@
+# 页面的中文。每行一条消息；视图和模板引用它们的名字。
+
+# 每个页面
+skip = 跳到正文
+log-in = 登录
+log-out = 退出
+read-only = 此会话只读
+times-utc = 时间为 UTC
+times-here = 时间为您所在的时区
+live = 实时
+not-connected = 未连接
+language = 语言
+all-watches = 所有监视
+watches = 监视
+agent-none = 这里还没有运行过代理
+agent-works = 代理工作正常
+continue = 继续访问 Sentry
+
+# 时间和时长
+now = 刚刚
+ago = { $age }前
+ahead = { $age }后
+unit-ms = { $n } 毫秒
+unit-s = { $n } 秒
+unit-min = { $n } 分钟
+unit-h = { $n } 小时
+unit-days = { $n } 天
+since = 自{ $at }
+
+# 登录
+token = 令牌
+login-help = 只读令牌可以查看一切；触发令牌还可以启动交付。两者都在 sentry.yaml 的 server 下配置。
+login-wrong = 这不是此 Sentry 的令牌。
+login-too-many = 错误的令牌太多。有效的令牌始终会被接受。
+closed-title = 此页面需要令牌
+closed-why = Sentry 正在运行，但这里不显示任何内容：没有配置用于登录的令牌。
+closed-remedy = 请在 sentry.yaml 中设置 server.trigger_token_file（或 trigger_token、read_token、read_token_file、tokens）并重启。`openssl rand -hex 32` 可以生成一个好的令牌。
+closed-health = 健康检查和指标不需要令牌：/livez、/readyz、/metrics。
+
+# 错误
+error-forbidden = 不允许
+error-not-found = 找不到
+error-invalid = 请求无效
+error-conflict = 目前无法进行
+error-too-many = 请求太多
+error-later = 目前不可用
+asked-title = 已请求
+asked-kept = 您对监视 { $watch } 的请求已保存并排队。
+asked-soon = 交付开始后会显示在这里。
+asked-refused = 无法交付
+back-to-watch = 返回该监视
+
+# 状态
+state-succeeded = 成功
+state-dry-run = 试运行
+state-nothing-ran = 没有运行
+state-nothing-ran-why = 没有运行：{ $cause }
+state-runs-failed = 运行失败
+state-not-followed = 运行未被跟踪
+state-failed = 失败
+state-parked = 搁置
+state-superseded = 已被取代
+state-retrying = 重试中
+state-waiting = 等待中
+state-running = 运行中
+state-fetching = 获取中
+state-checking = 检查中
+state-applying = 应用中
+state-delivered = 已交付
+state-delivering = 交付中
+state-baseline = 基线
+state-gone = 已删除
+state-unknown = 未知
+
+# 起因
+cause-change = 新提交
+cause-manifests = 新清单
+cause-manual = 人工请求
+cause-webhook = webhook 请求
+cause-rerun = 人工请求的重新运行
+cause-unknown = 起因未知
+
+# 接下来
+next-resumed = 监视恢复后开始
+next-agent = 代理运行之前不会开始：`sentry watch`
+next-turn = 等待轮到它
+next-attempt = 下次尝试
+next-rest = 其余的运行
+next-start = 它的运行开始
+next-again = 再次检查
+next-parked = 分支、清单或配置变化时重试
+next-baseline = 交付下一个提交
+next-gone = 分支恢复之前什么也不做
+next-finish = 它的运行结束
+next-rerun = 下一个提交，或重新运行失败的部分
+next-commit = 下一个提交
+
+# 可以做什么
+act-deliver = 立即交付
+act-deliver-about = 立即交付监视 { $watch } 的分支 { $branch } 的最新提交
+act-retry = 重试
+act-retry-about = 重试此交付：已运行的不会再次运行
+act-rerun-failed = 重新运行失败的
+act-rerun-failed-about = 重新运行此交付中失败的部分
+act-rerun-all = 全部重新运行
+act-rerun-all-about = 重新运行此交付中的全部内容
+
+# 首页
+needs-you = { $n } 个分支需要处理
+under-way = { $n } 个分支正在进行
+all-delivered = 全部已交付
+no-watch = 没有配置监视
+first-poll = 等待第一次轮询
+forge-silent = 有代码平台没有响应
+sums = 监视：{ $watches } · 分支：{ $branches } · 进行中：{ $open }
+queue = { $n } 个运行在等待 { $namespace } 的空位
+no-namespace = 未知的命名空间
+section-bad = 需要处理
+section-open = 进行中
+section-found = 找到 { $n } 个分支
+found-none = 没有匹配的分支。提交按其 id 的前几位查找，其他内容按任意部分查找。
+more = 显示其余（{ $n }）
+empty-title = 配置中没有监视。
+empty-help = 监视规定了关注哪个仓库的哪些分支，以及为它们运行什么：`sentry init` 会写出第一个 sentry.yaml。
+branch-none = 还没有发现分支
+branch-none-of = 还没有发现分支；正在查找 { $text }。
+branch-none-help = `sentry watch` 启动后几秒内会完成第一次轮询。如果什么都没有出现，`sentry validate --online` 会说明分支是否存在、令牌是否可以读取它。
+count-bad = { $n } 个失败
+count-open = { $n } 个进行中
+count-branches = { $n } 个分支
+strip = 最近 { $n } 次交付，{ $failed } 次失败
+trouble-silent = 代码平台没有响应
+trouble-suspended = 已暂停
+trouble-idle = 没有匹配的分支
+trouble-reports = 结果未显示在提交上
+trouble-ends = { $at }结束
+trouble-next = { $at }再试
+requests = { $n } 个请求尚未处理
+
+# 搜索
+search = 搜索
+search-about = 搜索监视、分支、作者、标题或提交
+search-key = 按 / 搜索
+filter-more = 更多筛选
+filter-state = 状态
+filter-watch = 监视
+filter-branch = 分支
+filter-author = 作者
+filter-commit = 提交
+filter-any = 任何状态
+filter-open = 进行中
+filter-apply = 显示
+filter-clear = 清除
+tone-bad = 失败
+tone-busy = 进行
+tone-wait = 等待
+tone-good = 正常
+tone-quiet = 安静
+
+# 有事发生时由屏幕阅读器读出
+told-started = { $watch } 的 { $branch }：交付开始
+told-retrying = { $watch } 的 { $branch }：一次尝试失败
+told-settled = { $watch } 的 { $branch }：{ $text }
