@@ -38,10 +38,18 @@ fn dir_with(bytes: &[u8]) -> TempDir {
     dir
 }
 
-/// Opens the file as a starting agent would. Damage must be found at once, told, and be out of the way after that.
+/// Opens the file as a starting agent would. Damage must be found at once, or by the read that meets it and again by the start
+/// after that; be told, and be out of the way then.
 async fn open_damaged(dir: &Path) -> Result<All, StoreError> {
     let error = match SqliteStore::open(dir) {
-        Ok(store) => return read_all(&store).await,
+        Ok(store) => match read_all(&store).await {
+            Ok(all) => return Ok(all),
+            Err(error) => {
+                assert!(error.to_string().contains("restart the agent"), "{error}");
+                drop(store);
+                SqliteStore::open(dir).expect_err("the next start reads everything")
+            }
+        },
         Err(error) => error,
     };
     if error.kind() == StoreErrorKind::Corrupt {
@@ -177,6 +185,45 @@ async fn an_edited_row_is_damage() {
     let error = reader.deliveries(&Default::default()).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     assert_eq!(open_damaged(dir.path()).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn damage_that_nobody_asks_for_is_found_beside_the_agent_and_moved_aside_by_the_next_start() {
+    let (bytes, _) = whole().await;
+    let edit_a_row = "UPDATE heads SET record = json_set(record, '$.detail', 'x') WHERE rowid = 7";
+    let mix_up_indexes = "PRAGMA writable_schema = ON;
+        UPDATE sqlite_schema SET rootpage = (
+            SELECT sum(rootpage) FROM sqlite_schema
+            WHERE name IN ('deliveries_by_state', 'deliveries_of_watch')) - rootpage
+        WHERE name IN ('deliveries_by_state', 'deliveries_of_watch')";
+    for damage in [edit_a_row, mix_up_indexes] {
+        let dir = dir_with(&bytes);
+        let raw = rusqlite::Connection::open(db(dir.path())).unwrap();
+        raw.execute_batch(damage).unwrap();
+        drop(raw);
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let claim = store.claim("an agent").await.unwrap();
+        let error = loop {
+            match claim.load().await {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+        assert!(error.to_string().contains("restart the agent"), "{error}");
+        drop((claim, store));
+        assert_eq!(open_damaged(dir.path()).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+        starts_afresh(dir.path()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_a_read_took_for_damaged_goes_on_once_a_start_has_found_it_whole() {
+    let (bytes, all) = whole().await;
+    let dir = dir_with(&bytes);
+    fs::write(dir.path().join("state.db.suspect"), "").unwrap();
+    assert_eq!(open_damaged(dir.path()).await.unwrap(), all);
+    assert!(!dir.path().join("state.db.suspect").exists());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What `status` costs over a large state in a real SQLite file, and what it costs to open that.
 //!
 //! `cargo bench -p sentry-tests --bench status`; `WATCHES=200 BRANCHES=20 DELIVERIES=200` are the numbers, the last one of
-//! each watch.
+//! each watch, and `OPEN=1,10000,200000` the deliveries of the states that are opened.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't measure has failed")]
@@ -16,12 +16,13 @@ use sentry_core::delivery::{Asked, Delivery, DeliveryState, RunState};
 use sentry_core::plan::Action;
 use sentry_core::revision::Revision;
 use sentry_core::store::{WatchState, Write};
-use sentry_core::testing::{commit, sample};
+use sentry_core::testing::{commit, load, sample};
 use sentry_store::SqliteStore;
 
 const HOW: &str = "\
 The state is a file in a temporary directory; each delivery has 10 objects, 3 of them runs that ended. Each figure is the
-best of 10.";
+best of 10. A state that is opened has 100 watches with a branch each; opening is what an agent does until it works: it opens
+the file, claims it and loads what is live. What it then reads beside its work, once, is all.";
 
 fn number(name: &str, otherwise: u32) -> u32 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
@@ -90,9 +91,31 @@ async fn best(mut work: impl AsyncFnMut()) -> Duration {
     best
 }
 
+/// What it costs to open a state with so many deliveries, and to read all of it.
+async fn opening(deliveries: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let watches = deliveries.min(100);
+    fill(&SqliteStore::open(dir.path()).unwrap(), watches, 1, deliveries / watches).await;
+    let open = best(async || {
+        let store = SqliteStore::open(dir.path()).unwrap();
+        load(&store).await.unwrap();
+    });
+    let open = open.await;
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let begun = Instant::now();
+    store.verify().await.unwrap();
+    let (open, all) = (ms(open), ms(begun.elapsed()));
+    println!("{deliveries:>7} deliveries: opened in {open:.1} ms, all of it read in {all:.0} ms");
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     println!("{HOW}\n");
+    let open = std::env::var("OPEN").unwrap_or_else(|_| "1,10000,200000".to_owned());
     let [watches, branches, deliveries] =
         [("WATCHES", 200), ("BRANCHES", 20), ("DELIVERIES", 200)].map(|(n, d)| number(n, d));
     let dir = tempfile::tempdir().unwrap();
@@ -103,8 +126,11 @@ async fn main() {
         let query = StatusQuery { watch };
         best(async || drop(local.status(&query).await.unwrap())).await
     };
-    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let (all, one) = (ask(None).await, ask(Some("watch-0".to_owned())).await);
     println!("{watches} watches x {branches} branches x {deliveries} deliveries");
     println!("status of all: {:.1} ms, of one watch: {:.2} ms", ms(all), ms(one));
+    drop((local, store, dir));
+    for deliveries in open.split(',') {
+        opening(deliveries.parse().unwrap()).await;
+    }
 }

@@ -1,5 +1,6 @@
 //! `status`: per branch what was seen, what was delivered, what comes next; and what keeps all that from going on.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sentry_core::clock::Timestamp;
@@ -11,7 +12,7 @@ use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 
 use super::branch::Facts;
-use super::{Local, agent, in_force, pick};
+use super::{Local, WatchFacts, agent, in_force, pick};
 use crate::VERSION;
 use crate::error::ApiError;
 use crate::shape::{
@@ -28,13 +29,10 @@ pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<St
     let kept: HashMap<_, _> = overview.watches.iter().map(|kept| (&kept.watch, kept)).collect();
     let by_watch = overview.subjects.chunk_by(|a, b| a.cursors.watch == b.cursors.watch);
     let subjects: HashMap<_, _> = by_watch.map(|these| (&these[0].cursors.watch, these)).collect();
+    let facts: HashMap<_, _> = local.watches.iter().map(|facts| (&facts.name, facts)).collect();
     let of = |name| {
         let subjects = subjects.get(name).copied().unwrap_or_default();
-        let mut status = watch(name, kept.get(name).copied(), subjects, now);
-        if local.watches.iter().any(|watch| watch.name == *name && !watch.has_statuses) {
-            status.reporting = None;
-        }
-        status
+        watch(name, kept.get(name).copied(), facts.get(name).copied(), subjects, now)
     };
     Ok(Status {
         version: VERSION,
@@ -48,6 +46,7 @@ pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<St
 fn watch(
     name: &WatchName,
     kept: Option<&WatchView>,
+    facts: Option<&WatchFacts>,
     subjects: &[SubjectView],
     now: Timestamp,
 ) -> WatchStatus {
@@ -71,16 +70,22 @@ fn watch(
             error: o.error.clone(),
             next: o.next,
         }),
-        reporting: kept.and_then(reporting),
-        idle_patterns: state.map(|state| idle(state, &there)).unwrap_or_default(),
+        reporting: kept.filter(|_| facts.is_none_or(|it| it.has_statuses)).and_then(reporting),
+        idle_patterns: state.map(|state| idle(state, facts, &there)).unwrap_or_default(),
         waiting_triggers: kept.map_or(0, |kept| kept.triggers),
         recent: kept.map(recent).unwrap_or_default(),
     }
 }
 
-/// Of a watch that was never answered there are no patterns.
-fn idle(kept: &WatchState, there: &[&Subject]) -> Vec<String> {
-    let selector = BranchSelector::new(kept.patterns.iter().map(String::as_str));
+/// Of a watch that was never answered there are no patterns. Globs are read anew only where the configuration has others by
+/// now than the watch was polled with.
+fn idle(kept: &WatchState, facts: Option<&WatchFacts>, there: &[&Subject]) -> Vec<String> {
+    let patterns = || kept.patterns.iter().map(String::as_str);
+    let configured = facts.map(|facts| &facts.branches).filter(|it| it.patterns().eq(patterns()));
+    let selector = match configured {
+        Some(selector) => Some(Cow::Borrowed(selector)),
+        None => BranchSelector::new(patterns()).ok().map(Cow::Owned),
+    };
     let idle = selector.iter().flat_map(|selector| selector.idle(there));
     idle.map(str::to_owned).collect()
 }

@@ -225,9 +225,9 @@ impl Engine {
     /// Watches and delivers until it is stopped.
     ///
     /// # Errors
-    /// [`EngineError::Store`] if the state can't be claimed or read at the start, and if another agent has claimed it since
-    /// ([`crate::store::StoreErrorKind::Fenced`]): then everything in progress was cut off. Later errors of any port
-    /// are retried and published as events.
+    /// [`EngineError::Store`] if the state can't be claimed or read at the start, and if it can't be used any more: another
+    /// agent has claimed it since, or damage was found. Then everything in progress was cut off. Later errors of any port,
+    /// [`crate::store::StoreErrorKind::Unavailable`] among them, are retried and published as events.
     pub async fn run(&self, stop: &Stop) -> Result<(), EngineError> {
         Owner::work(&self.parts, Mode::Run, stop).await.map(drop)
     }

@@ -108,8 +108,8 @@ pub(super) struct Owner {
     aborted: bool,
     started: Timestamp,
     claim: Box<dyn Claim>,
-    /// Why the claim does not stand any more.
-    fenced: Option<StoreError>,
+    /// Why the state can't be used any more: another agent has claimed it, or it is damaged.
+    lost: Option<StoreError>,
 }
 
 impl Owner {
@@ -144,7 +144,7 @@ impl Owner {
             aborted: false,
             started: moment.stamp,
             claim,
-            fenced: None,
+            lost: None,
         };
         owner.turn(effects).await
     }
@@ -218,8 +218,8 @@ impl Owner {
         writes.push(Write::Agent(said));
         let kept = self.claim.commit(&writes).await;
         self.noted(kept);
-        if let Some(fenced) = self.fenced {
-            return Err(fenced.into());
+        if let Some(lost) = self.lost {
+            return Err(lost.into());
         }
         let (mut summary, touched) = self.machine.into_summary();
         for id in touched {
@@ -342,8 +342,8 @@ impl Owner {
         Some(())
     }
 
-    /// Notes whether the state could be used, and tells the first time it can't. Where it belongs to another agent, all ends
-    /// at once.
+    /// Notes whether the state could be used, and tells the first time it can't. Where that can't pass on its own, all ends at
+    /// once.
     fn noted(&mut self, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {
@@ -356,9 +356,9 @@ impl Owner {
                 if std::mem::replace(&mut self.state_ok, false) {
                     self.parts.emit(EventKind::StateUnavailable { error: text });
                 }
-                if error.kind() == StoreErrorKind::Fenced {
+                if error.kind() != StoreErrorKind::Unavailable {
                     self.stop.hard();
-                    self.fenced.get_or_insert(error);
+                    self.lost.get_or_insert(error);
                 }
             }
         }

@@ -6,7 +6,7 @@ use sentry_core::delivery::{Delivery, RunTotals};
 use sentry_core::store::Brief;
 
 use super::failure::Failure;
-use super::rows::{checksum, columns, matches, read};
+use super::rows::{BATCH, checksum, columns, matches, read};
 use crate::dto::{self, Record, VERSION};
 
 /// What is read of a delivery's row, in this order.
@@ -95,8 +95,11 @@ pub(super) fn whole(
     sql: &str,
     params: impl Params,
 ) -> Result<Vec<Delivery>, Failure> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
     let mut deliveries = Vec::new();
-    each(db, sql, params, |version, json, parts| {
+    while let Some(row) = rows.next()? {
+        let (version, json, parts) = checked(row, 0)?;
         let mut delivery = Delivery::decode(version, json)?;
         if let Some(parts) = parts {
             let [objects, runs, steps] = PARTS;
@@ -106,8 +109,7 @@ pub(super) fn whole(
             delivery.steps = read_parts(db, steps, &delivery, of_steps)?;
         }
         deliveries.push(delivery);
-        Ok(())
-    })?;
+    }
     Ok(deliveries)
 }
 
@@ -117,40 +119,33 @@ pub(super) fn briefs(
     sql: &str,
     params: impl Params,
 ) -> Result<Vec<Brief>, Failure> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
     let mut briefs = Vec::new();
-    each(db, sql, params, |version, json, parts| {
-        briefs.push(match parts {
-            Some(parts) => Brief { runs: parts.runs, ..dto::brief(version, json)? },
-            None => Brief::from(&Delivery::decode(version, json)?),
-        });
-        Ok(())
-    })?;
+    while let Some(row) = rows.next()? {
+        briefs.push(brief(row, 0)?);
+    }
     Ok(briefs)
 }
 
-/// Hands over the rows that a statement finds, each with its parts; a row of before schema 7 has none, and is whole.
-fn each(
-    db: &Connection,
-    sql: &str,
-    params: impl Params,
-    mut take: impl FnMut(u32, &str, Option<Parts>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut statement = db.prepare_cached(sql)?;
-    let mut rows = statement.query(params)?;
-    while let Some(row) = rows.next()? {
-        let (version, json, parts) = checked(row)?;
-        let parts = if parts.is_empty() { None } else { Some(Parts::read(parts)?) };
-        take(version, json, parts)?;
+/// The delivery of a row in brief, whose [`COLUMNS`] begin at this one.
+pub(super) fn brief(row: &Row<'_>, from: usize) -> Result<Brief, Failure> {
+    match checked(row, from)? {
+        (version, json, Some(parts)) => {
+            Ok(Brief { runs: parts.runs, ..dto::brief(version, json)? })
+        }
+        (version, json, None) => Ok(Brief::from(&Delivery::decode(version, json)?)),
     }
-    Ok(())
 }
 
-fn checked<'r>(row: &'r Row<'_>) -> Result<(u32, &'r str, &'r str), Failure> {
-    let version: i64 = row.get(0)?;
+/// What a row holds whose [`COLUMNS`] begin at this one; a row of before schema 7 has no parts, and is whole.
+fn checked<'r>(row: &'r Row<'_>, from: usize) -> Result<(u32, &'r str, Option<Parts>), Failure> {
+    let version: i64 = row.get(from)?;
     let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-    let (json, parts) = (text(2)?, text(3)?);
+    let (json, parts) = (text(from + 2)?, text(from + 3)?);
     let first = if parts.is_empty() { version.to_string() } else { format!("{version} {parts}") };
-    matches(row, 1, &checksum(&first, json))?;
+    matches(row, from + 1, &checksum(&first, json))?;
+    let parts = (!parts.is_empty()).then(|| Parts::read(parts)).transpose()?;
     Ok((u32::try_from(version).unwrap_or(u32::MAX), json, parts))
 }
 
@@ -191,13 +186,20 @@ pub(super) fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(
     Ok(())
 }
 
-/// Reads every one and forgets it.
+/// Reads every one and forgets it. Its row and those of its parts are read at one moment.
 pub(super) fn check(db: &Connection) -> Result<(), Failure> {
-    let mut ids = db.prepare("SELECT id FROM deliveries")?;
-    let mut rows = ids.query([])?;
+    let ids =
+        format!("SELECT rowid, id FROM deliveries WHERE rowid > ?1 ORDER BY rowid LIMIT {BATCH}");
     let one = format!("SELECT {COLUMNS} FROM deliveries WHERE id = ?1");
-    while let Some(row) = rows.next()? {
-        whole(db, &one, [row.get::<_, String>(0)?])?;
+    let mut last = Some(i64::MIN);
+    while let Some(after) = last.take() {
+        let moment = db.unchecked_transaction()?;
+        let mut statement = moment.prepare_cached(&ids)?;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            last = Some(row.get(0)?);
+            whole(db, &one, [row.get::<_, String>(1)?])?;
+        }
     }
     Ok(())
 }

@@ -49,6 +49,16 @@ impl Failure {
         }
     }
 
+    /// What was found, in a clause.
+    pub(super) fn clause(&self) -> String {
+        match self {
+            Self::Damaged(what) => what.clone(),
+            Self::Sql(error) => error.to_string(),
+            Self::Record(error) => error.to_string(),
+            Self::NewerSchema(..) | Self::Fenced(_) | Self::Displaced(..) => String::new(),
+        }
+    }
+
     /// Whether the disk has no room.
     pub(super) fn is_full_disk(&self) -> bool {
         matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))

@@ -1,5 +1,6 @@
 //! State in one SQLite file: WAL, every commit synced to the disk, tables that people can query.
 
+mod check;
 mod deliveries;
 mod failure;
 mod presence;
@@ -24,6 +25,7 @@ use sentry_core::store::{
     Overview, OverviewQuery, Requests, Snapshot, StoreError, StoreErrorKind, Write,
 };
 
+use self::check::{Check, Damage};
 use self::failure::Failure;
 use self::presence::{HeldFile, Presence};
 use self::state_dir::StateDir;
@@ -45,6 +47,7 @@ const LOG_PAGES: u32 = 256;
 pub struct SqliteStore {
     place: StateDir,
     presence: Presence,
+    damage: Damage,
     session: Arc<Mutex<Session>>,
 }
 
@@ -61,8 +64,12 @@ struct Session {
 impl SqliteStore {
     /// Opens the state in a directory, and makes both where they are not there: the directory for this user only.
     ///
-    /// Reads all of it once, to find damage before an agent works with it; that takes time in proportion to its
-    /// size, on the calling thread.
+    /// Reads what is live once, to find damage before an agent works with it; that takes time in proportion to what is
+    /// watched and open, on the calling thread. What is past is read beside the agent while it holds its [claim]: damage is
+    /// then the error of whatever is asked next, and the start after it reads everything, as does the first one after a
+    /// change of the schema.
+    ///
+    /// [claim]: Journal::claim
     ///
     /// # Errors
     /// - [`StoreErrorKind::Corrupt`] if it is damaged. The file was then moved to `state.db.corrupt-<time>` beside
@@ -111,8 +118,17 @@ impl SqliteStore {
 
     fn new(place: StateDir, connection: Connection, writes: bool) -> Result<Self, StoreError> {
         let presence = place.occupied()?;
+        let damage = Damage::none(&place);
         let session = Session { connection, requests: None, is_full: false, writes };
-        Ok(Self { place, presence, session: Arc::new(Mutex::new(session)) })
+        Ok(Self { place, presence, damage, session: Arc::new(Mutex::new(session)) })
+    }
+
+    /// Reads everything that is kept, and finds damage that nobody asked for yet: what a claim does beside its holder.
+    ///
+    /// # Errors
+    /// As those of any read: [`StoreErrorKind::Corrupt`] if it is damaged; the next [`SqliteStore::open`] moves it aside.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        self.with(|session| schema::verify(&session.connection)).await
     }
 
     /// The last requests, if it can be told at once that no other program has written since. Nearly always it can, and
@@ -134,13 +150,18 @@ impl SqliteStore {
         work: impl FnOnce(&mut Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (session, presence) = (Arc::clone(&self.session), self.presence.clone());
+        let damage = self.damage.clone();
         let work = move || {
             // A panic under the lock has rolled its transaction back: the session is whole.
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
             presence.check(session.writes)?;
-            let done = work(&mut session)?;
+            damage.check()?;
+            let done = work(&mut session);
+            if let (Err(failure), true) = (&done, session.writes) {
+                damage.note(failure);
+            }
             presence.check(session.writes)?;
-            Ok::<_, Failure>(done)
+            done
         };
         blocking(work).await?.map_err(|failure| failure.at(self.place.db()))
     }
@@ -167,9 +188,14 @@ fn make(path: &Path) -> Result<(), Failure> {
 fn open_existing(place: &StateDir) -> Result<Connection, Failure> {
     place.check_header()?;
     let mut connection = connect(place.db(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    schema::existing(&connection)?;
+    let is_old = schema::existing(&connection)? < schema::VERSION;
     schema::migrate(&mut connection)?;
-    schema::verify(&connection)?;
+    if is_old || place.is_suspect() {
+        schema::verify(&connection)?;
+        place.clear_suspicion();
+    } else {
+        schema::verify_live(&connection)?;
+    }
     Ok(connection)
 }
 
@@ -283,13 +309,19 @@ impl Journal for SqliteStore {
         let lock = locked.await??;
         let name = holder.to_owned();
         let epoch = self.with(move |session| session.write(|db| rows::claim(db, &name))).await?;
-        Ok(Box::new(Claimed { store: self.clone(), epoch, _lock: lock }))
+        let (place, damage) = (self.place.clone(), self.damage.clone());
+        let check = blocking(move || {
+            Check::begin(&place, damage).map_err(|failure| failure.at(place.db()))
+        });
+        Ok(Box::new(Claimed { _check: check.await??, store: self.clone(), epoch, _lock: lock }))
     }
 }
 
 /// A claim: the lock keeps others out, and the number shows that none came in all the same.
 #[derive(Debug)]
 struct Claimed {
+    /// The first to go: the last connection to close takes the log away, and this one may not write.
+    _check: Check,
     store: SqliteStore,
     epoch: i64,
     _lock: HeldFile,
@@ -451,7 +483,10 @@ mod tests {
         store.session.lock().unwrap().connection.execute_batch("DROP TABLE heads").unwrap();
         let writes = [Write::Cursors(sample::cursors(1)), Write::Head(sample::head(1))];
         assert_eq!(commit(&store, &writes).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
-        assert_eq!(load(&store).await.unwrap(), Snapshot::default());
+        // The state is damaged then, and answers nobody.
+        assert_eq!(load(&store).await.unwrap_err().kind(), StoreErrorKind::Corrupt);
+        let session = store.session.lock().unwrap();
+        assert_eq!(rows::snapshot(&session.connection).unwrap(), Snapshot::default());
     }
 
     #[tokio::test]

@@ -224,12 +224,22 @@ pub(super) fn heads(db: &Connection, sha: &str) -> Result<Vec<HeadRecord>, Failu
     read(db, sql, [sha])
 }
 
+/// So many rows are checked at one moment: whoever reads at a moment for long keeps the log from ending.
+pub(super) const BATCH: u32 = 1_000;
+
 /// Reads every row of a table and forgets it.
 pub(super) fn check<R: Record>(db: &Connection, table: &str) -> Result<(), Failure> {
-    let mut statement = db.prepare(&format!("SELECT version, checksum, record FROM {table}"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        record::<R>(row)?;
+    let sql = format!(
+        "SELECT version, checksum, record, rowid FROM {table} WHERE rowid > ?1 ORDER BY rowid LIMIT {BATCH}"
+    );
+    let mut last = Some(i64::MIN);
+    while let Some(after) = last.take() {
+        let mut statement = db.prepare_cached(&sql)?;
+        let mut rows = statement.query([after])?;
+        while let Some(row) = rows.next()? {
+            record::<R>(row)?;
+            last = Some(row.get(3)?);
+        }
     }
     Ok(())
 }

@@ -22,6 +22,8 @@ const LOG: &str = "-wal";
 /// The bytes of a database's header (<https://www.sqlite.org/fileformat.html>, 1.3).
 const HEADER: usize = 100;
 const AGENT_LOCK: &str = "agent.lock";
+/// What is beside a database that a read found damaged, until a start has read all of it.
+const SUSPECT: &str = ".suspect";
 
 /// A state directory.
 #[derive(Debug, Clone)]
@@ -187,7 +189,40 @@ impl StateDir {
         if header[68..72] != APPLICATION_ID.to_be_bytes() {
             return Err(Failure::Damaged("it is a database, but not Sentry's".into()));
         }
+        if self.is_cut(&header) {
+            return Err(Failure::Damaged("its end is missing".into()));
+        }
         Ok(())
+    }
+
+    /// True if the file is shorter than its header says. SQLite takes a part of its last page for the whole of it. What is
+    /// still in a log may not have its place yet.
+    fn is_cut(&self, header: &[u8; HEADER]) -> bool {
+        let has_log = fs::metadata(beside(&self.db, LOG)).is_ok_and(|log| log.len() > 0);
+        let page = match u16::from_be_bytes([header[16], header[17]]) {
+            1 => 1 << 16,
+            size => u64::from(size),
+        };
+        let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+        let length = fs::metadata(&self.db).map_or(u64::MAX, |file| file.len());
+        !has_log && length < page * u64::from(pages)
+    }
+
+    /// Has the next start read everything. Where that can't be noted, whoever reads the damage again tries again.
+    pub(super) fn suspect(&self) {
+        private(OpenOptions::new().write(true).create(true).truncate(true))
+            .open(beside(&self.db, SUSPECT))
+            .ok();
+    }
+
+    /// True if damage was found by a read. What can't be looked at is not absent.
+    pub(super) fn is_suspect(&self) -> bool {
+        is_there(&beside(&self.db, SUSPECT)).unwrap_or(true)
+    }
+
+    /// All of it was read, and is whole.
+    pub(super) fn clear_suspicion(&self) {
+        fs::remove_file(beside(&self.db, SUSPECT)).ok();
     }
 
     /// Moves a damaged database aside and says so, unless an agent has it open. Nothing is deleted.
@@ -229,6 +264,7 @@ impl StateDir {
                 Err(e) => return Err(e),
             }
         }
+        self.clear_suspicion();
         File::open(&self.dir)?.sync_all()?;
         Ok(moved)
     }

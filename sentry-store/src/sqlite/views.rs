@@ -1,6 +1,6 @@
 //! What is shown, by index: every statement of the views is here.
 
-use rusqlite::types::ToSql;
+use rusqlite::types::{ToSql, ValueRef};
 use rusqlite::{Connection, params, params_from_iter};
 use sentry_core::clock::Timestamp;
 use sentry_core::closed_list::ClosedList as _;
@@ -224,22 +224,61 @@ fn time(text: &str) -> Result<Timestamp, Failure> {
     text.parse().map_err(|_| Failure::Damaged(format!("{text:?} is no time")))
 }
 
+/// `open` is sorted by watch, subject and id, as the subjects are.
 fn subjects(
     db: &Connection,
     query: &OverviewQuery,
     open: &[Brief],
 ) -> Result<Vec<SubjectView>, Failure> {
-    let cursors: Vec<Cursors> = select_cursors(query).read(db)?;
-    cursors.into_iter().map(|cursors| subject(db, cursors, open)).collect()
+    let key = |brief: &Brief| (brief.watch.clone(), brief.revision.subject.reference());
+    let mut open = open.chunk_by(|a, b| key(a) == key(b)).peekable();
+    let mut subjects = Vec::new();
+    each_subject(db, query, |cursors, newest| {
+        let mine = (cursors.watch.clone(), cursors.subject.reference());
+        while open.next_if(|these| key(&these[0]) < mine).is_some() {}
+        let open = open.next_if(|these| key(&these[0]) == mine).unwrap_or_default().to_vec();
+        let delivered = delivered(db, &cursors, newest.as_ref())?;
+        subjects.push(SubjectView { open, newest, delivered, cursors });
+        Ok(())
+    })?;
+    Ok(subjects)
 }
 
-fn select_cursors(query: &OverviewQuery) -> Select {
-    let unsettled = query.subjects == SubjectFilter::Unsettled;
-    let select = Select::of("cursors", if unsettled { "waiting = 1" } else { "TRUE" });
-    let select = select.and("watch = ?", query.watch.as_ref().map(ToString::to_string));
+/// Hands over the cursors that are asked for, each with the newest delivery of its subject: one statement, however many.
+fn each_subject(
+    db: &Connection,
+    query: &OverviewQuery,
+    mut take: impl FnMut(Cursors, Option<Brief>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let select = select_subjects(query);
+    let mut statement = db.prepare_cached(&select.sql)?;
+    let mut rows = statement.query(params_from_iter(select.values))?;
+    while let Some(row) = rows.next()? {
+        let has_delivery = row.get_ref(NEWEST)? != ValueRef::Null;
+        let newest = has_delivery.then(|| deliveries::brief(row, NEWEST)).transpose()?;
+        take(record(row)?, newest)?;
+    }
+    Ok(())
+}
+
+/// The column of [`select_subjects`] where the newest delivery begins.
+const NEWEST: usize = 3;
+
+fn select_subjects(query: &OverviewQuery) -> Select {
+    let which = if query.subjects == SubjectFilter::Unsettled { "waiting = 1" } else { "TRUE" };
+    let sql = format!(
+        "SELECT cursors.version, cursors.checksum, cursors.record,
+             newest.version, newest.checksum, newest.record, newest.parts
+         FROM cursors LEFT JOIN deliveries AS newest ON newest.id = (
+             SELECT max(id) FROM deliveries AS of_subject
+             WHERE of_subject.watch = cursors.watch AND of_subject.subject = cursors.subject)
+         WHERE {which}"
+    );
+    let select = Select { sql, values: Vec::new() };
+    let select = select.and("cursors.watch = ?", query.watch.as_ref().map(ToString::to_string));
     let select = match &query.subjects {
         SubjectFilter::All | SubjectFilter::Unsettled => select,
-        SubjectFilter::Is(subject) => select.and("subject = ?", Some(subject.reference())),
+        SubjectFilter::Is(subject) => select.and("cursors.subject = ?", Some(subject.reference())),
         SubjectFilter::HeadStarts(prefix) => select
             .and("observed >= ?", Some(prefix.clone()))
             .and("observed <= ? || '~'", Some(prefix.clone())),
@@ -247,39 +286,35 @@ fn select_cursors(query: &OverviewQuery) -> Select {
     let select = match &query.after {
         None => select,
         Some((watch, subject)) => {
-            let mut select = select.and("(watch, subject) > (?, ?)", Some(watch.to_string()));
+            let after = "(cursors.watch, cursors.subject) > (?, ?)";
+            let mut select = select.and(after, Some(watch.to_string()));
             select.values.push(Box::new(subject.reference()));
             select
         }
     };
-    select.order("watch, subject", query.limit)
+    select.order("cursors.watch, cursors.subject", query.limit)
 }
 
-/// `open` is sorted by watch, subject and id.
-fn subject(db: &Connection, cursors: Cursors, open: &[Brief]) -> Result<SubjectView, Failure> {
-    let query = |sha, limit| DeliveryQuery {
-        watch: Some(cursors.watch.clone()),
-        subject: Some(cursors.subject.clone()),
-        sha,
-        limit,
-        ..DeliveryQuery::default()
-    };
-    let newest = select_deliveries(&query(None, Some(1)), None).briefs(db)?.pop();
-    let delivered = match (&cursors.delivered, &newest) {
-        (None, _) => None,
-        (Some(mark), Some(newest)) if newest.revision.sha == mark.sha && newest.has_runs() => {
-            Some(newest.clone())
-        }
-        (Some(mark), _) => {
-            let of_head = select_deliveries(&query(Some(mark.sha.clone()), None), None);
-            of_head.briefs(db)?.into_iter().find(Brief::has_runs)
-        }
-    };
-    let of = |brief: &Brief| (brief.watch.clone(), brief.revision.subject.reference());
-    let mine = (cursors.watch.clone(), cursors.subject.reference());
-    let from = open.partition_point(|brief| of(brief) < mine);
-    let open = open[from..].iter().take_while(|brief| of(brief) == mine).cloned().collect();
-    Ok(SubjectView { open, newest, delivered, cursors })
+/// The newest delivery of the delivered head that has runs: most often it is the newest of all.
+fn delivered(
+    db: &Connection,
+    cursors: &Cursors,
+    newest: Option<&Brief>,
+) -> Result<Option<Brief>, Failure> {
+    let Some(mark) = &cursors.delivered else { return Ok(None) };
+    if let Some(newest) = newest.filter(|it| it.revision.sha == mark.sha && it.has_runs()) {
+        return Ok(Some(newest.clone()));
+    }
+    let of_head = select_deliveries(
+        &DeliveryQuery {
+            watch: Some(cursors.watch.clone()),
+            subject: Some(cursors.subject.clone()),
+            sha: Some(mark.sha.clone()),
+            ..DeliveryQuery::default()
+        },
+        None,
+    );
+    Ok(of_head.briefs(db)?.into_iter().find(Brief::has_runs))
 }
 
 fn receivers(db: &Connection, only: Option<&WatchName>) -> Result<Vec<ReceiverView>, Failure> {
@@ -369,18 +404,19 @@ mod tests {
             (select_open(Some(&app)), "deliveries_open (watch=?)"),
             (select_settled(&app), "reports_settled (watch=?)"),
             (select_in_vain(&app), "reports_in_vain (watch=?)"),
-            (select_cursors(&all()), "sqlite_autoindex_cursors_1"),
-            (select_cursors(&after), "cursors_1 ((watch,subject)>(?,?))"),
-            (select_cursors(&OverviewQuery::subject(&app, &main)), "(watch=? AND subject=?)"),
-            (select_cursors(&filtered(SubjectFilter::Unsettled)), "INDEX cursors_waiting"),
+            (select_subjects(&all()), "sqlite_autoindex_cursors_1"),
+            (select_subjects(&after), "cursors_1 ((watch,subject)>(?,?))"),
+            (select_subjects(&OverviewQuery::subject(&app, &main)), "(watch=? AND subject=?)"),
+            (select_subjects(&filtered(SubjectFilter::Unsettled)), "INDEX cursors_waiting"),
             (
-                select_cursors(&filtered(SubjectFilter::HeadStarts("1a2b".into()))),
+                select_subjects(&filtered(SubjectFilter::HeadStarts("1a2b".into()))),
                 "INDEX cursors_at (observed>? AND observed<?)",
             ),
         ] {
             let plan = plan(&db, select);
             assert!(plan.contains(index), "{index}: {plan}");
-            assert!(!plan.contains("deliveries") || !plan.contains("TEMP"), "{plan}");
+            // Only the few that a commit's id finds are sorted.
+            assert!(!plan.contains("TEMP") || index.contains("cursors_at"), "{plan}");
         }
     }
 }
