@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::delivery::Cause;
+use crate::delivery::{Cause, CommitNote};
 use crate::error::{Error, Kind};
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
@@ -44,6 +44,8 @@ pub struct Notice {
     pub repo: RepoUrl,
     /// The head of A.
     pub revision: Revision,
+    /// What A's commit says of itself, where its forge was asked.
+    pub commit: Option<CommitNote>,
     /// B's commit, where the delivery got so far.
     pub manifests: Option<CommitSha>,
     /// The namespace that runs go into.
@@ -52,6 +54,8 @@ pub struct Notice {
     pub delivery: DeliveryId,
     /// Why the delivery was made.
     pub cause: Cause,
+    /// Who asked for it, if a person did and that is known.
+    pub asked_by: Option<String>,
     /// Why it failed; of a recovery what is over. At most [`REASON_CHARS`] characters.
     pub reason: Option<String>,
     /// How many attempts failed so far.
@@ -70,9 +74,11 @@ pub const REASON_CHARS: usize = 1_000;
 pub const FAILED_RUNS: usize = 10;
 
 /// What a template of a receiver may name: the facts of a notice.
-pub const TEMPLATE_FIELDS: [&str; 17] = [
+pub const TEMPLATE_FIELDS: [&str; 20] = [
+    "asked_by",
     "at",
     "attempts",
+    "author",
     "branch",
     "cause",
     "delivery",
@@ -87,6 +93,7 @@ pub const TEMPLATE_FIELDS: [&str; 17] = [
     "route",
     "runs",
     "short_revision",
+    "title",
     "watch",
 ];
 

@@ -13,10 +13,13 @@ pub(crate) struct Fields<'a> {
     branch: &'a str,
     revision: &'a str,
     short_revision: &'a str,
+    title: Option<&'a str>,
+    author: Option<&'a str>,
     manifests_revision: Option<&'a str>,
     namespace: &'a str,
     delivery: &'a str,
     cause: &'static str,
+    asked_by: Option<&'a str>,
     reason: Option<&'a str>,
     attempts: u32,
     runs: Runs,
@@ -41,7 +44,7 @@ struct FailedRun<'a> {
 impl<'a> Fields<'a> {
     pub(crate) fn of(notice: &'a Notice) -> Self {
         let sha = notice.revision.sha.as_str();
-        let runs = notice.failed_runs.iter();
+        let (runs, commit) = (notice.failed_runs.iter(), notice.commit.as_ref());
         Self {
             route: notice.route.as_str(),
             occasion: notice.occasion.as_str(),
@@ -50,10 +53,13 @@ impl<'a> Fields<'a> {
             branch: notice.revision.subject.name(),
             revision: sha,
             short_revision: sha.get(..8).unwrap_or(sha),
+            title: commit.map(|commit| commit.title.as_str()),
+            author: commit.map(|commit| commit.author.as_str()),
             manifests_revision: notice.manifests.as_ref().map(|sha| sha.as_str()),
             namespace: &notice.namespace,
             delivery: notice.delivery.as_str(),
             cause: notice.cause.as_str(),
+            asked_by: notice.asked_by.as_deref(),
             reason: notice.reason.as_deref(),
             attempts: notice.attempts,
             runs: Runs {

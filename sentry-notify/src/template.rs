@@ -28,6 +28,9 @@ Tests passed: {{ watch }}, {{ branch }} at {{ short_revision }}
 {%- else -%}
 This is a test of Sentry's notifications about tests that failed; nothing has happened.
 {%- endif -%}
+{%- if title and occasion != 'test' %}
+{{ title }}, by {{ author }}
+{%- endif -%}
 {%- if link %}
 {{ url(link) }}
 {%- endif -%}";
@@ -39,6 +42,9 @@ Tests could not be started: {{ watch }}, {{ branch }} at {{ short_revision }}, d
 Tests can be started again: {{ watch }}, {{ branch }} at {{ short_revision }}; it was: {{ reason }}
 {%- else -%}
 This is a test of Sentry's notifications about tests that could not be started; nothing has happened.
+{%- endif -%}
+{%- if title and occasion != 'test' %}
+{{ title }}, by {{ author }}
 {%- endif -%}
 {%- if link %}
 {{ url(link) }}
@@ -231,7 +237,9 @@ mod tests {
         let text = |route, occasion| template.render(&notice(route, occasion)).unwrap();
         let failed = text(Route::TestsFailed, Occasion::Failure);
         assert!(failed.starts_with("Tests failed: app, main at 0a1b2c3d: 1 of 2 runs"), "{failed}");
-        assert!(failed.ends_with("\nhttps://dash.example/run?a=1&b=2"), "{failed}");
+        let (_, more) = failed.split_once('\n').unwrap();
+        assert!(more.starts_with("Fix the \"total\" of an empty cart "), "{failed}");
+        assert!(more.ends_with(", by ada\nhttps://dash.example/run?a=1&b=2"), "{failed}");
         let all = Route::ALL.iter().flat_map(|route| {
             [Occasion::Failure, Occasion::Recovery, Occasion::Test].map(|o| text(*route, o))
         });

@@ -15,9 +15,9 @@ use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
     AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Brief, Claim, DeliveryQuery, Hold,
-    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, RECENT, ReceiverView,
-    Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView, Suspension, Trouble,
-    WatchState, WatchView, Write,
+    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, RECENT,
+    ReceiverView, Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView, Suspension,
+    Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 

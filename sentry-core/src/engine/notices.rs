@@ -180,10 +180,12 @@ pub(super) fn notice(
         watch: watch.name.clone(),
         repo: watch.source.repo.clone(),
         revision: delivery.revision.clone(),
+        commit: delivery.commit.clone(),
         manifests: delivery.manifests.as_ref().map(|b| b.sha.clone()),
         namespace: watch.cluster.namespace.to_string(),
         delivery: delivery.id.clone(),
         cause: delivery.asked.cause,
+        asked_by: delivery.asked.by.clone(),
         reason,
         attempts: delivery.attempts.tries.max(delivery.attempts.failures),
         runs: RunCounts {

@@ -8,8 +8,8 @@ use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT, ReceiverView,
-    Report, SubjectFilter, SubjectView, Suspension, WatchState, WatchView,
+    AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT,
+    ReceiverView, Report, SubjectFilter, SubjectView, Suspension, WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
 

@@ -147,8 +147,7 @@ impl Reader {
         now: Timestamp,
         nonce: String,
     ) -> Result<Self, ApiError> {
-        let (form_token, may_act) =
-            (visitor.form_token()?, visitor.holder.right >= Right::Trigger);
+        let (form_token, may_act) = (visitor.form_token()?, visitor.holder.right >= Right::Trigger);
         Ok(Self { words, now, form_token, may_act, nonce })
     }
 
