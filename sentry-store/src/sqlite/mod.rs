@@ -540,7 +540,7 @@ mod tests {
             "SELECT record FROM triggers WHERE pending = 1 ORDER BY at, id",
             "SELECT record FROM triggers WHERE key = 'k'",
             "SELECT record FROM triggers WHERE id = 'i'",
-            "SELECT record FROM deliveries WHERE final = 0 ORDER BY id",
+            &format!("SELECT record FROM deliveries WHERE {}", rows::OPEN),
             "SELECT record FROM reports WHERE due = 1 ORDER BY at, context",
             "SELECT record FROM inventory WHERE watch = 'w' ORDER BY identity",
             "SELECT record FROM heads WHERE sha BETWEEN 'a' AND 'a~'",
@@ -550,6 +550,9 @@ mod tests {
             let plan: String =
                 session.connection.query_row(&sql, [], |row| row.get("detail")).unwrap();
             assert!(plan.contains("USING INDEX"), "{query}: {plan}");
+            let reads_the_history =
+                plan.contains("deliveries") && !plan.contains("deliveries_open");
+            assert!(!reads_the_history, "{query}: {plan}");
         }
     }
 }

@@ -162,18 +162,22 @@ fn prune(db: &Connection, before: Timestamp, keep: usize) -> Result<(), Failure>
     )
 }
 
+/// Which deliveries are open. In the order of their index: in that of ids SQLite reads every delivery there ever was.
+pub(super) const OPEN: &str = "final = 0 ORDER BY watch, subject, id";
+
 /// All live state. The caller holds a transaction, so that it is of one moment.
 pub(super) fn snapshot(db: &Connection) -> Result<Snapshot, Failure> {
     let all =
         |table, order| format!("SELECT version, checksum, record FROM {table} ORDER BY {order}");
-    let open =
-        format!("SELECT {} FROM deliveries WHERE final = 0 ORDER BY id", deliveries::COLUMNS);
+    let open = format!("SELECT {} FROM deliveries WHERE {OPEN}", deliveries::COLUMNS);
+    let mut open = deliveries::whole(db, &open, [])?;
+    open.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let due = "SELECT version, checksum, record FROM reports WHERE due = 1 ORDER BY at, context";
     Ok(Snapshot {
         cursors: read(db, &all("cursors", "watch, subject"), [])?,
         watches: read(db, &all("watches", "watch"), [])?,
         validators: validators(db)?,
-        open: deliveries::whole(db, &open, [])?,
+        open,
         reports: read(db, due, [])?,
         outbox: read(db, &all("outbox", "id, receiver"), [])?,
         troubles: read(db, &all("troubles", "watch, subject"), [])?,
