@@ -38,12 +38,13 @@ pub struct Asker<'a> {
 /// | [`trigger_state`](Self::trigger_state) | `GET /triggers/{id}` | | [`Acknowledgement`] |
 /// | [`trigger`](Self::trigger) | `POST /trigger` | [`TriggerRequest`] | [`Acknowledgement`] |
 /// | [`retry`](Self::retry) | `POST /deliveries/{id}/retry` | `{}` or none | [`Acknowledgement`] |
+/// | [`cancel`](Self::cancel) | `POST /deliveries/{id}/cancel` | `{}` or none | [`Acknowledgement`] |
 /// | [`rerun`](Self::rerun) | `POST /deliveries/{id}/rerun` | [`RerunRequest`] or none | [`Acknowledgement`] |
 /// | [`suspend`](Self::suspend) | `POST /watches/{name}/suspend` | [`SuspendRequest`] or none | [`SuspensionAcknowledgement`] |
 /// | [`resume`](Self::resume) | `POST /watches/{name}/resume` | `{}` or none | [`SuspensionAcknowledgement`] |
 ///
 /// `{id}` of a delivery is the id or its first 4 or more characters, `{commit}` the commit or its first 7 or more
-/// digits. The three POSTs that create a trigger accept an `Idempotency-Key` header: a key that was used before returns
+/// digits. The four POSTs that create a trigger accept an `Idempotency-Key` header: a key that was used before returns
 /// the trigger it created then, in its current state, so each of them may be repeated after a lost answer; a retry that has
 /// begun by then is a conflict.
 ///
@@ -89,6 +90,9 @@ pub trait Answers: fmt::Debug + Send + Sync {
 
     /// Requests another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
     async fn retry(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError>;
+
+    /// Requests the end of a delivery: nothing more of it is started, and its runs are cancelled.
+    async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError>;
 
     /// Requests new runs of an earlier delivery's commits.
     async fn rerun(

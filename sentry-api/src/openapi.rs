@@ -160,6 +160,15 @@ impl Paths {
             ),
             true,
         );
+        self.request::<EmptyRequest, Acknowledgement>(
+            route(
+                "/deliveries/{id}/cancel",
+                "cancel",
+                "Requests the end of a delivery: nothing more of it is started, and its runs are \
+                 cancelled.",
+            ),
+            true,
+        );
         self.request::<RerunRequest, Acknowledgement>(
             route(
                 "/deliveries/{id}/rerun",

@@ -104,11 +104,30 @@ async fn only_what_ended_badly_is_retried_and_only_what_ended_is_rerun() {
     let (store, local) = self::local(&[delivery(DeliveryState::Parked)]).await;
     local.retry(&id[..20], Asker::default()).await.unwrap();
     local.rerun(&id, &rerun, Asker::default()).await.unwrap();
+    local.cancel(&id, Asker::default()).await.unwrap();
     let kinds: Vec<_> =
         store.requests().await.unwrap().triggers.into_iter().map(|t| t.kind).collect();
     assert!(kinds.contains(&TriggerKind::Retry(sample::id(1))), "{kinds:?}");
     let again = TriggerKind::Rerun { delivery: sample::id(1), failed_only: true };
     assert!(kinds.contains(&again), "{kinds:?}");
+    assert!(kinds.contains(&TriggerKind::Cancel(sample::id(1))), "{kinds:?}");
+}
+
+#[tokio::test]
+async fn what_may_still_go_on_can_be_cancelled_and_what_has_ended_is_a_conflict_that_says_how() {
+    use DeliveryState as S;
+    let id = sample::id(1).to_string();
+    for state in [S::Pending, S::Fetching, S::Checking, S::Applying, S::Following, S::Parked] {
+        let (_, local) = self::local(&[delivery(state)]).await;
+        local.cancel(&id, Asker::default()).await.unwrap();
+    }
+    for state in [S::Succeeded, S::NothingRan, S::Failed, S::Superseded, S::Cancelled] {
+        let (store, local) = self::local(&[delivery(state)]).await;
+        let error = local.cancel(&id, Asker::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert!(error.to_string().ends_with(&format!("has ended: {}", state.as_str())), "{error}");
+        assert_eq!(store.requests().await.unwrap().triggers.len(), 0);
+    }
 }
 
 #[tokio::test]

@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Try a failed or parked delivery again; nothing that ran runs twice
     Retry(RetryArgs),
+    /// Cancel a delivery: nothing more of it is started, and its runs are cancelled
+    Cancel(CancelArgs),
     /// Start new runs of an earlier delivery's commits
     Rerun(RerunArgs),
     /// Suspend a watch: start nothing new until it is resumed
@@ -167,6 +169,7 @@ impl Command {
             | Self::Audit(_)
             | Self::Explain(_)
             | Self::Retry(_)
+            | Self::Cancel(_)
             | Self::Rerun(_)
             | Self::Suspend(_)
             | Self::Resume(_) => true,
@@ -335,6 +338,15 @@ pub(crate) struct LintArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
+    /// The delivery id, or its first characters
+    pub(crate) delivery: String,
+    /// Return once the request is stored
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
     /// The delivery id, or its first characters
     pub(crate) delivery: String,
     /// Return once the request is stored

@@ -263,6 +263,11 @@ impl Answers for Remote {
         self.post(&["deliveries", delivery, "retry"], &nothing, asker.key).await
     }
 
+    async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
+        let nothing = serde_json::json!({});
+        self.post(&["deliveries", delivery, "cancel"], &nothing, asker.key).await
+    }
+
     async fn rerun(
         &self,
         delivery: &str,

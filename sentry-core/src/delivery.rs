@@ -66,6 +66,8 @@ crate::closed_list! {
         Superseded = "superseded",
         /// It is parked until something changes or a person retries it.
         Parked = "parked",
+        /// Somebody cancelled it before everything was started or had ended, and nothing of it failed.
+        Cancelled = "cancelled",
     }
 }
 
@@ -75,7 +77,12 @@ impl DeliveryState {
     pub fn is_final(self) -> bool {
         matches!(
             self,
-            Self::Succeeded | Self::NothingRan | Self::Failed | Self::Superseded | Self::Parked
+            Self::Succeeded
+                | Self::NothingRan
+                | Self::Failed
+                | Self::Superseded
+                | Self::Parked
+                | Self::Cancelled
         )
     }
 }
@@ -257,6 +264,25 @@ pub struct Asked {
     pub dry_run: bool,
 }
 
+/// That somebody cancelled a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// Who, where that is known: a token's name, or the user who gave the command.
+    pub by: Option<String>,
+    /// When it was taken up: from then on nothing more is started.
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Cancellation {
+    /// `cancelled by ops`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.by {
+            Some(by) => write!(f, "cancelled by {by}"),
+            None => f.write_str("cancelled"),
+        }
+    }
+}
+
 /// One attempt-until-settled to bring one change to the target; kept in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -302,6 +328,8 @@ pub struct Delivery {
     pub error: Option<String>,
     /// The head that took its place, if it was superseded.
     pub superseded_by: Option<CommitSha>,
+    /// That somebody cancelled it, if so; also while its runs end, and where they ended by themselves.
+    pub cancelled: Option<Cancellation>,
 }
 
 impl Delivery {
@@ -309,6 +337,12 @@ impl Delivery {
     #[must_use]
     pub fn is_queued(&self) -> bool {
         !self.state.is_final() && self.objects.iter().any(|o| o.action == Action::Queued)
+    }
+
+    /// True if a part of it may still be started or go on, now or by itself later.
+    #[must_use]
+    pub fn may_be_cancelled(&self) -> bool {
+        !self.state.is_final() || self.state == DeliveryState::Parked
     }
 
     /// True if a newer head took its place, or its branch was deleted before every object was acknowledged.
@@ -378,6 +412,8 @@ pub enum TriggerKind {
     },
     /// Another attempt of a failed or parked delivery, with its own keys: nothing that ran runs twice.
     Retry(DeliveryId),
+    /// The end of a delivery: nothing more of it is started, and its runs are cancelled.
+    Cancel(DeliveryId),
     /// New runs of an earlier delivery's commits.
     Rerun {
         /// The earlier delivery.
@@ -445,6 +481,8 @@ crate::closed_list! {
         Suspended = "suspended",
         /// It is parked until something changes.
         Parked = "parked",
+        /// Somebody cancelled its delivery.
+        Cancelled = "cancelled",
         /// The forge has not answered since then, so this commit may not have been seen.
         ForgeUnreachable {
             /// Since when.

@@ -291,6 +291,8 @@ crate::closed_list! {
         Failure = "failure",
         /// It could not be started or followed.
         Error = "error",
+        /// Somebody cancelled it.
+        Cancelled = "cancelled",
         /// Nothing had to run, or a newer head superseded it: neither good nor bad.
         Neutral = "neutral",
     }

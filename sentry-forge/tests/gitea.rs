@@ -122,6 +122,7 @@ async fn every_state_has_its_word_and_is_set_by_the_token_for_statuses() {
         (StatusState::Success, "success"),
         (StatusState::Failure, "failure"),
         (StatusState::Error, "error"),
+        (StatusState::Cancelled, "error"),
         (StatusState::Neutral, "success"),
     ] {
         let server = MockServer::start().await;

@@ -89,6 +89,7 @@ pub fn routes(
         .route("/deliveries", get(history))
         .route("/deliveries/{id}", get(show))
         .route("/deliveries/{id}/retry", post(retry))
+        .route("/deliveries/{id}/cancel", post(cancel))
         .route("/deliveries/{id}/rerun", post(rerun))
         .route("/audit", get(audit))
         .route("/explain", get(explain))
@@ -328,6 +329,15 @@ async fn retry(
     Sent(EmptyRequest {}): Sent<EmptyRequest>,
 ) -> ApiResult<Acknowledgement> {
     Ok(Answered(api.answers.retry(&id, caller.asker()).await?))
+}
+
+async fn cancel(
+    State(api): Shared,
+    Path(id): Path<String>,
+    caller: Caller,
+    Sent(EmptyRequest {}): Sent<EmptyRequest>,
+) -> ApiResult<Acknowledgement> {
+    Ok(Answered(api.answers.cancel(&id, caller.asker()).await?))
 }
 
 async fn rerun(

@@ -115,6 +115,10 @@ impl Answers for Bounded {
         self.answers.retry(delivery, asker).await
     }
 
+    async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
+        self.answers.cancel(delivery, asker).await
+    }
+
     async fn rerun(
         &self,
         delivery: &str,

@@ -59,6 +59,7 @@ state-runs-failed = runs failed
 state-not-followed = runs not followed
 state-failed = failed
 state-parked = parked
+state-cancelled = cancelled
 state-superseded = superseded
 state-retrying = retrying
 state-waiting = waiting
@@ -98,6 +99,8 @@ next-commit = the next commit
 # What can be done
 act-deliver = Deliver now
 act-deliver-about = Deliver the head of { $branch } of watch { $watch } now
+act-cancel = Cancel
+act-cancel-about = Cancel this delivery and its runs: nothing more is started
 act-retry = Retry
 act-retry-about = Retry this delivery: nothing that ran runs twice
 act-rerun-failed = Rerun what failed

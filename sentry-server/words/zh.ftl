@@ -59,6 +59,7 @@ state-runs-failed = 运行失败
 state-not-followed = 运行未被跟踪
 state-failed = 失败
 state-parked = 搁置
+state-cancelled = 已取消
 state-superseded = 已被取代
 state-retrying = 重试中
 state-waiting = 等待中
@@ -98,6 +99,8 @@ next-commit = 下一个提交
 # 可以做什么
 act-deliver = 立即交付
 act-deliver-about = 立即交付监视 { $watch } 的分支 { $branch } 的最新提交
+act-cancel = 取消
+act-cancel-about = 取消此交付及其运行：不再启动任何内容
 act-retry = 重试
 act-retry-about = 重试此交付：已运行的不会再次运行
 act-rerun-failed = 重新运行失败的

@@ -237,6 +237,7 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
         _ => None,
     };
     Show {
+        cancelled: None,
         version: VERSION,
         delivery: Delivery {
             id: id(n),

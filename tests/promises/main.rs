@@ -7,6 +7,7 @@ mod clients;
 #[cfg(feature = "disk")]
 mod disk;
 mod forges;
+mod mortal;
 mod p01_no_lost_head;
 mod p02_cursor_after_the_work;
 mod p03_no_duplicate_run;
@@ -58,6 +59,7 @@ mod p60_statuses;
 mod p61_yaml_like_kubectl;
 mod p62_no_verdict_lost;
 mod p63_state_in_use;
+mod p66_cancel;
 mod table;
 mod town;
 mod world;

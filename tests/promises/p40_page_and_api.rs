@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use hyper::StatusCode;
 use sentry_api::VERSION;
 use sentry_api::shape::{
-    BranchStatus, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus, ReportingStatus, Run,
-    RunTotals, Show, Status, Step, Subject, SuspensionStatus, Task, WatchStatus,
+    BranchStatus, Cancelled, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus,
+    ReportingStatus, Run, RunTotals, Show, Status, Step, Subject, SuspensionStatus, Task,
+    WatchStatus,
 };
 use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, TaskState,
@@ -192,6 +193,7 @@ fn show(n: usize, s: &str) -> Show {
         superseded_by: Some(text()),
         steps: vec![Step { step: text(), started: at, took_ms: 1 }],
         notes: vec![text()],
+        cancelled: Some(Cancelled { by: Some(text()), at }),
         manifests_branch: Some(text()),
         asked_for: Some(sentry_api::shape::AskedFor { event: Some(text()), run: Some(text()) }),
     }

@@ -186,6 +186,10 @@ impl Answers for Local {
         requests::retry(self, delivery, asker).await
     }
 
+    async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Result<Acknowledgement, ApiError> {
+        requests::cancel(self, delivery, asker).await
+    }
+
     async fn rerun(
         &self,
         delivery: &str,

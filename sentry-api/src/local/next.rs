@@ -57,6 +57,7 @@ impl Known {
             Reason::SkippedByMarker => {
                 format!("its message has a skip marker; to deliver it anyway: `{by_hand}`")
             }
+            Reason::Cancelled => format!("nothing to do; to deliver it after all: `{by_hand}`"),
             Reason::Suspended => format!("`sentry resume {watch}`"),
             Reason::Parked => {
                 let again = self.looked_at(record).map(|at| ahead(self.now, at));

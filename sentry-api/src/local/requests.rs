@@ -72,6 +72,21 @@ pub(super) async fn retry(
     keep(local, delivery.watch, kind, Cause::Manual, asker).await
 }
 
+pub(super) async fn cancel(
+    local: &Local,
+    delivery: &str,
+    asker: Asker<'_>,
+) -> Result<Acknowledgement, ApiError> {
+    let delivery = local.find(delivery).await?;
+    if !delivery.may_be_cancelled() {
+        let (id, state) = (&delivery.id, delivery.state.as_str());
+        let text = format!("delivery {id} has ended: {state}");
+        return Err(ApiError::new(ErrorKind::Conflict, text)
+            .with_hint(format!("`sentry show {id}` shows how")));
+    }
+    keep(local, delivery.watch, TriggerKind::Cancel(delivery.id), Cause::Manual, asker).await
+}
+
 pub(super) async fn rerun(
     local: &Local,
     delivery: &str,

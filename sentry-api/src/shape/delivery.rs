@@ -38,6 +38,9 @@ pub struct Show {
     pub superseded_by: Option<String>,
     /// How long the last attempt's steps took.
     pub steps: Vec<Step>,
+    /// That somebody cancelled it, if so; also while its runs still end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Cancelled>,
     /// Notes that did not stop the delivery.
     pub notes: Vec<String>,
     /// B's branch, once it is known.
@@ -46,6 +49,16 @@ pub struct Show {
     /// What was requested, if a person requested something special.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<AskedFor>,
+}
+
+/// Who cancelled a delivery, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cancelled {
+    /// Who, where that is known: a token's name, or the user who gave the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When the request was taken up.
+    pub at: Timestamp,
 }
 
 /// Which runs were requested.
@@ -377,6 +390,10 @@ impl From<&core::Delivery> for Show {
             next_attempt: delivery.next_attempt,
             superseded_by: delivery.superseded_by.as_ref().map(ToString::to_string),
             steps: delivery.steps.iter().map(Into::into).collect(),
+            cancelled: delivery
+                .cancelled
+                .as_ref()
+                .map(|it| Cancelled { by: it.by.clone(), at: it.at }),
             notes: delivery.notes.clone(),
             manifests_branch: delivery.manifests.as_ref().map(|b| b.subject.name().to_owned()),
             asked_for: is_special.then_some(asked),

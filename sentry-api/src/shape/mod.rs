@@ -14,7 +14,9 @@ mod subject;
 mod why;
 
 pub use audit::{Act, Audit};
-pub use delivery::{AskedFor, Commit, Delivery, History, Object, Run, RunTotals, Show, Step, Task};
+pub use delivery::{
+    AskedFor, Cancelled, Commit, Delivery, History, Object, Run, RunTotals, Show, Step, Task,
+};
 pub use documents::{Document, Documents, Revision};
 pub use event::Event;
 pub use request::{

@@ -79,7 +79,9 @@ pub(crate) fn tone(state: Word<DeliveryState>) -> Tone {
     match state {
         Known(DeliveryState::Succeeded) => Tone::Good,
         Known(DeliveryState::Failed | DeliveryState::Parked) => Tone::Bad,
-        Known(DeliveryState::NothingRan | DeliveryState::Superseded) => Tone::Quiet,
+        Known(DeliveryState::NothingRan | DeliveryState::Superseded | DeliveryState::Cancelled) => {
+            Tone::Quiet
+        }
         Known(
             DeliveryState::Pending
             | DeliveryState::Fetching
@@ -121,6 +123,10 @@ pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
     }
     if let Some(by) = superseded_by {
         ui.line(format!("superseded by {}", plain(by)));
+    }
+    if let Some(cancelled) = &show.cancelled {
+        let by = cancelled.by.as_ref().map(|by| format!("by {}, ", plain(by))).unwrap_or_default();
+        ui.line(format!("cancelled  {by}{} ago", age(now, cancelled.at)));
     }
     if let Some(verdict) = delivery.verdict {
         let word = tinted(verdict.as_str(), verdict_tone(verdict));

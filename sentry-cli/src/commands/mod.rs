@@ -61,6 +61,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Lint(args) => lint::run(ctx, args),
         Command::Diff(args) => diff::run(ctx, args).await,
         Command::Retry(args) => trigger::retry(ctx, args).await,
+        Command::Cancel(args) => trigger::cancel(ctx, args).await,
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,
         Command::Resume(args) => suspend::resume(ctx, args).await,

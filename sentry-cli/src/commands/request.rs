@@ -1,4 +1,4 @@
-//! What trigger, retry and rerun share: leaving a request, and waiting for the delivery that answers it.
+//! What trigger, retry, rerun and cancel share: leaving a request, and waiting for the delivery that answers it.
 
 use std::time::Duration;
 
@@ -67,6 +67,7 @@ impl Desk {
         ctx: &Context,
         kept: &Acknowledgement,
         no_wait: bool,
+        wanted: Wanted,
     ) -> Result<Exit, Failure> {
         if no_wait {
             ctx.ui.line(crate::ui::plain(&kept.trigger));
@@ -90,7 +91,7 @@ impl Desk {
             }
             Settled::Aborted => return Ok(Exit::Aborted),
         };
-        conclude(ctx, &shown)
+        conclude(ctx, &shown, wanted)
     }
 }
 
@@ -140,10 +141,22 @@ enum Settled {
     Aborted,
 }
 
+/// How a delivery is to end for the command that waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Delivered,
+    Cancelled,
+}
+
 /// Shows the delivery as it ended.
-fn conclude(ctx: &Context, shown: &Show) -> Result<Exit, Failure> {
+fn conclude(ctx: &Context, shown: &Show, wanted: Wanted) -> Result<Exit, Failure> {
     show_text(&ctx.ui, shown, ctx.now());
-    let (delivery, exit) = (&shown.delivery, verdict([shown.delivery.state]));
+    let delivery = &shown.delivery;
+    if wanted == Wanted::Cancelled {
+        let done = delivery.state == DeliveryState::Cancelled;
+        return Ok(if done { Exit::Done } else { Exit::Failed });
+    }
+    let exit = verdict([delivery.state]);
     let run = shown.asked_for.as_ref().and_then(|asked| asked.run.as_ref());
     match run {
         Some(run) if exit == Exit::Done && delivery.runs.is_empty() => {

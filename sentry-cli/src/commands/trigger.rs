@@ -1,4 +1,4 @@
-//! `sentry trigger`, `sentry retry` and `sentry rerun`: deliver now.
+//! `sentry trigger`, `sentry retry` and `sentry rerun`: deliver now; `sentry cancel`: no more.
 
 use sentry_api::Asker;
 use sentry_api::shape::{RerunRequest, TriggerRequest};
@@ -8,10 +8,10 @@ use sentry_core::names::WatchName;
 use sentry_core::plan::PlannedObject;
 use sentry_core::subject::{EventName, Subject};
 
-use super::request::{Desk, no_such_run};
+use super::request::{Desk, Wanted, no_such_run};
 use super::source::pick;
 use super::{Context, explain};
-use crate::args::{RerunArgs, RetryArgs, TriggerArgs};
+use crate::args::{CancelArgs, RerunArgs, RetryArgs, TriggerArgs};
 use crate::exit::{Exit, Failure};
 use crate::user;
 
@@ -25,7 +25,7 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         }
         let desk = Desk::there(ctx, server);
         let kept = desk.answers.trigger(&request(args), asker).await?;
-        return desk.finish(ctx, &kept, args.no_wait).await;
+        return desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await;
     }
     let config = ctx.start()?;
     let (watch, subject) = pick(&config, args.watch.as_ref(), args.branch.as_ref())?;
@@ -39,7 +39,7 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
         ..request(args)
     };
     let kept = desk.answers.trigger(&request, asker).await?;
-    desk.finish(ctx, &kept, args.no_wait).await
+    desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await
 }
 
 fn request(args: &TriggerArgs) -> TriggerRequest {
@@ -86,7 +86,14 @@ pub(crate) async fn retry(ctx: &Context, args: &RetryArgs) -> Result<Exit, Failu
     let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
     let asker = Asker { by: Some(&by), key: None };
     let kept = desk.answers.retry(&args.delivery, asker).await?;
-    desk.finish(ctx, &kept, args.no_wait).await
+    desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await
+}
+
+pub(crate) async fn cancel(ctx: &Context, args: &CancelArgs) -> Result<Exit, Failure> {
+    let (desk, by) = (desk(ctx, args.no_wait)?, user::name());
+    let asker = Asker { by: Some(&by), key: None };
+    let kept = desk.answers.cancel(&args.delivery, asker).await?;
+    desk.finish(ctx, &kept, args.no_wait, Wanted::Cancelled).await
 }
 
 pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failure> {
@@ -94,7 +101,7 @@ pub(crate) async fn rerun(ctx: &Context, args: &RerunArgs) -> Result<Exit, Failu
     let asker = Asker { by: Some(&by), key: None };
     let request = RerunRequest { failed: args.failed };
     let kept = desk.answers.rerun(&args.delivery, &request, asker).await?;
-    desk.finish(ctx, &kept, args.no_wait).await
+    desk.finish(ctx, &kept, args.no_wait, Wanted::Delivered).await
 }
 
 /// Who does not wait needs no configuration.

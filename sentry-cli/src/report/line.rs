@@ -133,7 +133,9 @@ fn run_text(revision: &Revision, run: &Run) -> (&'static str, Tone, String) {
 fn settled_text(settled: &Settled) -> (&'static str, Tone, String) {
     let (sign, tone) = match settled.state {
         Known(DeliveryState::Succeeded) => ("✓", Tone::Good),
-        Known(DeliveryState::NothingRan | DeliveryState::Superseded) => ("·", Tone::Quiet),
+        Known(DeliveryState::NothingRan | DeliveryState::Superseded | DeliveryState::Cancelled) => {
+            ("·", Tone::Quiet)
+        }
         _ => ("✗", Tone::Bad),
     };
     let Settled { revision, runs, verdict, took, .. } = settled;

@@ -82,7 +82,12 @@ fn log_settled(id: &str, watch: &str, settled: &Settled) {
     let verdict = verdict.map(Word::as_str);
     let cause = settled.nothing_ran.map(Word::as_str);
     match state {
-        Known(DeliveryState::Succeeded | DeliveryState::NothingRan | DeliveryState::Superseded) => {
+        Known(
+            DeliveryState::Succeeded
+            | DeliveryState::NothingRan
+            | DeliveryState::Superseded
+            | DeliveryState::Cancelled,
+        ) => {
             info!(
                 %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms,
                 dry_run, error, "{word}"
@@ -102,6 +107,7 @@ fn settled_word(state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> &
         Known(DeliveryState::Succeeded) => "delivered",
         Known(DeliveryState::NothingRan) => "nothing ran",
         Known(DeliveryState::Superseded) => "superseded by a newer head",
+        Known(DeliveryState::Cancelled) => "cancelled",
         Known(DeliveryState::Parked) => {
             "parked: set aside until something changes or the next automatic retry"
         }

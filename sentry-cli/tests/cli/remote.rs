@@ -85,6 +85,7 @@ async fn answer(local: &Local, request: Request) -> Result<Response, ApiError> {
         ("GET", ["triggers", id]) => json(local.trigger_state(id).await?),
         ("POST", ["trigger"]) => json(local.trigger(&read(body).await?, asker).await?),
         ("POST", ["deliveries", id, "retry"]) => json(local.retry(id, asker).await?),
+        ("POST", ["deliveries", id, "cancel"]) => json(local.cancel(id, asker).await?),
         ("POST", ["deliveries", id, "rerun"]) => {
             json(local.rerun(id, &read(body).await?, asker).await?)
         }

@@ -47,6 +47,14 @@ pub(super) fn conclude(
     let AttemptEnd { mut delivery, outcome, earlier } = end;
     delivery.next_attempt = None;
     let manifests = delivery.manifests.as_ref().map(|b| b.sha.clone());
+    if delivery.cancelled.is_some() && !matches!(outcome, Outcome::Passed(_)) {
+        if let Outcome::Failed(error) = &outcome {
+            drop_unmade(&mut delivery, earlier, error);
+        }
+        let made = inventory(&delivery, watch, now);
+        let end = cancelled(delivery, cursors, now);
+        return Conclusion { writes: made.into_iter().chain(end.writes).collect(), ..end };
+    }
     match outcome {
         Outcome::Done => acknowledged(delivery, manifests, watch, cursors, now),
         Outcome::Passed(reason) => passed(delivery, cursors, reason, now),
@@ -188,10 +196,16 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
             delivery.error = Some(verdict::unknown_ends(&delivery));
             DeliveryState::Failed
         }
-        Some(Verdict::Success) | None if is_cut_short(&delivery) => DeliveryState::Superseded,
+        Some(Verdict::Success) | None if is_cut_short(&delivery) => match delivery.cancelled {
+            Some(_) => DeliveryState::Cancelled,
+            None => DeliveryState::Superseded,
+        },
         None if delivery.passed.is_some() => DeliveryState::NothingRan,
         Some(Verdict::Success) | None => DeliveryState::Succeeded,
     };
+    if state == DeliveryState::Cancelled {
+        (delivery.verdict, delivery.error) = (None, None);
+    }
     let event = settle(&mut delivery, state, now);
     let mut writes = Vec::new();
     if state == DeliveryState::Failed {
@@ -202,11 +216,13 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
     Conclusion { writes, events: vec![event], retry: None }
 }
 
-/// True if a newer head, or the end of the branch, kept a part of it from running to its end.
+/// True if a person, a newer head, or the end of the branch kept a part of it from running to its end.
 fn is_cut_short(delivery: &Delivery) -> bool {
-    let cancelled = || delivery.runs.iter().any(|run| run.state == RunState::Cancelled);
+    let ended = |run: &RunRecord| matches!(run.state, RunState::Cancelled | RunState::Gone);
+    let cancelled = || delivery.runs.iter().any(ended);
     let left = || delivery.objects.iter().any(|o| !o.action.is_acknowledged());
-    delivery.is_superseded() && (delivery.runs.is_empty() || cancelled() || left())
+    let asked = delivery.is_superseded() || delivery.cancelled.is_some();
+    asked && (delivery.runs.is_empty() || cancelled() || left())
 }
 
 /// What the cluster is known to hold of the delivery.
@@ -281,6 +297,30 @@ pub(super) fn superseded(
     let mut writes = Vec::new();
     if let Some(by) = by {
         writes.push(record(&delivery, Reason::SupersededBy(by), None, now));
+    }
+    if delivery.active_runs().next().is_some() {
+        return follow(delivery, writes, Vec::new(), now);
+    }
+    let end = finished(delivery, now);
+    writes.extend(end.writes);
+    Conclusion { writes, ..end }
+}
+
+/// A person cancelled the delivery: nothing more of it is started, and its head needs no other one. Active runs are
+/// followed to their end, which they are asked for.
+pub(super) fn cancelled(
+    mut delivery: Delivery,
+    cursors: Option<&Cursors>,
+    now: Timestamp,
+) -> Conclusion {
+    delivery.next_attempt = None;
+    let text = delivery.cancelled.as_ref().map(ToString::to_string).unwrap_or_default();
+    leave_queue(&mut delivery, &format!("{text} before it could start"));
+    let mut writes = vec![record(&delivery, Reason::Cancelled, Some(text), now)];
+    if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b) && b.is_change()) {
+        let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
+        let passed = Some(Passed { mark, reason: Reason::Cancelled });
+        writes.push(Write::Cursors(Cursors { passed, parked: None, ..state.clone() }));
     }
     if delivery.active_runs().next().is_some() {
         return follow(delivery, writes, Vec::new(), now);

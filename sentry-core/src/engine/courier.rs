@@ -66,6 +66,7 @@ pub(super) struct AttemptEnd {
 #[derive(Debug)]
 pub(super) enum Halt {
     Superseded(CommitSha),
+    Cancelled,
     Stopping,
 }
 
@@ -124,7 +125,7 @@ impl Attempt {
             Err(Interrupt::Passed(reason)) => Outcome::Passed(reason),
             Err(Interrupt::Error(error)) => Outcome::Failed(error),
             Err(Interrupt::Halt(Halt::Superseded(by))) => Outcome::Superseded(by),
-            Err(Interrupt::Halt(Halt::Stopping)) => Outcome::Interrupted,
+            Err(Interrupt::Halt(Halt::Stopping | Halt::Cancelled)) => Outcome::Interrupted,
         };
         (AttemptEnd { delivery: self.delivery, outcome, earlier }, turn)
     }

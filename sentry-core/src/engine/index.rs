@@ -28,6 +28,8 @@ pub(super) struct Index {
     active: BTreeMap<ClusterRef, By<Run>>,
     /// The same by where they are, and by kind and name: there they are followed.
     followed: BTreeMap<ClusterRef, By<(String, String)>>,
+    /// Those that somebody cancelled.
+    cancelled: BTreeSet<DeliveryId>,
 }
 
 impl Index {
@@ -38,6 +40,9 @@ impl Index {
         of_subject.insert(delivery.id.clone());
         if of_subject.len() > 1 {
             self.contested.insert(key);
+        }
+        if delivery.cancelled.is_some() {
+            self.cancelled.insert(delivery.id.clone());
         }
         let Some(watch) = watch else { return };
         if delivery.is_queued() {
@@ -60,6 +65,7 @@ impl Index {
         if self.subjects.get(&key).is_none_or(|left| left.len() < 2) {
             self.contested.remove(&key);
         }
+        self.cancelled.remove(&delivery.id);
         let Some(watch) = watch else { return };
         forget_in(&mut self.queued, &watch.cluster, &watch.name, &delivery.id);
         for run in delivery.active_runs().map(|run| &run.object) {
@@ -72,6 +78,11 @@ impl Index {
     /// Subjects with more than one open delivery, each with those, oldest first.
     pub(super) fn contested(&self) -> impl Iterator<Item = &BTreeSet<DeliveryId>> {
         self.contested.iter().filter_map(|key| self.subjects.get(key))
+    }
+
+    /// Those that somebody cancelled and whose runs have not all ended.
+    pub(super) fn cancelled(&self) -> impl Iterator<Item = &DeliveryId> {
+        self.cancelled.iter()
     }
 
     /// Targets where runs wait for room, with those deliveries by their watch, oldest first.

@@ -38,7 +38,9 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Standing {
             Some(Verdict::Failure) => Standing::TestsFailed,
             verdict => Standing::Stuck(verdict.is_some()),
         },
-        DeliveryState::Superseded | DeliveryState::NothingRan => Standing::Quiet,
+        DeliveryState::Superseded | DeliveryState::NothingRan | DeliveryState::Cancelled => {
+            Standing::Quiet
+        }
         // How its runs end may not be known: that they started is.
         DeliveryState::Succeeded if delivery.verdict.is_some() => Standing::Succeeded,
         DeliveryState::Following | DeliveryState::Succeeded => Standing::Started,

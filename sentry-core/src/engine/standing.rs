@@ -133,8 +133,9 @@ impl Line<'_> {
             StatusState::Neutral => 0,
             StatusState::Success => 1,
             StatusState::Pending => 2,
-            StatusState::Error => 3,
-            StatusState::Failure => 4,
+            StatusState::Cancelled => 3,
+            StatusState::Error => 4,
+            StatusState::Failure => 5,
         };
         (rank, self.delivery.id.clone())
     }

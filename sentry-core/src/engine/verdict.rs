@@ -37,7 +37,7 @@ pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
     if delivery.active_runs().next().is_some() {
         return None;
     }
-    let runs = delivery.runs.iter().filter_map(verdict_of);
+    let runs = delivery.runs.iter().filter_map(|run| verdict_of(delivery, run));
     runs.chain(never_started(delivery).map(|_| Verdict::Error)).max_by_key(|v| match v {
         Verdict::Success => 0,
         Verdict::Error => 1,
@@ -45,19 +45,22 @@ pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
     })
 }
 
-/// Runs that were to be started and were not, though nothing took the delivery's place.
+/// Runs that were to be started and were not, though nothing took the delivery's place and nobody cancelled it.
 fn never_started(delivery: &Delivery) -> impl Iterator<Item = &ObjectOutcome> {
     let left = |o: &&ObjectOutcome| o.run && !o.action.is_acknowledged();
-    delivery.objects.iter().filter(left).filter(|_| !delivery.is_superseded())
+    let is_cut_short = delivery.is_superseded() || delivery.cancelled.is_some();
+    delivery.objects.iter().filter(left).filter(move |_| !is_cut_short)
 }
 
-fn verdict_of(run: &RunRecord) -> Option<Verdict> {
+fn verdict_of(delivery: &Delivery, run: &RunRecord) -> Option<Verdict> {
     match run.state {
         RunState::Running => None,
         RunState::Succeeded => Some(Verdict::Success),
         RunState::Failed => Some(Verdict::Failure),
         // It was cancelled for a newer head: that says nothing of this one.
         RunState::Cancelled if run.cancelled_by.is_some() => None,
+        // The same for a person, who may also have deleted it.
+        RunState::Cancelled | RunState::Gone if delivery.cancelled.is_some() => None,
         RunState::Cancelled | RunState::Gone => Some(Verdict::Error),
         // Without a reason its kind has no end that can be known.
         RunState::Unfollowed => run.reason.as_ref().map(|_| Verdict::Error),
@@ -91,6 +94,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
         || (StatusState::Error, format!("not started yet, will be retried: {}", error()));
     let runs = delivery.runs.len();
     Some(match delivery.state {
+        DeliveryState::Cancelled => (StatusState::Cancelled, cancelled(delivery)),
         DeliveryState::Following => {
             let ended = runs - delivery.active_runs().count();
             (StatusState::Pending, format!("{ended} of {runs} runs ended"))
@@ -140,7 +144,7 @@ pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Lin
     let through = delivery.state.is_final() || delivery.state == DeliveryState::Following;
     let told: BTreeSet<_> = delivery.objects.iter().map(|o| o.object.identity()).collect();
     let runs = delivery.runs.iter().filter(move |r| through || told.contains(&r.object.identity()));
-    let runs = runs.map(|run| (&run.object, single(run)));
+    let runs = runs.map(|run| (&run.object, single(delivery, run)));
     let left = delivery.objects.iter().filter_map(|o| Some((&o.object, unstarted(o, delivery)?)));
     runs.chain(left).map(|(object, (state, text))| {
         let line = Line { state, text, delivery, run: Some(&object.name) };
@@ -148,15 +152,22 @@ pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Lin
     })
 }
 
-fn single(run: &RunRecord) -> (StatusState, String) {
-    let state = match (run.state, verdict_of(run)) {
+fn single(delivery: &Delivery, run: &RunRecord) -> (StatusState, String) {
+    let state = match (run.state, verdict_of(delivery, run)) {
         (RunState::Running, _) => StatusState::Pending,
         (_, Some(Verdict::Success)) => StatusState::Success,
         (_, Some(Verdict::Failure)) => StatusState::Failure,
         (_, Some(Verdict::Error)) => StatusState::Error,
+        (_, None) if delivery.cancelled.is_some() && run.cancelled_by.is_none() => {
+            StatusState::Cancelled
+        }
         (_, None) => StatusState::Neutral,
     };
     let word = run.state.as_str();
+    if let Some(cancelled) = delivery.cancelled.as_ref().filter(|_| state == StatusState::Cancelled)
+    {
+        return (state, cancelled.to_string());
+    }
     let text = match (&run.cancelled_by, run.message.as_ref().or(run.reason.as_ref())) {
         (Some(by), _) if run.state == RunState::Cancelled => format!("{word} for {by}"),
         (_, Some(why)) => format!("{word}: {why}"),
@@ -175,7 +186,11 @@ fn unstarted(outcome: &ObjectOutcome, delivery: &Delivery) -> Option<(StatusStat
         return None;
     }
     let why = outcome.reason.as_deref().unwrap_or("no reason was given");
-    let state = if delivery.is_superseded() { StatusState::Neutral } else { StatusState::Error };
+    let state = match &delivery.cancelled {
+        Some(_) => StatusState::Cancelled,
+        None if delivery.is_superseded() => StatusState::Neutral,
+        None => StatusState::Error,
+    };
     Some((state, format!("not started: {why}")))
 }
 
@@ -246,7 +261,7 @@ pub(super) fn failures(delivery: &Delivery) -> String {
 
 /// Why a delivery whose runs neither failed nor all succeeded ended so.
 pub(super) fn unknown_ends(delivery: &Delivery) -> String {
-    let odd = |run: &&RunRecord| verdict_of(run) == Some(Verdict::Error);
+    let odd = |run: &&RunRecord| verdict_of(delivery, run) == Some(Verdict::Error);
     let each = delivery.runs.iter().filter(odd).map(|run| {
         let name = &run.object.name;
         match (run.state, run.reason.as_deref()) {
@@ -274,6 +289,16 @@ fn superseded(delivery: &Delivery) -> String {
         Some(by) => format!("superseded by {by}"),
         None => BRANCH_DELETED.to_owned(),
     };
+    cut_short(delivery, cause)
+}
+
+/// `cancelled by ops; its runs: 1 succeeded, 1 cancelled`.
+fn cancelled(delivery: &Delivery) -> String {
+    let cause = delivery.cancelled.as_ref().map(ToString::to_string).unwrap_or_default();
+    cut_short(delivery, cause)
+}
+
+fn cut_short(delivery: &Delivery, cause: String) -> String {
     let ended = |state| delivery.runs.iter().filter(|run| run.state == state).count();
     let left = delivery.objects.iter().filter(|o| o.run && !o.action.is_acknowledged()).count();
     let parts = [

@@ -15,6 +15,8 @@ crate::closed_list! {
         Trigger = "trigger",
         /// Requested another attempt.
         Retry = "retry",
+        /// Requested the end of a delivery.
+        Cancel = "cancel",
         /// Requested new runs of an earlier delivery's commits.
         Rerun = "rerun",
         /// Suspended a watch.
@@ -75,6 +77,9 @@ impl From<&Trigger> for Act {
                 }
             }
             TriggerKind::Retry(delivery) => Self { delivery: Some(delivery.clone()), ..act },
+            TriggerKind::Cancel(delivery) => {
+                Self { kind: ActKind::Cancel, delivery: Some(delivery.clone()), ..act }
+            }
             TriggerKind::Rerun { delivery, failed_only } => Self {
                 kind: ActKind::Rerun,
                 delivery: Some(delivery.clone()),

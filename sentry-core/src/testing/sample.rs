@@ -187,6 +187,7 @@ pub fn delivery(n: u32) -> Delivery {
         notes: vec!["ci.yaml:3: unknown variable {{ ünï }}".to_owned(), String::new()],
         error: Some("line one\nline \"two\" 'x'; -- \u{1b}[31m".to_owned()),
         superseded_by: Some(sha(n + 1)),
+        cancelled: None,
     }
 }
 

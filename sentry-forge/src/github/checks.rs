@@ -164,13 +164,14 @@ fn body(status: &CommitStatus) -> Value {
 }
 
 /// Check runs know no error. `action_required` blocks a merge as `failure` does, but does not say that a run
-/// failed: somebody must look, and the details say at what. `cancelled` would say that somebody meant it.
+/// failed: somebody must look, and the details say at what; `cancelled` would say that somebody meant it.
 fn conclusion(state: StatusState) -> Option<&'static str> {
     match state {
         StatusState::Pending => None,
         StatusState::Success => Some("success"),
         StatusState::Failure => Some("failure"),
         StatusState::Error => Some("action_required"),
+        StatusState::Cancelled => Some("cancelled"),
         StatusState::Neutral => Some("neutral"),
     }
 }

@@ -117,6 +117,7 @@ fn word(state: StatusState) -> &'static str {
         StatusState::Pending => "running",
         StatusState::Success | StatusState::Neutral => "success",
         StatusState::Failure | StatusState::Error => "failed",
+        StatusState::Cancelled => "canceled",
     }
 }
 

@@ -314,7 +314,7 @@ pub(crate) fn plain_status(status: &CommitStatus) -> Call {
         // Statuses know no neutral end; the text says it.
         StatusState::Success | StatusState::Neutral => "success",
         StatusState::Failure => "failure",
-        StatusState::Error => "error",
+        StatusState::Error | StatusState::Cancelled => "error",
     };
     let mut body = serde_json::json!({
         "state": state,

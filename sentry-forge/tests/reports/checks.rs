@@ -85,6 +85,7 @@ async fn every_state_has_its_conclusion() {
         value!("success"),
         value!("failure"),
         value!("action_required"),
+        value!("cancelled"),
         value!("neutral"),
     ];
     for (state, conclusion) in STATES.into_iter().zip(conclusions) {

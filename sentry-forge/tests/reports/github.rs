@@ -22,7 +22,7 @@ fn heads_answer() -> ResponseTemplate {
 
 #[tokio::test]
 async fn every_state_has_its_word_and_a_neutral_end_is_a_success_with_its_text() {
-    let words = ["pending", "success", "failure", "error", "success"];
+    let words = ["pending", "success", "failure", "error", "error", "success"];
     for (state, word) in STATES.into_iter().zip(words) {
         let server = MockServer::start().await;
         let at = format!("/api/v3/repos/o/r/statuses/{}", sha('a'));

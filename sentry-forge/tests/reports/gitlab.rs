@@ -16,7 +16,7 @@ fn set() -> ResponseTemplate {
 
 #[tokio::test]
 async fn every_state_has_its_word_and_the_branch_is_told() {
-    let words = ["running", "success", "failed", "failed", "success"];
+    let words = ["running", "success", "failed", "failed", "canceled", "success"];
     for (state, word) in STATES.into_iter().zip(words) {
         let server = MockServer::start().await;
         let at = format!("/api/v4/projects/g%2Fsub%2Fp/statuses/{}", sha('a'));

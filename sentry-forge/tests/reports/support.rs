@@ -22,11 +22,12 @@ pub(crate) const DELIVERY: &str = "01j0000000000000000000000a";
 /// A token for statuses alone.
 pub(crate) const REPORTER: &str = "tok_for-statuses-only-123";
 
-pub(crate) const STATES: [StatusState; 5] = [
+pub(crate) const STATES: [StatusState; 6] = [
     StatusState::Pending,
     StatusState::Success,
     StatusState::Failure,
     StatusState::Error,
+    StatusState::Cancelled,
     StatusState::Neutral,
 ];
 

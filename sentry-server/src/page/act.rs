@@ -131,6 +131,17 @@ pub(super) async fn retry(
     Ok(wait_for(&page.setup.answers.retry(&id, asker).await?))
 }
 
+pub(super) async fn cancel(
+    State(page): Shared,
+    Path(id): Path<String>,
+    confirmed: Confirmed<AgainForm>,
+) -> PageResult {
+    let (form, by) = confirmed.act()?;
+    let key = key(&form.key);
+    let asker = Asker { by: Some(&by), key: key.as_deref() };
+    Ok(wait_for(&page.setup.answers.cancel(&id, asker).await?))
+}
+
 pub(super) async fn rerun(
     State(page): Shared,
     Path(id): Path<String>,

@@ -108,6 +108,7 @@ pub fn routes(setup: Setup) -> Router {
         .route("/watches/{name}/resume", post(act::resume))
         .route("/deliveries/{id}", get(delivery))
         .route("/deliveries/{id}/retry", post(act::retry))
+        .route("/deliveries/{id}/cancel", post(act::cancel))
         .route("/deliveries/{id}/rerun", post(act::rerun))
         .route("/trigger", post(act::trigger))
         .route("/triggers/{id}", get(trigger))

@@ -74,6 +74,10 @@ impl Answers for Echo {
         self.says(format!("retry {delivery}, {:?} by {:?}", asker.key, asker.by))
     }
 
+    async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
+        self.says(format!("cancel {delivery}, {:?}", asker.key))
+    }
+
     async fn rerun(
         &self,
         delivery: &str,
@@ -136,6 +140,7 @@ async fn each_route_asks_its_own_question_with_all_that_was_sent() {
         ("GET", "/triggers/01hf", "", "state of 01hf"),
         ("POST", "/trigger", r#"{"watch":"qa"}"#, "trigger Some(\"qa\"), None, Some(\"k\")"),
         ("POST", "/trigger", r#"{"branch":"b"}"#, "trigger None, Some(\"b\"), Some(\"k\")"),
+        ("POST", "/deliveries/01hf/cancel", "", "cancel 01hf, Some(\"k\")"),
         ("POST", "/deliveries/01hf/retry", "", "retry 01hf, Some(\"k\")"),
         ("POST", "/deliveries/01hf/rerun", "", "rerun 01hf, failed: false, Some(\"k\")"),
         (

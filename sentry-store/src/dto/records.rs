@@ -410,6 +410,12 @@ mirrors! {
         notes: Vec<String>,
         error: Option<String>,
         superseded_by: Option<Text<CommitSha>>,
+        #[serde(default)]
+        cancelled: Option<Cancellation>,
+    }
+    Cancellation of delivery::Cancellation {
+        by: Option<String>,
+        at: Stamp,
     }
     Trigger of delivery::Trigger {
         id: Text<TriggerId>,
@@ -499,6 +505,7 @@ enum Reason {
     SkippedByMarker,
     Suspended,
     Parked,
+    Cancelled,
     ForgeUnreachable { since: Stamp },
     NotSeen,
 }
@@ -518,6 +525,7 @@ impl Mirror<delivery::Reason> for Reason {
             R::SkippedByMarker => Self::SkippedByMarker,
             R::Suspended => Self::Suspended,
             R::Parked => Self::Parked,
+            R::Cancelled => Self::Cancelled,
             R::ForgeUnreachable { since } => Self::ForgeUnreachable { since: Mirror::of(since) },
             R::NotSeen => Self::NotSeen,
         }
@@ -537,6 +545,7 @@ impl Mirror<delivery::Reason> for Reason {
             Self::SkippedByMarker => R::SkippedByMarker,
             Self::Suspended => R::Suspended,
             Self::Parked => R::Parked,
+            Self::Cancelled => R::Cancelled,
             Self::ForgeUnreachable { since } => R::ForgeUnreachable { since: since.back() },
             Self::NotSeen => R::NotSeen,
         }
@@ -553,6 +562,7 @@ enum TriggerKind {
         selection: Selection,
     },
     Retry(Text<DeliveryId>),
+    Cancel(Text<DeliveryId>),
     Rerun {
         delivery: Text<DeliveryId>,
         failed_only: bool,
@@ -569,6 +579,7 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
                 selection: Mirror::of(selection),
             },
             K::Retry(delivery) => Self::Retry(Mirror::of(delivery)),
+            K::Cancel(delivery) => Self::Cancel(Mirror::of(delivery)),
             K::Rerun { delivery, failed_only } => {
                 Self::Rerun { delivery: Mirror::of(delivery), failed_only }
             }
@@ -582,6 +593,7 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
                 K::Deliver { subject: subject.back(), sha: sha.back(), selection: selection.back() }
             }
             Self::Retry(delivery) => K::Retry(delivery.back()),
+            Self::Cancel(delivery) => K::Cancel(delivery.back()),
             Self::Rerun { delivery, failed_only } => {
                 K::Rerun { delivery: delivery.back(), failed_only }
             }

@@ -492,4 +492,11 @@ pub const PROMISES: &[Promise] = &[
         ],
         "sentry-store/tests/displaced.rs::nothing_is_read_or_kept_once_the_files_of_a_state_are_not_in_their_place",
     ),
+    promise(
+        66,
+        "what somebody cancels ends: at every moment of a delivery, over kills, with the cluster away",
+        "cancelled once, told once, the verdict right, 0 runs left",
+        &[proof("the engine", FAKES, "1 in 7 deaths, 1 in 3 calls")],
+        "sentry-core/tests/engine/cancelling.rs::what_is_followed_is_cancelled_by_the_cluster_and_the_next_head_is_delivered",
+    ),
 ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::follow::merge_runs;
+use super::follow::merge;
 use super::{Attempts, Call, Job, Machine, Mode};
 use crate::cursor::{Cursors, Mark};
 use crate::delivery::{
@@ -171,6 +171,7 @@ impl Machine {
             notes: Vec::new(),
             error: None,
             superseded_by: None,
+            cancelled: None,
         }
     }
 
@@ -230,7 +231,10 @@ impl Machine {
     pub(super) fn proceed(&mut self, ticket: u64, mut delivery: Delivery, wanted: Vec<RunRecord>) {
         let newer =
             self.newer_head(&delivery).filter(|_| delivery.state != DeliveryState::Applying);
-        let answer = if self.grace_ends.is_some() {
+        let known = self.ledger.open.get(&delivery.id);
+        let answer = if known.is_some_and(|known| known.cancelled.is_some()) {
+            Err(Halt::Cancelled)
+        } else if self.grace_ends.is_some() {
             Err(Halt::Stopping)
         } else if let Some(by) = newer {
             Err(Halt::Superseded(by))
@@ -239,7 +243,7 @@ impl Machine {
                 (delivery.id.clone(), delivery.state, EventKind::step(&delivery));
             let known = self.ledger.open.get(&id);
             let is_new = known.is_none_or(|known| known.state != state);
-            merge_runs(&mut delivery, known);
+            merge(&mut delivery, known);
             let allowed = if wanted.is_empty() { 0 } else { self.room(&delivery) };
             let allowed = allowed.min(wanted.len());
             delivery.runs.extend(wanted.into_iter().take(allowed));
@@ -264,7 +268,7 @@ impl Machine {
         let long = self.attempts.unwritten.iter().filter(due).map(|(id, _)| id.clone());
         for id in long.collect::<Vec<_>>() {
             let Some((_, mut delivery)) = self.attempts.unwritten.remove(&id) else { continue };
-            merge_runs(&mut delivery, self.ledger.open.get(&id));
+            merge(&mut delivery, self.ledger.open.get(&id));
             self.write(vec![Write::Delivery(Box::new(delivery))]);
         }
     }
@@ -298,7 +302,7 @@ impl Machine {
 
     pub(super) fn conclude(&mut self, mut end: AttemptEnd) {
         let known = self.ledger.open.get(&end.delivery.id);
-        merge_runs(&mut end.delivery, known);
+        merge(&mut end.delivery, known);
         let Some(watch) = self.known.watches.get(&end.delivery.watch).cloned() else { return };
         let key = key_of(&end.delivery);
         let (id, dry_run, sha) = (

@@ -436,9 +436,11 @@ fn is_told_again(one: &Delivery, other: &Delivery) -> bool {
     silent(one) == silent(other)
 }
 
-/// What was seen of runs while an attempt held an older copy of the delivery: that they exist, and how they ended.
-pub(super) fn merge_runs(delivery: &mut Delivery, known: Option<&Delivery>) {
+/// What became known while an attempt held an older copy of the delivery: that it was cancelled, that runs exist, and how
+/// they ended.
+pub(super) fn merge(delivery: &mut Delivery, known: Option<&Delivery>) {
     let Some(known) = known else { return };
+    delivery.cancelled.clone_from(&known.cancelled);
     for run in &mut delivery.runs {
         let newer = known.runs.iter().find(|k| k.object == run.object && k.state.is_final());
         if let Some(newer) = newer {
@@ -465,7 +467,7 @@ mod tests {
             ..sample::delivery(1)
         };
         let merged = |mut older: Delivery, known: &Delivery| {
-            merge_runs(&mut older, Some(known));
+            merge(&mut older, Some(known));
             (older.runs[0].state, older.objects.iter().map(|o| o.action).collect::<Vec<_>>())
         };
         let seen = of(&ended, &[Action::Created]);
@@ -476,7 +478,7 @@ mod tests {
         let unsure = of(&running, &[Action::Failed]);
         assert_eq!(merged(of(&ended, &[]), &unsure), (RunState::Succeeded, vec![]));
         let mut alone = of(&running, &[]);
-        merge_runs(&mut alone, None);
+        merge(&mut alone, None);
         assert_eq!(alone, of(&running, &[]));
     }
 }

@@ -172,6 +172,8 @@ pub(in crate::engine) enum Call {
 pub(in crate::engine) enum Recall {
     /// A trigger asks for another attempt of it.
     Retry(Trigger, DeliveryId),
+    /// A trigger asks for its end.
+    Cancel(Trigger, DeliveryId),
     /// A trigger asks for new runs of its commits.
     Rerun(Trigger, DeliveryId),
     /// Its head is looked at again.
@@ -181,7 +183,7 @@ pub(in crate::engine) enum Recall {
 impl Recall {
     pub(in crate::engine) fn delivery(&self) -> &DeliveryId {
         match self {
-            Self::Retry(_, id) | Self::Rerun(_, id) | Self::Look(_, id) => id,
+            Self::Retry(_, id) | Self::Rerun(_, id) | Self::Cancel(_, id) | Self::Look(_, id) => id,
         }
     }
 }
@@ -311,6 +313,7 @@ impl Machine {
         self.end_overdue();
         self.manage_followers();
         self.cancel_older();
+        self.cancel_asked();
         self.send_reports();
         self.send_notices();
     }

@@ -1,4 +1,4 @@
-//! Runs that are not wanted any more: older ones that a newer one cancels, and ended ones beyond what is kept.
+//! Runs that are not wanted any more: those that somebody cancels, older ones that a newer one cancels, and ended ones beyond what is kept.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -41,6 +41,21 @@ impl Machine {
         }
         for (id, by, runs) in cancelled {
             self.cancel(&id, by, runs);
+        }
+    }
+
+    /// What somebody cancelled: the runs that the cluster is known to hold are asked to end. Of others it is found out first
+    /// whether they were made.
+    pub(super) fn cancel_asked(&mut self) {
+        let running = |id: &&DeliveryId| self.attempts.running.values().any(|r| r == *id);
+        let ids = self.index.cancelled().filter(|id| !running(id));
+        let open = ids.filter_map(|id| self.ledger.open.get(id));
+        let of = |delivery: &Delivery| {
+            let held = delivery.active_runs().filter(|run| !delivery.is_unconfirmed(run));
+            (delivery.watch.clone(), held.map(|run| run.object.clone()).collect::<Vec<_>>())
+        };
+        for (watch, runs) in open.map(of).collect::<Vec<_>>() {
+            self.retire(&watch, runs, RetireHow::Cancel, &[]);
         }
     }
 

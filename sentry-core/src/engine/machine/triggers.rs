@@ -2,8 +2,11 @@
 
 use super::{Call, Effects, Machine, Mode, Recall};
 use crate::delivery::{
-    Asked, AttemptCounts, Cause, Delivery, DeliveryState, Trigger, TriggerKind, TriggerState,
+    Asked, AttemptCounts, Cancellation, Cause, Delivery, DeliveryState, Trigger, TriggerKind,
+    TriggerState,
 };
+use crate::engine::conclude::cancelled;
+use crate::engine::ledger::key_of;
 use crate::event::EventKind;
 use crate::ids::DeliveryId;
 use crate::store::Write;
@@ -20,6 +23,10 @@ impl Machine {
                 TriggerKind::Retry(id) => {
                     let id = id.clone();
                     self.call(Call::Recall(Recall::Retry(trigger, id)));
+                }
+                TriggerKind::Cancel(id) => {
+                    let id = id.clone();
+                    self.call(Call::Recall(Recall::Cancel(trigger, id)));
                 }
                 TriggerKind::Rerun { delivery, .. } => {
                     let id = delivery.clone();
@@ -91,7 +98,12 @@ impl Machine {
     ) -> Effects {
         let pending = |trigger: &Trigger| self.ledger.inbox.triggers.contains(trigger);
         match recall {
-            Recall::Retry(trigger, _) | Recall::Rerun(trigger, _) if !pending(&trigger) => {}
+            Recall::Retry(trigger, _) | Recall::Rerun(trigger, _) | Recall::Cancel(trigger, _)
+                if !pending(&trigger) => {}
+            Recall::Cancel(trigger, id) => match self.ledger.open.get(&id).cloned().or(found) {
+                Some(delivery) => self.take_cancel(&trigger, delivery),
+                None => self.reject(&trigger, format!("there is no delivery {id}")),
+            },
             Recall::Retry(trigger, id) => match found {
                 Some(delivery) => self.take_retry(&trigger, delivery),
                 None => self.reject(&trigger, format!("there is no delivery {id}")),
@@ -111,6 +123,11 @@ impl Machine {
             let text = format!(
                 "delivery {id} had nothing to run; to deliver its commit again, use trigger"
             );
+            return self.reject(trigger, text);
+        }
+        if delivery.state == DeliveryState::Cancelled {
+            let text =
+                format!("delivery {id} was cancelled; for new runs of it, use rerun or trigger");
             return self.reject(trigger, text);
         }
         if matches!(delivery.state, DeliveryState::Succeeded | DeliveryState::Superseded) {
@@ -135,6 +152,27 @@ impl Machine {
         let writes = self.taken_up(delivery);
         self.attempts.ready.wake(&id);
         self.answer(trigger, &id, writes);
+    }
+
+    /// An attempt that is under way learns of it at its next step; what it wrote by then is taken in, and cancelled.
+    fn take_cancel(&mut self, trigger: &Trigger, mut delivery: Delivery) {
+        let id = delivery.id.clone();
+        if delivery.cancelled.is_some() {
+            return self.answer(trigger, &id, Vec::new());
+        }
+        if !delivery.may_be_cancelled() {
+            let text = format!("delivery {id} has ended: {}", delivery.state.as_str());
+            return self.reject(trigger, text);
+        }
+        delivery.cancelled = Some(Cancellation { by: trigger.by.clone(), at: self.now.stamp });
+        if self.attempts.running.values().any(|running| *running == id) {
+            return self.answer(trigger, &id, vec![Write::Delivery(Box::new(delivery))]);
+        }
+        let key = key_of(&delivery);
+        let end = cancelled(delivery, self.ledger.cursors(&key), self.now.stamp);
+        self.attempts.ready.forget(&id);
+        self.answer(trigger, &id, end.writes);
+        self.effects.events.extend(end.events);
     }
 
     fn take_rerun(&mut self, trigger: &Trigger, earlier: Delivery) {

@@ -127,6 +127,7 @@ pub async fn every_reason_of_a_head_reads_back(at: Handles) {
         Reason::SkippedByMarker,
         Reason::Suspended,
         Reason::Parked,
+        Reason::Cancelled,
         Reason::ForgeUnreachable { since: sample::time(9) },
         Reason::NotSeen,
     ];

@@ -41,6 +41,7 @@ pub async fn a_trigger_reads_back_whatever_it_asks_for(at: Handles) {
             selection: Selection::default(),
         },
         TriggerKind::Retry(sample::id(7)),
+        TriggerKind::Cancel(sample::id(7)),
         TriggerKind::Rerun { delivery: sample::id(7), failed_only: true },
         TriggerKind::Rerun { delivery: sample::id(7), failed_only: false },
     ];

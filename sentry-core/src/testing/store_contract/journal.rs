@@ -5,7 +5,7 @@ use futures::future::{join, join_all};
 use super::Handles;
 use crate::closed_list::ClosedList as _;
 use crate::cursor::Cursors;
-use crate::delivery::{Asked, Cause, Delivery, DeliveryState, Trigger, TriggerState};
+use crate::delivery::{Asked, Cancellation, Cause, Delivery, DeliveryState, Trigger, TriggerState};
 use crate::store::{
     DeliveryQuery, Hold, InventoryItem, Outage, Outgoing, OverviewQuery, Report, Requests,
     Snapshot, StoreErrorKind, Trouble, WatchState, Write,
@@ -123,10 +123,13 @@ pub async fn a_validator_is_kept_replaced_and_forgotten(at: Handles) {
 pub async fn every_state_and_cause_of_a_delivery_reads_back(at: Handles) {
     use DeliveryState as S;
     let states = [S::Pending, S::Fetching, S::Checking, S::Applying, S::Succeeded, S::Failed];
-    for state in states.into_iter().chain([S::NothingRan, S::Superseded, S::Parked]) {
+    for state in states.into_iter().chain([S::NothingRan, S::Superseded, S::Parked, S::Cancelled]) {
         for cause in Cause::all() {
             let asked = Asked { cause, ..sample::asked(1) };
-            let delivery = Delivery { state, asked, ..sample::delivery(1) };
+            let by = Some("ops".to_owned());
+            let cancelled =
+                (state == S::Cancelled).then(|| Cancellation { by, at: sample::time(7) });
+            let delivery = Delivery { state, asked, cancelled, ..sample::delivery(1) };
             at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
             assert_eq!(at.snapshot().await.open.is_empty(), state.is_final(), "{state:?}");
             assert_eq!(at.deliveries(&DeliveryQuery::default()).await, [delivery]);

@@ -51,7 +51,8 @@ pub(super) fn tone(state: Word<DeliveryState>) -> Tone {
             | DeliveryState::Applying
             | DeliveryState::Following,
         ) => Tone::Busy,
-        Known(DeliveryState::Superseded | DeliveryState::NothingRan) | Unknown => Tone::Quiet,
+        Known(DeliveryState::Superseded | DeliveryState::NothingRan | DeliveryState::Cancelled)
+        | Unknown => Tone::Quiet,
     }
 }
 
@@ -62,6 +63,7 @@ fn key(state: Word<DeliveryState>) -> &'static str {
         Known(DeliveryState::Failed) => "state-failed",
         Known(DeliveryState::Parked) => "state-parked",
         Known(DeliveryState::Superseded) => "state-superseded",
+        Known(DeliveryState::Cancelled) => "state-cancelled",
         Known(DeliveryState::Pending) => "state-waiting",
         Known(DeliveryState::Following) => "state-running",
         Known(DeliveryState::Fetching) => "state-fetching",
@@ -273,6 +275,10 @@ fn summary(reader: &Reader, delivery: &Delivery, next: Option<Timestamp>) -> Str
         Known(DeliveryState::Superseded) => {
             "Superseded by a newer head; none of it ran.".to_owned()
         }
+        Known(DeliveryState::Cancelled) if totals.total > 0 => {
+            format!("Cancelled after {time}; of {runs}: {}.", totals.words())
+        }
+        Known(DeliveryState::Cancelled) => "Cancelled; none of it ran.".to_owned(),
         Known(DeliveryState::Following) if totals.total > 0 => {
             format!("{} of {runs} still running, for {time} now.", totals.running + totals.queued)
         }
@@ -297,6 +303,9 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
     };
     let ended = delivery.state.is(DeliveryState::is_final);
     let had_verdict = delivery.verdict.is_some();
+    let parked = delivery.state == DeliveryState::Parked;
+    let cancel = (parked || !ended && delivery.state != Unknown)
+        .then(|| act(["act-cancel", "act-cancel-about"], "cancel", vec![]));
     let given_up = matches!(delivery.state, Known(DeliveryState::Failed | DeliveryState::Parked));
     let retry =
         (given_up && !had_verdict).then(|| act(["act-retry", "act-retry-about"], "retry", vec![]));
@@ -306,7 +315,7 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
     });
     let again = (ended && !delivery.objects.is_empty())
         .then(|| act(["act-rerun-all", "act-rerun-all-about"], "rerun", vec![]));
-    [retry, failed, again].into_iter().flatten().flatten().collect()
+    [retry, failed, again, cancel].into_iter().flatten().flatten().collect()
 }
 
 #[cfg(test)]
@@ -331,6 +340,7 @@ mod tests {
             (json!({"state": "failed"}), Tone::Bad, "failed"),
             (json!({"state": "parked"}), Tone::Bad, "parked"),
             (json!({"state": "superseded"}), Tone::Quiet, "superseded"),
+            (json!({"state": "cancelled"}), Tone::Quiet, "cancelled"),
             (json!({"state": "pending", "error": "no"}), Tone::Wait, "retrying"),
             (json!({"state": "pending"}), Tone::Wait, "waiting"),
             (json!({"state": "following"}), Tone::Busy, "running"),
@@ -383,6 +393,11 @@ mod tests {
             ),
             (said(&[], ended("superseded"), None), "Superseded by a newer head; none of it ran."),
             (
+                said(&["cancelled", "succeeded"], ended("cancelled"), None),
+                "Cancelled after 12 s; of 2 runs: 1 succeeded, 1 cancelled.",
+            ),
+            (said(&[], ended("cancelled"), None), "Cancelled; none of it ran."),
+            (
                 said(&["running", "queued", "failed"], json!({"state": "following"}), None),
                 "2 of 3 runs still running, for 10 min now.",
             ),
@@ -406,10 +421,13 @@ mod tests {
             acts.into_iter().map(|act| (act.label, act.action)).collect::<Vec<_>>()
         };
         let (retry, rerun) = ("/deliveries/01k9/retry", "/deliveries/01k9/rerun");
+        let cancel = "/deliveries/01k9/cancel";
         for (runs, said, wanted) in [
-            (&["running"][..], json!({"state": "following"}), vec![]),
-            (&[], json!({"state": "pending"}), vec![]),
-            (&[], json!({"state": "parked"}), vec![("Retry", retry)]),
+            (&["running"][..], json!({"state": "following"}), vec![("Cancel", cancel)]),
+            (&[], json!({"state": "pending"}), vec![("Cancel", cancel)]),
+            (&[], json!({"state": "parked"}), vec![("Retry", retry), ("Cancel", cancel)]),
+            (&[], json!({"state": "cancelled"}), vec![]),
+            (&[], json!({"state": "of a newer agent"}), vec![]),
             (&[], json!({"state": "superseded"}), vec![]),
             (
                 &["planned"],

@@ -114,8 +114,11 @@ fn end(reader: &Reader, show: &Show) -> Option<Stop> {
         let state = state(reader.words, delivery);
         let mut name = state.word;
         name.get_mut(..1)?.make_ascii_uppercase();
-        let detail = show.superseded_by.as_deref();
-        let detail = detail.map(|by| format!("by {}", sentry_api::text::short(by)));
+        let cancelled =
+            show.cancelled.as_ref().filter(|_| delivery.state == DeliveryState::Cancelled);
+        let superseded = show.superseded_by.as_deref().map(sentry_api::text::short);
+        let by = cancelled.map_or(superseded, |cancelled| cancelled.by.as_deref());
+        let detail = by.map(|by| format!("by {by}"));
         let at = Some(Moment::new(reader, finished));
         return Some(Stop { at, detail, ..Stop::new(state.tone, name) });
     }

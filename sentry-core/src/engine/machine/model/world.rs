@@ -418,7 +418,7 @@ impl World {
         let Some((id, wanted)) = self.asking.remove(&ticket) else { return };
         match answer {
             Err(Halt::Superseded(by)) => self.end(&id, Outcome::Superseded(by)),
-            Err(Halt::Stopping) => self.end(&id, Outcome::Interrupted),
+            Err(Halt::Stopping | Halt::Cancelled) => self.end(&id, Outcome::Interrupted),
             Ok(allowed) => {
                 let Some(attempt) = self.attempts.get_mut(&id) else { return };
                 attempt.delivery.runs.extend(wanted.into_iter().take(allowed));
