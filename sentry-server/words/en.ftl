@@ -97,7 +97,7 @@ next-commit = the next commit
 
 # What can be done
 act-deliver = Deliver now
-act-deliver-about = Deliver the head of { $branch } of watch { $watch } now
+act-deliver-about = { $branch } of watch { $watch }
 act-retry = Retry
 act-retry-about = Retry this delivery: nothing that ran runs twice
 act-rerun-failed = Rerun what failed

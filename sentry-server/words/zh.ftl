@@ -97,7 +97,7 @@ next-commit = 下一个提交
 
 # 可以做什么
 act-deliver = 立即交付
-act-deliver-about = 立即交付监视 { $watch } 的分支 { $branch } 的最新提交
+act-deliver-about = 监视 { $watch } 的分支 { $branch }
 act-retry = 重试
 act-retry-about = 重试此交付：已运行的不会再次运行
 act-rerun-failed = 重新运行失败的
