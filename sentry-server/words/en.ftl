@@ -98,7 +98,7 @@ next-commit = the next commit
 
 # What can be done
 act-deliver = Deliver now
-act-deliver-about = Deliver the head of { $branch } of watch { $watch } now
+act-deliver-about = { $branch } of watch { $watch }
 act-cancel = Cancel
 act-cancel-about = Cancel this delivery and its runs: nothing more is started
 act-retry = Retry

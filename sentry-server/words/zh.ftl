@@ -98,7 +98,7 @@ next-commit = 下一个提交
 
 # 可以做什么
 act-deliver = 立即交付
-act-deliver-about = 立即交付监视 { $watch } 的分支 { $branch } 的最新提交
+act-deliver-about = 监视 { $watch } 的分支 { $branch }
 act-cancel = 取消
 act-cancel-about = 取消此交付及其运行：不再启动任何内容
 act-retry = 重试

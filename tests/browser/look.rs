@@ -51,6 +51,14 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         browser.open(&stage.at(path));
         look(name);
     }
+    browser.open(&stage.at("/language/zh"));
+    look("watches-zh");
+    browser.open(&stage.at("/language/en"));
+    stage.answers.play(scene::crowd());
+    browser.open(&stage.at("/"));
+    look("crowd");
+    browser.open(&stage.at("/?state=failed&q=release"));
+    look("found");
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

@@ -334,3 +334,16 @@ pub(crate) fn failed() -> String {
 pub(crate) fn parked() -> String {
     format!("/deliveries/{}", id(3))
 }
+
+/// An ordinary day of 200 watches.
+pub(crate) fn crowd() -> Script {
+    let mut script = day();
+    let status = script.status.as_mut().unwrap();
+    status.watches = (0..200)
+        .map(|n| WatchStatus { name: format!("service-{n}"), waiting_triggers: 0, ..shop() })
+        .collect();
+    for (n, watch) in status.watches.iter_mut().enumerate() {
+        watch.branches.retain(|branch| n % 8 == 0 || branch.branch.starts_with("release/2.13"));
+    }
+    script
+}

@@ -39,6 +39,7 @@ pub mod host;
 pub mod http;
 pub mod judge;
 pub mod kept;
+pub mod large;
 pub mod liar;
 pub mod processes;
 pub mod promise;

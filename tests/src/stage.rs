@@ -189,7 +189,16 @@ impl Stage {
     /// When this machine gives no port or no thread.
     pub fn start(watches: Vec<WatchPlace>) -> Self {
         let answers = Arc::<Answerer>::default();
-        let shared = Arc::clone(&answers);
+        let mut stage = Self::over(Arc::clone(&answers) as _, watches);
+        stage.answers = answers;
+        stage
+    }
+
+    /// One whose answers come from elsewhere, such as a state; `answers` then changes nothing.
+    ///
+    /// # Panics
+    /// As [`Stage::start`].
+    pub fn over(shared: Arc<dyn Answers>, watches: Vec<WatchPlace>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (say_port, port) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -203,7 +212,7 @@ impl Stage {
             });
         });
         let port = port.recv().expect("the server says its port");
-        Self { answers, port, stop: Some(stop), thread: Some(thread) }
+        Self { answers: Arc::default(), port, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The address of a path.
@@ -228,7 +237,7 @@ impl Drop for Stage {
 }
 
 /// The engine does nothing: it is there because a server has one.
-fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
+fn server(answers: Arc<dyn Answers>, watches: Vec<WatchPlace>) -> Server {
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
@@ -240,7 +249,7 @@ fn server(answers: Arc<Answerer>, watches: Vec<WatchPlace>) -> Server {
     let keys: Arc<dyn Keys> = Arc::new(Tokens);
     let (live, guesses) = (services.live.clone(), services.guesses.clone());
     let mut setup =
-        Setup::new(Arc::clone(&answers) as _, Arc::clone(&keys), live.clone(), guesses.clone());
+        Setup::new(Arc::clone(&answers), Arc::clone(&keys), live.clone(), guesses.clone());
     setup.watches = watches;
     let api = sentry_server::api::routes(answers, keys, live, guesses);
     services.routes = api.merge(sentry_server::page::routes(setup));

@@ -97,6 +97,8 @@ impl Filter {
     /// Whether a branch is asked for.
     pub(super) fn selects(&self, watch: &str, status: &BranchStatus) -> bool {
         let head = status.observed.sha.as_str();
+        let title = status.commit.as_ref().map_or("", |commit| &commit.title);
+        let author = status.commit.as_ref().map_or("", |commit| &commit.author);
         let has = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         let starts = |digits: &str| head.starts_with(&digits.to_ascii_lowercase());
         let tone = branch::tone(status);
@@ -104,8 +106,10 @@ impl Filter {
         (self.state.is_empty() || state())
             && has(watch, &self.watch)
             && has(&status.branch, &self.branch)
+            && has(author, &self.author)
             && starts(&self.commit)
-            && (has(watch, &self.q) || has(&status.branch, &self.q) || starts(&self.q))
+            && ([watch, &status.branch, title, author].iter().any(|text| has(text, &self.q))
+                || starts(&self.q))
     }
 }
 
@@ -134,8 +138,10 @@ mod tests {
     }
 
     #[test]
-    fn branches_are_found_by_state_watch_branch_and_commit() {
-        let branch = sample::branch(json!({"branch": "release/Pay-2", "state": "parked"}));
+    fn branches_are_found_by_state_watch_branch_author_title_and_commit() {
+        let commit = json!({"title": "Retry CARDS", "author": "Ada L.", "at": null});
+        let said = json!({"branch": "release/Pay-2", "state": "parked", "commit": commit});
+        let branch = sample::branch(said);
         for (query, found) in [
             ("", true),
             ("state=failed", true),
@@ -148,6 +154,10 @@ mod tests {
             ("branch=main", false),
             ("commit=1A2B", true),
             ("commit=a2b", false),
+            ("author=ada", true),
+            ("author=grace", false),
+            ("q=cards", true),
+            ("q=ada+l", true),
             ("q=SHOP", true),
             ("q=pay-2", true),
             ("q=1a2b3c", true),

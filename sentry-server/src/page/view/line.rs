@@ -23,6 +23,8 @@ pub(crate) struct BranchLine {
     since: Timestamp,
     at: Moment,
     head: Commit,
+    /// What its head says of itself: title and author.
+    note: Option<String>,
     /// Where its name leads.
     address: String,
     /// What failed, or what comes next of what is in progress.
@@ -58,6 +60,10 @@ impl BranchLine {
             since,
             at: Moment::new(reader, since),
             head: Commit::new(&status.observed.sha, source),
+            note: status
+                .commit
+                .as_ref()
+                .map(|commit| format!("{} · {}", commit.title, commit.author)),
             address,
             said: error.or(next),
             next: status.next_attempt.map(|at| Moment::new(reader, at)),
