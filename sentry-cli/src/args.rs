@@ -75,22 +75,31 @@ pub(crate) enum Color {
 }
 
 /// How a result is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    #[default]
     Table,
+    Wide,
     Json,
+    Yaml,
+    Name,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct OutputArg {
-    /// The output format; JSON is stable, see docs/cli.md
+    /// The output format; `wide` cuts nothing, `json` and `yaml` are stable
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }
 
 impl OutputArg {
-    pub(crate) fn is_json(self) -> bool {
-        self.output == Format::Json
+    pub(crate) fn is_wide(self) -> bool {
+        self.output == Format::Wide
+    }
+
+    /// True if a person reads the result.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self.output, Format::Table | Format::Wide)
     }
 }
 

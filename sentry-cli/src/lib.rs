@@ -14,7 +14,7 @@
 //! | `report` | how an event looks to a person |
 //! | `runs` | how the runs of a delivery stand, in words and tones |
 //! | `exit` | how an error looks, and which code the process ends with |
-//! | `ui`, `json` | how results look, to people and to programs; `sentry_api` has the JSON of answers |
+//! | `ui`, `table`, `json` | how results look, to people and to programs; `sentry_api` has the JSON of answers |
 //! | `logging`, `signals` | where log lines go; how the process is stopped |
 
 mod args;
@@ -27,6 +27,7 @@ mod remote;
 mod report;
 mod runs;
 mod signals;
+mod table;
 mod ui;
 mod user;
 
@@ -49,7 +50,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             // It repeats arguments, which others may have chosen.
-            let ui = ui::Ui::new(args::Color::Auto, Redactor::new());
+            let ui = ui::Ui::new(args::Color::Auto, Redactor::new(), None);
             ui.complain(&args::without_credentials(&error.render().to_string(), &args));
             return Exit::Usage.into();
         }

@@ -76,7 +76,8 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
 impl Context {
     pub(crate) fn new(global: Global, env: Environment) -> Self {
         let redactor = Redactor::new();
-        let ui = Ui::new(global.color, redactor.clone());
+        let columns = env.vars.get("COLUMNS").map(String::as_str);
+        let ui = Ui::new(global.color, redactor.clone(), columns);
         Self { ui, global, env, redactor, lines: MultiProgress::new() }
     }
 

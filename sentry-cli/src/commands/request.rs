@@ -14,6 +14,7 @@ use sentry_core::store::StoreErrorKind;
 
 use super::Context;
 use super::history::show_text;
+use crate::args::OutputArg;
 use crate::compose::{self, Composition, facts};
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
@@ -142,7 +143,7 @@ enum Settled {
 
 /// Shows the delivery as it ended.
 fn conclude(ctx: &Context, shown: &Show) -> Result<Exit, Failure> {
-    show_text(&ctx.ui, shown, ctx.now());
+    show_text(&ctx.ui, OutputArg::default(), shown, ctx.now());
     let (delivery, exit) = (&shown.delivery, verdict([shown.delivery.state]));
     let run = shown.asked_for.as_ref().and_then(|asked| asked.run.as_ref());
     match run {

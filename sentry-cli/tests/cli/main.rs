@@ -1,6 +1,10 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod look;
+#[cfg(test)]
+mod online;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod runs;
@@ -392,17 +396,6 @@ fn a_trigger_for_a_run_that_is_not_there_names_those_that_are() {
     assert!(dry.stderr.contains("there is no run nope") && dry.stderr.contains("r-"), "{dry:?}");
     let one = sandbox.ok(&["trigger", "--run", "r-", "--dry-run"]);
     assert!(one.contains("PipelineRun"), "{one}");
-}
-
-#[test]
-fn online_checks_name_what_is_missing() {
-    let sandbox = Sandbox::with_repositories();
-    let good = sandbox.ok(&["validate", "--online"]);
-    assert!(good.contains("manifests pass lint"), "{good}");
-    std::fs::remove_dir_all(sandbox.path("b")).unwrap();
-    let run = sandbox.run(&["validate", "--online", "-o", "json"]);
-    assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.stdout.contains("\"unreachable\""), "{}", run.stdout);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sentry_core::testing::sample;
 use crate::sandbox::Sandbox;
 
 /// A delivery of `app`'s first commit whose runs stand so; `None` is one that waits for room.
-fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
+pub(crate) fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
     let mut delivery = Delivery {
         state,
         asked: Asked { dry_run: false, ..sample::asked(1) },
