@@ -6,6 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use sentry_core::secret::Redactor;
 use sentry_core::text;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::args::{Color, Format, OutputArg};
 use crate::exit::Failure;
@@ -92,7 +93,12 @@ impl Ui {
 
     /// A table, as wide as there is room; whole with `-o wide`.
     pub(crate) fn table(&self, table: &Rows, output: OutputArg) {
-        self.indented(table, output, "");
+        self.lines(table, output).iter().for_each(|line| self.line(line));
+    }
+
+    /// Its lines.
+    pub(crate) fn lines(&self, table: &Rows, output: OutputArg) -> Vec<String> {
+        table.lines(output.is_wide(), self.room())
     }
 
     /// A table below a line that it belongs to.
@@ -106,9 +112,37 @@ impl Ui {
     /// How many cells a line has: what COLUMNS says, else the terminal. Where lines go to a file or a program, they are
     /// whole.
     fn room(&self) -> Option<usize> {
-        let terminal = || rustix::termios::tcgetwinsize(io::stdout()).ok();
-        let cells = || terminal().map(|size| usize::from(size.ws_col)).filter(|cells| *cells > 0);
-        self.columns.or_else(|| cells().filter(|_| io::stdout().is_terminal()))
+        self.columns.or_else(|| Some(terminal()?.ws_col.into()).filter(|cells| *cells > 0))
+    }
+
+    /// True if a person sees the lines as they are written.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// These lines instead of those on the terminal, as many as it has.
+    pub(crate) fn redraw(&self, lines: &[String]) {
+        let size = terminal();
+        let cells = size.map_or(usize::MAX, |size| usize::from(size.ws_col).max(1));
+        let mut left = size.map_or(usize::MAX, |size| usize::from(size.ws_row)).saturating_sub(2);
+        let fits = lines.iter().take_while(|line| {
+            let width = anstream::adapter::strip_str(line).to_string().width();
+            let rows = width.div_ceil(cells).max(1);
+            let fits = rows <= left;
+            left = left.saturating_sub(rows);
+            fits
+        });
+        let fits = fits.count();
+        control("\u{1b}[H");
+        for line in &lines[..fits] {
+            self.write(line);
+            control("\u{1b}[K\n");
+        }
+        if fits < lines.len() {
+            self.write(&format!("… {}", count(lines.len() - fits, "more line")));
+            control("\u{1b}[K\n");
+        }
+        control("\u{1b}[J");
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
@@ -139,6 +173,17 @@ impl Ui {
             writeln!(err, "{}", marked.unwrap_or(line)).ok();
         }
     }
+}
+
+/// Moves the cursor or takes away what is behind it; colours may be off.
+fn control(code: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(code.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// The terminal that stdout is, if it is one.
+fn terminal() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| io::stdout().is_terminal())
 }
 
 /// A word with its colour; streams without colours take it out again.

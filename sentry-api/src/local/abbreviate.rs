@@ -3,8 +3,11 @@
 use sentry_core::delivery::Delivery;
 use sentry_core::store::DeliveryQuery;
 
-use super::{ID_LEAST, Local};
+use super::Local;
 use crate::error::ApiError;
+
+/// No shorter, though it may tell all of them apart today: what somebody wrote down should still do so tomorrow.
+const LEAST: usize = 7;
 
 /// So many first characters of the ids of these deliveries are the beginning of no other delivery's id; 0 where there are
 /// none.
@@ -15,7 +18,7 @@ pub(super) async fn length(local: &Local, deliveries: &[Delivery]) -> Result<usi
     }
     ids.sort_unstable();
     let alike = ids.windows(2).map(|pair| common(pair[0], pair[1]) + 1);
-    let mut length = alike.max().unwrap_or_default().max(ID_LEAST);
+    let mut length = alike.max().unwrap_or_default().max(LEAST);
     for id in ids {
         // Each look finds the one itself, and any other that begins so: the next look is longer than what they share.
         while let Some(other) = other(local, id, length).await? {
@@ -73,12 +76,12 @@ mod tests {
     async fn a_short_id_is_the_beginning_of_one_delivery_alone_and_no_longer_than_that() {
         for (shared, listed, length) in [
             (&[][..], 0..0, 0),
-            (&[2], 0..1, ID_LEAST),
-            (&[2, 3], 0..2, ID_LEAST),
+            (&[2], 0..1, LEAST),
+            (&[2, 3], 0..2, LEAST),
             (&[2, 9], 0..2, 10),
             (&[2, 25], 0..2, 26),
             // What is not listed counts as well.
-            (&[2, 9, 3], 2..3, ID_LEAST),
+            (&[2, 9, 3], 2..3, LEAST),
             (&[2, 9], 1..2, 10),
             (&[2, 9, 12], 0..1, 10),
             (&[2, 12, 20], 1..2, 21),

@@ -53,7 +53,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
         .map_err(|e| Failure::usage("can't make a temporary directory").with_source(e))?;
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
-    let ended = signals.around(&stop, play(ctx, &dir, &stop)).await;
+    let ended = signals.around(&stop, |text| ctx.announce(text), play(ctx, &dir, &stop)).await;
     drop(dir);
     match ended {
         Ended::Aborted => Ok(Exit::Aborted),

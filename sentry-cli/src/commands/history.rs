@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sentry_api::query::HistoryQuery;
-use sentry_api::shape::{AskedFor, Delivery, History, Object, RunTotals, Show};
+use sentry_api::shape::{AskedFor, Delivery, History, Object, RunTotals, Show, Step};
 use sentry_api::text::{revision, short};
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_api::words::{Action, DeliveryState};
@@ -144,12 +144,6 @@ pub(crate) fn show_text(ui: &Ui, output: OutputArg, show: &Show, now: Timestamp)
     if let Some(error) = &delivery.error {
         ui.line(format!("error      {}", tinted(&plain(error), Tone::Bad)));
     }
-    if !steps.is_empty() {
-        let step = |s: &sentry_api::shape::Step| {
-            format!("{} {}", plain(&s.step), span(Duration::from_millis(s.took_ms)))
-        };
-        ui.line(format!("steps      {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
-    }
     if !delivery.objects.is_empty() {
         ui.line(format!("\n{}", count(delivery.objects.len(), "object")));
         ui.table(&objects(&delivery.objects), output);
@@ -157,6 +151,35 @@ pub(crate) fn show_text(ui: &Ui, output: OutputArg, show: &Show, now: Timestamp)
     show_runs(ui, output, delivery);
     for note in notes {
         ui.line(format!("note: {}", plain(note)));
+    }
+    show_steps(ui, steps);
+}
+
+/// How long Sentry's own steps took: last, as it is seldom what somebody looks for.
+fn show_steps(ui: &Ui, steps: &[Step]) {
+    if steps.is_empty() {
+        return;
+    }
+    ui.line("\nsteps");
+    for step in steps {
+        let took = span(Duration::from_millis(step.took_ms));
+        ui.line(format!("{took:>7}  {}", plain(step_text(&step.step))));
+    }
+}
+
+/// A step in words; a newer server may name others.
+fn step_text(step: &str) -> &str {
+    match step {
+        "inspect" => "asked for A's commit",
+        "resolve" => "looked up B's branch",
+        "compare" => "asked for the changed files",
+        "fetch" => "fetched B's directory",
+        "discover" => "asked for the cluster's kinds",
+        "references" => "looked up referenced tasks and pipelines",
+        "lend" => "asked for a token to clone A",
+        "check" => "checked the objects on the cluster",
+        "apply" => "wrote the objects",
+        other => other,
     }
 }
 

@@ -247,7 +247,10 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, deployer) in &parts.deployers {
         for target in targets.iter().filter(|t| t.deployer == *name) {
-            let subject = format!("cluster {target}");
+            let subject = match &target.context {
+                Some(context) => format!("cluster {context}"),
+                None => "cluster".to_owned(),
+            };
             let lends = watches.iter().any(|watch| {
                 watch.cluster == **target && watch.reading.git_auth_secret == GitAuthSecret::PerRun
             });

@@ -12,6 +12,7 @@ use sentry_api::words::BranchState;
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_core::clock::Timestamp;
 
+use super::follow::follow;
 use super::{Context, Source};
 use crate::args::{OutputArg, StatusArgs};
 use crate::exit::{Exit, Failure};
@@ -29,15 +30,18 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
         return check(&ctx.ui, &source).await;
     }
     let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
+    if args.follow {
+        return follow(ctx, &source, &query, args.output).await;
+    }
     let status = source.answers.status(&query).await?;
     ctx.ui.answer(args.output, &status, names, |status| {
-        show(&ctx.ui, args.output, status, ctx.now());
+        lines(&ctx.ui, args.output, status, ctx.now()).iter().for_each(|line| ctx.ui.line(line));
     })?;
     Ok(Exit::Done)
 }
 
 /// `qa/release/1`: a watch's name has no slash.
-fn names(status: &Status) -> Vec<String> {
+pub(super) fn names(status: &Status) -> Vec<String> {
     let branches = status
         .watches
         .iter()
@@ -84,7 +88,8 @@ const COLUMNS: &[Column] = &[
     whole("next"),
 ];
 
-fn show(ui: &Ui, output: OutputArg, status: &Status, now: Timestamp) {
+/// The branches as a table; below, what is wrong, and who works.
+pub(super) fn lines(ui: &Ui, output: OutputArg, status: &Status, now: Timestamp) -> Vec<String> {
     let mut rows = Rows::new(COLUMNS);
     for watch in &status.watches {
         if watch.branches.is_empty() {
@@ -97,11 +102,10 @@ fn show(ui: &Ui, output: OutputArg, status: &Status, now: Timestamp) {
             branch_row(&mut rows, &watch.name, branch, now);
         }
     }
-    if rows.is_empty() {
-        ui.line("nothing seen yet");
-    } else {
-        ui.table(&rows, output);
-    }
+    let mut lines = match rows.is_empty() {
+        true => vec!["nothing seen yet".to_owned()],
+        false => ui.lines(&rows, output),
+    };
     let foot = [
         errors(status, now),
         reports(status),
@@ -111,11 +115,10 @@ fn show(ui: &Ui, output: OutputArg, status: &Status, now: Timestamp) {
     ]
     .concat();
     if !foot.is_empty() {
-        ui.line("");
+        lines.push(String::new());
     }
-    for line in foot {
-        ui.line(line);
-    }
+    lines.extend(foot);
+    lines
 }
 
 fn branch_row(rows: &mut Rows, watch: &str, branch: &BranchStatus, now: Timestamp) {
@@ -230,7 +233,7 @@ fn footer(status: &Status, now: Timestamp) -> Vec<String> {
 }
 
 fn suspension_line(watch: &str, suspension: &SuspensionStatus, now: Timestamp) -> String {
-    let mut line = format!("watch {watch} is suspended for {}", age(now, suspension.since));
+    let mut line = format!("watch {watch} has been suspended for {}", age(now, suspension.since));
     if let Some(until) = suspension.until {
         line.push_str(&format!(", ends {}", ahead(now, until)));
     }

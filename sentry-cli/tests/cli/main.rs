@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod look;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod online;
 #[cfg(test)]
 mod remote;
@@ -10,6 +12,10 @@ mod remote;
 mod runs;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+mod shells;
+#[cfg(test)]
+mod watching;
 
 use sandbox::Sandbox;
 use sentry_core::delivery::TriggerKind;
@@ -38,6 +44,8 @@ fn help_lists_every_command_of_the_contract() {
         "schema",
         "completions",
         "man",
+        "open",
+        "version",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in\n{help}");
     }
@@ -187,6 +195,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
         keys,
         [
             "branch",
+            "commit",
             "dry_run",
             "error",
             "finished",
@@ -441,7 +450,10 @@ fn generated_texts_are_whole() {
     let sandbox = Sandbox::new();
     let schema = sandbox.json(&["schema"]);
     assert!(schema["$schema"].is_string(), "{schema}");
-    assert!(sandbox.ok(&["completions", "bash"]).contains("_sentry"));
-    let man = sandbox.ok(&["man"]);
-    assert!(man.contains(".TH") && man.contains("SENTRY TRIGGER"), "{man}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(sandbox.ok(&["completions", shell]).contains("SENTRY_COMPLETE"), "{shell}");
+    }
+    let version = sandbox.json(&["version", "-o", "json"]);
+    assert_eq!(version["release"], env!("CARGO_PKG_VERSION"));
+    assert!(version["features"]["forges"].as_array().unwrap().len() > 3, "{version}");
 }

@@ -93,7 +93,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
     Some(match delivery.state {
         DeliveryState::Following => {
             let ended = runs - delivery.active_runs().count();
-            (StatusState::Pending, format!("{ended} of {runs} runs ended"))
+            let all = count(runs + delivery.run_totals().queued, "run");
+            (StatusState::Pending, format!("{ended} of {all} ended"))
         }
         DeliveryState::Succeeded => match delivery.verdict {
             Some(_) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
