@@ -320,4 +320,37 @@ mod tests {
             assert_eq!((check.problem, check.remedy.is_some()), (problem, remedy), "{check:?}");
         }
     }
+
+    #[test]
+    fn what_may_not_be_done_on_a_cluster_is_one_line() {
+        let target = ClusterRef {
+            deployer: "kubectl".into(),
+            context: Some("prod".into()),
+            namespace: "qa".parse().unwrap(),
+        };
+        let shown = |allowed: &[bool]| {
+            let right = |(n, allowed): (usize, &bool)| Probe {
+                what: if n == 0 { "reach the cluster".into() } else { format!("get r{n}") },
+                allowed: *allowed,
+                detail: format!("detail {n}"),
+            };
+            let checks =
+                cluster("cluster prod", &target, allowed.iter().enumerate().map(right).collect());
+            let line = |check: Check| {
+                let remedy = check.remedy.map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+                let sign = if check.problem.is_some() { "✗" } else { "ok" };
+                format!("{sign} {}: {}{remedy}", check.what, check.detail)
+            };
+            checks.into_iter().map(line).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(shown(&[false]), "✗ reach the cluster: detail 0");
+        insta::assert_snapshot!(shown(&[true; 4]), @r"
+        ok reach the cluster: detail 0
+        ok rights in namespace qa: all 3 that deliveries need
+        ");
+        insta::assert_snapshot!(shown(&[true, true, false, false]), @r"
+        ok reach the cluster: detail 0
+        ✗ rights in namespace qa: 2 of 3 are missing: get r2, get r3 (detail 2)
+        ");
+    }
 }

@@ -217,3 +217,29 @@ fn debug_log(event: &EventKind) {
         debug!(forge, answered, failed, took_ms = millis(*took), "polled");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_runs_failed_is_a_result_and_that_a_delivery_failed_is_an_error() {
+        use DeliveryState::{Failed, NothingRan, Parked, Succeeded, Superseded};
+        for (state, verdict, result) in [
+            (Succeeded, Some(Verdict::Success), true),
+            (NothingRan, None, true),
+            (Superseded, None, true),
+            (Failed, Some(Verdict::Failure), true),
+            (Failed, Some(Verdict::Error), false),
+            (Failed, None, false),
+            (Parked, None, false),
+        ] {
+            assert_eq!(
+                is_result(Known(state), verdict.map(Known)),
+                result,
+                "{state:?} {verdict:?}"
+            );
+        }
+        assert!(!is_result(Word::Unknown, None));
+    }
+}

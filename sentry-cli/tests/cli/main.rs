@@ -457,3 +457,23 @@ fn generated_texts_are_whole() {
     assert_eq!(version["release"], env!("CARGO_PKG_VERSION"));
     assert!(version["features"]["forges"].as_array().unwrap().len() > 3, "{version}");
 }
+
+#[test]
+fn the_page_of_everything_a_watch_or_a_delivery_has_an_address() {
+    let sandbox = Sandbox::with_repositories();
+    let none = sandbox.run(&["open"]);
+    assert!(none.code == 2 && none.stderr.contains("server.public_url"), "{none:?}");
+    let config = sandbox.read("sentry.yaml");
+    let public = "server: {public_url: 'https://sentry.example.com/qa/'}\n";
+    sandbox.write("sentry.yaml", &format!("{public}{config}"));
+    sandbox.ok(&["watch", "--once"]);
+    sandbox.commit("a", "file", "2");
+    sandbox.ok(&["watch", "--once"]);
+    let id = sandbox.ok(&["history", "-o", "name"]);
+    let base = "https://sentry.example.com/qa/";
+    assert_eq!(sandbox.ok(&["open"]), format!("{base}\n"));
+    assert_eq!(sandbox.ok(&["open", "qa"]), format!("{base}watches/qa\n"));
+    assert_eq!(sandbox.ok(&["open", &id[..12]]), format!("{base}deliveries/{id}"));
+    let unknown = sandbox.run(&["open", "nope"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("neither a watch nor"), "{unknown:?}");
+}

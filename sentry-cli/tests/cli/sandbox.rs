@@ -191,9 +191,9 @@ impl Sandbox {
         SqliteStore::open(&self.path("state")).unwrap()
     }
 
-    /// Starts one that runs until it is stopped; what it writes to stdout and stderr is in the files `out` and `err`.
+    /// Starts one that runs until it is stopped; what it writes to stdout and stderr is in files such as `watch.out` and `watch.err`.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let file = |name| std::fs::File::create(self.path(name)).unwrap();
+        let file = |name| std::fs::File::create(self.path(&format!("{}.{name}", args[0]))).unwrap();
         Running(self.sentry(args).stdout(file("out")).stderr(file("err")).spawn().unwrap())
     }
 

@@ -347,6 +347,20 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_wait_for_room_are_among_those_that_end() {
+        use RunState::{Running, Succeeded};
+        let text = |delivery: &Delivery| standing(&watch("qa", &["main"]), delivery).unwrap().1;
+        assert_eq!(text(&with(&[Succeeded])), "1 of 1 run ended");
+        let mut queued = with(&[Succeeded, Running]);
+        for n in 0..2 {
+            let mut outcome = sample::outcome(Action::Queued);
+            outcome.object.name = format!("queued-{n}");
+            queued.objects.push(ObjectOutcome { run: true, ..outcome });
+        }
+        assert_eq!(text(&queued), "1 of 4 runs ended");
+    }
+
+    #[test]
     fn every_state_of_a_delivery_has_its_status() {
         let qa = watch("qa", &["main"]);
         let shown = |change: &dyn Fn(&mut Delivery)| {
