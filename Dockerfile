@@ -4,6 +4,8 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+# `sentry version` names them: the history is not copied.
+ARG SENTRY_COMMIT SENTRY_COMMIT_DATE
 RUN cargo build --release --locked -p sentry-cli
 
 # trixie: git 2.47 and kubectl 1.32

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use sentry_config::LogLevel;
 use sentry_core::closed_list::ClosedList;
 use sentry_core::names::{Namespace, WatchName};
@@ -14,10 +15,11 @@ use sentry_core::repo::{self, BranchName, CommitSha, DirPath, ParseError, RepoUr
 use sentry_core::subject::Subject;
 use url::Url;
 
+use crate::complete;
+
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "sentry", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "New here? `sentry demo` shows all of it on this machine in a few seconds.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -75,22 +77,31 @@ pub(crate) enum Color {
 }
 
 /// How a result is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    #[default]
     Table,
+    Wide,
     Json,
+    Yaml,
+    Name,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct OutputArg {
-    /// The output format; JSON is stable, see docs/cli.md
+    /// The output format; `wide` cuts nothing, `json` and `yaml` are stable
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Format,
 }
 
 impl OutputArg {
-    pub(crate) fn is_json(self) -> bool {
-        self.output == Format::Json
+    pub(crate) fn is_wide(self) -> bool {
+        self.output == Format::Wide
+    }
+
+    /// True if a person reads the result.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self.output, Format::Table | Format::Wide)
     }
 }
 
@@ -108,11 +119,12 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Deliver a branch's head now, or a given commit of it
     Trigger(TriggerArgs),
-    /// Check the configuration; with --online also tokens, repositories and cluster
+    /// Check the configuration, and with --online all that it names
     Validate(ValidateArgs),
     /// Show what was seen and delivered per branch, and what comes next
     Status(StatusArgs),
     /// List deliveries, newest first
+    #[command(visible_alias = "get")]
     History(HistoryArgs),
     /// Show one delivery: its objects, steps and errors
     Show(ShowArgs),
@@ -122,11 +134,11 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Show what would happen to each document of the manifests repository
     Explain(ExplainArgs),
-    /// Show the same for a local directory, offline
+    /// Check a local directory of manifests, offline
     Lint(LintArgs),
     /// Show what a delivery would change on the cluster; nothing is written
     Diff(DiffArgs),
-    /// Try a failed or parked delivery again; nothing that ran runs twice
+    /// Resume a failed or parked delivery; nothing that ran runs twice
     Retry(RetryArgs),
     /// Cancel a delivery: nothing more of it is started, and its runs are cancelled
     Cancel(CancelArgs),
@@ -136,11 +148,13 @@ pub(crate) enum Command {
     Suspend(SuspendArgs),
     /// Resume a suspended watch
     Resume(ResumeArgs),
-    /// Send a test notification to the receivers
+    /// Open the page, or print where it is
+    Open(OpenArgs),
+    /// Send a test notification
     Notify(NotifyArgs),
     /// Write a commented sentry.yaml and .env.example
     Init(Box<InitArgs>),
-    /// See it work end to end on this machine, without any setup; only needs git
+    /// See it work from end to end on this machine; needs only git
     Demo,
     /// Print the JSON Schema of the configuration
     Schema {
@@ -148,13 +162,18 @@ pub(crate) enum Command {
         #[arg(long)]
         api: bool,
     },
-    /// Print a completion script for a shell
+    /// Print a script that makes a shell complete commands, options and names
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print a manual page, or write all of them
+    Man(ManArgs),
+    /// Print the version, its commit and what it supports
+    Version {
+        #[command(flatten)]
+        output: OutputArg,
+    },
 }
 
 impl Command {
@@ -165,6 +184,7 @@ impl Command {
             Self::Status(_)
             | Self::History(_)
             | Self::Show(_)
+            | Self::Open(_)
             | Self::Why(_)
             | Self::Audit(_)
             | Self::Explain(_)
@@ -199,9 +219,10 @@ fn branch(text: &str) -> Result<Subject, ParseError> {
 #[derive(Debug, Args)]
 pub(crate) struct TriggerArgs {
     /// The watch; optional if there is only one
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     /// The branch; optional if the watch has only one
-    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
     pub(crate) branch: Option<Subject>,
     /// The full commit id [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
@@ -237,7 +258,11 @@ pub(crate) struct ValidateArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Only this watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
+    /// Show it again whenever something changes, until stopped
+    #[arg(short = 'w', long = "watch", conflicts_with = "check")]
+    pub(crate) follow: bool,
     /// Exit 1 if no agent is running on the state, or one of its loops missed 3 intervals
     #[arg(long)]
     pub(crate) check: bool,
@@ -248,6 +273,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
     /// Only this watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     /// The maximum number to list, up to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -259,6 +285,7 @@ pub(crate) struct HistoryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// Only this watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     /// Only this name: of a token, or of a user of this machine
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -279,6 +306,7 @@ pub(crate) struct AuditArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     /// The delivery id, or its first characters
+    #[arg(add = ArgValueCompleter::new(complete::deliveries))]
     pub(crate) delivery: String,
     #[command(flatten)]
     pub(crate) output: OutputArg,
@@ -289,7 +317,7 @@ pub(crate) struct WhyArgs {
     /// The commit id, or its first 7 or more digits
     pub(crate) commit: String,
     /// Only this watch
-    #[arg(short, long, value_name = "WATCH")]
+    #[arg(short, long, value_name = "WATCH", add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     #[command(flatten)]
     pub(crate) output: OutputArg,
@@ -298,9 +326,10 @@ pub(crate) struct WhyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The watch; optional if there is only one
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     /// The branch; optional if the watch has only one
-    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
     pub(crate) branch: Option<Subject>,
     #[command(flatten)]
     pub(crate) event: EventArg,
@@ -311,9 +340,10 @@ pub(crate) struct ExplainArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// The watch; optional if there is only one
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
     /// The branch; optional if the watch has only one
-    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
     pub(crate) branch: Option<Subject>,
     /// The full commit id [default: the branch's head]
     #[arg(short, long, value_name = "SHA")]
@@ -328,7 +358,7 @@ pub(crate) struct LintArgs {
     #[arg(default_value = ".tekton")]
     pub(crate) dir: PathBuf,
     /// The branch of A to evaluate runs for [default: main]
-    #[arg(short, long, value_name = "BRANCH", value_parser = branch)]
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
     pub(crate) branch: Option<Subject>,
     #[command(flatten)]
     pub(crate) event: EventArg,
@@ -339,6 +369,7 @@ pub(crate) struct LintArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// The delivery id, or its first characters
+    #[arg(add = ArgValueCompleter::new(complete::deliveries))]
     pub(crate) delivery: String,
     /// Return once the request is stored
     #[arg(long)]
@@ -357,6 +388,7 @@ pub(crate) struct CancelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RerunArgs {
     /// The delivery id, or its first characters
+    #[arg(add = ArgValueCompleter::new(complete::deliveries))]
     pub(crate) delivery: String,
     /// Only what failed
     #[arg(long)]
@@ -369,6 +401,7 @@ pub(crate) struct RerunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SuspendArgs {
     /// The watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: WatchName,
     /// The reason; shown in status
     #[arg(long, value_name = "TEXT")]
@@ -381,18 +414,38 @@ pub(crate) struct SuspendArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The watch
+    #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: WatchName,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct OpenArgs {
+    /// A watch or a delivery; without one, the page of all
+    #[arg(value_name = "WATCH|DELIVERY", add = ArgValueCompleter::new(complete::watches_and_deliveries))]
+    pub(crate) what: Option<String>,
+    /// Only print the address, on a terminal too
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct NotifyArgs {
-    /// Send a test
+    /// Send a test notification
     #[arg(long, required = true)]
     pub(crate) test: bool,
     /// Only to this receiver
     pub(crate) receiver: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The command; without one, the page of the program
+    pub(crate) command: Option<String>,
+    /// Write the page of the program and of every command to this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -443,7 +496,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         digits.parse().map_err(|_| "expected a number with s, m, h or d, such as 2h")?;
     match number.checked_mul(seconds).filter(|all| (1..=366 * 86_400).contains(all)) {
         Some(all) => Ok(Duration::from_secs(all)),
-        None => Err("must be greater than zero and at most 366d".to_owned()),
+        None => Err("must be longer than 0 and at most 366d".to_owned()),
     }
 }
 

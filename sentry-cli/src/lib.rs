@@ -7,35 +7,40 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `args` | what can be written on the command line |
+//! | `args`, `help` | what can be written on the command line, and how that is explained |
+//! | `complete` | the names that a shell completes |
 //! | [`compose`] | which concrete forge, deployer and store a configuration means |
 //! | `commands` | what each command does |
 //! | `remote` | what a server answers instead of the state on this machine |
 //! | `report` | how an event looks to a person |
 //! | `runs` | how the runs of a delivery stand, in words and tones |
 //! | `exit` | how an error looks, and which code the process ends with |
-//! | `ui`, `json` | how results look, to people and to programs; `sentry_api` has the JSON of answers |
+//! | `ui`, `table`, `json` | how results look, to people and to programs; `sentry_api` has the JSON of answers |
 //! | `logging`, `signals` | where log lines go; how the process is stopped |
 
 mod args;
 mod commands;
+mod complete;
 pub mod compose;
 mod exit;
+mod help;
 mod json;
 mod logging;
 mod remote;
 mod report;
 mod runs;
 mod signals;
+mod table;
 mod ui;
 mod user;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use sentry_config::Environment;
 use sentry_core::secret::Redactor;
 use tokio::task::JoinSet;
@@ -45,11 +50,17 @@ pub use exit::{Exit, Failure};
 /// Runs the program with its arguments, the program's own name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = args::modernised(args);
-    let cli = match args::Cli::try_parse_from(&args) {
+    if let Ok(shell) = std::env::var(complete::VARIABLE) {
+        let answer = complete::answer(&shell, complete::words(&args));
+        std::io::stdout().write_all(&answer).ok();
+        return Exit::Done.into();
+    }
+    let parsed = help::command().try_get_matches_from(&args);
+    let cli = match parsed.and_then(|parsed| args::Cli::from_arg_matches(&parsed)) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             // It repeats arguments, which others may have chosen.
-            let ui = ui::Ui::new(args::Color::Auto, Redactor::new());
+            let ui = ui::Ui::new(args::Color::Auto, Redactor::new(), None);
             ui.complain(&args::without_credentials(&error.render().to_string(), &args));
             return Exit::Usage.into();
         }

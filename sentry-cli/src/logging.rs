@@ -4,9 +4,12 @@ use std::io::{self, IsTerminal as _, Write};
 
 use indicatif::MultiProgress;
 use sentry_config::LogLevel;
+use sentry_core::clock::{Clock as _, SystemClock};
 use sentry_core::secret::Redactor;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -90,11 +93,20 @@ pub(crate) fn init(settings: Settings, sink: Sink) {
         // Libraries below us log requests with their headers: only our own crates go to DEBUG.
         .with_targets(OURS.iter().map(|target| (*target, own)));
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(sink);
+    let layer = tracing_subscriber::fmt::layer().with_writer(sink).with_timer(Millis);
     match settings.format {
         LogFormat::Text => registry.with(layer.with_ansi(ansi).with_target(false)).try_init().ok(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init().ok(),
     };
+}
+
+/// The time of a line, in UTC and to the millisecond.
+struct Millis;
+
+impl FormatTime for Millis {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:.3}", SystemClock.now())
+    }
 }
 
 const OURS: &[&str] = &[

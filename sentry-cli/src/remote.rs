@@ -129,6 +129,17 @@ impl Remote {
         .await
     }
 
+    /// The stream of what happens there.
+    pub(crate) async fn events(&self) -> Result<Response, ApiError> {
+        let request = self.request(Method::GET, &["events"])?;
+        let response = request.send().await.map_err(|error| self.lost(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        Err(self.refusal(status, &self.body(response).await?))
+    }
+
     async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ApiError> {
         let response = request.send().await.map_err(|e| self.lost(e))?;
         let status = response.status();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use sentry_api::shape::Run;
-use sentry_api::words::{Action, RunStanding, Word};
+use sentry_api::words::{Action, RunStanding, RunState, Word};
 use sentry_core::event::{Event, EventKind};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -107,11 +107,16 @@ impl LiveDelivery {
         self.line.set_message(format!("{}  {text}", self.label));
     }
 
-    /// `following, 2 of 3 runs ended`; the runs that are not known yet are not counted.
+    /// `following, 2 runs ended, 1 of them failed`. How many there are in all no event tells.
     fn say_runs(&mut self, run: &Run) {
         self.runs.insert(run.name.clone(), run.state);
         let ended = self.runs.values().filter(|state| state.is(RunStanding::is_ended)).count();
-        self.say(&format!("following, {ended} of {} ended", count(self.runs.len(), "run")));
+        let is_failed = |state: &&Word<RunStanding>| **state == RunStanding::As(RunState::Failed);
+        let failed = match self.runs.values().filter(is_failed).count() {
+            0 => String::new(),
+            number => format!(", {number} of them failed"),
+        };
+        self.say(&format!("following, {} ended{failed}", count(ended, "run")));
     }
 }
 

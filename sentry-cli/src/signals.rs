@@ -80,10 +80,11 @@ impl Signals {
         }
     }
 
-    /// Does the work, and tells its stop of the signals.
+    /// Does the work, and tells its stop of the signals; and whoever sent them, at once, what is waited for.
     pub(crate) async fn around<T>(
         &mut self,
         stop: &Stop,
+        announce: impl Fn(&str),
         work: impl Future<Output = T>,
     ) -> Ended<T> {
         let mut work = std::pin::pin!(work);
@@ -91,13 +92,13 @@ impl Signals {
             done = &mut work => return Ended::Itself(done),
             () = self.next() => {}
         }
-        tracing::info!("stopping: finishing work in progress; a second signal aborts it");
+        announce("stopping: waiting for objects that are being written; a second signal aborts");
         stop.soft();
         tokio::select! {
             done = &mut work => return Ended::Itself(done),
             () = self.next() => {}
         }
-        tracing::warn!("aborting: the next start finishes what was in progress");
+        announce("aborting: the next start finishes what was in progress");
         stop.hard();
         tokio::time::timeout(LAST_GRACE, work).await.ok();
         Ended::Aborted
@@ -127,7 +128,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let (ended, ()) = tokio::join!(signals.around(&stop, pending::<()>()), script);
+        let (ended, ()) = tokio::join!(signals.around(&stop, |_| {}, pending::<()>()), script);
         assert!(matches!(ended, Ended::Aborted), "{ended:?}");
     }
 }

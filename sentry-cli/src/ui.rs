@@ -1,15 +1,16 @@
-//! Everything that reaches stdout, and the errors on stderr: tables, lines, JSON. The only place that writes.
+//! Everything that reaches stdout, and the errors on stderr: tables, lines, JSON, YAML. The only place that writes.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anstream::{AutoStream, ColorChoice};
-use comfy_table::{Cell, ContentArrangement, Table, presets};
 use sentry_core::secret::Redactor;
 use sentry_core::text;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
-use crate::args::Color;
+use crate::args::{Color, Format, OutputArg};
 use crate::exit::Failure;
+use crate::table::Rows;
 
 pub(crate) use sentry_api::text::{age, ahead, count, span, time};
 
@@ -18,6 +19,8 @@ pub(crate) use sentry_api::text::{age, ahead, count, span, time};
 pub(crate) struct Ui {
     choice: ColorChoice,
     redactor: Redactor,
+    /// `COLUMNS`, where it is set.
+    columns: Option<usize>,
 }
 
 /// How a word in a table or a line is meant.
@@ -31,14 +34,15 @@ pub(crate) enum Tone {
 }
 
 impl Ui {
-    pub(crate) fn new(color: Color, redactor: Redactor) -> Self {
+    pub(crate) fn new(color: Color, redactor: Redactor, columns: Option<&str>) -> Self {
         let choice = match color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
             Color::Never => ColorChoice::Never,
         };
         choice.write_global();
-        Self { choice, redactor }
+        let columns = columns.and_then(|text| text.parse().ok()).filter(|number| *number > 0);
+        Self { choice, redactor, columns }
     }
 
     /// One line of a result.
@@ -54,6 +58,23 @@ impl Ui {
         out.write_all(with_colours(text).as_bytes()).and_then(|()| out.flush()).ok();
     }
 
+    /// An answer in the format that was asked for. `names` has a line for each thing in it, `people` shows it.
+    pub(crate) fn answer<T: Serialize>(
+        &self,
+        output: OutputArg,
+        answer: &T,
+        names: impl FnOnce(&T) -> Vec<String>,
+        people: impl FnOnce(&T),
+    ) -> Result<(), Failure> {
+        match output.output {
+            Format::Table | Format::Wide => people(answer),
+            Format::Json => self.json(answer)?,
+            Format::Yaml => self.yaml(answer)?,
+            Format::Name => names(answer).iter().for_each(|name| self.line(plain(name))),
+        }
+        Ok(())
+    }
+
     /// A result for programs, indented: people read it too.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
@@ -62,22 +83,66 @@ impl Ui {
         Ok(())
     }
 
-    pub(crate) fn table(&self, table: &Rows) {
-        self.indented(table, "");
+    /// The same as YAML.
+    fn yaml(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_saphyr::to_string(value)
+            .map_err(|e| Failure::usage("can't write the result as YAML").with_source(e))?;
+        self.write(&text);
+        Ok(())
+    }
+
+    /// A table, as wide as there is room; whole with `-o wide`.
+    pub(crate) fn table(&self, table: &Rows, output: OutputArg) {
+        self.lines(table, output).iter().for_each(|line| self.line(line));
+    }
+
+    /// Its lines.
+    pub(crate) fn lines(&self, table: &Rows, output: OutputArg) -> Vec<String> {
+        table.lines(output.is_wide(), self.room())
     }
 
     /// A table below a line that it belongs to.
-    pub(crate) fn indented(&self, table: &Rows, indent: &str) {
-        let colors = AutoStream::new(io::stdout(), self.choice).current_choice();
-        for line in table.table.lines() {
-            let line = format!("{indent}{line}");
-            // Without colours the padding of the last column is nothing but trailing blanks.
-            if colors == ColorChoice::Never {
-                self.line(anstream::adapter::strip_str(&line).to_string().trim_end());
-            } else {
-                self.line(line);
-            }
+    pub(crate) fn indented(&self, table: &Rows, output: OutputArg, indent: &str) {
+        let room = self.room().map(|cells| cells.saturating_sub(indent.len()));
+        for line in table.lines(output.is_wide(), room) {
+            self.line(format!("{indent}{line}"));
         }
+    }
+
+    /// How many cells a line has: what COLUMNS says, else the terminal. Where lines go to a file or a program, they are
+    /// whole.
+    fn room(&self) -> Option<usize> {
+        self.columns.or_else(|| Some(terminal()?.ws_col.into()).filter(|cells| *cells > 0))
+    }
+
+    /// True if a person sees the lines as they are written.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// These lines instead of those on the terminal, as many as it has.
+    pub(crate) fn redraw(&self, lines: &[String]) {
+        let size = terminal();
+        let cells = size.map_or(usize::MAX, |size| usize::from(size.ws_col).max(1));
+        let mut left = size.map_or(usize::MAX, |size| usize::from(size.ws_row)).saturating_sub(2);
+        let fits = lines.iter().take_while(|line| {
+            let width = anstream::adapter::strip_str(line).to_string().width();
+            let rows = width.div_ceil(cells).max(1);
+            let fits = rows <= left;
+            left = left.saturating_sub(rows);
+            fits
+        });
+        let fits = fits.count();
+        control("\u{1b}[H");
+        for line in &lines[..fits] {
+            self.write(line);
+            control("\u{1b}[K\n");
+        }
+        if fits < lines.len() {
+            self.write(&format!("… {}", count(lines.len() - fits, "more line")));
+            control("\u{1b}[K\n");
+        }
+        control("\u{1b}[J");
     }
 
     pub(crate) fn failure(&self, failure: &Failure) {
@@ -110,46 +175,15 @@ impl Ui {
     }
 }
 
-/// A table with aligned columns and no borders.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    table: Table,
+/// Moves the cursor or takes away what is behind it; colours may be off.
+fn control(code: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(code.as_bytes()).and_then(|()| out.flush()).ok();
 }
 
-impl Rows {
-    pub(crate) fn new(headers: &[&str]) -> Self {
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            // Cells are never broken: a line too long for the terminal is the terminal's to wrap, and can be copied.
-            .set_content_arrangement(ContentArrangement::Disabled)
-            .enforce_styling()
-            .set_header(headers.iter().map(|h| toned(&h.to_uppercase(), Tone::Quiet)));
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        Self { table }
-    }
-
-    /// Adds a row of plain texts and texts with a tone.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [(&str, Tone); N]) {
-        self.table.add_row(cells.map(|(text, tone)| toned(&plain(text), tone)));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.table.is_empty()
-    }
-}
-
-fn toned(text: &str, tone: Tone) -> Cell {
-    let cell = Cell::new(text);
-    match tone {
-        Tone::Plain => cell,
-        Tone::Good => cell.fg(comfy_table::Color::DarkGreen),
-        Tone::Busy => cell.fg(comfy_table::Color::DarkCyan),
-        Tone::Bad => cell.fg(comfy_table::Color::DarkRed),
-        Tone::Quiet => cell.add_attribute(comfy_table::Attribute::Dim),
-    }
+/// The terminal that stdout is, if it is one.
+fn terminal() -> Option<rustix::termios::Winsize> {
+    rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| io::stdout().is_terminal())
 }
 
 /// A word with its colour; streams without colours take it out again.

@@ -217,7 +217,7 @@ watches:
     assert_eq!(one.manifests, two.manifests);
     assert_eq!(two.source.branches.to_string(), "dev");
     assert_eq!(two.source.repo, one.source.repo);
-    assert_eq!(two.cluster.to_string(), "in-cluster/other");
+    assert_eq!(two.cluster.to_string(), "namespace other");
     assert_eq!((two.variables["a"].as_str(), two.variables["b"].as_str()), ("x", "y"));
     assert_eq!(two.on_first_sight, OnFirstSight::Deliver);
     assert!(

@@ -84,7 +84,10 @@ pub struct ClusterRef {
 
 impl fmt::Display for ClusterRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.context.as_deref().unwrap_or("in-cluster"), self.namespace)
+        match &self.context {
+            Some(context) => write!(f, "{context}/{}", self.namespace),
+            None => write!(f, "namespace {}", self.namespace),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Answers from a state, for who has it: the command line beside it, and the server in the pod.
 
+mod abbreviate;
 mod agent;
 mod branch;
 mod next;
@@ -130,7 +131,9 @@ impl Answers for Local {
             limit: Some(limit),
             ..DeliveryQuery::default()
         };
-        Ok(History::of(&self.store.archive.deliveries(&query).await?))
+        let deliveries = self.store.archive.deliveries(&query).await?;
+        let id_length = abbreviate::length(self, &deliveries).await?;
+        Ok(History { id_length, ..History::of(&deliveries) })
     }
 
     async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
@@ -261,13 +264,16 @@ fn named(what: &str, text: Option<String>) -> Result<Option<String>, ApiError> {
     }
 }
 
+/// An id is never written shorter.
+const ID_LEAST: usize = 4;
+
 /// A whole id in the form it is kept in, or its first 4 or more characters.
 fn id_prefix(text: &str) -> Result<String, ApiError> {
     let prefix = text.to_ascii_lowercase();
     let filled = format!("{prefix:0<26}");
-    if prefix.len() < 4 || filled.parse::<DeliveryId>().is_err() {
+    if prefix.len() < ID_LEAST || filled.parse::<DeliveryId>().is_err() {
         return Err(ApiError::bad_request(format!(
-            "{text:?} is not a delivery id: expected 4 to 26 characters of 0-9, a-z"
+            "{text:?} is not a delivery id: expected {ID_LEAST} to 26 characters of 0-9, a-z"
         )));
     }
     Ok(prefix)

@@ -21,6 +21,9 @@ pub struct History {
     pub version: u32,
     /// Newest first.
     pub deliveries: Vec<Delivery>,
+    /// So many first characters of each of these ids are the beginning of no other delivery's id in this state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub id_length: usize,
 }
 
 /// The answer to `show`.
@@ -364,7 +367,14 @@ impl History {
     /// The answer with these deliveries, newest first.
     #[must_use]
     pub fn of(deliveries: &[core::Delivery]) -> Self {
-        Self { version: VERSION, deliveries: deliveries.iter().map(Into::into).collect() }
+        let deliveries = deliveries.iter().map(Into::into).collect();
+        Self { version: VERSION, deliveries, id_length: 0 }
+    }
+
+    /// The shortest form of an id that is listed; the id itself where an older server did not say how short it may be.
+    #[must_use]
+    pub fn short<'a>(&self, id: &'a str) -> &'a str {
+        id.get(..self.id_length).filter(|short| !short.is_empty()).unwrap_or(id)
     }
 }
 

@@ -1,14 +1,15 @@
 //! `sentry audit`: who asked for what.
 
 use sentry_api::query::AuditQuery;
-use sentry_api::shape::Act;
+use sentry_api::shape::{Act, Audit};
 use sentry_api::text::short;
 use sentry_core::clock::Timestamp;
 
 use super::Context;
 use crate::args::AuditArgs;
 use crate::exit::{Exit, Failure};
-use crate::ui::{Rows, Tone, age};
+use crate::table::{Rows, folded, middle, whole};
+use crate::ui::{Tone, age};
 
 pub(crate) async fn audit(ctx: &Context, args: &AuditArgs) -> Result<Exit, Failure> {
     let source = ctx.source()?;
@@ -20,24 +21,30 @@ pub(crate) async fn audit(ctx: &Context, args: &AuditArgs) -> Result<Exit, Failu
         limit: Some(args.limit),
     };
     let audit = source.answers.audit(&query).await?;
-    if args.output.is_json() {
-        ctx.ui.json(&audit)?;
-    } else if audit.acts.is_empty() {
-        ctx.ui.line(format!("nobody asked for anything in {} yet", source.place));
-    } else {
-        ctx.ui.table(&table(&audit.acts, ctx.now()));
+    ctx.ui.answer(args.output, &audit, names, |audit| {
+        if audit.acts.is_empty() {
+            ctx.ui.line(format!("nobody asked for anything in {} yet", source.place));
+            return;
+        }
+        ctx.ui.table(&table(&audit.acts, ctx.now()), args.output);
         if let Some(next) = audit.next {
             ctx.ui.complain(&format!("hint: `sentry audit --before {next}` lists earlier ones"));
         }
-    }
+    })?;
     Ok(Exit::Done)
 }
 
+/// The deliveries that somebody acted on.
+fn names(audit: &Audit) -> Vec<String> {
+    audit.acts.iter().filter_map(|act| act.delivery.clone()).collect()
+}
+
 fn table(acts: &[Act], now: Timestamp) -> Rows {
-    let mut rows = Rows::new(&["when", "who", "act", "watch", "what"]);
+    let mut rows =
+        Rows::new(&[whole("age"), middle("who"), whole("act"), middle("watch"), folded("what")]);
     for act in acts {
         rows.row([
-            (&format!("{} ago", age(now, act.at)), Tone::Quiet),
+            (&age(now, act.at), Tone::Quiet),
             (act.by.as_deref().unwrap_or("-"), Tone::Plain),
             (act.act.as_str(), Tone::Plain),
             (act.watch.as_str(), Tone::Plain),

@@ -15,10 +15,12 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{Context, why};
+use crate::args::OutputArg;
 use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::signals::{Ended, Signals};
-use crate::ui::{Rows, Tone, Ui, span, tinted};
+use crate::table::{Rows, end, middle, whole};
+use crate::ui::{Tone, Ui, span, tinted};
 
 /// How long an event is waited for: a few intervals of a watch on this machine's disk.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,7 +53,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<Exit, Failure> {
         .map_err(|e| Failure::usage("can't make a temporary directory").with_source(e))?;
     let mut signals = Signals::listen()?;
     let stop = Stop::new();
-    let ended = signals.around(&stop, play(ctx, &dir, &stop)).await;
+    let ended = signals.around(&stop, |text| ctx.announce(text), play(ctx, &dir, &stop)).await;
     drop(dir);
     match ended {
         Ended::Aborted => Ok(Exit::Aborted),
@@ -126,12 +128,12 @@ async fn script(ui: &Ui, stage: &Stage, mut events: Receiver<Event>) -> Result<C
     let of = manifests.map(|sha| format!(" of B's commit {}", sha.short())).unwrap_or_default();
     ui.line(format!("   delivered in {}{of}: delivery {id}", span(took)));
     ui.line("   The dry-run deployer wrote nothing; kubectl would have been asked to:\n");
-    ui.indented(&made(&objects), "   ");
+    ui.indented(&made(&objects), OutputArg::default(), "   ");
     Ok(change.sha)
 }
 
 fn made(objects: &[ObjectOutcome]) -> Rows {
-    let mut rows = Rows::new(&["", "kind", "name", "file of B"]);
+    let mut rows = Rows::new(&[whole(""), end("kind"), middle("name"), middle("file of B")]);
     for outcome in objects {
         let (word, tone) =
             if outcome.run { ("create", Tone::Good) } else { ("apply", Tone::Plain) };

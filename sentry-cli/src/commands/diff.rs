@@ -31,19 +31,24 @@ pub(crate) async fn run(ctx: &Context, args: &DiffArgs) -> Result<Exit, Failure>
     complain_of_refusals(&ctx.ui, &preview);
     let refused = preview.plan.is_none() && preview.set.refusals().next().is_some();
     preview.check.clone()?;
-    if args.output.is_json() {
-        let objects = diffs.iter().map(|diff| to_json(diff, &ctx.redactor)).collect();
-        ctx.ui.json(&json::Diff { version: json::VERSION, objects })?;
-    } else {
+    let objects = diffs.iter().map(|diff| to_json(diff, &ctx.redactor)).collect();
+    let answer = json::Diff { version: json::VERSION, objects };
+    ctx.ui.answer(args.output, &answer, names, |_| {
         heading(&ctx.ui, &preview.revision, &preview.manifests);
         if refused {
             ctx.ui.line("nothing would be delivered: documents are refused");
         } else {
             show(&ctx.ui, &diffs, &ctx.redactor);
         }
-    }
+    })?;
     let changes = diffs.iter().any(|diff| sign(diff.action).0 != " ");
     Ok(if refused || changes { Exit::Failed } else { Exit::Done })
+}
+
+/// What would change: `task/smoke-test`, as kubectl names objects.
+fn names(answer: &json::Diff) -> Vec<String> {
+    let changed = answer.objects.iter().filter(|object| object.diff.is_some());
+    changed.map(|object| format!("{}/{}", object.kind.to_lowercase(), object.name)).collect()
 }
 
 /// As `diff` and `git` have it; a blank for what stays as it is.

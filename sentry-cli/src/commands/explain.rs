@@ -10,11 +10,12 @@ use sentry_core::plan::{Operation, PlannedObject};
 
 use super::Context;
 use super::lint::show_documents;
-use crate::args::ExplainArgs;
+use crate::args::{ExplainArgs, OutputArg};
 use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;
-use crate::ui::{Rows, Tone, Ui, count, plain};
+use crate::table::{Rows, end, middle, whole};
+use crate::ui::{Tone, Ui, count, plain};
 
 pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failure> {
     let query = ExplainQuery {
@@ -27,12 +28,12 @@ pub(crate) async fn run(ctx: &Context, args: &ExplainArgs) -> Result<Exit, Failu
         None => Box::new(local(ctx)?),
     };
     let documents = uninterrupted(answers.explain(&query)).await?;
-    if let (false, Some(commit), Some(manifests)) =
-        (args.output.is_json(), &documents.commit, &documents.manifests)
+    if let (true, Some(commit), Some(manifests)) =
+        (args.output.is_table(), &documents.commit, &documents.manifests)
     {
         heading(&ctx.ui, commit, manifests);
     }
-    show_documents(&ctx.ui, &documents, args.output.is_json())?;
+    show_documents(&ctx.ui, &documents, args.output)?;
     Ok(if documents.has_refusals() { Exit::Failed } else { Exit::Done })
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn show_plan(ui: &Ui, preview: &Preview) {
         return;
     }
     ui.line(format!("would write {}; nothing was written", count(objects.len(), "object")));
-    ui.table(&plan_table(objects));
+    ui.table(&plan_table(objects), OutputArg::default());
 }
 
 /// Each refused document on stderr.
@@ -88,7 +89,7 @@ pub(crate) fn complain_of_refusals(ui: &Ui, preview: &Preview) {
 
 /// The objects of a plan in the order they are written.
 pub(crate) fn plan_table(objects: &[PlannedObject]) -> Rows {
-    let mut rows = Rows::new(&["operation", "kind", "name", "file"]);
+    let mut rows = Rows::new(&[whole("operation"), end("kind"), middle("name"), middle("file")]);
     for planned in objects {
         let (word, tone) = match planned.operation {
             Operation::Apply => ("apply", Tone::Plain),

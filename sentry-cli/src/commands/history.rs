@@ -3,50 +3,62 @@
 use std::time::Duration;
 
 use sentry_api::query::HistoryQuery;
-use sentry_api::shape::{AskedFor, Delivery, Object, RunTotals, Show};
+use sentry_api::shape::{AskedFor, Delivery, History, Object, RunTotals, Show, Step};
 use sentry_api::text::{revision, short};
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_api::words::{Action, DeliveryState};
 use sentry_core::clock::Timestamp;
 
 use super::Context;
-use crate::args::{HistoryArgs, ShowArgs};
+use crate::args::{HistoryArgs, OutputArg, ShowArgs};
 use crate::exit::{Exit, Failure};
 use crate::runs::{state_tone, totals_tone, verdict_tone};
-use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, time, tinted};
+use crate::table::{Column, Rows, end, folded, middle, whole, wide_only};
+use crate::ui::{Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
     let source = ctx.source()?;
     let watch = args.watch.as_ref().map(ToString::to_string);
     let history = source.answers.history(&HistoryQuery { watch, limit: Some(args.limit) }).await?;
-    if args.output.is_json() {
-        ctx.ui.json(&history)?;
-    } else if history.deliveries.is_empty() {
-        ctx.ui.line(format!("no deliveries in {} yet", source.place));
-    } else {
-        ctx.ui.table(&table(&history.deliveries, ctx.now()));
-    }
+    let names = |history: &History| history.deliveries.iter().map(|d| d.id.clone()).collect();
+    ctx.ui.answer(args.output, &history, names, |history| {
+        if history.deliveries.is_empty() {
+            ctx.ui.line(format!("no deliveries in {} yet", source.place));
+        } else {
+            ctx.ui.table(&table(history, args.output, ctx.now()), args.output);
+        }
+    })?;
     Ok(Exit::Done)
 }
 
-fn table(deliveries: &[Delivery], now: Timestamp) -> Rows {
-    let mut rows = Rows::new(&[
-        "delivery", "watch", "branch", "commit", "trigger", "state", "started", "took", "objects",
-        "runs",
-    ]);
-    for delivery in deliveries {
+const COLUMNS: &[Column] = &[
+    whole("delivery"),
+    middle("watch"),
+    middle("branch"),
+    whole("commit"),
+    wide_only("trigger"),
+    end("state"),
+    whole("age"),
+    whole("took"),
+    wide_only("objects"),
+    end("runs"),
+];
+
+fn table(history: &History, output: OutputArg, now: Timestamp) -> Rows {
+    let mut rows = Rows::new(COLUMNS);
+    for delivery in &history.deliveries {
         let dry = if delivery.dry_run { " (dry run)" } else { "" };
         let state = format!("{}{dry}", delivery.state_text());
-        let started = format!("{} ago", age(now, delivery.started));
+        let id = if output.is_wide() { &delivery.id } else { history.short(&delivery.id) };
         let took = delivery.finished.map_or_else(String::new, |end| took(delivery.started, end));
         rows.row([
-            (delivery.id.as_str(), Tone::Plain),
+            (id, Tone::Plain),
             (delivery.watch.as_str(), Tone::Plain),
             (delivery.branch.as_str(), Tone::Plain),
             (short(&delivery.revision), Tone::Plain),
             (delivery.trigger.as_str(), Tone::Quiet),
             (&state, tone(delivery.state)),
-            (&started, Tone::Quiet),
+            (&age(now, delivery.started), Tone::Quiet),
             (&took, Tone::Quiet),
             (&summary(delivery), Tone::Plain),
             (&runs_words(delivery), totals_tone(RunTotals::of_answer(delivery))),
@@ -104,15 +116,18 @@ pub(crate) fn action_tone(action: Word<Action>) -> Tone {
 
 pub(crate) async fn show(ctx: &Context, args: &ShowArgs) -> Result<Exit, Failure> {
     let show = ctx.source()?.answers.show(&args.delivery).await?;
-    if args.output.is_json() {
-        ctx.ui.json(&show)?;
-    } else {
-        show_text(&ctx.ui, &show, ctx.now());
-    }
+    ctx.ui.answer(
+        args.output,
+        &show,
+        |show| vec![show.delivery.id.clone()],
+        |show| {
+            show_text(&ctx.ui, args.output, show, ctx.now());
+        },
+    )?;
     Ok(Exit::Done)
 }
 
-pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
+pub(crate) fn show_text(ui: &Ui, output: OutputArg, show: &Show, now: Timestamp) {
     show_head(ui, show, now);
     let Show { delivery, attempts, next_attempt, superseded_by, steps, notes, .. } = show;
     ui.line(format!("attempts   {attempts}"));
@@ -135,19 +150,42 @@ pub(crate) fn show_text(ui: &Ui, show: &Show, now: Timestamp) {
     if let Some(error) = &delivery.error {
         ui.line(format!("error      {}", tinted(&plain(error), Tone::Bad)));
     }
-    if !steps.is_empty() {
-        let step = |s: &sentry_api::shape::Step| {
-            format!("{} {}", plain(&s.step), span(Duration::from_millis(s.took_ms)))
-        };
-        ui.line(format!("steps      {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
-    }
     if !delivery.objects.is_empty() {
         ui.line(format!("\n{}", count(delivery.objects.len(), "object")));
-        ui.table(&objects(&delivery.objects));
+        ui.table(&objects(&delivery.objects), output);
     }
-    show_runs(ui, delivery);
+    show_runs(ui, output, delivery);
     for note in notes {
         ui.line(format!("note: {}", plain(note)));
+    }
+    show_steps(ui, steps);
+}
+
+/// How long Sentry's own steps took: last, as it is seldom what somebody looks for.
+fn show_steps(ui: &Ui, steps: &[Step]) {
+    if steps.is_empty() {
+        return;
+    }
+    ui.line("\nsteps");
+    for step in steps {
+        let took = span(Duration::from_millis(step.took_ms));
+        ui.line(format!("{took:>7}  {}", plain(step_text(&step.step))));
+    }
+}
+
+/// A step in words; a newer server may name others.
+fn step_text(step: &str) -> &str {
+    match step {
+        "inspect" => "asked for A's commit",
+        "resolve" => "looked up B's branch",
+        "compare" => "asked for the changed files",
+        "fetch" => "fetched B's directory",
+        "discover" => "asked for the cluster's kinds",
+        "references" => "looked up referenced tasks and pipelines",
+        "lend" => "asked for a token to clone A",
+        "check" => "checked the objects on the cluster",
+        "apply" => "wrote the objects",
+        other => other,
     }
 }
 
@@ -187,12 +225,19 @@ fn asked_for(asked: &AskedFor) -> Option<String> {
 }
 
 /// Each run and how it stands; below, what those that did not succeed say of themselves.
-fn show_runs(ui: &Ui, delivery: &Delivery) {
+fn show_runs(ui: &Ui, output: OutputArg, delivery: &Delivery) {
     if delivery.runs.is_empty() || delivery.dry_run {
         return;
     }
     ui.line(format!("\n{}", count(delivery.runs.len(), "run")));
-    let mut rows = Rows::new(&["state", "kind", "name", "reason", "took", "ended"]);
+    let mut rows = Rows::new(&[
+        whole("state"),
+        whole("kind"),
+        middle("name"),
+        middle("reason"),
+        whole("took"),
+        wide_only("ended"),
+    ]);
     let objects = delivery.objects.iter().filter(|object| object.run);
     for (run, object) in delivery.runs.iter().zip(objects) {
         let span = run.started.zip(run.ended).map(|(started, ended)| took(started, ended));
@@ -205,7 +250,7 @@ fn show_runs(ui: &Ui, delivery: &Delivery) {
             (&run.ended.map(time).unwrap_or_default(), Tone::Quiet),
         ]);
     }
-    ui.table(&rows);
+    ui.table(&rows, output);
     for run in &delivery.runs {
         if let Some(text) = &run.message {
             ui.line(plain(&format!("{}: {text}", run.name)));
@@ -215,7 +260,13 @@ fn show_runs(ui: &Ui, delivery: &Delivery) {
 
 /// A table of objects and what became of them.
 fn objects(objects: &[Object]) -> Rows {
-    let mut rows = Rows::new(&["action", "kind", "name", "file", "reason"]);
+    let mut rows = Rows::new(&[
+        whole("action"),
+        end("kind"),
+        middle("name"),
+        middle("file"),
+        folded("reason"),
+    ]);
     for object in objects {
         let file = format!("{}:{}", object.path, object.line);
         rows.row([

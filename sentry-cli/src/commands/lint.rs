@@ -20,15 +20,16 @@ use sentry_core::watch::{
 };
 
 use super::Context;
-use crate::args::LintArgs;
+use crate::args::{LintArgs, OutputArg};
 use crate::exit::{Exit, Failure};
-use crate::ui::{Rows, Tone, Ui, count, plain};
+use crate::table::{Rows, end, folded, middle, whole};
+use crate::ui::{Tone, Ui, count, plain};
 
 pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
     let tree = read_tree(&args.dir)?;
     let set = judge(&tree, args).map_err(|e| Failure::usage("can't lint").with_source(e))?;
     let documents = Documents::from(&set);
-    show_documents(&ctx.ui, &documents, args.output.is_json())?;
+    show_documents(&ctx.ui, &documents, args.output)?;
     let fine = set.missing.is_empty() && !documents.has_refusals();
     Ok(if fine { Exit::Done } else { Exit::Failed })
 }
@@ -180,26 +181,43 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
     Ok(set)
 }
 
-/// All documents with what is done with them, as a table or as JSON.
-pub(crate) fn show_documents(ui: &Ui, answer: &Documents, json: bool) -> Result<(), Failure> {
-    if json {
-        return ui.json(answer);
-    }
-    if answer.documents.is_empty() {
-        ui.line("no documents: files end in .yaml or .yml");
-    } else {
-        ui.table(&table(&answer.documents));
-        ui.line("");
-        ui.line(totals(&answer.documents));
-    }
-    for note in &answer.notes {
-        ui.line(format!("note: {}", plain(note)));
-    }
-    Ok(())
+/// All documents with what is done with them.
+pub(crate) fn show_documents(
+    ui: &Ui,
+    answer: &Documents,
+    output: OutputArg,
+) -> Result<(), Failure> {
+    ui.answer(output, answer, names, |answer| {
+        if answer.documents.is_empty() {
+            ui.line("no documents: files end in .yaml or .yml");
+        } else {
+            ui.table(&table(&answer.documents), output);
+            ui.line("");
+            ui.line(totals(&answer.documents));
+        }
+        for note in &answer.notes {
+            ui.line(format!("note: {}", plain(note)));
+        }
+    })
+}
+
+/// `pipelinerun/smoke-`, as kubectl names objects; the place of a document that has no name.
+fn names(answer: &Documents) -> Vec<String> {
+    let name = |document: &Document| match (&document.kind, &document.name) {
+        (Some(kind), Some(name)) => format!("{}/{name}", kind.to_lowercase()),
+        _ => format!("{}:{}", document.path, document.line),
+    };
+    answer.documents.iter().map(name).collect()
 }
 
 fn table(documents: &[Document]) -> Rows {
-    let mut rows = Rows::new(&["decision", "file", "kind", "name", "reason"]);
+    let mut rows = Rows::new(&[
+        whole("decision"),
+        middle("file"),
+        end("kind"),
+        middle("name"),
+        folded("reason"),
+    ]);
     for document in documents {
         let tone = match document.decision {
             Known(Decision::Apply | Decision::Run) => Tone::Good,

@@ -4,12 +4,15 @@ pub(crate) mod audit;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod explain;
+mod follow;
 pub(crate) mod generate;
 pub(crate) mod history;
 pub(crate) mod init;
 pub(crate) mod lint;
+pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod online;
+pub(crate) mod open;
 mod reload;
 pub(crate) mod request;
 mod source;
@@ -17,6 +20,7 @@ pub(crate) mod status;
 pub(crate) mod suspend;
 pub(crate) mod trigger;
 pub(crate) mod validate;
+pub(crate) mod version;
 pub(crate) mod watch;
 pub(crate) mod why;
 
@@ -65,19 +69,22 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Rerun(args) => trigger::rerun(ctx, args).await,
         Command::Suspend(args) => suspend::suspend(ctx, args).await,
         Command::Resume(args) => suspend::resume(ctx, args).await,
+        Command::Open(args) => open::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
         Command::Demo => demo::run(ctx).await,
         Command::Schema { api } => generate::schema(ctx, *api),
-        Command::Completions { shell } => Ok(generate::completions(ctx, *shell)),
-        Command::Man => generate::man(ctx),
+        Command::Completions { shell } => generate::completions(ctx, *shell),
+        Command::Man(args) => man::run(ctx, args),
+        Command::Version { output } => version::run(ctx, *output),
     }
 }
 
 impl Context {
     pub(crate) fn new(global: Global, env: Environment) -> Self {
         let redactor = Redactor::new();
-        let ui = Ui::new(global.color, redactor.clone());
+        let columns = env.vars.get("COLUMNS").map(String::as_str);
+        let ui = Ui::new(global.color, redactor.clone(), columns);
         Self { ui, global, env, redactor, lines: MultiProgress::new() }
     }
 
@@ -132,6 +139,15 @@ impl Context {
         std::io::stderr().is_terminal()
             && self.global.log_format == LogFormat::Text
             && self.global.log_level != Some(LogLevel::Debug)
+    }
+
+    /// A line for whoever waits at the terminal, else for the log.
+    pub(crate) fn announce(&self, text: &str) {
+        if self.is_live() {
+            self.lines.println(text).ok();
+        } else {
+            tracing::info!("{text}");
+        }
     }
 
     pub(crate) fn reporter(&self) -> Reporter {

@@ -5,11 +5,12 @@ use sentry_core::notifier::{NotifyError, NotifyErrorKind};
 use sentry_core::subscription::Route;
 
 use super::Context;
-use crate::args::NotifyArgs;
+use crate::args::{NotifyArgs, OutputArg};
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::json::{self, VERSION};
-use crate::ui::{Rows, Tone, plain};
+use crate::table::{Rows, folded, middle, whole};
+use crate::ui::{Tone, plain};
 
 /// What became of one test.
 struct Sent {
@@ -50,16 +51,22 @@ pub(crate) async fn run(ctx: &Context, args: &NotifyArgs) -> Result<Exit, Failur
             });
         }
     }
-    show(ctx, args, &sent)?;
+    show(ctx, args.output, &sent)?;
     Ok(exit(&sent))
 }
 
-fn show(ctx: &Context, args: &NotifyArgs, sent: &[Sent]) -> Result<(), Failure> {
-    if args.output.is_json() {
-        let receivers = sent.iter().map(to_json).collect();
-        return ctx.ui.json(&json::Notified { version: VERSION, receivers });
-    }
-    let mut rows = Rows::new(&["", "receiver", "type", "route", "detail"]);
+fn show(ctx: &Context, output: OutputArg, sent: &[Sent]) -> Result<(), Failure> {
+    let answer = json::Notified { version: VERSION, receivers: sent.iter().map(to_json).collect() };
+    ctx.ui.answer(output, &answer, names, |_| show_table(ctx, output, sent))
+}
+
+fn names(answer: &json::Notified) -> Vec<String> {
+    answer.receivers.iter().map(|one| one.receiver.clone()).collect()
+}
+
+fn show_table(ctx: &Context, output: OutputArg, sent: &[Sent]) {
+    let columns = [whole(""), middle("receiver"), whole("type"), whole("route"), folded("detail")];
+    let mut rows = Rows::new(&columns);
     for one in sent {
         let detail = one.error.as_ref().map_or("told".to_owned(), text);
         let (sign, tone) =
@@ -72,13 +79,12 @@ fn show(ctx: &Context, args: &NotifyArgs, sent: &[Sent]) -> Result<(), Failure> 
             (&ctx.redactor.redact(&detail), Tone::Plain),
         ]);
     }
-    ctx.ui.table(&rows);
+    ctx.ui.table(&rows, output);
     for one in sent {
         if let Some(hint) = one.error.as_ref().and_then(NotifyError::hint) {
             ctx.ui.complain(&format!("hint: {}: {hint}", one.receiver));
         }
     }
-    Ok(())
 }
 
 fn text(error: &NotifyError) -> String {

@@ -1,18 +1,19 @@
 //! What `sentry validate --online` asks: do tokens work, are repositories and branches there, does the lint pass,
 //! does the cluster let us in. Nothing is written anywhere.
 
-use std::collections::BTreeSet;
+mod branches;
 
-use sentry_config::Config;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sentry_config::{Config, ForgeAuth};
 use sentry_core::delivery::Selection;
-use sentry_core::deployer::DeployErrorKind;
+use sentry_core::deployer::{DeployErrorKind, Probe};
 use sentry_core::engine::{Engine, EngineError};
-use sentry_core::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::repo::RepoUrl;
 use sentry_core::subject::Subject;
-use sentry_core::watch::{BranchSelector, GitAuthSecret, ReportMode, Watch};
-use sentry_forge::Probed;
+use sentry_core::watch::{GitAuthSecret, ReportMode, Watch};
 
 use super::Context;
 use crate::compose::{self, Composition};
@@ -73,6 +74,10 @@ impl Check {
         }
     }
 
+    fn is_unreachable(&self) -> bool {
+        self.problem == Some(Severity::Unreachable)
+    }
+
     pub(crate) fn to_json(&self) -> json::CheckJson {
         json::CheckJson {
             check: self.what.clone(),
@@ -97,40 +102,61 @@ pub(crate) fn exit(checks: &[Check]) -> Exit {
     }
 }
 
-/// Asks everything that the configuration's watches need.
+/// Asks everything that the configuration's watches need. What a repository that can't be read keeps from being checked
+/// is left out: the one failure says it all.
 pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>, Failure> {
     let parts = Composition::new(config.clone(), compose::memory_store(), &ctx.redactor)?;
     let mut checks = Vec::new();
-    let mut asked = BTreeSet::new();
-    for watch in &config.watches {
-        for (forge, repo) in [
-            (&watch.source.forge, &watch.source.repo),
-            (&watch.manifests.forge, &watch.manifests.repo),
-        ] {
-            if asked.insert((forge.clone(), repo.clone())) {
-                let statuses = Statuses::of(config, forge, repo);
-                checks.extend(rights(parts.forges[forge].as_ref(), repo, statuses).await);
-            }
+    let mut readable = BTreeMap::new();
+    for (forge, repo) in config.watches.iter().flat_map(repositories) {
+        if !readable.contains_key(&(forge, repo)) {
+            let rights = rights(&parts, forge, repo).await;
+            readable.insert((forge, repo), rights.iter().all(|check| !check.is_unreachable()));
+            checks.extend(rights);
         }
     }
     for watch in &config.watches {
-        checks.extend(branches(&parts, watch).await);
+        if repositories(watch).iter().all(|repository| readable[repository]) {
+            checks.extend(branches::checks(&parts, watch).await);
+        }
     }
     checks.extend(clusters(&parts).await);
     Ok(checks)
 }
 
-async fn rights(forge: &dyn Probed, repo: &RepoUrl, statuses: Statuses) -> Vec<Check> {
+/// A and B, each with its forge.
+fn repositories(watch: &Watch) -> [(&String, &RepoUrl); 2] {
+    let Watch { source, manifests, .. } = watch;
+    [(&source.forge, &source.repo), (&manifests.forge, &manifests.repo)]
+}
+
+async fn rights(parts: &Composition, forge: &str, repo: &RepoUrl) -> Vec<Check> {
     let what = "repository readable";
-    let rights = match forge.rights(repo).await {
+    let rights = match parts.forges[forge].rights(repo).await {
         Ok(rights) => rights,
+        Err(error)
+            if error.kind() == ForgeErrorKind::Unauthorized && is_anonymous(parts, forge) =>
+        {
+            let remedy = format!("set `token` of forge {forge}");
+            return vec![Check {
+                problem: Some(Severity::Unreachable),
+                remedy: Some(remedy),
+                ..Check::fine(repo.as_str(), what, "requires a token, and none is configured")
+            }];
+        }
         Err(error) => return vec![Check::forge(repo.as_str(), what, &error)],
     };
     let mut checks = vec![Check::fine(repo.as_str(), what, rights.reading)];
     if let Some(reporting) = rights.reporting {
-        checks.extend(statuses.check(repo, reporting));
+        checks.extend(Statuses::of(&parts.config, forge, repo).check(repo, reporting));
     }
     checks
+}
+
+/// True if the forge is told nothing of who we are, so that it can't have refused it.
+fn is_anonymous(parts: &Composition, forge: &str) -> bool {
+    let anonymous = |auth: &ForgeAuth| matches!(auth, ForgeAuth::Anonymous);
+    parts.config.forge(forge).is_some_and(|forge| anonymous(&forge.auth) && forge.ssh.is_none())
 }
 
 /// What is expected of a forge's token besides reading.
@@ -168,85 +194,6 @@ impl Statuses {
                 ..Check::fine(repo, what, "no: the token lacks the permission, so none will be set")
             }),
         }
-    }
-}
-
-/// The watch's branches of A; and for the first of them, what of B would run.
-async fn branches(parts: &Composition, watch: &Watch) -> Vec<Check> {
-    let (subject, what) = (format!("watch {}", watch.name), "branches exist");
-    let selector = &watch.source.branches;
-    let forge = parts.forges[&watch.source.forge].as_ref();
-    let heads = match heads(forge, &watch.source.repo, selector).await {
-        Ok(heads) => heads,
-        Err(error) => return vec![Check::forge(&subject, what, &error)],
-    };
-    let watched: Vec<_> = heads.heads.keys().filter(|head| watch.source.selects(head)).collect();
-    let idle = selector.idle(&heads.heads.keys().collect::<Vec<_>>());
-    let mut checks = Vec::new();
-    if !idle.is_empty() {
-        let remedy = "fix `branches`, or push a matching branch";
-        let detail = match all_branches(forge, &watch.source.repo).await {
-            Ok(all) => {
-                let each = idle.iter().map(|pattern| matches_nothing(pattern, &all));
-                each.collect::<Vec<_>>().join("; ")
-            }
-            Err(error) => {
-                let error = sentry_core::error::text(&error);
-                format!(
-                    "no branch matches {}; can't list the repository's branches: {error}",
-                    idle.join(", ")
-                )
-            }
-        };
-        checks.push(Check::found(&subject, what, detail, remedy));
-    } else if watched.is_empty() {
-        let detail = format!("{selector} leaves no branch");
-        checks.push(Check::found(&subject, what, detail, "exclude fewer branches in `branches`"));
-    } else {
-        checks.push(Check::fine(&subject, what, count_of(watched.len(), "branch", "branches")));
-    }
-    if let Some(branch) = watched.first() {
-        checks.push(documents(&parts.engine, watch, branch, &subject).await);
-    }
-    checks
-}
-
-async fn all_branches(forge: &dyn Probed, repo: &RepoUrl) -> Result<Vec<Subject>, ForgeError> {
-    let all = BranchSelector::new(["*"]).map_err(|error| {
-        ForgeError::new(ForgeErrorKind::Local, sentry_core::error::text(&error))
-    })?;
-    Ok(heads(forge, repo, &all).await?.heads.into_keys().collect())
-}
-
-/// That a pattern matches no branch, and the one that may be meant: what it ends with behind a remote's name, or what is
-/// spelled almost like it.
-fn matches_nothing(pattern: &str, all: &[Subject]) -> String {
-    let names = || all.iter().map(Subject::name);
-    let behind = |name: &&str| pattern.strip_suffix(*name).is_some_and(|rest| rest.ends_with('/'));
-    let slips = |name: &str| strsim::damerau_levenshtein(pattern, name);
-    let alike = names().filter(|name| slips(name) <= 2 && slips(name) * 2 < name.len().max(2));
-    let meant = names().find(behind).or_else(|| alike.min_by_key(|name| slips(name)));
-    match meant {
-        Some(name) => format!("no branch matches `{pattern}`; did you mean `{name}`?"),
-        None => format!(
-            "no branch matches `{pattern}`; the repository has {}",
-            count_of(all.len(), "branch", "branches")
-        ),
-    }
-}
-
-async fn heads(
-    forge: &dyn Probed,
-    repo: &RepoUrl,
-    branches: &BranchSelector,
-) -> Result<HeadList, ForgeError> {
-    let query = HeadsQuery { repo: repo.clone(), branches: branches.clone(), validator: None };
-    match forge.heads(std::slice::from_ref(&query)).await.pop().transpose()? {
-        Some(HeadsAnswer::Heads(heads)) => Ok(heads),
-        _ => Err(ForgeError::new(
-            ForgeErrorKind::WrongAnswer,
-            format!("{repo}: the forge did not list its branches"),
-        )),
     }
 }
 
@@ -300,7 +247,10 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
     let mut checks = Vec::new();
     for (name, deployer) in &parts.deployers {
         for target in targets.iter().filter(|t| t.deployer == *name) {
-            let subject = format!("cluster {target}");
+            let subject = match &target.context {
+                Some(context) => format!("cluster {context}"),
+                None => "cluster".to_owned(),
+            };
             let lends = watches.iter().any(|watch| {
                 watch.cluster == **target && watch.reading.git_auth_secret == GitAuthSecret::PerRun
             });
@@ -312,10 +262,7 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
                         "nothing is written, no cluster is contacted",
                     ));
                 }
-                Ok(answers) => checks.extend(answers.into_iter().map(|answer| Check {
-                    problem: (!answer.allowed).then_some(Severity::Unreachable),
-                    ..Check::fine(&subject, &answer.what, answer.detail)
-                })),
+                Ok(answers) => checks.extend(cluster(&subject, target, answers)),
                 Err(error) => {
                     let remedy =
                         error.hint().unwrap_or("install kubectl, or set its path in `kubectl`");
@@ -323,6 +270,33 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
                 }
             }
         }
+    }
+    checks
+}
+
+/// Whether the cluster answers, and in one line what may not be done there.
+fn cluster(subject: &str, target: &ClusterRef, answers: Vec<Probe>) -> Vec<Check> {
+    let mut answers = answers.into_iter();
+    let mut checks = Vec::new();
+    if let Some(first) = answers.next() {
+        checks.push(Check {
+            problem: (!first.allowed).then_some(Severity::Unreachable),
+            ..Check::fine(subject, &first.what, first.detail)
+        });
+    }
+    let rights: Vec<Probe> = answers.collect();
+    let what = format!("rights in namespace {}", target.namespace);
+    let (all, denied) = (rights.len(), rights.iter().filter(|right| !right.allowed));
+    let denied: Vec<&Probe> = denied.collect();
+    if let Some(first) = denied.first() {
+        let names = denied.iter().map(|right| right.what.as_str()).collect::<Vec<_>>().join(", ");
+        checks.push(Check {
+            problem: Some(Severity::Unreachable),
+            remedy: Some(first.detail.clone()),
+            ..Check::fine(subject, &what, format!("{} of {all} are missing: {names}", denied.len()))
+        });
+    } else if all > 0 {
+        checks.push(Check::fine(subject, &what, format!("all {all} that deliveries need")));
     }
     checks
 }
@@ -348,28 +322,35 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_matches_nothing_is_told_with_the_branch_that_may_be_meant() {
-        let all: Vec<Subject> = ["dev", "main", "release/1"]
-            .iter()
-            .map(|name| Subject::Branch(name.parse().unwrap()))
-            .collect();
-        for (pattern, meant) in [
-            ("mian", Some("main")),
-            ("Main", Some("main")),
-            ("origin/main", Some("main")),
-            ("heads/release/1", Some("release/1")),
-            ("releases/1", Some("release/1")),
-            ("master", None),
-            ("hotfix/*", None),
-        ] {
-            let text = matches_nothing(pattern, &all);
-            let there =
-                text.split_once("; did you mean `").map(|(_, name)| name.trim_end_matches("`?"));
-            assert_eq!(there, meant, "{text}");
-        }
-        assert_eq!(
-            matches_nothing("x", &all),
-            "no branch matches `x`; the repository has 3 branches"
-        );
+    fn what_may_not_be_done_on_a_cluster_is_one_line() {
+        let target = ClusterRef {
+            deployer: "kubectl".into(),
+            context: Some("prod".into()),
+            namespace: "qa".parse().unwrap(),
+        };
+        let shown = |allowed: &[bool]| {
+            let right = |(n, allowed): (usize, &bool)| Probe {
+                what: if n == 0 { "reach the cluster".into() } else { format!("get r{n}") },
+                allowed: *allowed,
+                detail: format!("detail {n}"),
+            };
+            let checks =
+                cluster("cluster prod", &target, allowed.iter().enumerate().map(right).collect());
+            let line = |check: Check| {
+                let remedy = check.remedy.map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+                let sign = if check.problem.is_some() { "✗" } else { "ok" };
+                format!("{sign} {}: {}{remedy}", check.what, check.detail)
+            };
+            checks.into_iter().map(line).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(shown(&[false]), "✗ reach the cluster: detail 0");
+        insta::assert_snapshot!(shown(&[true; 4]), @r"
+        ok reach the cluster: detail 0
+        ok rights in namespace qa: all 3 that deliveries need
+        ");
+        insta::assert_snapshot!(shown(&[true, true, false, false]), @r"
+        ok reach the cluster: detail 0
+        ✗ rights in namespace qa: 2 of 3 are missing: get r2, get r3 (detail 2)
+        ");
     }
 }

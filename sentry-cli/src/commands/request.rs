@@ -14,6 +14,7 @@ use sentry_core::store::StoreErrorKind;
 
 use super::Context;
 use super::history::show_text;
+use crate::args::OutputArg;
 use crate::compose::{self, Composition, facts};
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
@@ -77,7 +78,7 @@ impl Desk {
         let (mut signals, mut reporter) = (Signals::listen()?, ctx.reporter());
         let pace = if self.here.is_some() { LOOK } else { LOOK_FAR };
         let settled = match &self.here {
-            Some(here) => here.settle(kept, &mut signals, &mut reporter).await?,
+            Some(here) => here.settle(kept, ctx, &mut signals, &mut reporter).await?,
             None => Settled::Held,
         };
         let shown = match settled {
@@ -100,6 +101,7 @@ impl Here {
     async fn settle(
         &self,
         kept: &Acknowledgement,
+        ctx: &Context,
         signals: &mut Signals,
         reporter: &mut Reporter,
     ) -> Result<Settled, Failure> {
@@ -111,7 +113,7 @@ impl Here {
         let mut events = engine.events();
         let ids = [id];
         let work = during(&mut events, reporter, engine.settle(&ids, &stop));
-        match signals.around(&stop, work).await {
+        match signals.around(&stop, |text| ctx.announce(text), work).await {
             Ended::Aborted => Ok(Settled::Aborted),
             Ended::Itself(Ok(deliveries)) => match deliveries.first() {
                 Some(delivery) => Ok(Settled::Shown(Box::new(delivery.into()))),
@@ -150,7 +152,7 @@ pub(crate) enum Wanted {
 
 /// Shows the delivery as it ended.
 fn conclude(ctx: &Context, shown: &Show, wanted: Wanted) -> Result<Exit, Failure> {
-    show_text(&ctx.ui, shown, ctx.now());
+    show_text(&ctx.ui, OutputArg::default(), shown, ctx.now());
     let delivery = &shown.delivery;
     if wanted == Wanted::Cancelled {
         let done = delivery.state == DeliveryState::Cancelled;
@@ -216,7 +218,7 @@ impl Following<'_> {
                     }
                     if let Some((error, next)) = waits(last.as_deref(), &show) {
                         let delivery = &show.delivery.id;
-                        tracing::warn!(%delivery, %next, error, "delivery waits");
+                        tracing::warn!(%delivery, %next, error, "delivery is waiting for its next attempt");
                     }
                     if show.delivery.state.is(DeliveryState::is_final) {
                         return Ok(show);

@@ -1,5 +1,7 @@
 //! Who answers: the state on this machine, or a server.
 
+use std::sync::Arc;
+
 use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::Config;
 use sentry_core::names::WatchName;
@@ -15,7 +17,9 @@ use crate::remote::{Remote, Settings};
 /// Who answers.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) answers: Box<dyn Answers>,
+    pub(crate) answers: Arc<dyn Answers>,
+    /// The server, if it is one that answers.
+    pub(crate) server: Option<Arc<Remote>>,
     /// Where that is, for people.
     pub(crate) place: String,
     /// True where no agent has made a state yet.
@@ -40,7 +44,7 @@ impl Context {
                 "this command only works on this machine, not through a server",
             )
             .with_hint(
-                "drop --server; it works with status, why, history, show, explain, audit, trigger \
+                "drop --server; it works with status, why, history, show, open, explain, audit, trigger \
                      (without --dry-run), retry, rerun, suspend and resume",
             ));
         }
@@ -78,7 +82,13 @@ impl Context {
     fn remote(&self) -> Result<Option<Source>, Failure> {
         Ok(self.server()?.map(|remote| {
             let place = remote.place().to_owned();
-            Source { answers: Box::new(remote), place, is_empty: false }
+            let remote = Arc::new(remote);
+            Source {
+                answers: Arc::clone(&remote) as _,
+                server: Some(remote),
+                place,
+                is_empty: false,
+            }
         }))
     }
 
@@ -91,7 +101,7 @@ impl Context {
         let store = compose::read_store(&dir)?;
         let is_empty = store.is_none();
         let answers = local(store.unwrap_or_else(compose::memory_store), self.known_watches());
-        Ok(Source { answers, place: dir.display().to_string(), is_empty })
+        Ok(Source { answers, server: None, place: dir.display().to_string(), is_empty })
     }
 
     /// Who takes a request. Makes the state where there is none.
@@ -101,7 +111,7 @@ impl Context {
         }
         let dir = self.state_dir(None)?;
         let answers = local(compose::open_store(&dir)?, self.known_watches());
-        Ok(Source { answers, place: dir.display().to_string(), is_empty: false })
+        Ok(Source { answers, server: None, place: dir.display().to_string(), is_empty: false })
     }
 
     /// The configured watches; none where there is no readable configuration.
@@ -110,8 +120,8 @@ impl Context {
     }
 }
 
-fn local(store: State, watches: Vec<WatchFacts>) -> Box<dyn Answers> {
-    Box::new(Local::new(store, watches))
+fn local(store: State, watches: Vec<WatchFacts>) -> Arc<dyn Answers> {
+    Arc::new(Local::new(store, watches))
 }
 
 /// The watch and the subject that a command means, where each may be left out if there is only one.

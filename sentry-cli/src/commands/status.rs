@@ -12,12 +12,14 @@ use sentry_api::words::BranchState;
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_core::clock::Timestamp;
 
+use super::follow::follow;
 use super::{Context, Source};
-use crate::args::StatusArgs;
+use crate::args::{OutputArg, StatusArgs};
 use crate::exit::{Exit, Failure};
 use crate::json::VERSION;
 use crate::runs::{totals_tone, verdict_tone};
-use crate::ui::{Rows, Tone, Ui, age, ahead, count, plain, span, tinted};
+use crate::table::{Column, Rows, end, middle, whole, wide_only};
+use crate::ui::{Tone, Ui, age, ahead, count, plain, span, tinted};
 
 pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failure> {
     let source = ctx.source()?;
@@ -28,13 +30,23 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
         return check(&ctx.ui, &source).await;
     }
     let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
-    let status = source.answers.status(&query).await?;
-    if args.output.is_json() {
-        ctx.ui.json(&status)?;
-    } else {
-        show(&ctx.ui, &status, ctx.now());
+    if args.follow {
+        return follow(ctx, &source, &query, args.output).await;
     }
+    let status = source.answers.status(&query).await?;
+    ctx.ui.answer(args.output, &status, names, |status| {
+        lines(&ctx.ui, args.output, status, ctx.now()).iter().for_each(|line| ctx.ui.line(line));
+    })?;
     Ok(Exit::Done)
+}
+
+/// `qa/release/1`: a watch's name has no slash.
+pub(super) fn names(status: &Status) -> Vec<String> {
+    let branches = status
+        .watches
+        .iter()
+        .flat_map(|watch| watch.branches.iter().zip(std::iter::repeat(&watch.name)));
+    branches.map(|(branch, watch)| format!("{watch}/{}", branch.branch)).collect()
 }
 
 fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure> {
@@ -42,17 +54,16 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
         ctx.ui.line(format!("no agent has run on the state in {place}"));
         return Ok(Exit::Failed);
     }
-    if args.output.is_json() {
-        ctx.ui.json(&Status {
-            version: VERSION,
-            watches: Vec::new(),
-            queue: Vec::new(),
-            notifications: Vec::new(),
-            agent: None,
-        })?;
-    } else {
+    let none = Status {
+        version: VERSION,
+        watches: Vec::new(),
+        queue: Vec::new(),
+        notifications: Vec::new(),
+        agent: None,
+    };
+    ctx.ui.answer(args.output, &none, names, |_| {
         ctx.ui.line(format!("no state in {place} yet: `sentry watch` creates it"));
-    }
+    })?;
     Ok(Exit::Done)
 }
 
@@ -65,25 +76,36 @@ async fn check(ui: &Ui, source: &Source) -> Result<Exit, Failure> {
     Ok(if healthy { Exit::Done } else { Exit::Failed })
 }
 
-fn show(ui: &Ui, status: &Status, now: Timestamp) {
-    let mut rows =
-        Rows::new(&["watch", "branch", "state", "head", "seen", "delivered", "runs", "next"]);
+const COLUMNS: &[Column] = &[
+    middle("watch"),
+    middle("branch"),
+    whole("state"),
+    whole("head"),
+    whole("age"),
+    wide_only("delivered"),
+    wide_only("delivery"),
+    end("runs"),
+    whole("next"),
+];
+
+/// The branches as a table; below, what is wrong, and who works.
+pub(super) fn lines(ui: &Ui, output: OutputArg, status: &Status, now: Timestamp) -> Vec<String> {
+    let mut rows = Rows::new(COLUMNS);
     for watch in &status.watches {
         if watch.branches.is_empty() {
             let quiet = |text| (text, Tone::Quiet);
             let name = (watch.name.as_str(), Tone::Plain);
             let [dash, none] = [quiet("-"), quiet("")];
-            rows.row([name, dash, quiet("not seen yet"), dash, dash, dash, none, none]);
+            rows.row([name, dash, quiet("not seen yet"), dash, dash, none, none, none, none]);
         }
         for branch in &watch.branches {
             branch_row(&mut rows, &watch.name, branch, now);
         }
     }
-    if rows.is_empty() {
-        ui.line("nothing seen yet");
-    } else {
-        ui.table(&rows);
-    }
+    let mut lines = match rows.is_empty() {
+        true => vec!["nothing seen yet".to_owned()],
+        false => ui.lines(&rows, output),
+    };
     let foot = [
         errors(status, now),
         reports(status),
@@ -93,15 +115,13 @@ fn show(ui: &Ui, status: &Status, now: Timestamp) {
     ]
     .concat();
     if !foot.is_empty() {
-        ui.line("");
+        lines.push(String::new());
     }
-    for line in foot {
-        ui.line(line);
-    }
+    lines.extend(foot);
+    lines
 }
 
 fn branch_row(rows: &mut Rows, watch: &str, branch: &BranchStatus, now: Timestamp) {
-    let seen = format!("{} ago", age(now, branch.observed.at));
     let delivered = branch.delivered.as_ref().map_or_else(
         || "-".to_owned(),
         |mark| format!("{} {} ago", short(&mark.sha), age(now, mark.at)),
@@ -113,8 +133,9 @@ fn branch_row(rows: &mut Rows, watch: &str, branch: &BranchStatus, now: Timestam
         (&branch.branch, Tone::Plain),
         (branch.state.as_str(), tone(branch.state)),
         (short(&branch.observed.sha), Tone::Plain),
-        (&seen, Tone::Quiet),
+        (&age(now, branch.observed.at), Tone::Quiet),
         (&delivered, Tone::Plain),
+        (branch.delivery.as_deref().unwrap_or("-"), Tone::Quiet),
         (&branch.runs.words(), runs_tone),
         (&next, Tone::Plain),
     ]);
@@ -212,7 +233,7 @@ fn footer(status: &Status, now: Timestamp) -> Vec<String> {
 }
 
 fn suspension_line(watch: &str, suspension: &SuspensionStatus, now: Timestamp) -> String {
-    let mut line = format!("watch {watch} is suspended for {}", age(now, suspension.since));
+    let mut line = format!("watch {watch} has been suspended for {}", age(now, suspension.since));
     if let Some(until) = suspension.until {
         line.push_str(&format!(", ends {}", ahead(now, until)));
     }

@@ -2,20 +2,23 @@
 
 use sentry_config::{Config, LoadError, Problem};
 
+use super::online::Check;
 use super::{Context, online};
-use crate::args::ValidateArgs;
+use crate::args::{OutputArg, ValidateArgs};
 use crate::compose;
 use crate::exit::{Exit, Failure};
 use crate::json;
-use crate::ui::{Rows, Tone, count_of, plain};
+use crate::table::{Rows, folded, middle, whole};
+use crate::ui::{Tone, count, count_of, plain};
 
 pub(crate) async fn run(ctx: &Context, args: ValidateArgs) -> Result<Exit, Failure> {
     let file = ctx.config_file()?;
     let config = match sentry_config::load(&file, &ctx.env) {
         Ok(config) => config,
-        Err(LoadError::Problems(problems)) if args.output.is_json() => {
+        Err(LoadError::Problems(problems)) if !args.output.is_table() => {
             let problems: Vec<_> = problems.iter().map(problem_json).collect();
-            ctx.ui.json(&validation(problems, Vec::new(), Vec::new()))?;
+            let answer = validation(problems, Vec::new(), Vec::new());
+            ctx.ui.answer(args.output, &answer, names, |_| {})?;
             return Ok(Exit::Usage);
         }
         Err(error) => return Err(error.into()),
@@ -28,14 +31,23 @@ pub(crate) async fn run(ctx: &Context, args: ValidateArgs) -> Result<Exit, Failu
         return Ok(Exit::Done);
     }
     let checks = if args.online { online::checks(ctx, &config).await? } else { Vec::new() };
-    if args.output.is_json() {
-        let warnings = config.warnings.iter().map(problem_json).collect();
-        let checks = checks.iter().map(online::Check::to_json).collect();
-        ctx.ui.json(&validation(Vec::new(), warnings, checks))?;
-    } else {
-        show(ctx, &file.display().to_string(), &config, &checks);
-    }
+    let warnings = config.warnings.iter().map(problem_json).collect();
+    let answer = validation(Vec::new(), warnings, checks.iter().map(Check::to_json).collect());
+    ctx.ui.answer(args.output, &answer, names, |_| {
+        show_config(ctx, &file.display().to_string(), &config);
+        if args.online {
+            show_checks(ctx, args.output, &checks);
+        }
+    })?;
     Ok(online::exit(&checks))
+}
+
+/// Each place of the configuration that is wrong, and each subject of which a check failed.
+fn names(answer: &json::Validation) -> Vec<String> {
+    let failed = answer.checks.iter().filter(|check| check.result != "ok");
+    let mut failed: Vec<_> = failed.map(|check| check.subject.clone()).collect();
+    failed.dedup();
+    answer.problems.iter().map(|problem| problem.path.clone()).chain(failed).collect()
 }
 
 fn validation(
@@ -58,7 +70,7 @@ fn problem_json(problem: &Problem) -> json::ProblemJson {
     }
 }
 
-fn show(ctx: &Context, file: &str, config: &Config, checks: &[online::Check]) {
+fn show_config(ctx: &Context, file: &str, config: &Config) {
     for warning in &config.warnings {
         ctx.ui.complain(&format!("warning: {warning}"));
     }
@@ -67,12 +79,20 @@ fn show(ctx: &Context, file: &str, config: &Config, checks: &[online::Check]) {
         count_of(config.watches.len(), "watch", "watches"),
         count_of(config.forges.len(), "forge", "forges")
     ));
-    if checks.is_empty() {
-        return;
-    }
+}
+
+/// What failed alone, or all checks where none did or where all are asked for; the count last.
+fn show_checks(ctx: &Context, output: OutputArg, checks: &[Check]) {
     ctx.ui.line("");
-    let mut rows = Rows::new(&["", "subject", "check", "detail"]);
-    for check in checks {
+    let (failed, passed): (Vec<&Check>, Vec<&Check>) =
+        checks.iter().partition(|check| check.problem.is_some());
+    let shown = if failed.is_empty() || output.is_wide() {
+        failed.iter().chain(&passed).copied().collect()
+    } else {
+        failed.clone()
+    };
+    let mut rows = Rows::new(&[whole(""), middle("subject"), whole("check"), folded("detail")]);
+    for check in &shown {
         let (word, tone) =
             if check.problem.is_none() { ("ok", Tone::Good) } else { ("✗", Tone::Bad) };
         rows.row([
@@ -82,10 +102,15 @@ fn show(ctx: &Context, file: &str, config: &Config, checks: &[online::Check]) {
             (&check.detail, Tone::Plain),
         ]);
     }
-    ctx.ui.table(&rows);
-    for check in checks {
+    ctx.ui.table(&rows, output);
+    for check in shown {
         if let Some(remedy) = &check.remedy {
-            ctx.ui.complain(&format!("hint: {}, {}: {}", check.subject, check.what, plain(remedy)));
+            ctx.ui.line(plain(&format!("hint: {}, {}: {remedy}", check.subject, check.what)));
         }
     }
+    let all = count(checks.len(), "check");
+    ctx.ui.line(match failed.len() {
+        0 => format!("\n{all} passed"),
+        number => format!("\n{number} of {all} failed"),
+    });
 }

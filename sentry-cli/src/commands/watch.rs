@@ -42,7 +42,7 @@ pub(crate) async fn run(ctx: &Context, args: WatchArgs) -> Result<Exit, Failure>
         state = %if args.dry_run { "memory".to_owned() } else { kept.state_dir.display().to_string() },
         watches = parts.config.watches.len(),
         dry_run = args.dry_run,
-        "sentry"
+        "starting"
     );
     if args.once {
         return once(ctx, &parts.engine).await;
@@ -128,7 +128,7 @@ async fn until_stopped(
         let gone = serving.begin(server)?;
         let next = run_until_another(ctx, kept, &parts, counters.as_ref(), &mut reloader, &stop);
         let work = during(&mut events, &mut reporter, next);
-        let (result, another) = match signals.around(&stop, work).await {
+        let (result, another) = match signals.around(&stop, |text| ctx.announce(text), work).await {
             Ended::Aborted => return Ok(Exit::Aborted),
             Ended::Itself(ended) => ended,
         };
@@ -140,7 +140,7 @@ async fn until_stopped(
         }
     }
     serving.end().await;
-    tracing::info!("stopped");
+    ctx.announce("stopped");
     Ok(Exit::Done)
 }
 
@@ -186,7 +186,7 @@ async fn once(ctx: &Context, engine: &Engine) -> Result<Exit, Failure> {
     let (stop, mut signals, mut reporter) = (Stop::new(), Signals::listen()?, ctx.reporter());
     let mut events = engine.events();
     let work = during(&mut events, &mut reporter, engine.once(&stop));
-    match signals.around(&stop, work).await {
+    match signals.around(&stop, |text| ctx.announce(text), work).await {
         Ended::Aborted => Ok(Exit::Aborted),
         Ended::Itself(summary) => Ok(conclude(&ctx.ui, &summary?)),
     }

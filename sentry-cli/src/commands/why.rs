@@ -18,12 +18,13 @@ use crate::ui::{Tone, Ui, age, plain, time, tinted};
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let query = WhyQuery { watch: args.watch.as_ref().map(ToString::to_string) };
     let why = ctx.source()?.answers.why(&args.commit, &query).await?;
-    if args.output.is_json() {
-        ctx.ui.json(&why)?;
-    } else {
-        show(&ctx.ui, &why, ctx.now());
-    }
+    ctx.ui.answer(args.output, &why, names, |why| show(&ctx.ui, why, ctx.now()))?;
     Ok(Exit::Done)
+}
+
+/// The deliveries of the answers.
+fn names(why: &Why) -> Vec<String> {
+    why.answers.iter().filter_map(|answer| answer.delivery.clone()).collect()
 }
 
 /// The answers for a commit as a person sees them.

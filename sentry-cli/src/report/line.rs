@@ -100,7 +100,6 @@ fn forge_line(event: &EventKind) -> Option<String> {
         EventKind::StateUnavailable { error } => {
             ("✗", Tone::Bad, format!("can't write the state, deliveries are on hold: {error}"))
         }
-        EventKind::Stopping => ("·", Tone::Quiet, "stopping".to_owned()),
         _ => return None,
     };
     Some(format!("{} {}", tinted(sign, tone), plain(&text)))
@@ -252,7 +251,7 @@ mod tests {
         ");
     }
 
-    fn one_of_each() -> [EventKind; 14] {
+    fn one_of_each() -> [EventKind; 13] {
         let (watch, revision, wait) =
             (|| sample::watch("qa"), || sample::revision(1), Duration::from_secs(90));
         let (error, reason) = ("hub: 502".to_owned(), sentry_core::delivery::Reason::Suspended);
@@ -297,7 +296,6 @@ mod tests {
             EventKind::PatternsIdle { watch: watch(), patterns: vec!["mian".into()] },
             EventKind::PatternsIdle { watch: watch(), patterns: Vec::new() },
             EventKind::StateUnavailable { error },
-            EventKind::Stopping,
         ]
     }
 
@@ -318,7 +316,6 @@ mod tests {
         ! qa  no branch matches mian: see `sentry validate --online`
         ✓ qa  every pattern of `branches` matches again
         ✗ can't write the state, deliveries are on hold: hub: 502
-        · stopping
         ");
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn log(event: &EventKind) {
         EventKind::StateUnavailable { error } => {
             error!(error, "can't write the state: deliveries are on hold until it is writable");
         }
-        EventKind::Stopping => info!("stopping: no new work is started"),
+        // Whoever asked for it was answered at once.
+        EventKind::Stopping => {}
         EventKind::Polled { .. } => debug_log(event),
         _ => {
             log_runs(event);
@@ -62,8 +63,14 @@ pub(super) fn log_progress(progress: &Progress) {
             let (name, state) = (&run.name, run.state.as_str());
             let (reason, message) = (run.reason.as_deref(), run.message.as_deref());
             match run.state {
-                Known(RunStanding::As(RunState::Running | RunState::Succeeded)) => {
-                    info!(%watch, %revision, delivery = %id, kind, name, state, reason, "run");
+                // That a run failed is what was to be found out.
+                Known(RunStanding::As(
+                    RunState::Running
+                    | RunState::Succeeded
+                    | RunState::Failed
+                    | RunState::Cancelled,
+                )) => {
+                    info!(%watch, %revision, delivery = %id, kind, name, state, reason, message, "run");
                 }
                 _ => {
                     warn!(%watch, %revision, delivery = %id, kind, name, state, reason, message, "run");
@@ -78,30 +85,40 @@ fn log_settled(id: &str, watch: &str, settled: &Settled) {
     let Settled { revision, state, verdict, error, dry_run, .. } = settled;
     let manifests = settled.manifests.as_ref().map(tracing::field::display);
     let (objects, took_ms) = (tally(&settled.objects), millis(settled.took));
-    let (runs, word) = (settled.runs.len(), settled_word(*state, *verdict));
+    let (runs, word) = (settled.runs.len(), settled_word(settled));
     let verdict = verdict.map(Word::as_str);
     let cause = settled.nothing_ran.map(Word::as_str);
+    if is_result(*state, settled.verdict) {
+        info!(
+            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms, dry_run,
+            error, "{word}"
+        );
+    } else {
+        error!(
+            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run, error,
+            "{word}"
+        );
+    }
+}
+
+/// True if it came to a result, good or bad: that runs of B failed is no error of the delivery.
+fn is_result(state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> bool {
     match state {
         Known(
             DeliveryState::Succeeded
             | DeliveryState::NothingRan
             | DeliveryState::Superseded
             | DeliveryState::Cancelled,
-        ) => {
-            info!(
-                %watch, %revision, delivery = %id, manifests, objects, runs, verdict, cause, took_ms,
-                dry_run, error, "{word}"
-            );
-        }
-        _ => error!(
-            %watch, %revision, delivery = %id, manifests, objects, runs, verdict, took_ms, dry_run,
-            error, "{word}"
-        ),
+        ) => true,
+        Known(DeliveryState::Failed) => verdict == Some(Known(Verdict::Failure)),
+        _ => false,
     }
 }
 
-fn settled_word(state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> &'static str {
-    match state {
+fn settled_word(settled: &Settled) -> &'static str {
+    let verdict = settled.verdict;
+    match settled.state {
+        Known(DeliveryState::Succeeded) if settled.dry_run => "dry run: nothing was written",
         Known(DeliveryState::Failed) if verdict == Some(Known(Verdict::Failure)) => "runs failed",
         Known(DeliveryState::Failed) if verdict.is_some() => "outcome of runs unknown",
         Known(DeliveryState::Succeeded) => "delivered",
@@ -202,5 +219,31 @@ fn millis(time: Duration) -> u64 {
 fn debug_log(event: &EventKind) {
     if let EventKind::Polled { forge, answered, failed, took } = event {
         debug!(forge, answered, failed, took_ms = millis(*took), "polled");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_runs_failed_is_a_result_and_that_a_delivery_failed_is_an_error() {
+        use DeliveryState::{Failed, NothingRan, Parked, Succeeded, Superseded};
+        for (state, verdict, result) in [
+            (Succeeded, Some(Verdict::Success), true),
+            (NothingRan, None, true),
+            (Superseded, None, true),
+            (Failed, Some(Verdict::Failure), true),
+            (Failed, Some(Verdict::Error), false),
+            (Failed, None, false),
+            (Parked, None, false),
+        ] {
+            assert_eq!(
+                is_result(Known(state), verdict.map(Known)),
+                result,
+                "{state:?} {verdict:?}"
+            );
+        }
+        assert!(!is_result(Word::Unknown, None));
     }
 }

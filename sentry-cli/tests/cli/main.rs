@@ -1,11 +1,21 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod look;
+#[cfg(test)]
+mod manual;
+#[cfg(test)]
+mod online;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+mod shells;
+#[cfg(test)]
+mod watching;
 
 use sandbox::Sandbox;
 use sentry_core::delivery::TriggerKind;
@@ -34,6 +44,8 @@ fn help_lists_every_command_of_the_contract() {
         "schema",
         "completions",
         "man",
+        "open",
+        "version",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in\n{help}");
     }
@@ -183,6 +195,7 @@ fn a_change_is_delivered_once_and_can_be_explained() {
         keys,
         [
             "branch",
+            "commit",
             "dry_run",
             "error",
             "finished",
@@ -395,17 +408,6 @@ fn a_trigger_for_a_run_that_is_not_there_names_those_that_are() {
 }
 
 #[test]
-fn online_checks_name_what_is_missing() {
-    let sandbox = Sandbox::with_repositories();
-    let good = sandbox.ok(&["validate", "--online"]);
-    assert!(good.contains("manifests pass lint"), "{good}");
-    std::fs::remove_dir_all(sandbox.path("b")).unwrap();
-    let run = sandbox.run(&["validate", "--online", "-o", "json"]);
-    assert_eq!(run.code, 3, "{run:?}");
-    assert!(run.stdout.contains("\"unreachable\""), "{}", run.stdout);
-}
-
-#[test]
 fn one_agent_holds_the_state_and_triggers_of_others_are_followed() {
     let sandbox = Sandbox::with_repositories();
     let agent = sandbox.start(&["watch"]);
@@ -448,7 +450,30 @@ fn generated_texts_are_whole() {
     let sandbox = Sandbox::new();
     let schema = sandbox.json(&["schema"]);
     assert!(schema["$schema"].is_string(), "{schema}");
-    assert!(sandbox.ok(&["completions", "bash"]).contains("_sentry"));
-    let man = sandbox.ok(&["man"]);
-    assert!(man.contains(".TH") && man.contains("SENTRY TRIGGER"), "{man}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(sandbox.ok(&["completions", shell]).contains("SENTRY_COMPLETE"), "{shell}");
+    }
+    let version = sandbox.json(&["version", "-o", "json"]);
+    assert_eq!(version["release"], env!("CARGO_PKG_VERSION"));
+    assert!(version["features"]["forges"].as_array().unwrap().len() > 3, "{version}");
+}
+
+#[test]
+fn the_page_of_everything_a_watch_or_a_delivery_has_an_address() {
+    let sandbox = Sandbox::with_repositories();
+    let none = sandbox.run(&["open"]);
+    assert!(none.code == 2 && none.stderr.contains("server.public_url"), "{none:?}");
+    let config = sandbox.read("sentry.yaml");
+    let public = "server: {public_url: 'https://sentry.example.com/qa/'}\n";
+    sandbox.write("sentry.yaml", &format!("{public}{config}"));
+    sandbox.ok(&["watch", "--once"]);
+    sandbox.commit("a", "file", "2");
+    sandbox.ok(&["watch", "--once"]);
+    let id = sandbox.ok(&["history", "-o", "name"]);
+    let base = "https://sentry.example.com/qa/";
+    assert_eq!(sandbox.ok(&["open"]), format!("{base}\n"));
+    assert_eq!(sandbox.ok(&["open", "qa"]), format!("{base}watches/qa\n"));
+    assert_eq!(sandbox.ok(&["open", &id[..12]]), format!("{base}deliveries/{id}"));
+    let unknown = sandbox.run(&["open", "nope"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("neither a watch nor"), "{unknown:?}");
 }

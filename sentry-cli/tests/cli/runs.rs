@@ -11,7 +11,7 @@ use sentry_core::testing::sample;
 use crate::sandbox::Sandbox;
 
 /// A delivery of `app`'s first commit whose runs stand so; `None` is one that waits for room.
-fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
+pub(crate) fn delivery(state: DeliveryState, runs: &[Option<RunState>]) -> Delivery {
     let mut delivery = Delivery {
         state,
         asked: Asked { dry_run: false, ..sample::asked(1) },
@@ -136,7 +136,7 @@ fn history_and_show_tell_each_runs_end_and_show_what_it_said() {
     assert_eq!(shown["delivery"]["following_since"], sample::time(5).to_string());
     let run = &shown["delivery"]["runs"][0];
     assert_eq!((&run["failure"], &run["tasks"][0]["task"]), (&"timeout".into(), &"unit".into()));
-    let text = sandbox.ok(&["show", id]);
+    let text = sandbox.ok(&["show", id, "-o", "wide"]);
     assert!(text.contains("REASON              TOOK  ENDED"), "{text}");
     assert!(text.contains("PipelineRunTimeout  6s    "), "{text}");
     assert!(text.contains("verdict    failure: 1 failed, 1 succeeded"), "{text}");

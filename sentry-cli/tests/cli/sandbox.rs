@@ -79,6 +79,11 @@ impl Sandbox {
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
+    /// Makes a branch where HEAD is.
+    pub(crate) fn branch(&self, repo: &str, name: &str) {
+        self.git(&["-C", repo, "branch", name]);
+    }
+
     /// Writes a file of a repository and commits all of it; returns the commit.
     pub(crate) fn commit(&self, repo: &str, file: &str, text: &str) -> String {
         self.write(&format!("{repo}/{file}"), text);
@@ -151,6 +156,27 @@ impl Sandbox {
         serde_json::from_str(&self.ok(args)).unwrap()
     }
 
+    /// What another program writes to stdout and stderr. It finds sentry in its PATH.
+    pub(crate) fn outside(&self, program: &str, args: &[&str]) -> (String, String) {
+        let ours = Path::new(env!("CARGO_BIN_EXE_sentry")).parent().unwrap();
+        let path = format!("{}:{}", ours.display(), std::env::var("PATH").unwrap());
+        let mut command = self.hermetic(program);
+        let state = self.path("state");
+        let output = command.env("PATH", path).env("SENTRY_STATE_DIR", state).args(args).output();
+        let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    }
+
+    /// The lines that a shell writes, in order of the alphabet.
+    pub(crate) fn shell(&self, shell: &str, args: &[&str]) -> Vec<String> {
+        let (stdout, stderr) = self.outside(shell, args);
+        assert_eq!(stderr, "", "{shell} {args:?}");
+        let mut lines: Vec<String> = stdout.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
     /// A trigger as the state keeps it.
     pub(crate) fn trigger(&self, id: &str) -> Option<Trigger> {
         block_on(self.store().trigger(&id.parse().unwrap())).unwrap()
@@ -165,9 +191,10 @@ impl Sandbox {
         SqliteStore::open(&self.path("state")).unwrap()
     }
 
+    /// Starts one that runs until it is stopped; what it writes to stdout and stderr is in files such as `watch.out` and `watch.err`.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
-        let quiet = || Stdio::null();
-        Running(self.sentry(args).stdout(quiet()).stderr(quiet()).spawn().unwrap())
+        let file = |name| std::fs::File::create(self.path(&format!("{}.{name}", args[0]))).unwrap();
+        Running(self.sentry(args).stdout(file("out")).stderr(file("err")).spawn().unwrap())
     }
 
     /// Waits until it is so. The limit only ends a test that would hang.

@@ -97,7 +97,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
         DeliveryState::Cancelled => (StatusState::Cancelled, cancelled(delivery)),
         DeliveryState::Following => {
             let ended = runs - delivery.active_runs().count();
-            (StatusState::Pending, format!("{ended} of {runs} runs ended"))
+            let all = count(runs + delivery.run_totals().queued, "run");
+            (StatusState::Pending, format!("{ended} of {all} ended"))
         }
         DeliveryState::Succeeded => match delivery.verdict {
             Some(_) => (StatusState::Success, format!("{} succeeded", count(runs, "run"))),
@@ -368,6 +369,20 @@ mod tests {
         let mut delivery = with(&[RunState::Unfollowed]);
         delivery.runs[0].reason = None;
         assert_eq!(verdict(&delivery), None);
+    }
+
+    #[test]
+    fn runs_that_wait_for_room_are_among_those_that_end() {
+        use RunState::{Running, Succeeded};
+        let text = |delivery: &Delivery| standing(&watch("qa", &["main"]), delivery).unwrap().1;
+        assert_eq!(text(&with(&[Succeeded])), "1 of 1 run ended");
+        let mut queued = with(&[Succeeded, Running]);
+        for n in 0..2 {
+            let mut outcome = sample::outcome(Action::Queued);
+            outcome.object.name = format!("queued-{n}");
+            queued.objects.push(ObjectOutcome { run: true, ..outcome });
+        }
+        assert_eq!(text(&queued), "1 of 4 runs ended");
     }
 
     #[test]
