@@ -278,7 +278,7 @@ fn earlier(n: usize) -> (&'static str, DeliveryState) {
     match n {
         33 | 41 | 42 => ("shop", DeliveryState::Failed),
         37 => ("shop", DeliveryState::Superseded),
-        _ if n % 4 == 0 => ("warehouse", DeliveryState::Succeeded),
+        _ if n.is_multiple_of(4) => ("warehouse", DeliveryState::Succeeded),
         _ => ("shop", DeliveryState::Succeeded),
     }
 }
