@@ -379,6 +379,7 @@ pub(crate) struct RetryArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The delivery id, or its first characters
+    #[arg(add = ArgValueCompleter::new(complete::deliveries))]
     pub(crate) delivery: String,
     /// Return once the request is stored
     #[arg(long)]

@@ -97,6 +97,10 @@ const COMMANDS: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "cancel",
+        &[("sentry cancel 01hf7yat", "Cancel the delivery and wait until its runs have ended")],
+    ),
+    (
         "suspend",
         &[(
             "sentry suspend qa --for 2h --reason 'cluster upgrade'",

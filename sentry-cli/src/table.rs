@@ -184,8 +184,7 @@ fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let mut word = word;
-        loop {
-            let Some(line) = lines.last_mut() else { break };
+        while let Some(line) = lines.last_mut() {
             let blank = usize::from(!line.is_empty());
             if line.width() + blank + word.width() <= width {
                 line.push_str(&" ".repeat(blank));

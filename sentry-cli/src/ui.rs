@@ -69,7 +69,7 @@ impl Ui {
         match output.output {
             Format::Table | Format::Wide => people(answer),
             Format::Json => self.json(answer)?,
-            Format::Yaml => self.yaml(answer)?,
+            Format::Yaml => self.write(&yaml(answer)?),
             Format::Name => names(answer).iter().for_each(|name| self.line(plain(name))),
         }
         Ok(())
@@ -80,14 +80,6 @@ impl Ui {
         let text = serde_json::to_string_pretty(value)
             .map_err(|e| Failure::usage("can't write the result as JSON").with_source(e))?;
         self.line(text::json(&text));
-        Ok(())
-    }
-
-    /// The same as YAML.
-    fn yaml(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_saphyr::to_string(value)
-            .map_err(|e| Failure::usage("can't write the result as YAML").with_source(e))?;
-        self.write(&text);
         Ok(())
     }
 
@@ -181,6 +173,12 @@ fn control(code: &str) {
     out.write_all(code.as_bytes()).and_then(|()| out.flush()).ok();
 }
 
+/// A result as YAML.
+fn yaml(value: &impl Serialize) -> Result<String, Failure> {
+    serde_saphyr::to_string(value)
+        .map_err(|e| Failure::usage("can't write the result as YAML").with_source(e))
+}
+
 /// The terminal that stdout is, if it is one.
 fn terminal() -> Option<rustix::termios::Winsize> {
     rustix::termios::tcgetwinsize(io::stdout()).ok().filter(|_| io::stdout().is_terminal())
@@ -216,6 +214,17 @@ pub(crate) fn count_of(number: usize, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn yaml_holds_no_character_that_drives_the_terminal_and_reads_back() {
+        for text in ["a\u{1b}[31mb", "a\u{9b}b\0", "two\nlines\r", "no", "a: b", "- #x", "", "名"]
+        {
+            let yaml = yaml(&serde_json::json!({"key": text})).unwrap();
+            assert!(!yaml.contains('\u{1b}') && with_colours(&yaml) == yaml, "{yaml:?}");
+            let back: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+            assert_eq!(back["key"], text, "{yaml:?}");
+        }
+    }
 
     #[test]
     fn foreign_text_can_not_drive_the_terminal() {

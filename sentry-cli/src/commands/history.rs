@@ -168,7 +168,10 @@ fn show_steps(ui: &Ui, steps: &[Step]) {
     }
     ui.line("\nsteps");
     for step in steps {
-        let took = span(Duration::from_millis(step.took_ms));
+        let took = match step.took_ms {
+            0 => "<1 ms".to_owned(),
+            took => span(Duration::from_millis(took)),
+        };
         ui.line(format!("{took:>7}  {}", plain(step_text(&step.step))));
     }
 }

@@ -3,6 +3,7 @@
 
 mod branches;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sentry_config::{Config, ForgeAuth};
@@ -74,10 +75,6 @@ impl Check {
         }
     }
 
-    fn is_unreachable(&self) -> bool {
-        self.problem == Some(Severity::Unreachable)
-    }
-
     pub(crate) fn to_json(&self) -> json::CheckJson {
         json::CheckJson {
             check: self.what.clone(),
@@ -108,10 +105,10 @@ pub(crate) async fn checks(ctx: &Context, config: &Config) -> Result<Vec<Check>,
     let parts = Composition::new(config.clone(), compose::memory_store(), &ctx.redactor)?;
     let mut checks = Vec::new();
     let mut readable = BTreeMap::new();
-    for (forge, repo) in config.watches.iter().flat_map(repositories) {
-        if !readable.contains_key(&(forge, repo)) {
-            let rights = rights(&parts, forge, repo).await;
-            readable.insert((forge, repo), rights.iter().all(|check| !check.is_unreachable()));
+    for repository in config.watches.iter().flat_map(repositories) {
+        if let Entry::Vacant(unknown) = readable.entry(repository) {
+            let rights = rights(&parts, repository.0, repository.1).await;
+            unknown.insert(rights.first().is_some_and(|check| check.problem.is_none()));
             checks.extend(rights);
         }
     }

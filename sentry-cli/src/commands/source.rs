@@ -45,7 +45,7 @@ impl Context {
             )
             .with_hint(
                 "drop --server; it works with status, why, history, show, open, explain, audit, trigger \
-                     (without --dry-run), retry, rerun, suspend and resume",
+                     (without --dry-run), retry, rerun, cancel, suspend and resume",
             ));
         }
         if config.is_some() || state_dir.is_some() {
