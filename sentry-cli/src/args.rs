@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
+use sentry_api::words::BranchState;
 use sentry_config::LogLevel;
 use sentry_core::closed_list::ClosedList;
 use sentry_core::names::{Namespace, WatchName};
@@ -260,6 +261,15 @@ pub(crate) struct StatusArgs {
     /// Only this watch
     #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
+    /// Only this branch
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
+    pub(crate) branch: Option<Subject>,
+    /// Only branches in one of these states, with commas between them
+    #[arg(long, value_name = "STATES", value_parser = word::<BranchState>(), value_delimiter = ',')]
+    pub(crate) state: Vec<BranchState>,
+    /// Only branches with this text in their name or their watch's
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) search: Option<String>,
     /// Show it again whenever something changes, until stopped
     #[arg(short = 'w', long = "watch", conflicts_with = "check")]
     pub(crate) follow: bool,

@@ -52,6 +52,7 @@ const COMMANDS: &[(&str, Examples)] = &[
         "status",
         &[
             ("sentry status -w", "Watch all branches until stopped"),
+            ("sentry status --state retrying,parked", "Show what needs somebody"),
             (
                 "sentry status --server https://sentry.example.com",
                 "Ask a server instead of this machine",

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use reqwest::Response;
 use sentry_api::ApiError;
-use sentry_api::query::StatusQuery;
 use sentry_api::shape::Status;
 use tokio::time::{sleep, timeout};
 
-use super::status::{lines, names};
+use super::status::{ask, lines, names};
 use super::{Context, Source};
-use crate::args::OutputArg;
+use crate::args::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
 use crate::signals::Signals;
@@ -27,26 +26,21 @@ const BURST: Duration = Duration::from_millis(250);
 pub(super) async fn follow(
     ctx: &Context,
     source: &Source,
-    query: &StatusQuery,
-    output: OutputArg,
+    args: &StatusArgs,
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::listen()?;
-    match signals.until(show_again(ctx, source, query, output)).await {
+    match signals.until(show_again(ctx, source, args)).await {
         Some(failed) => failed,
         None => Ok(Exit::Done),
     }
 }
 
-async fn show_again(
-    ctx: &Context,
-    source: &Source,
-    query: &StatusQuery,
-    output: OutputArg,
-) -> Result<Exit, Failure> {
+async fn show_again(ctx: &Context, source: &Source, args: &StatusArgs) -> Result<Exit, Failure> {
+    let output = args.output;
     let mut changes = Changes { server: source.server.as_deref(), stream: None };
     let mut last: Option<Status> = None;
     loop {
-        let (status, trouble) = match (source.answers.status(query).await, &last) {
+        let (status, trouble) = match (ask(source, args).await, &last) {
             (Ok(status), _) => (status, None),
             (Err(error), Some(last)) if error.kind().may_pass() => (last.clone(), Some(error)),
             (Err(error), _) => return Err(error.into()),

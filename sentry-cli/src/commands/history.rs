@@ -37,6 +37,9 @@ const COLUMNS: &[Column] = &[
     middle("branch"),
     whole("commit"),
     wide_only("trigger"),
+    wide_only("by"),
+    wide_only("title"),
+    wide_only("author"),
     end("state"),
     whole("age"),
     whole("took"),
@@ -47,6 +50,7 @@ const COLUMNS: &[Column] = &[
 fn table(history: &History, output: OutputArg, now: Timestamp) -> Rows {
     let mut rows = Rows::new(COLUMNS);
     for delivery in &history.deliveries {
+        let commit = delivery.commit.as_ref();
         let dry = if delivery.dry_run { " (dry run)" } else { "" };
         let state = format!("{}{dry}", delivery.state_text());
         let id = if output.is_wide() { &delivery.id } else { history.short(&delivery.id) };
@@ -57,6 +61,9 @@ fn table(history: &History, output: OutputArg, now: Timestamp) -> Rows {
             (delivery.branch.as_str(), Tone::Plain),
             (short(&delivery.revision), Tone::Plain),
             (delivery.trigger.as_str(), Tone::Quiet),
+            (delivery.asked_by.as_deref().unwrap_or_default(), Tone::Quiet),
+            (commit.map(|commit| commit.title.as_str()).unwrap_or_default(), Tone::Plain),
+            (commit.map(|commit| commit.author.as_str()).unwrap_or_default(), Tone::Quiet),
             (&state, tone(delivery.state)),
             (&age(now, delivery.started), Tone::Quiet),
             (&took, Tone::Quiet),
@@ -201,10 +208,15 @@ fn show_head(ui: &Ui, show: &Show, now: Timestamp) {
     ui.line(format!("state      {word}{dry}"));
     ui.line(format!("watch      {}", plain(&delivery.watch)));
     ui.line(format!("commit     {}", plain(&revision(&delivery.branch, &delivery.revision))));
+    if let Some(commit) = &delivery.commit {
+        ui.line(format!("title      {}", plain(&commit.title)));
+        ui.line(format!("author     {}", plain(&commit.author)));
+    }
     if let (Some(branch), Some(sha)) = (&show.manifests_branch, &delivery.manifests_revision) {
         ui.line(format!("manifests  {}", plain(&revision(branch, sha))));
     }
-    ui.line(format!("trigger    {}", delivery.trigger));
+    let by = delivery.asked_by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
+    ui.line(plain(&format!("trigger    {}{by}", delivery.trigger)));
     ui.line(format!("started    {} ({} ago)", time(delivery.started), age(now, delivery.started)));
     if let Some(asked) = show.asked_for.as_ref().and_then(asked_for) {
         ui.line(format!("requested  {}", plain(&asked)));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sentry_api::ApiError;
 use sentry_api::query::StatusQuery;
 use sentry_api::shape::{
     AgentStatus, BranchStatus, ForgeStatus, QueueStatus, ReceiverStatus, Status, SuspensionStatus,
@@ -29,15 +30,35 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
     if args.check {
         return check(&ctx.ui, &source).await;
     }
-    let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
     if args.follow {
-        return follow(ctx, &source, &query, args.output).await;
+        return follow(ctx, &source, args).await;
     }
-    let status = source.answers.status(&query).await?;
+    let status = ask(&source, args).await?;
     ctx.ui.answer(args.output, &status, names, |status| {
         lines(&ctx.ui, args.output, status, ctx.now()).iter().for_each(|line| ctx.ui.line(line));
     })?;
     Ok(Exit::Done)
+}
+
+/// The branches that are asked for, and the watches that have some.
+pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, ApiError> {
+    let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
+    let mut status = source.answers.status(&query).await?;
+    if args.branch.is_some() || !args.state.is_empty() || args.search.is_some() {
+        for watch in &mut status.watches {
+            let WatchStatus { name, branches, .. } = watch;
+            branches.retain(|branch| is_wanted(args, name, branch));
+        }
+        status.watches.retain(|watch| !watch.branches.is_empty());
+    }
+    Ok(status)
+}
+
+fn is_wanted(args: &StatusArgs, watch: &str, branch: &BranchStatus) -> bool {
+    let StatusArgs { branch: named, state, search, .. } = args;
+    named.as_ref().is_none_or(|named| named.name() == branch.branch)
+        && (state.is_empty() || state.iter().any(|state| branch.state == *state))
+        && search.as_ref().is_none_or(|text| branch.branch.contains(text) || watch.contains(text))
 }
 
 /// `qa/release/1`: a watch's name has no slash.

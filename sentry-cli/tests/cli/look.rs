@@ -114,6 +114,26 @@ fn wide_and_what_goes_to_a_program_is_whole() {
 }
 
 #[test]
+fn the_status_is_of_the_branches_that_are_asked_for() {
+    let sandbox = kept(&["main", "release/1", "dev"]);
+    for (args, wanted) in [
+        (&["--branch", "dev"][..], &["app/dev"][..]),
+        (&["--search", "lease"], &["app/release/1"]),
+        (
+            &["--search", "app", "--state", "delivered,parked"],
+            &["app/dev", "app/main", "app/release/1"],
+        ),
+        (&["--state", "parked"], &[]),
+    ] {
+        let text = sandbox.ok(&[&["status", "-o", "name"][..], args].concat());
+        let mut names: Vec<&str> = text.lines().collect();
+        names.sort_unstable();
+        assert_eq!(names, wanted, "{args:?}");
+    }
+    assert_eq!(sandbox.run(&["status", "--state", "nope"]).code, 2);
+}
+
+#[test]
 fn every_answer_has_five_formats_that_tell_the_same() {
     let sandbox = kept(&LONG[..1]);
     sandbox.write(
