@@ -29,7 +29,8 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
     if args.check {
         return check(&ctx.ui, &source).await;
     }
-    let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
+    let watch = args.watch.as_ref().map(ToString::to_string);
+    let query = StatusQuery { watch, ..StatusQuery::default() };
     if args.follow {
         return follow(ctx, &source, &query, args.output).await;
     }
@@ -59,6 +60,7 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
         watches: Vec::new(),
         queue: Vec::new(),
         notifications: Vec::new(),
+        next: None,
         agent: None,
     };
     ctx.ui.answer(args.output, &none, names, |_| {
