@@ -29,9 +29,9 @@ pub struct Asker<'a> {
 ///
 /// | method | route | body | answer |
 /// |---|---|---|---|
-/// | [`status`](Self::status) | `GET /status?watch=` | | [`Status`] |
+/// | [`status`](Self::status) | `GET /status?watch=&branch=&state=&q=&limit=&after=` | | [`Status`] |
 /// | [`why`](Self::why) | `GET /why/{commit}?watch=` | | [`Why`] |
-/// | [`history`](Self::history) | `GET /deliveries?watch=&limit=` | | [`History`] |
+/// | [`history`](Self::history) | `GET /deliveries?watch=&branch=&state=&failed=&since=&until=&author=&q=&before=&limit=` | | [`History`] |
 /// | [`show`](Self::show) | `GET /deliveries/{id}` | | [`Show`] |
 /// | [`audit`](Self::audit) | `GET /audit?watch=&by=&since=&before=&limit=` | | [`Audit`] |
 /// | [`explain`](Self::explain) | `GET /explain?watch=&branch=&event=` | | [`Documents`] |

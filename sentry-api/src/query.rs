@@ -18,6 +18,21 @@ pub struct StatusQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
+    /// Only this branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Only branches in one of these states, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Only branches with this in their name or their watch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// How many branches at most; all by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only branches after this one, in the order of watch and branch: the `next` of an earlier answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// What `why` can be asked, beside the commit.
@@ -38,6 +53,31 @@ pub struct HistoryQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = WATCH))]
     pub watch: Option<String>,
+    /// Only this branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Only deliveries in one of these states, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Also the states in which something has failed: `failed`, `parked`.
+    #[serde(default, skip_serializing_if = "crate::shape::is_false")]
+    pub failed: bool,
+    /// Only deliveries that were started at this time (RFC 3339) or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Only deliveries that were started before this time (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Only commits of this author, as the forge names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Only deliveries with this in the watch, the branch, the commit's title or author, or at the beginning of its id; at
+    /// least 3 characters without a watch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub q: Option<String>,
+    /// Only deliveries older than this one: the `next` of an earlier answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]

@@ -209,7 +209,10 @@ async fn the_status_tells_all_that_people_are_told_and_reads_back() {
     .await;
     store.hold(&Hold::Suspend(sample::suspension("app", 1))).await.unwrap();
     local.trigger(&on("app"), Asker::default()).await.unwrap();
-    let status = local.status(&StatusQuery { watch: Some("app".into()) }).await.unwrap();
+    let status = local
+        .status(&StatusQuery { watch: Some("app".into()), ..StatusQuery::default() })
+        .await
+        .unwrap();
     let app = &status.watches[0];
     assert_eq!((status.watches.len(), app.waiting_triggers), (1, 1));
     assert!(app.unreachable.is_some() && app.reporting.is_some(), "{app:?}");
@@ -225,7 +228,8 @@ async fn the_status_tells_all_that_people_are_told_and_reads_back() {
 async fn every_question_names_what_it_does_not_know() {
     let (_, local) = local(&[]).await;
     let nope = || Some("nope".to_owned());
-    let status = local.status(&StatusQuery { watch: nope() }).await.unwrap_err();
+    let status =
+        local.status(&StatusQuery { watch: nope(), ..StatusQuery::default() }).await.unwrap_err();
     let why = local.why("abcdef1", &WhyQuery { watch: nope() }).await.unwrap_err();
     let unknown = ErrorKind::UnknownWatch.into();
     assert_eq!((status.kind(), why.kind()), (unknown, unknown));
@@ -244,4 +248,101 @@ async fn every_question_names_what_it_does_not_know() {
     assert!(local.history(&HistoryQuery::default()).await.unwrap().deliveries.is_empty());
     let explain = local.explain(&ExplainQuery::default()).await.unwrap_err();
     assert_eq!(explain.kind(), ErrorKind::Setup);
+}
+
+#[tokio::test]
+async fn a_history_is_filtered_and_told_page_by_page_to_its_end() {
+    let of = |n: u32| {
+        let states = [DeliveryState::Failed, DeliveryState::Succeeded, DeliveryState::Parked];
+        let mut delivery = Delivery { state: states[n as usize % 3], ..sample::delivery(n) };
+        delivery.revision.subject = sample::subject(["main", "pay/1"][n as usize % 2]);
+        Write::Delivery(Box::new(delivery))
+    };
+    let (_, local) = self::local(&(1..=9).map(of).collect::<Vec<_>>()).await;
+    let all = async |query: HistoryQuery| {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let page = HistoryQuery { before, limit: Some(2), ..query.clone() };
+            let history = local.history(&page).await.unwrap();
+            assert!(history.deliveries.len() <= 2);
+            found.extend(history.deliveries.iter().map(|d| d.id.clone()));
+            before = history.next;
+            if before.is_none() {
+                break found;
+            }
+        }
+    };
+    let ids =
+        |numbers: &[u32]| numbers.iter().map(|n| sample::id(*n).to_string()).collect::<Vec<_>>();
+    let text = |text: &str| Some(text.to_owned());
+    let none = HistoryQuery::default;
+    assert_eq!(all(none()).await, ids(&[9, 8, 7, 6, 5, 4, 3, 2, 1]));
+    let at = |n: u32| Some(sample::time(n).to_string());
+    for (query, found) in [
+        (HistoryQuery { branch: text("pay/1"), ..none() }, ids(&[9, 7, 5, 3, 1])),
+        (HistoryQuery { state: text("failed"), ..none() }, ids(&[9, 6, 3])),
+        (HistoryQuery { failed: true, ..none() }, ids(&[9, 8, 6, 5, 3, 2])),
+        (HistoryQuery { state: text("failed,succeeded"), ..none() }, ids(&[9, 7, 6, 4, 3, 1])),
+        (HistoryQuery { q: text("PAY/"), failed: true, ..none() }, ids(&[9, 5, 3])),
+        (HistoryQuery { author: text("ada"), since: at(4), until: at(6), ..none() }, ids(&[5, 4])),
+        (HistoryQuery { author: text("eve"), ..none() }, ids(&[])),
+    ] {
+        assert_eq!(all(query.clone()).await, found, "{query:?}");
+    }
+    for wrong in [
+        HistoryQuery { state: text("done"), ..none() },
+        HistoryQuery { since: text("yesterday"), ..none() },
+        HistoryQuery { before: text("01hf"), ..none() },
+        HistoryQuery { q: text("pa"), ..none() },
+        HistoryQuery { author: text(""), ..none() },
+    ] {
+        let error = local.history(&wrong).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadRequest, "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_that_of_the_branches_that_are_asked_for_page_by_page() {
+    use sentry_core::cursor::Cursors;
+
+    let seen = |watch, branch| {
+        let (watch, subject) = (sample::watch(watch), sample::subject(branch));
+        Write::Cursors(Cursors::first_seen(watch, subject, sample::mark(1)))
+    };
+    let branches = [("app", "fix/pay"), ("app", "main"), ("web", "main"), ("web", "v1")];
+    let (_, local) = self::local(&branches.map(|(watch, branch)| seen(watch, branch))).await;
+    let all = async |query: StatusQuery| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = StatusQuery { after, limit: Some(1), ..query.clone() };
+            let status = local.status(&page).await.unwrap();
+            for watch in &status.watches {
+                let names = watch.branches.iter().map(|b| format!("{}/{}", watch.name, b.branch));
+                found.extend(names);
+            }
+            after = status.next;
+            if after.is_none() {
+                break found;
+            }
+        }
+    };
+    let text = |text: &str| Some(text.to_owned());
+    let none = StatusQuery::default;
+    let every = ["app/fix/pay", "app/main", "web/main", "web/v1"];
+    for (query, found) in [
+        (none(), every.as_slice()),
+        (StatusQuery { watch: text("web"), ..none() }, &every[2..]),
+        (StatusQuery { branch: text("main"), ..none() }, &every[1..3]),
+        (StatusQuery { branch: text("main"), watch: text("web"), ..none() }, &every[2..3]),
+        (StatusQuery { q: text("PAY"), ..none() }, &every[..1]),
+        (StatusQuery { q: text("we"), ..none() }, &every[2..]),
+        (StatusQuery { state: text("pending,baseline"), ..none() }, &every),
+        (StatusQuery { state: text("parked"), ..none() }, &[]),
+    ] {
+        assert_eq!(all(query.clone()).await, found, "{query:?}");
+    }
+    let whole = local.status(&none()).await.unwrap();
+    assert_eq!((whole.watches.len(), whole.next), (2, None));
+    let wrong = StatusQuery { state: text("fine"), ..none() };
+    assert_eq!(local.status(&wrong).await.unwrap_err().kind(), ErrorKind::BadRequest);
 }

@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use sentry_api::words::BranchState;
 use sentry_config::LogLevel;
+use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_core::closed_list::ClosedList;
+use sentry_core::delivery::DeliveryState;
 use sentry_core::names::{Namespace, WatchName};
 use sentry_core::repo::{self, BranchName, CommitSha, DirPath, ParseError, RepoUrl};
 use sentry_core::subject::Subject;
@@ -285,6 +287,27 @@ pub(crate) struct HistoryArgs {
     /// Only this watch
     #[arg(add = ArgValueCompleter::new(complete::watches))]
     pub(crate) watch: Option<WatchName>,
+    /// Only this branch
+    #[arg(short, long, value_name = "BRANCH", value_parser = branch, add = ArgValueCompleter::new(complete::branches))]
+    pub(crate) branch: Option<Subject>,
+    /// Only deliveries in one of these states, with commas between them
+    #[arg(long, value_name = "STATES", value_parser = word::<DeliveryState>(), value_delimiter = ',')]
+    pub(crate) state: Vec<DeliveryState>,
+    /// Only deliveries that failed or are parked
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only deliveries started since then: a time (RFC 3339), or how long ago, such as 12h or 7d
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only commits of this author, as the forge names them
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) author: Option<String>,
+    /// Only deliveries with this in the watch, the branch, the commit's title or author, or at the beginning of its id
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) search: Option<String>,
+    /// Only deliveries older than this one: the last one of the list before
+    #[arg(long, value_name = "DELIVERY", add = ArgValueCompleter::new(complete::deliveries))]
+    pub(crate) before: Option<String>,
     /// The maximum number to list, up to 1000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(crate) limit: u32,
@@ -491,6 +514,16 @@ pub(crate) struct InitArgs {
     /// Replace existing files
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// A moment, or how long ago it was.
+fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let ago =
+        parse_duration(text).map_err(|_| "is neither a time (RFC 3339) nor such as 12h or 7d")?;
+    SystemClock.now().checked_sub(ago).map_err(|_| "is too long ago".to_owned())
 }
 
 /// `90`, `90s`, `30m`, `2h`, `3d`.

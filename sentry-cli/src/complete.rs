@@ -113,6 +113,7 @@ fn status() -> Status {
         watches: Vec::new(),
         queue: Vec::new(),
         notifications: Vec::new(),
+        next: None,
         agent: None,
     })
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger, TriggerState};
+use sentry_core::engine::counted_brief;
 use sentry_core::forge::Validator;
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
@@ -164,17 +165,8 @@ impl Archive for MemoryStore {
     }
 
     async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
-        let prefix = query.id_prefix.as_deref().unwrap_or_default();
-        let wanted = |d: &&Delivery| {
-            d.id.as_str().starts_with(prefix)
-                && query.before.as_ref().is_none_or(|before| d.id < *before)
-                && query.watch.as_ref().is_none_or(|w| *w == d.watch)
-                && query.subject.as_ref().is_none_or(|s| *s == d.revision.subject)
-                && query.sha.as_ref().is_none_or(|sha| *sha == d.revision.sha)
-                && (query.states.is_empty() || query.states.contains(&d.state))
-        };
         let kept = self.kept();
-        let newest_first = kept.deliveries.values().rev().filter(wanted);
+        let newest_first = kept.deliveries.values().rev().filter(|d| query.selects(d));
         Ok(newest_first.take(query.limit.unwrap_or(usize::MAX)).cloned().collect())
     }
 
@@ -275,10 +267,16 @@ impl Kept {
             delivered.is_some_and(|mark| mark.sha == d.revision.sha) && Brief::from(*d).has_runs()
         };
         let open = self.deliveries.values().filter(mine).filter(|d| !d.state.is_final());
+        let counted = |delivery: &Delivery| {
+            let of_head = self.deliveries.values().filter(mine);
+            let of_head = of_head.filter(|d| d.revision == delivery.revision).cloned();
+            let brief = counted_brief(&of_head.collect::<Vec<_>>(), &delivery.id);
+            brief.unwrap_or_else(|| delivery.into())
+        };
         SubjectView {
-            open: open.map(Brief::from).collect(),
+            open: open.map(counted).collect(),
             newest: newest_first().next().map(Brief::from),
-            delivered: newest_first().find(of_head).map(Brief::from),
+            delivered: newest_first().find(of_head).map(counted),
             cursors: cursors.clone(),
         }
     }

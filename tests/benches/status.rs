@@ -123,7 +123,7 @@ async fn main() {
     fill(&store, watches, branches, deliveries).await;
     let local = Local::new(Arc::clone(&store), Vec::new());
     let ask = async |watch: Option<String>| {
-        let query = StatusQuery { watch };
+        let query = StatusQuery { watch, ..StatusQuery::default() };
         best(async || drop(local.status(&query).await.unwrap())).await
     };
     let (all, one) = (ask(None).await, ask(Some("watch-0".to_owned())).await);

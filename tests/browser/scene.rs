@@ -321,6 +321,7 @@ pub(crate) fn day() -> Script {
         queue: vec![QueueStatus { namespace: Some("qa-shop".into()), runs: 3 }],
         agent: Some(agent),
         notifications: Vec::new(),
+        next: None,
     };
     Script { status: Some(status), shows }
 }

@@ -84,6 +84,7 @@ pub(crate) fn scene(strings: &[String]) -> Script {
         queue: vec![QueueStatus { namespace, runs: 1 }],
         agent: None,
         notifications: Vec::new(),
+        next: None,
     };
     let shows = strings.iter().enumerate().map(|(n, s)| show(n, s)).collect();
     Script { status: Some(status), shows }

@@ -92,7 +92,7 @@ impl Answers for Answerer {
         let all = script.shows.iter().map(|show| show.delivery.clone());
         let wanted = all.filter(|d| query.watch.as_ref().is_none_or(|name| d.watch == *name));
         let deliveries = wanted.take(query.limit.unwrap_or(20) as usize).collect();
-        Ok(History { version: VERSION, deliveries, id_length: 0 })
+        Ok(History { version: VERSION, deliveries, id_length: 0, next: None })
     }
 
     async fn show(&self, delivery: &str) -> Result<Show, ApiError> {

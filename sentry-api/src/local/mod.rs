@@ -3,6 +3,7 @@
 mod abbreviate;
 mod agent;
 mod branch;
+mod history;
 mod next;
 mod pick;
 mod requests;
@@ -110,8 +111,7 @@ impl Local {
 #[async_trait]
 impl Answers for Local {
     async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError> {
-        let only = optional("watch", query.watch.as_deref())?;
-        status::status(self, only.as_ref()).await
+        status::status(self, query).await
     }
 
     async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
@@ -125,15 +125,7 @@ impl Answers for Local {
     }
 
     async fn history(&self, query: &HistoryQuery) -> Result<History, ApiError> {
-        let limit = limit(query.limit)?;
-        let query = DeliveryQuery {
-            watch: optional("watch", query.watch.as_deref())?,
-            limit: Some(limit),
-            ..DeliveryQuery::default()
-        };
-        let deliveries = self.store.archive.deliveries(&query).await?;
-        let id_length = abbreviate::length(self, &deliveries).await?;
-        Ok(History { id_length, ..History::of(&deliveries) })
+        history::history(self, query).await
     }
 
     async fn show(&self, delivery: &str) -> Result<Show, ApiError> {
@@ -294,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn a_history_has_an_end_however_much_is_asked_for() {
         let local = Local::new(Arc::new(sentry_store::MemoryStore::new()), Vec::new());
-        let ask = |limit| HistoryQuery { watch: None, limit: Some(limit) };
+        let ask = |limit| HistoryQuery { limit: Some(limit), ..HistoryQuery::default() };
         local.history(&ask(HISTORY_MOST)).await.unwrap();
         for limit in [HISTORY_MOST + 1, u32::MAX] {
             let error = local.history(&ask(limit)).await.unwrap_err();

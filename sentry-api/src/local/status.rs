@@ -6,41 +6,104 @@ use std::collections::{BTreeMap, HashMap};
 use sentry_core::clock::Timestamp;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    OverviewQuery, QueueView, ReceiverView, SubjectView, WatchState, WatchView,
+    OverviewQuery, QueueView, ReceiverView, SubjectFilter, SubjectView, WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
 use sentry_core::watch::BranchSelector;
 
 use super::branch::Facts;
-use super::{Local, WatchFacts, agent, in_force, pick};
+use super::history::words;
+use super::{Local, WatchFacts, agent, in_force, named, optional, parsed, pick, subject};
 use crate::VERSION;
 use crate::error::ApiError;
+use crate::query::StatusQuery;
 use crate::shape::{
     BranchStatus, OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, Status,
     SuspensionStatus, WatchStatus,
 };
-use crate::words::{DeliveryState, Word};
+use crate::words::{BranchState, DeliveryState, Word};
 
-pub(super) async fn status(local: &Local, only: Option<&WatchName>) -> Result<Status, ApiError> {
-    let query = OverviewQuery { watch: only.cloned(), ..OverviewQuery::default() };
-    let overview = local.store.archive.overview(&query).await?;
+pub(super) async fn status(local: &Local, asked: &StatusQuery) -> Result<Status, ApiError> {
+    let only: Option<WatchName> = optional("watch", asked.watch.as_deref())?;
+    let (query, filter) = (query(asked, only.clone())?, Filter::of(asked)?);
+    let mut overview = local.store.archive.overview(&query).await?;
     let now = local.clock.now();
-    let names = pick::only(local, pick::names(local, &overview), only).await?;
+    let names = pick::only(local, pick::names(local, &overview), only.as_ref()).await?;
     let kept: HashMap<_, _> = overview.watches.iter().map(|kept| (&kept.watch, kept)).collect();
+    let next = filter.apply(&mut overview.subjects, |view| {
+        let kept = kept.get(&view.cursors.watch);
+        Facts::of(view, kept.and_then(|kept| kept.state.as_ref())).word()
+    });
     let by_watch = overview.subjects.chunk_by(|a, b| a.cursors.watch == b.cursors.watch);
     let subjects: HashMap<_, _> = by_watch.map(|these| (&these[0].cursors.watch, these)).collect();
     let facts: HashMap<_, _> = local.watches.iter().map(|facts| (&facts.name, facts)).collect();
     let of = |name| {
         let subjects = subjects.get(name).copied().unwrap_or_default();
-        watch(name, kept.get(name).copied(), facts.get(name).copied(), subjects, now)
+        let facts = facts.get(name).copied();
+        let mut status = watch(name, kept.get(name).copied(), facts, subjects, now);
+        if filter.is_some {
+            // What is not there may only not be asked for.
+            status.idle_patterns.clear();
+        }
+        status
     };
+    let shown = names.iter().filter(|name| !filter.is_some || subjects.contains_key(name));
     Ok(Status {
         version: VERSION,
-        watches: names.iter().map(of).collect(),
+        watches: shown.map(of).collect(),
         queue: queue(&overview.queue),
-        notifications: overview.receivers.into_iter().map(receiver).collect(),
+        notifications: overview.receivers.iter().map(receiver).collect(),
+        next,
         agent: overview.agent.as_ref().map(|one| agent::agent(one, now)),
     })
+}
+
+fn query(asked: &StatusQuery, watch: Option<WatchName>) -> Result<OverviewQuery, ApiError> {
+    let subjects = subject(asked.branch.as_deref())?.map_or(SubjectFilter::All, SubjectFilter::Is);
+    let text = named("q", asked.q.clone())?;
+    let after = asked.after.as_deref().map(|after| {
+        let unreadable = || ApiError::bad_request("`after` is not the `next` of an answer");
+        let (watch, branch) = after.split_once('/').ok_or_else(unreadable)?;
+        Ok::<_, ApiError>((parsed("after", watch)?, subject(Some(branch))?.ok_or_else(unreadable)?))
+    });
+    let after = after.transpose()?;
+    // One more tells whether there is another page; by state they are looked through here.
+    let most = asked.limit.filter(|_| asked.state.is_none());
+    let limit = most.and_then(|limit| usize::try_from(limit).ok()?.checked_add(1));
+    Ok(OverviewQuery { watch, subjects, text, after, limit })
+}
+
+/// What is left of the branches that the store has found.
+struct Filter {
+    states: Vec<BranchState>,
+    limit: usize,
+    /// True if some branches may be left out.
+    is_some: bool,
+}
+
+impl Filter {
+    fn of(asked: &StatusQuery) -> Result<Self, ApiError> {
+        let StatusQuery { watch: _, branch, state, q, limit, after } = asked;
+        let texts = [branch, state, q, after];
+        Ok(Self {
+            states: words("state", state.as_deref())?,
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
+            is_some: limit.is_some() || texts.iter().any(|text| text.is_some()),
+        })
+    }
+
+    /// Leaves a page; returns the last branch of it if there is another.
+    fn apply(
+        &self,
+        subjects: &mut Vec<SubjectView>,
+        word: impl Fn(&SubjectView) -> BranchState,
+    ) -> Option<String> {
+        subjects.retain(|view| self.states.is_empty() || self.states.contains(&word(view)));
+        let is_last = subjects.len() <= self.limit;
+        subjects.truncate(self.limit);
+        let last = &subjects.last().filter(|_| !is_last)?.cursors;
+        Some(format!("{}/{}", last.watch, last.subject.name()))
+    }
 }
 
 fn watch(
@@ -127,8 +190,8 @@ fn reporting(kept: &WatchView) -> Option<ReportingStatus> {
     })
 }
 
-fn receiver(view: ReceiverView) -> ReceiverStatus {
-    let ReceiverView { receiver, waiting, since, error } = view;
+fn receiver(view: &ReceiverView) -> ReceiverStatus {
+    let ReceiverView { receiver, waiting, since, error } = view.clone();
     ReceiverStatus { receiver, waiting, since, error }
 }
 

@@ -24,6 +24,9 @@ pub struct History {
     /// So many first characters of each of these ids are the beginning of no other delivery's id in this state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub id_length: usize,
+    /// What to pass as `before` for the older ones; none at the end of the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// The answer to `show`.
@@ -364,13 +367,6 @@ fn standing(delivery: &core::Delivery, outcome: &ObjectOutcome) -> RunStanding {
 }
 
 impl History {
-    /// The answer with these deliveries, newest first.
-    #[must_use]
-    pub fn of(deliveries: &[core::Delivery]) -> Self {
-        let deliveries = deliveries.iter().map(Into::into).collect();
-        Self { version: VERSION, deliveries, id_length: 0 }
-    }
-
     /// The shortest form of an id that is listed; the id itself where an older server did not say how short it may be.
     #[must_use]
     pub fn short<'a>(&self, id: &'a str) -> &'a str {

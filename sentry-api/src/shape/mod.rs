@@ -36,6 +36,6 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// For keys that are omitted when false.
-fn is_false(flag: &bool) -> bool {
+pub(crate) fn is_false(flag: &bool) -> bool {
     !flag
 }

@@ -20,6 +20,9 @@ pub struct Status {
     /// Receivers with pending notifications about these watches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<ReceiverStatus>,
+    /// What to pass as `after` for the branches after these; none if there is no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// The agent that last ran on the state, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentStatus>,

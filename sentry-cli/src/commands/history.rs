@@ -18,17 +18,35 @@ use crate::ui::{Tone, Ui, age, ahead, count, plain, span, time, tinted};
 
 pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, Failure> {
     let source = ctx.source()?;
-    let watch = args.watch.as_ref().map(ToString::to_string);
-    let history = source.answers.history(&HistoryQuery { watch, limit: Some(args.limit) }).await?;
+    let history = source.answers.history(&query(args)).await?;
     let names = |history: &History| history.deliveries.iter().map(|d| d.id.clone()).collect();
     ctx.ui.answer(args.output, &history, names, |history| {
         if history.deliveries.is_empty() {
             ctx.ui.line(format!("no deliveries in {} yet", source.place));
         } else {
             ctx.ui.table(&table(history, args.output, ctx.now()), args.output);
+            if let Some(next) = &history.next {
+                ctx.ui.line(format!("older ones: --before {}", plain(next)));
+            }
         }
     })?;
     Ok(Exit::Done)
+}
+
+fn query(args: &HistoryArgs) -> HistoryQuery {
+    let states: Vec<&str> = args.state.iter().map(|state| state.as_str()).collect();
+    HistoryQuery {
+        watch: args.watch.as_ref().map(ToString::to_string),
+        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        state: (!states.is_empty()).then(|| states.join(",")),
+        failed: args.failed,
+        since: args.since.map(|since| since.to_string()),
+        until: None,
+        author: args.author.clone(),
+        q: args.search.clone(),
+        before: args.before.clone(),
+        limit: Some(args.limit),
+    }
 }
 
 const COLUMNS: &[Column] = &[

@@ -46,7 +46,7 @@ fn base(ctx: &Context) -> Result<String, Failure> {
 /// Where a watch or a delivery is on the page.
 async fn path(ctx: &Context, what: &str) -> Result<String, Failure> {
     let source = ctx.source()?;
-    let query = StatusQuery { watch: Some(what.to_owned()) };
+    let query = StatusQuery { watch: Some(what.to_owned()), ..StatusQuery::default() };
     match source.answers.status(&query).await {
         Ok(_) => return Ok(format!("watches/{what}")),
         Err(error) => match error.kind() {

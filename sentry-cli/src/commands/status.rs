@@ -40,25 +40,17 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-/// The branches that are asked for, and the watches that have some.
+/// The branches that are asked for.
 pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, ApiError> {
-    let query = StatusQuery { watch: args.watch.as_ref().map(ToString::to_string) };
-    let mut status = source.answers.status(&query).await?;
-    if args.branch.is_some() || !args.state.is_empty() || args.search.is_some() {
-        for watch in &mut status.watches {
-            let WatchStatus { name, branches, .. } = watch;
-            branches.retain(|branch| is_wanted(args, name, branch));
-        }
-        status.watches.retain(|watch| !watch.branches.is_empty());
-    }
-    Ok(status)
-}
-
-fn is_wanted(args: &StatusArgs, watch: &str, branch: &BranchStatus) -> bool {
-    let StatusArgs { branch: named, state, search, .. } = args;
-    named.as_ref().is_none_or(|named| named.name() == branch.branch)
-        && (state.is_empty() || state.iter().any(|state| branch.state == *state))
-        && search.as_ref().is_none_or(|text| branch.branch.contains(text) || watch.contains(text))
+    let states: Vec<&str> = args.state.iter().map(|state| state.as_str()).collect();
+    let query = StatusQuery {
+        watch: args.watch.as_ref().map(ToString::to_string),
+        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        state: (!states.is_empty()).then(|| states.join(",")),
+        q: args.search.clone(),
+        ..StatusQuery::default()
+    };
+    source.answers.status(&query).await
 }
 
 /// `qa/release/1`: a watch's name has no slash.
@@ -80,6 +72,7 @@ fn absent(ctx: &Context, args: &StatusArgs, place: &str) -> Result<Exit, Failure
         watches: Vec::new(),
         queue: Vec::new(),
         notifications: Vec::new(),
+        next: None,
         agent: None,
     };
     ctx.ui.answer(args.output, &none, names, |_| {

@@ -18,13 +18,45 @@ use crate::ui::{Tone, Ui, age, plain, time, tinted};
 pub(crate) async fn run(ctx: &Context, args: &WhyArgs) -> Result<Exit, Failure> {
     let query = WhyQuery { watch: args.watch.as_ref().map(ToString::to_string) };
     let why = ctx.source()?.answers.why(&args.commit, &query).await?;
-    ctx.ui.answer(args.output, &why, names, |why| show(&ctx.ui, why, ctx.now()))?;
-    Ok(Exit::Done)
+    let is_known = why.answers.iter().any(|answer| answer.reason != ReasonKind::NotSeen);
+    if !is_known && args.output.is_table() {
+        return Err(unknown(&why));
+    }
+    ctx.ui.answer(args.output, &why, names, |why| show(&ctx.ui, &known(why), ctx.now()))?;
+    Ok(if is_known { Exit::Done } else { Exit::Usage })
 }
 
 /// The deliveries of the answers.
 fn names(why: &Why) -> Vec<String> {
     why.answers.iter().filter_map(|answer| answer.delivery.clone()).collect()
+}
+
+/// The answers of those watches that know something of the commit.
+fn known(why: &Why) -> Why {
+    let known = why.answers.iter().filter(|answer| answer.reason != ReasonKind::NotSeen);
+    Why { answers: known.cloned().collect(), ..why.clone() }
+}
+
+/// A commit that no watch knows of: said once, however many watches there are.
+fn unknown(why: &Why) -> Failure {
+    let commit = &why.commit;
+    let (text, hint) = match why.answers.as_slice() {
+        [] => (
+            format!("no watch has seen commit {commit}"),
+            "no watches are configured: create a configuration with `sentry init`".to_owned(),
+        ),
+        [only] => {
+            let why = only.detail.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            (format!("watch {} has not seen commit {commit}{why}", only.watch), only.next_step.clone())
+        }
+        all => (
+            format!("none of {} watches has seen commit {commit}", all.len()),
+            "commits are seen as heads of A's watched branches, `sentry status` shows the newest; for the reason of one watch add \
+             --watch"
+                .to_owned(),
+        ),
+    };
+    Failure::usage(text).with_hint(hint)
 }
 
 /// The answers for a commit as a person sees them.

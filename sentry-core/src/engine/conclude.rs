@@ -186,17 +186,30 @@ fn follow(
 /// No run of the delivery is active and none waits: its verdict is its end. A newer head takes away what it cancelled
 /// and what was not started; what ran counts.
 pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
-    delivery.verdict = verdict::verdict(&delivery);
+    let state = end(&mut delivery);
+    let event = settle(&mut delivery, state, now);
+    let mut writes = Vec::new();
+    if state == DeliveryState::Failed {
+        let reason = delivery.superseded_by.clone().map_or(Reason::Delivered, Reason::SupersededBy);
+        writes.push(record(&delivery, reason, delivery.error.clone(), now));
+    }
+    writes.push(Write::Delivery(Box::new(delivery)));
+    Conclusion { writes, events: vec![event], retry: None }
+}
+
+/// The verdict, the error and the state of a delivery whose runs have ended.
+pub(super) fn end(delivery: &mut Delivery) -> DeliveryState {
+    delivery.verdict = verdict::verdict(delivery);
     let state = match delivery.verdict {
         Some(Verdict::Failure) => {
-            delivery.error = Some(verdict::failures(&delivery));
+            delivery.error = Some(verdict::failures(delivery));
             DeliveryState::Failed
         }
         Some(Verdict::Error) => {
-            delivery.error = Some(verdict::unknown_ends(&delivery));
+            delivery.error = Some(verdict::unknown_ends(delivery));
             DeliveryState::Failed
         }
-        Some(Verdict::Success) | None if is_cut_short(&delivery) => match delivery.cancelled {
+        Some(Verdict::Success) | None if is_cut_short(delivery) => match delivery.cancelled {
             Some(_) => DeliveryState::Cancelled,
             None => DeliveryState::Superseded,
         },
@@ -206,14 +219,7 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
     if state == DeliveryState::Cancelled {
         (delivery.verdict, delivery.error) = (None, None);
     }
-    let event = settle(&mut delivery, state, now);
-    let mut writes = Vec::new();
-    if state == DeliveryState::Failed {
-        let reason = delivery.superseded_by.clone().map_or(Reason::Delivered, Reason::SupersededBy);
-        writes.push(record(&delivery, reason, delivery.error.clone(), now));
-    }
-    writes.push(Write::Delivery(Box::new(delivery)));
-    Conclusion { writes, events: vec![event], retry: None }
+    state
 }
 
 /// True if a person, a newer head, or the end of the branch kept a part of it from running to its end.

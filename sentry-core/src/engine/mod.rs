@@ -4,6 +4,7 @@
 //! publishes the events and makes the calls; `courier` carries one delivery through its named steps.
 
 mod alike;
+mod attempts;
 mod builder;
 mod conclude;
 mod courier;
@@ -53,6 +54,7 @@ use crate::watch::Watch;
 use self::machine::{Known, Mode};
 use self::owner::Owner;
 
+pub use attempts::{counted, counted_brief};
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
 pub use vitals::{Asked, Vitals};

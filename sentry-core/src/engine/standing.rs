@@ -1,11 +1,13 @@
 //! What A's commit shows of a watch: one line for each subject that was delivered at it, and the worst of them under the
 //! short name. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::attempts::counted;
 use super::verdict::{self, Line};
 use crate::delivery::Delivery;
 use crate::forge::{CommitStatus, StatusState};
@@ -18,7 +20,8 @@ const DESCRIPTION_CHARS: usize = 140;
 /// What GitLab takes of a name (REST API, "Set commit pipeline status").
 const CONTEXT_CHARS: usize = 255;
 
-/// Whose head the commit was, and for which event: of several deliveries for one, the newest counts.
+/// Whose head the commit was, and for which event: of several deliveries for one, the newest counts, with what it did not
+/// repeat of those before it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Owner<'a> {
     subject: &'a Subject,
@@ -49,7 +52,8 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     let context = watch.reporting.context.clone();
     let context = context.unwrap_or_else(|| format!("sentry-gitops/{}", watch.name));
     let mut statuses = Vec::new();
-    for (suffix, owners) in &lines(watch, deliveries) {
+    let counted = counted(deliveries);
+    for (suffix, owners) in &lines(watch, deliveries, &counted) {
         let name = format!("{context}{}", inert(suffix));
         let all: Vec<_> = owners.iter().collect();
         statuses.extend(together(watch, name.clone(), &all));
@@ -61,16 +65,22 @@ pub(super) fn statuses(watch: &Watch, deliveries: &[Delivery]) -> Vec<CommitStat
     statuses
 }
 
-fn lines<'a>(watch: &Watch, deliveries: &'a [Delivery]) -> Lines<'a> {
+/// `counted` is how each of them counts.
+fn lines<'a>(
+    watch: &Watch,
+    deliveries: &'a [Delivery],
+    counted: &'a [Cow<'_, Delivery>],
+) -> Lines<'a> {
     let mut lines = Lines::new();
-    for delivery in deliveries.iter().filter(|d| !d.asked.dry_run) {
+    let real = deliveries.iter().zip(counted).filter(|(delivery, _)| !delivery.asked.dry_run);
+    for (delivery, counted) in real {
         let owner = Owner { subject: &delivery.revision.subject, event: &delivery.asked.event };
         let whole = lines.entry(String::new()).or_default();
-        if let Some(line) = verdict::whole(watch, delivery, whole.contains_key(&owner)) {
+        if let Some(line) = verdict::whole(watch, counted, whole.contains_key(&owner)) {
             whole.insert(owner.clone(), line);
         }
         if watch.reporting.mode == ReportMode::PerRun {
-            for (name, line) in verdict::each_run(delivery) {
+            for (name, line) in verdict::each_run(delivery, counted) {
                 lines.entry(format!("/{name}")).or_default().insert(owner.clone(), line);
             }
         }
@@ -263,6 +273,42 @@ mod tests {
             names,
             own.map(|own| format!("sentry-gitops/qa ({own})")).iter().map(String::as_str).collect()
         );
+    }
+
+    #[test]
+    fn a_rerun_of_what_failed_makes_the_commit_good_and_each_run_keeps_its_name() {
+        use StatusState::{Failure, Pending, Success};
+        let mut qa = watch("qa", &["main"]);
+        qa.reporting.mode = ReportMode::PerRun;
+        let mut first =
+            delivery(1, "main", &[("ci", RunState::Succeeded), ("ci", RunState::Failed)]);
+        first.runs[1].object.document = 9;
+        first.runs[1].object.name.push('2');
+        first.objects[1].object = first.runs[1].object.clone();
+        let again = |state| {
+            let mut again = delivery(2, "main", &[("ci", state)]);
+            again.runs[0].object.document = 9;
+            again.runs[0].object.name.push('3');
+            again.objects[0].object = again.runs[0].object.clone();
+            again.asked.repeats = Some(first.id.clone());
+            again
+        };
+        let names = ["", "/ci (runs/ci.yaml, document 2)", "/ci (runs/ci.yaml, document 9)"];
+        let named = |states: [StatusState; 3]| {
+            let lines = names.iter().map(|name| format!("sentry-gitops/qa{name}")).zip(states);
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&qa, std::slice::from_ref(&first)), named([Failure, Success, Failure]));
+        for (state, whole) in [
+            (RunState::Running, Pending),
+            (RunState::Succeeded, Success),
+            (RunState::Failed, Failure),
+        ] {
+            let lines = shown(&qa, &[first.clone(), again(state)]);
+            assert_eq!(lines, named([whole, Success, whole]));
+        }
+        let text = &statuses(&qa, &[first.clone(), again(RunState::Succeeded)])[0].description;
+        assert_eq!(text, "2 runs succeeded");
     }
 
     #[test]

@@ -140,8 +140,12 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
 }
 
 /// What there is to show of each run, started or abandoned, with the name that its line has. Nothing before the
-/// outcomes of an attempt tell of all runs that are called alike: a name is the same from first to last.
-pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Line<'_>)> {
+/// outcomes of an attempt tell of all runs that are called alike: a name is the same from first to last. `counted` is the
+/// delivery with all runs that count beside its own.
+pub(super) fn each_run<'a>(
+    delivery: &'a Delivery,
+    counted: &'a Delivery,
+) -> impl Iterator<Item = (String, Line<'a>)> {
     let through = delivery.state.is_final() || delivery.state == DeliveryState::Following;
     let told: BTreeSet<_> = delivery.objects.iter().map(|o| o.object.identity()).collect();
     let runs = delivery.runs.iter().filter(move |r| through || told.contains(&r.object.identity()));
@@ -149,7 +153,7 @@ pub(super) fn each_run(delivery: &Delivery) -> impl Iterator<Item = (String, Lin
     let left = delivery.objects.iter().filter_map(|o| Some((&o.object, unstarted(o, delivery)?)));
     runs.chain(left).map(|(object, (state, text))| {
         let line = Line { state, text, delivery, run: Some(&object.name) };
-        (short_name(object, delivery), line)
+        (short_name(object, counted), line)
     })
 }
 
@@ -482,7 +486,7 @@ mod tests {
             let outcome = ObjectOutcome { object, run: true, ..sample::outcome(Action::Created) };
             let objects = if told { vec![outcome] } else { Vec::new() };
             let delivery = Delivery { state, objects, ..delivery };
-            assert_eq!(each_run(&delivery).count(), lines, "{state:?}, told: {told}");
+            assert_eq!(each_run(&delivery, &delivery).count(), lines, "{state:?}, told: {told}");
         }
     }
 }

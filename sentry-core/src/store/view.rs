@@ -20,6 +20,8 @@ pub struct OverviewQuery {
     pub watch: Option<WatchName>,
     /// Which subjects.
     pub subjects: SubjectFilter,
+    /// Only subjects with this in their name or their watch's, in small or capital letters.
+    pub text: Option<String>,
     /// Only subjects after this one, in the order of watch and reference: the last one of the page before.
     pub after: Option<SubjectKey>,
     /// At most so many subjects; `None` is all.
@@ -46,7 +48,13 @@ impl OverviewQuery {
         let later = self.after.as_ref().is_none_or(|(watch, subject)| {
             (&cursors.watch, cursors.subject.reference()) > (watch, subject.reference())
         });
+        let text = self.text.as_ref().map(|text| text.to_lowercase());
+        let holds = |text: &String| {
+            let names = [cursors.watch.as_str(), cursors.subject.name()];
+            names.iter().any(|name| name.to_lowercase().contains(text))
+        };
         later
+            && text.as_ref().is_none_or(holds)
             && match &self.subjects {
                 SubjectFilter::All => true,
                 SubjectFilter::Is(subject) => cursors.subject == *subject,
@@ -115,11 +123,12 @@ pub const RECENT: usize = 12;
 pub struct SubjectView {
     /// Its cursors.
     pub cursors: Cursors,
-    /// Its deliveries that are not final, oldest first.
+    /// Its deliveries that are not final, oldest first; with the runs that count beside their own, as in `delivered`.
     pub open: Vec<Brief>,
     /// Its newest delivery.
     pub newest: Option<Brief>,
-    /// The newest delivery of its delivered head that [has runs](Brief::has_runs).
+    /// The newest delivery of its delivered head that [has runs](Brief::has_runs); where it [is a part](Brief::is_part), with
+    /// the newest run of each document that it did not run anew.
     pub delivered: Option<Brief>,
 }
 
@@ -189,6 +198,8 @@ pub struct Brief {
     pub error: Option<String>,
     /// Its runs, counted.
     pub runs: RunTotals,
+    /// True if it counts with what its commit ran before ([`Delivery::is_part`]).
+    pub is_part: bool,
 }
 
 impl Brief {
@@ -219,6 +230,7 @@ impl From<&Delivery> for Brief {
             verdict: delivery.verdict,
             error: delivery.error.clone(),
             runs: delivery.run_totals(),
+            is_part: delivery.is_part(),
         }
     }
 }
@@ -228,16 +240,68 @@ impl From<&Delivery> for Brief {
 pub struct DeliveryQuery {
     /// Only this watch's.
     pub watch: Option<WatchName>,
-    /// Only this subject's; asked together with the watch.
+    /// Only this subject's.
     pub subject: Option<Subject>,
     /// Only those of this commit of A.
     pub sha: Option<CommitSha>,
     /// Only those in one of these states; none is any.
     pub states: Vec<DeliveryState>,
+    /// Only those whose commit this person wrote, as its forge names them; in small or capital letters.
+    pub author: Option<String>,
+    /// Only those with this in the watch's or branch's name, in the commit's title or author, or at the beginning of its id;
+    /// in small or capital letters. Without a watch or commit at least [`DeliveryQuery::TEXT_CHARS`] characters: fewer find nothing.
+    pub text: Option<String>,
+    /// Only those that were begun at this moment or later, by their ids.
+    pub since: Option<Timestamp>,
+    /// Only those that were begun before, by their ids.
+    pub until: Option<Timestamp>,
     /// Only ids that start so.
     pub id_prefix: Option<String>,
     /// Only older ones than this: the last one of the page before.
     pub before: Option<DeliveryId>,
     /// At most so many; `None` is all.
     pub limit: Option<usize>,
+}
+
+impl DeliveryQuery {
+    /// The fewest characters by which the deliveries of all watches can be searched.
+    pub const TEXT_CHARS: usize = 3;
+
+    /// The first id that deliveries begun at this moment can have.
+    #[must_use]
+    pub fn first_id(at: Timestamp) -> DeliveryId {
+        DeliveryId::new(at, 0)
+    }
+
+    /// Whether a delivery is wanted, apart from the limit: for a store that has no index.
+    #[must_use]
+    pub fn selects(&self, delivery: &Delivery) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, it: &T) -> bool {
+            wanted.is_none_or(|wanted| wanted == it)
+        }
+        let Delivery { id, watch, revision, commit, state, .. } = delivery;
+        let author = commit.as_ref().map_or("", |note| note.author.as_str());
+        is(self.watch.as_ref(), watch)
+            && is(self.subject.as_ref(), &revision.subject)
+            && is(self.sha.as_ref(), &revision.sha)
+            && (self.states.is_empty() || self.states.contains(state))
+            && self.author.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(author))
+            && self.text.as_ref().is_none_or(|text| self.is_found_by(text, delivery))
+            && self.since.is_none_or(|since| *id >= Self::first_id(since))
+            && self.until.is_none_or(|until| *id < Self::first_id(until))
+            && id.as_str().starts_with(self.id_prefix.as_deref().unwrap_or_default())
+            && self.before.as_ref().is_none_or(|before| id < before)
+    }
+
+    fn is_found_by(&self, text: &str, delivery: &Delivery) -> bool {
+        let Delivery { watch, revision, commit, .. } = delivery;
+        let note = commit.as_ref().map(|note| [note.title.as_str(), note.author.as_str()]);
+        let names = [watch.as_str(), revision.subject.name()];
+        let text = text.to_lowercase();
+        let holds = |known: &str| known.to_lowercase().contains(&text);
+        let is_long =
+            self.watch.is_some() || self.sha.is_some() || text.chars().count() >= Self::TEXT_CHARS;
+        let is_named = names.into_iter().chain(note.into_iter().flatten()).any(holds);
+        is_long && (is_named || revision.sha.as_str().starts_with(&text))
+    }
 }

@@ -205,12 +205,16 @@ impl Page {
     }
 
     async fn recent(&self, watch: &str, limit: u32) -> Result<Vec<Delivery>, ApiError> {
-        let query = HistoryQuery { watch: Some(watch.to_owned()), limit: Some(limit) };
+        let query = HistoryQuery {
+            watch: Some(watch.to_owned()),
+            limit: Some(limit),
+            ..HistoryQuery::default()
+        };
         Ok(self.setup.answers.history(&query).await?.deliveries)
     }
 
     async fn status(&self, watch: Option<String>) -> Result<Status, ApiError> {
-        self.setup.answers.status(&StatusQuery { watch }).await
+        self.setup.answers.status(&StatusQuery { watch, ..StatusQuery::default() }).await
     }
 }
 

@@ -28,7 +28,7 @@ impl Echo {
 
 #[async_trait]
 impl Answers for Echo {
-    async fn status(&self, StatusQuery { watch }: &StatusQuery) -> Answer<Status> {
+    async fn status(&self, StatusQuery { watch, .. }: &StatusQuery) -> Answer<Status> {
         self.says(format!("status of {watch:?}"))
     }
 
@@ -40,7 +40,7 @@ impl Answers for Echo {
         self.says(format!("why {commit} of {watch:?}"))
     }
 
-    async fn history(&self, HistoryQuery { watch, limit }: &HistoryQuery) -> Answer<History> {
+    async fn history(&self, HistoryQuery { watch, limit, .. }: &HistoryQuery) -> Answer<History> {
         self.says(format!("history of {watch:?}, {limit:?}"))
     }
 

@@ -94,6 +94,8 @@ struct Brief {
     next_attempt: Option<Stamp>,
     verdict: Option<Word<delivery::Verdict>>,
     error: Option<String>,
+    only: Option<String>,
+    repeats: Option<String>,
 }
 
 impl Mirror<store::Brief> for Brief {
@@ -111,6 +113,8 @@ impl Mirror<store::Brief> for Brief {
             next_attempt: Mirror::of(next_attempt),
             verdict: Mirror::of(verdict),
             error,
+            only: None,
+            repeats: None,
         }
     }
 
@@ -127,6 +131,7 @@ impl Mirror<store::Brief> for Brief {
             verdict: self.verdict.back(),
             error: self.error,
             runs: delivery::RunTotals::default(),
+            is_part: self.only.is_some() || self.repeats.is_some(),
         }
     }
 }

@@ -6,6 +6,7 @@ use sentry_core::clock::Timestamp;
 use sentry_core::closed_list::ClosedList as _;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState};
+use sentry_core::engine::counted_brief;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
     AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT,
@@ -36,8 +37,25 @@ impl Select {
     }
 
     fn of_deliveries(which: &str) -> Self {
-        let sql = format!("SELECT {} FROM deliveries WHERE {which}", deliveries::COLUMNS);
+        Self::from_deliveries("deliveries", which)
+    }
+
+    /// Those deliveries, joined with others, of which this holds.
+    fn from_deliveries(tables: &str, which: &str) -> Self {
+        let sql = format!("SELECT {} FROM {tables} WHERE {which}", deliveries::COLUMNS);
         Self { sql, values: Vec::new() }
+    }
+
+    /// Narrows it by all that ids say of deliveries. They hold digits and small letters only, so what starts with `p` lies
+    /// between `p` and `p~`.
+    fn ids(self, query: &DeliveryQuery, id: &str) -> Self {
+        let of =
+            |moment: Option<Timestamp>| moment.map(|at| DeliveryQuery::first_id(at).to_string());
+        self.and(&format!("{id} < ?"), query.before.as_ref().map(ToString::to_string))
+            .and(&format!("{id} < ?"), of(query.until))
+            .and(&format!("{id} >= ?"), of(query.since))
+            .and(&format!("{id} >= ?"), query.id_prefix.clone())
+            .and(&format!("{id} <= ? || '~'"), query.id_prefix.clone())
     }
 
     /// Narrows it by a condition, in which `?` is the value.
@@ -47,6 +65,16 @@ impl Select {
             self.values.push(Box::new(value));
         }
         self
+    }
+
+    /// Narrows it to what holds the text that is asked for, in small or capital letters of ASCII.
+    fn text(self, query: &DeliveryQuery) -> Self {
+        let Some(text) = &query.text else { return self };
+        let escaped = escaped(text);
+        let condition = r"(searched LIKE ? ESCAPE '\' OR sha LIKE ? ESCAPE '\')";
+        let mut select = self.and(condition, Some(format!("%{escaped}%")));
+        select.values.push(Box::new(format!("{escaped}%")));
+        select
     }
 
     /// Orders it, and tells so many.
@@ -70,14 +98,20 @@ impl Select {
     }
 }
 
+/// A text as a part of a pattern of `LIKE` whose escape is `\`.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
+}
+
 /// Deliveries by filter and page, newest first.
 pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
-    if query.states.is_empty() {
-        return select_deliveries(query, None).deliveries(db);
+    let mut selects = selects(query);
+    if selects.len() == 1 {
+        return selects.remove(0).deliveries(db);
     }
     let mut found: Vec<Delivery> = Vec::new();
-    for state in &query.states {
-        found.extend(select_deliveries(query, Some(*state)).deliveries(db)?);
+    for select in selects {
+        found.extend(select.deliveries(db)?);
     }
     found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
     found.dedup_by(|a, b| a.id == b.id);
@@ -85,21 +119,80 @@ pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<D
     Ok(found)
 }
 
-/// Within one state each index is in the order of ids: a page of each is enough. `+` keeps a state from being the
+/// The statements whose newest rows together are the page. Each is in the order of ids by its index, so that a page of it is
+/// enough.
+fn selects(query: &DeliveryQuery) -> Vec<Select> {
+    match &query.text {
+        Some(text) if !is_narrow(query) => {
+            if text.chars().count() < DeliveryQuery::TEXT_CHARS {
+                return vec![Select::of_deliveries("FALSE")];
+            }
+            let at = text.to_ascii_lowercase();
+            let is_id = at.bytes().all(|b| b.is_ascii_hexdigit());
+            let by_id = is_id.then(|| {
+                let select = Select::of_deliveries("TRUE");
+                let select =
+                    select.and("sha >= ?", Some(at.clone())).and("sha <= ? || '~'", Some(at));
+                narrow(select, query).order("id DESC", query.limit)
+            });
+            by_id.into_iter().chain([search(query, text)]).collect()
+        }
+        _ if query.states.is_empty() => vec![select_deliveries(query, None)],
+        _ => query.states.iter().map(|state| select_deliveries(query, Some(*state))).collect(),
+    }
+}
+
+/// True if something has an index that leaves few enough to look at each.
+fn is_narrow(query: &DeliveryQuery) -> bool {
+    query.watch.is_some() || query.sha.is_some()
+}
+
+/// Those whose text holds another, newest first, as they were numbered in the order of their ids. `CROSS JOIN` keeps the
+/// tables in this order (<https://www.sqlite.org/optoverview.html#crossjoin>), so that it ends with a full page.
+fn search(query: &DeliveryQuery, text: &str) -> Select {
+    let select = Select::from_deliveries(
+        "delivery_search CROSS JOIN delivery_texts ON number = delivery_search.rowid
+             CROSS JOIN deliveries ON id = delivery",
+        "TRUE",
+    );
+    // One string of the query language: all of it in this order.
+    let phrase = format!("\"{}\"", text.replace('"', "\"\""));
+    let select = select.and("delivery_search MATCH ?", Some(phrase));
+    narrow(select, query).order("delivery_search.rowid DESC", query.limit)
+}
+
+/// Narrows what some index finds by all else that is asked for.
+fn narrow(mut select: Select, query: &DeliveryQuery) -> Select {
+    if !query.states.is_empty() {
+        let states: Vec<&str> = query.states.iter().map(|state| state.as_str()).collect();
+        select.sql.push_str(&format!(" AND +state IN ('{}')", states.join("', '")));
+    }
+    select
+        .and("+subject = ?", query.subject.as_ref().map(Subject::reference))
+        .and("+author = ? COLLATE NOCASE", query.author.clone())
+        .ids(query, "+id")
+}
+
+/// Within one state each index is in the order of ids: a page of each is enough. `+` keeps a column from being the
 /// index where there is a narrower one (<https://www.sqlite.org/optoverview.html#disqualifying_where_clause_terms_using_unary_>).
 fn select_deliveries(query: &DeliveryQuery, state: Option<DeliveryState>) -> Select {
-    let is_narrow = query.watch.is_some() || query.sha.is_some();
-    let in_state = if is_narrow { "+state = ?" } else { "state = ?" };
-    // Ids hold digits and small letters only, so what starts with `p` lies between `p` and `p~`.
-    let prefix = query.id_prefix.clone();
+    let is_narrow = is_narrow(query);
+    let has_subject = query.watch.is_none() && query.subject.is_some();
+    let in_state =
+        if is_narrow || has_subject || query.author.is_some() { "+state = ?" } else { "state = ?" };
+    let by = if is_narrow || has_subject {
+        "+author = ? COLLATE NOCASE"
+    } else {
+        "author = ? COLLATE NOCASE"
+    };
     Select::of_deliveries("TRUE")
         .and("sha = ?", query.sha.as_ref().map(ToString::to_string))
         .and("watch = ?", query.watch.as_ref().map(ToString::to_string))
         .and("subject = ?", query.subject.as_ref().map(Subject::reference))
         .and(in_state, state.map(DeliveryState::as_str))
-        .and("id < ?", query.before.as_ref().map(ToString::to_string))
-        .and("id >= ?", prefix.clone())
-        .and("id <= ? || '~'", prefix)
+        .and(by, query.author.clone())
+        .text(query)
+        .ids(query, "id")
         .order("id DESC", query.limit)
 }
 
@@ -236,8 +329,10 @@ fn subjects(
     each_subject(db, query, |cursors, newest| {
         let mine = (cursors.watch.clone(), cursors.subject.reference());
         while open.next_if(|these| key(&these[0]) < mine).is_some() {}
-        let open = open.next_if(|these| key(&these[0]) == mine).unwrap_or_default().to_vec();
+        let open = open.next_if(|these| key(&these[0]) == mine).unwrap_or_default();
+        let open = open.iter().map(|brief| counted(db, brief.clone())).collect::<Result<_, _>>()?;
         let delivered = delivered(db, &cursors, newest.as_ref())?;
+        let delivered = delivered.map(|brief| counted(db, brief)).transpose()?;
         subjects.push(SubjectView { open, newest, delivered, cursors });
         Ok(())
     })?;
@@ -283,6 +378,16 @@ fn select_subjects(query: &OverviewQuery) -> Select {
             .and("observed >= ?", Some(prefix.clone()))
             .and("observed <= ? || '~'", Some(prefix.clone())),
     };
+    let select = match &query.text {
+        None => select,
+        Some(text) => {
+            let pattern = format!("%{}%", escaped(text));
+            let condition = r"(cursors.watch LIKE ? ESCAPE '\' OR substr(cursors.subject, 12) LIKE ? ESCAPE '\')";
+            let mut select = select.and(condition, Some(pattern.clone()));
+            select.values.push(Box::new(pattern));
+            select
+        }
+    };
     let select = match &query.after {
         None => select,
         Some((watch, subject)) => {
@@ -315,6 +420,22 @@ fn delivered(
         None,
     );
     Ok(of_head.briefs(db)?.into_iter().find(Brief::has_runs))
+}
+
+/// A delivery with all runs that count with its own.
+fn counted(db: &Connection, brief: Brief) -> Result<Brief, Failure> {
+    if !brief.is_part {
+        return Ok(brief);
+    }
+    let query = DeliveryQuery {
+        watch: Some(brief.watch.clone()),
+        subject: Some(brief.revision.subject.clone()),
+        sha: Some(brief.revision.sha.clone()),
+        ..DeliveryQuery::default()
+    };
+    let mut of_head = deliveries(db, &query)?;
+    of_head.reverse();
+    Ok(counted_brief(&of_head, &brief.id).unwrap_or(brief))
 }
 
 fn receivers(db: &Connection, only: Option<&WatchName>) -> Result<Vec<ReceiverView>, Failure> {
@@ -385,11 +506,45 @@ mod tests {
                 assert!(plan.contains(index) && !plan.contains("TEMP"), "{query:?}: {plan}");
             }
         }
-        let of_commit = plan(&db, select_deliveries(&DeliveryQuery { sha, ..none() }, None));
-        assert!(of_commit.contains("deliveries_of_commit (sha=?)"), "{of_commit}");
         let values: Vec<Box<dyn ToSql>> = vec![Box::new("app"), Box::new(12)];
         let recent = plan(&db, Select { sql: RECENT_STATES.to_owned(), values });
         assert_eq!(recent, "SEARCH deliveries USING INDEX deliveries_of_watch (watch=?)");
+        let plan = |query: &DeliveryQuery| {
+            let plans = selects(query).into_iter().map(|select| plan(&db, select));
+            plans.collect::<Vec<_>>()
+        };
+        let of_commit = plan(&DeliveryQuery { sha, ..none() });
+        assert!(of_commit[0].contains("deliveries_of_commit (sha=?)"), "{of_commit:?}");
+        let text = |text: &str| Some(text.to_owned());
+        let (subject, since) = (Some(sample::subject("main")), Some(sample::time(1)));
+        for (query, indexes) in [
+            (
+                DeliveryQuery { subject: subject.clone(), ..none() },
+                ["deliveries_of_branch (subject=?)"].as_slice(),
+            ),
+            (DeliveryQuery { author: text("ada"), ..none() }, &["deliveries_of_author (author=?)"]),
+            (
+                DeliveryQuery { author: text("ada"), ..of_watch() },
+                &["deliveries_of_watch (watch=?)"],
+            ),
+            (DeliveryQuery { since, until: since, ..none() }, &["(id>? AND id<?)"]),
+            (DeliveryQuery { text: text("pay"), ..of_watch() }, &["deliveries_of_watch (watch=?)"]),
+            (
+                DeliveryQuery { text: text("pay"), author: text("ada"), ..none() },
+                &["delivery_search VIRTUAL TABLE INDEX"],
+            ),
+            (
+                DeliveryQuery { text: text("fade"), ..none() },
+                &["deliveries_of_commit (sha>? AND sha<?)", "delivery_search VIRTUAL TABLE INDEX"],
+            ),
+        ] {
+            let plans = plan(&DeliveryQuery { limit: Some(20), ..query.clone() });
+            assert_eq!(plans.len(), indexes.len(), "{query:?}: {plans:?}");
+            for (plan, index) in plans.iter().zip(indexes) {
+                assert!(plan.contains(index), "{index}, {query:?}: {plan}");
+                assert!(!plan.contains("TEMP") || index.contains("sha>?"), "{query:?}: {plan}");
+            }
+        }
     }
 
     #[test]

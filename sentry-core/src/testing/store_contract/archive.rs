@@ -3,8 +3,11 @@
 use super::Handles;
 use crate::closed_list::ClosedList as _;
 use crate::cursor::{Cursors, Mark, Passed};
-use crate::delivery::{Asked, Delivery, DeliveryState, HeadRecord, Reason, Trigger};
-use crate::plan::Action;
+use crate::delivery::{
+    Asked, CommitNote, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Trigger,
+    Verdict,
+};
+use crate::plan::{Action, ObjectOutcome};
 use crate::revision::Revision;
 use crate::store::{
     AUDIT, AuditQuery, Brief, DeliveryQuery, Hold, InventoryItem, Outgoing, Overview,
@@ -33,10 +36,12 @@ macro_rules! archive_contract_tests {
             a_reader_sees_all_of_a_commit_or_nothing_of_it
             a_prune_keeps_the_newest_deliveries_of_each_watch
             deliveries_are_found_by_subject_and_state
+            deliveries_are_found_by_text_author_and_time_as_a_walk_over_all_finds_them
             deliveries_are_told_page_by_page_to_their_end
             an_overview_tells_what_is_kept_of_each_watch
             an_overview_tells_how_a_watchs_newest_deliveries_stand
             an_overview_tells_of_a_subject_what_is_open_newest_and_delivered
+            an_overview_counts_the_newest_run_of_each_document_of_a_head
             an_overview_tells_of_the_subjects_that_are_asked_for
             an_overview_is_told_page_by_page_to_its_end
             an_overview_tells_why_no_statuses_are_shown
@@ -274,7 +279,7 @@ fn delivered(n: u32, branch: &str, sha: u32) -> Delivery {
     let revision = Revision { subject: sample::subject(branch), sha: sample::sha(sha) };
     let objects = vec![sample::outcome(Action::Created)];
     let state = DeliveryState::Succeeded;
-    let asked = Asked { dry_run: false, ..sample::asked(n) };
+    let asked = Asked { dry_run: false, only: None, repeats: None, ..sample::asked(n) };
     Delivery { revision, objects, state, asked, ..sample::delivery(n) }
 }
 
@@ -318,6 +323,101 @@ pub async fn deliveries_are_found_by_subject_and_state(at: Handles) {
     assert_eq!(ask(Some("app"), Some("main"), &[S::Parked, S::Succeeded], None).await, [3, 1]);
     assert_eq!(ask(None, None, &[S::Applying], None).await, none);
     assert_eq!(ask(Some("other"), Some("next"), &[], None).await, none);
+}
+
+/// See the name.
+pub async fn deliveries_are_found_by_text_author_and_time_as_a_walk_over_all_finds_them(
+    at: Handles,
+) {
+    use DeliveryState as S;
+    let note = |title: &str, author: &str| {
+        let (title, author) = (title.to_owned(), author.to_owned());
+        Some(CommitNote { title, author, committed: None })
+    };
+    let notes = [
+        note("Fix the \"total\" of 100% of_carts", "Ada"),
+        note("修复购物车的总价 \\ (x)", "王芳"),
+        None,
+        note("fix", "ada"),
+        note("Merge FIX into main", "renovate[bot]"),
+        note("", ""),
+    ];
+    let mut all = Vec::new();
+    for n in 1..=24_u32 {
+        let place = n as usize;
+        let mut delivery = delivered(n, ["main", "release/Pay", "fix/1"][place % 3], n);
+        delivery.watch = sample::watch(["app", "shop"][place % 2]);
+        delivery.state = [S::Failed, S::Succeeded, S::Parked, S::Failed][place % 4];
+        delivery.commit.clone_from(&notes[place % notes.len()]);
+        at.commit(&[Write::Delivery(Box::new(Delivery { commit: None, ..delivery.clone() }))])
+            .await;
+        at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
+        all.insert(0, delivery);
+    }
+    let sha = sample::sha(7).to_string();
+    let texts = [
+        "fix",
+        "FIX",
+        "fi",
+        "of_carts",
+        "ofxcarts",
+        "100% of",
+        "total\" of",
+        "修复购",
+        "购物车的总价",
+        "车",
+        "\\ (x)",
+        "release/pay",
+        "shop",
+        "sho",
+        "ada",
+        "OR",
+        "fix\" OR \"x",
+        "*",
+        "zzz",
+        &sha,
+        &sha[..12],
+        &sha[8..20],
+        "refs/heads/",
+        "",
+    ];
+    let bound = [None, Some(sample::time(9)), Some(sample::time(18))];
+    let mut found = 0;
+    for (n, text) in [None].into_iter().chain(texts.map(Some)).enumerate() {
+        for (watch, branch, author) in [
+            (None, None, None),
+            (Some("app"), None, None),
+            (Some("shop"), Some("fix/1"), None),
+            (None, Some("fix/1"), None),
+            (None, None, Some("ADA")),
+            (Some("app"), None, Some("renovate[bot]")),
+        ] {
+            for states in [vec![], vec![S::Failed, S::Parked]] {
+                let query = DeliveryQuery {
+                    watch: watch.map(sample::watch),
+                    subject: branch.map(sample::subject),
+                    author: author.map(str::to_owned),
+                    text: text.map(str::to_owned),
+                    states,
+                    since: bound[n % 2],
+                    until: bound[(n % 3) & 2],
+                    before: (n % 5 == 4).then(|| sample::id(20)),
+                    limit: (n % 4 == 3).then_some(2),
+                    ..DeliveryQuery::default()
+                };
+                let most = query.limit.unwrap_or(usize::MAX);
+                let walk = all.iter().filter(|d| query.selects(d)).take(most).cloned();
+                let walk: Vec<_> = walk.collect();
+                found += walk.len();
+                assert_eq!(at.deliveries(&query).await, walk, "{query:?}");
+            }
+        }
+    }
+    assert!(found > 300, "{found} found");
+    at.commit(&[Write::Prune { before: sample::time(100), keep: 0 }]).await;
+    let text = Some("fix".to_owned());
+    let query = DeliveryQuery { text, ..DeliveryQuery::default() };
+    assert_eq!(at.deliveries(&query).await, [], "what is forgotten is not found");
 }
 
 /// See the name.
@@ -385,6 +485,44 @@ pub async fn an_overview_tells_how_a_watchs_newest_deliveries_stand(at: Handles)
     let watches = at.overview(&OverviewQuery::watches()).await.watches;
     let newest: Vec<S> = states.into_iter().rev().take(RECENT).collect();
     assert_eq!(watches.into_iter().map(|watch| watch.recent).collect::<Vec<_>>(), [newest]);
+}
+
+/// See the name.
+pub async fn an_overview_counts_the_newest_run_of_each_document_of_a_head(at: Handles) {
+    use RunState::{Failed, Running, Succeeded};
+    let of = |n, runs: &[(usize, RunState)], state, verdict, repeats: Option<u32>| {
+        let mut delivery = Delivery { state, verdict, error: None, ..delivered(n, "main", 2) };
+        (delivery.passed, delivery.superseded_by) = (None, None);
+        delivery.asked.repeats = repeats.map(sample::id);
+        let run = |(document, state): &(usize, RunState)| {
+            let mut run = RunRecord { cancelled_by: None, ..sample::run(*state) };
+            (run.object.document, run.object.name) = (*document, format!("ci-{n}-{document}"));
+            run
+        };
+        delivery.runs = runs.iter().map(run).collect();
+        let outcome = |run: &RunRecord| ObjectOutcome {
+            object: run.object.clone(),
+            run: true,
+            ..sample::outcome(Action::Created)
+        };
+        delivery.objects = delivery.runs.iter().map(outcome).collect();
+        delivery
+    };
+    let first =
+        of(1, &[(1, Succeeded), (2, Failed)], DeliveryState::Failed, Some(Verdict::Failure), None);
+    let goes_on = of(2, &[(2, Running)], DeliveryState::Following, None, Some(1));
+    let ended = of(2, &[(2, Succeeded)], DeliveryState::Succeeded, Some(Verdict::Success), Some(1));
+    let cursors = cursors("app", "main", 2, Some(2));
+    at.commit(&[Write::Cursors(cursors), Write::Delivery(Box::new(first))]).await;
+    for (again, state, verdict) in [
+        (goes_on, DeliveryState::Following, None),
+        (ended, DeliveryState::Succeeded, Some(Verdict::Success)),
+    ] {
+        at.commit(&[Write::Delivery(Box::new(again))]).await;
+        let view = at.overview(&OverviewQuery::default()).await.subjects.remove(0);
+        let told = view.open.first().or(view.delivered.as_ref()).expect("a delivery");
+        assert_eq!((told.state, told.verdict, told.runs.total), (state, verdict, 2));
+    }
 }
 
 /// See the name.
