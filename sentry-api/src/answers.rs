@@ -29,7 +29,7 @@ pub struct Asker<'a> {
 ///
 /// | method | route | body | answer |
 /// |---|---|---|---|
-/// | [`status`](Self::status) | `GET /status?watch=&branch=&state=&q=&limit=&after=` | | [`Status`] |
+/// | [`status`](Self::status) | `GET /status?watch=&branch=&state=&q=&limit=&after=&pace=` | | [`Status`] |
 /// | [`why`](Self::why) | `GET /why/{commit}?watch=` | | [`Why`] |
 /// | [`history`](Self::history) | `GET /deliveries?watch=&branch=&state=&failed=&since=&until=&author=&q=&before=&limit=` | | [`History`] |
 /// | [`show`](Self::show) | `GET /deliveries/{id}` | | [`Show`] |

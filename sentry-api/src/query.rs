@@ -33,6 +33,9 @@ pub struct StatusQuery {
     /// Only branches after this one, in the order of watch and branch: the `next` of an earlier answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// Also how its deliveries of the last 30 days went; needs `watch`.
+    #[serde(default, skip_serializing_if = "crate::shape::is_false")]
+    pub pace: bool,
 }
 
 /// What `why` can be asked, beside the commit.

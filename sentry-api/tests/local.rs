@@ -7,7 +7,7 @@ use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{ReasonKind, TriggerStateKind};
 use sentry_api::{Answers, Asker, ErrorKind, Local, WatchFacts};
 use sentry_core::clock::{Clock, Timestamp};
-use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
+use sentry_core::delivery::{Asked, Delivery, DeliveryState, RunRecord, RunState, TriggerKind};
 use sentry_core::plan::Action;
 use sentry_core::store::{Hold, Inbox as _, Write};
 use sentry_core::testing::sample;
@@ -345,4 +345,39 @@ async fn a_status_is_that_of_the_branches_that_are_asked_for_page_by_page() {
     assert_eq!((whole.watches.len(), whole.next), (2, None));
     let wrong = StatusQuery { state: text("fine"), ..none() };
     assert_eq!(local.status(&wrong).await.unwrap_err().kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test]
+async fn a_delivery_is_shown_with_what_came_before_and_beside_it() {
+    let of = |n: u32, sha: u32, seconds: u32| {
+        let run = RunRecord {
+            started: Some(sample::time(1)),
+            completed: Some(sample::time(1 + seconds)),
+            ..sample::run(RunState::Succeeded)
+        };
+        let asked = Asked { dry_run: false, ..sample::asked(n) };
+        let (revision, state) = (sample::revision(sha), DeliveryState::Succeeded);
+        let (runs, objects) = (vec![run], vec![sample::outcome(Action::Created)]);
+        Delivery { asked, revision, state, runs, objects, ..sample::delivery(n) }
+    };
+    let superseded = Delivery { state: DeliveryState::Superseded, verdict: None, ..of(5, 8, 400) };
+    let all = [of(1, 1, 60), of(2, 2, 70), of(3, 3, 90), of(4, 9, 300), superseded, of(6, 9, 80)];
+    let writes: Vec<Write> =
+        all.iter().map(|delivery| Write::Delivery(Box::new(delivery.clone()))).collect();
+    let (_, local) = self::local(&writes).await;
+    let shown = local.show(sample::id(6).as_str()).await.unwrap();
+    let before = shown.before.unwrap();
+    assert_eq!(before.delivery, sample::id(3).to_string(), "neither its own commit nor superseded");
+    assert_eq!(before.revision, sample::sha(3).to_string());
+    // Of 60, 70, 90, 300 and 400 s.
+    assert_eq!(shown.delivery.runs[0].usual_ms, Some(90_000));
+    let same: Vec<_> = shown.same_commit.iter().map(|delivery| delivery.id.as_str()).collect();
+    assert_eq!(same, [sample::id(6).as_str(), sample::id(4).as_str()]);
+    let first = local.show(sample::id(2).as_str()).await.unwrap();
+    assert_eq!((first.delivery.runs[0].usual_ms, first.same_commit.len()), (None, 0));
+    let watch = Some("app".to_owned());
+    let status = local.status(&StatusQuery { watch, pace: true }).await.unwrap();
+    assert!(status.watches[0].pace.is_some());
+    let status = local.status(&StatusQuery { watch: None, pace: true }).await.unwrap();
+    assert!(status.watches.iter().all(|watch| watch.pace.is_none()), "of one watch alone");
 }

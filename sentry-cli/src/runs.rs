@@ -60,6 +60,7 @@ mod tests {
             failure: None,
             started: None,
             ended: None,
+            usual_ms: None,
             tasks: Vec::new(),
         });
         let text = failures(&runs).unwrap();

@@ -59,8 +59,8 @@ struct Facts {
     keys: &'static [&'static str],
     /// What a `webhook_secret` begins with that is a signing token: base64 follows.
     signing_token: Option<&'static str>,
-    /// Where its pages of commits are, below a repository's.
-    commits: Option<&'static [&'static str]>,
+    /// Where its pages of commits are, and those that compare two, below a repository's.
+    commits: Option<[&'static [&'static str]; 2]>,
     /// What a token for it must allow.
     token_rights: &'static str,
 }
@@ -70,7 +70,7 @@ const GITHUB: Facts = Facts {
     names: &["github"],
     keys: &["app", API, REPORTS, WEBHOOKS],
     signing_token: None,
-    commits: Some(&["commit"]),
+    commits: Some([&["commit"], &["compare"]]),
     token_rights: "fine-grained token: Contents read-only; Commit statuses read and write to show verdicts",
 };
 
@@ -79,7 +79,7 @@ const GITLAB: Facts = Facts {
     names: &["gitlab"],
     keys: &["token_kind", API, REPORTS, WEBHOOKS],
     signing_token: Some("whsec_"),
-    commits: Some(&["-", "commit"]),
+    commits: Some([&["-", "commit"], &["-", "compare"]]),
     token_rights: "project or group access token: read_api and read_repository; api to show verdicts",
 };
 
@@ -88,7 +88,7 @@ const GITEA: Facts = Facts {
     names: &["gitea", "forgejo", "codeberg.org"],
     keys: &[REPORTS, WEBHOOKS],
     signing_token: None,
-    commits: Some(&["commit"]),
+    commits: Some([&["commit"], &["compare"]]),
     token_rights: "access token: read:repository; write:repository to show verdicts",
 };
 
@@ -147,9 +147,10 @@ impl ForgeKind {
         self.is_hosted() && self.public_host().is_none()
     }
 
-    /// Where the pages of commits are, as pieces of the path below a repository's; `None` if it has none.
+    /// Where the pages of commits are, and those that compare two commits as `A...B`: as pieces of the path below a
+    /// repository's; `None` if it has none.
     #[must_use]
-    pub fn commits(self) -> Option<&'static [&'static str]> {
+    pub fn commits(self) -> Option<[&'static [&'static str]; 2]> {
         self.facts().commits
     }
 

@@ -38,6 +38,18 @@ impl ObjectRef {
     pub fn identity(&self) -> (&str, Option<&str>, &str) {
         (&self.kind, self.namespace.as_deref(), &self.name)
     }
+
+    /// The part of a run's name that its document gave.
+    #[must_use]
+    pub fn base_name(&self) -> &str {
+        base_name(&self.name)
+    }
+}
+
+/// A run's name on the cluster without what was added to it: the commit and the key.
+#[must_use]
+pub fn base_name(name: &str) -> &str {
+    name.rsplitn(3, '-').nth(2).unwrap_or(name)
 }
 
 /// How an object is brought to the cluster.

@@ -33,14 +33,22 @@
   const content = (part) => {
     const copy = part.cloneNode(true);
     for (const key of copy.querySelectorAll("input[name=key], input[name=form], button[name=deliver]")) key.removeAttribute("value");
+    for (const one of copy.querySelectorAll("details")) one.removeAttribute("open");
     return copy.outerHTML.replace(' class="fresh"', "").replace(" fresh\"", "\"");
   };
 
-  /* Puts a part in the place of an old one. The keyboard's place stays where it was. */
+  /* Puts a part in the place of an old one. The keyboard's place, what was unfolded and how far it was scrolled stay. */
   const replace = (old, part) => {
     const at = old.contains(document.activeElement) ? document.activeElement : null;
+    const kept = []; // How far what scrolls was scrolled.
     const name = at && (at.getAttribute("aria-label") || at.textContent);
+    for (const one of old.querySelectorAll("details[id], [tabindex][id]")) {
+      const same = part.querySelector(`#${CSS.escape(one.id)}`);
+      if (same && one.localName === "details") same.open = one.open;
+      else if (same) kept.push([same, one.scrollLeft]);
+    }
     old.replaceWith(part);
+    for (const [one, left] of kept) one.scrollLeft = left;
     part.classList.add("fresh");
     if (!at) return;
     const same = [...part.querySelectorAll(at.localName)];

@@ -108,6 +108,110 @@ act-rerun-failed-about = New runs of what failed in this delivery
 act-rerun-all = Rerun all
 act-rerun-all-about = New runs of everything in this delivery
 
+# A delivery
+way-back = Breadcrumb
+error = Error
+committed = committed
+rerun-of = rerun of { $id }
+asked-by = { $cause }: { $by }
+compare = compare with { $commit }, delivered before
+message-of = Message of { $run }
+runs = Runs
+took-usual = { $took }, usually { $usual }
+usually = usually { $usual }
+run-queued = queued
+run-skipped = skipped
+run-planned = planned
+run-cancelled = cancelled
+run-gone = deleted
+run-unfollowed = not followed
+class-step = A step failed.
+class-timeout = A time limit passed.
+class-cancelled = Stopped on request.
+class-not-started = It could not start.
+class-infrastructure = The cluster took it away.
+class-other = Another cause.
+count-good = { $n } succeeded
+count-tasks = { $n ->
+    [one] 1 task
+   *[other] { $n } tasks
+  }
+graph = { $n ->
+    [one] 1 task, drawn from left to right
+   *[other] { $n } tasks, drawn from left to right
+  }
+tasks-list = As a list
+task-after = after { $tasks }
+task-finally = at the end, in any case
+task-never = never began
+task-retries = { $n ->
+    [one] 1 retry
+   *[other] { $n } retries
+  }
+attempts = Attempts at this commit
+attempt-one = Attempt
+attempt-this = (this one)
+attempt-without = not part of it
+attempt = attempt { $n }
+facts = Facts
+manifests = Manifests
+unknown-yet = not known yet
+started = Started
+took = Took
+asked-for = Requested
+asked-event = event { $event }
+asked-run = run { $run }
+replaced-by = Replaced by
+delivery-id = Delivery
+objects = Objects
+object = Object
+object-kind = Kind
+object-from = From
+object-result = Result
+count-objects = { $n ->
+    [one] 1 object
+   *[other] { $n } objects
+  }
+action-created = created
+action-configured = changed
+action-unchanged = unchanged
+action-exists = existed
+notes = Notes
+steps = Sentry's own steps
+count-steps = { $n ->
+    [one] 1 step
+   *[other] { $n } steps
+  }
+step-inspect = Read the commit
+step-resolve = Found the manifests' branch
+step-fetch = Fetched the manifests
+step-compare = Compared what changed
+step-check = Checked every document
+step-apply = Wrote the objects
+step-runs = Runs in progress
+step-runs-ended = Runs ended
+ended-by = by { $by }
+sum-dry-run = A dry run: nothing was written. It took { $time }.
+sum-delivered = { $n ->
+    [0] Delivered without a run in { $time }.
+    [one] Delivered with 1 run in { $time }.
+   *[other] Delivered with { $n } runs in { $time }.
+  }
+sum-nothing = There was no run to start.
+sum-nothing-why = There was no run to start: { $cause }.
+sum-runs-failed = { $n } of { $all } runs failed, after { $time }.
+sum-failed = Failed after { $time }.
+sum-parked = Parked until something changes, or somebody retries it.
+sum-parked-until = Parked for now: checked again { $at }, or when something changes.
+sum-superseded = Superseded by a newer head; none of it ran.
+sum-superseded-runs = Superseded by a newer head; { $n } of { $all } runs ended before.
+sum-cancelled = Cancelled; none of it ran.
+sum-cancelled-runs = Cancelled after { $time }; { $n } of { $all } runs ended before.
+sum-running = { $n } of { $all } runs still running, for { $time } now.
+sum-retrying = An attempt failed; it will be retried.
+sum-queued = Queued.
+sum-open = In progress, for { $time } now.
+
 # The first page
 needs-you = { $n ->
     [one] 1 branch needs you

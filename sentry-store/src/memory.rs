@@ -16,9 +16,9 @@ use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
     AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Brief, Claim, DeliveryQuery, Hold,
-    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, QueueView, RECENT,
-    ReceiverView, Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView, Suspension,
-    Trouble, WatchState, WatchView, Write,
+    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, Past, PastQuery, QueueView,
+    RECENT, ReceiverView, Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView,
+    Suspension, Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 
@@ -224,6 +224,7 @@ impl Kept {
         let open = self.deliveries.values().filter(|d| !d.state.is_final() && asked(&d.watch));
         let wanted = |cursors: &&Cursors| asked(&cursors.watch) && query.selects(cursors);
         let limit = query.limit.unwrap_or(usize::MAX);
+        let past = query.watch.as_ref().zip(query.past.as_ref());
         let subjects = self.cursors.values().filter(wanted).take(limit);
         Overview {
             watches: names.into_iter().filter(|name| asked(name)).map(|n| self.watch(n)).collect(),
@@ -231,7 +232,14 @@ impl Kept {
             queue: QueueView::of(open),
             receivers: self.receivers(asked),
             agent: self.agent.clone(),
+            past: past.map(|(watch, past)| self.past(watch, past)).unwrap_or_default(),
         }
+    }
+
+    fn past(&self, watch: &WatchName, query: &PastQuery) -> Vec<Past> {
+        let of_watch = self.deliveries.values().rev().filter(|d| d.watch == *watch);
+        let newest = of_watch.filter(|d| query.selects(d)).take(query.limit).enumerate();
+        newest.map(|(n, delivery)| Past::of(delivery, n < query.with_runs)).collect()
     }
 
     fn watch(&self, watch: &WatchName) -> WatchView {

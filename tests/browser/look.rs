@@ -45,6 +45,11 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         ("watch", "/watches/shop"),
         ("suspended", "/watches/warehouse"),
         ("delivery", &scene::failed()),
+        ("running", &scene::page(2)),
+        ("attempts", &scene::page(62)),
+        ("nothing", &scene::page(63)),
+        ("queued", &scene::page(64)),
+        ("newcomer", "/watches/newcomer"),
         ("parked", &scene::parked()),
         ("missing", "/deliveries/01k9none"),
     ] {

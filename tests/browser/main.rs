@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod delivery;
+mod extra;
 mod look;
 mod road;
 mod scene;

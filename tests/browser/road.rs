@@ -55,7 +55,7 @@ fn a_delivery_shows_itself_while_somebody_looks() {
     browser.script("document.querySelector('.line a.name').click()");
     browser.wait_for("Delivered with 2 runs");
     let shown = browser.text("main");
-    for expected in ["Wrote the objects", &sha[..8], "PipelineRun", "Timeline"] {
+    for expected in ["Sentry's own steps", &sha[..8], "PipelineRun", "a new commit"] {
         assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
     }
     // The stream ends with the server: nobody who looks holds up the end.
@@ -73,7 +73,7 @@ fn a_press_of_the_button_delivers_and_leads_to_the_delivery() {
     browser.script("document.querySelector('.line button').click()");
     eventually("the delivery's page", || browser.url().contains("/deliveries/"));
     browser.wait_for("Delivered with 2 runs");
-    browser.wait_for("Requested by hand");
+    browser.wait_for("requested by hand");
     assert_eq!(served.road.runs().len(), 2);
 
     browser.open(&format!("{}/watches/qa", served.url));
@@ -112,7 +112,7 @@ fn all_can_be_read_without_scripts_and_done_by_keyboard() {
     eventually("the delivery's page, by the page's own refresh", || {
         browser.url().contains("/deliveries/")
     });
-    browser.wait_for("Timeline");
+    browser.wait_for("Sentry's own steps");
 }
 
 #[test]

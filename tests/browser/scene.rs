@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sentry_api::VERSION;
 use sentry_api::shape::{
-    AgentStatus, BranchStatus, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus, Run,
-    RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
+    AgentStatus, BranchStatus, Commit, Delivery, Earlier, Mark, Object, OutageStatus, QueueStatus,
+    Run, RunTotals, Show, Status, Step, Subject, SuspensionStatus, WatchStatus,
 };
 use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, Verdict, Word,
@@ -14,6 +14,8 @@ use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_server::page::{Repository, WatchPlace, Web};
 use sentry_tests::stage::Script;
 
+use crate::extra;
+
 const LONG: &str =
     "feature/PAY-4711-retry-card-payments-that-timed-out-at-the-acquirer-and-tell-the-customer";
 const REFUSED: &str = "the API server refuses PipelineRun e2e-checkout (smoke.yaml:14): admission webhook \"validation.webhook.pipeline.tekton.dev\" denied the request:\nvalidation failed: expected exactly one, got neither: spec.pipelineRef, spec.pipelineSpec";
@@ -21,7 +23,9 @@ const FAILED: &str =
     "2 of 5 runs failed: e2e-checkout-1a2b3c4d-k3v9q0x2m4b7n8c5, lint-1a2b3c4d-p0z6w2r8t1y5u3i9";
 const LAST_LINE: &str = "task checkout, step playwright: exit code 1\nTimeoutError: page.waitForSelector: Timeout 30000ms exceeded waiting for '[data-test=order-confirmation]'";
 
-fn ago(seconds: u64) -> Timestamp {
+const DASHBOARD: &str = "https://tekton.example.com/#/namespaces/{namespace}/{kind}/{run}";
+
+pub(crate) fn ago(seconds: u64) -> Timestamp {
     SystemClock.now() - Duration::from_secs(seconds)
 }
 
@@ -34,22 +38,28 @@ fn sha(n: usize) -> String {
     digits.collect()
 }
 
-fn id(n: usize) -> String {
+pub(crate) fn id(n: usize) -> String {
     format!("01k9t0m4{n:0>18}")
 }
 
 pub(crate) fn places() -> Vec<WatchPlace> {
-    let repository = |commits, base: &str, path: &str| Repository {
+    let repository = |commits, compare, base: &str, path: &str| Repository {
         path: path.to_owned(),
-        web: Some(Web { commits, base: base.parse().unwrap() }),
+        web: Some(Web { commits, compare, base: base.parse().unwrap() }),
     };
     let place = |name: &str, source: &str, branches: &[&str], target: &str| WatchPlace {
         name: name.to_owned(),
-        source: repository(&["commit"], "https://github.com", source),
+        source: repository(&["commit"], &["compare"], "https://github.com", source),
         branches: branches.iter().map(|&branch| branch.to_owned()).collect(),
-        manifests: repository(&["-", "commit"], "https://gitlab.example.com", "qa/pipelines"),
+        manifests: repository(
+            &["-", "commit"],
+            &["-", "compare"],
+            "https://gitlab.example.com",
+            "qa/pipelines",
+        ),
         dir: ".tekton".to_owned(),
         target: target.to_owned(),
+        dashboard: Some(DASHBOARD.to_owned()),
     };
     vec![
         place("shop", "example/shop", &["main", "release/*", "feature/*"], "prod/qa-shop"),
@@ -134,6 +144,7 @@ fn shop() -> WatchStatus {
         idle_patterns: Vec::new(),
         waiting_triggers: 1,
         recent: recent("shop"),
+        pace: Some(extra::pace()),
     }
 }
 
@@ -152,6 +163,7 @@ fn warehouse() -> WatchStatus {
             reason: Some("the staging database is being moved".into()),
             since: ago(40 * 60),
             until: Some(SystemClock.now() + Duration::from_secs(80 * 60)),
+            by: Some("grace".into()),
         }),
         unreachable: Some(OutageStatus {
             since: ago(12 * 60),
@@ -162,6 +174,7 @@ fn warehouse() -> WatchStatus {
         idle_patterns: Vec::new(),
         waiting_triggers: 0,
         recent: recent("warehouse"),
+        pace: None,
     }
 }
 
@@ -176,6 +189,7 @@ fn newcomer() -> WatchStatus {
         idle_patterns: Vec::new(),
         waiting_triggers: 0,
         recent: Vec::new(),
+        pace: None,
     }
 }
 
@@ -206,13 +220,21 @@ fn run(name: String, state: RunState, end: Timestamp) -> Run {
             .then(|| "Failed: Tasks Completed: 3 (Failed: 1, Cancelled 0), Skipped: 2".into()),
         message: failed.then(|| LAST_LINE.to_owned()),
         failure: failed.then_some(FailureClass::Step.into()),
-        started: None,
+        started: Some(end - Duration::from_secs(200)),
+        usual_ms: Some(180_000),
         tasks: Vec::new(),
         ended: (state != RunState::Running).then_some(end),
     }
 }
 
-fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, took: u64) -> Show {
+pub(crate) fn delivery(
+    n: usize,
+    watch: &str,
+    branch: &str,
+    state: DeliveryState,
+    at: u64,
+    took: u64,
+) -> Show {
     let names = ["unit", "lint", "e2e-checkout", "e2e-search", "contract"];
     let run_state = |k: usize| match (state, k) {
         (DeliveryState::Failed, 1 | 2) => RunState::Failed,
@@ -268,6 +290,8 @@ fn delivery(n: usize, watch: &str, branch: &str, state: DeliveryState, at: u64, 
         notes: vec!["runs/nightly.yaml: skipped, it is meant for the event `schedule`".into()],
         manifests_branch: Some("main".into()),
         asked_for: None,
+        before: Some(Earlier { delivery: id(n + 1), revision: sha(n + 1) }),
+        same_commit: Vec::new(),
     }
 }
 
@@ -301,6 +325,9 @@ pub(crate) fn day() -> Script {
     (parked.delivery.runs, parked.delivery.objects) = (Vec::new(), Vec::new());
     (parked.delivery.following_since, parked.attempts) = (None, 4);
     parked.steps.truncate(4);
+    shows[1].delivery.runs[1].tasks = extra::diamond();
+    shows[0].delivery.runs[2].tasks = extra::many();
+    shows.extend(extra::others());
     for n in EARLIER {
         let (watch, state) = earlier(n);
         let took = 150 + (n as u64 * 7_919) % 190;
@@ -334,6 +361,11 @@ pub(crate) fn failed() -> String {
 /// The delivery that was given up.
 pub(crate) fn parked() -> String {
     format!("/deliveries/{}", id(3))
+}
+
+/// The page of the `n`th delivery.
+pub(crate) fn page(n: usize) -> String {
+    format!("/deliveries/{}", id(n))
 }
 
 /// An ordinary day of 200 watches.

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use hyper::StatusCode;
 use sentry_api::VERSION;
 use sentry_api::shape::{
-    BranchStatus, Cancelled, Commit, Delivery, Mark, Object, OutageStatus, QueueStatus,
-    ReportingStatus, Run, RunTotals, Show, Status, Step, Subject, SuspensionStatus, Task,
-    WatchStatus,
+    BranchStatus, Cancelled, Commit, Delivery, Earlier, Mark, Object, OutageStatus, Pace, PaceDay,
+    PaceRun, QueueStatus, ReportingStatus, Run, RunTotals, Show, Status, Step, Subject,
+    SuspensionStatus, Task, WatchStatus,
 };
 use sentry_api::words::{
     Action, BranchState, Cause, DeliveryState, FailureClass, RunStanding, RunState, TaskState,
@@ -119,12 +119,18 @@ fn watch(s: &str) -> WatchStatus {
         name: text.clone(),
         suspended: true,
         branches: vec![branch],
-        suspension: Some(SuspensionStatus { reason: Some(text.clone()), since: at, until: None }),
+        suspension: Some(SuspensionStatus {
+            reason: Some(text.clone()),
+            since: at,
+            until: None,
+            by: Some(text.clone()),
+        }),
         unreachable: Some(OutageStatus { since: at, error: text.clone(), next: None }),
         idle_patterns: vec![text.clone()],
         reporting: Some(ReportingStatus { repo: Some(text.clone()), error: text, given_up: true }),
         waiting_triggers: 0,
         recent: Vec::new(),
+        pace: Some(pace(s)),
     }
 }
 
@@ -152,20 +158,24 @@ fn show(n: usize, s: &str) -> Show {
         failure: Some(FailureClass::Step.into()),
         started: Some(at),
         ended: Some(at),
-        tasks: vec![Task {
-            task: text(),
-            run: Some(text()),
-            state: TaskState::Failed.into(),
-            started: Some(at),
-            ended: Some(at),
-            retries: 1,
-            reason: Some(text()),
-            message: Some(text()),
-            after: vec![text()],
-            finally: false,
-        }],
+        usual_ms: Some(1),
+        tasks: ["", "!"]
+            .map(|more| Task {
+                task: format!("{s}{more}"),
+                run: Some(text()),
+                state: TaskState::Failed.into(),
+                started: Some(at),
+                ended: Some(at),
+                retries: 1,
+                reason: Some(text()),
+                message: Some(text()),
+                after: vec![text()],
+                finally: more.is_empty(),
+            })
+            .into(),
     };
-    Show {
+    let before = Some(Earlier { delivery: text(), revision: text() });
+    let mut show = Show {
         version: VERSION,
         delivery: Delivery {
             id: id(n),
@@ -197,22 +207,42 @@ fn show(n: usize, s: &str) -> Show {
         cancelled: Some(Cancelled { by: Some(text()), at }),
         manifests_branch: Some(text()),
         asked_for: Some(sentry_api::shape::AskedFor { event: Some(text()), run: Some(text()) }),
-    }
+        before,
+        same_commit: Vec::new(),
+    };
+    let other = Delivery { id: text(), ..show.delivery.clone() };
+    show.same_commit = vec![show.delivery.clone(), other];
+    show
+}
+
+fn pace(s: &str) -> Pace {
+    let at = SystemClock.now();
+    let run = PaceRun {
+        name: s.to_owned(),
+        path: s.to_owned(),
+        runs: 1,
+        median_ms: 1,
+        longest_ms: 1,
+        delivery: s.to_owned(),
+    };
+    let day = PaceDay { day: at, deliveries: 1, failed: 1, median_ms: 1 };
+    Pace { since: at, deliveries: 1, failed: 1, days: vec![day], slowest: vec![run] }
 }
 
 /// A repository whose name is the string, on a forge with pages.
 fn place(s: &str) -> WatchPlace {
-    let repository = |commits| Repository {
+    let repository = |commits, compare| Repository {
         path: s.to_owned(),
-        web: Some(Web { commits, base: "https://forge.example".parse().unwrap() }),
+        web: Some(Web { commits, compare, base: "https://forge.example".parse().unwrap() }),
     };
     WatchPlace {
         name: s.to_owned(),
-        source: repository(&["commit"]),
+        source: repository(&["commit"], &["compare"]),
         branches: vec![s.to_owned()],
-        manifests: repository(&["-", "commit"]),
+        manifests: repository(&["-", "commit"], &["-", "compare"]),
         dir: s.to_owned(),
         target: s.to_owned(),
+        dashboard: Some(format!("https://forge.example/{{namespace}}/{{kind}}/{{run}}?{s}")),
     }
 }
 
@@ -252,7 +282,7 @@ fn no_string_of_others_runs_in_the_page() {
     browser.type_into("#token", TRIGGER);
     browser.click("main button");
     eventually("the page", || {
-        browser.script("return document.querySelectorAll('.branch').length") == 200
+        browser.script("return document.querySelectorAll('.watch').length") == 200
     });
     let judge = |what: &str| {
         let bad = browser.script(JUDGE);
@@ -263,7 +293,7 @@ fn no_string_of_others_runs_in_the_page() {
     let mut turned = strings.clone();
     turned.rotate_left(1);
     stage.answers.play(scene(&turned));
-    browser.script("window.first = document.querySelector('.branch'); document.dispatchEvent(new Event('visibilitychange'))");
+    browser.script("window.first = document.querySelector('.watch'); document.dispatchEvent(new Event('visibilitychange'))");
     eventually("the new parts", || browser.script("return !window.first.isConnected") == true);
     judge("all watches, by the script");
     stage.answers.play(scene(&strings));

@@ -65,6 +65,7 @@ impl Size {
     pub fn places(self) -> Vec<WatchPlace> {
         let web = || Web {
             commits: &["commit"],
+            compare: &["compare"],
             base: "https://git.example.com".parse().expect("an address"),
         };
         let repository = |path: String| Repository { path, web: Some(web()) };
@@ -75,6 +76,7 @@ impl Size {
             manifests: repository("qa/pipelines".to_owned()),
             dir: ".tekton".to_owned(),
             target: "qa".to_owned(),
+            dashboard: None,
         };
         (0..self.watches).map(place).collect()
     }

@@ -5,6 +5,7 @@ mod agent;
 mod branch;
 mod history;
 mod next;
+mod past;
 mod pick;
 mod requests;
 mod status;
@@ -111,7 +112,12 @@ impl Local {
 #[async_trait]
 impl Answers for Local {
     async fn status(&self, query: &StatusQuery) -> Result<Status, ApiError> {
-        status::status(self, query).await
+        let mut status = status::status(self, query).await?;
+        if let (true, Some(name)) = (query.pace, optional("watch", query.watch.as_deref())?) {
+            let pace = past::pace(self, &name).await?;
+            status.watches.iter_mut().for_each(|watch| watch.pace = Some(pace.clone()));
+        }
+        Ok(status)
     }
 
     async fn agent(&self) -> Result<Option<AgentStatus>, ApiError> {
@@ -138,7 +144,9 @@ impl Answers for Local {
             delivery.next_attempt =
                 parked.filter(|parked| parked.delivery == delivery.id).and_then(|p| p.again);
         }
-        Ok((&delivery).into())
+        let mut show = Show::from(&delivery);
+        past::compare(self, &delivery, &mut show).await?;
+        Ok(show)
     }
 
     async fn audit(&self, query: &AuditQuery) -> Result<Audit, ApiError> {

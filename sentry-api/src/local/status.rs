@@ -127,6 +127,7 @@ fn watch(
             reason: s.reason.clone(),
             since: s.since,
             until: s.until,
+            by: s.by.clone(),
         }),
         unreachable: outage.map(|o| OutageStatus {
             since: o.since,
@@ -137,6 +138,7 @@ fn watch(
         idle_patterns: state.map(|state| idle(state, facts, &there)).unwrap_or_default(),
         waiting_triggers: kept.map_or(0, |kept| kept.triggers),
         recent: kept.map(recent).unwrap_or_default(),
+        pace: None,
     }
 }
 

@@ -7,7 +7,7 @@ use sentry_core::plan::ObjectOutcome;
 use sentry_core::text;
 use serde::{Deserialize, Serialize};
 
-use super::{Subject, is_false, is_zero};
+use super::{Earlier, Subject, is_false, is_zero};
 use crate::VERSION;
 use crate::words::{
     Action, Cause, DeliveryState, FailureClass, ReasonKind, RunStanding, RunState, TaskState,
@@ -55,6 +55,13 @@ pub struct Show {
     /// What was requested, if a person requested something special.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<AskedFor>,
+    /// The delivery before it that brought another commit of its branch to the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Earlier>,
+    /// The deliveries of its commit and branch, newest first, itself among them, at most 10, of their objects the runs; none
+    /// where there is no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_commit: Vec<Delivery>,
 }
 
 /// Who cancelled a delivery, and when.
@@ -203,6 +210,10 @@ pub struct Run {
     /// When it ended, by the cluster's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
+    /// How long it usually takes, in milliseconds: the median of the runs of its document that succeeded in the 30 deliveries
+    /// of the branch before, if there are 3 or more. Only in `show`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual_ms: Option<u64>,
     /// The tasks of a pipeline run, in the pipeline's order, at most 200. Only in `show`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<Task>,
@@ -403,6 +414,8 @@ impl From<&core::Delivery> for Show {
             notes: delivery.notes.clone(),
             manifests_branch: delivery.manifests.as_ref().map(|b| b.subject.name().to_owned()),
             asked_for: is_special.then_some(asked),
+            before: None,
+            same_commit: Vec::new(),
         }
     }
 }
@@ -482,6 +495,7 @@ fn run(delivery: &core::Delivery, outcome: &ObjectOutcome) -> Run {
         failure: None,
         started: record.and_then(|run| run.started),
         ended: record.and_then(|run| run.completed),
+        usual_ms: None,
         tasks: Vec::new(),
     }
 }

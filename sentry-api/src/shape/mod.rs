@@ -8,6 +8,7 @@ mod audit;
 mod delivery;
 mod documents;
 mod event;
+mod past;
 mod request;
 mod status;
 mod subject;
@@ -19,6 +20,7 @@ pub use delivery::{
 };
 pub use documents::{Document, Documents, Revision};
 pub use event::Event;
+pub use past::{Earlier, Pace, PaceDay, PaceRun};
 pub use request::{
     Acknowledgement, EmptyRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
     TriggerRequest,

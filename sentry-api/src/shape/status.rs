@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Commit, RunTotals, Subject, is_zero};
+use super::{Commit, Pace, RunTotals, Subject, is_zero};
 use crate::words::{BranchState, DeliveryState, ReasonKind, Verdict, Word};
 
 /// The answer to `status`.
@@ -55,6 +55,9 @@ pub struct WatchStatus {
     /// The states of its newest deliveries, newest first: up to 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<Word<DeliveryState>>,
+    /// How its deliveries of the last 30 days went. Only where `pace` was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 /// A suspension in force.
@@ -66,6 +69,9 @@ pub struct SuspensionStatus {
     pub since: Timestamp,
     /// Until when; `null` is until it is resumed.
     pub until: Option<Timestamp>,
+    /// Who suspended it: the name of their token, or the user who gave the command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// A forge that does not answer.

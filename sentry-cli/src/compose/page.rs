@@ -19,6 +19,7 @@ fn place(config: &Config, watch: &Watch) -> WatchPlace {
         manifests: repository(config, &manifests.forge, &manifests.repo),
         dir: manifests.dir.to_string(),
         target: watch.cluster.to_string(),
+        dashboard: watch.reporting.dashboard.clone(),
     }
 }
 
@@ -29,7 +30,8 @@ fn repository(config: &Config, forge: &str, repo: &RepoUrl) -> Repository {
 /// A plain git server has no pages that are known.
 fn web(config: &Config, forge: &str) -> Option<Web> {
     let forge = config.forge(forge)?;
-    Some(Web { commits: forge.kind.commits()?, base: site(forge)? })
+    let [commits, compare] = forge.kind.commits()?;
+    Some(Web { commits, compare, base: site(forge)? })
 }
 
 /// The address that a forge's repositories and pages are below; `None` where it is not known.
@@ -66,7 +68,7 @@ mod tests {
              lab: {type: gitlab, token: t0ken-of-lab}\nwatches:\n  - name: qa\n    \
              source: {forge: hub, url: 'https://ghe.example.com/product/app.git', branches: 'main,release/*'}\n    \
              manifests: {forge: lab, url: 'https://gitlab.com/qa/sub/tests.git', branch: main}\n    \
-             cluster: {context: prod, namespace: qa}\n",
+             cluster: {context: prod, namespace: qa}\n    dashboard_url: 'https://tekton.example.com'\n",
         )[..] else {
             panic!("one watch");
         };
@@ -74,8 +76,11 @@ mod tests {
         assert_eq!((web.commits, web.base.as_str()), (&["commit"][..], "https://ghe.example.com/"));
         assert_eq!((place.source.path.as_str(), place.target.as_str()), ("product/app", "prod/qa"));
         assert_eq!(place.branches, ["main", "release/*"]);
+        let dashboard = "https://tekton.example.com/#/namespaces/{namespace}/{kind}/{run}";
+        assert_eq!(place.dashboard.as_deref(), Some(dashboard));
         let web = place.manifests.web.as_ref().unwrap();
         assert_eq!((web.commits, web.base.as_str()), (&["-", "commit"][..], "https://gitlab.com/"));
+        assert_eq!(web.compare, ["-", "compare"]);
         assert_eq!(
             (place.manifests.path.as_str(), place.dir.as_str()),
             ("qa/sub/tests", ".tekton")

@@ -129,6 +129,7 @@ fn created(run: &RunRecord) -> Run {
         failure: run.failure.map(Into::into),
         started: run.started,
         ended: run.completed,
+        usual_ms: None,
         tasks: Vec::new(),
     }
 }

@@ -222,19 +222,14 @@ pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Opt
 
 /// A run's name without the commit and the key; with its file where two runs of the delivery are called alike.
 fn short_name(run: &ObjectRef, delivery: &Delivery) -> String {
-    let base = base_name(run);
+    let base = run.base_name();
     let started = delivery.runs.iter().map(|run| &run.object);
     let planned = delivery.objects.iter().filter(|o| o.run).map(|o| &o.object);
-    let alike = started.chain(planned).filter(|o| base_name(o) == base).map(ObjectRef::identity);
+    let alike = started.chain(planned).filter(|o| o.base_name() == base).map(ObjectRef::identity);
     if alike.collect::<BTreeSet<_>>().len() < 2 {
         return base.to_owned();
     }
     format!("{base} ({}, document {})", run.path, run.document)
-}
-
-/// The part of a run's name that its document gave.
-pub(super) fn base_name(object: &ObjectRef) -> &str {
-    object.name.rsplitn(3, '-').nth(2).unwrap_or(&object.name)
 }
 
 fn count(n: usize, what: &str) -> String {
@@ -257,7 +252,7 @@ pub(super) fn failures(delivery: &Delivery) -> String {
         .map(|run| {
             let why = run.message.as_ref().or(run.reason.as_ref());
             let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            format!("{}{why}", base_name(&run.object))
+            format!("{}{why}", run.object.base_name())
         })
         .collect();
     let all = count(delivery.runs.len(), "run");

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{AgentState, Report, Suspension, WatchState};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
-use crate::delivery::{CommitNote, Delivery, DeliveryState, RunTotals, Verdict};
+use crate::delivery::{
+    CommitNote, Delivery, DeliveryState, RunRecord, RunState, RunTotals, Verdict,
+};
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
 use crate::plan::Action;
@@ -26,6 +28,8 @@ pub struct OverviewQuery {
     pub after: Option<SubjectKey>,
     /// At most so many subjects; `None` is all.
     pub limit: Option<usize>,
+    /// Which deliveries of the watch are told of as [`Past`]; `None` is none, as it is where no watch is named.
+    pub past: Option<PastQuery>,
 }
 
 impl OverviewQuery {
@@ -93,6 +97,102 @@ pub struct Overview {
     pub receivers: Vec<ReceiverView>,
     /// The agent that last worked on the store.
     pub agent: Option<AgentState>,
+    /// The deliveries of the past that were asked for, newest first.
+    pub past: Vec<Past>,
+}
+
+/// Deliveries that others are compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PastQuery {
+    /// Only this subject's.
+    pub subject: Option<Subject>,
+    /// Only older ones than this.
+    pub before: Option<DeliveryId>,
+    /// Only those that were started then or later.
+    pub since: Option<Timestamp>,
+    /// At most so many, the newest.
+    pub limit: usize,
+    /// Of so many of them, the newest, their runs are told as well.
+    pub with_runs: usize,
+}
+
+impl PastQuery {
+    /// Whether a delivery of the watch is wanted, apart from the limit: for a store that has no index.
+    #[must_use]
+    pub fn selects(&self, delivery: &Delivery) -> bool {
+        self.subject.as_ref().is_none_or(|subject| *subject == delivery.revision.subject)
+            && self.before.as_ref().is_none_or(|before| delivery.id < *before)
+            && self.since.is_none_or(|since| delivery.started >= since)
+    }
+}
+
+/// A delivery of the past, as far as others are compared with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// Its id.
+    pub id: DeliveryId,
+    /// The head that it brought.
+    pub revision: Revision,
+    /// True if nothing was to be written.
+    pub dry_run: bool,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// How its runs ended, once all did.
+    pub verdict: Option<Verdict>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// Its runs, where they were asked for and are kept apart: of a state of before schema 7 they are not.
+    pub runs: Vec<PastRun>,
+}
+
+/// A run of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// The file, relative to B's directory.
+    pub path: String,
+    /// The document's place in its file, from 1.
+    pub document: usize,
+    /// The name it has on the cluster.
+    pub name: String,
+    /// Its state.
+    pub state: RunState,
+    /// When it began, by the cluster's clock.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub completed: Option<Timestamp>,
+}
+
+impl Past {
+    /// Of a delivery, with its runs or without.
+    #[must_use]
+    pub fn of(delivery: &Delivery, with_runs: bool) -> Self {
+        let runs = delivery.runs.iter().filter(|_| with_runs);
+        Self {
+            id: delivery.id.clone(),
+            revision: delivery.revision.clone(),
+            dry_run: delivery.asked.dry_run,
+            state: delivery.state,
+            verdict: delivery.verdict,
+            started: delivery.started,
+            finished: delivery.finished,
+            runs: runs.map(PastRun::from).collect(),
+        }
+    }
+}
+
+impl From<&RunRecord> for PastRun {
+    fn from(run: &RunRecord) -> Self {
+        Self {
+            path: run.object.path.clone(),
+            document: run.object.document,
+            name: run.object.name.clone(),
+            state: run.state,
+            started: run.started,
+            completed: run.completed,
+        }
+    }
 }
 
 /// One watch.

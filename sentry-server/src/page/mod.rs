@@ -44,7 +44,7 @@ pub use link::{Repository, WatchPlace, Web};
 use crate::api::Keys;
 use crate::{EventStream, Guesses};
 use session::{Sessions, Visitor};
-use view::delivery::DeliveryPage;
+use view::delivery::{DeliveryPage, title};
 use view::filter::Filter;
 use view::home::{self, Fragments, Home};
 use view::watch::{Facts, WatchPage};
@@ -213,8 +213,8 @@ impl Page {
         Ok(self.setup.answers.history(&query).await?.deliveries)
     }
 
-    async fn status(&self, watch: Option<String>) -> Result<Status, ApiError> {
-        self.setup.answers.status(&StatusQuery { watch, ..StatusQuery::default() }).await
+    async fn status(&self, watch: Option<String>, pace: bool) -> Result<Status, ApiError> {
+        self.setup.answers.status(&StatusQuery { watch, pace, ..StatusQuery::default() }).await
     }
 }
 
@@ -225,7 +225,7 @@ async fn first(
     RawQuery(query): RawQuery,
 ) -> PageResult {
     let reader = page.reader(&visitor, words)?;
-    let status = page.status(None).await?;
+    let status = page.status(None, false).await?;
     let frame = page.frame("Sentry", &reader).with_agent(status.agent.as_ref());
     let facts = home::Facts { reader: &reader, status: &status, places: &page.setup.watches };
     let home = Home::new(frame, facts, Filter::of(query.as_deref().unwrap_or_default()));
@@ -249,7 +249,7 @@ async fn fragments(
     Query(changed): Query<Changed>,
 ) -> PageResult {
     let reader = page.reader(&visitor, words)?;
-    let status = page.status(Some(changed.watch)).await?;
+    let status = page.status(Some(changed.watch), false).await?;
     let facts = home::Facts { reader: &reader, status: &status, places: &page.setup.watches };
     let branches: Vec<&str> = changed.branch.split(' ').collect();
     let fragments = Fragments::new(facts, &branches);
@@ -264,7 +264,7 @@ async fn watch(
     Path(name): Path<String>,
 ) -> PageResult {
     let reader = page.reader(&visitor, words)?;
-    let status = page.status(Some(name.clone())).await?;
+    let status = page.status(Some(name.clone()), true).await?;
     let recent = page.recent(&name, LISTED).await?;
     let agent = status.agent.as_ref();
     let frame = page.frame(&name, &reader).with_agent(agent);
@@ -289,7 +289,8 @@ async fn delivery(
     let show = page.setup.answers.show(&id).await?;
     let agent = page.setup.answers.agent().await?;
     let (watch, branch) = (&show.delivery.watch, &show.delivery.branch);
-    let frame = page.frame(format!("{branch} of {watch}"), &reader).with_agent(agent.as_ref());
+    let title = format!("{} · {branch} · {watch}", title(&show.delivery));
+    let frame = page.frame(title, &reader).with_agent(agent.as_ref());
     let place = page.place(watch);
     Ok(shown(StatusCode::OK, &DeliveryPage::new(frame, &reader, &show, place)))
 }

@@ -215,9 +215,23 @@ mod tests {
         // Commands, keys and names of the configuration are the same in every language.
         let is_chinese = |text: &str| text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
         for key in messages(Language::Chinese).keys() {
-            let all = ["n", "at", "age", "time", "name", "watches", "branches", "open", "runs"];
             let all =
-                all.iter().chain(&["namespace", "failed", "branch", "watch", "text", "cause"]);
+                ["n", "all", "at", "age", "time", "name", "watches", "branches", "open", "runs"];
+            let all = all
+                .iter()
+                .chain(&[
+                    "namespace",
+                    "failed",
+                    "branch",
+                    "watch",
+                    "text",
+                    "cause",
+                    "id",
+                    "by",
+                    "commit",
+                    "run",
+                ])
+                .chain(&["took", "usual", "tasks", "event"]);
             let arguments = FluentArgs::from_iter(all.map(|name| (*name, "…")));
             let said = Words(Language::Chinese).format(key, Some(&arguments));
             assert!(is_chinese(&said), "{key}: {said}");

@@ -46,7 +46,8 @@ pub(crate) fn routes(world: &World) -> Router {
 }
 
 fn place(watch: &str) -> WatchPlace {
-    let web = Web { commits: &["commit"], base: "https://example.com".parse().unwrap() };
+    let (commits, compare) = (&["commit"][..], &["compare"][..]);
+    let web = Web { commits, compare, base: "https://example.com".parse().unwrap() };
     let repository = |path: &str| Repository { path: path.to_owned(), web: Some(web.clone()) };
     WatchPlace {
         name: watch.to_owned(),
@@ -55,6 +56,7 @@ fn place(watch: &str) -> WatchPlace {
         manifests: repository(&format!("{watch}/tests")),
         dir: ".tekton".to_owned(),
         target: "qa".to_owned(),
+        dashboard: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod deliveries;
 mod failure;
+mod past;
 mod presence;
 mod rows;
 mod schema;

@@ -14,9 +14,9 @@ use sentry_core::store::{
 };
 use sentry_core::subject::Subject;
 
-use super::deliveries;
 use super::failure::Failure;
 use super::rows::{read, record, requests};
+use super::{deliveries, past};
 use crate::dto::Record;
 
 /// A statement that is put together from what is asked for.
@@ -225,6 +225,10 @@ pub(super) fn overview(db: &Connection, query: &OverviewQuery) -> Result<Overvie
         queue: queue(db, &open)?,
         receivers: receivers(db, query.watch.as_ref())?,
         agent: Select::from("agent").read(db)?.pop(),
+        past: match (&query.watch, &query.past) {
+            (Some(watch), Some(past)) => past::past(db, watch, past)?,
+            _ => Vec::new(),
+        },
     })
 }
 

@@ -11,8 +11,8 @@ use crate::plan::{Action, ObjectOutcome};
 use crate::revision::Revision;
 use crate::store::{
     AUDIT, AuditQuery, Brief, DeliveryQuery, Hold, InventoryItem, Outgoing, Overview,
-    OverviewQuery, QueueView, RECENT, ReceiverView, Report, SubjectFilter, SubjectView, WatchState,
-    WatchView, Write,
+    OverviewQuery, Past, PastQuery, QueueView, RECENT, ReceiverView, Report, SubjectFilter,
+    SubjectView, WatchState, WatchView, Write,
 };
 use crate::testing::sample;
 
@@ -40,6 +40,7 @@ macro_rules! archive_contract_tests {
             deliveries_are_told_page_by_page_to_their_end
             an_overview_tells_what_is_kept_of_each_watch
             an_overview_tells_how_a_watchs_newest_deliveries_stand
+            an_overview_tells_what_others_are_compared_with
             an_overview_tells_of_a_subject_what_is_open_newest_and_delivered
             an_overview_counts_the_newest_run_of_each_document_of_a_head
             an_overview_tells_of_the_subjects_that_are_asked_for
@@ -523,6 +524,39 @@ pub async fn an_overview_counts_the_newest_run_of_each_document_of_a_head(at: Ha
         let told = view.open.first().or(view.delivered.as_ref()).expect("a delivery");
         assert_eq!((told.state, told.verdict, told.runs.total), (state, verdict, 2));
     }
+}
+
+/// See the name.
+pub async fn an_overview_tells_what_others_are_compared_with(at: Handles) {
+    for n in 1..=7 {
+        let branch = ["main", "next"][n as usize % 2];
+        let verdict = [None, Some(Verdict::Failure)][n as usize % 2];
+        let delivery = Delivery { verdict, ..delivered(n, branch, n) };
+        at.commit(&[Write::Delivery(Box::new(delivery))]).await;
+    }
+    let bare = Delivery { finished: None, runs: Vec::new(), ..sample::open_delivery(8) };
+    let foreign = Delivery { watch: sample::watch("other"), ..sample::delivery(9) };
+    at.commit(&[bare, foreign].map(|delivery| Write::Delivery(Box::new(delivery)))).await;
+    let all = at.deliveries(&DeliveryQuery::default()).await;
+    let of_app: Vec<_> = all.iter().filter(|d| d.watch == sample::watch("app")).collect();
+    let subject = Some(sample::subject("main"));
+    let (before, since) = (Some(sample::id(6)), Some(sample::time(3)));
+    let query = PastQuery { limit: 99, with_runs: 99, ..PastQuery::default() };
+    for past in [
+        query.clone(),
+        PastQuery { subject, ..query.clone() },
+        PastQuery { before, ..query.clone() },
+        PastQuery { since, with_runs: 2, ..query.clone() },
+        PastQuery { limit: 3, with_runs: 0, ..query },
+    ] {
+        let wanted = of_app.iter().filter(|d| past.selects(d)).take(past.limit).enumerate();
+        let wanted: Vec<_> = wanted.map(|(n, d)| Past::of(d, n < past.with_runs)).collect();
+        assert!(wanted.len() > 2, "{past:?}");
+        let watch = Some(sample::watch("app"));
+        let query = OverviewQuery { watch, past: Some(past.clone()), ..OverviewQuery::watches() };
+        assert_eq!(at.overview(&query).await.past, wanted, "{past:?}");
+    }
+    assert_eq!(at.overview(&OverviewQuery::default()).await.past, []);
 }
 
 /// See the name.

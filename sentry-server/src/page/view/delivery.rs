@@ -1,16 +1,24 @@
-//! One delivery.
+//! How a delivery stands, and a delivery in a list.
+
+mod attempts;
+mod graph;
+mod page;
+mod runs;
+mod steps;
 
 use std::time::Duration;
 
-use askama::Template;
-use sentry_api::shape::{Delivery, Object, Run, RunTotals, Show};
+use sentry_api::shape::{Delivery, RunTotals};
 use sentry_api::words::Word::{self, Known, Unknown};
-use sentry_api::words::{Action, Cause, DeliveryState, RunStanding, RunState, Verdict};
+use sentry_api::words::{Cause, DeliveryState, Verdict};
 use sentry_core::clock::Timestamp;
 
-use super::timeline::{Stop, timeline};
-use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, Words, span};
+use super::{Commit, Moment, Reader, State, Tone, Words, span};
 use crate::page::link::WatchPlace;
+
+pub(crate) use graph::Graph;
+pub(crate) use page::DeliveryPage;
+pub(crate) use runs::RunCard;
 
 /// A delivery's state.
 pub(crate) fn state(words: Words, delivery: &Delivery) -> State {
@@ -73,6 +81,13 @@ fn key(state: Word<DeliveryState>) -> &'static str {
     }
 }
 
+/// What its commit says of itself, else the commit's short id.
+pub(crate) fn title(delivery: &Delivery) -> &str {
+    let title = delivery.commit.as_ref().map(|commit| commit.title.as_str());
+    let titled = title.filter(|title| !title.is_empty());
+    titled.unwrap_or_else(|| sentry_api::text::short(&delivery.revision))
+}
+
 /// From its start to its end, or to now.
 pub(crate) fn took(delivery: &Delivery, now: Timestamp) -> Duration {
     let end = delivery.finished.unwrap_or(now);
@@ -119,205 +134,6 @@ impl Row {
     }
 }
 
-/// A run of the delivery.
-#[derive(Debug)]
-pub(crate) struct RunLine {
-    state: State,
-    name: String,
-    reason: Option<String>,
-    message: Option<String>,
-    ended: Option<Moment>,
-}
-
-impl RunLine {
-    fn new(reader: &Reader, run: &Run) -> Self {
-        let tone = match run.state {
-            Known(RunStanding::As(RunState::Succeeded)) => Tone::Good,
-            Known(RunStanding::As(RunState::Running)) => Tone::Busy,
-            Known(RunStanding::As(RunState::Failed)) => Tone::Bad,
-            Known(RunStanding::Queued) => Tone::Wait,
-            Known(
-                RunStanding::As(RunState::Cancelled | RunState::Gone | RunState::Unfollowed)
-                | RunStanding::Skipped
-                | RunStanding::Planned,
-            )
-            | Unknown => Tone::Quiet,
-        };
-        Self {
-            state: State::new(tone, run.state.as_str()),
-            name: run.name.clone(),
-            reason: run.reason.clone(),
-            message: run.message.clone(),
-            ended: run.ended.map(|at| Moment::new(reader, at)),
-        }
-    }
-}
-
-/// An object of the delivery.
-#[derive(Debug)]
-pub(crate) struct ObjectLine {
-    state: State,
-    object: Object,
-}
-
-impl ObjectLine {
-    fn new(object: &Object) -> Self {
-        let tone = match object.action {
-            Known(Action::Created | Action::Configured) => Tone::Good,
-            Known(Action::Failed) => Tone::Bad,
-            Known(Action::Queued) => Tone::Wait,
-            Known(Action::Unchanged | Action::Exists | Action::Skipped) | Unknown => Tone::Quiet,
-        };
-        let state = State::new(tone, object.action.as_str());
-        Self { state, object: object.clone() }
-    }
-}
-
-/// The page of a delivery.
-#[derive(Debug, Template)]
-#[template(path = "delivery.html")]
-pub(crate) struct DeliveryPage {
-    frame: Frame,
-    id: String,
-    watch: String,
-    branch: String,
-    state: State,
-    summary: String,
-    source: Option<String>,
-    revision: Commit,
-    manifests: Option<String>,
-    manifests_revision: Option<Commit>,
-    manifests_branch: Option<String>,
-    started: Moment,
-    took: String,
-    asked_for: Option<String>,
-    superseded_by: Option<Commit>,
-    error: Option<String>,
-    stops: Vec<Stop>,
-    runs: Vec<RunLine>,
-    objects: Vec<ObjectLine>,
-    notes: Vec<String>,
-    acts: Vec<Act>,
-}
-
-impl DeliveryPage {
-    pub(crate) fn new(
-        frame: Frame,
-        reader: &Reader,
-        show: &Show,
-        place: Option<&WatchPlace>,
-    ) -> Self {
-        let delivery = &show.delivery;
-        let source = place.map(|place| &place.source);
-        let manifests = place.map(|place| &place.manifests);
-        let commit_of_b = delivery.manifests_revision.as_ref();
-        Self {
-            frame,
-            id: delivery.id.clone(),
-            watch: delivery.watch.clone(),
-            branch: delivery.branch.clone(),
-            state: state(reader.words, delivery),
-            summary: summary(reader, delivery, show.next_attempt),
-            source: source.map(|repository| repository.path.clone()),
-            revision: Commit::new(&delivery.revision, source),
-            manifests: manifests.map(|repository| repository.path.clone()),
-            manifests_revision: commit_of_b.map(|sha| Commit::new(sha, manifests)),
-            manifests_branch: show.manifests_branch.clone(),
-            started: Moment::new(reader, delivery.started),
-            took: span(reader.words, took(delivery, reader.now)),
-            asked_for: show.asked_for.as_ref().map(|asked| {
-                let event = asked.event.as_ref().map(|event| format!("event {event}"));
-                let run = asked.run.as_ref().map(|run| format!("run {run}"));
-                event.into_iter().chain(run).collect::<Vec<_>>().join(", ")
-            }),
-            superseded_by: show.superseded_by.as_ref().map(|sha| Commit::new(sha, source)),
-            error: delivery.error.clone(),
-            stops: timeline(reader, show),
-            runs: delivery.runs.iter().map(|run| RunLine::new(reader, run)).collect(),
-            objects: delivery.objects.iter().map(ObjectLine::new).collect(),
-            notes: show.notes.clone(),
-            acts: acts(reader, delivery),
-        }
-    }
-}
-
-/// One sentence that says it all.
-fn summary(reader: &Reader, delivery: &Delivery, next: Option<Timestamp>) -> String {
-    let totals = RunTotals::of_answer(delivery);
-    let time = span(reader.words, took(delivery, reader.now));
-    let runs = match totals.total {
-        0 => "no run".to_owned(),
-        number => sentry_api::text::count(number, "run"),
-    };
-    match delivery.state {
-        Known(DeliveryState::Succeeded) if delivery.dry_run => {
-            format!("A dry run: nothing was written. It took {time}.")
-        }
-        Known(DeliveryState::Succeeded) => format!("Delivered with {runs} in {time}."),
-        Known(DeliveryState::NothingRan) => {
-            let cause = delivery.nothing_ran.map_or("no reason was given", Word::as_str);
-            format!("There was no run to start: {cause}.")
-        }
-        Known(DeliveryState::Failed) if totals.failed > 0 => {
-            format!("{} of {runs} failed, after {time}.", totals.failed)
-        }
-        Known(DeliveryState::Failed) => format!("Failed after {time}."),
-        Known(DeliveryState::Parked) => match next {
-            Some(at) => {
-                let again = sentry_api::text::ahead(reader.now, at);
-                format!("Parked for now: checked again {again}, or when something changes.")
-            }
-            None => "Parked until something changes, or somebody retries it.".to_owned(),
-        },
-        Known(DeliveryState::Superseded) if totals.total > 0 => {
-            format!("Superseded by a newer head; of {runs}: {}.", totals.words())
-        }
-        Known(DeliveryState::Superseded) => {
-            "Superseded by a newer head; none of it ran.".to_owned()
-        }
-        Known(DeliveryState::Cancelled) if totals.total > 0 => {
-            format!("Cancelled after {time}; of {runs}: {}.", totals.words())
-        }
-        Known(DeliveryState::Cancelled) => "Cancelled; none of it ran.".to_owned(),
-        Known(DeliveryState::Following) if totals.total > 0 => {
-            format!("{} of {runs} still running, for {time} now.", totals.running + totals.queued)
-        }
-        Known(DeliveryState::Pending) if delivery.error.is_some() => {
-            "An attempt failed; it will be retried.".to_owned()
-        }
-        Known(DeliveryState::Pending) => "Queued.".to_owned(),
-        Known(
-            DeliveryState::Fetching
-            | DeliveryState::Checking
-            | DeliveryState::Applying
-            | DeliveryState::Following,
-        )
-        | Unknown => format!("In progress, for {time} now."),
-    }
-}
-
-fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
-    let act = |[label, about]: [&str; 2], what: &str, fields| {
-        let [label, about] = [label, about].map(|key| reader.words.say(key));
-        reader.act(label, about, format!("/deliveries/{}/{what}", delivery.id), fields)
-    };
-    let ended = delivery.state.is(DeliveryState::is_final);
-    let had_verdict = delivery.verdict.is_some();
-    let parked = delivery.state == DeliveryState::Parked;
-    let cancel = (parked || !ended && delivery.state != Unknown)
-        .then(|| act(["act-cancel", "act-cancel-about"], "cancel", vec![]));
-    let given_up = matches!(delivery.state, Known(DeliveryState::Failed | DeliveryState::Parked));
-    let retry =
-        (given_up && !had_verdict).then(|| act(["act-retry", "act-retry-about"], "retry", vec![]));
-    let failed = (had_verdict && delivery.state == DeliveryState::Failed).then(|| {
-        let fields = vec![("failed", "true".to_owned())];
-        act(["act-rerun-failed", "act-rerun-failed-about"], "rerun", fields)
-    });
-    let again = (ended && !delivery.objects.is_empty())
-        .then(|| act(["act-rerun-all", "act-rerun-all-about"], "rerun", vec![]));
-    [retry, failed, again, cancel].into_iter().flatten().flatten().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -351,133 +167,6 @@ mod tests {
         ] {
             let found = state(Words::default(), &sample::delivery(said.clone()));
             assert_eq!(found, State::new(tone, word), "{said}");
-        }
-    }
-
-    #[test]
-    fn one_sentence_says_what_became_of_a_delivery() {
-        let said = |runs: &[&str], said: serde_json::Value, next: Option<&str>| {
-            let next = next.map(|at| at.parse().unwrap());
-            summary(&sample::reader(), &sample::with_runs(runs, said), next)
-        };
-        let ended = |state: &str| json!({"state": state, "finished": "2026-01-01T00:00:12Z"});
-        let two = ["failed", "succeeded"];
-        for (sentence, wanted) in [
-            (said(&two[1..], ended("succeeded"), None), "Delivered with 1 run in 12 s."),
-            (said(&[], ended("succeeded"), None), "Delivered with no run in 12 s."),
-            (
-                said(&[], json!({"state": "succeeded", "dry_run": true}), None),
-                "A dry run: nothing was written. It took 10 min.",
-            ),
-            (
-                said(&[], json!({"state": "nothing_ran", "nothing_ran": "only objects"}), None),
-                "There was no run to start: only objects.",
-            ),
-            (
-                said(&[], ended("nothing_ran"), None),
-                "There was no run to start: no reason was given.",
-            ),
-            (said(&two, ended("failed"), None), "1 of 2 runs failed, after 12 s."),
-            (said(&two[1..], ended("failed"), None), "Failed after 12 s."),
-            (
-                said(&[], ended("parked"), Some("2026-01-01T00:15:00Z")),
-                "Parked for now: checked again in 5m, or when something changes.",
-            ),
-            (
-                said(&[], ended("parked"), None),
-                "Parked until something changes, or somebody retries it.",
-            ),
-            (
-                said(&two, ended("superseded"), None),
-                "Superseded by a newer head; of 2 runs: 1 failed, 1 succeeded.",
-            ),
-            (said(&[], ended("superseded"), None), "Superseded by a newer head; none of it ran."),
-            (
-                said(&["cancelled", "succeeded"], ended("cancelled"), None),
-                "Cancelled after 12 s; of 2 runs: 1 succeeded, 1 cancelled.",
-            ),
-            (said(&[], ended("cancelled"), None), "Cancelled; none of it ran."),
-            (
-                said(&["running", "queued", "failed"], json!({"state": "following"}), None),
-                "2 of 3 runs still running, for 10 min now.",
-            ),
-            (said(&[], json!({"state": "following"}), None), "In progress, for 10 min now."),
-            (said(&[], json!({"state": "checking"}), None), "In progress, for 10 min now."),
-            (
-                said(&[], json!({"state": "pending", "error": "no"}), None),
-                "An attempt failed; it will be retried.",
-            ),
-            (said(&[], json!({"state": "pending"}), None), "Queued."),
-        ] {
-            assert_eq!(sentence, wanted);
-        }
-    }
-
-    #[test]
-    fn a_delivery_offers_what_can_be_done_with_it_and_nothing_to_who_may_only_read() {
-        let reader = sample::reader();
-        let offered = |reader: &Reader, runs: &[&str], said: serde_json::Value| {
-            let acts = acts(reader, &sample::with_runs(runs, said));
-            acts.into_iter().map(|act| (act.label, act.action)).collect::<Vec<_>>()
-        };
-        let (retry, rerun) = ("/deliveries/01k9/retry", "/deliveries/01k9/rerun");
-        let cancel = "/deliveries/01k9/cancel";
-        for (runs, said, wanted) in [
-            (&["running"][..], json!({"state": "following"}), vec![("Cancel", cancel)]),
-            (&[], json!({"state": "pending"}), vec![("Cancel", cancel)]),
-            (&[], json!({"state": "parked"}), vec![("Retry", retry), ("Cancel", cancel)]),
-            (&[], json!({"state": "cancelled"}), vec![]),
-            (&[], json!({"state": "of a newer agent"}), vec![]),
-            (&[], json!({"state": "superseded"}), vec![]),
-            (
-                &["planned"],
-                json!({"state": "failed"}),
-                vec![("Retry", retry), ("Rerun all", rerun)],
-            ),
-            (
-                &["failed"],
-                json!({"state": "failed", "verdict": "failure"}),
-                vec![("Rerun what failed", rerun), ("Rerun all", rerun)],
-            ),
-            (
-                &["succeeded"],
-                json!({"state": "succeeded", "verdict": "success"}),
-                vec![("Rerun all", rerun)],
-            ),
-        ] {
-            let shown = offered(&reader, runs, said.clone());
-            let shown: Vec<_> =
-                shown.iter().map(|(label, to)| (label.as_str(), to.as_str())).collect();
-            assert_eq!(shown, wanted, "{said}");
-            let reads = Reader { may_act: false, ..sample::reader() };
-            assert_eq!(offered(&reads, runs, said), []);
-        }
-    }
-
-    #[test]
-    fn runs_and_objects_have_the_tone_of_what_became_of_them() {
-        let reader = sample::reader();
-        for (state, tone) in [
-            ("succeeded", Tone::Good),
-            ("running", Tone::Busy),
-            ("failed", Tone::Bad),
-            ("queued", Tone::Wait),
-            ("cancelled", Tone::Quiet),
-        ] {
-            let delivery = sample::with_runs(&[state], json!({}));
-            assert_eq!(RunLine::new(&reader, &delivery.runs[0]).state, State::new(tone, state));
-        }
-        for (action, tone) in [
-            ("created", Tone::Good),
-            ("configured", Tone::Good),
-            ("failed", Tone::Bad),
-            ("queued", Tone::Wait),
-            ("unchanged", Tone::Quiet),
-        ] {
-            let object =
-                json!({"path": "a.yaml", "kind": "Task", "name": "unit", "action": action});
-            let object = serde_json::from_value(object).unwrap();
-            assert_eq!(ObjectLine::new(&object).state, State::new(tone, action));
         }
     }
 

@@ -10,8 +10,7 @@ pub(crate) mod filter;
 pub(crate) mod home;
 mod line;
 #[cfg(test)]
-mod sample;
-pub(crate) mod timeline;
+pub(crate) mod sample;
 mod times;
 pub(crate) mod watch;
 
@@ -122,6 +121,8 @@ impl Part for State {}
 impl Part for Moment {}
 impl Part for Commit {}
 impl Part for Act {}
+impl Part for delivery::RunCard {}
+impl Part for delivery::Graph {}
 impl Part for chart::Chart {}
 impl Part for watch::WatchView {}
 impl Part for line::BranchLine {}

@@ -22,7 +22,11 @@ pub(crate) fn reader() -> Reader {
 
 pub(crate) fn place() -> WatchPlace {
     let repository = |path: &str| {
-        let web = Web { commits: &["commit"], base: "https://github.com".parse().unwrap() };
+        let web = Web {
+            commits: &["commit"],
+            compare: &["compare"],
+            base: "https://github.com".parse().unwrap(),
+        };
         Repository { path: path.to_owned(), web: Some(web) }
     };
     WatchPlace {
@@ -32,11 +36,12 @@ pub(crate) fn place() -> WatchPlace {
         manifests: repository("qa/tests"),
         dir: ".tekton".to_owned(),
         target: "qa".to_owned(),
+        dashboard: None,
     }
 }
 
 /// `known`, with what is said otherwise.
-fn but(mut known: Value, said: Value) -> Value {
+pub(crate) fn but(mut known: Value, said: Value) -> Value {
     if let (Some(known), Value::Object(said)) = (known.as_object_mut(), said) {
         known.extend(said);
     }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use sentry_api::shape::{RunTotals, Show, Step};
-use sentry_api::words::Word::{self, Known, Unknown};
-use sentry_api::words::{Cause, DeliveryState};
+use sentry_api::words::DeliveryState;
+use sentry_api::words::Word::{self, Known};
 
-use super::delivery::state;
-use super::{Moment, Reader, Tone, span};
+use super::super::{Moment, Reader, Tone, Words, span};
+use super::{cause, state};
 
 /// One step of the timeline.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) fn timeline(reader: &Reader, show: &Show) -> Vec<Stop> {
     let mut stops = vec![begun(reader, show)];
     stops.extend(show.steps.iter().map(|step| {
         let took = Some(part(Duration::from_millis(step.took_ms)));
-        Stop { took, ..Stop::new(Tone::Good, what(step)) }
+        Stop { took, ..Stop::new(Tone::Good, what(reader.words, step)) }
     }));
     if let Some(last) = stops.last_mut().filter(|_| stopped_early(show)) {
         last.tone = Tone::Bad;
@@ -53,41 +53,35 @@ pub(crate) fn timeline(reader: &Reader, show: &Show) -> Vec<Stop> {
             (Some(_), 0) => Tone::Good,
             (Some(_), _) => Tone::Bad,
         };
-        let name = if delivery.finished.is_none() { "Runs in progress" } else { "Runs ended" };
-        let detail = Some(totals.words());
-        stops.push(Stop { detail, took: Some(part(time)), ..Stop::new(tone, name) });
-    } else if let Some(name) = doing(delivery.state) {
-        stops.push(Stop::new(Tone::Busy, name));
+        let key = if delivery.finished.is_none() { "step-runs" } else { "step-runs-ended" };
+        let name = reader.words.say(key);
+        stops.push(Stop { took: Some(part(time)), ..Stop::new(tone, name) });
+    } else if let Some(key) = doing(delivery.state) {
+        stops.push(Stop::new(Tone::Busy, reader.words.say(key)));
     }
     stops.extend(end(reader, show));
     stops
 }
 
 fn begun(reader: &Reader, show: &Show) -> Stop {
-    let delivery = &show.delivery;
-    let name = match delivery.trigger {
-        Known(Cause::Change) => "The head moved",
-        Known(Cause::Manifests) => "The manifests moved",
-        Known(Cause::Manual) => "Requested by hand",
-        Known(Cause::Webhook) => "Requested by a webhook",
-        Known(Cause::Rerun) => "New runs requested by hand",
-        Unknown => "Started",
-    };
+    let (words, delivery) = (reader.words, &show.delivery);
+    let name = cause(words, delivery.trigger);
     let at = Some(Moment::new(reader, delivery.started));
-    let detail = (show.attempts > 1).then(|| format!("attempt {}", show.attempts));
+    let detail = (show.attempts > 1).then(|| words.put("attempt", "n", show.attempts));
     Stop { at, detail, ..Stop::new(Tone::Quiet, name) }
 }
 
-fn what(step: &Step) -> &str {
-    match step.step.as_str() {
-        "inspect" => "Read the commit",
-        "resolve" => "Found the manifests' branch",
-        "fetch" => "Fetched the manifests",
-        "compare" => "Compared what changed",
-        "check" => "Checked every document",
-        "apply" => "Wrote the objects",
-        other => other,
-    }
+/// A step that this server has no words for is told by its own name.
+fn what(words: Words, step: &Step) -> String {
+    words.say(match step.step.as_str() {
+        "inspect" => "step-inspect",
+        "resolve" => "step-resolve",
+        "fetch" => "step-fetch",
+        "compare" => "step-compare",
+        "check" => "step-check",
+        "apply" => "step-apply",
+        other => return other.to_owned(),
+    })
 }
 
 /// An attempt that failed did so at its last step.
@@ -100,10 +94,10 @@ fn stopped_early(show: &Show) -> bool {
 
 fn doing(state: Word<DeliveryState>) -> Option<&'static str> {
     match state {
-        Known(DeliveryState::Fetching) => Some("Fetching the manifests"),
-        Known(DeliveryState::Checking) => Some("Checking every document"),
-        Known(DeliveryState::Applying) => Some("Writing the objects"),
-        Known(DeliveryState::Following) => Some("Waiting for runs"),
+        Known(DeliveryState::Fetching) => Some("state-fetching"),
+        Known(DeliveryState::Checking) => Some("state-checking"),
+        Known(DeliveryState::Applying) => Some("state-applying"),
+        Known(DeliveryState::Following) => Some("state-running"),
         _ => None,
     }
 }
@@ -112,20 +106,19 @@ fn end(reader: &Reader, show: &Show) -> Option<Stop> {
     let delivery = &show.delivery;
     if let Some(finished) = delivery.finished {
         let state = state(reader.words, delivery);
-        let mut name = state.word;
-        name.get_mut(..1)?.make_ascii_uppercase();
         let cancelled =
             show.cancelled.as_ref().filter(|_| delivery.state == DeliveryState::Cancelled);
         let superseded = show.superseded_by.as_deref().map(sentry_api::text::short);
         let by = cancelled.map_or(superseded, |cancelled| cancelled.by.as_deref());
-        let detail = by.map(|by| format!("by {by}"));
+        let detail = by.map(|by| reader.words.put("ended-by", "by", by));
         let at = Some(Moment::new(reader, finished));
-        return Some(Stop { at, detail, ..Stop::new(state.tone, name) });
+        return Some(Stop { at, detail, ..Stop::new(state.tone, state.word) });
     }
     if delivery.state != DeliveryState::Pending {
         return None;
     }
-    let name = if show.next_attempt.is_some() { "Next attempt" } else { "Queued" };
+    let key = if show.next_attempt.is_some() { "next-attempt" } else { "state-waiting" };
+    let name = reader.words.say(key);
     let at = show.next_attempt.map(|at| Moment::new(reader, at));
     Some(Stop { at, ..Stop::new(Tone::Wait, name) })
 }
@@ -134,7 +127,7 @@ fn end(reader: &Reader, show: &Show) -> Option<Stop> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::sample;
+    use super::super::super::sample;
     use super::*;
 
     /// Each stop as one line: tone, name, detail, how long, what part, when.
@@ -175,7 +168,7 @@ mod tests {
         let delivery = sample::with_runs(&["succeeded"], said.clone());
         let told = lines(&sample::show(&delivery, delivered()));
         let wanted = [
-            "quiet The head moved | 10 min ago",
+            "quiet a new commit | 10 min ago",
             "good Read the commit | 1 ms = 1",
             "good Found the manifests' branch | 1 s = 1",
             "good Fetched the manifests | 5 s = 5",
@@ -183,16 +176,16 @@ mod tests {
             "good Checked every document | 7 s = 7",
             "good Wrote the objects | 4.9 s = 4",
             "good of a newer agent | 1 s = 1",
-            "good Runs ended | 1 succeeded | 1 min 19 s = 79",
-            "good Succeeded | 8 min ago",
+            "good Runs ended | 1 min 19 s = 79",
+            "good succeeded | 8 min ago",
         ];
         assert_eq!(told, wanted);
         let failed = sample::with_runs(&["failed", "succeeded"], said.clone());
         let told = lines(&sample::show(&failed, steps(&[])));
-        assert_eq!(told[1], "bad Runs ended | 1 failed, 1 succeeded | 1 min 19 s = 100");
+        assert_eq!(told[1], "bad Runs ended | 1 min 19 s = 100");
         // Where nothing ran there is nothing to tell of runs.
         let told = lines(&sample::show(&sample::delivery(said), steps(&[])));
-        assert_eq!(told, ["quiet The head moved | 10 min ago", "good Succeeded | 8 min ago"]);
+        assert_eq!(told, ["quiet a new commit | 10 min ago", "good succeeded | 8 min ago"]);
     }
 
     #[test]
@@ -202,26 +195,23 @@ mod tests {
             told.last().unwrap().clone()
         };
         for (state, wanted) in [
-            ("fetching", "busy Fetching the manifests"),
-            ("checking", "busy Checking every document"),
-            ("applying", "busy Writing the objects"),
-            ("following", "busy Waiting for runs"),
-            ("pending", "wait Queued"),
+            ("fetching", "busy fetching"),
+            ("checking", "busy checking"),
+            ("applying", "busy applying"),
+            ("following", "busy running"),
+            ("pending", "wait waiting"),
         ] {
             assert_eq!(last(json!({"state": state}), json!({})), wanted);
         }
         let next = json!({"next_attempt": "2026-01-01T00:12:00Z"});
-        assert_eq!(last(json!({"state": "pending"}), next), "wait Next attempt | in 2 min");
+        assert_eq!(last(json!({"state": "pending"}), next), "wait next attempt | in 2 min");
         let runs = json!({"state": "following", "following_since": "2026-01-01T00:09:00Z"});
         let runs = sample::with_runs(&["running", "queued"], runs);
         let told = lines(&sample::show(&runs, steps(&[("apply", 60_000)])));
-        assert_eq!(
-            told.last().unwrap(),
-            "busy Runs in progress | 1 running, 1 queued | 1 min = 50"
-        );
+        assert_eq!(told.last().unwrap(), "busy Runs in progress | 1 min = 50");
         let newer = json!({"superseded_by": "ffffffffffffffff"});
         let ended = json!({"state": "superseded", "finished": "2026-01-01T00:09:59Z"});
-        assert_eq!(last(ended, newer), "quiet Superseded | by ffffffff | just now");
+        assert_eq!(last(ended, newer), "quiet superseded | by ffffffff | just now");
     }
 
     #[test]
@@ -252,12 +242,12 @@ mod tests {
     #[test]
     fn a_timeline_begins_with_why_and_with_which_attempt() {
         for (trigger, wanted) in [
-            ("change", "The head moved"),
-            ("manifests", "The manifests moved"),
-            ("manual", "Requested by hand"),
-            ("webhook", "Requested by a webhook"),
-            ("rerun", "New runs requested by hand"),
-            ("of a newer agent", "Started"),
+            ("change", "a new commit"),
+            ("manifests", "new manifests"),
+            ("manual", "requested by hand"),
+            ("webhook", "requested by a webhook"),
+            ("rerun", "new runs, requested by hand"),
+            ("of a newer agent", "an unknown cause"),
         ] {
             let delivery = sample::delivery(json!({"trigger": trigger}));
             let first = |attempts: u32| {
