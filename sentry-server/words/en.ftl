@@ -132,6 +132,7 @@ class-not-started = It could not start.
 class-infrastructure = The cluster took it away.
 class-other = Another cause.
 count-good = { $n } succeeded
+count-cancelled = { $n } cancelled
 count-tasks = { $n ->
     [one] 1 task
    *[other] { $n } tasks
@@ -211,6 +212,37 @@ sum-running = { $n } of { $all } runs still running, for { $time } now.
 sum-retrying = An attempt failed; it will be retried.
 sum-queued = Queued.
 sum-open = In progress, for { $time } now.
+
+# A watch
+route-from = From
+route-on = On
+branches = Branches
+pace-title = The last 30 days
+pace = { $failed } of { $n ->
+    [one] 1 delivery
+   *[other] { $n } deliveries
+  } failed
+pace-day = { $day }: { $n ->
+    [one] 1 delivery
+   *[other] { $n } deliveries
+  }, { $failed } failed; half took { $time } at most
+pace-help = Above, what half of a day's deliveries took at most, up to { $time }; below, how many there were. A cross marks days on which some failed. Days are in UTC.
+slow-run = Slowest runs
+slow-usual = Usually
+slow-longest = Longest
+slow-number = Runs
+deliveries = Deliveries
+history-empty = Nothing has been delivered yet. The next commit on a watched branch will be.
+acts = Act
+deliver-title = Deliver a commit
+deliver-head = defaults to the branch's head
+deliver = Deliver
+resume = Resume
+resume-help = The watch starts nothing new. When resumed, it delivers the newest commit pushed to each branch meanwhile.
+suspend = Suspend
+suspend-help = Nothing new starts until the watch is resumed. What has started continues.
+suspend-reason = Reason
+suspend-shown = shown to everybody
 
 # The first page
 needs-you = { $n ->

@@ -132,6 +132,7 @@ class-not-started = 未能启动。
 class-infrastructure = 被集群收回。
 class-other = 其他原因。
 count-good = { $n } 个成功
+count-cancelled = { $n } 个已取消
 count-tasks = { $n } 个任务
 graph = { $n } 个任务，从左到右绘制
 tasks-list = 列表
@@ -195,6 +196,31 @@ sum-running = { $all } 个运行中有 { $n } 个仍在运行，已 { $time }。
 sum-retrying = 一次尝试失败；将会重试。
 sum-queued = 排队中。
 sum-open = 进行中，已 { $time }。
+
+# 一个监视
+route-from = 来自
+route-on = 目标
+branches = 分支
+pace-title = 最近 30 天
+pace = { $n } 次交付中有 { $failed } 次失败
+pace-day = { $day }：{ $n } 次交付，{ $failed } 次失败；一半不超过 { $time }
+pace-help = 上方是每天一半交付不超过的用时，最多 { $time }；下方是交付次数。叉号标出有失败的日子。日期为 UTC。
+slow-run = 最慢的运行
+slow-usual = 通常
+slow-longest = 最长
+slow-number = 运行次数
+deliveries = 交付
+history-empty = 还没有交付过任何内容。被监视分支的下一个提交会被交付。
+acts = 操作
+deliver-title = 交付一个提交
+deliver-head = 默认为分支的最新提交
+deliver = 交付
+resume = 恢复
+resume-help = 该监视不会启动任何新内容。恢复后，它会交付期间推送到每个分支的最新提交。
+suspend = 暂停
+suspend-help = 恢复之前不会启动任何新内容。已经开始的会继续。
+suspend-reason = 原因
+suspend-shown = 所有人可见
 
 # 首页
 needs-you = { $n } 个分支需要处理

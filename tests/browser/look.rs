@@ -58,6 +58,10 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     }
     browser.open(&stage.at("/language/zh"));
     look("watches-zh");
+    for (name, path) in [("watch-zh", "/watches/shop"), ("delivery-zh", &*scene::failed())] {
+        browser.open(&stage.at(path));
+        look(name);
+    }
     browser.open(&stage.at("/language/en"));
     stage.answers.play(scene::crowd());
     browser.open(&stage.at("/"));

@@ -231,7 +231,7 @@ mod tests {
                     "commit",
                     "run",
                 ])
-                .chain(&["took", "usual", "tasks", "event"]);
+                .chain(&["took", "usual", "tasks", "event", "day"]);
             let arguments = FluentArgs::from_iter(all.map(|name| (*name, "…")));
             let said = Words(Language::Chinese).format(key, Some(&arguments));
             assert!(is_chinese(&said), "{key}: {said}");

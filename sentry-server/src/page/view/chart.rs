@@ -1,99 +1,131 @@
-//! Deliveries and how long they took, as bars.
+//! How a watch's deliveries went, day by day: how long they took, and how many of them failed.
 
 use std::time::Duration;
 
 use askama::Template;
-use sentry_api::shape::Delivery;
+use sentry_api::shape::{Pace, PaceRun};
+use sentry_core::clock::Timestamp;
 
-use super::delivery::{state, took};
-use super::{Moment, Reader, Tone, span};
+use super::{Moment, Part as _, Reader, Words, span};
 
-/// A drawing: the oldest delivery on the left.
+/// A drawing with the oldest day on the left, and what it says in words.
 #[derive(Debug, Template)]
 #[template(path = "part/chart.html")]
 pub(crate) struct Chart {
-    bars: Vec<Bar>,
-    width: usize,
-    height: usize,
-    /// What is drawn, in words.
+    words: Words,
+    days: Vec<Day>,
+    /// `3 of 41 deliveries failed`.
     pub(crate) about: String,
-    pub(crate) longest: String,
-    pub(crate) first: Moment,
+    pub(crate) since: Moment,
+    longest: String,
+    slowest: Vec<Slow>,
 }
 
+/// The bars of a day, in the drawing's own units: how long, and how many.
 #[derive(Debug, PartialEq, Eq)]
-struct Bar {
-    tone: Tone,
+struct Day {
     x: usize,
-    y: usize,
-    width: usize,
-    height: usize,
+    took: usize,
+    fine: usize,
+    failed: usize,
     title: String,
 }
 
-impl Bar {
-    /// Failures wear a mark above their bar, so that colour is not the only sign.
-    fn mark(&self) -> Option<(usize, usize)> {
-        (self.tone == Tone::Bad).then(|| (self.x + self.width / 2, self.y.saturating_sub(4)))
-    }
+/// The runs of a document.
+#[derive(Debug)]
+struct Slow {
+    name: String,
+    path: String,
+    runs: usize,
+    median: String,
+    longest: String,
+    delivery: String,
 }
 
-/// The measures of a chart, in its own units.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
-    /// At most so many bars.
-    pub(crate) bars: usize,
-    pub(crate) bar: usize,
-    pub(crate) gap: usize,
-    pub(crate) height: usize,
-}
-
-/// On a watch's own page.
-pub(crate) const LARGE: Size = Size { bars: 50, bar: 10, gap: 4, height: 130 };
-/// Room for the mark of a failure.
-const HEAD: usize = 8;
-/// So high is the shortest delivery.
+/// So many days are drawn, each so wide.
+const DAYS: i64 = 30;
+const STEP: usize = 22;
+const WIDTH: usize = STEP * 30;
+/// How high the bars are at most: of durations, above, and of numbers, below.
+const ABOVE: usize = 84;
+const BELOW: usize = 36;
+/// Between the two.
+const GAP: usize = 18;
+/// The least that is seen.
 const LEAST: usize = 3;
+const SECONDS: i64 = 86_400;
 
 impl Chart {
-    /// Of these deliveries, newest first; `None` where there are none.
-    pub(crate) fn new(reader: &Reader, deliveries: &[Delivery], size: Size) -> Option<Self> {
-        let (words, now) = (reader.words, reader.now);
-        let shown: Vec<_> = deliveries.iter().take(size.bars).rev().collect();
-        let first = Moment::new(reader, shown.first()?.started);
-        let times: Vec<Duration> = shown.iter().map(|delivery| took(delivery, now)).collect();
-        let longest = times.iter().copied().max().unwrap_or_default();
-        // New deliveries come in from the right: few of them leave the left side empty.
-        let left = (size.bars - shown.len()) * (size.bar + size.gap);
-        let bars = shown.iter().zip(&times).enumerate().map(|(n, (delivery, time))| {
-            let state = state(words, delivery);
-            let height = scale(*time, longest, size.height - HEAD - LEAST) + LEAST;
-            Bar {
-                tone: state.tone,
-                x: left + n * (size.bar + size.gap),
-                y: size.height - height,
-                width: size.bar,
-                height,
-                title: format!("{}: {}, {}", delivery.branch, state.word, span(words, *time)),
-            }
-        });
-        let failed = shown.iter().filter(|d| state(words, d).tone == Tone::Bad).count();
-        let about = format!(
-            "The last {}: {} failed, the longest took {}",
-            sentry_api::text::count(shown.len(), "delivery").replace("deliverys", "deliveries"),
-            if failed == 0 { "none".to_owned() } else { failed.to_string() },
-            span(words, longest)
-        );
-        let width = size.bars * (size.bar + size.gap) - size.gap;
-        let bars = bars.collect();
-        Some(Self { bars, width, height: size.height, about, longest: span(words, longest), first })
+    /// `None` where nothing ended in that time.
+    pub(crate) fn new(reader: &Reader, pace: &Pace) -> Option<Self> {
+        if pace.deliveries == 0 {
+            return None;
+        }
+        let words = reader.words;
+        let longest = pace.days.iter().map(|day| day.median_ms).max()?;
+        let most = pace.days.iter().map(|day| day.deliveries).max()?;
+        let today = number(reader.now);
+        let day = |day: &sentry_api::shape::PaceDay| {
+            let place = DAYS - 1 - (today - number(day.day));
+            let x = usize::try_from(place).ok()? * STEP;
+            let all = scale(day.deliveries as u64, most as u64, BELOW);
+            let failed = match day.failed {
+                0 => 0,
+                failed => scale(failed as u64, most as u64, BELOW),
+            };
+            let title = [
+                ("day", date(day.day).into()),
+                ("n", day.deliveries.into()),
+                ("failed", day.failed.into()),
+                ("time", time(words, day.median_ms).into()),
+            ];
+            let title = words.with("pace-day", title);
+            let fine = all.saturating_sub(failed);
+            Some(Day { x, took: scale(day.median_ms, longest, ABOVE), fine, failed, title })
+        };
+        let numbers = [("failed", pace.failed.into()), ("n", pace.deliveries.into())];
+        Some(Self {
+            words,
+            days: pace.days.iter().filter_map(day).collect(),
+            about: words.with("pace", numbers),
+            since: Moment::new(reader, pace.since),
+            longest: time(words, longest),
+            slowest: pace.slowest.iter().map(|run| Slow::new(words, run)).collect(),
+        })
     }
 }
 
-/// A part of a height that is to `height` as `time` is to `longest`.
-fn scale(time: Duration, longest: Duration, height: usize) -> usize {
-    let part = time.as_millis() * height as u128 / longest.as_millis().max(1);
-    usize::try_from(part).unwrap_or(height).min(height)
+impl Slow {
+    fn new(words: Words, run: &PaceRun) -> Self {
+        Self {
+            name: run.name.clone(),
+            path: run.path.clone(),
+            runs: run.runs,
+            median: time(words, run.median_ms),
+            longest: time(words, run.longest_ms),
+            delivery: run.delivery.clone(),
+        }
+    }
+}
+
+/// A time in whole seconds, where it has one.
+fn time(words: Words, ms: u64) -> String {
+    let time = Duration::from_millis(ms);
+    span(words, if ms < 1000 { time } else { Duration::from_secs(time.as_secs()) })
+}
+
+fn number(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(SECONDS)
+}
+
+fn date(at: Timestamp) -> String {
+    sentry_api::text::time(at).split('T').next().unwrap_or_default().to_owned()
+}
+
+/// A part of a height that is to `height` as `part` is to `whole`; something that there was is seen.
+fn scale(part: u64, whole: u64, height: usize) -> usize {
+    let scaled = u128::from(part) * height as u128 / u128::from(whole.max(1));
+    usize::try_from(scaled).unwrap_or(height).clamp(LEAST, height)
 }
 
 #[cfg(test)]
@@ -103,41 +135,51 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn took(seconds: u32, state: &str) -> Delivery {
-        let finished = format!("2026-01-01T00:00:{seconds:02}Z");
-        sample::delivery(json!({"state": state, "finished": finished}))
+    fn pace(days: serde_json::Value, failed: usize, deliveries: usize) -> Pace {
+        let since = "2025-12-02T00:10:00Z";
+        let known = json!({"since": since, "deliveries": deliveries, "failed": failed, "days": days, "slowest": [
+            {"name": "e2e", "path": "e2e.yaml", "runs": 7, "median_ms": 61_200, "longest_ms": 300, "delivery": "01k9"},
+        ]});
+        serde_json::from_value(known).unwrap()
     }
 
     #[test]
-    fn bars_stand_from_the_oldest_to_the_newest_each_as_high_as_it_took_long() {
-        let size = Size { bars: 4, bar: 10, gap: 4, height: 111 };
-        let newest_first = [took(20, "succeeded"), took(40, "failed"), took(0, "succeeded")];
-        let chart = Chart::new(&sample::reader(), &newest_first, size).unwrap();
-        let drawn: Vec<_> = chart.bars.iter().map(|b| (b.x, b.y, b.width, b.height)).collect();
-        // The place of the fourth is empty, on the left; room is left for the mark above the highest.
-        assert_eq!(drawn, [(14, 108, 10, 3), (28, 8, 10, 103), (42, 58, 10, 53)]);
-        assert_eq!((chart.width, chart.height), (52, 111));
-        let marks: Vec<_> = chart.bars.iter().map(Bar::mark).collect();
-        assert_eq!(marks, [None, Some((33, 4)), None]);
-        let titles: Vec<_> = chart.bars.iter().map(|bar| bar.title.as_str()).collect();
+    fn each_day_has_its_place_its_duration_and_its_failures() {
+        let day = |day: &str, deliveries: usize, failed: usize, median_ms: u64| json!({"day": day, "deliveries": deliveries, "failed": failed, "median_ms": median_ms});
+        let days = json!([
+            day("2025-12-03T00:00:00Z", 2, 0, 120_000),
+            day("2025-12-31T00:00:00Z", 4, 1, 60_000),
+            day("2026-01-01T00:00:00Z", 1, 1, 0),
+            day("2025-10-01T00:00:00Z", 1, 0, 1),
+        ]);
+        let chart = Chart::new(&sample::reader(), &pace(days, 2, 7)).unwrap();
+        let drawn: Vec<_> = chart.days.iter().map(|d| (d.x, d.took, d.fine, d.failed)).collect();
         assert_eq!(
-            titles,
-            ["main: succeeded, 0 ms", "main: failed, 40 s", "main: succeeded, 20 s"]
+            drawn,
+            [(0, 84, 18, 0), (616, 42, 27, 9), (638, 3, 0, 9)],
+            "none before the first day"
         );
-        assert_eq!(chart.about, "The last 3 deliveries: 1 failed, the longest took 40 s");
-        assert_eq!((chart.longest.as_str(), chart.first.said.as_str()), ("40 s", "10 min ago"));
+        assert_eq!(
+            chart.days[1].title,
+            "2025-12-31: 4 deliveries, 1 failed; half took 1 min at most"
+        );
+        assert_eq!(
+            (chart.about.as_str(), chart.longest.as_str()),
+            ("2 of 7 deliveries failed", "2 min")
+        );
+        assert_eq!(
+            (chart.slowest[0].median.as_str(), chart.slowest[0].longest.as_str()),
+            ("1 min 1 s", "300 ms")
+        );
     }
 
     #[test]
-    fn a_chart_shows_the_newest_and_none_where_there_is_no_delivery() {
+    fn nothing_is_drawn_of_nothing_and_one_is_said_as_one() {
         let reader = sample::reader();
-        let many: Vec<_> = (0..60).map(|n| took(n, "succeeded")).collect();
-        let chart = Chart::new(&reader, &many, LARGE).unwrap();
-        assert_eq!((chart.bars.len(), chart.bars[0].x, chart.longest.as_str()), (50, 0, "49 s"));
-        assert_eq!(chart.about, "The last 50 deliveries: none failed, the longest took 49 s");
-        let one = Chart::new(&reader, &many[..1], LARGE).unwrap();
-        assert_eq!(one.about, "The last 1 delivery: none failed, the longest took 0 ms");
-        assert_eq!(one.bars[0].height, LEAST);
-        assert!(Chart::new(&reader, &[], LARGE).is_none());
+        assert!(Chart::new(&reader, &pace(json!([]), 0, 0)).is_none());
+        let day =
+            json!([{"day": "2026-01-01T00:00:00Z", "deliveries": 1, "failed": 0, "median_ms": 1}]);
+        let chart = Chart::new(&reader, &pace(day, 0, 1)).unwrap();
+        assert_eq!(chart.about, "0 of 1 delivery failed");
     }
 }

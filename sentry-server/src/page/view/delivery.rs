@@ -112,11 +112,25 @@ pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) state: State,
     pub(crate) branch: String,
+    pub(crate) title: String,
+    pub(crate) author: Option<String>,
     pub(crate) revision: Commit,
     pub(crate) started: Moment,
     pub(crate) took: String,
     pub(crate) cause: String,
     pub(crate) runs: String,
+}
+
+/// `2 failed, 1 in progress, 3 succeeded`; empty where there are none.
+fn runs(words: Words, totals: RunTotals) -> String {
+    let parts = [
+        (totals.failed, "count-bad"),
+        (totals.running + totals.queued, "count-open"),
+        (totals.succeeded, "count-good"),
+        (totals.cancelled, "count-cancelled"),
+    ];
+    let parts = parts.iter().filter(|(number, _)| *number > 0);
+    parts.map(|(number, key)| words.count(key, *number)).collect::<Vec<_>>().join(", ")
 }
 
 impl Row {
@@ -125,11 +139,13 @@ impl Row {
             id: delivery.id.clone(),
             state: state(reader.words, delivery),
             branch: delivery.branch.clone(),
+            title: title(delivery).to_owned(),
+            author: delivery.commit.as_ref().map(|commit| commit.author.clone()),
             revision: Commit::new(&delivery.revision, place.map(|place| &place.source)),
             started: Moment::new(reader, delivery.started),
             took: span(reader.words, took(delivery, reader.now)),
             cause: cause(reader.words, delivery.trigger),
-            runs: RunTotals::of_answer(delivery).words(),
+            runs: runs(reader.words, RunTotals::of_answer(delivery)),
         }
     }
 }

@@ -72,6 +72,10 @@ impl BranchLine {
         }
     }
 
+    pub(super) fn tone(&self) -> Tone {
+        self.state.tone
+    }
+
     pub(super) fn place(&self) -> Place<'_> {
         place(&self.watch, &self.branch, self.since)
     }

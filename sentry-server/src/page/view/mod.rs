@@ -124,7 +124,6 @@ impl Part for Act {}
 impl Part for delivery::RunCard {}
 impl Part for delivery::Graph {}
 impl Part for chart::Chart {}
-impl Part for watch::WatchView {}
 impl Part for line::BranchLine {}
 impl Part for line::WatchLine {}
 

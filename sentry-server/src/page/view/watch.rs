@@ -1,21 +1,33 @@
-//! A watch's own page: its branches, its deliveries, and what can be done with it.
+//! A watch's own page: its branches, how its last 30 days went, its history, and what can be done with it.
 
 use askama::Template;
-use sentry_api::shape::{BranchStatus, Delivery, WatchStatus};
-use sentry_api::words::BranchState;
+use sentry_api::shape::{Delivery, SuspensionStatus, WatchStatus};
 
-use super::chart::{Chart, LARGE};
+use super::chart::Chart;
 use super::delivery::Row;
-use super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, branch};
+use super::filter::place;
+use super::line::BranchLine;
+use super::{Frame, Moment, Part as _, Reader, State, Tone, Words, branch};
 use crate::page::link::WatchPlace;
+
+/// So many branches are listed; a link leads to all of them.
+const LISTED: usize = 50;
 
 /// The page.
 #[derive(Debug, Template)]
 #[template(path = "watch.html")]
 pub(crate) struct WatchPage {
     frame: Frame,
+    words: Words,
     name: String,
-    watch: WatchView,
+    route: Option<Route>,
+    troubles: Vec<Trouble>,
+    waiting: Option<String>,
+    lines: Vec<BranchLine>,
+    /// Where there are more branches: the text of the link to them.
+    more: Option<String>,
+    /// What to say where no branch was seen yet.
+    empty: String,
     chart: Option<Chart>,
     rows: Vec<Row>,
     suspended: bool,
@@ -31,33 +43,63 @@ struct Keys {
     form: String,
 }
 
+/// A watch's answer with what is known beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) status: &'a WatchStatus,
+    /// Its deliveries, newest first.
+    pub(crate) recent: &'a [Delivery],
+    pub(crate) place: Option<&'a WatchPlace>,
+    pub(crate) agent: bool,
+}
+
 impl WatchPage {
-    pub(crate) fn new(frame: Frame, reader: &Reader, facts: Facts<'_>) -> Self {
-        let status: &WatchStatus = facts.status;
+    pub(crate) fn new(mut frame: Frame, reader: &Reader, facts: Facts<'_>) -> Self {
+        let (words, status) = (reader.words, facts.status);
         let row = |delivery| Row::new(reader, delivery, facts.place);
+        let lines = lines(reader, facts);
+        frame.worst = lines.first().map_or(Tone::Good, BranchLine::tone);
+        let more = status.branches.len().saturating_sub(LISTED);
+        let patterns = facts.place.map(|place| place.branches.join(", "));
         Self {
-            frame,
+            words,
             name: status.name.clone(),
-            watch: WatchView::new(reader, facts),
-            chart: Chart::new(reader, facts.recent, LARGE),
+            route: facts.place.map(Route::new),
+            troubles: troubles(reader, status),
+            waiting: (status.waiting_triggers > 0)
+                .then(|| words.count("requests", status.waiting_triggers)),
+            lines,
+            more: (more > 0).then(|| words.count("more", more)),
+            empty: match patterns {
+                Some(patterns) => words.put("branch-none-of", "text", patterns),
+                None => words.say("branch-none"),
+            },
+            chart: status.pace.as_ref().and_then(|pace| Chart::new(reader, pace)),
             rows: facts.recent.iter().map(row).collect(),
             suspended: status.suspended,
             branches: status.branches.iter().map(|branch| branch.branch.clone()).collect(),
             keys: Keys { trigger: reader.key("commit"), form: reader.form_token.clone() },
+            frame,
         }
     }
 }
 
-/// A watch.
-#[derive(Debug, Template)]
-#[template(path = "part/watch.html")]
-pub(crate) struct WatchView {
-    pub(crate) route: Option<Route>,
-    troubles: Vec<Trouble>,
-    waiting: Option<String>,
-    branches: Vec<BranchView>,
-    /// What to do where no branch was seen yet.
-    patterns: String,
+/// The branches, those that need somebody first, then as they stand on the first page.
+fn lines(reader: &Reader, facts: Facts<'_>) -> Vec<BranchLine> {
+    let status = facts.status;
+    let mut branches: Vec<_> = status.branches.iter().collect();
+    branches.sort_by_cached_key(|one| {
+        let rank = match branch::tone(one) {
+            Tone::Bad => 0,
+            Tone::Busy | Tone::Wait => 1,
+            Tone::Good => 2,
+            Tone::Quiet => 3,
+        };
+        (rank, place("", &one.branch, branch::since(one)).0, one.branch.clone())
+    });
+    let source = facts.place.map(|place| &place.source);
+    let line = |one| BranchLine::new(reader, status, one, source, facts.agent);
+    branches.into_iter().take(LISTED).map(line).collect()
 }
 
 /// From A to the cluster.
@@ -94,57 +136,6 @@ pub(super) struct Trouble {
     pub(super) ends: bool,
 }
 
-/// A branch.
-#[derive(Debug)]
-struct BranchView {
-    name: String,
-    is_gone: bool,
-    state: State,
-    since: Moment,
-    head: Commit,
-    /// What the cluster has, where it is another one.
-    delivered: Option<(Commit, Moment)>,
-    runs: Option<String>,
-    next: String,
-    next_at: Option<Moment>,
-    errors: Vec<String>,
-    delivery: Option<String>,
-    act: Option<Act>,
-}
-
-/// A watch's answer with what is known beside it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Facts<'a> {
-    pub(crate) status: &'a WatchStatus,
-    /// Its deliveries, newest first.
-    pub(crate) recent: &'a [Delivery],
-    pub(crate) place: Option<&'a WatchPlace>,
-    pub(crate) agent: bool,
-}
-
-impl WatchView {
-    pub(crate) fn new(reader: &Reader, facts: Facts<'_>) -> Self {
-        let status = facts.status;
-        let mut branches: Vec<_> =
-            status.branches.iter().map(|branch| BranchView::new(reader, facts, branch)).collect();
-        branches.sort_by_key(|branch| match branch.state.tone {
-            Tone::Bad => 0,
-            Tone::Busy | Tone::Wait => 1,
-            Tone::Good => 2,
-            Tone::Quiet => 3,
-        });
-        let patterns = facts.place.map(|place| place.branches.join(", ")).unwrap_or_default();
-        Self {
-            route: facts.place.map(Route::new),
-            troubles: troubles(reader, status),
-            waiting: (status.waiting_triggers > 0)
-                .then(|| reader.words.count("requests", status.waiting_triggers)),
-            branches,
-            patterns,
-        }
-    }
-}
-
 pub(super) fn troubles(reader: &Reader, status: &WatchStatus) -> Vec<Trouble> {
     let trouble = |tone, key, text| {
         let state = State::new(tone, reader.words.say(key));
@@ -155,7 +146,7 @@ pub(super) fn troubles(reader: &Reader, status: &WatchStatus) -> Vec<Trouble> {
         since: Some(moment(suspension.since)),
         next: suspension.until.map(moment),
         ends: true,
-        ..trouble(Tone::Wait, "trouble-suspended", suspension.reason.clone())
+        ..trouble(Tone::Wait, "trouble-suspended", suspended_text(reader.words, suspension))
     });
     let silent = status.unreachable.as_ref().map(|outage| Trouble {
         since: Some(moment(outage.since)),
@@ -170,34 +161,11 @@ pub(super) fn troubles(reader: &Reader, status: &WatchStatus) -> Vec<Trouble> {
     [silent, suspended, idle, unreported].into_iter().flatten().collect()
 }
 
-impl BranchView {
-    fn new(reader: &Reader, facts: Facts<'_>, branch: &BranchStatus) -> Self {
-        let (words, source) = (reader.words, facts.place.map(|place| &place.source));
-        let delivered = branch.delivered.as_ref().filter(|mark| mark.sha != branch.observed.sha);
-        let gone = branch.state == BranchState::Gone;
-        Self {
-            name: branch.branch.clone(),
-            is_gone: gone,
-            state: branch::state(words, branch),
-            since: Moment::new(reader, branch::since(branch)),
-            head: Commit::new(&branch.observed.sha, source),
-            delivered: delivered
-                .map(|mark| (Commit::new(&mark.sha, source), Moment::new(reader, mark.at))),
-            runs: Some(branch.runs.words()).filter(|words| !words.is_empty()),
-            next: branch::next(words, facts.status, branch, facts.agent),
-            next_at: branch.next_attempt.map(|at| Moment::new(reader, at)),
-            errors: branch.errors.clone(),
-            delivery: branch.delivery.clone(),
-            act: (!gone).then(|| deliver(reader, &facts.status.name, &branch.branch)).flatten(),
-        }
-    }
-}
-
-fn deliver(reader: &Reader, watch: &str, branch: &str) -> Option<Act> {
-    let about = [("branch", branch.into()), ("watch", watch.into())];
-    let about = reader.words.with("act-deliver-about", about);
-    let fields = vec![("watch", watch.to_owned()), ("branch", branch.to_owned())];
-    reader.act(reader.words.say("act-deliver"), about, "/trigger".to_owned(), fields)
+/// Why it is suspended, and by whom.
+fn suspended_text(words: Words, suspension: &SuspensionStatus) -> Option<String> {
+    let by = suspension.by.as_ref().map(|by| words.put("ended-by", "by", by));
+    let text: Vec<String> = suspension.reason.clone().into_iter().chain(by).collect();
+    (!text.is_empty()).then(|| text.join(" · "))
 }
 
 #[cfg(test)]
@@ -207,17 +175,18 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn view(said: Value) -> WatchView {
+    fn page(said: Value) -> WatchPage {
         let status = sample::watch(said);
         let facts = Facts { status: &status, recent: &[], place: None, agent: true };
-        WatchView::new(&sample::reader(), facts)
+        let frame = Frame::for_reader("qa", "1", &sample::reader());
+        WatchPage::new(frame, &sample::reader(), facts)
     }
 
     #[test]
     fn what_a_person_should_know_of_a_watch_stands_above_its_branches() {
-        let all = view(json!({
+        let all = page(json!({
             "unreachable": {"since": "2026-01-01T00:08:00Z", "error": "no route", "next": "2026-01-01T00:11:00Z"},
-            "suspension": {"since": "2026-01-01T00:05:00Z", "reason": "a freeze", "until": "2026-01-01T01:10:00Z"},
+            "suspension": {"since": "2026-01-01T00:05:00Z", "reason": "a freeze", "by": "ada", "until": "2026-01-01T01:10:00Z"},
             "idle_patterns": ["release/*", "v*"],
             "reporting": {"error": "forbidden", "given_up": true},
             "waiting_triggers": 2,
@@ -246,33 +215,31 @@ mod tests {
                 since("2 min ago"),
                 next("in 1 min"),
             ),
-            (Tone::Wait, "suspended", "a freeze".to_owned(), since("5 min ago"), next("in 1 h")),
+            (
+                Tone::Wait,
+                "suspended",
+                "a freeze · by ada".to_owned(),
+                since("5 min ago"),
+                next("in 1 h"),
+            ),
             (Tone::Wait, "no branch matches", "release/*, v*".to_owned(), None, None),
             (Tone::Wait, "verdicts are not shown on commits", "forbidden".to_owned(), None, None),
         ];
         assert_eq!(told, wanted);
         assert_eq!(all.waiting.as_deref(), Some("2 requests not picked up yet"));
-        let none = view(json!({}));
+        let none = page(json!({}));
         assert!(none.troubles.is_empty() && none.waiting.is_none());
     }
 
     #[test]
-    fn branches_that_need_somebody_stand_first() {
+    fn branches_that_need_somebody_stand_first_and_more_than_a_page_are_elsewhere() {
         let states = ["baseline", "delivered", "pending", "parked"];
         let branches = states.map(|state| sample::branch(json!({"state": state})));
-        let view = view(json!({"branches": branches}));
-        let order: Vec<_> = view.branches.iter().map(|branch| branch.state.tone).collect();
+        let few = page(json!({"branches": branches}));
+        let order: Vec<_> = few.lines.iter().map(BranchLine::tone).collect();
         assert_eq!(order, [Tone::Bad, Tone::Wait, Tone::Good, Tone::Quiet]);
-    }
-
-    #[test]
-    fn what_the_cluster_has_is_shown_where_it_is_another_commit() {
-        let mark = json!({"sha": "ffffffffffff", "at": "2026-01-01T00:03:00Z"});
-        for (said, shown) in [(json!({}), None), (json!({"delivered": mark}), Some("ffffffff"))] {
-            let (status, branch) = (sample::watch(json!({})), sample::branch(said));
-            let facts = Facts { status: &status, recent: &[], place: None, agent: true };
-            let view = BranchView::new(&sample::reader(), facts, &branch);
-            assert_eq!(view.delivered.map(|(commit, _)| commit.short).as_deref(), shown);
-        }
+        assert_eq!((few.frame.worst, few.more), (Tone::Bad, None));
+        let many = page(json!({"branches": vec![sample::branch(json!({})); LISTED + 7]}));
+        assert_eq!((many.lines.len(), many.more.as_deref()), (LISTED, Some("Show the rest (7)")));
     }
 }
