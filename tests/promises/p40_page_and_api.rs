@@ -138,19 +138,9 @@ pub(crate) fn id(n: usize) -> String {
     format!("01k9t0m4{n:0>18}")
 }
 
-fn show(n: usize, s: &str) -> Show {
+fn run(s: &str) -> Run {
     let (text, at) = (|| s.to_owned(), SystemClock.now());
-    let object = |run| Object {
-        path: text(),
-        line: 1,
-        kind: text(),
-        namespace: Some(text()),
-        name: text(),
-        run,
-        action: Action::Failed.into(),
-        reason: Some(text()),
-    };
-    let run = Run {
+    Run {
         name: text(),
         state: RunStanding::As(RunState::Failed).into(),
         reason: Some(text()),
@@ -173,6 +163,20 @@ fn show(n: usize, s: &str) -> Show {
                 finally: more.is_empty(),
             })
             .into(),
+    }
+}
+
+fn show(n: usize, s: &str) -> Show {
+    let (text, at) = (|| s.to_owned(), SystemClock.now());
+    let object = |run| Object {
+        path: text(),
+        line: 1,
+        kind: text(),
+        namespace: Some(text()),
+        name: text(),
+        run,
+        action: Action::Failed.into(),
+        reason: Some(text()),
     };
     let before = Some(Earlier { delivery: text(), revision: text() });
     let mut show = Show {
@@ -194,7 +198,7 @@ fn show(n: usize, s: &str) -> Show {
             following_since: Some(at),
             finished: Some(at),
             objects: vec![object(false), object(true)],
-            runs: vec![run],
+            runs: vec![run(s)],
             verdict: Some(Verdict::Failure.into()),
             nothing_ran: None,
             error: Some(text()),

@@ -78,8 +78,10 @@ async fn same_commit(local: &Local, delivery: &Delivery) -> Result<Vec<shape::De
     Ok(if shapes.len() > 1 { shapes } else { Vec::new() })
 }
 
-/// How long the runs of each document took that succeeded, sorted; each with its delivery and its name.
-type Times<'a> = BTreeMap<(&'a str, usize), Vec<(u64, &'a Past, &'a PastRun)>>;
+/// A run that succeeded: how long it took, and the delivery that it is of.
+type Timed<'a> = (u64, &'a Past, &'a PastRun);
+/// The runs of each document, by file and place in it; the shortest first.
+type Times<'a> = BTreeMap<(&'a str, usize), Vec<Timed<'a>>>;
 
 fn by_document(past: &[Past]) -> Times<'_> {
     let mut times = Times::new();
@@ -99,7 +101,7 @@ fn millis(from: Timestamp, to: Timestamp) -> u64 {
 }
 
 /// Of an even number the lower one of the two: something that there was.
-fn middle(runs: &[(u64, &Past, &PastRun)]) -> Option<u64> {
+fn middle(runs: &[Timed<'_>]) -> Option<u64> {
     runs.get(runs.len().saturating_sub(1) / 2).map(|(time, ..)| *time)
 }
 
@@ -151,7 +153,7 @@ fn day((number, mut of_day): (i64, Vec<(u64, bool)>)) -> PaceDay {
 
 fn slowest(past: &[Past]) -> Vec<PaceRun> {
     let times = by_document(past);
-    let run = |((path, _), runs): (&(&str, usize), &Vec<(u64, &Past, &PastRun)>)| {
+    let run = |((path, _), runs): (&(&str, usize), &Vec<Timed<'_>>)| {
         let (longest_ms, delivery, run) = *runs.last()?;
         Some(PaceRun {
             name: base_name(&run.name).to_owned(),

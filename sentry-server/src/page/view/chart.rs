@@ -135,7 +135,7 @@ mod tests {
     use super::super::sample;
     use super::*;
 
-    fn pace(days: serde_json::Value, failed: usize, deliveries: usize) -> Pace {
+    fn pace(days: &serde_json::Value, failed: usize, deliveries: usize) -> Pace {
         let since = "2025-12-02T00:10:00Z";
         let known = json!({"since": since, "deliveries": deliveries, "failed": failed, "days": days, "slowest": [
             {"name": "e2e", "path": "e2e.yaml", "runs": 7, "median_ms": 61_200, "longest_ms": 300, "delivery": "01k9"},
@@ -152,7 +152,7 @@ mod tests {
             day("2026-01-01T00:00:00Z", 1, 1, 0),
             day("2025-10-01T00:00:00Z", 1, 0, 1),
         ]);
-        let chart = Chart::new(&sample::reader(), &pace(days, 2, 7)).unwrap();
+        let chart = Chart::new(&sample::reader(), &pace(&days, 2, 7)).unwrap();
         let drawn: Vec<_> = chart.days.iter().map(|d| (d.x, d.took, d.fine, d.failed)).collect();
         assert_eq!(
             drawn,
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn nothing_is_drawn_of_nothing_and_one_is_said_as_one() {
         let reader = sample::reader();
-        assert!(Chart::new(&reader, &pace(json!([]), 0, 0)).is_none());
+        assert!(Chart::new(&reader, &pace(&json!([]), 0, 0)).is_none());
         let day =
             json!([{"day": "2026-01-01T00:00:00Z", "deliveries": 1, "failed": 0, "median_ms": 1}]);
-        let chart = Chart::new(&reader, &pace(day, 0, 1)).unwrap();
+        let chart = Chart::new(&reader, &pace(&day, 0, 1)).unwrap();
         assert_eq!(chart.about, "0 of 1 delivery failed");
     }
 }
