@@ -50,7 +50,11 @@ pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, Ap
         q: args.search.clone(),
         ..StatusQuery::default()
     };
-    source.answers.status(&query).await
+    let is_whole = query.branch.is_none() && query.state.is_none() && query.q.is_none();
+    let mut status = source.answers.status(&query).await?;
+    // Of a watch without a branch that was asked for it is not said that none was seen yet.
+    status.watches.retain(|watch| is_whole || !watch.branches.is_empty());
+    Ok(status)
 }
 
 /// `qa/release/1`: a watch's name has no slash.
