@@ -376,8 +376,9 @@ async fn a_delivery_is_shown_with_what_came_before_and_beside_it() {
     let first = local.show(sample::id(2).as_str()).await.unwrap();
     assert_eq!((first.delivery.runs[0].usual_ms, first.same_commit.len()), (None, 0));
     let watch = Some("app".to_owned());
-    let status = local.status(&StatusQuery { watch, pace: true }).await.unwrap();
+    let status =
+        local.status(&StatusQuery { watch, pace: true, ..StatusQuery::default() }).await.unwrap();
     assert!(status.watches[0].pace.is_some());
-    let status = local.status(&StatusQuery { watch: None, pace: true }).await.unwrap();
+    let status = local.status(&StatusQuery { pace: true, ..StatusQuery::default() }).await.unwrap();
     assert!(status.watches.iter().all(|watch| watch.pace.is_none()), "of one watch alone");
 }

@@ -70,7 +70,7 @@ fn query(asked: &StatusQuery, watch: Option<WatchName>) -> Result<OverviewQuery,
     // One more tells whether there is another page; by state they are looked through here.
     let most = asked.limit.filter(|_| asked.state.is_none());
     let limit = most.and_then(|limit| usize::try_from(limit).ok()?.checked_add(1));
-    Ok(OverviewQuery { watch, subjects, text, after, limit })
+    Ok(OverviewQuery { watch, subjects, text, after, limit, past: None })
 }
 
 /// What is left of the branches that the store has found.
@@ -83,7 +83,7 @@ struct Filter {
 
 impl Filter {
     fn of(asked: &StatusQuery) -> Result<Self, ApiError> {
-        let StatusQuery { watch: _, branch, state, q, limit, after } = asked;
+        let StatusQuery { watch: _, branch, state, q, limit, after, pace: _ } = asked;
         let texts = [branch, state, q, after];
         Ok(Self {
             states: words("state", state.as_deref())?,

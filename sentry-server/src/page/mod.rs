@@ -32,8 +32,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use futures::future::BoxFuture;
 use http::StatusCode;
-use sentry_api::query::{HistoryQuery, StatusQuery};
-use sentry_api::shape::{Delivery, Status};
+use sentry_api::query::StatusQuery;
+use sentry_api::shape::Status;
 use sentry_api::words::TriggerStateKind;
 use sentry_api::{Answers, ApiError, ErrorKind};
 use sentry_core::clock::{Clock, SystemClock};
@@ -46,13 +46,11 @@ use crate::{EventStream, Guesses};
 use session::{Sessions, Visitor};
 use view::delivery::{DeliveryPage, title};
 use view::filter::Filter;
+use view::history::HistoryFilter;
 use view::home::{self, Fragments, Home};
 use view::watch::{Facts, WatchPage};
 use view::{Frame, Notice, Reader};
 use words::Words;
-
-/// So many are listed on a watch's own page.
-const LISTED: u32 = 50;
 
 /// What a page works with.
 #[derive(Debug)]
@@ -204,15 +202,6 @@ impl Page {
         self.setup.watches.iter().find(|place| place.name == watch)
     }
 
-    async fn recent(&self, watch: &str, limit: u32) -> Result<Vec<Delivery>, ApiError> {
-        let query = HistoryQuery {
-            watch: Some(watch.to_owned()),
-            limit: Some(limit),
-            ..HistoryQuery::default()
-        };
-        Ok(self.setup.answers.history(&query).await?.deliveries)
-    }
-
     async fn status(&self, watch: Option<String>, pace: bool) -> Result<Status, ApiError> {
         self.setup.answers.status(&StatusQuery { watch, pace, ..StatusQuery::default() }).await
     }
@@ -262,21 +251,23 @@ async fn watch(
     words: Words,
     visitor: Visitor,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> PageResult {
     let reader = page.reader(&visitor, words)?;
+    let filter = HistoryFilter::of(query.as_deref().unwrap_or_default());
     let status = page.status(Some(name.clone()), true).await?;
-    let recent = page.recent(&name, LISTED).await?;
+    let history = page.setup.answers.history(&filter.query(&name)).await?;
     let agent = status.agent.as_ref();
     let frame = page.frame(&name, &reader).with_agent(agent);
     let found = status.watches.first();
     let found = found.ok_or_else(|| ApiError::new(ErrorKind::UnknownWatch, "no such watch"))?;
     let facts = Facts {
         status: found,
-        recent: &recent,
+        history: &history,
         place: page.place(&name),
         agent: agent.is_some_and(|agent| agent.healthy),
     };
-    Ok(shown(StatusCode::OK, &WatchPage::new(frame, &reader, facts)))
+    Ok(shown(StatusCode::OK, &WatchPage::new(frame, &reader, facts, filter)))
 }
 
 async fn delivery(

@@ -455,7 +455,7 @@ async fn what_is_asked_of_a_delivery_is_kept_and_its_page_leads_to_what_became_o
     for (path, part) in [
         ("/".to_owned(), &link),
         ("/watches/qa".to_owned(), &link),
-        ("/watches/qa".to_owned(), &"</a> · a new commit · ".to_owned()),
+        ("/watches/qa".to_owned(), &" · a new commit · ".to_owned()),
         (format!("/deliveries/{delivered}"), &again),
     ] {
         let answer = send(&routes, Request::get(&path).header("cookie", &cookie), "").await;

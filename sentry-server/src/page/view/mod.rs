@@ -7,6 +7,7 @@ mod branch;
 pub(crate) mod chart;
 pub(crate) mod delivery;
 pub(crate) mod filter;
+pub(crate) mod history;
 pub(crate) mod home;
 mod line;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A watch's own page: its branches, how its last 30 days went, its history, and what can be done with it.
 
 use askama::Template;
-use sentry_api::shape::{Delivery, SuspensionStatus, WatchStatus};
+use sentry_api::shape::{History, SuspensionStatus, WatchStatus};
 
 use super::chart::Chart;
 use super::delivery::Row;
 use super::filter::place;
+use super::history::HistoryFilter;
 use super::line::BranchLine;
 use super::{Frame, Moment, Part as _, Reader, State, Tone, Words, branch};
 use crate::page::link::WatchPlace;
@@ -29,7 +30,13 @@ pub(crate) struct WatchPage {
     /// What to say where no branch was seen yet.
     empty: String,
     chart: Option<Chart>,
+    filter: HistoryFilter,
+    /// What may be chosen for a state: value and word.
+    states: Vec<(&'static str, String)>,
     rows: Vec<Row>,
+    /// The addresses of the newest and of the older deliveries.
+    newest: Option<String>,
+    older: Option<String>,
     suspended: bool,
     /// The branches that were seen, to choose from.
     branches: Vec<String>,
@@ -47,14 +54,19 @@ struct Keys {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) status: &'a WatchStatus,
-    /// Its deliveries, newest first.
-    pub(crate) recent: &'a [Delivery],
+    /// A page of its deliveries, newest first.
+    pub(crate) history: &'a History,
     pub(crate) place: Option<&'a WatchPlace>,
     pub(crate) agent: bool,
 }
 
 impl WatchPage {
-    pub(crate) fn new(mut frame: Frame, reader: &Reader, facts: Facts<'_>) -> Self {
+    pub(crate) fn new(
+        mut frame: Frame,
+        reader: &Reader,
+        facts: Facts<'_>,
+        filter: HistoryFilter,
+    ) -> Self {
         let (words, status) = (reader.words, facts.status);
         let row = |delivery| Row::new(reader, delivery, facts.place);
         let lines = lines(reader, facts);
@@ -75,7 +87,11 @@ impl WatchPage {
                 None => words.say("branch-none"),
             },
             chart: status.pace.as_ref().and_then(|pace| Chart::new(reader, pace)),
-            rows: facts.recent.iter().map(row).collect(),
+            states: HistoryFilter::states(words),
+            rows: facts.history.deliveries.iter().map(row).collect(),
+            newest: filter.is_later().then(|| filter.address(&status.name, None)),
+            older: facts.history.next.as_deref().map(|id| filter.address(&status.name, Some(id))),
+            filter,
             suspended: status.suspended,
             branches: status.branches.iter().map(|branch| branch.branch.clone()).collect(),
             keys: Keys { trigger: reader.key("commit"), form: reader.form_token.clone() },
@@ -177,9 +193,10 @@ mod tests {
 
     fn page(said: Value) -> WatchPage {
         let status = sample::watch(said);
-        let facts = Facts { status: &status, recent: &[], place: None, agent: true };
+        let history = History { version: 1, deliveries: Vec::new(), next: None, id_length: 0 };
+        let facts = Facts { status: &status, history: &history, place: None, agent: true };
         let frame = Frame::for_reader("qa", "1", &sample::reader());
-        WatchPage::new(frame, &sample::reader(), facts)
+        WatchPage::new(frame, &sample::reader(), facts, HistoryFilter::default())
     }
 
     #[test]
