@@ -97,6 +97,7 @@ pub struct AuditQuery {
     pub watch: Option<String>,
     /// Only what was asked by this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub by: Option<String>,
     /// Only what was asked at this time or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -155,8 +155,12 @@ mod tests {
             "kind":{"rerun":{"delivery":"01kjeg1d7k0000000000000002","failed_only":true}},
             "cause":"manual","at":"2026-09-21T14:13:21.000000000Z","state":{"rejected":"no such"}}"#;
         let trigger = Trigger::decode(1, json).unwrap();
-        let compact: String = json.split("\n            ").collect();
-        assert_eq!(trigger.encode().unwrap(), compact);
+        let compact: Value = serde_json::from_str(json).unwrap();
+        let mut now: Value = serde_json::from_str(&trigger.encode().unwrap()).unwrap();
+        assert_eq!(now.as_object_mut().unwrap().remove("by"), Some(Value::Null), "nobody knew");
+        assert_eq!(now["at"], "2026-09-21T14:13:21.000Z");
+        now["at"] = compact["at"].clone();
+        assert_eq!(now, compact);
     }
 
     #[test]
