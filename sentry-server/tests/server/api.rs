@@ -75,7 +75,7 @@ impl Answers for Echo {
     }
 
     async fn cancel(&self, delivery: &str, asker: Asker<'_>) -> Answer<Acknowledgement> {
-        self.says(format!("cancel {delivery}, {:?}", asker.key))
+        self.says(format!("cancel {delivery}, {:?} by {:?}", asker.key, asker.by))
     }
 
     async fn rerun(

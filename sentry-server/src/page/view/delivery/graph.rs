@@ -8,8 +8,8 @@ use super::super::{Tone, Words};
 use super::runs::TaskLine;
 
 /// The size of a box, and the room between boxes.
-const BOX: (usize, usize) = (168, 46);
-const GAP: (usize, usize) = (28, 10);
+const BOX: (usize, usize) = (178, 46);
+const GAP: (usize, usize) = (26, 10);
 /// Around all of it: the ring of a focused box must not be cut.
 const EDGE: usize = 8;
 /// So many boxes stand in one column; a layer with more has several, in a frame that the lines lead to.
@@ -17,7 +17,7 @@ const TALL: usize = 10;
 /// Between a frame and what it holds.
 const FRAME: usize = 6;
 /// So much of a name fits a box, in narrow characters.
-const NAME: usize = 17;
+const NAME: usize = 16;
 
 /// A drawing of tasks.
 #[derive(Debug, Template)]
