@@ -36,16 +36,29 @@ pub(super) fn place<'a>(watch: &'a str, branch: &'a str, since: Timestamp) -> Pl
     (std::cmp::Reverse(since.as_nanosecond()), watch, branch)
 }
 
+/// Fills fields from the query of an address: what is not known is passed over, of what comes twice the last counts.
+pub(super) fn read<const N: usize>(mut fields: [(&str, &mut String); N], query: &str) {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if let Some((_, field)) = fields.iter_mut().find(|(known, _)| *known == name) {
+            value.trim().clone_into(field);
+        }
+    }
+}
+
+/// The query of an address that has these fields; empty ones are left out.
+pub(super) fn written<const N: usize>(fields: [(&str, &mut String); N]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
+        query.append_pair(name, value);
+    }
+    query.finish()
+}
+
 impl Filter {
-    /// Of the query of an address: what is not known is passed over, of what comes twice the last counts.
+    /// Of the query of an address.
     pub(crate) fn of(query: &str) -> Self {
         let mut filter = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if let Some((_, field)) = filter.fields().into_iter().find(|(known, _)| *known == name)
-            {
-                value.trim().clone_into(field);
-            }
-        }
+        read(filter.fields(), query);
         filter
     }
 
@@ -75,13 +88,7 @@ impl Filter {
     pub(super) fn address(&self, after: Option<Place<'_>>) -> String {
         let after = after.map(|(since, watch, branch)| format!("{}.{watch}/{branch}", since.0));
         let mut asked = Self { after: after.unwrap_or_default(), ..self.clone() };
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in asked.fields() {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        match query.finish() {
+        match written(asked.fields()) {
             query if query.is_empty() => "/".to_owned(),
             query => format!("/?{query}"),
         }

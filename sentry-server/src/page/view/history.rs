@@ -1,9 +1,9 @@
 //! Which deliveries of a watch somebody wants to see. It stands in the address, so that it can be shared.
 
 use sentry_api::query::HistoryQuery;
-use url::form_urlencoded;
 
 use super::Words;
+use super::filter::{read, written};
 
 /// So many stand on a page.
 const LISTED: u32 = 50;
@@ -21,15 +21,10 @@ pub(crate) struct HistoryFilter {
 }
 
 impl HistoryFilter {
-    /// Of the query of an address: what is not known is passed over, of what comes twice the last counts.
+    /// Of the query of an address.
     pub(crate) fn of(query: &str) -> Self {
         let mut filter = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if let Some((_, field)) = filter.fields().into_iter().find(|(known, _)| *known == name)
-            {
-                value.trim().clone_into(field);
-            }
-        }
+        read(filter.fields(), query);
         filter
     }
 
@@ -56,13 +51,7 @@ impl HistoryFilter {
     /// The address that asks for this, from `before` on.
     pub(super) fn address(&self, watch: &str, before: Option<&str>) -> String {
         let mut asked = Self { before: before.unwrap_or_default().to_owned(), ..self.clone() };
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in asked.fields() {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        format!("/watches/{watch}?{}#deliveries", query.finish())
+        format!("/watches/{watch}?{}#deliveries", written(asked.fields()))
     }
 
     /// The question for the API.
