@@ -10,6 +10,7 @@ use sentry_api::words::{Action, DeliveryState};
 use sentry_core::clock::Timestamp;
 
 use super::Context;
+use super::status::joined;
 use crate::args::{HistoryArgs, OutputArg, ShowArgs};
 use crate::exit::{Exit, Failure};
 use crate::runs::{state_tone, totals_tone, verdict_tone};
@@ -34,11 +35,10 @@ pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, F
 }
 
 fn query(args: &HistoryArgs) -> HistoryQuery {
-    let states: Vec<&str> = args.state.iter().map(|state| state.as_str()).collect();
     HistoryQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
         branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
-        state: (!states.is_empty()).then(|| states.join(",")),
+        state: joined(&args.state),
         failed: args.failed,
         since: args.since.map(|since| since.to_string()),
         until: None,

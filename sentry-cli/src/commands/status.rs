@@ -12,6 +12,7 @@ use sentry_api::text::short;
 use sentry_api::words::BranchState;
 use sentry_api::words::Word::{self, Known, Unknown};
 use sentry_core::clock::Timestamp;
+use sentry_core::closed_list::ClosedList;
 
 use super::follow::follow;
 use super::{Context, Source};
@@ -42,11 +43,10 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
 
 /// The branches that are asked for.
 pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, ApiError> {
-    let states: Vec<&str> = args.state.iter().map(|state| state.as_str()).collect();
     let query = StatusQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
         branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
-        state: (!states.is_empty()).then(|| states.join(",")),
+        state: joined(&args.state),
         q: args.search.clone(),
         ..StatusQuery::default()
     };
@@ -55,6 +55,12 @@ pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, Ap
     // Of a watch without a branch that was asked for it is not said that none was seen yet.
     status.watches.retain(|watch| is_whole || !watch.branches.is_empty());
     Ok(status)
+}
+
+/// Words with commas between them; none where there is no word.
+pub(super) fn joined(words: &[impl ClosedList]) -> Option<String> {
+    let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 /// `qa/release/1`: a watch's name has no slash.

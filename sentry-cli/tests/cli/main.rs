@@ -18,7 +18,9 @@ mod shells;
 mod watching;
 
 use sandbox::Sandbox;
-use sentry_core::delivery::TriggerKind;
+use sentry_core::delivery::{Delivery, DeliveryState, TriggerKind};
+use sentry_core::store::{WatchState, Write};
+use sentry_core::testing::sample;
 use serde_json::Value;
 
 #[test]
@@ -477,4 +479,57 @@ fn the_page_of_everything_a_watch_or_a_delivery_has_an_address() {
     assert_eq!(sandbox.ok(&["open", &id[..12]]), format!("{base}deliveries/{id}"));
     let unknown = sandbox.run(&["open", "nope"]);
     assert!(unknown.code == 2 && unknown.stderr.contains("neither a watch nor"), "{unknown:?}");
+}
+
+#[test]
+fn a_history_is_filtered_and_its_end_is_reached_page_by_page() {
+    let sandbox = Sandbox::with_repositories();
+    let delivery = |n: u32| {
+        let mut delivery = Delivery { watch: sample::watch("qa"), ..sample::delivery(n) };
+        delivery.state = [DeliveryState::Failed, DeliveryState::Succeeded][n as usize % 2];
+        delivery.revision.subject = sample::subject(["main", "pay/1", "pay/2"][n as usize % 3]);
+        Write::Delivery(Box::new(delivery))
+    };
+    sandbox.keep(&(1..=6).map(delivery).collect::<Vec<_>>());
+    for (args, found) in [
+        (&["--branch", "pay/1"][..], &[4, 1][..]),
+        (&["--failed"], &[6, 4, 2]),
+        (&["--state", "succeeded,parked"], &[5, 3, 1]),
+        (&["--since", "2026-09-21T14:13:25Z"], &[6, 5]),
+        (&["--author", "ADA", "--search", "pay/"], &[5, 4, 2, 1]),
+        (&["--search", "empty cart", "-n", "2"], &[6, 5]),
+        (&["--before", sample::id(3).as_str()], &[2, 1]),
+        (&["--author", "eve"], &[]),
+    ] {
+        let history = sandbox.json(&[&["history", "-o", "json"], args].concat());
+        let ids = history["deliveries"].as_array().unwrap().iter();
+        let ids: Vec<_> = ids.map(|d| d["id"].as_str().unwrap().to_owned()).collect();
+        let found: Vec<_> = found.iter().map(|n| sample::id(*n).to_string()).collect();
+        assert_eq!(ids, found, "{args:?}");
+    }
+    let page = sandbox.ok(&["history", "-n", "4"]);
+    assert!(page.contains(&format!("older ones: --before {}", sample::id(3))), "{page}");
+    assert!(!sandbox.ok(&["history"]).contains("--before"));
+    let wrong = sandbox.run(&["history", "--search", "pa"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("fewer than 3 characters"), "{wrong:?}");
+}
+
+#[test]
+fn a_commit_that_no_watch_has_seen_is_said_once_with_what_to_do() {
+    let sandbox = Sandbox::with_repositories();
+    let seen = |name| {
+        let watch = sample::watch(name);
+        Write::Watch(WatchState { watch, unreachable: None, ..sample::watch_state(1) })
+    };
+    sandbox.keep(&[seen("qa"), seen("one"), seen("two")]);
+    let all = sandbox.run(&["why", "abcdef1"]);
+    assert_eq!((all.code, all.stdout.as_str()), (2, ""), "{all:?}");
+    assert!(all.stderr.contains("none of 3 watches has seen commit abcdef1"), "{all:?}");
+    assert!(all.stderr.contains("--watch"), "{all:?}");
+    let one = sandbox.run(&["why", "abcdef1", "--watch", "one"]);
+    assert!(
+        one.code == 2 && one.stderr.contains("watch one has not seen commit abcdef1"),
+        "{one:?}"
+    );
+    assert_eq!(sandbox.run(&["why", "abcdef1", "-o", "json"]).code, 2);
 }

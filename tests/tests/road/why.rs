@@ -95,7 +95,14 @@ fn forge_unreachable_and_not_seen() {
     let road = Road::new();
     road.once();
     let unknown = "12".repeat(20);
-    says_also_after_a_restart(&road, &unknown, "not seen");
+    let unseen = || {
+        let told = road.sandbox.sentry(["why", &unknown]);
+        let says = format!("watch qa has not seen commit {unknown}");
+        assert!(told.code == Some(2) && told.stderr.contains(&says), "{told:?}");
+    };
+    unseen();
+    road.once();
+    unseen();
     road.git.http().pause();
     assert_eq!(road.once().code, Some(3));
     says(&road, &unknown, "forge unreachable since");
