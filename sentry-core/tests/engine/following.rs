@@ -221,14 +221,14 @@ async fn a_run_keeps_when_it_began_and_ended_and_its_tasks_which_cost_no_commit_
     world.push();
     minutes(2).await;
     let name = world.deployer.active_runs().remove(0);
-    world.deployer.tasks(&name, vec![TaskRecord { state: TaskState::Started, ..sample::task() }]);
+    world.deployer.tasks(&name, &[TaskRecord { state: TaskState::Started, ..sample::task() }]);
     seconds(1).await;
     assert_eq!(world.last().await.runs[0].tasks, [], "it is written with what comes next");
     seconds(10).await;
     let run = world.last().await.runs.remove(0);
     assert_eq!((run.state, run.tasks[0].state), (RunState::Running, TaskState::Started));
     assert!(run.started.is_some() && run.completed.is_none());
-    world.deployer.tasks(&name, vec![sample::task()]);
+    world.deployer.tasks(&name, &[sample::task()]);
     world.deployer.finish(&name, RunState::Failed, "Failed");
     seconds(1).await;
     let run = world.last().await.runs.remove(0);

@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    fn run(reason: &str, steps: Value) -> Value {
+    fn run(reason: &str, steps: &Value) -> Value {
         json!({"status": {"steps": steps, "conditions": [
             {"type": "Succeeded", "status": "False", "reason": reason},
         ]}})
@@ -103,7 +103,7 @@ mod tests {
             ("PodEvicted", step(137, "Error", "Error"), Infrastructure),
             ("SidecarFailed", json!([]), Other),
         ] {
-            let run = run(reason, steps);
+            let run = run(reason, &steps);
             assert_eq!(of_run(&run, "TaskRun", reason, &[]), class, "{run}");
             let whole = of_run(&json!({}), "PipelineRun", "Failed", std::slice::from_ref(&run));
             // A task that was stopped, or whose failure is ignored, explains nothing of its pipeline.
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_whose_tasks_were_stopped_at_their_limit_timed_out() {
-        let mut stopped = run("TaskRunCancelled", json!([]));
+        let mut stopped = run("TaskRunCancelled", &json!([]));
         stopped["spec"]["statusMessage"] =
             json!("TaskRun cancelled as the PipelineRun it belongs to has timed out.");
         let class = of_run(&json!({}), "PipelineRun", "Failed", &[stopped]);

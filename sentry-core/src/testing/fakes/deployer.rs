@@ -124,8 +124,8 @@ impl FakeDeployer {
     }
 
     /// Says what tasks the run of this name has from now on.
-    pub fn tasks(&self, name: &str, tasks: Vec<TaskRecord>) {
-        self.change(|cluster, _| cluster.set_tasks(name, &tasks));
+    pub fn tasks(&self, name: &str, tasks: &[TaskRecord]) {
+        self.change(|cluster, _| cluster.set_tasks(name, tasks));
     }
 
     /// Deletes the run of this name. False if there is no such run.

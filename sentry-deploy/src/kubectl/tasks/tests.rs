@@ -8,7 +8,7 @@ fn of(run: &Value, task_runs: &[Value]) -> Vec<TaskRecord> {
     of_run(run, task_runs, &Redactor::new())
 }
 
-fn run(tasks: Value, finally: Value, made: Value, skipped: Value) -> Value {
+fn run(tasks: &Value, finally: &Value, made: &Value, skipped: &Value) -> Value {
     json!({"status": {
         "pipelineSpec": {"tasks": tasks, "finally": finally},
         "childReferences": made, "skippedTasks": skipped,
@@ -45,7 +45,7 @@ fn tasks_are_in_the_pipelines_order_with_what_they_come_after() {
     ]);
     let finally =
         json!([{"name": "tell", "params": [{"name": "s", "value": "$(tasks.unit.status)"}]}]);
-    let told = of(&run(tasks, finally, json!([]), json!([])), &[]);
+    let told = of(&run(&tasks, &finally, &json!([]), &json!([])), &[]);
     let order: Vec<_> =
         told.iter().map(|t| format!("{} {} {}", t.task, t.after.join("+"), t.is_finally)).collect();
     assert_eq!(
@@ -67,7 +67,7 @@ fn a_task_stands_as_its_own_run_does_and_where_that_was_not_read_it_has_started(
     let tasks = json!([{"name": "unit"}, {"name": "image"}, {"name": "push"}, {"name": "late"}]);
     let all = json!([made("unit", "r-unit"), made("image", "r-image")]);
     let skipped = json!([{"name": "push", "reason": "When Expressions evaluated to false"}]);
-    let run = run(tasks, json!([]), all, skipped);
+    let run = run(&tasks, &json!([]), &all, &skipped);
     let states = |task_runs: &[Value]| -> Vec<_> {
         let told = of(&run, task_runs);
         told.into_iter().map(|t| (t.state, t.run.unwrap_or_default(), t.reason)).collect()
@@ -96,7 +96,8 @@ fn a_task_stands_as_its_own_run_does_and_where_that_was_not_read_it_has_started(
 fn a_task_that_failed_tells_its_step_its_times_and_its_retries() {
     let mut failed = task_run("r-unit", "False", "Failed");
     failed["status"]["retriesStatus"] = json!([{}, {}]);
-    let run = run(json!([{"name": "unit"}]), json!([]), json!([made("unit", "r-unit")]), json!([]));
+    let run =
+        run(&json!([{"name": "unit"}]), &json!([]), &json!([made("unit", "r-unit")]), &json!([]));
     let told = of(&run, &[failed]).remove(0);
     assert_eq!(told.message.as_deref(), Some("step test: exit code 2, on the last of 3 attempts"));
     assert_eq!(told.retries, 2);
@@ -110,10 +111,10 @@ fn a_matrix_has_a_record_for_each_of_its_runs_and_no_run_has_more_than_are_kept(
     let names: Vec<_> = (0..MAX_TASKS + 5).map(|n| format!("r-{n}")).collect();
     let all: Vec<_> = names.iter().map(|name| made("unit", name)).collect();
     let tasks = json!([{"name": "fetch"}, {"name": "unit", "runAfter": ["fetch"]}]);
-    let few = of(&run(tasks.clone(), json!([]), json!(all[..3]), json!([])), &[]);
+    let few = of(&run(&tasks.clone(), &json!([]), &json!(all[..3]), &json!([])), &[]);
     let told: Vec<_> = few.iter().map(|t| (t.run.as_deref(), t.after.len())).collect();
     assert_eq!(told, [(None, 0), (Some("r-0"), 1), (Some("r-1"), 1), (Some("r-2"), 1)]);
-    assert_eq!(of(&run(tasks, json!([]), json!(all), json!([])), &[]).len(), MAX_TASKS);
+    assert_eq!(of(&run(&tasks, &json!([]), &json!(all), &json!([])), &[]).len(), MAX_TASKS);
 }
 
 #[test]
