@@ -157,6 +157,8 @@ closed_list! {
         Delivered = "delivered",
         /// Its head was settled, and no run was due.
         NothingRan = "nothing_ran",
+        /// The delivery of its head was cancelled by somebody.
+        Cancelled = "cancelled",
         /// An attempt failed; another one is due.
         Retrying = "retrying",
         /// Its head is set aside until something changes or a person retries it.

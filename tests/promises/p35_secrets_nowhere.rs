@@ -19,12 +19,13 @@ mod sessions;
 mod settings;
 
 /// Every kind of secret that the configuration knows.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "token",
     "report_token",
     "webhook_secret",
     "read_token",
     "trigger_token",
+    "named_token",
     "proxy",
     "kubeconfig",
     "lent",
@@ -62,7 +63,8 @@ impl Secrets {
     /// A redactor as the program has it: it learned what stands in the configuration.
     fn redactor(&self) -> Redactor {
         let redactor = Redactor::new();
-        for kind in ["report_token", "webhook_secret", "read_token", "trigger_token"] {
+        for kind in ["report_token", "webhook_secret", "read_token", "trigger_token", "named_token"]
+        {
             redactor.learn(&Secret::new(canary(kind)));
         }
         redactor

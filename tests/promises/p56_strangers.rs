@@ -82,18 +82,22 @@ fn requests() -> Vec<Vec<u8>> {
     let wrong = github("another", "push", BODY);
     let wrong = borrowed(&wrong);
     let guess = b"token=a-guess";
-    let all: [Request<'_>; 14] = [
+    let all: [Request<'_>; 18] = [
         ("POST", "/login", &FORM, guess),
         ("GET", "/login", &[], b""),
         ("POST", "/logout", &FORM, guess),
         ("GET", "/", &[], b""),
         ("GET", "/watches/qa", &[("cookie", "sentry_session=a-guess")], b""),
+        ("GET", "/fragments?watch=qa&branch=main", &[], b""),
+        ("GET", "/language/zh", &[], b""),
         ("POST", "/trigger", &FORM, guess),
         ("GET", "/events", &[], b""),
         ("GET", "/assets/page.css", &[], b""),
         ("GET", "/api/v1/status", &GUESS, b""),
+        ("GET", "/api/v1/audit", &GUESS, b""),
         ("GET", "/api/v1/events", &[], b""),
         ("POST", "/api/v1/trigger", &GUESS, b"{}"),
+        ("POST", "/api/v1/deliveries/01hf/cancel", &GUESS, b"{}"),
         ("POST", "/webhooks/hub", &wrong, BODY),
         ("GET", "/metrics", &[], b""),
         ("GET", "/readyz", &[], b""),

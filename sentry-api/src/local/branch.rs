@@ -61,6 +61,7 @@ impl<'a> Facts<'a> {
         }
         match (&branch.passed, &branch.delivered) {
             (Some(passed), _) if passed.reason == Reason::Baseline => Word::Baseline,
+            (Some(passed), _) if passed.reason == Reason::Cancelled => Word::Cancelled,
             (Some(_), _) => Word::NothingRan,
             (None, None) => Word::Baseline,
             (None, Some(_)) => Word::Delivered,
@@ -141,6 +142,8 @@ mod tests {
         let passed = |reason| Passed { mark: mark(), reason };
         let skipped = Some(passed(Reason::SkippedByMarker));
         assert_eq!(word(&Cursors { passed: skipped, ..seen() }), "nothing_ran");
+        let cancelled = Some(passed(Reason::Cancelled));
+        assert_eq!(word(&Cursors { passed: cancelled, ..delivered.clone() }), "cancelled");
         let applied = Some(passed(Reason::OnlyObjects));
         assert_eq!(word(&Cursors { passed: applied, ..delivered }), "nothing_ran");
         let parked = Parked {

@@ -170,7 +170,7 @@ fn tone(state: Word<BranchState>) -> Tone {
         Known(BranchState::Delivered) => Tone::Good,
         Known(BranchState::Pending | BranchState::Delivering) => Tone::Busy,
         Known(BranchState::Retrying | BranchState::Parked) => Tone::Bad,
-        Known(BranchState::Gone) => Tone::Quiet,
+        Known(BranchState::Cancelled | BranchState::Gone) => Tone::Quiet,
         Known(BranchState::Baseline | BranchState::NothingRan) | Unknown => Tone::Plain,
     }
 }

@@ -348,6 +348,53 @@ fn a_suspended_watch_starts_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn the_audit_log_names_who_gave_each_command_and_is_told_to_its_end() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.ok(&["watch", "--once"]);
+    assert!(sandbox.ok(&["audit"]).starts_with("nobody asked for anything"));
+    sandbox.ok(&["trigger", "--no-wait"]);
+    sandbox.ok(&["suspend", "qa", "--reason", "holiday"]);
+    sandbox.ok(&["resume", "qa"]);
+    sandbox.run(&["suspend", "nope"]);
+    let audit = sandbox.json(&["audit", "-o", "json"]);
+    let acts = audit["acts"].as_array().unwrap();
+    let told: Vec<_> = acts.iter().map(|act| act["act"].as_str().unwrap()).collect();
+    assert_eq!(told, ["resume", "suspend", "trigger"]);
+    let by = acts[0]["by"].as_str().unwrap();
+    assert!(!by.is_empty() && acts.iter().all(|act| act["by"] == by), "{audit}");
+    let mine = sandbox.json(&["audit", "--by", by, "-n", "2", "-o", "json"]);
+    let (found, next) = (mine["acts"].as_array().unwrap().len(), mine["next"].to_string());
+    assert_eq!(found, 2);
+    let rest = sandbox.json(&["audit", "--before", &next, "-o", "json"]);
+    assert_eq!((rest["acts"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    let table = sandbox.ok(&["audit", "--since", "1h"]);
+    assert!(table.contains("holiday") && table.contains("main"), "{table}");
+    assert!(sandbox.ok(&["audit", "--by", "nobody-else"]).starts_with("nobody asked"));
+}
+
+#[test]
+fn a_cancelled_delivery_never_starts_and_its_head_is_settled() {
+    let sandbox = Sandbox::with_repositories();
+    sandbox.ok(&["watch", "--once"]);
+    std::fs::remove_dir_all(sandbox.path("b/.tekton")).unwrap();
+    sandbox.commit("b", "other", "no directory");
+    let sha = sandbox.commit("a", "file", "2");
+    sandbox.run(&["watch", "--once"]);
+    let history = sandbox.json(&["history", "-o", "json"]);
+    let id = history["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    let state = history["deliveries"][0]["state"].as_str().unwrap();
+    assert!(["parked", "pending"].contains(&state), "{history}");
+    let done = sandbox.run(&["cancel", &id]);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stdout.contains("cancelled"), "{done:?}");
+    let status = sandbox.json(&["status", "-o", "json"]);
+    assert_eq!(status["watches"][0]["branches"][0]["state"], "cancelled", "{status}");
+    assert!(sandbox.ok(&["why", &sha]).starts_with(&format!("{sha}: cancelled")));
+    let again = sandbox.run(&["cancel", &id]);
+    assert_eq!(again.code, 2, "{again:?}");
+}
+
+#[test]
 fn lint_and_explain_say_what_would_be_done_with_each_document() {
     let sandbox = Sandbox::with_repositories();
     let lint = sandbox.json(&["lint", "b/.tekton", "-o", "json"]);

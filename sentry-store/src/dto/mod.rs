@@ -158,8 +158,6 @@ mod tests {
         let compact: Value = serde_json::from_str(json).unwrap();
         let mut now: Value = serde_json::from_str(&trigger.encode().unwrap()).unwrap();
         assert_eq!(now.as_object_mut().unwrap().remove("by"), Some(Value::Null), "nobody knew");
-        assert_eq!(now["at"], "2026-09-21T14:13:21.000Z");
-        now["at"] = compact["at"].clone();
         assert_eq!(now, compact);
     }
 

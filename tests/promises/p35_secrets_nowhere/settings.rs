@@ -22,13 +22,15 @@ fn whole(rng: &mut Rng) -> String {
     let password: String = canary("proxy").bytes().map(|b| format!("%{b:02X}")).collect();
     let proxy = format!("http://user:{password}@proxy.example.com:3128");
     format!(
-        "server:\n  listen: 127.0.0.1:8080\n  read_token: {}\n  trigger_token: {}\nforges:\n  hub:\n    type: github\n    \
+        "server:\n  listen: 127.0.0.1:8080\n  read_token: {}\n  trigger_token: {}\n  \
+         tokens:\n    - name: bot\n      token: {}\n      may: [read]\nforges:\n  hub:\n    type: github\n    \
          token: {}\n    report_token: {}\n    webhook_secret: {}\n    proxy: {}\n  \
          lab: {{type: gitlab, url: 'https://gitlab.example.com', token: {}, webhook_secret: {}}}\nwatches:\n  - name: qa\n    \
          source: {{forge: hub, url: 'https://github.com/a/b', branches: [main]}}\n    \
          manifests: {{forge: lab, url: 'https://gitlab.example.com/c/d', branch: main}}\n    cluster: {{namespace: qa}}\n",
         place("read_token"),
         place("trigger_token"),
+        place("named_token"),
         place("token"),
         place("report_token"),
         place("webhook_secret"),
@@ -69,7 +71,8 @@ fn mistaken(text: &str, rng: &mut Rng) -> String {
 
 pub(super) fn run(all: usize) -> Tally {
     let (secrets, mut rng, mut tally) = (Secrets::new(), Rng::with_seed(37), Tally::default());
-    let names = ["token", "report_token", "webhook_secret", "read_token", "trigger_token"];
+    let names =
+        ["token", "report_token", "webhook_secret", "read_token", "trigger_token", "named_token"];
     let vars = names.map(|name| (name.to_uppercase(), canary(name)));
     let env = Environment { vars: BTreeMap::from(vars), ..Environment::default() };
     for _ in 0..all {

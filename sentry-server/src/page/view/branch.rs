@@ -40,6 +40,7 @@ fn standing(branch: &BranchStatus) -> (Tone, &'static str) {
         (Known(BranchState::Pending), _) => (Tone::Wait, "state-waiting"),
         (Known(BranchState::Retrying), _) => (Tone::Wait, "state-retrying"),
         (Known(BranchState::Parked), _) => (Tone::Bad, "state-parked"),
+        (Known(BranchState::Cancelled), _) => (Tone::Quiet, "state-cancelled"),
         (Known(BranchState::Baseline), _) => (Tone::Quiet, "state-baseline"),
         (Known(BranchState::Gone), _) => (Tone::Quiet, "state-gone"),
         (Unknown, _) => (Tone::Quiet, "state-unknown"),
@@ -57,6 +58,7 @@ pub(super) fn since(branch: &BranchStatus) -> Timestamp {
             BranchState::Baseline
             | BranchState::Pending
             | BranchState::NothingRan
+            | BranchState::Cancelled
             | BranchState::Gone,
         )
         | Unknown => None,
@@ -87,7 +89,11 @@ pub(super) fn next(
         (Known(BranchState::Delivered), Some(Known(Verdict::Failure | Verdict::Error))) => {
             "next-rerun"
         }
-        (Known(BranchState::NothingRan | BranchState::Delivered) | Unknown, _) => "next-commit",
+        (
+            Known(BranchState::NothingRan | BranchState::Cancelled | BranchState::Delivered)
+            | Unknown,
+            _,
+        ) => "next-commit",
     })
 }
 
