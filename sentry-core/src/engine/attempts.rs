@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::delivery::{Asked, RunRecord, RunState, Verdict};
     use crate::plan::{Action, ObjectOutcome};
+    use crate::subject::EventName;
     use crate::testing::sample;
 
     /// The `n`th delivery, with a run of each of these documents that stands so.
@@ -120,100 +121,57 @@ mod tests {
         Asked { repeats: Some(sample::id(of)), ..whole() }
     }
 
+    fn only() -> Asked {
+        Asked { only: Some("ci".to_owned()), ..whole() }
+    }
+
+    const PASSED: (DeliveryState, Option<Verdict>) =
+        (DeliveryState::Succeeded, Some(Verdict::Success));
+    const FAILED: (DeliveryState, Option<Verdict>) =
+        (DeliveryState::Failed, Some(Verdict::Failure));
+    const GOES_ON: (DeliveryState, Option<Verdict>) = (DeliveryState::Following, None);
+    /// What a whole delivery came to.
+    const FIRST: &[(usize, RunState)] =
+        &[(0, RunState::Succeeded), (1, RunState::Failed), (2, RunState::Succeeded)];
+
+    /// How the newest of these attempts, oldest first, counts, with how many runs.
+    #[track_caller]
+    fn counts(
+        attempts: Vec<(Asked, &[(usize, RunState)])>,
+        stands: (DeliveryState, Option<Verdict>),
+        runs: usize,
+    ) {
+        let all = (1..).zip(attempts).map(|(n, (asked, runs))| delivery(n, asked, runs));
+        let all: Vec<_> = all.collect();
+        let brief = counted_brief(&all, &all.last().unwrap().id).unwrap();
+        assert_eq!(((brief.state, brief.verdict), brief.runs.total), (stands, runs));
+        assert_eq!(brief.error.is_some(), stands == FAILED);
+    }
+
     #[test]
-    fn of_each_document_the_newest_run_counts_among_attempts_that_repeat_one_another() {
-        use DeliveryState::{Failed, Following, Succeeded};
+    fn after_a_rerun_the_newest_run_of_each_document_counts() {
         use RunState::{Failed as F, Running as R, Succeeded as S};
-        let first: &[_] = &[(0, S), (1, F), (2, S)];
-        let only = || Asked { only: Some("ci".to_owned()), ..whole() };
-        let nightly =
-            |asked: Asked| Asked { event: crate::subject::EventName::new("other"), ..asked };
-        let dry = |asked: Asked| Asked { dry_run: true, ..asked };
-        let (success, failure) = (Some(Verdict::Success), Some(Verdict::Failure));
-        for (what, attempts, state, verdict, runs) in [
-            (
-                "the failed one passes",
-                vec![(whole(), first), (again(1), &[(1, S)][..])],
-                Succeeded,
-                success,
-                3,
-            ),
-            ("it fails again", vec![(whole(), first), (again(1), &[(1, F)])], Failed, failure, 3),
-            ("it goes on", vec![(whole(), first), (again(1), &[(1, R)])], Following, None, 3),
-            (
-                "a rerun of one that passed fails",
-                vec![(whole(), &[(0, S), (1, S)]), (again(1), &[(0, F)])],
-                Failed,
-                failure,
-                2,
-            ),
-            (
-                "one run of several, asked for by name",
-                vec![(whole(), first), (only(), &[(1, S)])],
-                Succeeded,
-                success,
-                3,
-            ),
-            (
-                "another one passes, the failed one counts",
-                vec![(whole(), first), (only(), &[(0, S)])],
-                Failed,
-                failure,
-                3,
-            ),
-            (
-                "a rerun of a rerun",
-                vec![(whole(), first), (again(1), &[(1, F)]), (again(2), &[(1, S)])],
-                Succeeded,
-                success,
-                3,
-            ),
-            (
-                "a rerun of all",
-                vec![(whole(), first), (again(1), &[(0, S), (1, S), (2, S)])],
-                Succeeded,
-                success,
-                3,
-            ),
-            (
-                "a whole delivery counts alone",
-                vec![(whole(), first), (whole(), &[(0, S)])],
-                Succeeded,
-                success,
-                1,
-            ),
-            (
-                "another event",
-                vec![(whole(), first), (nightly(again(1)), &[(1, S)])],
-                Succeeded,
-                success,
-                1,
-            ),
-            (
-                "a dry run changes nothing",
-                vec![(whole(), first), (dry(again(1)), &[]), (again(1), &[(1, S)])],
-                Succeeded,
-                success,
-                3,
-            ),
-            (
-                "an earlier one still goes on",
-                vec![(whole(), &[(0, R), (1, F)]), (only(), &[(1, S)])],
-                Following,
-                None,
-                2,
-            ),
-        ] {
-            let all: Vec<_> =
-                (1..).zip(attempts).map(|(n, (asked, runs))| delivery(n, asked, runs)).collect();
-            let newest = all.last().map(|newest| newest.id.clone()).unwrap();
-            let brief = counted_brief(&all, &newest).unwrap();
-            assert_eq!(
-                (brief.state, brief.verdict, brief.runs.total),
-                (state, verdict, runs),
-                "{what}"
-            );
-            assert_eq!(brief.error.is_some(), verdict == failure, "{what}");
-        }
+        let rerun = |runs| vec![(whole(), FIRST), (again(1), runs)];
+        counts(rerun(&[(1, S)]), PASSED, 3);
+        counts(rerun(&[(1, F)]), FAILED, 3);
+        counts(rerun(&[(1, R)]), GOES_ON, 3);
+        counts(rerun(&[(0, S), (1, S), (2, S)]), PASSED, 3);
+        // Of what passed, one run that is made again fails.
+        counts(vec![(whole(), &[(0, S), (1, S)]), (again(1), &[(0, F)])], FAILED, 2);
+        let twice = vec![(whole(), FIRST), (again(1), &[(1, F)][..]), (again(2), &[(1, S)])];
+        counts(twice, PASSED, 3);
+    }
+
+    #[test]
+    fn a_single_run_counts_beside_the_others_and_what_is_whole_or_else_asked_for_counts_alone() {
+        use RunState::{Failed as F, Running as R, Succeeded as S};
+        counts(vec![(whole(), FIRST), (only(), &[(1, S)])], PASSED, 3);
+        counts(vec![(whole(), FIRST), (only(), &[(0, S)])], FAILED, 3);
+        counts(vec![(whole(), &[(0, R), (1, F)]), (only(), &[(1, S)])], GOES_ON, 2);
+        counts(vec![(whole(), FIRST), (whole(), &[(0, S)])], PASSED, 1);
+        let another_event = Asked { event: EventName::new("other"), ..again(1) };
+        counts(vec![(whole(), FIRST), (another_event, &[(1, S)])], PASSED, 1);
+        let dry = Asked { dry_run: true, ..again(1) };
+        counts(vec![(whole(), FIRST), (dry, &[]), (again(1), &[(1, S)])], PASSED, 3);
     }
 }

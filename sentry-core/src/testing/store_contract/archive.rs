@@ -1,11 +1,10 @@
 //! The contract of [`Archive`](crate::store::Archive).
 
-use super::Handles;
+use super::{Handles, search};
 use crate::closed_list::ClosedList as _;
 use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::{
-    Asked, CommitNote, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Trigger,
-    Verdict,
+    Asked, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState, Trigger, Verdict,
 };
 use crate::plan::{Action, ObjectOutcome};
 use crate::revision::Revision;
@@ -276,7 +275,7 @@ pub async fn a_prune_keeps_the_newest_deliveries_of_each_watch(at: Handles) {
 }
 
 /// A delivery of a branch's head, which put one run on the cluster.
-fn delivered(n: u32, branch: &str, sha: u32) -> Delivery {
+pub(super) fn delivered(n: u32, branch: &str, sha: u32) -> Delivery {
     let revision = Revision { subject: sample::subject(branch), sha: sample::sha(sha) };
     let objects = vec![sample::outcome(Action::Created)];
     let state = DeliveryState::Succeeded;
@@ -330,89 +329,21 @@ pub async fn deliveries_are_found_by_subject_and_state(at: Handles) {
 pub async fn deliveries_are_found_by_text_author_and_time_as_a_walk_over_all_finds_them(
     at: Handles,
 ) {
-    use DeliveryState as S;
-    let note = |title: &str, author: &str| {
-        let (title, author) = (title.to_owned(), author.to_owned());
-        Some(CommitNote { title, author, committed: None })
-    };
-    let notes = [
-        note("Fix the \"total\" of 100% of_carts", "Ada"),
-        note("修复购物车的总价 \\ (x)", "王芳"),
-        None,
-        note("fix", "ada"),
-        note("Merge FIX into main", "renovate[bot]"),
-        note("", ""),
-    ];
-    let mut all = Vec::new();
-    for n in 1..=24_u32 {
-        let place = n as usize;
-        let mut delivery = delivered(n, ["main", "release/Pay", "fix/1"][place % 3], n);
-        delivery.watch = sample::watch(["app", "shop"][place % 2]);
-        delivery.state = [S::Failed, S::Succeeded, S::Parked, S::Failed][place % 4];
-        delivery.commit.clone_from(&notes[place % notes.len()]);
-        at.commit(&[Write::Delivery(Box::new(Delivery { commit: None, ..delivery.clone() }))])
-            .await;
-        at.commit(&[Write::Delivery(Box::new(delivery.clone()))]).await;
-        all.insert(0, delivery);
-    }
-    let sha = sample::sha(7).to_string();
-    let texts = [
-        "fix",
-        "FIX",
-        "fi",
-        "of_carts",
-        "ofxcarts",
-        "100% of",
-        "total\" of",
-        "修复购",
-        "购物车的总价",
-        "车",
-        "\\ (x)",
-        "release/pay",
-        "shop",
-        "sho",
-        "ada",
-        "OR",
-        "fix\" OR \"x",
-        "*",
-        "zzz",
-        &sha,
-        &sha[..12],
-        &sha[8..20],
-        "refs/heads/",
-        "",
-    ];
-    let bound = [None, Some(sample::time(9)), Some(sample::time(18))];
-    let mut found = 0;
-    for (n, text) in [None].into_iter().chain(texts.map(Some)).enumerate() {
-        for (watch, branch, author) in [
-            (None, None, None),
-            (Some("app"), None, None),
-            (Some("shop"), Some("fix/1"), None),
-            (None, Some("fix/1"), None),
-            (None, None, Some("ADA")),
-            (Some("app"), None, Some("renovate[bot]")),
-        ] {
-            for states in [vec![], vec![S::Failed, S::Parked]] {
-                let query = DeliveryQuery {
-                    watch: watch.map(sample::watch),
-                    subject: branch.map(sample::subject),
-                    author: author.map(str::to_owned),
-                    text: text.map(str::to_owned),
-                    states,
-                    since: bound[n % 2],
-                    until: bound[(n % 3) & 2],
-                    before: (n % 5 == 4).then(|| sample::id(20)),
-                    limit: (n % 4 == 3).then_some(2),
-                    ..DeliveryQuery::default()
-                };
-                let most = query.limit.unwrap_or(usize::MAX);
-                let walk = all.iter().filter(|d| query.selects(d)).take(most).cloned();
-                let walk: Vec<_> = walk.collect();
-                found += walk.len();
-                assert_eq!(at.deliveries(&query).await, walk, "{query:?}");
-            }
+    let all = search::deliveries();
+    for delivery in all.iter().rev() {
+        // What the commit says of itself is known a little later.
+        for commit in [None, delivery.commit.clone()] {
+            let delivery = Delivery { commit, ..delivery.clone() };
+            at.commit(&[Write::Delivery(Box::new(delivery))]).await;
         }
+    }
+    let mut found = 0;
+    for query in search::queries() {
+        let most = query.limit.unwrap_or(usize::MAX);
+        let walk = all.iter().filter(|d| query.selects(d)).take(most).cloned();
+        let walk: Vec<_> = walk.collect();
+        found += walk.len();
+        assert_eq!(at.deliveries(&query).await, walk, "{query:?}");
     }
     assert!(found > 300, "{found} found");
     at.commit(&[Write::Prune { before: sample::time(100), keep: 0 }]).await;

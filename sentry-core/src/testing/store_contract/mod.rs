@@ -26,6 +26,7 @@
 pub mod archive;
 pub mod inbox;
 pub mod journal;
+mod search;
 
 use std::any::Any;
 use std::fmt::{self, Debug};
