@@ -111,7 +111,7 @@ fn a_matrix_has_a_record_for_each_of_its_runs_and_no_run_has_more_than_are_kept(
     let names: Vec<_> = (0..MAX_TASKS + 5).map(|n| format!("r-{n}")).collect();
     let all: Vec<_> = names.iter().map(|name| made("unit", name)).collect();
     let tasks = json!([{"name": "fetch"}, {"name": "unit", "runAfter": ["fetch"]}]);
-    let few = of(&run(&tasks.clone(), &json!([]), &json!(all[..3]), &json!([])), &[]);
+    let few = of(&run(&tasks, &json!([]), &json!(all[..3]), &json!([])), &[]);
     let told: Vec<_> = few.iter().map(|t| (t.run.as_deref(), t.after.len())).collect();
     assert_eq!(told, [(None, 0), (Some("r-0"), 1), (Some("r-1"), 1), (Some("r-2"), 1)]);
     assert_eq!(of(&run(&tasks, &json!([]), &json!(all), &json!([])), &[]).len(), MAX_TASKS);
