@@ -1,6 +1,6 @@
 //! The questions, as the query strings of the HTTP API. An unknown key is a client error.
 
-use crate::words::WATCH;
+use crate::words::{BranchState, ClosedList, DeliveryState, WATCH};
 use schemars::JsonSchema;
 use sentry_core::clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,15 @@ use serde::{Deserialize, Serialize};
 pub const HISTORY_LIMIT: u32 = 20;
 /// The most deliveries that `history` returns at a time.
 pub const HISTORY_MOST: u32 = 1000;
+
+/// A watch and one of its branches: `qa/release/1`.
+const PLACE: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/.+$";
+
+/// Words of a closed list, with commas between them.
+fn list_of<T: ClosedList>() -> String {
+    let words = T::all().map(T::as_str).collect::<Vec<_>>().join("|");
+    format!("^({words})(,({words}))*$")
+}
 
 /// What `status` can be asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,15 +32,18 @@ pub struct StatusQuery {
     pub branch: Option<String>,
     /// Only branches in one of these states, with commas between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = list_of::<BranchState>()))]
     pub state: Option<String>,
     /// Only branches with this in their name or their watch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub q: Option<String>,
     /// How many branches at most; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
     /// Only branches after this one, in the order of watch and branch: the `next` of an earlier answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = PLACE))]
     pub after: Option<String>,
     /// Also how its deliveries of the last 30 days went; needs `watch`.
     #[serde(default, skip_serializing_if = "crate::shape::is_false")]
@@ -61,25 +73,31 @@ pub struct HistoryQuery {
     pub branch: Option<String>,
     /// Only deliveries in one of these states, with commas between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = list_of::<DeliveryState>()))]
     pub state: Option<String>,
     /// Also the states in which something has failed: `failed`, `parked`.
     #[serde(default, skip_serializing_if = "crate::shape::is_false")]
     pub failed: bool,
     /// Only deliveries that were started at this time (RFC 3339) or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub since: Option<String>,
     /// Only deliveries that were started before this time (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
     /// Only commits of this author, as the forge names them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub author: Option<String>,
     /// Only deliveries with this in the watch, the branch, the commit's title or author, or at the beginning of its id; at
     /// least 3 characters without a watch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub q: Option<String>,
     /// Only deliveries older than this one: the `next` of an earlier answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[0-9a-hjkmnp-tv-z]{26}$"))]
     pub before: Option<String>,
     /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -293,12 +293,13 @@ async fn a_history_is_filtered_and_told_page_by_page_to_its_end() {
         HistoryQuery { state: text("done"), ..none() },
         HistoryQuery { since: text("yesterday"), ..none() },
         HistoryQuery { before: text("01hf"), ..none() },
-        HistoryQuery { q: text("pa"), ..none() },
         HistoryQuery { author: text(""), ..none() },
     ] {
         let error = local.history(&wrong).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadRequest, "{wrong:?}");
     }
+    let short = HistoryQuery { q: text("pa"), ..none() };
+    assert_eq!(local.history(&short).await.unwrap_err().kind(), ErrorKind::Ambiguous);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use sentry_core::store::DeliveryQuery;
 
 use super::{Local, abbreviate, limit, named, optional, subject};
 use crate::VERSION;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorKind};
 use crate::query::HistoryQuery;
 use crate::shape::History;
 use crate::words::ClosedList;
@@ -29,7 +29,8 @@ fn query(asked: &HistoryQuery) -> Result<DeliveryQuery, ApiError> {
     let least = DeliveryQuery::TEXT_CHARS;
     if watch.is_none() && text.as_ref().is_some_and(|text| text.chars().count() < least) {
         let text = format!("`q` has fewer than {least} characters");
-        return Err(ApiError::bad_request(text).with_hint("name a watch, or search for more"));
+        let error = ApiError::new(ErrorKind::Ambiguous, text);
+        return Err(error.with_hint("name a watch, or search for more"));
     }
     Ok(DeliveryQuery {
         subject: subject(asked.branch.as_deref())?,
