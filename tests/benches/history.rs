@@ -49,7 +49,8 @@ const HISTORY: &[&str] = &[
     "q=zzz",
     "q=Change 777:",
     "q=that timed out at the acquired",
-    "q=0a1b2c3d",
+    "q=SHA",
+    "q=payments&state=parked",
     "watch=watch-17&q=zzz",
     "q=payments&until=MIDDLE",
 ];
@@ -90,7 +91,8 @@ async fn main() {
     for query in HISTORY {
         let asked = query
             .replace("before=MIDDLE", &format!("before={}", sample::id(middle)))
-            .replace("MIDDLE", &sample::time(middle).to_string());
+            .replace("MIDDLE", &sample::time(middle).to_string())
+            .replace("SHA", sample::sha(middle).as_str());
         let asked: HistoryQuery = serde_urlencoded::from_str(&asked).unwrap();
         told(query, best(async || local.history(&asked).await.unwrap().deliveries.len()).await);
     }

@@ -93,6 +93,14 @@ impl Select {
         deliveries::whole(db, &self.sql, params_from_iter(self.values))
     }
 
+    /// How many rows there are.
+    fn count(self, db: &Connection) -> Result<usize, Failure> {
+        let rows = self.sql.replacen(deliveries::COLUMNS, "1", 1);
+        let mut statement = db.prepare_cached(&format!("SELECT count(*) FROM ({rows})"))?;
+        let rows: i64 = statement.query_row(params_from_iter(self.values), |row| row.get(0))?;
+        Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+    }
+
     fn briefs(self, db: &Connection) -> Result<Vec<Brief>, Failure> {
         deliveries::briefs(db, &self.sql, params_from_iter(self.values))
     }
@@ -105,12 +113,9 @@ fn escaped(text: &str) -> String {
 
 /// Deliveries by filter and page, newest first.
 pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<Delivery>, Failure> {
-    let mut selects = selects(query);
-    if selects.len() == 1 {
-        return selects.remove(0).deliveries(db);
-    }
     let mut found: Vec<Delivery> = Vec::new();
-    for select in selects {
+    let is_searched = query.text.is_some() && !is_narrow(query) && !is_few(db, query)?;
+    for select in if is_searched { searches(query) } else { selects(query) } {
         found.extend(select.deliveries(db)?);
     }
     found.sort_unstable_by(|a, b| b.id.cmp(&a.id));
@@ -122,29 +127,49 @@ pub(super) fn deliveries(db: &Connection, query: &DeliveryQuery) -> Result<Vec<D
 /// The statements whose newest rows together are the page. Each is in the order of ids by its index, so that a page of it is
 /// enough.
 fn selects(query: &DeliveryQuery) -> Vec<Select> {
-    match &query.text {
-        Some(text) if !is_narrow(query) => {
-            if text.chars().count() < DeliveryQuery::TEXT_CHARS {
-                return vec![Select::of_deliveries("FALSE")];
-            }
-            let at = text.to_ascii_lowercase();
-            let is_id = at.bytes().all(|b| b.is_ascii_hexdigit());
-            let by_id = is_id.then(|| {
-                let select = Select::of_deliveries("TRUE");
-                let select =
-                    select.and("sha >= ?", Some(at.clone())).and("sha <= ? || '~'", Some(at));
-                narrow(select, query).order("id DESC", query.limit)
-            });
-            by_id.into_iter().chain([search(query, text)]).collect()
-        }
-        _ if query.states.is_empty() => vec![select_deliveries(query, None)],
-        _ => query.states.iter().map(|state| select_deliveries(query, Some(*state))).collect(),
+    if query.states.is_empty() {
+        return vec![select_deliveries(query, None)];
     }
+    query.states.iter().map(|state| select_deliveries(query, Some(*state))).collect()
 }
 
-/// True if something has an index that leaves few enough to look at each.
+/// The same for a text that is searched in all there is.
+fn searches(query: &DeliveryQuery) -> Vec<Select> {
+    let text = query.text.as_deref().unwrap_or_default();
+    if text.chars().count() < DeliveryQuery::TEXT_CHARS {
+        return Vec::new();
+    }
+    let at = text.to_ascii_lowercase();
+    let by_id = at.bytes().all(|b| b.is_ascii_hexdigit()).then(|| {
+        let select = Select::of_deliveries("TRUE");
+        let select = select.and("sha >= ?", Some(at.clone())).and("sha <= ? || '~'", Some(at));
+        narrow(select, query).order("id DESC", query.limit)
+    });
+    by_id.into_iter().chain([search(query, text)]).collect()
+}
+
+/// True if what is asked for has an index that leaves few enough to look at each.
 fn is_narrow(query: &DeliveryQuery) -> bool {
     query.watch.is_some() || query.sha.is_some()
+}
+
+/// So many deliveries are sooner looked at than all that hold some text.
+const FEW: usize = 2_000;
+
+/// True if so few deliveries are in the states, of the branch or of the author that are asked for: counted in an index.
+fn is_few(db: &Connection, query: &DeliveryQuery) -> Result<bool, Failure> {
+    let long =
+        query.text.as_ref().is_some_and(|text| text.chars().count() >= DeliveryQuery::TEXT_CHARS);
+    let has_index = !query.states.is_empty() || query.author.is_some() || query.subject.is_some();
+    if !long || !has_index {
+        return Ok(false);
+    }
+    let bare = DeliveryQuery { text: None, limit: Some(FEW + 1), ..query.clone() };
+    let mut rows = 0;
+    for select in selects(&bare) {
+        rows += select.count(db)?;
+    }
+    Ok(rows <= FEW)
 }
 
 /// Those whose text holds another, newest first, as they were numbered in the order of their ids. `CROSS JOIN` keeps the
@@ -157,9 +182,21 @@ fn search(query: &DeliveryQuery, text: &str) -> Select {
     );
     // One string of the query language: all of it in this order.
     let phrase = format!("\"{}\"", text.replace('"', "\"\""));
-    let select = select.and("delivery_search MATCH ?", Some(phrase));
+    let first =
+        |moment: Option<Timestamp>| moment.map(|at| DeliveryQuery::first_id(at).to_string());
+    let below = format!("delivery_search.rowid < {NUMBER}");
+    let select = select
+        .and("delivery_search MATCH ?", Some(phrase))
+        .and(&below, query.before.as_ref().map(ToString::to_string))
+        .and(&below, first(query.until))
+        .and(&format!("delivery_search.rowid >= {NUMBER}"), first(query.since));
     narrow(select, query).order("delivery_search.rowid DESC", query.limit)
 }
+
+/// The number of the first delivery from an id on; beyond all of them if there is none.
+const NUMBER: &str =
+    "coalesce((SELECT number FROM delivery_texts AS bound WHERE bound.delivery >= ?
+    ORDER BY bound.delivery LIMIT 1), 9223372036854775807)";
 
 /// Narrows what some index finds by all else that is asked for.
 fn narrow(mut select: Select, query: &DeliveryQuery) -> Select {
@@ -538,12 +575,19 @@ mod tests {
                 &["delivery_search VIRTUAL TABLE INDEX"],
             ),
             (
+                DeliveryQuery { text: text("pay"), until: since, since, ..none() },
+                &["delivery_search VIRTUAL TABLE INDEX"],
+            ),
+            (
                 DeliveryQuery { text: text("fade"), ..none() },
                 &["deliveries_of_commit (sha>? AND sha<?)", "delivery_search VIRTUAL TABLE INDEX"],
             ),
         ] {
-            let selects = selects(&DeliveryQuery { limit: Some(20), ..query.clone() });
-            let plans: Vec<_> = selects.into_iter().map(|select| plan(&db, select)).collect();
+            let query = DeliveryQuery { limit: Some(20), ..query };
+            let selects =
+                if query.text.is_some() && !is_narrow(&query) { searches } else { selects };
+            let plans: Vec<_> =
+                selects(&query).into_iter().map(|select| plan(&db, select)).collect();
             assert_eq!(plans.len(), indexes.len(), "{query:?}: {plans:?}");
             for (plan, index) in plans.iter().zip(indexes) {
                 assert!(plan.contains(index), "{index}, {query:?}: {plan}");
