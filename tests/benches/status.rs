@@ -35,7 +35,7 @@ fn delivery(n: u32, watch: &str, branch: u32) -> Delivery {
         id: sample::id(n),
         watch: sample::watch(watch),
         revision,
-        asked: Asked { dry_run: false, ..sample::asked(n) },
+        asked: Asked { dry_run: false, only: None, repeats: None, ..sample::asked(n) },
         state: DeliveryState::Succeeded,
         error: None,
         superseded_by: None,

@@ -137,7 +137,7 @@ impl Size {
             watch: sample::watch(watch),
             revision: Revision { subject, sha: sample::sha(n) },
             commit: Some(note(n)),
-            asked: Asked { dry_run: false, ..sample::asked(n) },
+            asked: Asked { dry_run: false, only: None, repeats: None, ..sample::asked(n) },
             state,
             finished: state.is_final().then(|| sample::time(n)),
             verdict,
