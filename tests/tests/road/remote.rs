@@ -16,11 +16,14 @@ fn ask(served: &Served, token: &str, args: &[&str]) -> Output {
     served.road.sandbox.sentry(all)
 }
 
-/// The words of an answer without the ages in it ("3s ago"): the clock goes on from one answer to the next.
+/// The words of an answer without the ages in it ("3s ago", or "3s" in a column): the clock goes on from one answer to the
+/// next.
 fn ageless(answer: &Output) -> Vec<&str> {
-    let words: Vec<&str> = answer.stdout.split_whitespace().collect();
-    let is_age = |n: usize| words.get(n + 1).is_some_and(|next| next.starts_with("ago"));
-    words.iter().enumerate().filter(|(n, _)| !is_age(*n)).map(|(_, word)| *word).collect()
+    let is_age = |word: &&str| {
+        let number = word.strip_suffix(['s', 'm', 'h', 'd']);
+        number.is_some_and(|text| text.parse::<u64>().is_ok())
+    };
+    answer.stdout.split_whitespace().filter(|word| !is_age(word)).collect()
 }
 
 #[test]
