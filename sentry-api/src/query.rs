@@ -40,6 +40,7 @@ pub struct StatusQuery {
     pub q: Option<String>,
     /// How many branches at most; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 4_294_967_295_u32))]
     pub limit: Option<u32>,
     /// Only branches after this one, in the order of watch and branch: the `next` of an earlier answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +123,7 @@ pub struct AuditQuery {
     pub since: Option<Timestamp>,
     /// Only what was asked before the line of this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 18_446_744_073_709_551_615_u64))]
     pub before: Option<u64>,
     /// How many at most, up to [`HISTORY_MOST`]; [`HISTORY_LIMIT`] by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
