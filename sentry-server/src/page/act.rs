@@ -71,6 +71,10 @@ fn key(text: &str) -> Option<String> {
     filled(text).filter(|key| key.len() <= 64 && key.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
+fn asker<'a>(by: &'a str, key: Option<&'a str>) -> Asker<'a> {
+    Asker { by: Some(by), key }
+}
+
 fn wait_for(asked: &Acknowledgement) -> Response {
     Redirect::to(&format!("/triggers/{}", asked.trigger)).into_response()
 }
@@ -108,8 +112,7 @@ pub(super) async fn trigger(State(page): Shared, confirmed: Confirmed<TriggerFor
         ..TriggerRequest::default()
     };
     let key = key(&form.key);
-    let asker = Asker { by: Some(&by), key: key.as_deref() };
-    let asked = page.setup.answers.trigger(&request, asker).await?;
+    let asked = page.setup.answers.trigger(&request, asker(&by, key.as_deref())).await?;
     Ok(wait_for(&asked))
 }
 
@@ -127,8 +130,7 @@ pub(super) async fn retry(
 ) -> PageResult {
     let (form, by) = confirmed.act()?;
     let key = key(&form.key);
-    let asker = Asker { by: Some(&by), key: key.as_deref() };
-    Ok(wait_for(&page.setup.answers.retry(&id, asker).await?))
+    Ok(wait_for(&page.setup.answers.retry(&id, asker(&by, key.as_deref())).await?))
 }
 
 pub(super) async fn cancel(
@@ -138,8 +140,7 @@ pub(super) async fn cancel(
 ) -> PageResult {
     let (form, by) = confirmed.act()?;
     let key = key(&form.key);
-    let asker = Asker { by: Some(&by), key: key.as_deref() };
-    Ok(wait_for(&page.setup.answers.cancel(&id, asker).await?))
+    Ok(wait_for(&page.setup.answers.cancel(&id, asker(&by, key.as_deref())).await?))
 }
 
 pub(super) async fn rerun(
@@ -150,8 +151,7 @@ pub(super) async fn rerun(
     let (form, by) = confirmed.act()?;
     let request = RerunRequest { failed: form.failed == "true" };
     let key = key(&form.key);
-    let asker = Asker { by: Some(&by), key: key.as_deref() };
-    Ok(wait_for(&page.setup.answers.rerun(&id, &request, asker).await?))
+    Ok(wait_for(&page.setup.answers.rerun(&id, &request, asker(&by, key.as_deref())).await?))
 }
 
 #[derive(Deserialize, Default)]
