@@ -1,5 +1,7 @@
 //! Deliveries, triggers, and the closed list of reasons: the records that are kept.
 
+mod attempts;
+mod end;
 mod run;
 
 use std::fmt;
@@ -13,6 +15,8 @@ use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
 
+pub use attempts::counted;
+pub(crate) use end::{CANT_FOLLOW, RUN_TIMEOUT, count, end, failures, verdict_of};
 pub use run::{FailureClass, MAX_TASKS, TaskRecord, TaskState};
 
 crate::closed_list! {
@@ -342,7 +346,7 @@ impl Delivery {
     /// True if a part of it may still be started or go on, now or by itself later.
     #[must_use]
     pub fn may_be_cancelled(&self) -> bool {
-        !self.state.is_final() || self.state == DeliveryState::Parked
+        !self.is_through() || self.state == DeliveryState::Parked
     }
 
     /// True if a newer head took its place, or its branch was deleted before every object was acknowledged.

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use sentry_core::clock::Timestamp;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger, TriggerState};
-use sentry_core::engine::counted_brief;
 use sentry_core::forge::Validator;
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
@@ -278,7 +277,7 @@ impl Kept {
         let counted = |delivery: &Delivery| {
             let of_head = self.deliveries.values().filter(mine);
             let of_head = of_head.filter(|d| d.revision == delivery.revision).cloned();
-            let brief = counted_brief(&of_head.collect::<Vec<_>>(), &delivery.id);
+            let brief = Brief::counted(&of_head.collect::<Vec<_>>(), &delivery.id);
             brief.unwrap_or_else(|| delivery.into())
         };
         SubjectView {

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use super::courier::{AttemptEnd, Outcome};
 use super::failure::AttemptError;
-use super::verdict;
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Parked, Passed};
 use crate::delivery::{
-    BRANCH_DELETED, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, RunState,
-    Verdict,
+    BRANCH_DELETED, Cause, Delivery, DeliveryState, HeadRecord, Reason, RunRecord, end,
 };
 use crate::event::EventKind;
 use crate::plan::Action;
@@ -47,11 +45,17 @@ pub(super) fn conclude(
     let AttemptEnd { mut delivery, outcome, earlier } = end;
     delivery.next_attempt = None;
     let manifests = delivery.manifests.as_ref().map(|b| b.sha.clone());
-    if delivery.cancelled.is_some() && !matches!(outcome, Outcome::Passed(_)) {
+    let is_complete = match &outcome {
+        Outcome::Done => !delivery.is_queued(),
+        Outcome::Passed(_) => true,
+        Outcome::Superseded(_) | Outcome::Failed(_) | Outcome::Interrupted => false,
+    };
+    if delivery.cancelled.is_some() && !is_complete {
         if let Outcome::Failed(error) = &outcome {
             drop_unmade(&mut delivery, earlier, error);
         }
-        let made = inventory(&delivery, watch, now);
+        let dry_run = delivery.asked.dry_run;
+        let made = if dry_run { Vec::new() } else { inventory(&delivery, watch, now) };
         let end = cancelled(delivery, cursors, now);
         return Conclusion { writes: made.into_iter().chain(end.writes).collect(), ..end };
     }
@@ -134,12 +138,14 @@ fn acknowledged(
         let queued = EventKind::RunsQueued { id, watch, revision, queued, limit };
         return follow(delivery, writes, vec![queued], now);
     }
-    let (reason, detail) = match &delivery.passed {
-        Some(reason) => {
+    let is_active = delivery.active_runs().next().is_some();
+    let (reason, detail) = match (&delivery.passed, &delivery.cancelled) {
+        (Some(reason), _) => {
             let applied = delivery.objects.iter().filter(|o| o.action.is_acknowledged()).count();
             (reason.clone(), Some(format!("no run started; objects applied: {applied}")))
         }
-        None => (Reason::Delivered, None),
+        (None, Some(cancelled)) if is_active => (Reason::Cancelled, Some(cancelled.to_string())),
+        (None, _) => (Reason::Delivered, None),
     };
     writes.push(record(&delivery, reason, detail, now));
     if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b)) {
@@ -154,7 +160,7 @@ fn acknowledged(
             ..state.clone()
         }));
     }
-    if delivery.active_runs().next().is_some() {
+    if is_active {
         return follow(delivery, writes, Vec::new(), now);
     }
     let end = finished(delivery, now);
@@ -189,46 +195,18 @@ pub(super) fn finished(mut delivery: Delivery, now: Timestamp) -> Conclusion {
     let state = end(&mut delivery);
     let event = settle(&mut delivery, state, now);
     let mut writes = Vec::new();
-    if state == DeliveryState::Failed {
-        let reason = delivery.superseded_by.clone().map_or(Reason::Delivered, Reason::SupersededBy);
+    let ended_itself = delivery.cancelled.is_some() && state == DeliveryState::Succeeded;
+    if state == DeliveryState::Failed || ended_itself {
+        let is_left = || delivery.objects.iter().any(|o| !o.action.is_acknowledged());
+        let reason = match &delivery.superseded_by {
+            Some(by) => Reason::SupersededBy(by.clone()),
+            None if delivery.cancelled.is_some() && is_left() => Reason::Cancelled,
+            None => Reason::Delivered,
+        };
         writes.push(record(&delivery, reason, delivery.error.clone(), now));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: None }
-}
-
-/// The verdict, the error and the state of a delivery whose runs have ended.
-pub(super) fn end(delivery: &mut Delivery) -> DeliveryState {
-    delivery.verdict = verdict::verdict(delivery);
-    let state = match delivery.verdict {
-        Some(Verdict::Failure) => {
-            delivery.error = Some(verdict::failures(delivery));
-            DeliveryState::Failed
-        }
-        Some(Verdict::Error) => {
-            delivery.error = Some(verdict::unknown_ends(delivery));
-            DeliveryState::Failed
-        }
-        Some(Verdict::Success) | None if is_cut_short(delivery) => match delivery.cancelled {
-            Some(_) => DeliveryState::Cancelled,
-            None => DeliveryState::Superseded,
-        },
-        None if delivery.passed.is_some() => DeliveryState::NothingRan,
-        Some(Verdict::Success) | None => DeliveryState::Succeeded,
-    };
-    if state == DeliveryState::Cancelled {
-        (delivery.verdict, delivery.error) = (None, None);
-    }
-    state
-}
-
-/// True if a person, a newer head, or the end of the branch kept a part of it from running to its end.
-fn is_cut_short(delivery: &Delivery) -> bool {
-    let ended = |run: &RunRecord| matches!(run.state, RunState::Cancelled | RunState::Gone);
-    let cancelled = || delivery.runs.iter().any(ended);
-    let left = || delivery.objects.iter().any(|o| !o.action.is_acknowledged());
-    let asked = delivery.is_superseded() || delivery.cancelled.is_some();
-    asked && (delivery.runs.is_empty() || cancelled() || left())
 }
 
 /// What the cluster is known to hold of the delivery.
@@ -296,7 +274,7 @@ pub(super) fn superseded(
     by: Option<CommitSha>,
     now: Timestamp,
 ) -> Conclusion {
-    delivery.superseded_by.clone_from(&by);
+    (delivery.superseded_by, delivery.passed) = (by.clone(), None);
     delivery.error = by.is_none().then(|| BRANCH_DELETED.to_owned());
     let gone = by.as_ref().map_or(BRANCH_DELETED, |_| "superseded by a newer head");
     leave_queue(&mut delivery, &format!("{gone} before it could start"));
@@ -319,11 +297,11 @@ pub(super) fn cancelled(
     cursors: Option<&Cursors>,
     now: Timestamp,
 ) -> Conclusion {
-    delivery.next_attempt = None;
+    (delivery.next_attempt, delivery.passed) = (None, None);
     let text = delivery.cancelled.as_ref().map(ToString::to_string).unwrap_or_default();
     leave_queue(&mut delivery, &format!("{text} before it could start"));
     let mut writes = vec![record(&delivery, Reason::Cancelled, Some(text), now)];
-    if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b) && b.is_change()) {
+    if let Some(state) = cursors.filter(|cursors| stands_for_the_head(&delivery, cursors)) {
         let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
         let passed = Some(Passed { mark, reason: Reason::Cancelled });
         writes.push(Write::Cursors(Cursors { passed, parked: None, ..state.clone() }));
@@ -334,6 +312,17 @@ pub(super) fn cancelled(
     let end = finished(delivery, now);
     writes.extend(end.writes);
     Conclusion { writes, ..end }
+}
+
+/// True if the head is not delivered yet, and nobody but this delivery was to do so: not if a newer head has come, another
+/// delivery of it is parked, or this one is but a part of what the head is to run.
+fn stands_for_the_head(delivery: &Delivery, cursors: &Cursors) -> bool {
+    let is_own = |parked: &Parked| parked.delivery == delivery.id;
+    cursors.is_change()
+        && cursors.observed.sha == delivery.revision.sha
+        && cursors.parked.as_ref().is_none_or(is_own)
+        && !delivery.is_part()
+        && !delivery.asked.dry_run
 }
 
 /// What waits for room waits no more.
@@ -484,7 +473,9 @@ fn park(
             error: text,
             again: delivery.next_attempt,
         });
-        writes.push(Write::Cursors(Cursors { parked, ..state.clone() }));
+        // Another delivery of the head may have been cancelled: this one still stands for it.
+        let passed = state.passed.clone().filter(|passed| passed.reason != Reason::Cancelled);
+        writes.push(Write::Cursors(Cursors { parked, passed, ..state.clone() }));
     }
     writes.push(Write::Delivery(Box::new(delivery)));
     Conclusion { writes, events: vec![event], retry: wait.map(Wait::Look) }

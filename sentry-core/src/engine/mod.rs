@@ -4,7 +4,6 @@
 //! publishes the events and makes the calls; `courier` carries one delivery through its named steps.
 
 mod alike;
-mod attempts;
 mod builder;
 mod conclude;
 mod courier;
@@ -54,7 +53,6 @@ use crate::watch::Watch;
 use self::machine::{Known, Mode};
 use self::owner::Owner;
 
-pub use attempts::{counted, counted_brief};
 pub use builder::{BuildError, Builder};
 pub use preview::Preview;
 pub use vitals::{Asked, Vitals};

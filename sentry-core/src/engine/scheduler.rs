@@ -47,6 +47,13 @@ impl Only<'_> {
         let asked = delivery.asked.trigger.as_ref().is_some_and(|id| self.triggers.contains(id));
         asked || self.begun.contains(&delivery.id)
     }
+
+    /// True for a trigger that is answered: also one that ends what is worked on.
+    pub(super) fn answers(&self, trigger: &Trigger) -> bool {
+        let ends = |id| self.begun.contains(id);
+        self.triggers.contains(&trigger.id)
+            || matches!(&trigger.kind, TriggerKind::Cancel(id) if ends(id))
+    }
 }
 
 /// What to start.

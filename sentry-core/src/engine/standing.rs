@@ -7,9 +7,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::attempts::counted;
 use super::verdict::{self, Line};
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, counted};
 use crate::forge::{CommitStatus, StatusState};
 use crate::subject::{EventName, Subject};
 use crate::text;

@@ -1,17 +1,14 @@
-//! How the runs of a delivery ended, and what a single delivery shows on A's commit. Pure.
+//! What a single delivery shows on A's commit. Pure.
 
 use std::collections::BTreeSet;
 
-use crate::delivery::{BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict};
+use crate::delivery::{
+    BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict, count, failures,
+    verdict_of,
+};
 use crate::forge::StatusState;
 use crate::plan::{Action, ObjectOutcome, ObjectRef, Plan};
 use crate::watch::{NothingRan, Watch};
-
-/// The reason of runs that were not followed to their end within `run_timeout`.
-pub(super) const RUN_TIMEOUT: &str = "RunTimeout";
-
-/// The reason of runs that the deployer could not follow to their end.
-pub(super) const CANT_FOLLOW: &str = "CantFollow";
 
 /// A record for each run of a plan that the delivery has no record of yet, in the plan's order.
 pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
@@ -30,41 +27,6 @@ pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
         cancelled_by: None,
     })
     .collect()
-}
-
-/// How the runs ended. `None` while one is active, and if there is none with a known end.
-pub(super) fn verdict(delivery: &Delivery) -> Option<Verdict> {
-    if delivery.active_runs().next().is_some() {
-        return None;
-    }
-    let runs = delivery.runs.iter().filter_map(|run| verdict_of(delivery, run));
-    runs.chain(never_started(delivery).map(|_| Verdict::Error)).max_by_key(|v| match v {
-        Verdict::Success => 0,
-        Verdict::Error => 1,
-        Verdict::Failure => 2,
-    })
-}
-
-/// Runs that were to be started and were not, though nothing took the delivery's place and nobody cancelled it.
-fn never_started(delivery: &Delivery) -> impl Iterator<Item = &ObjectOutcome> {
-    let left = |o: &&ObjectOutcome| o.run && !o.action.is_acknowledged();
-    let is_cut_short = delivery.is_superseded() || delivery.cancelled.is_some();
-    delivery.objects.iter().filter(left).filter(move |_| !is_cut_short)
-}
-
-fn verdict_of(delivery: &Delivery, run: &RunRecord) -> Option<Verdict> {
-    match run.state {
-        RunState::Running => None,
-        RunState::Succeeded => Some(Verdict::Success),
-        RunState::Failed => Some(Verdict::Failure),
-        // It was cancelled for a newer head: that says nothing of this one.
-        RunState::Cancelled if run.cancelled_by.is_some() => None,
-        // The same for a person, who may also have deleted it.
-        RunState::Cancelled | RunState::Gone if delivery.cancelled.is_some() => None,
-        RunState::Cancelled | RunState::Gone => Some(Verdict::Error),
-        // Without a reason its kind has no end that can be known.
-        RunState::Unfollowed => run.reason.as_ref().map(|_| Verdict::Error),
-    }
 }
 
 /// What one delivery, or one run of it, has to show.
@@ -232,55 +194,11 @@ fn short_name(run: &ObjectRef, delivery: &Delivery) -> String {
     format!("{base} ({}, document {})", run.path, run.document)
 }
 
-fn count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 /// `nothing ran: no run matched`.
 fn nothing_ran(delivery: &Delivery) -> String {
     let cause =
         delivery.passed.as_ref().map_or("no reason was given", |reason| reason.kind().as_str());
     format!("nothing ran: {cause}")
-}
-
-/// `1 of 3 runs failed: smoke (task unit, step test: exit code 1)`.
-pub(super) fn failures(delivery: &Delivery) -> String {
-    let failed: Vec<String> = delivery
-        .runs
-        .iter()
-        .filter(|run| run.state == RunState::Failed)
-        .map(|run| {
-            let why = run.message.as_ref().or(run.reason.as_ref());
-            let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-            format!("{}{why}", run.object.base_name())
-        })
-        .collect();
-    let all = count(delivery.runs.len(), "run");
-    format!("{} of {all} failed: {}", failed.len(), failed.join(", "))
-}
-
-/// Why a delivery whose runs neither failed nor all succeeded ended so.
-pub(super) fn unknown_ends(delivery: &Delivery) -> String {
-    let odd = |run: &&RunRecord| verdict_of(delivery, run) == Some(Verdict::Error);
-    let each = delivery.runs.iter().filter(odd).map(|run| {
-        let name = &run.object.name;
-        match (run.state, run.reason.as_deref()) {
-            (RunState::Gone, _) => format!("{name} was deleted before its result was seen"),
-            (RunState::Cancelled, _) => format!("{name} was cancelled, not by Sentry"),
-            (_, Some(RUN_TIMEOUT)) => {
-                format!("{name} did not finish within the watch's run_timeout")
-            }
-            (_, _) => {
-                let why = run.message.as_deref().unwrap_or("no reason was given");
-                format!("{name} could not be followed: {why}")
-            }
-        }
-    });
-    let left = never_started(delivery).map(|outcome| {
-        let why = outcome.reason.as_deref().unwrap_or("no reason was given");
-        format!("{} was not started: {why}", outcome.object.name)
-    });
-    each.chain(left).collect::<Vec<_>>().join("; ")
 }
 
 /// `superseded by SHA; its runs: 1 succeeded, 1 cancelled`.
@@ -318,7 +236,7 @@ fn cut_short(delivery: &Delivery, cause: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{Asked, AttemptCounts, Reason};
+    use crate::delivery::{Asked, AttemptCounts, RUN_TIMEOUT, Reason};
     use crate::testing::sample;
     use crate::watch::sample::watch;
 
@@ -340,34 +258,6 @@ mod tests {
             runs: runs.collect(),
             ..sample::delivery(1)
         }
-    }
-
-    #[test]
-    fn one_failed_run_makes_the_verdict_and_an_unknown_end_is_an_error() {
-        use RunState::{Cancelled, Failed, Gone, Running, Succeeded, Unfollowed};
-        for (runs, want) in [
-            (&[][..], None),
-            (&[Succeeded, Running], None),
-            (&[Succeeded, Succeeded], Some(Verdict::Success)),
-            (&[Succeeded, Failed, Gone], Some(Verdict::Failure)),
-            (&[Succeeded, Gone], Some(Verdict::Error)),
-            (&[Cancelled], Some(Verdict::Error)),
-            (&[Succeeded, Unfollowed], Some(Verdict::Error)),
-        ] {
-            assert_eq!(verdict(&with(runs)), want, "{runs:?}");
-        }
-    }
-
-    #[test]
-    fn a_run_that_was_cancelled_for_a_newer_one_and_one_without_a_known_end_say_nothing() {
-        let mut delivery = with(&[RunState::Cancelled, RunState::Succeeded]);
-        delivery.superseded_by = Some(sample::sha(9));
-        assert_eq!(verdict(&delivery), Some(Verdict::Error), "somebody else cancelled it");
-        delivery.runs[0].cancelled_by = Some(sample::sha(9));
-        assert_eq!(verdict(&delivery), Some(Verdict::Success));
-        let mut delivery = with(&[RunState::Unfollowed]);
-        delivery.runs[0].reason = None;
-        assert_eq!(verdict(&delivery), None);
     }
 
     #[test]

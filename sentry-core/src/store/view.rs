@@ -6,7 +6,7 @@ use super::{AgentState, Report, Suspension, WatchState};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
 use crate::delivery::{
-    CommitNote, Delivery, DeliveryState, RunRecord, RunState, RunTotals, Verdict,
+    CommitNote, Delivery, DeliveryState, RunRecord, RunState, RunTotals, Verdict, counted,
 };
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
@@ -303,6 +303,12 @@ pub struct Brief {
 }
 
 impl Brief {
+    /// How a delivery [counts](counted) among all of its commit, which are given oldest first.
+    #[must_use]
+    pub fn counted(deliveries: &[Delivery], id: &DeliveryId) -> Option<Self> {
+        counted(deliveries).iter().find(|delivery| delivery.id == *id).map(|d| d.as_ref().into())
+    }
+
     /// True if some of its runs wait for the namespace to have room.
     #[must_use]
     pub fn is_queued(&self) -> bool {

@@ -6,7 +6,6 @@ use sentry_core::clock::Timestamp;
 use sentry_core::closed_list::ClosedList as _;
 use sentry_core::cursor::Cursors;
 use sentry_core::delivery::{Delivery, DeliveryState};
-use sentry_core::engine::counted_brief;
 use sentry_core::names::WatchName;
 use sentry_core::store::{
     AuditEntry, AuditQuery, Brief, DeliveryQuery, Overview, OverviewQuery, QueueView, RECENT,
@@ -476,7 +475,7 @@ fn counted(db: &Connection, brief: Brief) -> Result<Brief, Failure> {
     };
     let mut of_head = deliveries(db, &query)?;
     of_head.reverse();
-    Ok(counted_brief(&of_head, &brief.id).unwrap_or(brief))
+    Ok(Brief::counted(&of_head, &brief.id).unwrap_or(brief))
 }
 
 fn receivers(db: &Connection, only: Option<&WatchName>) -> Result<Vec<ReceiverView>, Failure> {

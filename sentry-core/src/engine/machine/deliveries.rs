@@ -310,7 +310,8 @@ impl Machine {
             end.delivery.asked.dry_run,
             end.delivery.revision.sha.clone(),
         );
-        let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_));
+        let done = matches!(end.outcome, Outcome::Done | Outcome::Passed(_))
+            || end.delivery.cancelled.is_some();
         let backoff = self.backoff_after(&end.outcome, &watch.cluster, &id);
         let cursors = self.ledger.cursors(&key);
         let conclusion = conclude(end, &watch, cursors, self.now.stamp, &backoff);

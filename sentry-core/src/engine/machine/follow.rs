@@ -7,11 +7,10 @@ use tokio::time::Instant;
 
 use super::unconfirmed::{confirm, makes_nothing};
 use super::{Call, Machine};
-use crate::delivery::{Delivery, DeliveryState, RunRecord, RunState};
+use crate::delivery::{CANT_FOLLOW, Delivery, DeliveryState, RUN_TIMEOUT, RunRecord, RunState};
 use crate::deployer::{DeployError, FollowQuery, RunChange, RunStatus};
 use crate::engine::conclude::{finished, inventory, leave_queue};
 use crate::engine::index::cluster_of;
-use crate::engine::verdict::{CANT_FOLLOW, RUN_TIMEOUT};
 use crate::engine::waits::Waits;
 use crate::event::EventKind;
 use crate::ids::DeliveryId;

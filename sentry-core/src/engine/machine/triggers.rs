@@ -15,7 +15,11 @@ impl Machine {
     /// Looks at every pending trigger: asks its repository anew, or answers those that need no delivery of a head.
     pub(super) fn take_triggers(&mut self) {
         for trigger in self.ledger.inbox.triggers.clone() {
-            if matches!(&self.mode, Mode::Settle(ids) if !ids.contains(&trigger.id)) {
+            if matches!(&self.mode, Mode::Settle(ids) if !self.only(ids).answers(&trigger)) {
+                continue;
+            }
+            if !self.known.watches.contains_key(&trigger.watch) {
+                self.reject(&trigger, format!("there is no watch {}", trigger.watch));
                 continue;
             }
             match &trigger.kind {
@@ -38,9 +42,7 @@ impl Machine {
 
     pub(super) fn take_deliver(&mut self, trigger: &Trigger) {
         let TriggerKind::Deliver { subject, sha, .. } = &trigger.kind else { return };
-        let Some(watch) = self.known.watches.get(&trigger.watch).cloned() else {
-            return self.reject(trigger, format!("there is no watch {}", trigger.watch));
-        };
+        let Some(watch) = self.known.watches.get(&trigger.watch).cloned() else { return };
         if !watch.source.selects(subject) {
             let text = format!(
                 "watch {} does not select {} {subject}; it selects {}",
@@ -126,8 +128,8 @@ impl Machine {
             return self.reject(trigger, text);
         }
         if delivery.state == DeliveryState::Cancelled {
-            let text =
-                format!("delivery {id} was cancelled; for new runs of it, use rerun or trigger");
+            let how = if delivery.intent.is_some() { "rerun or trigger" } else { "trigger" };
+            let text = format!("delivery {id} was cancelled; for new runs of it, use {how}");
             return self.reject(trigger, text);
         }
         if matches!(delivery.state, DeliveryState::Succeeded | DeliveryState::Superseded) {
@@ -168,9 +170,13 @@ impl Machine {
         if self.attempts.running.values().any(|running| *running == id) {
             return self.answer(trigger, &id, vec![Write::Delivery(Box::new(delivery))]);
         }
-        let key = key_of(&delivery);
+        let (key, sha) = (key_of(&delivery), delivery.revision.sha.clone());
+        let dry_run = delivery.asked.dry_run;
         let end = cancelled(delivery, self.ledger.cursors(&key), self.now.stamp);
         self.attempts.ready.forget(&id);
+        if dry_run {
+            self.ledger.shown(&key, sha);
+        }
         self.answer(trigger, &id, end.writes);
         self.effects.events.extend(end.events);
     }
@@ -178,7 +184,9 @@ impl Machine {
     fn take_rerun(&mut self, trigger: &Trigger, earlier: Delivery) {
         let id = &earlier.id;
         if earlier.intent.is_none() {
-            let text = format!("delivery {id} never reached the cluster; use retry or trigger");
+            let is_cancelled = earlier.state == DeliveryState::Cancelled;
+            let how = if is_cancelled { "trigger" } else { "retry or trigger" };
+            let text = format!("delivery {id} never reached the cluster; use {how}");
             return self.reject(trigger, text);
         }
         let mut delivery =

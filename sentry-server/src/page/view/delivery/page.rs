@@ -3,7 +3,7 @@
 use askama::Template;
 use sentry_api::shape::{Delivery, Object, RunTotals, Show};
 use sentry_api::words::Word::{self, Known, Unknown};
-use sentry_api::words::{Action, DeliveryState};
+use sentry_api::words::{Action, DeliveryState, RunStanding, RunState};
 use sentry_core::clock::Timestamp;
 
 use super::super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, Words, span};
@@ -231,7 +231,9 @@ fn acts(reader: &Reader, delivery: &Delivery) -> Vec<Act> {
     let again = (ended && !delivery.objects.is_empty())
         .then(|| act(["act-rerun-all", "act-rerun-all-about"], "rerun", vec![]));
     let parked = delivery.state == DeliveryState::Parked;
-    let cancel = (parked || !ended && delivery.state != Unknown)
+    // What was given up may have runs that go on.
+    let runs_on = delivery.runs.iter().any(|run| run.state == RunStanding::As(RunState::Running));
+    let cancel = (parked || runs_on || !ended && delivery.state != Unknown)
         .then(|| act(["act-cancel", "act-cancel-about"], "cancel", vec![]));
     [retry, failed, again, cancel].into_iter().flatten().flatten().collect()
 }
@@ -320,6 +322,11 @@ mod tests {
                 &["planned"],
                 json!({"state": "failed"}),
                 vec![("Retry", retry), ("Rerun all", rerun)],
+            ),
+            (
+                &["running", "planned"],
+                json!({"state": "failed"}),
+                vec![("Retry", retry), ("Rerun all", rerun), ("Cancel", cancel)],
             ),
             (
                 &["failed"],

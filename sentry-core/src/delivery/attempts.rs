@@ -1,14 +1,12 @@
-//! Attempts at one commit that stand together: of each document its newest run counts. Pure. Branch, page and commit status
+//! Deliveries of one commit that stand together: of each document its newest run counts. Pure. Branch, page and commit status
 //! have their verdict from here.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::conclude::end;
-use crate::delivery::{Delivery, DeliveryState};
-use crate::ids::DeliveryId;
+use super::end::end;
+use super::{Delivery, DeliveryState};
 use crate::plan::ObjectRef;
-use crate::store::Brief;
 
 impl Delivery {
     /// True if it may bring no more than a part of what its commit makes run, by a person's wish: a rerun, or a single run.
@@ -62,12 +60,6 @@ pub fn counted(deliveries: &[Delivery]) -> Vec<Cow<'_, Delivery>> {
         all.push(counts.unwrap_or(Cow::Borrowed(delivery)));
     }
     all
-}
-
-/// How a delivery counts among all of its commit, oldest first.
-#[must_use]
-pub fn counted_brief(deliveries: &[Delivery], id: &DeliveryId) -> Option<Brief> {
-    counted(deliveries).iter().find(|delivery| delivery.id == *id).map(|d| Brief::from(d.as_ref()))
 }
 
 #[cfg(test)]
@@ -143,9 +135,9 @@ mod tests {
     ) {
         let all = (1..).zip(attempts).map(|(n, (asked, runs))| delivery(n, asked, runs));
         let all: Vec<_> = all.collect();
-        let brief = counted_brief(&all, &all.last().unwrap().id).unwrap();
-        assert_eq!(((brief.state, brief.verdict), brief.runs.total), (stands, runs));
-        assert_eq!(brief.error.is_some(), stands == FAILED);
+        let newest = counted(&all).pop().unwrap();
+        assert_eq!(((newest.state, newest.verdict), newest.run_totals().total), (stands, runs));
+        assert_eq!(newest.error.is_some(), stands == FAILED);
     }
 
     #[test]
