@@ -279,17 +279,20 @@ impl Owner {
     /// Keeps, tells and calls, in this order. Where the state can't be used, it is waited for; a stop ends that, and then
     /// nothing of what was not kept is told or called.
     async fn carry(&mut self, effects: Effects) {
-        let mut due = VecDeque::from([effects]);
-        while let Some(Effects { writes, events, calls }) = due.pop_front() {
-            if self.keep(writes).await.is_none() {
-                return;
+        let (mut due, mut calls) = (Some(effects), VecDeque::new());
+        loop {
+            if let Some(Effects { writes, events, calls: first }) = due {
+                if self.keep(writes).await.is_none() {
+                    return;
+                }
+                for event in events {
+                    self.parts.emit(event);
+                }
+                first.into_iter().rev().for_each(|call| calls.push_front(call));
             }
-            for event in events {
-                self.parts.emit(event);
-            }
-            for call in calls {
-                due.extend(self.make(call).await);
-            }
+            let Some(call) = calls.pop_front() else { return };
+            // What it comes to is kept before the next call is made, which may read it.
+            due = self.make(call).await;
         }
     }
 

@@ -241,6 +241,36 @@ async fn the_first_of_two_who_cancel_is_named_and_both_are_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_requests_about_a_parked_delivery_that_come_at_once_each_knows_what_the_one_before_did()
+{
+    let world = following().await;
+    world.deployer.refuse_at_check(&["qa"]);
+    world.push();
+    minutes(2).await;
+    let id = world.last().await.id;
+    let mut asked = Vec::new();
+    for (by, kind) in [
+        ("ops", TriggerKind::Cancel(id.clone())),
+        ("qa", TriggerKind::Cancel(id.clone())),
+        ("qa", TriggerKind::Retry(id.clone())),
+    ] {
+        let mut trigger = world.trigger(&format!("{by} {kind:?}"), kind);
+        trigger.by = Some(by.into());
+        asked.push(world.store.request(&trigger).await.unwrap().id);
+    }
+    minutes(5).await;
+    let ended = world.last().await;
+    let by = ended.cancelled.as_ref().and_then(|cancelled| cancelled.by.as_deref());
+    assert_eq!((ended.state, by), (DeliveryState::Cancelled, Some("ops")));
+    assert_eq!(world.trigger_state(&asked[1]).await, TriggerState::Taken(id));
+    let retry = world.trigger_state(&asked[2]).await;
+    assert!(
+        matches!(&retry, TriggerState::Rejected(why) if why.contains("was cancelled")),
+        "{retry:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_was_given_up_while_a_run_of_it_goes_on_is_cancelled_as_well() {
     let world = following().await;
     let other = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: r}\n";
