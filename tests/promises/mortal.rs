@@ -1,175 +1,74 @@
-//! Ports before the fakes that count their calls, and at which an agent dies or takes its time.
+//! An agent whose ports die, take their time, or lose an answer: over the fakes, object by object.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
-use sentry_core::deployer::{
-    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
-};
-use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError, Heads,
-    HeadsAnswer, HeadsQuery, Reporter, Source, Tree, TreeQuery,
-};
-use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
-use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
-use sentry_core::store::{Claim, Journal, Snapshot, StoreError, Write};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
-use sentry_store::MemoryStore;
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::forge::ForgePorts;
+use sentry_core::store::State;
+use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::fate::Fate;
+use sentry_core::testing::hooked::{Call, Fault, Hook, Hooked, OneByOne};
+
+use crate::world::World;
 
 /// How long a call takes that takes its time: longer than the agent needs to look at its inbox.
-const PAUSE: Duration = Duration::from_secs(3);
+pub(crate) const PAUSE: Duration = Duration::from_secs(3);
 
-/// Counts the calls; at the fatal point, and after it, nothing goes on any more.
+/// Its fate, and the create whose answer is lost, counted from 1: with it the cluster is away.
 #[derive(Debug)]
-pub(crate) struct Fate {
-    passed: AtomicUsize,
-    pub(crate) fatal: usize,
-    /// The call that takes [`PAUSE`].
-    pause: usize,
-    /// The create whose answer is lost, counted from 1: with it the cluster is away.
-    pub(crate) lost: usize,
-    pub(crate) creates: AtomicUsize,
-}
-
-impl Fate {
-    pub(crate) fn new(fatal: usize, lost: usize) -> Arc<Self> {
-        let (passed, creates) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { passed, fatal, pause: usize::MAX, lost, creates })
-    }
-
-    /// One whose nth call takes its time.
-    pub(crate) fn pausing(pause: usize, fatal: usize) -> Arc<Self> {
-        let (passed, creates) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { passed, fatal, pause, lost: usize::MAX, creates })
-    }
-
-    async fn point(&self) {
-        let nth = self.passed.fetch_add(1, Ordering::Relaxed) + 1;
-        if nth >= self.fatal {
-            std::future::pending::<()>().await;
-        }
-        if nth == self.pause {
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-
-    /// True once the call that takes its time was made.
-    pub(crate) fn has_paused(&self) -> bool {
-        self.passed.load(Ordering::Relaxed) >= self.pause
-    }
-
-    pub(crate) fn is_sealed(&self) -> bool {
-        self.passed.load(Ordering::Relaxed) >= self.fatal
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Mortal<T> {
-    pub(crate) inner: Arc<T>,
+pub(crate) struct Mortal {
     pub(crate) fate: Arc<Fate>,
+    lost: usize,
+    creates: AtomicUsize,
+    cluster: Arc<FakeDeployer>,
 }
 
-#[async_trait]
-impl Journal for Mortal<MemoryStore> {
-    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
-        let inner = self.inner.claim(holder).await?;
-        Ok(Box::new(Mortal { inner: Arc::new(inner), fate: Arc::clone(&self.fate) }))
+impl Mortal {
+    /// Starts an agent that loses no answer.
+    pub(crate) fn start(world: &mut World, fate: &Arc<Fate>) -> Arc<Self> {
+        Self::start_losing(world, fate, usize::MAX)
     }
-}
 
-#[async_trait]
-impl Claim for Mortal<Box<dyn Claim>> {
-    async fn load(&self) -> Result<Snapshot, StoreError> {
-        self.inner.load().await
+    /// Starts an agent.
+    pub(crate) fn start_losing(world: &mut World, fate: &Arc<Fate>, lost: usize) -> Arc<Self> {
+        let (fate, creates) = (Arc::clone(fate), AtomicUsize::new(0));
+        let cluster = Arc::clone(&world.deployer);
+        let mortal = Arc::new(Self { fate, lost, creates, cluster });
+        let forge = ForgePorts::with_statuses(Hooked::new(&world.forge, &mortal));
+        let deployer = OneByOne(Hooked::new(&world.deployer, &mortal));
+        let journal = Hooked::new(&world.store, &mortal);
+        let state = State { journal, ..Arc::clone(&world.store).into() };
+        world.start_on(forge, Arc::new(deployer), state);
+        mortal
     }
-    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        self.fate.point().await;
-        let kept = self.inner.commit(writes).await;
-        self.fate.point().await;
-        kept
-    }
-}
 
-#[async_trait]
-impl Heads for Mortal<FakeForge> {
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        self.fate.point().await;
-        self.inner.heads(queries).await
-    }
-}
-
-#[async_trait]
-impl Source for Mortal<FakeForge> {
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.fate.point().await;
-        self.inner.tree(query).await
-    }
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Source::commit(self.inner.as_ref(), repo, revision).await
-    }
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.inner.changes(query).await
-    }
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.inner.clone_credential(repo).await
+    /// True once the answer is lost.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.creates.load(Ordering::Relaxed) >= self.lost
     }
 }
 
 #[async_trait]
-impl Reporter for Mortal<FakeForge> {
-    async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
-        self.fate.point().await;
-        let shown = self.inner.set_status(repo, status).await;
-        self.fate.point().await;
-        shown
+impl Hook for Mortal {
+    async fn before(&self, call: Call<'_>) -> Result<(), Fault> {
+        self.fate.before(call).await
     }
-}
-
-#[async_trait]
-impl Deployer for Mortal<FakeDeployer> {
-    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
-        self.fate.point().await;
-        self.inner.check(plan).await
-    }
-    /// Object by object, so that it can die, or an answer be lost, between any two of them.
-    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
-        let (mut objects, mut error) = (Vec::new(), None);
-        for planned in &plan.objects {
-            if error.is_some() {
-                let (object, run) = (planned.object.clone(), planned.is_run());
-                objects.push(ObjectOutcome { object, run, action: Action::Skipped, reason: None });
-                continue;
-            }
-            self.fate.point().await;
-            let one = Plan { objects: vec![planned.clone()], ..plan.clone() };
-            let mut done = self.inner.apply(&one, checked).await?;
-            let nth = self.fate.creates.fetch_add(usize::from(planned.is_run()), Ordering::Relaxed);
-            if planned.is_run() && nth + 1 == self.fate.lost {
-                self.inner.down(true);
-                let lost = DeployError::new(DeployErrorKind::Unreachable, "the answer was lost");
-                done.objects[0].action = Action::Failed;
-                error = Some(lost);
-            }
-            self.fate.point().await;
-            objects.extend(done.objects);
-            error = error.or(done.error);
+    async fn after(&self, call: Call<'_>) -> Result<(), Fault> {
+        let runs = match call {
+            Call::Apply(plan) => plan.objects.iter().filter(|planned| planned.is_run()).count(),
+            _ => 0,
+        };
+        let made = runs + self.creates.fetch_add(runs, Ordering::Relaxed);
+        let is_lost = runs > 0 && made == self.lost;
+        if is_lost {
+            self.cluster.down(true);
         }
-        Ok(ChangeSet { objects, error })
-    }
-    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
-        self.inner.follow(query)
-    }
-    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
-        self.fate.point().await;
-        let done = self.inner.retire(request).await;
-        self.fate.point().await;
-        done
+        self.fate.after(call).await?;
+        let text = "the answer was lost";
+        let error = || Fault::Deploy(DeployError::new(DeployErrorKind::Unreachable, text));
+        if is_lost { Err(error()) } else { Ok(()) }
     }
 }

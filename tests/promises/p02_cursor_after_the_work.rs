@@ -3,7 +3,7 @@
 //! Each call of each port fails in turn, in every way it can. The judge stands before the state and the cluster: it looks
 //! at the cluster at the moment at which a cursor is written, and into the state at the moment at which something is sent.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,23 +13,19 @@ use sentry_core::delivery::{Delivery, DeliveryState, Reason};
 use sentry_core::deployer::{
     Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
 };
-use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
-    ForgePorts, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
-};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, ForgePorts};
 use sentry_core::plan::{Action, ChangeSet, ObjectOutcome, Plan};
-use sentry_core::repo::RepoUrl;
-use sentry_core::revision::Revision;
-use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, StoreErrorKind, Write};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::store::{State, StoreError, StoreErrorKind, Write};
+use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::hooked::{self, Call, Hook, Hooked};
 use sentry_store::MemoryStore;
 use sentry_tests::promise::kept;
 
 use crate::world::{FILES, RUNS, World, commit_of, seconds};
 
-/// A call of a port.
+/// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Call {
+enum Step {
     Heads,
     Commit,
     Tree,
@@ -83,23 +79,23 @@ const DEPLOY: [How; 9] = [
     How::Hangs,
 ];
 
-fn ways(call: Call) -> Vec<How> {
+fn ways(call: Step) -> Vec<How> {
     match call {
-        Call::Heads | Call::Commit | Call::Tree => FORGE.to_vec(),
-        Call::Check => DEPLOY.to_vec(),
-        Call::Apply => {
+        Step::Heads | Step::Commit | Step::Tree => FORGE.to_vec(),
+        Step::Check => DEPLOY.to_vec(),
+        Step::Apply => {
             let partial =
                 (0..FILES.len()).flat_map(|k| [How::Partly(k), How::Unexplained(k), How::Short(k)]);
             DEPLOY.into_iter().chain([How::Lost, How::PanicsAfter]).chain(partial).collect()
         }
-        Call::State => vec![How::StateRefused, How::StateLost],
+        Step::State => vec![How::StateRefused, How::StateLost],
     }
 }
 
 /// Which call fails: the `n`th one of its kind, or that one and all after it.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
-    call: Call,
+    call: Step,
     how: How,
     n: usize,
     lasts: bool,
@@ -121,11 +117,13 @@ struct Judge {
     /// Cursors that were written before the work was done, and what was sent before its Intent was kept.
     premature: Mutex<Vec<String>>,
     sent: AtomicUsize,
+    /// The commit that is being made will have no answer.
+    state_lost: AtomicBool,
 }
 
 impl Judge {
     /// How this call fails, if it does.
-    fn fails(&self, call: Call) -> Option<How> {
+    fn fails(&self, call: Step) -> Option<How> {
         let fault = self.armed.lock().unwrap().filter(|fault| fault.call == call)?;
         let n = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let hit = n == fault.n || (fault.lasts && n > fault.n);
@@ -136,13 +134,14 @@ impl Judge {
     }
 
     /// For calls of a forge.
-    async fn forge(&self, call: Call) -> Result<(), ForgeError> {
+    async fn forge(&self, call: Step) -> Result<(), hooked::Fault> {
+        let failed = |kind| Err(hooked::Fault::Forge(ForgeError::new(kind, "injected")));
         match self.fails(call) {
             None => Ok(()),
-            Some(How::Forge(kind)) => Err(ForgeError::new(kind, "injected")),
-            Some(How::Hangs) if call == Call::Heads => {
+            Some(How::Forge(kind)) => failed(kind),
+            Some(How::Hangs) if call == Step::Heads => {
                 tokio::time::sleep(Duration::from_secs(30)).await;
-                Err(ForgeError::new(ForgeErrorKind::Unreachable, "injected"))
+                failed(ForgeErrorKind::Unreachable)
             }
             Some(How::Hangs) => std::future::pending().await,
             Some(_) => breaks_down(),
@@ -150,53 +149,57 @@ impl Judge {
     }
 }
 
+/// The judge, with the cluster and the state that it looks at.
 #[derive(Debug)]
-struct Judged<T> {
-    inner: Arc<T>,
+struct Bench {
     judge: Arc<Judge>,
     cluster: Arc<FakeDeployer>,
     state: Arc<MemoryStore>,
 }
 
 #[async_trait]
-impl Heads for Judged<FakeForge> {
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        let answers = self.inner.heads(queries).await;
-        match self.judge.forge(Call::Heads).await {
-            Ok(()) => answers,
-            Err(error) => {
-                let again = || ForgeError::new(error.kind(), "injected");
-                queries.iter().map(|_| Err(again())).collect()
+impl Hook for Bench {
+    async fn before(&self, call: Call<'_>) -> Result<(), hooked::Fault> {
+        match call {
+            Call::Heads(_) => self.judge.forge(Step::Heads).await,
+            Call::Tree(_) => self.judge.forge(Step::Tree).await,
+            Call::CommitInfo(..) => self.judge.forge(Step::Commit).await,
+            Call::Commit(writes) => {
+                self.look(writes);
+                match self.judge.fails(Step::State) {
+                    Some(How::StateLost) => {
+                        self.judge.state_lost.store(true, Ordering::Relaxed);
+                        Ok(())
+                    }
+                    Some(_) => Err(full()),
+                    None => Ok(()),
+                }
             }
+            _ => Ok(()),
         }
     }
-}
 
-#[async_trait]
-impl Source for Judged<FakeForge> {
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.judge.forge(Call::Tree).await?;
-        self.inner.tree(query).await
-    }
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        self.judge.forge(Call::Commit).await?;
-        Source::commit(self.inner.as_ref(), repo, revision).await
-    }
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.inner.changes(query).await
-    }
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.inner.clone_credential(repo).await
+    async fn after(&self, call: Call<'_>) -> Result<(), hooked::Fault> {
+        let lost = || self.judge.state_lost.swap(false, Ordering::Relaxed);
+        if matches!(call, Call::Commit(_)) && lost() { Err(full()) } else { Ok(()) }
     }
 }
 
+fn full() -> hooked::Fault {
+    hooked::Fault::Store(StoreError::new(StoreErrorKind::Unavailable, "injected"))
+}
+
+/// A cluster whose answers are wrong in ways of their own.
+#[derive(Debug)]
+struct Judged {
+    inner: Arc<FakeDeployer>,
+    bench: Arc<Bench>,
+}
+
 #[async_trait]
-impl Deployer for Judged<FakeDeployer> {
+impl Deployer for Judged {
     async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
-        match self.judge.fails(Call::Check) {
+        match self.bench.judge.fails(Step::Check) {
             None => self.inner.check(plan).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
             Some(How::Hangs) => std::future::pending().await,
@@ -205,8 +208,8 @@ impl Deployer for Judged<FakeDeployer> {
     }
     async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
         let away = || DeployError::new(DeployErrorKind::Unreachable, "injected");
-        self.look(plan).await;
-        match self.judge.fails(Call::Apply) {
+        self.bench.sent(plan);
+        match self.bench.judge.fails(Step::Apply) {
             None => self.inner.apply(plan, checked).await,
             Some(How::Deploy(kind)) => Err(DeployError::new(kind, "injected")),
             Some(How::Hangs) => {
@@ -238,22 +241,7 @@ impl Deployer for Judged<FakeDeployer> {
     }
 }
 
-impl Judged<FakeDeployer> {
-    /// What is sent has its Intent in the state, as a delivery that is at its apply.
-    async fn look(&self, plan: &Plan) {
-        self.judge.sent.fetch_add(1, Ordering::Relaxed);
-        let open = self.state.snapshot().open;
-        let kept = open.iter().find(|delivery| delivery.id == plan.delivery);
-        let begun = |delivery: &&Delivery| {
-            delivery.state == DeliveryState::Applying && delivery.intent.is_some()
-        };
-        if kept.filter(begun).is_none() {
-            let state = kept.map(|delivery| delivery.state);
-            let text = format!("{} is sent while the state says {state:?}", plan.delivery);
-            self.judge.premature.lock().unwrap().push(text);
-        }
-    }
-
+impl Judged {
     /// Writes the first objects and fails at the next one.
     async fn partly(
         &self,
@@ -274,7 +262,22 @@ impl Judged<FakeDeployer> {
     }
 }
 
-impl Judged<Box<dyn Claim>> {
+impl Bench {
+    /// What is sent has its Intent in the state, as a delivery that is at its apply.
+    fn sent(&self, plan: &Plan) {
+        self.judge.sent.fetch_add(1, Ordering::Relaxed);
+        let open = self.state.snapshot().open;
+        let kept = open.iter().find(|delivery| delivery.id == plan.delivery);
+        let begun = |delivery: &&Delivery| {
+            delivery.state == DeliveryState::Applying && delivery.intent.is_some()
+        };
+        if kept.filter(begun).is_none() {
+            let state = kept.map(|delivery| delivery.state);
+            let text = format!("{} is sent while the state says {state:?}", plan.delivery);
+            self.judge.premature.lock().unwrap().push(text);
+        }
+    }
+
     /// Every cursor in these writes stands for a head whose objects are on the cluster now.
     fn look(&self, writes: &[Write]) {
         let created = self.cluster.created();
@@ -290,40 +293,6 @@ impl Judged<Box<dyn Claim>> {
     }
 }
 
-#[async_trait]
-impl Journal for Judged<MemoryStore> {
-    async fn claim(&self, holder: &str) -> Result<Box<dyn Claim>, StoreError> {
-        let inner = self.inner.claim(holder).await?;
-        Ok(Box::new(Judged {
-            inner: Arc::new(inner),
-            judge: Arc::clone(&self.judge),
-            cluster: Arc::clone(&self.cluster),
-            state: Arc::clone(&self.state),
-        }))
-    }
-}
-
-#[async_trait]
-impl Claim for Judged<Box<dyn Claim>> {
-    async fn load(&self) -> Result<Snapshot, StoreError> {
-        self.inner.load().await
-    }
-    async fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        let full = || StoreError::new(StoreErrorKind::Unavailable, "injected");
-        self.look(writes);
-        match self.judge.fails(Call::State) {
-            None => self.inner.commit(writes).await,
-            Some(How::StateLost) => self.inner.commit(writes).await.and(Err(full())),
-            Some(_) => Err(full()),
-        }
-    }
-}
-
-fn judged<T>(inner: Arc<T>, judge: &Arc<Judge>, world: &World) -> Arc<Judged<T>> {
-    let (cluster, state) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
-    Arc::new(Judged { inner, judge: Arc::clone(judge), cluster, state })
-}
-
 /// A push while the fault is armed, another one after it ended; the failures there were, 0 once the `n`th call of its
 /// kind was never made.
 async fn life(fault: Fault) -> usize {
@@ -332,12 +301,13 @@ async fn life(fault: Fault) -> usize {
     world.options.inbox_interval = Duration::from_secs(10);
     world.watches[0].timing.timeout = Duration::from_secs(60);
     let judge = Arc::new(Judge::default());
-    let cluster = Arc::clone(&world.deployer);
-    let (forge, store) = (Arc::clone(&world.forge), Arc::clone(&world.store));
-    let forge = judged(forge, &judge, &world);
-    let (deployer, store) = (judged(cluster, &judge, &world), judged(store, &judge, &world));
-    let state = State { journal: store, ..Arc::clone(&world.store).into() };
-    world.start_on(ForgePorts::new(forge), deployer, state);
+    let (cluster, state) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
+    let bench = Arc::new(Bench { judge: Arc::clone(&judge), cluster, state });
+    let forge = ForgePorts::new(Hooked::new(&world.forge, &bench));
+    let journal = Hooked::new(&world.store, &bench);
+    let state = State { journal, ..Arc::clone(&world.store).into() };
+    let deployer = Arc::new(Judged { inner: Arc::clone(&world.deployer), bench });
+    world.start_on(forge, deployer, state);
     seconds(70).await;
     *judge.armed.lock().unwrap() = Some(fault);
     world.push();
@@ -362,7 +332,7 @@ async fn life(fault: Fault) -> usize {
 #[tokio::test(start_paused = true)]
 async fn whatever_call_fails_in_whatever_way_no_cursor_moves_before_the_work_is_done() {
     let (mut faults, mut failures) = (0, 0);
-    for call in [Call::Heads, Call::Commit, Call::Tree, Call::Check, Call::Apply, Call::State] {
+    for call in [Step::Heads, Step::Commit, Step::Tree, Step::Check, Step::Apply, Step::State] {
         let kinds = [(false, false), (false, true), (true, false)];
         let ways = ways(call).into_iter().flat_map(|how| kinds.map(|kind| (how, kind)));
         for (how, (lasts, overtaken)) in ways {
@@ -375,10 +345,10 @@ async fn whatever_call_fails_in_whatever_way_no_cursor_moves_before_the_work_is_
                 faults += 1;
                 failures += seen;
                 // Of what fails for ever the first call is enough: there is no second attempt that differs.
-                if lasts && call != Call::State {
+                if lasts && call != Step::State {
                     break;
                 }
-                if n >= 3 && call == Call::Heads {
+                if n >= 3 && call == Step::Heads {
                     break;
                 }
             }

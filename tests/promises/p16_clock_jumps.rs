@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sentry_core::forge::{ForgeError, ForgePorts, Heads, HeadsAnswer, HeadsQuery};
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::forge::ForgePorts;
+use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::hooked::{Call, Fault, Hook, Hooked};
 use sentry_tests::promise::kept;
 use tokio::time::Instant;
 
@@ -16,20 +17,18 @@ const DAY: i64 = 24 * 3600;
 const TEN_YEARS: i64 = 3652 * DAY;
 const JUMPS: [i64; 4] = [DAY, -DAY, TEN_YEARS, -TEN_YEARS];
 
-/// The forge, which notes when A is asked.
-#[derive(Debug)]
-struct Watched {
-    inner: Arc<FakeForge>,
-    asked: Arc<Mutex<Vec<Instant>>>,
-}
+/// Notes when A is asked.
+#[derive(Debug, Default)]
+struct Watched(Mutex<Vec<Instant>>);
 
 #[async_trait]
-impl Heads for Watched {
-    async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
-        if queries.iter().any(|query| query.repo.as_str() == A) {
-            self.asked.lock().unwrap().push(Instant::now());
+impl Hook for Watched {
+    async fn before(&self, call: Call<'_>) -> Result<(), Fault> {
+        if matches!(call, Call::Heads(asked) if asked.iter().any(|query| query.repo.as_str() == A))
+        {
+            self.0.lock().unwrap().push(Instant::now());
         }
-        self.inner.heads(queries).await
+        Ok(())
     }
 }
 
@@ -50,11 +49,9 @@ async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
     let mut world = World::new(FakeDeployer::new()).polled_every(INTERVAL);
     let clock = Arc::new(WallClock::new());
     world.clock = Arc::clone(&clock) as _;
-    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::new(Watched::default());
     let start = |world: &mut World| {
-        let heads = Watched { inner: Arc::clone(&world.forge), asked: Arc::clone(&asked) };
-        let forge =
-            ForgePorts { heads: Arc::new(heads), ..ForgePorts::new(Arc::clone(&world.forge)) };
+        let forge = ForgePorts::new(Hooked::new(&world.forge, &asked));
         let (deployer, store) = (Arc::clone(&world.deployer), Arc::clone(&world.store));
         world.start_on(forge, deployer, store);
     };
@@ -100,7 +97,7 @@ async fn life(jump: i64, moment: Moment) -> (Duration, Duration) {
         );
     }
     seconds(300).await;
-    let asked = asked.lock().unwrap();
+    let asked = asked.0.lock().unwrap();
     let gaps = asked.windows(2).map(|pair| pair[1] - pair[0]);
     (gaps.max().unwrap(), slowest)
 }

@@ -8,18 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
-use sentry_core::deployer::{
-    Checked, DeployError, DeployErrorKind, Deployer, FollowQuery, Retire, RunChange,
-};
-use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgeErrorKind,
-    ForgePorts, Heads, HeadsAnswer, HeadsQuery, Source, Tree, TreeQuery,
-};
-use sentry_core::plan::{COMMIT_LABEL, ChangeSet, Plan};
-use sentry_core::repo::{CommitSha, RepoUrl};
-use sentry_core::revision::Revision;
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::forge::{ForgeError, ForgeErrorKind, ForgePorts, Heads, HeadsAnswer, HeadsQuery};
+use sentry_core::plan::COMMIT_LABEL;
+use sentry_core::repo::CommitSha;
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::testing::hooked::{Call, Fault, Hook, Hooked};
 use sentry_core::watch::sample::watch;
 use sentry_tests::promise::{kept, percentile_95};
 use tokio::time::Instant;
@@ -72,16 +66,15 @@ fn manifests(n: usize) -> String {
     format!("https://example.com/qa/tests-{n}")
 }
 
-/// The fakes with the poison in them, and when each commit's runs were first on the cluster.
+/// A forge that is poisoned at one of the repositories it is asked for.
 #[derive(Debug)]
-struct Poisoned<T> {
-    inner: Arc<T>,
+struct Poisoned {
+    inner: Arc<FakeForge>,
     poison: Poison,
-    arrived: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 #[async_trait]
-impl Heads for Poisoned<FakeForge> {
+impl Heads for Poisoned {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let mut answers = self.inner.heads(queries).await;
         let hit = queries.iter().position(|query| query.repo.as_str() == source(0));
@@ -99,75 +92,55 @@ impl Heads for Poisoned<FakeForge> {
     }
 }
 
-#[async_trait]
-impl Source for Poisoned<FakeForge> {
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        if query.repo.as_str() == manifests(0) {
-            match self.poison {
-                Poison::TreesHang => tokio::time::sleep(query.timeout).await,
-                Poison::TreesPanic => breaks_down(),
-                _ => return self.inner.tree(query).await,
+impl Poison {
+    /// What becomes of a call for the first watch.
+    async fn works(self, call: Call<'_>) -> Result<(), Fault> {
+        let forge = |kind| Err(Fault::Forge(ForgeError::new(kind, "poisoned")));
+        let deploy = |kind| Err(Fault::Deploy(DeployError::new(kind, "poisoned")));
+        match (self, call) {
+            (Self::TreesHang, Call::Tree(query)) => {
+                tokio::time::sleep(query.timeout).await;
+                forge(ForgeErrorKind::Unreachable)
             }
-            return Err(ForgeError::new(ForgeErrorKind::Unreachable, "poisoned"));
+            (Self::CheckHangs, Call::Check(plan)) | (Self::ApplyHangs, Call::Apply(plan)) => {
+                tokio::time::sleep(plan.timeout).await;
+                deploy(DeployErrorKind::Timeout)
+            }
+            (Self::ApplyFails, Call::Apply(_)) => deploy(DeployErrorKind::Refused),
+            (Self::TreesPanic, Call::Tree(_)) | (Self::ApplyPanics, Call::Apply(_)) => {
+                breaks_down()
+            }
+            _ => Ok(()),
         }
-        self.inner.tree(query).await
-    }
-
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        Source::commit(self.inner.as_ref(), repo, revision).await
-    }
-
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.inner.changes(query).await
-    }
-
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.inner.clone_credential(repo).await
     }
 }
 
+/// The poison, and when each commit's runs were first on the cluster.
+#[derive(Debug)]
+struct Ward {
+    poison: Poison,
+    arrived: Mutex<HashMap<String, Instant>>,
+}
+
 #[async_trait]
-impl Deployer for Poisoned<FakeDeployer> {
-    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
-        if plan.cluster.namespace.as_str() == "qa-0" && self.poison == Poison::CheckHangs {
-            tokio::time::sleep(plan.timeout).await;
-            return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));
-        }
-        self.inner.check(plan).await
+impl Hook for Ward {
+    async fn before(&self, call: Call<'_>) -> Result<(), Fault> {
+        let is_first = match call {
+            Call::Tree(query) => query.repo.as_str() == manifests(0),
+            Call::Check(plan) | Call::Apply(plan) => plan.cluster.namespace.as_str() == "qa-0",
+            _ => false,
+        };
+        if is_first { self.poison.works(call).await } else { Ok(()) }
     }
 
-    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
-        if plan.cluster.namespace.as_str() == "qa-0" {
-            match self.poison {
-                Poison::ApplyHangs => {
-                    tokio::time::sleep(plan.timeout).await;
-                    return Err(DeployError::new(DeployErrorKind::Timeout, "poisoned"));
-                }
-                Poison::ApplyPanics => breaks_down(),
-                Poison::ApplyFails => {
-                    return Err(DeployError::new(DeployErrorKind::Refused, "poisoned"));
-                }
-                _ => {}
-            }
-        }
-        let done = self.inner.apply(plan, checked).await?;
+    async fn after(&self, call: Call<'_>) -> Result<(), Fault> {
+        let Call::Apply(plan) = call else { return Ok(()) };
         let mut arrived = self.arrived.lock().unwrap();
         for run in plan.objects.iter().filter(|object| object.is_run()) {
             let commit = run.json["metadata"]["labels"][COMMIT_LABEL].as_str().unwrap();
             arrived.entry(commit.to_owned()).or_insert_with(Instant::now);
         }
-        Ok(done)
-    }
-
-    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
-        self.inner.follow(query)
-    }
-
-    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
-        self.inner.retire(request).await
+        Ok(())
     }
 }
 
@@ -188,17 +161,15 @@ async fn session(poison: Poison) -> Vec<Duration> {
         world.forge.commit(&manifests(n), "main", "tests", FILES);
         world.watches.push(watch);
     }
-    let arrived = Arc::new(Mutex::new(HashMap::new()));
-    let forge = Arc::clone(&world.forge);
-    let forge = Arc::new(Poisoned { inner: forge, poison, arrived: Arc::clone(&arrived) });
-    let deployer = Arc::clone(&world.deployer);
-    let deployer = Arc::new(Poisoned { inner: deployer, poison, arrived: Arc::clone(&arrived) });
-    let store = Arc::clone(&world.store);
-    world.start_on(ForgePorts::new(forge), deployer, store);
+    let ward = Arc::new(Ward { poison, arrived: Mutex::default() });
+    let heads = Arc::new(Poisoned { inner: Arc::clone(&world.forge), poison });
+    let forge = ForgePorts { heads, ..ForgePorts::new(Hooked::new(&world.forge, &ward)) };
+    let (deployer, store) = (Hooked::new(&world.deployer, &ward), Arc::clone(&world.store));
+    world.start_on(forge, deployer, store);
     seconds(120).await;
     let pushed = push_to_all(&world).await;
     seconds(300).await;
-    let arrived = arrived.lock().unwrap();
+    let arrived = ward.arrived.lock().unwrap();
     let mut waits = Vec::new();
     for (sha, at) in pushed {
         let there = arrived.get(sha.as_str());

@@ -9,19 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 use sentry_core::delivery::{Delivery, DeliveryState};
-use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
-use sentry_core::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, ForgeError, ForgePorts, Source, Tree,
-    TreeQuery,
-};
-use sentry_core::plan::{ChangeSet, Plan};
+use sentry_core::forge::ForgePorts;
 use sentry_core::repo::{CommitSha, RepoUrl};
-use sentry_core::revision::Revision;
-use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
+use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::hooked::{Call, Fault, Hook, Hooked};
 use sentry_core::watch::sample::watch;
-use sentry_tests::http::Fault;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::{Road, TREE};
@@ -42,22 +35,12 @@ fn tests(name: &str) -> String {
     format!("https://example.com/qa/{name}")
 }
 
-/// A port over a fake: a call for a poisoned watch at its step never returns, and asks for the process's end.
+/// A call for a poisoned watch at its step never returns, and asks for the process's end.
 #[derive(Debug)]
-struct Deadly<T> {
-    inner: Arc<T>,
+struct Deadly {
     end: mpsc::UnboundedSender<String>,
     /// Which step is deadly for which watch: one that is healed is not among them.
     poisons: Arc<Mutex<BTreeMap<String, &'static str>>>,
-}
-
-impl<T> Deadly<T> {
-    async fn pass(&self, name: &str, step: &str) {
-        if self.poisons.lock().unwrap().get(name) == Some(&step) {
-            self.end.send(name.to_owned()).unwrap();
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 fn last_part(repo: &RepoUrl) -> &str {
@@ -65,41 +48,20 @@ fn last_part(repo: &RepoUrl) -> &str {
 }
 
 #[async_trait]
-impl Source for Deadly<FakeForge> {
-    async fn tree(&self, query: &TreeQuery) -> Result<Tree, ForgeError> {
-        self.pass(last_part(&query.repo), "fetch").await;
-        self.inner.tree(query).await
-    }
-    async fn commit(&self, repo: &RepoUrl, revision: &Revision) -> Result<CommitInfo, ForgeError> {
-        self.pass(last_part(repo), "inspect").await;
-        Source::commit(self.inner.as_ref(), repo, revision).await
-    }
-    async fn changes(&self, query: &ChangesQuery) -> Result<ChangedPaths, ForgeError> {
-        self.inner.changes(query).await
-    }
-    async fn clone_credential(
-        &self,
-        repo: &RepoUrl,
-    ) -> Result<Option<CloneCredential>, ForgeError> {
-        self.inner.clone_credential(repo).await
-    }
-}
-
-#[async_trait]
-impl Deployer for Deadly<FakeDeployer> {
-    async fn check(&self, plan: &Plan) -> Result<Checked, DeployError> {
-        self.pass(plan.cluster.namespace.as_str(), "check").await;
-        self.inner.check(plan).await
-    }
-    async fn apply(&self, plan: &Plan, checked: &Checked) -> Result<ChangeSet, DeployError> {
-        self.pass(plan.cluster.namespace.as_str(), "apply").await;
-        self.inner.apply(plan, checked).await
-    }
-    fn follow(&self, query: FollowQuery) -> Option<BoxStream<'_, Result<RunChange, DeployError>>> {
-        self.inner.follow(query)
-    }
-    async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
-        self.inner.retire(request).await
+impl Hook for Deadly {
+    async fn before(&self, call: Call<'_>) -> Result<(), Fault> {
+        let (name, step) = match call {
+            Call::Tree(query) => (last_part(&query.repo), "fetch"),
+            Call::CommitInfo(repo, _) => (last_part(repo), "inspect"),
+            Call::Check(plan) => (plan.cluster.namespace.as_str(), "check"),
+            Call::Apply(plan) => (plan.cluster.namespace.as_str(), "apply"),
+            _ => return Ok(()),
+        };
+        if self.poisons.lock().unwrap().get(name) == Some(&step) {
+            self.end.send(name.to_owned()).unwrap();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 }
 
@@ -141,13 +103,11 @@ impl Ward {
 
     fn start(&mut self) {
         let (end, poisons) = (self.end.clone(), Arc::clone(&self.poisons));
-        let inner = Arc::clone(&self.world.forge);
-        let source = Deadly { inner, end: end.clone(), poisons: Arc::clone(&poisons) };
-        let whole = ForgePorts::new(Arc::clone(&self.world.forge));
-        let forge = ForgePorts { source: Arc::new(source), ..whole };
-        let deployer = Deadly { inner: Arc::clone(&self.world.deployer), end, poisons };
+        let deadly = Arc::new(Deadly { end, poisons });
+        let forge = ForgePorts::new(Hooked::new(&self.world.forge, &deadly));
+        let deployer = Hooked::new(&self.world.deployer, &deadly);
         let store = Arc::clone(&self.world.store);
-        self.world.start_on(forge, Arc::new(deployer), store);
+        self.world.start_on(forge, deployer, store);
     }
 
     /// So much time passes, in which each poison that works ends the engine, which is started again.
@@ -280,7 +240,7 @@ fn a_binary_that_is_killed_at_each_fetch_of_a_poison_parks_it_and_delivers_the_r
     let log = road.git.http().log();
     // Only a fetch asks this of B; its answer is never waited for.
     let fetches = "GET /b-bad-";
-    road.git.http().faults().until_cleared(fetches, Fault::Hang);
+    road.git.http().faults().until_cleared(fetches, sentry_tests::http::Fault::Hang);
     let (mut agent, mut kills) = (road.watch(), 0);
     let (begun, mut looked) = (Instant::now(), Instant::now());
     loop {

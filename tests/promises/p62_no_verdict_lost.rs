@@ -3,20 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sentry_core::delivery::RunState;
-use sentry_core::forge::{CommitStatus, ForgePorts, StatusState};
+use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::repo::CommitSha;
-use sentry_core::store::State;
 use sentry_core::testing::fakes::FakeDeployer;
+use sentry_core::testing::fate::Fate;
 use sentry_tests::apiserver::Outcome;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
 
-use crate::mortal::{Fate, Mortal};
+use crate::mortal::Mortal;
 use crate::world::{A, World, commit_of, seconds};
 
 /// How long the cluster is away, in seconds.
@@ -44,7 +43,7 @@ struct Story {
 
 impl Story {
     /// A commit is pushed, and the agent that delivers it meets its fate; `None` if that never comes.
-    async fn begin(fate: &Arc<Fate>) -> Option<Self> {
+    async fn begin(fate: &Arc<Fate>, lost: usize) -> Option<Self> {
         let deployer = FakeDeployer::new().following();
         let mut world = World::new(deployer).polled_every(Duration::from_secs(20));
         world.options.inbox_interval = Duration::from_secs(60);
@@ -53,21 +52,14 @@ impl Story {
         seconds(5).await;
         world.kill().await;
         let sha = world.forge.commit(A, "release/1", "work", &[]);
-        let forge = Mortal { inner: Arc::clone(&world.forge), fate: Arc::clone(fate) };
-        let journal = Mortal { inner: Arc::clone(&world.store), fate: Arc::clone(fate) };
-        world.start_on(
-            ForgePorts::with_statuses(Arc::new(forge)),
-            Arc::new(Mortal { inner: Arc::clone(&world.deployer), fate: Arc::clone(fate) }),
-            State { journal: Arc::new(journal), ..Arc::clone(&world.store).into() },
-        );
+        let mortal = Mortal::start_losing(&mut world, fate, lost);
         for _ in 0..200 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if fate.is_sealed() {
                 break;
             }
         }
-        let met = fate.is_sealed() || fate.creates.load(Ordering::Relaxed) >= fate.lost;
-        met.then_some(Self { world, sha })
+        (fate.is_sealed() || mortal.has_lost()).then_some(Self { world, sha })
     }
 
     /// The agent dies, the cluster is away for minutes, and the branch goes on.
@@ -144,9 +136,9 @@ const ENDS: [End; 4] = [
 const NEXT: [Next; 3] = [Next::NewerHead, Next::BranchDeleted, Next::Nothing];
 
 /// Plays one story; how many runs the cluster made, `None` if its fate never came.
-async fn play(fate: Arc<Fate>, next: Next, end: End) -> Option<usize> {
-    let at = format!("killed at call {}, answer {} lost", fate.fatal, fate.lost);
-    let mut story = Story::begin(&fate).await?;
+async fn play(fatal: usize, lost: usize, next: Next, end: End) -> Option<usize> {
+    let at = format!("killed at call {fatal}, answer {lost} lost");
+    let mut story = Story::begin(&Fate::dying_at(fatal), lost).await?;
     story.outage(next, end).await;
     // What is still to be made is made now, and may wait for what was sent before the kill.
     for _ in 0..3 {
@@ -162,7 +154,7 @@ async fn killed_after_each_call_with_the_cluster_away_every_run_is_followed_and_
     for (n, end) in ENDS.into_iter().enumerate().take(cases(ENDS.len(), 2)) {
         for next in NEXT.into_iter().skip(n % 2).take(cases(NEXT.len(), 1)) {
             let mut fatal = 1;
-            while let Some(made) = play(Fate::new(fatal, usize::MAX), next, end).await {
+            while let Some(made) = play(fatal, usize::MAX, next, end).await {
                 kills += 1;
                 runs += made;
                 partly += usize::from(made == 1);
@@ -175,7 +167,7 @@ async fn killed_after_each_call_with_the_cluster_away_every_run_is_followed_and_
     for end in ENDS.into_iter().take(cases(ENDS.len(), 2)) {
         for next in NEXT {
             for answer in 1..=crate::world::RUNS {
-                let made = play(Fate::new(usize::MAX, answer), next, end).await;
+                let made = play(usize::MAX, answer, next, end).await;
                 lost += 1;
                 runs += made.unwrap();
             }

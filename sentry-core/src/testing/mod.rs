@@ -2,7 +2,9 @@
 
 pub mod deployer_contract;
 pub mod fakes;
+pub mod fate;
 pub mod forge_contract;
+pub mod hooked;
 pub mod sample;
 pub mod store_contract;
 

@@ -16,8 +16,9 @@ use std::time::Duration;
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use sentry_core::clock::{Clock, Timestamp};
+use sentry_core::cursor::Passed;
 use sentry_core::delivery::{
-    Cause, Delivery, DeliveryState, Selection, Trigger, TriggerKind, TriggerState,
+    Cause, Delivery, DeliveryState, Reason, Selection, Trigger, TriggerKind, TriggerState,
 };
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::engine::{Engine, EngineError, Options, Stop};
@@ -28,13 +29,14 @@ use sentry_core::store::{
     Archive as _, DeliveryQuery, Hold, Inbox as _, Resumption, State, Suspension,
 };
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge, TokioClock};
+use sentry_core::testing::hooked::Hooked;
 use sentry_core::testing::sample;
 use sentry_core::watch::sample::watch;
 use sentry_store::MemoryStore;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use judge::{Court, Judge, is_complete, keys};
+use judge::{Judge, is_complete, keys};
 use reference::{Branch, Cluster, Event, Model};
 
 const A: &str = "https://example.com/product/app";
@@ -82,6 +84,8 @@ struct World {
     commits: Vec<CommitSha>,
     /// What each request was acknowledged with, and when that was first asked for.
     requests: BTreeMap<usize, (TriggerId, Timestamp)>,
+    /// Requests for the end of a delivery.
+    cancels: Vec<TriggerId>,
     /// The latest time that the clock ever showed.
     latest: Timestamp,
     selects_dev: bool,
@@ -112,6 +116,7 @@ impl World {
             clock: Arc::new(clock),
             commits,
             requests: BTreeMap::new(),
+            cancels: Vec::new(),
             selects_dev: true,
             runtime: None,
         }
@@ -131,7 +136,7 @@ impl World {
         let mut options = Options::default();
         options.backoff.cap = Duration::from_secs(60);
         let engine = Engine::builder(State {
-            journal: Arc::new(Court(Arc::clone(&self.judge))),
+            journal: Hooked::new(&self.judge.store, &self.judge),
             ..Arc::clone(&self.judge.store).into()
         })
         .clock(Arc::clone(&self.clock) as _)
@@ -196,6 +201,43 @@ impl World {
         assert_eq!(*first, kept, "promise 6: the same key is the same request");
     }
 
+    /// Somebody leaves a request for the end of a delivery.
+    async fn cancel(&mut self, nth: usize, by: &str) {
+        let open = self.judge.store.snapshot().open;
+        let newest = DeliveryQuery { limit: Some(1), ..DeliveryQuery::default() };
+        let newest = self.judge.store.deliveries(&newest).await.unwrap();
+        let Some(picked) = open.get(nth % open.len().max(1)).or(newest.first()) else { return };
+        let at = self.clock.now();
+        let trigger = Trigger {
+            id: TriggerId::new(at, fastrand::u128(..)),
+            key: format!("cancel {}", self.cancels.len()),
+            watch: picked.watch.clone(),
+            kind: TriggerKind::Cancel(picked.id.clone()),
+            cause: Cause::Manual,
+            by: Some(by.to_owned()),
+            at,
+            state: TriggerState::Pending,
+        };
+        self.cancels.push(self.judge.store.request(&trigger).await.unwrap().id);
+    }
+
+    /// Every request for an end was answered, by the end of its delivery or by why there is none.
+    async fn all_are_answered(&self, deliveries: &[Delivery]) {
+        for trigger in &self.cancels {
+            // After a jump of the clock by years nothing is remembered of what has ended.
+            let Some(kept) = self.judge.store.trigger(trigger).await.unwrap() else { continue };
+            match kept.state {
+                TriggerState::Taken(id) => {
+                    let through = |d: &Delivery| d.cancelled.is_some() && d.is_through();
+                    let delivery = deliveries.iter().find(|delivery| delivery.id == id);
+                    assert!(delivery.is_none_or(through), "{delivery:?}");
+                }
+                TriggerState::Rejected(why) => assert!(why.contains("has ended"), "{why}"),
+                TriggerState::Pending => panic!("{trigger} has no answer"),
+            }
+        }
+    }
+
     async fn happens(&mut self, model: &Model, event: Event) {
         match event {
             Event::Push(branch) => {
@@ -213,6 +255,7 @@ impl World {
             Event::DiesAtWrite(n) => self.judge.left.store(n, Ordering::Relaxed),
             Event::Restart => self.restart().await,
             Event::Trigger(key) => self.ask(model.request, key).await,
+            Event::Cancel { nth, by } => self.cancel(nth, by).await,
             Event::ClockJumps(days) => *self.clock.days.lock().unwrap() += days,
             Event::Select { dev } if dev != self.selects_dev => {
                 self.selects_dev = dev;
@@ -273,13 +316,20 @@ impl World {
     /// What holds once everything has settled.
     async fn outcome(&self, model: &Model) {
         let snapshot = self.judge.store.snapshot();
+        let deliveries = self.judge.store.deliveries(&DeliveryQuery::default()).await.unwrap();
         assert!(snapshot.open.is_empty(), "promise 9: stuck: {:#?}", snapshot.open);
         for branch in [Branch::Main, Branch::Dev] {
             let name = branch.name();
             let state = snapshot.cursors.iter().find(|state| state.subject.name() == name);
             let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
-            if let Some(commit) = model.owed(branch) {
-                let sha = &self.commits[commit];
+            let passed = state.and_then(|state| state.passed.as_ref());
+            let is_cancelled = |sha: &CommitSha| {
+                let was = |d: &Delivery| d.cancelled.is_some() && d.revision.sha == *sha;
+                let is_it = |p: &Passed| p.reason == Reason::Cancelled && p.mark.sha == *sha;
+                passed.is_some_and(is_it) && deliveries.iter().any(was)
+            };
+            let owed = model.owed(branch).map(|commit| &self.commits[commit]);
+            if let Some(sha) = owed.filter(|sha| !is_cancelled(sha)) {
                 assert_eq!(delivered, Some(sha), "promise 1: the head of {name} is lost");
                 assert!(is_complete(&self.cluster, name, sha.as_str()), "promise 1: {name}");
             }
@@ -287,7 +337,7 @@ impl World {
             let followed = state.is_some_and(|state| state.gone.is_none());
             assert_eq!(is_there, followed, "promise 10: {name}: {state:?}");
         }
-        let deliveries = self.judge.store.deliveries(&DeliveryQuery::default()).await.unwrap();
+        self.all_are_answered(&deliveries).await;
         for (request, (id, _)) in &self.requests {
             let mut answers = deliveries.iter().filter(|d| d.asked.trigger.as_ref() == Some(id));
             let states: Vec<DeliveryState> = answers.by_ref().map(|d| d.state).collect();

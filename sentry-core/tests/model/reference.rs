@@ -38,6 +38,11 @@ pub(crate) enum Event {
     Restart,
     /// A person's request for `main`; those with the same key are the same.
     Trigger(Option<u8>),
+    /// One of two people cancels a delivery that goes on, picked by the number; the last one where none does.
+    Cancel {
+        nth: usize,
+        by: &'static str,
+    },
     /// The wall clock jumps by so many days.
     ClockJumps(i64),
     /// A person edits the configuration and restarts: the selector with `dev`, or without.
@@ -129,6 +134,8 @@ impl ReferenceStateMachine for Model {
             3 => (0..16_usize).prop_map(Event::DiesAtWrite),
             3 => Just(Event::Restart),
             2 => prop::option::of(0..2_u8).prop_map(Event::Trigger),
+            2 => (0..4_usize, prop::sample::select(vec!["ops", "qa"]))
+                .prop_map(|(nth, by)| Event::Cancel { nth, by }),
             1 => days.prop_map(Event::ClockJumps),
             1 => any::<bool>().prop_map(|dev| Event::Select { dev }),
             1 => any::<bool>().prop_map(Event::Suspend),
@@ -180,6 +187,7 @@ impl ReferenceStateMachine for Model {
             | Event::DiesAtWrite(_)
             | Event::Restart
             | Event::Repair
+            | Event::Cancel { .. }
             | Event::Wait { .. } => {}
         }
         state

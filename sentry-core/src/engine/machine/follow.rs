@@ -44,10 +44,16 @@ impl Following {
         self.failures.get(cluster).copied().unwrap_or_default()
     }
 
-    /// Where runs are followed, or will be after a failure.
+    /// Where runs are followed.
     #[cfg(test)]
     pub(super) fn clusters(&self) -> impl Iterator<Item = &ClusterRef> {
-        self.followers.keys().chain(self.again.keys())
+        self.followers.keys()
+    }
+
+    /// Where that is tried again after a failure, should there be something to follow by then.
+    #[cfg(test)]
+    pub(super) fn again(&self) -> impl Iterator<Item = &ClusterRef> {
+        self.again.keys()
     }
 
     /// When the next follower is tried again, or a delivery runs out of its time.

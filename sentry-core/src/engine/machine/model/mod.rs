@@ -4,6 +4,9 @@
 //!
 //! `PROPTEST_CASES` says how many stories are tried.
 
+mod cancels;
+mod cluster;
+mod people;
 #[path = "../../../../tests/model/reference.rs"]
 mod reference;
 mod walk;
@@ -16,7 +19,10 @@ use proptest_state_machine::{StateMachineTest, prop_state_machine};
 
 use self::reference::{Branch, Event, Model};
 use self::world::{APPLY, INTERVAL, World};
-use crate::delivery::DeliveryState;
+use crate::cursor::Passed;
+use crate::delivery::{DeliveryState, Reason};
+use crate::repo::CommitSha;
+use crate::testing::sample;
 
 impl Branch {
     fn name(self) -> &'static str {
@@ -36,11 +42,12 @@ impl World {
                 self.heads.insert(branch, head.expect("a head"));
             }
             Event::Delete => drop(self.heads.remove(&Branch::Dev)),
-            Event::TheClusterIs(how) => self.cluster = how,
+            Event::TheClusterIs(how) => self.cluster_is(how),
             Event::TheForgeIsAway(away) => self.forge_is_away = away,
             Event::DiesAtWrite(n) => self.left = n,
             Event::Restart => self.restart(),
             Event::Trigger(key) => self.ask(model.request, key),
+            Event::Cancel { nth, by } => self.cancel(nth, by),
             Event::ClockJumps(days) => self.days += days,
             Event::Select { dev } if dev != self.selects_dev => {
                 self.selects_dev = dev;
@@ -66,6 +73,7 @@ impl World {
             "promise 3: a run was made twice: {:?}",
             self.made
         );
+        self.none_goes_on();
         let mut waiting = BTreeSet::new();
         // One whose runs are followed waits for nothing, and holds nothing up.
         let open = self.kept.ledger.open.values();
@@ -90,7 +98,7 @@ impl World {
     /// Everything is well again and has its time.
     fn settle(&mut self) {
         self.forge_is_away = false;
-        self.cluster = reference::Cluster::Well;
+        self.cluster_is(reference::Cluster::Well);
         self.suspend(false);
         self.repair();
         self.restart();
@@ -104,8 +112,14 @@ impl World {
             let name = branch.name();
             let state = self.cursors().find(|cursors| cursors.subject.name() == name);
             let delivered = state.and_then(|state| Some(&state.delivered.as_ref()?.sha));
-            if let Some(commit) = model.owed(branch) {
-                let sha = &self.commits[commit];
+            let owed = model.owed(branch).map(|commit| &self.commits[commit]);
+            let passed = state.and_then(|state| state.passed.as_ref());
+            // What was cancelled is settled, however often the branch moved away and back.
+            let is_cancelled = |sha: &&CommitSha| {
+                let is_passed = |p: &Passed| p.reason == Reason::Cancelled && p.mark.sha == **sha;
+                passed.is_some_and(is_passed) && self.cancels.has(&sample::subject(name), sha)
+            };
+            if let Some(sha) = owed.filter(|sha| !is_cancelled(sha)) {
                 assert_eq!(delivered, Some(sha), "promise 1: the head of {name} is lost");
                 assert!(self.is_complete(name, sha), "promise 1: {name}");
             }
@@ -113,6 +127,8 @@ impl World {
             let followed = state.is_some_and(|state| state.gone.is_none());
             assert_eq!(is_there, followed, "promise 10: {name}: {state:?}");
         }
+        self.all_are_answered();
+        assert_eq!(self.going_on().next(), None, "a run is left");
         let mut answers = BTreeMap::new();
         for delivery in self.kept.deliveries.values() {
             *answers.entry(delivery.asked.trigger.as_ref()).or_insert(0) += 1;

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::cancels::Cancels;
+use super::cluster::{LONG, Run, SHORT};
 use super::reference::{Branch, Cluster};
 use crate::clock::Timestamp;
 use crate::cursor::Cursors;
-use crate::delivery::{
-    Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, RunState, Selection, Trigger,
-    TriggerKind, TriggerState,
-};
-use crate::deployer::{DeployError, DeployErrorKind};
+use crate::delivery::{Delivery, DeliveryState, Intent, Reason, RunRecord, RunState, Trigger};
+use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, Retire};
 use crate::engine::Options;
 use crate::engine::courier::{AttemptEnd, Halt, Outcome};
 use crate::engine::failure::AttemptError;
@@ -24,7 +23,7 @@ use crate::ids::{DeliveryId, TriggerId};
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
 use crate::repo::CommitSha;
 use crate::revision::Revision;
-use crate::store::{Suspension, Write};
+use crate::store::Write;
 use crate::testing::sample;
 use crate::watch::sample::watch;
 
@@ -41,7 +40,7 @@ const RUNS: [&str; 2] = ["one", "two"];
 pub(super) struct Kept {
     pub(super) ledger: Ledger,
     pub(super) deliveries: BTreeMap<DeliveryId, Delivery>,
-    triggers: BTreeMap<TriggerId, Trigger>,
+    pub(super) triggers: BTreeMap<TriggerId, Trigger>,
 }
 
 impl Kept {
@@ -67,20 +66,26 @@ struct Attempt {
 
 /// Something that will happen.
 enum Happening {
-    Answer { forge: String, asked: Vec<(usize, HeadsQuery)> },
+    Answer {
+        forge: String,
+        asked: Vec<(usize, HeadsQuery)>,
+    },
     Step(DeliveryId),
     Applied(DeliveryId),
-    NotFollowed(Input),
+    /// A follower lists the runs, and tells that it did.
+    Listed(u64),
+    /// The runs were asked to end.
+    Retired(Box<Retire>),
 }
 
 pub(super) struct World {
     machine: Option<Machine>,
     began: Instant,
     /// What passed since.
-    time: Duration,
+    pub(super) time: Duration,
     pub(super) days: i64,
     due: BTreeMap<(Duration, u64), Happening>,
-    number: u64,
+    pub(super) number: u64,
     attempts: BTreeMap<DeliveryId, Attempt>,
     /// Attempts that asked for a step, with the runs that they want to create, by ticket.
     asking: BTreeMap<u64, (DeliveryId, Vec<RunRecord>)>,
@@ -89,18 +94,22 @@ pub(super) struct World {
     queue: VecDeque<DeliveryId>,
     pub(super) heads: BTreeMap<Branch, CommitSha>,
     pub(super) commits: Vec<CommitSha>,
-    tests: CommitSha,
+    pub(super) tests: CommitSha,
     pub(super) forge_is_away: bool,
     pub(super) cluster: Cluster,
     /// The keys of the runs that were made.
     pub(super) made: Vec<String>,
+    pub(super) runs: Vec<Run>,
+    /// What each follower follows, and whether it has listed it.
+    pub(super) followers: BTreeMap<u64, (FollowQuery, bool)>,
+    pub(super) cancels: Cancels,
     pub(super) kept: Kept,
     /// How many more moments, before and after each commit, the agent lives.
     pub(super) left: usize,
     pub(super) selects_dev: bool,
     /// What each request was acknowledged with, and when that was first asked for.
     pub(super) requests: BTreeMap<usize, (TriggerId, Timestamp)>,
-    latest: Timestamp,
+    pub(super) latest: Timestamp,
     /// The heads that each branch's cursor stood at, in order.
     pub(super) delivered: BTreeMap<String, Vec<CommitSha>>,
     pub(super) faults: Vec<String>,
@@ -125,6 +134,9 @@ impl World {
             forge_is_away: false,
             cluster: Cluster::Well,
             made: Vec::new(),
+            runs: Vec::new(),
+            followers: BTreeMap::new(),
+            cancels: Cancels::default(),
             kept: Kept::default(),
             left: usize::MAX,
             selects_dev: true,
@@ -135,18 +147,6 @@ impl World {
         };
         world.push(Branch::Main);
         world
-    }
-
-    pub(super) fn push(&mut self, branch: Branch) -> CommitSha {
-        let sha = sample::sha(u32::try_from(self.commits.len()).expect("a few"));
-        self.commits.push(sha.clone());
-        self.heads.insert(branch, sha.clone());
-        sha
-    }
-
-    pub(super) fn repair(&mut self) {
-        self.number += 1;
-        self.tests = sample::sha(1_000_000 + u32::try_from(self.number).expect("a few"));
     }
 
     pub(super) fn cursors(&self) -> impl Iterator<Item = &Cursors> {
@@ -163,7 +163,7 @@ impl World {
         made.values().any(|runs| *runs == RUNS.len())
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         let seconds = 1_790_000_000 + self.days * 24 * 3600;
         let stamp = Timestamp::from_second(seconds).expect("a time") + self.time;
         Moment { instant: self.began + self.time, stamp }
@@ -174,6 +174,7 @@ impl World {
         self.due.clear();
         self.attempts.clear();
         self.asking.clear();
+        self.followers.clear();
         (self.turn, self.queue) = (None, VecDeque::new());
     }
 
@@ -198,52 +199,13 @@ impl World {
         self.carry(effects);
     }
 
-    pub(super) fn suspend(&mut self, suspend: bool) {
-        let suspensions = &mut self.kept.ledger.inbox.suspensions;
-        suspensions.clear();
-        if suspend {
-            let (watch, since) = (sample::watch("qa"), self.now().stamp);
-            self.kept.ledger.inbox.suspensions =
-                vec![Suspension { watch, reason: None, since, until: None, by: None }];
-        }
-    }
-
-    /// A request is acknowledged with its id; the same request has the same one.
-    pub(super) fn ask(&mut self, request: usize, key: Option<u8>) {
-        let at = self.now().stamp;
-        let kind = TriggerKind::Deliver {
-            subject: sample::subject("main"),
-            sha: None,
-            selection: Selection::default(),
-        };
-        let trigger = Trigger {
-            id: TriggerId::new(at, fastrand::u128(..)),
-            key: key.map_or_else(|| format!("request {request}"), |key| format!("key {key}")),
-            watch: sample::watch("qa"),
-            kind,
-            cause: Cause::Manual,
-            by: None,
-            at,
-            state: TriggerState::Pending,
-        };
-        let known = self.kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
-        let kept = known.unwrap_or_else(|| {
-            self.kept.triggers.insert(trigger.id.clone(), trigger.clone());
-            self.kept.ledger.inbox.triggers.push(trigger.clone());
-            trigger
-        });
-        let kept = (kept.id, kept.at);
-        let first = self.requests.entry(request).or_insert_with(|| kept.clone());
-        assert_eq!(*first, kept, "promise 6: the same key is the same request");
-        self.latest = self.latest.max(at);
-    }
-
     /// Time passes, second by second: each begins with a look for what people left.
     pub(super) fn wait(&mut self, seconds: u64) {
         for _ in 0..seconds {
             let end = self.time + Duration::from_secs(1);
             let inbox = self.kept.ledger.inbox.clone();
             self.input(Input::Inbox(inbox));
+            self.end_runs();
             while let Some(next) = self.next(end) {
                 self.time = next;
                 self.turn_once();
@@ -274,7 +236,7 @@ impl World {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    pub(super) fn input(&mut self, input: Input) {
         let now = self.now();
         if let Some(machine) = &mut self.machine {
             let effects = machine.step(now, input);
@@ -285,22 +247,31 @@ impl World {
 
     /// As the owner does; the agent may die before or after the writes are kept.
     fn carry(&mut self, effects: Effects) {
-        let mut due = VecDeque::from([effects]);
-        while let Some(Effects { writes, events: _, calls }) = due.pop_front() {
-            if !writes.is_empty() {
-                if !self.lives() {
+        let (mut due, mut calls) = (Some(effects), VecDeque::new());
+        loop {
+            if let Some(Effects { writes, events: _, calls: first }) = due {
+                if !self.keep(&writes) {
                     return self.die();
                 }
-                writes.iter().for_each(|write| self.look(write));
-                self.kept.commit(&writes);
-                if !self.lives() {
-                    return self.die();
-                }
+                first.into_iter().rev().for_each(|call| calls.push_front(call));
             }
-            for call in calls {
-                due.extend(self.make(call));
-            }
+            let Some(call) = calls.pop_front() else { return };
+            due = self.make(call);
         }
+    }
+
+    /// False if the agent dies before the writes are kept, or after.
+    fn keep(&mut self, writes: &[Write]) -> bool {
+        if writes.is_empty() {
+            return true;
+        }
+        if !self.lives() {
+            return false;
+        }
+        writes.iter().for_each(|write| self.look(write));
+        self.faults.extend(self.cancels.look(writes));
+        self.kept.commit(writes);
+        self.lives()
     }
 
     fn lives(&mut self) -> bool {
@@ -313,7 +284,8 @@ impl World {
     fn look(&mut self, write: &Write) {
         let Write::Cursors(cursors) = write else { return };
         let branch = cursors.subject.name();
-        if let Some(passed) = cursors.passed.as_ref().filter(|p| p.reason != Reason::Baseline) {
+        let expected = |reason: &Reason| matches!(reason, Reason::Baseline | Reason::Cancelled);
+        if let Some(passed) = cursors.passed.as_ref().filter(|p| !expected(&p.reason)) {
             self.faults.push(format!("{branch}: let pass: {passed:?}"));
         }
         let Some(delivered) = &cursors.delivered else { return };
@@ -344,20 +316,16 @@ impl World {
             }
             Call::Proceed(ticket, answer) => self.proceed(ticket, answer),
             Call::Follow { number, query } => {
-                let (cluster, change) = (query.cluster, None);
-                let seen = Input::Seen { cluster, number, change };
-                self.after(ANSWER, Happening::NotFollowed(seen));
+                self.followers.insert(number, (query, false));
+                self.after(ANSWER, Happening::Listed(number));
             }
+            Call::Unfollow(number) => drop(self.followers.remove(&number)),
+            Call::Retire(request, _) => self.after(ANSWER, Happening::Retired(request)),
             Call::Recall(recall) => {
                 let found = self.kept.deliveries.get(recall.delivery()).cloned();
                 return self.machine.as_mut().map(|machine| machine.recalled(recall, found));
             }
-            Call::Unfollow(_)
-            | Call::Report(..)
-            | Call::Notify(_)
-            | Call::Retire(..)
-            | Call::Inventory(_)
-            | Call::CutOff => {}
+            Call::Report(..) | Call::Notify(_) | Call::Inventory(_) | Call::CutOff => {}
         }
         None
     }
@@ -370,7 +338,8 @@ impl World {
             }
             Happening::Step(id) => self.step(&id),
             Happening::Applied(id) => self.applied(&id),
-            Happening::NotFollowed(seen) => self.input(seen),
+            Happening::Listed(number) => self.listed(number),
+            Happening::Retired(request) => self.retired(request),
         }
     }
 
@@ -490,6 +459,10 @@ impl World {
             let action = if self.made.contains(&key) { Action::Exists } else { Action::Created };
             if action == Action::Created {
                 self.made.push(key);
+                let ends = self.time + if self.runs.len() % 2 == 0 { SHORT } else { LONG };
+                let commit = attempt.delivery.revision.sha.clone();
+                let object = run.object.clone();
+                self.runs.push(Run { object, commit, state: RunState::Running, ends });
             }
             let (object, reason) = (run.object.clone(), None);
             attempt.delivery.objects.push(ObjectOutcome { object, run: true, action, reason });
