@@ -49,7 +49,7 @@ pub use exit::{Exit, Failure};
 
 /// Runs the program with its arguments, the program's own name first.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = args::modernised(args);
+    let args = args::given::modernised(args);
     if let Ok(shell) = std::env::var(complete::VARIABLE) {
         let answer = complete::answer(&shell, complete::words(&args));
         std::io::stdout().write_all(&answer).ok();
@@ -61,7 +61,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if error.use_stderr() => {
             // It repeats arguments, which others may have chosen.
             let ui = ui::Ui::new(args::Color::Auto, Redactor::new(), None);
-            ui.complain(&args::without_credentials(&error.render().to_string(), &args));
+            ui.complain(&args::given::without_credentials(&error.render().to_string(), &args));
             return Exit::Usage.into();
         }
         Err(answer) => {

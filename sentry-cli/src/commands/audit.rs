@@ -6,7 +6,7 @@ use sentry_api::text::short;
 use sentry_core::clock::Timestamp;
 
 use super::Context;
-use crate::args::AuditArgs;
+use crate::args::questions::AuditArgs;
 use crate::exit::{Exit, Failure};
 use crate::table::{Rows, folded, middle, whole};
 use crate::ui::{Tone, age};

@@ -11,7 +11,7 @@ use similar::TextDiff;
 use super::Context;
 use super::explain::{complain_of_refusals, for_questions, heading, uninterrupted};
 use super::source::pick;
-use crate::args::DiffArgs;
+use crate::args::questions::DiffArgs;
 use crate::exit::{Exit, Failure};
 use crate::json;
 use crate::ui::{Tone, Ui, count, plain, tinted};

@@ -10,7 +10,8 @@ use sentry_core::plan::{Operation, PlannedObject};
 
 use super::Context;
 use super::lint::show_documents;
-use crate::args::{ExplainArgs, OutputArg};
+use crate::args::OutputArg;
+use crate::args::questions::ExplainArgs;
 use crate::compose::{self, Composition};
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::status::{ask, lines, names};
 use super::{Context, Source};
-use crate::args::StatusArgs;
+use crate::args::questions::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::remote::Remote;
 use crate::signals::Signals;

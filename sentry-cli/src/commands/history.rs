@@ -11,7 +11,8 @@ use sentry_core::clock::Timestamp;
 
 use super::Context;
 use super::status::joined;
-use crate::args::{HistoryArgs, OutputArg, ShowArgs};
+use crate::args::OutputArg;
+use crate::args::questions::{HistoryArgs, ShowArgs};
 use crate::exit::{Exit, Failure};
 use crate::runs::{state_tone, totals_tone, verdict_tone};
 use crate::table::{Column, Rows, end, folded, middle, whole, wide_only};

@@ -16,7 +16,8 @@ use sentry_core::closed_list::ClosedList;
 
 use super::follow::follow;
 use super::{Context, Source};
-use crate::args::{OutputArg, StatusArgs};
+use crate::args::OutputArg;
+use crate::args::questions::StatusArgs;
 use crate::exit::{Exit, Failure};
 use crate::json::VERSION;
 use crate::runs::{totals_tone, verdict_tone};

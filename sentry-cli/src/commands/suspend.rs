@@ -3,7 +3,7 @@
 use sentry_api::shape::SuspendRequest;
 
 use super::Context;
-use crate::args::{ResumeArgs, SuspendArgs};
+use crate::args::requests::{ResumeArgs, SuspendArgs};
 use crate::exit::{Exit, Failure};
 use crate::ui::plain;
 use crate::user;

@@ -11,7 +11,7 @@ use sentry_core::subject::{EventName, Subject};
 use super::request::{Desk, Wanted, no_such_run};
 use super::source::pick;
 use super::{Context, explain};
-use crate::args::{CancelArgs, RerunArgs, RetryArgs, TriggerArgs};
+use crate::args::requests::{CancelArgs, RerunArgs, RetryArgs, TriggerArgs};
 use crate::exit::{Exit, Failure};
 use crate::user;
 

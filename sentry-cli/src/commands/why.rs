@@ -10,7 +10,7 @@ use sentry_core::repo::CommitSha;
 use sentry_core::store::State;
 
 use super::Context;
-use crate::args::WhyArgs;
+use crate::args::questions::WhyArgs;
 use crate::exit::{Exit, Failure};
 use crate::runs::totals_tone;
 use crate::ui::{Tone, Ui, age, plain, time, tinted};

@@ -7,7 +7,7 @@ mod older;
 mod records;
 mod values;
 
-pub(crate) use records::brief;
+pub(crate) use records::brief::brief;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,6 +1,10 @@
 //! The stored form of each record, field by field. A field that the engine's record gains does not compile here
 //! until it was decided how it is stored.
 
+pub(super) mod brief;
+mod reason;
+mod trigger;
+
 use std::time::Duration;
 
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
@@ -9,8 +13,10 @@ use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store, subscription};
 use serde::{Deserialize, Serialize};
 
+use self::reason::Reason;
+use self::trigger::{TriggerKind, TriggerState};
 use super::values::{Event, Reference, Stamp, Text, Word};
-use super::{DtoError, Mirror, Record, VERSION, decode, decode_after, encode, older};
+use super::{DtoError, Mirror, Record, decode, decode_after, encode, older};
 
 /// A struct whose fields are named as those of the record it mirrors.
 macro_rules! mirrors {
@@ -79,69 +85,6 @@ records! {
 /// Of a run that was put somewhere before this was kept, it is not known: nothing is forgotten that is to be deleted.
 fn unknown() -> bool {
     true
-}
-
-/// What a delivery's text says in brief: all but its runs.
-#[derive(Deserialize)]
-struct Brief {
-    id: Text<DeliveryId>,
-    watch: Text<WatchName>,
-    revision: Revision,
-    commit: Option<CommitNote>,
-    dry_run: bool,
-    state: Word<delivery::DeliveryState>,
-    tries: u32,
-    next_attempt: Option<Stamp>,
-    verdict: Option<Word<delivery::Verdict>>,
-    error: Option<String>,
-    only: Option<String>,
-    repeats: Option<String>,
-}
-
-impl Mirror<store::Brief> for Brief {
-    fn of(value: store::Brief) -> Self {
-        let store::Brief { id, watch, revision, commit, dry_run, state, .. } = value;
-        let store::Brief { tries, next_attempt, verdict, error, .. } = value;
-        Self {
-            id: Mirror::of(id),
-            watch: Mirror::of(watch),
-            revision: Mirror::of(revision),
-            commit: Mirror::of(commit),
-            dry_run,
-            state: Mirror::of(state),
-            tries,
-            next_attempt: Mirror::of(next_attempt),
-            verdict: Mirror::of(verdict),
-            error,
-            only: None,
-            repeats: None,
-        }
-    }
-
-    fn back(self) -> store::Brief {
-        store::Brief {
-            id: self.id.back(),
-            watch: self.watch.back(),
-            revision: self.revision.back(),
-            commit: self.commit.back(),
-            dry_run: self.dry_run,
-            state: self.state.back(),
-            tries: self.tries,
-            next_attempt: self.next_attempt.back(),
-            verdict: self.verdict.back(),
-            error: self.error,
-            runs: delivery::RunTotals::default(),
-            is_part: self.only.is_some() || self.repeats.is_some(),
-        }
-    }
-}
-
-/// What a delivery's text says in brief, without its runs.
-pub(crate) fn brief(version: u32, json: &str) -> Result<store::Brief, DtoError> {
-    match version {
-        VERSION => serde_json::from_str(json).map(Brief::back).map_err(DtoError::Unreadable),
-        _ => delivery::Delivery::decode(version, json).map(|whole| (&whole).into()),
-    }
 }
 
 impl Record for delivery::Delivery {
@@ -476,160 +419,5 @@ mirrors! {
         left: u64,
         limit: u64,
         reset: Option<Stamp>,
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Selection {
-    event: Option<Event>,
-    run: Option<String>,
-}
-
-impl Mirror<delivery::Selection> for Selection {
-    fn of(value: delivery::Selection) -> Self {
-        let delivery::Selection { event, run } = value;
-        Self { event: Mirror::of(event), run }
-    }
-
-    fn back(self) -> delivery::Selection {
-        delivery::Selection { event: self.event.back(), run: self.run }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Reason {
-    Delivered,
-    Waiting,
-    SupersededBy(Text<CommitSha>),
-    Baseline,
-    NoRunMatched,
-    NoFile,
-    OnlyObjects,
-    RunsLeftOut,
-    SkippedByMarker,
-    Suspended,
-    Parked,
-    Cancelled,
-    ForgeUnreachable { since: Stamp },
-    NotSeen,
-}
-
-impl Mirror<delivery::Reason> for Reason {
-    fn of(value: delivery::Reason) -> Self {
-        use delivery::Reason as R;
-        match value {
-            R::Delivered => Self::Delivered,
-            R::Waiting => Self::Waiting,
-            R::SupersededBy(sha) => Self::SupersededBy(Mirror::of(sha)),
-            R::Baseline => Self::Baseline,
-            R::NoRunMatched => Self::NoRunMatched,
-            R::NoFile => Self::NoFile,
-            R::OnlyObjects => Self::OnlyObjects,
-            R::RunsLeftOut => Self::RunsLeftOut,
-            R::SkippedByMarker => Self::SkippedByMarker,
-            R::Suspended => Self::Suspended,
-            R::Parked => Self::Parked,
-            R::Cancelled => Self::Cancelled,
-            R::ForgeUnreachable { since } => Self::ForgeUnreachable { since: Mirror::of(since) },
-            R::NotSeen => Self::NotSeen,
-        }
-    }
-
-    fn back(self) -> delivery::Reason {
-        use delivery::Reason as R;
-        match self {
-            Self::Delivered => R::Delivered,
-            Self::Waiting => R::Waiting,
-            Self::SupersededBy(sha) => R::SupersededBy(sha.back()),
-            Self::Baseline => R::Baseline,
-            Self::NoRunMatched => R::NoRunMatched,
-            Self::NoFile => R::NoFile,
-            Self::OnlyObjects => R::OnlyObjects,
-            Self::RunsLeftOut => R::RunsLeftOut,
-            Self::SkippedByMarker => R::SkippedByMarker,
-            Self::Suspended => R::Suspended,
-            Self::Parked => R::Parked,
-            Self::Cancelled => R::Cancelled,
-            Self::ForgeUnreachable { since } => R::ForgeUnreachable { since: since.back() },
-            Self::NotSeen => R::NotSeen,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum TriggerKind {
-    Deliver {
-        subject: Reference,
-        sha: Option<Text<CommitSha>>,
-        #[serde(default)]
-        selection: Selection,
-    },
-    Retry(Text<DeliveryId>),
-    Cancel(Text<DeliveryId>),
-    Rerun {
-        delivery: Text<DeliveryId>,
-        failed_only: bool,
-    },
-}
-
-impl Mirror<delivery::TriggerKind> for TriggerKind {
-    fn of(value: delivery::TriggerKind) -> Self {
-        use delivery::TriggerKind as K;
-        match value {
-            K::Deliver { subject, sha, selection } => Self::Deliver {
-                subject: Mirror::of(subject),
-                sha: Mirror::of(sha),
-                selection: Mirror::of(selection),
-            },
-            K::Retry(delivery) => Self::Retry(Mirror::of(delivery)),
-            K::Cancel(delivery) => Self::Cancel(Mirror::of(delivery)),
-            K::Rerun { delivery, failed_only } => {
-                Self::Rerun { delivery: Mirror::of(delivery), failed_only }
-            }
-        }
-    }
-
-    fn back(self) -> delivery::TriggerKind {
-        use delivery::TriggerKind as K;
-        match self {
-            Self::Deliver { subject, sha, selection } => {
-                K::Deliver { subject: subject.back(), sha: sha.back(), selection: selection.back() }
-            }
-            Self::Retry(delivery) => K::Retry(delivery.back()),
-            Self::Cancel(delivery) => K::Cancel(delivery.back()),
-            Self::Rerun { delivery, failed_only } => {
-                K::Rerun { delivery: delivery.back(), failed_only }
-            }
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum TriggerState {
-    Pending,
-    Taken(Text<DeliveryId>),
-    Rejected(String),
-}
-
-impl Mirror<delivery::TriggerState> for TriggerState {
-    fn of(value: delivery::TriggerState) -> Self {
-        use delivery::TriggerState as S;
-        match value {
-            S::Pending => Self::Pending,
-            S::Taken(delivery) => Self::Taken(Mirror::of(delivery)),
-            S::Rejected(why) => Self::Rejected(why),
-        }
-    }
-
-    fn back(self) -> delivery::TriggerState {
-        use delivery::TriggerState as S;
-        match self {
-            Self::Pending => S::Pending,
-            Self::Taken(delivery) => S::Taken(delivery.back()),
-            Self::Rejected(why) => S::Rejected(why),
-        }
     }
 }

@@ -26,6 +26,7 @@
 pub mod archive;
 pub mod inbox;
 pub mod journal;
+pub mod overview;
 mod search;
 
 use std::any::Any;
