@@ -4,6 +4,7 @@
 
 mod agents;
 mod branches;
+mod cancelling;
 mod certificates;
 mod commits;
 #[cfg(feature = "corpus")]
