@@ -15,6 +15,13 @@ impl Delivery {
         self.asked.repeats.is_some() || self.asked.only.is_some()
     }
 
+    /// True if its head needs no other delivery after it: not if a person asked for a single run, or for what another event
+    /// makes run.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.asked.only.is_none() && self.asked.event == self.revision.subject.event()
+    }
+
     fn goes_on(&self, earlier: &Self) -> bool {
         self.is_part()
             && self.watch == earlier.watch

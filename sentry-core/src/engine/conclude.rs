@@ -152,6 +152,8 @@ fn acknowledged(
         let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
         let unpark = state.parked.clone().filter(|p| p.mark.sha != mark.sha);
         let passed = delivery.passed.clone().map(|reason| Passed { mark: mark.clone(), reason });
+        // What was not asked for still waits for this commit of B.
+        let manifests = if delivery.is_whole() { manifests } else { state.manifests.clone() };
         writes.push(Write::Cursors(Cursors {
             delivered: Some(mark),
             manifests,
@@ -230,9 +232,11 @@ pub(super) fn inventory(delivery: &Delivery, watch: &Watch, now: Timestamp) -> V
         .collect()
 }
 
-/// A change moves the cursor to its own head; a requested delivery does so only if it is the branch's head now.
+/// A change moves the cursor to its own head; a requested delivery does so only if it is the branch's head now, and where it
+/// is not all of it, only after the head was settled.
 fn moves_cursor(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.gone.is_none()
+        && (delivery.is_whole() || !cursors.is_change())
         && match delivery.asked.cause {
             Cause::Change | Cause::Manifests => true,
             Cause::Manual | Cause::Webhook | Cause::Rerun => {
@@ -258,7 +262,8 @@ fn passed(
     let mut writes = Vec::new();
     if !delivery.asked.dry_run {
         writes.push(record(&delivery, reason.clone(), None, now));
-        if let Some(state) = cursors.filter(|b| moves_cursor(&delivery, b)) {
+        let moves = |state: &&Cursors| delivery.is_whole() && moves_cursor(&delivery, state);
+        if let Some(state) = cursors.filter(moves) {
             let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
             let passed = Some(Passed { mark, reason });
             writes.push(Write::Cursors(Cursors { passed, parked: None, ..state.clone() }));
@@ -321,6 +326,7 @@ fn stands_for_the_head(delivery: &Delivery, cursors: &Cursors) -> bool {
     cursors.is_change()
         && cursors.observed.sha == delivery.revision.sha
         && cursors.parked.as_ref().is_none_or(is_own)
+        && delivery.is_whole()
         && !delivery.is_part()
         && !delivery.asked.dry_run
 }

@@ -249,12 +249,14 @@ async fn of_requests_about_a_parked_delivery_that_come_at_once_each_knows_what_t
     minutes(2).await;
     let id = world.last().await.id;
     let mut asked = Vec::new();
-    for (by, kind) in [
-        ("ops", TriggerKind::Cancel(id.clone())),
-        ("qa", TriggerKind::Cancel(id.clone())),
-        ("qa", TriggerKind::Retry(id.clone())),
+    for (n, by, kind) in [
+        (1, "ops", TriggerKind::Cancel(id.clone())),
+        (2, "qa", TriggerKind::Cancel(id.clone())),
+        (3, "qa", TriggerKind::Retry(id.clone())),
     ] {
         let mut trigger = world.trigger(&format!("{by} {kind:?}"), kind);
+        // Of one moment the ids tell the order.
+        trigger.id = TriggerId::new(trigger.at, n);
         trigger.by = Some(by.into());
         asked.push(world.store.request(&trigger).await.unwrap().id);
     }

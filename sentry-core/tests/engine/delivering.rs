@@ -572,6 +572,78 @@ async fn a_rerun_is_for_the_event_and_the_run_of_what_it_repeats_and_says_who_as
     assert_eq!(bases, ["nightly", "nightly"]);
 }
 
+/// Manifests of which a push starts `qa` and `smoke`, and the event `nightly` a run of its own.
+fn for_two_events() -> [(&'static str, String); 3] {
+    let named = |name: &str| RUN.1.replace("{name: qa}", name);
+    let nightly =
+        "{name: nightly, annotations: {pipelinesascode.tekton.dev/on-event: '[nightly]'}}";
+    [
+        ("run.yaml", RUN.1.to_owned()),
+        ("smoke.yaml", named("{name: smoke}")),
+        ("nightly.yaml", named(nightly)),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_was_asked_for_before_its_head_was_delivered_leaves_the_head_to_be_delivered() {
+    let part = |event: Option<&str>, run: Option<&str>| Selection {
+        event: event.map(EventName::new),
+        run: run.map(str::to_owned),
+    };
+    for (selection, first) in [
+        (part(None, Some("smoke")), vec!["smoke"]),
+        (part(Some("nightly"), None), vec!["nightly"]),
+        (part(Some("nightly"), Some("nightly")), vec!["nightly"]),
+        (part(Some("weekly"), None), vec![]),
+    ] {
+        let world = World::running().await;
+        let files = for_two_events();
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        world.forge.commit(B, "main", "runs of two events", &files);
+        world.suspend().await;
+        let sha = world.push();
+        minutes(2).await;
+        let subject = sample::subject("main");
+        let deliver = TriggerKind::Deliver { subject, sha: None, selection: selection.clone() };
+        world.ask(deliver).await;
+        minutes(1).await;
+        let made = || {
+            let names = world.deployer.created().into_iter().map(|o| o.object.name);
+            names.map(|n| n.split('-').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let asked: Vec<String> = first.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!((made(), world.delivered().await), (asked, None), "{selection:?}");
+        let resume = sample::resumption(world.watch.name.as_str());
+        world.store.hold(&Hold::Resume(resume)).await.unwrap();
+        minutes(2).await;
+        assert_eq!(world.delivered().await, Some(sha), "{selection:?}");
+        let rest = made().split_off(first.len());
+        assert_eq!(rest, ["qa", "smoke"], "{selection:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_a_head_that_is_delivered_takes_nothing_from_what_b_moves_to_or_what_was_told() {
+    let world = following_b().await;
+    let settled = world.branch("main").await.unwrap();
+    let files = for_two_events();
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    world.forge.commit(B, "main", "runs of two events", &files);
+    let subject = sample::subject("main");
+    for event in ["weekly", "nightly"] {
+        let selection = Selection { event: Some(EventName::new(event)), run: None };
+        let subject = subject.clone();
+        world.ask(TriggerKind::Deliver { subject, sha: None, selection }).await;
+        seconds(5).await;
+        let now = world.branch("main").await.unwrap();
+        assert_eq!((now.passed, now.manifests), (None, settled.manifests.clone()), "{event}");
+    }
+    minutes(12).await;
+    let names = world.deployer.created().into_iter().map(|o| o.object.name);
+    let bases: Vec<String> = names.map(|n| n.split('-').next().unwrap().to_owned()).collect();
+    assert_eq!(bases, ["qa", "nightly", "qa", "smoke"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retry_of_a_parked_delivery_completes_it() {
     let world = World::running().await;
