@@ -98,12 +98,28 @@ fn bare(task: &str, run: Option<&str>, state: TaskState) -> TaskRecord {
     }
 }
 
-/// The tasks that a task comes after: those that it names, and those that it needs results of.
+/// Fields of a pipeline's task that list the names of tasks before it. `from` is of v1beta1, as long as it had pipeline
+/// resources.
+const NAMES: &[&[&str]] =
+    &[&["runAfter"], &["resources", "inputs", "from"], &["conditions", "resources", "from"]];
+/// Fields in which a result of another task may be referred to: Tekton then waits for that task (`Deps` of a `PipelineTask`).
+const TEXTS: &[&[&str]] = &[
+    &["params"],
+    &["when"],
+    &["matrix"],
+    &["conditions", "params"],
+    &["taskSpec", "steps"],
+    &["taskSpec", "sidecars"],
+];
+
+/// The tasks that a task comes after, each once: those that it names, and those that it needs results of.
 fn after(task: &Value, names: &[&str]) -> Vec<String> {
-    let listed = task["runAfter"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let mut found: Vec<&str> = listed.collect();
-    for field in ["params", "when", "matrix"] {
-        results(&task[field], &mut found);
+    let mut found = Vec::new();
+    for path in NAMES {
+        visit(task, path, &mut |value| found.extend(value.as_str()));
+    }
+    for path in TEXTS {
+        visit(task, path, &mut |value| results(value, &mut found));
     }
     let mut after: Vec<String> = Vec::new();
     for name in found.into_iter().filter(|name| names.contains(name)) {
@@ -114,12 +130,23 @@ fn after(task: &Value, names: &[&str]) -> Vec<String> {
     after
 }
 
-/// The tasks whose results the texts refer to: `$(tasks.build.results.digest)`.
+/// What stands at a path: of a list, each of its items.
+fn visit<'v>(value: &'v Value, path: &[&str], see: &mut impl FnMut(&'v Value)) {
+    match (value, path) {
+        (Value::Array(items), _) => items.iter().for_each(|item| visit(item, path, see)),
+        (_, []) => see(value),
+        (_, [field, rest @ ..]) => visit(&value[field], rest, see),
+    }
+}
+
+/// The tasks whose results the texts refer to: `$(tasks.build.results.digest)`. Their status and their artifacts order nothing.
 fn results<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
     match value {
         Value::String(text) => {
-            let references = text.split("$(tasks.").skip(1);
-            found.extend(references.filter_map(|rest| Some(rest.split_once('.')?.0)));
+            let references = text.split("$(tasks.").skip(1).filter_map(|rest| rest.split_once('.'));
+            let of_results =
+                |rest: &str| rest.starts_with("results.") || rest.starts_with("results[");
+            found.extend(references.filter(|(_, rest)| of_results(rest)).map(|(name, _)| name));
         }
         Value::Array(items) => items.iter().for_each(|item| results(item, found)),
         Value::Object(fields) => fields.values().for_each(|field| results(field, found)),

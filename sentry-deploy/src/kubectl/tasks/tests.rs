@@ -39,7 +39,7 @@ fn tasks_are_in_the_pipelines_order_with_what_they_come_after() {
             {"name": "one", "value": "$(tasks.fetch.results.commit)-$(tasks.unit.results['tag'])"},
             {"name": "two", "value": ["$(tasks.fetch.results.url)", "$(params.tasks.x.y)", "$(tasks.gone.results.x)"]},
         ]},
-        {"name": "push", "when": [{"input": "$(tasks.image.results.ok)", "operator": "in", "values": ["$(tasks.unit.outputs.x)"]}],
+        {"name": "push", "when": [{"input": "$(tasks.image.results.ok)", "operator": "in", "values": ["$(tasks.unit.results.x)"]}],
          "matrix": {"params": [{"name": "to", "value": ["$(tasks.fetch.results.list[*])"]}]}},
         {"name": "alone", "params": [{"name": "all", "value": "$(tasks.status)"}]},
     ]);
@@ -60,6 +60,52 @@ fn tasks_are_in_the_pipelines_order_with_what_they_come_after() {
         ]
     );
     assert!(told.iter().all(|task| task.state == TaskState::Pending && task.run.is_none()));
+}
+
+#[test]
+fn a_task_comes_after_another_by_each_of_the_ways_in_which_tekton_orders_them_and_by_no_other() {
+    let result = "x $(tasks.build.results.digest)";
+    for (task, orders) in [
+        (json!({"runAfter": ["build"]}), true),
+        (json!({"resources": {"inputs": [{"name": "a"}, {"name": "b", "from": ["build"]}]}}), true),
+        (json!({"conditions": [{"resources": [{"name": "a", "from": ["build"]}]}]}), true),
+        (json!({"conditions": [{"params": [{"name": "a", "value": result}]}]}), true),
+        (json!({"params": [{"name": "a", "value": result}]}), true),
+        (json!({"params": [{"name": "a", "value": ["y", result]}]}), true),
+        (json!({"params": [{"name": "a", "value": {"key": result}}]}), true),
+        (json!({"params": [{"name": "a", "value": "$(tasks.build.results.object.key)"}]}), true),
+        (json!({"params": [{"name": "a", "value": "$(tasks.build.results['a.b'])"}]}), true),
+        (json!({"params": [{"name": "a", "value": ["$(tasks.build.results.list[*])"]}]}), true),
+        (json!({"when": [{"input": result, "operator": "in", "values": ["a"]}]}), true),
+        (json!({"when": [{"input": "a", "operator": "notin", "values": ["b", result]}]}), true),
+        (json!({"when": [{"cel": "'$(tasks.build.results.ok)' == 'yes'"}]}), true),
+        (
+            json!({"matrix": {"params": [{"name": "a", "value": ["$(tasks.build.results.all[*])"]}]}}),
+            true,
+        ),
+        (
+            json!({"matrix": {"include": [{"name": "i", "params": [{"name": "a", "value": result}]}]}}),
+            true,
+        ),
+        (json!({"taskSpec": {"steps": [{"script": "echo $(tasks.build.results.digest)"}]}}), true),
+        (json!({"taskSpec": {"steps": [{"env": [{"name": "A", "value": result}]}]}}), true),
+        (json!({"taskSpec": {"sidecars": [{"image": result}]}}), true),
+        (json!({"runAfter": ["gone"]}), false),
+        (json!({"resources": {"outputs": [{"name": "a", "resource": "build"}]}}), false),
+        (json!({"params": [{"name": "a", "value": "$(tasks.build.status)"}]}), false),
+        (json!({"params": [{"name": "a", "value": "$(tasks.build.outputs.image)"}]}), false),
+        (json!({"params": [{"name": "a", "value": "$(params.tasks.build.results.x)"}]}), false),
+        (json!({"params": [{"name": "a", "value": "tasks.build.results.x"}]}), false),
+        (json!({"displayName": result, "description": result}), false),
+        (json!({"runAfter": 3, "resources": [1], "conditions": "x", "params": null}), false),
+    ] {
+        let mut task = task;
+        task["name"] = json!("push");
+        let told =
+            of(&run(&json!([{"name": "build"}, task]), &json!([]), &json!([]), &json!([])), &[]);
+        let wanted: &[&str] = if orders { &["build"] } else { &[] };
+        assert_eq!(told[1].after, wanted, "{task}");
+    }
 }
 
 #[test]
