@@ -121,7 +121,7 @@ impl BranchSelector {
 
 impl fmt::Display for BranchSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.patterns().collect::<Vec<_>>().join(","))
+        f.write_str(&self.patterns().collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
         assert!(s.matches(&branch("main")) && s.matches(&branch("release/1.0")));
         assert!(!s.matches(&branch("maintenance")) && !s.matches(&branch("feature/main")));
         assert_eq!(s.prefixes().collect::<Vec<_>>(), ["main", "release/"]);
-        assert_eq!(s.to_string(), "main,release/*");
+        assert_eq!(s.to_string(), "main, release/*");
         assert!(!s.is_exact());
     }
 
@@ -288,6 +288,6 @@ mod tests {
     fn a_union_selects_what_any_part_selects_without_repeats() {
         let a = BranchSelector::new(["main", "x"]).unwrap();
         let b = BranchSelector::new(["main", "release/*"]).unwrap();
-        assert_eq!(BranchSelector::union([&a, &b]).to_string(), "main,release/*,x");
+        assert_eq!(BranchSelector::union([&a, &b]).to_string(), "main, release/*, x");
     }
 }
