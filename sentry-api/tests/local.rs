@@ -7,9 +7,12 @@ use sentry_api::shape::{RerunRequest, Status, SuspendRequest, TriggerRequest};
 use sentry_api::words::{ReasonKind, TriggerStateKind};
 use sentry_api::{Answers, Asker, ErrorKind, Local, WatchFacts};
 use sentry_core::clock::{Clock, Timestamp};
-use sentry_core::delivery::{Asked, Delivery, DeliveryState, RunRecord, RunState, TriggerKind};
+use sentry_core::delivery::{
+    Asked, Delivery, DeliveryState, RunRecord, RunState, TriggerKind, Verdict,
+};
 use sentry_core::plan::Action;
 use sentry_core::store::{Hold, Inbox as _, Write};
+use sentry_core::subject::EventName;
 use sentry_core::testing::sample;
 use sentry_core::watch::BranchSelector;
 use sentry_store::MemoryStore;
@@ -382,4 +385,55 @@ async fn a_delivery_is_shown_with_what_came_before_and_beside_it() {
     assert!(status.watches[0].pace.is_some());
     let status = local.status(&StatusQuery { pace: true, ..StatusQuery::default() }).await.unwrap();
     assert!(status.watches.iter().all(|watch| watch.pace.is_none()), "of one watch alone");
+}
+
+#[tokio::test]
+async fn attempts_at_one_commit_count_together_however_many_there_are() {
+    use RunState::{Failed as F, Succeeded as S};
+
+    let of = |n: u32, repeats: Option<u32>, runs: &[(usize, RunState)]| {
+        let asked = Asked {
+            dry_run: false,
+            only: None,
+            repeats: repeats.map(sample::id),
+            ..sample::asked(1)
+        };
+        let mut delivery = Delivery { asked, revision: sample::revision(1), ..sample::delivery(n) };
+        let failed = runs.iter().any(|(_, state)| *state == F);
+        delivery.state = if failed { DeliveryState::Failed } else { DeliveryState::Succeeded };
+        delivery.verdict = Some(if failed { Verdict::Failure } else { Verdict::Success });
+        (delivery.objects, delivery.runs) = (Vec::new(), Vec::new());
+        for (document, state) in runs {
+            let (mut outcome, mut record) = (sample::outcome(Action::Created), sample::run(*state));
+            (outcome.run, outcome.object.document) = (true, *document);
+            outcome.object.name = format!("ci-{document}-{n}");
+            record.object = outcome.object.clone();
+            delivery.objects.push(outcome);
+            delivery.runs.push(record);
+        }
+        delivery
+    };
+    let mut all = vec![of(1, None, &[(0, S), (1, F)])];
+    all.extend((2..14).map(|n| of(n, Some(n - 1), &[(1, F)])));
+    all.push(of(14, Some(13), &[(1, S)]));
+    let mut other = of(15, Some(14), &[(1, F)]);
+    other.asked.event = EventName::new("pull_request");
+    let mut dry = of(16, None, &[(1, F)]);
+    dry.asked.dry_run = true;
+    all.extend([other, dry]);
+    let writes: Vec<Write> =
+        all.iter().map(|delivery| Write::Delivery(Box::new(delivery.clone()))).collect();
+    let (_, local) = self::local(&writes).await;
+    let counted = async |n: u32| {
+        let show = local.show(sample::id(n).as_str()).await.unwrap();
+        assert_eq!(show.same_commit.len(), 10);
+        let counted = show.counted.unwrap();
+        (counted.verdict.unwrap(), counted.runs.total, counted.runs.failed)
+    };
+    for n in [1, 7, 14] {
+        assert_eq!(counted(n).await, (Verdict::Success.into(), 2, 0), "seen from attempt {n}");
+    }
+    assert_eq!(counted(15).await, (Verdict::Failure.into(), 1, 1), "for another event");
+    let (_, alone) = self::local(&writes[..1]).await;
+    assert!(alone.show(sample::id(1).as_str()).await.unwrap().counted.is_none());
 }

@@ -292,6 +292,7 @@ pub(crate) fn delivery(
         asked_for: None,
         before: Some(Earlier { delivery: id(n + 1), revision: sha(n + 1) }),
         same_commit: Vec::new(),
+        counted: None,
     }
 }
 

@@ -213,6 +213,7 @@ fn show(n: usize, s: &str) -> Show {
         asked_for: Some(sentry_api::shape::AskedFor { event: Some(text()), run: Some(text()) }),
         before,
         same_commit: Vec::new(),
+        counted: None,
     };
     let other = Delivery { id: text(), ..show.delivery.clone() };
     show.same_commit = vec![show.delivery.clone(), other];

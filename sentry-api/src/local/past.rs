@@ -6,11 +6,11 @@ use sentry_core::clock::Timestamp;
 use sentry_core::delivery::{Delivery, RunState};
 use sentry_core::names::WatchName;
 use sentry_core::plan::base_name;
-use sentry_core::store::{DeliveryQuery, OverviewQuery, Past, PastQuery, PastRun};
+use sentry_core::store::{Brief, DeliveryQuery, OverviewQuery, Past, PastQuery, PastRun};
 
 use super::Local;
 use crate::error::ApiError;
-use crate::shape::{self, Earlier, Pace, PaceDay, PaceRun, Show};
+use crate::shape::{Earlier, Pace, PaceDay, PaceRun, Show};
 use crate::words::DeliveryState;
 
 /// A delivery is compared with so many before it.
@@ -54,7 +54,7 @@ pub(super) async fn compare(
         let known = times.get(&(outcome.object.path.as_str(), outcome.object.document));
         run.usual_ms = known.filter(|runs| runs.len() >= USUAL).and_then(|runs| middle(runs));
     }
-    show.same_commit = same_commit(local, delivery).await?;
+    tell_attempts(show, delivery, of_commit(local, delivery).await?);
     Ok(())
 }
 
@@ -64,18 +64,31 @@ fn was_delivered(past: &Past) -> bool {
         || past.verdict.is_some()
 }
 
-async fn same_commit(local: &Local, delivery: &Delivery) -> Result<Vec<shape::Delivery>, ApiError> {
+/// All deliveries of the commit of a delivery, oldest first.
+async fn of_commit(local: &Local, delivery: &Delivery) -> Result<Vec<Delivery>, ApiError> {
     let query = DeliveryQuery {
         watch: Some(delivery.watch.clone()),
         subject: Some(delivery.revision.subject.clone()),
         sha: Some(delivery.revision.sha.clone()),
-        limit: Some(SAME_COMMIT),
         ..DeliveryQuery::default()
     };
-    let found = local.store.archive.deliveries(&query).await?;
-    let mut shapes: Vec<shape::Delivery> = found.iter().map(Into::into).collect();
-    shapes.iter_mut().for_each(|shape| shape.objects.retain(|object| object.run));
-    Ok(if shapes.len() > 1 { shapes } else { Vec::new() })
+    let mut found = local.store.archive.deliveries(&query).await?;
+    found.reverse();
+    Ok(found)
+}
+
+/// Tells the deliveries of its commit, oldest first, and how they stand together.
+fn tell_attempts(show: &mut Show, delivery: &Delivery, all: Vec<Delivery>) {
+    if all.len() < 2 {
+        return;
+    }
+    let newest = all.iter().rev().take(SAME_COMMIT);
+    show.same_commit = newest.map(Into::into).collect();
+    show.same_commit.iter_mut().for_each(|shape| shape.objects.retain(|object| object.run));
+    let counts = |one: &&Delivery| !one.asked.dry_run && one.asked.event == delivery.asked.event;
+    let newest = all.iter().rev().find(counts);
+    let counted = newest.and_then(|newest| Brief::counted(&all, &newest.id));
+    show.counted = counted.as_ref().map(Into::into);
 }
 
 /// A run that succeeded: how long it took, and the delivery that it is of.

@@ -10,14 +10,13 @@ mod documents;
 mod event;
 mod past;
 mod request;
+mod run;
 mod status;
 mod subject;
 mod why;
 
 pub use audit::{Act, Audit};
-pub use delivery::{
-    AskedFor, Cancelled, Commit, Delivery, History, Object, Run, RunTotals, Show, Step, Task,
-};
+pub use delivery::{AskedFor, Cancelled, Commit, Counted, Delivery, History, Object, Show, Step};
 pub use documents::{Document, Documents, Revision};
 pub use event::Event;
 pub use past::{Earlier, Pace, PaceDay, PaceRun};
@@ -25,6 +24,7 @@ pub use request::{
     Acknowledgement, EmptyRequest, RerunRequest, SuspendRequest, SuspensionAcknowledgement,
     TriggerRequest,
 };
+pub use run::{Run, RunTotals, Task};
 pub use status::{
     AgentStatus, BranchStatus, BudgetStatus, ForgeStatus, Mark, OutageStatus, QueueStatus,
     ReceiverStatus, ReportingStatus, Status, SuspensionStatus, WatchStatus,
