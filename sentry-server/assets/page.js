@@ -37,6 +37,16 @@
     return copy.outerHTML.replace(' class="fresh"', "").replace(" fresh\"", "\"");
   };
 
+  /* Of a drawing that is wider than its place what failed is seen first, else what is in progress. */
+  const aim = (root) => {
+    for (const graph of root.querySelectorAll(".graph")) {
+      const node = graph.querySelector(".node.bad") || graph.querySelector(".node.busy");
+      if (!node) continue;
+      const [at, place] = [node.getBoundingClientRect(), graph.getBoundingClientRect()];
+      graph.scrollLeft += at.left - place.left - (place.width - at.width) / 2;
+    }
+  };
+
   /* Puts a part in the place of an old one. The keyboard's place, what was unfolded and how far it was scrolled stay. */
   const replace = (old, part) => {
     const at = old.contains(document.activeElement) ? document.activeElement : null;
@@ -48,11 +58,12 @@
       else if (same) kept.push([same, one.scrollLeft]);
     }
     old.replaceWith(part);
+    aim(part);
     for (const [one, left] of kept) one.scrollLeft = left;
     part.classList.add("fresh");
     if (!at) return;
     const same = [...part.querySelectorAll(at.localName)];
-    (same.find((one) => (one.getAttribute("aria-label") || one.textContent) === name) || document.getElementById("main")).focus();
+    (same.find((one) => (one.getAttribute("aria-label") || one.textContent) === name) || document.getElementById("main")).focus({ preventScroll: true });
   };
 
   /* Takes the parts that changed from the page as the server makes it now. */
@@ -88,14 +99,16 @@
       if (content(old) !== content(line)) replace(old, line);
       return;
     }
-    const focused = old && old.contains(document.activeElement);
+    const focused = old && old.contains(document.activeElement) ? document.activeElement.localName : null;
     if (old) old.remove();
     if (!list) return;
-    const later = [...list.children].find((one) => Number(one.dataset.since) <= Number(line.dataset.since));
+    const age = (one) => Number(line.dataset.since) - Number(one.dataset.since);
+    const later = [...list.children].find((one) => age(one) > 0 || (age(one) === 0 && one.id > line.id));
     if (!later && list.dataset.most && list.children.length >= Number(list.dataset.most)) return;
     list.insertBefore(line, later || null);
+    list.closest("section").hidden = false; // What is hidden takes no focus.
     line.classList.add("fresh");
-    if (focused) (line.querySelector("button, a") || document.getElementById("main")).focus();
+    if (focused) (line.querySelector(focused) || document.getElementById("main")).focus({ preventScroll: true });
     if (list.dataset.most && list.children.length > Number(list.dataset.most)) list.lastElementChild.remove();
   };
 
@@ -153,7 +166,7 @@
     looking = false;
     if (missed) { missed = false; soon(); }
   };
-  const soon = () => { clearTimeout(timer); timer = setTimeout(look, SETTLE); };
+  const soon = () => { timer ||= setTimeout(() => { timer = 0; look(); }, SETTLE); };
   const all = () => { whole = true; soon(); };
 
   const show = (text) => { state.hidden = false; state.textContent = text; };
@@ -203,6 +216,7 @@
   });
 
   tick(document);
+  aim(document);
   document.getElementById("zone").textContent = words.zone;
   setInterval(() => { if (!document.hidden) tick(document); }, 5_000);
   setInterval(() => { if (!document.hidden) all(); }, AGAIN);

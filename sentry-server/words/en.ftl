@@ -54,7 +54,6 @@ back-to-watch = Back to the watch
 state-succeeded = succeeded
 state-dry-run = dry run
 state-nothing-ran = nothing ran
-state-nothing-ran-why = nothing ran: { $cause }
 state-runs-failed = runs failed
 state-not-followed = runs not followed
 state-failed = failed
@@ -80,6 +79,13 @@ cause-manual = requested by hand
 cause-webhook = requested by a webhook
 cause-rerun = new runs, requested by hand
 cause-unknown = an unknown cause
+
+# Why nothing ran
+nothing-no-run-matched = no run matched
+nothing-no-file = there is no file
+nothing-only-objects = there are only other objects
+nothing-runs-left-out = its runs were refused and left out
+nothing-skipped = the commit has a skip marker
 
 # What comes next
 next-resumed = starts when the watch is resumed
@@ -150,6 +156,7 @@ task-retries = { $n ->
    *[other] { $n } retries
   }
 attempts = Attempts at this commit
+attempts-counted = of each document the newest run counts: { $runs }
 attempt-one = Attempt
 attempt-this = (this one)
 attempt-without = not part of it

@@ -54,7 +54,6 @@ back-to-watch = 返回该监视
 state-succeeded = 成功
 state-dry-run = 试运行
 state-nothing-ran = 没有运行
-state-nothing-ran-why = 没有运行：{ $cause }
 state-runs-failed = 运行失败
 state-not-followed = 运行未被跟踪
 state-failed = 失败
@@ -80,6 +79,13 @@ cause-manual = 人工请求
 cause-webhook = webhook 请求
 cause-rerun = 人工请求的重新运行
 cause-unknown = 起因未知
+
+# 为什么没有运行
+nothing-no-run-matched = 没有匹配的运行
+nothing-no-file = 没有文件
+nothing-only-objects = 只有其他对象
+nothing-runs-left-out = 运行被拒绝并已略去
+nothing-skipped = 提交带有跳过标记
 
 # 接下来
 next-resumed = 监视恢复后开始
@@ -141,6 +147,7 @@ task-finally = 最后总会运行
 task-never = 从未开始
 task-retries = 重试 { $n } 次
 attempts = 对此提交的各次尝试
+attempts-counted = 每个文档以最新的运行为准：{ $runs }
 attempt-one = 尝试
 attempt-this = （本次）
 attempt-without = 不在其中

@@ -18,9 +18,14 @@ fn what_was_unfolded_and_scrolled_stays_so_when_the_page_renews_itself() {
     // The graph is reached and scrolled by keyboard alone.
     browser.script("document.getElementById('graph-1').focus()");
     assert_eq!(browser.script("return document.activeElement.id"), "graph-1");
-    browser.press("\u{e014}");
-    let scrolled = "return document.getElementById('graph-1').scrollLeft > 0";
-    eventually("the graph scrolls", || browser.script(scrolled) == true);
+    let place = "return document.getElementById('graph-1').scrollLeft";
+    let first = browser.script(place);
+    browser
+        .script("document.getElementById('graph-1').onscrollend = () => { window.rests = true; }");
+    browser.press("\u{e012}");
+    eventually("the graph scrolled", || browser.script("return window.rests") == true);
+    let scrolled = browser.script(place);
+    assert!(scrolled.as_f64() < first.as_f64(), "{first} {scrolled}");
     browser.script("document.getElementById('tasks-1-list').open = true");
     browser.wait_for("after e2e-checkout, e2e-search");
     browser.script("window.first = document.getElementById('live-runs')");
@@ -36,7 +41,7 @@ fn what_was_unfolded_and_scrolled_stays_so_when_the_page_renews_itself() {
     browser.wait_for("told anew");
     let open = "return document.getElementById('tasks-1-list').open";
     assert_eq!(browser.script(open), true, "it was folded again");
-    assert_eq!(browser.script(scrolled), true, "it was scrolled back");
+    assert_eq!(browser.script(place), scrolled, "it was scrolled back");
 }
 
 #[test]
@@ -53,5 +58,23 @@ fn without_a_script_every_task_is_told_in_a_list_that_unfolds_by_keyboard() {
     let shown = browser.text("#tasks-1-list");
     for told in ["clone", "when expressions are false", "never began", "at the end, in any case"] {
         assert!(shown.contains(told), "{told} is missing:\n{shown}");
+    }
+}
+
+#[test]
+fn of_a_drawing_that_is_wider_than_its_place_what_failed_is_seen_first() {
+    let stage = Stage::start(scene::places());
+    stage.answers.play(scene::day());
+    let browser = Browser::start();
+    log_in(&browser, &stage.at(""), TRIGGER);
+    for width in [390, 1280] {
+        browser.view(width, "light");
+        browser.open(&stage.at(&scene::failed()));
+        let seen = browser.script(
+            "const [graph, node] = ['#graph-1', '#graph-1 .node.bad'].map((css) => \
+             document.querySelector(css).getBoundingClientRect());\
+             return node.left >= graph.left && node.right <= graph.right",
+        );
+        assert_eq!(seen, true, "at {width}");
     }
 }

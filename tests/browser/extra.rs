@@ -1,8 +1,10 @@
 //! What a delivery and a watch can look like on a harder day: tasks that part and meet again, more of them than a screen
 //! holds, three attempts at one commit, nothing that ran, and one that waits.
 
-use sentry_api::shape::{Delivery, Pace, PaceDay, PaceRun, Show, Task};
-use sentry_api::words::{Cause, DeliveryState, ReasonKind, RunStanding, RunState, TaskState};
+use sentry_api::shape::{Counted, Delivery, Pace, PaceDay, PaceRun, RunTotals, Show, Task};
+use sentry_api::words::{
+    Cause, DeliveryState, ReasonKind, RunStanding, RunState, TaskState, Verdict,
+};
 use sentry_core::clock::Timestamp;
 
 use crate::scene::{ago, delivery, id};
@@ -117,6 +119,9 @@ fn attempts() -> Show {
         delivery
     };
     last.same_commit = [&last, &second, &first].map(runs_of).into();
+    let runs = RunTotals { total: 5, succeeded: 5, ..RunTotals::default() };
+    let (state, verdict) = (DeliveryState::Succeeded.into(), Some(Verdict::Success.into()));
+    last.counted = Some(Counted { state, verdict, runs });
     last
 }
 

@@ -1,4 +1,4 @@
-//! How the page looks, at three widths and in both schemes: pictures for people, and what can be judged without eyes.
+//! How the page looks, at four widths and in both schemes: pictures for people, and what can be judged without eyes.
 
 use std::path::Path;
 
@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::{log_in, scene};
 
+/// Phone, tablet, laptop, desk.
+const WIDTHS: [u32; 4] = [390, 768, 1280, 1440];
+
 #[test]
 fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     let stage = Stage::start(scene::places());
@@ -16,9 +19,9 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     browser.open(&stage.at("/login"));
     let folder = target().join("screenshots");
     let mut findings = Vec::new();
-    let mut look = |name: &str| {
+    let mut look = |name: &str, widths: &[u32]| {
         for scheme in ["light", "dark"] {
-            for width in [390, 820, 1440] {
+            for &width in widths {
                 view(&browser, width, scheme);
                 browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
                 let wider =
@@ -27,7 +30,7 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
                     findings.push(format!("{name} at {width}: {wider} pixels too wide"));
                 }
                 // Rules differ by scheme (contrast) and by layout, not by both at once.
-                if width == 1440 || (width == 390 && scheme == "light") {
+                if width == 1280 || (width == 390 && scheme == "light") {
                     let serious = browser.serious_findings();
                     findings
                         .extend(serious.iter().map(|f| format!("{name} {width} {scheme}: {f}")));
@@ -35,12 +38,12 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
             }
         }
     };
-    look("login");
+    look("login", &WIDTHS);
     log_in(&browser, &stage.at(""), TRIGGER);
     browser.wait_for("release/2.14");
     for_docs(&browser, &stage, &folder);
     browser.open(&stage.at("/"));
-    look("watches");
+    look("watches", &WIDTHS);
     for (name, path) in [
         ("watch", "/watches/shop"),
         ("suspended", "/watches/warehouse"),
@@ -54,20 +57,27 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
         ("missing", "/deliveries/01k9none"),
     ] {
         browser.open(&stage.at(path));
-        look(name);
+        look(name, &WIDTHS);
     }
     browser.open(&stage.at("/language/zh"));
-    look("watches-zh");
-    for (name, path) in [("watch-zh", "/watches/shop"), ("delivery-zh", &*scene::failed())] {
+    look("watches-zh", &[390, 1280]);
+    for (name, path) in [
+        ("watch-zh", "/watches/shop"),
+        ("suspended-zh", "/watches/warehouse"),
+        ("delivery-zh", &*scene::failed()),
+        ("running-zh", &scene::page(2)),
+        ("attempts-zh", &scene::page(62)),
+        ("nothing-zh", &scene::page(63)),
+    ] {
         browser.open(&stage.at(path));
-        look(name);
+        look(name, &[390, 1280]);
     }
     browser.open(&stage.at("/language/en"));
     stage.answers.play(scene::crowd());
     browser.open(&stage.at("/"));
-    look("crowd");
+    look("crowd", &[390, 1280]);
     browser.open(&stage.at("/?state=failed&q=release"));
-    look("found");
+    look("found", &[390, 1280]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
 }
 

@@ -54,6 +54,7 @@ fn a_delivery_shows_itself_while_somebody_looks() {
     // The link may be replaced at any moment by the one that says the same anew.
     browser.script("document.querySelector('.line a.name').click()");
     browser.wait_for("Delivered with 2 runs");
+    browser.click("#objects-all > summary");
     let shown = browser.text("main");
     for expected in ["Sentry's own steps", &sha[..8], "PipelineRun", "a new commit"] {
         assert!(shown.contains(expected), "{expected} is missing:\n{shown}");
@@ -77,11 +78,13 @@ fn a_press_of_the_button_delivers_and_leads_to_the_delivery() {
     assert_eq!(served.road.runs().len(), 2);
 
     browser.open(&format!("{}/watches/qa", served.url));
+    browser.click(".forms details:last-child > summary");
     browser.type_into("#reason", "the <b>database</b> moves");
     browser.click("form[action$=suspend] button");
     browser.wait_for("the <b>database</b> moves");
     let status = served.road.json(&["status", "-o", "json"]);
     assert_eq!(status["watches"][0]["suspended"], true);
+    browser.click(".forms details:last-child > summary");
     browser.click("form[action$=resume] button");
     eventually("resumed", || {
         served.road.json(&["status", "-o", "json"])["watches"][0]["suspended"] == false

@@ -49,7 +49,7 @@ use view::filter::Filter;
 use view::history::HistoryFilter;
 use view::home::{self, Fragments, Home};
 use view::watch::{Facts, WatchPage};
-use view::{Frame, Notice, Reader};
+use view::{Frame, Notice, Prose, Reader};
 use words::Words;
 
 /// What a page works with.
@@ -124,7 +124,7 @@ pub fn closed() -> Router {
     let version = env!("CARGO_PKG_VERSION");
     let page = move |words: Words| async move {
         let heading = words.say("closed-title");
-        let lines = ["closed-why", "closed-remedy", "closed-health"].map(|key| words.say(key));
+        let lines = ["closed-why", "closed-remedy", "closed-health"].map(|key| words.prose(key));
         let frame = Frame::for_stranger(&heading, version, words);
         shown(StatusCode::OK, &Notice { frame, heading, lines: lines.into(), onward: None })
     };
@@ -304,12 +304,12 @@ async fn trigger(
     let (heading, lines) = match asked.state.known() {
         Some(TriggerStateKind::Rejected) => {
             frame.refresh = None;
-            (words.say("asked-refused"), vec![asked.reason.unwrap_or_default()])
+            (words.say("asked-refused"), vec![Prose::of(&asked.reason.unwrap_or_default())])
         }
         Some(TriggerStateKind::Pending | TriggerStateKind::Taken) | None => {
             frame.hurry = true;
             let kept = words.put("asked-kept", "watch", watch);
-            (words.say("asked-title"), vec![kept, words.say("asked-soon")])
+            (words.say("asked-title"), vec![Prose::of(&kept), words.prose("asked-soon")])
         }
     };
     Ok(shown(StatusCode::OK, &Notice { frame, heading, lines, onward }))

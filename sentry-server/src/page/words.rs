@@ -12,6 +12,8 @@ use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, COOKIE};
 use unic_langid::LanguageIdentifier;
 
+use super::view::Prose;
+
 /// The cookie that keeps the language somebody chose.
 pub(super) const COOKIE_NAME: &str = "sentry_language";
 
@@ -113,6 +115,11 @@ impl Words {
         self.format(key, None)
     }
 
+    /// A message without arguments, with its commands as code.
+    pub(crate) fn prose(self, key: &str) -> Prose {
+        Prose::of(&self.say(key))
+    }
+
     /// A message about a number, as `$n`.
     pub(crate) fn count(self, key: &str, n: usize) -> String {
         self.with(key, [("n", n.into())])
@@ -130,6 +137,20 @@ impl Words {
         arguments: [(&'static str, FluentValue<'_>); N],
     ) -> String {
         self.format(key, Some(&FluentArgs::from_iter(arguments)))
+    }
+
+    /// Parts of a list, one after the other.
+    pub(crate) fn list(self, parts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+        let comma = match self.0 {
+            Language::English => ", ",
+            Language::Chinese => "，",
+        };
+        let mut said = String::new();
+        for part in parts {
+            said.push_str(if said.is_empty() { "" } else { comma });
+            said.push_str(part.as_ref());
+        }
+        said
     }
 
     /// The key itself where there is no such message: tests see to it that there is.
@@ -203,7 +224,7 @@ mod tests {
         for key in english.keys() {
             assert!(text.contains(&format!("\"{key}\"")), "nobody says {key}");
         }
-        for call in [".say(\"", ".count(\"", ".put(\"", ".with(\""] {
+        for call in [".say(\"", ".prose(\"", ".count(\"", ".put(\"", ".with(\""] {
             for said in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
                 assert!(english.contains_key(said), "there is no message {said}");
             }

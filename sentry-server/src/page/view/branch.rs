@@ -1,18 +1,14 @@
 //! How a branch stands: in which state, since when, and what comes next.
 
 use sentry_api::shape::{BranchStatus, WatchStatus};
-use sentry_api::words::Word::{self, Known, Unknown};
+use sentry_api::words::Word::{Known, Unknown};
 use sentry_api::words::{BranchState, Verdict};
 use sentry_core::clock::Timestamp;
 
-use super::delivery::nothing_ran;
 use super::{State, Tone, Words};
 
 /// The tone and the word of a branch.
 pub(super) fn state(words: Words, branch: &BranchStatus) -> State {
-    if branch.state == BranchState::NothingRan {
-        return nothing_ran(words, branch.nothing_ran.map(Word::as_str));
-    }
     let (tone, key) = standing(branch);
     State::new(tone, words.say(key))
 }
@@ -118,11 +114,6 @@ mod tests {
             (json!({"state": "delivered", "runs": runs(0, 1)}), Tone::Busy, "running"),
             (json!({"state": "delivered", "runs": runs(1, 1)}), Tone::Busy, "running"),
             (json!({"state": "delivered"}), Tone::Good, "delivered"),
-            (
-                json!({"state": "nothing_ran", "nothing_ran": "no file"}),
-                Tone::Quiet,
-                "nothing ran: no file",
-            ),
             (json!({"state": "nothing_ran"}), Tone::Quiet, "nothing ran"),
             (json!({"state": "delivering", "runs": runs(1, 0)}), Tone::Busy, "running"),
             (json!({"state": "pending"}), Tone::Wait, "waiting"),

@@ -6,7 +6,7 @@ use askama::Template;
 use sentry_api::shape::{Pace, PaceRun};
 use sentry_core::clock::Timestamp;
 
-use super::{Moment, Part as _, Reader, Words, span};
+use super::{Part as _, Reader, Timed, Words, span};
 
 /// A drawing with the oldest day on the left, and what it says in words.
 #[derive(Debug, Template)]
@@ -16,7 +16,8 @@ pub(crate) struct Chart {
     days: Vec<Day>,
     /// `3 of 41 deliveries failed`.
     pub(crate) about: String,
-    pub(crate) since: Moment,
+    /// Since when, where that is less than the title says.
+    since: Option<Timed>,
     longest: String,
     slowest: Vec<Slow>,
 }
@@ -88,7 +89,8 @@ impl Chart {
             words,
             days: pace.days.iter().filter_map(day).collect(),
             about: words.with("pace", numbers),
-            since: Moment::new(reader, pace.since),
+            since: (today - number(pace.since) < DAYS - 1)
+                .then(|| Timed::new(reader, "since", pace.since)),
             longest: time(words, longest),
             slowest: pace.slowest.iter().map(|run| Slow::new(words, run)).collect(),
         })

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sentry_api::shape::{Delivery, RunTotals};
 use sentry_api::words::Word::{self, Known, Unknown};
-use sentry_api::words::{Cause, DeliveryState, Verdict};
+use sentry_api::words::{Cause, DeliveryState, ReasonKind, Verdict};
 use sentry_core::clock::Timestamp;
 
 use super::{Commit, Moment, Reader, State, Tone, Words, span};
@@ -24,27 +24,36 @@ pub(crate) use runs::RunCard;
 pub(crate) fn state(words: Words, delivery: &Delivery) -> State {
     let (tone, key) = match (delivery.state, delivery.verdict) {
         (Known(DeliveryState::Succeeded), _) if delivery.dry_run => (Tone::Good, "state-dry-run"),
-        (Known(DeliveryState::NothingRan), _) => {
-            return nothing_ran(words, delivery.nothing_ran.map(Word::as_str));
-        }
-        (Known(DeliveryState::Failed), Some(Known(Verdict::Failure))) => {
-            (Tone::Bad, "state-runs-failed")
-        }
         (Known(DeliveryState::Pending), _) if delivery.error.is_some() => {
             (Tone::Wait, "state-retrying")
+        }
+        (state, verdict) => return standing(words, state, verdict),
+    };
+    State::new(tone, words.say(key))
+}
+
+/// A state with its verdict.
+fn standing(words: Words, state: Word<DeliveryState>, verdict: Option<Word<Verdict>>) -> State {
+    let (tone, key) = match (state, verdict) {
+        (Known(DeliveryState::Failed), Some(Known(Verdict::Failure))) => {
+            (Tone::Bad, "state-runs-failed")
         }
         (state, _) => (tone(state), key(state)),
     };
     State::new(tone, words.say(key))
 }
 
-/// That nothing ran, and why.
-pub(super) fn nothing_ran(words: Words, cause: Option<&str>) -> State {
-    let word = match cause {
-        Some(cause) => words.put("state-nothing-ran-why", "cause", cause),
-        None => words.say("state-nothing-ran"),
+/// Why nothing ran.
+pub(super) fn nothing_ran(words: Words, cause: Option<Word<ReasonKind>>) -> Option<String> {
+    let key = match cause?.known()? {
+        ReasonKind::NoRunMatched => "nothing-no-run-matched",
+        ReasonKind::NoFile => "nothing-no-file",
+        ReasonKind::OnlyObjects => "nothing-only-objects",
+        ReasonKind::RunsLeftOut => "nothing-runs-left-out",
+        ReasonKind::SkippedByMarker => "nothing-skipped",
+        _ => return None,
     };
-    State::new(Tone::Quiet, word)
+    Some(words.say(key))
 }
 
 /// The tone of a state alone.
@@ -118,11 +127,12 @@ pub(crate) struct Row {
     pub(crate) started: Moment,
     pub(crate) took: String,
     pub(crate) cause: String,
-    pub(crate) runs: String,
+    /// Its runs, counted, or why nothing ran.
+    pub(crate) runs: Option<String>,
 }
 
 /// `2 failed, 1 in progress, 3 succeeded`; empty where there are none.
-fn runs(words: Words, totals: RunTotals) -> String {
+pub(super) fn runs(words: Words, totals: RunTotals) -> String {
     let parts = [
         (totals.failed, "count-bad"),
         (totals.running + totals.queued, "count-open"),
@@ -130,7 +140,7 @@ fn runs(words: Words, totals: RunTotals) -> String {
         (totals.cancelled, "count-cancelled"),
     ];
     let parts = parts.iter().filter(|(number, _)| *number > 0);
-    parts.map(|(number, key)| words.count(key, *number)).collect::<Vec<_>>().join(", ")
+    words.list(parts.map(|(number, key)| words.count(key, *number)))
 }
 
 impl Row {
@@ -145,7 +155,9 @@ impl Row {
             started: Moment::new(reader, delivery.started),
             took: span(reader.words, took(delivery, reader.now)),
             cause: cause(reader.words, delivery.trigger),
-            runs: runs(reader.words, RunTotals::of_answer(delivery)),
+            runs: nothing_ran(reader.words, delivery.nothing_ran).or_else(|| {
+                Some(runs(reader.words, RunTotals::of_answer(delivery))).filter(|it| !it.is_empty())
+            }),
         }
     }
 }
@@ -162,11 +174,7 @@ mod tests {
         for (said, tone, word) in [
             (json!({"state": "succeeded"}), Tone::Good, "succeeded"),
             (json!({"state": "succeeded", "dry_run": true}), Tone::Good, "dry run"),
-            (
-                json!({"state": "nothing_ran", "nothing_ran": "no file"}),
-                Tone::Quiet,
-                "nothing ran: no file",
-            ),
+            (json!({"state": "nothing_ran", "nothing_ran": "no file"}), Tone::Quiet, "nothing ran"),
             (json!({"state": "failed", "verdict": "failure"}), Tone::Bad, "runs failed"),
             (json!({"state": "failed", "verdict": "error"}), Tone::Bad, "failed"),
             (json!({"state": "failed"}), Tone::Bad, "failed"),
@@ -199,8 +207,8 @@ mod tests {
             let said = json!({"trigger": trigger, "finished": "2026-01-01T00:01:05Z"});
             let row = Row::new(&sample::reader(), &sample::with_runs(&["failed"], said), None);
             assert_eq!(
-                (row.cause.as_str(), row.took.as_str(), row.runs.as_str()),
-                (why, "1 min 5 s", "1 failed")
+                (row.cause.as_str(), row.took.as_str(), row.runs.as_deref()),
+                (why, "1 min 5 s", Some("1 failed"))
             );
             assert_eq!(row.started.said, "10 min ago");
         }

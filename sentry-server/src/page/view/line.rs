@@ -6,7 +6,7 @@ use sentry_api::words::BranchState;
 use sentry_core::clock::Timestamp;
 
 use super::filter::{Place, place};
-use super::{Commit, Moment, Part as _, Reader, State, Tone, Words, branch, delivery};
+use super::{Commit, Moment, Part as _, Prose, Reader, State, Tone, Words, branch, delivery};
 use crate::page::link::{Repository, WatchPlace};
 
 /// So much of an error stands in a line, in characters; the whole is on the delivery's page.
@@ -28,7 +28,7 @@ pub(crate) struct BranchLine {
     /// Where its name leads.
     address: String,
     /// What failed, or what comes next of what is in progress.
-    said: Option<String>,
+    said: Option<Prose>,
     next: Option<Moment>,
     /// The idempotency key of its button, for who may press it.
     key: Option<String>,
@@ -45,8 +45,7 @@ impl BranchLine {
         let (words, since) = (reader.words, branch::since(status));
         let state = branch::state(words, status);
         let error = status.errors.first().map(|error| beginning(error));
-        let next = matches!(state.tone, Tone::Busy | Tone::Wait)
-            .then(|| branch::next(words, watch, status, agent));
+        let said = error.or_else(|| said(words, watch, status, agent));
         let address = match &status.delivery {
             Some(id) => format!("/deliveries/{id}"),
             None => format!("/watches/{}", watch.name),
@@ -65,7 +64,7 @@ impl BranchLine {
                 .as_ref()
                 .map(|commit| format!("{} · {}", commit.title, commit.author)),
             address,
-            said: error.or(next),
+            said: said.as_deref().map(Prose::of),
             next: status.next_attempt.map(|at| Moment::new(reader, at)),
             state,
             key,
@@ -90,14 +89,26 @@ impl BranchLine {
     }
 
     /// What lists are sorted by, the newest first.
-    fn second(&self) -> i64 {
-        self.since.as_second()
+    fn millisecond(&self) -> i64 {
+        self.since.as_millisecond()
     }
 
     fn about(&self) -> String {
         let names =
             [("branch", self.branch.as_str().into()), ("watch", self.watch.as_str().into())];
         self.words.with("act-deliver-about", names)
+    }
+}
+
+/// What there is to say of a branch without an error: how far its runs are, else what comes next; why nothing ran.
+fn said(words: Words, watch: &WatchStatus, status: &BranchStatus, agent: bool) -> Option<String> {
+    match branch::tone(status) {
+        Tone::Busy if status.runs.total > 0 => Some(delivery::runs(words, status.runs)),
+        Tone::Busy | Tone::Wait => Some(branch::next(words, watch, status, agent)),
+        _ if status.state == BranchState::NothingRan => {
+            delivery::nothing_ran(words, status.nothing_ran)
+        }
+        _ => None,
     }
 }
 
@@ -238,15 +249,21 @@ mod tests {
 
     #[test]
     fn a_line_says_what_failed_or_what_comes_next_and_leads_to_the_delivery() {
+        let said = |text: &str| Some(Prose::of(text));
         let failed = json!({"state": "parked", "errors": ["refused\nby the API server"], "delivery": "01k9"});
         let failed = line(failed);
-        assert_eq!((failed.said.as_deref(), failed.list()), (Some("refused"), "bad"));
+        assert_eq!((&failed.said, failed.list()), (&said("refused"), "bad"));
         assert_eq!(failed.address, "/deliveries/01k9");
         let moving = line(json!({"state": "pending"}));
-        assert_eq!((moving.said.as_deref(), moving.list()), (Some("waits for its turn"), "open"));
+        assert_eq!((&moving.said, moving.list()), (&said("waits for its turn"), "open"));
+        let totals = json!({"total": 5, "running": 2, "succeeded": 2, "failed": 1});
+        let running = line(json!({"state": "delivering", "runs": totals}));
+        assert_eq!(running.said, said("1 failed, 2 in progress, 2 succeeded"));
+        let nothing = line(json!({"state": "nothing_ran", "nothing_ran": "no file"}));
+        assert_eq!(nothing.said, said("there is no file"));
         assert_eq!(moving.address, "/watches/qa");
         let well = line(json!({"verdict": "success"}));
-        assert_eq!((well.said.as_deref(), well.list()), (None, "rest"));
+        assert_eq!((&well.said, well.list()), (&None, "rest"));
         assert!(line(json!({"state": "gone"})).key.is_none() && well.key.is_some());
         let long = beginning(&"é".repeat(200));
         assert_eq!(long.chars().count(), MOST_OF_AN_ERROR + 1);

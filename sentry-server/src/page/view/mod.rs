@@ -5,11 +5,14 @@
 
 mod branch;
 pub(crate) mod chart;
+#[cfg(test)]
+mod chinese;
 pub(crate) mod delivery;
 pub(crate) mod filter;
 pub(crate) mod history;
 pub(crate) mod home;
 mod line;
+mod prose;
 #[cfg(test)]
 pub(crate) mod sample;
 mod times;
@@ -29,6 +32,7 @@ use super::session::Visitor;
 use super::words::{Language, Words};
 use crate::api::Right;
 
+pub(crate) use prose::Prose;
 pub(crate) use times::{ago, span};
 
 /// A state as shown: a colour, a shape, and a word beside it.
@@ -82,6 +86,26 @@ impl Moment {
     }
 }
 
+/// A few words with a time in them, wherever a language has it.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/timed.html")]
+pub(crate) struct Timed {
+    before: String,
+    at: Moment,
+    after: String,
+}
+
+impl Timed {
+    /// `key` is of a message that takes the time as `$at`.
+    pub(crate) fn new(reader: &Reader, key: &str, at: Timestamp) -> Self {
+        const PLACE: char = '\0';
+        let said = reader.words.put(key, "at", PLACE);
+        let (before, after) = said.split_once(PLACE).unwrap_or((&said, ""));
+        let (before, after) = (before.to_owned(), after.to_owned());
+        Self { before, at: Moment::new(reader, at), after }
+    }
+}
+
 /// A commit, with its page if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Template)]
 #[template(path = "part/commit.html")]
@@ -120,8 +144,10 @@ pub(crate) trait Part: Template {
 
 impl Part for State {}
 impl Part for Moment {}
+impl Part for Timed {}
 impl Part for Commit {}
 impl Part for Act {}
+impl Part for Prose {}
 impl Part for delivery::RunCard {}
 impl Part for delivery::Graph {}
 impl Part for chart::Chart {}
@@ -292,7 +318,7 @@ fn sums(words: Words, [watches, branches, open]: [impl ToString; 3]) -> String {
 pub(crate) struct Notice {
     pub(crate) frame: Frame,
     pub(crate) heading: String,
-    pub(crate) lines: Vec<String>,
+    pub(crate) lines: Vec<Prose>,
     /// Where to continue: address and text.
     pub(crate) onward: Option<(String, String)>,
 }
@@ -303,6 +329,7 @@ impl Notice {
         let heading = words.say(heading);
         let frame = Frame::for_stranger(&heading, env!("CARGO_PKG_VERSION"), words);
         let onward = Some(("/".to_owned(), words.say("all-watches")));
+        let lines = lines.iter().map(|line| Prose::of(line)).collect();
         Self { frame, heading, lines, onward }
     }
 }
@@ -359,6 +386,16 @@ mod tests {
         };
         assert_eq!((act("qa"), act("qa").fields.len()), (act("qa"), 2));
         assert_ne!(act("qa").fields[1], act("other").fields[1]);
+    }
+
+    #[test]
+    fn a_time_stands_where_a_language_has_it() {
+        let at = sample::now() - std::time::Duration::from_secs(120);
+        let said = Timed::new(&sample::reader(), "trouble-next", at).render().unwrap();
+        assert!(said.starts_with("next try <time") && said.ends_with("</time>"), "{said}");
+        let reader = Reader { words: Words(Language::Chinese), ..sample::reader() };
+        let said = Timed::new(&reader, "trouble-next", at).render().unwrap();
+        assert!(said.starts_with("<time") && said.ends_with("</time>再试"), "{said}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::delivery::Row;
 use super::filter::place;
 use super::history::HistoryFilter;
 use super::line::BranchLine;
-use super::{Frame, Moment, Part as _, Reader, State, Tone, Words, branch};
+use super::{Frame, Moment, Part as _, Prose, Reader, State, Timed, Tone, Words, branch};
 use crate::page::link::WatchPlace;
 
 /// So many branches are listed; a link leads to all of them.
@@ -144,36 +144,38 @@ impl Route {
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub(super) state: State,
-    pub(super) text: Option<String>,
+    pub(super) text: Option<Prose>,
     pub(super) since: Option<Moment>,
-    /// When it ends or is tried again, in words.
-    pub(super) next: Option<Moment>,
-    /// Whether it then ends.
-    pub(super) ends: bool,
+    /// When it ends or is tried again.
+    pub(super) next: Option<Timed>,
 }
 
 pub(super) fn troubles(reader: &Reader, status: &WatchStatus) -> Vec<Trouble> {
-    let trouble = |tone, key, text| {
+    let trouble = |tone, key, text: Option<&str>| {
+        let text = text.map(Prose::of);
         let state = State::new(tone, reader.words.say(key));
-        Trouble { state, text, since: None, next: None, ends: false }
+        Trouble { state, text, since: None, next: None }
     };
     let moment = |at| Moment::new(reader, at);
     let suspended = status.suspension.as_ref().map(|suspension| Trouble {
         since: Some(moment(suspension.since)),
-        next: suspension.until.map(moment),
-        ends: true,
-        ..trouble(Tone::Wait, "trouble-suspended", suspended_text(reader.words, suspension))
+        next: suspension.until.map(|at| Timed::new(reader, "trouble-ends", at)),
+        ..trouble(
+            Tone::Wait,
+            "trouble-suspended",
+            suspended_text(reader.words, suspension).as_deref(),
+        )
     });
     let silent = status.unreachable.as_ref().map(|outage| Trouble {
         since: Some(moment(outage.since)),
-        next: outage.next.map(moment),
-        ..trouble(Tone::Bad, "trouble-silent", Some(outage.error.clone()))
+        next: outage.next.map(|at| Timed::new(reader, "trouble-next", at)),
+        ..trouble(Tone::Bad, "trouble-silent", Some(&outage.error))
     });
     let unreported = status.reporting.as_ref();
-    let unreported = unreported
-        .map(|reporting| trouble(Tone::Wait, "trouble-reports", Some(reporting.error.clone())));
+    let unreported =
+        unreported.map(|reporting| trouble(Tone::Wait, "trouble-reports", Some(&reporting.error)));
     let idle = (!status.idle_patterns.is_empty())
-        .then(|| trouble(Tone::Wait, "trouble-idle", Some(status.idle_patterns.join(", "))));
+        .then(|| trouble(Tone::Wait, "trouble-idle", Some(&status.idle_patterns.join(", "))));
     [silent, suspended, idle, unreported].into_iter().flatten().collect()
 }
 
@@ -209,6 +211,7 @@ mod tests {
             "waiting_triggers": 2,
         }));
         let said = |moment: &Option<Moment>| moment.clone().map(|moment| moment.said);
+        let timed = |timed: &Option<Timed>| timed.clone().map(|it| it.before + &it.at.said);
         let told: Vec<_> = all
             .troubles
             .iter()
@@ -218,7 +221,7 @@ mod tests {
                     t.state.word.as_str(),
                     t.text.clone().unwrap(),
                     said(&t.since),
-                    said(&t.next),
+                    timed(&t.next),
                 )
             })
             .collect();
@@ -228,19 +231,19 @@ mod tests {
             (
                 Tone::Bad,
                 "the forge does not answer",
-                "no route".to_owned(),
+                Prose::of("no route"),
                 since("2 min ago"),
-                next("in 1 min"),
+                next("next try in 1 min"),
             ),
             (
                 Tone::Wait,
                 "suspended",
-                "a freeze · by ada".to_owned(),
+                Prose::of("a freeze · by ada"),
                 since("5 min ago"),
-                next("in 1 h"),
+                next("ends in 1 h"),
             ),
-            (Tone::Wait, "no branch matches", "release/*, v*".to_owned(), None, None),
-            (Tone::Wait, "verdicts are not shown on commits", "forbidden".to_owned(), None, None),
+            (Tone::Wait, "no branch matches", Prose::of("release/*, v*"), None, None),
+            (Tone::Wait, "verdicts are not shown on commits", Prose::of("forbidden"), None, None),
         ];
         assert_eq!(told, wanted);
         assert_eq!(all.waiting.as_deref(), Some("2 requests not picked up yet"));

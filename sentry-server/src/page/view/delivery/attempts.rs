@@ -4,8 +4,8 @@ use sentry_api::shape::{Delivery, Object, Run, Show};
 use sentry_core::plan::base_name;
 
 use super::super::{Moment, Reader, State, Tone, span};
-use super::runs::{lasted, standing};
-use super::{cause, state};
+use super::runs::{lasted, run_state};
+use super::{cause, runs as runs_in_words, standing, state};
 
 /// A table: a row for each delivery, the newest first, a column for each document.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Attempts {
     /// The names of the documents' runs.
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Attempt>,
+    /// How they stand together, and the runs that count, in words.
+    pub(super) counted: Option<(State, String)>,
 }
 
 /// One delivery of the commit.
@@ -59,7 +61,7 @@ impl Attempts {
         let failed = |wanted: &(&str, usize)| {
             let mut all = show.same_commit.iter().flat_map(runs);
             all.any(|(object, run)| {
-                document(object) == *wanted && standing(reader.words, run.state).tone == Tone::Bad
+                document(object) == *wanted && run_state(reader.words, run.state).tone == Tone::Bad
             })
         };
         // What failed in any of them stands first.
@@ -80,14 +82,19 @@ impl Attempts {
             }
         };
         let columns = documents.iter().map(|(_, name)| (*name).to_owned()).collect();
-        Some(Self { columns, rows: show.same_commit.iter().map(row).collect() })
+        let counted = show.counted.as_ref().map(|counted| {
+            let runs = runs_in_words(reader.words, counted.runs);
+            let state = standing(reader.words, counted.state, counted.verdict);
+            (state, reader.words.put("attempts-counted", "runs", runs))
+        });
+        Some(Self { columns, rows: show.same_commit.iter().map(row).collect(), counted })
     }
 }
 
 impl Cell {
     fn new(reader: &Reader, run: &Run) -> Self {
         let time = run.ended.and_then(|end| lasted(reader, run.started, Some(end)));
-        let state = standing(reader.words, run.state);
+        let state = run_state(reader.words, run.state);
         Self { state, time: time.map(|time| span(reader.words, time)) }
     }
 }
@@ -134,6 +141,7 @@ mod tests {
         let again = of("01b", &[("e2e.yaml", "succeeded")]);
         let show = sample::show(&again, json!({"same_commit": [again, first]}));
         let table = Attempts::new(&sample::reader(), &show).unwrap();
+        assert_eq!(table.counted, None);
         assert_eq!(table.columns, ["e2e", "unit"]);
         let cells = |attempt: &Attempt| -> Vec<Option<String>> {
             let text =
@@ -145,10 +153,46 @@ mod tests {
         assert_eq!(cells(&table.rows[1]), [failed, fine]);
         assert!(table.rows[0].is_this && !table.rows[1].is_this);
         assert_eq!(table.rows[0].why, "new runs, requested by hand: ben");
-        assert!(Attempts::new(&sample::reader(), &sample::show(&first_of(), json!({}))).is_none());
+        let alone = sample::show(&sample::delivery(json!({})), json!({}));
+        assert!(Attempts::new(&sample::reader(), &alone).is_none());
     }
 
-    fn first_of() -> Delivery {
-        sample::delivery(json!({}))
+    #[test]
+    fn beside_the_attempts_stands_how_they_count_together() {
+        let delivery = sample::delivery(json!({"state": "failed", "verdict": "failure"}));
+        let counted = |said: serde_json::Value| {
+            let said = json!({"same_commit": [delivery, delivery], "counted": said});
+            Attempts::new(&sample::reader(), &sample::show(&delivery, said)).unwrap().counted
+        };
+        let runs = |succeeded: usize, failed: usize, running: usize| {
+            let total = succeeded + failed + running;
+            json!({"total": total, "succeeded": succeeded, "failed": failed, "running": running})
+        };
+        for (said, tone, word, text) in [
+            (
+                json!({"state": "succeeded", "verdict": "success", "runs": runs(3, 0, 0)}),
+                Tone::Good,
+                "succeeded",
+                "of each document the newest run counts: 3 succeeded",
+            ),
+            (
+                json!({"state": "failed", "verdict": "failure", "runs": runs(2, 1, 0)}),
+                Tone::Bad,
+                "runs failed",
+                "of each document the newest run counts: 1 failed, 2 succeeded",
+            ),
+            (
+                json!({"state": "following", "verdict": null, "runs": runs(2, 0, 1)}),
+                Tone::Busy,
+                "running",
+                "of each document the newest run counts: 1 in progress, 2 succeeded",
+            ),
+        ] {
+            assert_eq!(
+                counted(said.clone()),
+                Some((State::new(tone, word), text.to_owned())),
+                "{said}"
+            );
+        }
     }
 }

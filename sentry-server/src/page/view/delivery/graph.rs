@@ -71,7 +71,8 @@ impl Graph {
         let nodes = tasks.iter().zip(&at).map(|(task, (x, y))| Node::new(task, *x, *y));
         let nodes = nodes.collect();
         let first = tasks.iter().zip(&at).filter(|(task, _)| task.is_finally);
-        let last = first.map(|(_, (x, _))| x - GAP.0 / 2).min().filter(|x| *x > BOX.0);
+        let last =
+            first.map(|(_, (x, _))| x.saturating_sub(GAP.0 / 2)).min().filter(|x| *x > BOX.0);
         Some(Self {
             nodes,
             frames: layers.iter().filter_map(|layer| frame(layer, &at)).collect(),
@@ -283,6 +284,9 @@ mod tests {
         let circle = [task("a", &["b"], false), task("b", &["a"], false)];
         assert_eq!(drawn(&circle).len(), 2);
         assert_eq!(drawn(&[task("a", &["gone"], false), task("b", &[], false)]).len(), 2);
+        let only_at_the_end = [task("a", &[], true), task("b", &[], true)];
+        let graph = Graph::new(Words::default(), String::new(), &only_at_the_end).unwrap();
+        assert_eq!((graph.nodes.len(), graph.last), (2, None));
         assert!(Graph::new(Words::default(), String::new(), &circle[..1]).is_none());
         assert!(Graph::new(Words::default(), String::new(), &[]).is_none());
     }

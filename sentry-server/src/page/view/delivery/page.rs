@@ -2,15 +2,17 @@
 
 use askama::Template;
 use sentry_api::shape::{Delivery, Object, RunTotals, Show};
-use sentry_api::words::Word::{self, Known, Unknown};
+use sentry_api::words::Word::{Known, Unknown};
 use sentry_api::words::{Action, DeliveryState, RunStanding, RunState};
 use sentry_core::clock::Timestamp;
 
-use super::super::{Act, Commit, Frame, Moment, Part as _, Reader, State, Tone, Words, span};
+use super::super::{
+    Act, Commit, Frame, Moment, Part as _, Prose, Reader, State, Tone, Words, span,
+};
 use super::attempts::{Attempts, asked, short_id};
 use super::runs::{RunCard, cards};
 use super::steps::{Stop, timeline};
-use super::{state, title, took};
+use super::{nothing_ran, state, title, took};
 use crate::page::link::WatchPlace;
 
 /// So many objects are listed; more are folded.
@@ -55,7 +57,7 @@ struct Story {
     runs: Vec<RunCard>,
     attempts: Option<Attempts>,
     objects: Vec<ObjectLine>,
-    notes: Vec<String>,
+    notes: Vec<Prose>,
     stops: Vec<Stop>,
 }
 
@@ -126,8 +128,10 @@ impl DeliveryPage {
         }
     }
 
-    fn is_long(&self) -> bool {
-        self.story.objects.len() > LISTED
+    /// The runs tell more than the objects that they are: these are folded, unless one failed or they are all there is.
+    fn lists_objects(&self) -> bool {
+        let failed = self.story.objects.iter().any(|line| line.state.tone == Tone::Bad);
+        failed || self.story.runs.is_empty() && self.story.objects.len() <= LISTED
     }
 }
 
@@ -140,7 +144,7 @@ impl Story {
             runs: cards(reader, delivery, place),
             attempts: Attempts::new(reader, show),
             objects: delivery.objects.iter().map(object).collect(),
-            notes: show.notes.clone(),
+            notes: show.notes.iter().map(|note| Prose::of(note)).collect(),
             stops: timeline(reader, show),
         }
     }
@@ -160,7 +164,7 @@ fn asked_for(words: Words, show: &Show) -> Option<String> {
     let asked = show.asked_for.as_ref()?;
     let event = asked.event.as_ref().map(|event| words.put("asked-event", "event", event));
     let run = asked.run.as_ref().map(|run| words.put("asked-run", "run", run));
-    Some(event.into_iter().chain(run).collect::<Vec<_>>().join(", "))
+    Some(words.list(event.into_iter().chain(run)))
 }
 
 /// One sentence that says it all.
@@ -174,13 +178,10 @@ fn summary(reader: &Reader, delivery: &Delivery, next: Option<Timestamp>) -> Str
     match delivery.state {
         Known(DeliveryState::Succeeded) if delivery.dry_run => timed("sum-dry-run"),
         Known(DeliveryState::Succeeded) => counted("sum-delivered", totals.total),
-        Known(DeliveryState::NothingRan) => {
-            let cause = delivery.nothing_ran.map(Word::as_str);
-            cause.map_or_else(
-                || words.say("sum-nothing"),
-                |c| words.put("sum-nothing-why", "cause", c),
-            )
-        }
+        Known(DeliveryState::NothingRan) => match nothing_ran(words, delivery.nothing_ran) {
+            Some(cause) => words.put("sum-nothing-why", "cause", cause),
+            None => words.say("sum-nothing"),
+        },
         Known(DeliveryState::Failed) if totals.failed > 0 => {
             counted("sum-runs-failed", totals.failed)
         }
@@ -263,7 +264,7 @@ mod tests {
             ),
             (
                 said(&[], json!({"state": "nothing_ran", "nothing_ran": "only objects"}), None),
-                "There was no run to start: only objects.",
+                "There was no run to start: there are only other objects.",
             ),
             (said(&[], ended("nothing_ran"), None), "There was no run to start."),
             (said(&two, ended("failed"), None), "1 of 2 runs failed, after 12 s."),

@@ -76,7 +76,7 @@ impl RunCard {
         place: Option<&WatchPlace>,
     ) -> Self {
         let words = reader.words;
-        let state = standing(words, run.state);
+        let state = run_state(words, run.state);
         let is_over = !matches!(state.tone, Tone::Busy | Tone::Wait);
         let tasks: Vec<TaskLine> =
             run.tasks.iter().map(|task| TaskLine::new(reader, task, is_over)).collect();
@@ -103,7 +103,7 @@ impl RunCard {
     }
 }
 
-/// `12 tasks: 1 failed, 2 skipped`.
+/// `12 tasks, 1 failed, 9 succeeded`.
 fn sums(words: Words, tasks: &[TaskLine]) -> String {
     let count = |tone| tasks.iter().filter(|task| task.state.tone == tone).count();
     let parts = [
@@ -112,12 +112,11 @@ fn sums(words: Words, tasks: &[TaskLine]) -> String {
         (count(Tone::Good), "count-good"),
     ];
     let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, key)| words.count(key, *n));
-    let tasks = words.count("count-tasks", tasks.len());
-    format!("{tasks}: {}", parts.collect::<Vec<_>>().join(", ")).trim_end_matches(": ").to_owned()
+    words.list(std::iter::once(words.count("count-tasks", tasks.len())).chain(parts))
 }
 
 /// The state of a run, or why it was not created.
-pub(super) fn standing(words: Words, state: Word<RunStanding>) -> State {
+pub(super) fn run_state(words: Words, state: Word<RunStanding>) -> State {
     let (tone, key) = match state {
         Known(RunStanding::As(RunState::Succeeded)) => (Tone::Good, "state-succeeded"),
         Known(RunStanding::As(RunState::Running)) => (Tone::Busy, "state-running"),

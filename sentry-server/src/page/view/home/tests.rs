@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::super::sample;
+use super::super::{Prose, sample};
 use super::*;
 
 fn status(watches: &[Value]) -> Status {
@@ -118,7 +118,7 @@ fn troubles_that_watches_share_are_told_once() {
         .map(|shared| (shared.names(), shared.trouble.text.clone().unwrap()))
         .collect();
     let wanted = [("w0, w1, w2, +2", "no route"), ("y", "refused"), ("x", "v*")];
-    assert_eq!(told, wanted.map(|(names, text)| (names.to_owned(), text.to_owned())));
+    assert_eq!(told, wanted.map(|(names, text)| (names.to_owned(), Prose::of(text))));
 }
 
 #[test]
