@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
 mod delivery;
+mod events;
 mod extra;
+mod keyboard;
 mod look;
 mod road;
 mod scene;

@@ -39,7 +39,7 @@ fn sha(n: usize) -> String {
 }
 
 pub(crate) fn id(n: usize) -> String {
-    format!("01k9t0m4{n:0>18}")
+    format!("01k9t0{n:0>4}{n:0>16}")
 }
 
 pub(crate) fn places() -> Vec<WatchPlace> {
@@ -367,6 +367,32 @@ pub(crate) fn parked() -> String {
 /// The page of the `n`th delivery.
 pub(crate) fn page(n: usize) -> String {
     format!("/deliveries/{}", id(n))
+}
+
+/// One watch with 20 branches, `b00` to `b19`, each of which stands as it is told. Those told of changed just now.
+pub(crate) fn branches(stand: &[(usize, BranchState)]) -> Script {
+    let mut script = day();
+    let status = script.status.as_mut().unwrap();
+    status.watches.truncate(1);
+    let shop = &mut status.watches[0];
+    (shop.waiting_triggers, shop.recent) = (0, Vec::new());
+    let just_now = Timestamp::from_second(ago(1).as_second()).unwrap();
+    let one = |n: usize| {
+        let told = stand.iter().find(|(known, _)| *known == n);
+        let (state, at) = match told {
+            Some((_, state)) => (*state, just_now),
+            None => (BranchState::Delivered, just_now - Duration::from_secs(9_000)),
+        };
+        let mut one = branch(n, &format!("b{n:02}"), state, 0);
+        for mark in [Some(&mut one.observed), one.attempted.as_mut(), one.delivered.as_mut()] {
+            mark.into_iter().for_each(|mark| mark.at = at);
+        }
+        one.verdict = (state == BranchState::Delivered).then_some(Verdict::Success.into());
+        one
+    };
+    shop.branches = (0..20).map(one).collect();
+    status.queue = Vec::new();
+    script
 }
 
 /// An ordinary day of 200 watches.

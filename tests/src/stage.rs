@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use sentry_api::query::{AuditQuery, ExplainQuery, HistoryQuery, StatusQuery, WhyQuery};
 use sentry_api::shape::{
     Acknowledgement, AgentStatus, Audit, Documents, History, RerunRequest, Show, Status,
@@ -172,11 +174,15 @@ impl Keys for Tokens {
     }
 }
 
+/// What was asked for, in the order in which it came: `GET /fragments?watch=qa`.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 /// A server of the page and the API. Stops on drop.
 #[derive(Debug)]
 pub struct Stage {
     /// What is answered.
     pub answers: Arc<Answerer>,
+    requests: Requests,
     port: u16,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -201,6 +207,8 @@ impl Stage {
     pub fn over(shared: Arc<dyn Answers>, watches: Vec<WatchPlace>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (say_port, port) = std::sync::mpsc::channel();
+        let requests = Requests::default();
+        let noted = Arc::clone(&requests);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async move {
@@ -208,16 +216,21 @@ impl Stage {
                 let port = listener.local_addr().expect("an address").port();
                 say_port.send(port).expect("the starter waits");
                 let stopped = async move { drop(stopped.await) };
-                server(shared, watches).serve(listener, stopped).await;
+                server(shared, watches, noted).serve(listener, stopped).await;
             });
         });
         let port = port.recv().expect("the server says its port");
-        Self { answers: Arc::default(), port, stop: Some(stop), thread: Some(thread) }
+        Self { answers: Arc::default(), requests, port, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The address of a path.
     pub fn at(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// What it was asked for since this was asked last.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.requests))
     }
 
     /// The port on 127.0.0.1.
@@ -237,7 +250,7 @@ impl Drop for Stage {
 }
 
 /// The engine does nothing: it is there because a server has one.
-fn server(answers: Arc<dyn Answers>, watches: Vec<WatchPlace>) -> Server {
+fn server(answers: Arc<dyn Answers>, watches: Vec<WatchPlace>, noted: Requests) -> Server {
     let store = Arc::new(MemoryStore::new());
     let engine = Engine::builder(Arc::clone(&store))
         .watch(sentry_core::watch::sample::watch("qa", &["main"]))
@@ -252,6 +265,10 @@ fn server(answers: Arc<dyn Answers>, watches: Vec<WatchPlace>) -> Server {
         Setup::new(Arc::clone(&answers), Arc::clone(&keys), live.clone(), guesses.clone());
     setup.watches = watches;
     let api = sentry_server::api::routes(answers, keys, live, guesses);
-    services.routes = api.merge(sentry_server::page::routes(setup));
+    let note = middleware::from_fn(move |request: Request, next: Next| {
+        lock(&noted).push(format!("{} {}", request.method(), request.uri()));
+        next.run(request)
+    });
+    services.routes = api.merge(sentry_server::page::routes(setup)).layer(note);
     Server::new(services)
 }
