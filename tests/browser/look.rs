@@ -19,25 +19,8 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     browser.open(&stage.at("/login"));
     let folder = target().join("screenshots");
     let mut findings = Vec::new();
-    let mut look = |name: &str, widths: &[u32]| {
-        for scheme in ["light", "dark"] {
-            for &width in widths {
-                view(&browser, width, scheme);
-                browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
-                let wider =
-                    browser.script("return document.documentElement.scrollWidth - innerWidth");
-                if wider.as_i64() > Some(0) {
-                    findings.push(format!("{name} at {width}: {wider} pixels too wide"));
-                }
-                // Rules differ by scheme (contrast) and by layout, not by both at once.
-                if width == 1280 || (width == 390 && scheme == "light") {
-                    let serious = browser.serious_findings();
-                    findings
-                        .extend(serious.iter().map(|f| format!("{name} {width} {scheme}: {f}")));
-                }
-            }
-        }
-    };
+    let mut look =
+        |name: &str, widths: &[u32]| findings.extend(look_at(&browser, &folder, name, widths));
     look("login", &WIDTHS);
     log_in(&browser, &stage.at(""), TRIGGER);
     browser.wait_for("release/2.14");
@@ -79,6 +62,27 @@ fn every_page_fits_every_width_in_both_schemes_and_axe_finds_nothing_serious() {
     browser.open(&stage.at("/?state=failed&q=release"));
     look("found", &[390, 1280]);
     assert!(findings.is_empty(), "{}", findings.join("\n"));
+}
+
+/// Takes pictures of what is shown, in both schemes; returns what is wrong with it.
+fn look_at(browser: &Browser, folder: &Path, name: &str, widths: &[u32]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (scheme, &width) in
+        ["light", "dark"].iter().flat_map(|one| widths.iter().map(move |w| (*one, w)))
+    {
+        view(browser, width, scheme);
+        browser.picture(&folder.join(format!("{name}-{width}-{scheme}.png")));
+        let wider = browser.script("return document.documentElement.scrollWidth - innerWidth");
+        if wider.as_i64() > Some(0) {
+            findings.push(format!("{name} at {width}: {wider} pixels too wide"));
+        }
+        // Rules differ by scheme (contrast) and by layout, not by both at once.
+        if width == 1280 || (width == 390 && scheme == "light") {
+            let serious = browser.serious_findings();
+            findings.extend(serious.iter().map(|f| format!("{name} {width} {scheme}: {f}")));
+        }
+    }
+    findings
 }
 
 /// A window in which nothing moves: colours are judged when they are what they will be.

@@ -54,7 +54,7 @@ pub(super) async fn compare(
         let known = times.get(&(outcome.object.path.as_str(), outcome.object.document));
         run.usual_ms = known.filter(|runs| runs.len() >= USUAL).and_then(|runs| middle(runs));
     }
-    tell_attempts(show, delivery, of_commit(local, delivery).await?);
+    tell_attempts(show, delivery, &of_commit(local, delivery).await?);
     Ok(())
 }
 
@@ -78,7 +78,7 @@ async fn of_commit(local: &Local, delivery: &Delivery) -> Result<Vec<Delivery>, 
 }
 
 /// Tells the deliveries of its commit, oldest first, and how they stand together.
-fn tell_attempts(show: &mut Show, delivery: &Delivery, all: Vec<Delivery>) {
+fn tell_attempts(show: &mut Show, delivery: &Delivery, all: &[Delivery]) {
     if all.len() < 2 {
         return;
     }
@@ -87,7 +87,7 @@ fn tell_attempts(show: &mut Show, delivery: &Delivery, all: Vec<Delivery>) {
     show.same_commit.iter_mut().for_each(|shape| shape.objects.retain(|object| object.run));
     let counts = |one: &&Delivery| !one.asked.dry_run && one.asked.event == delivery.asked.event;
     let newest = all.iter().rev().find(counts);
-    let counted = newest.and_then(|newest| Brief::counted(&all, &newest.id));
+    let counted = newest.and_then(|newest| Brief::counted(all, &newest.id));
     show.counted = counted.as_ref().map(Into::into);
 }
 

@@ -221,7 +221,7 @@ fn what_is_checked_written_or_queued_begins_no_more_runs() {
     assert_eq!(scene.cluster.active_runs().len(), 3);
     assert_eq!(scene.sentry(&["cancel", &id]).code, Some(0));
     scene.is_cancelled(&sha, &user());
-    assert_eq!((scene.patches().len(), scene.cluster.active_runs()), (1, held.clone()));
+    assert_eq!((scene.patches().len(), scene.cluster.active_runs()), (1, held));
     // A write that hangs is completed, or known not to be, before what it made is cancelled.
     scene.cluster.faults().hang_writes();
     let sha = scene.push("main", "writing");

@@ -89,11 +89,12 @@ impl World {
 
     pub(super) fn retired(&mut self, request: Box<Retire>) {
         let result = if self.cluster == Cluster::Away { Err(away()) } else { Ok(()) };
-        self.input(Input::Retired(request.clone(), Vec::new(), result.clone()));
+        let names: Vec<_> = request.runs.iter().map(|(_, _, name)| name.clone()).collect();
+        let is_done = result.is_ok();
+        self.input(Input::Retired(request, Vec::new(), result));
         for nth in 0..self.runs.len() {
-            let is_asked =
-                request.runs.iter().any(|(_, _, name)| *name == self.runs[nth].object.name);
-            if result.is_ok() && is_asked && self.runs[nth].state == RunState::Running {
+            let is_asked = names.contains(&self.runs[nth].object.name);
+            if is_done && is_asked && self.runs[nth].state == RunState::Running {
                 self.end_run(nth, RunState::Cancelled);
             }
         }

@@ -459,7 +459,7 @@ impl World {
             let action = if self.made.contains(&key) { Action::Exists } else { Action::Created };
             if action == Action::Created {
                 self.made.push(key);
-                let ends = self.time + if self.runs.len() % 2 == 0 { SHORT } else { LONG };
+                let ends = self.time + if self.runs.len().is_multiple_of(2) { SHORT } else { LONG };
                 let commit = attempt.delivery.revision.sha.clone();
                 let object = run.object.clone();
                 self.runs.push(Run { object, commit, state: RunState::Running, ends });
