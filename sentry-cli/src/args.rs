@@ -3,7 +3,7 @@
 pub(crate) mod given;
 pub(crate) mod questions;
 pub(crate) mod requests;
-mod values;
+pub(crate) mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use sentry_config::LogLevel;
 use sentry_core::names::Namespace;
-use sentry_core::repo::{BranchName, DirPath, RepoUrl};
+use sentry_core::repo::{BranchName, DirPath};
 use sentry_core::subject::Subject;
 use url::Url;
 
@@ -21,7 +21,7 @@ use self::questions::{
     AuditArgs, DiffArgs, ExplainArgs, HistoryArgs, ShowArgs, StatusArgs, WhyArgs,
 };
 use self::requests::{CancelArgs, RerunArgs, ResumeArgs, RetryArgs, SuspendArgs, TriggerArgs};
-use self::values::{branch, word};
+use self::values::{TypedUrl, branch, word};
 use crate::complete;
 
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.
@@ -275,20 +275,20 @@ pub(crate) struct InitArgs {
     pub(crate) dir: PathBuf,
     /// Repository A, whose branches are watched
     #[arg(long, value_name = "URL")]
-    pub(crate) source: Option<RepoUrl>,
+    pub(crate) source: Option<TypedUrl>,
     /// The branches of A, separated by commas [default: main]
     #[arg(long, value_name = "LIST")]
     pub(crate) branches: Option<String>,
     /// Repository B, with the manifests to run
     #[arg(long, value_name = "URL")]
-    pub(crate) manifests: Option<RepoUrl>,
+    pub(crate) manifests: Option<TypedUrl>,
     /// The branch of B [default: main]
     #[arg(long, value_name = "BRANCH")]
     pub(crate) manifests_branch: Option<BranchName>,
     /// The directory of B [default: .tekton]
     #[arg(long, value_name = "DIR")]
     pub(crate) manifests_dir: Option<DirPath>,
-    /// The kubeconfig context [default: default]
+    /// The kubeconfig context [default: the current one]
     #[arg(long, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// The namespace to deliver to [default: qa]

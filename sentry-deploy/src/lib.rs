@@ -22,4 +22,4 @@ mod dry_run;
 mod kubectl;
 
 pub use dry_run::dry_run;
-pub use kubectl::{Kubectl, KubectlSettings};
+pub use kubectl::{Kubectl, KubectlSettings, current_context};

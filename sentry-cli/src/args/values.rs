@@ -1,11 +1,12 @@
 //! Values on the command line that are no plain text.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_core::closed_list::ClosedList;
-use sentry_core::repo::ParseError;
+use sentry_core::repo::{ParseError, RepoUrl};
 use sentry_core::subject::Subject;
 
 /// One word of a closed list.
@@ -17,6 +18,21 @@ pub(super) fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value
 /// A branch name.
 pub(super) fn branch(text: &str) -> Result<Subject, ParseError> {
     text.parse().map(Subject::Branch)
+}
+
+/// A repository's URL, and how it was typed.
+#[derive(Debug, Clone)]
+pub(crate) struct TypedUrl {
+    pub(crate) text: String,
+    pub(crate) url: RepoUrl,
+}
+
+impl FromStr for TypedUrl {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Ok(Self { text: text.to_owned(), url: text.parse()? })
+    }
 }
 
 /// A moment, or how long ago it was.

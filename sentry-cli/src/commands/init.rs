@@ -1,6 +1,8 @@
 //! `sentry init`: asks, or takes flags, and writes a commented sentry.yaml and .env.example.
 
-use std::fmt::Write as _;
+mod files;
+
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use sentry_core::watch::BranchSelector;
 
 use super::Context;
 use crate::args::InitArgs;
+use crate::args::values::TypedUrl;
 use crate::exit::{Exit, Failure};
 
 pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
@@ -30,12 +33,15 @@ pub(crate) fn run(ctx: &Context, args: &InitArgs) -> Result<Exit, Failure> {
     }
     let answers = Answers::collect(ctx, args)?;
     let forges = forges(&answers);
-    let text = yaml(&answers, &forges);
+    let text = files::yaml(&answers, &forges);
     must_load(&text, &forges)?;
     std::fs::create_dir_all(&args.dir).map_err(|e| cant_write(&args.dir, e))?;
     write(&config, &text, args.force)?;
-    write(&env, &dotenv(&forges), args.force)?;
+    write(&env, &files::dotenv(&forges), args.force)?;
     ctx.ui.line(format!("wrote {} and {}", config.display(), env.display()));
+    for note in notes(&answers, &forges, ctx.env.in_cluster) {
+        ctx.ui.line(format!("note: {note}"));
+    }
     ctx.ui.line("next:");
     if forges.iter().any(|f| f.token.is_some()) {
         ctx.ui.line("  1. copy .env.example to .env and fill in the tokens");
@@ -80,12 +86,13 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
 
 /// What the file is made of.
 struct Answers {
-    source: RepoUrl,
+    source: TypedUrl,
     branches: BranchSelector,
-    manifests: RepoUrl,
+    manifests: TypedUrl,
     manifests_branch: BranchName,
     manifests_dir: DirPath,
-    context: String,
+    /// `None`: whatever the kubeconfig's current one is, or the pod's own account.
+    context: Option<String>,
     namespace: Namespace,
     dry_run: bool,
 }
@@ -97,6 +104,10 @@ impl Answers {
         let branches = ask.or(args.branches.clone(), "--branches", "Its branches", Some("main"))?;
         let branches = BranchSelector::new(branches.split(',').map(str::trim))
             .map_err(|e| Failure::usage(format!("--branches: {e}")))?;
+        let variable = |name: &str| ctx.env.vars.get(name).map(OsString::from);
+        let current = sentry_deploy::current_context(variable).unwrap_or_default();
+        let context: String =
+            ask.or(args.context.clone(), "--context", "Kubeconfig context", Some(&current))?;
         Ok(Self {
             source,
             branches,
@@ -118,12 +129,7 @@ impl Answers {
                 "Its directory",
                 Some(".tekton"),
             )?,
-            context: ask.or(
-                args.context.clone(),
-                "--context",
-                "Kubeconfig context",
-                Some("default"),
-            )?,
+            context: Some(context).filter(|name| !name.is_empty()),
             namespace: ask.or(
                 args.namespace.clone(),
                 "--namespace",
@@ -173,8 +179,8 @@ impl Asker<'_> {
     }
 
     fn ask(&self, question: &str, default: Option<&str>) -> Result<String, Failure> {
-        let shown = default.map(|d| format!(" [{d}]")).unwrap_or_default();
-        self.ctx.ui.prompt(&format!("{question}{shown}: "));
+        let shown = default.filter(|d| !d.is_empty()).map(|d| format!(" [{d}]"));
+        self.ctx.ui.prompt(&format!("{question}{}: ", shown.unwrap_or_default()));
         let mut text = String::new();
         let read = io::stdin()
             .lock()
@@ -197,15 +203,14 @@ struct ForgeEntry {
     url: Option<String>,
     /// The variable that holds its token.
     token: Option<String>,
-    /// True if it is reached by ssh.
-    by_ssh: bool,
+    scheme: Scheme,
     origin: String,
 }
 
 /// The forges of both repositories: one where both are on the same host.
 fn forges(answers: &Answers) -> Vec<ForgeEntry> {
-    let first = forge(&answers.source);
-    let mut second = forge(&answers.manifests);
+    let first = forge(&answers.source.url);
+    let mut second = forge(&answers.manifests.url);
     if second.origin == first.origin {
         return vec![first];
     }
@@ -218,106 +223,57 @@ fn forges(answers: &Answers) -> Vec<ForgeEntry> {
 
 fn forge(repo: &RepoUrl) -> ForgeEntry {
     let host = repo.host().unwrap_or_default();
-    let by_ssh = repo.scheme() == Scheme::Ssh;
-    let kind = if by_ssh { ForgeKind::Git } else { ForgeKind::of_host(host) };
-    let wants_url = kind.is_hosted() && kind.public_host() != Some(host);
-    let wants_token = repo.scheme() == Scheme::Https;
+    let scheme = repo.scheme();
+    let is_web = matches!(scheme, Scheme::Https | Scheme::Http);
+    let kind = if is_web { ForgeKind::of_host(host) } else { ForgeKind::Git };
+    // A name may not tell what it is: with the address there, another `type` is all that has to be changed.
+    let wants_url = is_web && kind.public_host() != Some(host);
     ForgeEntry {
         name: kind.as_str().to_owned(),
         kind,
         url: wants_url.then(|| repo.origin()),
-        token: wants_token.then(|| format!("{}_TOKEN", kind.as_str().to_uppercase())),
-        by_ssh,
+        token: (scheme == Scheme::Https).then(|| format!("{}_TOKEN", kind.as_str().to_uppercase())),
+        scheme,
         origin: repo.origin(),
     }
 }
 
-/// A text as a double-quoted YAML scalar: JSON's strings are YAML's, too.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// What a person should know of what they chose, and what they can do about it.
+fn notes(answers: &Answers, forges: &[ForgeEntry], in_cluster: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let source = &answers.source;
+    let what = "Sentry can set no statuses on A's commits and takes no webhooks";
+    match (forges[0].kind, forges[0].scheme) {
+        (ForgeKind::Git, Scheme::Ssh) => {
+            let remedy = by_https(&source.url)
+                .map_or_else(|| "an https URL of a forge".into(), |url| format!("--source {url}"));
+            notes.push(format!("{} is an ssh address: {what}; {remedy} allows both", source.text));
+        }
+        (ForgeKind::Git, Scheme::File) => {
+            notes.push(format!("{} is a directory: {what}", source.text));
+        }
+        (ForgeKind::Git, _) => notes.push(format!(
+            "{} is taken for a plain git server: {what}; if it is a GitHub Enterprise, GitLab, \
+             Gitea or Forgejo, set `type` of its forge to github, gitlab or gitea",
+            forges[0].origin
+        )),
+        _ => {}
+    }
+    if answers.context.is_none() && !answers.dry_run && !in_cluster {
+        notes.push(
+            "no kubeconfig with a current context was found: set `context` of the cluster".into(),
+        );
+    }
+    notes
 }
 
-fn yaml(answers: &Answers, forges: &[ForgeEntry]) -> String {
-    let mut text = String::from(
-        "# What Sentry watches and what it runs. `sentry validate` checks this file,\n\
-         # `sentry schema` prints its JSON Schema, docs/config.md explains every key.\n\n\
-         log_level: info                # debug, info, warn, error\n\n\
-         forges:                        # where the repositories are, and the credentials to use\n",
-    );
-    for forge in forges {
-        writeln!(text, "  {}:", forge.name).ok();
-        writeln!(text, "    type: {}", forge.kind.as_str()).ok();
-        if let Some(url) = &forge.url {
-            writeln!(text, "    url: {}", quoted(url)).ok();
-        }
-        if forge.by_ssh {
-            text.push_str(
-                "    ssh:                       # no ssh-agent and no other key is used\n\
-                 \x20     key_file: ~/.ssh/id_ed25519\n\
-                 \x20     known_hosts: ~/.ssh/known_hosts\n",
-            );
-        }
-        if let Some(token) = &forge.token {
-            writeln!(
-                text,
-                "    token: \"${{{token}}}\"   # from the environment, else from .env next to \
-                 this file"
-            )
-            .ok();
-        }
-    }
-    let (source, manifests) = (&forges[0].name, &forges[forges.len() - 1].name);
-    let branches: Vec<String> = answers.branches.patterns().map(quoted).collect();
-    write!(
-        text,
-        "\nwatches:\n\
-         \x20 - name: qa\n\
-         \x20   polling_interval: {interval}       # at least 60 s for remote hosts\n\
-         \x20   source:                    # when a head of these branches moves ...\n\
-         \x20     forge: {source}\n\
-         \x20     url: {source_url}\n\
-         \x20     branches: [{branches}]      # names or globs, such as \"release/*\"\n\
-         \x20   manifests:                 # ... what this directory holds ...\n\
-         \x20     forge: {manifests}\n\
-         \x20     url: {manifests_url}\n\
-         \x20     branch: {manifests_branch}\n\
-         \x20     dir: {dir}\n\
-         \x20   cluster:                   # ... is run here\n\
-         \x20     deployer: {deployer}        # kubectl, or dry-run to only see what would happen\n\
-         \x20     context: {context}\n\
-         \x20     namespace: {namespace}\n\
-         \x20   max_retries: 3             # failed attempts; outages do not count\n\
-         \x20   timeout: 5m                # for one attempt\n\
-         \x20   report: per_watch          # statuses on A's commits; per_run: one per run as well; off: none\n\
-         \x20   on_first_sight: record     # or deliver: run the heads found at the first start\n",
-        interval = if answers.source.is_local() { "5s" } else { "1m" },
-        source_url = quoted(answers.source.as_str()),
-        branches = branches.join(", "),
-        manifests_url = quoted(answers.manifests.as_str()),
-        manifests_branch = quoted(answers.manifests_branch.as_str()),
-        dir = quoted(answers.manifests_dir.as_str()),
-        deployer = if answers.dry_run { "dry-run" } else { "kubectl" },
-        context = quoted(&answers.context),
-        namespace = answers.namespace,
-    )
-    .ok();
-    text
-}
-
-fn dotenv(forges: &[ForgeEntry]) -> String {
-    let mut text = String::from(
-        "# Copy to .env and fill in; never commit .env. Variables set in the environment take \
-         precedence.\n",
-    );
-    if forges.iter().all(|f| f.token.is_none()) {
-        text.push_str("# sentry.yaml uses no variables yet.\n");
-    }
-    for forge in forges {
-        let Some(token) = &forge.token else { continue };
-        let rights = forge.kind.token_rights();
-        writeln!(text, "\n# {}: {rights}\n{token}=", forge.origin).ok();
-    }
-    text
+/// The same repository by https, where the host is a forge's: that is where tokens and statuses are for.
+fn by_https(repo: &RepoUrl) -> Option<String> {
+    let host = repo.host()?;
+    let kind = ForgeKind::of_host(host);
+    // GitHub and GitLab take ssh on port 443 at names of their own, such as ssh.github.com.
+    let public = kind.public_host().filter(|public| host.ends_with(&format!(".{public}")));
+    (kind != ForgeKind::Git).then(|| format!("https://{}/{}", public.unwrap_or(host), repo.path()))
 }
 
 #[cfg(test)]
@@ -331,7 +287,7 @@ mod tests {
             manifests: manifests.parse().unwrap(),
             manifests_branch: "main".parse().unwrap(),
             manifests_dir: ".tekton".parse().unwrap(),
-            context: "default".into(),
+            context: Some("kind-qa".into()),
             namespace: "qa".parse().unwrap(),
             dry_run: false,
         }
@@ -341,10 +297,16 @@ mod tests {
         forges(&answers(source, manifests)).into_iter().map(|f| (f.name, f.token)).collect()
     }
 
+    fn noted(source: &str) -> String {
+        let answers = answers(source, "https://github.com/c/d");
+        notes(&answers, &forges(&answers), false).join("\n")
+    }
+
     #[test]
     fn two_repositories_of_one_host_share_a_forge() {
-        let one = names("https://github.com/a/b", "https://github.com/c/d");
-        assert_eq!(one, [("github".to_owned(), Some("GITHUB_TOKEN".to_owned()))]);
+        let one = [("github".to_owned(), Some("GITHUB_TOKEN".to_owned()))];
+        assert_eq!(names("https://github.com/a/b", "https://github.com/c/d"), one);
+        assert_eq!(names("https://GitHub.com:443/a/b.git", "https://github.com/c/d/"), one);
     }
 
     #[test]
@@ -352,6 +314,8 @@ mod tests {
         let two = names("https://gitlab.com/a/b", "https://gitlab.example.com/c/d");
         assert_eq!(two[0], ("gitlab".to_owned(), Some("GITLAB_TOKEN".to_owned())));
         assert_eq!(two[1], ("gitlab-b".to_owned(), Some("GITLAB_B_TOKEN".to_owned())));
+        let ports = names("https://gitlab.example.com/a/b", "https://gitlab.example.com:8443/c/d");
+        assert_eq!(ports[1].0, "gitlab-b");
     }
 
     #[test]
@@ -361,7 +325,43 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_quoted() {
-        assert_eq!(quoted("a\"b"), "\"a\\\"b\"");
+    fn an_ssh_address_is_told_what_it_can_not_do_and_the_url_that_can() {
+        for (source, remedy) in [
+            ("git@github.com:a/b.git", "--source https://github.com/a/b "),
+            (
+                "ssh://git@gitlab.example.com:2222/a/sub/b.git",
+                "--source https://gitlab.example.com/a/sub/b ",
+            ),
+            ("[git@codeberg.org:2222]:a/b", "--source https://codeberg.org/a/b "),
+            ("ssh://git@ssh.github.com:443/a/b.git", "--source https://github.com/a/b "),
+            ("git@altssh.gitlab.com:a/b.git", "--source https://gitlab.com/a/b "),
+            ("git@host.example.com:a/b.git", "an https URL of a forge "),
+        ] {
+            let noted = noted(source);
+            assert!(noted.starts_with(&format!("{source} is an ssh address: ")), "{noted}");
+            assert!(noted.contains("no statuses") && noted.contains(remedy), "{noted}");
+        }
+    }
+
+    #[test]
+    fn whatever_has_no_statuses_is_told_and_nothing_else_is() {
+        assert!(noted("file:///srv/a.git").contains("is a directory: Sentry can set no statuses"));
+        for server in ["https://code.example.com/a/b", "http://127.0.0.1:3000/a/b"] {
+            assert!(noted(server).contains("set `type` of its forge"), "{server}");
+        }
+        for forge in ["https://github.com/a/b", "https://gitlab.example.com/a/b.git"] {
+            assert_eq!(noted(forge), "", "{forge}");
+        }
+    }
+
+    #[test]
+    fn a_context_that_is_nowhere_is_asked_for() {
+        let mut answers = answers("https://github.com/a/b", "https://github.com/c/d");
+        answers.context = None;
+        let forges = forges(&answers);
+        assert!(notes(&answers, &forges, false)[0].contains("set `context`"));
+        assert_eq!(notes(&answers, &forges, true), Vec::<String>::new(), "a pod has its account");
+        answers.dry_run = true;
+        assert_eq!(notes(&answers, &forges, false), Vec::<String>::new());
     }
 }

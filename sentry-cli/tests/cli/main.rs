@@ -1,6 +1,8 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod init;
+#[cfg(test)]
 mod look;
 #[cfg(test)]
 mod manual;
@@ -115,55 +117,6 @@ fn before_the_first_watch_every_question_has_an_answer() {
     assert_eq!(sandbox.run(&["status", "--check"]).code, 1);
     assert_eq!(sandbox.run(&["show", "01hf7y"]).code, 2);
     assert!(!sandbox.path("state").exists(), "a question made state");
-}
-
-#[test]
-fn what_init_writes_loads_and_is_not_overwritten() {
-    let sandbox = Sandbox::new();
-    let init = [
-        "init",
-        "--source",
-        "https://github.com/example/repo-a",
-        "--branches",
-        "main,release/*",
-        "--manifests",
-        "https://gitlab.example.com/qa/repo-b",
-    ];
-    sandbox.ok(&init);
-    let env = sandbox.read(".env.example");
-    assert!(env.contains("\nGITHUB_TOKEN=\n") && env.contains("\nGITLAB_TOKEN=\n"), "{env}");
-    assert_eq!(sandbox.run(&["validate"]).code, 2, "tokens are not filled in");
-    sandbox.write(".env", "GITHUB_TOKEN=ghp_0123456789\nGITLAB_TOKEN=glpat-0123456789\n");
-    assert!(sandbox.ok(&["validate"]).contains("sentry.yaml is valid: 1 watch, 2 forges"));
-    let printed = sandbox.ok(&["validate", "--print"]);
-    assert!(printed.contains("${GITHUB_TOKEN}") && !printed.contains("ghp_"), "{printed}");
-    let again = sandbox.run(&init);
-    assert_eq!(again.code, 2);
-    assert!(again.stderr.contains("--force"), "{}", again.stderr);
-    sandbox.write("sentry.yaml", "broken");
-    sandbox.ok(&[&init[..], &["--force"]].concat());
-    sandbox.ok(&["validate"]);
-}
-
-#[test]
-fn init_knows_a_gitea_and_a_forgejo_by_their_hosts() {
-    let sandbox = Sandbox::new();
-    let (a, b) = ("https://forgejo.example.com/example/a", "https://codeberg.org/example/b");
-    sandbox.ok(&["init", "--source", a, "--branches", "main", "--manifests", b]);
-    let yaml = sandbox.read("sentry.yaml");
-    assert_eq!(yaml.matches("type: gitea").count(), 2, "{yaml}");
-    assert!(yaml.contains("url: \"https://codeberg.org\""), "{yaml}");
-    let env = sandbox.read(".env.example");
-    assert!(env.contains("write:repository") && env.contains("\nGITEA_B_TOKEN=\n"), "{env}");
-    sandbox.write(".env", "GITEA_TOKEN=0123456789abcdef\nGITEA_B_TOKEN=fedcba9876543210\n");
-    assert!(sandbox.ok(&["validate"]).contains("sentry.yaml is valid: 1 watch, 2 forges"));
-}
-
-#[test]
-fn init_without_a_terminal_names_the_missing_flag() {
-    let run = Sandbox::new().run(&["init", "--manifests", "https://github.com/example/b"]);
-    assert_eq!(run.code, 2);
-    assert!(run.stderr.starts_with("error: --source is missing"), "{}", run.stderr);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! kubectl's credentials, so that they can be taken out of every text: a server, a proxy or a plugin may repeat it.
+//! What a kubeconfig tells without kubectl: its credentials, so that they can be taken out of every text (a server, a proxy or
+//! a plugin may repeat it), and its current context.
 //!
 //! The keys are those of <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>.
 
@@ -41,6 +42,15 @@ pub(super) fn learn(settings: &KubectlSettings) {
     }
 }
 
+/// The context that kubectl uses where none is named: that of the first kubeconfig that has one. `variable` looks into the
+/// environment, for `KUBECONFIG` and `HOME`. What can't be read has none.
+pub fn current_context(variable: impl Fn(&str) -> Option<OsString>) -> Option<String> {
+    files(None, variable).iter().find_map(|path| {
+        let config: Value = serde_saphyr::from_str(&read(path)?).ok()?;
+        config["current-context"].as_str().filter(|name| !name.is_empty()).map(str::to_owned)
+    })
+}
+
 fn know(redactor: &Redactor, text: &str) {
     redactor.learn(&Secret::new(text.trim()));
 }
@@ -65,6 +75,33 @@ fn read(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_current_context_is_that_of_the_first_file_that_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), text).unwrap();
+        };
+        file(".kube/config", "current-context: home\n");
+        file("none", "current-context: ''\ncontexts: []\n");
+        file("broken", "current-context: [\n");
+        file("one", "{\"current-context\": \"kind-qa\"}");
+        file("two", "current-context: prod\n");
+        let of = |list: &[&str]| {
+            let list: Vec<_> = list.iter().map(|name| dir.path().join(name)).collect();
+            let list = std::env::join_paths(list).unwrap();
+            let home = dir.path().as_os_str().to_owned();
+            current_context(|name| match name {
+                "KUBECONFIG" => Some(list.clone()),
+                _ => Some(home.clone()),
+            })
+        };
+        assert_eq!(of(&[]).as_deref(), Some("home"), "an empty variable counts as none");
+        assert_eq!(of(&["one", "two"]).as_deref(), Some("kind-qa"));
+        assert_eq!(of(&["absent", "none", "broken", "two"]).as_deref(), Some("prod"));
+        assert_eq!(of(&["none", "."]), None);
+    }
 
     #[test]
     fn whatever_a_user_of_a_kubeconfig_proves_itself_with_is_taken_out_of_texts() {

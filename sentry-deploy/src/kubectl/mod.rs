@@ -43,6 +43,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use call::Caller;
+pub use kubeconfig::current_context;
 
 /// How long a cluster's table of kinds is used before it is asked for again: no longer than it takes until a head that
 /// was given up is looked at again, for a kind that it lacked may have been installed.
