@@ -1,5 +1,5 @@
-"""Fails unless every pod of the given manifests meets the Pod Security Standard "restricted", has a read-only root, and is
-closed to others by a network policy that is for it alone.
+"""Fails unless every pod of the given manifests meets the Pod Security Standard "restricted", has a read-only root, may write
+its volumes, and is closed to others by a network policy that is for it alone.
 
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
@@ -20,6 +20,8 @@ def problems(pod):
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(key):
             yield f"{key} is set"
+    if any("persistentVolumeClaim" in volume for volume in pod.get("volumes", [])) and not security.get("fsGroup"):
+        yield "fsGroup is not set: most volumes belong to root"
     for volume in pod.get("volumes", []):
         kinds = set(volume) - {"name"}
         if not kinds <= ALLOWED_VOLUMES:

@@ -29,6 +29,8 @@ mod logging;
 mod remote;
 mod report;
 mod runs;
+#[cfg(test)]
+mod shipped;
 mod signals;
 mod table;
 mod ui;

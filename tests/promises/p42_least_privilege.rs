@@ -15,7 +15,8 @@ use serde_json::Value;
 /// A verb and a resource with its group.
 pub(crate) type Right = (String, String);
 
-const ROLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/target/role.yaml");
+const ROLE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/targets/role/role.yaml");
 
 /// The rights of a Role's rules.
 fn rights(rules: &Value) -> BTreeSet<Right> {

@@ -92,10 +92,12 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_shipped_base() {
-        let base = include_str!("../../../deploy/kubernetes/deployment.yaml");
-        for written in
-            ["serviceAccountName: sentry\n", "name: sentry-tokens,", "claimName: sentry-state}"]
-        {
+        let base = include_str!("../../../deploy/kubernetes/base/deployment.yaml");
+        for written in [
+            "serviceAccountName: sentry\n",
+            "secretName: sentry-tokens,",
+            "claimName: sentry-state}",
+        ] {
             assert!(base.contains(written), "{written}");
         }
     }

@@ -10,7 +10,8 @@ use crate::lab::{cluster, lab};
 
 /// The rights of the shipped Role, each a verb and a resource with its group.
 fn shipped() -> BTreeSet<(String, String)> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes/target/role.yaml");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes/targets/role/role.yaml");
     let text = std::fs::read_to_string(path).unwrap();
     let documents =
         text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).unwrap());

@@ -79,7 +79,7 @@ impl Drop for Cluster {
     }
 }
 
-fn kubectl(kubeconfig: &Path, args: &[&str]) -> String {
+pub(crate) fn kubectl(kubeconfig: &Path, args: &[&str]) -> String {
     let mut command = Command::new("kubectl");
     command.arg(format!("--kubeconfig={}", kubeconfig.display())).args(args);
     let output = command.output().unwrap();

@@ -10,6 +10,8 @@ mod commits;
 #[cfg(feature = "corpus")]
 mod corpus;
 mod delivery;
+#[cfg(feature = "cluster")]
+mod deploy;
 mod description;
 mod diff;
 mod forges;
