@@ -1,5 +1,5 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy doc deps lint release sbom bench ci
+.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy doc docs deps lint release sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
@@ -62,6 +62,10 @@ clippy:
 # The documentation of every crate, in which no link is broken.
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
+
+# The documents as a site, target/site/docs/index.html, in which no link is broken.
+docs:
+	scripts/docs
 
 # No second TLS stack, and core knows no edges (a test guards that too); licences, bans and sources.
 deps:

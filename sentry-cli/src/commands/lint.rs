@@ -35,7 +35,7 @@ pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
 }
 
 /// What is decided for any watch, and as notes what a watch's own settings decide.
-fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseError> {
+pub(crate) fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseError> {
     let lenient = Reading {
         namespace_policy: NamespacePolicy::Override,
         git_auth_secret: GitAuthSecret::Named("git-auth-secret".to_owned()),
@@ -67,7 +67,7 @@ fn note_missing(set: &mut ManifestSet) {
 }
 
 /// The directory as a forge would give it: plain files that end in `.yaml` or `.yml`; nothing else is opened.
-fn read_tree(dir: &Path) -> Result<Tree, Failure> {
+pub(crate) fn read_tree(dir: &Path) -> Result<Tree, Failure> {
     let cant = |path: &Path, e: io::Error| {
         Failure::usage(format!("can't read {}", path.display())).with_source(e)
     };
