@@ -1,5 +1,6 @@
-//! What is shipped beside the program fits it: manifests, examples in documents.
+//! What is shipped beside the program fits it: manifests, examples in documents, their translations.
 
+mod chinese;
 mod commands;
 mod deploy;
 mod examples;
@@ -37,7 +38,7 @@ fn documents() -> Vec<(String, String)> {
             }
         }
     }
-    found.extend(["README.md", "SECURITY.md"].map(str::to_owned));
+    found.extend(["README.md", "README.zh-CN.md", "SECURITY.md"].map(str::to_owned));
     found.sort();
     found.into_iter().map(|path| (path.clone(), read(&path))).collect()
 }
