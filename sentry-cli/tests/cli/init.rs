@@ -130,7 +130,7 @@ fn the_context_is_the_one_that_kubectl_would_use() {
     let context = || {
         let yaml = sandbox.read("sentry.yaml");
         let line = yaml.lines().find_map(|line| line.strip_prefix("      context: "));
-        line.map(|line| line.split("  #").next().unwrap().trim_end().to_owned())
+        line.map(|line| line.split(" #").next().unwrap().trim_end().to_owned())
     };
     let again = [&init(A, B)[..], &["--force"]].concat();
     let without = sandbox.ok(&again);

@@ -48,75 +48,72 @@ fn forge_lines(forge: &ForgeEntry) -> String {
         writeln!(text, "    url: {}", quoted(url)).ok();
     }
     if forge.scheme == Scheme::Ssh {
-        text.push_str(
-            "    ssh:                       # no ssh-agent and no other key is used\n\
-             \x20     key_file: ~/.ssh/id_ed25519\n\
-             \x20     known_hosts: ~/.ssh/known_hosts\n",
-        );
+        text.push_str(&line("    ssh:", "no ssh-agent and no other key is used"));
+        text.push_str("      key_file: ~/.ssh/id_ed25519\n      known_hosts: ~/.ssh/known_hosts\n");
     }
     if let Some(token) = &forge.token {
-        writeln!(
-            text,
-            "    token: \"${{{token}}}\"   # from the environment, else from .env next to this file"
-        )
-        .ok();
+        let token = format!("    token: \"${{{token}}}\"");
+        text.push_str(&line(&token, "from the environment, else from .env next to this file"));
     }
     text
 }
 
+/// A line with its comment in the column of all others.
+fn line(text: &str, comment: &str) -> String {
+    format!("{text:<30} # {comment}\n")
+}
+
 fn watch(answers: &Answers, forges: &[ForgeEntry]) -> String {
     let (source, manifests) = (&forges[0], &forges[forges.len() - 1].name);
+    let interval = if answers.source.url.is_local() { "5s" } else { "1m" };
     let branches: Vec<String> = answers.branches.patterns().map(quoted).collect();
-    format!(
-        "\nwatches:\n\
-         \x20 - name: qa\n\
-         \x20   polling_interval: {interval}       # at least 60 s for remote hosts\n\
-         \x20   source:                    # when a head of these branches moves ...\n\
-         \x20     forge: {source_name}\n\
-         \x20     url: {source_url}\n\
-         \x20     branches: [{branches}]      # names or globs, such as \"release/*\"\n\
-         \x20   manifests:                 # ... what this directory holds ...\n\
-         \x20     forge: {manifests}\n\
-         \x20     url: {manifests_url}\n\
-         \x20     branch: {manifests_branch}\n\
-         \x20     dir: {dir}\n\
-         \x20   cluster:                   # ... is run here\n\
-         \x20     deployer: {deployer}        # kubectl, or dry-run to only see what would happen\n\
-         {context}\
-         \x20     namespace: {namespace}\n\
-         \x20   max_retries: 3             # failed attempts; outages do not count\n\
-         \x20   timeout: 5m                # for one attempt\n\
-         {report}\
-         \x20   on_first_sight: record     # or deliver: run the heads found at the first start\n",
-        interval = if answers.source.url.is_local() { "5s" } else { "1m" },
-        source_name = source.name,
-        source_url = quoted(&answers.source.text),
-        branches = branches.join(", "),
-        manifests_url = quoted(&answers.manifests.text),
-        manifests_branch = quoted(answers.manifests_branch.as_str()),
-        dir = quoted(answers.manifests_dir.as_str()),
-        deployer = if answers.dry_run { "dry-run" } else { "kubectl" },
-        context = context(answers.context.as_deref()),
-        namespace = answers.namespace,
-        report = report(source.kind),
-    )
+    let branches = format!("      branches: [{}]", branches.join(", "));
+    let deployer = if answers.dry_run { "dry-run" } else { "kubectl" };
+    [
+        "\nwatches:\n  - name: qa\n".to_owned(),
+        line(&format!("    polling_interval: {interval}"), "at least 60 s for remote hosts"),
+        line("    source:", "when a head of these branches moves ..."),
+        format!("      forge: {}\n      url: {}\n", source.name, quoted(&answers.source.text)),
+        line(&branches, "names or globs, such as \"release/*\""),
+        line("    manifests:", "... what this directory holds ..."),
+        format!("      forge: {manifests}\n      url: {}\n", quoted(&answers.manifests.text)),
+        format!("      branch: {}\n", quoted(answers.manifests_branch.as_str())),
+        format!("      dir: {}\n", quoted(answers.manifests_dir.as_str())),
+        line("    cluster:", "... is run here"),
+        line(
+            &format!("      deployer: {deployer}"),
+            "kubectl, or dry-run to only see what would happen",
+        ),
+        context(answers.context.as_deref()),
+        format!("      namespace: {}\n", answers.namespace),
+        line("    max_retries: 3", "failed attempts; outages do not count"),
+        line("    timeout: 5m", "for one attempt"),
+        report(source.kind),
+        line("    on_first_sight: record", "or deliver: run the heads found at the first start"),
+    ]
+    .concat()
 }
 
 fn context(name: Option<&str>) -> String {
-    name.map_or_else(
-        || "      # context: NAME          # else the kubeconfig's current one, or the pod's account\n".into(),
-        |name| {
-            let name = quoted(name);
-            format!("      context: {name}      # of the kubeconfig; its current one may change\n")
-        },
-    )
+    match name {
+        Some(name) => line(
+            &format!("      context: {}", quoted(name)),
+            "of the kubeconfig, whose current one may change",
+        ),
+        None => {
+            line("      # context: NAME", "else the kubeconfig's current one, or the pod's account")
+        }
+    }
 }
 
-fn report(source: ForgeKind) -> &'static str {
+fn report(source: ForgeKind) -> String {
     if source.is_hosted() {
-        "    report: per_watch          # statuses on A's commits; per_run: one per run as well; off: none\n"
+        line(
+            "    report: per_watch",
+            "statuses on A's commits; per_run: one per run as well; off: none",
+        )
     } else {
-        "    report: off                # a plain git server has no statuses\n"
+        line("    report: off", "a plain git server has no statuses")
     }
 }
 
