@@ -216,15 +216,20 @@ fn a_trigger_keeps_the_event_and_the_run_that_it_names() {
     }
 }
 
-#[test]
-fn a_diff_from_who_can_not_tell_one_names_the_reason() {
-    let sandbox = Sandbox::with_repositories();
+/// Delivers to a cluster that does not answer.
+fn without_a_cluster(sandbox: &Sandbox) {
     let away = "{deployer: kubectl, context: none, namespace: qa}";
     let config = sandbox.read("sentry.yaml").replace("{deployer: dry-run, namespace: qa}", away);
     sandbox.write("sentry.yaml", &config);
     let kubeconfig = "apiVersion: v1\nkind: Config\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n\
                       contexts: [{name: none, context: {cluster: c, user: ''}}]\n";
     sandbox.write(".kube/config", kubeconfig);
+}
+
+#[test]
+fn a_diff_from_who_can_not_tell_one_names_the_reason() {
+    let sandbox = Sandbox::with_repositories();
+    without_a_cluster(&sandbox);
     let run = sandbox.run(&["diff"]);
     assert_eq!(run.code, 3, "{run:?}");
     assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
@@ -328,6 +333,7 @@ fn the_audit_log_names_who_gave_each_command_and_is_told_to_its_end() {
 #[test]
 fn a_cancelled_delivery_never_starts_and_its_head_is_settled() {
     let sandbox = Sandbox::with_repositories();
+    without_a_cluster(&sandbox);
     sandbox.ok(&["watch", "--once"]);
     std::fs::remove_dir_all(sandbox.path("b/.tekton")).unwrap();
     sandbox.commit("b", "other", "no directory");

@@ -12,6 +12,8 @@ use crate::notifier::REASON_CHARS;
 const MADE_ANEW: &[&str] = &[
     // A run's name ends in its commit and its key (`naming.rs`), and the names of its pods begin with it.
     r"-[0-9a-f]{8}-[a-z2-7]{16}",
+    // UUIDs, and the ids of GitHub's requests. A part of them may look like a date or a span of time.
+    r"\b[0-9A-Fa-f]{4,}(?:[-:][0-9A-Fa-f]{4,}){2,}\b",
     // RFC 3339 and its kin, the dates of RFC 9110 and of C, and the time of day alone.
     r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T _]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?)?(?: ?(?:Z|UTC|GMT|[-+]\d\d:?\d\d)\b)?",
     r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? (?:\d+ \w{3}|\w{3} +\d+)\b(?: \d{4}\b)?",
@@ -24,9 +26,8 @@ const MADE_ANEW: &[&str] = &[
     r"\b\d+(?:\.\d+)? (?:ns|us|µs|ms|s|sec|secs|min|mins|h|(?:milli|micro|nano)?seconds?|minutes?|hours?|days?)\b",
     // What is called an id or a number of its own, with the unit of one that is a span as well (`retry 30 seconds`).
     r#"\b(?:(?i:attempt|try|retry|pid|goroutine|generation|resource ?version|(?:\w+[-_])*(?:id|u[ui]d|guid))|[a-z]+Id)\b["']?[ :=#]+(?:is )?["']?[\w-]*\d[\w:.-]*(?: (?:[nuµm]?s|m|h|secs?|mins?|\w*(?:second|minute|hour|day)s?)\b)?"#,
-    // Hexadecimal: UUIDs, digests, commits, addresses in memory, the ids of GitHub's requests.
+    // Hexadecimal: digests, commits, addresses in memory.
     r"\b0x[0-9A-Fa-f]+\b",
-    r"\b[0-9A-Fa-f]{4,}(?:[-:][0-9A-Fa-f]{4,}){2,}\b",
     r"\b[0-9A-Fa-f]{7,}\b",
     // Letters and digits in turn, as in a ULID; a long number.
     r"\b[A-Za-z_]*\d+[A-Za-z_]+\d+[A-Za-z_]+\d\w*",
@@ -147,7 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_reads_like_an_id_makes_no_other_reason() {
+    fn a_span_that_reads_like_an_id_makes_no_other_reason_nor_an_id_that_begins_like_a_span() {
+        let begins = ["0000000d", "1234567d", "20241130", "0a0a0a0a"];
+        for (one, other) in begins.iter().zip(begins.iter().skip(1)) {
+            let id = |begin: &str| format!("{begin}-0a0a-40aa-800a-0000aa0000aa");
+            assert!(alike(&id(one), &id(other)), "{one} {other}");
+        }
         for (one, other) in [("1 s", "1 seconds"), ("9 s", "1.5 minutes"), ("2 days", "36 h")] {
             for of in ["id", "retry", "attempt"] {
                 assert!(alike(&format!("{of} {one}: no"), &format!("{of} {other}: no")), "{one}");

@@ -310,6 +310,8 @@ pub(super) fn cancelled(
         let mark = Mark { sha: delivery.revision.sha.clone(), at: now };
         let passed = Some(Passed { mark, reason: Reason::Cancelled });
         writes.push(Write::Cursors(Cursors { passed, parked: None, ..state.clone() }));
+    } else if let Some(state) = cursors.filter(|cursors| is_parked_by(&delivery, cursors)) {
+        writes.push(Write::Cursors(Cursors { parked: None, ..state.clone() }));
     }
     if delivery.active_runs().next().is_some() {
         return follow(delivery, writes, Vec::new(), now);
@@ -322,13 +324,17 @@ pub(super) fn cancelled(
 /// True if the head is not delivered yet, and nobody but this delivery was to do so: not if a newer head has come, another
 /// delivery of it is parked, or this one is but a part of what the head is to run.
 fn stands_for_the_head(delivery: &Delivery, cursors: &Cursors) -> bool {
-    let is_own = |parked: &Parked| parked.delivery == delivery.id;
     cursors.is_change()
         && cursors.observed.sha == delivery.revision.sha
-        && cursors.parked.as_ref().is_none_or(is_own)
+        && (cursors.parked.is_none() || is_parked_by(delivery, cursors))
         && delivery.is_whole()
         && !delivery.is_part()
         && !delivery.asked.dry_run
+}
+
+/// True if it is this delivery that is parked.
+fn is_parked_by(delivery: &Delivery, cursors: &Cursors) -> bool {
+    cursors.parked.as_ref().is_some_and(|parked| parked.delivery == delivery.id)
 }
 
 /// What waits for room waits no more.

@@ -129,8 +129,10 @@ impl Group {
         Some(HeadsQuery { repo: self.repo.clone(), branches, validator })
     }
 
+    /// It is kept: the same across versions.
     fn validator_key(&self, branches: &BranchSelector) -> String {
-        format!("{} {} {branches}", self.forge, self.repo)
+        let patterns: Vec<_> = branches.patterns().collect();
+        format!("{} {} {}", self.forge, self.repo, patterns.join(","))
     }
 
     /// The branches of B that somebody waits for: a watch that also follows B, or a parked head.

@@ -290,15 +290,37 @@ async fn a_request_that_was_given_up_while_a_run_of_it_goes_on_is_cancelled_as_w
     assert_eq!(world.deployer.active_runs(), [""; 0]);
 }
 
+/// An agent that writes nothing.
+fn showing(deployer: FakeDeployer) -> World {
+    let mut world = World::with(deployer);
+    let deployer = Arc::clone(&world.deployer);
+    let ports = DeployerPorts { dry_run: true, ..DeployerPorts::new(deployer) };
+    let engine = world.builder().deployer("deployer", ports).build().unwrap();
+    let stop = world.stop.clone();
+    world.agent.spawn(async move { engine.run(&stop).await });
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_that_was_parked_and_is_cancelled_is_parked_no_more() {
+    let world = showing(FakeDeployer::new());
+    world.deployer.refuse_at_check(&["qa"]);
+    minutes(1).await;
+    let first = world.branch("main").await.unwrap();
+    world.push();
+    minutes(2).await;
+    assert!(world.branch("main").await.unwrap().parked.is_some());
+    let (cancelled, _) = world.cancel().await;
+    minutes(60).await;
+    let now = world.branch("main").await.unwrap();
+    assert_eq!((now.parked, now.passed), (None, first.passed));
+    assert_eq!(world.deliveries().await, [cancelled]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_is_cancelled_without_a_trace_but_its_record_and_does_not_begin_again() {
     for moment in [DeliveryState::Fetching, DeliveryState::Applying] {
-        let mut world = World::with(FakeDeployer::new().taking(Duration::from_secs(60)));
-        let deployer = Arc::clone(&world.deployer);
-        let ports = DeployerPorts { dry_run: true, ..DeployerPorts::new(deployer) };
-        let engine = world.builder().deployer("deployer", ports).build().unwrap();
-        let stop = world.stop.clone();
-        world.agent.spawn(async move { engine.run(&stop).await });
+        let world = showing(FakeDeployer::new().taking(Duration::from_secs(60)));
         minutes(1).await;
         if moment == DeliveryState::Fetching {
             world.forge.answer_after(Duration::from_secs(40));
