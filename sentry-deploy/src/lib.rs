@@ -15,11 +15,19 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `kubectl` | the real kubectl as cluster and deployer: one folder, with what its answers and Tekton's objects mean apart as pure code |
+//! | `kubectl` | the real kubectl as cluster and deployer; what its answers mean apart as pure code |
+//! | `tekton`, `api` | what the objects of runs mean, and the Kubernetes API's paths, documents and answers: pure |
+//! | `follow` | the runs of a namespace as a stream, however a cluster is read |
+//! | `kubeconfig` | where kubeconfigs are, and the secrets in them |
 //! | `dry_run` | a deployer without a cluster |
 
+mod api;
 mod dry_run;
+mod follow;
+mod kubeconfig;
 mod kubectl;
+mod tekton;
 
 pub use dry_run::dry_run;
-pub use kubectl::{Kubectl, KubectlSettings, current_context};
+pub use kubeconfig::current_context;
+pub use kubectl::{Kubectl, KubectlSettings};

@@ -4,6 +4,7 @@
 use sentry_core::deployer::DeployErrorKind;
 
 use super::stderr::is_invalid;
+use crate::api::answer::{Answer, CERTIFICATE, KUBECONFIG, LOG_IN, NO_KIND, TAKE_OVER, is_denied};
 
 /// The reason in `Error from server (Reason): …`; empty in `Error from server: …`, where the server gave none.
 pub(super) fn server_reason(error: &str) -> Option<&str> {
@@ -31,45 +32,27 @@ pub(super) fn classify(error: &str) -> (DeployErrorKind, Option<&'static str>) {
 
 /// An answer of the server's: its reason, and its message without the words that kubectl puts before it.
 fn classify_answer(reason: &str, message: &str) -> (DeployErrorKind, Option<&'static str>) {
-    use DeployErrorKind::{
-        Conflict, Forbidden, Missing, Refused, Unauthorized, Unavailable, Unreachable,
+    let code = |code: &str| message.starts_with(&format!("{BARE_CODE}{code} "));
+    let reason = match reason {
+        "" if code("413") => "RequestEntityTooLarge",
+        "" if code("403") => "Forbidden",
+        reason => reason,
     };
-    let own = message.starts_with("Internal error occurred: ");
-    match reason {
-        // A webhook gives its denial whatever reason it likes; one that is a server's trouble is no denial.
-        "InternalError" if is_denied(message) => (Unavailable, None),
-        // The server's own; another text is a balancer's page, and what was sent may have arrived.
-        "InternalError" if own => (Unavailable, None),
-        "ServiceUnavailable" | "TooManyRequests" => (Unavailable, None),
-        "InternalError" | "Timeout" | "ServerTimeout" => (Unreachable, None),
-        _ if is_denied(message) => (Refused, None),
-        "BadRequest" | "Invalid" | "RequestEntityTooLarge" | "UnsupportedMediaType" => {
-            (Refused, None)
-        }
-        "Unauthorized" => (Unauthorized, Some(LOG_IN)),
-        "Forbidden" if message.contains(" is forbidden: User ") => (Forbidden, Some(GRANT)),
-        "Forbidden" => (Forbidden, None),
-        "NotFound" if message.starts_with("namespaces \"") => (Missing, Some(NAMESPACE)),
-        "NotFound" => (Missing, None),
-        "Conflict" if message.starts_with(APPLY_CONFLICT) => (Conflict, Some(TAKE_OVER)),
-        // Somebody else wrote at the same moment.
-        "Conflict" => (Unavailable, None),
-        _ if message.starts_with(&format!("{BARE_CODE}413 ")) => (Refused, None),
-        _ if message.starts_with(&format!("{BARE_CODE}403 ")) => (Forbidden, None),
-        _ => (Unreachable, None),
+    Answer {
+        reason,
+        message,
+        // Another text is a balancer's page.
+        is_own: reason != "InternalError" || message.starts_with("Internal error occurred: "),
+        is_of_fields: message.starts_with(APPLY_CONFLICT),
+        names_namespace: message.starts_with("namespaces \""),
     }
+    .classify()
 }
 
 /// What kubectl says of a status code that it has no reason for.
 const BARE_CODE: &str = "the server responded with the status code ";
 /// What the server says of fields that another manager owns; kubectl prints it without the reason.
 const APPLY_CONFLICT: &str = "Apply failed with ";
-
-/// True for what an admission webhook denied (apiserver, `ToStatusErr`), not for one that could not be called.
-fn is_denied(message: &str) -> bool {
-    let name = message.strip_prefix("admission webhook \"").and_then(|rest| rest.split_once('"'));
-    name.is_some_and(|(_, rest)| rest.starts_with(" denied the request"))
-}
 
 /// An error that kubectl reports without the server's reason, or its own error: its text without `error: `.
 fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
@@ -133,17 +116,8 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
     }
 }
 
-const GRANT: &str =
-    "grant the right to Sentry's account: `kubectl auth can-i --list` shows what it has";
-const LOG_IN: &str = "renew the credentials in the kubeconfig, or the pod's service account";
-const TAKE_OVER: &str = "another field manager owns these fields: remove them there, or set the watch's \
-    `cluster.force_conflicts` to `first`, which takes over what `kubectl apply` and `kubectl create` left, or to `always`";
-const NAMESPACE: &str = "create the namespace first: Sentry does not";
-const NO_KIND: &str = "install the kind's CRD on the cluster, or correct `apiVersion` and `kind`";
-const CERTIFICATE: &str = "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";
 const NO_CLUSTER: &str =
     "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
-const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
 
 /// An error without the words that say nothing here, and without kubectl's advice for interactive users.
 pub(super) fn plain(error: &str) -> String {
@@ -170,6 +144,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::api::answer::{GRANT, NAMESPACE};
 
     const TEXTS: &[(&str, DeployErrorKind)] = &[
         (

@@ -2,94 +2,46 @@
 //! another, and what became of those that were not confirmed.
 
 use sentry_core::deployer::{Checked, DeployError, DeployErrorKind, Stood};
-use sentry_core::plan::{
-    Action, ChangeSet, DELIVERY_LABEL, ObjectOutcome, ObjectRef, Operation, Plan, PlannedObject,
-};
+use sentry_core::plan::{Action, ChangeSet, ObjectRef, Plan, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
 
-use super::call::{self, APPLY, Caller, FORCE, Reply, object_error, place};
-use super::check::{by_namespace, is_run};
+use super::call::{self, APPLY, Caller, FORCE, Reply, object_error};
 use super::dry::about_all;
 use super::{Kubectl, answer, git_auth, managers, output};
+use crate::api::object::{self, by_namespace};
+use crate::api::outcomes::Outcomes;
 
-/// The outcomes while they are being found out.
-struct Book<'a> {
-    plan: &'a Plan,
-    outcomes: Vec<Option<(Action, Option<String>)>>,
-    error: Option<DeployError>,
+fn planned<'a>(book: &Outcomes<'a>, places: &[usize]) -> Vec<&'a PlannedObject> {
+    places.iter().map(|&at| &book.plan.objects[at]).collect()
 }
 
-impl<'a> Book<'a> {
-    fn new(plan: &'a Plan) -> Self {
-        Self { plan, outcomes: vec![None; plan.objects.len()], error: None }
-    }
+fn refs<'a>(book: &Outcomes<'a>, places: &[usize]) -> Vec<&'a ObjectRef> {
+    places.iter().map(|&at| &book.plan.objects[at].object).collect()
+}
 
-    /// The places of the runs, or of the others, that have no outcome yet.
-    fn open(&self, runs: bool) -> Vec<usize> {
-        let open =
-            |at: &usize| is_run(&self.plan.objects[*at]) == runs && self.outcomes[*at].is_none();
-        (0..self.outcomes.len()).filter(open).collect()
+/// Notes what a reply confirms; the rest of the places stays open.
+fn confirm(
+    book: &mut Outcomes<'_>,
+    places: &[usize],
+    reply: &Reply,
+    action: impl Fn(usize) -> Action,
+) {
+    let confirmed = output::acknowledged(&reply.stdout, &refs(book, places));
+    for (&at, _) in places.iter().zip(confirmed).filter(|(_, confirmed)| *confirmed) {
+        book.done(at, action(at));
     }
+}
 
-    /// Those of the places that have no outcome yet.
-    fn left(&self, places: &[usize]) -> Vec<usize> {
-        places.iter().copied().filter(|&at| self.outcomes[at].is_none()).collect()
-    }
-
-    /// True if nothing was attempted yet.
-    fn is_untouched(&self) -> bool {
-        self.outcomes.iter().all(Option::is_none)
-    }
-
-    fn planned(&self, places: &[usize]) -> Vec<&'a PlannedObject> {
-        places.iter().map(|&at| &self.plan.objects[at]).collect()
-    }
-
-    fn refs(&self, places: &[usize]) -> Vec<&'a ObjectRef> {
-        places.iter().map(|&at| &self.plan.objects[at].object).collect()
-    }
-
-    fn done(&mut self, at: usize, action: Action) {
-        self.outcomes[at] = Some((action, None));
-    }
-
-    fn failed(&mut self, at: usize, error: DeployError) {
-        self.outcomes[at] = Some((Action::Failed, Some(error.to_string())));
-        // An object that may have arrived is looked for first, whatever is wrong with the others.
-        if self.error.as_ref().is_none_or(|e| e.kind().is_answer() && !error.kind().is_answer()) {
-            self.error = Some(error);
-        }
-    }
-
-    /// Notes what a reply confirms; the rest of the places stays open.
-    fn confirm(&mut self, places: &[usize], reply: &Reply, action: impl Fn(usize) -> Action) {
-        let confirmed = output::acknowledged(&reply.stdout, &self.refs(places));
-        for (&at, _) in places.iter().zip(confirmed).filter(|(_, confirmed)| *confirmed) {
-            self.done(at, action(at));
-        }
-    }
-
-    /// The error of each open place of a reply: its own, where that is certain, or else what is known of all of them.
-    fn errors(&self, places: &[usize], reply: &Reply) -> Vec<DeployError> {
-        let texts = output::assign(&reply.errors, &self.refs(places));
-        let each = places.iter().zip(texts);
-        each.map(|(&at, text)| match text {
-            Some(text) => object_error(&self.plan.objects[at].object, &text),
-            None => reply.error(&format!("one of {} objects", places.len())),
-        })
-        .collect()
-    }
-
-    fn close(self) -> ChangeSet {
-        let outcome = |(planned, outcome): (&PlannedObject, Option<(Action, Option<String>)>)| {
-            let skipped = || (Action::Skipped, Some("an earlier object failed".to_owned()));
-            let (action, reason) = outcome.unwrap_or_else(skipped);
-            ObjectOutcome { object: planned.object.clone(), run: is_run(planned), action, reason }
-        };
-        let objects = self.plan.objects.iter().zip(self.outcomes).map(outcome).collect();
-        ChangeSet { objects, error: self.error }
-    }
+/// The error of each open place of a reply: its own, where that is certain, or else what is known of all of them.
+fn errors(book: &Outcomes<'_>, places: &[usize], reply: &Reply) -> Vec<DeployError> {
+    let texts = output::assign(&reply.errors, &refs(book, places));
+    let each = places.iter().zip(texts);
+    each.map(|(&at, text)| match text {
+        Some(text) => object_error(&book.plan.objects[at].object, &text),
+        None => reply.error(&format!("one of {} objects", places.len())),
+    })
+    .collect()
 }
 
 pub(super) async fn apply(
@@ -98,7 +50,7 @@ pub(super) async fn apply(
     checked: &Checked,
 ) -> Result<ChangeSet, DeployError> {
     let caller = kubectl.caller(&plan.cluster, plan.timeout).hiding(plan);
-    let mut book = Book::new(plan);
+    let mut book = Outcomes::new(plan);
     let written = match git_auth::lend(&caller, plan).await {
         Ok(()) => write(&mut book, &caller, checked).await,
         Err(error) => Err(error),
@@ -107,14 +59,14 @@ pub(super) async fn apply(
     let given = git_auth::give(&caller, plan).await;
     written?;
     if let Err(error) = given {
-        book.error.get_or_insert(error);
+        book.also(error);
     }
     Ok(book.close())
 }
 
 /// Writes the objects. `Err` only if nothing was sent.
 async fn write(
-    book: &mut Book<'_>,
+    book: &mut Outcomes<'_>,
     caller: &Caller<'_>,
     checked: &Checked,
 ) -> Result<(), DeployError> {
@@ -122,7 +74,7 @@ async fn write(
     // The named objects of every namespace come before any run.
     for runs in [false, true] {
         for (namespace, places) in by_namespace(plan, book.open(runs)) {
-            if book.error.is_some() {
+            if book.has_failed() {
                 return Ok(());
             }
             let caller = caller.in_namespace(namespace);
@@ -143,7 +95,7 @@ async fn write(
 
 /// Applies the named objects of one namespace. `Err` only if nothing was sent.
 async fn apply_named(
-    book: &mut Book<'_>,
+    book: &mut Outcomes<'_>,
     caller: &Caller<'_>,
     places: &[usize],
     checked: &Checked,
@@ -152,7 +104,7 @@ async fn apply_named(
     let mut args = APPLY.to_vec();
     args.push("--validate=false");
     args.extend((book.plan.force_conflicts == ForceConflicts::Always).then_some(FORCE));
-    let reply = caller.run(&args, call::list(&book.planned(places))).await?;
+    let reply = caller.run(&args, call::list(&planned(book, places))).await?;
     if let Some(error) = never_sent(&reply) {
         return Err(error);
     }
@@ -161,7 +113,7 @@ async fn apply_named(
         Some(Stood::Absent) => Action::Created,
         Some(Stood::At(_)) | None => Action::Configured,
     };
-    book.confirm(places, &reply, action);
+    confirm(book, places, &reply, action);
     let open = book.left(places);
     if let Err(error) = about_all(&reply) {
         open.iter().for_each(|&at| book.failed(at, error.clone()));
@@ -194,7 +146,7 @@ async fn apply_alone(
     match reply.errors.first() {
         _ if reply.success => Ok(()),
         Some(text) => Err(object_error(&planned.object, text)),
-        None => Err(reply.error(&place(&planned.object))),
+        None => Err(reply.error(&object::place(&planned.object))),
     }
 }
 
@@ -208,26 +160,24 @@ fn never_sent(reply: &Reply) -> Option<DeployError> {
 /// Server-side apply does not say whether it changed anything: the resource versions do. Only for people, so a failure
 /// leaves the objects as "configured".
 async fn mark_unchanged(
-    book: &mut Book<'_>,
+    book: &mut Outcomes<'_>,
     caller: &Caller<'_>,
     places: &[usize],
     checked: &Checked,
 ) {
     let existed = |at: &usize| {
-        let acknowledged =
-            matches!(&book.outcomes[*at], Some((action, _)) if action.is_acknowledged());
         let stood = checked.stood(&book.plan.objects[*at].object);
-        acknowledged && matches!(stood, Some(Stood::At(_)))
+        book.is_acknowledged(*at) && matches!(stood, Some(Stood::At(_)))
     };
     let existed: Vec<usize> = places.iter().copied().filter(existed).collect();
     if existed.is_empty() {
         return;
     }
-    let Ok(live) = live(caller, &book.planned(&existed)).await else { return };
+    let Ok(live) = live(caller, &planned(book, &existed)).await else { return };
     for at in existed {
-        let object = &book.plan.objects[at].object;
-        let now = output::find(&live, object).and_then(output::resource_version);
-        if now.map(Stood::At).as_ref() == checked.stood(object) {
+        let planned = &book.plan.objects[at].object;
+        let now = object::find(&live, planned).and_then(object::resource_version);
+        if now.map(Stood::At).as_ref() == checked.stood(planned) {
             book.done(at, Action::Unchanged);
         }
     }
@@ -250,61 +200,33 @@ pub(super) async fn live(
 /// Creates the runs of one namespace. Those that were not confirmed are read back: the answer may have been lost, or
 /// an earlier attempt may have made them. `Err` only if nothing was sent.
 async fn create_runs(
-    book: &mut Book<'_>,
+    book: &mut Outcomes<'_>,
     caller: &Caller<'_>,
     places: &[usize],
 ) -> Result<(), DeployError> {
     let args = ["create", "-f", "-", "--validate=false"];
-    let reply = caller.run(&args, call::list(&book.planned(places))).await?;
+    let reply = caller.run(&args, call::list(&planned(book, places))).await?;
     if let Some(error) = never_sent(&reply) {
         return Err(error);
     }
-    book.confirm(places, &reply, |_| Action::Created);
+    confirm(book, places, &reply, |_| Action::Created);
     let open = book.left(places);
     if open.is_empty() {
         return Ok(());
     }
-    let errors = book.errors(&open, &reply);
-    let live = if caller.has_time() { live(caller, &book.planned(&open)).await.ok() } else { None };
+    let errors = errors(book, &open, &reply);
+    let live =
+        if caller.has_time() { live(caller, &planned(book, &open)).await.ok() } else { None };
     for (at, error) in open.into_iter().zip(errors) {
         let planned = &book.plan.objects[at];
-        let found = live.as_deref().and_then(|live| output::find(live, &planned.object));
-        match found.map(|found| conflict(planned, found)) {
+        let found = live.as_deref().and_then(|live| object::find(live, &planned.object));
+        match found.map(|found| object::conflict(planned, found)) {
             Some(None) => {
-                book.outcomes[at] = Some((Action::Exists, made_by_another(planned, found)))
+                book.exists(at, object::made_by_another(planned, found));
             }
             Some(Some(conflict)) => book.failed(at, conflict),
             None => book.failed(at, error),
         }
     }
     Ok(())
-}
-
-/// Which delivery made a run that exists, if it was an earlier one: it is followed by that one's id.
-fn made_by_another(planned: &PlannedObject, live: Option<&Value>) -> Option<String> {
-    let label =
-        |object: &Value| object["metadata"]["labels"][DELIVERY_LABEL].as_str().map(str::to_owned);
-    let theirs = live.and_then(label)?;
-    (label(&planned.json).as_ref() != Some(&theirs))
-        .then(|| format!("created by delivery {theirs}"))
-}
-
-/// The error if a live run is not the planned one: the keys decide.
-pub(super) fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployError> {
-    let Operation::Create { key } = &planned.operation else { return None };
-    let other = output::key(live);
-    if other == Some(key) {
-        return None;
-    }
-    let theirs = other.map_or("no key".to_owned(), |other| format!("the key {other}"));
-    let text = format!(
-        "{}: an object of this name already exists with {theirs}, and this one has the key {key}",
-        place(&planned.object)
-    );
-    let hint = format!(
-        "rename the run in {}, or delete {} {} from the cluster",
-        planned.object.path, planned.object.kind, planned.object.name
-    );
-    let error = DeployError::new(DeployErrorKind::NameConflict, text);
-    Some(error.with_hint(hint))
 }

@@ -1,17 +1,19 @@
 //! One call of kubectl: arguments, environment, bounds, and what came back without secrets.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::names::ClusterRef;
 use sentry_core::plan::{ObjectRef, Plan, PlannedObject};
-use sentry_core::secret::{Redactor, Secret};
+use sentry_core::secret::Redactor;
 use sentry_process::{Lines, ProcessError, Program};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{KubectlSettings, answer, kubeconfig, stderr};
+use super::{KubectlSettings, answer, stderr};
+use crate::api::{hidden, object};
+use crate::kubeconfig;
 
 /// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,12 +66,7 @@ pub(super) fn object_error(object: &ObjectRef, error: &str) -> DeployError {
     if is_general(error) {
         return describe("kubectl", error);
     }
-    describe(&place(object), error)
-}
-
-/// `Task unit (tasks.yaml, document 2)`.
-pub(super) fn place(object: &ObjectRef) -> String {
-    format!("{} {} ({}, document {})", object.kind, object.name, object.path, object.document)
+    describe(&object::place(object), error)
 }
 
 /// Everything that calls for one cluster share.
@@ -102,19 +99,7 @@ impl<'a> Caller<'a> {
 
     /// Takes what the plan's Secret objects hold out of every text, and what is lent to its runs.
     pub(super) fn hiding(self, plan: &Plan) -> Self {
-        plan.git_auth.iter().flat_map(|lent| lent.data.values()).for_each(|s| self.own.learn(s));
-        for secret in plan.objects.iter().filter(|planned| planned.object.kind == "Secret") {
-            for field in ["data", "stringData"] {
-                let values = secret.json[field].as_object().into_iter().flatten();
-                for value in values.filter_map(|(_, value)| value.as_str()) {
-                    self.own.learn(&Secret::new(value));
-                    // A server's error quotes what the base64 stands for.
-                    if let Some(plain) = (field == "data").then(|| decode(value)).flatten() {
-                        self.own.learn(&Secret::new(plain));
-                    }
-                }
-            }
-        }
+        hidden::learn(&self.own, plan);
         self
     }
 
@@ -183,7 +168,7 @@ impl<'a> Caller<'a> {
 
     fn program(&self) -> Program {
         let mut program = Program::new(&self.settings.path)
-            .inherit_all(|name, value| self.is_ours(name, value))
+            .inherit_all(|name, value| kubeconfig::is_ours(&|text| self.redact(text), name, value))
             .inherit_proxy()
             .output_cap(OUTPUT_CAP)
             .arg(joined("--cache-dir=", self.cache))
@@ -196,13 +181,6 @@ impl<'a> Caller<'a> {
             Some(context) => program.arg(format!("--context={context}")),
             None => program,
         }
-    }
-
-    /// A variable with a secret of ours, or one that configures Sentry. All others kubectl has as from a shell: the kubeconfig's
-    /// credential plugins are set up by them (`AWS_PROFILE`, `GOOGLE_APPLICATION_CREDENTIALS`).
-    fn is_ours(&self, name: &OsStr, value: &OsStr) -> bool {
-        let value = value.to_string_lossy();
-        name.to_string_lossy().starts_with("SENTRY_") || self.redact(&value) != value
     }
 
     /// Killed at the deadline, which counts as no failure. If nothing at all came, the cluster is away.
@@ -225,15 +203,22 @@ impl<'a> Caller<'a> {
         self.settings.redactor.redact(&self.own.redact(text))
     }
 
-    /// The errors in kubectl's stderr, fit to be shown.
-    pub(super) fn clean(&self, stderr: &str) -> Vec<String> {
-        if !stderr.is_empty() {
-            // They may have changed since the start.
-            kubeconfig::learn(self.settings);
-        }
-        let text = self.redact(stderr);
-        stderr::errors(&text).iter().map(|error| stderr::scrub(error)).collect()
+    fn clean(&self, stderr: &str) -> Vec<String> {
+        clean(self.settings, |text| self.redact(text), stderr)
     }
+}
+
+/// The errors in kubectl's stderr, fit to be shown.
+pub(super) fn clean(
+    settings: &KubectlSettings,
+    redact: impl Fn(&str) -> String,
+    stderr: &str,
+) -> Vec<String> {
+    if !stderr.is_empty() {
+        // They may have changed since the start.
+        kubeconfig::learn(settings.kubeconfig.as_deref(), &settings.redactor);
+    }
+    stderr::errors(&redact(stderr)).iter().map(|error| stderr::scrub(error)).collect()
 }
 
 fn joined(option: &str, path: &std::path::Path) -> OsString {
@@ -254,12 +239,6 @@ fn resource(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-fn decode(text: &str) -> Option<String> {
-    use base64::Engine as _;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
-    String::from_utf8(bytes).ok()
-}
-
 /// The very objects of the plan as one `List`, for kubectl's stdin.
 pub(super) fn list(objects: &[&PlannedObject]) -> Vec<u8> {
     items(&objects.iter().map(|planned| &planned.json).collect::<Vec<_>>())
@@ -275,23 +254,4 @@ pub(super) fn references(objects: &[(String, String, String)]) -> Vec<u8> {
     let item = |(api_version, kind, name): &(String, String, String)| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
     let named: Vec<Value> = objects.iter().map(item).collect();
     items(&named.iter().collect::<Vec<_>>())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kubectl_gets_the_variables_of_a_shell_but_none_that_configures_us_or_holds_a_secret() {
-        let redactor = Redactor::new();
-        redactor.learn(&Secret::new("glpat-s3cr3t"));
-        let settings = KubectlSettings::new(redactor);
-        let namespace = "qa".parse().unwrap();
-        let cluster = ClusterRef { deployer: "deployer".into(), context: None, namespace };
-        let caller = Caller::new(&settings, "/cache".as_ref(), &cluster, Duration::ZERO);
-        let ours = |name: &str, value: &str| caller.is_ours(name.as_ref(), value.as_ref());
-        assert!(!ours("AWS_PROFILE", "qa") && !ours("HTTPS_PROXY", "http://proxy.example:3128"));
-        assert!(ours("SENTRY_STATE_DIR", "/state") && ours("GIT_TOKEN", "glpat-s3cr3t"));
-        assert!(ours("HEADER", "Basic OmdscGF0LXMzY3IzdA=="), "encoded as well");
-    }
 }

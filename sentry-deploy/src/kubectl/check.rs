@@ -1,11 +1,12 @@
 //! The check: everything is sent as a dry run, nothing is written.
 
 use sentry_core::deployer::{Checked, DeployError, DeployErrorKind, Stood};
-use sentry_core::plan::{ObjectRef, Operation, Plan, PlannedObject};
+use sentry_core::plan::{ObjectRef, Plan, PlannedObject};
 
 use super::call::Caller;
 use super::dry::DryRun;
-use super::{Kubectl, git_auth, output};
+use super::{Kubectl, git_auth};
+use crate::api::object::{self, by_namespace};
 
 /// kubectl can ask the server for strict field validation from this minor version on; `true` is the older, weaker form.
 const STRICT_SINCE: u32 = 25;
@@ -18,17 +19,17 @@ pub(super) async fn check(kubectl: &Kubectl, plan: &Plan) -> Result<Checked, Dep
     for (namespace, places) in by_namespace(plan, 0..plan.objects.len()) {
         let caller = caller.in_namespace(namespace);
         let (runs, named): (Vec<&PlannedObject>, Vec<_>) =
-            places.iter().map(|&at| &plan.objects[at]).partition(|p| is_run(p));
+            places.iter().map(|&at| &plan.objects[at]).partition(|p| p.is_run());
         let applies = DryRun::apply(&caller, validate, plan.force_conflicts);
         let creates = DryRun::create(&caller, validate);
         let (named, runs) = tokio::join!(applies.ask(&named), creates.ask(&runs));
         let (named, runs) = (named?, runs?);
         checked.refused.extend(named.refused.into_iter().chain(runs.refused));
-        for object in places.iter().map(|&at| &plan.objects[at].object) {
+        for planned in places.iter().map(|&at| &plan.objects[at].object) {
             // A dry run shows what it takes, and gives a version to nothing that is not there.
-            let Some(would_be) = output::find(&named.live, object) else { continue };
-            let version = output::resource_version(would_be);
-            checked.learn(object, version.map_or(Stood::Absent, Stood::At));
+            let Some(would_be) = object::find(&named.live, planned) else { continue };
+            let version = object::resource_version(would_be);
+            checked.learn(planned, version.map_or(Stood::Absent, Stood::At));
         }
     }
     let place = |(object, _): &(ObjectRef, DeployError)| {
@@ -49,27 +50,4 @@ pub(super) async fn validation(
 ) -> Result<&'static str, DeployError> {
     let strict = kubectl.minor(caller).await? >= STRICT_SINCE;
     Ok(if strict { "--validate=strict" } else { "--validate=true" })
-}
-
-/// Places of a plan by namespace, in order: one call of kubectl is for one namespace. First the cluster's own, with
-/// what lives in none, since other namespaces' objects may need it.
-pub(super) fn by_namespace(
-    plan: &Plan,
-    places: impl IntoIterator<Item = usize>,
-) -> Vec<(&str, Vec<usize>)> {
-    let own = plan.cluster.namespace.as_str();
-    let mut groups = vec![(own, Vec::new())];
-    for at in places {
-        let namespace = plan.objects[at].object.namespace.as_deref().unwrap_or(own);
-        match groups.iter_mut().find(|(known, _)| *known == namespace) {
-            Some((_, group)) => group.push(at),
-            None => groups.push((namespace, vec![at])),
-        }
-    }
-    groups.retain(|(_, group)| !group.is_empty());
-    groups
-}
-
-pub(super) fn is_run(planned: &PlannedObject) -> bool {
-    matches!(planned.operation, Operation::Create { .. })
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::call::Caller;
 use super::{ASK_TIMEOUT, KINDS_AGE, Kubectl, lock, output};
+use crate::api::{documents, object};
 
 /// More versions than any group has.
 const VERSIONS: usize = 16;
@@ -36,7 +37,7 @@ pub(super) async fn kinds(
         .kinds
         .iter()
         .filter(unknown)
-        .map(|(version, _)| output::group(version).to_owned())
+        .map(|(version, _)| object::group(version).to_owned())
         .collect();
     for group in groups {
         read(&caller, Arc::make_mut(&mut table), &group).await;
@@ -68,7 +69,7 @@ async fn describe(
 ) -> Result<BTreeMap<String, Fields>, DeployError> {
     let root = if version.contains('/') { "apis" } else { "api" };
     match caller.get(&format!("/openapi/v3/{root}/{version}")).await {
-        Ok(text) => Ok(output::fields(&text)),
+        Ok(text) => Ok(documents::fields(&text)),
         Err(error) if output::is_absent(&error.to_string()) => Ok(BTreeMap::new()),
         Err(error) => Err(error),
     }
@@ -95,14 +96,14 @@ async fn preferred(
 async fn read(caller: &Caller<'_>, table: &mut KindTable, group: &str) {
     let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
     let versions = match caller.get(&root).await {
-        Ok(text) => output::versions(&text),
+        Ok(text) => documents::versions(&text),
         Err(_) => Vec::new(),
     };
     let mut whole = !versions.is_empty() && versions.len() <= VERSIONS;
     for version in versions.iter().take(VERSIONS) {
         let dot = if group.is_empty() { "" } else { "/" };
         let listed = caller.get(&format!("{root}/{version}")).await.ok();
-        let Some(listed) = listed.as_deref().and_then(output::resources) else {
+        let Some(listed) = listed.as_deref().and_then(documents::resources) else {
             whole = false;
             continue;
         };

@@ -5,7 +5,8 @@ use sentry_core::plan::{GitAuth, Plan};
 use serde_json::Value;
 
 use super::call::{self, APPLY, Caller};
-use super::{output, runs};
+use super::output;
+use crate::tekton::retiring;
 
 /// Owns the owners: with a manager of their own, the next attempt's apply, which knows of none, takes none away
 /// (Kubernetes, "Server-Side Apply").
@@ -64,7 +65,7 @@ async fn users(caller: &Caller<'_>, secret: &GitAuth) -> Result<Vec<Value>, Depl
         return Err(reply.error(&doing("read the runs of", secret)));
     }
     let mut found = output::objects(&reply.stdout);
-    found.retain(|run| runs::commit(run).is_some());
+    found.retain(retiring::is_ours);
     Ok(found)
 }
 

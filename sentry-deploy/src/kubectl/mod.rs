@@ -1,28 +1,19 @@
 //! A deployer that drives `kubectl`.
 
 mod answer;
-mod api;
 mod apply;
 mod call;
 mod check;
-mod classes;
-mod detail;
 mod diff;
 mod discovery;
 mod dry;
-mod ends;
-mod failure;
-mod feed;
-mod follow;
 mod git_auth;
-mod kubeconfig;
 mod managers;
 mod output;
 mod probe;
+mod reader;
 mod retire;
-mod runs;
 mod stderr;
-mod tasks;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -43,7 +34,8 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use call::Caller;
-pub use kubeconfig::current_context;
+
+use crate::{follow, kubeconfig};
 
 /// How long a cluster's table of kinds is used before it is asked for again: no longer than it takes until a head that
 /// was given up is looked at again, for a kind that it lacked may have been installed.
@@ -106,7 +98,7 @@ impl Kubectl {
             DeployError::new(DeployErrorKind::Local, text)
                 .with_hint("make TMPDIR a writable directory")
         })?;
-        kubeconfig::learn(&settings);
+        kubeconfig::learn(settings.kubeconfig.as_deref(), &settings.redactor);
         Ok(Self { settings, cache, minor: OnceCell::new(), kinds: Mutex::default() })
     }
 

@@ -1,16 +1,13 @@
 //! Reads what kubectl writes. Pure; the texts are those of kubectl 1.20 and 1.32.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use sentry_core::deployer::{Fields, KindTable};
-use sentry_core::plan::{KEY_ANNOTATION, ObjectRef};
+use sentry_core::deployer::KindTable;
+use sentry_core::plan::ObjectRef;
 use serde_json::Value;
 
 use super::answer::plain;
-/// An object's API group; empty for the core group.
-pub(super) fn group(api_version: &str) -> &str {
-    api_version.split_once('/').map_or("", |(group, _)| group)
-}
+use crate::api::object::group;
 
 /// True for each object that kubectl reported as done: one line `task.tekton.dev/NAME created` each, written as soon
 /// as the server has answered. A line without its end was cut and says nothing.
@@ -35,27 +32,6 @@ pub(super) fn objects(stdout: &str) -> Vec<Value> {
     }
 }
 
-/// One page of a list.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) items: Vec<Value>,
-    /// What the next page is asked for with; `None` after the last one.
-    pub(super) next: Option<String>,
-    /// The version that the list is of.
-    pub(super) version: Option<String>,
-}
-
-/// The page in a server's answer; `None` if that is no list.
-pub(super) fn page(text: &str) -> Option<Page> {
-    let mut list: Value = serde_json::from_str(text).ok()?;
-    let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return None };
-    let word = |field: &str| {
-        let text = list["metadata"][field].as_str();
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    Some(Page { items, next: word("continue"), version: word("resourceVersion") })
-}
-
 /// The objects in what `create` prints: one JSON document after another.
 pub(super) fn documents(stdout: &str) -> Vec<Value> {
     let values = serde_json::Deserializer::from_str(stdout).into_iter::<Value>();
@@ -72,27 +48,6 @@ pub(super) fn line_name(api_version: &str, kind: &str, name: &str) -> String {
     let (kind, group) = (kind.to_lowercase(), group(api_version));
     let dot = if group.is_empty() { "" } else { "." };
     format!("{kind}{dot}{group}/{name}")
-}
-
-/// The object among kubectl's that a planned one became.
-pub(super) fn find<'a>(live: &'a [Value], object: &ObjectRef) -> Option<&'a Value> {
-    live.iter().find(|value| {
-        let version = value["apiVersion"].as_str().unwrap_or_default();
-        value["kind"] == object.kind.as_str()
-            && value["metadata"]["name"] == object.name.as_str()
-            && group(version) == group(&object.api_version)
-    })
-}
-
-/// The key that a live run carries.
-pub(super) fn key(live: &Value) -> Option<&str> {
-    live["metadata"]["annotations"][KEY_ANNOTATION].as_str()
-}
-
-/// The resource version of a live object; none for one that a dry run would have made.
-pub(super) fn resource_version(live: &Value) -> Option<String> {
-    let version = live["metadata"]["resourceVersion"].as_str();
-    version.filter(|v| !v.is_empty()).map(str::to_owned)
 }
 
 /// The table of `kubectl api-resources --no-headers`. The short names may be missing, so a line is read from its end:
@@ -115,52 +70,9 @@ pub(super) fn unread_groups(errors: &[String]) -> BTreeSet<&str> {
     named.filter(|(_, word)| version(word)).map(|(group, _)| group).collect()
 }
 
-/// The versions in an `APIGroup` or in `APIVersions`, in the server's order.
-pub(super) fn versions(text: &str) -> Vec<String> {
-    let answer: Value = serde_json::from_str(text).unwrap_or_default();
-    let each = answer["versions"].as_array().into_iter().flatten();
-    let version = |value: &Value| Some(value.as_str().or(value["version"].as_str())?.to_owned());
-    each.filter_map(version).collect()
-}
-
-/// The kinds in an `APIResourceList`, and whether they live in a namespace.
-pub(super) fn resources(text: &str) -> Option<Vec<(String, bool)>> {
-    let answer: Value = serde_json::from_str(text).ok()?;
-    // `pods/log` is a part of an object.
-    let whole = |value: &&Value| value["name"].as_str().is_some_and(|name| !name.contains('/'));
-    let kind =
-        |value: &Value| Some((value["kind"].as_str()?.to_owned(), value["namespaced"].as_bool()?));
-    Some(answer["resources"].as_array()?.iter().filter(whole).filter_map(kind).collect())
-}
-
 /// True if a server's text says that it has nothing at the path.
 pub(super) fn is_absent(error: &str) -> bool {
     error.contains("the server could not find the requested resource")
-}
-
-/// The fields of each kind's `spec` in an OpenAPI v3 document, by kind. References to other definitions are not
-/// described: custom resources are inline.
-pub(super) fn fields(text: &str) -> BTreeMap<String, Fields> {
-    let document: Value = serde_json::from_str(text).unwrap_or_default();
-    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
-    let kind = |(_, schema): (&String, &Value)| {
-        let kind = schema["x-kubernetes-group-version-kind"][0]["kind"].as_str()?.to_owned();
-        Some((kind, described(schema["properties"].get("spec")?)))
-    };
-    schemas.filter_map(kind).collect()
-}
-
-/// The fields of a schema, of what its list holds or its map.
-fn described(schema: &Value) -> Fields {
-    if let Some(items) = schema.get("items") {
-        return described(items);
-    }
-    let properties = schema["properties"].as_object().into_iter().flatten();
-    let any = schema.get("additionalProperties").filter(|inner| inner.is_object());
-    Fields {
-        named: properties.map(|(name, inner)| (name.clone(), described(inner))).collect(),
-        any: any.map(|inner| Box::new(described(inner))),
-    }
 }
 
 /// The minor version in `kubectl version --client -o json`; vendors append a plus sign.
@@ -247,31 +159,6 @@ mod tests {
         assert!(assigned[2].as_deref().unwrap().starts_with("The ConfigMap"));
         assert_eq!((&assigned[1], &assigned[3]), (&None, &None));
         assert_eq!(assign(&told[..1], &[&b]), [Some(told[0].clone())]);
-    }
-
-    #[test]
-    fn the_fields_of_a_kind_are_read_from_the_servers_description() {
-        let document = serde_json::json!({"components": {"schemas": {
-            "dev.tekton.v1.Task": {
-                "x-kubernetes-group-version-kind": [{"group": "tekton.dev", "kind": "Task", "version": "v1"}],
-                "properties": {"spec": {"type": "object", "properties": {
-                    "steps": {"type": "array", "items": {"properties": {"image": {"type": "string"}}}},
-                    "volumes": {"x-kubernetes-preserve-unknown-fields": true},
-                    "labels": {"additionalProperties": {"properties": {"inner": {}}}},
-                }}},
-            },
-            "dev.tekton.v1.TaskList": {
-                "x-kubernetes-group-version-kind": [{"kind": "TaskList"}], "properties": {"items": {}},
-            },
-        }}});
-        let all = fields(&document.to_string());
-        assert_eq!(all.keys().collect::<Vec<_>>(), ["Task"]);
-        let task = &all["Task"];
-        assert_eq!(task.named.keys().collect::<Vec<_>>(), ["labels", "steps", "volumes"]);
-        assert!(task.named["steps"].named.contains_key("image"));
-        assert!(task.named["labels"].get("whatever").unwrap().named.contains_key("inner"));
-        assert_eq!(task.named["volumes"].get("x"), None);
-        assert!(fields("<html>").is_empty());
     }
 
     #[test]

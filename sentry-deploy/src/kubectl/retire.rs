@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use sentry_core::delivery::RunState;
 use sentry_core::deployer::{DeployError, Retire, RetireHow};
-use sentry_core::secret::Redactor;
 use serde_json::{Value, json};
 
 use super::call::{self, Caller};
-use super::{Kubectl, output, runs};
+use super::{Kubectl, output};
+use crate::tekton::retiring;
 
 pub(super) async fn retire(kubectl: &Kubectl, request: &Retire) -> Result<(), DeployError> {
     if request.runs.is_empty() {
@@ -23,17 +22,17 @@ pub(super) async fn retire(kubectl: &Kubectl, request: &Retire) -> Result<(), De
 
 /// Asks each active run to end: one call for each kind. Kinds that can't be cancelled are left alone.
 async fn cancel(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError> {
-    let going = going(caller, request).await?;
-    let words: BTreeSet<&str> = going.iter().filter_map(cancel_word).collect();
+    let found = found(caller, request).await?;
+    let words: BTreeSet<&str> = found.iter().filter_map(retiring::cancel_word).collect();
     for word in words {
-        let runs = going.iter().filter(|run| cancel_word(run) == Some(word));
+        let is_meant = |run: &&Value| retiring::cancel_word(run) == Some(word);
         let patch = json!({"spec": {"status": word}}).to_string();
         let args =
             ["patch", "-f", "-", "--type=merge", "--field-manager=sentry", "-p", patch.as_str()];
-        let reply = caller.run(&args, list(runs)).await?;
+        let reply = caller.run(&args, list(found.iter().filter(is_meant))).await?;
         // A run that ended or was deleted in between is refused: an error only if one is still active.
-        let failed = !reply.success
-            && self::going(caller, request).await?.iter().any(|r| cancel_word(r) == Some(word));
+        let failed =
+            !reply.success && self::found(caller, request).await?.iter().any(|r| is_meant(&r));
         if failed {
             return Err(reply.error(&format!("can't cancel runs of {}", request.cluster)));
         }
@@ -44,8 +43,7 @@ async fn cancel(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError
 /// Deletes the runs that ended, in one call.
 async fn delete(caller: &Caller<'_>, request: &Retire) -> Result<(), DeployError> {
     let found = found(caller, request).await?;
-    let ended = [RunState::Succeeded, RunState::Failed, RunState::Cancelled];
-    let ended: Vec<_> = found.iter().filter(|run| ended.contains(&state(run))).collect();
+    let ended: Vec<_> = found.iter().filter(|run| retiring::has_ended(run)).collect();
     if ended.is_empty() {
         return Ok(());
     }
@@ -67,41 +65,11 @@ async fn found(caller: &Caller<'_>, request: &Retire) -> Result<Vec<Value>, Depl
         return Err(reply.error(&format!("can't read the runs of {}", request.cluster)));
     }
     let mut found = output::objects(&reply.stdout);
-    found.retain(|run| runs::commit(run).is_some());
+    found.retain(retiring::is_ours);
     Ok(found)
-}
-
-/// Those that are active and were not asked to end.
-async fn going(caller: &Caller<'_>, request: &Retire) -> Result<Vec<Value>, DeployError> {
-    let mut found = found(caller, request).await?;
-    // A run that waits for its start can be cancelled as well.
-    let asked =
-        |run: &Value| run["spec"]["status"].as_str().is_some_and(|s| s != "PipelineRunPending");
-    found.retain(|run| state(run) == RunState::Running && !asked(run));
-    Ok(found)
-}
-
-fn words(run: &Value) -> (&str, &str) {
-    (run["apiVersion"].as_str().unwrap_or_default(), run["kind"].as_str().unwrap_or_default())
-}
-
-fn state(run: &Value) -> RunState {
-    let (api_version, kind) = words(run);
-    let status = runs::status(api_version, kind, run, &Redactor::new());
-    status.map_or(RunState::Unfollowed, |status| status.state)
-}
-
-fn cancel_word(run: &Value) -> Option<&'static str> {
-    let (api_version, kind) = words(run);
-    runs::followed(api_version, kind)?.cancel
 }
 
 /// The runs as a `List` of what names them.
 fn list<'a>(runs: impl IntoIterator<Item = &'a Value>) -> Vec<u8> {
-    let name = |run: &Value| {
-        let (api_version, kind) = words(run);
-        let name = run["metadata"]["name"].as_str().unwrap_or_default();
-        (api_version.to_owned(), kind.to_owned(), name.to_owned())
-    };
-    call::references(&runs.into_iter().map(name).collect::<Vec<_>>())
+    call::references(&runs.into_iter().map(retiring::reference).collect::<Vec<_>>())
 }

@@ -4,26 +4,28 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sentry_core::deployer::{DeployError, DeployErrorKind, FollowQuery, RunStatus};
+use sentry_core::deployer::{DeployError, FollowQuery, RunStatus};
 use sentry_core::plan::commit_label;
 use sentry_core::retry::Retry;
-use sentry_process::{Lines, ProcessError};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::runs::{self, Followed};
-use super::{ASK_TIMEOUT, Kubectl, api, call, failure, output, stderr};
+use super::{Lines as _, Reader, Trouble, lost};
+use crate::api::{documents, object, paths};
+use crate::tekton::failure;
+use crate::tekton::runs::{self, Followed};
 
-/// What kubectl has beyond the end of its watch before it is killed.
-const SLACK: Duration = Duration::from_secs(20);
+/// The time that a page of a list has.
+const LIST: Duration = Duration::from_secs(30);
 /// A watch that ends sooner without an event counts as failed.
 const SHORTEST: Duration = Duration::from_secs(1);
 /// How often contact may be lost in a row before the stream ends; the waits between are [`FIRST_WAIT`] and doubled.
 const TRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
+
 /// What one kind's feed reports.
 #[derive(Debug)]
-pub(super) enum News {
+pub(crate) enum News {
     /// A run, with its object: a failed one is looked into.
     Run(RunStatus, Box<Value>),
     Gone(String, String),
@@ -31,57 +33,44 @@ pub(super) enum News {
     Synced,
 }
 
-pub(super) type Told = Result<News, DeployError>;
+pub(crate) type Told = Result<News, DeployError>;
 
 /// Where a feed is.
-enum Position {
+enum Position<L> {
     /// Everything must be read.
     List,
     /// What happened after this resource version must be watched.
     After(String),
-    /// kubectl reports what happens.
-    Watching { lines: Box<Lines>, since: Instant, after: String, heard: bool },
+    /// The cluster reports what happens.
+    Watching { lines: Box<L>, since: Instant, after: String, heard: bool },
     /// It ended with an error.
     Ended,
 }
 
-/// Why a step came to nothing.
-enum Trouble {
-    /// The resource version is too old: everything must be read again.
-    Old,
-    Error(DeployError),
-}
-
-impl From<DeployError> for Trouble {
-    fn from(error: DeployError) -> Self {
-        Self::Error(error)
-    }
-}
-
 /// What is known of one kind's runs, and how more is learned.
-pub(super) struct Feed<'a> {
-    kubectl: &'a Kubectl,
+pub(crate) struct Feed<'a, R: Reader> {
+    reader: &'a R,
     query: Arc<FollowQuery>,
     api_version: String,
     kind: String,
     followed: &'static Followed,
     known: BTreeMap<String, RunStatus>,
     told: VecDeque<News>,
-    place: Position,
+    place: Position<R::Lines>,
     synced: bool,
     /// How often contact was lost since something was heard.
     tries: u32,
 }
 
-impl<'a> Feed<'a> {
-    pub(super) fn new(
-        kubectl: &'a Kubectl,
+impl<'a, R: Reader> Feed<'a, R> {
+    pub(crate) fn new(
+        reader: &'a R,
         query: Arc<FollowQuery>,
         followed: &'static Followed,
         api_version: &str,
     ) -> Self {
         Self {
-            kubectl,
+            reader,
             query,
             api_version: api_version.to_owned(),
             kind: followed.kind.to_owned(),
@@ -95,14 +84,14 @@ impl<'a> Feed<'a> {
     }
 
     /// The next news, and the feed as it is then; an error is its last.
-    pub(super) async fn step(mut self) -> Option<(Told, Self)> {
+    pub(crate) async fn step(mut self) -> Option<(Told, Self)> {
         loop {
             if let Some(news) = self.told.pop_front() {
                 return Some((Ok(news), self));
             }
             let done = match std::mem::replace(&mut self.place, Position::List) {
                 Position::List => self.list().await,
-                Position::After(after) => self.open(after),
+                Position::After(after) => self.open(after).await,
                 Position::Watching { lines, since, after, heard } => {
                     self.read(lines, since, after, heard).await
                 }
@@ -148,14 +137,13 @@ impl<'a> Feed<'a> {
     }
 
     /// The objects of all pages, and the version they are of.
-    async fn pages(&self, plural: &str) -> Result<(Vec<Value>, String), Trouble> {
-        let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
+    async fn pages(&mut self, plural: &str) -> Result<(Vec<Value>, String), Trouble> {
         let collection = self.collection(plural);
         let (mut items, mut next) = (Vec::new(), None::<String>);
         loop {
-            let path = api::page(&collection, &api::commits(&self.query), next.as_deref());
-            let text = caller.get(&path).await.map_err(old_or_error)?;
-            let Some(page) = output::page(&text) else {
+            let path = paths::page(&collection, &paths::commits(&self.query), next.as_deref());
+            let text = self.reader.get(&self.query.cluster, &path, LIST).await?;
+            let Some(page) = documents::page(&text) else {
                 return Err(Trouble::Error(self.lost("its answer is not a list of runs")));
             };
             items.extend(page.items);
@@ -168,16 +156,17 @@ impl<'a> Feed<'a> {
     }
 
     fn collection(&self, plural: &str) -> String {
-        api::collection(&self.api_version, self.query.cluster.namespace.as_str(), plural)
+        paths::collection(&self.api_version, self.query.cluster.namespace.as_str(), plural)
     }
 
-    fn open(&mut self, after: String) -> Result<(), Trouble> {
+    async fn open(&mut self, after: String) -> Result<(), Trouble> {
         let (collection, selector) =
-            (self.collection(self.followed.plural), api::commits(&self.query));
-        let length = self.kubectl.settings.watch.max(SHORTEST);
-        let path = api::watch(&collection, &selector, &after, length.as_secs());
-        let caller = self.kubectl.caller(&self.query.cluster, length + SLACK.min(length));
-        let lines = Box::new(caller.lines(&path)?);
+            (self.collection(self.followed.plural), paths::commits(&self.query));
+        let length = self.reader.length().max(SHORTEST);
+        let path = paths::watch(&collection, &selector, &after, length.as_secs());
+        // Where it can't be opened, it is opened again from here.
+        self.place = Position::After(after.clone());
+        let lines = Box::new(self.reader.watch(&self.query.cluster, &path).await?);
         self.place = Position::Watching { lines, since: Instant::now(), after, heard: false };
         Ok(())
     }
@@ -185,47 +174,38 @@ impl<'a> Feed<'a> {
     /// Takes in the next line of a watch, or its end.
     async fn read(
         &mut self,
-        mut lines: Box<Lines>,
+        mut lines: Box<R::Lines>,
         since: Instant,
         mut after: String,
         mut heard: bool,
     ) -> Result<(), Trouble> {
-        match lines.next().await {
-            Ok(Some(line)) => {
-                // A line that was cut in the middle: the end comes next.
-                if let Ok(event) = serde_json::from_slice::<Value>(&line) {
-                    after = self.event(event)?.unwrap_or(after);
-                    (heard, self.tries) = (true, 0);
-                }
-                self.place = Position::Watching { lines, since, after, heard };
-                Ok(())
-            }
-            Ok(None) => {
+        let line = match lines.next().await {
+            Ok(line) => line,
+            Err(trouble) => {
                 self.place = Position::After(after);
-                let end = lines.end().await.map_err(|error| self.broken(&error))?;
-                if !end.status.success() {
-                    let caller = self.kubectl.caller(&self.query.cluster, ASK_TIMEOUT);
-                    let texts = caller.clean(&String::from_utf8_lossy(&end.stderr));
-                    let text = texts.first().map_or("kubectl did not say why", String::as_str);
-                    let doing = format!("can't follow the runs of {}", self.query.cluster);
-                    return Err(old_or_error(call::describe(&doing, text)));
-                }
-                if !heard && since.elapsed() < SHORTEST {
-                    return Err(Trouble::Error(self.lost("it closes every watch immediately")));
-                }
-                Ok(())
+                return Err(trouble);
             }
-            Err(error) => {
-                self.place = Position::After(after);
-                Err(Trouble::Error(self.broken(&error)))
+        };
+        let Some(line) = line else {
+            self.place = Position::After(after);
+            if !heard && since.elapsed() < SHORTEST {
+                return Err(Trouble::Error(self.lost("it closes every watch immediately")));
             }
+            return Ok(());
+        };
+        // A line that was cut in the middle: the end comes next.
+        if let Ok(event) = serde_json::from_slice::<Value>(&line) {
+            after = self.event(event)?.unwrap_or(after);
+            (heard, self.tries) = (true, 0);
         }
+        self.place = Position::Watching { lines, since, after, heard };
+        Ok(())
     }
 
     /// Takes in one event. Returns the version to continue from, if it names one.
     fn event(&mut self, mut event: Value) -> Result<Option<String>, Trouble> {
         let object = event["object"].take();
-        let version = output::resource_version(&object);
+        let version = object::resource_version(&object);
         match event["type"].as_str() {
             Some("ADDED" | "MODIFIED") => drop(self.see(object)),
             Some("DELETED") => {
@@ -239,7 +219,7 @@ impl<'a> Feed<'a> {
                 self.place = Position::List;
                 let text = object["message"].as_str().unwrap_or("no reason given");
                 // Redacted before it is cut: half a secret is known to no redactor.
-                let text = stderr::cut(&self.kubectl.settings.redactor.redact(text));
+                let text = self.reader.redactor().redact(text);
                 return Err(Trouble::Error(self.lost(&failure::printable(&text, 300))));
             }
             _ => {}
@@ -253,7 +233,7 @@ impl<'a> Feed<'a> {
         if !self.query.commits.iter().any(|wanted| commit_label(wanted) == commit) {
             return None;
         }
-        let redactor = &self.kubectl.settings.redactor;
+        let redactor = self.reader.redactor();
         let status = runs::status(&self.api_version, &self.kind, &object, redactor)?;
         let name = status.name.clone();
         if self.known.get(&name) != Some(&status) {
@@ -270,15 +250,7 @@ impl<'a> Feed<'a> {
     }
 
     fn lost(&self, why: &str) -> DeployError {
-        let text = format!("lost track of the runs of {}: {why}", self.query.cluster);
-        DeployError::new(DeployErrorKind::Unreachable, text)
-    }
-
-    fn broken(&self, error: &ProcessError) -> DeployError {
-        match error {
-            ProcessError::Timeout { .. } => self.lost("it stopped responding"),
-            other => self.lost(&other.to_string()),
-        }
+        lost(&self.query.cluster, why)
     }
 }
 
@@ -287,42 +259,65 @@ fn wait(tries: u32, old: bool) -> Duration {
     if old && tries == 0 { Duration::ZERO } else { FIRST_WAIT * 2u32.pow(tries) }
 }
 
-/// A server says that a version or a page is too old by `Expired` or `Gone` (status 410).
-fn old_or_error(error: DeployError) -> Trouble {
-    let text = error.to_string();
-    let old = text.contains("too old resource version") || text.contains("continue parameter");
-    if old { Trouble::Old } else { Trouble::Error(error) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::KubectlSettings;
+    use crate::follow::Lines;
+    use async_trait::async_trait;
     use sentry_core::delivery::RunState;
     use sentry_core::names::ClusterRef;
     use sentry_core::plan::COMMIT_LABEL;
     use sentry_core::repo::CommitSha;
     use sentry_core::secret::{Redactor, Secret};
-    use sentry_process::Program;
     use serde_json::json;
 
-    fn kubectl() -> Kubectl {
+    /// Knows a secret, and reads nothing.
+    struct Fake(Redactor);
+
+    /// What is left to come of a watch.
+    struct Rest(Option<Trouble>);
+
+    #[async_trait]
+    impl Reader for Fake {
+        type Lines = Rest;
+        async fn get(&self, _: &ClusterRef, _: &str, _: Duration) -> Result<String, Trouble> {
+            Ok(String::new())
+        }
+        async fn watch(&self, _: &ClusterRef, _: &str) -> Result<Rest, Trouble> {
+            Ok(Rest(None))
+        }
+        fn length(&self) -> Duration {
+            SHORTEST
+        }
+        fn redactor(&self) -> &Redactor {
+            &self.0
+        }
+    }
+
+    #[async_trait]
+    impl Lines for Rest {
+        async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+            self.0.take().map_or(Ok(None), Err)
+        }
+    }
+
+    fn reader() -> Fake {
         let redactor = Redactor::new();
         redactor.learn(&Secret::new("s3cr3t-t0ken"));
-        Kubectl::new(KubectlSettings::new(redactor)).unwrap()
+        Fake(redactor)
     }
 
     fn commit() -> CommitSha {
         "a".repeat(40).parse().unwrap()
     }
 
-    fn feed(kubectl: &Kubectl) -> Feed<'_> {
+    fn feed(reader: &Fake) -> Feed<'_, Fake> {
         let cluster =
             ClusterRef { deployer: "k".into(), context: None, namespace: "qa".parse().unwrap() };
         let (commits, kinds, known) = (vec![commit()], Vec::new(), BTreeSet::new());
         let query = FollowQuery { cluster, commits, kinds, known };
         let runs = runs::followed("tekton.dev/v1", "PipelineRun").unwrap();
-        Feed::new(kubectl, Arc::new(query), runs, "tekton.dev/v1")
+        Feed::new(reader, Arc::new(query), runs, "tekton.dev/v1")
     }
 
     #[test]
@@ -333,23 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_calls_too_old_is_read_again() {
-        for (text, old) in [
-            ("x: too old resource version: 1 (2)", true),
-            ("x: The provided continue parameter is too old", true),
-            ("x: EOF", false),
-        ] {
-            let error = DeployError::new(DeployErrorKind::Unreachable, text);
-            assert_eq!(matches!(old_or_error(error), Trouble::Old), old, "{text}");
-        }
-    }
-
-    #[test]
     fn an_error_in_a_watch_is_old_or_told_without_secrets_and_a_bookmark_goes_on() {
-        let kubectl = kubectl();
+        let reader = reader();
         let error = |code: u16| {
             let message = "no\nwith s3cr3t-t0ken";
-            feed(&kubectl)
+            feed(&reader)
                 .event(json!({"type": "ERROR", "object": {"code": code, "message": message}}))
         };
         assert!(matches!(error(410), Err(Trouble::Old)));
@@ -357,22 +340,24 @@ mod tests {
         assert!(told.to_string().ends_with("no with [redacted]"), "{told}");
         let bookmark =
             json!({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}});
-        assert_eq!(feed(&kubectl).event(bookmark).ok().flatten().as_deref(), Some("9"));
+        assert_eq!(feed(&reader).event(bookmark).ok().flatten().as_deref(), Some("9"));
     }
 
     #[tokio::test]
     async fn a_watch_that_ends_soon_and_told_nothing_is_trouble_as_is_one_that_failed() {
-        let kubectl = kubectl();
-        let past = Instant::now().checked_sub(SHORTEST).unwrap();
-        for (program, since, heard, trouble) in [
-            ("true", Instant::now() + SHORTEST, false, "it closes every watch immediately"),
-            ("true", Instant::now() + SHORTEST, true, ""),
-            ("true", past, false, ""),
-            ("false", past, true, "kubectl did not say why"),
+        let reader = reader();
+        let (now, past) =
+            (Instant::now() + SHORTEST, Instant::now().checked_sub(SHORTEST).unwrap());
+        let failed = || Some(Trouble::Error(feed(&reader).lost("it failed")));
+        for (rest, since, heard, trouble) in [
+            (None, now, false, "it closes every watch immediately"),
+            (None, now, true, ""),
+            (None, past, false, ""),
+            (failed(), past, true, "it failed"),
+            (Some(Trouble::Old), past, true, "old"),
         ] {
-            let lines = Box::new(Program::new(program).lines().unwrap());
-            let mut feed = feed(&kubectl);
-            let told = match feed.read(lines, since, "7".into(), heard).await {
+            let mut feed = feed(&reader);
+            let told = match feed.read(Box::new(Rest(rest)), since, "7".into(), heard).await {
                 Ok(()) => String::new(),
                 Err(Trouble::Old) => "old".to_owned(),
                 Err(Trouble::Error(error)) => error.to_string(),
@@ -384,8 +369,8 @@ mod tests {
 
     #[test]
     fn a_run_whose_end_comes_with_its_deletion_is_told_to_have_ended_before_it_is_gone() {
-        let kubectl = kubectl();
-        let mut feed = feed(&kubectl);
+        let reader = reader();
+        let mut feed = feed(&reader);
         let event = json!({"type": "DELETED", "object": {
             "metadata": {
                 "name": "run", "resourceVersion": "7",

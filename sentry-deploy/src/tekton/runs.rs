@@ -11,18 +11,19 @@ use sentry_core::secret::Redactor;
 use serde_json::Value;
 
 use super::failure::{MESSAGE, printable};
-use super::{classes, output, tasks};
+use super::{classes, tasks};
+use crate::api::object;
 
 /// A kind of run whose end can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Followed {
+pub(crate) struct Followed {
     group: &'static str,
     /// `kind`.
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     /// Its resource in paths of the API.
-    pub(super) plural: &'static str,
+    pub(crate) plural: &'static str,
     /// What `spec.status` is set to so that it ends, where it can be.
-    pub(super) cancel: Option<&'static str>,
+    pub(crate) cancel: Option<&'static str>,
 }
 
 /// All of them. `finally` tasks of a cancelled pipeline run still run.
@@ -39,13 +40,13 @@ const fn tekton(kind: &'static str, plural: &'static str, cancel: &'static str) 
 }
 
 /// What is known about a kind's end; `None` if nothing is.
-pub(super) fn followed(api_version: &str, kind: &str) -> Option<&'static Followed> {
-    FOLLOWED.iter().find(|known| known.kind == kind && known.group == output::group(api_version))
+pub(crate) fn followed(api_version: &str, kind: &str) -> Option<&'static Followed> {
+    FOLLOWED.iter().find(|known| known.kind == kind && known.group == object::group(api_version))
 }
 
 /// The commit of A that a run was made for, as its label has it. `None` for an object without Sentry's marks, and for one that a controller
 /// made: Tekton gives the labels of a run to all it makes for it.
-pub(super) fn commit(object: &Value) -> Option<&str> {
+pub(crate) fn commit(object: &Value) -> Option<&str> {
     let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let controlled = owners.into_iter().any(|owner| owner["controller"] == true);
     let key = object["metadata"]["annotations"][KEY_ANNOTATION].as_str();
@@ -54,7 +55,7 @@ pub(super) fn commit(object: &Value) -> Option<&str> {
 }
 
 /// A run's state; `None` for what has no name. The kind is given, for lists of built-in kinds leave it out.
-pub(super) fn status(
+pub(crate) fn status(
     api_version: &str,
     kind: &str,
     object: &Value,
@@ -92,11 +93,11 @@ pub(super) fn status(
 
 /// What an object says, in its own words.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stand<'a> {
-    pub(super) state: RunState,
-    pub(super) reason: Option<&'a str>,
+pub(crate) struct Stand<'a> {
+    pub(crate) state: RunState,
+    pub(crate) reason: Option<&'a str>,
     message: Option<&'a str>,
-    pub(super) completed: Option<&'a str>,
+    pub(crate) completed: Option<&'a str>,
 }
 
 impl<'a> Stand<'a> {
@@ -116,13 +117,13 @@ impl<'a> Stand<'a> {
     }
 }
 
-pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 /// The condition `Succeeded`: unknown or missing while the run is active. While it is being cancelled the condition is
 /// unknown as well; afterwards its reason distinguishes a cancelled run from one that failed anyway.
-pub(super) fn tekton_run(object: &Value) -> Stand<'_> {
+pub(crate) fn tekton_run(object: &Value) -> Stand<'_> {
     let Some(condition) = condition(object, "Succeeded") else {
         return Stand::new(RunState::Running);
     };

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use sentry_core::delivery::{MAX_TASKS, RunState};
-use sentry_core::deployer::{DeployError, FollowQuery, RunStatus};
+use sentry_core::deployer::{FollowQuery, RunStatus};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::ends::End;
-use super::{Kubectl, api, classes, ends, failure, output, tasks};
+use super::{Reader, Trouble};
+use crate::api::{documents, object, paths};
+use crate::tekton::ends::{self, End};
+use crate::tekton::{classes, failure, tasks};
 
 /// What reading a run's tasks may take; for a log, half of it: a node that is away lets its logs hang.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -17,48 +19,48 @@ const LOG: usize = 16 << 10;
 
 /// The same status; of a pipeline run that ended, with its tasks; of a run that failed or was cancelled, with a message
 /// that says where, why and by whom. What can't be read is left out: the run's state is never lost.
-pub(super) async fn explained(
-    kubectl: &Kubectl,
+pub(crate) async fn explained(
+    reader: &impl Reader,
     query: &FollowQuery,
     mut status: RunStatus,
-    object: &Value,
+    run: &Value,
 ) -> RunStatus {
     let is_known = query.known.contains(&(status.kind.clone(), status.name.clone()));
-    let Some(version) = object["apiVersion"].as_str().filter(|_| !is_known) else { return status };
-    if !status.state.is_final() || output::group(version) != "tekton.dev" {
+    let Some(version) = run["apiVersion"].as_str().filter(|_| !is_known) else { return status };
+    if !status.state.is_final() || object::group(version) != "tekton.dev" {
         return status;
     }
     let has_tasks = status.tasks.iter().any(|task| task.run.is_some());
     let made = match status.kind.as_str() {
         "PipelineRun" if status.state == RunState::Succeeded && !has_tasks => return status,
-        "PipelineRun" => timeout(LIMIT, task_runs(kubectl, query, version, &status.name)).await,
+        "PipelineRun" => timeout(LIMIT, task_runs(reader, query, version, &status.name)).await,
         "TaskRun" => Ok(Ok(Vec::new())),
         _ => return status,
     };
     let Ok(Ok(made)) = made else { return status };
     let is_pipeline = status.kind == "PipelineRun";
     if is_pipeline {
-        status.tasks = tasks::of_run(object, &made, &kubectl.settings.redactor);
+        status.tasks = tasks::of_run(run, &made, reader.redactor());
     }
     let end = match (status.state, is_pipeline) {
-        (RunState::Cancelled, _) => ends::cancelled(object, &made),
-        (RunState::Failed, true) => ends::failed_pipeline(object, &made),
-        (RunState::Failed, false) => ends::failed_task(std::slice::from_ref(object)),
+        (RunState::Cancelled, _) => ends::cancelled(run, &made),
+        (RunState::Failed, true) => ends::failed_pipeline(run, &made),
+        (RunState::Failed, false) => ends::failed_task(std::slice::from_ref(run)),
         _ => return status,
     };
-    let class = classes::of_run(object, &status.kind, ends::reason(object), &made);
+    let class = classes::of_run(run, &status.kind, ends::reason(run), &made);
     status.failure = Some(class);
     if let Some(end) = end {
-        status.message = Some(message(kubectl, query, &end).await);
+        status.message = Some(message(reader, query, &end).await);
     }
     status
 }
 
-async fn message(kubectl: &Kubectl, query: &FollowQuery, end: &End) -> String {
-    let redactor = &kubectl.settings.redactor;
+async fn message(reader: &impl Reader, query: &FollowQuery, end: &End) -> String {
+    let redactor = reader.redactor();
     let line = match &end.log {
         Some((pod, container)) => {
-            let log = log(kubectl, query, pod, container);
+            let log = log(reader, query, pod, container);
             let log = timeout(LIMIT / 2, log).await.ok().and_then(Result::ok).unwrap_or_default();
             failure::last_line(&redactor.redact(&log), log.len() < LOG)
         }
@@ -69,18 +71,18 @@ async fn message(kubectl: &Kubectl, query: &FollowQuery, end: &End) -> String {
 
 /// The task runs that Tekton made for a pipeline run, as many as are kept.
 async fn task_runs(
-    kubectl: &Kubectl,
+    reader: &impl Reader,
     query: &FollowQuery,
     version: &str,
     name: &str,
-) -> Result<Vec<Value>, DeployError> {
-    let task_runs = api::collection(version, query.cluster.namespace.as_str(), "taskruns");
+) -> Result<Vec<Value>, Trouble> {
+    let task_runs = paths::collection(version, query.cluster.namespace.as_str(), "taskruns");
     let selector = format!("tekton.dev/pipelineRun={name}");
     let (mut found, mut next) = (Vec::new(), None::<String>);
     loop {
-        let path = api::page(&task_runs, &selector, next.as_deref());
-        let text = kubectl.caller(&query.cluster, LIMIT).get(&path).await?;
-        let Some(page) = output::page(&text) else { return Ok(found) };
+        let path = paths::page(&task_runs, &selector, next.as_deref());
+        let text = reader.get(&query.cluster, &path, LIMIT).await?;
+        let Some(page) = documents::page(&text) else { return Ok(found) };
         found.extend(page.items);
         next = page.next.filter(|_| found.len() < MAX_TASKS);
         if next.is_none() {
@@ -90,11 +92,11 @@ async fn task_runs(
 }
 
 async fn log(
-    kubectl: &Kubectl,
+    reader: &impl Reader,
     query: &FollowQuery,
     pod: &str,
     container: &str,
-) -> Result<String, DeployError> {
-    let path = api::log(query.cluster.namespace.as_str(), pod, container, LOG);
-    kubectl.caller(&query.cluster, LIMIT).get(&path).await
+) -> Result<String, Trouble> {
+    let path = paths::log(query.cluster.namespace.as_str(), pod, container, LOG);
+    reader.get(&query.cluster, &path, LIMIT).await
 }

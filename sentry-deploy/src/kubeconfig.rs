@@ -1,15 +1,13 @@
-//! What a kubeconfig tells without kubectl: its credentials, so that they can be taken out of every text (a server, a proxy or
-//! a plugin may repeat it), and its current context.
+//! Where kubeconfigs are, the credentials in them, so that these can be taken out of every text (a server, a proxy or a plugin
+//! may repeat it), and the current context.
 //!
 //! The keys are those of <https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/>.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use sentry_core::secret::{Redactor, Secret};
 use serde_json::Value;
-
-use super::KubectlSettings;
 
 /// Where a pod finds the token of its own account.
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -21,24 +19,24 @@ const SECRETS: &[&str] = &["token", "password", "client-key-data"];
 /// The same of an `auth-provider`'s `config`.
 const PROVIDERS_SECRETS: &[&str] = &["access-token", "id-token", "refresh-token", "client-secret"];
 
-/// Makes the redactor know the credentials as they are now. What can't be read is kubectl's to complain about.
-pub(super) fn learn(settings: &KubectlSettings) {
-    for path in files(settings.kubeconfig.as_ref(), |name| std::env::var_os(name)) {
+/// Makes the redactor know the credentials as they are now. What can't be read is for whoever uses it to complain about.
+pub(crate) fn learn(named: Option<&Path>, redactor: &Redactor) {
+    for path in files(named, |name| std::env::var_os(name)) {
         let Some(text) = read(&path) else { continue };
         let config: Value = serde_saphyr::from_str(&text).unwrap_or_default();
         for user in config["users"].as_array().into_iter().flatten().map(|user| &user["user"]) {
             let provider = &user["auth-provider"]["config"];
             let values = SECRETS.iter().map(|key| &user[*key]);
             let values = values.chain(PROVIDERS_SECRETS.iter().map(|key| &provider[*key]));
-            values.filter_map(Value::as_str).for_each(|text| know(&settings.redactor, text));
+            values.filter_map(Value::as_str).for_each(|text| know(redactor, text));
             if let Some(file) = user["tokenFile"].as_str() {
                 let beside = path.parent().unwrap_or(Path::new("")).join(file);
-                read(&beside).into_iter().for_each(|text| know(&settings.redactor, &text));
+                read(&beside).into_iter().for_each(|text| know(redactor, &text));
             }
         }
     }
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        read(Path::new(POD_TOKEN)).into_iter().for_each(|text| know(&settings.redactor, &text));
+        read(Path::new(POD_TOKEN)).into_iter().for_each(|text| know(redactor, &text));
     }
 }
 
@@ -51,14 +49,24 @@ pub fn current_context(variable: impl Fn(&str) -> Option<OsString>) -> Option<St
     })
 }
 
+/// True for a variable with a secret of ours, or one that configures Sentry. All others a credential plugin of a kubeconfig
+/// has as from a shell: it is set up by them (`AWS_PROFILE`, `GOOGLE_APPLICATION_CREDENTIALS`).
+pub(crate) fn is_ours(redact: &impl Fn(&str) -> String, name: &OsStr, value: &OsStr) -> bool {
+    let value = value.to_string_lossy();
+    name.to_string_lossy().starts_with("SENTRY_") || redact(&value) != value
+}
+
 fn know(redactor: &Redactor, text: &str) {
     redactor.learn(&Secret::new(text.trim()));
 }
 
-/// As kubectl looks for them.
-fn files(named: Option<&PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+/// Where they are: as kubectl looks for them.
+pub(crate) fn files(
+    named: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Vec<PathBuf> {
     if let Some(path) = named {
-        return vec![path.clone()];
+        return vec![path.to_owned()];
     }
     if let Some(list) = variable("KUBECONFIG").filter(|list| !list.is_empty()) {
         return std::env::split_paths(&list).collect();
@@ -107,8 +115,7 @@ mod tests {
     fn whatever_a_user_of_a_kubeconfig_proves_itself_with_is_taken_out_of_texts() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("token"), "from-a-file\n").unwrap();
-        let mut settings = KubectlSettings::new(Redactor::new());
-        settings.kubeconfig = Some(dir.path().join("config"));
+        let (config, redactor) = (dir.path().join("config"), Redactor::new());
         std::fs::write(
             dir.path().join("config"),
             "users:\n- name: a\n  user: {token: the-token, username: somebody, password: the-password}\n\
@@ -116,18 +123,17 @@ mod tests {
              - name: c\n  user: {auth-provider: {name: oidc, config: {id-token: the-id, client-id: somebody}}}\n",
         )
         .unwrap();
-        learn(&settings);
-        let text = settings
-            .redactor
-            .redact("the-token somebody the-password from-a-file dGhlIGtleQ== the-id");
+        learn(Some(&config), &redactor);
+        let text =
+            redactor.redact("the-token somebody the-password from-a-file dGhlIGtleQ== the-id");
         assert_eq!(text, "[redacted] somebody [redacted] [redacted] [redacted] [redacted]");
     }
 
     #[test]
     fn credentials_are_looked_for_where_kubectl_looks_for_them() {
-        let own = PathBuf::from("/own");
+        let own = Path::new("/own");
         for (named, list, home, wanted) in [
-            (Some(&own), Some("/a:/b"), Some("/home"), &["/own"][..]),
+            (Some(own), Some("/a:/b"), Some("/home"), &["/own"][..]),
             (None, Some("/a:b"), Some("/home"), &["/a", "b"]),
             (None, Some(""), Some("/home"), &["/home/.kube/config"]),
             (None, None, Some("/home"), &["/home/.kube/config"]),
@@ -150,18 +156,17 @@ mod tests {
             let mut text = "users: [{user: {token: the-token}}]\n#".to_owned();
             let rest = usize::try_from(LARGEST).unwrap() + more - text.len();
             text.push_str(&"x".repeat(rest));
-            let mut settings = KubectlSettings::new(Redactor::new());
-            settings.kubeconfig = Some(dir.path().join("config"));
-            std::fs::write(dir.path().join("config"), text).unwrap();
-            learn(&settings);
-            assert_eq!(settings.redactor.redact("the-token") != "the-token", known, "{more}");
+            let (config, redactor) = (dir.path().join("config"), Redactor::new());
+            std::fs::write(&config, text).unwrap();
+            learn(Some(&config), &redactor);
+            assert_eq!(redactor.redact("the-token") != "the-token", known, "{more}");
         }
     }
 
     #[test]
     fn a_kubeconfig_that_is_none_is_kubectls_to_complain_about() {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = KubectlSettings::new(Redactor::new());
+        let (config, redactor) = (dir.path().join("config"), Redactor::new());
         for text in [
             "",
             "users: 1",
@@ -170,12 +175,21 @@ mod tests {
             "[",
             "users: [{user: {token: {a: b}}}]",
         ] {
-            settings.kubeconfig = Some(dir.path().join("config"));
-            std::fs::write(dir.path().join("config"), text).unwrap();
-            learn(&settings);
+            std::fs::write(&config, text).unwrap();
+            learn(Some(&config), &redactor);
         }
-        settings.kubeconfig = Some(dir.path().to_owned());
-        learn(&settings);
-        assert_eq!(settings.redactor.redact("somebody"), "somebody");
+        learn(Some(dir.path()), &redactor);
+        assert_eq!(redactor.redact("somebody"), "somebody");
+    }
+
+    #[test]
+    fn a_plugin_gets_the_variables_of_a_shell_but_none_that_configures_us_or_holds_a_secret() {
+        let redactor = Redactor::new();
+        redactor.learn(&Secret::new("glpat-s3cr3t"));
+        let redact = |text: &str| redactor.redact(text);
+        let ours = |name: &str, value: &str| is_ours(&redact, name.as_ref(), value.as_ref());
+        assert!(!ours("AWS_PROFILE", "qa") && !ours("HTTPS_PROXY", "http://proxy.example:3128"));
+        assert!(ours("SENTRY_STATE_DIR", "/state") && ours("GIT_TOKEN", "glpat-s3cr3t"));
+        assert!(ours("HEADER", "Basic OmdscGF0LXMzY3IzdA=="), "encoded as well");
     }
 }

@@ -5,24 +5,24 @@ use sentry_core::plan::{COMMIT_LABEL, commit_label};
 
 /// The most commits that a selector names; of more, all of Sentry's objects are read and sorted out here, so that
 /// neither the path nor the number of watches grows with them.
-pub(super) const NAMED: usize = 50;
+pub(crate) const NAMED: usize = 50;
 /// How many objects one page of a list holds. A run with its tasks' specs is some 20 KiB, at worst 1.5 MiB.
 const PAGE: usize = 50;
 
 /// `/apis/tekton.dev/v1/namespaces/qa/pipelineruns`.
-pub(super) fn collection(api_version: &str, namespace: &str, plural: &str) -> String {
+pub(crate) fn collection(api_version: &str, namespace: &str, plural: &str) -> String {
     let root = if api_version.contains('/') { "apis" } else { "api" };
     format!("/{root}/{api_version}/namespaces/{namespace}/{plural}")
 }
 
 /// One page of a list.
-pub(super) fn page(collection: &str, selector: &str, next: Option<&str>) -> String {
+pub(crate) fn page(collection: &str, selector: &str, next: Option<&str>) -> String {
     let next = next.map(|next| format!("&continue={}", encode(next))).unwrap_or_default();
     format!("{collection}?labelSelector={}&limit={PAGE}{next}", encode(selector))
 }
 
 /// What happens after a resource version, for so many seconds.
-pub(super) fn watch(collection: &str, selector: &str, from: &str, seconds: u64) -> String {
+pub(crate) fn watch(collection: &str, selector: &str, from: &str, seconds: u64) -> String {
     format!(
         "{collection}?watch=1&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={}&labelSelector={}",
         encode(from),
@@ -31,14 +31,14 @@ pub(super) fn watch(collection: &str, selector: &str, from: &str, seconds: u64) 
 }
 
 /// The end of a container's log: its last five lines, since the last one may be empty.
-pub(super) fn log(namespace: &str, pod: &str, container: &str, bytes: usize) -> String {
+pub(crate) fn log(namespace: &str, pod: &str, container: &str, bytes: usize) -> String {
     let pods = collection("v1", namespace, "pods");
     let (pod, container) = (encode(pod), encode(container));
     format!("{pods}/{pod}/log?container={container}&tailLines=5&limitBytes={bytes}")
 }
 
 /// The label selector for the objects of a query's commits.
-pub(super) fn commits(query: &FollowQuery) -> String {
+pub(crate) fn commits(query: &FollowQuery) -> String {
     if query.commits.len() > NAMED {
         return COMMIT_LABEL.to_owned();
     }

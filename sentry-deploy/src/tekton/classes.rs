@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ends;
 
 /// The class of a run that failed or was cancelled, from its object, its reason and its task runs that were read.
-pub(super) fn of_run(
+pub(crate) fn of_run(
     object: &Value,
     kind: &str,
     reason: &str,

@@ -14,7 +14,7 @@ use super::{ends, runs};
 const NAME: usize = 253;
 
 /// The tasks in the pipeline's order, from the run's object and those of its task runs that were read.
-pub(super) fn of_run(run: &Value, task_runs: &[Value], redactor: &Redactor) -> Vec<TaskRecord> {
+pub(crate) fn of_run(run: &Value, task_runs: &[Value], redactor: &Redactor) -> Vec<TaskRecord> {
     let pipeline = Pipeline { status: &run["status"], task_runs, redactor };
     let spec = &pipeline.status["pipelineSpec"];
     let listed = |field: &str| spec[field].as_array().into_iter().flatten();

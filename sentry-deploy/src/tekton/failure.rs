@@ -3,10 +3,10 @@
 use sentry_core::text;
 
 /// The longest message of a run, in characters.
-pub(super) const MESSAGE: usize = 1000;
+pub(crate) const MESSAGE: usize = 1000;
 
 /// The last line of a log that holds something to see. `whole` is false if the log was cut at its end.
-pub(super) fn last_line(log: &str, whole: bool) -> Option<String> {
+pub(crate) fn last_line(log: &str, whole: bool) -> Option<String> {
     let mut lines: Vec<&str> = log.lines().collect();
     // The end of what was cut may be half a secret, which no redactor knows.
     if !whole
@@ -21,7 +21,7 @@ pub(super) fn last_line(log: &str, whole: bool) -> Option<String> {
 }
 
 /// One line without control characters and terminal sequences, at most so many characters.
-pub(super) fn printable(text: &str, chars: usize) -> String {
+pub(crate) fn printable(text: &str, chars: usize) -> String {
     let mut clean = String::new();
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -40,7 +40,7 @@ pub(super) fn printable(text: &str, chars: usize) -> String {
 }
 
 /// A failure and the last log line as one message.
-pub(super) fn message(failure: &str, line: Option<&str>) -> String {
+pub(crate) fn message(failure: &str, line: Option<&str>) -> String {
     let text = match line {
         Some(line) => format!("{failure}: {line}"),
         None => failure.to_owned(),

@@ -9,11 +9,11 @@ use super::runs::condition;
 
 /// Why a run ended as it did, and where more can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct End {
+pub(crate) struct End {
     /// Without the last log line.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// The step's pod and container, where a step ended on its own.
-    pub(super) log: Option<(String, String)>,
+    pub(crate) log: Option<(String, String)>,
 }
 
 /// What Tekton writes to a task run whose pipeline timed out (`TaskRunCancelledByPipelineTimeoutMsg`).
@@ -35,7 +35,7 @@ const NO_STEP: &[&str] = &[
 
 /// Why a pipeline run failed, from its object and the task runs that were made for it; `None` if they do not say more
 /// than its own condition.
-pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
+pub(crate) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
     let stopped: Vec<&Value> = task_runs.iter().filter(|run| is_out_of_time(run)).collect();
     if reason(run) == "PipelineRunTimeout" {
         let limit = limit(run, &["pipeline", "tasks"]);
@@ -61,7 +61,7 @@ pub(super) fn failed_pipeline(run: &Value, task_runs: &[Value]) -> Option<End> {
 }
 
 /// What failed among task runs; `None` if none of them did.
-pub(super) fn failed_task(task_runs: &[Value]) -> Option<End> {
+pub(crate) fn failed_task(task_runs: &[Value]) -> Option<End> {
     let first = first_failed(task_runs)?;
     let mut end = of_task_run(first, place);
     let number = task_runs.iter().filter(|run| explains(run)).count();
@@ -72,13 +72,13 @@ pub(super) fn failed_task(task_runs: &[Value]) -> Option<End> {
 }
 
 /// The task run that failed first; `None` if none of them did.
-pub(super) fn first_failed(task_runs: &[Value]) -> Option<&Value> {
+pub(crate) fn first_failed(task_runs: &[Value]) -> Option<&Value> {
     let failed = task_runs.iter().filter(|run| explains(run));
     failed.min_by_key(|run| run["status"]["completionTime"].as_str().unwrap_or("~"))
 }
 
 /// Why a task failed, for a place that names the task.
-pub(super) fn in_task(run: &Value) -> String {
+pub(crate) fn in_task(run: &Value) -> String {
     of_task_run(run, |_, step| step.map(|step| format!("step {step}")).unwrap_or_default()).text
 }
 
@@ -88,7 +88,7 @@ fn explains(run: &Value) -> bool {
 }
 
 /// By whom a run was cancelled, or which task of it was; `None` if unknown.
-pub(super) fn cancelled(run: &Value, task_runs: &[Value]) -> Option<End> {
+pub(crate) fn cancelled(run: &Value, task_runs: &[Value]) -> Option<End> {
     let text = if let Some(word) = run["spec"]["status"].as_str() {
         let by = canceller(run).map(|who| format!(" by {who}")).unwrap_or_default();
         format!("cancelled{by} (spec.status: {word})")
@@ -158,7 +158,7 @@ fn log(run: &Value, step: &Value) -> Option<(String, String)> {
 
 /// The step that made the task fail: one that ran out of memory, else the first with an exit code, unless Tekton says that
 /// it was told to continue after it, never ran it because of an earlier one, or stopped it itself.
-pub(super) fn failed_step(run: &Value) -> Option<&Value> {
+pub(crate) fn failed_step(run: &Value) -> Option<&Value> {
     let steps = || run["status"]["steps"].as_array().into_iter().flatten();
     let failed = |step: &&Value| {
         step["name"].is_string() && step["terminated"]["exitCode"].as_i64().is_some_and(|c| c != 0)
@@ -188,7 +188,7 @@ fn stopped_step(run: &Value) -> Option<&str> {
 }
 
 /// True if it was stopped because its pipeline ran out of time.
-pub(super) fn is_out_of_time(run: &Value) -> bool {
+pub(crate) fn is_out_of_time(run: &Value) -> bool {
     let told = run["spec"]["statusMessage"].as_str().unwrap_or_default();
     has_failed(run) && reason(run) == "TaskRunCancelled" && told.contains(PIPELINE_TIMEOUT)
 }
@@ -198,7 +198,7 @@ fn has_failed(run: &Value) -> bool {
 }
 
 /// The reason of its condition; empty if there is none.
-pub(super) fn reason(run: &Value) -> &str {
+pub(crate) fn reason(run: &Value) -> &str {
     condition(run, "Succeeded").and_then(|c| c["reason"].as_str()).unwrap_or_default()
 }
 
