@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use sentry_core::secret::{Redactor, Secret};
 use serde_json::Value;
 
-/// Where a pod finds the token of its own account.
-const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+/// Where a pod finds its own account.
+pub(crate) const POD_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Its token.
+pub(crate) const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 /// Larger files are no kubeconfigs and no tokens, in bytes.
-const LARGEST: u64 = 4 << 20;
+pub(crate) const LARGEST: u64 = 4 << 20;
 /// Keys of a user that are secrets. What `exec` is given is left alone: most of it is no secret, and any word of it may
 /// stand in every text.
 const SECRETS: &[&str] = &["token", "password", "client-key-data"];
@@ -75,7 +77,8 @@ pub(crate) fn files(
     home.into_iter().collect()
 }
 
-fn read(path: &Path) -> Option<String> {
+/// A file of that size at most; `None` if it can't be read.
+pub(crate) fn read(path: &Path) -> Option<String> {
     let file = std::fs::metadata(path).ok()?;
     (file.is_file() && file.len() <= LARGEST).then(|| std::fs::read_to_string(path).ok()).flatten()
 }

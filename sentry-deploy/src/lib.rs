@@ -1,4 +1,4 @@
-//! Deployers: [`Kubectl`] applies a plan to a cluster, a [`dry_run`] only says what would be done.
+//! Deployers: [`Native`] and [`Kubectl`] apply a plan to a cluster, a [`dry_run`] only says what would be done.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -15,6 +15,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `native` | the API server as cluster and deployer, over HTTP |
 //! | `kubectl` | the real kubectl as cluster and deployer; what its answers mean apart as pure code |
 //! | `tekton`, `api` | what the objects of runs mean, and the Kubernetes API's paths, documents and answers: pure |
 //! | `follow` | the runs of a namespace as a stream, however a cluster is read |
@@ -26,8 +27,10 @@ mod dry_run;
 mod follow;
 mod kubeconfig;
 mod kubectl;
+mod native;
 mod tekton;
 
 pub use dry_run::dry_run;
 pub use kubeconfig::current_context;
 pub use kubectl::{Kubectl, KubectlSettings};
+pub use native::{Native, NativeSettings};

@@ -127,7 +127,7 @@ impl Services {
 }
 
 /// So large an answer must be to be compressed, in bytes.
-const WORTH_COMPRESSING: u16 = 1024;
+const WORTH_COMPRESSING: u64 = 1024;
 
 /// Compresses what is large. Not the event stream: each event is to arrive when it is sent.
 fn compression() -> CompressionLayer<impl Predicate> {

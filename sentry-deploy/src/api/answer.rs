@@ -66,3 +66,5 @@ pub(crate) const NO_KIND: &str =
 pub(crate) const CERTIFICATE: &str =
     "put the cluster's CA into the kubeconfig (`certificate-authority-data`)";
 pub(crate) const KUBECONFIG: &str = "`kubectl config get-contexts` shows what the kubeconfig holds";
+pub(crate) const NO_CLUSTER: &str =
+    "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentry_core::deployer::Fields;
+use sentry_core::deployer::{Fields, KindTable, KindsQuery, Served};
 use serde_json::Value;
 
 /// One page of a list.
@@ -26,28 +26,43 @@ pub(crate) fn page(text: &str) -> Option<Page> {
     Some(Page { items, next: word("continue"), version: word("resourceVersion") })
 }
 
+/// The groups in an `APIGroupList`; of `APIVersions`, the core group, which has no name.
+pub(crate) fn groups(answer: &Value) -> Vec<&str> {
+    match answer["groups"].as_array() {
+        Some(groups) => groups.iter().filter_map(|group| group["name"].as_str()).collect(),
+        None => vec![""],
+    }
+}
+
 /// The versions in an `APIGroup` or in `APIVersions`, in the server's order.
-pub(crate) fn versions(text: &str) -> Vec<String> {
-    let answer: Value = serde_json::from_str(text).unwrap_or_default();
+pub(crate) fn versions(answer: &Value) -> Vec<String> {
     let each = answer["versions"].as_array().into_iter().flatten();
     let version = |value: &Value| Some(value.as_str().or(value["version"].as_str())?.to_owned());
     each.filter_map(version).collect()
 }
 
-/// The kinds in an `APIResourceList`, and whether they live in a namespace.
-pub(crate) fn resources(text: &str) -> Option<Vec<(String, bool)>> {
-    let answer: Value = serde_json::from_str(text).ok()?;
+/// The kinds in an `APIResourceList`, their resources, and whether they live in a namespace.
+pub(crate) fn resources(answer: &Value) -> Option<Vec<(String, String, bool)>> {
     // `pods/log` is a part of an object.
     let whole = |value: &&Value| value["name"].as_str().is_some_and(|name| !name.contains('/'));
-    let kind =
-        |value: &Value| Some((value["kind"].as_str()?.to_owned(), value["namespaced"].as_bool()?));
+    let kind = |value: &Value| {
+        let word = |field: &str| value[field].as_str().map(str::to_owned);
+        Some((word("kind")?, word("name")?, value["namespaced"].as_bool()?))
+    };
     Some(answer["resources"].as_array()?.iter().filter(whole).filter_map(kind).collect())
+}
+
+/// True if the cluster serves a wanted kind in a version: only such a one can be asked for its fields.
+pub(crate) fn serves_any(table: &KindTable, version: &str, wanted: &KindsQuery) -> bool {
+    let served = |(have, kind): &(String, String)| {
+        have == version && matches!(table.served(have, kind), Served::Yes { .. })
+    };
+    wanted.kinds.iter().any(served)
 }
 
 /// The fields of each kind's `spec` in an OpenAPI v3 document, by kind. References to other definitions are not
 /// described: custom resources are inline.
-pub(crate) fn fields(text: &str) -> BTreeMap<String, Fields> {
-    let document: Value = serde_json::from_str(text).unwrap_or_default();
+pub(crate) fn fields(document: &Value) -> BTreeMap<String, Fields> {
     let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
     let kind = |(_, schema): (&String, &Value)| {
         let kind = schema["x-kubernetes-group-version-kind"][0]["kind"].as_str()?.to_owned();
@@ -88,13 +103,13 @@ mod tests {
                 "x-kubernetes-group-version-kind": [{"kind": "TaskList"}], "properties": {"items": {}},
             },
         }}});
-        let all = fields(&document.to_string());
+        let all = fields(&document);
         assert_eq!(all.keys().collect::<Vec<_>>(), ["Task"]);
         let task = &all["Task"];
         assert_eq!(task.named.keys().collect::<Vec<_>>(), ["labels", "steps", "volumes"]);
         assert!(task.named["steps"].named.contains_key("image"));
         assert!(task.named["labels"].get("whatever").unwrap().named.contains_key("inner"));
         assert_eq!(task.named["volumes"].get("x"), None);
-        assert!(fields("<html>").is_empty());
+        assert!(fields(&Value::Null).is_empty());
     }
 }

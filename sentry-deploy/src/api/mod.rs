@@ -8,3 +8,4 @@ pub(crate) mod object;
 pub(crate) mod outcomes;
 pub(crate) mod paths;
 pub(crate) mod rights;
+pub(crate) mod text;

@@ -11,8 +11,32 @@ const PAGE: usize = 50;
 
 /// `/apis/tekton.dev/v1/namespaces/qa/pipelineruns`.
 pub(crate) fn collection(api_version: &str, namespace: &str, plural: &str) -> String {
+    object(api_version, Some(namespace), plural, None)
+}
+
+/// An object, or its collection without a name; in a namespace if its kind lives in one.
+pub(crate) fn object(
+    api_version: &str,
+    namespace: Option<&str>,
+    plural: &str,
+    name: Option<&str>,
+) -> String {
     let root = if api_version.contains('/') { "apis" } else { "api" };
-    format!("/{root}/{api_version}/namespaces/{namespace}/{plural}")
+    let mut path = format!("/{root}/{api_version}");
+    if let Some(namespace) = namespace {
+        path.push_str(&format!("/namespaces/{namespace}"));
+    }
+    path.push_str(&format!("/{plural}"));
+    if let Some(name) = name {
+        path.push_str(&format!("/{}", encode(name)));
+    }
+    path
+}
+
+/// What describes the fields of a version's kinds.
+pub(crate) fn openapi(api_version: &str) -> String {
+    let root = if api_version.contains('/') { "apis" } else { "api" };
+    format!("/openapi/v3/{root}/{api_version}")
 }
 
 /// One page of a list.

@@ -4,7 +4,9 @@
 use sentry_core::deployer::DeployErrorKind;
 
 use super::stderr::is_invalid;
-use crate::api::answer::{Answer, CERTIFICATE, KUBECONFIG, LOG_IN, NO_KIND, TAKE_OVER, is_denied};
+use crate::api::answer::{
+    Answer, CERTIFICATE, KUBECONFIG, LOG_IN, NO_CLUSTER, NO_KIND, TAKE_OVER, is_denied,
+};
 
 /// The reason in `Error from server (Reason): …`; empty in `Error from server: …`, where the server gave none.
 pub(super) fn server_reason(error: &str) -> Option<&str> {
@@ -115,9 +117,6 @@ fn classify_client(error: &str) -> (DeployErrorKind, Option<&'static str>) {
         (Unreachable, None)
     }
 }
-
-const NO_CLUSTER: &str =
-    "no kubeconfig names a cluster: set `kubeconfig`, or run Sentry inside the cluster";
 
 /// An error without the words that say nothing here, and without kubectl's advice for interactive users.
 pub(super) fn plain(error: &str) -> String {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{KubectlSettings, answer, stderr};
-use crate::api::{hidden, object};
+use crate::api::{hidden, object, text};
 use crate::kubeconfig;
 
 /// The longest that one request of kubectl's may take. The server ends its own after 60 s, its webhooks' after 30.
@@ -50,7 +50,7 @@ impl Reply {
 /// An error from one of kubectl's texts.
 pub(super) fn describe(doing: &str, text: &str) -> DeployError {
     let (kind, hint) = answer::classify(text);
-    let text = stderr::cut(&answer::plain(text));
+    let text = text::cut(&answer::plain(text));
     DeployError::new(kind, format!("{doing}: {text}")).with_optional_hint(hint)
 }
 
@@ -218,7 +218,7 @@ pub(super) fn clean(
         // They may have changed since the start.
         kubeconfig::learn(settings.kubeconfig.as_deref(), &settings.redactor);
     }
-    stderr::errors(&redact(stderr)).iter().map(|error| stderr::scrub(error)).collect()
+    stderr::errors(&redact(stderr)).iter().map(|error| text::scrub(error)).collect()
 }
 
 fn joined(option: &str, path: &std::path::Path) -> OsString {
@@ -229,8 +229,9 @@ fn joined(option: &str, path: &std::path::Path) -> OsString {
 
 fn missing(error: &ProcessError) -> DeployError {
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    DeployError::new(DeployErrorKind::Local, format!("{error}: {cause}"))
-        .with_hint("install kubectl, or set `kubectl` to its path")
+    DeployError::new(DeployErrorKind::Local, format!("{error}: {cause}")).with_hint(
+        "install kubectl, set `kubectl` to its path, or `deployer: native`, which needs none",
+    )
 }
 
 /// The resource that a path is about, for error texts: its last word.

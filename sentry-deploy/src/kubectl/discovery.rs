@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use sentry_core::deployer::{DeployError, Fields, KindTable, KindsQuery, Served};
 use sentry_core::names::ClusterRef;
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::call::Caller;
 use super::{ASK_TIMEOUT, KINDS_AGE, Kubectl, lock, output};
-use crate::api::{documents, object};
+use crate::api::{documents, object, paths};
 
 /// More versions than any group has.
 const VERSIONS: usize = 16;
@@ -43,7 +44,7 @@ pub(super) async fn kinds(
         read(&caller, Arc::make_mut(&mut table), &group).await;
     }
     for version in &wanted.fields {
-        if !table.is_described(version) && serves_any(&table, version, wanted) {
+        if !table.is_described(version) && documents::serves_any(&table, version, wanted) {
             let fields = describe(&caller, version).await?;
             Arc::make_mut(&mut table).describe(version, fields);
         }
@@ -54,22 +55,13 @@ pub(super) async fn kinds(
     Ok(table)
 }
 
-/// True if the cluster serves a wanted kind in a version: only such a one can be asked for.
-fn serves_any(table: &KindTable, version: &str, wanted: &KindsQuery) -> bool {
-    let served = |(have, kind): &(String, String)| {
-        have == version && matches!(table.served(have, kind), Served::Yes { .. })
-    };
-    wanted.kinds.iter().any(served)
-}
-
 /// The fields of a version's kinds; none where the server does not describe it (before Kubernetes 1.24).
 async fn describe(
     caller: &Caller<'_>,
     version: &str,
 ) -> Result<BTreeMap<String, Fields>, DeployError> {
-    let root = if version.contains('/') { "apis" } else { "api" };
-    match caller.get(&format!("/openapi/v3/{root}/{version}")).await {
-        Ok(text) => Ok(documents::fields(&text)),
+    match caller.get(&paths::openapi(version)).await {
+        Ok(text) => Ok(documents::fields(&json(&text))),
         Err(error) if output::is_absent(&error.to_string()) => Ok(BTreeMap::new()),
         Err(error) => Err(error),
     }
@@ -96,20 +88,26 @@ async fn preferred(
 async fn read(caller: &Caller<'_>, table: &mut KindTable, group: &str) {
     let root = if group.is_empty() { "/api".to_owned() } else { format!("/apis/{group}") };
     let versions = match caller.get(&root).await {
-        Ok(text) => documents::versions(&text),
+        Ok(text) => documents::versions(&json(&text)),
         Err(_) => Vec::new(),
     };
     let mut whole = !versions.is_empty() && versions.len() <= VERSIONS;
     for version in versions.iter().take(VERSIONS) {
         let dot = if group.is_empty() { "" } else { "/" };
         let listed = caller.get(&format!("{root}/{version}")).await.ok();
-        let Some(listed) = listed.as_deref().and_then(documents::resources) else {
+        let listed = listed.map(|text| json(&text));
+        let Some(listed) = listed.as_ref().and_then(documents::resources) else {
             whole = false;
             continue;
         };
-        for (kind, namespaced) in listed {
+        for (kind, _, namespaced) in listed {
             table.insert(&format!("{group}{dot}{version}"), &kind, namespaced);
         }
     }
     if whole { table.close(group) } else { table.leave_open(group) }
+}
+
+/// A document, or nothing.
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hyper::{Method, Uri};
+use hyper::http::request::Parts;
 use serde_json::{Value, json};
 
 use super::discovery;
@@ -22,17 +22,26 @@ pub(super) struct Call {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) query: BTreeMap<String, String>,
+    pub(super) accept: String,
+    pub(super) authorization: String,
     pub(super) content_type: String,
     pub(super) body: Value,
 }
 
 impl Call {
-    pub(super) fn new(method: &Method, uri: &Uri, content_type: &str, body: &[u8]) -> Self {
+    pub(super) fn new(head: &Parts, body: &[u8]) -> Self {
+        let header = |name: &str| {
+            let value = head.headers.get(name).and_then(|value| value.to_str().ok());
+            value.unwrap_or_default().to_owned()
+        };
+        let (method, uri) = (&head.method, &head.uri);
         Self {
+            accept: header("accept"),
+            authorization: header("authorization"),
             method: method.to_string(),
             path: uri.path().to_owned(),
             query: query(uri.query().unwrap_or_default()),
-            content_type: content_type.to_owned(),
+            content_type: header("content-type"),
             body: serde_json::from_slice(body).unwrap_or(Value::Null),
         }
     }
@@ -135,6 +144,18 @@ impl Answer {
         Self { status, ..Self::ok(body) }
     }
 
+    /// The same about one object of a kind.
+    pub(super) fn about(
+        status: u16,
+        reason: &str,
+        message: &str,
+        (kind, name): (&Kind, &str),
+    ) -> Self {
+        let mut answer = Self::error(status, reason, message);
+        answer.body["details"] = json!({"name": name, "group": kind.group, "kind": kind.plural});
+        answer
+    }
+
     /// A refusal of an object. An invalid one is told as real servers do it: by field, and kubectl repeats only these.
     fn refused(status: u16, kind: &Kind, name: &str, message: &str) -> Self {
         let reason = match status {
@@ -150,6 +171,12 @@ impl Answer {
             let cause = json!({"reason": "FieldValueInvalid", "message": message, "field": "spec"});
             refused.body["details"] =
                 json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": [cause]});
+        }
+        if let Some(held) = message.strip_prefix("Apply failed with 1 conflict: ") {
+            let (message, field) = held.split_once(": ").unwrap_or((held, ""));
+            let cause =
+                json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+            refused.body["details"] = json!({"causes": [cause]});
         }
         refused
     }
@@ -217,12 +244,23 @@ impl Target {
     }
 
     pub(super) fn not_found(&self, name: &str) -> Answer {
-        Answer::error(404, "NotFound", &format!("{} {name:?} not found", self.kind.resource()))
+        let message = format!("{} {name:?} not found", self.kind.resource());
+        Answer::about(404, "NotFound", &message, (self.kind, name))
     }
 }
 
 /// Answers one request.
 pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer {
+    if !faults.knows(call) {
+        return Answer::error(401, "Unauthorized", "Unauthorized");
+    }
+    if faults.aggregates() && call.method == "GET" && call.accept.contains("APIGroupDiscoveryList")
+    {
+        let broken = faults.broken_group();
+        if let Some(document) = discovery::aggregated(&call.path, broken.as_deref()) {
+            return Answer::ok(document);
+        }
+    }
     if let Some(group) = faults.broken_group().filter(|_| call.method == "GET") {
         match discovery::with_broken(&call.path, &group) {
             Some(Ok(document)) => return Answer::ok(document),
@@ -261,11 +299,23 @@ pub(super) fn answer(state: &mut State, faults: &Faults, call: &Call) -> Answer 
             .map_or_else(|| target.not_found(name), |object| Answer::ok(object.clone())),
         ("list", _) => reads::list(state, &target, call),
         ("watch", _) => reads::watch(target, call),
-        ("delete", Some(name)) => {
-            state.delete(&target.place(name)).map_or_else(|| target.not_found(name), Answer::ok)
-        }
+        ("delete", Some(name)) => delete(state, &target, call, name),
         _ => write(state, faults, &target, call),
     }
+}
+
+/// A deletion, if the object is the very one that is meant.
+fn delete(state: &mut State, target: &Target, call: &Call, name: &str) -> Answer {
+    let place = target.place(name);
+    let Some(live) = state.get(&place) else { return target.not_found(name) };
+    for field in ["uid", "resourceVersion"] {
+        let wanted = &call.body["preconditions"][field];
+        if !wanted.is_null() && *wanted != live["metadata"][field] {
+            let message = format!("Precondition failed: {field} in precondition: {wanted}");
+            return Answer::about(409, "Conflict", &message, (target.kind, name));
+        }
+    }
+    state.delete(&place).map_or_else(|| target.not_found(name), Answer::ok)
 }
 
 fn forbidden(
@@ -302,7 +352,9 @@ fn write(state: &mut State, faults: &Faults, target: &Target, call: &Call) -> An
     let space = ("namespaces".to_owned(), String::new(), target.namespace.clone());
     if target.kind.namespaced && state.get(&space).is_none() {
         let message = format!("namespaces {:?} not found", target.namespace);
-        return Answer::error(404, "NotFound", &message);
+        let mut answer = Answer::error(404, "NotFound", &message);
+        answer.body["details"] = json!({"name": target.namespace, "kind": "namespaces"});
+        return answer;
     }
     let strict = call.query.get("fieldValidation").is_some_and(|how| how == "Strict");
     if let Some(field) = strict.then(|| unknown_field(target.kind, &call.body)).flatten() {
@@ -344,7 +396,7 @@ fn create(state: &mut State, target: &Target, call: &Call, name: &str) -> Answer
     let place = target.place(name);
     if state.get(&place).is_some() {
         let message = format!("{} {name:?} already exists", target.kind.resource());
-        return Answer::error(409, "AlreadyExists", &message);
+        return Answer::about(409, "AlreadyExists", &message, (target.kind, name));
     }
     let object = placed(target, &call.body, name);
     let made = state.create(place, object, call.manager(), call.dry_run());

@@ -43,6 +43,42 @@ pub(super) fn with_broken(path: &str, group: &str) -> Option<Result<Value, ()>> 
     }
 }
 
+/// All groups below a path with their kinds in one document; one whose own server is away is marked stale.
+pub(super) fn aggregated(path: &str, broken: Option<&str>) -> Option<Value> {
+    let names: Vec<String> = match path {
+        "/api" => vec![String::new()],
+        "/apis" => groups()["groups"]
+            .as_array()?
+            .iter()
+            .filter_map(|group| Some(group["name"].as_str()?.to_owned()))
+            .collect(),
+        _ => return None,
+    };
+    let resource = |kind: &&Kind| {
+        let scope = if kind.namespaced { "Namespaced" } else { "Cluster" };
+        json!({"resource": kind.plural, "responseKind": {"kind": kind.kind}, "scope": scope})
+    };
+    let group = |name: &String| {
+        let versions = KINDS.iter().filter(|kind| kind.group == name).map(|kind| kind.version);
+        let mut versions: Vec<&str> = versions.collect();
+        versions.dedup();
+        let version = |version: &&str| {
+            let resources: Vec<_> = of(name, version).iter().map(resource).collect();
+            json!({"version": version, "resources": resources, "freshness": "Current"})
+        };
+        let versions: Vec<_> = versions.iter().map(version).collect();
+        json!({"metadata": {"name": name}, "versions": versions})
+    };
+    let mut items: Vec<_> = names.iter().map(group).collect();
+    if let Some(broken) = broken.filter(|_| path == "/apis") {
+        let stale = json!({"version": "v1beta1", "freshness": "Stale"});
+        items.push(json!({"metadata": {"name": broken}, "versions": [stale]}));
+    }
+    Some(
+        json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "items": items}),
+    )
+}
+
 /// `api/v1` or `apis/GROUP/VERSION`.
 fn group_version(path: &str) -> Option<(&str, &str)> {
     match path.trim_matches('/').split('/').collect::<Vec<_>>()[..] {

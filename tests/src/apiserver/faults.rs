@@ -27,6 +27,8 @@ struct Inner {
     granted: Option<Vec<(String, String)>>,
     silent_watches: bool,
     broken_group: Option<String>,
+    aggregates: bool,
+    token: Option<String>,
 }
 
 /// The switchboard of faults: each holds until it is taken back by [`Faults::heal`].
@@ -97,6 +99,25 @@ impl Faults {
     /// The API of a group of its own, which another server answers for, can't be reached.
     pub fn break_group(&self, group: &str) {
         self.lock().broken_group = Some(group.to_owned());
+    }
+
+    /// Answers discovery in its aggregated form to who asks for that, as servers since Kubernetes 1.26 do.
+    pub fn aggregate_discovery(&self) {
+        self.lock().aggregates = true;
+    }
+
+    /// Refuses with 401 whoever does not show this bearer token.
+    pub fn demand_token(&self, token: &str) {
+        self.lock().token = Some(token.to_owned());
+    }
+
+    pub(super) fn knows(&self, call: &Call) -> bool {
+        let wanted = self.lock().token.as_ref().map(|token| format!("Bearer {token}"));
+        wanted.is_none_or(|wanted| call.authorization == wanted)
+    }
+
+    pub(super) fn aggregates(&self) -> bool {
+        self.lock().aggregates
     }
 
     pub(super) fn broken_group(&self) -> Option<String> {

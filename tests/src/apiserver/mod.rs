@@ -131,6 +131,15 @@ impl ApiServer {
         write_kubeconfig(dir, &cluster, &serde_json::json!({"token": token}))
     }
 
+    /// The same with a user of any kind.
+    ///
+    /// # Panics
+    /// When the directory can't be written to.
+    #[must_use]
+    pub fn kubeconfig_as(&self, dir: &Path, cluster: &Value, user: &Value) -> PathBuf {
+        write_kubeconfig(dir, cluster, user)
+    }
+
     /// Adds a namespace.
     pub fn add_namespace(&self, name: &str) {
         self.shared.lock().add_namespace(name);

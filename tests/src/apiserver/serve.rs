@@ -99,8 +99,7 @@ type Body = BoxBody<Bytes, Lost>;
 async fn handle(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Lost> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Lost)?.to_bytes();
-    let content_type = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or("");
-    let call = Call::new(&head.method, &head.uri, content_type, &body);
+    let call = Call::new(&head, &body);
     if shared.faults.hangs(&call) {
         shared.lock().log.push(SeenRequest::of(&call, 0));
         return std::future::pending().await;

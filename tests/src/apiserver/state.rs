@@ -21,6 +21,8 @@ pub struct SeenRequest {
     pub query: BTreeMap<String, String>,
     /// The body, where it was JSON.
     pub body: Value,
+    /// What the client showed of who it is (the header `Authorization`).
+    pub authorization: String,
     /// The status of the answer; 0 where there was none.
     pub status: u16,
 }
@@ -32,6 +34,7 @@ impl SeenRequest {
             path: call.path.clone(),
             query: call.query.clone(),
             body: call.body.clone(),
+            authorization: call.authorization.clone(),
             status,
         }
     }

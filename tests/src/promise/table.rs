@@ -32,10 +32,10 @@ pub const PROMISES: &[Promise] = &[
         "no duplicate run: kills, lost create responses, two agents racing",
         "exactly 1",
         &[
-            proof("lost answers", PROGRAM, "8 of 200 deliveries"),
-            proof("racing agents", PROGRAM, "5 of 120 commits"),
+            proof("lost answers", PROGRAM, "8 of 200 deliveries by each deployer"),
+            proof("racing agents", PROGRAM, "5 of 120 commits, natively half as many"),
         ],
-        "sentry-deploy/tests/kubectl/apply.rs::a_lost_answer_at_any_write_is_repaired_by_the_repeat_without_a_second_run",
+        "sentry-deploy/tests/cluster/each/apply.rs::a_lost_answer_at_any_write_is_repaired_by_the_repeat_without_a_second_run",
     ),
     promise(
         4,
@@ -163,8 +163,8 @@ pub const PROMISES: &[Promise] = &[
         19,
         "kubectl is bounded (silent, drip, 429)",
         "killed ≤ deadline + 2 s",
-        &[proof("", PROGRAM, "1 of 10 rounds")],
-        "sentry-deploy/tests/kubectl/deadline.rs::a_kubectl_that_minds_no_timeout_is_ended_when_the_callers_time_is_over",
+        &[proof("", PROGRAM, "1 of 10 rounds"), proof("natively", CLIENTS, "1 of 10 rounds")],
+        "sentry-deploy/tests/cluster/kubectl/deadline.rs::a_kubectl_that_minds_no_timeout_is_ended_when_the_callers_time_is_over",
     ),
     promise(
         20,
@@ -348,7 +348,7 @@ pub const PROMISES: &[Promise] = &[
             proof("the Role", PROGRAM, "all"),
             proof("the rule for lent credentials", PROGRAM, "all"),
         ],
-        "sentry-deploy/tests/kubectl/role.rs::the_rights_that_are_asked_for_are_in_the_shipped_role",
+        "sentry-deploy/tests/cluster/each/role.rs::the_rights_that_are_asked_for_are_in_the_shipped_role",
     ),
     promise(
         43,

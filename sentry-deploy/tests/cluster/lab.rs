@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
-    Checked, DeployError, Deployer as _, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
+    Checked, DeployError, Deployer, FollowQuery, Retire, RetireHow, RunChange, RunStatus,
 };
 use sentry_core::ids::DeliveryId;
 use sentry_core::names::ClusterRef;
@@ -20,9 +20,9 @@ use sentry_core::plan::{
 };
 use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
+use sentry_core::testing::deployer_contract::{Ground, Refusal};
 use sentry_core::watch::ForceConflicts;
-use sentry_deploy::{Kubectl, KubectlSettings};
-use sentry_tests::apiserver::ApiServer;
+use sentry_tests::apiserver::{ApiServer, Outcome};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -32,35 +32,30 @@ pub(crate) const TOKEN: &str = "glpat-s3cr3t-t0ken";
 /// The time that a plan has.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// A server, and a deployer that is to deliver to it.
 #[derive(Debug)]
-pub(crate) struct Lab {
+pub(crate) struct Lab<D> {
     pub(crate) server: ApiServer,
-    pub(crate) kubectl: Arc<Kubectl>,
-    kubeconfig: PathBuf,
+    pub(crate) deployer: Arc<D>,
+    pub(crate) kubeconfig: PathBuf,
     _home: TempDir,
 }
 
-pub(crate) fn lab() -> Lab {
-    lab_with(|_| {})
-}
+impl<D: Deployer> Lab<D> {
+    /// One whose deployer uses this kubeconfig, and takes out what this redactor knows.
+    pub(crate) fn with(make: impl FnOnce(PathBuf, Redactor) -> D) -> Self {
+        let (server, home) = (ApiServer::start(), TempDir::new().unwrap());
+        let kubeconfig = server.kubeconfig(home.path());
+        let redactor = Redactor::new();
+        redactor.learn(&Secret::new(TOKEN));
+        let deployer = Arc::new(make(kubeconfig.clone(), redactor));
+        Self { server, deployer, kubeconfig, _home: home }
+    }
 
-/// One whose deployer has other settings.
-pub(crate) fn lab_with(change: impl FnOnce(&mut KubectlSettings)) -> Lab {
-    let (server, home) = (ApiServer::start(), TempDir::new().unwrap());
-    let kubeconfig = server.kubeconfig(home.path());
-    let redactor = Redactor::new();
-    redactor.learn(&Secret::new(TOKEN));
-    let mut settings =
-        KubectlSettings { kubeconfig: Some(kubeconfig.clone()), ..KubectlSettings::new(redactor) };
-    change(&mut settings);
-    Lab { server, kubectl: Arc::new(Kubectl::new(settings).unwrap()), kubeconfig, _home: home }
-}
-
-impl Lab {
     /// Makes runs of these names.
     pub(crate) async fn make(&self, kind: &str, names: &[&str]) {
         let runs = names.iter().map(|name| planned(kind, name, Some(name))).collect();
-        let changes = self.kubectl.apply(&plan(runs), &Checked::default()).await.unwrap();
+        let changes = self.deployer.apply(&plan(runs), &Checked::default()).await.unwrap();
         assert!(changes.is_complete(), "{changes:?}");
     }
 
@@ -76,25 +71,7 @@ impl Lab {
     }
 
     pub(crate) fn follow(&self, kinds: &[&str]) -> Follower<'_> {
-        Follower::of(self.kubectl.follow(query(kinds)).unwrap())
-    }
-
-    /// How many programs run for this lab.
-    pub(crate) fn children(&self) -> usize {
-        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
-        let all = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-        let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-        lines.filter(|line| String::from_utf8_lossy(line).contains(&kubeconfig)).count()
-    }
-
-    /// Until so many programs run for this lab.
-    pub(crate) async fn until_children(&self, count: usize) {
-        patiently(async {
-            while self.children() != count {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
+        Follower::of(self.deployer.follow(query(kinds)).unwrap())
     }
 
     /// Until the server has seen a right being used so often.
@@ -112,7 +89,7 @@ impl Lab {
         let run = |name: &&str| ("tekton.dev/v1".into(), "PipelineRun".into(), (*name).to_owned());
         let runs = names.iter().map(run).collect();
         let timeout = TIMEOUT;
-        self.kubectl.retire(&Retire { cluster: cluster(), runs, how, timeout }).await
+        self.deployer.retire(&Retire { cluster: cluster(), runs, how, timeout }).await
     }
 }
 
@@ -229,4 +206,33 @@ pub(crate) fn query(kinds: &[&str]) -> FollowQuery {
     let kind = |kind: &&str| (api_version(kind).to_owned(), (*kind).to_owned());
     let kinds = kinds.iter().map(kind).collect();
     FollowQuery { cluster: cluster(), commits: vec![commit()], kinds, known: BTreeSet::new() }
+}
+
+impl<D: Deployer> Ground for Lab<D> {
+    fn writes(&self) -> usize {
+        self.server.writes()
+    }
+    fn made(&self) -> Vec<String> {
+        self.server.creates_of("PipelineRun")
+    }
+    fn refuse(&self, kind: &str, name: &str, how: Refusal) {
+        let (status, message) = match how {
+            Refusal::ForGood => (422, "spec: Invalid value: not to our taste"),
+            Refusal::ForNow => (403, "exceeded quota: runs"),
+        };
+        self.server.faults().refuse_always(kind, name, status, message);
+    }
+    fn heal(&self) {
+        self.server.faults().heal();
+    }
+    fn away(&self, away: bool) {
+        if away { self.server.pause() } else { self.server.resume() }
+    }
+    fn finish(&self, name: &str, well: bool) {
+        let outcome = if well { Outcome::Succeeded } else { Outcome::TimedOut };
+        assert!(self.server.finish_run(name, outcome));
+    }
+    fn delete(&self, name: &str) {
+        assert!(self.server.delete("PipelineRun", name));
+    }
 }

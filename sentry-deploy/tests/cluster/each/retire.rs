@@ -5,7 +5,7 @@ use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _, RetireHow};
 use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 
-use crate::lab::{lab, plan, planned};
+use super::{lab, plan, planned};
 
 #[tokio::test]
 async fn cancelling_asks_what_goes_on_to_end_and_leaves_the_rest_alone() {
@@ -13,7 +13,7 @@ async fn cancelling_asks_what_goes_on_to_end_and_leaves_the_rest_alone() {
     lab.make("PipelineRun", &["going", "ended"]).await;
     let mut bare = planned("PipelineRun", "foreign", Some("k"));
     bare.json["metadata"]["labels"] = json!({});
-    lab.kubectl.apply(&plan(vec![bare]), &Checked::default()).await.unwrap();
+    lab.deployer.apply(&plan(vec![bare]), &Checked::default()).await.unwrap();
     lab.server.finish_run("ended", Outcome::Succeeded);
     lab.retire(RetireHow::Cancel, &["going", "ended", "foreign", "missing"]).await.unwrap();
     let asked =
@@ -35,7 +35,7 @@ async fn deleting_takes_only_what_ended_and_is_ours() {
     lab.make("PipelineRun", &["going", "good", "bad"]).await;
     let mut bare = planned("PipelineRun", "foreign", Some("k"));
     bare.json["metadata"]["labels"] = json!({});
-    lab.kubectl.apply(&plan(vec![bare]), &Checked::default()).await.unwrap();
+    lab.deployer.apply(&plan(vec![bare]), &Checked::default()).await.unwrap();
     for name in ["good", "foreign"] {
         lab.server.finish_run(name, Outcome::Succeeded);
     }

@@ -6,7 +6,7 @@ use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _};
 use sentry_core::plan::{Action, Plan};
 use sentry_core::retry::Retry;
 
-use crate::lab::{lab, moved, plan, planned};
+use super::{lab, moved, plan, planned};
 
 fn four() -> Plan {
     plan(vec![
@@ -20,11 +20,11 @@ fn four() -> Plan {
 #[tokio::test]
 async fn a_check_writes_nothing_and_an_apply_makes_every_object_in_order_once() {
     let lab = lab();
-    let checked = lab.kubectl.check(&four()).await.unwrap();
+    let checked = lab.deployer.check(&four()).await.unwrap();
     assert_eq!(lab.server.writes(), 0);
-    let first = lab.kubectl.apply(&four(), &checked).await.unwrap();
+    let first = lab.deployer.apply(&four(), &checked).await.unwrap();
     assert!(first.is_complete(), "{first:?}");
-    let again = lab.kubectl.apply(&four(), &Checked::default()).await.unwrap();
+    let again = lab.deployer.apply(&four(), &Checked::default()).await.unwrap();
     assert!(again.is_complete(), "{again:?}");
     let actions: Vec<_> = again.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions[2..], [Action::Exists, Action::Exists]);
@@ -49,13 +49,13 @@ async fn an_apply_tells_what_it_made_what_it_changed_and_what_it_left() {
         ("a", [Unchanged, Unchanged, Exists]),
         ("b", [Configured, Unchanged, Exists]),
     ] {
-        let checked = lab.kubectl.check(&at(description)).await.unwrap();
+        let checked = lab.deployer.check(&at(description)).await.unwrap();
         assert!(checked.refused.is_empty(), "{description}");
-        let changes = lab.kubectl.apply(&at(description), &checked).await.unwrap();
+        let changes = lab.deployer.apply(&at(description), &checked).await.unwrap();
         let told: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
         assert_eq!(told, actions, "{description}");
     }
-    let unchecked = lab.kubectl.apply(&at("b"), &Checked::default()).await.unwrap();
+    let unchecked = lab.deployer.apply(&at("b"), &Checked::default()).await.unwrap();
     assert_eq!(unchecked.objects[0].action, Configured, "nobody looked what was there");
 }
 
@@ -65,8 +65,8 @@ async fn a_lost_answer_at_any_write_is_repaired_by_the_repeat_without_a_second_r
         let lab = lab();
         lab.server.faults().lose_response_of_write(lost);
         // Whether kubectl noticed is its own matter: the repeat must end well.
-        let first = lab.kubectl.apply(&four(), &Checked::default()).await;
-        let again = lab.kubectl.apply(&four(), &Checked::default()).await.unwrap();
+        let first = lab.deployer.apply(&four(), &Checked::default()).await;
+        let again = lab.deployer.apply(&four(), &Checked::default()).await.unwrap();
         assert!(again.is_complete(), "answer {lost}: {first:?} then {again:?}");
         assert_eq!(lab.server.creates_of("PipelineRun"), ["one", "two"], "answer {lost}");
     }
@@ -75,12 +75,12 @@ async fn a_lost_answer_at_any_write_is_repaired_by_the_repeat_without_a_second_r
 #[tokio::test]
 async fn a_run_name_that_is_taken_by_another_key_is_a_conflict() {
     let lab = lab();
-    lab.kubectl
+    lab.deployer
         .apply(&plan(vec![planned("PipelineRun", "one", Some("mine"))]), &Checked::default())
         .await
         .unwrap();
     let other = plan(vec![planned("PipelineRun", "one", Some("another"))]);
-    let changes = lab.kubectl.apply(&other, &Checked::default()).await.unwrap();
+    let changes = lab.deployer.apply(&other, &Checked::default()).await.unwrap();
     assert_eq!(changes.error.unwrap().kind(), DeployErrorKind::NameConflict);
 }
 
@@ -91,7 +91,7 @@ async fn a_run_name_that_a_person_took_is_a_conflict_and_no_run_of_ours() {
     theirs["metadata"].as_object_mut().unwrap().remove("annotations");
     lab.by_hand(&["create"], &theirs).await;
     let ours = plan(vec![planned("PipelineRun", "one", Some("ours"))]);
-    let changes = lab.kubectl.apply(&ours, &Checked::default()).await.unwrap();
+    let changes = lab.deployer.apply(&ours, &Checked::default()).await.unwrap();
     assert_eq!(changes.objects[0].action, Action::Failed);
     let error = changes.error.unwrap();
     assert_eq!(error.kind(), DeployErrorKind::NameConflict);
@@ -102,7 +102,7 @@ async fn a_run_name_that_a_person_took_is_a_conflict_and_no_run_of_ours() {
 async fn a_refused_object_is_named_and_no_run_is_made() {
     let lab = lab();
     lab.server.faults().refuse_always("Pipeline", "suite", 422, "not to our taste");
-    let changes = lab.kubectl.apply(&four(), &Checked::default()).await.unwrap();
+    let changes = lab.deployer.apply(&four(), &Checked::default()).await.unwrap();
     assert_eq!(changes.objects[1].action, Action::Failed);
     assert!(
         changes.objects[1].reason.as_ref().unwrap().contains("not to our taste"),
@@ -115,12 +115,12 @@ async fn a_refused_object_is_named_and_no_run_is_made() {
 async fn a_cluster_that_is_away_is_unreachable_and_one_that_hangs_ends_at_the_deadline() {
     let lab = lab();
     lab.server.pause();
-    let away = lab.kubectl.check(&four()).await.unwrap_err();
+    let away = lab.deployer.check(&four()).await.unwrap_err();
     assert_eq!(away.kind(), DeployErrorKind::Unreachable, "{away}");
     lab.server.resume();
     lab.server.faults().hang();
     let hung =
-        lab.kubectl.check(&Plan { timeout: Duration::from_secs(2), ..four() }).await.unwrap_err();
+        lab.deployer.check(&Plan { timeout: Duration::from_secs(2), ..four() }).await.unwrap_err();
     assert_eq!(hung.retry(), Retry::Backoff, "{hung:?}");
 }
 
@@ -129,10 +129,10 @@ async fn a_context_that_does_not_exist_is_ours_to_repair() {
     let lab = lab();
     let mut wrong = four();
     wrong.cluster.context = Some("nowhere".into());
-    let error = lab.kubectl.check(&wrong).await.unwrap_err();
+    let error = lab.deployer.check(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Local, "{error}");
     assert!(error.hint().is_some());
-    let error = lab.kubectl.apply(&wrong, &Checked::default()).await.unwrap_err();
+    let error = lab.deployer.apply(&wrong, &Checked::default()).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Local, "nothing was sent: {error}");
 }
 
@@ -147,9 +147,9 @@ async fn objects_of_two_namespaces_are_checked_and_applied_and_no_run_before_all
         moved(planned("PipelineRun", "one", Some("other one")), "other"),
         moved(planned("PipelineRun", "two", Some("two")), "other"),
     ]);
-    let checked = lab.kubectl.check(&both).await.unwrap();
+    let checked = lab.deployer.check(&both).await.unwrap();
     assert_eq!(lab.server.writes(), 0);
-    let changes = lab.kubectl.apply(&both, &checked).await.unwrap();
+    let changes = lab.deployer.apply(&both, &checked).await.unwrap();
     assert!(changes.is_complete(), "{changes:?}");
     let writes = lab.server.requests().into_iter().filter(|request| request.is_write());
     let paths: Vec<String> = writes.map(|request| request.path).collect();
@@ -175,10 +175,10 @@ async fn a_failure_in_the_second_namespace_names_its_object_and_stops_the_runs()
         moved(planned("Task", "unit", None), "missing"),
         planned("PipelineRun", "one", Some("one")),
     ]);
-    let checked = lab.kubectl.check(&both).await.unwrap();
+    let checked = lab.deployer.check(&both).await.unwrap();
     let [(object, error)] = &checked.refused[..] else { panic!("{checked:?}") };
     assert_eq!((object, error.kind()), (&both.objects[1].object, DeployErrorKind::Missing));
-    let changes = lab.kubectl.apply(&both, &checked).await.unwrap();
+    let changes = lab.deployer.apply(&both, &checked).await.unwrap();
     let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions[1..], [Action::Failed, Action::Skipped]);
     assert!(changes.objects[0].action.is_acknowledged(), "{changes:?}");
@@ -190,9 +190,9 @@ async fn a_run_that_an_earlier_delivery_made_is_told_with_its_id() {
     let lab = lab();
     let mut earlier = planned("PipelineRun", "one", Some("key"));
     earlier.json["metadata"]["labels"]["sentry-gitops.dev/delivery"] = "earlier".into();
-    lab.kubectl.apply(&plan(vec![earlier]), &Checked::default()).await.unwrap();
+    lab.deployer.apply(&plan(vec![earlier]), &Checked::default()).await.unwrap();
     let again = plan(vec![planned("PipelineRun", "one", Some("key"))]);
-    let changes = lab.kubectl.apply(&again, &Checked::default()).await.unwrap();
+    let changes = lab.deployer.apply(&again, &Checked::default()).await.unwrap();
     assert_eq!(changes.objects[0].action, Action::Exists);
     assert_eq!(changes.objects[0].reason.as_deref(), Some("created by delivery earlier"));
 }

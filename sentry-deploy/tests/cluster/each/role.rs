@@ -6,7 +6,7 @@ use std::path::Path;
 use sentry_core::deployer::Cluster as _;
 use serde_json::Value;
 
-use crate::lab::{cluster, lab};
+use super::{cluster, lab};
 
 /// The rights of the shipped Role, each a verb and a resource with its group.
 fn shipped() -> BTreeSet<(String, String)> {
@@ -37,10 +37,10 @@ async fn the_rights_that_are_asked_for_are_in_the_shipped_role() {
     let (lab, shipped) = (lab(), shipped());
     let rights: Vec<_> = shipped.iter().map(|(v, r)| (v.as_str(), r.as_str())).collect();
     lab.server.faults().grant_only(&rights);
-    let probes = lab.kubectl.probe(&cluster(), false).await.unwrap();
+    let probes = lab.deployer.probe(&cluster(), false).await.unwrap();
     assert!(probes.len() > 10 && probes.iter().all(|probe| probe.allowed), "{probes:?}");
     lab.server.faults().grant_only(&[("get", "tasks.tekton.dev"), ("patch", "secrets")]);
-    let probes = lab.kubectl.probe(&cluster(), true).await.unwrap();
+    let probes = lab.deployer.probe(&cluster(), true).await.unwrap();
     let refused: Vec<_> = probes.iter().filter(|p| !p.allowed).map(|p| p.what.as_str()).collect();
     assert!(refused.contains(&"watch pipelineruns.tekton.dev"), "{probes:?}");
     assert!(!refused.contains(&"get tasks.tekton.dev"), "{probes:?}");

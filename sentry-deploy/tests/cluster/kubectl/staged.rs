@@ -12,7 +12,7 @@ use sentry_process::Output;
 use sentry_process::stage::{Call, Stage};
 use serde_json::{Value, json};
 
-use crate::lab::{cluster, lab, lab_with, plan, planned};
+use super::{cluster, lab, lab_with, plan, planned};
 
 /// The words of each call and what it was given.
 type Asked = Rc<RefCell<Vec<(String, Vec<u8>)>>>;
@@ -55,13 +55,13 @@ async fn fields_are_validated_strictly_by_a_kubectl_that_can_ask_for_it() {
     for (minor, option) in [("24", "true"), ("25", "strict"), ("32+", "strict")] {
         let lab = lab();
         let (_stage, asked) = answered(vec![version(minor), ("apply", says(""))]);
-        lab.kubectl.check(&plan(vec![planned("Task", "unit", None)])).await.unwrap();
+        lab.deployer.check(&plan(vec![planned("Task", "unit", None)])).await.unwrap();
         let last = asked.borrow().last().unwrap().0.clone();
         assert!(last.contains(&format!(" --validate={option} ")), "{minor}: {last}");
     }
     let lab = lab();
     let (_stage, _) = answered(vec![("version", says("{}"))]);
-    let error = lab.kubectl.check(&plan(Vec::new())).await.unwrap_err();
+    let error = lab.deployer.check(&plan(Vec::new())).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::Local);
     assert!(error.hint().unwrap().contains("kubectl 1.20"), "{error:?}");
 }
@@ -71,7 +71,7 @@ async fn a_check_that_fails_without_a_word_allows_nothing() {
     let lab = lab();
     let (_stage, _) = answered(vec![version("32"), ("create", fails(""))]);
     let plan = plan(vec![planned("PipelineRun", "one", Some("k"))]);
-    let error = lab.kubectl.check(&plan).await.unwrap_err();
+    let error = lab.deployer.check(&plan).await.unwrap_err();
     assert!(error.to_string().contains("did not say why"), "{error}");
 }
 
@@ -83,7 +83,7 @@ async fn what_was_sent_before_a_call_that_failed_on_this_side_is_told() {
         ("create", fails("error: context \"x\" does not exist")),
     ]);
     let objects = vec![planned("Task", "unit", None), planned("PipelineRun", "one", Some("k"))];
-    let changes = lab.kubectl.apply(&plan(objects), &Checked::default()).await.unwrap();
+    let changes = lab.deployer.apply(&plan(objects), &Checked::default()).await.unwrap();
     let actions: Vec<_> = changes.objects.iter().map(|o| o.action).collect();
     assert_eq!(actions, [Action::Configured, Action::Failed]);
     assert_eq!(changes.error.unwrap().kind(), DeployErrorKind::Local);
@@ -100,7 +100,7 @@ async fn a_new_run_is_shown_as_the_server_would_have_it() {
         ("get", says("")),
         ("create --dry-run=server json", says(made.to_string())),
     ]);
-    let diff = lab.kubectl.diff(&plan(vec![fresh])).await.unwrap();
+    let diff = lab.deployer.diff(&plan(vec![fresh])).await.unwrap();
     assert!(diff[0].after.contains("pipeline: 1h0m0s"), "{}", diff[0].after);
 }
 
@@ -112,7 +112,7 @@ async fn a_credential_that_was_renewed_is_taken_out_of_what_is_told_as_well() {
     std::fs::write(kubeconfig.unwrap(), text).unwrap();
     let (_stage, _) =
         answered(vec![version("32"), ("apply", fails("error: the-renewed-one is bad"))]);
-    let error = lab.kubectl.check(&plan(vec![planned("Task", "unit", None)])).await.unwrap_err();
+    let error = lab.deployer.check(&plan(vec![planned("Task", "unit", None)])).await.unwrap_err();
     assert!(error.to_string().ends_with("[redacted] is bad"), "{error}");
 }
 
@@ -189,7 +189,7 @@ async fn a_table_of_kinds_is_good_if_it_is_whole_or_says_what_it_lacks() {
     ] {
         let lab = lab();
         let (_stage, _) = answered(vec![("api-resources", Output::of(code, table, said))]);
-        let kinds = lab.kubectl.kinds(&cluster(), &wanted("tekton.dev/v1", &[])).await;
+        let kinds = lab.deployer.kinds(&cluster(), &wanted("tekton.dev/v1", &[])).await;
         assert_eq!(kinds.is_ok(), is_good, "{code} {table:?} {said}: {kinds:?}");
     }
 }
@@ -198,7 +198,7 @@ async fn a_table_of_kinds_is_good_if_it_is_whole_or_says_what_it_lacks() {
 async fn of_a_group_that_cannot_be_listed_it_is_unknown_what_it_has() {
     let lab = lab();
     let (_stage, _) = answered(vec![("api-resources", says(TABLE))]);
-    let kinds = lab.kubectl.kinds(&cluster(), &wanted("tekton.dev/v1beta1", &[])).await;
+    let kinds = lab.deployer.kinds(&cluster(), &wanted("tekton.dev/v1beta1", &[])).await;
     let kinds = kinds.unwrap().unwrap();
     let served = kinds.served("tekton.dev/v1beta1", "Task");
     assert!(matches!(served, Served::Unknown { .. }), "{served:?}");
@@ -214,7 +214,7 @@ async fn a_server_that_describes_no_fields_has_none_and_another_error_is_told() 
         let (_stage, _) =
             answered(vec![("api-resources", says(TABLE)), ("/openapi/v3/", fails(said))]);
         let kinds =
-            lab.kubectl.kinds(&cluster(), &wanted("tekton.dev/v1", &["tekton.dev/v1"])).await;
+            lab.deployer.kinds(&cluster(), &wanted("tekton.dev/v1", &["tekton.dev/v1"])).await;
         assert_eq!(kinds.is_ok(), is_known, "{said}: {kinds:?}");
     }
 }
@@ -225,7 +225,7 @@ async fn a_table_of_kinds_is_used_for_a_minute() {
     let (_stage, asked) = answered(vec![("api-resources", says(TABLE))]);
     for (seconds, times) in [(0, 1), (59, 1), (1, 2)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
-        lab.kubectl.kinds(&cluster(), &wanted("tekton.dev/v1", &[])).await.unwrap();
+        lab.deployer.kinds(&cluster(), &wanted("tekton.dev/v1", &[])).await.unwrap();
         assert_eq!(asked.borrow().len(), times, "after {seconds} s more");
     }
 }
@@ -238,7 +238,7 @@ async fn a_context_that_is_missing_is_told_apart_from_a_cluster_that_is_away() {
     ] {
         let lab = lab();
         let (_stage, _) = answered(vec![("version", fails(said))]);
-        let probes = lab.kubectl.probe(&cluster(), false).await.unwrap();
+        let probes = lab.deployer.probe(&cluster(), false).await.unwrap();
         assert_eq!((probes.len(), probes[0].what.as_str()), (1, what));
         assert!(!probes[0].allowed, "{probes:?}");
     }

@@ -14,7 +14,7 @@ use sentry_core::plan::Plan;
 use sentry_tests::processes::script;
 use tokio::time::Instant;
 
-use crate::lab::{Lab, cluster, lab_with, plan, planned, query};
+use super::{Lab, cluster, lab_with, plan, planned, query};
 
 /// What the caller gives.
 const TIMEOUT: Duration = Duration::from_secs(7);
@@ -45,7 +45,7 @@ async fn ends_after<T: std::fmt::Debug>(
 #[tokio::test(start_paused = true)]
 async fn a_kubectl_that_minds_no_timeout_is_ended_when_the_callers_time_is_over() {
     let (lab, _bin) = deaf();
-    let kubectl = &lab.kubectl;
+    let kubectl = &lab.deployer;
     let objects = vec![planned("Task", "unit", None), planned("PipelineRun", "run", Some("key"))];
     let plan = Plan { timeout: TIMEOUT, ..plan(objects) };
     ends_after(TIMEOUT, kubectl.check(&plan)).await;
@@ -68,12 +68,12 @@ async fn what_nobody_gave_a_time_for_ends_as_well() {
         kinds: [("tekton.dev/v1".to_owned(), "Task".to_owned())].into(),
         ..KindsQuery::default()
     };
-    ends_after(ASKED, lab.kubectl.kinds(&cluster(), &wanted)).await;
+    ends_after(ASKED, lab.deployer.kinds(&cluster(), &wanted)).await;
     let task = ("tekton.dev/v1".to_owned(), "Task".to_owned(), "unit".to_owned());
-    ends_after(ASKED, lab.kubectl.exist(&cluster(), &[task])).await;
+    ends_after(ASKED, lab.deployer.exist(&cluster(), &[task])).await;
     // Its list is asked for five times, a little later each time.
     let begun = Instant::now();
-    let mut told = lab.kubectl.follow(query(&["PipelineRun"])).unwrap();
+    let mut told = lab.deployer.follow(query(&["PipelineRun"])).unwrap();
     let error = told.next().await.unwrap().unwrap_err();
     assert!(begun.elapsed() <= 5 * (ASKED + ENDING) + Duration::from_secs(10), "{error}");
 }

@@ -5,7 +5,7 @@ use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::{Value, json};
 
-use crate::lab::{Lab, lab, plan, planned};
+use super::{Lab, lab, plan, planned};
 
 const ALL: [ForceConflicts; 3] =
     [ForceConflicts::Never, ForceConflicts::First, ForceConflicts::Always];
@@ -36,9 +36,9 @@ fn image(lab: &Lab) -> Value {
 /// What becomes of a delivery beside another object: the check's refusals, or a complete apply.
 async fn deliver(lab: &Lab, force: ForceConflicts) -> ObjectErrors {
     let plan = forced(vec![task("new"), planned("ConfigMap", "other", None)], force);
-    let checked = lab.kubectl.check(&plan).await.unwrap();
+    let checked = lab.deployer.check(&plan).await.unwrap();
     if checked.refused.is_empty() {
-        let changes = lab.kubectl.apply(&plan, &checked).await.unwrap();
+        let changes = lab.deployer.apply(&plan, &checked).await.unwrap();
         assert!(changes.is_complete(), "{changes:?}");
     }
     checked.refused
@@ -102,7 +102,7 @@ async fn an_apply_takes_over_no_more_than_its_check_would_have() {
             let by = format!("--field-manager={manager}");
             lab.by_hand(&["apply", "--server-side", &by], &task("by-hand").json).await;
             let changes = lab
-                .kubectl
+                .deployer
                 .apply(&forced(vec![task("new")], force), &Checked::default())
                 .await
                 .unwrap();
@@ -117,11 +117,11 @@ async fn an_apply_takes_over_no_more_than_its_check_would_have() {
 async fn a_diff_shows_what_would_be_taken_over() {
     let lab = made_by(&["create"]).await;
     let first = forced(vec![task("new")], ForceConflicts::First);
-    let diff = lab.kubectl.diff(&first).await.unwrap();
+    let diff = lab.deployer.diff(&first).await.unwrap();
     assert_eq!(diff[0].action, Action::Configured);
     assert!(diff[0].after.contains("new"), "{}", diff[0].after);
     let error =
-        lab.kubectl.diff(&forced(vec![task("new")], ForceConflicts::Never)).await.unwrap_err();
+        lab.deployer.diff(&forced(vec![task("new")], ForceConflicts::Never)).await.unwrap_err();
     assert!(error.to_string().contains("kubectl-create"), "{error}");
     assert_eq!(image(&lab), "by-hand");
 }

@@ -4,7 +4,7 @@ use sentry_core::deployer::{Checked, Cluster as _, DeployErrorKind, Deployer as 
 use sentry_core::plan::{Action, PlannedObject};
 use serde_json::json;
 
-use crate::lab::{lab, moved, plan, planned};
+use super::{lab, moved, plan, planned};
 
 fn secret(name: &str, password: &str) -> PlannedObject {
     let mut secret = planned("Secret", name, None);
@@ -23,7 +23,7 @@ async fn each_object_is_told_with_what_it_is_and_would_be_and_nothing_is_written
     let lab = lab();
     let live =
         plan(vec![task("same", "a"), task("other", "a"), planned("PipelineRun", "run", Some("k"))]);
-    lab.kubectl.apply(&live, &Checked::default()).await.unwrap();
+    lab.deployer.apply(&live, &Checked::default()).await.unwrap();
     let writes = lab.server.writes();
     let next = plan(vec![
         task("same", "a"),
@@ -32,7 +32,7 @@ async fn each_object_is_told_with_what_it_is_and_would_be_and_nothing_is_written
         planned("PipelineRun", "run", Some("k")),
         planned("PipelineRun", "fresh", Some("k2")),
     ]);
-    let diff = lab.kubectl.diff(&next).await.unwrap();
+    let diff = lab.deployer.diff(&next).await.unwrap();
     let actions: Vec<_> = diff.iter().map(|d| (d.object.name.as_str(), d.action)).collect();
     assert_eq!(
         actions,
@@ -61,7 +61,7 @@ async fn a_secrets_data_shows_equal_or_different_and_never_what_it_is() {
     let lab = lab();
     // The first is short, so that no redactor knows it.
     let live = plan(vec![secret("same", "cHcx"), secret("other", "bGl2ZS1wYXNzd29yZA==")]);
-    lab.kubectl.apply(&live, &Checked::default()).await.unwrap();
+    lab.deployer.apply(&live, &Checked::default()).await.unwrap();
     // As a kubectl that applied it from the client's side left it.
     lab.server.edit("Secret", "other", |secret| {
         let last = r#"{"data":{"password":"bGl2ZS1wYXNzd29yZA=="}}"#;
@@ -71,7 +71,7 @@ async fn a_secrets_data_shows_equal_or_different_and_never_what_it_is() {
     let mut echo = task("echo", "the password is next-password");
     echo.json["spec"]["displayName"] = json!("bmV4dC1wYXNzd29yZA==");
     let next = plan(vec![secret("same", "cHcx"), secret("other", "bmV4dC1wYXNzd29yZA=="), echo]);
-    let diff = lab.kubectl.diff(&next).await.unwrap();
+    let diff = lab.deployer.diff(&next).await.unwrap();
     let actions: Vec<_> = diff.iter().map(|d| d.action).collect();
     assert_eq!(actions, [Action::Unchanged, Action::Configured, Action::Created]);
     assert_ne!(diff[1].before.as_ref(), Some(&diff[1].after));
@@ -88,9 +88,9 @@ async fn a_secrets_data_shows_equal_or_different_and_never_what_it_is() {
 async fn objects_of_two_namespaces_are_told_apart() {
     let lab = lab();
     lab.server.add_namespace("other");
-    lab.kubectl.apply(&plan(vec![task("unit", "a")]), &Checked::default()).await.unwrap();
+    lab.deployer.apply(&plan(vec![task("unit", "a")]), &Checked::default()).await.unwrap();
     let both = plan(vec![task("unit", "b"), moved(task("unit", "b"), "other")]);
-    let diff = lab.kubectl.diff(&both).await.unwrap();
+    let diff = lab.deployer.diff(&both).await.unwrap();
     let actions: Vec<_> = diff.iter().map(|d| d.action).collect();
     assert_eq!(actions, [Action::Configured, Action::Created]);
 }
@@ -98,15 +98,15 @@ async fn objects_of_two_namespaces_are_told_apart() {
 #[tokio::test]
 async fn a_refused_object_and_a_taken_name_are_errors() {
     let lab = lab();
-    lab.kubectl
+    lab.deployer
         .apply(&plan(vec![planned("PipelineRun", "run", Some("k"))]), &Checked::default())
         .await
         .unwrap();
     let taken = plan(vec![planned("PipelineRun", "run", Some("other"))]);
-    let error = lab.kubectl.diff(&taken).await.unwrap_err();
+    let error = lab.deployer.diff(&taken).await.unwrap_err();
     assert_eq!(error.kind(), DeployErrorKind::NameConflict);
     let mut wrong = task("unit", "a");
     wrong.json["spec"]["tsaks"] = json!([]);
-    let error = lab.kubectl.diff(&plan(vec![wrong])).await.unwrap_err();
+    let error = lab.deployer.diff(&plan(vec![wrong])).await.unwrap_err();
     assert!(error.to_string().contains("tsaks"), "{error}");
 }

@@ -12,17 +12,16 @@ use sentry_core::names::ClusterRef;
 use sentry_core::plan::{Action, Plan, PlannedObject};
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ForceConflicts;
-use sentry_deploy::{Kubectl, KubectlSettings};
 use sentry_process::Program;
 use serde_json::json;
 
-use crate::lab::{Follower, moved, plan, planned, query};
+use super::{Follower, moved, plan, planned, query};
 
 const RUNS: usize = 50;
 
 struct Real {
     kubeconfig: String,
-    kubectl: Kubectl,
+    deployer: super::Deployed,
     namespace: String,
 }
 
@@ -64,14 +63,17 @@ impl Real {
 
     fn follow(&self) -> Follower<'_> {
         let query = FollowQuery { cluster: self.cluster(), ..query(&["PipelineRun", "TaskRun"]) };
-        Follower::of(self.kubectl.follow(query).unwrap())
+        Follower::of(self.deployer.follow(query).unwrap())
     }
 
     async fn retire(&self, how: RetireHow, names: &[&str]) {
         let run = |name: &&str| ("tekton.dev/v1".into(), "PipelineRun".into(), (*name).to_owned());
         let runs = names.iter().map(run).collect();
         let timeout = Duration::from_secs(60);
-        self.kubectl.retire(&Retire { cluster: self.cluster(), runs, how, timeout }).await.unwrap();
+        self.deployer
+            .retire(&Retire { cluster: self.cluster(), runs, how, timeout })
+            .await
+            .unwrap();
     }
 }
 
@@ -88,11 +90,11 @@ fn names() -> Vec<String> {
 #[tokio::test]
 async fn a_real_api_server_agrees() {
     let kubeconfig = std::env::var("SENTRY_E2E_KUBECONFIG").expect("it names a kubeconfig");
-    let namespace = format!("sentry-real-{}", std::process::id());
-    let mut settings = KubectlSettings::new(Redactor::new());
-    settings.kubeconfig = Some(kubeconfig.clone().into());
-    settings.watch = Duration::from_secs(5);
-    let real = Real { kubeconfig, kubectl: Kubectl::new(settings).unwrap(), namespace };
+    let namespace = format!("sentry-{}-{}", super::NAME, std::process::id());
+    let deployer = super::deployer(kubeconfig.clone().into(), Redactor::new(), |settings| {
+        settings.watch = Duration::from_secs(5);
+    });
+    let real = Real { kubeconfig, deployer, namespace };
     real.call(&["create", "namespace", &real.namespace]).await;
     objects(&real).await;
     hands(&real).await;
@@ -103,16 +105,16 @@ async fn a_real_api_server_agrees() {
 /// Check, apply, diff and exist.
 async fn objects(real: &Real) {
     let first = real.plan(vec![secret("first-password"), planned("Task", "unit", None)]);
-    let checked = real.kubectl.check(&first).await.unwrap();
-    assert!(real.kubectl.apply(&first, &checked).await.unwrap().is_complete());
+    let checked = real.deployer.check(&first).await.unwrap();
+    assert!(real.deployer.apply(&first, &checked).await.unwrap().is_complete());
     let mut task = planned("Task", "unit", None);
     task.json["spec"] = json!({"description": "new"});
     let next =
         real.plan(vec![secret("next-password"), task, planned("PipelineRun", "x", Some("x"))]);
-    let diff = real.kubectl.diff(&next).await.unwrap();
+    let diff = real.deployer.diff(&next).await.unwrap();
     let actions: Vec<_> = diff.iter().map(|d| d.action).collect();
     assert_eq!(actions, [Action::Configured, Action::Configured, Action::Created], "{diff:?}");
-    let same = real.kubectl.diff(&first).await.unwrap();
+    let same = real.deployer.diff(&first).await.unwrap();
     assert!(same.iter().all(|d| d.action == Action::Unchanged), "{same:?}");
     for word in
         ["password:\n", "first-pass", "next-pass", "Zmlyc3QtcGFzc3dvcmQ", "bmV4dC1wYXNzd29yZA"]
@@ -121,7 +123,7 @@ async fn objects(real: &Real) {
     }
     let asked =
         ["unit", "missing"].map(|n| ("tekton.dev/v1".to_owned(), "Task".to_owned(), n.to_owned()));
-    let there = real.kubectl.exist(&real.cluster(), &asked).await.unwrap().unwrap();
+    let there = real.deployer.exist(&real.cluster(), &asked).await.unwrap().unwrap();
     assert_eq!(there.len(), 1);
 }
 
@@ -136,24 +138,24 @@ async fn hands(real: &Real) {
         real.by_hand(how, &task(how, "by-hand")).await;
         let mut next = real.plan(vec![task("beside", "new"), task(how, "new")]);
         next.force_conflicts = ForceConflicts::Never;
-        let refused = real.kubectl.check(&next).await.unwrap().refused;
+        let refused = real.deployer.check(&next).await.unwrap().refused;
         let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
         assert_eq!(object, &next.objects[1].object);
         assert!(error.to_string().contains(manager), "{error}");
         next.force_conflicts = ForceConflicts::First;
-        assert!(real.kubectl.check(&next).await.unwrap().refused.is_empty());
-        assert!(real.kubectl.apply(&next, &Checked::default()).await.unwrap().is_complete());
+        assert!(real.deployer.check(&next).await.unwrap().refused.is_empty());
+        assert!(real.deployer.apply(&next, &Checked::default()).await.unwrap().is_complete());
         next.force_conflicts = ForceConflicts::Never;
-        assert!(real.kubectl.check(&next).await.unwrap().refused.is_empty(), "it is Sentry's now");
+        assert!(real.deployer.check(&next).await.unwrap().refused.is_empty(), "it is Sentry's now");
     }
     let mut typo = real.plan(vec![task("good", "a"), task("typo", "a"), task("last", "a")]);
     typo.objects[1].json["spec"]["runafter"] = json!([]);
-    let refused = real.kubectl.check(&typo).await.unwrap().refused;
+    let refused = real.deployer.check(&typo).await.unwrap().refused;
     let [(object, error)] = &refused[..] else { panic!("{refused:?}") };
     assert_eq!(object, &typo.objects[1].object, "{error}");
     let old = ("tekton.dev/v1alpha1".to_owned(), "Task".to_owned());
     let wanted = KindsQuery { kinds: [old.clone()].into(), ..KindsQuery::default() };
-    let kinds = real.kubectl.kinds(&real.cluster(), &wanted).await.unwrap().unwrap();
+    let kinds = real.deployer.kinds(&real.cluster(), &wanted).await.unwrap().unwrap();
     let versions = ["v1", "v1beta1"].map(str::to_owned);
     assert_eq!(kinds.served(&old.0, &old.1), Served::In(&versions));
 }
@@ -163,7 +165,7 @@ async fn runs(real: &Real) {
     let names = names();
     let all = names.iter().map(|name| planned("PipelineRun", name, Some(name))).collect();
     let started = Instant::now();
-    let changes = real.kubectl.apply(&real.plan(all), &Checked::default()).await.unwrap();
+    let changes = real.deployer.apply(&real.plan(all), &Checked::default()).await.unwrap();
     assert!(changes.is_complete(), "{changes:?}");
     eprintln!("{RUNS} runs made in {:?}", started.elapsed());
     let mut told = real.follow();

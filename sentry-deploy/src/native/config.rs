@@ -1,0 +1,202 @@
+//! Where a cluster is and who we are there: from kubeconfigs, merged as kubectl merges them, or from the pod.
+
+use std::path::{Path, PathBuf};
+
+use kube::Config;
+use kube::config::{AuthInfo, Cluster, ExecConfig, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use secrecy::ExposeSecret as _;
+use sentry_core::deployer::{DeployError, DeployErrorKind};
+use sentry_core::secret::Secret;
+use sentry_net::Proxies;
+use url::Url;
+
+use crate::api::answer::{KUBECONFIG, NO_CLUSTER};
+use crate::kubeconfig::{self, LARGEST, POD_ACCOUNT, POD_TOKEN};
+
+/// A cluster's address and how it is reached.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// With what TLS needs and whom to impersonate; without whatever else proves who we are.
+    pub(super) config: Config,
+    pub(super) proof: Proof,
+    /// All that this was read from: when one of them changes, it must be read again.
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// How we prove who we are, beside a certificate.
+#[derive(Debug)]
+pub(super) enum Proof {
+    None,
+    Password(String, Secret),
+    Token(Secret),
+    Plugin(Box<ExecConfig>),
+}
+
+/// What a kubeconfig or the pod says of a context; without one, of the current context.
+///
+/// # Errors
+/// [`DeployErrorKind::Local`] if it can't be used.
+pub(super) async fn load(
+    named: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Target, DeployError> {
+    let paths = kubeconfig::files(named, |name| std::env::var_os(name));
+    let merged = merge(&paths, named.is_some())?;
+    let is_empty = merged.clusters.is_empty() && merged.contexts.is_empty();
+    if is_empty && named.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return match context {
+            None => pod(),
+            Some(context) => {
+                let text = format!("this pod has no kubeconfig, so there is no context {context}");
+                Err(local(text, "mount a kubeconfig, or leave `context` out for the pod's account"))
+            }
+        };
+    }
+    if is_empty {
+        return Err(local("there is no kubeconfig".to_owned(), NO_CLUSTER));
+    }
+    let own_proxy = cluster(&merged, context)
+        .and_then(|cluster| cluster.proxy_url.clone())
+        .is_some_and(|proxy| !proxy.is_empty());
+    let ca_file = cluster(&merged, context).and_then(|it| it.certificate_authority.clone());
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..Default::default() };
+    let config = Config::from_custom_kubeconfig(merged, &options).await;
+    let mut config = config.map_err(|error| unusable(&error))?;
+    if !own_proxy {
+        config.proxy_url = proxy(&config.cluster_url.to_string());
+    }
+    let user = std::mem::take(&mut config.auth_info);
+    let referred = [&ca_file, &user.client_certificate, &user.client_key, &user.token_file];
+    let referred = referred.into_iter().flatten().map(PathBuf::from);
+    let files = paths.into_iter().chain(referred).collect();
+    let proof = proof(&user)?;
+    config.auth_info = without_proof(user);
+    Ok(Target { config, proof, files })
+}
+
+/// The files as one: the first to say something wins. One that was named must be there.
+fn merge(paths: &[PathBuf], must_exist: bool) -> Result<Kubeconfig, DeployError> {
+    let mut merged = Kubeconfig::default();
+    for path in paths.iter().filter(|path| !path.as_os_str().is_empty()) {
+        let file = match std::fs::metadata(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => continue,
+            Err(error) => {
+                let text = format!("can't read the kubeconfig {}: {error}", path.display());
+                return Err(local(
+                    text,
+                    "set `kubeconfig` to the path of one that Sentry may read",
+                ));
+            }
+        };
+        if !file.is_file() || file.len() > LARGEST {
+            let text = format!("{} is no kubeconfig: no file, or too large", path.display());
+            return Err(local(text, KUBECONFIG));
+        }
+        let read = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+        merged = merged.merge(read).map_err(|error| unusable(&error))?;
+    }
+    Ok(merged)
+}
+
+/// The cluster of a context.
+fn cluster<'a>(config: &'a Kubeconfig, context: Option<&str>) -> Option<&'a Cluster> {
+    let name = context.or(config.current_context.as_deref())?;
+    let context = config.contexts.iter().find(|it| it.name == name)?.context.as_ref()?;
+    config.clusters.iter().find(|it| it.name == context.cluster)?.cluster.as_ref()
+}
+
+/// The pod's own account. Its token is renewed all the time, so the file stays the proof.
+fn pod() -> Result<Target, DeployError> {
+    let mut config = Config::incluster()
+        .map_err(|error| local(format!("can't use the pod's service account: {error}"), ACCOUNT))?;
+    let token = read_token(Path::new(POD_TOKEN))?;
+    let proof = Proof::Token(token);
+    let files = vec![PathBuf::from(POD_TOKEN), Path::new(POD_ACCOUNT).join("ca.crt")];
+    config.auth_info = AuthInfo::default();
+    config.proxy_url = proxy(&config.cluster_url.to_string());
+    Ok(Target { config, proof, files })
+}
+
+const ACCOUNT: &str = "mount the service account's token: `automountServiceAccountToken: true`";
+
+/// The file of a token comes before the token that stands beside it, as in client-go (`transport/round_trippers.go`).
+fn proof(user: &AuthInfo) -> Result<Proof, DeployError> {
+    if let Some(plugin) = &user.exec {
+        return Ok(Proof::Plugin(Box::new(plugin.clone())));
+    }
+    if let Some(provider) = &user.auth_provider {
+        return match provider.config.get("id-token").filter(|_| provider.name == "oidc") {
+            Some(token) => Ok(Proof::Token(Secret::new(token.as_str()))),
+            None => {
+                let text =
+                    format!("the kubeconfig's auth-provider {:?} is not supported", provider.name);
+                Err(local(text, "use the provider's credential plugin (`exec`) instead"))
+            }
+        };
+    }
+    let inline = user.token.as_ref().map(|token| Secret::new(token.expose_secret()));
+    match (&user.token_file, inline) {
+        (Some(file), inline) => match (read_token(Path::new(file)), inline) {
+            (Ok(token), _) | (Err(_), Some(token)) => Ok(Proof::Token(token)),
+            (Err(error), None) => Err(error),
+        },
+        (None, Some(token)) => Ok(Proof::Token(token)),
+        (None, None) => Ok(match (&user.username, &user.password) {
+            (Some(name), Some(password)) => {
+                Proof::Password(name.clone(), Secret::new(password.expose_secret()))
+            }
+            _ => Proof::None,
+        }),
+    }
+}
+
+fn read_token(path: &Path) -> Result<Secret, DeployError> {
+    match kubeconfig::read(path) {
+        Some(token) => Ok(Secret::new(token.trim())),
+        None => {
+            let text = format!("can't read the token in {}", path.display());
+            Err(local(text, "write the cluster's token there, readable for Sentry"))
+        }
+    }
+}
+
+/// What is left for TLS and for impersonation: everything else is [`Proof`].
+fn without_proof(user: AuthInfo) -> AuthInfo {
+    AuthInfo {
+        username: None,
+        password: None,
+        token: None,
+        token_file: None,
+        exec: None,
+        auth_provider: None,
+        ..user
+    }
+}
+
+/// The environment's proxy for an address. One of this machine is reached directly, as by Go's programs.
+fn proxy(server: &str) -> Option<http::Uri> {
+    let url = Url::parse(server).ok()?;
+    let is_here = match url.host()? {
+        url::Host::Domain(name) => name == "localhost",
+        url::Host::Ipv4(ip) => ip.is_loopback(),
+        url::Host::Ipv6(ip) => ip.is_loopback(),
+    };
+    Proxies::from_env().of(&url).filter(|_| !is_here)?.as_str().parse().ok()
+}
+
+/// What can't be parsed is not quoted: there are secrets in it.
+fn unusable(error: &KubeconfigError) -> DeployError {
+    let text = match error {
+        KubeconfigError::Parse(error) => {
+            let place = error.location().map(|at| format!(", line {}", at.line()));
+            format!("it can't be parsed{}", place.unwrap_or_default())
+        }
+        other => other.to_string(),
+    };
+    local(format!("can't use the kubeconfig: {text}"), KUBECONFIG)
+}
+
+pub(super) fn local(text: String, hint: &str) -> DeployError {
+    DeployError::new(DeployErrorKind::Local, text).with_hint(hint)
+}

@@ -1,0 +1,64 @@
+//! The real kubectl.
+
+#[path = "../each/apply.rs"]
+mod apply;
+#[path = "../each/blame.rs"]
+mod blame;
+#[path = "../each/contract.rs"]
+mod contract;
+mod deadline;
+#[path = "../each/diff.rs"]
+mod diff;
+#[path = "../each/exist.rs"]
+mod exist;
+#[path = "../each/follow.rs"]
+mod follow;
+#[path = "../each/git_auth.rs"]
+mod git_auth;
+#[path = "../each/kinds.rs"]
+mod kinds;
+#[path = "../each/managers.rs"]
+mod managers;
+mod process;
+#[cfg(feature = "cluster")]
+#[path = "../each/real.rs"]
+mod real;
+#[path = "../each/retire.rs"]
+mod retire;
+#[path = "../each/role.rs"]
+mod role;
+mod staged;
+
+use std::path::PathBuf;
+
+use sentry_core::secret::Redactor;
+use sentry_deploy::{Kubectl, KubectlSettings};
+
+pub(crate) use crate::lab::*;
+
+pub(crate) type Lab = crate::lab::Lab<Kubectl>;
+/// What the tests on a real cluster use.
+#[cfg(feature = "cluster")]
+pub(crate) type Deployed = Kubectl;
+#[cfg(feature = "cluster")]
+pub(crate) const NAME: &str = "kubectl";
+
+pub(crate) fn lab() -> Lab {
+    lab_with(|_| {})
+}
+
+/// One whose deployer has other settings.
+pub(crate) fn lab_with(change: impl FnOnce(&mut KubectlSettings)) -> Lab {
+    Lab::with(|kubeconfig, redactor| deployer(kubeconfig, redactor, change))
+}
+
+pub(crate) fn deployer(
+    kubeconfig: PathBuf,
+    redactor: Redactor,
+    change: impl FnOnce(&mut KubectlSettings),
+) -> Kubectl {
+    let mut settings = KubectlSettings::new(redactor);
+    settings.kubeconfig = Some(kubeconfig);
+    change(&mut settings);
+    Kubectl::new(settings).unwrap()
+}
