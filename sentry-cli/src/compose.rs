@@ -38,7 +38,7 @@ use sentry_core::notifier::NotifyError;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
-use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
 use sentry_forge::Hosted;
 use sentry_forge::Probed;
 use sentry_forge::credential::Credential;
@@ -370,6 +370,11 @@ fn deployer(config: &DeployerConfig, redactor: &Redactor) -> Result<DeployerPort
             let failed = |source| ComposeError::Deployer { name: config.name.clone(), source };
             let kubectl = Arc::new(Kubectl::new(settings).map_err(failed)?);
             Ok(DeployerPorts::new(kubectl))
+        }
+        DeployerKind::Native { kubeconfig } => {
+            let mut settings = NativeSettings::new(redactor.clone());
+            settings.kubeconfig.clone_from(kubeconfig);
+            Ok(DeployerPorts::new(Arc::new(Native::new(settings))))
         }
         DeployerKind::DryRun => Ok(sentry_deploy::dry_run()),
     }

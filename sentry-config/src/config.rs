@@ -257,6 +257,11 @@ pub enum DeployerKind {
         /// The kubeconfig; `None` is kubectl's own choice.
         kubeconfig: Option<PathBuf>,
     },
+    /// Sentry itself, over the cluster's API.
+    Native {
+        /// The kubeconfig; `None` is what kubectl would take.
+        kubeconfig: Option<PathBuf>,
+    },
     /// Nothing is written.
     DryRun,
 }

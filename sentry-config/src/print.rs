@@ -326,6 +326,12 @@ fn write_cluster(out: &mut Lines, watch: &Watch, config: &Config) {
                 }
             });
         }
+        Some(DeployerKind::Native { kubeconfig }) => {
+            out.put("deployer", DeployerWord::Native.as_str());
+            if let Some(kubeconfig) = kubeconfig {
+                out.nest("native", |out| out.put("kubeconfig", kubeconfig.display().to_string()));
+            }
+        }
         Some(DeployerKind::DryRun) => out.put("deployer", DeployerWord::DryRun.as_str()),
         None => out.put("deployer", watch.cluster.deployer.as_str()),
     }

@@ -410,6 +410,8 @@ raw! {
         deployer "deployer": Word<DeployerWord>,
         /// How kubectl is called.
         kubectl "kubectl": RawKubectl,
+        /// How the native deployer finds the cluster.
+        native "native": RawNative,
     }
 }
 
@@ -419,6 +421,14 @@ raw! {
         /// The program. Default `kubectl`, looked up in PATH.
         path "path": String,
         /// The kubeconfig. Default: kubectl's own choice.
+        kubeconfig "kubeconfig": String,
+    }
+}
+
+raw! {
+    /// How the native deployer finds the cluster.
+    RawNative {
+        /// The kubeconfig. Default: what kubectl would take.
         kubeconfig "kubeconfig": String,
     }
 }

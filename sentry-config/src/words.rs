@@ -109,6 +109,8 @@ closed_list! {
     pub enum DeployerWord {
         /// kubectl.
         Kubectl = "kubectl",
+        /// Sentry itself, over the cluster's API.
+        Native = "native",
         /// Nothing is written; what would be is shown.
         DryRun = "dry-run",
     }

@@ -127,6 +127,30 @@ fn the_long_form_is_read_with_its_defaults() {
 }
 
 #[test]
+fn the_native_deployer_is_read_with_its_kubeconfig_and_never_chosen_by_itself() {
+    let with = |cluster: &str| {
+        good(&LONG.replace("deployer: kubectl, kubectl: {path: ./bin/kubectl}", cluster), &[])
+    };
+    for (cluster, name, kubeconfig) in [
+        ("deployer: native", "native", None),
+        (
+            "deployer: native, native: {kubeconfig: /etc/hosts}",
+            "native@/etc/hosts",
+            Some("/etc/hosts"),
+        ),
+        // What is kubectl's is kubectl's alone.
+        ("deployer: native, kubectl: {kubeconfig: /etc/hosts}", "native", None),
+    ] {
+        let config = with(cluster);
+        assert_eq!(config.watches[0].cluster.deployer, name);
+        let kubeconfig = kubeconfig.map(Into::into);
+        assert_eq!(config.deployers[0].kind, DeployerKind::Native { kubeconfig });
+    }
+    let default = with("native: {kubeconfig: /etc/hosts}");
+    assert_eq!(default.watches[0].cluster.deployer, "kubectl");
+}
+
+#[test]
 fn how_documents_are_read_and_verdicts_are_shown_is_read_with_its_defaults() {
     let config = good(LONG, &[]);
     let [qa, local] = &config.watches[..] else { panic!("{:?}", config.watches) };

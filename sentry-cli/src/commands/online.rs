@@ -262,7 +262,7 @@ async fn clusters(parts: &Composition) -> Vec<Check> {
                 Ok(answers) => checks.extend(cluster(&subject, target, answers)),
                 Err(error) => {
                     let remedy =
-                        error.hint().unwrap_or("install kubectl, or set its path in `kubectl`");
+                        error.hint().unwrap_or("set `deployer: native`, or install kubectl");
                     checks.push(Check::found(&subject, "kubectl", error.to_string(), remedy));
                 }
             }

@@ -14,7 +14,7 @@ use sentry_core::watch::{
 use super::Resolver;
 use crate::config::{DeployerConfig, DeployerKind, ForgeConfig};
 use crate::place::{At, Place, join};
-use crate::raw::{RawCluster, RawDefaults, RawKubectl, RawManifests, RawSource, RawWatch};
+use crate::raw::{RawCluster, RawDefaults, RawManifests, RawSource, RawWatch};
 use crate::values::{Kinds, Texts};
 use crate::words::DeployerWord;
 
@@ -238,17 +238,21 @@ impl Resolver<'_> {
             self.parsed(&at, "write a namespace name such as qa")
         });
         let deployer = raw.deployer.or(d.deployer).map(|at| at.value.0);
+        let word = deployer.unwrap_or(DeployerWord::Kubectl);
         let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
         let kubectl_default = d.kubectl.map(|at| at.value).unwrap_or_default();
-        let kubectl = RawKubectl {
-            path: kubectl.path.or(kubectl_default.path),
-            kubeconfig: kubectl.kubeconfig.or(kubectl_default.kubeconfig),
+        let native = raw.native.map(|at| at.value).unwrap_or_default();
+        let native_default = d.native.map(|at| at.value).unwrap_or_default();
+        let kubeconfig = match word {
+            DeployerWord::Kubectl => kubectl.kubeconfig.or(kubectl_default.kubeconfig),
+            DeployerWord::Native => native.kubeconfig.or(native_default.kubeconfig),
+            DeployerWord::DryRun => None,
         };
-        let has_kubeconfig = kubectl.kubeconfig.is_some() || self.env.kubeconfig_exists;
-        if kubectl.kubeconfig.is_none() {
+        let has_kubeconfig = kubeconfig.is_some() || self.env.kubeconfig_exists;
+        if kubeconfig.is_none() {
             written.iter().for_each(|at| self.own_namespace(at));
         }
-        let deployer = self.deployer(deployer.unwrap_or(DeployerWord::Kubectl), kubectl);
+        let deployer = self.deployer(word, kubectl.path.or(kubectl_default.path), kubeconfig);
         let context = self.context(raw.context.or(d.context), has_kubeconfig);
         Some(ClusterRef { deployer, context, namespace: namespace? })
     }
@@ -282,29 +286,33 @@ impl Resolver<'_> {
     }
 
     /// The name of the deployer with these settings.
-    fn deployer(&mut self, word: DeployerWord, kubectl: RawKubectl) -> String {
-        let deployer = match word {
-            DeployerWord::DryRun => {
-                DeployerConfig { name: "dry-run".into(), kind: DeployerKind::DryRun }
-            }
+    fn deployer(
+        &mut self,
+        word: DeployerWord,
+        path: Option<At<String>>,
+        kubeconfig: Option<At<String>>,
+    ) -> String {
+        let kubeconfig = kubeconfig.map(|at| self.file(&at));
+        let mut name = word.as_str().to_owned();
+        let kind = match word {
+            DeployerWord::DryRun => DeployerKind::DryRun,
+            DeployerWord::Native => DeployerKind::Native { kubeconfig: kubeconfig.clone() },
             DeployerWord::Kubectl => {
-                let path = match kubectl.path {
+                let path = match path {
                     Some(at) if at.value.contains('/') => self.path(&at.value),
                     Some(at) => PathBuf::from(at.value),
                     None => "kubectl".into(),
                 };
-                let kubeconfig = kubectl.kubeconfig.map(|at| self.file(&at));
-                let mut name = "kubectl".to_owned();
                 if path.as_os_str() != "kubectl" {
                     name = format!("{name}:{}", path.display());
                 }
-                if let Some(kubeconfig) = &kubeconfig {
-                    name = format!("{name}@{}", kubeconfig.display());
-                }
-                DeployerConfig { name, kind: DeployerKind::Kubectl { path, kubeconfig } }
+                DeployerKind::Kubectl { path, kubeconfig: kubeconfig.clone() }
             }
         };
-        let name = deployer.name.clone();
+        if let Some(kubeconfig) = &kubeconfig {
+            name = format!("{name}@{}", kubeconfig.display());
+        }
+        let deployer = DeployerConfig { name: name.clone(), kind };
         if !self.deployers.contains(&deployer) {
             self.deployers.push(deployer);
         }
