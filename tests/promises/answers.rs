@@ -477,8 +477,8 @@ pub(crate) fn plan() -> Plan {
 }
 
 /// What a deployer's check fails with, or would not take first.
-pub(crate) async fn checked(kubectl: &Kubectl) -> DeployError {
-    kubectl
+pub(crate) async fn checked(deployer: &impl Deployer) -> DeployError {
+    deployer
         .check(&plan())
         .await
         .map_or_else(|error| error, |mut checked| checked.refused.remove(0).1)

@@ -2,17 +2,17 @@
 //! created.
 
 use sentry_tests::promise::{cases, kept};
-use sentry_tests::road::Road;
+use sentry_tests::road::{By, Road};
 use sentry_tests::sandbox::{Agent, eventually};
 use sentry_tests::tally::{DOCUMENTS, Tally, tree};
 
 /// Writes of a delivery of the tree: a Task, a Pipeline, two runs.
 const WRITES: usize = 4;
 
-fn road() -> Road {
+fn road(by: By) -> Road {
     let files = tree();
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, &**text)).collect();
-    Road::with(&files)
+    Road::by(by, &files)
 }
 
 /// Each head that stood has its runs, and none has more.
@@ -22,14 +22,14 @@ fn judge(road: &Road, heads: &[String]) {
     assert_eq!((tally.lost(heads), tally.doubled()), (0, 0), "{tally:?}");
 }
 
-#[test]
-fn an_answer_lost_after_any_write_makes_no_second_run() {
-    let road = road();
+/// Loses answers of deliveries; how many there were.
+fn lose_answers(by: By, number: usize) -> usize {
+    let road = road(by);
     assert_eq!(road.once().code, Some(0));
     let mut heads = Vec::new();
     // Of each two the second is lost as well: the repeat's own answer.
     let patterns: Vec<Vec<usize>> = (1..=WRITES).flat_map(|n| [vec![n], vec![n, n + 1]]).collect();
-    for lost in patterns.iter().cycle().take(cases(200, patterns.len())) {
+    for lost in patterns.iter().cycle().take(number) {
         for n in lost {
             road.cluster.faults().lose_response_of_write(*n);
         }
@@ -41,12 +41,26 @@ fn an_answer_lost_after_any_write_makes_no_second_run() {
     }
     let answers = road.cluster.requests().iter().filter(|r| r.is_write()).count();
     assert!(answers > heads.len() * WRITES, "lost answers were asked for again");
-    kept(3, "lost answers", &format!("{} deliveries: exactly 1 run each", heads.len()));
+    heads.len()
+}
+
+#[test]
+fn an_answer_lost_after_any_write_makes_no_second_run() {
+    let number = cases(200, 2 * WRITES);
+    let told = By::EACH.map(|by| format!("{} by {by:?}", lose_answers(by, number)));
+    kept(3, "lost answers", &format!("deliveries: {}; exactly 1 run each", told.join(", ")));
 }
 
 #[test]
 fn agents_that_race_with_states_of_their_own_are_killed_and_lose_answers_make_one_run() {
-    let road = road();
+    let rounds = cases(120, 5);
+    let told = [race(By::Kubectl, rounds), race(By::Native, rounds.div_ceil(2))];
+    kept(3, "racing agents", &told.join("; "));
+}
+
+/// Agents that race for so many commits; what was seen.
+fn race(by: By, rounds: usize) -> String {
+    let road = road(by);
     let states = ["one", "two", "three"].map(|name| road.sandbox.root().join(name));
     let states = states.map(|path| path.display().to_string());
     for state in &states {
@@ -57,7 +71,7 @@ fn agents_that_race_with_states_of_their_own_are_killed_and_lose_answers_make_on
     let mut agents: Vec<Agent> = states.iter().map(start).collect();
     let mut random = fastrand::Rng::with_seed(3);
     let (mut heads, mut kills) = (Vec::new(), 0);
-    for round in 0..cases(120, 5) {
+    for round in 0..rounds {
         if round % 2 == 1 {
             road.cluster.faults().lose_response_of_write(1 + random.usize(..WRITES));
         }
@@ -85,18 +99,17 @@ fn agents_that_race_with_states_of_their_own_are_killed_and_lose_answers_make_on
         let ended = agent.term();
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
-    let seen = format!(
-        "{} commits, {} agents with states of their own, {kills} kills: exactly 1 run of each of {} documents",
+    format!(
+        "{by:?}: {} commits, {} agents with states of their own, {kills} kills: exactly 1 run of each of {} documents",
         heads.len(),
         states.len(),
         DOCUMENTS.len()
-    );
-    kept(3, "racing agents", &seen);
+    )
 }
 
 #[test]
 fn the_judge_sees_a_run_that_is_made_again() {
-    let road = road();
+    let road = road(By::Kubectl);
     assert_eq!(road.once().code, Some(0));
     let head = road.push();
     assert_eq!(road.once().code, Some(0));

@@ -1,15 +1,21 @@
 //! 19: a cluster that is silent, drips or asks for an hour of patience: no kubectl outlives the watch's `timeout` by
-//! more than 2 s.
+//! more than 2 s, nor does a call that Sentry makes itself.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sentry_core::deployer::{Checked, Deployer as _};
+use sentry_core::plan::Plan;
+use sentry_core::secret::Redactor;
+use sentry_deploy::{Native, NativeSettings};
 use sentry_tests::apiserver::ApiServer;
 use sentry_tests::processes;
 use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;
+
+use crate::answers;
 
 /// The watch's `timeout`, in seconds.
 const TIMEOUT: u64 = 2;
@@ -30,15 +36,18 @@ const WRONGS: [Wrong; 5] =
     [Wrong::Silent, Wrong::NoAnswer, Wrong::Drip, Wrong::Patience, Wrong::Unavailable];
 
 impl Wrong {
-    fn arrange(self, cluster: &ApiServer, link: &FaultProxy) {
+    fn arrange(self, cluster: &ApiServer, set: impl Fn(Link)) {
         cluster.faults().heal();
-        link.set(Link::Fine);
+        set(match self {
+            Self::Silent => Link::Hang,
+            Self::Drip => Link::Drip { bytes: 1, every: Duration::from_millis(250) },
+            Self::NoAnswer | Self::Patience | Self::Unavailable => Link::Fine,
+        });
         match self {
-            Self::Silent => link.set(Link::Hang),
             Self::NoAnswer => cluster.faults().hang(),
-            Self::Drip => link.set(Link::Drip { bytes: 1, every: Duration::from_millis(250) }),
             Self::Patience => cluster.faults().answer_all(429, Some(3600)),
             Self::Unavailable => cluster.faults().answer_all(503, Some(3600)),
+            Self::Silent | Self::Drip => {}
         }
     }
 }
@@ -80,7 +89,7 @@ fn no_kubectl_outlives_its_deadline_whatever_the_cluster_does() {
     };
     // The first question to a cluster, in one pass.
     for wrong in WRONGS.into_iter().cycle().take(cases(10, 1) * WRONGS.len()) {
-        wrong.arrange(&road.cluster, &link);
+        wrong.arrange(&road.cluster, |way| link.set(way));
         road.push();
         let mut agent = road.sandbox.spawn(["watch", "--once"]);
         judge(wrong, watch_kubectl(&road, || !agent.is_running()));
@@ -94,7 +103,7 @@ fn no_kubectl_outlives_its_deadline_whatever_the_cluster_does() {
     eventually("it delivers", || road.runs().len() == 2);
     agent.wait_for_log("delivered");
     for wrong in WRONGS.into_iter().cycle().skip(3).take(cases(10, 1)) {
-        wrong.arrange(&road.cluster, &link);
+        wrong.arrange(&road.cluster, |way| link.set(way));
         road.push();
         let failures = agent.stderr_so_far().matches("will be retried").count();
         let over = || agent.stderr_so_far().matches("will be retried").count() > failures;
@@ -111,4 +120,41 @@ fn no_kubectl_outlives_its_deadline_whatever_the_cluster_does() {
         LIMIT.told_time(worst)
     );
     kept(19, "", &seen);
+}
+
+#[tokio::test]
+async fn no_call_that_sentry_makes_itself_outlives_its_deadline_either() {
+    let (cluster, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
+    let link = FaultProxy::to(cluster.port());
+    let server = serde_json::json!({"server": format!("http://127.0.0.1:{}", link.port())});
+    let kubeconfig = cluster.kubeconfig_as(home.path(), &server, &serde_json::json!({}));
+    let settings = NativeSettings::new(Redactor::new());
+    let native = Native::new(NativeSettings { kubeconfig: Some(kubeconfig), ..settings });
+    let plan = Plan { timeout: Duration::from_secs(TIMEOUT), ..answers::plan() };
+    assert!(native.check(&plan).await.unwrap().refused.is_empty());
+    let (mut worst, mut calls) = (Duration::ZERO, 0);
+    for wrong in WRONGS.into_iter().cycle().take(cases(10, 1) * WRONGS.len()) {
+        // Connections are kept: those of before are cut.
+        wrong.arrange(&cluster, |way| link.turn(way));
+        let (check, took) = timed(native.check(&plan)).await;
+        LIMIT.hold_time(&format!("{wrong:?}: a check"), took);
+        let checked = check.map_or_else(Some, |mut checked| Some(checked.refused.remove(0).1));
+        assert_eq!(answers::column(&checked.unwrap()), answers::Column::Waits, "{wrong:?}");
+        worst = worst.max(took);
+        let (applied, took) = timed(native.apply(&plan, &Checked::default())).await;
+        LIMIT.hold_time(&format!("{wrong:?}: an apply"), took);
+        assert!(applied.map_or(true, |changes| changes.error.is_some()), "{wrong:?}");
+        (worst, calls) = (worst.max(took), calls + 2);
+    }
+    let seen = format!(
+        "{calls} calls with a deadline of {TIMEOUT} s, silent, dripping, 429 and 503 with Retry-After 3600: the longest \
+         took {}",
+        LIMIT.told_time(worst)
+    );
+    kept(19, "natively", &seen);
+}
+
+async fn timed<T>(call: impl Future<Output = T>) -> (T, Duration) {
+    let begun = Instant::now();
+    (call.await, begun.elapsed())
 }

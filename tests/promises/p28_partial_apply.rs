@@ -2,7 +2,7 @@
 //! is made twice.
 
 use sentry_tests::promise::{cases, kept};
-use sentry_tests::road::{PIPELINE, Road, TASK};
+use sentry_tests::road::{By, PIPELINE, Road, TASK};
 use sentry_tests::tally::{DOCUMENTS, Tally, tree};
 use serde_json::Value;
 
@@ -10,12 +10,12 @@ use serde_json::Value;
 const OBJECTS: usize = 6;
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\n";
 
-fn road() -> Road {
+fn road(by: By) -> Road {
     let (one, two) = (MAP.replace("NAME", "one"), MAP.replace("NAME", "two"));
     let mut files = tree();
     files.extend([(".tekton/c.yaml", one), (".tekton/d.yaml", two)]);
     let files: Vec<_> = files.iter().map(|(path, text)| (*path, &**text)).collect();
-    let road = Road::with(&files);
+    let road = Road::by(by, &files);
     // One pass makes one attempt, so that the state between two attempts can be looked at.
     road.configure_watch("max_retries: 0");
     assert_eq!(road.once().code, Some(0));
@@ -48,8 +48,9 @@ fn there(road: &Road) -> usize {
 fn broken_off_after_k_of_n_objects_a_delivery_says_so_and_the_next_attempt_completes_it() {
     let repeats = cases(10, 1);
     let mut tried = 0;
-    for k in (0..OBJECTS).cycle().take(OBJECTS * repeats) {
-        let road = road();
+    let each = |by: By| (0..OBJECTS).cycle().take(OBJECTS * repeats).map(move |k| (by, k));
+    for (by, k) in By::EACH.into_iter().flat_map(each) {
+        let road = road(by);
         road.cluster.faults().drop_writes_after(k);
         let sha = road.push();
         let broken = road.once();
@@ -75,7 +76,8 @@ fn broken_off_after_k_of_n_objects_a_delivery_says_so_and_the_next_attempt_compl
         28,
         "",
         &format!(
-            "{tried} deliveries broken off after each k of {n}: k/{n} said, then {n}/{n}, 0 duplicates"
+            "{tried} deliveries broken off after each k of {n}, by kubectl and natively: k/{n} said, then {n}/{n}, 0 \
+             duplicates"
         ),
     );
 }

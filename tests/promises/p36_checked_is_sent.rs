@@ -6,17 +6,18 @@ mod fields;
 
 use std::fmt::Write as _;
 
-use sentry_core::deployer::{self, Deployer as _};
+use sentry_core::deployer::{self, Deployer};
 use sentry_core::manifest::ManifestSet;
 use sentry_core::plan::PlannedObject;
 use sentry_core::secret::Redactor;
-use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
 use sentry_tests::apiserver::ApiServer;
 use sentry_tests::judge::checked::Checked;
 use sentry_tests::judge::json;
 use sentry_tests::judge::scene::Scene;
 use sentry_tests::judge::sent::Sent;
 use sentry_tests::promise::{cases, kept};
+use sentry_tests::road::By;
 
 use documents::Documents;
 
@@ -48,16 +49,41 @@ fn kubectl_is_given_the_very_objects_that_were_checked() {
 }
 
 #[test]
-fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
-    let (cluster, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
-    let mut settings = KubectlSettings::new(Redactor::new());
-    settings.kubeconfig = Some(cluster.kubeconfig(home.path()));
-    let kubectl = Kubectl::new(settings).unwrap();
+fn each_deployer_sends_the_very_objects_that_were_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let number = cases(20_000, 400);
+    let sent = By::EACH.map(|by| {
+        let cluster = ApiServer::start();
+        let kubeconfig = Some(cluster.kubeconfig(home.path()));
+        let sent = match by {
+            By::Kubectl => {
+                let settings = KubectlSettings::new(Redactor::new());
+                let kubectl = Kubectl::new(KubectlSettings { kubeconfig, ..settings }).unwrap();
+                send(&cluster, &kubectl, number)
+            }
+            By::Native => {
+                let settings = NativeSettings::new(Redactor::new());
+                send(&cluster, &Native::new(NativeSettings { kubeconfig, ..settings }), number)
+            }
+        };
+        format!("{sent} objects by {by:?}")
+    });
+    kept(
+        36,
+        "by the real kubectl",
+        &format!(
+            "{}, in calls of up to {BATCH}: received as planned, field by field",
+            sent.join(", ")
+        ),
+    );
+}
+
+/// Applies at least so many objects; how many it were.
+fn send(cluster: &ApiServer, deployer: &impl Deployer, number: usize) -> usize {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut scene = Scene::default();
     scene.watch.cluster.context = Some("default".to_owned());
     let (mut documents, mut rng) = (Documents::new(37), fastrand::Rng::with_seed(39));
-    let number = cases(20_000, 400);
     let mut sent = 0;
     while sent < number {
         let objects = batch(&scene, &mut documents, &mut rng);
@@ -65,19 +91,15 @@ fn the_real_kubectl_sends_the_very_objects_that_were_checked() {
             objects.iter().map(|object| Sent::planned(object).unwrap()).collect();
         let plan = scene.plan(ManifestSet { objects, ..ManifestSet::default() });
         let before = cluster.requests().len();
-        let done = runtime.block_on(kubectl.apply(&plan, &deployer::Checked::default())).unwrap();
+        let done = runtime.block_on(deployer.apply(&plan, &deployer::Checked::default())).unwrap();
         assert!(done.error.is_none(), "{done:?}");
-        let mut received = writes(&cluster, before);
+        let mut received = writes(cluster, before);
         planned.sort();
         received.sort();
         assert_eq!(received, planned);
         sent += planned.len();
     }
-    kept(
-        36,
-        "by the real kubectl",
-        &format!("{sent} objects in calls of up to {BATCH}: received as planned, field by field"),
-    );
+    sent
 }
 
 #[test]

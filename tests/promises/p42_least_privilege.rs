@@ -7,7 +7,7 @@ use sentry_tests::apiserver::{ApiServer, Outcome};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::promise::kept;
 use sentry_tests::repo::BareRepo;
-use sentry_tests::road::{Road, TOKEN};
+use sentry_tests::road::{By, Road, TOKEN};
 use sentry_tests::sandbox::eventually;
 use sentry_tests::tls::Tls;
 use serde_json::Value;
@@ -91,15 +91,24 @@ fn runs_of<'a>(road: &'a Road, kind: &'a str) -> impl Fn() -> Vec<String> + 'a {
 
 #[test]
 fn the_whole_road_works_with_the_shipped_role_and_uses_all_of_it() {
+    let used = By::EACH.map(|by| format!("{} by {by:?}", uses_all_of_the_role(by)));
+    kept(42, "the Role", &format!("rights granted: {}; 0 missing, 0 unused", used.join(", ")));
+}
+
+/// How many rights there were, all of them used.
+fn uses_all_of_the_role(by: By) -> usize {
     let pipeline_run = run("PipelineRun", "smoke", "pipelineRef", "suite");
     let task_run = run("TaskRun", "single", "taskRef", "unit");
-    let mut road = Road::with(&[
-        (".tekton/step.yaml", STEP),
-        (".tekton/task.yaml", TASK),
-        (".tekton/pipeline.yaml", PIPELINE),
-        (".tekton/smoke.yaml", &pipeline_run),
-        (".tekton/single.yaml", &task_run),
-    ]);
+    let mut road = Road::by(
+        by,
+        &[
+            (".tekton/step.yaml", STEP),
+            (".tekton/task.yaml", TASK),
+            (".tekton/pipeline.yaml", PIPELINE),
+            (".tekton/smoke.yaml", &pipeline_run),
+            (".tekton/single.yaml", &task_run),
+        ],
+    );
     road.cluster = ApiServer::start();
     road.configure("branches: [main]");
     let shipped = shipped();
@@ -108,6 +117,11 @@ fn the_whole_road_works_with_the_shipped_role_and_uses_all_of_it() {
     let online = road.sandbox.sentry(["validate", "--online"]);
     assert_eq!(online.code, Some(0), "{online:?}");
 
+    // What is live is read to be compared; kubectl is made to do so at every apply.
+    if by == By::Native {
+        let diff = road.sandbox.sentry(["diff", "--branch", "main"]);
+        assert_eq!(diff.code, Some(1), "{diff:?}");
+    }
     let agent = road.watch();
     let (pipeline_runs, task_runs) = (runs_of(&road, "PipelineRun"), runs_of(&road, "TaskRun"));
     let arrive = |count: usize| {
@@ -138,11 +152,21 @@ fn the_whole_road_works_with_the_shipped_role_and_uses_all_of_it() {
     assert_eq!(refused(&road.cluster), Vec::<String>::new());
     let used: BTreeSet<Right> = road.cluster.rights_used().into_keys().collect();
     assert_eq!(used, shipped);
-    kept(42, "the Role", &format!("{} rights granted, 0 missing, 0 unused", used.len()));
+    used.len()
 }
 
 #[test]
 fn lending_a_credential_takes_exactly_the_rule_that_is_shipped_for_it() {
+    let used = By::EACH.map(|by| format!("{} by {by:?}", uses_all_of_the_rule(by)));
+    kept(
+        42,
+        "the rule for lent credentials",
+        &format!("rights granted: {}; 0 missing, 0 unused", used.join(", ")),
+    );
+}
+
+/// How many rights there were, all of them used.
+fn uses_all_of_the_rule(by: By) -> usize {
     let repos = tempfile::tempdir().unwrap();
     let (a, b) = (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
     a.commit("main", &[("README.md", "A")], "first");
@@ -168,11 +192,11 @@ fn lending_a_credential_takes_exactly_the_rule_that_is_shipped_for_it() {
          polling_interval: 1\n    git_auth_secret: {{per_run: true}}\n    max_retries: 0\n    \
          source: {{forge: plain, url: '{}', branches: [main]}}\n    \
          manifests: {{forge: plain, url: '{}', branch: main}}\n    \
-         cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n",
+         cluster: {{context: default, namespace: qa, {}}}\n",
         tls.ca_pem().display(),
         git.url("a.git"),
         git.url("b.git"),
-        kubeconfig.display()
+        by.settings(&kubeconfig)
     ));
     let lending = shipped_for_lending();
     let all: BTreeSet<Right> = shipped().union(&lending).cloned().collect();
@@ -199,9 +223,5 @@ fn lending_a_credential_takes_exactly_the_rule_that_is_shipped_for_it() {
         .filter(|(_, resource)| resource == "secrets")
         .collect();
     assert_eq!(used, lending);
-    kept(
-        42,
-        "the rule for lent credentials",
-        &format!("{} rights granted, 0 missing, 0 unused", used.len()),
-    );
+    used.len()
 }

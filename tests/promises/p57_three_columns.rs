@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use sentry_core::delivery::{DeliveryState, RunState, Verdict};
-use sentry_core::deployer::{Checked, DeployError, Deployer as _};
+use sentry_core::deployer::{Checked, DeployError, Deployer};
 use sentry_core::forge::ForgePorts;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
-use sentry_deploy::{Kubectl, KubectlSettings};
+use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
 use sentry_tests::apiserver::ApiServer;
 use sentry_tests::promise::{cases, kept};
 use serde_json::json;
@@ -160,7 +160,6 @@ fn counted() -> Vec<Said> {
     let forbidden = |why: &str| {
         status(403, "Forbidden", &format!("pipelineruns.tekton.dev \"one\" is forbidden: {why}"))
     };
-    let held = "Apply failed with 1 conflict: conflict with \"argocd\": .spec.steps";
     vec![
         forbidden("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"),
         forbidden(
@@ -170,8 +169,20 @@ fn counted() -> Vec<Said> {
         status(404, "NotFound", "namespaces \"qa\" not found"),
         page(404),
         page(403),
-        status(409, "Conflict", held),
+        conflict("argocd"),
     ]
+}
+
+/// What is said of a field that another manager owns: each cause names one.
+fn conflict(manager: &str) -> Said {
+    let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.steps",
+        "message": format!("conflict with \"{manager}\"")});
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 409,
+        "reason": "Conflict", "details": {"causes": [cause]},
+        "message": format!("Apply failed with 1 conflict: conflict with \"{manager}\": .spec.steps"),
+    });
+    (409, "application/json", body.to_string())
 }
 
 fn definite() -> Vec<Said> {
@@ -190,33 +201,45 @@ fn definite() -> Vec<Said> {
     ]
 }
 
-#[tokio::test]
-async fn the_real_kubectl_puts_what_a_server_says_into_the_same_columns() {
-    let (server, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
-    let kubectl = Kubectl::new(KubectlSettings {
-        kubeconfig: Some(server.kubeconfig(home.path())),
-        ..KubectlSettings::new(Redactor::new())
-    })
-    .unwrap();
-    assert!(kubectl.check(&plan()).await.unwrap().refused.is_empty());
-    let all = said();
+/// Puts a deployer before each answer, at its check and at its apply; how many were tried.
+async fn in_their_columns(server: &ApiServer, deployer: &impl Deployer) -> usize {
+    assert!(deployer.check(&plan()).await.unwrap().refused.is_empty());
     let mut tried = 0;
-    for (wanted, (code, content_type, body)) in &all {
+    for (wanted, (code, content_type, body)) in &said() {
         server.faults().answer_writes(*code, content_type, body);
-        let check = checked(&kubectl).await;
+        let check = checked(deployer).await;
         assert_eq!(column(&check), *wanted, "{code} {body}: {check:?}");
-        let apply = kubectl.apply(&plan(), &Checked::default()).await.unwrap().error.unwrap();
+        let apply = applied(deployer).await;
         assert_eq!(column(&apply), *wanted, "{code} {body}: {apply:?}");
         tried += 2;
     }
     server.faults().heal();
     server.faults().drop_writes_after(0);
-    let reset = kubectl.apply(&plan(), &Checked::default()).await.unwrap().error.unwrap();
+    let reset = applied(deployer).await;
     assert_eq!(column(&reset), Column::Waits, "{reset:?}");
+    server.faults().heal();
+    tried
+}
+
+async fn applied(deployer: &impl Deployer) -> DeployError {
+    let done = deployer.apply(&plan(), &Checked::default()).await;
+    done.map_or_else(|error| error, |changes| changes.error.unwrap())
+}
+
+#[tokio::test]
+async fn each_deployer_puts_what_a_server_says_into_the_same_columns() {
+    let (server, home) = (ApiServer::start(), tempfile::tempdir().unwrap());
+    let kubeconfig = Some(server.kubeconfig(home.path()));
+    let settings = KubectlSettings::new(Redactor::new());
+    let kubectl = Kubectl::new(KubectlSettings { kubeconfig: kubeconfig.clone(), ..settings });
+    let native = NativeSettings { kubeconfig, ..NativeSettings::new(Redactor::new()) };
+    let tried = in_their_columns(&server, &kubectl.unwrap()).await
+        + in_their_columns(&server, &Native::new(native)).await;
+    let all = said();
     let number = |wanted| all.iter().filter(|(column, _)| *column == wanted).count();
     let seen = format!(
-        "{} answers over HTTP ({} wait, {} are counted, {} definite) at check and apply, {tried} in all, and a reset: 0 in \
-         the wrong column",
+        "{} answers over HTTP ({} wait, {} are counted, {} definite) at check and apply, by kubectl and natively, {tried} in \
+         all, and a reset: 0 in the wrong column",
         all.len(),
         number(Column::Waits),
         number(Column::Counted),

@@ -1,6 +1,6 @@
 //! A, B, a git server, a cluster and a home directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,6 +31,30 @@ pub const TREE: &[(&str, &str)] = &[
     (".tekton/t.yml", TASK),
 ];
 
+/// Which deployer `sentry` delivers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The real kubectl.
+    Kubectl,
+    /// Sentry itself.
+    Native,
+}
+
+impl By {
+    /// Both.
+    pub const EACH: [Self; 2] = [Self::Kubectl, Self::Native];
+
+    /// The settings of a watch's `cluster` that choose it, for a kubeconfig.
+    #[must_use]
+    pub fn settings(self, kubeconfig: &Path) -> String {
+        let kubeconfig = kubeconfig.display();
+        match self {
+            Self::Kubectl => format!("kubectl: {{kubeconfig: '{kubeconfig}'}}"),
+            Self::Native => format!("deployer: native, native: {{kubeconfig: '{kubeconfig}'}}"),
+        }
+    }
+}
+
 /// A, B, a git server, a cluster and a home directory.
 #[derive(Debug)]
 pub struct Road {
@@ -44,6 +68,8 @@ pub struct Road {
     pub cluster: ApiServer,
     /// Where `sentry` runs.
     pub sandbox: Sandbox,
+    /// What it delivers with.
+    pub by: By,
     _repos: TempDir,
 }
 
@@ -61,6 +87,11 @@ impl Road {
 
     /// One whose B holds these files.
     pub fn with(tree: &[(&str, &str)]) -> Self {
+        Self::by(By::Kubectl, tree)
+    }
+
+    /// The same, delivered by one or the other.
+    pub fn by(by: By, tree: &[(&str, &str)]) -> Self {
         let repos = TempDir::new().expect("a temporary directory");
         let (a, b) =
             (BareRepo::create(repos.path(), "a.git"), BareRepo::create(repos.path(), "b.git"));
@@ -73,7 +104,7 @@ impl Road {
         cluster.end_new_runs();
         let mut sandbox = Sandbox::new();
         sandbox.env("GIT_TOKEN", TOKEN);
-        let road = Self { a, b, git, cluster, sandbox, _repos: repos };
+        let road = Self { a, b, git, cluster, sandbox, by, _repos: repos };
         road.configure("branches: [main, 'release/*']");
         road
     }
@@ -115,10 +146,10 @@ impl Road {
             "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\n  \
              other: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
              source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: {b_forge}, url: '{}', branch: main}}\n    \
-             cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\n{more}",
+             cluster: {{context: default, namespace: qa, {}}}\n{more}",
             self.git.url("a.git"),
             b,
-            kubeconfig.display()
+            self.by.settings(&kubeconfig)
         ));
     }
 

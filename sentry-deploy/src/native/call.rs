@@ -1,8 +1,8 @@
 //! One request to a cluster: who we are, how long it may take, how much may come back, and what came without secrets.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +17,9 @@ use sentry_core::secret::Redactor;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::Native;
 use super::connection::Connection;
 use super::status::{Refusal, Reply};
+use super::{Native, lock};
 use crate::api::answer::CERTIFICATE;
 use crate::api::{hidden, object, text};
 
@@ -30,8 +30,8 @@ const LARGEST: usize = 32 << 20;
 /// What server-side apply is sent as. YAML is the type's name; JSON is YAML as well.
 const APPLY: &str = "application/apply-patch+yaml";
 
-/// What is asked of the API.
-#[derive(Debug, Clone)]
+/// What is asked of the API. Its body may hold secrets: it is not to be shown.
+#[derive(Clone)]
 pub(super) struct Ask {
     method: Method,
     path: String,
@@ -85,12 +85,14 @@ pub(super) struct Caller<'a> {
     own: Redactor,
     /// True once something answered.
     heard: AtomicBool,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
 impl<'a> Caller<'a> {
     pub(super) fn new(native: &'a Native, cluster: &'a ClusterRef, timeout: Duration) -> Self {
         let (own, heard) = (Redactor::new(), AtomicBool::new(false));
-        Self { native, cluster, until: Instant::now() + timeout, own, heard }
+        let (until, connection) = (Instant::now() + timeout, Mutex::default());
+        Self { native, cluster, until, own, heard, connection }
     }
 
     /// Takes what the plan's Secret objects hold out of every text, and what is lent to its runs.
@@ -108,14 +110,18 @@ impl<'a> Caller<'a> {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Connects, so that whatever is wrong on this side is known before anything is sent.
+    /// The connection of all these requests, so that whatever is wrong on this side is known before anything is sent.
     ///
     /// # Errors
     /// What is wrong with the kubeconfig, or with its credential plugin.
     pub(super) async fn connect(&self) -> Result<Arc<Connection>, DeployError> {
+        if let Some(connection) = &*lock(&self.connection) {
+            return Ok(Arc::clone(connection));
+        }
         let context = self.cluster.context.as_deref();
         let connections = &self.native.connections;
-        connections.get(&self.native.settings, context, self.left()).await
+        let fresh = connections.get(&self.native.settings, context, self.left()).await?;
+        Ok(Arc::clone(lock(&self.connection).insert(fresh)))
     }
 
     /// The answer to a request. What was refused for our credentials alone is sent once more with those of now: nothing
@@ -157,6 +163,7 @@ impl<'a> Caller<'a> {
         }
         let context = self.cluster.context.as_deref();
         self.native.connections.give_up(context, &first).await;
+        lock(&self.connection).take_if(|used| Arc::ptr_eq(used, &first));
         let next = self.connect().await?;
         if next.authorization == first.authorization {
             return Ok((code, body));

@@ -151,8 +151,9 @@ pub(super) async fn known(
 async fn discover(caller: &Caller<'_>) -> Result<Known, DeployError> {
     let mut known = Known::new();
     let doing = format!("can't read the kinds of {}", caller.cluster);
-    for root in ["/api", "/apis"] {
-        let answer = caller.json(&Ask::get(root).accepting(DISCOVERY), &doing).await?;
+    let ask = ["/api", "/apis"].map(|root| Ask::get(root).accepting(DISCOVERY));
+    let answers = tokio::try_join!(caller.json(&ask[0], &doing), caller.json(&ask[1], &doing))?;
+    for answer in [answers.0, answers.1] {
         if answer["kind"] == "APIGroupDiscoveryList" {
             answer["items"]
                 .as_array()

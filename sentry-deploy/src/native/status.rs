@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::api::answer::Answer;
 
-/// An answer, whatever it says.
-#[derive(Debug, Clone)]
+/// An answer, whatever it says. It may hold secrets: it is not to be shown.
+#[derive(Clone)]
 pub(super) struct Reply {
     pub(super) code: u16,
     pub(super) body: Bytes,

@@ -64,8 +64,7 @@ impl Failed {
     }
 }
 
-/// What the server holds now, or would.
-#[derive(Debug)]
+/// What the server holds now, or would. It may be a Secret: it is not to be shown.
 pub(super) struct Written {
     pub(super) object: Value,
     pub(super) is_new: bool,

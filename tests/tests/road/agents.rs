@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use sentry_tests::apiserver::ApiServer;
-use sentry_tests::road::Road;
+use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::Agent;
 use sentry_tests::tls::Tls;
 use serde_json::{Value, json};
@@ -48,8 +48,12 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
 
 #[test]
 fn a_credential_plugin_has_the_environment_of_a_shell_but_for_what_is_sentrys_own() {
-    let mut road = Road::new();
-    // kubectl uses credentials over TLS alone.
+    By::EACH.into_iter().for_each(is_run_as_from_a_shell);
+}
+
+fn is_run_as_from_a_shell(by: By) {
+    let mut road = Road::by(by, TREE);
+    // Credentials are used over TLS alone.
     let tls = Tls::with_names(&["localhost"]);
     road.cluster = ApiServer::start_tls(tls.server());
     road.cluster.add_namespace("qa");

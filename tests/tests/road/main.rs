@@ -17,6 +17,7 @@ mod diff;
 mod forges;
 mod ground;
 mod hostile;
+mod native;
 mod notify;
 mod paths;
 mod queue;

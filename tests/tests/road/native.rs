@@ -1,0 +1,55 @@
+//! The same road without kubectl.
+
+use std::os::unix::fs::symlink;
+
+use sentry_tests::apiserver::Outcome;
+use sentry_tests::road::{By, Road, TREE};
+use sentry_tests::sandbox::eventually;
+
+/// A road on whose machine there is git and nothing else.
+fn without_kubectl(by: By) -> Road {
+    let mut road = Road::by(by, TREE);
+    let bin = road.sandbox.root().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let path = std::env::var_os("PATH").unwrap();
+    let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());
+    symlink(git.unwrap(), bin.join("git")).unwrap();
+    road.sandbox.env("PATH", &bin);
+    road
+}
+
+#[test]
+fn without_kubectl_a_push_is_delivered_followed_and_its_older_runs_are_told_to_their_end() {
+    let mut road = without_kubectl(By::Native);
+    road.cluster = sentry_tests::apiserver::ApiServer::start();
+    road.configure("branches: [main]");
+    assert_eq!(road.once().code, Some(0));
+    let online = road.sandbox.sentry(["validate", "--online"]);
+    assert_eq!(online.code, Some(0), "{online:?}");
+    let agent = road.watch();
+    let sha = road.push();
+    eventually("the runs are there", || road.runs().len() == 2);
+    let names = road.cluster.active_runs();
+    assert!(road.cluster.finish_run(&names[0], Outcome::Succeeded));
+    let log = "the last line\n";
+    let failed = Outcome::Failed { task: "unit", step: "s", exit_code: 2, log };
+    assert!(road.cluster.finish_run(&names[1], failed));
+    road.until_settled(&sha);
+    let why = road.why(&sha);
+    assert!(why.contains("exit code 2: the last line"), "{why}");
+    let ended = agent.term();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let diff = road.sandbox.sentry(["diff", "--branch", "main"]);
+    assert_eq!(diff.code, Some(0), "{diff:?}");
+}
+
+#[test]
+fn where_kubectl_is_not_installed_the_error_names_what_needs_none() {
+    let road = without_kubectl(By::Kubectl);
+    let online = road.sandbox.sentry(["validate", "--online"]);
+    assert!(online.stdout.contains("`deployer: native`"), "{online:?}");
+    assert_eq!(road.once().code, Some(0));
+    let sha = road.push();
+    road.once();
+    assert!(road.why(&sha).contains("`deployer: native`"), "{}", road.why(&sha));
+}
