@@ -15,8 +15,9 @@ use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
-use sentry_core::deployer::DeployError;
+use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::secret::Secret;
+use tokio::time::{Instant, timeout};
 
 use super::config::{self, Proof, local};
 use super::{NativeSettings, plugin};
@@ -65,7 +66,12 @@ impl Connections {
         limit: Duration,
     ) -> Result<Arc<Connection>, DeployError> {
         let slot = self.slot(context);
-        let mut slot = slot.lock().await;
+        let begun = Instant::now();
+        let Ok(mut slot) = timeout(limit, slot.lock()).await else {
+            let text = "getting credentials: another request is still waiting for them";
+            return Err(DeployError::new(DeployErrorKind::Unauthorized, text));
+        };
+        let limit = limit.saturating_sub(begun.elapsed());
         if let Some(open) = slot.as_ref().filter(|open| self.is_fresh(open)) {
             return Ok(Arc::clone(open));
         }

@@ -142,7 +142,7 @@ impl Refusal {
             429 => "TooManyRequests",
             500 => "InternalError",
             503 => "ServiceUnavailable",
-            500.. => "ServerTimeout",
+            501.. => "ServerTimeout",
             _ => said,
         }
     }

@@ -91,10 +91,10 @@ pub(super) async fn apply(
         Ask::apply(format!("{path}?{MANAGER}{}{forced}", mode.query()), &planned.json)
     };
     let reply = send(caller, &ask(force == ForceConflicts::Always)).await?;
-    match taken(reply, planned) {
+    match taken(&reply, planned) {
         Err(refusal) if force == ForceConflicts::First && refusal.is_held_by_none_but(LEFT) => {
             let reply = send(caller, &ask(true)).await?;
-            taken(reply, planned)
+            taken(&reply, planned)
         }
         done => done,
     }
@@ -111,7 +111,7 @@ pub(super) async fn create(
     let path = known.place(caller.cluster, &planned.object, None).map_err(Failed::unsent)?;
     let ask = Ask::create(format!("{path}?{MANAGER}{}", mode.query()), &planned.json);
     let reply = send(caller, &ask).await?;
-    taken(reply, planned).map_err(|refusal| Failed::refused(caller, planned, &refusal))
+    taken(&reply, planned).map_err(|refusal| Failed::refused(caller, planned, &refusal))
 }
 
 /// What the cluster holds of an object; `None` if it is not there, or its kind is not.
@@ -151,7 +151,7 @@ async fn send(caller: &Caller<'_>, ask: &Ask) -> Result<Reply, Failed> {
 }
 
 /// A success that is about the object which was sent: another one is no API server's answer.
-fn taken(reply: Reply, planned: &PlannedObject) -> Result<Written, Refusal> {
+fn taken(reply: &Reply, planned: &PlannedObject) -> Result<Written, Refusal> {
     let object = reply.json()?;
     if object::find(std::slice::from_ref(&object), &planned.object).is_none() {
         return Err(Refusal::new(reply.code, Value::Null));
