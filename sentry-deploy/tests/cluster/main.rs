@@ -5,6 +5,8 @@
 #![expect(clippy::duplicate_mod, reason = "what is in `each` runs for each deployer")]
 #![cfg_attr(feature = "cluster", expect(clippy::print_stderr, reason = "figures"))]
 
+#[cfg(feature = "cluster")]
+mod door;
 mod dry_run;
 mod kubectl;
 mod lab;

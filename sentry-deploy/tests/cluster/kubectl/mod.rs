@@ -23,6 +23,9 @@ mod process;
 #[cfg(feature = "cluster")]
 #[path = "../each/real.rs"]
 mod real;
+#[cfg(feature = "cluster")]
+#[path = "../each/real_contract.rs"]
+mod real_contract;
 #[path = "../each/retire.rs"]
 mod retire;
 #[path = "../each/role.rs"]
