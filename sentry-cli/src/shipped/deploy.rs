@@ -150,6 +150,7 @@ fn the_shipped_configuration_is_right_and_delivers_only_where_sentry_has_a_role(
     let targets: BTreeSet<_> =
         config.watches.iter().map(|w| w.cluster.namespace.as_str()).collect();
     assert_eq!(bound, targets);
+    assert!(config.watches.iter().all(|watch| watch.cluster.deployer == "native"));
     assert!(!targets.contains(own), "what runs beside Sentry could take its tokens");
 }
 

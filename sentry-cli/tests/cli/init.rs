@@ -36,6 +36,7 @@ fn what_init_writes_loads_and_is_not_overwritten() {
     assert_eq!(sandbox.run(&["validate"]).code, 2, "tokens are not filled in");
     sandbox.write(".env", "GITHUB_TOKEN=ghp_0123456789\nGITLAB_TOKEN=glpat-0123456789\n");
     assert!(sandbox.ok(&["validate"]).contains("sentry.yaml is valid: 1 watch, 2 forges"));
+    assert!(sandbox.read("sentry.yaml").contains("      deployer: native "));
     let printed = sandbox.ok(&["validate", "--print"]);
     assert!(printed.contains("${GITHUB_TOKEN}") && !printed.contains("ghp_"), "{printed}");
     let again = sandbox.run(&init);

@@ -68,7 +68,7 @@ fn watch(answers: &Answers, forges: &[ForgeEntry]) -> String {
     let interval = if answers.source.url.is_local() { "5s" } else { "1m" };
     let branches: Vec<String> = answers.branches.patterns().map(quoted).collect();
     let branches = format!("      branches: [{}]", branches.join(", "));
-    let deployer = if answers.dry_run { "dry-run" } else { "kubectl" };
+    let deployer = if answers.dry_run { "dry-run" } else { "native" };
     [
         "\nwatches:\n  - name: qa\n".to_owned(),
         line(&format!("    polling_interval: {interval}"), "at least 60 s for remote hosts"),
@@ -82,7 +82,7 @@ fn watch(answers: &Answers, forges: &[ForgeEntry]) -> String {
         line("    cluster:", "... is run here"),
         line(
             &format!("      deployer: {deployer}"),
-            "kubectl, or dry-run to only see what would happen",
+            "or kubectl, which runs that program; dry-run: only see what would happen",
         ),
         context(answers.context.as_deref()),
         format!("      namespace: {}\n", answers.namespace),
