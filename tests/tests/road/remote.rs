@@ -20,7 +20,7 @@ fn ask(served: &Served, token: &str, args: &[&str]) -> Output {
 /// next.
 fn ageless(answer: &Output) -> Vec<&str> {
     let is_age = |word: &&str| {
-        let number = word.strip_suffix(['s', 'm', 'h', 'd']);
+        let number = word.trim_start_matches('(').strip_suffix(['s', 'm', 'h', 'd']);
         number.is_some_and(|text| text.parse::<u64>().is_ok())
     };
     answer.stdout.split_whitespace().filter(|word| !is_age(word)).collect()
