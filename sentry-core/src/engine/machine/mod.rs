@@ -405,17 +405,21 @@ impl Machine {
     fn write(&mut self, mut writes: Vec<Write>) {
         self.add_notices(&mut writes);
         self.apply(&writes);
+        writes.iter().for_each(|write| self.outdate(write));
         self.effects.writes.extend(writes);
     }
 
     /// Takes in what may be kept later.
     fn note(&mut self, write: Write) {
         self.apply(std::slice::from_ref(&write));
-        if let Write::Delivery(newer) = &write {
-            let is_older = |w: &Write| matches!(w, Write::Delivery(older) if older.id == newer.id);
-            self.late.retain(|write| !is_older(write));
-        }
+        self.outdate(&write);
         self.late.push(write);
+    }
+
+    /// Drops the older copy of a delivery that is still to be kept: kept after the newer one, it would take back what that says.
+    fn outdate(&mut self, newer: &Write) {
+        let Write::Delivery(newer) = newer else { return };
+        self.late.retain(|late| !matches!(late, Write::Delivery(older) if older.id == newer.id));
     }
 
     /// Takes writes in, and keeps by them what is found by index.

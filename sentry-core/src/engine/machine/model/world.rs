@@ -47,7 +47,11 @@ impl Kept {
     fn commit(&mut self, writes: &[Write]) {
         for write in writes {
             match write {
-                Write::Delivery(d) => drop(self.deliveries.insert(d.id.clone(), *d.clone())),
+                Write::Delivery(newer) => {
+                    let older = self.deliveries.insert(newer.id.clone(), *newer.clone());
+                    let was_cancelled = older.is_some_and(|older| older.cancelled.is_some());
+                    assert!(!was_cancelled || newer.cancelled.is_some(), "a cancel was taken back");
+                }
                 Write::Trigger(t) => drop(self.triggers.insert(t.id.clone(), t.clone())),
                 _ => {}
             }
