@@ -290,6 +290,24 @@ async fn a_request_that_was_given_up_while_a_run_of_it_goes_on_is_cancelled_as_w
     assert_eq!(world.deployer.active_runs(), [""; 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_cluster_told_before_a_cancel_and_was_kept_after_it_takes_nothing_back() {
+    let world = following().await;
+    world.push();
+    minutes(2).await;
+    world.deployer.tasks(&world.only_run(), &sample::run(RunState::Running).tasks);
+    seconds(1).await;
+    world.deployer.down(true);
+    let (cancelled, _) = world.cancel().await;
+    assert!(cancelled.cancelled.is_some());
+    world.push();
+    minutes(2).await;
+    let all = world.deliveries().await;
+    let kept = all.iter().find(|delivery| delivery.id == cancelled.id).unwrap();
+    assert_eq!(kept.cancelled, cancelled.cancelled);
+    assert_ne!(kept.runs[0].tasks, [], "what it told is kept");
+}
+
 /// An agent that writes nothing.
 fn showing(deployer: FakeDeployer) -> World {
     let mut world = World::with(deployer);
