@@ -101,10 +101,13 @@ impl Lines for Watch {
     /// A server that says nothing, not even a bookmark, for too long is taken to have ended the watch: whether it is still
     /// there, the next one shows.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        let mut searched = 0;
         loop {
-            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-                return Ok(Some(self.rest.split_to(end + 1).to_vec()));
+            let found = self.rest[searched..].iter().position(|&byte| byte == b'\n');
+            if let Some(end) = found {
+                return Ok(Some(self.rest.split_to(searched + end + 1).to_vec()));
             }
+            searched = self.rest.len();
             let quiet = self.until.min(Instant::now() + self.idle);
             match timeout_at(quiet, self.body.frame()).await {
                 Err(_) | Ok(None) => return Ok(None),
