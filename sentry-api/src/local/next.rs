@@ -24,7 +24,7 @@ impl Known {
                 .delivery(record)
                 .map_or_else(|| "nothing to do: it was delivered".to_owned(), after_delivery),
             Reason::Waiting if self.delivery(record).is_some_and(|d| d.asked.dry_run) => {
-                format!("deliver it with `deployer: kubectl`; `sentry show {id}` lists the objects")
+                format!("deliver it with `deployer: native`; `sentry show {id}` lists the objects")
             }
             Reason::Waiting => self.waiting_for(open),
             Reason::SupersededBy(sha) => {
