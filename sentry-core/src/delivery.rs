@@ -418,6 +418,9 @@ pub enum TriggerKind {
     Retry(DeliveryId),
     /// The end of a delivery: nothing more of it is started, and its runs are cancelled.
     Cancel(DeliveryId),
+    /// The statuses of a commit, shown once more: a process that lost the watch was setting one, and may have set an older one
+    /// than what stands there.
+    Look(CommitSha),
     /// New runs of an earlier delivery's commits.
     Rerun {
         /// The earlier delivery.

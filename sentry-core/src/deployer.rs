@@ -113,6 +113,7 @@ pub struct Checked {
     /// The errors about objects that the target would not accept, in the plan's order.
     pub refused: ObjectErrors,
     stood: BTreeMap<Identity, Stood>,
+    is_binding: bool,
 }
 
 /// [`ObjectRef::identity`], owned.
@@ -131,12 +132,25 @@ impl Checked {
     /// Only what would not be taken.
     #[must_use]
     pub fn refusing(refused: ObjectErrors) -> Self {
-        Self { refused, stood: BTreeMap::new() }
+        Self { refused, ..Self::default() }
     }
 
     /// Keeps an object's state. Only for the deployer itself.
     pub fn learn(&mut self, object: &ObjectRef, stood: Stood) {
         self.stood.insert(identity(object), stood);
+    }
+
+    /// From now on an object is written only if it still is as the check saw it; where it is not, the apply ends with
+    /// [`DeployErrorKind::Stale`]. Asked for where another process may own the state by then: each delivery changes an object's
+    /// labels, so that an apply which was held up can't undo what a newer delivery wrote.
+    pub fn bind(&mut self) {
+        self.is_binding = true;
+    }
+
+    /// The state that an object must still have to be written; `None` if any will do.
+    #[must_use]
+    pub fn binding(&self, object: &ObjectRef) -> Option<&Stood> {
+        self.stood(object).filter(|_| self.is_binding)
     }
 
     /// An object's state; `None` if the check did not learn it.

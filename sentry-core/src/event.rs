@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, DeliveryState, Reason, RunRecord, Verdict};
+use crate::fleet::Slot;
 use crate::forge::CommitStatus;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::{ClusterRef, WatchName};
@@ -262,6 +263,25 @@ pub enum EventKind {
         failed: usize,
         /// How long it took.
         took: Duration,
+    },
+    /// This process has taken a slot of the state.
+    SlotTaken {
+        /// The slot.
+        slot: Slot,
+        /// How many watches it works for there.
+        watches: usize,
+    },
+    /// This process has given a slot back.
+    SlotGiven {
+        /// The slot.
+        slot: Slot,
+    },
+    /// A slot is no longer this process's: what it was doing there was cut off, and whoever owns it goes on.
+    SlotLost {
+        /// The slot.
+        slot: Slot,
+        /// Why.
+        why: String,
     },
     /// The engine takes no more work and lets work in progress finish.
     Stopping,

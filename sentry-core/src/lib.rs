@@ -63,6 +63,7 @@ pub mod deployer;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod fleet;
 pub mod forge;
 pub mod ids;
 pub mod manifest;

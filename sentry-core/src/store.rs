@@ -378,6 +378,31 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// The watch that it is about; `None` where it is about none, or about what may be forgotten of all.
+    #[must_use]
+    pub fn watch(&self) -> Option<&WatchName> {
+        match self {
+            Self::Cursors(Cursors { watch, .. })
+            | Self::ForgetCursors(watch, _)
+            | Self::Watch(WatchState { watch, .. })
+            | Self::Trigger(Trigger { watch, .. })
+            | Self::Head(HeadRecord { watch, .. })
+            | Self::Report(Report { watch, .. })
+            | Self::Trouble(Trouble { watch, .. })
+            | Self::ForgetTrouble(watch, _)
+            | Self::Inventory(InventoryItem { watch, .. })
+            | Self::ForgetInventory(InventoryItem { watch, .. }) => Some(watch),
+            Self::Delivery(delivery) => Some(&delivery.watch),
+            Self::Notice(outgoing) => Some(&outgoing.notice.watch),
+            Self::Validator(..)
+            | Self::ForgetNotice { .. }
+            | Self::Agent(_)
+            | Self::Prune { .. } => None,
+        }
+    }
+}
+
 /// What kind of error a store met. Only [`StoreErrorKind::Unavailable`] may pass on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -23,6 +23,8 @@ pub enum DeployErrorKind {
     Conflict,
     /// The cluster refuses an object as it is: it is invalid, or a webhook denies it.
     Refused,
+    /// The object is not as the check saw it: somebody has written it since. The next attempt checks it anew.
+    Stale,
     /// A run's name is taken by an object with another key.
     NameConflict,
     /// The program, context or kubeconfig is missing or unusable.
@@ -43,6 +45,7 @@ impl Kind for DeployErrorKind {
             | Self::Unavailable
             | Self::Unauthorized
             | Self::Timeout
+            | Self::Stale
             | Self::Interrupted => Retry::Backoff,
             // A kubeconfig that is mounted later, or a kubectl that is installed, changes nothing that we are notified
             // of.
@@ -63,6 +66,7 @@ impl DeployErrorKind {
             | Self::Missing
             | Self::Conflict
             | Self::Refused
+            | Self::Stale
             | Self::NameConflict => true,
             Self::Unreachable | Self::Local | Self::Timeout | Self::Interrupted => false,
         }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use super::machine::Known;
 use super::{Engine, Options, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::deployer::DeployerPorts;
+use crate::fleet::Lease;
 use crate::forge::ForgePorts;
 use crate::notifier::Notifier;
 use crate::store::State;
@@ -138,6 +139,7 @@ impl Builder {
         }
         let dry = self.deployers.iter().filter(|(_, d)| d.dry_run).map(|(name, _)| name.clone());
         let reporters = self.forges.iter().filter(|(_, forge)| forge.reporter.is_some());
+        let places = self.options.max_parallel;
         let known = Known {
             watches,
             options: self.options,
@@ -157,6 +159,9 @@ impl Builder {
             hints: Default::default(),
             lookups: Default::default(),
             pulse: Default::default(),
+            lease: Lease::endless(),
+            places: Arc::new(Semaphore::new(places)),
+            working: Default::default(),
         };
         Ok(Engine { parts: Arc::new(parts) })
     }

@@ -14,6 +14,7 @@ use super::{Stop, idle, references, refusals, verdict};
 use crate::clock::Clock;
 use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord, StepTiming};
 use crate::deployer::{Checked, Cluster, DeployError, DeployErrorKind, Deployer, KindTable};
+use crate::fleet::Lease;
 use crate::forge::{
     ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts, Heads,
     HeadsAnswer, HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
@@ -99,6 +100,7 @@ pub(super) struct Attempt {
     pub(super) progress: mpsc::Sender<Progress>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Stop,
+    pub(super) lease: Lease,
 }
 
 enum Interrupt {
@@ -312,7 +314,10 @@ impl Attempt {
         let timeout = until.saturating_duration_since(Instant::now());
         let mut plan = Plan { git_auth, ..plan(set, &watch, &self.delivery, timeout)? };
         let work = async { refusals::check(deployer.as_ref(), &mut plan, watch.refusals).await };
-        let (checked, left_out) = self.timed("check", until + SLACK, work).await?;
+        let (mut checked, left_out) = self.timed("check", until + SLACK, work).await?;
+        if self.lease.is_limited() {
+            checked.bind();
+        }
         self.delivery.notes.extend(left_out.iter().map(LeftOut::told));
         Ok((plan, checked))
     }
@@ -372,6 +377,7 @@ impl Attempt {
         let result = if sent.objects.is_empty() && sent.git_auth.is_empty() {
             Ok(ChangeSet { objects: Vec::new(), error: None })
         } else {
+            self.lease.allows().await;
             self.deployer.apply(&sent, checked).await
         };
         self.delivery.steps.push(StepTiming {

@@ -42,6 +42,9 @@ impl Engine {
     #[must_use]
     pub fn hint(&self, forge: &str, repo: &RepoPath) -> bool {
         let mut is_known = false;
+        for part in self.parts.working.engines() {
+            is_known |= part.hint(forge, repo);
+        }
         for watch in self.parts.known.watches.values() {
             for (name, url) in [
                 (&watch.source.forge, &watch.source.repo),

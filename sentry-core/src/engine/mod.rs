@@ -17,6 +17,7 @@ mod machine;
 mod notices;
 mod outcomes;
 mod owner;
+mod parts;
 mod poller;
 mod preview;
 mod ready;
@@ -25,6 +26,7 @@ mod refusals;
 mod scheduler;
 mod single_flight;
 mod standing;
+mod unsure;
 mod verdict;
 mod vitals;
 mod waits;
@@ -33,13 +35,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::delivery::{Delivery, Selection};
 use crate::deployer::{DeployError, DeployerPorts, ObjectDiff};
 use crate::event::{Event, EventKind};
+use crate::fleet::Lease;
 use crate::forge::{ForgeError, ForgeErrorKind, ForgePorts};
 use crate::ids::TriggerId;
 use crate::names::WatchName;
@@ -103,8 +106,13 @@ impl Stop {
     }
 
     /// A child: this one stops it, and it stops only itself.
-    fn child(&self) -> Self {
+    pub(crate) fn child(&self) -> Self {
         Self { soft: self.soft.child_token(), hard: self.hard.child_token() }
+    }
+
+    /// Ready once it is told to stop.
+    pub(crate) async fn stopping(&self) {
+        self.soft.cancelled().await;
     }
 
     /// No new work; an apply in progress may finish within the grace period.
@@ -193,6 +201,11 @@ struct Parts {
     hints: hints::Hints,
     lookups: Arc<lookups::Lookups>,
     pulse: vitals::Pulse,
+    /// How long what it works on is its own.
+    lease: Lease,
+    /// The attempts that the process has room for.
+    places: Arc<Semaphore>,
+    working: parts::Working,
 }
 
 impl Parts {

@@ -14,6 +14,7 @@ use super::courier::{Attempt, AttemptEnd, Halt, Outcome, Progress};
 use super::failure::AttemptError;
 use super::ledger::{Ledger, ReportKey};
 use super::machine::{Call, Effects, Input, Job, Known, Machine, Mode, Moment, Polled};
+use super::unsure::Unsure;
 use super::{EngineError, Parts, Stop, Summary};
 use crate::clock::Timestamp;
 use crate::delivery::{Cause, Delivery, RunState, TriggerKind};
@@ -110,6 +111,8 @@ pub(super) struct Owner {
     claim: Box<dyn Claim>,
     /// Why the state can't be used any more: another agent has claimed it, or it is damaged.
     lost: Option<StoreError>,
+    /// Commits whose status was being shown when nothing was kept any more.
+    unsure: Unsure,
 }
 
 impl Owner {
@@ -145,6 +148,7 @@ impl Owner {
             started: moment.stamp,
             claim,
             lost: None,
+            unsure: Unsure::default(),
         };
         owner.turn(effects).await
     }
@@ -218,6 +222,7 @@ impl Owner {
         writes.push(Write::Agent(said));
         let kept = self.claim.commit(&writes).await;
         self.noted(kept);
+        self.unsure.leave(&self.parts).await;
         if let Some(lost) = self.lost {
             return Err(lost.into());
         }
@@ -237,6 +242,10 @@ impl Owner {
 
     async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let mut held = None;
+        let shown = match &ended {
+            Ok((_, Ended::Reported(key, ..))) => Some(key.clone()),
+            _ => None,
+        };
         let input = match ended {
             Ok((id, ended)) => {
                 self.jobs.remove(&id);
@@ -268,6 +277,9 @@ impl Owner {
         };
         self.step(input).await;
         drop(held);
+        if let Some(key) = shown.filter(|_| self.lost.is_none() && self.state_ok) {
+            self.unsure.kept(&key);
+        }
     }
 
     fn note_polled(&self, polled: &Polled) {
@@ -384,8 +396,9 @@ impl Owner {
             Call::Notify(outgoing) => self.notify(outgoing),
             Call::Retire(request, items) => {
                 let deployer = &self.parts.deployers[&request.cluster.deployer].deployer;
-                let deployer = Arc::clone(deployer);
+                let (deployer, lease) = (Arc::clone(deployer), self.parts.lease.clone());
                 self.tasks.spawn(async move {
+                    lease.allows().await;
                     let result = deployer.retire(&request).await;
                     Ended::Retired(request, items, result)
                 });
@@ -399,6 +412,12 @@ impl Owner {
                 let watch = tidy.watch.clone();
                 let items = using!(self, self.parts.state.archive.inventory(&watch));
                 return Some(self.machine.tidied(&tidy, items));
+            }
+            Call::Show(trigger, sha) => {
+                let watch = trigger.watch.clone();
+                let of_commit =
+                    using!(self, delivered_at(self.parts.state.archive.as_ref(), &watch, &sha));
+                return Some(self.machine.shown_again(&trigger, &of_commit));
             }
             Call::CutOff => self.tasks.abort_all(),
         }
@@ -435,8 +454,12 @@ impl Owner {
             progress: self.progress.0.clone(),
             clock: Arc::clone(&self.parts.clock),
             stop: self.stop.clone(),
+            lease: self.parts.lease.clone(),
         };
+        let places = Arc::clone(&self.parts.places);
         let task = self.tasks.spawn(async move {
+            // Nobody closes it.
+            let _place = places.acquire().await;
             match rerun_filter(&state, &attempt.delivery).await {
                 Ok(only) => {
                     let (end, turn) = Attempt { only, ..attempt }.run().await;
@@ -483,7 +506,10 @@ impl Owner {
         };
         let repo = watch.source.repo.clone();
         let job = Job::Report(key.clone());
+        self.unsure.begun(&key);
+        let lease = self.parts.lease.clone();
         let task = self.tasks.spawn(async move {
+            lease.allows().await;
             let result = reporter.set_status(&repo, &report.status).await;
             Ended::Reported(key, report, result)
         });
@@ -493,7 +519,9 @@ impl Owner {
     fn notify(&mut self, outgoing: Box<Outgoing>) {
         let Some(notifier) = self.parts.notifiers.get(&outgoing.receiver).cloned() else { return };
         let job = Job::Notice(outgoing.receiver.clone());
+        let lease = self.parts.lease.clone();
         let task = self.tasks.spawn(async move {
+            lease.allows().await;
             let result = notifier.notify(&outgoing.notice).await;
             Ended::Notified(outgoing, result)
         });

@@ -85,9 +85,20 @@ impl Pulse {
 }
 
 impl Engine {
-    /// What the engine reports about itself; `None` until [`Engine::run`] has claimed its store.
+    /// What the engine reports about itself; `None` until [`Engine::run`] has claimed its store. One that works in parts
+    /// ([`Fleet`](crate::fleet::Fleet)) is as silent as the part that is most so.
     #[must_use]
     pub fn vitals(&self) -> Option<Vitals> {
+        let mut whole = self.own_vitals()?;
+        for part in self.parts.working.engines().iter().filter_map(Self::own_vitals) {
+            whole.silent = whole.silent.max(part.silent);
+            whole.unwritable = whole.unwritable.or(part.unwritable);
+            whole.asked.extend(part.asked);
+        }
+        Some(whole)
+    }
+
+    fn own_vitals(&self) -> Option<Vitals> {
         let now = Instant::now();
         let notes = self.parts.pulse.notes();
         let (beat, pace, agent) = notes.beat.clone()?;

@@ -50,8 +50,10 @@ pub struct Act {
     pub detail: Option<String>,
 }
 
-impl From<&Trigger> for Act {
-    fn from(trigger: &Trigger) -> Self {
+impl Act {
+    /// What a trigger is an act of; `None` where no person asked.
+    #[must_use]
+    pub fn of(trigger: &Trigger) -> Option<Self> {
         let act = Self {
             at: trigger.at,
             by: trigger.by.clone(),
@@ -63,7 +65,8 @@ impl From<&Trigger> for Act {
             trigger: Some(trigger.id.clone()),
             detail: None,
         };
-        match &trigger.kind {
+        Some(match &trigger.kind {
+            TriggerKind::Look(_) => return None,
             TriggerKind::Deliver { subject, sha, selection } => {
                 let event = selection.event.as_ref().map(|event| format!("event {event}"));
                 let run = selection.run.as_ref().map(|run| format!("run {run}"));
@@ -86,7 +89,7 @@ impl From<&Trigger> for Act {
                 detail: failed_only.then(|| "only what failed".to_owned()),
                 ..act
             },
-        }
+        })
     }
 }
 

@@ -139,7 +139,9 @@ pub(super) fn request(db: &Connection, trigger: &Trigger) -> Result<Trigger, Fai
         "INSERT INTO triggers (version, checksum, record) VALUES (?1, ?2, ?3)",
         params![version, sum, json],
     )?;
-    put(db, "acts", &Act::from(trigger))?;
+    if let Some(act) = Act::of(trigger) {
+        put(db, "acts", &act)?;
+    }
     Ok(trigger.clone())
 }
 

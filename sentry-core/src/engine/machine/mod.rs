@@ -163,6 +163,8 @@ pub(in crate::engine) enum Call {
     Recall(Recall),
     /// Read what a watch has on clusters, for [`Machine::tidied`].
     Inventory(Tidy),
+    /// Read what is kept of a commit of a watch, for [`Machine::shown_again`].
+    Show(Trigger, CommitSha),
     /// Cut everything off that nobody waits for.
     CutOff,
 }

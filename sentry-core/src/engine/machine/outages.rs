@@ -69,6 +69,7 @@ fn has_answered(outcome: &Outcome) -> Option<bool> {
             | DeployErrorKind::Missing
             | DeployErrorKind::Conflict
             | DeployErrorKind::Refused
+            | DeployErrorKind::Stale
             | DeployErrorKind::NameConflict => Some(true),
             DeployErrorKind::Unauthorized
             | DeployErrorKind::Local

@@ -64,6 +64,21 @@ impl Machine {
         writes
     }
 
+    /// Every status of a commit, as if none had been shown.
+    pub(super) fn statuses_again(&self, name: &WatchName, deliveries: &[Delivery]) -> Vec<Write> {
+        let Some(watch) = self.known.reported(name) else { return Vec::new() };
+        let report = |status| Report {
+            watch: name.clone(),
+            status,
+            at: self.now.stamp,
+            sent: None,
+            tries: 0,
+            error: None,
+            given_up: false,
+        };
+        statuses(watch, deliveries).into_iter().map(report).map(Write::Report).collect()
+    }
+
     /// Whether a status is to be shown now, as it stands.
     pub(super) fn note_report(&mut self, key: &ReportKey) {
         let is_due = self.ledger.reports.contains_key(key);

@@ -32,6 +32,10 @@ impl Machine {
                     let id = id.clone();
                     self.call(Call::Recall(Recall::Cancel(trigger, id)));
                 }
+                TriggerKind::Look(sha) => {
+                    let sha = sha.clone();
+                    self.call(Call::Show(trigger, sha));
+                }
                 TriggerKind::Rerun { delivery, .. } => {
                     let id = delivery.clone();
                     self.call(Call::Recall(Recall::Rerun(trigger, id)));
@@ -90,6 +94,24 @@ impl Machine {
         self.polls.asked.remove(&trigger.id);
         let (id, watch) = (trigger.id.clone(), trigger.watch.clone());
         self.tell(EventKind::TriggerAnswered { trigger: id, watch, answer });
+    }
+
+    /// What was read of a commit whose statuses are to be shown once more, oldest first.
+    pub(in crate::engine) fn shown_again(
+        &mut self,
+        trigger: &Trigger,
+        deliveries: &[Delivery],
+    ) -> Effects {
+        if self.ledger.inbox.triggers.contains(trigger) {
+            match deliveries.last() {
+                Some(newest) => {
+                    let writes = self.statuses_again(&trigger.watch, deliveries);
+                    self.answer(trigger, &newest.id, writes);
+                }
+                None => self.reject(trigger, "nothing is kept of its commit".to_owned()),
+            }
+        }
+        std::mem::take(&mut self.effects)
     }
 
     /// What was read of a delivery.

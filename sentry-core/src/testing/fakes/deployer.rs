@@ -379,7 +379,10 @@ impl Deployer for FakeDeployer {
         let mut objects = Vec::new();
         for planned in &plan.objects {
             let put = match error {
-                None => self.change(|cluster, now| cluster.put(plan, planned, now)),
+                None => self.change(|cluster, now| {
+                    cluster.is_as(planned, checked.binding(&planned.object))?;
+                    cluster.put(plan, planned, now)
+                }),
                 Some(_) => Ok(Action::Skipped),
             };
             let (action, reason) = match put {

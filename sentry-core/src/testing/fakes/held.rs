@@ -7,7 +7,9 @@ use tokio::time::Instant;
 
 use crate::clock::Timestamp;
 use crate::delivery::{RunState, TaskRecord};
-use crate::deployer::{DeployError, DeployErrorKind, FollowQuery, RetireHow, RunChange, RunStatus};
+use crate::deployer::{
+    DeployError, DeployErrorKind, FollowQuery, RetireHow, RunChange, RunStatus, Stood,
+};
 use crate::ids::DeliveryId;
 use crate::plan::{
     Action, COMMIT_LABEL, DELIVERY_LABEL, GitAuth, ObjectRef, Operation, Plan, PlannedObject,
@@ -135,6 +137,22 @@ impl Held {
             (Operation::Apply, Some(live)) if live.json == planned.json => Ok(Action::Unchanged),
             (Operation::Apply, Some(_)) => Ok(Action::Configured),
         }
+    }
+
+    /// An error if an object that is applied is not as it must be.
+    pub(super) fn is_as(
+        &self,
+        planned: &PlannedObject,
+        wanted: Option<&Stood>,
+    ) -> Result<(), DeployError> {
+        let live = self.get(planned).map(|live| Stood::At(live.json.to_string()));
+        if planned.is_run() || wanted.is_none_or(|wanted| *wanted == live.unwrap_or(Stood::Absent))
+        {
+            return Ok(());
+        }
+        let ObjectRef { kind, name, .. } = &planned.object;
+        let text = format!("{kind} {name} was written since it was checked");
+        Err(DeployError::new(DeployErrorKind::Stale, text))
     }
 
     pub(super) fn put(

@@ -164,5 +164,6 @@ pub async fn what_is_requested_is_a_line_of_the_audit_log_and_its_repetition_is_
     at.hold(&hold).await;
     at.hold(&resume).await;
     let acts: Vec<_> = at.acts(&AuditQuery::default()).await.into_iter().map(|e| e.act).collect();
-    assert_eq!(acts, [Act::from(&resume), Act::from(&hold), Act::from(&first)]);
+    let asked = Act::of(&first).expect("a person's request");
+    assert_eq!(acts, [Act::from(&resume), Act::from(&hold), asked]);
 }

@@ -36,6 +36,7 @@ pub(super) enum TriggerKind {
     },
     Retry(Text<DeliveryId>),
     Cancel(Text<DeliveryId>),
+    Look(Text<CommitSha>),
     Rerun {
         delivery: Text<DeliveryId>,
         failed_only: bool,
@@ -53,6 +54,7 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
             },
             K::Retry(delivery) => Self::Retry(Mirror::of(delivery)),
             K::Cancel(delivery) => Self::Cancel(Mirror::of(delivery)),
+            K::Look(sha) => Self::Look(Mirror::of(sha)),
             K::Rerun { delivery, failed_only } => {
                 Self::Rerun { delivery: Mirror::of(delivery), failed_only }
             }
@@ -67,6 +69,7 @@ impl Mirror<delivery::TriggerKind> for TriggerKind {
             }
             Self::Retry(delivery) => K::Retry(delivery.back()),
             Self::Cancel(delivery) => K::Cancel(delivery.back()),
+            Self::Look(sha) => K::Look(sha.back()),
             Self::Rerun { delivery, failed_only } => {
                 K::Rerun { delivery: delivery.back(), failed_only }
             }

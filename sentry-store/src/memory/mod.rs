@@ -1,5 +1,7 @@
 //! State for as long as the program lives: for tests, dry runs and trying things out.
 
+mod slots;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +49,7 @@ struct Kept {
     holder: Option<String>,
     /// The number of the newest claim.
     epoch: u64,
+    fleet: slots::Fleet,
 }
 
 impl MemoryStore {
@@ -132,7 +135,7 @@ impl Inbox for MemoryStore {
         let mut kept = self.kept();
         let first = kept.triggers.values().find(|kept| kept.key == trigger.key).cloned();
         Ok(first.unwrap_or_else(|| {
-            kept.act(trigger.into());
+            Act::of(trigger).into_iter().for_each(|act| kept.act(act));
             kept.triggers.insert(trigger.id.clone(), trigger.clone());
             trigger.clone()
         }))
