@@ -100,6 +100,10 @@ fn forge_line(event: &EventKind) -> Option<String> {
         EventKind::StateUnavailable { error } => {
             ("✗", Tone::Bad, format!("can't write the state, deliveries are on hold: {error}"))
         }
+        EventKind::SlotLost { slot, why } => {
+            let text = format!("slot {slot} lost, what was under way there was cut off: {why}");
+            ("!", Tone::Busy, text)
+        }
         _ => return None,
     };
     Some(format!("{} {}", tinted(sign, tone), plain(&text)))

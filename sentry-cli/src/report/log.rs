@@ -37,6 +37,11 @@ pub(super) fn log(event: &EventKind) {
         // Whoever asked for it was answered at once.
         EventKind::Stopping => {}
         EventKind::Polled { .. } => debug_log(event),
+        EventKind::SlotTaken { slot, watches } => info!(%slot, watches, "slot taken"),
+        EventKind::SlotGiven { slot } => info!(%slot, "slot given back"),
+        EventKind::SlotLost { slot, why } => {
+            warn!(%slot, why, "slot lost: what was under way there was cut off");
+        }
         _ => {
             log_runs(event);
             log_notices(event);

@@ -65,6 +65,21 @@ pub(crate) fn made_by_another(planned: &PlannedObject, live: Option<&Value>) -> 
         .then(|| format!("created by delivery {theirs}"))
 }
 
+/// True if a delivery wrote the object that was begun later than the one which is to write it.
+pub(crate) fn is_of_a_newer_delivery(planned: &PlannedObject, live: &Value) -> bool {
+    // Ids sort in the order in which deliveries were begun.
+    let label =
+        |object: &Value| object["metadata"]["labels"][DELIVERY_LABEL].as_str().map(str::to_owned);
+    label(live).is_some_and(|theirs| label(&planned.json).is_some_and(|ours| theirs > ours))
+}
+
+/// The error for an object that a newer delivery wrote, or others again and again.
+pub(crate) fn stale(planned: &PlannedObject) -> DeployError {
+    let text = format!("{}: it was written since it was checked", place(&planned.object));
+    DeployError::new(DeployErrorKind::Stale, text)
+        .with_hint("it is checked anew with the next attempt")
+}
+
 /// The error if a live run is not the planned one: the keys decide.
 pub(crate) fn conflict(planned: &PlannedObject, live: &Value) -> Option<DeployError> {
     let Operation::Create { key } = &planned.operation else { return None };

@@ -11,7 +11,7 @@ use sentry_core::plan::{Action, ChangeSet, Plan};
 
 use super::call::Caller;
 use super::resources::{self, Known};
-use super::write::{self, AT_ONCE, Failed, Mode, Written, kinds_of};
+use super::write::{self, AT_ONCE, Failed, How, Mode, Written, kinds_of};
 use super::{Native, git_auth};
 use crate::api::object::{self, by_namespace};
 use crate::api::outcomes::Outcomes;
@@ -83,8 +83,10 @@ async fn apply_phase(
         if lost.load(Ordering::Relaxed) {
             return None;
         }
-        let how = (plan.force_conflicts, Mode::Write);
-        Some((at, write::apply(caller, known, &plan.objects[at], how).await))
+        let planned = &plan.objects[at];
+        let stood = checked.binding(&planned.object);
+        let how = How { force: plan.force_conflicts, mode: Mode::Write, stood };
+        Some((at, write::apply(caller, known, planned, how).await))
     };
     let mut done = stream::iter(phase.iter().copied()).map(one).buffer_unordered(AT_ONCE);
     // Those that are on their way are waited for: whatever arrived is told.

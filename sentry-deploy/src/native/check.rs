@@ -7,7 +7,7 @@ use sentry_core::plan::{Plan, PlannedObject};
 
 use super::call::Caller;
 use super::resources::{self, Known};
-use super::write::{self, AT_ONCE, Failed, Mode, kinds_of};
+use super::write::{self, AT_ONCE, Failed, How, Mode, kinds_of};
 use super::{Native, git_auth};
 use crate::api::object;
 
@@ -57,7 +57,7 @@ async fn ask(
             Err(failed) => Err(failed),
         };
     }
-    let how = (plan.force_conflicts, Mode::Ask);
+    let how = How { force: plan.force_conflicts, mode: Mode::Ask, stood: None };
     let would_be = write::apply(caller, known, planned, how).await?;
     // A dry run shows what it takes, and gives a version to nothing that is not there.
     let version = object::resource_version(&would_be.object);

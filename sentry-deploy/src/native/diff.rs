@@ -8,7 +8,7 @@ use sentry_core::plan::{Plan, PlannedObject};
 use super::Native;
 use super::call::Caller;
 use super::resources::{self, Known};
-use super::write::{self, AT_ONCE, Mode, kinds_of};
+use super::write::{self, AT_ONCE, How, Mode, kinds_of};
 use crate::api::diff::Shown;
 use crate::api::object;
 
@@ -39,7 +39,8 @@ async fn one(
     let after = if planned.is_run() {
         write::create(caller, known, planned, Mode::Ask).await
     } else {
-        write::apply(caller, known, planned, (plan.force_conflicts, Mode::Ask)).await
+        let how = How { force: plan.force_conflicts, mode: Mode::Ask, stood: None };
+        write::apply(caller, known, planned, how).await
     };
     let after = after.map_err(|failed| failed.error)?;
     Ok(shown.diff(planned, before.as_ref(), &after.object))

@@ -95,6 +95,11 @@ impl Refusal {
         self.code == 404 && !self.status["details"]["name"].is_null()
     }
 
+    /// True if the object is not in the version that was sent. Fields that others hold are another matter.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.reason() == "Conflict" && self.causes().all(|cause| cause["reason"] != CONFLICT)
+    }
+
     /// True if a version or a page is too old.
     pub(super) fn is_old(&self) -> bool {
         self.code == 410

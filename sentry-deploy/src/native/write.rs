@@ -1,8 +1,9 @@
 //! Requests that write objects, or ask what would come of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use sentry_core::deployer::DeployError;
+use sentry_core::deployer::{DeployError, Stood};
 use sentry_core::plan::{Plan, PlannedObject};
 use sentry_core::watch::ForceConflicts;
 use serde_json::Value;
@@ -18,6 +19,9 @@ pub(super) const AT_ONCE: usize = 8;
 const MANAGER: &str = "fieldManager=sentry";
 /// What `kubectl create` and `kubectl apply` leave: neither comes back by itself.
 const LEFT: &[&str] = &["kubectl-client-side-apply", "kubectl-create"];
+
+/// So often an object is applied that others write to at the same time.
+const OTHERS: usize = 4;
 
 /// Whether it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,28 +81,75 @@ pub(super) fn kinds_of(plan: &Plan) -> BTreeSet<(String, String)> {
     plan.objects.iter().map(kind).collect()
 }
 
-/// Applies a named object on the server's side, and takes over what it may.
+/// How a named object is applied.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How<'a> {
+    pub(super) force: ForceConflicts,
+    pub(super) mode: Mode,
+    /// How the object must still stand; `None` if however it does.
+    pub(super) stood: Option<&'a Stood>,
+}
+
+/// Applies a named object on the server's side, and takes over what it may. Where it must stand as it was, what others than
+/// Sentry wrote to it meanwhile is no obstacle: a controller's status, an autoscaler's number.
 pub(super) async fn apply(
     caller: &Caller<'_>,
     known: &Known,
     planned: &PlannedObject,
-    (force, mode): (ForceConflicts, Mode),
+    how: How<'_>,
 ) -> Result<Written, Failed> {
     let name = Some(planned.object.name.as_str());
     let path = known.place(caller.cluster, &planned.object, name).map_err(Failed::unsent)?;
+    let mut stood = how.stood.cloned();
+    for _ in 0..OTHERS {
+        let json = bound(&planned.json, stood.as_ref());
+        let refusal = match apply_as_it_is(caller, &path, (planned, &json), how).await? {
+            Ok(written) => return Ok(written),
+            Err(refusal) => refusal,
+        };
+        if stood.is_none() || !refusal.is_outdated() {
+            return Err(Failed::refused(caller, planned, &refusal));
+        }
+        let live = live(caller, known, planned).await.map_err(Failed::unanswered)?;
+        if live.as_ref().is_some_and(|live| object::is_of_a_newer_delivery(planned, live)) {
+            break;
+        }
+        let version = live.as_ref().and_then(object::resource_version);
+        stood = Some(version.map_or(Stood::Absent, Stood::At));
+    }
+    Err(Failed::unsent(object::stale(planned)))
+}
+
+async fn apply_as_it_is(
+    caller: &Caller<'_>,
+    path: &str,
+    (planned, json): (&PlannedObject, &Value),
+    how: How<'_>,
+) -> Result<Result<Written, Refusal>, Failed> {
     let ask = |forced: bool| {
         let forced = if forced { "&force=true" } else { "" };
-        Ask::apply(format!("{path}?{MANAGER}{}{forced}", mode.query()), &planned.json)
+        Ask::apply(format!("{path}?{MANAGER}{}{forced}", how.mode.query()), json)
     };
-    let reply = send(caller, &ask(force == ForceConflicts::Always)).await?;
-    match taken(&reply, planned) {
-        Err(refusal) if force == ForceConflicts::First && refusal.is_held_by_none_but(LEFT) => {
-            let reply = send(caller, &ask(true)).await?;
-            taken(&reply, planned)
+    let reply = send(caller, &ask(how.force == ForceConflicts::Always)).await?;
+    Ok(match taken(&reply, planned) {
+        Err(refusal) if how.force == ForceConflicts::First && refusal.is_held_by_none_but(LEFT) => {
+            taken(&send(caller, &ask(true)).await?, planned)
         }
         done => done,
-    }
-    .map_err(|refusal| Failed::refused(caller, planned, &refusal))
+    })
+}
+
+/// The object, which the server takes only if it stands so. The version 1 is none that an object can have: with it, what is
+/// not there is created, and what is there by now is refused.
+fn bound<'v>(json: &'v Value, stood: Option<&Stood>) -> Cow<'v, Value> {
+    let version = match stood {
+        None => return Cow::Borrowed(json),
+        Some(Stood::Absent) => "1",
+        Some(Stood::At(version)) => version,
+    };
+    let mut json = json.clone();
+    json["metadata"]["resourceVersion"] = version.into();
+    Cow::Owned(json)
 }
 
 /// Creates a run.
