@@ -47,6 +47,7 @@ mod p39_webhook_endpoint;
 mod p40_page_and_api;
 mod p42_least_privilege;
 mod p43_health;
+mod p44_many_processes;
 mod p52_which_runs_start;
 mod p53_values_stay_values;
 mod p54_children_memory;

@@ -362,6 +362,16 @@ pub const PROMISES: &[Promise] = &[
         "sentry-server/tests/server/health.rs::a_forge_that_never_answers_makes_the_loop_late_and_one_that_refuses_does_not",
     ),
     promise(
+        44,
+        "many processes share a state: one that is frozen anywhere, killed, or whose clock is set harms nothing",
+        "3 processes, frozen around every call of a port, clocks ± 10 years, 10,000 stories: 0 lost, 0 doubled, last status = verdict",
+        &[
+            proof("each call", FAKES, "1 in 13 and 1 in 41 calls"),
+            proof("stories", FAKES, "16 of 10,000 stories"),
+        ],
+        "sentry-core/src/fleet/decision/tests.rs::slots_have_one_owner_each_and_come_to_rest",
+    ),
+    promise(
         52,
         "deciding which runs start: every bound (work, paths, patterns, bytes, time) ends in \"counts as changed\" or in an error, never in \"skip\"",
         "10,000 trees and changes over each bound, by A's pusher and by an honest big commit: 0 runs silently missing, 0 green",
