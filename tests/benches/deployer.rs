@@ -20,7 +20,7 @@ use sentry_core::plan::{
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use serde_json::json;
 use tokio::runtime::Runtime;
 

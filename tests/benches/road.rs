@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sentry_core::clock::Timestamp;
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::repo::{BareRepo, Entry};
 use sentry_tests::sandbox::{Sandbox, eventually};

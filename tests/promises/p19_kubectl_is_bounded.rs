@@ -8,7 +8,7 @@ use sentry_core::deployer::{Checked, Deployer as _};
 use sentry_core::plan::Plan;
 use sentry_core::secret::Redactor;
 use sentry_deploy::{Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::processes;
 use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};

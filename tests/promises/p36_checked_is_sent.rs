@@ -11,7 +11,7 @@ use sentry_core::manifest::ManifestSet;
 use sentry_core::plan::PlannedObject;
 use sentry_core::secret::Redactor;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::judge::checked::Checked;
 use sentry_tests::judge::json;
 use sentry_tests::judge::scene::Scene;

@@ -10,7 +10,7 @@ use sentry_core::forge::ForgePorts;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::promise::{cases, kept};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::repo::CommitSha;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::testing::fate::Fate;
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;

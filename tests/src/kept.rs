@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use crate::forges::{ForgeOptions, gitlab::GitLab};
 use crate::gitserver::{GitOptions, GitServer};
 use crate::proxy::HttpProxy;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 pub use self::link::{FaultProxy, Link};
 use crate::gitserver::basic;
-use crate::host::Host;
+use sentry_apiserver::host::Host;
 use crate::http::{Entry, Logged, RequestLog, lock};
 
 /// A forward proxy: `CONNECT` for https, absolute URLs for http. Stops on drop.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use crate::gitserver::{GitOptions, GitServer};
 use crate::repo::BareRepo;
 use crate::sandbox::{Agent, Output, Sandbox};

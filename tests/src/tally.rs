@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use crate::road::{PIPELINE, TASK};
 
 /// The documents of [`tree`] that make a run.

@@ -22,7 +22,7 @@ use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::testing::deployer_contract::{Ground, Refusal};
 use sentry_core::watch::ForceConflicts;
-use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use serde_json::json;
 use tempfile::TempDir;
 

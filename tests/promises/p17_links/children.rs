@@ -20,7 +20,7 @@ use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
-use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_tests::http::Fault;
 use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};

@@ -2,7 +2,7 @@
 
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _, RetireHow};
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use serde_json::json;
 
 use super::{lab, plan, planned};
