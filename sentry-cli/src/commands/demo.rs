@@ -4,6 +4,8 @@
 mod forge;
 mod repository;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod upload_pack;
 
 use std::future::pending;
@@ -151,11 +153,14 @@ impl Script<'_> {
         title(ui, 8, "The page, until Ctrl-C");
         ui.line(format!("   {url}/deliveries/{delivery}"));
         ui.line(format!("   log in with the token {token}"));
-        ui.line("   There: the log line of the run that failed, its tasks, and what was written.");
-        ui.line("   \"Run again\" starts new runs; the page follows them.");
+        ui.line("   There: what failed with its log line, the tasks of both runs, every object.");
         ui.line(format!("   All watches: {url}/"));
-        while !matches!(events.recv().await, Ok(Event { kind: EventKind::Stopping, .. }) | Err(RecvError::Closed)) {}
-        Ok(())
+        loop {
+            match events.recv().await {
+                Ok(Event { kind: EventKind::Stopping, .. }) | Err(RecvError::Closed) => return Ok(()),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+            }
+        }
     }
 
     /// A commit to A, until its runs are on the cluster.
@@ -170,11 +175,12 @@ impl Script<'_> {
         .await?;
         let seen = Instant::now();
         ui.line(format!("   {}  seen: it differs from the baseline", shown(&change)));
-        next(events, "the delivery", |event| match event {
-            EventKind::DeliveryStep { state: DeliveryState::Following, .. } => Some(()),
+        let delivered = next(events, "the delivery", |event| match event {
+            EventKind::DeliveryStep { state: DeliveryState::Following, .. } => Some(Ok(())),
+            EventKind::DeliverySettled { error, .. } => Some(Err(error.unwrap_or_default())),
             _ => None,
-        })
-        .await?;
+        });
+        delivered.await?.map_err(|error| failed(&format!("its delivery started no run: {error}")))?;
         ui.line(format!("   delivered in {}; now in the cluster's namespace qa:\n", span(seen.elapsed())));
         let mut rows = Rows::new(&[whole("kind"), middle("name")]);
         for object in self.stage.cluster.objects() {
@@ -219,9 +225,7 @@ impl Script<'_> {
             EventKind::ReportFailed { error, .. } => Some(Err(error)),
             _ => None,
         });
-        reported.await?.map_err(|error| {
-            Failure::new(Exit::Failed, format!("the demo's status was not set: {}", plain(&error)))
-        })?;
+        reported.await?.map_err(|error| failed(&format!("its status was not set: {error}")))?;
         title(self.ui, 6, "The verdict on A's commit, as the forge has it");
         for status in self.stage.forge.statuses(sha.as_str()) {
             let tone = if status.state == "success" { Tone::Good } else { Tone::Bad };
@@ -241,26 +245,28 @@ fn shown(revision: &Revision) -> String {
     tinted(&format!("{} {}", revision.subject, revision.sha.short()), Tone::Good)
 }
 
+/// What went otherwise than the script has it.
+fn failed(what: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("the demo failed: {}", plain(what)))
+        .with_hint("`sentry demo --log-level debug` shows more")
+}
+
 /// The first event that is looked for; an attempt that fails, or a forge that does not answer, ends the wait.
 async fn next<T>(
     events: &mut Receiver<Event>,
     what: &str,
     mut wanted: impl FnMut(EventKind) -> Option<T>,
 ) -> Result<T, Failure> {
-    let failed = |why: &str| {
-        let text = format!("the demo was waiting for {what}: {}", plain(why));
-        Failure::new(Exit::Failed, text).with_hint("`sentry demo --log-level debug` shows more")
-    };
+    let waited = |why: &str| failed(&format!("while it was waiting for {what}: {why}"));
     let find = async {
         loop {
             match events.recv().await {
                 Ok(Event { kind, .. }) => match kind {
-                    EventKind::Stopping => return Err(failed("stopped")),
+                    EventKind::Stopping => return Err(waited("stopped")),
                     EventKind::DeliveryRetrying { error, .. }
                     | EventKind::ForgeUnreachable { error, .. }
                     | EventKind::FollowFailed { error, .. }
-                    | EventKind::DeliverySettled { error: Some(error), .. }
-                    | EventKind::StateUnavailable { error } => return Err(failed(&error)),
+                    | EventKind::StateUnavailable { error } => return Err(waited(&error)),
                     kind => {
                         if let Some(found) = wanted(kind) {
                             return Ok(found);
@@ -268,9 +274,9 @@ async fn next<T>(
                     }
                 },
                 Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return Err(failed("the engine ended")),
+                Err(RecvError::Closed) => return Err(waited("the engine ended")),
             }
         }
     };
-    tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| Err(failed("timed out")))
+    tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| Err(waited("timed out")))
 }

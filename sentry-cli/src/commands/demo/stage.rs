@@ -31,7 +31,7 @@ watches:
   - name: demo
     polling_interval: 1
     source: {url: \"${FORGE}/demo/product\", branches: [main]}
-    manifests: {url: \"${FORGE}/demo/qa\", branch: main, dir: .tekton}
+    manifests: {url: \"${FORGE}/demo/qa\", branch: main}
     cluster:
       {deployer: native, native: {kubeconfig: kubeconfig}, context: default,
        namespace: qa}
