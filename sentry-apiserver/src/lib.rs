@@ -148,8 +148,7 @@ impl ApiServer {
     /// When the directory can't be written to.
     #[must_use]
     pub fn kubeconfig_for(&self, dir: &Path, url: &str, ca: &Path, token: &str) -> PathBuf {
-        let cluster =
-            json!({"server": url, "certificate-authority": ca.display().to_string()});
+        let cluster = json!({"server": url, "certificate-authority": ca.display().to_string()});
         self.kubeconfig_as(dir, &cluster, &json!({"token": token}))
     }
 

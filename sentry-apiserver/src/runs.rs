@@ -103,7 +103,8 @@ impl State {
 
     /// Ends what a run's tasks still do: where one failed, the others come to their own good end.
     fn finish_tasks(&mut self, run: &Value, outcome: Outcome<'_>) {
-        let (namespace, references) = (&run["metadata"]["namespace"], &run["status"]["childReferences"]);
+        let (namespace, references) =
+            (&run["metadata"]["namespace"], &run["status"]["childReferences"]);
         for name in names(references) {
             let place = (TASK_RUNS.to_owned(), text(namespace), name.to_owned());
             let Some(mut task) = self.get(&place).filter(|task| !is_done(task)).cloned() else {
@@ -187,9 +188,9 @@ fn child(run: &str, task: &str) -> String {
 /// Writes a pipeline run's tasks into its status.
 fn name_children(run: &mut Value, pipeline: Value, tasks: &[String]) {
     let name = text(&run["metadata"]["name"]);
-    let made = tasks.iter().map(|task| {
-        json!({"kind": "TaskRun", "name": child(&name, task), "pipelineTaskName": task})
-    });
+    let made = tasks.iter().map(
+        |task| json!({"kind": "TaskRun", "name": child(&name, task), "pipelineTaskName": task}),
+    );
     run["status"]["childReferences"] = made.collect();
     run["status"]["pipelineSpec"] = pipeline;
 }
@@ -235,4 +236,64 @@ fn condition(run: &Value, outcome: Outcome<'_>) -> Condition {
 
 fn now() -> String {
     format!("{:.0}", SystemClock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pipeline run of the tasks `one` and `two`, which has begun.
+    fn begun() -> State {
+        let mut state = State::default();
+        let pipeline = json!({"tasks": [{"name": "one"}, {"name": "two"}]});
+        let run = json!({
+            "apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "spec": {"pipelineSpec": pipeline},
+            "metadata": {"name": "r", "namespace": "qa"},
+        });
+        state.create(
+            ("pipelineruns.tekton.dev".into(), "qa".into(), "r".into()),
+            run,
+            "test",
+            false,
+        );
+        assert!(state.begin_run("r") && !state.begin_run("other"));
+        state
+    }
+
+    /// How each run stands, by name, oldest first.
+    fn stands(state: &State) -> Vec<(String, String, String)> {
+        let stand = |run: &Value| {
+            let condition = &run["status"]["conditions"][0];
+            (text(&run["metadata"]["name"]), text(&condition["status"]), text(&condition["reason"]))
+        };
+        state.all().iter().map(stand).collect()
+    }
+
+    #[test]
+    fn what_a_run_began_goes_on_with_it_and_ends_with_it() {
+        let failed = Outcome::Failed { task: "two", step: "s", exit_code: 1, log: "no\n" };
+        let running = ("Unknown", "Running");
+        let good = ("True", "Succeeded");
+        let stopped = ("False", "TaskRunCancelled");
+        for (outcome, all) in [
+            (None, [running, running, running]),
+            (Some(Outcome::Succeeded), [good, good, good]),
+            (Some(failed), [("False", "Failed"), good, ("False", "Failed")]),
+            (Some(Outcome::Cancelled), [("False", "Cancelled"), stopped, stopped]),
+            (Some(Outcome::TimedOut), [("False", "PipelineRunTimeout"), stopped, stopped]),
+        ] {
+            let mut state = begun();
+            if let Some(outcome) = outcome {
+                assert!(state.finish_run("r", outcome) && !state.finish_run("r", outcome));
+                assert!(!state.begin_run("r"), "it ended");
+            }
+            let names = ["r", "r-one", "r-two"].iter().zip(all);
+            let want: Vec<_> = names
+                .map(|(name, (status, reason))| {
+                    ((*name).to_owned(), status.to_owned(), reason.to_owned())
+                })
+                .collect();
+            assert_eq!(stands(&state), want, "{outcome:?}");
+        }
+    }
 }

@@ -66,12 +66,7 @@ pub(crate) async fn run(ctx: &Context, args: DemoArgs) -> Result<Exit, Failure> 
     }
 }
 
-async fn play(
-    ctx: &Context,
-    dir: &Workdir,
-    args: DemoArgs,
-    stop: &Stop,
-) -> Result<(), Failure> {
+async fn play(ctx: &Context, dir: &Workdir, args: DemoArgs, stop: &Stop) -> Result<(), Failure> {
     let mut stage = Stage::set(dir.path(), args.page).await?;
     let config = stage.config(dir.path())?;
     let store = compose::open_store(&dir.path().join("state"))?;
@@ -153,11 +148,14 @@ impl Script<'_> {
         title(ui, 8, "The page, until Ctrl-C");
         ui.line(format!("   {url}/deliveries/{delivery}"));
         ui.line(format!("   log in with the token {token}"));
-        ui.line("   There: what failed with its log line, the tasks of both runs, every object.");
+        ui.line("   There: what failed and its log line, the tasks of both runs, every object.");
+        ui.line("   \"Rerun all\" starts new runs, and the page follows them.");
         ui.line(format!("   All watches: {url}/"));
         loop {
             match events.recv().await {
-                Ok(Event { kind: EventKind::Stopping, .. }) | Err(RecvError::Closed) => return Ok(()),
+                Ok(Event { kind: EventKind::Stopping, .. }) | Err(RecvError::Closed) => {
+                    return Ok(());
+                }
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
             }
         }
@@ -180,8 +178,13 @@ impl Script<'_> {
             EventKind::DeliverySettled { error, .. } => Some(Err(error.unwrap_or_default())),
             _ => None,
         });
-        delivered.await?.map_err(|error| failed(&format!("its delivery started no run: {error}")))?;
-        ui.line(format!("   delivered in {}; now in the cluster's namespace qa:\n", span(seen.elapsed())));
+        delivered
+            .await?
+            .map_err(|error| failed(&format!("its delivery started no run: {error}")))?;
+        ui.line(format!(
+            "   delivered in {}; now in the cluster's namespace qa:\n",
+            span(seen.elapsed())
+        ));
         let mut rows = Rows::new(&[whole("kind"), middle("name")]);
         for object in self.stage.cluster.objects() {
             let text = |field: &serde_json::Value| field.as_str().map(plain).unwrap_or_default();
@@ -227,12 +230,18 @@ impl Script<'_> {
         });
         reported.await?.map_err(|error| failed(&format!("its status was not set: {error}")))?;
         title(self.ui, 6, "The verdict on A's commit, as the forge has it");
+        let mut rows =
+            Rows::new(&[whole("commit"), whole("context"), whole("state"), folded("description")]);
         for status in self.stage.forge.statuses(sha.as_str()) {
             let tone = if status.state == "success" { Tone::Good } else { Tone::Bad };
-            let state = tinted(&plain(&status.state), tone);
-            self.ui.line(format!("   {} {}  {state}", sha.short(), plain(&status.context)));
-            self.ui.line(format!("   {}", plain(&status.description)));
+            rows.row([
+                (sha.short(), Tone::Plain),
+                (&status.context, Tone::Plain),
+                (&status.state, tone),
+                (&status.description, Tone::Plain),
+            ]);
         }
+        self.ui.indented(&rows, OutputArg::default(), "   ");
         Ok(())
     }
 }

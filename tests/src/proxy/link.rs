@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use sentry_apiserver::host::Host;
 use crate::http::{Fault, lock, target};
+use sentry_apiserver::host::Host;
 
 /// What a link does to the bytes of a connection's answer.
 #[derive(Debug, Clone, Default)]

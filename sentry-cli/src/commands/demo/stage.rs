@@ -26,7 +26,7 @@ pub(super) const MANIFESTS: &[(&str, &str)] = &[
 
 const CONFIG: &str = "\
 forges:
-  local: {type: gitea, url: \"${FORGE}\", token: \"${FORGE_TOKEN}\"}
+  local: {type: gitea, url: \"${FORGE}\", token: \"${TOKEN}\"}
 watches:
   - name: demo
     polling_interval: 1
@@ -91,13 +91,15 @@ impl Stage {
     pub(super) fn config_text(&self) -> String {
         let page = self.page.as_ref().map_or("", |page| &page.url);
         let server = if page.is_empty() { "" } else { SERVER };
-        format!("{CONFIG}{server}").replace("${FORGE}", self.forge.origin()).replace("${PAGE}", page)
+        format!("{CONFIG}{server}")
+            .replace("${FORGE}", self.forge.origin())
+            .replace("${PAGE}", page)
     }
 
     /// What it means; relative paths are below the directory.
     pub(super) fn config(&self, dir: &Path) -> Result<Config, Failure> {
         let page = self.page.as_ref().map(|page| page.token.clone()).unwrap_or_default();
-        let tokens = [("FORGE_TOKEN", self.forge_token.clone()), ("PAGE_TOKEN", page)];
+        let tokens = [("TOKEN", self.forge_token.clone()), ("PAGE_TOKEN", page)];
         let env = Environment::new(tokens.map(|(name, value)| (name.to_owned(), value)).into());
         let file = dir.join("sentry.yaml");
         std::fs::write(&file, self.config_text())

@@ -64,7 +64,11 @@ async fn git_clones_the_repository_in_every_way_and_finds_nothing_wrong_with_it(
             let want = if path == "a" && commits == 3 { "new" } else { text.trim() };
             if path != "a" || commits == 3 {
                 let object = format!("HEAD:{path}");
-                assert_eq!(git(&there, &["cat-file", "blob", &object]).await, want, "{way:?} {path}");
+                assert_eq!(
+                    git(&there, &["cat-file", "blob", &object]).await,
+                    want,
+                    "{way:?} {path}"
+                );
             }
         }
         // What comes later comes as well, and so does what was left out before.
@@ -89,7 +93,10 @@ async fn git_lists_head_and_the_branch_and_nothing_of_a_repository_that_is_not_t
     let dir = TempDir::new().unwrap();
     for url in [forge.url("a"), forge.url("a.git")] {
         let listed = git(dir.path(), &["ls-remote", "--symref", &url]).await;
-        assert_eq!(listed, format!("ref: refs/heads/main\tHEAD\n{head}\tHEAD\n{head}\trefs/heads/main"));
+        assert_eq!(
+            listed,
+            format!("ref: refs/heads/main\tHEAD\n{head}\tHEAD\n{head}\trefs/heads/main")
+        );
         assert_eq!(git(dir.path(), &["ls-remote", &url, "refs/heads/other"]).await, "");
     }
     let nowhere = Program::new("git").dir(dir.path()).args(["ls-remote", &forge.url("b")]);
@@ -150,7 +157,8 @@ async fn a_status_stands_on_its_commit_until_another_of_its_context_is_set() {
         assert_eq!(set(&sha, TOKEN, state, context).await, 201);
     }
     let standing = forge.statuses(&sha);
-    let standing: Vec<_> = standing.iter().map(|s| (s.context.as_str(), s.state.as_str())).collect();
+    let standing: Vec<_> =
+        standing.iter().map(|s| (s.context.as_str(), s.state.as_str())).collect();
     assert_eq!(standing, [("one", "failure"), ("two", "success")]);
     let page = client.get(format!("{}/commit/{sha}", forge.url("a"))).send().await.unwrap();
     let page = page.text().await.unwrap();

@@ -65,7 +65,9 @@ impl Request {
             let content = match length {
                 0 => return Ok(Self { command, arguments }),
                 1 => &[],
-                _ => length.checked_sub(4).and_then(|length| tail.get(..length)).ok_or("cut off")?,
+                _ => {
+                    length.checked_sub(4).and_then(|length| tail.get(..length)).ok_or("cut off")?
+                }
             };
             rest = &tail[content.len()..];
             let line = String::from_utf8_lossy(content).trim_end().to_owned();
@@ -83,7 +85,8 @@ impl Request {
 
 /// `HEAD` and `main`, as far as they are asked for.
 fn ls_refs(repository: &Repository, arguments: &[String]) -> Vec<u8> {
-    let mut prefixes = arguments.iter().filter_map(|line| line.strip_prefix("ref-prefix ")).peekable();
+    let mut prefixes =
+        arguments.iter().filter_map(|line| line.strip_prefix("ref-prefix ")).peekable();
     let all = prefixes.peek().is_none();
     let prefixes: Vec<&str> = prefixes.collect();
     let mut out = Vec::new();
@@ -157,7 +160,8 @@ impl Wanted {
             push(&mut out, "shallow-info");
             let new = edge.difference(&self.shallow);
             new.for_each(|id| push(&mut out, &format!("shallow {id}")));
-            let now_whole = self.shallow.iter().filter(|id| sent.contains(id) && !edge.contains(id));
+            let now_whole =
+                self.shallow.iter().filter(|id| sent.contains(id) && !edge.contains(id));
             now_whole.for_each(|id| push(&mut out, &format!("unshallow {id}")));
             out.extend(DELIMITER);
         }
