@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::{self, Write as _};
 use std::str::FromStr;
 
 use sentry_core::clock::Timestamp;
@@ -164,41 +165,36 @@ impl Repository {
         id
     }
 
-    /// A commit and those before it; of a shallow one the parent is not followed.
-    pub(super) fn history(&self, from: Oid, shallow: &BTreeSet<Oid>) -> Vec<Oid> {
+    /// A commit and those before it; of another object, that object alone.
+    pub(super) fn history(&self, from: Oid) -> Vec<Oid> {
         let parent = |id: &Oid| {
-            let object = self.object(*id).filter(|_| !shallow.contains(id))?;
-            object.links.get(1).filter(|_| object.kind == Kind::Commit).copied()
+            let object = self.object(*id).filter(|object| object.kind == Kind::Commit)?;
+            object.links.get(1).copied()
         };
         std::iter::successors(Some(from), parent).collect()
     }
 
-    /// Adds an object that was asked for, and what it names as far as the filter keeps it. A commit's parent is none of it.
-    pub(super) fn reach(&self, id: Oid, filter: Filter, found: &mut BTreeSet<Oid>) {
-        found.insert(id);
-        let Some(object) = self.object(id) else { return };
-        match object.kind {
-            Kind::Commit => self.descend(&object.links[..1], filter, 0, found),
-            Kind::Tree => self.descend(&object.links, filter, 1, found),
-            Kind::Blob => {}
-        }
-    }
-
-    fn descend(&self, ids: &[Oid], filter: Filter, depth: usize, found: &mut BTreeSet<Oid>) {
-        for id in ids {
+    /// Adds what an object names, as far as the filter keeps it. A commit's parent is none of it.
+    fn descend(&self, object: &Object, filter: Filter, depth: usize, found: &mut BTreeSet<Oid>) {
+        let links = if object.kind == Kind::Commit { &object.links[..1] } else { &object.links };
+        for id in links {
             let Some(object) = self.object(*id) else { continue };
             if filter.keeps(object.kind, depth) {
                 found.insert(*id);
-                self.descend(&object.links, filter, depth + 1, found);
+                self.descend(object, filter, depth + 1, found);
             }
         }
     }
 
-    /// These objects as a pack (gitformat-pack(5)), each whole.
-    pub(super) fn pack(&self, ids: &BTreeSet<Oid>) -> std::io::Result<Vec<u8>> {
-        use std::io::Write as _;
-        let objects: Vec<&Object> = ids.iter().filter_map(|id| self.object(*id)).collect();
-        let number = u32::try_from(objects.len()).map_err(std::io::Error::other)?;
+    /// These objects and what they name as a pack (gitformat-pack(5)), each whole.
+    pub(super) fn pack(&self, ids: &BTreeSet<Oid>, filter: Filter) -> io::Result<Vec<u8>> {
+        let mut found = ids.clone();
+        for object in ids.iter().filter_map(|id| self.object(*id)) {
+            let depth = usize::from(object.kind == Kind::Tree);
+            self.descend(object, filter, depth, &mut found);
+        }
+        let objects: Vec<&Object> = found.iter().filter_map(|id| self.object(*id)).collect();
+        let number = u32::try_from(objects.len()).map_err(io::Error::other)?;
         let mut pack = b"PACK\0\0\0\x02".to_vec();
         pack.extend(number.to_be_bytes());
         for object in objects {

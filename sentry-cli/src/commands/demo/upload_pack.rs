@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::repository::{Filter, Kind, Oid, Repository};
+use super::repository::{Filter, Oid, Repository};
 
 /// What a server says first: what it can do.
 pub(super) fn advertisement() -> Vec<u8> {
@@ -101,10 +101,9 @@ fn ls_refs(repository: &Repository, arguments: &[String]) -> Vec<u8> {
     out
 }
 
-/// What a fetch asks for.
+/// What a fetch asks for. What the client has already is not left out: it is little.
 struct Wanted {
     wants: Vec<Oid>,
-    haves: Vec<Oid>,
     /// The client's commits whose parents it does not have.
     shallow: BTreeSet<Oid>,
     depth: Option<usize>,
@@ -114,22 +113,20 @@ struct Wanted {
 
 impl Wanted {
     fn read(arguments: &[String]) -> Result<Self, String> {
-        let (wants, haves, shallow) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let filter = Filter::Nothing;
-        let mut wanted = Self { wants, haves, shallow, depth: None, filter, done: false };
+        let (wants, shallow, filter) = (Vec::new(), BTreeSet::new(), Filter::Nothing);
+        let mut wanted = Self { wants, shallow, depth: None, filter, done: false };
         for line in arguments {
             let (word, value) = line.split_once(' ').unwrap_or((line, ""));
             let wrong = || format!("{line:?} can't be answered here");
             let id = || value.parse::<Oid>().map_err(|()| wrong());
             match word {
                 "want" => wanted.wants.push(id()?),
-                "have" => wanted.haves.push(id()?),
                 "shallow" => drop(wanted.shallow.insert(id()?)),
                 "deepen" => wanted.depth = Some(value.parse().map_err(|_| wrong())?),
                 "filter" => wanted.filter = filter_of(value).ok_or_else(wrong)?,
                 "done" => wanted.done = true,
                 // No object is a delta, there are no tags, and nothing is reported of progress.
-                "thin-pack" | "no-progress" | "include-tag" | "ofs-delta" => {}
+                "have" | "thin-pack" | "no-progress" | "include-tag" | "ofs-delta" => {}
                 _ => return Err(wrong()),
             }
         }
@@ -142,68 +139,33 @@ impl Wanted {
             return Err(format!("upload-pack: not our ref {id}"));
         }
         let mut out = Vec::new();
-        let common: Vec<Oid> =
-            self.haves.iter().filter(|id| repository.object(**id).is_some()).copied().collect();
         if !self.done {
             push(&mut out, "acknowledgments");
-            if common.is_empty() {
-                push(&mut out, "NAK");
-                out.extend(FLUSH);
-                return Ok(out);
-            }
-            common.iter().for_each(|id| push(&mut out, &format!("ACK {id}")));
             push(&mut out, "ready");
             out.extend(DELIMITER);
         }
-        let (sent, edge) = self.commits(repository);
+        let (mut sent, mut edge) = (BTreeSet::new(), BTreeSet::new());
+        for want in &self.wants {
+            let history = repository.history(*want);
+            let depth = self.depth.map_or(history.len(), |depth| depth.min(history.len()));
+            sent.extend(&history[..depth]);
+            edge.extend(history[..depth].last().filter(|_| depth < history.len()));
+        }
         if self.depth.is_some() {
             push(&mut out, "shallow-info");
             let new = edge.difference(&self.shallow);
             new.for_each(|id| push(&mut out, &format!("shallow {id}")));
-            let now_whole =
-                self.shallow.iter().filter(|id| sent.contains(id) && !edge.contains(id));
-            now_whole.for_each(|id| push(&mut out, &format!("unshallow {id}")));
+            let whole = self.shallow.difference(&edge).filter(|id| sent.contains(*id));
+            whole.for_each(|id| push(&mut out, &format!("unshallow {id}")));
             out.extend(DELIMITER);
         }
-        let pack = self.pack(repository, &sent, &common);
+        let pack = repository.pack(&sent, self.filter).map_err(|e| e.to_string())?;
         push(&mut out, "packfile");
-        for part in pack.map_err(|e| e.to_string())?.chunks(BAND) {
+        for part in pack.chunks(BAND) {
             push_bytes(&mut out, &[b"\x01", part].concat());
         }
         out.extend(FLUSH);
         Ok(out)
-    }
-
-    /// The commits that lead to what is wanted, and those of them behind which the history ends.
-    fn commits(&self, repository: &Repository) -> (BTreeSet<Oid>, BTreeSet<Oid>) {
-        let (mut sent, mut edge) = (BTreeSet::new(), BTreeSet::new());
-        let is_commit =
-            |id: &&Oid| repository.object(**id).is_some_and(|object| object.kind == Kind::Commit);
-        for want in self.wants.iter().filter(is_commit) {
-            let history = repository.history(*want, &BTreeSet::new());
-            let depth = self.depth.unwrap_or(history.len());
-            sent.extend(&history[..depth.min(history.len())]);
-            edge.extend(history.get(depth.saturating_sub(1)).filter(|_| depth < history.len()));
-        }
-        (sent, edge)
-    }
-
-    /// All of that which the client does not have.
-    fn pack(
-        &self,
-        repository: &Repository,
-        sent: &BTreeSet<Oid>,
-        common: &[Oid],
-    ) -> std::io::Result<Vec<u8>> {
-        let (mut wanted, mut there) = (BTreeSet::new(), BTreeSet::new());
-        for id in common.iter().flat_map(|id| repository.history(*id, &self.shallow)) {
-            repository.reach(id, Filter::Nothing, &mut there);
-        }
-        sent.iter().for_each(|id| repository.reach(*id, self.filter, &mut wanted));
-        wanted.retain(|id| !there.contains(id));
-        let single = self.wants.iter().filter(|id| !sent.contains(id));
-        single.for_each(|id| repository.reach(*id, self.filter, &mut wanted));
-        repository.pack(&wanted)
     }
 }
 
