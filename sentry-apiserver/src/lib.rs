@@ -127,13 +127,7 @@ impl ApiServer {
         self.host.port()
     }
 
-    /// A kubeconfig with the context `default`, which leads here.
-    #[must_use]
-    pub fn kubeconfig_text(&self) -> String {
-        kubeconfig(&json!({"server": self.url()}), &json!({}))
-    }
-
-    /// Writes it into a directory and returns its path.
+    /// Writes a kubeconfig with the context `default` into a directory and returns its path.
     ///
     /// # Panics
     /// When the directory can't be written to.
@@ -295,7 +289,9 @@ impl ApiServer {
     }
 }
 
-fn kubeconfig(cluster: &Value, user: &Value) -> String {
+/// A kubeconfig with the context `default` for a cluster (`{"server": …}`) and a user (`{}` is nobody), each as it stands there.
+#[must_use]
+pub fn kubeconfig(cluster: &Value, user: &Value) -> String {
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "default",
         "clusters": [{"name": "default", "cluster": cluster}],

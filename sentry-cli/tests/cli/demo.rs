@@ -27,7 +27,7 @@ const PLOT: [&str; 12] = [
 fn the_demo_shows_the_road_and_leaves_nothing_behind() {
     // Nothing that a person's environment leads to is asked.
     let nowhere = "http://127.0.0.1:9";
-    let environments: [&[(&str, &str)]; 3] = [
+    let environments: [&[(&str, &str)]; 4] = [
         &[("COLUMNS", "80")],
         &[
             ("http_proxy", nowhere),
@@ -42,6 +42,7 @@ fn the_demo_shows_the_road_and_leaves_nothing_behind() {
             ("TOKEN", "x"),
             ("KUBERNETES_SERVICE_HOST", "192.0.2.1"),
         ],
+        &[("SSL_CERT_DIR", "tmp")],
     ];
     for environment in environments {
         let sandbox = Sandbox::new();
