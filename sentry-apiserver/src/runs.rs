@@ -51,7 +51,7 @@ pub(super) fn is_cancelled(object: &Value) -> bool {
 
 impl State {
     /// Lets a run and its tasks begin. False if there is none of this name that goes on.
-    pub(crate) fn begin_run(&mut self, name: &str) -> bool {
+    pub(super) fn begin_run(&mut self, name: &str) -> bool {
         let Some((place, mut run)) = self.going_on(name) else { return false };
         let begun = json!({
             "startTime": now(),
@@ -72,7 +72,7 @@ impl State {
     }
 
     /// Ends a run with all that it began. False if there is none of this name that goes on.
-    pub(crate) fn finish_run(&mut self, name: &str, outcome: Outcome<'_>) -> bool {
+    pub(super) fn finish_run(&mut self, name: &str, outcome: Outcome<'_>) -> bool {
         let Some((place, mut run)) = self.going_on(name) else { return false };
         if let Outcome::Failed { task, step, exit_code, log } = outcome {
             let status = self.failed_step(&place, &run, step, exit_code, (task, log));

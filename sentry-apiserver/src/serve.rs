@@ -15,12 +15,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::api::{self, Answer, Call};
-use crate::state::SeenRequest;
-use crate::{Shared, watch as watches};
+use super::api::{self, Answer, Call};
+use super::state::SeenRequest;
+use super::{Shared, watch as watches};
 
 /// What is done with each connection.
-pub(crate) fn connections(
+pub(super) fn connections(
     shared: Arc<Shared>,
     tls: Option<Arc<ServerConfig>>,
 ) -> impl Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync {

@@ -26,7 +26,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::stage::{MANIFESTS, REPOSITORIES, Stage};
+use self::stage::{MANIFESTS, Page, REPOSITORIES, Stage};
 use super::{Context, why};
 use crate::args::{DemoArgs, OutputArg};
 use crate::compose::{self, Composition};
@@ -71,18 +71,15 @@ async fn play(ctx: &Context, dir: &Workdir, args: DemoArgs, stop: &Stop) -> Resu
     let config = stage.config(dir.path())?;
     let store = compose::open_store(&dir.path().join("state"))?;
     let parts = Composition::new(config, store.clone(), &ctx.redactor)?;
-    let page = stage.page.take();
-    introduce(&ctx.ui, &stage);
     let mut serving = JoinSet::new();
-    let mut at = None;
-    if let Some(page) = page {
-        let server = parts.server(Some(dir.path()), None);
-        serving.spawn(server.serve(page.listener, pending()));
-        at = Some((page.url, page.token));
+    if let Some(listener) = stage.listener.take() {
+        serving.spawn(parts.server(Some(dir.path()), None).serve(listener, pending()));
     }
+    introduce(&ctx.ui, &stage);
+    let events = parts.engine.events();
     let script = async {
         let script = Script { ctx, ui: &ctx.ui, stage: &stage, store };
-        let result = script.play(parts.engine.events(), at).await;
+        let result = script.play(events).await;
         stop.soft();
         result
     };
@@ -125,11 +122,7 @@ struct Script<'a> {
 
 impl Script<'_> {
     /// The plot: a baseline, a commit, its delivery, its runs, the verdict. Then the page, until somebody asks to stop.
-    async fn play(
-        &self,
-        mut events: Receiver<Event>,
-        page: Option<(String, String)>,
-    ) -> Result<(), Failure> {
+    async fn play(&self, mut events: Receiver<Event>) -> Result<(), Failure> {
         let ui = self.ui;
         let baseline = next(&mut events, "the baseline", |event| match event {
             EventKind::Baseline { revision, .. } => Some(revision),
@@ -144,7 +137,7 @@ impl Script<'_> {
         self.show_verdict(&mut reports, &sha).await?;
         title(ui, 7, &format!("Why? At any time: sentry why {}", sha.short()));
         why::explain_commit(self.ctx, self.store.clone(), &sha).await?;
-        let Some((url, token)) = page else { return Ok(()) };
+        let Some(Page { url, token }) = &self.stage.page else { return Ok(()) };
         title(ui, 8, "The page, until Ctrl-C");
         ui.line(format!("   {url}/deliveries/{delivery}"));
         ui.line(format!("   log in with the token {token}"));

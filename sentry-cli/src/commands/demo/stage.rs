@@ -37,7 +37,10 @@ watches:
       {deployer: native, native: {kubeconfig: kubeconfig}, context: default,
        namespace: qa}
 ";
-const SERVER: &str = "server: {public_url: \"${PAGE}\", trigger_token: \"${PAGE_TOKEN}\"}\n";
+const SERVER: &str = "\
+server:
+  {public_url: \"${PAGE}\", trigger_token: \"${PAGE_TOKEN}\"}
+";
 
 /// An authority that signs nothing: its key was thrown away. With one, clients work on a machine that has no certificates, and
 /// all that is asked here is asked without TLS.
@@ -53,14 +56,15 @@ const LOG: &str = "reading greeting.txt\nFAIL: want \"Hello\", got \"Good mornin
 pub(super) struct Stage {
     pub(super) forge: Forge,
     pub(super) cluster: ApiServer,
-    /// Where the page is to be, if it is wanted.
+    /// Where the page is, if it is wanted.
     pub(super) page: Option<Page>,
+    /// What serves it.
+    pub(super) listener: Option<TcpListener>,
     forge_token: String,
 }
 
 /// The page's place.
 pub(super) struct Page {
-    pub(super) listener: TcpListener,
     pub(super) url: String,
     pub(super) token: String,
 }
@@ -83,24 +87,21 @@ impl Stage {
         std::fs::write(dir.join("nobody.pem"), NOBODY)
             .and_then(|()| std::fs::write(dir.join("kubeconfig"), kubeconfig(&at, &json!({}))))
             .map_err(|e| failed("write a kubeconfig", e))?;
-        let page = if page {
+        let mut stage = Self { forge, cluster, page: None, listener: None, forge_token };
+        if page {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await;
             let listener = listener.map_err(|e| failed("listen for the page", e))?;
             let at = listener.local_addr().map_err(|e| failed("listen for the page", e))?;
-            Some(Page { listener, url: format!("http://{at}"), token: token()? })
-        } else {
-            None
-        };
-        Ok(Self { forge, cluster, page, forge_token })
+            stage.page = Some(Page { url: format!("http://{at}"), token: token()? });
+            stage.listener = Some(listener);
+        }
+        Ok(stage)
     }
 
     /// sentry.yaml, as it is shown and as it is read.
     pub(super) fn config_text(&self) -> String {
-        let page = self.page.as_ref().map_or("", |page| &page.url);
-        let server = if page.is_empty() { "" } else { SERVER };
-        format!("{CONFIG}{server}")
-            .replace("${FORGE}", self.forge.origin())
-            .replace("${PAGE}", page)
+        let server = self.page.as_ref().map(|page| SERVER.replace("${PAGE}", &page.url));
+        CONFIG.replace("${FORGE}", self.forge.origin()) + &server.unwrap_or_default()
     }
 
     /// What it means; relative paths are below the directory.

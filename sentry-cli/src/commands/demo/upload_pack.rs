@@ -29,7 +29,7 @@ pub(super) fn answer(repository: &Repository, request: &[u8]) -> Vec<u8> {
     });
     answered.unwrap_or_else(|why| {
         let mut out = Vec::new();
-        push(&mut out, &format!("ERR {why}"));
+        push(&mut out, &format!("ERR {why:.200}"));
         out
     })
 }
@@ -85,13 +85,11 @@ impl Request {
 
 /// `HEAD` and `main`, as far as they are asked for.
 fn ls_refs(repository: &Repository, arguments: &[String]) -> Vec<u8> {
-    let mut prefixes =
-        arguments.iter().filter_map(|line| line.strip_prefix("ref-prefix ")).peekable();
-    let all = prefixes.peek().is_none();
+    let prefixes = arguments.iter().filter_map(|line| line.strip_prefix("ref-prefix "));
     let prefixes: Vec<&str> = prefixes.collect();
     let mut out = Vec::new();
     for (name, target) in [("HEAD", " symref-target:refs/heads/main"), ("refs/heads/main", "")] {
-        let asked = all || prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let asked = prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix));
         let target = if arguments.iter().any(|line| line == "symrefs") { target } else { "" };
         if let Some(head) = repository.head().filter(|_| asked) {
             push(&mut out, &format!("{head} {name}{target}"));
