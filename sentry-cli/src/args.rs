@@ -155,8 +155,8 @@ pub(crate) enum Command {
     Notify(NotifyArgs),
     /// Write a commented sentry.yaml and .env.example
     Init(Box<InitArgs>),
-    /// See it work from end to end on this machine; needs only git
-    Demo,
+    /// See it work from end to end on this machine, without any setup
+    Demo(DemoArgs),
     /// Print the JSON Schema of the configuration
     Schema {
         /// Print the description of the HTTP API instead (OpenAPI 3.1)
@@ -236,6 +236,13 @@ pub(crate) struct LintArgs {
     pub(crate) event: EventArg,
     #[command(flatten)]
     pub(crate) output: OutputArg,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DemoArgs {
+    /// Serve the page on this machine afterwards, until Ctrl-C
+    #[arg(long)]
+    pub(crate) page: bool,
 }
 
 #[derive(Debug, Args)]

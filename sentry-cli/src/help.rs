@@ -134,7 +134,13 @@ const COMMANDS: &[(&str, Examples)] = &[
             ),
         ],
     ),
-    ("demo", &[("sentry demo", "Takes a few seconds and leaves nothing behind")]),
+    (
+        "demo",
+        &[
+            ("sentry demo", "Takes a few seconds and leaves nothing behind"),
+            ("sentry demo --page", "Look at the page as well"),
+        ],
+    ),
     ("version", &[("sentry version -o json", "Print it for a program")]),
     (
         "schema",

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sentry_apiserver::ApiServer;
 use sentry_core::clock::Timestamp;
 use sentry_core::deployer::Deployer;
 use sentry_core::ids::DeliveryId;
@@ -20,7 +21,6 @@ use sentry_core::plan::{
 use sentry_core::secret::Redactor;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
 use serde_json::json;
 use tokio::runtime::Runtime;
 

@@ -11,8 +11,8 @@ use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sentry_apiserver::ApiServer;
 use sentry_core::clock::Timestamp;
-use sentry_tests::apiserver::ApiServer;
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::repo::{BareRepo, Entry};
 use sentry_tests::sandbox::{Sandbox, eventually};

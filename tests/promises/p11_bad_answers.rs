@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use sentry_apiserver::host::Host;
 use sentry_core::forge::{ForgeErrorKind, HeadsAnswer, Validator};
 use sentry_forge::credential::Credential;
 use sentry_forge::http::Http;
-use sentry_tests::host::Host;
 use sentry_tests::promise::{cases, kept};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sentry_apiserver::ApiServer;
 use sentry_core::deployer::{Checked, Deployer as _};
 use sentry_core::plan::Plan;
 use sentry_core::secret::Redactor;
 use sentry_deploy::{Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
 use sentry_tests::processes;
 use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};

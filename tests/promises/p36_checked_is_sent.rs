@@ -6,12 +6,12 @@ mod fields;
 
 use std::fmt::Write as _;
 
+use sentry_apiserver::ApiServer;
 use sentry_core::deployer::{self, Deployer};
 use sentry_core::manifest::ManifestSet;
 use sentry_core::plan::PlannedObject;
 use sentry_core::secret::Redactor;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
 use sentry_tests::judge::checked::Checked;
 use sentry_tests::judge::json;
 use sentry_tests::judge::scene::Scene;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::promise::kept;
 use sentry_tests::repo::BareRepo;

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use sentry_apiserver::ApiServer;
 use sentry_core::delivery::{DeliveryState, RunState, Verdict};
 use sentry_core::deployer::{Checked, DeployError, Deployer};
 use sentry_core::forge::ForgePorts;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_deploy::{Kubectl, KubectlSettings, Native, NativeSettings};
-use sentry_tests::apiserver::ApiServer;
 use sentry_tests::promise::{cases, kept};
 use serde_json::json;
 

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sentry_apiserver::Outcome;
 use sentry_core::delivery::RunState;
 use sentry_core::forge::{CommitStatus, StatusState};
 use sentry_core::repo::CommitSha;
 use sentry_core::testing::fakes::FakeDeployer;
 use sentry_core::testing::fate::Fate;
-use sentry_tests::apiserver::Outcome;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::road::Road;
 use sentry_tests::sandbox::eventually;

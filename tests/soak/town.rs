@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::forges::github::GitHub;
 use sentry_tests::forges::gitlab::GitLab;
 use sentry_tests::forges::{Budget, ForgeOptions};

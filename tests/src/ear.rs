@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::host::Host;
 use crate::http::lock;
+use sentry_apiserver::host::Host;
 
 /// Listens on 127.0.0.1, answers whatever sounds like a request with one answer, and remembers all. Stops on drop.
 #[derive(Debug)]

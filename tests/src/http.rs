@@ -23,7 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 pub use self::fault::{Fault, Faults};
 pub(crate) use self::log::{Entry, lock};
 pub use self::log::{Logged, RequestLog};
-use crate::host::Host;
+use sentry_apiserver::host::Host;
 
 /// The body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -58,6 +58,7 @@ impl HttpServer {
     {
         let (log, faults) = (RequestLog::default(), Faults::default());
         let host = Host::here(connection(handler, None, log.clone(), faults.clone())).await;
+        let host = host.expect("a free port on 127.0.0.1");
         Self { host, scheme: "http", log, faults }
     }
 

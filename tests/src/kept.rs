@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::apiserver::{ApiServer, Outcome};
 use crate::forges::{ForgeOptions, gitlab::GitLab};
 use crate::gitserver::{GitOptions, GitServer};
 use crate::proxy::HttpProxy;
 use crate::receiver::Receiver;
 use crate::repo::BareRepo;
 use crate::sandbox::{Sandbox, eventually};
+use sentry_apiserver::{ApiServer, Outcome};
 
 /// The token for GitLab, which its fake takes.
 const TOKEN: &str = "canary-lab-t0ken-5d20";

@@ -2,7 +2,8 @@
 //!
 //! Every server listens on a free port of 127.0.0.1, runs on a thread with a runtime of its own (so that plain
 //! `#[test]` functions use it), keeps a log of what it was asked (the oracle of a test), can be paused and resumed
-//! on the same port, and stops when it is dropped.
+//! on the same port, and stops when it is dropped. The Kubernetes API server and the listener under all of them are
+//! [`sentry_apiserver`].
 //!
 //! | module | what it stands for |
 //! |---|---|
@@ -10,7 +11,6 @@
 //! | [`gitserver`] | a git server: the real `git http-backend` |
 //! | [`liar`] | a git server that says what no honest one would |
 //! | [`forges`] | GitHub, GitLab and Gitea: REST API and git on one origin |
-//! | [`apiserver`] | a Kubernetes API server in memory, for the real kubectl |
 //! | [`ear`] | a listener that writes down every byte |
 //! | [`proxy`] | an authenticating HTTP proxy; a TCP link that misbehaves |
 //! | [`tls`] | a throw-away certificate authority |
@@ -26,16 +26,14 @@
 //! | [`stage`] | the page and the API over answers that a test writes |
 //! | [`promise`] | the promises, and what their proofs saw |
 //! | [`strace`] | what a program asks the system for, and its death at one of these calls |
-//! | [`host`], [`http`] | what all servers are made of: the listener; the request log and the faults |
+//! | [`http`] | what servers of HTTP are made of: the request log and the faults |
 
-pub mod apiserver;
 pub mod browser;
 pub mod certificates;
 pub mod ear;
 pub mod forges;
 pub mod fuzz;
 pub mod gitserver;
-pub mod host;
 pub mod http;
 pub mod judge;
 pub mod kept;

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 
 pub use self::link::{FaultProxy, Link};
 use crate::gitserver::basic;
-use crate::host::Host;
 use crate::http::{Entry, Logged, RequestLog, lock};
+use sentry_apiserver::host::Host;
 
 /// A forward proxy: `CONNECT` for https, absolute URLs for http. Stops on drop.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::apiserver::ApiServer;
 use crate::gitserver::{GitOptions, GitServer};
 use crate::repo::BareRepo;
 use crate::sandbox::{Agent, Output, Sandbox};
+use sentry_apiserver::ApiServer;
 
 /// The token that the git server demands.
 pub const TOKEN: &str = "canary-t0ken-9f2c7a";

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::apiserver::ApiServer;
 use crate::road::{PIPELINE, TASK};
+use sentry_apiserver::ApiServer;
 
 /// The documents of [`tree`] that make a run.
 pub const DOCUMENTS: [&str; 2] = ["first", "second"];

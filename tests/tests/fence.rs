@@ -23,6 +23,7 @@ const FORBIDDEN: &[&str] = &[
     "sentry-notify",
     "sentry-config",
     "sentry-api",
+    "sentry-apiserver",
     "sentry-server",
     "sentry-cli",
 ];
@@ -71,6 +72,7 @@ fn what_is_answered_depends_on_core_and_no_edge() {
 fn siblings_do_not_know_each_other() {
     let siblings = [
         "sentry-forge",
+        "sentry-apiserver",
         "sentry-deploy",
         "sentry-store",
         "sentry-notify",

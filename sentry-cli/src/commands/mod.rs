@@ -72,7 +72,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Open(args) => open::run(ctx, args).await,
         Command::Notify(args) => notify::run(ctx, args).await,
         Command::Init(args) => init::run(ctx, args),
-        Command::Demo => demo::run(ctx).await,
+        Command::Demo(args) => demo::run(ctx, *args).await,
         Command::Schema { api } => generate::schema(ctx, *api),
         Command::Completions { shell } => generate::completions(ctx, *shell),
         Command::Man(args) => man::run(ctx, args),

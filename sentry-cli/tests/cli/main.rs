@@ -1,6 +1,8 @@
 //! The program from outside: what it prints, what it leaves behind, which code it ends with.
 
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod init;
 #[cfg(test)]
 mod look;
@@ -117,19 +119,6 @@ fn before_the_first_watch_every_question_has_an_answer() {
     assert_eq!(sandbox.run(&["status", "--check"]).code, 1);
     assert_eq!(sandbox.run(&["show", "01hf7y"]).code, 2);
     assert!(!sandbox.path("state").exists(), "a question made state");
-}
-
-#[test]
-fn the_demo_shows_the_road_and_leaves_nothing_behind() {
-    let sandbox = Sandbox::new();
-    let text = sandbox.ok(&["demo"]);
-    for part in
-        ["baseline", "differs from the baseline", "PipelineRun", ".tekton/run.yaml", "sentry why"]
-    {
-        assert!(text.contains(part), "{part} is not in\n{text}");
-    }
-    assert_eq!(sandbox.entries("tmp"), [""; 0], "left in the temporary directory");
-    assert!(!sandbox.path("state").exists());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sentry_core::delivery::Trigger;
 use sentry_core::store::{Inbox as _, Write};
 use sentry_store::SqliteStore;
@@ -207,7 +208,7 @@ impl Sandbox {
     }
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(work)
 }
@@ -218,9 +219,13 @@ impl Running {
     }
 
     /// SIGTERM; the exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    pub(crate) fn stop(self) -> Option<i32> {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// The same by another signal.
+    pub(crate) fn stop_by(mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
         self.0.wait().unwrap().code()
     }
 }

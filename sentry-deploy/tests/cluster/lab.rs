@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_core::clock::Timestamp;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{
@@ -22,7 +23,6 @@ use sentry_core::repo::CommitSha;
 use sentry_core::secret::{Redactor, Secret};
 use sentry_core::testing::deployer_contract::{Ground, Refusal};
 use sentry_core::watch::ForceConflicts;
-use sentry_tests::apiserver::{ApiServer, Outcome};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_core::clock::Timestamp;
 use sentry_core::deployer::{Checked, Deployer as _, FollowQuery, RunChange};
 use sentry_core::forge::{ForgeError, ForgePorts, TreeFile, TreeLimits, TreeQuery};
@@ -20,7 +21,6 @@ use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
 use sentry_core::watch::ForceConflicts;
 use sentry_deploy::{Kubectl, KubectlSettings};
-use sentry_tests::apiserver::{ApiServer, Outcome};
 use sentry_tests::http::Fault;
 use sentry_tests::promise::{AtMost, cases, kept};
 use sentry_tests::proxy::{FaultProxy, Link};

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
+use sentry_apiserver::host::Host;
 use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Secret;
 use sentry_forge::credential::Credential;
 use sentry_forge::http::HttpSettings;
 use sentry_process::Output;
 use sentry_process::stage::Stage;
-use sentry_tests::host::Host;
 use sentry_tests::judge::canaries::canary;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::forges::{ForgeOptions, github::GitHub, gitlab::GitLab};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::http::Fault;

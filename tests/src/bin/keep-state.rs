@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::http::Fault;
 use sentry_tests::kept::{FAILED, Kept};
 use sentry_tests::repo::Entry;

@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::host::Host;
 use crate::http::{Fault, lock, target};
+use sentry_apiserver::host::Host;
 
 /// What a link does to the bytes of a connection's answer.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,8 @@ impl FaultProxy {
     /// The same on the caller's runtime, see [`Host::here`].
     pub async fn here(upstream: u16) -> Self {
         let state = Arc::new(FaultState::default());
-        Self { host: Host::here(connection(upstream, Arc::clone(&state))).await, state }
+        let host = Host::here(connection(upstream, Arc::clone(&state))).await;
+        Self { host: host.expect("a free port on 127.0.0.1"), state }
     }
 
     /// Where the link begins.

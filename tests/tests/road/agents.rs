@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::Agent;
 use sentry_tests::tls::Tls;

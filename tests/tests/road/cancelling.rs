@@ -2,7 +2,7 @@
 
 use std::thread::{ScopedJoinHandle, scope};
 
-use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_tests::forges::{ForgeOptions, github::GitHub};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::road::TREE;

@@ -1,7 +1,7 @@
 //! What developers see on A's commits, on GitHub by a token and by an App, and on GitLab: judged by what the forge was
 //! asked to show, while the agent stops, dies and is cut off in between.
 
-use sentry_tests::apiserver::{ApiServer, Outcome};
+use sentry_apiserver::{ApiServer, Outcome};
 use sentry_tests::forges::{ForgeOptions, PostedStatus, github::GitHub, gitlab::GitLab};
 use sentry_tests::http::HttpServer;
 use sentry_tests::repo::BareRepo;

@@ -1,6 +1,6 @@
 //! The road over the forges' APIs: GitHub's and GitLab's through an authenticating proxy with a private CA, Gitea's.
 
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::forges::{ForgeOptions, gitea::Gitea, github::GitHub, gitlab::GitLab};
 use sentry_tests::proxy::HttpProxy;
 use sentry_tests::repo::BareRepo;

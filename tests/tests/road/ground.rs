@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sentry_tests::apiserver::ApiServer;
+use sentry_apiserver::ApiServer;
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::repo::BareRepo;
 use sentry_tests::sandbox::{Agent, Sandbox, eventually};

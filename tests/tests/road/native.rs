@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::symlink;
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::eventually;
 
@@ -21,7 +21,7 @@ fn without_kubectl(by: By) -> Road {
 #[test]
 fn without_kubectl_a_push_is_delivered_followed_and_its_older_runs_are_told_to_their_end() {
     let mut road = without_kubectl(By::Native);
-    road.cluster = sentry_tests::apiserver::ApiServer::start();
+    road.cluster = sentry_apiserver::ApiServer::start();
     road.configure("branches: [main]");
     assert_eq!(road.once().code, Some(0));
     let online = road.sandbox.sentry(["validate", "--online"]);

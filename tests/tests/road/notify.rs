@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::promise::full;
 use sentry_tests::receiver::Receiver;
 use sentry_tests::road::Road;

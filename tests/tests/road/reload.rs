@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 
 use rustix::process::Signal;
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::road::{Road, TOKEN};
 use sentry_tests::sandbox::{Agent, eventually};
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::kept::{FAILED, Kept, of_release};
 use sentry_tests::sandbox::eventually;
 use serde_json::Value;

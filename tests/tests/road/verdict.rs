@@ -1,6 +1,6 @@
 //! How runs end, from the cluster to the exit code and to what a person is told.
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::sandbox::{Output, eventually};
 
 use sentry_tests::road::Road;

@@ -1,6 +1,6 @@
 //! `sentry why` for each reason of the closed list, right after what caused it and after another pass.
 
-use sentry_tests::apiserver::Outcome;
+use sentry_apiserver::Outcome;
 use sentry_tests::repo::Entry;
 use sentry_tests::sandbox::eventually;
 

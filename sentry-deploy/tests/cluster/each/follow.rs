@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use sentry_apiserver::Outcome;
 use sentry_core::delivery::{FailureClass, RunState, TaskState};
 use sentry_core::deployer::{
     Checked, DeployErrorKind, Deployer as _, FollowQuery, RunChange, RunStatus,
 };
-use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 use tokio::time::timeout;
 

@@ -1,8 +1,8 @@
 //! Cancelling and deleting runs.
 
+use sentry_apiserver::Outcome;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{Checked, DeployErrorKind, Deployer as _, RetireHow};
-use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 
 use super::{lab, plan, planned};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sentry_apiserver::ApiServer;
 use sentry_core::deployer::{Cluster as _, DeployError, DeployErrorKind, Probe};
 use sentry_core::secret::Redactor;
 use sentry_deploy::Native;
-use sentry_tests::apiserver::ApiServer;
 use sentry_tests::processes::script;
 use sentry_tests::proxy::HttpProxy;
 use sentry_tests::tls::Tls;

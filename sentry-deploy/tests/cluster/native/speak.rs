@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use sentry_apiserver::Outcome;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::{Checked, Cluster as _, Deployer as _, KindsQuery, Served};
 use sentry_core::plan::{GitAuth, Plan, PlannedObject};
 use sentry_core::secret::Secret;
-use sentry_tests::apiserver::Outcome;
 use serde_json::json;
 
 use super::{cluster, lab, lab_with, patiently, plan, planned};

@@ -1,6 +1,7 @@
-//! A listener on 127.0.0.1 that lives on a thread of its own.
+//! A listener on 127.0.0.1 that can be closed and opened again, on a thread of its own or on the caller's runtime.
 
 use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc as answer;
 use std::thread::JoinHandle;
@@ -42,7 +43,7 @@ impl Host {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()
-                    .expect("a runtime for a test server");
+                    .expect("a runtime");
                 runtime.block_on(async move {
                     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
                         .await
@@ -52,7 +53,7 @@ impl Host {
                     serve(address, listener, inbox, on_connection).await;
                 });
             })
-            .expect("a thread for a test server");
+            .expect("a thread");
         let port = port.recv().expect("the server thread says its port");
         Self { port, commands: Some(commands), thread: Some(thread), _task: JoinSet::new() }
     }
@@ -60,21 +61,20 @@ impl Host {
     /// Listens on a free port, on the runtime of the caller: its clock, paused or not, holds here as well. It can't be
     /// paused as [`Host::pause`] does.
     ///
-    /// # Panics
+    /// # Errors
     /// When this machine gives no port.
-    pub async fn here<F>(on_connection: F) -> Self
+    pub async fn here<F>(on_connection: F) -> io::Result<Self>
     where
         F: Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync + 'static,
     {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on 127.0.0.1");
-        let address = listener.local_addr().expect("the address just bound");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
         let mut task = JoinSet::new();
         task.spawn(async move {
             let (_nobody, inbox) = mpsc::unbounded_channel();
             serve(address, listener, inbox, on_connection).await;
         });
-        Self { port: address.port(), commands: None, thread: None, _task: task }
+        Ok(Self { port: address.port(), commands: None, thread: None, _task: task })
     }
 
     /// The port on 127.0.0.1, the same for the server's whole life.
@@ -83,18 +83,24 @@ impl Host {
     }
 
     /// Cuts every connection and refuses new ones until [`Host::resume`]. Returns once that is so.
+    ///
+    /// # Panics
+    /// If it has no thread of its own ([`Host::here`]).
     pub fn pause(&self) {
         self.tell(Command::Pause);
     }
 
     /// Listens again, on the same port. Returns once that is so.
+    ///
+    /// # Panics
+    /// As [`Host::pause`].
     pub fn resume(&self) {
         self.tell(Command::Resume);
     }
 
     fn tell(&self, command: fn(answer::Sender<()>) -> Command) {
         let (done, wait) = answer::channel();
-        let commands = self.commands.as_ref().expect("only drop takes the channel");
+        let commands = self.commands.as_ref().expect("a host with a thread of its own");
         commands.send(command(done)).expect("the server thread runs");
         wait.recv().expect("the server thread answers");
     }
@@ -117,13 +123,13 @@ impl fmt::Debug for Host {
 }
 
 /// Shut, the port stays bound without listening: connections are refused and nobody else can take it.
-pub(crate) enum Door {
+enum Door {
     Open(TcpListener),
     Shut(TcpSocket),
 }
 
 impl Door {
-    pub(crate) fn shut(self, address: SocketAddr) -> Self {
+    fn shut(self, address: SocketAddr) -> Self {
         let Self::Open(listener) = self else { return self };
         drop(listener);
         // A child that is just being started holds a copy of the listener until its exec closes it.
@@ -138,18 +144,14 @@ impl Door {
         panic!("port {} is not free again after a minute", address.port());
     }
 
-    pub(crate) fn open(self) -> Self {
+    fn open(self) -> Self {
         match self {
             Self::Shut(socket) => Self::Open(socket.listen(1024).expect("a bound socket listens")),
             open @ Self::Open(_) => open,
         }
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self, Self::Open(_))
-    }
-
-    pub(crate) async fn accept(&self) -> std::io::Result<TcpStream> {
+    async fn accept(&self) -> io::Result<TcpStream> {
         match self {
             Self::Open(listener) => listener.accept().await.map(|(stream, _)| stream),
             Self::Shut(_) => std::future::pending().await,

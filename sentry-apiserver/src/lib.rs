@@ -1,11 +1,33 @@
-//! A Kubernetes API server in memory, good enough for the real kubectl.
+//! A Kubernetes API server in memory, with Tekton's kinds: for demos and tests.
 //!
-//! It runs on a thread of its own, so synchronous tests can use it. What it saw ([`ApiServer::requests`]) and what it
-//! holds ([`ApiServer::objects`]) is the oracle of a test: never what the program under test says about itself.
+//! It knows discovery, lists and watches, server-side apply with field owners, strict dry runs, access reviews and pod logs,
+//! well enough for the real kubectl. There are no controllers behind it: what Tekton's would do to a run is asked for with
+//! [`ApiServer::begin_run`] and [`ApiServer::finish_run`]. Nobody is asked who they are, so it listens on 127.0.0.1 alone.
+//!
+//! What it saw ([`ApiServer::requests`]) and what it holds ([`ApiServer::objects`]) is the oracle of a test: never what the
+//! program under test says about itself. [`ApiServer::faults`] is what it can be told to do wrong.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use sentry_apiserver::{ApiServer, Outcome};
+//!
+//! let cluster = ApiServer::here().await?;
+//! let run = r#"{"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"name": "smoke"}}"#;
+//! let runs = format!("{}/apis/tekton.dev/v1/namespaces/qa/pipelineruns", cluster.url());
+//! reqwest::Client::new().post(runs).body(run).send().await?.error_for_status()?;
+//!
+//! assert!(cluster.finish_run("smoke", Outcome::Succeeded));
+//! let run = cluster.object("PipelineRun", "smoke").ok_or("it is gone")?;
+//! assert_eq!(run["status"]["conditions"][0]["status"], "True");
+//! # Ok(())
+//! # }
+//! ```
 
 mod api;
 mod discovery;
 mod faults;
+pub mod host;
 mod kinds;
 mod openapi;
 mod reads;
@@ -16,31 +38,21 @@ mod state;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
-use serde_json::Value;
-use tokio::sync::watch as cell;
-use tokio_rustls::TlsAcceptor;
+use serde_json::{Value, json};
 use tokio_rustls::rustls::ServerConfig;
 
 pub use faults::Faults;
 pub use runs::Outcome;
 pub use state::SeenRequest;
 
+use host::Host;
 use state::State;
 
-/// What the accept loop is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Serve,
-    Pause,
-    Stop,
-}
-
-/// What the handle and the serving thread share.
+/// What the handle and the connections share.
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -48,6 +60,13 @@ struct Shared {
 }
 
 impl Shared {
+    /// One with the namespaces `default` and `qa`.
+    fn new() -> Arc<Self> {
+        let shared = Self::default();
+        ["default", "qa"].iter().for_each(|name| shared.lock().add_namespace(name));
+        Arc::new(shared)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,59 +75,56 @@ impl Shared {
 /// A running API server; it stops when dropped.
 #[derive(Debug)]
 pub struct ApiServer {
-    address: SocketAddr,
+    host: Host,
     shared: Arc<Shared>,
-    phase: cell::Sender<Phase>,
-    listening: cell::Receiver<bool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl ApiServer {
-    /// Starts a server with the namespaces `default` and `qa` on a free port of 127.0.0.1.
+    /// Starts a server with the namespaces `default` and `qa` on a free port of 127.0.0.1 and on a thread of its own, so that
+    /// synchronous tests can use it.
     ///
     /// # Panics
     /// When no port or thread is to be had: a test can't go on without.
     #[must_use]
     pub fn start() -> Self {
-        Self::serve(None)
+        Self::on_a_thread(None)
     }
 
-    /// The same over TLS ([`crate::tls::Tls::server`]); [`Self::kubeconfig_for`] tells kubectl how to reach it.
+    /// The same over TLS; [`Self::kubeconfig_for`] tells kubectl how to reach it.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
     #[must_use]
     pub fn start_tls(tls: Arc<ServerConfig>) -> Self {
-        Self::serve(Some(tls))
+        Self::on_a_thread(Some(tls))
     }
 
-    fn serve(tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound address");
-        let shared = Arc::new(Shared::default());
-        for namespace in ["default", "qa"] {
-            shared.lock().add_namespace(namespace);
-        }
-        let (phase, phases) = cell::channel(Phase::Serve);
-        let (listens, listening) = cell::channel(true);
-        let thread = std::thread::Builder::new()
-            .name("apiserver".into())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                let tls = tls.map(TlsAcceptor::from);
-                move || serve::run(listener, shared, tls, phases, &listens)
-            })
-            .expect("a thread");
-        Self { address, shared, phase, listening, thread: Some(thread) }
+    fn on_a_thread(tls: Option<Arc<ServerConfig>>) -> Self {
+        let shared = Shared::new();
+        let host = Host::start("apiserver", serve::connections(Arc::clone(&shared), tls));
+        Self { host, shared }
+    }
+
+    /// The same as [`Self::start`] on the caller's runtime. It can't be paused.
+    ///
+    /// # Errors
+    /// When no port is to be had.
+    pub async fn here() -> io::Result<Self> {
+        let shared = Shared::new();
+        let host = Host::here(serve::connections(Arc::clone(&shared), None)).await?;
+        Ok(Self { host, shared })
     }
 
     /// `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://127.0.0.1:{}", self.port())
     }
 
     /// The port; the same over [`Self::pause`] and [`Self::resume`].
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.host.port()
     }
 
     /// Writes a kubeconfig with the context `default` into a directory and returns its path.
@@ -117,7 +133,7 @@ impl ApiServer {
     /// When the directory can't be written to.
     #[must_use]
     pub fn kubeconfig(&self, dir: &Path) -> PathBuf {
-        write_kubeconfig(dir, &serde_json::json!({"server": self.url()}), &serde_json::json!({}))
+        self.kubeconfig_as(dir, &json!({"server": self.url()}), &json!({}))
     }
 
     /// The same for another address of this server, with the authority to trust and a token.
@@ -126,9 +142,8 @@ impl ApiServer {
     /// When the directory can't be written to.
     #[must_use]
     pub fn kubeconfig_for(&self, dir: &Path, url: &str, ca: &Path, token: &str) -> PathBuf {
-        let cluster =
-            serde_json::json!({"server": url, "certificate-authority": ca.display().to_string()});
-        write_kubeconfig(dir, &cluster, &serde_json::json!({"token": token}))
+        let cluster = json!({"server": url, "certificate-authority": ca.display().to_string()});
+        self.kubeconfig_as(dir, &cluster, &json!({"token": token}))
     }
 
     /// The same with a user of any kind.
@@ -137,7 +152,9 @@ impl ApiServer {
     /// When the directory can't be written to.
     #[must_use]
     pub fn kubeconfig_as(&self, dir: &Path, cluster: &Value, user: &Value) -> PathBuf {
-        write_kubeconfig(dir, cluster, user)
+        let path = dir.join("kubeconfig");
+        std::fs::write(&path, kubeconfig(cluster, user)).expect("a writable directory");
+        path
     }
 
     /// Adds a namespace.
@@ -207,8 +224,14 @@ impl ApiServer {
         self.shared.lock().ends_new_runs = true;
     }
 
-    /// Ends a run, as Tekton's controller would. False if there is none of this name that goes on. A run that is
-    /// patched to be cancelled ends by itself.
+    /// Lets a run begin, as Tekton's controller would: its tasks, as its own `pipelineSpec` has them, get runs that go on.
+    /// False if there is none of this name that goes on.
+    pub fn begin_run(&self, name: &str) -> bool {
+        self.shared.lock().begin_run(name)
+    }
+
+    /// Ends a run, as Tekton's controller would, with all that it began. False if there is none of this name that goes on. A
+    /// run that is patched to be cancelled ends by itself.
     pub fn finish_run(&self, name: &str, outcome: Outcome<'_>) -> bool {
         self.shared.lock().finish_run(name, outcome)
     }
@@ -250,40 +273,30 @@ impl ApiServer {
     }
 
     /// Closes the port and every connection: clients see "connection refused". Returns once it is closed.
+    ///
+    /// # Panics
+    /// If it has no thread of its own ([`Self::here`]).
     pub fn pause(&self) {
-        self.turn(Phase::Pause, false);
+        self.host.pause();
     }
 
     /// Opens the same port again. Returns once it is open.
+    ///
+    /// # Panics
+    /// As [`Self::pause`].
     pub fn resume(&self) {
-        self.turn(Phase::Serve, true);
-    }
-
-    fn turn(&self, phase: Phase, listening: bool) {
-        self.phase.send_replace(phase);
-        while *self.listening.borrow() != listening {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        self.host.resume();
     }
 }
 
-fn write_kubeconfig(dir: &Path, cluster: &Value, user: &Value) -> PathBuf {
-    let path = dir.join("kubeconfig");
-    let text = serde_json::json!({
+/// A kubeconfig with the context `default` for a cluster (`{"server": …}`) and a user (`{}` is nobody), each as it stands there.
+#[must_use]
+pub fn kubeconfig(cluster: &Value, user: &Value) -> String {
+    let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "default",
         "clusters": [{"name": "default", "cluster": cluster}],
         "users": [{"name": "default", "user": user}],
         "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
     });
-    std::fs::write(&path, text.to_string()).expect("a writable directory");
-    path
-}
-
-impl Drop for ApiServer {
-    fn drop(&mut self) {
-        self.phase.send_replace(Phase::Stop);
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+    config.to_string()
 }

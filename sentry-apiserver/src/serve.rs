@@ -1,8 +1,8 @@
-//! Connections: accepting, pausing, and faults that lie below HTTP.
+//! Connections, and faults that lie below HTTP.
 
-use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Incoming};
@@ -11,64 +11,24 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use super::api::{self, Answer, Call};
 use super::state::SeenRequest;
-use super::{Phase, Shared, watch as watches};
-use crate::host::Door;
+use super::{Shared, watch as watches};
 
-/// Serves until told to stop.
-pub(super) fn run(
-    listener: StdListener,
+/// What is done with each connection.
+pub(super) fn connections(
     shared: Arc<Shared>,
-    tls: Option<TlsAcceptor>,
-    phases: watch::Receiver<Phase>,
-    listening: &watch::Sender<bool>,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(accept(listener, shared, tls, phases, listening));
-}
-
-async fn accept(
-    listener: StdListener,
-    shared: Arc<Shared>,
-    tls: Option<TlsAcceptor>,
-    mut phases: watch::Receiver<Phase>,
-    listening: &watch::Sender<bool>,
-) {
-    let address = listener.local_addr().expect("a bound address");
-    listener.set_nonblocking(true).expect("a usable socket");
-    let mut door = Door::Open(TcpListener::from_std(listener).expect("a usable socket"));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            changed = phases.changed() => {
-                let phase = *phases.borrow_and_update();
-                if changed.is_err() || phase == Phase::Stop {
-                    return;
-                }
-                if phase == Phase::Pause {
-                    door = door.shut(address);
-                    connections.shutdown().await;
-                } else {
-                    door = door.open();
-                }
-                listening.send_replace(door.is_open());
-            }
-            accepted = door.accept() => if let Ok(socket) = accepted {
-                connections.spawn(connection(socket, tls.clone(), Arc::clone(&shared)));
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
+    tls: Option<Arc<ServerConfig>>,
+) -> impl Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync {
+    let tls = tls.map(TlsAcceptor::from);
+    move |socket| Box::pin(connection(socket, tls.clone(), Arc::clone(&shared)))
 }
 
 async fn connection(socket: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
-    socket.set_nodelay(true).ok();
     match tls {
         None => converse(socket, shared).await,
         Some(tls) => {
