@@ -426,7 +426,10 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
             return refused;
         }
         let force = call.query.get("force").is_some_and(|force| force == "true");
-        let object = placed(target, &call.body, name);
+        let mut object = placed(target, &call.body, name);
+        if let Some(outdated) = outdated(state, target, &mut object) {
+            return outdated;
+        }
         return match state.apply(place, &object, call.manager(), force, call.dry_run()) {
             Applied::Created(object) => Answer::created(object),
             Applied::Changed(object) | Applied::Same(object) => Answer::ok(object),
@@ -450,6 +453,22 @@ fn patch(state: &mut State, faults: &Faults, target: &Target, call: &Call, name:
         state.finish_run(name, runs::Outcome::Cancelled);
     }
     answer
+}
+
+/// The refusal of an object that is sent in another version than it has. One that is not there is created, whatever version is
+/// sent, as real servers do.
+fn outdated(state: &State, target: &Target, sent: &mut Value) -> Option<Answer> {
+    let version = sent["metadata"].as_object_mut()?.remove("resourceVersion")?;
+    let name = sent["metadata"]["name"].as_str()?;
+    let live = state.get(&target.place(name))?;
+    (live["metadata"]["resourceVersion"] != version).then(|| {
+        let message = format!(
+            "Operation cannot be fulfilled on {} {name:?}: the object has been modified; please apply your changes to \
+             the latest version and try again",
+            target.resource()
+        );
+        Answer::about(409, "Conflict", &message, (target.kind, name))
+    })
 }
 
 /// As real servers word it (`managedfields/internal/conflict.go` of k8s.io/apimachinery), for managers that wrote

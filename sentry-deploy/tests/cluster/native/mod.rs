@@ -31,6 +31,7 @@ mod role;
 
 mod reach;
 mod speak;
+mod versions;
 
 use std::path::PathBuf;
 

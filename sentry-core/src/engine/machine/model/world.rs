@@ -329,7 +329,11 @@ impl World {
                 let found = self.kept.deliveries.get(recall.delivery()).cloned();
                 return self.machine.as_mut().map(|machine| machine.recalled(recall, found));
             }
-            Call::Report(..) | Call::Notify(_) | Call::Inventory(_) | Call::CutOff => {}
+            Call::Report(..)
+            | Call::Notify(_)
+            | Call::Inventory(_)
+            | Call::Show(..)
+            | Call::CutOff => {}
         }
         None
     }
