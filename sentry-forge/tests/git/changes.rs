@@ -110,7 +110,7 @@ async fn a_server_without_filters_is_asked_for_all_up_to_a_limit() {
             repo.config(key, value);
             let old = repo.commit_files("main", &[("a", b"1")]);
             let new = repo.commit_files("main", &[("a", b"2")]);
-            let large = repo.commit_files("large", &[("a", &noise(40 << 20, 1))]);
+            let large = repo.commit_files("large", &[("a", &noise(git.of(70, 40) << 20, 1))]);
             let (_server, url) = lab.serve(Some(TOKEN));
             assert_eq!(changes(&lab, &url, &old, &new).await.unwrap().paths, ["a"], "{key}");
             let error = changes(&lab, &url, &old, &large).await.unwrap_err();
