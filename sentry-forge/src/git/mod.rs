@@ -8,7 +8,7 @@ mod commit;
 pub(crate) mod failure;
 mod filter;
 mod history;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod ls_refs;
 mod objects;
 mod pkt_line;

@@ -3,6 +3,7 @@
 
 mod changes;
 mod faults;
+mod generated;
 mod history;
 mod sizes;
 mod support {
