@@ -93,7 +93,8 @@ fn tree(repo: &Repo, chance: &mut Chance, depth: usize) -> String {
 fn repository(lab: &Lab, chance: &mut Chance) -> (Repo, Vec<String>) {
     let format = *chance.one(&["sha1", "sha1", "sha256"]);
     let repo = Repo::with_format(lab.repos.path(), "b.git", format);
-    repo.config("uploadpack.allowFilter", chance.one(&["true", "true", "false"]));
+    let filters = *chance.one(&["true", "true", "false"]);
+    repo.config("uploadpack.allowFilter", filters);
     if chance.below(4) == 0 {
         repo.config("uploadpackfilter.tree.maxDepth", "0");
     }
