@@ -4,7 +4,7 @@ use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::repo::{CommitSha, RepoUrl};
 
 use super::failure;
-use super::listing::{self, Entry, Problem};
+use super::listing::{self, Problem};
 
 /// What a fetch is about.
 #[derive(Debug, Clone, Copy)]
@@ -56,16 +56,13 @@ impl About<'_> {
     }
 }
 
-/// The one entry of this name, which has to be a directory. `walked` is the way to it.
-pub(super) fn the_directory<'e, 'a>(
-    entries: &'e [Entry<'a>],
-    walked: &str,
-) -> Result<&'e Entry<'a>, ForgeError> {
-    match entries {
+/// The one entry of a name, which has to be a directory, by the modes of all that have it. `walked` is the way to it.
+pub(super) fn the_directory<I: Copy>(found: &[(&str, I)], walked: &str) -> Result<I, ForgeError> {
+    match found {
         [] => Err(no_directory(&format!("it has no directory {walked}"))),
-        [entry] if entry.mode == "040000" => Ok(entry),
-        [entry] => {
-            let what = listing::what_is(entry.mode);
+        [("040000", id)] => Ok(*id),
+        [(mode, _)] => {
+            let what = listing::what_is(mode);
             Err(no_directory(&format!("{walked} {what}, not a directory")))
         }
         _ => Err(no_directory(&format!("{walked} appears twice"))),

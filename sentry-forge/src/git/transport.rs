@@ -352,7 +352,8 @@ impl Attempt<'_> {
                 self.git(["ls-tree", "-z", "--end-of-options", &tree, part], &[], 1 << 20).await?;
             let entries =
                 listing::entries(&output).map_err(|problem| self.about().bad(problem, &walked))?;
-            tree = the_directory(&entries, &walked)?.oid.to_owned();
+            let found: Vec<_> = entries.iter().map(|entry| (entry.mode, entry.oid)).collect();
+            tree = the_directory(&found, &walked)?.to_owned();
         }
         Ok(tree)
     }

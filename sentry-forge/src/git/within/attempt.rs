@@ -22,7 +22,6 @@ use crate::git::commit::root_of;
 use crate::git::failure;
 use crate::git::filter::{Filter, Filters};
 use crate::git::history::{DEPTHS, branch_is_gone, not_among_the_last, not_in_history};
-use crate::git::listing;
 use crate::git::ls_refs::{self, NEW, RESULT_TYPE};
 use crate::git::objects::{COMMIT_CAP, TREE_CAP};
 use crate::git::pkt_line::push_line;
@@ -41,7 +40,7 @@ pub(super) struct Attempt<'a> {
     pub(super) commit: &'a CommitSha,
     subject: &'a Subject,
     bounds: Bounds,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     pub(super) id: Id,
     filter: Filter,
     pub(super) objects: Objects,
@@ -132,17 +131,10 @@ impl<'a> Attempt<'a> {
             for entry in tree::entries(self.objects.algorithm, &raw) {
                 let entry = entry.map_err(|fault| self.fault(fault))?;
                 if entry.name == part.as_bytes() {
-                    found.push((entry.id, entry.mode, entry.id.to_string()));
+                    found.push((entry.mode, entry.id));
                 }
             }
-            let entry = |(_, mode, oid): &'_ (Id, &'static str, String)| (*mode, oid.clone());
-            let named: Vec<_> = found.iter().map(entry).collect();
-            let named: Vec<_> = named
-                .iter()
-                .map(|(mode, oid)| listing::Entry { mode, oid, size: None, name: part.as_bytes() })
-                .collect();
-            the_directory(&named, &walked)?;
-            id = found[0].0;
+            id = the_directory(&found, &walked)?;
         }
         Ok(id)
     }
@@ -156,7 +148,7 @@ impl<'a> Attempt<'a> {
         if self.objects.weigh(&id).is_none() && self.filter != Filter::Nothing {
             self.fetch_object(id, Filter::Commit.spec()).await?;
         }
-        let raw: Arc<[u8]> = self.read_object(id, Kind::Tree, TREE_CAP, place).await?.into();
+        let raw: Arc<[u8]> = self.raw_tree(id, place).await?.into();
         self.within.trees().put(key, Arc::clone(&raw), raw.len().max(256));
         Ok(raw)
     }
@@ -284,9 +276,7 @@ impl<'a> Attempt<'a> {
             Some((Kind::Commit, size)) if size > COMMIT_CAP => {
                 Err(about.too_heavy("the commit itself, with its message", size, COMMIT_CAP))
             }
-            Some((Kind::Commit, _)) => {
-                self.read_object(self.id, Kind::Commit, COMMIT_CAP, "the commit").await
-            }
+            Some((Kind::Commit, _)) => self.content(self.id).await,
             Some((kind, _)) => {
                 Err(about.wrong(&format!("{} is a {}, not a commit", self.commit, kind.word())))
             }
@@ -294,26 +284,22 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// An object that has to be here, of this kind and not heavier than that.
-    async fn read_object(
-        &mut self,
-        id: Id,
-        kind: Kind,
-        most: u64,
-        place: &str,
-    ) -> Result<Vec<u8>, ForgeError> {
+    /// A tree that has to be here.
+    async fn raw_tree(&mut self, id: Id, place: &str) -> Result<Vec<u8>, ForgeError> {
         let about = self.about();
         match self.objects.weigh(&id) {
-            Some((found, size)) if found == kind && size > most => {
-                return Err(about.too_heavy(&format!("the tree of {place}"), size, most));
+            Some((Kind::Tree, size)) if size > TREE_CAP => {
+                Err(about.too_heavy(&format!("the tree of {place}"), size, TREE_CAP))
             }
-            Some((found, _)) if found == kind => {}
-            Some((found, _)) => {
-                let text = format!("{place} is a {}, not a {}", found.word(), kind.word());
-                return Err(about.wrong(&text));
+            Some((Kind::Tree, _)) => self.content(id).await,
+            Some((kind, _)) => {
+                Err(about.wrong(&format!("{place} is a {}, not a tree", kind.word())))
             }
-            None => return Err(about.wrong(&format!("the tree of {place} was not sent"))),
+            None => Err(about.wrong(&format!("the tree of {place} was not sent"))),
         }
+    }
+
+    async fn content(&mut self, id: Id) -> Result<Vec<u8>, ForgeError> {
         let content = self.with_objects(move |objects| objects.content(&id)).await?;
         let content = content.map_err(|fault| self.fault(fault))?;
         content.ok_or_else(|| self.about().wrong("an object can't be read"))
@@ -335,13 +321,12 @@ impl<'a> Attempt<'a> {
         Ok(value)
     }
 
-    /// True if the server leaves out what it is told to.
-    pub(super) fn filters_known(&self) -> bool {
-        self.capabilities.filter
-    }
-
     pub(super) fn repo(&self) -> &'a RepoUrl {
         self.place.repo
+    }
+
+    pub(super) fn within(&self) -> &'a Within {
+        self.within
     }
 
     pub(super) fn about(&self) -> About<'a> {
@@ -357,38 +342,6 @@ impl<'a> Attempt<'a> {
     fn broken(&self, error: tokio::task::JoinError) -> ForgeError {
         let text = format!("{}: can't read the answer", self.repo());
         ForgeError::new(ForgeErrorKind::Local, text).with_source(error)
-    }
-
-    /// What is wrong with an answer.
-    pub(super) fn fault(&self, fault: Fault) -> ForgeError {
-        let (repo, doing) = (self.repo(), self.about().fetching());
-        let kind = match &fault {
-            Fault::Refused(text) => return self.refused(&self.within.http.redact(text)),
-            Fault::Garbled(_) | Fault::Cut => ForgeErrorKind::WrongAnswer,
-            Fault::TooLarge(_) => ForgeErrorKind::TooLarge,
-            Fault::Late => ForgeErrorKind::Unreachable,
-            Fault::Disk(_) => ForgeErrorKind::Local,
-        };
-        match fault {
-            Fault::Late | Fault::Cut | Fault::Refused(_) => {
-                ForgeError::new(kind, format!("{repo}: {fault} ({doing})"))
-            }
-            Fault::Garbled(what) => {
-                ForgeError::new(kind, format!("{repo}: the answer {what} ({doing})"))
-            }
-            Fault::TooLarge(what) => {
-                ForgeError::new(kind, format!("{repo}: the answer {what} ({doing})")).with_hint(
-                    "push a commit without it, or keep the manifests in a smaller repository",
-                )
-            }
-            Fault::Disk(error) => {
-                let dir = self.within.dir.display();
-                let text = format!("{repo}: can't keep a pack under {dir} ({doing})");
-                ForgeError::new(kind, text)
-                    .with_hint("make room in the temporary directory")
-                    .with_source(error)
-            }
-        }
     }
 }
 

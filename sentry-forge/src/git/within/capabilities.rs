@@ -4,7 +4,7 @@ use super::id::Algorithm;
 use crate::git::pkt_line::{Packet, Packets};
 
 /// What a server speaks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     /// An older protocol alone.
     Old,

@@ -24,7 +24,7 @@ impl Attempt<'_> {
     /// Fetches both commits with all their trees, in one pack and without files.
     pub(super) async fn fetch_trees(&mut self, from: &CommitSha) -> Result<(), ForgeError> {
         let both = [from.clone(), self.commit.clone()];
-        let filter = self.filters_known().then_some("blob:none");
+        let filter = self.capabilities.filter.then_some("blob:none");
         match self.obtain(&both, filter).await? {
             Sent::Pack { .. } => Ok(()),
             Sent::Refused(text) if filter.is_some() && is_about_filters(&text) => {
@@ -66,7 +66,7 @@ fn root(objects: &mut Objects, commit: Id) -> Result<Id, Fault> {
 fn content(objects: &mut Objects, id: Id, kind: Kind, most: u64) -> Result<Vec<u8>, Fault> {
     match objects.weigh(&id) {
         Some((found, size)) if found == kind && size > most => {
-            Err(too_large(kind.word(), size, most))
+            Err(too_large(kind.named(), size, most))
         }
         Some((found, _)) if found == kind => objects.content(&id)?.ok_or(Fault::Cut),
         _ => Err(Fault::garbled(format!("has no {} {id}", kind.word()))),

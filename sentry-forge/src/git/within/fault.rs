@@ -2,6 +2,10 @@
 
 use std::io;
 
+use sentry_core::forge::{ForgeError, ForgeErrorKind};
+
+use super::attempt::Attempt;
+
 /// Why an answer, a pack or an object can't be used; the texts are clauses.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -45,5 +49,39 @@ impl From<io::Error> for Fault {
 impl From<Fault> for io::Error {
     fn from(fault: Fault) -> Self {
         Self::other(fault)
+    }
+}
+
+impl Attempt<'_> {
+    /// What is wrong with an answer.
+    pub(super) fn fault(&self, fault: Fault) -> ForgeError {
+        let (repo, doing) = (self.repo(), self.about().fetching());
+        let kind = match &fault {
+            Fault::Refused(text) => return self.refused(&self.within().http.redact(text)),
+            Fault::Garbled(_) | Fault::Cut => ForgeErrorKind::WrongAnswer,
+            Fault::TooLarge(_) => ForgeErrorKind::TooLarge,
+            Fault::Late => ForgeErrorKind::Unreachable,
+            Fault::Disk(_) => ForgeErrorKind::Local,
+        };
+        match fault {
+            Fault::Late | Fault::Cut | Fault::Refused(_) => {
+                ForgeError::new(kind, format!("{repo}: {fault} ({doing})"))
+            }
+            Fault::Garbled(what) => {
+                ForgeError::new(kind, format!("{repo}: the answer {what} ({doing})"))
+            }
+            Fault::TooLarge(what) => {
+                ForgeError::new(kind, format!("{repo}: the answer {what} ({doing})")).with_hint(
+                    "push a commit without it, or keep the manifests in a smaller repository",
+                )
+            }
+            Fault::Disk(error) => {
+                let dir = self.within().dir.display();
+                let text = format!("{repo}: can't keep a pack under {dir} ({doing})");
+                ForgeError::new(kind, text)
+                    .with_hint("make room in the temporary directory")
+                    .with_source(error)
+            }
+        }
     }
 }

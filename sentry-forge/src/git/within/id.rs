@@ -145,6 +145,16 @@ impl Kind {
         }
     }
 
+    /// One of them.
+    pub(crate) fn named(self) -> &'static str {
+        match self {
+            Self::Commit => "a commit",
+            Self::Tree => "a tree",
+            Self::Blob => "a file",
+            Self::Tag => "a tag",
+        }
+    }
+
     /// The hash of an object of this kind and so many bytes, which are to follow.
     pub(crate) fn hasher(self, algorithm: Algorithm, size: u64) -> Hasher {
         let mut hasher = Hasher::new(algorithm);

@@ -73,7 +73,7 @@ impl Within {
     /// What a server speaks: asked once. `None` for what speaks older protocols alone.
     async fn capabilities(&self, place: Place<'_>) -> Result<Option<Capabilities>, ForgeError> {
         let repo = place.repo;
-        let known = self.servers().get(repo).cloned();
+        let known = self.servers().get(repo).copied();
         let speaks = match known {
             Some(speaks) => speaks,
             None => {
@@ -84,7 +84,7 @@ impl Within {
                         "the server does not speak git's protocol version 2: the git program fetches from it"
                     );
                 }
-                self.servers().insert(repo.clone(), speaks.clone());
+                self.servers().insert(repo.clone(), speaks);
                 speaks
             }
         };
@@ -136,8 +136,13 @@ impl Within {
         let Some(capabilities) = self.capabilities(place).await? else { return Ok(None) };
         let body = ls_refs::request(prefixes, capabilities.algorithm);
         let Place { repo, authorization } = place;
-        let listed = ls_refs::asked(&self.http, repo, body, authorization, is_known).await?;
-        listed.not_empty(repo).map(Some)
+        match ls_refs::asked(&self.http, repo, body, authorization, is_known).await {
+            Err(error) if error.kind() == ForgeErrorKind::Unsupported => {
+                let text = format!("{repo}: the server answers a request for refs with nothing");
+                Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text))
+            }
+            listed => listed?.not_empty(repo).map(Some),
+        }
     }
 
     fn servers(&self) -> MutexGuard<'_, HashMap<RepoUrl, Speaks>> {
@@ -181,7 +186,7 @@ impl Transport {
             let Content { files, refused } = content;
             Ok(Some(Tree { commit: query.revision.sha.clone(), files, refused }))
         };
-        in_time(&query.repo, &query.revision, bounds.deadline, fetch).await
+        self.in_time(&query.repo, &query.revision, bounds.deadline, fetch).await
     }
 
     /// As [`Transport::commit`]. `None` if the git program has to do it.
@@ -201,7 +206,7 @@ impl Transport {
             attempt.fetch_commit(self.filters.of(repo).max_of_commit()).await?;
             Ok(Some(commit_info(&attempt.raw_commit().await?)))
         };
-        in_time(repo, revision, bounds.deadline, fetch).await
+        self.in_time(repo, revision, bounds.deadline, fetch).await
     }
 
     /// As [`Transport::changes`]. `None` if the git program has to do it.
@@ -220,7 +225,7 @@ impl Transport {
             attempt.fetch_trees(&query.from).await?;
             attempt.compare(&query.from).await.map(Some)
         };
-        in_time(&query.repo, &query.to, bounds.deadline, compare).await
+        self.in_time(&query.repo, &query.to, bounds.deadline, compare).await
     }
 
     async fn attempt_within<'a>(
@@ -233,17 +238,22 @@ impl Transport {
         let Some(capabilities) = within.capabilities(place).await? else { return Ok(None) };
         Attempt::new(within, &self.filters, place, revision, (bounds, capabilities)).map(Some)
     }
-}
 
-/// Ends what takes longer than it may.
-async fn in_time<T>(
-    repo: &RepoUrl,
-    revision: &Revision,
-    deadline: Instant,
-    work: impl Future<Output = Result<T, ForgeError>>,
-) -> Result<T, ForgeError> {
-    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        let text = format!("{repo}: did not answer in time (fetching commit {})", revision.sha);
-        Err(ForgeError::new(ForgeErrorKind::Unreachable, text))
-    })
+    /// Ends what takes longer than it may. After an error the server is asked anew what it speaks.
+    async fn in_time<T>(
+        &self,
+        repo: &RepoUrl,
+        revision: &Revision,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, ForgeError>>,
+    ) -> Result<T, ForgeError> {
+        let outcome = tokio::time::timeout_at(deadline, work).await.unwrap_or_else(|_| {
+            let text = format!("{repo}: did not answer in time (fetching commit {})", revision.sha);
+            Err(ForgeError::new(ForgeErrorKind::Unreachable, text))
+        });
+        if let (Err(_), Some(within)) = (&outcome, self.within(repo)) {
+            within.servers().remove(repo);
+        }
+        outcome
+    }
 }

@@ -40,6 +40,6 @@ impl Objects {
     /// Why an object may be missing: one was passed over for its size.
     pub(crate) fn passed_over(&self) -> Option<Fault> {
         let heavy = self.packs.iter().filter_map(|pack| pack.heavy).max()?;
-        Some(too_large("passed over", heavy, LARGEST))
+        Some(too_large("an object", heavy, LARGEST))
     }
 }

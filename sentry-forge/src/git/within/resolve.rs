@@ -129,7 +129,7 @@ fn made(
 ) -> Result<Option<Vec<u8>>, Fault> {
     let heavy = |pack: &mut Pack, weight| {
         if kind != Kind::Blob {
-            return Err(too_large(kind.word(), weight, LARGEST));
+            return Err(too_large(kind.named(), weight, LARGEST));
         }
         pack.pass_over(weight);
         Ok(None)
