@@ -7,16 +7,20 @@ use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::eventually;
 use sentry_tests::strace::Strace;
 
-/// A road on whose machine there is git and nothing else.
-fn without_kubectl(by: By) -> Road {
+/// A road on whose machine there is this program and nothing else.
+fn with_alone(program: &str, by: By) -> Road {
     let mut road = Road::by(by, TREE);
     let bin = road.sandbox.root().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let path = std::env::var_os("PATH").unwrap();
-    let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());
-    symlink(git.unwrap(), bin.join("git")).unwrap();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|it| it.is_file());
+    symlink(found.unwrap(), bin.join(program)).unwrap();
     road.sandbox.env("PATH", &bin);
     road
+}
+
+fn without_kubectl(by: By) -> Road {
+    with_alone("git", by)
 }
 
 #[test]
@@ -46,10 +50,7 @@ fn without_kubectl_a_push_is_delivered_followed_and_its_older_runs_are_told_to_t
 
 #[test]
 fn over_http_and_natively_no_program_is_started_at_all() {
-    let mut road = Road::by(By::Native, TREE);
-    let empty = road.sandbox.root().join("empty");
-    std::fs::create_dir(&empty).unwrap();
-    road.sandbox.env("PATH", &empty);
+    let road = with_alone("strace", By::Native);
     assert_eq!(road.once().code, Some(0));
     let sha = road.push();
     let strace = Strace::of_the_tree("execve,execveat,fork,vfork");
