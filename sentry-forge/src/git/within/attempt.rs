@@ -101,7 +101,7 @@ impl<'a> Attempt<'a> {
     pub(super) async fn fetch_commit(&mut self, filter: Filter) -> Result<(), ForgeError> {
         self.filter = if self.capabilities.filter { filter } else { Filter::Nothing };
         while let Sent::Refused(text) =
-            self.obtain(&[self.commit.clone()], self.filter.spec()).await?
+            self.obtain(std::slice::from_ref(self.commit), self.filter.spec()).await?
         {
             match self.filter.weaker() {
                 Some(weaker) if is_about_filters(&text) => self.filter = weaker,

@@ -67,7 +67,9 @@ impl Attempt<'_> {
             Fault::Late | Fault::Cut | Fault::Refused(_) => {
                 ForgeError::new(kind, format!("{repo}: {fault} ({doing})"))
             }
+            // It may quote the server, which may echo anything.
             Fault::Garbled(what) => {
+                let what = self.within().http.redact(&what);
                 ForgeError::new(kind, format!("{repo}: the answer {what} ({doing})"))
             }
             Fault::TooLarge(what) => {

@@ -53,9 +53,11 @@ pub(super) struct Within {
     dir: PathBuf,
     /// What each repository's server speaks.
     servers: Mutex<HashMap<RepoUrl, Speaks>>,
-    /// Trees on the way to directories, each known in its own repository alone.
-    trees: Mutex<Recent<(RepoUrl, Id), Arc<[u8]>>>,
+    trees: Mutex<Trees>,
 }
+
+/// Trees on the way to directories, each known in its own repository alone.
+type Trees = Recent<(RepoUrl, Id), Arc<[u8]>>;
 
 /// Whose commit is asked for, and with what.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +151,7 @@ impl Within {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn trees(&self) -> MutexGuard<'_, Recent<(RepoUrl, Id), Arc<[u8]>>> {
+    fn trees(&self) -> MutexGuard<'_, Trees> {
         self.trees.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
