@@ -75,19 +75,14 @@ fn main() {
         git(&counted, dir.path(), &["clone", "-q", "--depth", "1", url.as_str(), "shallow"]);
     });
     measure("git clone --filter=blob:none, sparse checkout", &mut || {
-        let filter = [
-            "clone",
-            "-q",
-            "--depth",
-            "1",
-            "--filter=blob:none",
-            "--sparse",
-            url.as_str(),
-            "sparse",
-        ];
-        git(&counted, dir.path(), &filter);
-        git(&counted, &dir.path().join("sparse"), &["sparse-checkout", "set", ".tekton"]);
+        sparse_clone(&counted, dir.path(), &url);
     });
+}
+
+fn sparse_clone(program: &Path, dir: &Path, url: &RepoUrl) {
+    let clone = ["clone", "-q", "--depth", "1", "--filter=blob:none", "--sparse"];
+    git(program, dir, &[&clone[..], &[url.as_str(), "sparse"]].concat());
+    git(program, &dir.join("sparse"), &["sparse-checkout", "set", ".tekton"]);
 }
 
 /// A git that notes in a file that it was started.
