@@ -55,12 +55,13 @@ pub fn watch(root: &Path) -> Result<Watch, Box<dyn Error>> {
 pub fn git() -> Result<ForgePorts, Box<dyn Error>> {
     let settings =
         HttpSettings { proxy: None, no_proxy: None, ca_file: None, redactor: Redactor::new() };
+    let http = Http::new(&settings)?;
     Ok(ForgePorts::new(Arc::new(GitForge::new(GitSettings {
         name: "forge".into(),
         credential: Credential::Anonymous,
         username: "git".into(),
-        http: Http::new(&settings)?,
-        transport: Arc::new(Transport::new(TransportSettings::new(settings))),
+        transport: Arc::new(Transport::new(TransportSettings::within(&http))),
+        http,
     }))))
 }
 

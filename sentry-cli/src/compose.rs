@@ -29,7 +29,8 @@ use std::sync::Arc;
 
 use sentry_api::{Answers, Local, WatchFacts};
 use sentry_config::{
-    Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, Polling, TokenKind,
+    Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, GitClient, Polling,
+    TokenKind,
 };
 use sentry_core::deployer::{DeployError, DeployerPorts};
 use sentry_core::engine::{BuildError, Engine, Options};
@@ -243,7 +244,8 @@ fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<Arc<dyn Probed>, C
     let settings = http_settings(config, redactor);
     let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
     let http = Http::new(&settings).map_err(failed)?;
-    of_kind(config, http, transport(config, settings)).map_err(failed)
+    let git = transport(config, &http);
+    of_kind(config, http, git).map_err(failed)
 }
 
 fn of_kind(
@@ -297,8 +299,11 @@ fn sender(kind: ForgeKind) -> Option<Sender> {
     }
 }
 
-fn transport(config: &ForgeConfig, http: HttpSettings) -> Transport {
-    let mut settings = TransportSettings::new(http);
+fn transport(config: &ForgeConfig, http: &Http) -> Transport {
+    let mut settings = match config.git {
+        GitClient::Within => TransportSettings::within(http),
+        GitClient::Program => TransportSettings::new(http.settings().clone()),
+    };
     settings.ssh = config.ssh.as_ref().map(|ssh| SshSettings {
         key_file: ssh.key_file.clone(),
         known_hosts_file: ssh.known_hosts.clone(),

@@ -12,7 +12,7 @@ use url::Url;
 
 pub use crate::forge_kind::ForgeKind;
 use crate::problem::Problem;
-pub use crate::words::{LogLevel, Polling, ReceiverKind, TokenKind, TokenRight};
+pub use crate::words::{GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -153,6 +153,8 @@ pub struct ForgeConfig {
     pub ca_file: Option<PathBuf>,
     /// How heads are asked for.
     pub polling: Polling,
+    /// What fetches from its http(s) repositories.
+    pub git: GitClient,
 }
 
 impl ForgeConfig {

@@ -44,9 +44,9 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 pub use config::{
-    Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, LogLevel, Polling,
-    ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenConfig, TokenKind,
-    TokenRight,
+    Config, DeployerConfig, DeployerKind, ForgeAuth, ForgeConfig, ForgeKind, GitClient, LogLevel,
+    Polling, ProxyUrl, ReceiverConfig, ReceiverKind, ServerConfig, SshConfig, TokenConfig,
+    TokenKind, TokenRight,
 };
 pub use environment::Environment;
 pub use locate::{NotFound, locate};

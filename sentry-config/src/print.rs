@@ -7,7 +7,7 @@ use sentry_core::watch::{
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, Polling, ReceiverConfig, ServerConfig,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, GitClient, Polling, ReceiverConfig, ServerConfig,
     TokenConfig, TokenKind,
 };
 use crate::environment::is_name;
@@ -210,6 +210,9 @@ fn write_forge(out: &mut Lines, forge: &ForgeConfig, config: &Config) {
     }
     if forge.polling != Polling::Auto {
         out.put("polling", forge.polling.as_str());
+    }
+    if forge.git != GitClient::Within {
+        out.put("git", forge.git.as_str());
     }
 }
 

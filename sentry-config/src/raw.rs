@@ -16,7 +16,9 @@ use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
 use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
-use crate::words::{DeployerWord, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word};
+use crate::words::{
+    DeployerWord, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word,
+};
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
 macro_rules! raw {
@@ -195,6 +197,8 @@ raw! {
         ca_file "ca_file": String,
         /// How to poll for heads. Default `auto`.
         polling "polling": Word<Polling>,
+        /// What fetches from http(s) repositories: Sentry itself, or the git program. Default `within`.
+        git "git": Word<GitClient>,
     }
 }
 

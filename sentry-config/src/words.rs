@@ -105,6 +105,16 @@ closed_list! {
 }
 
 closed_list! {
+    /// What fetches from http(s) repositories.
+    pub enum GitClient {
+        /// Sentry itself.
+        Within = "within",
+        /// The git program.
+        Program = "program",
+    }
+}
+
+closed_list! {
     /// What carries out a plan.
     pub enum DeployerWord {
         /// kubectl.

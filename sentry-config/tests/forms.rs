@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use sentry_config::{
-    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, Problems, TokenRight, load, parse,
-    to_long_form,
+    Config, DeployerKind, Environment, ForgeAuth, ForgeKind, GitClient, Problems, TokenRight, load,
+    parse, to_long_form,
 };
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
@@ -211,6 +211,30 @@ fn the_short_form_takes_what_one_watch_needs_for_its_runs() {
     assert_eq!(watch.timing.run_timeout, Some(Duration::from_secs(7200)));
     assert_eq!(watch.reading.git_auth_secret, GitAuthSecret::Named("git-credentials".into()));
     assert_eq!(watch.reporting.mode, ReportMode::PerRun);
+}
+
+#[test]
+fn a_forge_is_fetched_from_within_unless_its_file_says_otherwise() {
+    for (written, expected) in [
+        ("", GitClient::Within),
+        (", git: within", GitClient::Within),
+        (", git: program", GitClient::Program),
+    ] {
+        let text = LONG.replace("plain: {type: git}", &format!("plain: {{type: git{written}}}"));
+        let config = good(&text, &[]);
+        let forge = |config: &Config| {
+            config.forges.iter().find(|forge| forge.name == "plain").map(|forge| forge.git)
+        };
+        assert_eq!(forge(&config), Some(expected), "{written}");
+        let printed = to_long_form(&config);
+        assert_eq!(
+            forge(&good(&printed.replace("[secret]", "http://proxy"), &[])),
+            Some(expected),
+            "{printed}"
+        );
+    }
+    let error = read(&LONG.replace("{type: git}", "{type: git, git: gix}"), &[]).unwrap_err();
+    assert!(error.to_string().contains("within"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What one directory of a large repository costs by each way of fetching it: `cargo bench -p sentry-forge`.
-//! `SENTRY_BENCH_MIB` sets the repository's size, 100 by default.
+//! `SENTRY_BENCH_MIB` sets the repository's size, 100 by default. Children are the programs that
+//! whoever fetches starts itself; those start more.
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::unwrap_used, reason = "a measurement that fails has nothing better to do")]
 
@@ -10,7 +11,8 @@ mod repo;
 #[path = "../tests/git/support/server.rs"]
 mod server;
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use sentry_core::repo::RepoUrl;
 use sentry_core::secret::Redactor;
 use sentry_core::testing::sample;
 use sentry_forge::git::{Transport, TransportSettings};
-use sentry_forge::http::HttpSettings;
+use sentry_forge::http::{Http, HttpSettings};
 use server::GitServer;
 
 fn main() {
@@ -34,43 +36,63 @@ fn main() {
         "{mib} MiB of noise in {} files; the directory's own pack: {minimal} bytes\n",
         mib * 16
     );
-    println!("{:44} {:>12} {:>9} {:>8} {:>8}", "way", "bytes", "× pack", "requests", "ms");
+    println!(
+        "{:52} {:>12} {:>9} {:>8} {:>8} {:>9}",
+        "way", "bytes", "× pack", "requests", "ms", "children"
+    );
+    let (counted, starts) = counted_git(dir.path());
+    let children = || std::fs::read_to_string(&starts).unwrap().lines().count();
     let measure = |way: &str, run: &mut dyn FnMut()| {
         server.take_log();
-        let begin = Instant::now();
+        let (begin, before) = (Instant::now(), children());
         run();
         let ms = begin.elapsed().as_millis();
+        let children = children() - before;
         let log = server.take_log();
         let bytes: usize = log.iter().map(|exchange| exchange.bytes).sum();
         let times = bytes as f64 / minimal as f64;
-        println!("{way:44} {bytes:12} {times:9.2} {:8} {ms:8}", log.len());
+        println!("{way:52} {bytes:12} {times:9.2} {:8} {ms:8} {children:9}", log.len());
     };
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let transport = Transport::new(TransportSettings::new(HttpSettings::new(Redactor::new())));
-    let fetch = |sha: &str| {
-        let tree = runtime.block_on(transport.tree(&query(&url, sha), None)).unwrap();
-        assert_eq!(tree.files.len(), 32);
-    };
-    measure("sentry, cold", &mut || fetch(&first));
-    measure("sentry, next commit, directory unchanged", &mut || fetch(&second));
+    let http = Http::new(&HttpSettings::new(Redactor::new())).unwrap();
+    for (who, mut settings) in [
+        ("within", TransportSettings::within(&http)),
+        ("program", TransportSettings::new(http.settings().clone())),
+    ] {
+        settings.git.clone_from(&counted);
+        let transport = Transport::new(settings);
+        let fetch = |sha: &str| {
+            let tree = runtime.block_on(transport.tree(&query(&url, sha), None)).unwrap();
+            assert_eq!(tree.files.len(), 32);
+        };
+        measure(&format!("sentry, {who}, cold"), &mut || fetch(&first));
+        measure(&format!("sentry, {who}, next commit, directory unchanged"), &mut || {
+            fetch(&second)
+        });
+    }
     measure("git clone --depth 1", &mut || {
-        git(dir.path(), &["clone", "-q", "--depth", "1", url.as_str(), "shallow"]);
+        git(&counted, dir.path(), &["clone", "-q", "--depth", "1", url.as_str(), "shallow"]);
     });
     measure("git clone --filter=blob:none, sparse checkout", &mut || {
-        let filter = [
-            "clone",
-            "-q",
-            "--depth",
-            "1",
-            "--filter=blob:none",
-            "--sparse",
-            url.as_str(),
-            "sparse",
-        ];
-        git(dir.path(), &filter);
-        git(&dir.path().join("sparse"), &["sparse-checkout", "set", ".tekton"]);
+        sparse_clone(&counted, dir.path(), &url);
     });
+}
+
+fn sparse_clone(program: &Path, dir: &Path, url: &RepoUrl) {
+    let clone = ["clone", "-q", "--depth", "1", "--filter=blob:none", "--sparse"];
+    git(program, dir, &[&clone[..], &[url.as_str(), "sparse"]].concat());
+    git(program, &dir.join("sparse"), &["sparse-checkout", "set", ".tekton"]);
+}
+
+/// A git that notes in a file that it was started.
+fn counted_git(dir: &Path) -> (PathBuf, PathBuf) {
+    let (git, starts) = (dir.join("counted-git"), dir.join("starts"));
+    let text = format!("#!/bin/sh\necho x >> {}\nexec git \"$@\"\n", starts.display());
+    std::fs::write(&git, text).unwrap();
+    std::fs::set_permissions(&git, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&starts, "").unwrap();
+    (git, starts)
 }
 
 fn query(url: &RepoUrl, sha: &str) -> TreeQuery {
@@ -124,8 +146,8 @@ fn minimal_pack(repo: &Repo, sha: &str) -> usize {
     usize::try_from(pack.unwrap().metadata().unwrap().len()).unwrap()
 }
 
-fn git(dir: &Path, args: &[&str]) {
-    let status = Command::new("git")
+fn git(program: &Path, dir: &Path, args: &[&str]) {
+    let status = Command::new(program)
         .args(args)
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")

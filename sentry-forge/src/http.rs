@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use sentry_core::forge::{ForgeError, ForgeErrorKind, Requests};
 use sentry_core::secret::{Redactor, Secret};
 use sentry_net::{Authorities, Client, Failure, Proxies, SetupError, Times};
+use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 use url::Url;
 
@@ -155,10 +156,33 @@ impl Http {
     /// [`ForgeErrorKind::Unreachable`] if there is no whole answer in time, [`ForgeErrorKind::TooLarge`] if the
     /// body has more than `cap` bytes. The caller decides whether that can change.
     pub async fn send(&self, request: reqwest::Request, cap: usize) -> Result<Answer, ForgeError> {
+        self.deliver(request, cap, None).await
+    }
+
+    /// As [`Http::send`], but the body of a 200 is passed on piece by piece as it arrives, and is empty in the answer. It is
+    /// not read further than somebody takes it.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub(crate) async fn receive(
+        &self,
+        request: reqwest::Request,
+        cap: usize,
+        to: Sender<Bytes>,
+    ) -> Result<Answer, ForgeError> {
+        self.deliver(request, cap, Some(to)).await
+    }
+
+    async fn deliver(
+        &self,
+        request: reqwest::Request,
+        cap: usize,
+        to: Option<Sender<Bytes>>,
+    ) -> Result<Answer, ForgeError> {
         let (method, url) = (request.method().clone(), request.url().clone());
         let host = url.host_str().unwrap_or_default().to_owned();
         let begin = Instant::now();
-        let outcome = self.exchange(request, cap, &host).await;
+        let outcome = self.exchange(request, cap, &host, to).await;
         self.count(&outcome);
         let ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &outcome {
@@ -180,6 +204,7 @@ impl Http {
         request: reqwest::Request,
         cap: usize,
         host: &str,
+        to: Option<Sender<Bytes>>,
     ) -> Result<Answer, ForgeError> {
         let url = request.url().clone();
         let broken = |error| self.unanswered(error, &url, host);
@@ -192,7 +217,11 @@ impl Http {
             return Err(too_large());
         }
         let mut body = Vec::new();
-        if sentry_net::read(&mut response, cap, &mut body).await.map_err(broken)? {
+        let is_more = match to.filter(|_| response.status() == StatusCode::OK) {
+            Some(to) => pass_on(&mut response, cap, &to).await,
+            None => sentry_net::read(&mut response, cap, &mut body).await,
+        };
+        if is_more.map_err(broken)? {
             return Err(too_large());
         }
         self.kept().insert(origin(response.url()));
@@ -234,6 +263,23 @@ impl Http {
     fn kept(&self) -> MutexGuard<'_, HashSet<Origin>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Passes on what arrives, but no more than `cap` bytes; true if there were more.
+async fn pass_on(
+    response: &mut reqwest::Response,
+    cap: usize,
+    to: &Sender<Bytes>,
+) -> reqwest::Result<bool> {
+    let mut left = cap;
+    while let Some(piece) = response.chunk().await? {
+        let Some(rest) = left.checked_sub(piece.len()) else { return Ok(true) };
+        left = rest;
+        if to.send(piece).await.is_err() {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 fn origin(url: &Url) -> Origin {

@@ -10,13 +10,13 @@
 //! use sentry_forge::http::{Http, HttpSettings};
 //!
 //! # fn forge() -> Result<ForgePorts, Box<dyn std::error::Error>> {
-//! let settings = HttpSettings::new(Redactor::new());
+//! let http = Http::new(&HttpSettings::new(Redactor::new()))?;
 //! let git = GitForge::new(GitSettings {
 //!     name: "git".into(),
 //!     credential: Credential::Anonymous,
 //!     username: "git".into(),
-//!     http: Http::new(&settings)?,
-//!     transport: Arc::new(Transport::new(TransportSettings::new(settings))),
+//!     transport: Arc::new(Transport::new(TransportSettings::within(&http))),
+//!     http,
 //! });
 //! Ok(ForgePorts::new(Arc::new(git)))
 //! # }
@@ -26,7 +26,7 @@
 //! |---|---|
 //! | [`github`], [`gitlab`], [`gitea`] | a forge each: settings, requests and answers, the sender of its webhooks. A new one is a folder like these |
 //! | [`Hosted`] | what those have in common: the ports over their APIs |
-//! | [`git`] | any git server: `ls-refs` and fetches over HTTP, ssh and files, by a git that can't harm |
+//! | [`git`] | any git server: `ls-refs` and fetches over HTTP within the process; over ssh and files by a git that can't harm |
 //! | [`credential`], [`http`], [`status`] | tokens and Apps; one bounded request; what an answer's status means |
 //! | [`webhook`] | what a forge sends: verified, then read as a hint |
 //! | [`Probed`] | what `sentry validate --online` asks of a forge |

@@ -36,14 +36,21 @@ pub(crate) enum Way {
     LabApi,
     LabGit,
     Plain,
+    /// As the last, but the git program fetches.
+    Program,
 }
 
-pub(crate) const WAYS: [Way; 5] = [Way::HubApi, Way::HubGit, Way::LabApi, Way::LabGit, Way::Plain];
+pub(crate) const WAYS: [Way; 6] =
+    [Way::HubApi, Way::HubGit, Way::LabApi, Way::LabGit, Way::Plain, Way::Program];
 
 impl Way {
     /// What it may be asked: a plain git server has no statuses.
     pub(crate) fn questions(self) -> impl Iterator<Item = Question> + Clone {
-        QUESTIONS.into_iter().filter(move |q| *q != Question::Status || self != Self::Plain)
+        QUESTIONS.into_iter().filter(move |q| *q != Question::Status || !self.is_plain())
+    }
+
+    pub(crate) fn is_plain(self) -> bool {
+        matches!(self, Self::Plain | Self::Program)
     }
 
     pub(crate) fn is_lab(self) -> bool {
@@ -63,7 +70,10 @@ impl Way {
         credential: Credential,
     ) -> ForgePorts {
         let http = Http::new(&network).unwrap();
-        let git = Transport::new(TransportSettings::new(network));
+        let git = Transport::new(match self {
+            Self::Program => TransportSettings::new(network),
+            _ => TransportSettings::within(&http),
+        });
         let (name, report) = ("forge".to_owned(), None);
         let polling = match self {
             Self::HubGit | Self::LabGit => Polling::Git,
@@ -90,7 +100,7 @@ impl Way {
                 };
                 ForgePorts::with_statuses(Arc::new(Hosted::gitlab(settings).unwrap()))
             }
-            Self::Plain => {
+            Self::Plain | Self::Program => {
                 let (username, transport) = ("git".to_owned(), Arc::new(git));
                 let settings = GitSettings { name, credential, username, http, transport };
                 ForgePorts::new(Arc::new(GitForge::new(settings).only_for(origin)))

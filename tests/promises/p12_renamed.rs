@@ -33,7 +33,7 @@ async fn a_renamed_repository_goes_on_whatever_is_asked_first_and_however_it_is_
                 let pushed = site.push();
                 let heads = site.ask(&client, Question::Heads).await.unwrap();
                 assert!(heads.contains(&pushed), "{way:?} {question:?} {status}: {heads}");
-                if way != Way::Plain {
+                if !way.is_plain() {
                     let shown = site.ask(&client, Question::Status).await;
                     shown.unwrap_or_else(|e| panic!("{way:?} {question:?} {status}: {e:?}"));
                 }

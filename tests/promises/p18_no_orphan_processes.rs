@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sentry_tests::processes;
 use sentry_tests::promise::{cases, kept};
-use sentry_tests::road::Road;
+use sentry_tests::road::{Fetch, Road};
 
 /// How long the system may take to carry out a KILL that was sent.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -30,6 +30,7 @@ fn of_hung_children_nothing_is_left_not_even_a_zombie() {
 #[test]
 fn a_git_and_a_kubectl_that_hang_are_gone_when_sentry_has_ended() {
     let mut road = Road::new();
+    road.fetch = Fetch::Program;
     assert_eq!(road.once().code, Some(0));
     let stubs = road.sandbox.root().join("stubs");
     std::fs::create_dir(&stubs).unwrap();

@@ -6,10 +6,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use sentry_tests::liar::{GitLiar, Lies, Pack};
 use sentry_tests::processes;
 use sentry_tests::promise::{cases, kept};
-use sentry_tests::road::Road;
+use sentry_tests::road::{Fetch, Road};
 use sentry_tests::sandbox::eventually;
 
-use crate::p38_repo_cap::{bytes_below, fetches_in};
+use crate::p38_repo_cap::{bytes_below, fetches_in, unnamed_in};
 
 /// What a fetch may take on the disk.
 const CAP: u64 = 256 << 20;
@@ -32,12 +32,14 @@ fn end_all_of(home: &str) {
 fn killed_fetches_leave_at_most_the_last_one_behind() {
     let head = "c0ffee".repeat(7)[..40].to_owned();
     let liar = GitLiar::start(Lies::about(&head, Pack::Slowing(TAKEN)));
-    let road = Road::new();
+    let mut road = Road::new();
+    road.fetch = Fetch::Program;
     road.configure_b(&liar.url("b.git"), "");
     assert_eq!(road.once().code, Some(0));
     let temp = road.sandbox.root().join("tmp");
     let home = road.sandbox.root().display().to_string();
     let kills = cases(1000, 12);
+    let within = killed_within(&head, cases(100, 3));
     let mut most = 0;
     for _ in 0..kills {
         let before = fetches_in(&temp);
@@ -63,9 +65,30 @@ fn killed_fetches_leave_at_most_the_last_one_behind() {
     assert_eq!(road.runs().len(), 2);
     assert_eq!(fetches_in(&temp), BTreeSet::new());
     let seen = format!(
-        "{kills} fetches killed when each had taken {} MiB: {} MiB on the disk at most, 0 after the next whole one",
+        "{kills} fetches by the git program killed when each had taken {} MiB: {} MiB on the disk at most, 0 after the next \
+         whole one; {within} within the process: 0 after each",
         TAKEN >> 20,
         most >> 20
     );
     kept(22, "", &seen);
+}
+
+/// Fetches within the process, each killed when it has begun to take its bytes: what they keep has no name, and is gone with
+/// them. How many were killed.
+fn killed_within(head: &str, kills: usize) -> usize {
+    let liar = GitLiar::start(Lies::about(head, Pack::Slowing(TAKEN)));
+    let road = Road::new();
+    road.configure_b(&liar.url("b.git"), "");
+    assert_eq!(road.once().code, Some(0));
+    let temp = road.sandbox.root().join("tmp");
+    for _ in 0..kills {
+        road.push();
+        let agent = road.watch();
+        eventually("the fetch takes its bytes", || unnamed_in(agent.id(), &temp) >= 8 << 20);
+        assert_eq!((bytes_below(&temp), fetches_in(&temp)), (0, BTreeSet::new()));
+        agent.kill9();
+        end_all_of(&road.sandbox.root().display().to_string());
+        assert_eq!((bytes_below(&temp), fetches_in(&temp)), (0, BTreeSet::new()));
+    }
+    kills
 }

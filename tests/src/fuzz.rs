@@ -13,8 +13,10 @@ mod differential;
 mod forge;
 mod manifests;
 mod names;
+mod pack;
 mod redaction;
 mod refs;
+mod tree;
 mod webhook;
 
 pub use argv::argv;
@@ -24,8 +26,10 @@ pub use differential::differential;
 pub use forge::forge;
 pub use manifests::manifests;
 pub use names::names;
+pub use pack::pack;
 pub use redaction::redaction;
 pub use refs::refs;
+pub use tree::tree;
 pub use webhook::webhook;
 
 /// Judges one input.
@@ -40,8 +44,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("forge", forge as Target),
     ("manifests", manifests as Target),
     ("names", names as Target),
+    ("pack", pack as Target),
     ("redaction", redaction as Target),
     ("refs", refs as Target),
+    ("tree", tree as Target),
     ("webhook", webhook as Target),
 ];
 

@@ -55,6 +55,29 @@ impl By {
     }
 }
 
+/// What fetches from http repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetch {
+    /// Sentry itself.
+    Within,
+    /// The git program.
+    Program,
+}
+
+impl Fetch {
+    /// Both.
+    pub const EACH: [Self; 2] = [Self::Within, Self::Program];
+
+    /// The settings of a forge that choose it.
+    #[must_use]
+    pub fn settings(self) -> &'static str {
+        match self {
+            Self::Within => "",
+            Self::Program => ", git: program",
+        }
+    }
+}
+
 /// A, B, a git server, a cluster and a home directory.
 #[derive(Debug)]
 pub struct Road {
@@ -70,6 +93,8 @@ pub struct Road {
     pub sandbox: Sandbox,
     /// What it delivers with.
     pub by: By,
+    /// What it fetches with, from the next configuration on.
+    pub fetch: Fetch,
     _repos: TempDir,
 }
 
@@ -104,7 +129,8 @@ impl Road {
         cluster.end_new_runs();
         let mut sandbox = Sandbox::new();
         sandbox.env("GIT_TOKEN", TOKEN);
-        let road = Self { a, b, git, cluster, sandbox, by, _repos: repos };
+        let fetch = Fetch::Within;
+        let road = Self { a, b, git, cluster, sandbox, by, fetch, _repos: repos };
         road.configure("branches: [main, 'release/*']");
         road
     }
@@ -143,13 +169,14 @@ impl Road {
         // A token goes to one server: B's has a forge of its own.
         let b_forge = if b.starts_with(&self.git.http().origin()) { "plain" } else { "other" };
         self.sandbox.write_config(&format!(
-            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'}}\n  \
-             other: {{type: git, token: '${{GIT_TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
+            "forges:\n  plain: {{type: git, token: '${{GIT_TOKEN}}'{fetch}}}\n  \
+             other: {{type: git, token: '${{GIT_TOKEN}}'{fetch}}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
              source: {{forge: plain, url: '{}', {branches}}}\n    manifests: {{forge: {b_forge}, url: '{}', branch: main}}\n    \
              cluster: {{context: default, namespace: qa, {}}}\n{more}",
             self.git.url("a.git"),
             b,
-            self.by.settings(&kubeconfig)
+            self.by.settings(&kubeconfig),
+            fetch = self.fetch.settings()
         ));
     }
 

@@ -7,7 +7,7 @@ use sentry_core::secret::{Secret, SecretSource};
 use url::Url;
 
 use super::Resolver;
-use crate::config::{ForgeAuth, ForgeConfig, Polling, ProxyUrl, SshConfig, TokenKind};
+use crate::config::{ForgeAuth, ForgeConfig, GitClient, Polling, ProxyUrl, SshConfig, TokenKind};
 use crate::forge_kind::{API, ForgeKind, REPORTS};
 use crate::place::{At, Place};
 use crate::raw::{RawApp, RawForge, RawSsh};
@@ -52,6 +52,7 @@ impl Resolver<'_> {
             no_proxy: no_proxy.into_iter().map(|at| at.value).collect(),
             ca_file: raw.ca_file.take().map(|at| self.ca_file(&at)),
             polling: polling.map_or(Polling::Auto, |at| at.value.0),
+            git: raw.git.take().map_or(GitClient::Within, |at| at.value.0),
             report_token: self.report_token(&name, &mut raw, &place),
             webhook_secret: self.webhook_secret(kind, &mut raw, &place),
             auth: self.auth(&name, raw, &place),

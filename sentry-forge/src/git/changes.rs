@@ -35,12 +35,9 @@ impl Transport {
         if query.from == query.to.sha {
             return Ok(ChangedPaths::default());
         }
-        let remote = self.remote(&query.repo, authorization);
-        let deadline = Instant::now() + query.timeout;
-        let bounds = Bounds { room: ROOM, deadline };
-        let mut attempt = self.attempt(remote, &query.to, bounds)?;
-        let compared = match attempt.fetch_trees(&query.from).await {
-            Ok(()) => attempt.compare(&query.from).await,
+        let compared = match self.changes_within(query, authorization, ROOM).await {
+            Ok(None) => self.changes_by_program(query, authorization).await,
+            Ok(Some(changes)) => Ok(changes),
             Err(error) => Err(error),
         };
         let (repo, from) = (&query.repo, &query.from);
@@ -60,6 +57,18 @@ impl Transport {
             _ => error,
         })
     }
+
+    async fn changes_by_program(
+        &self,
+        query: &ChangesQuery,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<ChangedPaths, ForgeError> {
+        let remote = self.remote(&query.repo, authorization);
+        let bounds = Bounds { room: ROOM, deadline: Instant::now() + query.timeout };
+        let mut attempt = self.attempt(remote, &query.to, bounds)?;
+        attempt.fetch_trees(&query.from).await?;
+        attempt.compare(&query.from).await
+    }
 }
 
 impl Attempt<'_> {
@@ -74,7 +83,7 @@ impl Attempt<'_> {
         if output.status.success() {
             return Ok(());
         }
-        Err(failure::from_text(self.repo(), &self.fetching(), &self.said(&output)))
+        Err(failure::from_text(self.repo(), &self.about().fetching(), &self.said(&output)))
     }
 
     async fn compare(&self, from: &CommitSha) -> Result<ChangedPaths, ForgeError> {

@@ -12,6 +12,9 @@ use crate::status::{StatusError, is_limited, wait_asked};
 
 use ForgeErrorKind::{Local, NoCommit, RateLimited, TooLarge, Unreachable};
 
+const INSTALL: &str = "install git, version 2.39 or later: ssh and file URLs need it, as do servers that speak no version 2 of its \
+protocol, and `git: program`";
+
 /// How it is worded that an object is not given out by its id: by git's servers, by git on this side, and by JGit's
 /// servers (`want … not valid`).
 const WITHHELD: [&[&str]; 3] =
@@ -137,7 +140,7 @@ pub(crate) fn from_process(repo: &RepoUrl, doing: &str, error: ProcessError) -> 
     let is_missing = matches!(error, ProcessError::Start { .. });
     let failure = ForgeError::new(kind, format!("{repo}: {what} ({doing})")).with_source(error);
     match kind {
-        Local if is_missing => failure.with_hint("install git, version 2.39 or later"),
+        Local if is_missing => failure.with_hint(INSTALL),
         TooLarge => failure.with_hint("raise the limit, or keep less in the directory"),
         _ => failure,
     }
@@ -457,7 +460,7 @@ mod tests {
                 ProcessError::Start { program: program(), source: io() },
                 Local,
                 "can't run git (reading)",
-                Some("install git, version 2.39 or later"),
+                Some(INSTALL),
             ),
             (
                 ProcessError::Io { program: program(), source: io() },

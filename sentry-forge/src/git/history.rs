@@ -6,6 +6,7 @@
 
 use sentry_core::forge::ForgeError;
 use sentry_core::repo::CommitSha;
+use sentry_core::subject::Subject;
 use sentry_process::Output;
 
 use super::failure;
@@ -13,7 +14,7 @@ use super::transport::Attempt;
 
 /// With how many commits the branch is fetched, one time after the other. What one fetch may take on the disk bounds
 /// each of them.
-const DEPTHS: [u32; 3] = [16, 256, 4096];
+pub(super) const DEPTHS: [u32; 3] = [16, 256, 4096];
 
 impl Attempt<'_> {
     /// Fetches commits by their ids or, where the server does not give them out so, with their branch. The output is
@@ -44,10 +45,7 @@ impl Attempt<'_> {
             let depth = format!("--depth={depth}");
             let output = self.fetch(&[&head], &[&depth, filter]).await?;
             if failure::is_no_ref(&self.said(&output)) {
-                return Err(self.gone(
-                    missing,
-                    &format!("its {} {} is gone", self.subject.kind(), self.subject),
-                ));
+                return Err(self.about().gone(missing, &branch_is_gone(self.subject)));
             }
             if !output.status.success() {
                 return Ok(output);
@@ -58,19 +56,27 @@ impl Attempt<'_> {
                 Some((commit, _)) => missing = commit,
             }
             if !self.scratch.is_shallow() {
-                let why = format!(
-                    "the history of its {} {} does not contain it",
-                    self.subject.kind(),
-                    self.subject
-                );
-                return Err(self.gone(missing, &why));
+                return Err(self.about().gone(missing, &not_in_history(self.subject)));
             }
         }
-        let [.., most] = DEPTHS;
-        let why = format!(
-            "the server serves only branch heads, and it is not among the last {most} commits of {}",
-            self.subject
-        );
-        Err(self.gone(missing, &why))
+        Err(self.about().gone(missing, &not_among_the_last(self.subject)))
     }
+}
+
+/// Why a commit is not found: its subject is not there any more.
+pub(super) fn branch_is_gone(subject: &Subject) -> String {
+    format!("its {} {subject} is gone", subject.kind())
+}
+
+/// Why a commit is not found: its subject has no more history.
+pub(super) fn not_in_history(subject: &Subject) -> String {
+    format!("the history of its {} {subject} does not contain it", subject.kind())
+}
+
+/// Why a commit is not found: that much was looked through.
+pub(super) fn not_among_the_last(subject: &Subject) -> String {
+    let [.., most] = DEPTHS;
+    format!(
+        "the server serves only branch heads, and it is not among the last {most} commits of {subject}"
+    )
 }

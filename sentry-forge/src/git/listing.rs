@@ -7,10 +7,12 @@ use sentry_core::forge::{RefusedEntry, TreeLimits};
 /// Why a listing is no answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// git printed what it never prints.
-    Garbled(&'static str),
+    /// git printed what it never prints, or a server sent what no server sends.
+    Garbled(String),
     /// A limit is exceeded; the text says which, and by what.
     TooLarge(String),
+    /// A file, by its path, was not sent.
+    Missing(String),
 }
 
 /// One entry of a tree.
@@ -25,7 +27,7 @@ pub(crate) struct Entry<'a> {
 
 /// The lines of `ls-tree -z`, with or without `-l`.
 pub(crate) fn entries(output: &[u8]) -> Result<Vec<Entry<'_>>, Problem> {
-    let garbled = Problem::Garbled("git ls-tree printed no tree");
+    let garbled = Problem::Garbled("git ls-tree printed no tree".to_owned());
     let Some(body) = output.strip_suffix(b"\0") else {
         return if output.is_empty() { Ok(Vec::new()) } else { Err(garbled) };
     };
@@ -60,22 +62,21 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Sorts the output of `ls-tree -z -l` for the tree at `dir` into what is read, what is refused, and the rest, which
-    /// is neither. Returns the paths and ids of the trees in it, which are to be listed next.
+    /// Sorts the entries of the tree at `dir` into what is read, what is refused, and the rest, which is neither. Returns
+    /// the paths and ids of the trees among them, which are to be listed next.
     pub(crate) fn add(
         &mut self,
         dir: &[u8],
-        output: &[u8],
+        entries: &[Entry<'_>],
         limits: &TreeLimits,
     ) -> Result<Vec<(Vec<u8>, String)>, Problem> {
-        let entries = entries(output)?;
         self.entries += entries.len();
         if self.entries > limits.entries {
             let text = format!("has more than {} entries", limits.entries);
             return Err(Problem::TooLarge(text));
         }
         let (mut trees, mut seen) = (Vec::new(), HashSet::new());
-        for entry in &entries {
+        for entry in entries {
             let path =
                 if dir.is_empty() { entry.name.to_vec() } else { [dir, entry.name].join(&b'/') };
             let twice = (!seen.insert(entry.name)).then_some("appears twice");
@@ -94,11 +95,10 @@ impl Listing {
     /// Notes a manifest; any other regular file is left out.
     fn want(&mut self, entry: &Entry<'_>, path: &[u8], limits: &TreeLimits) -> Result<(), Problem> {
         let path = String::from_utf8_lossy(path).into_owned();
-        if !(path.ends_with(".yaml") || path.ends_with(".yml")) {
+        if !is_manifest(path.as_bytes()) {
             return Ok(());
         }
-        let size =
-            entry.size.ok_or(Problem::Garbled("git ls-tree printed a file without a size"))?;
+        let Some(size) = entry.size else { return Err(Problem::Missing(path)) };
         if size > limits.file_bytes {
             let most = limits.file_bytes;
             return Err(Problem::TooLarge(format!("{path}: {size} bytes, at most {most} allowed")));
@@ -111,6 +111,11 @@ impl Listing {
         self.wanted.push(Wanted { path, oid: entry.oid.to_owned(), size });
         Ok(())
     }
+}
+
+/// True for what is read of a directory, by its name.
+pub(crate) fn is_manifest(name: &[u8]) -> bool {
+    name.ends_with(b".yaml") || name.ends_with(b".yml")
 }
 
 /// What a mode that is neither a file's nor a directory's means, as a clause.
@@ -190,7 +195,8 @@ mod tests {
 
     fn sorted(dir: &str, lines: &[(&str, &str, &[u8])]) -> (Vec<String>, Vec<String>) {
         let mut sorted = Listing::default();
-        sorted.add(dir.as_bytes(), &listing(lines), &TreeLimits::default()).unwrap();
+        let output = listing(lines);
+        sorted.add(dir.as_bytes(), &entries(&output).unwrap(), &TreeLimits::default()).unwrap();
         (
             sorted.wanted.into_iter().map(|w| w.path).collect(),
             sorted.refused.into_iter().map(|r| format!("{} {}", r.path, r.what)).collect(),
@@ -208,7 +214,9 @@ mod tests {
         for (dir, paths) in [("", ["z.yaml", "a.yml"]), ("x/y", ["x/y/z.yaml", "x/y/a.yml"])] {
             assert_eq!(sorted(dir, lines), (paths.map(str::to_owned).to_vec(), Vec::new()));
             let limits = TreeLimits::default();
-            let trees = Listing::default().add(dir.as_bytes(), &listing(lines), &limits).unwrap();
+            let output = listing(lines);
+            let entries = entries(&output).unwrap();
+            let trees = Listing::default().add(dir.as_bytes(), &entries, &limits).unwrap();
             let sub = if dir.is_empty() { "sub" } else { "x/y/sub" };
             assert_eq!(trees, [(sub.into(), OID.to_owned())]);
         }
@@ -264,7 +272,10 @@ mod tests {
         let limits = TreeLimits { file_bytes: 10, total_bytes: 15, entries: 2, repo_bytes: 0 };
         let large = |lines: &[(&str, &str, &[u8])]| {
             let mut sorted = Listing::default();
-            let mut each = lines.iter().map(|line| sorted.add(b"", &listing(&[*line]), &limits));
+            let mut each = lines.iter().map(|line| {
+                let output = listing(&[*line]);
+                sorted.add(b"", &entries(&output).unwrap(), &limits)
+            });
             match each.find_map(Result::err) {
                 Some(Problem::TooLarge(text)) => text,
                 other => panic!("{other:?}"),
@@ -278,7 +289,10 @@ mod tests {
         let mut full = Listing::default();
         let just: [(&str, &str, &[u8]); 2] =
             [("100644", "10", b"a.yaml"), ("100644", "5", b"b.yaml")];
-        just.iter().for_each(|line| drop(full.add(b"", &listing(&[*line]), &limits).unwrap()));
+        for line in just {
+            let output = listing(&[line]);
+            full.add(b"", &entries(&output).unwrap(), &limits).unwrap();
+        }
         assert_eq!(full.wanted.len(), 2, "what just fits is taken");
         let (wanted, refused) = sorted("", &[("100644", "99999999", b"big.bin")]);
         assert!(wanted.is_empty() && refused.is_empty());

@@ -12,6 +12,7 @@ use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sha2::{Digest as _, Sha256};
 
 use super::pkt_line::{Packet, Packets, push_line};
+use super::within::id::Algorithm;
 use crate::http::{Answer, Http, UPLOAD_PACK};
 use crate::status::{StatusError, check_status};
 
@@ -20,7 +21,7 @@ pub(crate) const ANSWER_CAP: usize = 16 << 20;
 /// What we call ourselves.
 pub(crate) const AGENT: &str = concat!("sentry/", env!("CARGO_PKG_VERSION"));
 
-const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
+pub(crate) const RESULT_TYPE: &str = "application/x-git-upload-pack-result";
 const BRANCHES: &str = "refs/heads/";
 
 /// The branches that a server named.
@@ -121,34 +122,69 @@ pub(crate) async fn ls_refs(
     authorization: Option<&HeaderValue>,
     is_known: IsKnown<'_>,
 ) -> Result<Listed, ForgeError> {
-    let url = format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/'));
-    let mut request = http
+    asked(http, repo, request(prefixes, Algorithm::Sha1), authorization, is_known)
+        .await?
+        .not_empty(repo)
+}
+
+/// As [`ls_refs`], with a body of one's own; the list may be empty.
+pub(crate) async fn asked(
+    http: &Http,
+    repo: &RepoUrl,
+    body: Vec<u8>,
+    authorization: Option<&HeaderValue>,
+    is_known: IsKnown<'_>,
+) -> Result<Listed, ForgeError> {
+    let request = post(http, repo, body, authorization).build().map_err(|e| unaskable(repo, e))?;
+    let answer = http.send(request, ANSWER_CAP).await?;
+    check_answer(http, repo, &answer, RESULT_TYPE)?;
+    Listed::of(&answer.body, is_known, parse)
+        .map_err(|no| no.into_error(repo, &|text| http.redact(text)))
+}
+
+/// A command of protocol 2.
+pub(crate) fn post(
+    http: &Http,
+    repo: &RepoUrl,
+    body: Vec<u8>,
+    authorization: Option<&HeaderValue>,
+) -> reqwest::RequestBuilder {
+    let request = http
         .client()
-        .post(url)
+        .post(format!("{}/git-upload-pack", repo.as_str().trim_end_matches('/')))
         .header(header::CONTENT_TYPE, UPLOAD_PACK)
         .header(header::ACCEPT, RESULT_TYPE)
         .header("git-protocol", "version=2")
-        .body(request(prefixes));
-    if let Some(value) = authorization {
-        request = request.header(header::AUTHORIZATION, value);
+        .body(body);
+    match authorization {
+        Some(value) => request.header(header::AUTHORIZATION, value),
+        None => request,
     }
-    let request = request.build().map_err(|e| {
-        let text = format!("{repo}: can't be polled over HTTP");
-        ForgeError::new(ForgeErrorKind::Local, text).with_source(e.without_url())
-    })?;
-    let answer = http.send(request, ANSWER_CAP).await?;
-    check_status(&answer, repo.as_str()).map_err(|error| redirected(error, http, repo, &answer))?;
+}
+
+/// The error of a request that can't be made.
+pub(crate) fn unaskable(repo: &RepoUrl, error: reqwest::Error) -> ForgeError {
+    let text = format!("{repo}: can't be asked over HTTP");
+    ForgeError::new(ForgeErrorKind::Local, text).with_source(error.without_url())
+}
+
+/// Ok for an answer of git's own, by its status and the type that it says it is of.
+pub(crate) fn check_answer(
+    http: &Http,
+    repo: &RepoUrl,
+    answer: &Answer,
+    expected: &str,
+) -> Result<(), ForgeError> {
+    check_status(answer, repo.as_str()).map_err(|error| redirected(error, http, repo, answer))?;
     let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if kind != Some(RESULT_TYPE) {
-        let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
-        let text = format!("{repo}: answered {:?} to a request for git's refs", cut(&said, 80));
-        return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text).with_hint(
-            "check that the URL is a git repository, and that no sign-in page or proxy answers instead",
-        ));
+    if kind == Some(expected) {
+        return Ok(());
     }
-    Listed::of(&answer.body, is_known, parse)
-        .map_err(|no| no.into_error(repo, &|text| http.redact(text)))?
-        .not_empty(repo)
+    let said = kind.map_or_else(|| "nothing".to_owned(), |kind| http.redact(kind));
+    let text = format!("{repo}: answered {:?} to a request of git's", cut(&said, 80));
+    Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text).with_hint(
+        "check that the URL is a git repository, and that no sign-in page or proxy answers instead",
+    ))
 }
 
 /// Where a server says that a repository is now, as the cause of an error.
@@ -185,16 +221,25 @@ fn redirected(error: ForgeError, http: &Http, repo: &RepoUrl, answer: &Answer) -
 
 /// The body of the request. HEAD is requested as well: it distinguishes a repository without the branch from a wrong
 /// answer.
-pub(crate) fn request(prefixes: &[String]) -> Vec<u8> {
-    let mut body = Vec::new();
-    push_line(&mut body, "command=ls-refs");
-    push_line(&mut body, &format!("agent={AGENT}"));
+pub(crate) fn request(prefixes: &[String], algorithm: Algorithm) -> Vec<u8> {
+    let mut body = command("ls-refs", algorithm);
     body.extend_from_slice(b"0001");
     push_line(&mut body, "ref-prefix HEAD");
     for prefix in needed(prefixes) {
         push_line(&mut body, &format!("ref-prefix {BRANCHES}{prefix}"));
     }
     body.extend_from_slice(b"0000");
+    body
+}
+
+/// How a request begins. A server takes SHA-1 for granted where nothing else is said.
+pub(crate) fn command(name: &str, algorithm: Algorithm) -> Vec<u8> {
+    let mut body = Vec::new();
+    push_line(&mut body, &format!("command={name}"));
+    push_line(&mut body, &format!("agent={AGENT}"));
+    if algorithm != Algorithm::Sha1 {
+        push_line(&mut body, &format!("object-format={}", algorithm.word()));
+    }
     body
 }
 
@@ -315,7 +360,7 @@ mod tests {
 
     #[test]
     fn the_request_is_exactly_what_git_would_send() {
-        let body = String::from_utf8(request(&["main".into()])).unwrap();
+        let body = String::from_utf8(request(&["main".into()], Algorithm::Sha1)).unwrap();
         let agent = format!("{:04x}agent={AGENT}\n", AGENT.len() + 11);
         let rest = "00010014ref-prefix HEAD\n001fref-prefix refs/heads/main\n0000";
         assert_eq!(body, format!("0014command=ls-refs\n{agent}{rest}"));

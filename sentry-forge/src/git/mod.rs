@@ -1,16 +1,20 @@
 //! Any git server, without an API: heads by one request of git's own protocol, trees by the hardened client.
 
+mod about;
 mod cache;
 mod changes;
 mod command;
+mod commit;
 pub(crate) mod failure;
+mod filter;
 mod history;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod ls_refs;
 mod objects;
 mod pkt_line;
 mod scratch;
 mod transport;
+pub(crate) mod within;
 mod wording;
 
 use std::collections::HashMap;
@@ -49,13 +53,22 @@ pub struct TransportSettings {
     pub ssh: Option<SshSettings>,
     /// Where the directories of fetches are made, the system's temporary directory if `None`.
     pub temp_dir: Option<PathBuf>,
+    /// What http(s) repositories are fetched with within the process, without a program; `None`: git fetches from them
+    /// as well. A server that speaks older protocols than version 2 alone is left to git in any case.
+    pub within: Option<Http>,
 }
 
 impl TransportSettings {
-    /// `git` from the `PATH`, no ssh, the system's temporary directory.
+    /// `git` from the `PATH` for everything, no ssh, the system's temporary directory.
     #[must_use]
     pub fn new(http: HttpSettings) -> Self {
-        Self { git: "git".into(), http, ssh: None, temp_dir: None }
+        Self { git: "git".into(), http, ssh: None, temp_dir: None, within: None }
+    }
+
+    /// The same, but http(s) repositories are fetched from within the process.
+    #[must_use]
+    pub fn within(http: &Http) -> Self {
+        Self { within: Some(http.clone()), ..Self::new(http.settings().clone()) }
     }
 }
 
@@ -155,7 +168,9 @@ impl GitForge {
         if !visit.by_http() {
             return transport.refs(repo, prefixes, None, is_known).await;
         }
-        let asked = ls_refs::ls_refs(http, &visit.place, prefixes, header, is_known).await;
+        let body = ls_refs::request(prefixes, transport.algorithm(&visit.place));
+        let asked = ls_refs::asked(http, &visit.place, body, header, is_known).await;
+        let asked = asked.and_then(|listed| listed.not_empty(&visit.place));
         let outcome = match asked {
             // An older protocol, or ids by SHA-256: git finds out which.
             Err(error) if error.kind() == ForgeErrorKind::Unsupported => {

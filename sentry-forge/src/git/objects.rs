@@ -4,14 +4,13 @@
 use sentry_core::forge::{ForgeError, TreeFile, TreeLimits};
 
 use super::cache::Content;
-use super::failure;
-use super::listing::{self, Listing, Object, Problem};
+use super::listing::{self, Listing, Object};
 use super::transport::Attempt;
 
 /// The largest commit that is read, in bytes: its message and its other lines.
-const COMMIT_CAP: u64 = 1 << 20;
+pub(super) const COMMIT_CAP: u64 = 1 << 20;
 /// The largest tree that is read, in bytes: some 500,000 names.
-const TREE_CAP: u64 = 32 << 20;
+pub(super) const TREE_CAP: u64 = 32 << 20;
 
 impl Attempt<'_> {
     /// The commit's own text; proves that it is here, and a commit.
@@ -20,15 +19,19 @@ impl Attempt<'_> {
         let size = match self.weigh(&[commit]).await?.pop() {
             Some(Some((kind, size))) if kind == "commit" => size,
             Some(Some((kind, _))) => {
-                return Err(self.wrong(&format!("{commit} is a {kind}, not a commit")));
+                return Err(self.about().wrong(&format!("{commit} is a {kind}, not a commit")));
             }
-            _ => return Err(self.gone(commit, "the server sent something else")),
+            _ => return Err(self.about().gone(commit, "the server sent something else")),
         };
         if size > COMMIT_CAP {
-            return Err(self.too_heavy("the commit itself, with its message", size, COMMIT_CAP));
+            return Err(self.about().too_heavy(
+                "the commit itself, with its message",
+                size,
+                COMMIT_CAP,
+            ));
         }
         let mut contents = self.contents(&[(commit, size)]).await?;
-        contents.pop().ok_or_else(|| self.wrong("the commit can't be read"))
+        contents.pop().ok_or_else(|| self.about().wrong("the commit can't be read"))
     }
 
     /// Reads the manifests of a tree that is wholly here.
@@ -56,8 +59,9 @@ impl Attempt<'_> {
             for (path, oid) in &level {
                 let args = ["ls-tree", "-z", "-l", "--end-of-options", oid];
                 let output = self.git(args, &[], cap).await?;
-                let below = listing.add(path, &output, limits);
-                next.extend(below.map_err(|problem| self.bad(problem, "the directory"))?);
+                let below = listing::entries(&output)
+                    .and_then(|entries| listing.add(path, &entries, limits));
+                next.extend(below.map_err(|problem| self.about().bad(problem, "the directory"))?);
             }
             level = next;
         }
@@ -72,13 +76,19 @@ impl Attempt<'_> {
         for ((place, _), weight) in trees.iter().zip(weights) {
             match weight {
                 Some((kind, size)) if kind == "tree" && size > TREE_CAP => {
-                    return Err(self.too_heavy(&format!("the tree of {place}"), size, TREE_CAP));
+                    return Err(self.about().too_heavy(
+                        &format!("the tree of {place}"),
+                        size,
+                        TREE_CAP,
+                    ));
                 }
                 Some((kind, _)) if kind == "tree" => {}
                 Some((kind, _)) => {
-                    return Err(self.wrong(&format!("{place} is a {kind}, not a tree")));
+                    return Err(self.about().wrong(&format!("{place} is a {kind}, not a tree")));
                 }
-                None => return Err(self.wrong(&format!("the tree of {place} was not sent"))),
+                None => {
+                    return Err(self.about().wrong(&format!("the tree of {place} was not sent")));
+                }
             }
         }
         Ok(())
@@ -93,7 +103,7 @@ impl Attempt<'_> {
         let args = ["cat-file", "--batch-check", "--buffer"];
         let output = self.git(args, names.as_bytes(), 256 * oids.len()).await?;
         let weights = listing::weights(&output).filter(|weights| weights.len() == oids.len());
-        weights.ok_or_else(|| self.wrong("git cat-file printed no sizes"))
+        weights.ok_or_else(|| self.about().wrong("git cat-file printed no sizes"))
     }
 
     /// The contents of objects of these sizes, in their order.
@@ -108,22 +118,13 @@ impl Attempt<'_> {
         let mut rest = output.as_slice();
         let content = |(oid, _): &(&str, u64)| match listing::object(&mut rest) {
             Some(Object::Found { bytes, .. }) => Ok(bytes.to_vec()),
-            _ => Err(self.wrong(&format!("object {oid} can't be read"))),
+            _ => Err(self.about().wrong(&format!("object {oid} can't be read"))),
         };
         objects.iter().map(content).collect()
-    }
-
-    fn too_heavy(&self, what: &str, size: u64, most: u64) -> ForgeError {
-        self.bad(Problem::TooLarge(format!("{size} bytes, at most {most} allowed")), what)
-    }
-
-    /// The error for a commit that the server does not have, or does not give out.
-    pub(super) fn gone(&self, commit: &str, why: &str) -> ForgeError {
-        failure::no_commit(self.repo().as_str(), commit, why)
     }
 }
 
 /// A directory below the one that is read.
-fn shown(path: &[u8]) -> String {
+pub(super) fn shown(path: &[u8]) -> String {
     if path.is_empty() { "the directory".to_owned() } else { path.escape_ascii().to_string() }
 }

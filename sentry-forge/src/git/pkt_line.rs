@@ -14,6 +14,36 @@ pub(crate) enum Packet<'a> {
     Delimiter,
 }
 
+/// What the four digits before a packet say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// `0000`.
+    Flush,
+    /// `0001`.
+    Delimiter,
+    /// A payload of so many bytes, at most 65,516.
+    Data(usize),
+}
+
+impl Length {
+    /// Reads the digits; the error is a clause.
+    pub(crate) fn of(digits: [u8; 4]) -> Result<Self, &'static str> {
+        // `from_str_radix` alone would take a sign.
+        let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
+        let length = std::str::from_utf8(&digits)
+            .ok()
+            .filter(|_| are_digits)
+            .and_then(|hex| usize::from_str_radix(hex, 16).ok())
+            .ok_or("lacks an expected packet")?;
+        match length {
+            0 => Ok(Self::Flush),
+            1 => Ok(Self::Delimiter),
+            4.. if length - 4 <= LONGEST => Ok(Self::Data(length - 4)),
+            _ => Err("has a packet of an invalid length"),
+        }
+    }
+}
+
 /// Reads packet after packet; ends after the first error.
 #[derive(Debug)]
 pub(crate) struct Packets<'a> {
@@ -27,24 +57,15 @@ impl<'a> Packets<'a> {
 
     fn read(&mut self) -> Result<Packet<'a>, &'static str> {
         let (head, tail) = self.rest.split_at_checked(4).ok_or("is truncated inside a length")?;
-        // `from_str_radix` alone would take a sign.
-        let digits = head.iter().all(u8::is_ascii_hexdigit);
-        let length = std::str::from_utf8(head)
-            .ok()
-            .filter(|_| digits)
-            .and_then(|hex| usize::from_str_radix(hex, 16).ok())
-            .ok_or("lacks an expected packet")?;
-        let size = match length {
-            0 | 1 => 0,
-            4.. if length - 4 <= LONGEST => length - 4,
-            _ => return Err("has a packet of an invalid length"),
-        };
+        let head = head.try_into().map_err(|_| "is truncated inside a length")?;
+        let length = Length::of(head)?;
+        let size = if let Length::Data(size) = length { size } else { 0 };
         let (data, rest) = tail.split_at_checked(size).ok_or("is truncated inside a packet")?;
         self.rest = rest;
         Ok(match length {
-            0 => Packet::Flush,
-            1 => Packet::Delimiter,
-            _ => Packet::Data(data),
+            Length::Flush => Packet::Flush,
+            Length::Delimiter => Packet::Delimiter,
+            Length::Data(_) => Packet::Data(data),
         })
     }
 }

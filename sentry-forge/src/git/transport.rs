@@ -4,14 +4,12 @@
 //! directory itself is fetched whole: a few kilobytes more than its own pack, whatever the repository's size.
 //! Objects are read from git's pipes; no path of a repository is ever opened on this disk.
 
-use std::collections::HashMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use sentry_core::clock::Timestamp;
 use sentry_core::forge::{CommitInfo, ForgeError, ForgeErrorKind, Tree, TreeLimits, TreeQuery};
 use sentry_core::repo::{CommitSha, DirPath, RepoUrl, Scheme};
 use sentry_core::revision::Revision;
@@ -21,46 +19,31 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::TransportSettings;
+use super::about::{About, the_directory};
 use super::cache::{self, Cache, Content, Key};
 use super::command::{self, HELPERS, Remote};
+use super::commit::{commit_info, root_of};
 use super::failure;
-use super::listing::{self, Problem};
+use super::filter::{Filter, Filters};
+use super::listing;
 use super::ls_refs::{self, ANSWER_CAP, IsKnown, Listed, NoList};
 use super::scratch::{PREFIX, Scratch};
+use super::within::id::Algorithm;
+use super::within::{Place, Within};
 
 /// The longest time for what a query sets no time for.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Fetches from any git server. Clones of settings are cheap; the transport itself is shared.
 #[derive(Debug)]
 pub struct Transport {
     settings: TransportSettings,
-    /// What each repository's server was found to accept, where it is not the best.
-    filters: Mutex<HashMap<RepoUrl, Filter>>,
+    pub(super) filters: Filters,
     cache: Mutex<Cache>,
     /// Where git keeps its helpers, once it was asked.
     helpers: OnceCell<PathBuf>,
-}
-
-/// What is left out of a fetched commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Filter {
-    /// All but the commit and its root tree.
-    RootTree,
-    /// All but the commit: some servers refuse the above.
-    Commit,
-    /// Nothing: the server knows no filters.
-    Nothing,
-}
-
-impl Filter {
-    fn arg(self) -> &'static str {
-        match self {
-            Self::RootTree => "--filter=tree:1",
-            Self::Commit => "--filter=tree:0",
-            Self::Nothing => "--no-filter",
-        }
-    }
+    /// What fetches over HTTP without a program, where it may.
+    within: Option<Within>,
 }
 
 /// Where the directories of fetches are made.
@@ -73,9 +56,11 @@ impl Transport {
     #[must_use]
     pub fn new(settings: TransportSettings) -> Self {
         sweep(&temp_dir(&settings), PREFIX);
+        let within = settings.within.clone().map(|http| Within::new(http, temp_dir(&settings)));
         Self {
+            within,
             settings,
-            filters: Mutex::default(),
+            filters: Filters::default(),
             cache: Mutex::new(cache::cache()),
             helpers: OnceCell::new(),
         }
@@ -93,11 +78,14 @@ impl Transport {
         query: &TreeQuery,
         authorization: Option<&HeaderValue>,
     ) -> Result<Tree, ForgeError> {
+        if let Some(tree) = self.tree_within(query, authorization).await? {
+            return Ok(tree);
+        }
         let remote = self.remote(&query.repo, authorization);
         let bounds =
             Bounds { room: query.limits.repo_bytes, deadline: Instant::now() + query.timeout };
         let mut attempt = self.attempt(remote, &query.revision, bounds)?;
-        attempt.fetch_commit(self.filter(&query.repo)).await?;
+        attempt.fetch_commit(self.filters.of(&query.repo)).await?;
         let oid = attempt.find(&query.dir).await?;
         let Content { files, refused } = self.content(&mut attempt, oid, query).await?;
         Ok(Tree { commit: query.revision.sha.clone(), files, refused })
@@ -130,11 +118,14 @@ impl Transport {
         revision: &Revision,
         authorization: Option<&HeaderValue>,
     ) -> Result<CommitInfo, ForgeError> {
+        if let Some(info) = self.commit_within(repo, revision, authorization).await? {
+            return Ok(info);
+        }
         let remote = self.remote(repo, authorization);
         let room = TreeLimits::default().repo_bytes;
         let bounds = Bounds { room, deadline: Instant::now() + DEADLINE };
         let mut attempt = self.attempt(remote, revision, bounds)?;
-        attempt.fetch_commit(self.filter(repo).max_of_commit()).await?;
+        attempt.fetch_commit(self.filters.of(repo).max_of_commit()).await?;
         Ok(commit_info(&attempt.raw_commit().await?))
     }
 
@@ -147,6 +138,12 @@ impl Transport {
         authorization: Option<&HeaderValue>,
         is_known: IsKnown<'_>,
     ) -> Result<Listed, ForgeError> {
+        if let Some(within) = self.within(repo) {
+            let place = Place { repo, authorization };
+            if let Some(listed) = within.refs(place, prefixes, is_known).await? {
+                return Ok(listed);
+            }
+        }
         let remote = self.remote(repo, authorization);
         let deadline = Instant::now() + DEADLINE;
         let local = match local_path(repo)? {
@@ -169,7 +166,8 @@ impl Transport {
         deadline: Instant,
         is_known: IsKnown<'_>,
     ) -> Result<Option<Listed>, ForgeError> {
-        let program = remote.upload_pack(path, deadline).stdin(ls_refs::request(prefixes));
+        let program =
+            remote.upload_pack(path, deadline).stdin(ls_refs::request(prefixes, Algorithm::Sha1));
         let output = run(remote.repo, READING, program).await?;
         if !output.status.success() {
             let text = self.said(&output);
@@ -203,6 +201,16 @@ impl Transport {
         }
         Listed::of(&output.stdout, is_known, ls_refs::parse_ls_remote)
             .map_err(|no| no.into_error(remote.repo, &|text| self.redact(text)))
+    }
+
+    /// What fetches from a repository without a program; `None` if the program does.
+    pub(super) fn within(&self, repo: &RepoUrl) -> Option<&Within> {
+        self.within.as_ref().filter(|_| matches!(repo.scheme(), Scheme::Http | Scheme::Https))
+    }
+
+    /// The hash of a repository's ids, as far as it is known.
+    pub(super) fn algorithm(&self, repo: &RepoUrl) -> Algorithm {
+        self.within.as_ref().map_or(Algorithm::Sha1, |within| within.algorithm(repo))
     }
 
     pub(super) fn remote<'a>(
@@ -249,25 +257,7 @@ impl Transport {
         self.helpers.get_or_try_init(|| ask).await
     }
 
-    fn filter(&self, repo: &RepoUrl) -> Filter {
-        let filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        filters.get(repo).copied().unwrap_or(Filter::RootTree)
-    }
-
-    /// Keeps what the server was found to accept, so that nothing is tried twice and warned of twice.
-    fn remember(&self, repo: &RepoUrl, filter: Filter) {
-        let mut filters = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
-        filters.insert(repo.clone(), filter);
-        if filter == Filter::Nothing {
-            tracing::warn!(
-                %repo,
-                "the server does not support partial fetches: each delivery downloads the whole \
-                 commit; allow filters there with `uploadpack.allowFilter`, and git's protocol version 2 (for ssh `AcceptEnv GIT_PROTOCOL`)"
-            );
-        }
-    }
-
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+    pub(super) fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -286,22 +276,6 @@ impl Transport {
 }
 
 const READING: &str = "reading its refs";
-
-impl Filter {
-    /// The same, for a fetch that is about the commit alone.
-    fn max_of_commit(self) -> Self {
-        if self == Self::RootTree { Self::Commit } else { self }
-    }
-
-    /// What to try after the server refused this one.
-    fn weaker(self) -> Option<Self> {
-        match self {
-            Self::RootTree => Some(Self::Commit),
-            Self::Commit => Some(Self::Nothing),
-            Self::Nothing => None,
-        }
-    }
-}
 
 /// One fetch: its directory is gone when it is dropped, however it ended.
 pub(super) struct Attempt<'a> {
@@ -327,8 +301,7 @@ impl Attempt<'_> {
     async fn fetch_commit(&mut self, filter: Filter) -> Result<(), ForgeError> {
         self.filter = filter;
         loop {
-            let (commit, filter) = (self.commit, self.filter.arg());
-            let output = self.obtain(&[commit], filter).await?;
+            let output = self.obtain(&[self.commit], &self.filter.arg()).await?;
             let text = self.said(&output);
             let spoken = failure::spoken(&text);
             if output.status.success() {
@@ -339,12 +312,12 @@ impl Attempt<'_> {
             }
             match self.filter.weaker() {
                 Some(weaker) if spoken.contains("filter") => self.filter = weaker,
-                _ => return Err(failure::from_text(self.repo(), &self.fetching(), &text)),
+                _ => return Err(failure::from_text(self.repo(), &self.about().fetching(), &text)),
             }
             self.start_anew()?;
         }
         if self.filter != filter {
-            self.transport.remember(self.repo(), self.filter);
+            self.transport.filters.remember(self.repo(), self.filter);
         }
         Ok(())
     }
@@ -363,7 +336,8 @@ impl Attempt<'_> {
     /// Walks from the commit's root down to the directory's tree.
     async fn find(&mut self, dir: &DirPath) -> Result<String, ForgeError> {
         let mut tree = root_of(&self.raw_commit().await?)
-            .ok_or_else(|| self.wrong("the commit names no tree"))?;
+            .ok_or_else(|| self.about().wrong("the commit names no tree"))?
+            .to_string();
         let mut present = self.filter != Filter::Commit;
         let mut walked = String::new();
         for part in dir.parts() {
@@ -377,16 +351,9 @@ impl Attempt<'_> {
             let output =
                 self.git(["ls-tree", "-z", "--end-of-options", &tree, part], &[], 1 << 20).await?;
             let entries =
-                listing::entries(&output).map_err(|problem| self.bad(problem, &walked))?;
-            match entries.as_slice() {
-                [] => return Err(no_directory(&format!("it has no directory {walked}"))),
-                [entry] if entry.mode == "040000" => entry.oid.clone_into(&mut tree),
-                [entry] => {
-                    let what = listing::what_is(entry.mode);
-                    return Err(no_directory(&format!("{walked} {what}, not a directory")));
-                }
-                _ => return Err(no_directory(&format!("{walked} appears twice"))),
-            }
+                listing::entries(&output).map_err(|problem| self.about().bad(problem, &walked))?;
+            let found: Vec<_> = entries.iter().map(|entry| (entry.mode, entry.oid)).collect();
+            tree = the_directory(&found, &walked)?.to_owned();
         }
         Ok(tree)
     }
@@ -406,11 +373,11 @@ impl Attempt<'_> {
         }
         let text = self.said(&output);
         if !failure::is_withheld(&text) {
-            return Err(failure::from_text(self.repo(), &self.fetching(), &text));
+            return Err(failure::from_text(self.repo(), &self.about().fetching(), &text));
         }
         self.start_anew()?;
         self.fetch_commit(Filter::Nothing).await?;
-        self.transport.remember(self.repo(), Filter::Nothing);
+        self.transport.filters.remember(self.repo(), Filter::Nothing);
         Ok(())
     }
 
@@ -438,18 +405,11 @@ impl Attempt<'_> {
             .args(["--end-of-options", "origin"])
             .args(oids)
             .file_cap(cap);
-        let output = run(self.repo(), &self.fetching(), program).await?;
+        let output = run(self.repo(), &self.about().fetching(), program).await?;
         let (used, largest) = self.used()?;
         // The system ends the process that writes beyond the cap, without a word.
         if used > self.bounds.room || (largest >= cap && !output.status.success()) {
-            let text = format!(
-                "{}: {} takes more than the {} bytes allowed",
-                self.repo(),
-                self.fetching(),
-                self.bounds.room
-            );
-            return Err(ForgeError::new(ForgeErrorKind::TooLarge, text)
-                .with_hint("raise the limit, or keep the manifests in a smaller repository"));
+            return Err(self.about().too_much(self.bounds.room));
         }
         Ok(output)
     }
@@ -476,7 +436,7 @@ impl Attempt<'_> {
         // Nothing was asked of the network: what is here is broken, as the server sent it.
         Err(match error.kind() {
             ForgeErrorKind::Unreachable => {
-                self.wrong("the objects it sent are corrupt").with_source(error)
+                self.about().wrong("the objects it sent are corrupt").with_source(error)
             }
             _ => error,
         })
@@ -491,23 +451,8 @@ impl Attempt<'_> {
         self.remote.repo
     }
 
-    pub(super) fn fetching(&self) -> String {
-        format!("fetching commit {}", self.commit)
-    }
-
-    pub(super) fn wrong(&self, what: &str) -> ForgeError {
-        ForgeError::new(ForgeErrorKind::WrongAnswer, format!("{}: {what}", self.repo()))
-    }
-
-    pub(super) fn bad(&self, problem: Problem, what: &str) -> ForgeError {
-        match problem {
-            Problem::Garbled(text) => self.wrong(text),
-            Problem::TooLarge(text) => {
-                let text = format!("{} at {}: {what}: {text}", self.repo(), self.commit.short());
-                ForgeError::new(ForgeErrorKind::TooLarge, text)
-                    .with_hint("raise the limit, or keep less in the directory")
-            }
-        }
+    pub(super) fn about(&self) -> About<'_> {
+        About { repo: self.repo(), commit: self.commit }
     }
 }
 
@@ -524,53 +469,4 @@ fn local_path(repo: &RepoUrl) -> Result<Option<PathBuf>, ForgeError> {
         .to_file_path()
         .map(Some)
         .map_err(|()| ForgeError::new(ForgeErrorKind::Local, format!("{repo}: names no directory")))
-}
-
-/// The root tree that a commit's text names in its first line.
-fn root_of(commit: &[u8]) -> Option<String> {
-    let line = commit.split(|&b| b == b'\n').next()?.strip_prefix(b"tree ")?;
-    // A tree's id has the same form as a commit's.
-    Some(std::str::from_utf8(line).ok()?.parse::<CommitSha>().ok()?.to_string())
-}
-
-fn commit_info(commit: &[u8]) -> CommitInfo {
-    let text = String::from_utf8_lossy(commit);
-    let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
-    let line = |name| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    let author = line("author ").split(" <").next().unwrap_or_default();
-    let committed = committed(line("committer "));
-    CommitInfo { message: message.to_owned(), author: author.to_owned(), committed }
-}
-
-/// The seconds since 1970 that stand between a committer's address and the zone (git-commit-tree(1), "Commit information").
-fn committed(committer: &str) -> Option<Timestamp> {
-    let (_, when) = committer.rsplit_once("> ")?;
-    Timestamp::from_second(when.split(' ').next()?.parse().ok()?).ok()
-}
-
-/// The commit has nothing that could be read: somebody renamed the directory, or nobody made it.
-fn no_directory(what: &str) -> ForgeError {
-    let text = format!("{what}: restore it, or change `manifests.dir`");
-    ForgeError::new(ForgeErrorKind::NoDirectory, text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_commits_text_is_read() {
-        let sha = "9c5edb202dacd9799fd777dca310fd6cea918eed";
-        let raw = format!(
-            "tree {sha}\nauthor Ada L <a@b> 1 +0000\ncommitter B <b@b> 7 +0200\n\nSay\n\nmore\n"
-        );
-        assert_eq!(root_of(raw.as_bytes()).unwrap(), sha);
-        let info = commit_info(raw.as_bytes());
-        assert_eq!((info.author.as_str(), info.message.as_str()), ("Ada L", "Say\n\nmore\n"));
-        assert_eq!(info.committed, Timestamp::from_second(7).ok());
-        for odd in ["", "B <b@b>", "B <b@b> soon +0000", "B <b@b> 99999999999999 +0000"] {
-            assert_eq!(committed(odd), None, "{odd}");
-        }
-        assert_eq!(root_of(b"tree --output=x\n"), None);
-    }
 }

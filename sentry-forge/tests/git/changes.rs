@@ -8,7 +8,7 @@ use sentry_core::forge::{
 use sentry_core::repo::RepoUrl;
 use sentry_core::testing::sample;
 
-use crate::support::lab::{Lab, TOKEN, query};
+use crate::support::lab::{BOTH, Lab, TOKEN, query};
 use crate::support::repo::{Repo, noise};
 
 pub(crate) async fn changes(
@@ -30,38 +30,44 @@ pub(crate) async fn changes(
 
 #[tokio::test]
 async fn added_changed_deleted_and_renamed_paths_are_told_without_a_file_being_sent() {
-    let lab = Lab::new();
-    let repo = lab.repo();
-    let large = noise(1 << 20, 1);
-    let old = repo.commit_files(
-        "main",
-        &[
-            ("same.bin", &large),
-            ("src/changed.rs", b"1"),
-            ("src/gone.rs", b"2"),
-            ("src/old.rs", &large),
-        ],
-    );
-    let new = repo.commit_files(
-        "main",
-        &[
-            ("same.bin", &large),
-            ("src/changed.rs", b"2"),
-            ("src/new.rs", &large),
-            ("docs/ü 1#.md", b"3"),
-        ],
-    );
-    let (server, url) = lab.serve(Some(TOKEN));
-    let expected = ["docs/ü 1#.md", "src/changed.rs", "src/gone.rs", "src/new.rs", "src/old.rs"];
-    let told = changes(&lab, &url, &old, &new).await.unwrap();
-    assert_eq!((told.paths.as_slice(), told.truncated), (&expected.map(str::to_owned)[..], false));
-    let log = server.take_log();
-    let bytes: usize = log.iter().map(|exchange| exchange.bytes).sum();
-    assert!(log.len() <= 3 && bytes < 10_000, "{log:?}");
-    let back = changes(&lab, &url, &new, &old).await.unwrap();
-    assert_eq!(back.paths, expected, "the other way round the same differ");
-    assert_eq!(changes(&lab, &url, &new, &new).await.unwrap(), ChangedPaths::default());
-    assert_eq!(changes(&lab, &lab.file_url(), &old, &new).await.unwrap().paths, expected);
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let repo = lab.repo();
+        let large = noise(1 << 20, 1);
+        let old = repo.commit_files(
+            "main",
+            &[
+                ("same.bin", &large),
+                ("src/changed.rs", b"1"),
+                ("src/gone.rs", b"2"),
+                ("src/old.rs", &large),
+            ],
+        );
+        let new = repo.commit_files(
+            "main",
+            &[
+                ("same.bin", &large),
+                ("src/changed.rs", b"2"),
+                ("src/new.rs", &large),
+                ("docs/ü 1#.md", b"3"),
+            ],
+        );
+        let (server, url) = lab.serve(Some(TOKEN));
+        let expected =
+            ["docs/ü 1#.md", "src/changed.rs", "src/gone.rs", "src/new.rs", "src/old.rs"];
+        let told = changes(&lab, &url, &old, &new).await.unwrap();
+        assert_eq!(
+            (told.paths.as_slice(), told.truncated),
+            (&expected.map(str::to_owned)[..], false)
+        );
+        let log = server.take_log();
+        let bytes: usize = log.iter().map(|exchange| exchange.bytes).sum();
+        assert!(log.len() <= 3 && bytes < 10_000, "{log:?}");
+        let back = changes(&lab, &url, &new, &old).await.unwrap();
+        assert_eq!(back.paths, expected, "the other way round the same differ");
+        assert_eq!(changes(&lab, &url, &new, &new).await.unwrap(), ChangedPaths::default());
+        assert_eq!(changes(&lab, &lab.file_url(), &old, &new).await.unwrap().paths, expected);
+    }
 }
 
 #[tokio::test]
@@ -80,32 +86,36 @@ async fn commits_without_a_common_past_differ_where_their_trees_do() {
 
 #[tokio::test]
 async fn a_commit_that_is_gone_tells_nothing_and_a_newer_one_that_is_gone_is_an_error() {
-    let lab = Lab::new();
-    let here = lab.repo().commit_files("main", &[("a", b"1")]);
-    let (_server, url) = lab.serve(Some(TOKEN));
-    let gone = "b".repeat(40);
-    let error = changes(&lab, &url, &gone, &here).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("bbbbbbb"), "{error}");
-    let error = changes(&lab, &url, &here, &gone).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error}");
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let here = lab.repo().commit_files("main", &[("a", b"1")]);
+        let (_server, url) = lab.serve(Some(TOKEN));
+        let gone = "b".repeat(40);
+        let error = changes(&lab, &url, &gone, &here).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("bbbbbbb"), "{error}");
+        let error = changes(&lab, &url, &here, &gone).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::NoCommit, "{error}");
+    }
 }
 
 #[tokio::test]
 async fn a_server_without_filters_is_asked_for_all_up_to_a_limit() {
-    for (key, value) in
-        [("uploadpack.allowFilter", "false"), ("uploadpackfilter.blob:none.allow", "false")]
-    {
-        let lab = Lab::new();
-        let repo = lab.repo();
-        repo.config(key, value);
-        let old = repo.commit_files("main", &[("a", b"1")]);
-        let new = repo.commit_files("main", &[("a", b"2")]);
-        let large = repo.commit_files("large", &[("a", &noise(40 << 20, 1))]);
-        let (_server, url) = lab.serve(Some(TOKEN));
-        assert_eq!(changes(&lab, &url, &old, &new).await.unwrap().paths, ["a"], "{key}");
-        let error = changes(&lab, &url, &old, &large).await.unwrap_err();
-        assert_eq!(error.kind(), ForgeErrorKind::Unsupported, "{key}: {error}");
+    for git in BOTH {
+        for (key, value) in
+            [("uploadpack.allowFilter", "false"), ("uploadpackfilter.blob:none.allow", "false")]
+        {
+            let lab = Lab::of(git);
+            let repo = lab.repo();
+            repo.config(key, value);
+            let old = repo.commit_files("main", &[("a", b"1")]);
+            let new = repo.commit_files("main", &[("a", b"2")]);
+            let large = repo.commit_files("large", &[("a", &noise(git.of(70, 40) << 20, 1))]);
+            let (_server, url) = lab.serve(Some(TOKEN));
+            assert_eq!(changes(&lab, &url, &old, &new).await.unwrap().paths, ["a"], "{key}");
+            let error = changes(&lab, &url, &old, &large).await.unwrap_err();
+            assert_eq!(error.kind(), ForgeErrorKind::Unsupported, "{key}: {error}");
+        }
     }
 }
 
@@ -135,43 +145,48 @@ async fn a_repository_with_sha_256_is_compared_as_well() {
 
 #[tokio::test]
 async fn a_repository_that_has_moved_is_read_where_it_is_now() {
-    let commits = |lab: &Lab| {
-        let repo = lab.repo();
-        let old = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
-        (old, repo.commit_files("main", &[(".tekton/a.yaml", b"a: 2\n")]))
-    };
-    let moved = |url: &RepoUrl| url.to_string().replace("/b.git", "/moved.git").parse().unwrap();
-    let lab = Lab::new();
-    let (old, new) = commits(&lab);
-    let (_server, url) = lab.serve(Some(TOKEN));
-    let told = changes(&lab, &moved(&url), &old, &new).await.unwrap();
-    assert_eq!(told.paths, [".tekton/a.yaml"]);
-    let lab = Lab::new();
-    let (_, new) = commits(&lab);
-    let (_server, url) = lab.serve(Some(TOKEN));
-    let tree = lab.tree(&query(&moved(&url), &new, ".tekton")).await.unwrap();
-    assert_eq!(tree.files[0].bytes, b"a: 2\n");
-    let lab = Lab::new();
-    let (_, new) = commits(&lab);
-    let (_server, url) = lab.serve(Some(TOKEN));
-    let revision = sample::at("main", &new);
-    assert_eq!(lab.forge.commit(&moved(&url), &revision).await.unwrap().message, "m");
+    for git in BOTH {
+        let commits = |lab: &Lab| {
+            let repo = lab.repo();
+            let old = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+            (old, repo.commit_files("main", &[(".tekton/a.yaml", b"a: 2\n")]))
+        };
+        let moved =
+            |url: &RepoUrl| url.to_string().replace("/b.git", "/moved.git").parse().unwrap();
+        let lab = Lab::of(git);
+        let (old, new) = commits(&lab);
+        let (_server, url) = lab.serve(Some(TOKEN));
+        let told = changes(&lab, &moved(&url), &old, &new).await.unwrap();
+        assert_eq!(told.paths, [".tekton/a.yaml"]);
+        let lab = Lab::of(git);
+        let (_, new) = commits(&lab);
+        let (_server, url) = lab.serve(Some(TOKEN));
+        let tree = lab.tree(&query(&moved(&url), &new, ".tekton")).await.unwrap();
+        assert_eq!(tree.files[0].bytes, b"a: 2\n");
+        let lab = Lab::of(git);
+        let (_, new) = commits(&lab);
+        let (_server, url) = lab.serve(Some(TOKEN));
+        let revision = sample::at("main", &new);
+        assert_eq!(lab.forge.commit(&moved(&url), &revision).await.unwrap().message, "m");
+    }
 }
 
 #[tokio::test]
 async fn a_cut_answer_and_a_refused_token_are_errors() {
-    let lab = Lab::new();
-    let repo = lab.repo();
-    let old = repo.commit_files("main", &[("a", b"1")]);
-    let new = repo.commit_files("main", &[("b", b"2")]);
-    let (server, url) = lab.serve(Some(TOKEN));
-    server.cut_answers_after(300);
-    let error = changes(&lab, &url, &old, &new).await.unwrap_err();
-    assert_ne!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
-    let log = server.take_log();
-    assert!(log.len() <= 3, "what has nothing to do with filters is not asked again: {log:?}");
-    let (_other, strict) = lab.serve(Some("another-token-entirely"));
-    let error = changes(&lab, &strict, &old, &new).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::Unauthorized, "{error}");
-    assert!(!format!("{error:?}").contains(TOKEN));
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let repo = lab.repo();
+        let old = repo.commit_files("main", &[("a", b"1")]);
+        let new = repo.commit_files("main", &[("b", b"2")]);
+        let (server, url) = lab.serve(Some(TOKEN));
+        server.cut_answers_after(300);
+        let error = changes(&lab, &url, &old, &new).await.unwrap_err();
+        assert_ne!(error.kind(), ForgeErrorKind::Unsupported, "{error}");
+        let log = server.take_log();
+        assert!(log.len() <= 3, "what has nothing to do with filters is not asked again: {log:?}");
+        let (_other, strict) = lab.serve(Some("another-token-entirely"));
+        let error = changes(&lab, &strict, &old, &new).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Unauthorized, "{error}");
+        assert!(!format!("{error:?}").contains(TOKEN));
+    }
 }

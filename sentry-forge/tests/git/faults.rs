@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::lab::{Lab, TOKEN, query, write_script};
+use crate::support::lab::{BOTH, Lab, TOKEN, query, write_script};
 use crate::support::repo::Repo;
 use sentry_core::forge::{ChangesQuery, ForgeError, ForgeErrorKind, Source as _, TreeQuery};
 use sentry_core::repo::RepoUrl;
@@ -28,55 +28,61 @@ fn refs(body: &str) -> ResponseTemplate {
 
 #[tokio::test]
 async fn what_is_no_list_of_refs_is_a_wrong_answer_and_never_no_branches() {
-    let line = format!("003d{SHA} refs/heads/main\n");
-    let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
-    for (name, answer) in [
-        ("a page", html),
-        ("a page that calls itself refs", refs("<html>Sign in</html>")),
-        ("an empty list", refs("0000")),
-        ("a cut packet", refs(&line[..40])),
-        ("a list without its end", refs(&line)),
-        ("a null id", refs(&format!("003d{} refs/heads/main\n0000", "0".repeat(40)))),
-        ("garbage behind the end", refs(&format!("{line}0000garbage"))),
-    ] {
-        let lab = Lab::new();
-        let (_server, url) = liar(answer).await;
-        let error = lab.heads(&url, &["main"]).await.unwrap_err();
-        assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{name}: {error:?}");
+    for git in BOTH {
+        let line = format!("003d{SHA} refs/heads/main\n");
+        let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
+        for (name, answer) in [
+            ("a page", html),
+            ("a page that calls itself refs", refs("<html>Sign in</html>")),
+            ("an empty list", refs("0000")),
+            ("a cut packet", refs(&line[..40])),
+            ("a list without its end", refs(&line)),
+            ("a null id", refs(&format!("003d{} refs/heads/main\n0000", "0".repeat(40)))),
+            ("garbage behind the end", refs(&format!("{line}0000garbage"))),
+        ] {
+            let lab = Lab::of(git);
+            let (_server, url) = liar(answer).await;
+            let error = lab.heads(&url, &["main"]).await.unwrap_err();
+            assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{name}: {error:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_fetch_from_what_is_no_git_server_fails_and_leaves_nothing() {
-    let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
-    for (answer, kind) in [
-        (html, ForgeErrorKind::WrongAnswer),
-        (ResponseTemplate::new(404), ForgeErrorKind::NotFound),
-        (ResponseTemplate::new(403), ForgeErrorKind::Unauthorized),
-        (ResponseTemplate::new(429), ForgeErrorKind::RateLimited),
-        (ResponseTemplate::new(503), ForgeErrorKind::Unreachable),
-    ] {
-        let lab = Lab::new();
-        let (_server, url) = liar(answer).await;
-        let error = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
-        assert_eq!(error.kind(), kind, "{error:?}");
-        assert!(!format!("{error:?}").contains(TOKEN), "{error:?}");
+    for git in BOTH {
+        let html = ResponseTemplate::new(200).set_body_raw("<html>Sign in</html>", "text/html");
+        for (answer, kind) in [
+            (html, ForgeErrorKind::WrongAnswer),
+            (ResponseTemplate::new(404), ForgeErrorKind::NotFound),
+            (ResponseTemplate::new(403), ForgeErrorKind::Unauthorized),
+            (ResponseTemplate::new(429), ForgeErrorKind::RateLimited),
+            (ResponseTemplate::new(503), ForgeErrorKind::Unreachable),
+        ] {
+            let lab = Lab::of(git);
+            let (_server, url) = liar(answer).await;
+            let error = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(!format!("{error:?}").contains(TOKEN), "{error:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_redirect_to_another_host_gets_no_request_at_all() {
-    let other = MockServer::start().await;
-    let there = format!("{}/b.git/info/refs?service=git-upload-pack", other.uri());
-    let answer = ResponseTemplate::new(302).insert_header("location", there.as_str());
-    let (server, url) = liar(answer).await;
-    let lab = Lab::new();
-    let heads = lab.heads(&url, &["main"]).await.unwrap_err();
-    let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
-    assert_eq!([heads.kind(), tree.kind()], [ForgeErrorKind::WrongAnswer; 2], "{tree:?}");
-    assert_eq!(other.received_requests().await.unwrap().len(), 0);
-    let asked = server.received_requests().await.unwrap();
-    assert!(asked.iter().all(|request| request.headers.contains_key("authorization")));
+    for git in BOTH {
+        let other = MockServer::start().await;
+        let there = format!("{}/b.git/info/refs?service=git-upload-pack", other.uri());
+        let answer = ResponseTemplate::new(302).insert_header("location", there.as_str());
+        let (server, url) = liar(answer).await;
+        let lab = Lab::of(git);
+        let heads = lab.heads(&url, &["main"]).await.unwrap_err();
+        let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+        assert_eq!([heads.kind(), tree.kind()], [ForgeErrorKind::WrongAnswer; 2], "{tree:?}");
+        assert_eq!(other.received_requests().await.unwrap().len(), 0);
+        let asked = server.received_requests().await.unwrap();
+        assert!(asked.iter().all(|request| request.headers.contains_key("authorization")));
+    }
 }
 
 /// What answers a POST in the one place, and in the other.
@@ -92,53 +98,64 @@ async fn two_places(at: ResponseTemplate, other: ResponseTemplate) -> (MockServe
 
 #[tokio::test]
 async fn only_a_redirect_that_keeps_the_request_and_leads_to_git_on_the_same_server_is_followed() {
-    let other = MockServer::start().await;
-    let elsewhere = format!("{}/new.git/git-upload-pack", other.uri());
-    let secret = format!("/new.git/{TOKEN}/git-upload-pack");
-    let new = "/new.git/git-upload-pack";
-    for (status, to, is_followed) in [
-        (301, new, true),
-        (307, new, true),
-        (308, new, true),
-        (302, new, false),
-        (303, new, false),
-        (301, "/new.git", false),
-        (301, "/b.git/git-upload-pack", false),
-        (301, secret.as_str(), false),
-        (301, elsewhere.as_str(), false),
-    ] {
-        let moved = ResponseTemplate::new(status).insert_header("location", to);
-        let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
-        let (server, url) = two_places(moved, list).await;
-        let heads = Lab::new().heads(&url, &["main"]).await;
-        assert_eq!(heads.is_ok(), is_followed, "{status} {to}: {heads:?}");
-        let asked = server.received_requests().await.unwrap().len();
-        assert_eq!(asked, 1 + usize::from(is_followed), "{status} {to}");
+    for git in BOTH {
+        let other = MockServer::start().await;
+        let elsewhere = format!("{}/new.git/git-upload-pack", other.uri());
+        let secret = format!("/new.git/{TOKEN}/git-upload-pack");
+        let new = "/new.git/git-upload-pack";
+        for (status, to, is_followed) in [
+            (301, new, true),
+            (307, new, true),
+            (308, new, true),
+            (302, new, false),
+            (303, new, false),
+            (301, "/new.git", false),
+            (301, "/b.git/git-upload-pack", false),
+            (301, secret.as_str(), false),
+            (301, elsewhere.as_str(), false),
+        ] {
+            let moved = ResponseTemplate::new(status).insert_header("location", to);
+            let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+            let (server, url) = two_places(moved, list).await;
+            let heads = Lab::of(git).heads(&url, &["main"]).await;
+            assert_eq!(heads.is_ok(), is_followed, "{status} {to}: {heads:?}");
+            let asked = server.received_requests().await.unwrap().len();
+            assert_eq!(asked, 1 + usize::from(is_followed), "{status} {to}");
+        }
+        assert_eq!(other.received_requests().await.unwrap().len(), 0);
     }
-    assert_eq!(other.received_requests().await.unwrap().len(), 0);
 }
 
 #[tokio::test]
 async fn a_redirect_that_git_alone_meets_with_is_asked_about_once() {
-    let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
-    let (server, url) = two_places(list, ResponseTemplate::new(404)).await;
-    let there = ResponseTemplate::new(301).insert_header("location", "/new.git/info/refs");
-    Mock::given(wiremock::matchers::method("GET")).respond_with(there).mount(&server).await;
-    let error = Lab::new().tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error}");
-    let asked = server.received_requests().await.unwrap();
-    let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
-    assert_eq!(methods, ["GET", "POST"], "the list of refs says that nothing has moved");
+    for git in BOTH {
+        let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+        let (server, url) = two_places(list, ResponseTemplate::new(404)).await;
+        let there = ResponseTemplate::new(301).insert_header("location", "/new.git/info/refs");
+        Mock::given(wiremock::matchers::method("GET")).respond_with(there).mount(&server).await;
+        let error = Lab::of(git).tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::WrongAnswer, "{error}");
+        let asked = server.received_requests().await.unwrap();
+        let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
+        assert_eq!(
+            methods,
+            ["GET", "POST"],
+            "{git:?}: the list of refs says that nothing has moved"
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_hung_server_ends_at_the_deadline_and_leaves_nothing() {
-    let lab = Lab::new();
-    let (_server, url) = liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
-    let mut query = query(&url, SHA, ".tekton");
-    query.timeout = Duration::from_millis(500);
-    let error = lab.tree(&query).await.unwrap_err();
-    assert_eq!(error.kind(), ForgeErrorKind::Unreachable, "{error:?}");
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let (_server, url) =
+            liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
+        let mut query = query(&url, SHA, ".tekton");
+        query.timeout = Duration::from_millis(500);
+        let error = lab.tree(&query).await.unwrap_err();
+        assert_eq!(error.kind(), ForgeErrorKind::Unreachable, "{error:?}");
+    }
 }
 
 /// The clock stands still until nobody has anything to do but wait: what is measured is the time that was given.
@@ -176,27 +193,32 @@ async fn a_git_that_never_ends_is_ended_when_the_callers_time_is_over() {
 
 #[tokio::test]
 async fn a_fetch_that_is_given_up_leaves_no_directory() {
-    let lab = Lab::new();
-    let (_server, url) = liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
-    for _ in 0..20 {
-        let query = query(&url, SHA, ".tekton");
-        let fetch = lab.forge.tree(&query);
-        assert!(tokio::time::timeout(Duration::from_millis(30), fetch).await.is_err());
-        assert_eq!(std::fs::read_dir(lab.temp.path()).unwrap().count(), 0);
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let (_server, url) =
+            liar(ResponseTemplate::new(200).set_delay(Duration::from_secs(600))).await;
+        for _ in 0..20 {
+            let query = query(&url, SHA, ".tekton");
+            let fetch = lab.forge.tree(&query);
+            assert!(tokio::time::timeout(Duration::from_millis(30), fetch).await.is_err());
+            assert_eq!(std::fs::read_dir(lab.temp.path()).unwrap().count(), 0);
+        }
     }
 }
 
 #[tokio::test]
 async fn a_broken_pack_is_an_error_and_leaves_nothing() {
-    let lab = Lab::new();
-    let repo = lab.repo();
-    let sha = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
-    let (server, url) = lab.serve(Some(TOKEN));
-    for cut in [1, 40, 120] {
-        server.cut_answers_after(cut);
-        let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
-        let kinds = [ForgeErrorKind::WrongAnswer, ForgeErrorKind::Unreachable];
-        assert!(kinds.contains(&error.kind()), "{cut}: {error:?}");
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let repo = lab.repo();
+        let sha = repo.commit_files("main", &[(".tekton/a.yaml", b"a: 1\n")]);
+        let (server, url) = lab.serve(Some(TOKEN));
+        for cut in [1, 40, 120] {
+            server.cut_answers_after(cut);
+            let error = lab.tree(&query(&url, &sha, ".tekton")).await.unwrap_err();
+            let kinds = [ForgeErrorKind::WrongAnswer, ForgeErrorKind::Unreachable];
+            assert!(kinds.contains(&error.kind()), "{cut}: {error:?}");
+        }
     }
 }
 
@@ -283,45 +305,56 @@ async fn what_git_cannot_read_of_a_fetch_is_what_the_server_sent() {
 
 #[tokio::test]
 async fn heads_and_trees_go_through_the_configured_proxy() {
-    let (proxy, _) = liar(ResponseTemplate::new(503)).await;
-    let lab = Lab::behind(&proxy.uri().replace("http://", "http://user:hunter22@"));
-    let url: RepoUrl = "http://127.0.0.1:1/a/b.git".parse().unwrap();
-    let heads = lab.heads(&url, &["main"]).await.unwrap_err();
-    let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
-    let asked = proxy.received_requests().await.unwrap();
-    let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
-    assert_eq!(methods, ["POST", "GET"]);
-    assert!(!format!("{heads:?} {tree:?}").contains("hunter22"));
+    for git in BOTH {
+        let (proxy, _) = liar(ResponseTemplate::new(503)).await;
+        let lab = Lab::behind(&proxy.uri().replace("http://", "http://user:hunter22@"), git);
+        let url: RepoUrl = "http://127.0.0.1:1/a/b.git".parse().unwrap();
+        let heads = lab.heads(&url, &["main"]).await.unwrap_err();
+        let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+        let asked = proxy.received_requests().await.unwrap();
+        let methods: Vec<_> = asked.iter().map(|request| request.method.as_str()).collect();
+        assert_eq!(methods, ["POST", "GET"]);
+        assert!(!format!("{heads:?} {tree:?}").contains("hunter22"));
+    }
 }
 
 #[tokio::test]
 async fn a_server_that_asks_us_to_wait_or_refuses_the_token_is_left_alone() {
-    let limited = ResponseTemplate::new(429).insert_header("retry-after", "3000");
-    for (answer, kind) in [
-        (limited, ForgeErrorKind::RateLimited),
-        (ResponseTemplate::new(401), ForgeErrorKind::Unauthorized),
-    ] {
-        let lab = Lab::new();
-        let (server, url) = liar(answer).await;
-        let other = url.as_str().replace("b.git", "c.git").parse().unwrap();
-        for url in [&url, &url, &other] {
-            assert_eq!(lab.heads(url, &["main"]).await.unwrap_err().kind(), kind);
+    for git in BOTH {
+        let limited = ResponseTemplate::new(429).insert_header("retry-after", "3000");
+        for (answer, kind) in [
+            (limited, ForgeErrorKind::RateLimited),
+            (ResponseTemplate::new(401), ForgeErrorKind::Unauthorized),
+        ] {
+            let lab = Lab::of(git);
+            let (server, url) = liar(answer).await;
+            let other = url.as_str().replace("b.git", "c.git").parse().unwrap();
+            for url in [&url, &url, &other] {
+                assert_eq!(lab.heads(url, &["main"]).await.unwrap_err().kind(), kind);
+            }
+            let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
+            assert_eq!(tree.kind(), kind);
+            assert_eq!(server.received_requests().await.unwrap().len(), 1, "{kind:?}");
         }
-        let tree = lab.tree(&query(&url, SHA, ".tekton")).await.unwrap_err();
-        assert_eq!(tree.kind(), kind);
-        assert_eq!(server.received_requests().await.unwrap().len(), 1, "{kind:?}");
     }
 }
 
 #[tokio::test]
 async fn a_renamed_repository_is_followed_on_its_server_and_reported_once() {
-    let moved = ResponseTemplate::new(301).insert_header("location", "/new.git/git-upload-pack");
-    let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
-    let (server, url) = two_places(moved, list).await;
-    let lab = Lab::new();
-    let heads = lab.heads(&url, &["main"]).await.unwrap();
-    assert_eq!(heads.renamed_to.as_ref().unwrap().path().as_str(), "new");
-    let again = lab.ask(&url, &["main"], Some(&heads)).await.unwrap();
-    assert_eq!(again, sentry_core::forge::HeadsAnswer::NotModified);
-    assert_eq!(server.received_requests().await.unwrap().len(), 3, "the old place is left alone");
+    for git in BOTH {
+        let moved =
+            ResponseTemplate::new(301).insert_header("location", "/new.git/git-upload-pack");
+        let list = refs(&format!("0032{SHA} HEAD\n003d{SHA} refs/heads/main\n0000"));
+        let (server, url) = two_places(moved, list).await;
+        let lab = Lab::of(git);
+        let heads = lab.heads(&url, &["main"]).await.unwrap();
+        assert_eq!(heads.renamed_to.as_ref().unwrap().path().as_str(), "new");
+        let again = lab.ask(&url, &["main"], Some(&heads)).await.unwrap();
+        assert_eq!(again, sentry_core::forge::HeadsAnswer::NotModified);
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            3,
+            "the old place is left alone"
+        );
+    }
 }

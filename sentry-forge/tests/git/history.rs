@@ -8,7 +8,7 @@ use sentry_core::retry::Retry;
 use sentry_core::testing::sample;
 use tempfile::TempDir;
 
-use crate::support::lab::{Lab, TOKEN, query};
+use crate::support::lab::{Git, Lab, TOKEN, query};
 use crate::support::repo::{Repo, noise};
 use crate::support::server::GitServer;
 
@@ -17,6 +17,8 @@ use crate::support::server::GitServer;
 enum Way {
     /// HTTP with protocol 2: any commit is given out.
     Http,
+    /// The same, without a program.
+    Within,
     /// HTTP with the first protocol: heads alone, and parts of them.
     OldHttp,
     /// The same, and no parts.
@@ -29,8 +31,9 @@ enum Way {
     File,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 8] = [
     Way::Http,
+    Way::Within,
     Way::OldHttp,
     Way::OldHttpWhole,
     Way::Ssh,
@@ -49,10 +52,11 @@ struct Place {
 
 fn place(way: Way) -> Place {
     let ssh = tempfile::tempdir().unwrap();
-    let lab = if matches!(way, Way::Ssh | Way::SshWhole) {
-        Lab::with_ssh(ssh.path())
-    } else {
-        Lab::new()
+    let lab = match way {
+        Way::Ssh | Way::SshWhole => Lab::with_ssh(ssh.path()),
+        Way::Http => Lab::of(Git::Program),
+        // What speaks the first protocol alone is left to the program.
+        _ => Lab::of(Git::Within),
     };
     let repo = lab.repo();
     if matches!(way, Way::OldHttpWhole | Way::SshWhole) {
@@ -62,7 +66,7 @@ fn place(way: Way) -> Place {
         repo.config("uploadpack.allowReachableSHA1InWant", "true");
     }
     let (server, http) = lab.serve(Some(TOKEN));
-    if !matches!(way, Way::Http | Way::File) {
+    if !matches!(way, Way::Http | Way::Within | Way::File) {
         server.speak_the_first_protocol();
     }
     let url = match way {

@@ -6,7 +6,7 @@ use sentry_core::forge::ForgeErrorKind;
 use sentry_core::retry::Retry;
 
 use crate::changes::changes;
-use crate::support::lab::{Lab, TOKEN, query, write_script};
+use crate::support::lab::{BOTH, Lab, TOKEN, query, write_script};
 use crate::support::repo::Repo;
 
 /// A tree of so many bytes: one name many times over, the last one longer.
@@ -24,29 +24,35 @@ fn large_tree(repo: &Repo, bytes: usize) -> String {
 
 #[tokio::test]
 async fn a_large_commit_and_a_large_tree_are_named_with_their_size_and_the_limit() {
-    let lab = Lab::new();
-    let repo = lab.repo();
-    let empty = repo.tree(&[]);
-    let message = "x".repeat(2 << 20);
-    let commit = repo.git(&["commit-tree", "-F", "-", &empty], message.as_bytes());
-    repo.git(&["update-ref", "refs/heads/large", &commit], b"");
-    let large = large_tree(&repo, (32 << 20) + 1);
-    let dir = |inside: &str| repo.tree(&[("40000", b".tekton", inside)]);
-    let root = repo.commit("root", &large);
-    let directory = repo.commit("directory", &dir(&large));
-    let below = repo.commit("below", &dir(&repo.tree(&[("40000", b"sub", &large)])));
-    let (_server, http) = lab.serve(Some(TOKEN));
-    for url in [http, lab.file_url()] {
-        for (commit, place, limit) in [
-            (&commit, "the commit itself, with its message: 2097", "at most 1048576 allowed"),
-            (&root, "the tree of its root: 33554433 bytes", "at most 33554432 allowed"),
-            (&directory, "the tree of the directory: 33554433 bytes", "at most 33554432 allowed"),
-            (&below, "the tree of sub: 33554433 bytes", "at most 33554432 allowed"),
-        ] {
-            let error = lab.tree(&query(&url, commit, ".tekton")).await.unwrap_err();
-            assert_eq!(error.kind(), ForgeErrorKind::TooLarge, "{error:?}");
-            let text = error.to_string();
-            assert!(text.contains(place) && text.contains(limit), "{text}");
+    for git in BOTH {
+        let lab = Lab::of(git);
+        let repo = lab.repo();
+        let empty = repo.tree(&[]);
+        let message = "x".repeat(2 << 20);
+        let commit = repo.git(&["commit-tree", "-F", "-", &empty], message.as_bytes());
+        repo.git(&["update-ref", "refs/heads/large", &commit], b"");
+        let large = large_tree(&repo, (32 << 20) + 1);
+        let dir = |inside: &str| repo.tree(&[("40000", b".tekton", inside)]);
+        let root = repo.commit("root", &large);
+        let directory = repo.commit("directory", &dir(&large));
+        let below = repo.commit("below", &dir(&repo.tree(&[("40000", b"sub", &large)])));
+        let (_server, http) = lab.serve(Some(TOKEN));
+        for url in [http, lab.file_url()] {
+            for (commit, place, limit) in [
+                (&commit, "the commit itself, with its message: 2097", "at most 1048576 allowed"),
+                (&root, "the tree of its root: 33554433 bytes", "at most 33554432 allowed"),
+                (
+                    &directory,
+                    "the tree of the directory: 33554433 bytes",
+                    "at most 33554432 allowed",
+                ),
+                (&below, "the tree of sub: 33554433 bytes", "at most 33554432 allowed"),
+            ] {
+                let error = lab.tree(&query(&url, commit, ".tekton")).await.unwrap_err();
+                assert_eq!(error.kind(), ForgeErrorKind::TooLarge, "{error:?}");
+                let text = error.to_string();
+                assert!(text.contains(place) && text.contains(limit), "{text}");
+            }
         }
     }
 }

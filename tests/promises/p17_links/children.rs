@@ -1,4 +1,4 @@
-//! What child processes do over a link: git fetches a directory, kubectl checks, applies and follows. Only wall time shows
+//! What takes more than one exchange over a link: a directory is fetched, kubectl checks, applies and follows. Only wall time shows
 //! how long they live, which a full run is held to.
 
 use std::collections::BTreeSet;
@@ -101,11 +101,11 @@ fn longest(tooks: &[Duration]) -> String {
 
 #[tokio::test]
 async fn a_fetch_of_a_directory_over_a_bad_link_ends_in_time_and_the_next_one_works() {
-    let ways = [Way::Plain, Way::HubApi, Way::LabApi].into_iter().take(cases(3, 1));
+    let ways = [Way::Plain, Way::Program, Way::HubApi, Way::LabApi].into_iter().take(cases(4, 2));
     let all = ways.flat_map(|way| links().into_iter().map(move |link| fetch_over(way, link)));
     let tooks: Vec<Duration> = stream::iter(all).buffered(AT_ONCE).collect().await;
     let seen = format!(
-        "{} fetches by git with a deadline of {} s: the slowest ended after {}; each next one worked",
+        "{} fetches of a directory, within the process and by git, with a deadline of {} s: the slowest ended after {}; each next one worked",
         tooks.len(),
         DEADLINE.as_secs(),
         longest(&tooks),

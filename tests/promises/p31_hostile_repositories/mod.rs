@@ -14,7 +14,7 @@ use sentry_tests::http::{HttpServer, reply};
 use sentry_tests::liar::{GitLiar, Lies};
 use sentry_tests::promise::{cases, full, kept, leave};
 use sentry_tests::repo::BareRepo;
-use sentry_tests::road::{FIXED, PIPELINE, Road, TASK};
+use sentry_tests::road::{FIXED, Fetch, PIPELINE, Road, TASK};
 use sentry_tests::strace::Strace;
 
 use crate::p42_least_privilege::{grant, shipped};
@@ -159,12 +159,13 @@ impl Judge {
             url: other.origin(),
         };
         let mut judge = Self { road, ground, other, usual: at_times(), honest: true };
-        for round in 0..4 {
+        for round in 0..6 {
+            judge.road.fetch = if round < 4 { Fetch::Program } else { Fetch::Within };
             let name = format!("honest-{round}.git");
             let b = judge.repo(&name);
             b.commit("main", &HONEST, "honest");
             let local = format!("file://{}", b.path().display());
-            let url = if round < 2 { judge.road.git.url(&name) } else { local };
+            let url = if !(2..4).contains(&round) { judge.road.git.url(&name) } else { local };
             let seen = judge.deliver(&url);
             assert!(seen.writes > 0, "{}", seen.outcome);
             judge.usual.extend(seen.opened);
@@ -177,8 +178,9 @@ impl Judge {
         BareRepo::create(self.road.b.path().parent().unwrap(), name)
     }
 
-    fn try_case(&self, number: usize, case: &Case) -> Seen {
-        let name = format!("hostile-{number}.git");
+    fn try_case(&mut self, number: usize, case: &Case, fetch: Fetch) -> Seen {
+        self.road.fetch = fetch;
+        let name = format!("hostile-{number}-{fetch:?}.git");
         let b = self.repo(&name);
         match &case.source {
             Source::Repo(build) => {
@@ -322,7 +324,7 @@ fn usual_form(path: &str) -> String {
 
 #[test]
 fn hostile_repositories_open_nothing_run_nothing_and_reach_nothing() {
-    let judge = Judge::new();
+    let mut judge = Judge::new();
     let all = all();
     assert!(all.len() >= 60, "{}", all.len());
     let names: BTreeSet<_> = all.iter().map(|case| case.name).collect();
@@ -333,14 +335,19 @@ fn hostile_repositories_open_nothing_run_nothing_and_reach_nothing() {
     let chosen =
         |number: usize, case: &Case| number.is_multiple_of(step) || case.name == "packfile-uris";
     for (number, case) in all.iter().enumerate().filter(|(number, case)| chosen(*number, case)) {
-        let seen = judge.try_case(number, case);
-        let asked = judge.other.log().all();
-        judge.other.log().clear();
-        let reached = (seen.writes > 0) == (case.reaches == Reaches::Harmless);
-        let clean = seen.outside.is_empty() && seen.programs.is_empty() && seen.foreign.is_empty();
-        if !(reached && clean && asked.is_empty()) {
-            wrong.push(format!("{}: {seen:?}, {asked:?}", case.name));
-        }
+        let both = Fetch::EACH.map(|fetch| {
+            let seen = judge.try_case(number, case, fetch);
+            let asked = judge.other.log().all();
+            judge.other.log().clear();
+            let reached = (seen.writes > 0) == (case.reaches == Reaches::Harmless);
+            let clean =
+                seen.outside.is_empty() && seen.programs.is_empty() && seen.foreign.is_empty();
+            if !(reached && clean && asked.is_empty()) {
+                wrong.push(format!("{} {fetch:?}: {seen:?}, {asked:?}", case.name));
+            }
+            seen
+        });
+        let [seen, _] = both;
         let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
         let writes = if seen.writes == 0 {
             "nothing".to_owned()
@@ -361,7 +368,7 @@ fn hostile_repositories_open_nothing_run_nothing_and_reach_nothing() {
         leave("hostile-repositories.md", &format!("{HEAD}{rows}"));
     }
     let seen = format!(
-        "{tried} hostile repositories ([each of them](hostile-repositories.md)): 0 files opened outside, 0 programs but git \
+        "{tried} hostile repositories ([each of them](hostile-repositories.md)), each within the process and by git: 0 files opened outside, 0 programs but git \
          and kubectl, 0 requests elsewhere, 0 foreign writes"
     );
     kept(31, "", &seen);
@@ -371,7 +378,8 @@ const HEAD: &str = "\
 # Hostile repositories, and what became of them
 
 Made by `make promises`; do not edit. Each row is a repository B, or a git server that serves one, made to do harm, and a
-delivery from it by the real program with the real git and kubectl and the shipped Role. In every row: strace saw no file
+delivery from it by the real program with the real kubectl and the shipped Role, fetched within the process, then once more
+by the real git, whose words are not here. In every row: strace saw no file
 opened that an honest delivery does not open and no program started but git and kubectl; no other server was asked; the API
 server took nothing but what the last column says, in the watch's namespace.
 

@@ -106,6 +106,7 @@ impl Given {
             http: http.clone(),
             ssh: Some(SshSettings { key_file: "/key".into(), known_hosts_file: "/hosts".into() }),
             temp_dir: Some(temp.path().to_owned()),
+            within: None,
         };
         let transport = Arc::new(Transport::new(settings()));
         let forge = GitForge::new(GitSettings {

@@ -144,7 +144,7 @@ pub const PROMISES: &[Promise] = &[
         &[
             proof("HTTP", CLIENTS_HELD, "1 in 240 bytes, 1 in 7 when full"),
             proof("following", CLIENTS, "4 of 14 links"),
-            proof("git", CLIENTS, "4 of 14 links, 1 of 3 clients"),
+            proof("git", CLIENTS, "4 of 14 links, 2 of 4 clients"),
             proof("kubectl", CLIENTS, "4 of 14 links"),
         ],
         "sentry-forge/tests/git/faults.rs::a_git_that_never_ends_is_ended_when_the_callers_time_is_over",
@@ -180,7 +180,7 @@ pub const PROMISES: &[Promise] = &[
         22,
         "disk: killed fetches leave nothing behind",
         "≤ one repo cap + 1 MiB after 1,000",
-        &[proof("", PROGRAM, "12 of 1,000 kills")],
+        &[proof("", PROGRAM, "12 of 1,000 kills, 3 of 100 within the process")],
         "sentry-process/src/workdir.rs::a_sweep_takes_what_killed_processes_left_at_any_moment_and_spares_the_rest",
     ),
     promise(
@@ -404,7 +404,7 @@ pub const PROMISES: &[Promise] = &[
         "children are bounded in memory as in disk, time and output",
         "commits, trees, tags, deltas of ≤ 10 MB that inflate to ≥ 1.5 GiB: no process over 256 MiB, parked after its \
          attempts, other watches' p95 < 1.2 ×",
-        &[proof("", PROGRAM, "5 of 28 places and servers, objects of 288 of 1,536 MiB")],
+        &[proof("", PROGRAM, "7 of 40 places and servers, objects of 288 of 1,536 MiB")],
         "sentry-forge/tests/git/sizes.rs::a_large_commit_and_a_large_tree_are_named_with_their_size_and_the_limit",
     ),
     promise(

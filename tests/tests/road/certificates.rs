@@ -7,24 +7,25 @@ use std::process::Command;
 use sentry_tests::certificates::{Kind, kinds};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::repo::BareRepo;
-use sentry_tests::road::TREE;
+use sentry_tests::road::{Fetch, TREE};
 use sentry_tests::sandbox::{Output, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// What `validate --online` found out: whether our client read the heads, and whether git read the directory.
+/// What `validate --online` found out: whether our client read the heads, and whether the directory was read.
 #[derive(Debug, PartialEq, Eq)]
 struct Reached {
     heads: bool,
     tree: bool,
 }
 
-fn configure(sandbox: &Sandbox, url: &str, ca_file: &Path) {
+fn configure(sandbox: &Sandbox, url: &str, ca_file: &Path, fetch: Fetch) {
     sandbox.write_config(&format!(
-        "forges: {{own: {{type: git, ca_file: '{}'}}}}\nwatches:\n  - name: qa\n    \
+        "forges: {{own: {{type: git, ca_file: '{}'{fetch}}}}}\nwatches:\n  - name: qa\n    \
          source: {{url: '{url}', branches: main}}\n    manifests: {{url: '{url}', branch: main}}\n    \
          cluster: {{context: default, namespace: qa, deployer: dry-run}}\n",
-        ca_file.display()
+        ca_file.display(),
+        fetch = fetch.settings()
     ));
 }
 
@@ -83,11 +84,15 @@ fn a_certificate_that_curl_and_git_take_is_taken_and_what_they_refuse_is_refused
         let url = server.url("a.git").replace("127.0.0.1", "localhost");
         let sandbox = Sandbox::new();
         let file = sandbox.write("trusted.pem", &trusted);
-        configure(&sandbox, &url, &file);
-        let (reached, told) = online(&sandbox);
         let others = others(&url, &file);
+        configure(&sandbox, &url, &file, Fetch::Program);
+        let (by_program, told) = online(&sandbox);
         // What our client refuses git is not asked for.
-        let expected = Reached { tree: others.heads && others.tree, ..others };
+        let expected = Reached { heads: others.heads, tree: others.heads && others.tree };
+        assert_eq!(by_program, expected, "{name}: {told}");
+        configure(&sandbox, &url, &file, Fetch::Within);
+        let (reached, told) = online(&sandbox);
+        let expected = Reached { heads: others.heads, tree: others.heads };
         assert_eq!(reached, expected, "{name}: {told}");
         match reasons.iter().find(|(kind, _)| *kind == name) {
             Some((_, reason)) => {
@@ -135,7 +140,7 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
     ] {
         let sandbox = Sandbox::new();
         let file = sandbox.write("trusted.pem", &bytes);
-        configure(&sandbox, "https://git.example.com/a/b", &file);
+        configure(&sandbox, "https://git.example.com/a/b", &file, Fetch::Within);
         let refused = sandbox.sentry(["validate"]);
         assert_eq!(refused.code, Some(2), "{expected}: {refused:?}");
         assert!(
@@ -147,7 +152,8 @@ fn a_file_that_holds_no_certificates_to_trust_is_named_before_anything_is_asked(
     for kind in kinds().into_iter().filter(|kind| kind.name == "self-signed, ended") {
         let sandbox = Sandbox::new();
         let marked = [&b"\xef\xbb\xbf"[..], pem.as_bytes(), &kind.trusted].concat();
-        configure(&sandbox, "https://git.example.com/a/b", &sandbox.write("trusted.pem", &marked));
+        let file = sandbox.write("trusted.pem", &marked);
+        configure(&sandbox, "https://git.example.com/a/b", &file, Fetch::Within);
         let valid = sandbox.sentry(["validate"]);
         assert_eq!(valid.code, Some(0), "{valid:?}");
         assert!(

@@ -5,17 +5,22 @@ use std::os::unix::fs::symlink;
 use sentry_apiserver::Outcome;
 use sentry_tests::road::{By, Road, TREE};
 use sentry_tests::sandbox::eventually;
+use sentry_tests::strace::Strace;
 
-/// A road on whose machine there is git and nothing else.
-fn without_kubectl(by: By) -> Road {
+/// A road on whose machine there is this program and nothing else.
+fn with_alone(program: &str, by: By) -> Road {
     let mut road = Road::by(by, TREE);
     let bin = road.sandbox.root().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let path = std::env::var_os("PATH").unwrap();
-    let git = std::env::split_paths(&path).map(|dir| dir.join("git")).find(|git| git.is_file());
-    symlink(git.unwrap(), bin.join("git")).unwrap();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|it| it.is_file());
+    symlink(found.unwrap(), bin.join(program)).unwrap();
     road.sandbox.env("PATH", &bin);
     road
+}
+
+fn without_kubectl(by: By) -> Road {
+    with_alone("git", by)
 }
 
 #[test]
@@ -41,6 +46,21 @@ fn without_kubectl_a_push_is_delivered_followed_and_its_older_runs_are_told_to_t
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let diff = road.sandbox.sentry(["diff", "--branch", "main"]);
     assert_eq!(diff.code, Some(0), "{diff:?}");
+}
+
+#[test]
+fn over_http_and_natively_no_program_is_started_at_all() {
+    let road = with_alone("strace", By::Native);
+    assert_eq!(road.once().code, Some(0));
+    let sha = road.push();
+    let strace = Strace::of_the_tree("execve,execveat,fork,vfork");
+    let output = road.sandbox.spawn_under(&strace, ["watch", "--once"]).wait();
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert_eq!(road.runs().len(), 2, "{}", road.why(&sha));
+    let calls = strace.lines();
+    let started: Vec<_> = calls.iter().filter(|line| line.contains("exec")).collect();
+    assert!(matches!(started[..], [own] if own.contains("sentry")), "{calls:?}");
+    assert_eq!(calls.len(), 1, "{calls:?}");
 }
 
 #[test]

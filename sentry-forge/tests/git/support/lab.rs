@@ -25,6 +25,22 @@ use super::server::GitServer;
 
 pub(crate) const TOKEN: &str = "s3cr3t-t0ken-0123";
 
+/// What fetches from http(s) repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Git {
+    Within,
+    Program,
+}
+
+pub(crate) const BOTH: [Git; 2] = [Git::Within, Git::Program];
+
+impl Git {
+    /// Its own of two values.
+    pub(crate) fn of<T>(self, within: T, program: T) -> T {
+        if self == Self::Within { within } else { program }
+    }
+}
+
 /// Repositories below `repos`, the forge's temporary files below `temp`.
 pub(crate) struct Lab {
     pub(crate) repos: TempDir,
@@ -34,18 +50,23 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Self {
-        Self::with_git("git".as_ref())
+        Self::of(Git::Within)
+    }
+
+    pub(crate) fn of(git: Git) -> Self {
+        Self::with_http("git".as_ref(), &HttpSettings::new(Redactor::new()), git)
     }
 
     /// One that reaches everything through this proxy.
-    pub(crate) fn behind(proxy: &str) -> Self {
+    pub(crate) fn behind(proxy: &str, git: Git) -> Self {
         let mut http = HttpSettings::new(Redactor::new());
         http.proxy = Some(proxy.parse().unwrap());
-        Self::with_http("git".as_ref(), &http)
+        Self::with_http("git".as_ref(), &http, git)
     }
 
+    /// One whose git is this program, for everything.
     pub(crate) fn with_git(git: &Path) -> Self {
-        Self::with_http(git, &HttpSettings::new(Redactor::new()))
+        Self::with_http(git, &HttpSettings::new(Redactor::new()), Git::Program)
     }
 
     /// One whose git runs these lines of a shell before it does what it is told.
@@ -55,10 +76,12 @@ impl Lab {
         Self::with_git(&git)
     }
 
-    fn with_http(git: &Path, http: &HttpSettings) -> Self {
+    fn with_http(program: &Path, http: &HttpSettings, git: Git) -> Self {
         let (repos, temp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut settings = TransportSettings::new(http.clone());
-        settings.git = git.to_owned();
+        let http = Http::new(http).unwrap();
+        let mut settings = TransportSettings::new(http.settings().clone());
+        settings.git = program.to_owned();
+        settings.within = (git == Git::Within).then(|| http.clone());
         settings.temp_dir = Some(temp.path().to_owned());
         let (key_file, known_hosts_file) = ("/key".into(), "/hosts".into());
         settings.ssh = Some(SshSettings { key_file, known_hosts_file });
@@ -66,7 +89,7 @@ impl Lab {
             name: "plain".into(),
             credential: Credential::Token(Secret::new(TOKEN).into()),
             username: "git".into(),
-            http: Http::new(http).unwrap(),
+            http,
             transport: Arc::new(Transport::new(settings)),
         });
         Self { repos, temp, forge }

@@ -24,6 +24,10 @@ impl Repo {
         this
     }
 
+    pub(crate) fn is_sha256(&self) -> bool {
+        self.git(&["rev-parse", "--show-object-format"], b"") == "sha256"
+    }
+
     pub(crate) fn config(&self, key: &str, value: &str) {
         self.git(&["config", key, value], b"");
     }
