@@ -1,8 +1,13 @@
 # The same recipes that .ci/run calls.
-.PHONY: demo test browser screenshots promises soak fuzz mutants house fmt clippy doc docs deps lint release sbom bench ci
+.PHONY: demo install test browser screenshots promises soak fuzz mutants house fmt clippy doc docs deps lint release dist dist-check sbom bench ci
 
 demo:
 	cargo run -q -p sentry-cli -- demo
+
+# The program for this user, without the whole-program optimisation of a release, which takes most of its time.
+install:
+	@begun=$$(date +%s); cargo install --locked --profile quick --path sentry-cli && \
+		echo "installed in $$((($$(date +%s) - begun + 59) / 60)) minutes"
 
 # Unit, integration, end-to-end and doc tests, the page in a browser among them; the binary that the end-to-end tests run
 # is built with them. What needs something from outside runs where scripts/outside finds it, else it says in the end what was
@@ -71,14 +76,22 @@ docs:
 deps:
 	scripts/check-deps
 
-# The Dockerfile and the Kubernetes manifests.
+# The scripts, the Kubernetes manifests and the alert rules.
 lint:
 	scripts/lint-deploy
 
-# The binary with its dependencies written into it, for `cargo audit bin`.
+# The binary with its dependencies written into it, for `cargo audit bin`; TARGET=TRIPLE for another kind of machine.
 release:
 	command -v cargo-auditable >/dev/null || cargo install --locked cargo-auditable
-	cargo auditable build --release --locked -p sentry-cli
+	cargo auditable build --release --locked -p sentry-cli $(addprefix --target ,$(TARGET))
+
+# The packages of this commit, in target/packages: docs/installing.md says what each is for.
+dist:
+	scripts/dist
+
+# Each of them used as people use it, in bare roots; as root.
+dist-check:
+	scripts/dist-check
 
 # The bill of materials of the binary: sentry-cli/sentry_bin.cdx.json (CycloneDX).
 sbom:

@@ -1,6 +1,7 @@
 //! What is shipped beside the program fits it: manifests, examples in documents, their translations.
 
 mod chinese;
+mod ci;
 mod commands;
 mod deploy;
 mod examples;

@@ -1,12 +1,16 @@
 //! The one HTTP client: whom it trusts, which proxy it takes, how long it waits, how much it reads.
 
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Response, Url, redirect};
 
 use crate::authorities::{Authorities, AuthoritiesError};
 use crate::failure::Failure;
+use crate::names;
 use crate::proxies::{self, Proxies};
 use crate::trust;
 
@@ -78,6 +82,7 @@ impl Client {
             .referer(false)
             .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
             .timeout(times.total)
+            .dns_resolver(Arc::new(Names))
             .tls_backend_preconfigured(tls);
         if let Some(connect) = times.connect {
             builder = builder.connect_timeout(connect);
@@ -99,6 +104,19 @@ impl Client {
     #[must_use]
     pub fn failure(&self, error: &reqwest::Error, url: &Url) -> Failure {
         Failure::of(error, url, &self.proxies)
+    }
+}
+
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = names::addresses(name.as_str()).await?;
+            // The client puts the URL's port in.
+            let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(found) as Addrs)
+        })
     }
 }
 

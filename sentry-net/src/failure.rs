@@ -6,6 +6,7 @@ use std::io;
 use reqwest::Url;
 use rustls::{AlertDescription, CertificateError, Error as TlsError};
 
+use crate::names::NameError;
 use crate::proxies::Proxies;
 
 /// Why a request has no answer. The client's own error stays the cause.
@@ -87,6 +88,9 @@ fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 }
 
 fn reach_hint(error: &reqwest::Error) -> Option<&'static str> {
+    if let Some(name) = find::<NameError>(error) {
+        return Some(name.hint());
+    }
     match find::<io::Error>(error).map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionRefused) => {
             Some("check the URL's host and port: nothing is listening there")

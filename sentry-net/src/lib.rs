@@ -12,12 +12,14 @@
 //! |---|---|
 //! | `client` | the one client: deadlines, and bodies that are read up to a bound |
 //! | `authorities`, `trust` | which certificates a `ca_file` holds, and how a server is verified |
+//! | `names` | which addresses a host has, without the C library |
 //! | `proxies` | which proxy is asked for an address, as curl reads NO_PROXY |
 //! | `failure` | why there was no answer, in one line with its remedy |
 
 mod authorities;
 mod client;
 mod failure;
+mod names;
 mod proxies;
 mod trust;
 
@@ -26,6 +28,7 @@ use reqwest::Url;
 pub use authorities::{Authorities, AuthoritiesError};
 pub use client::{Client, SetupError, Times, read};
 pub use failure::Failure;
+pub use names::{NameError, addresses};
 pub use proxies::{NoProxy, Proxies};
 
 /// A proxy's address without its password.

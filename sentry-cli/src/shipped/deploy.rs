@@ -129,7 +129,8 @@ fn every_volume_is_mounted_and_what_is_written_is_on_one() {
     }
     assert_eq!(env("SENTRY_CONFIG"), "/config/sentry.yaml");
     let user = pod["securityContext"]["runAsUser"].as_u64().unwrap();
-    assert!(read("Dockerfile").contains(&format!("USER {user}:")), "the image's own user");
+    let own = format!("--config.user {user}:");
+    assert!(read("scripts/dist").contains(&own), "the image's own user");
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn the_shipped_configuration_is_right_and_delivers_only_where_sentry_has_a_role(
 
 #[test]
 fn the_image_is_named_in_one_place_and_has_this_version() {
-    let image = concat!("sentry:", env!("CARGO_PKG_VERSION"));
+    let image = concat!("sentry:", env!("CARGO_PKG_VERSION"), "-full");
     assert_eq!(container(&rendered(&COMPONENTS))["image"], image);
     let top = read("deploy/kubernetes/kustomization.yaml");
     assert_eq!((top.matches("newName:").count(), top.matches("newTag:").count()), (1, 1));
@@ -182,9 +183,9 @@ fn compose_starts_the_program_as_the_pod_does() {
     assert_eq!(service["environment"]["SENTRY_CONFIG"], "/config/sentry.yaml");
     let kubeconfig = service["environment"]["KUBECONFIG"].as_str().unwrap();
     assert!(is_mounted(&format!(":{kubeconfig}:ro")), "{mounts:?}");
-    let image = read("Dockerfile");
+    let image = read("scripts/dist");
     assert!(
-        image.contains("-m 0770 -o 65532 -g 0 /var/lib/sentry"),
+        image.contains("chmod 0770 \"$files/var/lib/sentry\""),
         "its group may write the state"
     );
     assert!(service["user"].as_str().unwrap().ends_with(":0"));

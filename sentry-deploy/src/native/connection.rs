@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use http::HeaderValue;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::{Client, connect::Connect};
 use hyper_util::rt::TokioExecutor;
@@ -17,6 +19,7 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_core::deployer::{DeployError, DeployErrorKind};
 use sentry_core::secret::Secret;
+use sentry_net::NameError;
 use tokio::time::{Instant, timeout};
 
 use super::config::{self, Proof, local};
@@ -165,7 +168,8 @@ fn header(text: &str) -> Result<HeaderValue, DeployError> {
 
 /// A client that goes through the proxy, if there is one.
 fn client(config: &Config) -> Result<kube::Client, kube::Error> {
-    let mut http = HttpConnector::new();
+    let names = tower::service_fn(|name: Name| addresses(name.as_str().to_owned()));
+    let mut http = HttpConnector::new_with_resolver(names);
     http.enforce_http(false);
     http.set_connect_timeout(Some(CONNECT));
     http.set_keepalive(Some(CONNECT));
@@ -188,6 +192,13 @@ fn client(config: &Config) -> Result<kube::Client, kube::Error> {
             over(config.rustls_https_connector_with_connector(tunnel)?, config)
         }
     }
+}
+
+/// The addresses of a host; the connector puts the port in.
+async fn addresses(host: String) -> Result<std::vec::IntoIter<SocketAddr>, NameError> {
+    let found = sentry_net::addresses(&host).await?;
+    let found: Vec<_> = found.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+    Ok(found.into_iter())
 }
 
 /// A tunnel that shows its proxy the user and password of the proxy's address.
