@@ -157,7 +157,7 @@ fn the_shipped_configuration_is_right_and_delivers_only_where_sentry_has_a_role(
 
 #[test]
 fn the_image_is_named_in_one_place_and_has_this_version() {
-    let image = concat!("sentry:", env!("CARGO_PKG_VERSION"), "-full");
+    let image = concat!("sentry:", env!("CARGO_PKG_VERSION"));
     assert_eq!(container(&rendered(&COMPONENTS))["image"], image);
     let top = read("deploy/kubernetes/kustomization.yaml");
     assert_eq!((top.matches("newName:").count(), top.matches("newTag:").count()), (1, 1));
