@@ -101,11 +101,8 @@ fn endless(road: &Road, pack: &Pack) -> (u64, Duration) {
     assert_ne!(agent.wait().code, Some(0));
     // That many files are too many for git's memory already; within the process their number is refused at once, and what is
     // small stays in memory.
-    let is_written = match (road.fetch, pack) {
-        (_, Pack::EndlessBlobs) => false,
-        (Fetch::Within, Pack::Slowing(_)) => false,
-        _ => true,
-    };
+    let is_small = road.fetch == Fetch::Within && matches!(pack, Pack::Slowing(_));
+    let is_written = !matches!(pack, Pack::EndlessBlobs) && !is_small;
     assert!(peak > 1 << 20 || !is_written, "{what}: {peak} were seen");
     assert!(peak <= CAP, "{what}: {peak} bytes on the disk");
     assert_eq!(road.cluster.writes(), 0);
