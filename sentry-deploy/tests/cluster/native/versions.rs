@@ -57,7 +57,7 @@ async fn what_others_wrote_or_deleted_meanwhile_or_an_older_delivery_did_is_no_o
                 let args = ["apply", "--server-side", "--field-manager=other"];
                 lab.by_hand(&args, &task).await;
             }
-            "deleted" => lab.by_hand(&["delete"], &task).await,
+            "deleted" => assert!(lab.server.delete("Task", "unit")),
             _ => drop(deployer.apply(&of_delivery(1), &Checked::default()).await.unwrap()),
         }
         let done = deployer.apply(&of_delivery(3), &checked).await.unwrap();
