@@ -153,11 +153,14 @@ fn while_a_git_server_or_a_cluster_hangs_it_ends_within_its_grace_period() {
         let timeout = if matches!(hung, Hung::Apply) { cases(300, 4) } else { 300 };
         story.road.configure_watch(&format!("timeout: {timeout}"));
         story.push();
+        story.road.git.http().log().clear();
         let before = story.road.cluster.writes();
         let mut agent = story.road.watch();
-        eventually("a child hangs", || match hung {
+        let asked = || story.road.git.http().log().saw("GET /b.git/info/refs");
+        eventually("it hangs", || match hung {
+            Hung::Fetch => asked(),
+            Hung::Check => processes::marked(&home).len() > 1,
             Hung::Apply => story.road.cluster.writes() > before,
-            _ => processes::marked(&home).len() > 1,
         });
         let told = Instant::now();
         agent.signal(Signal::TERM);

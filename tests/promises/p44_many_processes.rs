@@ -168,8 +168,9 @@ impl Processes {
     }
 
     fn kill(&mut self, victim: usize) {
-        let One { agent, .. } = self.of.remove(victim);
+        let One { agent, process, .. } = self.of.remove(victim);
         agent.abort();
+        process.die();
         self.killed.push(agent);
     }
 

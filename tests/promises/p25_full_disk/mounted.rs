@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sentry_core::delivery::Delivery;
-use sentry_core::store::{StoreError, Write};
-use sentry_core::testing::{commit, sample};
+use sentry_core::store::{Claim, Journal as _, StoreError, Write};
+use sentry_core::testing::sample;
 use sentry_store::SqliteStore;
 use sentry_tests::promise::{cases, kept};
 use sentry_tests::sandbox::{Sandbox, eventually_within};
@@ -44,9 +44,9 @@ fn a_full_disk_stops_everything_until_it_has_room_again() {
 }
 
 /// A delivery's record of some 15 KB, which is written over and over: the state stays small, its log does not.
-async fn write(store: &SqliteStore, n: usize) -> Result<(), StoreError> {
+async fn write(claim: &dyn Claim, n: usize) -> Result<(), StoreError> {
     let notes = vec![format!("{n:05}").repeat(3000)];
-    commit(store, &[Write::Delivery(Box::new(Delivery { notes, ..sample::delivery(1) }))]).await
+    claim.commit(&[Write::Delivery(Box::new(Delivery { notes, ..sample::delivery(1) }))]).await
 }
 
 /// By itself SQLite's log grows to 4 MiB, and is brought into the database by nothing but a write that went through.
@@ -57,24 +57,26 @@ async fn a_log_never_takes_the_room_that_the_state_needs() {
     let disk = Disk::mount(&place);
     let store = SqliteStore::open(&place.join("state")).unwrap();
     let all = cases(10_000, 300);
+    let claim = store.claim("a test").await.unwrap();
     for n in 0..all {
-        write(&store, n).await.unwrap();
+        write(claim.as_ref(), n).await.unwrap();
     }
-    drop(store);
+    drop((claim, store));
     let rounds = cases(100, 3);
     for round in 0..rounds {
         let store = SqliteStore::open(&place.join("round")).unwrap();
+        let claim = store.claim("a test").await.unwrap();
         for n in 0..10 {
-            write(&store, n).await.unwrap();
+            write(claim.as_ref(), n).await.unwrap();
         }
         disk.fill();
-        write(&store, round).await.unwrap_err();
+        write(claim.as_ref(), round).await.unwrap_err();
         disk.free(128 << 10);
         for n in 0..100 {
-            write(&store, n).await.unwrap();
+            write(claim.as_ref(), n).await.unwrap();
         }
         disk.empty();
-        drop(store);
+        drop((claim, store));
         std::fs::remove_dir_all(place.join("round")).unwrap();
     }
     let seen = format!(

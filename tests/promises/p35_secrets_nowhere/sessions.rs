@@ -178,7 +178,7 @@ impl Session {
             "server:\n  read_token_file: read.token\n  trigger_token: '${{TRIGGER}}'\nforges:\n  \
              hub: {{type: github, url: '{}', token: '${{HUB}}', report_token: {}, webhook_secret: '${{HOOK}}'}}\n  \
              lab: {{type: gitlab, url: '{}', token_file: lab.token, webhook_secret_file: hook.secret, proxy: '{proxy}'}}\n  \
-             plain: {{type: git, token: '${{GIT}}'}}\ndefaults:\n  polling_interval: 1\n  max_retries: 0\n  \
+             plain: {{type: git, token: '${{GIT}}', git: program}}\ndefaults:\n  polling_interval: 1\n  max_retries: 0\n  \
              git_auth_secret: {{per_run: true}}\n  manifests: {{forge: plain, url: '{}', branch: main}}\n  \
              cluster: {{context: default, namespace: qa, kubectl: {{kubeconfig: '{}'}}}}\nwatches:\n{}{}",
             self.hub.http().origin(),

@@ -280,7 +280,10 @@ impl<'a> Attempt<'a> {
             Some((kind, _)) => {
                 Err(about.wrong(&format!("{} is a {}, not a commit", self.commit, kind.word())))
             }
-            None => Err(about.gone(self.commit.as_str(), "the server sent something else")),
+            None => Err(match self.objects.passed_over() {
+                Some(fault) => self.fault(fault),
+                None => about.gone(self.commit.as_str(), "the server sent something else"),
+            }),
         }
     }
 
