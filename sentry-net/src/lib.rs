@@ -30,6 +30,7 @@ pub use client::{Client, SetupError, Times, read};
 pub use failure::Failure;
 pub use names::{NameError, addresses};
 pub use proxies::{NoProxy, Proxies};
+pub use trust::tls;
 
 /// A proxy's address without its password.
 #[must_use]

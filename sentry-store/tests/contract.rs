@@ -1,9 +1,12 @@
-//! The contract of the ports, clause by clause, against both stores.
+//! The contracts of the ports, clause by clause, against every store.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod shared;
+
 use std::sync::Arc;
 
+use sentry_core::testing::slots_contract::Ground;
 use sentry_core::testing::store_contract::Handles;
 use sentry_store::{MemoryStore, SqliteStore};
 
@@ -22,14 +25,29 @@ async fn sqlite() -> Handles {
     Handles::new(store, other, lose).living_in(dir)
 }
 
+async fn slots_in_memory() -> Ground {
+    tokio::time::pause();
+    let store = Arc::new(MemoryStore::new());
+    let end_leases = || Box::pin(tokio::time::advance(sentry_core::fleet::LEASE)) as _;
+    Ground::new(Arc::clone(&store) as _, store, end_leases)
+}
+
 mod the_memory_store {
     sentry_core::journal_contract_tests!(super::memory);
     sentry_core::inbox_contract_tests!(super::memory);
     sentry_core::archive_contract_tests!(super::memory);
+    sentry_core::slots_contract_tests!(super::slots_in_memory);
 }
 
 mod the_sqlite_store {
     sentry_core::journal_contract_tests!(super::sqlite);
     sentry_core::inbox_contract_tests!(super::sqlite);
     sentry_core::archive_contract_tests!(super::sqlite);
+}
+
+mod the_postgres_store {
+    sentry_core::journal_contract_tests!(super::shared::one_slot);
+    sentry_core::inbox_contract_tests!(super::shared::one_slot);
+    sentry_core::archive_contract_tests!(super::shared::one_slot);
+    sentry_core::slots_contract_tests!(super::shared::slots);
 }
