@@ -46,9 +46,8 @@ impl Server {
         drop(free);
         let server = Self { directory, port, databases: AtomicU32::new(0) };
         server.run();
-        let role = format!(
-            "CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'; CREATE EXTENSION pg_trgm"
-        );
+        let role =
+            format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'; CREATE EXTENSION pg_trgm");
         server.sql("template1", &role);
         server
     }
@@ -59,7 +58,9 @@ impl Server {
         let mut postgres = unprivileged(&program("postgres"));
         postgres.arg("-D").arg(&self.directory).arg("-k").arg(&self.directory);
         postgres.args(["-p", &self.port.to_string(), "-h", "127.0.0.1"]);
-        for set in ["fsync=off", "full_page_writes=off", "max_connections=300", "logging_collector=off"] {
+        for set in
+            ["fsync=off", "full_page_writes=off", "max_connections=300", "logging_collector=off"]
+        {
             postgres.args(["-c", set]);
         }
         let log = std::env::temp_dir().join(format!("{NAME}{}.log", std::process::id()));
@@ -116,10 +117,25 @@ impl Server {
     /// If one fails.
     pub fn sql(&self, database: &str, statements: &str) -> String {
         let mut psql = Command::new(program("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-d",
+            database,
+        ]);
         psql.arg("-h").arg(&self.directory).args(["-p", &self.port.to_string(), "-c", statements]);
         let output = psql.output().expect("psql runs");
-        assert!(output.status.success(), "{statements}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{statements}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 }

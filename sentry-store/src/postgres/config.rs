@@ -161,12 +161,28 @@ mod tests {
             ("postgres://ada@db.example/ci", "database ci on db.example:5432", true),
             ("postgresql://ada@db:6000/ci?sslmode=disable", "database ci on db:6000", false),
             ("postgres://ada@db/ci?sslmode=require", "database ci on db:5432", true),
-            ("postgres://ada@db/ci?connect_timeout=3&sslmode=verify-full", "database ci on db:5432", true),
-            ("postgres://ada@a:1,b:2/ci?target_session_attrs=read-write", "database ci on a:1, b:2", true),
-            ("postgres:///ci?host=/run/pg&user=ada&port=7", "database ci on /run/pg/.s.PGSQL.7", false),
+            (
+                "postgres://ada@db/ci?connect_timeout=3&sslmode=verify-full",
+                "database ci on db:5432",
+                true,
+            ),
+            (
+                "postgres://ada@a:1,b:2/ci?target_session_attrs=read-write",
+                "database ci on a:1, b:2",
+                true,
+            ),
+            (
+                "postgres:///ci?host=/run/pg&user=ada&port=7",
+                "database ci on /run/pg/.s.PGSQL.7",
+                false,
+            ),
         ] {
             let config = PostgresConfig::new(url).unwrap();
-            assert_eq!((config.place.to_string().as_str(), config.has_tls), (place, has_tls), "{url}");
+            assert_eq!(
+                (config.place.to_string().as_str(), config.has_tls),
+                (place, has_tls),
+                "{url}"
+            );
             assert_eq!(config.place.user, "ada");
         }
     }

@@ -161,7 +161,8 @@ fn sql_told(error: &tokio_postgres::Error, place: &Place) -> (String, Option<Str
     let (what, hint) = match *answer.code() {
         SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => (
             format!("refuses user {}", place.user),
-            "check user and password; the password is read again for each new connection".to_owned(),
+            "check user and password; the password is read again for each new connection"
+                .to_owned(),
         ),
         SqlState::INVALID_CATALOG_NAME => (
             "can't be opened: there is no such database".to_owned(),

@@ -53,8 +53,11 @@ impl Seen {
         writes.iter().any(is_for_the_inbox).then(|| self.change())
     }
 
-    /// What waits: as it was seen last, if that is fresh and this process has changed nothing since.
-    async fn requests(&self, pool: &Pool) -> Result<Requests, Failure> {
+    /// What waits: as it was seen last, if that is fresh and this process has changed nothing since; else as it is read.
+    async fn requests(
+        &self,
+        read: impl Future<Output = Result<Requests, Failure>>,
+    ) -> Result<Requests, Failure> {
         let mut last = self.last.lock().await;
         let changes = self.changes.load(Ordering::SeqCst);
         if let Some(look) = &*last
@@ -64,7 +67,7 @@ impl Seen {
             return Ok(look.requests.clone());
         }
         let at = Instant::now();
-        let requests = read(pool).await?;
+        let requests = read.await?;
         *last = Some(Look { at, changes, requests: requests.clone() });
         Ok(requests)
     }
@@ -108,7 +111,7 @@ impl Inbox for PostgresStore {
     }
 
     async fn requests(&self) -> Result<Requests, StoreError> {
-        self.done(self.shared.seen.requests(self.pool()).await)
+        self.done(self.shared.seen.requests(read(self.pool())).await)
     }
 }
 
@@ -118,7 +121,8 @@ fn version() -> Value {
 
 async fn request(pool: &Pool, trigger: &Trigger) -> Result<Trigger, Failure> {
     let act = Act::of(trigger).map(|act| writes::record(&act)).transpose()?;
-    let values = [version(), Value::MaybeText(Some(writes::record(trigger)?)), Value::MaybeText(act)];
+    let values =
+        [version(), Value::MaybeText(Some(writes::record(trigger)?)), Value::MaybeText(act)];
     let sql = "SELECT version, record FROM sentry_request_1($1, $2::jsonb, $3::jsonb)";
     let rows = pool.rows(sql, &values).await?;
     let kept = rows.first().ok_or_else(|| Failure::Damaged("a request has no answer".into()))?;
@@ -138,4 +142,67 @@ async fn change(pool: &Pool, hold: &Hold) -> Result<(), Failure> {
         Value::MaybeText(Some(act)),
     ];
     pool.rows("SELECT sentry_hold_1($1, $2::jsonb, $3, $4::jsonb)", &values).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use sentry_core::testing::sample;
+    use tokio::time::advance;
+
+    use super::*;
+
+    /// An inbox that counts how often it is read.
+    #[derive(Default)]
+    struct Kept(AtomicUsize);
+
+    impl Kept {
+        async fn read(&self) -> Result<Requests, Failure> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Requests { triggers: vec![sample::trigger(1)], ..Requests::default() })
+        }
+
+        fn reads(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_inbox_is_read_once_a_second_however_many_ask() {
+        let (kept, seen) = (Kept::default(), Seen::default());
+        for reads in 1..=3 {
+            for _ in 0..64 {
+                let requests = seen.requests(kept.read()).await.unwrap();
+                assert_eq!((requests.triggers.len(), kept.reads()), (1, reads));
+            }
+            advance(FRESH).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_read_beside_a_change_is_not_seen_again() {
+        let (kept, seen) = (Kept::default(), Seen::default());
+        let prune = Write::Prune { before: sample::time(1), keep: 0 };
+        for writes in [
+            vec![Write::Trigger(sample::trigger(1))],
+            vec![Write::Watch(sample::watch_state(1)), prune],
+        ] {
+            let before = kept.reads();
+            seen.requests(kept.read()).await.unwrap();
+            let change = seen.change_by(&writes).unwrap();
+            seen.requests(kept.read()).await.unwrap();
+            let read = async {
+                // It ends while this is read.
+                drop(change);
+                kept.read().await
+            };
+            advance(FRESH).await;
+            seen.requests(read).await.unwrap();
+            seen.requests(kept.read()).await.unwrap();
+            seen.requests(kept.read()).await.unwrap();
+            assert_eq!(kept.reads() - before, 4);
+        }
+        assert!(seen.change_by(&[Write::Watch(sample::watch_state(1))]).is_none());
+    }
 }

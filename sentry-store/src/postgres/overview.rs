@@ -60,7 +60,8 @@ async fn queue(db: &Lent<'_>, only: Option<&WatchName>) -> Result<Vec<QueueView>
     let from = "deliveries d JOIN delivery_parts p ON p.delivery = d.id";
     let which = "NOT d.final AND d.totals[6] > 0 AND p.kind = 'objects' AND p.state = 'queued'";
     let select = Select::of(columns, from, which).and("d.watch = ?", only);
-    let rows = select.grouped("d.watch, namespace", "d.watch, namespace NULLS FIRST").rows(db).await?;
+    let rows =
+        select.grouped("d.watch, namespace", "d.watch, namespace NULLS FIRST").rows(db).await?;
     let view = |row: &Row| {
         let (watch, namespace) = (parsed(get(row, 0)?)?, get(row, 1)?);
         Ok(QueueView { watch, namespace, runs: number(get(row, 2)?) })
@@ -94,7 +95,8 @@ async fn watches(db: &Lent<'_>, only: Option<&WatchName>) -> Result<Vec<WatchVie
          ARRAY(SELECT d.state FROM deliveries d WHERE d.watch = named.watch ORDER BY d.id DESC LIMIT {RECENT})"
     );
     let newest = "SELECT * FROM reports r WHERE r.watch = named.watch AND NOT r.due ORDER BY r.at DESC LIMIT 1";
-    let oldest = "SELECT * FROM reports r WHERE r.watch = named.watch AND r.due AND r.error IS NOT NULL
+    let oldest =
+        "SELECT * FROM reports r WHERE r.watch = named.watch AND r.due AND r.error IS NOT NULL
         ORDER BY r.at LIMIT 1";
     let from = format!(
         "(SELECT watch FROM watches UNION SELECT watch FROM suspensions) named
@@ -114,7 +116,8 @@ fn watch(row: &Row) -> Result<WatchView, Failure> {
         watch: parsed(get(row, 0)?)?,
         state: optional(row, 1)?,
         suspension: optional(row, 3)?,
-        reporting: optional(row, 5)?.map_or_else(|| optional(row, 7), |given_up| Ok(Some(given_up)))?,
+        reporting: optional(row, 5)?
+            .map_or_else(|| optional(row, 7), |given_up| Ok(Some(given_up)))?,
         triggers: number(get(row, 9)?),
         last_success: success.map(parsed::<Timestamp>).transpose()?,
         recent: recent.into_iter().map(word::<DeliveryState>).collect::<Result<_, _>>()?,
@@ -200,11 +203,7 @@ async fn counted(db: &Lent<'_>, brief: Brief) -> Result<Brief, Failure> {
 }
 
 /// The newest deliveries of a watch that are asked for, newest first. Ids grow with time: what is older than `since` ends it.
-async fn past(
-    db: &Lent<'_>,
-    watch: &WatchName,
-    query: &PastQuery,
-) -> Result<Vec<Past>, Failure> {
+async fn past(db: &Lent<'_>, watch: &WatchName, query: &PastQuery) -> Result<Vec<Past>, Failure> {
     let columns = "id, subject, sha, (record -> 'dry_run')::boolean, state, record ->> 'verdict', started, finished";
     let select = Select::of(columns, "deliveries", "TRUE")
         .and("watch = ?", Some(watch))
@@ -255,7 +254,9 @@ async fn runs(db: &Lent<'_>, of: &mut [Past]) -> Result<(), Failure> {
             started: time(&row, 5)?,
             completed: time(&row, 6)?,
         };
-        of.iter_mut().filter(|past| past.id.as_str() == id).for_each(|past| past.runs.push(run.clone()));
+        of.iter_mut()
+            .filter(|past| past.id.as_str() == id)
+            .for_each(|past| past.runs.push(run.clone()));
     }
     Ok(())
 }

@@ -63,7 +63,8 @@ fn known() -> i32 {
 
 /// An error where the server is too old.
 async fn server(db: &Lent<'_>) -> Result<(), Failure> {
-    let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::integer";
+    let sql =
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::integer";
     for row in db.rows(sql, &[]).await? {
         let number: i32 = row.try_get(1)?;
         if number / 10_000 < i32::try_from(OLDEST).unwrap_or(i32::MAX) {

@@ -29,7 +29,8 @@ const TRIES: usize = 3;
 
 /// Ends what blocks a connection for longer than its patience: connections of our own role that are not themselves waiting, as
 /// those of a process that stands still in the middle of a commit.
-const END_BLOCKERS: &str = "SELECT pg_terminate_backend(a.pid) FROM unnest(pg_blocking_pids($1)) b (pid)
+const END_BLOCKERS: &str =
+    "SELECT pg_terminate_backend(a.pid) FROM unnest(pg_blocking_pids($1)) b (pid)
     JOIN pg_stat_activity a ON a.pid = b.pid
     WHERE a.usename = current_user AND a.wait_event_type IS DISTINCT FROM 'Lock'
         AND a.xact_start < clock_timestamp() - interval '1 second'";

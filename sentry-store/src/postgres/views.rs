@@ -20,10 +20,7 @@ pub(super) struct Select {
 impl Select {
     /// These columns of those rows of a table, or of tables that are joined, of which this holds.
     pub(super) fn of(columns: &str, from: &str, which: &str) -> Self {
-        Self {
-            sql: format!("SELECT {columns} FROM {from} WHERE {which}"),
-            values: Vec::new(),
-        }
+        Self { sql: format!("SELECT {columns} FROM {from} WHERE {which}"), values: Vec::new() }
     }
 
     /// Narrows it by a condition, in which each `?` is the next value.

@@ -99,11 +99,7 @@ fn searched<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(str::to_lowercase).collect::<Vec<_>>().join("\n")
 }
 
-fn put(
-    table: &str,
-    record: &impl Record,
-    more: &[(&str, String)],
-) -> Result<String, Failure> {
+fn put(table: &str, record: &impl Record, more: &[(&str, String)]) -> Result<String, Failure> {
     let own = [("version", VERSION.to_string()), ("record", record.encode()?)];
     Ok(named(table, &[&own[..], more].concat()))
 }

@@ -1,49 +1,22 @@
-//! A state in PostgreSQL for tests, each in a database of its own.
-
-#[expect(unreachable_pub, reason = "it is a module of the crate `tests` as well")]
-#[path = "../../../tests/src/postgres.rs"]
-mod postgres;
+//! One slot of PostgreSQL as a state of its own, for the contract of a journal: a claim is a take, and drops give back.
 
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sentry_core::fleet::{Holding, Member, MemberId, Slot, SlotSet, Slots as _, Term};
-use sentry_core::secret::{Redactor, Secret};
 use sentry_core::store::{Claim, Journal, Snapshot, State, StoreError, Write};
 use sentry_core::testing::sample;
-use sentry_core::testing::slots_contract::Ground;
 use sentry_core::testing::store_contract::Handles;
-use sentry_store::{PostgresConfig, PostgresStore};
+use sentry_store::PostgresStore;
 
-pub(crate) use postgres::{PASSWORD, ROLE, server};
-
-/// How a process reaches a database.
-pub(crate) fn config(database: &str) -> PostgresConfig {
-    let password = Secret::new(PASSWORD.to_owned()).into();
-    let config = PostgresConfig::new(&server().url(database)).unwrap();
-    config.with_password(password, Redactor::new()).with_connections(4)
-}
-
-pub(crate) async fn open(database: &str) -> PostgresStore {
-    PostgresStore::open(config(database)).await.unwrap()
-}
-
-/// A database of slots, reached by two processes.
-pub(crate) async fn slots() -> Ground {
-    let database = server().database();
-    let (one, other) = (open(&database).await, open(&database).await);
-    let end_leases = move || {
-        server().sql(&database, "UPDATE members SET until = clock_timestamp()");
-        Box::pin(std::future::ready(())) as _
-    };
-    Ground::new(Arc::new(one), Arc::new(other), end_leases)
-}
+use crate::server::server;
+use crate::shared::open;
 
 /// The watches of the contract.
 const WATCHES: [&str; 8] = ["app", "other", "web", "qa", "shop", "aside", "quiet", "busy"];
 
 /// A state with one slot, in which all watches of the contract are: what agents know as a state of their own.
-pub(crate) async fn one_slot() -> Handles {
+pub(crate) async fn handles() -> Handles {
     let database = server().database();
     let store = open(&database).await;
     let one = OneSlot { store, database, given: Arc::default(), lost: Arc::default() };
@@ -85,13 +58,17 @@ impl Journal for OneSlot {
         let id = MemberId::new(fastrand::u128(..));
         let table = self.store.renew(&Member { id: id.clone(), wanted, agent }).await?;
         // No agent said anything before it commits, and none dies while a test is slow.
-        let quiet = format!("UPDATE members SET agent = NULL, until = 'infinity' WHERE id = '{id}'");
+        let quiet = format!(
+            "UPDATE members SET agent = NULL, until = until + interval '1 day' WHERE id = '{id}'"
+        );
         server().sql(&self.database, &quiet);
         let seen = table.slots.get(&slot()).and_then(|holding| match holding {
             Holding::Owned { term, .. } => Some(term.clone()),
             Holding::Free { term, .. } => term.clone(),
         });
-        if let Some(term) = seen.as_ref().filter(|_| std::mem::take(&mut *self.lost.lock().unwrap())) {
+        if let Some(term) =
+            seen.as_ref().filter(|_| std::mem::take(&mut *self.lost.lock().unwrap()))
+        {
             self.store.give(slot(), term).await?;
         }
         let term = self.store.take(&id, slot(), seen.as_ref()).await?;

@@ -1,9 +1,5 @@
 //! What is PostgreSQL's alone: locks between processes, what is written, and what is said when the database is not as it should be.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
-
-mod shared;
-
 use std::path::PathBuf;
 
 use sentry_core::delivery::Delivery;
@@ -14,9 +10,11 @@ use sentry_core::store::{
 };
 use sentry_core::testing::sample;
 use sentry_store::{PostgresConfig, PostgresStore};
-use shared::{PASSWORD, ROLE, config, open, server};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
+
+use crate::server::{PASSWORD, ROLE, server};
+use crate::shared::{config, end_leases, open};
 
 /// A connection of a test's own, which ends with the set.
 async fn raw(url: &str, password: &str) -> (Client, JoinSet<()>) {
@@ -54,10 +52,6 @@ async fn held() -> (String, PostgresStore, Term) {
 
 async fn claim(store: &PostgresStore, term: &Term) -> Box<dyn Claim> {
     store.state(slot(), term).journal.claim("a test").await.unwrap()
-}
-
-fn end_leases(database: &str) {
-    server().sql(database, "UPDATE members SET until = clock_timestamp()");
 }
 
 /// A commit that its process does not end.
@@ -142,7 +136,8 @@ async fn many_processes_that_open_an_empty_database_at_once_make_one_state() {
     for _ in 0..8 {
         opened.spawn(PostgresStore::open(config(&database)));
     }
-    let stores: Vec<PostgresStore> = opened.join_all().await.into_iter().map(Result::unwrap).collect();
+    let stores: Vec<PostgresStore> =
+        opened.join_all().await.into_iter().map(Result::unwrap).collect();
     stores[0].request(&sample::trigger(1)).await.unwrap();
     for store in &stores {
         assert_eq!(store.requests().await.unwrap().triggers, [sample::trigger(1)]);
@@ -154,7 +149,9 @@ async fn of_a_delivery_only_the_rows_that_changed_are_written() {
     let (database, store, term) = held().await;
     let claim = claim(&store, &term).await;
     let written = || {
-        let of = |table: &str| format!("SELECT string_agg(xmin::text, ' ' ORDER BY xmin) FROM {table}");
+        let of = |table: &str| {
+            format!("SELECT string_agg(xmin::text, ' ' ORDER BY xmin::text) FROM {table}")
+        };
         ["deliveries", "delivery_parts"].map(|table| server().sql(&database, &of(table)))
     };
     let put = async |delivery: &Delivery| {
@@ -197,7 +194,11 @@ async fn deliveries_are_searched_without_the_extension_as_well() {
     let one = renewed(&store, 1).await;
     let term = store.take(&one, slot(), None).await.unwrap();
     store.settle(slot(), &term, &[sample::watch("app")]).await.unwrap();
-    claim(&store, &term).await.commit(&[Write::Delivery(Box::new(sample::delivery(1)))]).await.unwrap();
+    claim(&store, &term)
+        .await
+        .commit(&[Write::Delivery(Box::new(sample::delivery(1)))])
+        .await
+        .unwrap();
     let query = DeliveryQuery { text: Some("APP".to_owned()), ..DeliveryQuery::default() };
     assert_eq!(store.deliveries(&query).await.unwrap(), [sample::delivery(1)]);
 }
@@ -250,7 +251,12 @@ fn with_password(url: &str, password: &str) -> PostgresConfig {
 const HARMS: &[Harm] = &[
     (
         "nobody listens",
-        |database| with_password(&format!("postgres://{ROLE}@127.0.0.1:1/{database}?sslmode=disable"), PASSWORD),
+        |database| {
+            with_password(
+                &format!("postgres://{ROLE}@127.0.0.1:1/{database}?sslmode=disable"),
+                PASSWORD,
+            )
+        },
         StoreErrorKind::Unavailable,
         "can't be reached",
     ),
@@ -268,7 +274,12 @@ const HARMS: &[Harm] = &[
     ),
     (
         "the server speaks no TLS",
-        |database| with_password(&server().url(database).replace("sslmode=disable", "sslmode=require"), PASSWORD),
+        |database| {
+            with_password(
+                &server().url(database).replace("sslmode=disable", "sslmode=require"),
+                PASSWORD,
+            )
+        },
         StoreErrorKind::Unavailable,
         "sslmode=disable",
     ),
@@ -285,7 +296,10 @@ const HARMS: &[Harm] = &[
     (
         "a newer Sentry was here",
         |database| {
-            server().sql(database, "CREATE TABLE schema (version integer); INSERT INTO schema VALUES (99)");
+            server().sql(
+                database,
+                "CREATE TABLE schema (version integer); INSERT INTO schema VALUES (99)",
+            );
             server().sql(database, "GRANT SELECT ON schema TO sentry");
             config(database)
         },

@@ -1,7 +1,12 @@
-//! The contracts of the ports, clause by clause, against every store.
+//! The contracts of the ports, clause by clause, against every store; and what is PostgreSQL's alone.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
 
+mod one_slot;
+mod postgres;
+#[expect(unreachable_pub, reason = "it is a module of the crate `tests` as well")]
+#[path = "../../../tests/src/postgres.rs"]
+mod server;
 mod shared;
 
 use std::sync::Arc;
@@ -9,6 +14,9 @@ use std::sync::Arc;
 use sentry_core::testing::slots_contract::Ground;
 use sentry_core::testing::store_contract::Handles;
 use sentry_store::{MemoryStore, SqliteStore};
+
+use self::server::server;
+use self::shared::open;
 
 async fn memory() -> Handles {
     let store = MemoryStore::new();
@@ -32,6 +40,16 @@ async fn slots_in_memory() -> Ground {
     Ground::new(Arc::clone(&store) as _, store, end_leases)
 }
 
+async fn slots_in_postgres() -> Ground {
+    let database = server().database();
+    let (one, other) = (open(&database).await, open(&database).await);
+    let end_leases = move || {
+        shared::end_leases(&database);
+        Box::pin(std::future::ready(())) as _
+    };
+    Ground::new(Arc::new(one), Arc::new(other), end_leases)
+}
+
 mod the_memory_store {
     sentry_core::journal_contract_tests!(super::memory);
     sentry_core::inbox_contract_tests!(super::memory);
@@ -46,8 +64,8 @@ mod the_sqlite_store {
 }
 
 mod the_postgres_store {
-    sentry_core::journal_contract_tests!(super::shared::one_slot);
-    sentry_core::inbox_contract_tests!(super::shared::one_slot);
-    sentry_core::archive_contract_tests!(super::shared::one_slot);
-    sentry_core::slots_contract_tests!(super::shared::slots);
+    sentry_core::journal_contract_tests!(super::one_slot::handles);
+    sentry_core::inbox_contract_tests!(super::one_slot::handles);
+    sentry_core::archive_contract_tests!(super::one_slot::handles);
+    sentry_core::slots_contract_tests!(super::slots_in_postgres);
 }
