@@ -188,6 +188,7 @@ mod tests {
             vec![Write::Trigger(sample::trigger(1))],
             vec![Write::Watch(sample::watch_state(1)), prune],
         ] {
+            advance(FRESH).await;
             let before = kept.reads();
             seen.requests(kept.read()).await.unwrap();
             let change = seen.change_by(&writes).unwrap();

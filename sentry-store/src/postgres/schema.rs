@@ -79,8 +79,9 @@ async fn server(db: &Lent<'_>) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::NewerSchema`] where it is not for us.
 async fn version(db: &Lent<'_>) -> Result<i32, Failure> {
-    let there = db.rows("SELECT to_regclass('schema') IS NOT NULL", &[]).await?;
-    if !there.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(false) {
+    // Not by to_regclass: in a transaction it does not see a table that was made while a lock was waited for.
+    let sql = "SELECT 1 FROM pg_class WHERE relname = 'schema' AND relkind = 'r' AND pg_table_is_visible(oid)";
+    if db.rows(sql, &[]).await?.is_empty() {
         return Ok(0);
     }
     let kept = db.rows("SELECT version FROM schema", &[]).await?;

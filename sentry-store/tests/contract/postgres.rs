@@ -60,11 +60,11 @@ async fn begin_commit(client: &Client, term: &Term) {
     client.batch_execute(&sql).await.unwrap();
 }
 
-/// Ready once a connection waits for a lock of another.
-async fn somebody_waits(client: &Client) {
+/// Ready once so many connections wait for a lock of another.
+async fn wait(client: &Client, connections: usize) {
     let sql = "SELECT 1 FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while client.query(sql, &[]).await.unwrap().is_empty() {}
+    while client.query(sql, &[]).await.unwrap().len() < connections {}
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn no_take_comes_between_the_fence_of_a_commit_and_its_end() {
     let mut take = std::pin::pin!(store.take(&two, slot(), Some(&term)));
     tokio::select! {
         taken = &mut take => panic!("taken in the middle of a commit: {taken:?}"),
-        () = somebody_waits(&looks) => {}
+        () = wait(&looks, 1) => {}
     }
     commits.batch_execute("COMMIT").await.unwrap();
     take.await.unwrap();
@@ -95,7 +95,7 @@ async fn no_watch_moves_between_the_fence_of_a_commit_and_its_end() {
     let mut settle = std::pin::pin!(store.settle(other, &second, &watches));
     tokio::select! {
         settled = &mut settle => panic!("moved in the middle of a commit: {settled:?}"),
-        () = somebody_waits(&looks) => {}
+        () = wait(&looks, 1) => {}
     }
     commits.batch_execute("COMMIT").await.unwrap();
     assert_eq!(settle.await.unwrap(), watches);
@@ -111,7 +111,7 @@ async fn a_commit_that_waited_for_a_take_is_fenced() {
     let mut commit = std::pin::pin!(claim.commit(&writes));
     tokio::select! {
         kept = &mut commit => panic!("not one with its fence: {kept:?}"),
-        () = somebody_waits(&looks) => {}
+        () = wait(&looks, 1) => {}
     }
     takes.batch_execute("COMMIT").await.unwrap();
     assert_eq!(commit.await.unwrap_err().kind(), StoreErrorKind::Fenced);
@@ -132,10 +132,14 @@ async fn a_process_that_stands_still_in_a_commit_is_ended_by_who_takes_its_slot(
 #[tokio::test]
 async fn many_processes_that_open_an_empty_database_at_once_make_one_state() {
     let database = server().database();
+    let (locks, _one) = admin(&database).await;
+    locks.batch_execute("SELECT pg_advisory_lock(hashtext('sentry migrates'))").await.unwrap();
     let mut opened = JoinSet::new();
     for _ in 0..8 {
         opened.spawn(PostgresStore::open(config(&database)));
     }
+    wait(&locks, 8).await;
+    locks.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
     let stores: Vec<PostgresStore> =
         opened.join_all().await.into_iter().map(Result::unwrap).collect();
     stores[0].request(&sample::trigger(1)).await.unwrap();
