@@ -111,6 +111,20 @@ impl Server {
         )
     }
 
+    /// From here on connections over the network may be encrypted, with this certificate and key, in PEM.
+    ///
+    /// # Panics
+    /// If the server does not take them.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        for (file, pem) in [("server.crt", certificate), ("server.key", key)] {
+            let write = format!("umask 077; read -r pem; printf %b \"$pem\" > {file}");
+            self.sql("postgres", &format!("COPY (SELECT '{pem}') TO PROGRAM '{write}'"));
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        while self.sql("postgres", "SHOW ssl") != "on" {}
+    }
+
     /// Has its superuser carry out statements; what they print, a line for each row.
     ///
     /// # Panics

@@ -376,8 +376,9 @@ pub async fn what_is_requested_is_seen_by_all_and_loaded_by_its_slot(at: Ground)
     one.settle(2, &second, &["other"]).await;
     let (mine, theirs) = (one.slots.state(slot(1), &first), one.slots.state(slot(2), &second));
     let asked = theirs.inbox.request(&sample::trigger(1)).await.expect("the request");
-    assert_eq!(mine.inbox.requests().await.expect("the requests").triggers, [asked.clone()]);
-    assert_eq!(one.load(1, &first).await.inbox.triggers, [asked]);
+    let seen = mine.inbox.requests().await.expect("the requests").triggers;
+    assert_eq!(seen, [asked]);
+    assert_eq!(one.load(1, &first).await.inbox.triggers, seen);
     assert_eq!(one.load(2, &second).await.inbox.triggers, []);
 }
 

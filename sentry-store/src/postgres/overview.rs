@@ -151,7 +151,7 @@ fn select_subjects(query: &OverviewQuery) -> Select {
     let select = match &query.after {
         None => select,
         Some((watch, subject)) => {
-            let after = [watch.to_string(), subject.reference().into()].map(Value::Text);
+            let after = [watch.to_string(), subject.reference()].map(Value::Text);
             select.and_all("(c.watch, c.subject) > (?, ?)", after)
         }
     };

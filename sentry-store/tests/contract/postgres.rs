@@ -177,6 +177,17 @@ async fn of_a_delivery_only_the_rows_that_changed_are_written() {
 }
 
 #[tokio::test]
+async fn of_a_delivery_that_is_forgotten_no_row_stays() {
+    let (database, store, term) = held().await;
+    let claim = claim(&store, &term).await;
+    let deliveries = [1, 2].map(|n| Write::Delivery(Box::new(sample::delivery(n))));
+    claim.commit(&deliveries).await.unwrap();
+    claim.commit(&[Write::Prune { before: sample::time(100), keep: 1 }]).await.unwrap();
+    let left = "SELECT string_agg(DISTINCT delivery, ' ') FROM delivery_parts";
+    assert_eq!(server().sql(&database, left), sample::id(2).as_str());
+}
+
+#[tokio::test]
 async fn what_the_database_can_not_keep_is_replaced_and_nothing_is_found_by_it() {
     let (_, store, term) = held().await;
     let odd = Delivery { error: Some("a\0b\\u0000".to_owned()), ..sample::delivery(1) };
@@ -241,6 +252,30 @@ async fn until(
             return answer;
         }
         assert!(answer.is_err_and(|error| error.kind() == StoreErrorKind::Unavailable));
+    }
+}
+
+#[tokio::test]
+async fn a_server_over_tls_is_verified_by_name_and_certificate() {
+    let database = server().database();
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    server().encrypt(&own.cert.pem(), &own.signing_key.serialize_pem());
+    let directory = tempfile::tempdir().unwrap();
+    let trusted = directory.path().join("ca.pem");
+    std::fs::write(&trusted, own.cert.pem()).unwrap();
+    for (host, mode, ca_file, may) in [
+        ("127.0.0.1", "verify-full", Some(trusted.clone()), true),
+        ("127.0.0.1", "require", Some(trusted.clone()), true),
+        ("127.0.0.1", "require", None, false),
+        ("localhost", "verify-ca", Some(trusted), false),
+    ] {
+        let url = server().url(&database).replace("disable", mode).replace("127.0.0.1", host);
+        let config = with_password(&url, PASSWORD).with_ca_file(ca_file);
+        let opened = PostgresStore::open(config).await;
+        assert_eq!(opened.is_ok(), may, "{host} {mode}: {opened:?}");
+        if let Err(error) = opened {
+            assert!(error.told().contains("can't be reached by TLS"), "{}", error.told());
+        }
     }
 }
 
