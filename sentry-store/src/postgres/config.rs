@@ -1,10 +1,12 @@
 //! Where the database is, and how it is reached.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource, SourceError};
+use sentry_net::NameError;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
@@ -18,7 +20,9 @@ const DEAD: Duration = Duration::from_secs(10);
 /// Where a state in PostgreSQL is, and how it is reached.
 #[derive(Debug, Clone)]
 pub struct PostgresConfig {
-    pub(super) target: Config,
+    /// All but the hosts.
+    target: Config,
+    hosts: Vec<(Host, u16)>,
     pub(super) place: Place,
     pub(super) has_tls: bool,
     pub(super) ca_file: Option<PathBuf>,
@@ -74,17 +78,24 @@ impl PostgresConfig {
             return Err(wrong("does not begin with postgres://".to_owned()));
         }
         let (bare, mode) = without_mode(url);
-        let mut target: Config = bare.parse().map_err(|error: tokio_postgres::Error| {
+        let parsed: Config = bare.parse().map_err(|error: tokio_postgres::Error| {
             let why = error.into_source().map(|why| format!(": {why}")).unwrap_or_default();
             wrong(format!("can't be read{why}"))
         })?;
-        if target.get_password().is_some() {
+        if parsed.get_password().is_some() {
             return Err(wrong("must not contain a password; give it apart".to_owned()));
         }
         let missing = |what: &str| wrong(format!("names no {what}"));
-        let user = target.get_user().ok_or_else(|| missing("user"))?.to_owned();
-        let database = target.get_dbname().ok_or_else(|| missing("database"))?.to_owned();
-        let (host, is_local) = hosts(&target).ok_or_else(|| missing("host"))?;
+        let user = parsed.get_user().ok_or_else(|| missing("user"))?.to_owned();
+        let database = parsed.get_dbname().ok_or_else(|| missing("database"))?.to_owned();
+        let hosts = hosts(&parsed);
+        let sockets = hosts.iter().filter(|(host, _)| matches!(host, Host::Unix(_))).count();
+        let is_local = match sockets {
+            _ if hosts.is_empty() => return Err(missing("host")),
+            0 => false,
+            all if all == hosts.len() => true,
+            _ => return Err(wrong("names hosts and directories of sockets".to_owned())),
+        };
         let has_tls = match mode.as_deref() {
             None => !is_local,
             Some("disable") => false,
@@ -95,12 +106,28 @@ impl PostgresConfig {
                 )));
             }
         };
-        target.ssl_mode(if has_tls { SslMode::Require } else { SslMode::Disable });
-        target.application_name("sentry").connect_timeout(CONNECT).tcp_user_timeout(DEAD);
-        target.keepalives_idle(DEAD).keepalives_interval(DEAD / 5).keepalives_retries(3);
-        let place = Place { host, database, user };
+        let mode = if has_tls { SslMode::Require } else { SslMode::Disable };
+        let target = target(&parsed, &user, &database, mode);
+        let place = Place { host: shown(&hosts), database, user };
         let (ca_file, password) = (None, None);
-        Ok(Self { target, place, has_tls, ca_file, password, connections: CONNECTIONS })
+        Ok(Self { target, hosts, place, has_tls, ca_file, password, connections: CONNECTIONS })
+    }
+
+    /// What the driver is given for a connection: each address of each host. It would resolve names by the C library, which a
+    /// static program can't.
+    pub(super) async fn addressed(&self) -> Result<Config, NameError> {
+        let mut config = self.target.clone();
+        for (host, port) in &self.hosts {
+            match host {
+                Host::Unix(directory) => drop(config.host_path(directory).port(*port)),
+                Host::Tcp(name) => {
+                    for address in addresses(name).await? {
+                        config.host(name).hostaddr(address).port(*port);
+                    }
+                }
+            }
+        }
+        Ok(config)
     }
 
     /// With certificates that are trusted besides the system's, in a PEM file.
@@ -135,20 +162,43 @@ fn without_mode(url: &str) -> (String, Option<String>) {
     (format!("{base}{mark}{}", rest.join("&")), mode)
 }
 
-/// The hosts as they are shown, and whether all of them are on this machine; `None` if there is none.
-fn hosts(target: &Config) -> Option<(String, bool)> {
-    let port = |n: usize| {
-        let ports = target.get_ports();
-        ports.get(n).or(ports.first()).copied().unwrap_or(5432)
+async fn addresses(host: &str) -> Result<Vec<IpAddr>, NameError> {
+    match host.parse() {
+        Ok(address) => Ok(vec![address]),
+        Err(_) => sentry_net::addresses(host).await,
+    }
+}
+
+/// What a URL says of connections, apart from hosts; where it says nothing, what is ours.
+fn target(parsed: &Config, user: &str, database: &str, mode: SslMode) -> Config {
+    let mut target = Config::new();
+    target.user(user).dbname(database).ssl_mode(mode);
+    target.application_name(parsed.get_application_name().unwrap_or("sentry"));
+    target.connect_timeout(parsed.get_connect_timeout().copied().unwrap_or(CONNECT));
+    target.target_session_attrs(parsed.get_target_session_attrs());
+    target.load_balance_hosts(parsed.get_load_balance_hosts());
+    target.channel_binding(parsed.get_channel_binding());
+    if let Some(options) = parsed.get_options() {
+        target.options(options);
+    }
+    target.tcp_user_timeout(DEAD).keepalives_idle(DEAD);
+    target.keepalives_interval(DEAD / 5).keepalives_retries(3);
+    target
+}
+
+/// Each host with its port.
+fn hosts(parsed: &Config) -> Vec<(Host, u16)> {
+    let ports = parsed.get_ports();
+    let port = |n: usize| ports.get(n).or(ports.first()).copied().unwrap_or(5432);
+    parsed.get_hosts().iter().cloned().enumerate().map(|(n, host)| (host, port(n))).collect()
+}
+
+fn shown(hosts: &[(Host, u16)]) -> String {
+    let shown = |(host, port): &(Host, u16)| match host {
+        Host::Tcp(name) => format!("{name}:{port}"),
+        Host::Unix(directory) => format!("{}/.s.PGSQL.{port}", directory.display()),
     };
-    let shown = |(n, host): (usize, &Host)| match host {
-        Host::Tcp(name) => format!("{name}:{}", port(n)),
-        Host::Unix(directory) => format!("{}/.s.PGSQL.{}", directory.display(), port(n)),
-    };
-    let hosts = target.get_hosts();
-    let is_local = hosts.iter().all(|host| matches!(host, Host::Unix(_)));
-    let shown: Vec<String> = hosts.iter().enumerate().map(shown).collect();
-    (!shown.is_empty()).then(|| (shown.join(", "), is_local))
+    hosts.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -199,6 +249,7 @@ mod tests {
             ("postgres://ada@db/ci?sslmode=prefer", "verify-full"),
             ("postgres://ada@db/ci?sslcert=x", "sslcert"),
             ("postgres://ada@db:port/ci", "port"),
+            ("postgres://ada@db/ci?host=/run/pg", "directories of sockets"),
         ] {
             let told = PostgresConfig::new(url).unwrap_err().to_string();
             assert!(told.contains(why) && !told.contains("hunter2"), "{url}: {told}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sentry_core::secret::SourceError;
 use sentry_core::store::{StoreError, StoreErrorKind};
+use sentry_net::NameError;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::config::Place;
@@ -18,6 +19,8 @@ pub(super) enum Failure {
     Silent(Duration),
     /// No connection was free within this time, of so many.
     Busy(usize, Duration),
+    /// The host has no address.
+    Host(NameError),
     /// The password can't be read.
     Password(SourceError),
     /// What was read is not what was written.
@@ -55,9 +58,11 @@ impl Failure {
             Self::Fenced(_) => StoreErrorKind::Fenced,
             Self::Held(_) => StoreErrorKind::Held,
             Self::Sql(error) => error.code().map_or(StoreErrorKind::Unavailable, sql_kind),
-            Self::Silent(_) | Self::Busy(..) | Self::Password(_) | Self::OldServer(_) => {
-                StoreErrorKind::Unavailable
-            }
+            Self::Silent(_)
+            | Self::Busy(..)
+            | Self::Host(_)
+            | Self::Password(_)
+            | Self::OldServer(_) => StoreErrorKind::Unavailable,
         }
     }
 
@@ -83,6 +88,7 @@ impl Failure {
         match self {
             Self::Sql(cause) => error.with_source(cause),
             Self::Record(cause) => error.with_source(cause),
+            Self::Host(cause) => error.with_source(cause),
             Self::Password(cause) => error.with_source(cause),
             _ => error,
         }
@@ -103,6 +109,7 @@ impl Failure {
                 ),
                 Some("check the database's load".to_owned()),
             ),
+            Self::Host(error) => ("can't be reached".to_owned(), Some(error.hint().to_owned())),
             Self::Password(error) => {
                 ("can't be opened without its password".to_owned(), error.hint().map(str::to_owned))
             }

@@ -125,7 +125,7 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Session, Failure> {
-        let mut config = self.config.target.clone();
+        let mut config = self.config.addressed().await.map_err(Failure::Host)?;
         if let Some(password) = &self.config.password {
             let secret = password.read().await.map_err(Failure::Password)?;
             config.password(secret.expose());

@@ -300,6 +300,12 @@ const HARMS: &[Harm] = &[
         "can't be reached",
     ),
     (
+        "its host has no address",
+        |database| with_password(&format!("postgres://{ROLE}@a..b/{database}"), PASSWORD),
+        StoreErrorKind::Unavailable,
+        "correct the URL's host",
+    ),
+    (
         "the password is another",
         |database| with_password(&server().url(database), "hunter2"),
         StoreErrorKind::Unavailable,
