@@ -144,7 +144,7 @@ impl PostgresConfig {
         self
     }
 
-    /// With so many connections at most instead of 8; never fewer than two: who takes a slot may have to end another's.
+    /// With so many connections at most instead of 8, and never fewer than two. Four more are for leases.
     #[must_use]
     pub fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections.max(2);

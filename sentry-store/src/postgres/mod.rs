@@ -50,9 +50,14 @@ pub struct PostgresStore {
     shared: Arc<Shared>,
 }
 
+/// So many connections are for leases and slots alone.
+const LEASES: usize = 4;
+
 /// What the handles of a process share.
 struct Shared {
     pool: Pool,
+    /// Connections of their own: no lease is lost because commits and views have all others.
+    leases: Pool,
     seen: Seen,
 }
 
@@ -65,7 +70,8 @@ impl PostgresStore {
     /// - [`StoreErrorKind::Newer`](sentry_core::store::StoreErrorKind::Newer) if a newer Sentry has written it.
     /// - [`StoreErrorKind::Corrupt`](sentry_core::store::StoreErrorKind::Corrupt) if its tables are not Sentry's.
     pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
-        let shared = Shared { pool: Pool::new(config)?, seen: Seen::default() };
+        let leases = Pool::new(config.clone().with_connections(LEASES))?;
+        let shared = Shared { pool: Pool::new(config)?, leases, seen: Seen::default() };
         let store = Self { shared: Arc::new(shared) };
         store.done(schema::migrate(store.pool()).await)?;
         Ok(store)
@@ -73,6 +79,10 @@ impl PostgresStore {
 
     fn pool(&self) -> &Pool {
         &self.shared.pool
+    }
+
+    fn leases(&self) -> &Pool {
+        &self.shared.leases
     }
 
     /// What came of a call, for its caller.

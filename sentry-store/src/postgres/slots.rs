@@ -42,7 +42,7 @@ pub(super) fn value(slot: Slot) -> Value {
 #[async_trait]
 impl Slots for PostgresStore {
     async fn renew(&self, me: &Member) -> Result<Table, StoreError> {
-        self.done(renew(self.pool(), me).await)
+        self.done(renew(self.leases(), me).await)
     }
 
     async fn take(
@@ -51,14 +51,14 @@ impl Slots for PostgresStore {
         slot: Slot,
         seen: Option<&Term>,
     ) -> Result<Term, StoreError> {
-        self.done(take(self.pool(), me, slot, seen).await)
+        self.done(take(self.leases(), me, slot, seen).await)
     }
 
     async fn give(&self, slot: Slot, term: &Term) -> Result<(), StoreError> {
         let sql = "UPDATE slots SET given_at = clock_timestamp()
             WHERE slot = $1 AND term = $2 AND given_at IS NULL";
         let values = [value(slot), Value::Text(term.to_string())];
-        self.done(short(self.pool(), sql, &values).await.map(drop))
+        self.done(short(self.leases(), sql, &values).await.map(drop))
     }
 
     async fn settle(
@@ -178,7 +178,7 @@ async fn settle(part: &Part, watches: &[WatchName]) -> Result<Vec<WatchName>, Fa
     let [slot, term] = part.values();
     let names = watches.iter().map(ToString::to_string).collect();
     let sql = "SELECT settled FROM sentry_settle_1($1, $2, $3)";
-    let rows = short(part.store.pool(), sql, &[slot, term, Value::Texts(names)]).await?;
+    let rows = short(part.store.leases(), sql, &[slot, term, Value::Texts(names)]).await?;
     let settled: Option<Vec<String>> = rows.first().map(|row| get(row, 0)).transpose()?.flatten();
     let settled = settled.ok_or_else(|| part.fenced(""))?;
     let is_settled = |watch: &&WatchName| settled.iter().any(|name| name == watch.as_str());
