@@ -1,5 +1,5 @@
 //! How Sentry's HTTP clients reach others: whom they trust, which proxy they take, and why they failed. Below every crate
-//! that has such a client; it knows none of them.
+//! that has such a client, or speaks TLS as they do; it knows none of them.
 //!
 //! ```
 //! use sentry_net::NoProxy;
@@ -30,6 +30,7 @@ pub use client::{Client, SetupError, Times, read};
 pub use failure::Failure;
 pub use names::{NameError, addresses};
 pub use proxies::{NoProxy, Proxies};
+pub use trust::tls;
 
 /// A proxy's address without its password.
 #[must_use]

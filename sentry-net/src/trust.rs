@@ -14,21 +14,30 @@ use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::authorities::Authorities;
 
-/// TLS as every client of ours speaks it.
+/// TLS as every HTTP client of ours speaks it.
 ///
 /// # Errors
-/// The system has no authorities, and none were given.
+/// As [`tls`].
 pub(crate) fn config(authorities: &Authorities) -> Result<ClientConfig, Error> {
+    let mut config = tls(authorities)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// TLS for a client of another protocol, which trusts whom our HTTP clients trust.
+///
+/// # Errors
+/// The system has no authorities, and none were given. A person must act.
+pub fn tls(authorities: &Authorities) -> Result<ClientConfig, Error> {
     let provider = CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
     let trust = Arc::new(Trust::new(authorities, Arc::clone(&provider))?);
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(trust)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -1,8 +1,9 @@
-//! Where state is kept: [`SqliteStore`] on a disk, [`MemoryStore`] for as long as the program lives.
+//! Where state is kept: [`SqliteStore`] on a disk, [`PostgresStore`] in a database that many processes share,
+//! [`MemoryStore`] for as long as the program lives.
 //!
-//! Both keep the contracts of [`Journal`](sentry_core::store::Journal), [`Inbox`](sentry_core::store::Inbox) and
+//! All keep the contracts of [`Journal`](sentry_core::store::Journal), [`Inbox`](sentry_core::store::Inbox) and
 //! [`Archive`](sentry_core::store::Archive), clause by clause: `tests/contract.rs` runs
-//! [`store_contract`](sentry_core::testing::store_contract) against each. A store of your own keeps records in the same
+//! [`store_contract`](sentry_core::testing::store_contract) against each; those that many share also keep that of [`Slots`](sentry_core::fleet::Slots). A store of your own keeps records in the same
 //! versioned JSON with the feature `dto`.
 //!
 //! ```
@@ -22,6 +23,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `sqlite` | the database: its schema and migrations, the lock, damage and full disks |
+//! | `postgres` | the database that many share: its schema and functions, connections, slots |
 //! | `memory` | the same in memory |
 //! | `dto` | the persisted records, each with a version |
 
@@ -31,7 +33,9 @@ pub mod dto;
 #[expect(unreachable_pub, reason = "public with the feature `dto`")]
 mod dto;
 mod memory;
+mod postgres;
 mod sqlite;
 
 pub use memory::MemoryStore;
+pub use postgres::{PostgresConfig, PostgresStore, PostgresUrlError};
 pub use sqlite::SqliteStore;

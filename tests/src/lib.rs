@@ -21,6 +21,7 @@
 //! | [`fuzz`] | what fuzzing tries |
 //! | [`judge`] | what kubectl and git would make of what they are given |
 //! | [`tally`] | what became of pushed commits, by the API server's runs |
+//! | [`postgres`] | a PostgreSQL server, with a database for each test |
 //! | [`processes`] | what runs on this machine |
 //! | [`browser`] | chromium without a window, led by WebDriver |
 //! | [`stage`] | the page and the API over answers that a test writes |
@@ -39,6 +40,7 @@ pub mod judge;
 pub mod kept;
 pub mod large;
 pub mod liar;
+pub mod postgres;
 pub mod processes;
 pub mod promise;
 pub mod proxy;

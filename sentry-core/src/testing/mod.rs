@@ -6,6 +6,7 @@ pub mod fate;
 pub mod forge_contract;
 pub mod hooked;
 pub mod sample;
+pub mod slots_contract;
 pub mod store_contract;
 
 use crate::store::{Journal, Snapshot, StoreError, Write};

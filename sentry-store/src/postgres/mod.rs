@@ -1,0 +1,121 @@
+//! State in a PostgreSQL database that any number of processes share.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `config`, `session` | where the database is; connections, and calls on them |
+//! | `schema`, and the SQL beside it | tables, and the functions that write |
+//! | `slots` | who has which slot |
+//! | `part`, `writes`, `snapshot` | one slot's state: its claim, its commits, what it loads |
+//! | `inbox` | what is left for the agents |
+//! | `views`, `overview` | what is shown, by index |
+
+mod config;
+mod failure;
+mod inbox;
+mod overview;
+mod part;
+mod rows;
+mod schema;
+mod session;
+mod slots;
+mod snapshot;
+mod views;
+mod writes;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sentry_core::delivery::{Delivery, HeadRecord};
+use sentry_core::names::WatchName;
+use sentry_core::store::{
+    Archive, AuditEntry, AuditQuery, DeliveryQuery, InventoryItem, Overview, OverviewQuery,
+    StoreError,
+};
+
+use self::failure::Failure;
+use self::inbox::Seen;
+use self::session::Pool;
+
+pub use self::config::{PostgresConfig, PostgresUrlError};
+
+/// Keeps state in PostgreSQL, version 14 or newer. A clone is another handle on the same connections.
+///
+/// It has no [`Journal`](sentry_core::store::Journal) of its own: what agents write belongs to slots, and each has one
+/// ([`Slots::state`](sentry_core::fleet::Slots::state)). What is read and requested is of all of them.
+///
+/// For people: `SELECT watch, subject, delivered FROM cursors`.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+/// So many connections are for leases and slots alone.
+const LEASES: usize = 4;
+
+/// What the handles of a process share.
+struct Shared {
+    pool: Pool,
+    /// Connections of their own: no lease is lost because commits and views have all others.
+    leases: Pool,
+    seen: Seen,
+}
+
+impl PostgresStore {
+    /// Opens the state in a database, and makes its tables where they are not there. Any number of processes may do so at once.
+    ///
+    /// # Errors
+    /// - [`StoreErrorKind::Unavailable`](sentry_core::store::StoreErrorKind::Unavailable) if the database can't be reached, is
+    ///   too old, refuses the user, or lacks a right. May pass.
+    /// - [`StoreErrorKind::Newer`](sentry_core::store::StoreErrorKind::Newer) if a newer Sentry has written it.
+    /// - [`StoreErrorKind::Corrupt`](sentry_core::store::StoreErrorKind::Corrupt) if its tables are not Sentry's.
+    pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
+        let leases = Pool::new(config.clone().with_connections(LEASES))?;
+        let shared = Shared { pool: Pool::new(config)?, leases, seen: Seen::default() };
+        let store = Self { shared: Arc::new(shared) };
+        store.done(schema::migrate(store.pool()).await)?;
+        Ok(store)
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.shared.pool
+    }
+
+    fn leases(&self) -> &Pool {
+        &self.shared.leases
+    }
+
+    /// What came of a call, for its caller.
+    fn done<T>(&self, answer: Result<T, Failure>) -> Result<T, StoreError> {
+        answer.map_err(|failure| failure.at(&self.pool().config.place))
+    }
+}
+
+#[async_trait]
+impl Archive for PostgresStore {
+    async fn overview(&self, query: &OverviewQuery) -> Result<Overview, StoreError> {
+        self.done(overview::overview(self.pool(), query).await)
+    }
+
+    async fn deliveries(&self, query: &DeliveryQuery) -> Result<Vec<Delivery>, StoreError> {
+        self.done(views::deliveries(self.pool(), query).await)
+    }
+
+    async fn heads(&self, sha: &str) -> Result<Vec<HeadRecord>, StoreError> {
+        self.done(views::heads(self.pool(), sha).await)
+    }
+
+    async fn acts(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, StoreError> {
+        self.done(views::acts(self.pool(), query).await)
+    }
+
+    async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
+        self.done(views::inventory(self.pool(), watch).await)
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PostgresStore").field(&self.pool().config.place).finish()
+    }
+}
