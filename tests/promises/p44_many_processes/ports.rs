@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use sentry_core::delivery::Trigger;
 use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use sentry_core::fleet::{Member, MemberId, Slot, Slots, Table, Term};
 use sentry_core::forge::{CommitStatus, ForgeError, Reporter};
+use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, COMMIT_LABEL, ChangeSet, Plan};
 use sentry_core::repo::RepoUrl;
-use sentry_core::store::{State, StoreError};
+use sentry_core::store::{Hold, Inbox, Requests, State, StoreError};
 use sentry_core::testing::fakes::{FakeDeployer, FakeForge};
 use sentry_core::testing::hooked::{Call, Fault, Hook, Hooked};
 use sentry_store::MemoryStore;
@@ -66,14 +68,8 @@ impl Process {
         answered.await.unwrap()
     }
 
-    /// It sends nothing more: not what it was about to send when it froze either.
-    pub(super) fn die(&self) {
-        self.sent.lock().unwrap().abort_all();
-    }
-
-    /// How often it froze.
-    pub(super) fn frozen(&self) -> usize {
-        self.freezes.range(..=self.calls.load(Ordering::Relaxed)).count()
+    pub(super) fn has_frozen(&self) -> bool {
+        self.freezes.range(..=self.calls.load(Ordering::Relaxed)).next().is_some()
     }
 }
 
@@ -92,7 +88,7 @@ impl Hook for Process {
 
 /// A port whose requests may be on their way for as long as the process is frozen.
 #[derive(Debug)]
-pub(super) struct Distant<T> {
+pub(super) struct Distant<T: ?Sized> {
     pub(super) inner: Arc<T>,
     pub(super) process: Arc<Process>,
 }
@@ -121,6 +117,26 @@ impl Deployer for Distant<Cluster> {
     async fn retire(&self, request: &Retire) -> Result<(), DeployError> {
         let (inner, request) = (Arc::clone(&self.inner), request.clone());
         self.process.send(async move { inner.retire(&request).await }).await
+    }
+}
+
+#[async_trait]
+impl Inbox for Distant<dyn Inbox> {
+    async fn request(&self, trigger: &Trigger) -> Result<Trigger, StoreError> {
+        self.process.point().await;
+        self.inner.request(trigger).await
+    }
+    async fn trigger(&self, id: &TriggerId) -> Result<Option<Trigger>, StoreError> {
+        self.process.point().await;
+        self.inner.trigger(id).await
+    }
+    async fn hold(&self, hold: &Hold) -> Result<(), StoreError> {
+        self.process.point().await;
+        self.inner.hold(hold).await
+    }
+    async fn requests(&self) -> Result<Requests, StoreError> {
+        self.process.point().await;
+        self.inner.requests().await
     }
 }
 
@@ -165,6 +181,7 @@ impl Slots for Reached {
     }
     fn state(&self, slot: Slot, term: &Term) -> State {
         let State { journal, inbox, archive } = self.store.state(slot, term);
+        let inbox = Arc::new(Distant { inner: inbox, process: Arc::clone(&self.process) });
         State { journal: Hooked::new(&journal, &self.process), inbox, archive }
     }
 }
