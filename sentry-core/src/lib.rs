@@ -46,6 +46,7 @@
 //! | modules | what they hold |
 //! |---|---|
 //! | [`engine`] | the engine, its requests, how it is stopped |
+//! | [`fleet`] | many equal processes over one state, each with an engine for the parts that it owns |
 //! | [`forge`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with its requests and answers |
 //! | [`watch`], [`subscription`] | what is wanted: rules, and who is notified |
 //! | [`ids`], [`names`], [`repo`], [`subject`], [`revision`] | the words: ids, names, repositories and commits, what has a head, a head at a commit |
