@@ -85,7 +85,8 @@ fn is_ulid(text: &str) -> bool {
     text.len() == 26 && text.bytes().all(|c| DIGITS.contains(&c))
 }
 
-/// Makes ids that sort behind all before them, also within one millisecond and under a clock that was set back.
+/// Makes ids that sort behind all before them, also within one millisecond and under a clock that was set back. The steps are
+/// random: of two processes that go on after the same id none makes one of the other's.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence(Option<u128>);
 
@@ -98,7 +99,8 @@ impl Sequence {
     /// The bits of the next id.
     pub(crate) fn next(&mut self, at: Timestamp, random: u128) -> u128 {
         let value = value(at, random);
-        *self.0.insert(self.0.map_or(value, |newest| value.max(newest.wrapping_add(1))))
+        let step = 1 + (random & u128::from(u64::MAX));
+        *self.0.insert(self.0.map_or(value, |newest| value.max(newest.wrapping_add(step))))
     }
 }
 
@@ -142,5 +144,17 @@ mod tests {
             }
             assert_eq!(behind().next(at(now + 1), 5), value(at(now + 1), 5));
         }
+    }
+
+    #[test]
+    fn of_two_that_go_on_after_the_same_id_under_a_clock_set_back_none_makes_one_of_the_others() {
+        let newest = value(at(1_700_000_000_000), 7);
+        let go_on = |seed| {
+            let (mut ids, mut random) = (Sequence::default(), fastrand::Rng::with_seed(seed));
+            ids.go_on_after(Some(newest));
+            (0..1000).map(|_| ids.next(at(0), random.u128(..))).collect::<Vec<_>>()
+        };
+        let (one, other) = (go_on(1), go_on(2));
+        assert!(one.is_sorted() && one.iter().all(|id| *id > newest && !other.contains(id)));
     }
 }

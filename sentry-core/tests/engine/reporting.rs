@@ -57,8 +57,8 @@ impl Reporter for Slow {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
+/// A head whose status is on its way, for five minutes.
+async fn on_its_way() -> (World, CommitSha) {
     let mut world = World::with(FakeDeployer::new().following());
     let reporter: Arc<dyn Reporter> = Arc::new(Slow(Arc::clone(&world.forge)));
     let slow = ForgePorts { reporter: Some(reporter), ..ForgePorts::new(Arc::clone(&world.forge)) };
@@ -74,12 +74,26 @@ async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
     let sha = world.push();
     minutes(2).await;
     assert!(world.forge.statuses().is_empty(), "it is on its way");
+    (world, sha)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_status_came_to_while_it_was_being_shown_is_shown_as_well() {
+    let (world, sha) = on_its_way().await;
     // The same commit, the same state, but of another branch as well.
     world.forge.set(A, "release/1", &sha);
     minutes(30).await;
     let statuses = world.forge.statuses();
     let last = statuses.iter().rfind(|status| status.context == "sentry-gitops/qa").unwrap();
     assert_eq!((last.state, last.subjects.len()), (StatusState::Pending, 2), "{statuses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_shown_once_more_while_it_is_being_shown_is_shown_twice() {
+    let (world, sha) = on_its_way().await;
+    world.ask(TriggerKind::Look(sha.clone())).await;
+    minutes(30).await;
+    assert_eq!(world.shown(&sha), [StatusState::Pending, StatusState::Pending]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,8 +68,12 @@ impl Process {
         answered.await.unwrap()
     }
 
-    pub(super) fn has_frozen(&self) -> bool {
-        self.freezes.range(..=self.calls.load(Ordering::Relaxed)).next().is_some()
+    pub(super) fn die(&self) {
+        self.sent.lock().unwrap().abort_all();
+    }
+
+    pub(super) fn frozen(&self) -> usize {
+        self.freezes.range(..=self.calls.load(Ordering::Relaxed)).count()
     }
 }
 

@@ -363,9 +363,12 @@ pub const PROMISES: &[Promise] = &[
     ),
     promise(
         44,
-        "many processes share a state: one that is frozen anywhere harms nothing",
-        "3 processes, one frozen around every call of a port: 0 lost, 0 doubled, nothing older over newer, last status = verdict",
-        &[proof("", FAKES, "1 in 13 and 1 in 41 calls")],
+        "many processes share a state: one that is frozen anywhere, killed, or whose clock is set harms nothing",
+        "3 processes, frozen around every call of a port, clocks ± 10 years, 10,000 stories: 0 lost, 0 doubled, nothing older over newer, last status = verdict",
+        &[
+            proof("each call", FAKES, "1 in 13 and 1 in 41 calls"),
+            proof("stories", FAKES, "16 of 10,000 stories"),
+        ],
         "sentry-core/src/fleet/decision/tests.rs::slots_have_one_owner_each_and_come_to_rest",
     ),
     promise(

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Call, Machine};
 use crate::delivery::Delivery;
-use crate::engine::ledger::ReportKey;
+use crate::engine::ledger::{ReportKey, report_key};
 use crate::engine::standing::statuses;
 use crate::engine::waits::Waits;
 use crate::event::EventKind;
@@ -26,6 +26,8 @@ pub(super) struct Reporting {
     at: Waits<ReportKey>,
     /// Those that are due and wait for nothing.
     ready: BTreeSet<ReportKey>,
+    /// Those that were to be shown once more while they were being shown: what that came to does not count.
+    again: HashSet<ReportKey>,
     /// Watches of which it was told that their statuses can't be shown.
     denied: HashSet<WatchName>,
 }
@@ -65,7 +67,11 @@ impl Machine {
     }
 
     /// Every status of a commit, as if none had been shown.
-    pub(super) fn statuses_again(&self, name: &WatchName, deliveries: &[Delivery]) -> Vec<Write> {
+    pub(super) fn statuses_again(
+        &mut self,
+        name: &WatchName,
+        deliveries: &[Delivery],
+    ) -> Vec<Write> {
         let Some(watch) = self.known.reported(name) else { return Vec::new() };
         let report = |status| Report {
             watch: name.clone(),
@@ -76,7 +82,11 @@ impl Machine {
             error: None,
             given_up: false,
         };
-        statuses(watch, deliveries).into_iter().map(report).map(Write::Report).collect()
+        let reports: Vec<Report> = statuses(watch, deliveries).into_iter().map(report).collect();
+        let keys = reports.iter().map(report_key);
+        let Reporting { busy, again, .. } = &mut self.reporting;
+        again.extend(keys.filter(|key| busy.contains(key)));
+        reports.into_iter().map(Write::Report).collect()
     }
 
     /// Whether a status is to be shown now, as it stands.
@@ -96,6 +106,7 @@ impl Machine {
     /// The call that showed a status ended without an answer.
     pub(super) fn report_ended(&mut self, key: &ReportKey) {
         self.reporting.busy.remove(key);
+        self.reporting.again.remove(key);
         self.note_report(key);
     }
 
@@ -143,11 +154,12 @@ impl Machine {
     ) {
         self.reporting.busy.remove(&key);
         self.reporting.at.remove(&key);
+        let counts = !self.reporting.again.remove(&key);
         // What is to be shown may have changed meanwhile.
         let now = self.ledger.reports.get(&key).cloned().unwrap_or_else(|| sent.clone());
         match result {
             Ok(()) => {
-                let same = is_about_the_same(&now.status, &sent.status);
+                let same = counts && is_about_the_same(&now.status, &sent.status);
                 let told = same.then_some(sent.status.state);
                 let report = Report { sent: told, tries: 0, error: None, ..now };
                 self.write(vec![Write::Report(report)]);
