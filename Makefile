@@ -110,6 +110,7 @@ bench:
 	cargo bench -p sentry-tests --bench road
 	cargo bench -p sentry-tests --bench deployer
 	cargo bench -p sentry-tests --bench status
+	cargo bench -p sentry-tests --bench lint
 	cargo bench -p sentry-tests --bench page
 	cargo bench -p sentry-tests --bench webhook
 

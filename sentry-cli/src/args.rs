@@ -8,7 +8,7 @@ pub(crate) mod values;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use sentry_config::LogLevel;
@@ -103,6 +103,42 @@ impl OutputArg {
     /// True if a person reads the result.
     pub(crate) fn is_table(self) -> bool {
         matches!(self.output, Format::Table | Format::Wide)
+    }
+}
+
+/// How the result of `lint` is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LintFormat {
+    Plain(Format),
+    /// SARIF 2.1.0.
+    Sarif,
+    /// JUnit's XML.
+    Junit,
+    /// GitHub's workflow commands.
+    Github,
+}
+
+impl ValueEnum for LintFormat {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Plain(Format::Table),
+            Self::Plain(Format::Wide),
+            Self::Plain(Format::Json),
+            Self::Plain(Format::Yaml),
+            Self::Plain(Format::Name),
+            Self::Sarif,
+            Self::Junit,
+            Self::Github,
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Plain(format) => format.to_possible_value(),
+            Self::Sarif => Some(PossibleValue::new("sarif")),
+            Self::Junit => Some(PossibleValue::new("junit")),
+            Self::Github => Some(PossibleValue::new("github")),
+        }
     }
 }
 
@@ -234,8 +270,9 @@ pub(crate) struct LintArgs {
     pub(crate) branch: Option<Subject>,
     #[command(flatten)]
     pub(crate) event: EventArg,
-    #[command(flatten)]
-    pub(crate) output: OutputArg,
+    /// The output format; `json` and `yaml` are stable, `sarif`, `junit` and `github` are for CI systems
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub(crate) output: LintFormat,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

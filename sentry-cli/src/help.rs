@@ -86,6 +86,7 @@ const COMMANDS: &[(&str, Examples)] = &[
                 "sentry lint qa/.tekton --branch release/1",
                 "The same as if release/1 were delivered",
             ),
+            ("sentry lint -o sarif > sentry.sarif", "Write the findings for code scanning"),
         ],
     ),
     ("diff", &[("sentry diff qa --branch main", "Compare B's manifests with the cluster")]),

@@ -1,5 +1,10 @@
 //! `sentry lint`: what would be done with each document of a local directory. Asks nobody.
 
+mod findings;
+mod github;
+mod junit;
+mod sarif;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,18 +24,27 @@ use sentry_core::watch::{
     Watch,
 };
 
+use self::findings::Linted;
 use super::Context;
-use crate::args::{LintArgs, OutputArg};
+use crate::args::{LintArgs, LintFormat, OutputArg};
 use crate::exit::{Exit, Failure};
 use crate::table::{Rows, end, folded, middle, whole};
 use crate::ui::{Tone, Ui, count, plain};
 
 pub(crate) fn run(ctx: &Context, args: &LintArgs) -> Result<Exit, Failure> {
     let tree = read_tree(&args.dir)?;
-    let set = judge(&tree, args).map_err(|e| Failure::usage("can't lint").with_source(e))?;
-    let documents = Documents::from(&set);
-    show_documents(&ctx.ui, &documents, args.output)?;
-    let fine = set.missing.is_empty() && !documents.has_refusals();
+    let mut set = judge(&tree, args).map_err(|e| Failure::usage("can't lint").with_source(e))?;
+    let linted = || Linted::new(&args.dir, &set);
+    match args.output {
+        LintFormat::Sarif => ctx.ui.json(&sarif::log(&linted()))?,
+        LintFormat::Junit => ctx.ui.write(&junit::render(&linted())),
+        LintFormat::Github => ctx.ui.write(&github::render(&linted())),
+        LintFormat::Plain(output) => {
+            note_missing(&mut set);
+            show_documents(&ctx.ui, &Documents::from(&set), OutputArg { output })?;
+        }
+    }
+    let fine = set.missing.is_empty() && set.refusals().next().is_none();
     Ok(if fine { Exit::Done } else { Exit::Failed })
 }
 
@@ -47,22 +61,17 @@ pub(crate) fn judge(tree: &Tree, args: &LintArgs) -> Result<ManifestSet, ParseEr
     for (own, strict) in set.decisions.iter().zip(&strict.decisions) {
         if !refused(own) && refused(strict) {
             let place = format!("{}:{}", strict.path, strict.line);
-            set.notes.push(format!("{place}: depends on the watch's settings: {}", strict.reason));
+            set.notes.push(format!("{place}: {}{}", findings::SETTINGS, strict.reason));
         }
     }
-    note_missing(&mut set);
     Ok(set)
 }
 
 /// No cluster is asked here, so what the directory does not hold is told as missing.
 fn note_missing(set: &mut ManifestSet) {
     for missing in &set.missing {
-        let MissingRef { path, document, kind, name, hint, .. } = missing;
-        let remedy = hint.as_deref().unwrap_or(
-            "add it, use a `resolver`, or install it on the cluster (`sentry explain` checks)",
-        );
-        let text = format!("{path} (document {document}): {kind} {name} is not in the directory");
-        set.notes.push(format!("{text}: {remedy}"));
+        let MissingRef { path, document, .. } = missing;
+        set.notes.push(format!("{path} (document {document}): {}", findings::told(missing)));
     }
 }
 

@@ -72,6 +72,23 @@ fn workflows_call_what_is_there() {
 }
 
 #[test]
+fn examples_for_ci_call_the_program_as_it_is() {
+    for path in ["examples/ci/github-actions.yaml", "examples/ci/gitlab-ci.yaml"] {
+        let mut found = Vec::new();
+        lines(&yaml(&read(path)), &mut found);
+        assert!(!found.is_empty(), "{path}");
+        for line in found {
+            let words = line.split('>').next().unwrap_or_default().split_whitespace();
+            let parsed = crate::help::command().try_get_matches_from(words);
+            assert!(parsed.is_ok(), "{path}: {line}: {}", parsed.unwrap_err());
+        }
+    }
+    let hooks = yaml(&read(".pre-commit-hooks.yaml"));
+    let used = yaml(&read("examples/ci/pre-commit-config.yaml"));
+    assert_eq!(used["repos"][0]["hooks"][0]["id"], hooks[0]["id"]);
+}
+
+#[test]
 fn what_is_not_there_is_noticed() {
     let recipes = recipes();
     for line in ["make dost", "make", "scripts/nothing", ".ci/walk", "cargo test"] {

@@ -5,6 +5,8 @@ mod demo;
 #[cfg(test)]
 mod init;
 #[cfg(test)]
+mod linting;
+#[cfg(test)]
 mod look;
 #[cfg(test)]
 mod manual;

@@ -44,7 +44,7 @@ impl Sandbox {
     pub(crate) fn with_repositories() -> Self {
         let sandbox = Self::new();
         for repo in ["a", "b"] {
-            sandbox.git(&["init", "--quiet", "--initial-branch=main", repo]);
+            sandbox.init(repo);
         }
         sandbox.commit("a", "file", "1");
         sandbox.write("b/.tekton/run.yaml", RUN);
@@ -78,6 +78,11 @@ impl Sandbox {
     pub(crate) fn entries(&self, name: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(name)).unwrap();
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Makes a repository.
+    pub(crate) fn init(&self, repo: &str) {
+        self.git(&["init", "--quiet", "--initial-branch=main", repo]);
     }
 
     /// Makes a branch where HEAD is.
