@@ -21,7 +21,7 @@ use self::questions::{
     AuditArgs, DiffArgs, ExplainArgs, HistoryArgs, ShowArgs, StatusArgs, WhyArgs,
 };
 use self::requests::{CancelArgs, RerunArgs, ResumeArgs, RetryArgs, SuspendArgs, TriggerArgs};
-use self::values::{TypedUrl, branch, word};
+use self::values::{TypedUrl, branch, place, word};
 use crate::complete;
 
 /// Watches git branches and runs what another repository keeps for them, on Kubernetes.
@@ -173,6 +173,8 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check a local directory of manifests, offline
     Lint(LintArgs),
+    /// Fetch the tasks and pipelines that a local directory names, and lock them
+    Vendor(VendorArgs),
     /// Show what a delivery would change on the cluster; nothing is written
     Diff(DiffArgs),
     /// Resume a failed or parked delivery; nothing that ran runs twice
@@ -273,6 +275,21 @@ pub(crate) struct LintArgs {
     /// The output format; `json` and `yaml` are stable, `sarif`, `junit` and `github` are for CI systems
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: LintFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VendorArgs {
+    /// The directory
+    #[arg(default_value = ".tekton")]
+    pub(crate) dir: PathBuf,
+    /// Another place that may be asked, like `remote_hosts` of a watch: tasks.example.com
+    #[arg(long, value_name = "HOST", value_parser = place)]
+    pub(crate) host: Vec<Url>,
+    /// The hub [default: https://artifacthub.io]
+    #[arg(long, value_name = "URL", value_parser = place)]
+    pub(crate) hub: Option<Url>,
+    #[command(flatten)]
+    pub(crate) output: OutputArg,
 }
 
 #[derive(Debug, Clone, Copy, Args)]

@@ -36,6 +36,7 @@ use sentry_core::deployer::{DeployError, DeployerPorts};
 use sentry_core::engine::{BuildError, Engine, Options};
 use sentry_core::forge::{ForgeError, ForgeErrorKind};
 use sentry_core::notifier::NotifyError;
+use sentry_core::remote::Remotes;
 use sentry_core::secret::{Form, Redactor, Secret, SecretSource};
 use sentry_core::store::{State, StoreError};
 use sentry_core::watch::Watch;
@@ -48,6 +49,7 @@ use sentry_forge::gitea::GiteaSettings;
 use sentry_forge::github::{GitHubAuth, GitHubSettings};
 use sentry_forge::gitlab::{GitLabSettings, GitLabToken};
 use sentry_forge::http::{Http, HttpSettings};
+use sentry_forge::remote::RemoteFiles;
 use sentry_forge::webhook::Sender;
 use sentry_server::api::Keys;
 use sentry_server::page::Setup;
@@ -121,8 +123,10 @@ impl Composition {
             by_name(&config.deployers, |one| Ok((&one.name, deployer(one, &redactor)?)))?;
         let options = Options { max_parallel: config.max_parallel.get(), ..Options::default() };
         let mut builder = Engine::builder(state.clone()).options(options).holder(holder());
-        for (name, forge) in &forges {
-            builder = builder.forge(name, Arc::clone(forge).ports());
+        for one in &config.forges {
+            let mut ports = Arc::clone(&forges[&one.name]).ports();
+            ports.remotes = Some(remotes(one, &redactor)?);
+            builder = builder.forge(&one.name, ports);
         }
         for (name, deployer) in &deployers {
             builder = builder.deployer(name, deployer.clone());
@@ -206,6 +210,14 @@ pub(crate) fn learn_secrets(config: &Config, redactor: &Redactor) {
     }
 }
 
+/// What gets documents from elsewhere without a configuration: by the system's proxies and authorities.
+///
+/// # Errors
+/// [`ForgeErrorKind::Local`] if the network's settings are not usable.
+pub(crate) fn remote_files(redactor: &Redactor) -> Result<Arc<dyn Remotes>, ForgeError> {
+    Ok(Arc::new(RemoteFiles::new(&HttpSettings::new(redactor.clone()))?))
+}
+
 /// Makes every deployer of the configuration one that writes nothing.
 pub(crate) fn dry_run(config: &mut Config) {
     config.deployers.iter_mut().for_each(|deployer| deployer.kind = DeployerKind::DryRun);
@@ -246,6 +258,13 @@ fn forge(config: &ForgeConfig, redactor: &Redactor) -> Result<Arc<dyn Probed>, C
     let http = Http::new(&settings).map_err(failed)?;
     let git = transport(config, &http);
     of_kind(config, http, git).map_err(failed)
+}
+
+/// What gets documents from elsewhere by the network of a forge.
+fn remotes(config: &ForgeConfig, redactor: &Redactor) -> Result<Arc<dyn Remotes>, ComposeError> {
+    let files = RemoteFiles::new(&http_settings(config, redactor));
+    let failed = |source| ComposeError::Forge { name: config.name.clone(), source };
+    Ok(Arc::new(files.map_err(failed)?))
 }
 
 fn of_kind(

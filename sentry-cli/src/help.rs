@@ -89,6 +89,16 @@ const COMMANDS: &[(&str, Examples)] = &[
             ("sentry lint -o sarif > sentry.sarif", "Write the findings for code scanning"),
         ],
     ),
+    (
+        "vendor",
+        &[
+            ("sentry vendor", "Lock what ./.tekton uses of Artifact Hub"),
+            (
+                "sentry vendor qa/.tekton --host tasks.example.com",
+                "The same where some of it is on another host",
+            ),
+        ],
+    ),
     ("diff", &[("sentry diff qa --branch main", "Compare B's manifests with the cluster")]),
     ("retry", &[("sentry retry 01hf7yat", "Resume the delivery and follow it")]),
     (

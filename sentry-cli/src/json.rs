@@ -21,6 +21,23 @@ pub(crate) struct ObjectDiffJson {
     pub(crate) diff: Option<String>,
 }
 
+/// `vendor -o json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Vendored {
+    pub(crate) version: u32,
+    pub(crate) documents: Vec<VendoredDocument>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct VendoredDocument {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) version: Option<String>,
+    pub(crate) sha256: String,
+    pub(crate) file: String,
+}
+
 /// `validate -o json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Validation {

@@ -1,5 +1,6 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
+use sentry_core::remote::RemoteRules;
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting, Watch,
@@ -254,6 +255,14 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     }
     out.put("refusals", watch.refusals.as_str());
     write_reading(out, &watch.reading);
+    let RemoteRules { tasks, hub, hosts } = &watch.remote;
+    out.put("remote_tasks", tasks.as_str());
+    if !hosts.is_empty() {
+        out.put("remote_hosts", hosts.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    if let Some(hub) = hub {
+        out.put("remote_hub", hub.as_str().trim_end_matches('/'));
+    }
     out.put("on_first_sight", watch.on_first_sight.as_str());
     out.put("watch_manifests", watch.watch_manifests);
     if !watch.variables.is_empty() {
@@ -300,8 +309,11 @@ fn write_reading(out: &mut Lines, reading: &Reading) {
 }
 
 fn write_reporting(out: &mut Lines, watch: &Watch, config: &Config) {
-    let Reporting { mode, when_nothing_runs, context, link, dashboard } = &watch.reporting;
+    let Reporting { mode, detail, when_nothing_runs, context, link, dashboard } = &watch.reporting;
     out.put("report", mode.as_str());
+    if let Some(detail) = detail {
+        out.put("report_detail", detail.as_str());
+    }
     out.put("when_nothing_runs", when_nothing_runs.as_str());
     let texts = [("report_context", context), ("report_link", link), ("dashboard_url", dashboard)];
     for (key, text) in texts {

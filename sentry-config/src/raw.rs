@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use sentry_core::remote::RemoteTasks;
 use sentry_core::subscription::{On, Route};
 use sentry_core::watch::{
-    ForceConflicts, NothingRan, OnFirstSight, Refusals, ReportMode, Unannotated, UnknownFields,
+    ForceConflicts, NothingRan, OnFirstSight, Refusals, ReportDetail, ReportMode, Unannotated,
+    UnknownFields,
 };
 
 use crate::forge_kind::ForgeKind;
@@ -348,6 +350,13 @@ rules! {
         git_auth_secret "git_auth_secret": SecretName,
         /// What happens to fields of Tekton objects that Tekton does not know. Default `drop`.
         unknown_fields "unknown_fields": Word<UnknownFields>,
+        /// What is done with tasks and pipelines from elsewhere, which runs name in annotations. Default `fetch`.
+        remote_tasks "remote_tasks": Word<RemoteTasks>,
+        /// More places to fetch them from: hosts (`tasks.example.com`), with `http://` or a port if needed. Default: the hub, and
+        /// the hosts of A and B.
+        remote_hosts "remote_hosts": Texts,
+        /// The hub that their names are looked up at. Default `https://artifacthub.io`.
+        remote_hub "remote_hub": String,
         /// What to do with a branch's first head. Default `record`.
         on_first_sight "on_first_sight": Word<OnFirstSight>,
         /// Also deliver when B's branch moves. Default false.
@@ -364,6 +373,8 @@ rules! {
         max_active_runs "max_active_runs": u32,
         /// The statuses set on A's commits. Default `per_watch`.
         report "report": Word<ReportMode>,
+        /// How much the statuses say. Default: `counts` on a public repository, else `reasons`.
+        report_detail "report_detail": Word<ReportDetail>,
         /// The status set if no run was due. Default `neutral`.
         when_nothing_runs "when_nothing_runs": Word<NothingRan>,
         /// The name of the status; `{watch}` is filled in. Default `sentry-gitops/{watch}`.

@@ -8,11 +8,12 @@ use sentry_config::{
     Config, DeployerKind, Environment, ForgeAuth, ForgeKind, GitClient, Problems, TokenRight, load,
     parse, to_long_form,
 };
+use sentry_core::remote::{RemoteRules, RemoteTasks};
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
     AllowKinds, ForceConflicts, GitAuthSecret, GroupKind, ManifestsBranch, NamespacePolicy,
-    NothingRan, OnFirstSight, Reading, Refusals, ReportMode, Reporting, Timing, Unannotated,
-    UnknownFields,
+    NothingRan, OnFirstSight, Reading, Refusals, ReportDetail, ReportMode, Reporting, Timing,
+    Unannotated, UnknownFields,
 };
 
 const SHORT: &str = include_str!("../../docs/config/short.yaml");
@@ -39,6 +40,10 @@ watches:
     allow_missing_refs: true
     unannotated: skip
     unknown_fields: refuse
+    remote_tasks: locked
+    remote_hosts: "tasks.example.com, http://10.0.0.5:8080"
+    remote_hub: https://hub.example.com/
+    report_detail: state
     git_auth_secret: git-credentials
     max_active_runs: 5
     run_timeout: 2h
@@ -174,6 +179,11 @@ fn how_documents_are_read_and_verdicts_are_shown_is_read_with_its_defaults() {
         (qa.timing.run_timeout, qa.timing.max_active_runs),
         (Some(Duration::from_secs(7200)), 5)
     );
+    let hosts = ["https://tasks.example.com", "http://10.0.0.5:8080"].map(str::to_owned);
+    let hub = Some("https://hub.example.com/".parse().unwrap());
+    let remote = RemoteRules { tasks: RemoteTasks::Locked, hub, hosts: hosts.into() };
+    assert_eq!((&qa.remote, &local.remote), (&remote, &RemoteRules::default()));
+    assert_eq!(qa.reporting.detail, Some(ReportDetail::State));
     assert_eq!(qa.reporting.mode, ReportMode::PerRun);
     assert_eq!(qa.reporting.when_nothing_runs, NothingRan::Nothing);
     assert_eq!(qa.reporting.context.as_deref(), Some("ci/qa"));

@@ -79,6 +79,8 @@ fn what_the_reader_refuses_by_its_shape_the_schema_refuses_as_well() {
         ("allow_kinds: tekton", "unannotated: never"),
         ("allow_kinds: tekton", "unknown_fields: keep"),
         ("allow_kinds: tekton", "git_auth_secret: {per_run: false}"),
+        ("allow_kinds: tekton", "remote_tasks: always"),
+        ("allow_kinds: tekton", "report_detail: all"),
         ("max_active_runs: 20", "max_active_runs: many"),
         ("report: per_watch", "report: per_task"),
         ("allow_kinds: tekton", "report_links: x"),

@@ -11,12 +11,14 @@ use crate::clock::Timestamp;
 use crate::ids::{DeliveryId, TriggerId};
 use crate::names::WatchName;
 use crate::plan::{Action, ObjectOutcome, ObjectRef};
+use crate::remote::RemoteRecord;
 use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::subject::{EventName, Subject};
+use crate::watch::ReportDetail;
 
 pub use attempts::counted;
-pub(crate) use end::{CANT_FOLLOW, RUN_TIMEOUT, count, end, failures, verdict_of};
+pub(crate) use end::{CANT_FOLLOW, RUN_TIMEOUT, count, end, failed, failures, verdict_of};
 pub use run::{FailureClass, MAX_TASKS, TaskRecord, TaskState};
 
 crate::closed_list! {
@@ -328,6 +330,11 @@ pub struct Delivery {
     pub steps: Vec<StepTiming>,
     /// Notes that stopped nothing: an unknown variable, a skipped file.
     pub notes: Vec<String>,
+    /// How much its statuses say where the watch does not decide it: by who may read A, as an attempt found it. `None` before
+    /// that: no more than counts.
+    pub detail: Option<ReportDetail>,
+    /// What its attempts got from elsewhere: another attempt takes the same.
+    pub remotes: Vec<RemoteRecord>,
     /// The last error, for people; without secrets.
     pub error: Option<String>,
     /// The head that took its place, if it was superseded.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::delivery::CommitNote;
 use crate::error::{Error, Kind};
+use crate::remote::Remotes;
 use crate::repo::{CommitSha, DirPath, RepoUrl};
 use crate::retry::Retry;
 use crate::revision::Revision;
@@ -27,13 +28,15 @@ pub struct ForgePorts {
     pub source: Arc<dyn Source>,
     /// Shows statuses; `None` where commits have none, as at a plain git server.
     pub reporter: Option<Arc<dyn Reporter>>,
+    /// Gets tasks and pipelines from elsewhere, by the same network; `None`: none can be had.
+    pub remotes: Option<Arc<dyn Remotes>>,
 }
 
 impl ForgePorts {
     /// One that is read-only: it shows no statuses.
     #[must_use]
     pub fn new(forge: Arc<impl Heads + Source + 'static>) -> Self {
-        Self { heads: Arc::clone(&forge) as _, source: forge, reporter: None }
+        Self { heads: Arc::clone(&forge) as _, source: forge, reporter: None, remotes: None }
     }
 
     /// One that shows statuses as well.
@@ -106,6 +109,23 @@ pub trait Reporter: fmt::Debug + Send + Sync {
     /// (anymore). Not retried are [`ForgeErrorKind::Unauthorized`], where the token may not set statuses, and
     /// [`ForgeErrorKind::Unsupported`], where this kind of token never may or the forge would refuse this status each time.
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError>;
+
+    /// Who may read what is shown in a repository, as far as the forge says.
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        let _ = repo;
+        Ok(Audience::Unknown)
+    }
+}
+
+/// Who may read a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Anybody.
+    Public,
+    /// Those whom somebody let in.
+    Members,
+    /// The forge does not say.
+    Unknown,
 }
 
 /// One question for heads.
@@ -182,7 +202,7 @@ impl Default for TreeLimits {
 pub struct Tree {
     /// The commit it was read at.
     pub commit: CommitSha,
-    /// Regular files that end in `.yaml` or `.yml`, at any depth, sorted by path.
+    /// Regular files that end in `.yaml` or `.yml`, or are called `sentry.lock`, at any depth, sorted by path.
     pub files: Vec<TreeFile>,
     /// Entries that can't be read safely: symlinks, submodules, odd names. Never opened.
     pub refused: Vec<RefusedEntry>,

@@ -47,7 +47,7 @@
 //! |---|---|
 //! | [`engine`] | the engine, its requests, how it is stopped |
 //! | [`fleet`] | many equal processes over one state, each with an engine for the parts that it owns |
-//! | [`forge`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with its requests and answers |
+//! | [`forge`], [`remote`], [`deployer`], [`notifier`], [`store`], [`clock`] | the ports, each with its requests and answers |
 //! | [`watch`], [`subscription`] | what is wanted: rules, and who is notified |
 //! | [`ids`], [`names`], [`repo`], [`subject`], [`revision`] | the words: ids, names, repositories and commits, what has a head, a head at a commit |
 //! | [`cursor`], [`delivery`], [`plan`], [`event`] | the memory of a head, its delivery, the plan for a cluster, the events |
@@ -72,6 +72,7 @@ pub mod names;
 pub mod notifier;
 pub mod plan;
 pub mod recent;
+pub mod remote;
 pub mod repo;
 pub mod retry;
 pub mod revision;

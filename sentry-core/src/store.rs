@@ -88,6 +88,18 @@ pub trait Archive: fmt::Debug + Send + Sync {
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError>;
 }
 
+/// Documents that a delivery got from elsewhere, kept by their content for as long as it is open. The commit that ends a
+/// delivery forgets them; a retry of one that has ended gets them anew.
+#[async_trait]
+pub trait Blobs: fmt::Debug + Send + Sync {
+    /// Keeps a document for a delivery; for one that the state does not hold, or that has ended, nothing is kept.
+    async fn put(&self, delivery: &DeliveryId, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// The document of a delivery with this sha256 (in hex), if it is kept and whole.
+    async fn get(&self, delivery: &DeliveryId, sha256: &str)
+    -> Result<Option<Vec<u8>>, StoreError>;
+}
+
 /// One state, by its ports.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -97,11 +109,18 @@ pub struct State {
     pub inbox: Arc<dyn Inbox>,
     /// What it reports.
     pub archive: Arc<dyn Archive>,
+    /// What it keeps of open deliveries beside their records.
+    pub blobs: Arc<dyn Blobs>,
 }
 
-impl<S: Journal + Inbox + Archive + 'static> From<Arc<S>> for State {
+impl<S: Journal + Inbox + Archive + Blobs + 'static> From<Arc<S>> for State {
     fn from(store: Arc<S>) -> Self {
-        Self { journal: Arc::<S>::clone(&store), inbox: Arc::<S>::clone(&store), archive: store }
+        Self {
+            journal: Arc::<S>::clone(&store),
+            inbox: Arc::<S>::clone(&store),
+            archive: Arc::<S>::clone(&store),
+            blobs: store,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterRef, Namespace, WatchName};
+use crate::remote::RemoteRules;
 use crate::repo::{BranchName, DirPath, RepoUrl};
 use crate::subject::Subject;
 use crate::subscription::Subscription;
@@ -211,6 +212,18 @@ crate::closed_list! {
 }
 
 crate::closed_list! {
+    /// How much is said on A's commits.
+    pub enum ReportDetail {
+        /// The state alone: "failed".
+        State = "state",
+        /// The state and how many runs: "1 of 2 runs failed".
+        Counts = "counts",
+        /// Names of runs, tasks and steps, errors, and what the last line of a log says.
+        Reasons = "reasons",
+    }
+}
+
+crate::closed_list! {
     /// What is shown on A's commit of a delivery that started no run.
     pub enum NothingRan, Neutral by default {
         /// A neutral end; where the forge has none, success under a text that says that nothing ran.
@@ -227,6 +240,8 @@ crate::closed_list! {
 pub struct Reporting {
     /// What is shown.
     pub mode: ReportMode,
+    /// How much is said; `None`: [`ReportDetail::Counts`] where anybody may read A, else [`ReportDetail::Reasons`].
+    pub detail: Option<ReportDetail>,
     /// What is shown where nothing ran.
     pub when_nothing_runs: NothingRan,
     /// The status's context; `None` is `sentry-gitops/<watch>`.
@@ -287,6 +302,8 @@ pub struct Watch {
     pub refusals: Refusals,
     /// How documents are read.
     pub reading: Reading,
+    /// What is allowed of tasks and pipelines from elsewhere.
+    pub remote: RemoteRules,
     /// How verdicts are shown on A's commits.
     pub reporting: Reporting,
     /// Who is notified how deliveries end.
@@ -315,6 +332,7 @@ impl Watch {
             allow_kinds: AllowKinds::default(),
             refusals: Refusals::default(),
             reading: Reading::default(),
+            remote: RemoteRules::default(),
             reporting: Reporting::default(),
             notify: Vec::new(),
             on_first_sight: OnFirstSight::default(),
@@ -327,8 +345,9 @@ impl Watch {
     /// A digest of all that decides what a delivery does, in hex. When it changes, parked heads are retried.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        // Debug output of plain data; pinned by a test, as stored digests are compared across versions.
-        let what = format!(
+        // Debug output of plain data; pinned by a test, as stored digests are compared across versions. What came later is
+        // part of it only where it is not as it was before.
+        let mut what = format!(
             "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
             self.source.repo.as_str(),
             self.manifests,
@@ -339,6 +358,9 @@ impl Watch {
             self.reading,
             self.variables
         );
+        if self.remote != RemoteRules::default() {
+            what.push_str(&format!("|{:?}", self.remote));
+        }
         data_encoding::HEXLOWER.encode(&Sha256::digest(what.as_bytes())[..16])
     }
 

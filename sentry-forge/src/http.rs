@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,9 +104,24 @@ impl Http {
     /// # Errors
     /// [`ForgeErrorKind::Local`] if the proxy or the CA file is unusable, or the system has no root certificates.
     pub fn new(settings: &HttpSettings) -> Result<Self, ForgeError> {
+        Self::with(settings, Client::new)
+    }
+
+    /// One that connects to no address of a private network. Where a proxy connects instead, that is its own affair.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub fn public(settings: &HttpSettings) -> Result<Self, ForgeError> {
+        Self::with(settings, Client::public)
+    }
+
+    fn with(
+        settings: &HttpSettings,
+        make: impl Fn(Option<&Path>, Proxies, Times) -> Result<Client, SetupError>,
+    ) -> Result<Self, ForgeError> {
         let proxies = settings.proxies();
         learn_passwords(&proxies, &settings.redactor);
-        let client = Client::new(settings.ca_file.as_deref(), proxies, TIMES).map_err(unusable)?;
+        let client = make(settings.ca_file.as_deref(), proxies, TIMES).map_err(unusable)?;
         let (settings, requests) = (Arc::new(settings.clone()), Arc::default());
         Ok(Self { client, settings, requests, kept: Arc::default() })
     }

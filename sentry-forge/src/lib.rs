@@ -28,6 +28,7 @@
 //! | [`Hosted`] | what those have in common: the ports over their APIs |
 //! | [`git`] | any git server: `ls-refs` and fetches over HTTP within the process; over ssh and files by a git that can't harm |
 //! | [`credential`], [`http`], [`status`] | tokens and Apps; one bounded request; what an answer's status means |
+//! | [`remote`] | tasks and pipelines from elsewhere, without any credential |
 //! | [`webhook`] | what a forge sends: verified, then read as a hint |
 //! | [`Probed`] | what `sentry validate --online` asks of a forge |
 
@@ -39,6 +40,7 @@ pub mod gitlab;
 mod hosted;
 pub mod http;
 mod rate_limit;
+pub mod remote;
 mod rights;
 mod said;
 pub mod status;

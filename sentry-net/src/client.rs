@@ -76,13 +76,35 @@ impl Client {
     /// # Errors
     /// [`SetupError`].
     pub fn new(ca_file: Option<&Path>, proxies: Proxies, times: Times) -> Result<Self, SetupError> {
+        Self::with(ca_file, proxies, times, Names { is_public: false })
+    }
+
+    /// One that connects to no address of a private network, whatever a name leads to. An address that stands in a URL by
+    /// itself is not looked at, nor what a proxy connects to.
+    ///
+    /// # Errors
+    /// [`SetupError`].
+    pub fn public(
+        ca_file: Option<&Path>,
+        proxies: Proxies,
+        times: Times,
+    ) -> Result<Self, SetupError> {
+        Self::with(ca_file, proxies, times, Names { is_public: true })
+    }
+
+    fn with(
+        ca_file: Option<&Path>,
+        proxies: Proxies,
+        times: Times,
+        names: Names,
+    ) -> Result<Self, SetupError> {
         let tls = trust::config(&Authorities::of(ca_file)?).map_err(SetupError::Roots)?;
         let mut builder = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .referer(false)
             .user_agent(concat!("sentry/", env!("CARGO_PKG_VERSION")))
             .timeout(times.total)
-            .dns_resolver(Arc::new(Names))
+            .dns_resolver(Arc::new(names))
             .tls_backend_preconfigured(tls);
         if let Some(connect) = times.connect {
             builder = builder.connect_timeout(connect);
@@ -107,12 +129,21 @@ impl Client {
     }
 }
 
-struct Names;
+struct Names {
+    is_public: bool,
+}
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
+        let is_public = self.is_public;
         Box::pin(async move {
-            let found = names::addresses(name.as_str()).await?;
+            let mut found = names::addresses(name.as_str()).await?;
+            if is_public {
+                found.retain(|address| names::is_public(*address));
+                if found.is_empty() {
+                    return Err(names::NameError::Private { host: name.as_str().to_owned() }.into());
+                }
+            }
             // The client puts the URL's port in.
             let found = found.into_iter().map(|address| SocketAddr::new(address, 0));
             Ok(Box::new(found) as Addrs)

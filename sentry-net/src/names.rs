@@ -46,6 +46,12 @@ pub enum NameError {
         /// The host.
         host: String,
     },
+    /// It leads to this machine or a private network alone, and may not.
+    #[error("{host} has no address but of a private network")]
+    Private {
+        /// The host.
+        host: String,
+    },
     /// The servers did not say.
     #[error("the DNS servers gave no answer about {host}")]
     Unanswered {
@@ -68,9 +74,43 @@ impl NameError {
             Self::Unknown { .. } => {
                 "correct the URL's host, or name a DNS server that knows it in /etc/resolv.conf"
             }
+            Self::Private { .. } => "allow the host by its name if it is meant",
             Self::Unanswered { .. } => {
                 "check the DNS servers of /etc/resolv.conf, and that they can be reached"
             }
+        }
+    }
+}
+
+/// True for an address that is reached by way of the Internet: not of this machine, of a private or shared network, of a link,
+/// of a group, reserved or for documentation (<https://www.iana.org/assignments/iana-ipv4-special-registry/>,
+/// <https://www.iana.org/assignments/iana-ipv6-special-registry/>). Addresses of IPv6 that stand for one of IPv4 are as that.
+#[must_use]
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            let is_special = matches!(
+                (a, b, c),
+                (192, 0, 0) | (192, 88, 99) | (100, 64..=127, _) | (198, 18..=19, _)
+            ) || matches!(a, 0 | 240..);
+            !(is_special
+                || v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_documentation())
+        }
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                return is_public(IpAddr::V4(v4));
+            }
+            let [a, b, ..] = v6.segments();
+            // 64:ff9b::/96 and 2002::/16 lead to addresses of IPv4; of Teredo's no host is one.
+            let is_global = a & 0xe000 == 0x2000;
+            let is_special =
+                a == 0x2002 || a == 0x2001 && (b < 0x0200 || b == 0x0db8) || a == 0x3fff;
+            is_global && !is_special
         }
     }
 }

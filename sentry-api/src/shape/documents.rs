@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use sentry_core::engine::Preview;
-use sentry_core::manifest::{DocumentDecision, ManifestSet};
+use sentry_core::manifest::{DocumentDecision, ManifestSet, RemoteUse};
 use serde::{Deserialize, Serialize};
 
 use crate::VERSION;
@@ -17,12 +17,34 @@ pub struct Documents {
     pub documents: Vec<Document>,
     /// Notes that stop nothing.
     pub notes: Vec<String>,
+    /// What runs use of elsewhere, and where it comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<RemoteDocument>,
     /// The commit of A that was evaluated; none for a local directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Revision>,
     /// The commit of B that was read; none for a local directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifests: Option<Revision>,
+}
+
+/// A task or pipeline from elsewhere that a run uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemoteDocument {
+    /// The run's file, relative to B's directory.
+    pub path: String,
+    /// The run's place in its file, from 1.
+    pub document: usize,
+    /// `task` or `pipeline`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// What the annotation names.
+    pub place: String,
+    /// Where it comes from.
+    pub origin: String,
+    /// sha256 of its bytes, in hex.
+    pub sha256: String,
 }
 
 /// A branch and its commit.
@@ -76,8 +98,23 @@ impl From<&ManifestSet> for Documents {
             version: VERSION,
             documents: set.decisions.iter().map(Into::into).collect(),
             notes: set.notes.clone(),
+            remotes: set.remotes.iter().map(Into::into).collect(),
             commit: None,
             manifests: None,
+        }
+    }
+}
+
+impl From<&RemoteUse> for RemoteDocument {
+    fn from(used: &RemoteUse) -> Self {
+        Self {
+            path: used.path.clone(),
+            document: used.document,
+            kind: used.kind.to_string(),
+            name: used.name.clone(),
+            place: used.place.clone(),
+            origin: used.origin.clone(),
+            sha256: used.sha256.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ mod why;
 
 pub use audit::{Act, Audit};
 pub use delivery::{AskedFor, Cancelled, Commit, Counted, Delivery, History, Object, Show, Step};
-pub use documents::{Document, Documents, Revision};
+pub use documents::{Document, Documents, RemoteDocument, Revision};
 pub use event::Event;
 pub use past::{Earlier, Pace, PaceDay, PaceRun};
 pub use request::{

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use sentry_core::clock::{Clock as _, SystemClock, Timestamp};
 use sentry_core::closed_list::ClosedList;
+use sentry_core::remote;
 use sentry_core::repo::{ParseError, RepoUrl};
 use sentry_core::subject::Subject;
+use url::Url;
 
 /// One word of a closed list.
 pub(super) fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value = T> {
@@ -18,6 +20,11 @@ pub(super) fn word<T: ClosedList + Send + Sync>() -> impl TypedValueParser<Value
 /// A branch name.
 pub(super) fn branch(text: &str) -> Result<Subject, ParseError> {
     text.parse().map(Subject::Branch)
+}
+
+/// A place that documents may be fetched from.
+pub(super) fn place(text: &str) -> Result<Url, String> {
+    remote::place(text).map_err(|what| format!("{what}; write tasks.example.com"))
 }
 
 /// A repository's URL, and how it was typed.

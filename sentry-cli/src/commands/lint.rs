@@ -9,13 +9,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sentry_api::shape::{Document, Documents};
+use sentry_api::shape::{Document, Documents, RemoteDocument};
 use sentry_api::words::Word::{Known, Unknown};
 use sentry_core::clock::Timestamp;
 use sentry_core::forge::{RefusedEntry, Tree, TreeFile, TreeLimits};
 use sentry_core::ids::DeliveryId;
-use sentry_core::manifest::{self, Decision, DocumentDecision, ManifestSet, MissingRef};
+use sentry_core::manifest::{
+    self, Decision, DocumentDecision, LOCK, ManifestSet, MissingRef, Remote, RemoteDocuments,
+};
 use sentry_core::names::ClusterRef;
+use sentry_core::remote::MAX_DEPTH;
 use sentry_core::repo::{CommitSha, DirPath, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::subject::{EventName, Subject};
@@ -107,7 +110,7 @@ pub(crate) fn read_tree(dir: &Path) -> Result<Tree, Failure> {
                 if entry.file_name() != ".git" {
                     open.push(entry.path());
                 }
-            } else if is_yaml(&path) {
+            } else if is_manifest(&path) {
                 total += meta.len();
                 if meta.len() > limits.file_bytes || total > limits.total_bytes {
                     return Err(too_large(&entry.path(), "more bytes than a delivery may hold"));
@@ -122,8 +125,9 @@ pub(crate) fn read_tree(dir: &Path) -> Result<Tree, Failure> {
     Ok(tree)
 }
 
-fn is_yaml(path: &str) -> bool {
-    [".yaml", ".yml"].iter().any(|end| path.ends_with(end))
+/// True for what a forge gives of a directory.
+fn is_manifest(path: &str) -> bool {
+    [".yaml", ".yml"].iter().any(|end| path.ends_with(end)) || path == LOCK
 }
 
 fn relative(dir: &Path, path: &Path) -> Option<String> {
@@ -144,12 +148,42 @@ fn placeholder() -> Result<CommitSha, ParseError> {
 
 /// A watch that stands for any: names that depend on a commit are made up.
 fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet, ParseError> {
-    let subject = match &args.branch {
+    let asked = Asked { branch: args.branch.as_ref(), event: args.event.event.as_deref() };
+    let mut set = in_any_watch(tree, &asked, reading, |documents, context| {
+        let locked = locked(documents, &context);
+        let remote = locked.as_ref().map_or(Remote::Unasked, Remote::Got);
+        manifest::prepare(documents, &manifest::Context { remote, ..context })
+    })?;
+    for run in set.decisions.iter_mut().filter(|d| d.decision == Decision::Run) {
+        // The name that it would get here is made up; why it starts is not.
+        let why = run.reason.split_once(": ").map(|(_, why)| format!(": {why}"));
+        run.reason = format!("a new one for every commit{}", why.unwrap_or_default());
+    }
+    Ok(set)
+}
+
+/// What runs are evaluated for.
+#[derive(Debug, Default)]
+pub(crate) struct Asked<'a> {
+    /// A's branch; `main` where it is left out.
+    pub(crate) branch: Option<&'a Subject>,
+    /// The event; the branch's own where it is left out.
+    pub(crate) event: Option<&'a str>,
+}
+
+/// Does something with a directory's documents in a watch that stands for any.
+pub(crate) fn in_any_watch<T>(
+    tree: &Tree,
+    asked: &Asked<'_>,
+    reading: Reading,
+    work: impl FnOnce(&manifest::Documents, manifest::Context<'_>) -> T,
+) -> Result<T, ParseError> {
+    let subject = match asked.branch {
         Some(subject) => subject.clone(),
         None => Subject::Branch("main".parse()?),
     };
     let Subject::Branch(branch) = &subject;
-    let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
+    let event = asked.event.map_or_else(|| subject.event(), EventName::new);
     let source = Source {
         forge: "lint".to_owned(),
         repo: "https://example.com/lint/source".parse()?,
@@ -179,15 +213,30 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         event: &event,
         only: None,
         changed: None,
+        remote: Remote::Unasked,
         kinds: None,
     };
-    let mut set = manifest::prepare(&manifest::parse(tree), &context);
-    for run in set.decisions.iter_mut().filter(|d| d.decision == Decision::Run) {
-        // The name that it would get here is made up; why it starts is not.
-        let why = run.reason.split_once(": ").map(|(_, why)| format!(": {why}"));
-        run.reason = format!("a new one for every commit{}", why.unwrap_or_default());
+    Ok(work(&manifest::parse(tree), context))
+}
+
+/// What the directory's lock says of everything from elsewhere; `None` without a lock: then nobody knows.
+fn locked(
+    documents: &manifest::Documents,
+    context: &manifest::Context<'_>,
+) -> Option<RemoteDocuments> {
+    let lock = documents.lock()?;
+    let mut found = RemoteDocuments::default();
+    // A pipeline, then its tasks.
+    for _ in 0..MAX_DEPTH {
+        let context = manifest::Context { remote: Remote::Got(&found), ..*context };
+        for wanted in manifest::remotes_wanted(documents, &context) {
+            match lock.get(&wanted) {
+                Ok((bytes, entry)) => found.add(wanted, entry.url.clone(), bytes),
+                Err(why) => found.refuse(wanted, why),
+            }
+        }
     }
-    Ok(set)
+    Some(found)
 }
 
 /// All documents with what is done with them.
@@ -203,6 +252,11 @@ pub(crate) fn show_documents(
             ui.table(&table(&answer.documents), output);
             ui.line("");
             ui.line(totals(&answer.documents));
+        }
+        for RemoteDocument { path, document, kind, name, origin, sha256, .. } in &answer.remotes {
+            let of = format!("{path} (document {document})");
+            let text = format!("{of} uses {kind} {name} from {origin}, sha256 {sha256}");
+            ui.line(format!("from elsewhere: {}", plain(&text)));
         }
         for note in &answer.notes {
             ui.line(format!("note: {}", plain(note)));

@@ -20,6 +20,7 @@ pub(crate) mod status;
 pub(crate) mod suspend;
 pub(crate) mod trigger;
 pub(crate) mod validate;
+pub(crate) mod vendor;
 pub(crate) mod version;
 pub(crate) mod watch;
 pub(crate) mod why;
@@ -63,6 +64,7 @@ pub(crate) async fn dispatch(ctx: &Context, command: &Command) -> Result<Exit, F
         Command::Why(args) => why::run(ctx, args).await,
         Command::Explain(args) => explain::run(ctx, args).await,
         Command::Lint(args) => lint::run(ctx, args),
+        Command::Vendor(args) => vendor::run(ctx, args).await,
         Command::Diff(args) => diff::run(ctx, args).await,
         Command::Retry(args) => trigger::retry(ctx, args).await,
         Command::Cancel(args) => trigger::cancel(ctx, args).await,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sentry_core::names::WatchName;
+use sentry_core::remote::{self, RemoteRules, RemoteTasks};
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     GitAuthSecret, NamespacePolicy, NothingRan, Reading, ReportMode, Reporting, Timing,
@@ -58,6 +59,34 @@ impl Resolver<'_> {
         })
     }
 
+    pub(super) fn remote(&mut self, raw: &RawWatch) -> Option<RemoteRules> {
+        let tasks = raw.remote_tasks.as_ref().map_or_else(RemoteTasks::default, |at| at.value.0);
+        let hub = raw.remote_hub.as_ref().map(|at| self.place_of(&at.place, &at.value, true));
+        let hosts = raw.remote_hosts.iter().flat_map(|at| &at.value.0);
+        let hosts: Vec<_> = hosts.map(|at| self.place_of(&at.place, &at.value, false)).collect();
+        let hosts: Option<BTreeSet<String>> =
+            hosts.into_iter().map(|url| url.map(|url| remote::origin(&url))).collect();
+        Some(RemoteRules {
+            tasks,
+            hub: hub.map_or(Some(None), |hub| hub.map(Some))?,
+            hosts: hosts?,
+        })
+    }
+
+    /// A place that documents may be fetched from.
+    fn place_of(&mut self, place: &Place, text: &str, may_have_path: bool) -> Option<Url> {
+        let hint = if may_have_path {
+            "write the hub's address: https://hub.example.com"
+        } else {
+            "write a host: tasks.example.com, tasks.example.com:8443 or http://10.0.0.5"
+        };
+        let is_bare = |url: &Url| may_have_path || matches!(url.path(), "" | "/");
+        let url = remote::place(text).and_then(|url| {
+            if is_bare(&url) { Ok(url) } else { Err("has a path: a host is allowed as a whole") }
+        });
+        url.map_err(|what| self.report.error(place, what, hint)).ok()
+    }
+
     fn namespace_policy(&mut self, raw: &Namespaces) -> Option<NamespacePolicy> {
         let listed = match raw {
             Namespaces::Refuse => return Some(NamespacePolicy::Refuse),
@@ -76,6 +105,7 @@ impl Resolver<'_> {
         watch: Option<&WatchName>,
     ) -> Option<Reporting> {
         let mode = raw.report.as_ref().map_or_else(ReportMode::default, |at| at.value.0);
+        let detail = raw.report_detail.as_ref().map(|at| at.value.0);
         let when_nothing_runs =
             raw.when_nothing_runs.as_ref().map_or_else(NothingRan::default, |at| at.value.0);
         let context = raw.report_context.as_ref().map(|at| self.report_context(at, watch));
@@ -101,7 +131,7 @@ impl Resolver<'_> {
         let own_page = || self.public_url.as_ref().map(|url| format!("{url}/{DELIVERY_PAGE}"));
         let link = link.flatten().or_else(own_page);
         let (context, dashboard) = (context.flatten(), dashboard.flatten());
-        Some(Reporting { mode, when_nothing_runs, context, link, dashboard })
+        Some(Reporting { mode, detail, when_nothing_runs, context, link, dashboard })
     }
 
     fn report_context(&mut self, at: &At<String>, watch: Option<&WatchName>) -> Option<String> {

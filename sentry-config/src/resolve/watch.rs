@@ -91,6 +91,7 @@ impl Resolver<'_> {
         let mut raw = raw.or(d);
         let notify = self.hearers(raw.notify.take());
         let (reading, reporting) = (self.reading(&raw), self.reporting(&raw, name.as_ref()));
+        let remote = self.remote(&raw);
         let (repo, source) = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
         let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
         let cluster = self.cluster(raw.cluster.clone(), d.cluster.as_ref(), &place);
@@ -105,6 +106,7 @@ impl Resolver<'_> {
             allow_kinds: allow_kinds(raw.allow_kinds.map(|at| at.value)),
             refusals: raw.refusals.map_or_else(Refusals::default, |at| at.value.0),
             reading: reading?,
+            remote: remote?,
             reporting: reporting?,
             notify: notify?,
             on_first_sight: raw.on_first_sight.map_or_else(OnFirstSight::default, |at| at.value.0),

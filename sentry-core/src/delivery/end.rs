@@ -79,9 +79,15 @@ pub(crate) fn verdict_of(delivery: &Delivery, run: &RunRecord) -> Option<Verdict
     }
 }
 
+/// `1 of 3 runs failed`.
+pub(crate) fn failed(delivery: &Delivery) -> String {
+    let failed = delivery.runs.iter().filter(|run| run.state == RunState::Failed).count();
+    format!("{failed} of {} failed", count(delivery.runs.len(), "run"))
+}
+
 /// `1 of 3 runs failed: smoke (task unit, step test: exit code 1)`.
 pub(crate) fn failures(delivery: &Delivery) -> String {
-    let failed: Vec<String> = delivery
+    let each: Vec<String> = delivery
         .runs
         .iter()
         .filter(|run| run.state == RunState::Failed)
@@ -91,8 +97,7 @@ pub(crate) fn failures(delivery: &Delivery) -> String {
             format!("{}{why}", run.object.base_name())
         })
         .collect();
-    let all = count(delivery.runs.len(), "run");
-    format!("{} of {all} failed: {}", failed.len(), failed.join(", "))
+    format!("{}: {}", failed(delivery), each.join(", "))
 }
 
 /// Why a delivery whose runs neither failed nor all succeeded ended so.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::elsewhere::Elsewhere;
 use super::failure::AttemptError;
 use super::lookups::Lookups;
 use super::outcomes::Outcomes;
@@ -16,16 +17,21 @@ use crate::delivery::{Cause, Delivery, DeliveryState, Intent, Reason, RunRecord,
 use crate::deployer::{Checked, Cluster, DeployError, DeployErrorKind, Deployer, KindTable};
 use crate::fleet::Lease;
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts, Heads,
-    HeadsAnswer, HeadsQuery, Source, Tree, TreeLimits, TreeQuery,
+    Audience, ChangedPaths, ChangesQuery, CommitInfo, ForgeError, ForgeErrorKind, ForgePorts,
+    Heads, HeadsAnswer, HeadsQuery, Reporter, Source, Tree, TreeLimits, TreeQuery,
 };
 use crate::ids::TriggerId;
-use crate::manifest::{self, Context, DocumentDecision, Documents, LeftOut, ManifestSet};
+use crate::manifest::{
+    self, Context, DocumentDecision, Documents, LeftOut, ManifestSet, Remote, RemoteDocuments,
+    RemoteUse,
+};
 use crate::plan::{Action, ChangeSet, GitAuth, ObjectOutcome, Operation, Plan};
+use crate::remote::RemoteTasks;
 use crate::repo::{BranchName, CommitSha};
 use crate::revision::Revision;
+use crate::store::Blobs;
 use crate::subject::Subject;
-use crate::watch::{BranchSelector, Refusals, Watch};
+use crate::watch::{BranchSelector, Refusals, ReportDetail, ReportMode, Watch};
 
 /// PaC's markers in a commit's message: with one of them a push starts nothing
 /// (Pipelines-as-Code, "Skip CI commands").
@@ -88,7 +94,11 @@ pub(super) struct Attempt {
     pub(super) watch: Arc<Watch>,
     pub(super) lookups: Arc<Lookups>,
     pub(super) source: Arc<dyn Source>,
+    /// What shows statuses on A's commits, where there is anything.
+    pub(super) reporter: Option<Arc<dyn Reporter>>,
     pub(super) manifests: ForgePorts,
+    /// What the delivery keeps of elsewhere.
+    pub(super) blobs: Arc<dyn Blobs>,
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) deployer: Arc<dyn Deployer>,
     /// Held while objects are checked and written: one at a time per cluster and namespace.
@@ -140,14 +150,16 @@ impl Attempt {
         self.enter(DeliveryState::Fetching, Vec::new()).await?;
         let documents = self.documents(&pinned, until).await?;
         let changed = self.changed(&documents, until).await?;
+        let about = About { info: &info, changed: changed.as_ref() };
+        let remote = self.remote(&documents, &pinned, &about, until).await?;
 
         // Waiting for the target is not the delivery's own time.
         let waited = Instant::now();
         *turn = Some(Arc::clone(&self.target).lock_owned().await);
         let until = until + waited.elapsed();
         self.enter(DeliveryState::Checking, Vec::new()).await?;
-        let about = About { info: &info, changed: changed.as_ref() };
-        let (plan, checked) = self.check(&documents, &pinned, &about, until).await?;
+        let read = Read { documents: &documents, remote: &remote };
+        let (plan, checked) = self.check(read, &pinned, &about, until).await?;
         drop(documents);
 
         self.delivery.intent =
@@ -218,11 +230,25 @@ impl Attempt {
         };
         let info = self.timed("inspect", until, ask).await?;
         self.delivery.commit = Some(info.note());
+        self.delivery.detail = self.detail(until).await?;
         let marked = skip_marker(&info).is_some();
         if marked && self.delivery.asked.cause.is_automatic() {
             return Err(Interrupt::Passed(Reason::SkippedByMarker));
         }
         Ok(info)
+    }
+
+    /// How much statuses may say, where the watch leaves that to who may read A. Not knowing is no failure: then they say less.
+    async fn detail(&mut self, until: Instant) -> Result<Option<ReportDetail>, Interrupt> {
+        let reporting = &self.watch.reporting;
+        let is_open = reporting.detail.is_none() && reporting.mode != ReportMode::Off;
+        let Some(reporter) = self.reporter.clone().filter(|_| is_open) else { return Ok(None) };
+        let (lookups, watch) = (Arc::clone(&self.lookups), Arc::clone(&self.watch));
+        let ask = async move { Ok(lookups.audience(reporter, &watch).await) };
+        Ok(Some(match self.timed("audience", until, ask).await? {
+            Audience::Members => ReportDetail::Reasons,
+            Audience::Public | Audience::Unknown => ReportDetail::Counts,
+        }))
     }
 
     async fn resolve(&mut self, until: Instant) -> Result<Revision, Interrupt> {
@@ -267,29 +293,50 @@ impl Attempt {
         self.timed("compare", until + SLACK, ask).await
     }
 
-    async fn check(
+    /// What the runs that start need of elsewhere; the delivery keeps it.
+    async fn remote(
         &mut self,
         documents: &Documents,
         pinned: &Revision,
         about: &About<'_>,
         until: Instant,
+    ) -> Result<RemoteDocuments, Interrupt> {
+        let (watch, delivery) = (Arc::clone(&self.watch), self.delivery.clone());
+        let (lookups, blobs) = (Arc::clone(&self.lookups), Arc::clone(&self.blobs));
+        let manifests = self.manifests.clone();
+        let context = about.context(&watch, &delivery, pinned, None);
+        let elsewhere = Elsewhere {
+            lookups: &lookups,
+            manifests: &manifests,
+            kept: Some((blobs.as_ref(), &delivery.id)),
+            is_begun: delivery.intent.is_some(),
+            until,
+        };
+        if !manifest::may_have_remotes(documents) {
+            return Ok(RemoteDocuments::default());
+        }
+        let mut records = delivery.remotes.clone();
+        let gather = elsewhere.gather(documents, &context, &mut records);
+        let found = self.timed("remote", until + SLACK, gather).await;
+        self.delivery.remotes = records;
+        found
+    }
+
+    async fn check(
+        &mut self,
+        read: Read<'_>,
+        pinned: &Revision,
+        about: &About<'_>,
+        until: Instant,
     ) -> Result<(Plan, Checked), Interrupt> {
+        let Read { documents, remote } = read;
         let (cluster, watch) = (Arc::clone(&self.cluster), Arc::clone(&self.watch));
         let deployer = Arc::clone(&self.deployer);
         let delivery = self.delivery.clone();
         let kinds = self.kinds(documents, until).await?;
         let context = Context {
-            watch: &watch,
-            revision: &delivery.revision,
-            delivery: &delivery.id,
-            again: again(&delivery, pinned),
-            manifests: pinned,
-            sender: Some(&about.info.author),
-            title: about.info.title(),
-            event: &delivery.asked.event,
-            only: delivery.asked.only.as_deref(),
-            changed: about.changed,
-            kinds: kinds.as_deref(),
+            remote: of_watch(&watch, remote),
+            ..about.context(&watch, &delivery, pinned, kinds.as_deref())
         };
         let mut set = manifest::prepare(documents, &context);
         let what = || format!("can't ask {} for the objects that runs refer to", watch.cluster);
@@ -413,10 +460,51 @@ impl Attempt {
     }
 }
 
+/// What was read for a delivery.
+#[derive(Clone, Copy)]
+struct Read<'a> {
+    documents: &'a Documents,
+    remote: &'a RemoteDocuments,
+}
+
+/// What is known of elsewhere, as the watch allows it.
+pub(super) fn of_watch<'a>(watch: &Watch, got: &'a RemoteDocuments) -> Remote<'a> {
+    match watch.remote.tasks {
+        RemoteTasks::Off => Remote::Off,
+        RemoteTasks::Fetch | RemoteTasks::Locked => Remote::Got(got),
+    }
+}
+
 /// What is known of A's head beside its name.
 struct About<'a> {
     info: &'a CommitInfo,
     changed: Option<&'a ChangedPaths>,
+}
+
+impl About<'_> {
+    /// All that a document's fate depends on, but for what is elsewhere.
+    fn context<'c>(
+        &'c self,
+        watch: &'c Watch,
+        delivery: &'c Delivery,
+        pinned: &'c Revision,
+        kinds: Option<&'c KindTable>,
+    ) -> Context<'c> {
+        Context {
+            watch,
+            revision: &delivery.revision,
+            delivery: &delivery.id,
+            again: again(delivery, pinned),
+            manifests: pinned,
+            sender: Some(&self.info.author),
+            title: self.info.title(),
+            event: &delivery.asked.event,
+            only: delivery.asked.only.as_deref(),
+            changed: self.changed,
+            remote: Remote::Off,
+            kinds,
+        }
+    }
 }
 
 /// What stops nothing but is worth knowing: the manifests' own notes, runs that do not start and why, and what a
@@ -429,7 +517,8 @@ fn notes(set: &ManifestSet, refusals: Refusals) -> Vec<String> {
         set.decisions.iter().filter(|d| idle::is_skipped_run(d)).map(|d| told("skipped", d));
     let left_out =
         set.refusals().filter(|_| refusals == Refusals::Lenient).map(|d| told("left out", d));
-    set.notes.iter().cloned().chain(skipped).chain(left_out).collect()
+    let remotes = set.remotes.iter().map(RemoteUse::told);
+    set.notes.iter().cloned().chain(remotes).chain(skipped).chain(left_out).collect()
 }
 
 /// B's branch and its head, for a head of the given subject of A.

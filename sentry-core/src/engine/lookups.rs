@@ -3,15 +3,19 @@
 //!
 //! What stands under a commit's id never changes: of that the most recent is kept.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::courier::{fetch, resolve};
 use super::failure::AttemptError;
 use super::single_flight::SingleFlight;
-use crate::forge::{CommitInfo, ForgeError, Heads, Source};
+use crate::forge::{Audience, CommitInfo, ForgeError, Heads, Reporter, Source};
 use crate::manifest::{self, Documents};
 use crate::recent::Recent;
+use crate::remote::{RemoteQuery, Remotes};
 use crate::repo::{BranchName, CommitSha, DirPath, RepoUrl};
 use crate::revision::Revision;
 use crate::subject::Subject;
@@ -24,17 +28,28 @@ const COMMITS: usize = 64 << 10;
 /// What a kept value takes beside its text, in bytes.
 const OVERHEAD: usize = 256;
 
+/// How long it is believed who may read a repository, and that its forge does not say.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const AN_HOUR: Duration = Duration::from_secs(60 * 60);
+
 /// A repository, as the forge of this name sees it: with its credential.
 type Place = (String, RepoUrl);
 
 /// Which directory is wanted: B's, at a commit that was found as some head, within some time.
 type DirectoryQuery = (Place, Revision, DirPath, Duration);
 
+/// What was got from elsewhere.
+type Document = Result<Arc<Vec<u8>>, ForgeError>;
+
 #[derive(Debug)]
 pub(super) struct Lookups {
     heads: SingleFlight<(Place, Vec<BranchName>), Result<Revision, AttemptError>>,
     commits: SingleFlight<(Place, Revision), Result<CommitInfo, ForgeError>>,
     directories: SingleFlight<DirectoryQuery, Result<(Arc<Documents>, usize), AttemptError>>,
+    remotes: SingleFlight<(String, RemoteQuery), Document>,
+    audiences: SingleFlight<Place, Audience>,
+    /// Each until when it is believed.
+    known_audiences: Mutex<HashMap<Place, (Audience, Instant)>>,
     known_commits: Mutex<Recent<(Place, CommitSha), CommitInfo>>,
     known_directories: Mutex<Recent<(Place, CommitSha, DirPath), Arc<Documents>>>,
 }
@@ -45,6 +60,9 @@ impl Default for Lookups {
             heads: SingleFlight::default(),
             commits: SingleFlight::default(),
             directories: SingleFlight::default(),
+            remotes: SingleFlight::default(),
+            audiences: SingleFlight::default(),
+            known_audiences: Mutex::default(),
             known_commits: Mutex::new(Recent::new(COMMITS)),
             known_directories: Mutex::new(Recent::new(DIRECTORIES)),
         }
@@ -83,6 +101,34 @@ impl Lookups {
         let question = (place, watch.manifests_branches(&subject));
         let ask = async move { resolve(forge.as_ref(), &watch, &subject).await };
         self.heads.current(question, ask).await
+    }
+
+    /// Who may read A. It is asked once a day; where the forge does not say, once an hour.
+    pub(super) async fn audience(&self, forge: Arc<dyn Reporter>, watch: &Watch) -> Audience {
+        let place = (watch.source.forge.clone(), watch.source.repo.clone());
+        let known = || self.known_audiences.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((audience, _)) = known().get(&place).filter(|(_, until)| now < *until) {
+            return *audience;
+        }
+        let repo = watch.source.repo.clone();
+        let ask = async move { forge.audience(&repo).await.unwrap_or(Audience::Unknown) };
+        let audience = self.audiences.fixed(place.clone(), ask).await;
+        let lasts = if audience == Audience::Unknown { AN_HOUR } else { A_DAY };
+        known().insert(place, (audience, now + lasts));
+        audience
+    }
+
+    /// A document from elsewhere as it is now, by way of the forge of this name.
+    pub(super) async fn remote(
+        &self,
+        port: Arc<dyn Remotes>,
+        forge: String,
+        query: RemoteQuery,
+    ) -> Document {
+        let asked = query.clone();
+        let ask = async move { port.document(&asked).await.map(Arc::new) };
+        self.remotes.fixed((forge, query), ask).await
     }
 
     /// B's directory at a commit, parsed.

@@ -7,6 +7,7 @@ mod alike;
 mod builder;
 mod conclude;
 mod courier;
+mod elsewhere;
 mod failure;
 mod hints;
 mod idle;

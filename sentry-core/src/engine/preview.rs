@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::courier;
+use super::elsewhere::Elsewhere;
 use super::failure::AttemptError;
 use super::{EngineError, Parts, references, refusals};
 use crate::delivery::Selection;
@@ -12,7 +15,7 @@ use crate::forge::{
     HeadsQuery, Source,
 };
 use crate::ids::DeliveryId;
-use crate::manifest::{self, Context, Documents, ManifestSet};
+use crate::manifest::{self, Context, Documents, ManifestSet, Remote, RemoteDocuments};
 use crate::names::WatchName;
 use crate::plan::{GitAuth, Plan};
 use crate::repo::CommitSha;
@@ -106,6 +109,7 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
     let delivery = DeliveryId::new(parts.clock.now(), fastrand::u128(..));
     let changed =
         if asked_for { None } else { changed(parts, source, watch, &revision, &documents).await };
+    let event = selection.event.clone().unwrap_or_else(|| subject.event());
     let cluster = parts.deployers[&watch.cluster.deployer].cluster.as_ref();
     let kinds = cluster.kinds(&watch.cluster, &manifest::wanted(&documents)).await;
     let context = Context {
@@ -116,11 +120,14 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         manifests: &pinned,
         sender: Some(&info.author),
         title: info.title(),
-        event: &selection.event.clone().unwrap_or_else(|| subject.event()),
+        event: &event,
         only: selection.run.as_deref(),
         changed: changed.as_ref(),
+        remote: Remote::Off,
         kinds: kinds.as_ref().ok().and_then(Option::as_deref),
     };
+    let remote = elsewhere(parts, &documents, &context).await?;
+    let context = Context { remote: courier::of_watch(watch, &remote), ..context };
     let mut set = manifest::prepare(&documents, &context);
     if let Some(marker) = courier::skip_marker(&info).filter(|_| !asked_for) {
         set.notes
@@ -141,6 +148,24 @@ async fn prepare(parts: &Parts, question: Question<'_>) -> Result<Preview, Engin
         timeout: watch.timing.timeout.max(Duration::from_secs(1)),
     });
     Ok(Preview { revision, manifests: pinned, set, plan, check })
+}
+
+/// What the runs that start need of elsewhere.
+async fn elsewhere(
+    parts: &Parts,
+    documents: &Documents,
+    context: &Context<'_>,
+) -> Result<RemoteDocuments, EngineError> {
+    let watch = context.watch;
+    let elsewhere = Elsewhere {
+        lookups: &parts.lookups,
+        manifests: &parts.forges[&watch.manifests.forge],
+        kept: None,
+        is_begun: false,
+        until: Instant::now() + watch.timing.timeout,
+    };
+    let got = elsewhere.gather(documents, context, &mut Vec::new()).await;
+    got.map_err(|error| attempt_error(error, watch))
 }
 
 /// The head of a subject of A, requested now.

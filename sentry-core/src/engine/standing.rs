@@ -12,7 +12,7 @@ use crate::delivery::{Delivery, counted};
 use crate::forge::{CommitStatus, StatusState};
 use crate::subject::{EventName, Subject};
 use crate::text;
-use crate::watch::{ReportMode, Watch};
+use crate::watch::{ReportDetail, ReportMode, Watch};
 
 /// What GitHub takes of a description (REST API, "Create a commit status"); GitLab takes more.
 const DESCRIPTION_CHARS: usize = 140;
@@ -78,7 +78,9 @@ fn lines<'a>(
         if let Some(line) = verdict::whole(watch, counted, whole.contains_key(&owner)) {
             whole.insert(owner.clone(), line);
         }
-        if watch.reporting.mode == ReportMode::PerRun {
+        // The name of a run is a part of its line's.
+        let says_reasons = verdict::detail(watch, delivery) == ReportDetail::Reasons;
+        if watch.reporting.mode == ReportMode::PerRun && says_reasons {
             for (name, line) in verdict::each_run(delivery, counted) {
                 lines.entry(format!("/{name}")).or_default().insert(owner.clone(), line);
             }
@@ -175,6 +177,9 @@ fn inert(part: &str) -> String {
 fn digest(text: &str) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(text.as_bytes())[..4])
 }
+
+#[cfg(test)]
+mod disclosing;
 
 #[cfg(test)]
 mod tests {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::delivery::{
-    BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict, count, failures,
+    BRANCH_DELETED, Delivery, DeliveryState, RunRecord, RunState, Verdict, count, failed, failures,
     verdict_of,
 };
 use crate::forge::StatusState;
 use crate::plan::{Action, ObjectOutcome, ObjectRef, Plan};
-use crate::watch::{NothingRan, Watch};
+use crate::watch::{NothingRan, ReportDetail, Watch};
 
 /// A record for each run of a plan that the delivery has no record of yet, in the plan's order.
 pub(super) fn wanted(plan: &Plan, known: &[RunRecord]) -> Vec<RunRecord> {
@@ -47,15 +47,47 @@ pub(super) fn whole<'a>(watch: &Watch, delivery: &'a Delivery, shown: bool) -> O
         return None;
     }
     let (state, text) = standing(watch, delivery)?;
+    let text = match detail(watch, delivery) {
+        ReportDetail::State => bare(state).to_owned(),
+        ReportDetail::Counts | ReportDetail::Reasons => text,
+    };
     Some(Line { state, text, delivery, run: None })
 }
 
+/// How much may be said of a delivery.
+pub(super) fn detail(watch: &Watch, delivery: &Delivery) -> ReportDetail {
+    watch.reporting.detail.or(delivery.detail).unwrap_or(ReportDetail::Counts)
+}
+
+/// What a state is called where nothing else may be said.
+fn bare(state: StatusState) -> &'static str {
+    match state {
+        StatusState::Pending => "in progress",
+        StatusState::Success => "succeeded",
+        StatusState::Failure => "failed",
+        StatusState::Error => "an error",
+        StatusState::Cancelled => "cancelled",
+        StatusState::Neutral => "nothing ran, or a newer commit took its place",
+    }
+}
+
 fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)> {
-    let error = || delivery.error.clone().unwrap_or_default();
-    let tried_again =
-        || (StatusState::Error, format!("not started yet, will be retried: {}", error()));
+    let says_reasons = detail(watch, delivery) == ReportDetail::Reasons;
+    let because = |what: &str| match &delivery.error {
+        Some(error) if says_reasons => format!("{what}: {error}"),
+        _ => what.to_owned(),
+    };
+    let error = || match &delivery.error {
+        Some(error) if says_reasons => error.clone(),
+        _ if says_reasons => String::new(),
+        _ => "it could not be started or followed".to_owned(),
+    };
+    let tried_again = || (StatusState::Error, because("not started yet, will be retried"));
     let runs = delivery.runs.len();
     Some(match delivery.state {
+        DeliveryState::Cancelled if !says_reasons => {
+            (StatusState::Cancelled, cut_short(delivery, "cancelled".to_owned()))
+        }
         DeliveryState::Cancelled => (StatusState::Cancelled, cancelled(delivery)),
         DeliveryState::Following => {
             let ended = runs - delivery.active_runs().count();
@@ -80,7 +112,8 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
             (state, nothing_ran(delivery))
         }
         DeliveryState::Failed | DeliveryState::Parked => match delivery.verdict {
-            Some(Verdict::Failure) => (StatusState::Failure, failures(delivery)),
+            Some(Verdict::Failure) if says_reasons => (StatusState::Failure, failures(delivery)),
+            Some(Verdict::Failure) => (StatusState::Failure, failed(delivery)),
             _ => (StatusState::Error, error()),
         },
         DeliveryState::Superseded => match delivery.verdict {
@@ -89,7 +122,7 @@ fn standing(watch: &Watch, delivery: &Delivery) -> Option<(StatusState, String)>
         },
         // An outage is waited out, however long; the commit must show that nothing runs.
         _ if delivery.attempts.tries > watch.timing.max_retries => tried_again(),
-        _ if delivery.attempts.tries > 0 => (StatusState::Pending, format!("waiting: {}", error())),
+        _ if delivery.attempts.tries > 0 => (StatusState::Pending, because("waiting")),
         // An attempt that is made again, after a stop or for what was queued, still has its Intent: told once.
         _ if delivery.intent.is_some() => {
             (StatusState::Pending, "the manifests are being delivered".to_owned())
@@ -171,6 +204,11 @@ pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Opt
         ("{namespace}", watch.cluster.namespace.as_str()),
         ("{run}", run.unwrap_or_default()),
     ];
+    let template = watch.reporting.link.as_ref().filter(|template| {
+        // Where no more than counts are shown, nothing of the cluster stands in a link either.
+        let is_inside = ["{namespace}", "{run}"].iter().any(|word| template.contains(word));
+        !is_inside || detail(watch, delivery) == ReportDetail::Reasons
+    });
     // Encoded: a branch may hold `/` and `#`.
     let encoded = |value: &str| url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let fill = |template: &String| {
@@ -179,7 +217,7 @@ pub(super) fn link(watch: &Watch, delivery: &Delivery, run: Option<&str>) -> Opt
             link.replace(name, &value)
         })
     };
-    watch.reporting.link.as_ref().map(fill)
+    template.map(fill)
 }
 
 /// A run's name without the commit and the key; with its file where two runs of the delivery are called alike.

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use self::program::{Container, programs};
 use self::scope::{Chosen, Scope};
+use super::refs::Held;
+use super::remotes::Overlay;
 use super::{MAX_NOTES, refs};
 
 /// What may be looked at for all documents: tasks, steps, params and, by so many bytes, texts. A plan with more is
@@ -69,12 +71,23 @@ impl<'d> Tree<'d> {
         }
     }
 
-    /// All flows of a document, with those of what it refers to. `None` if there is too much to look at.
-    pub(super) fn flows(&self, raw: &Value, looks: &mut Looks) -> Option<BTreeSet<Flow>> {
+    /// A document as it is written.
+    pub(super) fn raw(&self, kind: &'static str, name: &str) -> Option<&'d Value> {
+        self.objects.get(&(kind, name)).copied()
+    }
+
+    /// All flows of a document, with those of what it refers to, here or elsewhere. `None` if there is too much to look at.
+    pub(super) fn flows(
+        &self,
+        raw: &Value,
+        elsewhere: &Overlay<'_>,
+        looks: &mut Looks,
+    ) -> Option<BTreeSet<Flow>> {
         if !self.is_chosen_from {
             return Some(BTreeSet::new());
         }
-        let mut walk = Walk { tree: self, looks, is_referred_to: false, found: BTreeSet::new() };
+        let mut walk =
+            Walk { tree: self, elsewhere, looks, is_referred_to: false, found: BTreeSet::new() };
         walk.document(raw)?;
         Some(walk.found)
     }
@@ -98,6 +111,7 @@ impl Looks {
 /// `None` of its methods: there is too much to look at.
 struct Walk<'w, 'd> {
     tree: &'w Tree<'d>,
+    elsewhere: &'w Overlay<'w>,
     looks: &'w mut Looks,
     /// True inside what the document refers to: that tells by itself what stands in it.
     is_referred_to: bool,
@@ -163,7 +177,8 @@ impl Walk<'_, '_> {
         Self: 'v,
     {
         let wanted = refs::reference(holder, reference, kind)?;
-        let held = *self.tree.objects.get(&(wanted.kind, wanted.name))?;
+        let elsewhere = self.elsewhere.get(&wanted).map(Held::object);
+        let held = elsewhere.or_else(|| self.tree.raw(wanted.kind, wanted.name))?;
         Some((held.get("spec")?, wanted.name))
     }
 
@@ -325,7 +340,7 @@ mod tests {
             let mut tree = Tree::default();
             tree.add(&object);
             let mut left = Looks::new();
-            tree.flows(&object, &mut left).unwrap();
+            tree.flows(&object, &Overlay::default(), &mut left).unwrap();
             assert_eq!(MAX_LOOKS - left.0, looks, "{object}");
         }
     }

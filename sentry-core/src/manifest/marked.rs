@@ -20,8 +20,7 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    /// A text without variables.
-    #[cfg(test)]
+    /// A text in which nothing is a variable.
     pub(super) fn plain(text: &str) -> Self {
         Self { text: text.to_owned(), prefix: "_none_".to_owned(), values: Vec::new() }
     }
@@ -85,6 +84,19 @@ impl Marked {
             [before, variable.map_or("", |(_, value)| value)].concat()
         };
         self.pieces(part).map(filled).collect()
+    }
+
+    /// A part of the text with what is made of each value in it.
+    pub(super) fn filled_by(
+        &self,
+        part: &str,
+        made: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<String, String> {
+        let pieces = self.pieces(part).map(|(before, variable)| {
+            let value = variable.map(|(_, value)| made(value)).transpose()?;
+            Ok([before, value.as_deref().unwrap_or_default()].concat())
+        });
+        pieces.collect()
     }
 
     /// A pattern with the values in it, each standing for itself.

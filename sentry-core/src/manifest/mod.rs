@@ -9,6 +9,7 @@ mod budget;
 mod cel;
 mod charts;
 mod dependents;
+mod elsewhere;
 mod fields;
 mod flows;
 mod fuel;
@@ -16,6 +17,7 @@ mod git_auth;
 mod glob;
 mod globs;
 mod kinds;
+mod lock;
 mod marked;
 mod naming;
 mod notes;
@@ -35,16 +37,21 @@ mod yaml;
 mod tests;
 
 pub use self::dependents::left_out;
+pub use self::elsewhere::RemoteDocuments;
 pub use self::kinds::kinds_named;
+pub use self::lock::{LOCK, Lock, LockEntry, VENDOR};
 pub use self::parse::{
     Documents, MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_NODES, MAX_TOTAL_BYTES, parse,
 };
+
+use std::collections::BTreeSet;
 
 use self::parse::{Content, printable};
 use crate::deployer::{KindTable, KindsQuery};
 use crate::forge::{ChangedPaths, CloneCredential};
 use crate::ids::DeliveryId;
 use crate::plan::{GitAuth, ObjectRef, PlannedObject};
+use crate::remote::{RemoteKind, Wanted};
 use crate::revision::Revision;
 use crate::subject::EventName;
 use crate::watch::Watch;
@@ -72,8 +79,49 @@ pub struct Context<'a> {
     pub only: Option<&'a str>,
     /// What changed in A since the head it is compared with; `None` where it is not known: then everything counts as changed.
     pub changed: Option<&'a ChangedPaths>,
+    /// What is known of tasks and pipelines from elsewhere.
+    pub remote: Remote<'a>,
     /// The kinds of the cluster; `None` means the built-in table, which can't tell that a kind does not exist.
     pub kinds: Option<&'a KindTable>,
+}
+
+/// What is known of tasks and pipelines from elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub enum Remote<'a> {
+    /// None is used: a note says what does the same as the annotation.
+    Off,
+    /// Nobody was asked: what a run refers to may come from there.
+    Unasked,
+    /// What was got. A run that needs anything else is refused.
+    Got(&'a RemoteDocuments),
+}
+
+/// A document from elsewhere that a run uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteUse {
+    /// The run's file, relative to B's directory.
+    pub path: String,
+    /// The run's place in its file, from 1.
+    pub document: usize,
+    /// What it is.
+    pub kind: RemoteKind,
+    /// Its name.
+    pub name: String,
+    /// Where it is, as the annotation names it.
+    pub place: String,
+    /// Where it came from.
+    pub origin: String,
+    /// sha256 of its bytes, in hex.
+    pub sha256: String,
+}
+
+impl RemoteUse {
+    /// As a note of the delivery.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let Self { path, document, kind, name, origin, sha256, .. } = self;
+        format!("{path} (document {document}): {kind} {name} comes from {origin} (sha256 {sha256})")
+    }
 }
 
 crate::closed_list! {
@@ -124,6 +172,8 @@ pub struct ManifestSet {
     pub objects: Vec<PlannedObject>,
     /// Things to know that stop nothing: an unknown variable, a variable inside a script.
     pub notes: Vec<String>,
+    /// What came from elsewhere, by run.
+    pub remotes: Vec<RemoteUse>,
     /// What runs refer to by name and the tree does not hold: the cluster must. Empty where the watch allows it.
     pub missing: Vec<MissingRef>,
     /// Set if one run was requested by name and the tree holds none of that name: what there is instead.
@@ -288,6 +338,32 @@ pub fn wanted(documents: &Documents) -> KindsQuery {
         }
     }
     wanted
+}
+
+/// What has to be got from elsewhere for the runs that start, beside what [`Context::remote`] has already. More may be known
+/// once that is there: a pipeline names its tasks.
+#[must_use]
+pub fn remotes_wanted(documents: &Documents, context: &Context<'_>) -> BTreeSet<Wanted> {
+    preparation::remotes_wanted(documents, context)
+}
+
+/// What of elsewhere any run of the directory may need, whether it starts or not; and why that can't be told of a run, by its
+/// place. What depends on a variable can't.
+#[must_use]
+pub fn remotes_of_all(
+    documents: &Documents,
+    context: &Context<'_>,
+) -> (BTreeSet<Wanted>, Vec<String>) {
+    preparation::remotes_of_all(documents, context)
+}
+
+/// True if a document has an annotation that names something from elsewhere: only then need anybody ask for it.
+#[must_use]
+pub fn may_have_remotes(documents: &Documents) -> bool {
+    documents.entries.iter().any(|entry| match &entry.content {
+        Content::Parsed(value) => remotes::is_annotated(value),
+        Content::Skip(_) | Content::Refused { .. } => false,
+    })
 }
 
 /// True if which runs start depends on which paths of A changed: only then need anybody ask for

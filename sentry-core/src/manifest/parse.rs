@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
+use super::lock::{LOCK, Lock};
 use super::variables;
 use super::yaml::{self, At, Fault, Sort, Spent, Why};
 use crate::forge::{Tree, TreeFile};
@@ -34,6 +35,7 @@ const EXCERPT_CHARS: usize = 80;
 #[derive(Debug, Clone, Default)]
 pub struct Documents {
     pub(super) entries: Vec<Entry>,
+    pub(super) lock: Option<Lock>,
 }
 
 /// One document, or one file that could not be split into documents.
@@ -59,6 +61,12 @@ pub(super) enum Content {
 }
 
 impl Documents {
+    /// What of elsewhere the directory uses and nothing else, if it says so.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
     /// True if a text of any document uses `{{ variable }}`.
     #[must_use]
     pub fn wants(&self, variable: &str) -> bool {
@@ -79,13 +87,21 @@ pub fn parse(tree: &Tree) -> Documents {
             format!("{}; only regular files are read: put a copy of the file there", entry.what),
         );
     }
-    for file in &tree.files {
-        if reader.file(file).is_break() {
+    let mut lock = tree.files.iter().find(|file| file.path == LOCK).and_then(|f| reader.lock(f));
+    for file in tree.files.iter().filter(|file| !is_lock(&file.path)) {
+        if let Some(lock) = lock.as_mut().filter(|lock| lock.names(&file.path)) {
+            lock.hold(&file.path, &file.bytes);
+        } else if reader.file(file).is_break() {
             break;
         }
     }
     reader.entries.sort_by(|a, b| (&a.path, a.document).cmp(&(&b.path, b.document)));
-    Documents { entries: reader.entries }
+    Documents { entries: reader.entries, lock }
+}
+
+/// True for a lock by its name. One that is not at the root of the directory says nothing about it.
+fn is_lock(path: &str) -> bool {
+    path == LOCK || path.strip_suffix(LOCK).is_some_and(|folder| folder.ends_with('/'))
 }
 
 #[derive(Default)]
@@ -98,6 +114,16 @@ struct Reader {
 }
 
 impl Reader {
+    /// The directory's lock. One that can't be read is an empty one, and refused: what it named is not used unchecked.
+    fn lock(&mut self, file: &TreeFile) -> Option<Lock> {
+        let text = std::str::from_utf8(&file.bytes).map_err(|_| "is not UTF-8".to_owned());
+        let read = text.and_then(|text| first(text, &self.spent)).and_then(|v| Lock::read(&v));
+        Some(read.unwrap_or_else(|why| {
+            self.refuse_file(&file.path, why);
+            Lock::default()
+        }))
+    }
+
     fn file(&mut self, file: &TreeFile) -> ControlFlow<()> {
         let name = file.path.rsplit('/').next().unwrap_or_default();
         if matches!(name, "kustomization.yaml" | "kustomization.yml") {
@@ -280,6 +306,23 @@ fn read(chunk: &Chunk<'_>, spent: &Cell<Spent>) -> (Content, bool) {
         Err(fault) => {
             let breach = fault.why.sort == Sort::TooMuch;
             (explain(chunk, fault), breach)
+        }
+    }
+}
+
+/// The first document of a text.
+///
+/// # Errors
+/// Why it can't be read, as a clause.
+pub(super) fn first(text: &str, spent: &Cell<Spent>) -> Result<Value, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let chunks = split(text);
+    let Some(chunk) = chunks.first() else { return Err("holds no document".to_owned()) };
+    match read(chunk, spent).0 {
+        Content::Parsed(value) => Ok(value),
+        Content::Skip(why) => Err(format!("can't be read: {why}")),
+        Content::Refused { line, reason, .. } => {
+            Err(format!("can't be read at line {line}: {reason}"))
         }
     }
 }

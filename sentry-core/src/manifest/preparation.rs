@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::annotations::Annotations;
 use super::budget::{self, PlanBudget, Size};
 use super::charts::Charts;
 use super::fields;
@@ -17,38 +16,97 @@ use super::notes::Notes;
 use super::parse::{Content, Entry, printable};
 use super::policy::{self, Subject};
 use super::refs::{self, Inliner, Library};
-use super::remotes::{self, Remote};
+use super::remotes::{self, Around, Overlay, Shelf};
 use super::selection::{self, Means, Start, Started};
 use super::variables::{self, Findings, Variables};
 use super::{
     Context, Decision, DocumentDecision, Documents, MAX_NAME_CHARS, MAX_OBJECT_BYTES,
-    MAX_TEXT_CHARS, ManifestSet, MissingRef, order, own, ownership,
+    MAX_TEXT_CHARS, ManifestSet, MissingRef, Remote, order, own, ownership,
 };
 use crate::plan::{ObjectRef, Operation, PlannedObject, RunRules};
+use crate::remote::Wanted;
 
 pub(super) fn prepare(documents: &Documents, context: &Context<'_>) -> ManifestSet {
+    let shelf = Shelf::new(context);
     let mut preparation = Preparation::new(documents, context);
     let drafts: Vec<_> = documents.entries.iter().map(|entry| preparation.draft(entry)).collect();
-    let mut library = Library::default();
-    let mut tree = flows::Tree::default();
-    for work in drafts.iter().filter_map(|draft| draft.work.as_ref()) {
-        library.add(&work.object, work.namespace(), !work.problems.is_empty());
-        tree.add(work.raw);
-    }
-    let started =
-        drafts.iter().filter_map(|draft| draft.work.as_ref()).filter(|w| w.started.is_some());
-    let used = started.flat_map(|w| library.reachable(&w.object, w.namespace())).collect();
+    let (library, tree) = held(&drafts);
+    let directory = context.watch.manifests.dir.to_string();
+    let around = preparation.around(&shelf, &tree, &directory);
+    let overlays: Vec<Overlay<'_>> = drafts.iter().map(|draft| draft.overlay(&around)).collect();
+    let started = drafts.iter().zip(&overlays).filter_map(|(d, o)| Some((d.work.as_ref()?, o)));
+    let used = started.filter(|(work, _)| work.started.is_some()).flat_map(|(work, overlay)| {
+        library.reachable_beside(&work.object, work.namespace(), overlay)
+    });
+    let used = used.collect();
     let idle = drafts.iter().filter_map(Draft::idle_run);
     let idle = idle.flat_map(|run| library.reachable(run, policy::namespace_of(run, context)));
     let needs = Needs { used, idle: idle.collect() };
-    for draft in &drafts {
-        preparation.finish(draft, &library, &needs, &tree);
+    let known = Known { library: &library, needs: &needs, tree: &tree };
+    for (draft, overlay) in drafts.iter().zip(&overlays) {
+        preparation.finish(draft, &known, overlay);
     }
     let mut set = preparation.set;
     set.notes = preparation.notes.texts;
     set.no_such_run = selection::no_such_run(documents, context);
     order::sort(&mut set.objects);
     set
+}
+
+/// What the drafts hold: with variables replaced, and as it is written.
+fn held<'d>(drafts: &'d [Draft<'_>]) -> (Library<'d>, flows::Tree<'d>) {
+    let (mut library, mut tree) = (Library::default(), flows::Tree::default());
+    for work in drafts.iter().filter_map(|draft| draft.work.as_ref()) {
+        library.add(&work.object, work.namespace(), !work.problems.is_empty());
+        tree.add(work.raw);
+    }
+    (library, tree)
+}
+
+/// What has to be got from elsewhere before [`prepare`] can tell what becomes of the runs that start.
+pub(super) fn remotes_wanted(documents: &Documents, context: &Context<'_>) -> BTreeSet<Wanted> {
+    let shelf = Shelf::new(context);
+    let mut preparation = Preparation::new(documents, context);
+    let drafts: Vec<_> = documents.entries.iter().map(|entry| preparation.draft(entry)).collect();
+    let (_, tree) = held(&drafts);
+    let directory = context.watch.manifests.dir.to_string();
+    let around = preparation.around(&shelf, &tree, &directory);
+    drafts.iter().flat_map(|draft| draft.overlay(&around).wanted).collect()
+}
+
+/// What of elsewhere any run may need, and why that can't be told.
+pub(super) fn remotes_of_all(
+    documents: &Documents,
+    context: &Context<'_>,
+) -> (BTreeSet<Wanted>, Vec<String>) {
+    let shelf = Shelf::new(context);
+    let mut preparation = Preparation::new(documents, context);
+    let drafts: Vec<_> = documents.entries.iter().map(|entry| preparation.draft(entry)).collect();
+    let (_, mut tree) = held(&drafts);
+    let parsed = documents.entries.iter().filter_map(|entry| match &entry.content {
+        Content::Parsed(value) => Some((entry, value)),
+        _ => None,
+    });
+    // Those too that only runs refer to which do not start now.
+    parsed.clone().for_each(|(_, value)| tree.add(value));
+    let directory = context.watch.manifests.dir.to_string();
+    let around = preparation.around(&shelf, &tree, &directory);
+    let around = Around { is_fixed: true, ..around };
+    let (mut wanted, mut problems) = (BTreeSet::new(), Vec::new());
+    for (entry, value) in parsed {
+        let overlay = remotes::overlay(value, value, &around);
+        wanted.extend(overlay.wanted);
+        let placed = |why: String| format!("{}:{}: {why}", entry.path, entry.line);
+        problems.extend(overlay.problems.into_iter().map(placed));
+    }
+    (wanted, problems)
+}
+
+/// What is known of all documents when each is finished.
+struct Known<'k, 'd> {
+    library: &'k Library<'d>,
+    needs: &'k Needs,
+    tree: &'k flows::Tree<'d>,
 }
 
 /// A document on its way.
@@ -60,6 +118,12 @@ struct Draft<'e> {
 }
 
 impl<'e> Draft<'e> {
+    /// What it gets from elsewhere, if it is a run that starts.
+    fn overlay<'s>(&self, around: &Around<'_, 's>) -> Overlay<'s> {
+        let started = self.work.as_ref().filter(|work| work.started.is_some());
+        started.map_or_else(Overlay::default, |w| remotes::overlay(w.raw, &w.object, around))
+    }
+
     /// The run in the document, if it is one that does not start.
     fn idle_run(&self) -> Option<&'e Value> {
         match &self.entry.content {
@@ -136,6 +200,17 @@ impl<'c, 'a> Preparation<'c, 'a> {
         }
     }
 
+    fn around<'r, 's>(
+        &'r self,
+        shelf: &'s Shelf,
+        tree: &'r flows::Tree<'r>,
+        directory: &'r str,
+    ) -> Around<'r, 's> {
+        let remote = self.context.remote;
+        let (variables, files) = (&self.variables, &self.files);
+        Around { shelf, tree, variables, files, directory, remote, is_fixed: false }
+    }
+
     fn draft<'e>(&mut self, entry: &'e Entry) -> Draft<'e> {
         let mut decision = DocumentDecision {
             path: entry.path.clone(),
@@ -202,17 +277,10 @@ impl<'c, 'a> Preparation<'c, 'a> {
         Ok(Work { raw, object, subject, problems, findings, unknown, started })
     }
 
-    fn finish(
-        &mut self,
-        draft: &Draft<'_>,
-        library: &Library<'_>,
-        needs: &Needs,
-        tree: &flows::Tree<'_>,
-    ) {
+    fn finish<'d>(&mut self, draft: &Draft<'_>, known: &Known<'_, 'd>, overlay: &Overlay<'d>) {
         let mut decision = draft.decision.clone();
         if let Some(work) = &draft.work {
-            (decision.decision, decision.reason) =
-                self.decide(draft.entry, work, library, needs, tree);
+            (decision.decision, decision.reason) = self.decide(draft.entry, work, known, overlay);
             decision.of_cluster = decision.decision == Decision::Refuse
                 && work.problems.len() == 1
                 && policy::is_unserved(&work.object, self.context);
@@ -221,15 +289,14 @@ impl<'c, 'a> Preparation<'c, 'a> {
         self.set.decisions.push(decision);
     }
 
-    fn decide(
+    fn decide<'d>(
         &mut self,
         entry: &Entry,
         work: &Work<'_>,
-        library: &Library<'_>,
-        needs: &Needs,
-        tree: &flows::Tree<'_>,
+        known: &Known<'_, 'd>,
+        overlay: &Overlay<'d>,
     ) -> (Decision, String) {
-        if let Some(why) = needed_by_none(work, needs) {
+        if let Some(why) = needed_by_none(work, known.needs) {
             return (Decision::Skip, why);
         }
         let started = work.started.iter().flat_map(|started| &started.notes);
@@ -238,8 +305,11 @@ impl<'c, 'a> Preparation<'c, 'a> {
         work.unknown.iter().for_each(|note| self.notes.note(entry, note));
         own::named(&work.object).iter().for_each(|note| self.notes.note(entry, note));
         let mut problems = work.problems.clone();
-        problems.extend(self.flows(entry, work, tree));
-        let planned = work.subject.as_ref().map(|subject| self.plan(entry, work, subject, library));
+        problems.extend(self.flows(entry, work, known.tree, overlay));
+        let planned = work
+            .subject
+            .as_ref()
+            .map(|subject| self.plan(entry, work, subject, (known.library, overlay)));
         match planned {
             Some(Ok(planned)) if problems.is_empty() => {
                 let name = &planned.object.name;
@@ -264,8 +334,14 @@ impl<'c, 'a> Preparation<'c, 'a> {
 
     /// Finds where what a pusher chooses becomes code. Why the object may not be sent, where only leaving it out
     /// helps: a person reads what a script is given, an expression decides by itself.
-    fn flows(&mut self, entry: &Entry, work: &Work<'_>, tree: &flows::Tree<'_>) -> Vec<String> {
-        let Some(flows) = tree.flows(work.raw, &mut self.looks) else {
+    fn flows(
+        &mut self,
+        entry: &Entry,
+        work: &Work<'_>,
+        tree: &flows::Tree<'_>,
+        overlay: &Overlay<'_>,
+    ) -> Vec<String> {
+        let Some(flows) = tree.flows(work.raw, overlay, &mut self.looks) else {
             return vec![budget::too_large()];
         };
         let (expressions, programs): (Vec<_>, Vec<_>) =
@@ -275,18 +351,18 @@ impl<'c, 'a> Preparation<'c, 'a> {
     }
 
     /// The object as it is sent: with name, namespace, labels and annotations.
-    fn plan(
+    fn plan<'d>(
         &mut self,
         entry: &Entry,
         work: &Work<'_>,
         subject: &Subject,
-        library: &Library<'_>,
+        held: (&Library<'d>, &Overlay<'d>),
     ) -> Result<PlannedObject, Vec<String>> {
         let mut object = work.object.clone();
         let (name, operation) = if subject.is_run {
             let named = self.run(entry, work.raw, subject)?;
             self.claim_run(entry, &work.object, subject)?;
-            self.resolve(entry, work, &mut object, library)?;
+            self.resolve(entry, work, &mut object, held)?;
             named
         } else {
             self.claim(entry, subject, &subject.base)?;
@@ -341,27 +417,25 @@ impl<'c, 'a> Preparation<'c, 'a> {
     }
 
     /// Inlines what the tree holds into a run, and returns what it does not hold.
-    fn resolve(
+    fn resolve<'d>(
         &mut self,
         entry: &Entry,
         work: &Work<'_>,
         object: &mut Value,
-        library: &Library<'_>,
+        (library, elsewhere): (&Library<'d>, &Overlay<'d>),
     ) -> Result<(), Vec<String>> {
         let reading = &self.context.watch.reading;
-        let namespace = work.namespace();
-        let mut inliner =
-            Inliner { library, namespace, inline: reading.inline, room: &mut self.room_in_runs };
-        let resolved = inliner.resolve(object);
-        let directory = self.context.watch.manifests.dir.to_string();
-        let own = Annotations::of(work.raw);
-        let (remotes, unread) = remotes::remotes(&own, &self.variables, &directory, &self.files);
-        for note in unread.into_iter().chain(remotes.iter().map(Remote::note)) {
-            self.notes.note(entry, &note);
-        }
-        for note in &resolved.notes {
+        let (namespace, inline) = (work.namespace(), reading.inline);
+        let room = &mut self.room_in_runs;
+        let mut inliner = Inliner { library, elsewhere, namespace, inline, room };
+        let mut resolved = inliner.resolve(object);
+        for note in elsewhere.notes.iter().chain(&resolved.notes) {
             self.notes.note(entry, note);
         }
+        let uses = elsewhere.uses.iter().map(|one| one.told(&entry.path, entry.document));
+        self.set.remotes.extend(uses);
+        let unasked = elsewhere.wanted.iter().map(|wanted| format!("{wanted} was not fetched"));
+        resolved.problems.extend(elsewhere.problems.iter().cloned().chain(unasked));
         for (kind, name) in resolved.missing {
             if reading.allow_missing_refs {
                 self.notes.note(
@@ -370,7 +444,11 @@ impl<'c, 'a> Preparation<'c, 'a> {
                 );
                 continue;
             }
-            let hint = remotes.iter().find(|remote| remote.may_be(kind, &name)).map(Remote::remedy);
+            let is_unasked = matches!(self.context.remote, Remote::Unasked);
+            if is_unasked && elsewhere.may_hold(kind, &name) || !elsewhere.problems.is_empty() {
+                continue;
+            }
+            let hint = elsewhere.likely(kind, &name).map(|one| remotes::remedy(one).to_owned());
             self.set.missing.push(MissingRef {
                 path: entry.path.clone(),
                 document: entry.document,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::budget::{self, PlanBudget, Size};
+use super::remotes::Overlay;
 
 /// A task or pipeline by kind, namespace and name.
 type Key = (&'static str, String, String);
@@ -19,12 +20,24 @@ pub(super) struct Library<'d> {
 }
 
 #[derive(Debug)]
-struct Held<'d> {
+pub(super) struct Held<'d> {
     api_version: &'d str,
     object: &'d Value,
     size: Size,
     /// True if it may not go to the cluster.
     refused: bool,
+}
+
+impl<'d> Held<'d> {
+    /// An object from elsewhere.
+    pub(super) fn new(object: &'d Value, size: Size) -> Option<Self> {
+        let api_version = object.get("apiVersion")?.as_str()?;
+        Some(Self { api_version, object, size, refused: false })
+    }
+
+    pub(super) fn object(&self) -> &'d Value {
+        self.object
+    }
 }
 
 impl<'d> Library<'d> {
@@ -50,13 +63,30 @@ impl<'d> Library<'d> {
         run: &Value,
         namespace: &str,
     ) -> BTreeSet<(&'static str, String)> {
-        let mut found = BTreeSet::new();
+        self.reachable_beside(run, namespace, &Overlay::default())
+    }
+
+    /// As [`Library::reachable`], without what the run gets from elsewhere, but with what that refers to.
+    pub(super) fn reachable_beside(
+        &self,
+        run: &Value,
+        namespace: &str,
+        elsewhere: &Overlay<'_>,
+    ) -> BTreeSet<(&'static str, String)> {
+        let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
         let mut waiting: Vec<&Value> = vec![run];
         while let Some(object) = waiting.pop() {
             for wanted in references(object) {
-                if found.insert((wanted.kind, wanted.name.to_owned())) {
-                    waiting.extend(self.get(&wanted, namespace).map(|held| held.object));
+                let key = (wanted.kind, wanted.name.to_owned());
+                if !seen.insert(key.clone()) {
+                    continue;
                 }
+                if let Some(held) = elsewhere.get(&wanted) {
+                    waiting.push(held.object);
+                    continue;
+                }
+                found.insert(key);
+                waiting.extend(self.get(&wanted, namespace).map(|held| held.object));
             }
         }
         found
@@ -139,6 +169,8 @@ pub(super) struct Resolved {
 #[derive(Debug)]
 pub(super) struct Inliner<'l, 'd> {
     pub(super) library: &'l Library<'d>,
+    /// What comes before that, and is put in whatever `inline` says: it is nowhere else.
+    pub(super) elsewhere: &'l Overlay<'d>,
     pub(super) namespace: &'l str,
     /// False: references stay, and are only looked up.
     pub(super) inline: bool,
@@ -206,14 +238,21 @@ impl Inliner<'_, '_> {
         api_version: &str,
         resolved: &mut Resolved,
     ) {
-        let Some(wanted) = reference(holder, fields.0, kind).filter(|_| self.inline) else {
-            return;
-        };
-        let Some(held) = self.library.get(&wanted, self.namespace).filter(|held| !held.refused)
-        else {
-            return;
-        };
-        if held.api_version != api_version && is_bound_to_version(held.object) {
+        let Some(wanted) = reference(holder, fields.0, kind) else { return };
+        let elsewhere = self.elsewhere.get(&wanted);
+        let here = || self.library.get(&wanted, self.namespace).filter(|_| self.inline);
+        let Some(held) = elsewhere.or_else(here).filter(|held| !held.refused) else { return };
+        let is_other = held.api_version != api_version;
+        let newer = elsewhere.filter(|_| is_other && api_version == "tekton.dev/v1");
+        let newer = newer.and_then(|held| as_v1(held.object));
+        if newer.is_none() && is_other && is_bound_to_version(held.object) {
+            if elsewhere.is_some() {
+                resolved.problems.insert(format!(
+                    "{kind} {} from elsewhere uses fields of {} that {api_version} does not have: use a newer version of it",
+                    wanted.name, held.api_version
+                ));
+                return;
+            }
             resolved.notes.insert(format!(
                 "{kind} {} stays a reference: it uses fields of {} that {api_version} does not have",
                 wanted.name, held.api_version
@@ -224,7 +263,8 @@ impl Inliner<'_, '_> {
             resolved.problems.insert(budget::too_large());
             return;
         }
-        let mut spec = held.object.get("spec").cloned().unwrap_or_else(|| json!({}));
+        let spec = newer.or_else(|| held.object.get("spec").cloned());
+        let mut spec = spec.unwrap_or_else(|| json!({}));
         // A pipeline's own task takes labels and annotations; a TaskRun's and a PipelineRun's spec do not.
         if let (true, Some(spec)) = (holder.get("name").is_some(), spec.as_object_mut()) {
             embed_marks(held.object, spec);
@@ -245,6 +285,36 @@ fn embed_marks(object: &Value, spec: &mut Map<String, Value>) {
     if !marks.is_empty() {
         spec.insert("metadata".to_owned(), marks.into());
     }
+}
+
+/// The spec of an object of v1beta1 as v1 has it, where that is a matter of names alone: what a step may use is called
+/// `computeResources` there (<https://tekton.dev/docs/pipelines/migrating-v1beta1-to-v1/>).
+fn as_v1(object: &Value) -> Option<Value> {
+    fn rename(container: &mut Value) {
+        let Some(container) = container.as_object_mut() else { return };
+        if let Some(resources) = container.remove("resources") {
+            container.insert("computeResources".to_owned(), resources);
+        }
+    }
+    fn task(spec: &mut Value) {
+        for field in ["steps", "sidecars"] {
+            let containers = spec.get_mut(field).and_then(Value::as_array_mut);
+            containers.into_iter().flatten().for_each(rename);
+        }
+        spec.get_mut("stepTemplate").into_iter().for_each(rename);
+    }
+    let mut spec = object.get("spec")?.clone();
+    task(&mut spec);
+    for field in ["tasks", "finally"] {
+        let tasks = spec.get_mut(field).and_then(Value::as_array_mut);
+        tasks.into_iter().flatten().filter_map(|one| one.get_mut("taskSpec")).for_each(task);
+    }
+    let own = |spec: &Value| spec.get("resources").is_some();
+    let tasks = list(&spec, "tasks").iter().chain(list(&spec, "finally"));
+    let is_bound = own(&spec)
+        || tasks.clone().any(|one| own(one) || one.pointer("/taskRef/bundle").is_some())
+        || tasks.filter_map(|one| one.get("taskSpec")).any(own);
+    (!is_bound).then_some(spec)
 }
 
 /// True if an object uses fields that v1 and v1beta1 do not have in common.

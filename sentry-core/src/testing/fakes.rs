@@ -3,9 +3,11 @@
 mod deployer;
 mod held;
 mod notifier;
+mod remotes;
 
 pub use deployer::FakeDeployer;
 pub use notifier::FakeNotifier;
+pub use remotes::FakeRemotes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::clock::{Clock, Timestamp};
 use crate::forge::{
-    ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
+    Audience, ChangedPaths, ChangesQuery, CloneCredential, CommitInfo, CommitStatus, ForgeError,
     ForgeErrorKind, HeadList, Heads, HeadsAnswer, HeadsQuery, MAX_CHANGED_PATHS, Reporter, Source,
     Tree, TreeFile, TreeLimits, TreeQuery, Validator,
 };
@@ -76,6 +78,9 @@ struct Host {
     statuses: Vec<CommitStatus>,
     status_calls: usize,
     no_statuses: Option<ForgeErrorKind>,
+    /// Members, unless it is set.
+    audience: Option<Audience>,
+    audience_calls: usize,
     token: Option<Secret>,
 }
 
@@ -178,6 +183,17 @@ impl FakeForge {
     /// From now on every status is refused so; `None` ends it. All else goes on.
     pub fn fail_statuses(&self, kind: Option<ForgeErrorKind>) {
         guard(&self.host).no_statuses = kind;
+    }
+
+    /// From now on so many may read the repositories.
+    pub fn set_audience(&self, audience: Audience) {
+        guard(&self.host).audience = Some(audience);
+    }
+
+    /// How often it was asked who may read a repository.
+    #[must_use]
+    pub fn audience_calls(&self) -> usize {
+        guard(&self.host).audience_calls
     }
 
     /// Every status that was set, in order; refused ones are not in it.
@@ -322,5 +338,12 @@ impl Reporter for FakeForge {
         }
         host.statuses.push(status.clone());
         Ok(())
+    }
+
+    async fn audience(&self, _: &RepoUrl) -> Result<Audience, ForgeError> {
+        let mut host = guard(&self.host);
+        host.audience_calls += 1;
+        host.up()?;
+        Ok(host.audience.unwrap_or(Audience::Members))
     }
 }

@@ -24,6 +24,7 @@ use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::{FailedRun, Notice, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
+use crate::remote::{RemoteKind, RemoteRecord};
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
@@ -32,6 +33,7 @@ use crate::store::{
 };
 use crate::subject::{EventName, Subject};
 use crate::subscription::{Occasion, Route};
+use crate::watch::ReportDetail;
 
 /// Parses a text that is known to be valid.
 ///
@@ -185,6 +187,12 @@ pub fn delivery(n: u32) -> Delivery {
             took: Duration::new(1, 234_567_891),
         }],
         notes: vec!["ci.yaml:3: unknown variable {{ ünï }}".to_owned(), String::new()],
+        detail: Some(ReportDetail::Reasons),
+        remotes: vec![RemoteRecord {
+            kind: RemoteKind::Task,
+            place: "git-clone:0.9.0".to_owned(),
+            sha256: "e".repeat(64),
+        }],
         error: Some("line one\nline \"two\" 'x'; -- \u{1b}[31m".to_owned()),
         superseded_by: Some(sha(n + 1)),
         cancelled: None,

@@ -40,6 +40,8 @@ mod committing;
 mod comparing;
 mod cutting_off;
 mod delivering;
+mod disclosing;
+mod elsewhere;
 mod fencing;
 mod following;
 mod hints;

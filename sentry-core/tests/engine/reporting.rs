@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use sentry_core::delivery::RunState;
 use sentry_core::deployer::DeployerPorts;
 use sentry_core::event::EventKind;
-use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
+use sentry_core::forge::{
+    Audience, CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState,
+};
 use sentry_core::repo::RepoUrl;
 
 use super::following::following;
@@ -54,6 +56,10 @@ impl Reporter for Slow {
     async fn set_status(&self, repo: &RepoUrl, status: &CommitStatus) -> Result<(), ForgeError> {
         tokio::time::sleep(Duration::from_secs(300)).await;
         self.0.set_status(repo, status).await
+    }
+
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        self.0.audience(repo).await
     }
 }
 

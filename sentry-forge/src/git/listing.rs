@@ -115,7 +115,8 @@ impl Listing {
 
 /// True for what is read of a directory, by its name.
 pub(crate) fn is_manifest(name: &[u8]) -> bool {
-    name.ends_with(b".yaml") || name.ends_with(b".yml")
+    let is_lock = || name == b"sentry.lock" || name.ends_with(b"/sentry.lock");
+    name.ends_with(b".yaml") || name.ends_with(b".yml") || is_lock()
 }
 
 /// What a mode that is neither a file's nor a directory's means, as a clause.

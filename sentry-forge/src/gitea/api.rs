@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind};
+use sentry_core::forge::{Audience, CommitInfo, CommitStatus, ForgeError, ForgeErrorKind};
 use sentry_core::repo::{CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -38,6 +38,10 @@ struct Repository {
     default_branch: Option<String>,
     #[serde(default)]
     permissions: Permissions,
+    private: Option<bool>,
+    /// True if it can be read by those who have an account.
+    #[serde(default)]
+    internal: bool,
 }
 
 /// What the token's owner may do; what its scopes leave of that is unknown.
@@ -177,6 +181,12 @@ impl Api for GiteaApi {
             "" => repo.full_name,
             root => format!("{root}/{}", repo.full_name),
         };
+        let audience = match repo.private {
+            Some(true) => Audience::Members,
+            Some(false) if repo.internal => Audience::Members,
+            Some(false) => Audience::Public,
+            None => Audience::Unknown,
+        };
         let Permissions { admin, push, pull } = repo.permissions;
         let rights = [(admin, "admin"), (push, "push"), (pull, "pull")];
         let rights: Vec<&str> =
@@ -186,6 +196,7 @@ impl Api for GiteaApi {
             path,
             url: repo.clone_url,
             default_branch: repo.default_branch.filter(|name| !name.is_empty()),
+            audience,
             rights: if rights.is_empty() { "unknown".to_owned() } else { rights.join(", ") },
         })
     }

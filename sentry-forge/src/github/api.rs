@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError};
+use sentry_core::forge::{Audience, CommitInfo, CommitStatus, ForgeError};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
 use serde::Deserialize;
@@ -87,6 +87,19 @@ struct Repository {
     default_branch: Option<String>,
     #[serde(default)]
     permissions: std::collections::BTreeMap<String, bool>,
+    /// False for internal ones of an enterprise as well.
+    private: Option<bool>,
+    visibility: Option<String>,
+}
+
+impl Repository {
+    fn audience(&self) -> Audience {
+        match (self.visibility.as_deref(), self.private) {
+            (Some("private" | "internal"), _) | (None, Some(true)) => Audience::Members,
+            (Some("public"), _) | (None, Some(false)) => Audience::Public,
+            _ => Audience::Unknown,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -326,6 +339,7 @@ impl Api for GitHubApi {
             "unknown".clone_into(&mut rights);
         }
         Ok(RepoFacts {
+            audience: repo.audience(),
             id: repo.id,
             path: repo.full_name,
             url: repo.clone_url,

@@ -9,7 +9,9 @@ use gitlab::api::projects::Project as ProjectEndpoint;
 use gitlab::api::projects::repository::branches::Branch as BranchEndpoint;
 use gitlab::api::projects::repository::commits::Commit as CommitEndpoint;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState};
+use sentry_core::forge::{
+    Audience, CommitInfo, CommitStatus, ForgeError, ForgeErrorKind, StatusState,
+};
 use sentry_core::repo::{BranchName, CommitSha, RepoUrl};
 use sentry_core::secret::Secret;
 use sentry_core::subject::Subject;
@@ -60,6 +62,18 @@ struct Project {
     default_branch: Option<String>,
     #[serde(default)]
     permissions: Permissions,
+    visibility: Option<String>,
+}
+
+impl Project {
+    /// What is internal can be read by all who have an account.
+    fn audience(&self) -> Audience {
+        match self.visibility.as_deref() {
+            Some("private" | "internal") => Audience::Members,
+            Some("public") => Audience::Public,
+            _ => Audience::Unknown,
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -253,7 +267,7 @@ impl Api for GitLabApi {
 
     fn read_repo(&self, answer: &Answer) -> Result<RepoFacts, String> {
         let project: Project = json(answer)?;
-        let level = project.permissions.level();
+        let (level, audience) = (project.permissions.level(), project.audience());
         let path = match self.root.as_str() {
             "" => project.path_with_namespace,
             root => format!("{root}/{}", project.path_with_namespace),
@@ -264,6 +278,7 @@ impl Api for GitLabApi {
             url: project.http_url_to_repo,
             default_branch: project.default_branch,
             rights: level.map_or_else(|| "unknown".to_owned(), role),
+            audience,
         })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, Method};
 use sentry_core::clock::Timestamp;
-use sentry_core::forge::{CommitInfo, CommitStatus, ForgeError, StatusState};
+use sentry_core::forge::{Audience, CommitInfo, CommitStatus, ForgeError, StatusState};
 use sentry_core::repo::{BranchName, CommitSha, RepoPath, RepoUrl};
 use sentry_core::secret::Secret;
 use sentry_core::text;
@@ -66,6 +66,8 @@ pub(crate) struct RepoFacts {
     pub(crate) default_branch: Option<String>,
     /// The token's rights, for people.
     pub(crate) rights: String,
+    /// Who may read it.
+    pub(crate) audience: Audience,
 }
 
 /// What a failed request for a branch's head or a commit says about it.

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use http::StatusCode;
-use sentry_core::forge::{CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState};
+use sentry_core::forge::{
+    Audience, CommitStatus, ForgeError, ForgeErrorKind, Reporter, StatusState,
+};
 use sentry_core::repo::RepoUrl;
 
 use crate::hosted::api::{Call, Resource};
@@ -29,6 +31,11 @@ impl Reporter for Hosted {
             shown = shown.and(self.show(repo, call, status.state).await);
         }
         shown
+    }
+
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        self.belongs(repo)?;
+        Ok(self.facts(repo).await?.audience)
     }
 }
 

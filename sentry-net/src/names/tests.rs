@@ -226,3 +226,38 @@ async fn the_first_server_that_answers_decides() {
         assert_eq!(ask("git", lan, &[&broken, &second]).await.unwrap(), [ip("10.0.0.2")]);
     }
 }
+
+#[test]
+fn only_addresses_of_the_internet_are_public() {
+    for private in [
+        "0.0.0.0",
+        "10.1.2.3",
+        "100.64.0.1",
+        "127.0.0.1",
+        "169.254.169.254",
+        "172.16.0.1",
+        "192.0.0.1",
+        "192.0.2.1",
+        "192.168.1.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:10.0.0.1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a00:1",
+        "2002:7f00:1::",
+        "2001:db8::1",
+        "fc00::1",
+        "fe80::1",
+        "ff02::1",
+    ] {
+        assert!(!is_public(private.parse().unwrap()), "{private}");
+    }
+    let public =
+        ["1.1.1.1", "100.63.0.1", "172.32.0.1", "192.0.1.1", "2606:4700::1", "::ffff:1.1.1.1"];
+    for public in public {
+        assert!(is_public(public.parse().unwrap()), "{public}");
+    }
+}

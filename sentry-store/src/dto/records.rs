@@ -10,7 +10,9 @@ use std::time::Duration;
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
 use sentry_core::repo::{CommitSha, RepoUrl};
-use sentry_core::{cursor, delivery, forge, notifier, plan, revision, store, subscription};
+use sentry_core::{
+    cursor, delivery, forge, notifier, plan, remote, revision, store, subscription, watch,
+};
 use serde::{Deserialize, Serialize};
 
 use self::reason::Reason;
@@ -356,10 +358,19 @@ mirrors! {
         passed: Option<Reason>,
         steps: Vec<Step>,
         notes: Vec<String>,
+        #[serde(default)]
+        detail: Option<Word<watch::ReportDetail>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        remotes: Vec<Elsewhere>,
         error: Option<String>,
         superseded_by: Option<Text<CommitSha>>,
         #[serde(default)]
         cancelled: Option<Cancellation>,
+    }
+    Elsewhere of remote::RemoteRecord {
+        kind: Word<remote::RemoteKind>,
+        place: String,
+        sha256: String,
     }
     Cancellation of delivery::Cancellation {
         by: Option<String>,

@@ -13,13 +13,14 @@ use sentry_core::delivery::{Delivery, HeadRecord, Trigger, TriggerState};
 use sentry_core::forge::Validator;
 use sentry_core::ids::{DeliveryId, NoticeId, TriggerId};
 use sentry_core::names::WatchName;
+use sentry_core::remote::digest;
 use sentry_core::repo::CommitSha;
 use sentry_core::revision::Revision;
 use sentry_core::store::{
-    AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Brief, Claim, DeliveryQuery, Hold,
-    Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, Past, PastQuery, QueueView,
-    RECENT, ReceiverView, Report, Requests, Snapshot, StoreError, StoreErrorKind, SubjectView,
-    Suspension, Trouble, WatchState, WatchView, Write,
+    AUDIT, Act, AgentState, Archive, AuditEntry, AuditQuery, Blobs, Brief, Claim, DeliveryQuery,
+    Hold, Inbox, InventoryItem, Journal, Outgoing, Overview, OverviewQuery, Past, PastQuery,
+    QueueView, RECENT, ReceiverView, Report, Requests, Snapshot, StoreError, StoreErrorKind,
+    SubjectView, Suspension, Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
 
@@ -35,6 +36,8 @@ struct Kept {
     watches: BTreeMap<WatchName, WatchState>,
     validators: BTreeMap<String, Validator>,
     deliveries: BTreeMap<DeliveryId, Delivery>,
+    /// What open deliveries got from elsewhere, by its digest.
+    blobs: BTreeMap<DeliveryId, BTreeMap<String, Vec<u8>>>,
     triggers: BTreeMap<TriggerId, Trigger>,
     heads: BTreeMap<(CommitSha, WatchName, Subject), HeadRecord>,
     reports: BTreeMap<(WatchName, CommitSha, String), Report>,
@@ -192,6 +195,26 @@ impl Archive for MemoryStore {
     }
 }
 
+#[async_trait]
+impl Blobs for MemoryStore {
+    async fn put(&self, delivery: &DeliveryId, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut kept = self.kept();
+        if kept.deliveries.get(delivery).is_some_and(|delivery| !delivery.state.is_final()) {
+            let own = kept.blobs.entry(delivery.clone()).or_default();
+            own.insert(digest(bytes), bytes.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn get(
+        &self,
+        delivery: &DeliveryId,
+        sha256: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.kept().blobs.get(delivery).and_then(|own| own.get(sha256)).cloned())
+    }
+}
+
 impl Kept {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
@@ -315,7 +338,12 @@ impl Kept {
             Write::Watch(state) => drop(self.watches.insert(state.watch.clone(), state)),
             Write::Validator(key, Some(value)) => drop(self.validators.insert(key, value)),
             Write::Validator(key, None) => drop(self.validators.remove(&key)),
-            Write::Delivery(d) => drop(self.deliveries.insert(d.id.clone(), *d)),
+            Write::Delivery(d) => {
+                if d.state.is_final() {
+                    self.blobs.remove(&d.id);
+                }
+                drop(self.deliveries.insert(d.id.clone(), *d));
+            }
             Write::Trigger(trigger) => {
                 if let Some(kept) = self.triggers.get_mut(&trigger.id) {
                     kept.state = trigger.state;

@@ -7,8 +7,10 @@
 //! | `slots` | who has which slot |
 //! | `part`, `writes`, `snapshot` | one slot's state: its claim, its commits, what it loads |
 //! | `inbox` | what is left for the agents |
+//! | `blobs` | what open deliveries got from elsewhere |
 //! | `views`, `overview` | what is shown, by index |
 
+mod blobs;
 mod config;
 mod failure;
 mod inbox;

@@ -41,6 +41,7 @@ pub(super) enum Value {
     Count(i32),
     MaybeText(Option<String>),
     Seconds(f64),
+    Bytes(Vec<u8>),
 }
 
 impl Value {
@@ -53,6 +54,7 @@ impl Value {
             Self::Count(number) => (number, Type::INT4),
             Self::MaybeText(text) => (text, Type::TEXT),
             Self::Seconds(seconds) => (seconds, Type::FLOAT8),
+            Self::Bytes(bytes) => (bytes, Type::BYTEA),
         }
     }
 

@@ -73,7 +73,8 @@ impl Slots for PostgresStore {
 
     fn state(&self, slot: Slot, term: &Term) -> State {
         let journal = Arc::new(Part { store: self.clone(), slot, term: term.clone() });
-        State { journal, inbox: Arc::new(self.clone()), archive: Arc::new(self.clone()) }
+        let all = Arc::new(self.clone());
+        State { journal, inbox: Arc::clone(&all) as _, archive: Arc::clone(&all) as _, blobs: all }
     }
 }
 

@@ -17,13 +17,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
+};
 use sentry_core::delivery::{Delivery, HeadRecord, Trigger};
-use sentry_core::ids::TriggerId;
+use sentry_core::ids::{DeliveryId, TriggerId};
 use sentry_core::names::WatchName;
+use sentry_core::remote::digest;
 use sentry_core::store::{
-    Archive, AuditEntry, AuditQuery, Claim, DeliveryQuery, Hold, Inbox, InventoryItem, Journal,
-    Overview, OverviewQuery, Requests, Snapshot, StoreError, StoreErrorKind, Write,
+    Archive, AuditEntry, AuditQuery, Blobs, Claim, DeliveryQuery, Hold, Inbox, InventoryItem,
+    Journal, Overview, OverviewQuery, Requests, Snapshot, StoreError, StoreErrorKind, Write,
 };
 
 use self::check::{Check, Damage};
@@ -437,6 +440,37 @@ impl Archive for SqliteStore {
     async fn inventory(&self, watch: &WatchName) -> Result<Vec<InventoryItem>, StoreError> {
         let watch = watch.clone();
         self.with(move |session| rows::inventory(&session.connection, &watch)).await
+    }
+}
+
+#[async_trait]
+impl Blobs for SqliteStore {
+    async fn put(&self, delivery: &DeliveryId, bytes: &[u8]) -> Result<(), StoreError> {
+        let (delivery, bytes) = (delivery.to_string(), bytes.to_owned());
+        self.with(move |session| {
+            session.write(|db| {
+                let sql = "INSERT OR REPLACE INTO blobs (delivery, sha256, bytes)
+                    SELECT id, ?2, ?3 FROM deliveries WHERE id = ?1 AND final = 0";
+                db.execute(sql, (&delivery, digest(&bytes), &bytes))?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    async fn get(
+        &self,
+        delivery: &DeliveryId,
+        sha256: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let (delivery, sha256) = (delivery.to_string(), sha256.to_owned());
+        self.with(move |session| {
+            let sql = "SELECT bytes FROM blobs WHERE delivery = ?1 AND sha256 = ?2";
+            let found = session.connection.query_row(sql, (&delivery, &sha256), |row| row.get(0));
+            let bytes: Option<Vec<u8>> = found.optional()?;
+            Ok(bytes.filter(|bytes| digest(bytes) == sha256))
+        })
+        .await
     }
 }
 

@@ -54,6 +54,7 @@ mod the_memory_store {
     sentry_core::journal_contract_tests!(super::memory);
     sentry_core::inbox_contract_tests!(super::memory);
     sentry_core::archive_contract_tests!(super::memory);
+    sentry_core::blobs_contract_tests!(super::memory);
     sentry_core::slots_contract_tests!(super::slots_in_memory);
 }
 
@@ -61,11 +62,13 @@ mod the_sqlite_store {
     sentry_core::journal_contract_tests!(super::sqlite);
     sentry_core::inbox_contract_tests!(super::sqlite);
     sentry_core::archive_contract_tests!(super::sqlite);
+    sentry_core::blobs_contract_tests!(super::sqlite);
 }
 
 mod the_postgres_store {
     sentry_core::journal_contract_tests!(super::one_slot::handles);
     sentry_core::inbox_contract_tests!(super::one_slot::handles);
     sentry_core::archive_contract_tests!(super::one_slot::handles);
+    sentry_core::blobs_contract_tests!(super::one_slot::handles);
     sentry_core::slots_contract_tests!(super::slots_in_postgres);
 }

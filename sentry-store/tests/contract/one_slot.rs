@@ -40,8 +40,9 @@ fn slot() -> Slot {
 
 impl OneSlot {
     fn state(&self) -> State {
-        let (inbox, archive) = (Arc::new(self.store.clone()), Arc::new(self.store.clone()));
-        State { journal: Arc::new(self.clone()), inbox, archive }
+        let all = Arc::new(self.store.clone());
+        let (inbox, archive) = (Arc::clone(&all) as _, Arc::clone(&all) as _);
+        State { journal: Arc::new(self.clone()), inbox, archive, blobs: all }
     }
 }
 

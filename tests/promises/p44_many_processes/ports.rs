@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use sentry_core::delivery::Trigger;
 use sentry_core::deployer::{Checked, DeployError, Deployer, FollowQuery, Retire, RunChange};
 use sentry_core::fleet::{Member, MemberId, Slot, Slots, Table, Term};
-use sentry_core::forge::{CommitStatus, ForgeError, Reporter};
+use sentry_core::forge::{Audience, CommitStatus, ForgeError, Reporter};
 use sentry_core::ids::TriggerId;
 use sentry_core::names::WatchName;
 use sentry_core::plan::{Action, COMMIT_LABEL, ChangeSet, Plan};
@@ -103,6 +103,11 @@ impl Reporter for Distant<FakeForge> {
         let (inner, repo, status) = (Arc::clone(&self.inner), repo.clone(), status.clone());
         self.process.send(async move { inner.set_status(&repo, &status).await }).await
     }
+
+    async fn audience(&self, repo: &RepoUrl) -> Result<Audience, ForgeError> {
+        self.process.point().await;
+        self.inner.audience(repo).await
+    }
 }
 
 #[async_trait]
@@ -184,9 +189,9 @@ impl Slots for Reached {
         self.store.settle(slot, term, watches).await
     }
     fn state(&self, slot: Slot, term: &Term) -> State {
-        let State { journal, inbox, archive } = self.store.state(slot, term);
+        let State { journal, inbox, archive, blobs } = self.store.state(slot, term);
         let inbox = Arc::new(Distant { inner: inbox, process: Arc::clone(&self.process) });
-        State { journal: Hooked::new(&journal, &self.process), inbox, archive }
+        State { journal: Hooked::new(&journal, &self.process), inbox, archive, blobs }
     }
 }
 

@@ -88,6 +88,7 @@ impl Scene {
             event: &self.event,
             only: self.only.as_deref(),
             changed: self.changed.as_ref(),
+            remote: manifest::Remote::Off,
             kinds: None,
         }
     }

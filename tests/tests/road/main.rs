@@ -14,6 +14,7 @@ mod delivery;
 mod deploy;
 mod description;
 mod diff;
+mod elsewhere;
 mod forges;
 mod ground;
 mod hostile;

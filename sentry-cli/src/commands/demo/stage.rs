@@ -31,6 +31,7 @@ forges:
 watches:
   - name: demo
     polling_interval: 1
+    report_detail: reasons
     source: {url: \"${FORGE}/demo/product\", branches: [main]}
     manifests: {url: \"${FORGE}/demo/qa\", branch: main}
     cluster:

@@ -169,6 +169,8 @@ impl Machine {
             passed: None,
             steps: Vec::new(),
             notes: Vec::new(),
+            detail: None,
+            remotes: Vec::new(),
             error: None,
             superseded_by: None,
             cancelled: None,

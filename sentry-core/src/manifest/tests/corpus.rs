@@ -3,12 +3,12 @@
 //! `cargo test -p sentry-core --features corpus --lib corpus -- --nocapture` prints what becomes of every document, for a push
 //! to `main` and for a pull request's event, beside what `kubectl apply -f .tekton` does with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Scene, tree};
+use super::{Scene, startable, tree};
 use crate::forge::ChangedPaths;
 use crate::manifest::annotations::Annotations;
 use crate::manifest::cel::{self, Facts, NoAnswer, Truth};
@@ -17,7 +17,9 @@ use crate::manifest::globs::Globs;
 use crate::manifest::marked::Marked;
 use crate::manifest::parse::Content;
 use crate::manifest::selection::Means;
-use crate::manifest::{Decision, Documents, ManifestSet, annotations, parse, policy, prepare};
+use crate::manifest::{
+    Context, Decision, Documents, ManifestSet, Remote, annotations, parse, policy, prepare,
+};
 use crate::subject::EventName;
 use crate::testing::sample;
 use crate::watch::GitAuthSecret;
@@ -241,4 +243,39 @@ fn answer(text: &str, event: &str, changed: Option<&str>) -> Result<Truth, NoAns
     };
     let mut means = Means { fuel: Fuel::new(1), globs: Globs::new(facts.changed) };
     cel::evaluate(&Marked::plain(text), &facts, &mut means)
+}
+
+#[test]
+fn which_runs_of_real_directories_can_start_now() {
+    let (mut all, mut here, mut now) = (0, 0, 0);
+    for (name, documents) in directories() {
+        let mut names = Vec::new();
+        values(&documents).for_each(|(_, _, value)| startable::referred(value, &mut names));
+        let runs = values(&documents).filter(|(_, _, v)| policy::is_run(v));
+        let runs: Vec<_> = runs.filter(|(_, _, v)| v["kind"] == "PipelineRun").collect();
+        let (mut alone, mut with) = (BTreeSet::new(), BTreeMap::new());
+        for event in ["push", "pull_request"] {
+            let scene = scene(&documents, Some(event));
+            if event == "push" {
+                alone = startable::startable(&prepare(&documents, &scene.context()));
+            }
+            let got = startable::got(&documents, &scene, &names);
+            let context = Context { remote: Remote::Got(&got), ..scene.context() };
+            for place in startable::startable(&prepare(&documents, &context)) {
+                with.entry(place).or_insert_with(Vec::new).push(event);
+            }
+        }
+        for (path, document, _) in &runs {
+            let place = ((*path).to_owned(), *document);
+            let events = with.get(&place).map_or("none".to_owned(), |events| events.join(", "));
+            println!("{name}/{path}#{document}: {events}");
+        }
+        all += runs.len();
+        here += runs.iter().filter(|(p, d, _)| alone.contains(&((*p).to_owned(), *d))).count();
+        now += runs.iter().filter(|(p, d, _)| with.contains_key(&((*p).to_owned(), *d))).count();
+    }
+    println!(
+        "{all} PipelineRuns: {here} start on a push with nothing else installed, {now} by an event on main with what is elsewhere"
+    );
+    assert!(now > here);
 }

@@ -11,6 +11,8 @@ mod patterns;
 mod policy;
 mod reading;
 mod refs;
+mod remotes;
+mod startable;
 mod values;
 mod variables;
 
@@ -38,6 +40,8 @@ struct Scene {
     event: EventName,
     only: Option<&'static str>,
     changed: Option<ChangedPaths>,
+    /// `None`: nothing from elsewhere is used.
+    remote: Option<RemoteDocuments>,
     kinds: Option<KindTable>,
 }
 
@@ -79,6 +83,7 @@ impl Default for Scene {
             event: EventName::new("push"),
             only: None,
             changed: None,
+            remote: None,
             kinds: None,
         }
     }
@@ -97,6 +102,7 @@ impl Scene {
             event: &self.event,
             only: self.only,
             changed: self.changed.as_ref(),
+            remote: self.remote.as_ref().map_or(Remote::Off, Remote::Got),
             kinds: self.kinds.as_ref(),
         }
     }

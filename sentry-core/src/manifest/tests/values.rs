@@ -184,7 +184,7 @@ fn a_value_in_a_list_of_patterns_is_one_text_and_no_pattern() {
 }
 
 #[test]
-fn a_value_in_an_annotation_names_one_remote_task_and_a_list_that_can_not_be_read_is_told() {
+fn a_value_in_an_annotation_names_one_remote_task_and_a_list_that_can_not_be_read_is_refused() {
     let noted = |value: &str, branch: &str| {
         let set = pushed(branch, "ada", &annotated("task", value));
         assert_eq!(decision(&set), Decision::Run);
@@ -192,14 +192,16 @@ fn a_value_in_an_annotation_names_one_remote_task_and_a_list_that_can_not_be_rea
     };
     let notes = noted("[git-clone, https://h/{{ source_branch }}/t.yaml]", "a,https/evil/b]");
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(notes[1].contains("`https://h/a,https/evil/b]/t.yaml` is not fetched"), "{notes:?}");
+    let encoded = "`https://h/a%2Chttps/evil/b%5D/t.yaml` is not fetched";
+    assert!(notes[1].contains(encoded), "{notes:?}");
     for (value, word) in [
         ("[foo", "the annotation task `[foo` is neither one value nor a list `[a, b]`"),
         ("a b", "neither one value nor a list"),
         ("[]", "is empty"),
         ("foo]", "neither one value nor a list"),
     ] {
-        let notes = noted(value, "main");
-        assert!(notes.len() == 1 && notes[0].contains(word), "{value}: {notes:?}");
+        let set = pushed("main", "ada", &annotated("task", value));
+        let reason = &set.decisions[0].reason;
+        assert!(decision(&set) == Decision::Refuse && reason.contains(word), "{value}: {reason}");
     }
 }

@@ -67,6 +67,8 @@ pub async fn a_delivery_reads_back_with_every_field_set(at: Handles) {
         objects: vec![],
         steps: vec![],
         notes: vec![],
+        detail: None,
+        remotes: vec![],
         error: None,
         superseded_by: None,
         ..sample::delivery(2)

@@ -1,8 +1,9 @@
 //! The contract of the ports of a state, clause by clause: whoever writes a store of their own runs it against that.
 //!
 //! Each clause is a function that takes an empty store and panics, as a test does, where the store breaks it.
-//! [`journal_contract_tests!`](crate::journal_contract_tests), [`inbox_contract_tests!`](crate::inbox_contract_tests) and
-//! [`archive_contract_tests!`](crate::archive_contract_tests) make one test of each, so that the name of the
+//! [`journal_contract_tests!`](crate::journal_contract_tests), [`inbox_contract_tests!`](crate::inbox_contract_tests),
+//! [`archive_contract_tests!`](crate::archive_contract_tests) and
+//! [`blobs_contract_tests!`](crate::blobs_contract_tests) make one test of each, so that the name of the
 //! failing test says what is broken:
 //!
 //! ```
@@ -24,6 +25,7 @@
 //! What no clause can ask of every store, that a commit survives a kill, is for the store's own tests.
 
 pub mod archive;
+pub mod blobs;
 pub mod inbox;
 pub mod journal;
 pub mod overview;
