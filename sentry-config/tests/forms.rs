@@ -72,7 +72,7 @@ fn the_short_form_becomes_one_watch() {
     let config = good(SHORT, &[]);
     let [watch] = &config.watches[..] else { panic!("{:?}", config.watches) };
     assert_eq!(watch.name.as_str(), "default");
-    assert_eq!(watch.source.branches.to_string(), "main, develop");
+    assert_eq!(watch.source.subjects.to_string(), "main, develop");
     assert_eq!((watch.source.forge.as_str(), watch.manifests.forge.as_str()), ("github", "gitlab"));
     assert_eq!(watch.manifests.dir.as_str(), ".tekton");
     assert_eq!(watch.cluster.context.as_deref(), Some("default"));
@@ -263,7 +263,7 @@ watches:
     let config = good(text, &[]);
     let [one, two] = &config.watches[..] else { panic!("{:?}", config.watches) };
     assert_eq!(one.manifests, two.manifests);
-    assert_eq!(two.source.branches.to_string(), "dev");
+    assert_eq!(two.source.subjects.to_string(), "dev");
     assert_eq!(two.source.repo, one.source.repo);
     assert_eq!(two.cluster.to_string(), "namespace other");
     assert_eq!((two.variables["a"].as_str(), two.variables["b"].as_str()), ("x", "y"));
@@ -373,7 +373,7 @@ fn overrides_come_from_double_underscores_only() {
             ("SENTRY_LOG", "x"),
         ],
     );
-    assert_eq!(config.watches[0].source.branches.to_string(), "a, b");
+    assert_eq!(config.watches[0].source.subjects.to_string(), "a, b");
     assert_eq!(config.watches[0].timing.timeout, Duration::from_secs(60));
     assert_eq!(config.watches[1].cluster.namespace.as_str(), "123");
     assert!(config.secrets().any(|s| s.expose() == "has-${NOTHING}-to-fill"));

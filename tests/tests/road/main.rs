@@ -26,6 +26,7 @@ mod reload;
 mod remote;
 mod secrets;
 mod ssh;
+mod tags;
 mod upgrade;
 mod verdict;
 mod why;
