@@ -141,10 +141,10 @@ inline_schema!(Tags, "Tags", {
 impl Read for Tags {
     fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
         match &node.kind {
-            Kind::Map(_) => {
+            Kind::Map(entries) => {
                 let fields = Fields::open(node, place, &["semver"], report)?;
                 let range = fields.get("semver", report);
-                if range.is_none() {
+                if entries.is_empty() {
                     report.missing(place, "semver", "write a range: {semver: \">=1.2\"}");
                 }
                 range.map(Self::Versions)

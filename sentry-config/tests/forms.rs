@@ -238,6 +238,23 @@ fn a_forge_is_fetched_from_within_unless_its_file_says_otherwise() {
 }
 
 #[test]
+fn tags_are_names_or_a_range_and_are_printed_so() {
+    let both = r#"branches: ["main", "release/*"]"#;
+    for (written, selection) in [
+        ("tags: 'v*'", "tags v*"),
+        ("tags: 'v*,!v0.*'", "tags v*, tags !v0.*"),
+        ("tags: [v1, 'nightly-*']", "tags v1, tags nightly-*"),
+        ("tags: {semver: '>=1.2, <2'}", "tags {semver: >=1.2, <2}"),
+        ("branches: main, tags: {semver: '*'}", "main, tags {semver: *}"),
+    ] {
+        let config = good(&LONG.replace(both, written), &[]);
+        assert_eq!(config.watches[0].source.subjects.to_string(), selection);
+        let printed = to_long_form(&config);
+        assert_eq!(good(&printed, &[]).watches, config.watches, "{printed}");
+    }
+}
+
+#[test]
 fn a_watch_may_let_sentry_make_the_secret_and_is_printed_so() {
     let config = good(&format!("{SHORT}git_auth_secret: {{per_run: true}}\n"), &[]);
     assert_eq!(config.watches[0].reading.git_auth_secret, GitAuthSecret::PerRun);

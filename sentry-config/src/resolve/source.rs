@@ -8,7 +8,7 @@ use sentry_core::watch::{
 use super::Resolver;
 use super::watch::{REPO_HINT, part};
 use crate::config::ForgeConfig;
-use crate::place::{At, Place};
+use crate::place::{At, Place, join};
 use crate::raw::{RawManifests, RawSource};
 use crate::values::{Tags, Texts};
 
@@ -25,7 +25,8 @@ impl Resolver<'_> {
         let d = d.map(|at| at.value.clone()).unwrap_or_default();
         let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
         let (branches, tags) = (raw.branches.or(d.branches), raw.tags.or(d.tags));
-        if branches.is_none() && tags.is_none() {
+        let told = self.report.is_bad(&join(&place.path, "tags"));
+        if branches.is_none() && tags.is_none() && !told {
             let hint = "name at least one: main, or release/*; or name tags";
             self.report.missing(&place, "branches", hint);
         }

@@ -47,13 +47,13 @@ pub fn watch(name: &str) -> WatchName {
     parse(name)
 }
 
-/// The branch of this name, or what a whole reference names.
-///
-/// # Panics
-/// If it names nothing.
+/// The branch of this name, or the tag of a whole reference such as `refs/tags/v1`.
 #[must_use]
 pub fn subject(text: &str) -> Subject {
-    Subject::named(text).expect("a subject")
+    match text.strip_prefix("refs/tags/") {
+        Some(tag) => Subject::Tag(parse(tag)),
+        None => Subject::Branch(parse(text)),
+    }
 }
 
 /// A subject's head.

@@ -45,7 +45,7 @@ impl Pusher {
     fn push(&mut self, number: usize) {
         let mut stream = String::new();
         while self.branches.len() < number {
-            let branch = self.hostile.branch().to_string();
+            let branch = self.hostile.branch().name().to_owned();
             let clash = |known: &String| {
                 let under = |a: &str, b: &str| a == b || a.starts_with(&format!("{b}/"));
                 under(known, &branch) || under(&branch, known)
