@@ -155,7 +155,7 @@ impl Story {
         }
         let sha = self.road.a.commit("scratch", &[("n", &n.to_string())], "work");
         self.road.a.force(&format!("refs/tags/v{n}"), &sha);
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             self.road.a.annotate(&format!("v{n}"), &sha);
         }
         self.stood.push(sha.clone());

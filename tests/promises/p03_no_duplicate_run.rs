@@ -19,7 +19,7 @@ fn road(by: By) -> Road {
 
 /// A new head: `main` and new tags take turns, of which every second one is an object of its own.
 fn push(road: &Road, n: usize) -> String {
-    if n % 2 == 0 {
+    if n.is_multiple_of(2) {
         return road.push();
     }
     let (sha, tag) = (road.a.commit("scratch", &[("n", &n.to_string())], "work"), format!("v{n}"));

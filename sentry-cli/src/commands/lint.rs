@@ -157,7 +157,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         namespace: "your-namespace".parse()?,
     };
     let watch = Watch { reading, ..Watch::new("lint".parse()?, source, manifests, cluster) };
-    let revision = Revision { subject: subject.clone(), sha: tree.commit.clone() };
+    let revision = Revision { subject, sha: tree.commit.clone() };
     let context = manifest::Context {
         watch: &watch,
         revision: &revision,
