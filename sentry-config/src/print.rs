@@ -1,5 +1,6 @@
 //! A configuration written as the long form, with every default spelled out and without any secret.
 
+use sentry_core::pull::PullSelector;
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
     AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting,
@@ -232,12 +233,30 @@ fn escaped(text: &str) -> String {
     text.replace("${", "$${")
 }
 
+fn write_pulls(out: &mut Lines, pulls: &PullSelector) {
+    let PullSelector { target, skips_drafts, need, without } = pulls;
+    if let Some(target) = target {
+        out.put("target", target.patterns().collect::<Vec<_>>());
+    }
+    out.put("drafts", if *skips_drafts { "skip" } else { "run" });
+    if need.is_empty() && without.is_empty() {
+        return;
+    }
+    out.nest("labels", |out| {
+        for (key, labels) in [("need", need), ("without", without)] {
+            if !labels.is_empty() {
+                out.put(key, labels.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
+    });
+}
+
 fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     out.put("name", watch.name.as_str());
     out.nest("source", |out| {
         out.put("forge", watch.source.forge.as_str());
         out.put("url", watch.source.repo.as_str());
-        let SubjectSelector { branches, tags } = &watch.source.subjects;
+        let SubjectSelector { branches, tags, pulls } = &watch.source.subjects;
         if let Some(branches) = branches {
             out.put("branches", branches.patterns().collect::<Vec<_>>());
         }
@@ -246,12 +265,16 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
             Some((_, Some(range))) => out.nest("tags", |out| out.put("semver", range)),
             Some((tags, None)) => out.put("tags", tags.patterns().collect::<Vec<_>>()),
         }
+        if let Some(pulls) = pulls {
+            out.nest("pull_requests", |out| write_pulls(out, pulls));
+        }
     });
     out.nest("manifests", |out| {
         out.put("forge", watch.manifests.forge.as_str());
         out.put("url", watch.manifests.repo.as_str());
         let name = |branch: &ManifestsBranch| match branch {
             ManifestsBranch::SourceBranch => "{source_branch}".to_owned(),
+            ManifestsBranch::TargetBranch => "{target_branch}".to_owned(),
             ManifestsBranch::Named(name) => name.to_string(),
         };
         out.put("branch", watch.manifests.branches.iter().map(name).collect::<Vec<_>>());

@@ -15,9 +15,10 @@ use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
-use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Tags, Texts};
+use crate::values::{Kinds, Namespaces, Pulls, SecretName, SecretText, Span, Tags, Texts};
 use crate::words::{
-    DeployerWord, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word,
+    DeployerWord, Drafts, Forks, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight,
+    Word,
 };
 
 /// Defines a mapping of the file: its structure, its schema and how it is read come from one list of keys.
@@ -386,6 +387,32 @@ raw! {
         branches "branches": Texts,
         /// Tags: exact names and globs as for branches, or a range of versions, `{semver: ">=1.2"}`. Default: none.
         tags "tags": Tags,
+        /// Pull requests (GitLab: merge requests): `true`, or which of them. Never those of forks. Default: none.
+        pull_requests "pull_requests": Pulls,
+    }
+}
+
+raw! {
+    /// Which pull requests are watched.
+    RawPulls {
+        /// The branches that they are to be merged into: exact names and globs. Default: any.
+        target "target": Texts,
+        /// Whether drafts run. Default `run`.
+        drafts "drafts": Word<Drafts>,
+        /// Labels that must, and must not, be there.
+        labels "labels": RawLabels,
+        /// What those of forks may do. Default `never`, and nothing else yet.
+        forks "forks": Word<Forks>,
+    }
+}
+
+raw! {
+    /// Conditions on labels.
+    RawLabels {
+        /// All of these must be there.
+        need "need": Texts,
+        /// None of these may be there.
+        without "without": Texts,
     }
 }
 

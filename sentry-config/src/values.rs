@@ -12,6 +12,7 @@ use sentry_core::watch::GroupKind;
 use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
+use crate::raw::RawPulls;
 use crate::read::{Fields, Read, nearest_hint, wrong_type};
 
 /// Gives a type that has no schema of its own one that stands where it is used.
@@ -117,6 +118,45 @@ impl Read for Texts {
             return None;
         }
         Some(Self(texts))
+    }
+}
+
+/// `pull_requests`: `true`, `false`, or which of them.
+#[derive(Debug, Clone)]
+pub enum Pulls {
+    /// None.
+    None,
+    /// These.
+    Some(Box<RawPulls>),
+}
+
+impl JsonSchema for Pulls {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Pulls".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let some = generator.subschema_for::<RawPulls>();
+        json_schema!({"anyOf": [{"type": "boolean"}, some]})
+    }
+}
+
+impl Read for Pulls {
+    fn read(node: &Node, place: &Place, report: &mut Report) -> Option<Self> {
+        match node.kind {
+            Kind::Bool(true) => Some(Self::Some(Box::default())),
+            Kind::Bool(false) => Some(Self::None),
+            Kind::Map(_) => RawPulls::read(node, place, report).map(|raw| Self::Some(raw.into())),
+            _ => {
+                let hint = "write true, or a mapping with target, drafts, labels or forks";
+                wrong_type(node, place, "true or a mapping", hint, report);
+                None
+            }
+        }
     }
 }
 

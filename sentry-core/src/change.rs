@@ -1,11 +1,13 @@
 //! Compares what a forge reported with the cursors. Pure: the same cursors and heads give the same answer.
 
 use std::cell::LazyCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Timestamp;
 use crate::cursor::{Cursors, Mark, Passed};
 use crate::delivery::Reason;
+use crate::forge::PullChanges;
+use crate::pull::{PullNumber, PullRequest};
 use crate::repo::CommitSha;
 use crate::store::WatchState;
 use crate::subject::Subject;
@@ -59,6 +61,11 @@ pub fn detect(
     let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
     let mut sightings = Vec::new();
     for (subject, state) in cursors {
+        let is_pull = matches!(subject, Subject::PullRequest(_));
+        if is_pull && same_repo && watch.source.subjects.matches(subject) {
+            // They are told apart.
+            continue;
+        }
         let selected = watch.source.subjects.matches(subject);
         if !selected || (!same_repo && !heads.contains_key(subject)) {
             sightings.push(Sighting { state: Cursors::clone(state), finding: Finding::Forgotten });
@@ -86,6 +93,67 @@ pub fn detect(
     sightings
 }
 
+/// Compares what a forge told of pull requests with the cursors of a watch that selects some.
+///
+/// As they are selected by what is known of them, one that is closed and one that is not selected any more are both gone,
+/// and one that comes back is a change. So is another branch that one is to be merged into, and labels, which runs may be
+/// for: then it is judged again, and runs that it has had are not made again.
+#[must_use]
+pub fn detect_pulls(
+    watch: &Watch,
+    known: Option<&WatchState>,
+    cursors: &BTreeMap<Subject, Box<Cursors>>,
+    changes: &PullChanges,
+    now: Timestamp,
+) -> Vec<Sighting> {
+    let Some(selector) = &watch.source.subjects.pulls else { return Vec::new() };
+    let same_repo = known.is_none_or(|k| k.repo.is_same_place(&watch.source.repo));
+    let before = known.and_then(|k| k.pulls.as_deref());
+    let selected: BTreeMap<Subject, &PullRequest> = changes
+        .open
+        .iter()
+        .filter(|pull| selector.matches(pull))
+        .map(|pull| (pull.number.clone().into(), pull))
+        .collect();
+    let told = changes.open.iter().map(|pull| &pull.number).chain(&changes.closed);
+    let told: BTreeSet<&PullNumber> = told.collect();
+    let mut sightings = Vec::new();
+    for (subject, state) in cursors {
+        let Subject::PullRequest(number) = subject else { continue };
+        let is_told = changes.is_whole || told.contains(number);
+        if is_told && !selected.contains_key(subject) && state.gone.is_none() {
+            let unsettled = state.is_change().then(|| state.observed.sha.clone());
+            let state = Cursors { gone: Some(now), parked: None, ..Cursors::clone(state) };
+            sightings.push(Sighting { state, finding: Finding::Gone { unsettled } });
+        }
+    }
+    for (subject, pull) in &selected {
+        let mark = Mark { sha: pull.head.clone(), at: now };
+        let sighting = match cursors.get(subject).filter(|_| same_repo) {
+            Some(state) if state.gone.is_some() => Some(reborn(state, mark)),
+            Some(state) if is_judged_again(state, pull) => {
+                let unsettled = state.is_change().then(|| state.observed.sha.clone());
+                let unsettled = unsettled.filter(|sha| *sha != pull.head);
+                Some(Sighting { finding: Finding::Moved { unsettled }, ..reborn(state, mark) })
+            }
+            Some(state) => moved(state, mark),
+            None => {
+                let was_selected = || before == Some(selector.to_string().as_str());
+                Some(first_sight(watch, known, was_selected, subject, mark))
+            }
+        };
+        sightings.extend(sighting.map(|mut sighting| {
+            sighting.state.pull = Some(Box::new(PullRequest::clone(pull)));
+            sighting
+        }));
+    }
+    sightings
+}
+
+fn is_judged_again(state: &Cursors, pull: &PullRequest) -> bool {
+    state.pull.as_ref().is_none_or(|known| !known.is_judged_as(pull))
+}
+
 fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
     if state.observed.sha == head.sha {
         return None;
@@ -95,7 +163,7 @@ fn moved(state: &Cursors, head: Mark) -> Option<Sighting> {
     Some(Sighting { state, finding: Finding::Moved { unsettled } })
 }
 
-/// A deleted branch or tag that reappears is a change, even at the commit it had.
+/// What was gone and reappears is a change, even at the commit it had.
 fn reborn(state: &Cursors, head: Mark) -> Sighting {
     let state = Cursors::first_seen(state.watch.clone(), state.subject.clone(), head);
     Sighting { state, finding: Finding::Moved { unsettled: None } }
@@ -117,6 +185,7 @@ fn first_sight(
         Some(_) if !selected_before() => Some(match subject {
             Subject::Branch(_) => "the watch's branches were widened",
             Subject::Tag(_) => "the watch's tags were widened",
+            Subject::PullRequest(_) => "the watch's pull requests were widened",
         }),
         Some(_) => None,
     };
@@ -165,10 +234,10 @@ mod tests {
             let patterns = patterns.iter().copied();
             let subjects = match self {
                 Self::Branches => BranchSelector::new(patterns).unwrap().into(),
-                Self::Tags => SubjectSelector {
-                    branches: None,
-                    tags: Some(TagSelector::names(patterns).unwrap()),
-                },
+                Self::Tags => {
+                    let tags = Some(TagSelector::names(patterns).unwrap());
+                    SubjectSelector { tags, ..SubjectSelector::default() }
+                }
             };
             let mut watch = sample::watch("qa", &["main"]);
             watch.source.subjects = subjects;
@@ -186,6 +255,7 @@ mod tests {
             repo: watch.source.repo.clone(),
             patterns: watch.source.subjects.patterns().map(Cow::into_owned).collect(),
             unreachable: None,
+            pulls: None,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
+use crate::pull::PullRequest;
 use crate::repo::{CommitSha, TagName};
 use crate::subject::Subject;
 use crate::watch;
@@ -73,6 +74,8 @@ pub struct Cursors {
     pub parked: Option<Parked>,
     /// When the subject was found gone, if it is.
     pub gone: Option<Timestamp>,
+    /// Of a pull request what is known of it, with the observed head.
+    pub pull: Option<Box<PullRequest>>,
 }
 
 impl Cursors {
@@ -91,6 +94,7 @@ impl Cursors {
             passed: None,
             parked: None,
             gone: None,
+            pull: None,
         }
     }
 
@@ -108,6 +112,16 @@ impl Cursors {
         let judged = self.passed.as_ref().filter(|passed| passed.reason == Reason::NoRunMatched);
         let judged = judged.map(|passed| &passed.mark.sha);
         judged.or(self.delivered.as_ref().map(|mark| &mark.sha)).or(self.baseline.as_ref())
+    }
+
+    /// True if a delivery was made of what is observed now: its head, and of a pull request what it is judged by.
+    #[must_use]
+    pub fn is_of(&self, sha: &CommitSha, pull: Option<&PullRequest>) -> bool {
+        let same = match (self.pull.as_deref(), pull) {
+            (Some(now), Some(then)) => now.is_judged_as(then),
+            _ => true,
+        };
+        self.observed.sha == *sha && same
     }
 
     /// True if the observed head still has to be delivered; a parked head too.

@@ -71,6 +71,7 @@ pub mod manifest;
 pub mod names;
 pub mod notifier;
 pub mod plan;
+pub mod pull;
 pub mod recent;
 pub mod repo;
 pub mod retry;

@@ -241,6 +241,8 @@ pub struct WatchState {
     pub patterns: Vec<String>,
     /// Since when its forge does not answer, if so.
     pub unreachable: Option<Outage>,
+    /// The selection of pull requests that they were last asked for with; `None` before their first answer.
+    pub pulls: Option<String>,
 }
 
 /// A forge that does not answer.

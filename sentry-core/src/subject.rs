@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::names::WatchName;
+use crate::pull::PullNumber;
 use crate::repo::{BranchName, ParseError, TagName};
 
 /// Something whose head can move.
@@ -13,6 +14,8 @@ pub enum Subject {
     Branch(BranchName),
     /// A tag. Its head is the commit that it stands for, through any number of tag objects.
     Tag(TagName),
+    /// A pull request; of GitLab a merge request.
+    PullRequest(PullNumber),
 }
 
 /// A watch and a subject of its A: what deliveries are counted by.
@@ -25,6 +28,7 @@ impl Subject {
         match self {
             Self::Branch(_) => "branch",
             Self::Tag(_) => "tag",
+            Self::PullRequest(_) => "pull request",
         }
     }
 
@@ -34,6 +38,7 @@ impl Subject {
         match self {
             Self::Branch(branch) => branch.as_str(),
             Self::Tag(tag) => tag.as_str(),
+            Self::PullRequest(number) => number.as_str(),
         }
     }
 
@@ -43,7 +48,7 @@ impl Subject {
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Branch(branch) if !branch.as_str().starts_with("refs/") => branch.as_str().into(),
-            Self::Branch(_) | Self::Tag(_) => self.reference().into(),
+            Self::Branch(_) | Self::Tag(_) | Self::PullRequest(_) => self.reference().into(),
         }
     }
 
@@ -62,21 +67,25 @@ impl Subject {
         match self {
             Self::Branch(branch) => branch.as_str().into(),
             Self::Tag(tag) => format!("tag {tag}").into(),
+            Self::PullRequest(number) => format!("pull request {number}").into(),
         }
     }
 
-    /// Its part of a run's key, which distinguishes runs for ever. Of a branch it is the name alone.
+    /// Its part of a run's key, which distinguishes runs for ever. Of a branch it is the name alone; of a pull request what
+    /// it is to be merged into comes beside it.
     #[must_use]
     pub fn key(&self) -> Cow<'_, str> {
         self.label()
     }
 
-    /// The reference that its head is kept at, in full: `refs/heads/main`. No two subjects share one.
+    /// The reference that its head is kept at, in full: `refs/heads/main`. No two subjects share one. That of a pull request
+    /// is a name for it: where forges keep such heads differs.
     #[must_use]
     pub fn reference(&self) -> String {
         match self {
             Self::Branch(branch) => branch.full_ref(),
             Self::Tag(tag) => tag.full_ref().to_owned(),
+            Self::PullRequest(number) => format!("refs/pull/{number}"),
         }
     }
 
@@ -91,7 +100,11 @@ impl Subject {
         if let Some(tag) = reference.strip_prefix("refs/tags/") {
             return Ok(Self::Tag(tag.parse()?));
         }
-        Err(ParseError::new("subject", reference, "neither a branch's nor a tag's full name"))
+        if let Some(number) = reference.strip_prefix("refs/pull/") {
+            return Ok(Self::PullRequest(number.parse()?));
+        }
+        let problem = "is not the full name of a branch, tag or pull request";
+        Err(ParseError::new("subject", reference, problem))
     }
 
     /// The event that a move of its head is (`on-event`), where nobody names another one.
@@ -99,29 +112,15 @@ impl Subject {
     pub fn event(&self) -> EventName {
         match self {
             Self::Branch(_) | Self::Tag(_) => EventName("push".to_owned()),
+            Self::PullRequest(_) => EventName("pull_request".to_owned()),
         }
-    }
-
-    /// The branch that the head comes from, as Pipelines-as-Code passes it to runs: of a tag the whole reference.
-    #[must_use]
-    pub fn source_branch(&self) -> &str {
-        match self {
-            Self::Branch(branch) => branch.as_str(),
-            Self::Tag(tag) => tag.full_ref(),
-        }
-    }
-
-    /// The branch that the head is meant for, as Pipelines-as-Code passes it to runs: of a tag the whole reference.
-    #[must_use]
-    pub fn target_branch(&self) -> &str {
-        self.source_branch()
     }
 
     /// The tag, if it is one.
     #[must_use]
     pub fn tag(&self) -> Option<&TagName> {
         match self {
-            Self::Branch(_) => None,
+            Self::Branch(_) | Self::PullRequest(_) => None,
             Self::Tag(tag) => Some(tag),
         }
     }
@@ -136,6 +135,12 @@ impl fmt::Display for Subject {
 impl From<BranchName> for Subject {
     fn from(branch: BranchName) -> Self {
         Self::Branch(branch)
+    }
+}
+
+impl From<PullNumber> for Subject {
+    fn from(number: PullNumber) -> Self {
+        Self::PullRequest(number)
     }
 }
 
@@ -179,7 +184,9 @@ mod tests {
         let branches = ["main", "release/1.4", "refs/heads/main", "refs/tags/v1", "ünï", "v1"];
         let tags = ["v1", "release/1.4", "refs/tags/v1", "main", "1.0.0-rc.1"];
         let branches = branches.map(|name| Subject::Branch(name.parse().unwrap()));
-        branches.into_iter().chain(tags.map(|name| Subject::Tag(name.parse().unwrap()))).collect()
+        let tags = tags.map(|name| Subject::Tag(name.parse().unwrap()));
+        let pulls = [1, 12].map(|number| Subject::PullRequest(u64::into(number)));
+        branches.into_iter().chain(tags).chain(pulls).collect()
     }
 
     #[test]
@@ -191,7 +198,16 @@ mod tests {
         for bad in ["main", "refs/heads/", "refs/tags/", "refs/heads/a..b", "REFS/HEADS/main", ""] {
             assert!(Subject::at(bad).is_err(), "{bad}");
         }
-        for bad in ["", "a..b", "refs/notes/x", "refs/tags/", "refs/tags/a b", "-x"] {
+        for bad in [
+            "",
+            "a..b",
+            "refs/notes/x",
+            "refs/pull/0",
+            "refs/pull/1/head",
+            "refs/tags/",
+            "refs/tags/a b",
+            "-x",
+        ] {
             assert!(Subject::named(bad).is_err(), "{bad}");
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::names::{ClusterRef, Namespace, WatchName};
+use crate::pull::PullRequest;
 use crate::repo::{BranchName, DirPath, RepoUrl};
 use crate::subject::Subject;
 use crate::subscription::Subscription;
@@ -36,6 +37,9 @@ pub struct Source {
 pub enum ManifestsBranch {
     /// `{source_branch}`: B's branch with the same name as A's; none for a tag.
     SourceBranch,
+    /// `{target_branch}`: B's branch with the same name as the one that A's head is meant for: of a branch its own, of a
+    /// pull request the one that it is to be merged into; none for a tag.
+    TargetBranch,
     /// A fixed branch.
     Named(BranchName),
 }
@@ -340,14 +344,23 @@ impl Watch {
 
     /// The branches of B to look for, in order, for a head of the given subject of A.
     #[must_use]
-    pub fn manifests_branches(&self, source: &Subject) -> Vec<BranchName> {
+    pub fn manifests_branches(
+        &self,
+        source: &Subject,
+        pull: Option<&PullRequest>,
+    ) -> Vec<BranchName> {
         let mut names: Vec<BranchName> = Vec::new();
         for branch in &self.manifests.branches {
             let name = match (branch, source) {
-                (ManifestsBranch::Named(name), _)
-                | (ManifestsBranch::SourceBranch, Subject::Branch(name)) => name,
-                // A tag has no branch.
-                (ManifestsBranch::SourceBranch, Subject::Tag(_)) => continue,
+                (ManifestsBranch::Named(name), _) | (_, Subject::Branch(name)) => name,
+                (ManifestsBranch::TargetBranch, Subject::PullRequest(_)) => match pull {
+                    Some(pull) => &pull.target_branch,
+                    None => continue,
+                },
+                // A tag has no branch, and what a pull request's is called is its author's word.
+                (_, Subject::Tag(_)) | (ManifestsBranch::SourceBranch, Subject::PullRequest(_)) => {
+                    continue;
+                }
             };
             if !names.contains(name) {
                 names.push(name.clone());

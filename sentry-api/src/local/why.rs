@@ -334,6 +334,7 @@ mod tests {
             repo: "https://github.com/a/b".parse().unwrap(),
             patterns: vec!["main".into()],
             unreachable: Some(Outage { since: at(5), error: "no answer".into(), next: None }),
+            pulls: None,
         };
         known.overview.watches = vec![WatchView { state: Some(state), ..kept() }];
         assert_eq!(answer(&known).since, Some(at(5)));

@@ -161,6 +161,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
     let context = manifest::Context {
         watch: &watch,
         revision: &revision,
+        pull: None,
         delivery: &DeliveryId::new(Timestamp::UNIX_EPOCH, 0),
         again: None,
         manifests: &revision,

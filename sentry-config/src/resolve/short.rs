@@ -35,6 +35,7 @@ pub(super) fn to_long(short: RawShort, report: &mut Report) -> RawLong {
         url: target.value.url,
         branches: target.value.branches,
         tags: None,
+        pull_requests: None,
     };
     let manifests = RawManifests {
         forge: manifests_forge,

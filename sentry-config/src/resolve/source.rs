@@ -1,5 +1,6 @@
 //! A watch's source: repository A, and which of its branches and tags.
 
+use sentry_core::pull::PullSelector;
 use sentry_core::repo::RepoUrl;
 use sentry_core::watch::{
     BranchSelector, Manifests, ManifestsBranch, Source, SubjectSelector, TagSelector,
@@ -8,9 +9,11 @@ use sentry_core::watch::{
 use super::Resolver;
 use super::watch::{REPO_HINT, part};
 use crate::config::ForgeConfig;
+use crate::forge_kind::ForgeKind;
 use crate::place::{At, Place, join};
 use crate::raw::{RawManifests, RawSource};
-use crate::values::{Tags, Texts};
+use crate::values::{Pulls, Tags, Texts};
+use crate::words::Drafts;
 
 impl Resolver<'_> {
     /// The source, and its repository even where the rest of it has a problem.
@@ -25,15 +28,24 @@ impl Resolver<'_> {
         let d = d.map(|at| at.value.clone()).unwrap_or_default();
         let url = self.required(raw.url.or(d.url), &place, "url", REPO_HINT);
         let (branches, tags) = (raw.branches.or(d.branches), raw.tags.or(d.tags));
-        let told = self.report.is_bad(&join(&place.path, "tags"));
-        if branches.is_none() && tags.is_none() && !told {
-            let hint = "name at least one: main, or release/*; or name tags";
+        let pulls = raw.pull_requests.or(d.pull_requests);
+        let told = ["tags", "pull_requests"].map(|key| join(&place.path, key));
+        let told = told.iter().any(|path| self.report.is_bad(path));
+        if branches.is_none() && tags.is_none() && pulls.is_none() && !told {
+            let hint = "name at least one: main, or release/*; or name tags, or set pull_requests";
             self.report.missing(&place, "branches", hint);
         }
         let repo: Option<RepoUrl> = url.as_ref().and_then(|url| self.parsed(url, REPO_HINT));
-        let subjects = self.subjects(branches.as_ref(), tags.as_ref());
+        let subjects = self.subjects(branches.as_ref(), tags.as_ref(), pulls.as_ref());
         let forge = raw.forge.or(d.forge);
         let forge = self.forge_of(forge.as_ref(), url.as_ref(), repo.as_ref(), forges);
+        let kind = forges.iter().find(|it| forge.as_ref() == Some(&it.name)).map(|it| it.kind);
+        if let (Some(at), Some(ForgeKind::Git)) = (&pulls, kind) {
+            let message =
+                "can't be watched on a forge of type git: nothing tells those of strangers";
+            let hint = "use the forge's own type: github, gitlab or gitea";
+            self.report.error(&at.place, message, hint);
+        }
         let source = match (forge, &repo, subjects) {
             (Some(forge), Some(repo), Some(subjects)) => {
                 Some(Source { forge, repo: repo.clone(), subjects })
@@ -48,15 +60,18 @@ impl Resolver<'_> {
         &mut self,
         branches: Option<&At<Texts>>,
         tags: Option<&At<Tags>>,
+        pulls: Option<&At<Pulls>>,
     ) -> Option<SubjectSelector> {
         // Both are read, so that each problem is told.
         let branches = branches.map(|at| self.selector(&at.value));
         let tags = tags.map(|at| self.tags(at));
-        if branches.is_none() && tags.is_none() {
+        let pulls = pulls.map(|at| self.pulls(&at.value));
+        if branches.is_none() && tags.is_none() && pulls.is_none() {
             return None;
         }
         let branches = branches.map_or(Some(None), |read| read.map(Some))?;
-        Some(SubjectSelector { branches, tags: tags.map_or(Some(None), |read| read.map(Some))? })
+        let tags = tags.map_or(Some(None), |read| read.map(Some))?;
+        Some(SubjectSelector { branches, tags, pulls: pulls.unwrap_or(Some(None))? })
     }
 
     fn selector(&mut self, texts: &Texts) -> Option<BranchSelector> {
@@ -89,6 +104,23 @@ impl Resolver<'_> {
         Some(selector)
     }
 
+    /// The outer `None` is a problem.
+    fn pulls(&mut self, pulls: &Pulls) -> Option<Option<PullSelector>> {
+        let Pulls::Some(raw) = pulls else { return Some(None) };
+        let target = raw.target.as_ref().map(|at| self.selector(&at.value));
+        let labels = raw.labels.as_ref().map(|at| &at.value);
+        let set = |texts: Option<&At<Texts>>| {
+            let texts = texts.into_iter().flat_map(|at| &at.value.0);
+            texts.map(|at| at.value.clone()).collect()
+        };
+        Some(Some(PullSelector {
+            target: target.map_or(Some(None), |read| read.map(Some))?,
+            skips_drafts: raw.drafts.as_ref().is_some_and(|at| at.value.0 == Drafts::Skip),
+            need: set(labels.and_then(|labels| labels.need.as_ref())),
+            without: set(labels.and_then(|labels| labels.without.as_ref())),
+        }))
+    }
+
     fn tags(&mut self, tags: &At<Tags>) -> Option<TagSelector> {
         let texts = match &tags.value {
             Tags::Named(texts) => &texts.0,
@@ -114,19 +146,25 @@ impl Resolver<'_> {
         read.map_err(|error| self.problem(&tags.place, &error, hint)).ok()
     }
 
-    /// A tag has no branch of B with its name.
-    pub(super) fn tags_have_tests(
+    /// A tag has no branch of B with its name, and which one a pull request gets is not for its author to say.
+    pub(super) fn subjects_have_tests(
         &mut self,
         source: &Source,
         manifests: &Manifests,
         written: Option<&At<RawManifests>>,
     ) {
         let is_fixed = |branch: &ManifestsBranch| matches!(branch, ManifestsBranch::Named(_));
+        let Some(at) = written else { return };
+        let place = at.value.branch.as_ref().map_or(&at.place, |branch| &branch.place);
+        let by_source = manifests.branches.contains(&ManifestsBranch::SourceBranch);
+        if source.subjects.pulls.is_some() && by_source {
+            let hint = "write {target_branch}: of a branch it is the branch itself";
+            let message = "{source_branch} is chosen by whoever opens a pull request";
+            self.report.error(place, message, hint);
+        }
         if source.subjects.tags.is_none() || manifests.branches.iter().any(is_fixed) {
             return;
         }
-        let Some(at) = written else { return };
-        let place = at.value.branch.as_ref().map_or(&at.place, |branch| &branch.place);
         let hint = "add a fixed branch, which tags use: [\"{source_branch}\", main]";
         self.report.error(place, "names no branch for tags, which have no source branch", hint);
     }

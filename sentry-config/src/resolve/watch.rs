@@ -94,7 +94,7 @@ impl Resolver<'_> {
         let (repo, source) = self.source(raw.source.clone(), d.source.as_ref(), &place, forges);
         let manifests = self.manifests(raw.manifests.clone(), d.manifests.as_ref(), &place, forges);
         if let (Some(source), Some(manifests)) = (&source, &manifests) {
-            self.tags_have_tests(
+            self.subjects_have_tests(
                 source,
                 manifests,
                 raw.manifests.as_ref().or(d.manifests.as_ref()),
@@ -164,6 +164,7 @@ impl Resolver<'_> {
             .iter()
             .filter_map(|at| match at.value.as_str() {
                 "{source_branch}" => Some(ManifestsBranch::SourceBranch),
+                "{target_branch}" => Some(ManifestsBranch::TargetBranch),
                 _ => self.parsed::<BranchName>(at, hint).map(ManifestsBranch::Named),
             })
             .collect();

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::clock::Timestamp;
 use crate::cursor::{self, Cursors};
 use crate::delivery::{Delivery, DeliveryState, TriggerState};
-use crate::forge::Validator;
+use crate::forge::{Base, Validator};
 use crate::ids::{DeliveryId, NoticeId};
 use crate::names::WatchName;
+use crate::pull::PullRequest;
 use crate::repo::CommitSha;
 use crate::store::{
     Archive, Claim, DeliveryQuery, Outgoing, Report, Requests, StoreError, Suspension, Trouble,
@@ -196,15 +197,24 @@ impl Ledger {
     }
 
     /// What a subject's head is compared with, if that is known.
-    pub(super) fn base(&self, key: &SubjectKey) -> Option<CommitSha> {
+    pub(super) fn base(&self, key: &SubjectKey) -> Option<Base> {
         let base = match &key.1 {
             Subject::Branch(_) => self.cursors(key)?.base(),
             Subject::Tag(tag) => {
                 let all = self.cursors.get(&key.0)?.values().map(AsRef::as_ref);
                 cursor::base_of_tag(tag, all)
             }
+            Subject::PullRequest(_) => {
+                let pull = self.cursors(key)?.pull.as_ref()?;
+                return Some(Base::PartedFrom(pull.target_branch.clone()));
+            }
         };
-        base.cloned()
+        base.cloned().map(Base::Commit)
+    }
+
+    /// What is known of a pull request.
+    pub(super) fn pull(&self, watch: &WatchName, subject: &Subject) -> Option<Box<PullRequest>> {
+        self.cursors.get(watch)?.get(subject)?.pull.clone()
     }
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.

@@ -176,7 +176,8 @@ impl Scene {
 
     async fn changes(&self, from: &CommitSha, to: &CommitSha) -> Result<ChangedPaths, ForgeError> {
         let (repo, to) = (self.repo.clone(), sample::at("main", to.as_str()));
-        let query = ChangesQuery { repo, from: from.clone(), to, timeout: TIMEOUT };
+        let from = from.clone().into();
+        let query = ChangesQuery { repo, from, to, timeout: TIMEOUT };
         self.forge.source.changes(&query).await
     }
 
@@ -413,7 +414,7 @@ pub async fn a_commit_that_only_a_tag_leads_to_is_read_and_compared(at: Scene) {
         assert_eq!(tree.files[0].bytes, b"new");
         let info = at.forge.source.commit(&at.repo, &revision).await.expect("a commit");
         assert_eq!(info.title(), "new");
-        let (repo, from) = (at.repo.clone(), old);
+        let (repo, from) = (at.repo.clone(), old.into());
         let query = ChangesQuery { repo, from, to: revision, timeout: TIMEOUT };
         let changed = at.forge.source.changes(&query).await.expect("a difference");
         assert_eq!(changed.paths, [".tekton/a.yaml", "b"]);

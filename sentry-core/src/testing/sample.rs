@@ -24,6 +24,7 @@ use crate::ids::{DeliveryId, NoticeId, TriggerId};
 use crate::names::WatchName;
 use crate::notifier::{FailedRun, Notice, RunCounts};
 use crate::plan::{Action, ObjectOutcome, ObjectRef, RunRules};
+use crate::pull::PullRequest;
 use crate::repo::{CommitSha, RepoUrl};
 use crate::revision::Revision;
 use crate::store::{
@@ -60,6 +61,22 @@ pub fn subject(text: &str) -> Subject {
 #[must_use]
 pub fn at(subject: &str, sha: &str) -> Revision {
     Revision { subject: self::subject(subject), sha: parse(sha) }
+}
+
+/// The pull request of this number, from the branch `topic` into `main`, with the label `qa`.
+#[must_use]
+pub fn pull(number: u64) -> PullRequest {
+    PullRequest {
+        number: number.into(),
+        title: format!("Pull {number}"),
+        author: "ada".to_owned(),
+        is_draft: false,
+        labels: ["qa".to_owned()].into(),
+        head: sha(1),
+        source_branch: parse("topic"),
+        target_branch: parse("main"),
+        is_fork: false,
+    }
 }
 
 /// The `n`th commit; ids of neighbours differ in their last digits only.
@@ -127,6 +144,7 @@ pub fn cursors(n: u32) -> Cursors {
             again: Some(time(n + 6)),
         }),
         gone: Some(time(n + 5)),
+        pull: None,
     }
 }
 
@@ -142,6 +160,7 @@ pub fn watch_state(n: u32) -> WatchState {
             error: "git.example: connection refused".to_owned(),
             next: Some(time(n + 1)),
         }),
+        pulls: None,
     }
 }
 
@@ -164,6 +183,7 @@ pub fn delivery(n: u32) -> Delivery {
         id: id(n),
         watch: watch("app"),
         revision: revision(n),
+        pull: None,
         commit: Some(commit_note()),
         asked: asked(n),
         state: DeliveryState::Superseded,

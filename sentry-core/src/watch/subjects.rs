@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{BranchSelector, TagSelector};
+use crate::pull::PullSelector;
 use crate::repo::ParseError;
 use crate::subject::Subject;
 
@@ -14,6 +15,8 @@ pub struct SubjectSelector {
     pub branches: Option<BranchSelector>,
     /// Which tags; `None` is none.
     pub tags: Option<TagSelector>,
+    /// Which pull requests; `None` is none. They are asked for, and remembered, apart.
+    pub pulls: Option<PullSelector>,
 }
 
 /// What a pattern for tags is told by among all patterns. No branch's pattern holds a space.
@@ -27,11 +30,14 @@ impl SubjectSelector {
             match subject {
                 Subject::Branch(branch) => branches.push(branch),
                 Subject::Tag(tag) => tags.push(tag),
+                // It has no reference that is asked for.
+                Subject::PullRequest(_) => {}
             }
         }
         Self {
             branches: (!branches.is_empty()).then(|| BranchSelector::named(branches)),
             tags: (!tags.is_empty()).then(|| TagSelector::named(tags)),
+            pulls: None,
         }
     }
 
@@ -46,15 +52,17 @@ impl SubjectSelector {
         Ok(Self {
             branches: (!branches.is_empty()).then(|| BranchSelector::new(branches)).transpose()?,
             tags: (!tags.is_empty()).then(|| TagSelector::read(&tags)).transpose()?,
+            pulls: None,
         })
     }
 
-    /// True if the subject is selected.
+    /// True if the subject is selected; of a pull request, if any is.
     #[must_use]
     pub fn matches(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Branch(branch) => self.branches.as_ref().is_some_and(|s| s.matches(branch)),
             Subject::Tag(tag) => self.tags.as_ref().is_some_and(|s| s.matches(tag)),
+            Subject::PullRequest(_) => self.pulls.is_some(),
         }
     }
 
@@ -65,18 +73,23 @@ impl SubjectSelector {
         branches.chain(tags.map(|pattern| Cow::Owned(format!("{TAGS}{pattern}"))))
     }
 
-    /// What the references of all selected subjects begin with: one of these.
+    /// What the references of all selected branches and tags begin with: one of these. Where there are none, HEAD.
     pub fn prefixes(&self) -> impl Iterator<Item = String> {
+        let none = self.branches.is_none() && self.tags.is_none();
         let branches = self.branches.iter().flat_map(BranchSelector::prefixes);
         let tags = self.tags.iter().flat_map(TagSelector::prefixes);
         let branches = branches.map(|prefix| format!("refs/heads/{prefix}"));
-        branches.chain(tags.map(|prefix| format!("refs/tags/{prefix}")))
+        let tags = tags.map(|prefix| format!("refs/tags/{prefix}"));
+        branches.chain(tags).chain(none.then(|| "HEAD".to_owned()))
     }
 
     /// The only subject that it can ever select, if there is only one.
     #[must_use]
     pub fn only(&self) -> Option<Subject> {
-        let branches = self.branches.as_ref().filter(|it| it.is_exact() && self.tags.is_none())?;
+        let branches = self.branches.as_ref().filter(|it| it.is_exact())?;
+        if self.tags.is_some() || self.pulls.is_some() {
+            return None;
+        }
         let mut exact = branches.exact();
         let only = exact.next()?;
         exact.next().is_none().then(|| only.clone().into())
@@ -91,7 +104,7 @@ impl SubjectSelector {
         self.branches.iter().flat_map(|selector| selector.idle(&branches)).collect()
     }
 
-    /// One selector for what any of the given ones selects, in a stable order. It may select more.
+    /// One selector for the branches and tags that any of the given ones selects, in a stable order. It may select more.
     #[must_use]
     pub fn union<'a>(selectors: impl IntoIterator<Item = &'a Self>) -> Self {
         let all: Vec<&Self> = selectors.into_iter().collect();
@@ -99,6 +112,7 @@ impl SubjectSelector {
         Self {
             branches: branches.peek().is_some().then(|| BranchSelector::union(branches)),
             tags: TagSelector::union(all.iter().filter_map(|it| it.tags.as_ref())),
+            pulls: None,
         }
     }
 }
@@ -106,13 +120,14 @@ impl SubjectSelector {
 /// The patterns, with commas between them.
 impl fmt::Display for SubjectSelector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.patterns().collect::<Vec<_>>().join(", "))
+        let pulls = self.pulls.iter().map(|pulls| Cow::Owned(pulls.to_string()));
+        f.write_str(&self.patterns().chain(pulls).collect::<Vec<_>>().join(", "))
     }
 }
 
 impl From<BranchSelector> for SubjectSelector {
     fn from(branches: BranchSelector) -> Self {
-        Self { branches: Some(branches), tags: None }
+        Self { branches: Some(branches), ..Self::default() }
     }
 }
 
@@ -130,6 +145,7 @@ mod tests {
             branches: some(branches)
                 .then(|| BranchSelector::new(branches.iter().copied()).unwrap()),
             tags: some(tags).then(|| TagSelector::names(tags.iter().copied()).unwrap()),
+            pulls: None,
         }
     }
 

@@ -47,6 +47,7 @@ mod lending;
 mod looking;
 mod notifying;
 mod patterns;
+mod pulls;
 mod queueing;
 mod refusing;
 mod reporting;

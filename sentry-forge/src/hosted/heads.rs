@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::{StatusCode, header};
-use sentry_core::forge::{Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, Requests};
+use sentry_core::forge::{
+    Budget, ForgeError, Heads, HeadsAnswer, HeadsQuery, PullsAnswer, PullsQuery, Requests,
+};
 use sentry_core::repo::{BranchName, RepoUrl};
 
 use crate::git::ls_refs::{Digest, IsKnown, Listed, ls_refs};
@@ -35,6 +37,11 @@ impl Heads for Hosted {
             None => Err(self.wrong(&query.repo, "was not asked")),
         };
         queries.iter().map(answer).collect()
+    }
+
+    async fn pulls(&self, queries: &[PullsQuery]) -> Vec<Result<PullsAnswer, ForgeError>> {
+        let asked: Vec<_> = queries.iter().map(|query| self.pulls_of(query).boxed()).collect();
+        stream::iter(asked).buffered(IN_FLIGHT).collect().await
     }
 
     fn budget(&self) -> Option<Budget> {

@@ -5,6 +5,7 @@ pub(crate) mod changes;
 mod exchange;
 mod heads;
 mod known;
+pub(crate) mod pulls;
 mod questions;
 mod source;
 mod statuses;
@@ -103,7 +104,7 @@ impl Hosted {
     }
 
     fn gate(&self, right: Right) -> &RateLimit {
-        let apart = self.report_gate.as_ref().filter(|_| right != Right::Read);
+        let apart = self.report_gate.as_ref().filter(|_| right.reports());
         apart.unwrap_or(&self.limit)
     }
 

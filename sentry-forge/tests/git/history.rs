@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sentry_core::forge::{ChangesQuery, ForgeError, ForgeErrorKind, Source as _, TreeQuery};
+use sentry_core::forge::{Base, ChangesQuery, ForgeError, ForgeErrorKind, Source as _, TreeQuery};
 use sentry_core::repo::RepoUrl;
 use sentry_core::retry::Retry;
 use sentry_core::testing::sample;
@@ -91,7 +91,7 @@ impl Place {
     async fn changed(&self, from: &str, to: &str) -> Result<Vec<String>, ForgeError> {
         let query = ChangesQuery {
             repo: self.url.clone(),
-            from: from.parse().unwrap(),
+            from: Base::Commit(from.parse().unwrap()),
             to: sample::at("main", to),
             timeout: Duration::from_secs(60),
         };

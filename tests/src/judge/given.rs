@@ -169,7 +169,7 @@ impl Given {
         if let Ok(branch) = names.branch.parse() {
             let revision = Revision { subject: Subject::Branch(branch), sha: commit };
             _ = self.transport.commit(&repo, &revision, None).await;
-            let query = ChangesQuery { repo, from: fixed(), to: revision, timeout: TIMEOUT };
+            let query = ChangesQuery { repo, from: fixed().into(), to: revision, timeout: TIMEOUT };
             _ = self.transport.changes(&query, None).await;
         }
     }

@@ -20,6 +20,7 @@ mod hostile;
 mod native;
 mod notify;
 mod paths;
+mod pulls;
 mod queue;
 mod reasons;
 mod reload;

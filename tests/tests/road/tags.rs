@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sentry_apiserver::ApiServer;
-use sentry_tests::forges::ForgeOptions;
+use sentry_tests::forges::desk::Desk;
 use sentry_tests::forges::gitea::Gitea;
 use sentry_tests::forges::github::GitHub;
 use sentry_tests::forges::gitlab::GitLab;
+use sentry_tests::forges::{ForgeOptions, PostedStatus};
 use sentry_tests::gitserver::{GitOptions, GitServer};
 use sentry_tests::http::HttpServer;
 use sentry_tests::repo::BareRepo;
@@ -28,7 +29,7 @@ fn run(name: &str, branch: &str) -> String {
     )
 }
 
-enum Server {
+pub(crate) enum Server {
     Git(GitServer),
     Hub(GitHub),
     Lab(GitLab),
@@ -66,6 +67,26 @@ impl Server {
         }
     }
 
+    /// The pull requests.
+    pub(crate) fn desk(&self) -> &Desk {
+        match self {
+            Self::Git(_) => panic!("a git server has none"),
+            Self::Hub(server) => server.desk(),
+            Self::Lab(server) => server.desk(),
+            Self::Tea(server) => server.desk(),
+        }
+    }
+
+    /// The statuses that were set.
+    pub(crate) fn statuses(&self) -> Vec<PostedStatus> {
+        match self {
+            Self::Git(_) => Vec::new(),
+            Self::Hub(server) => server.statuses(),
+            Self::Lab(server) => server.statuses(),
+            Self::Tea(server) => server.statuses(),
+        }
+    }
+
     /// The forge's settings.
     fn settings(&self) -> String {
         let origin = self.http().origin();
@@ -78,23 +99,32 @@ impl Server {
     }
 }
 
-/// A forge with A and B, a cluster, and a watch of `main` and of versions from 1 on.
-struct Scene {
-    a: BareRepo,
-    cluster: ApiServer,
-    sandbox: Sandbox,
-    _server: Server,
-    _root: TempDir,
+/// A forge with A and B, a cluster, and a watch.
+pub(crate) struct Scene {
+    pub(crate) a: BareRepo,
+    pub(crate) cluster: ApiServer,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) server: Server,
+    pub(crate) root: TempDir,
 }
 
 impl Scene {
+    /// A watch of `main` and of versions from 1 on.
     fn new(kind: &str) -> Self {
+        let runs = RUNS.map(|(name, branch)| (name, run(name, branch)));
+        let source = "branches: main, tags: {semver: '>=1'}";
+        Self::of(kind, &runs, source, "['{source_branch}', main]")
+    }
+
+    /// A watch of this selection, whose B has these runs, by their names.
+    pub(crate) fn of(kind: &str, runs: &[(&str, String)], source: &str, branch: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let a = BareRepo::create(root.path(), "o/a.git");
         let b = BareRepo::create(root.path(), "o/b.git");
         a.commit("main", &[("README.md", "A")], "first");
-        let runs = RUNS.map(|(name, branch)| (format!(".tekton/{name}.yaml"), run(name, branch)));
-        let runs: Vec<_> = runs.iter().map(|(path, text)| (&**path, &**text)).collect();
+        let paths: Vec<_> = runs.iter().map(|(name, _)| format!(".tekton/{name}.yaml")).collect();
+        let runs = paths.iter().zip(runs).map(|(path, (_, text))| (&**path, &**text));
+        let runs: Vec<_> = runs.collect();
         b.commit("main", &runs, "tests");
         let cluster = ApiServer::start();
         cluster.add_namespace("qa");
@@ -106,17 +136,17 @@ impl Scene {
         let (origin, kubeconfig) = (server.http().origin(), cluster.kubeconfig(sandbox.root()));
         sandbox.write_config(&format!(
             "forges:\n  it: {{{}, token: '${{TOKEN}}'}}\nwatches:\n  - name: qa\n    polling_interval: 1\n    \
-             max_active_runs: 100\n    source: {{forge: it, url: '{origin}/o/a.git', branches: main, tags: {{semver: '>=1'}}}}\n    \
-             manifests: {{forge: it, url: '{origin}/o/b.git', branch: ['{{source_branch}}', main]}}\n    \
+             max_active_runs: 100\n    source: {{forge: it, url: '{origin}/o/a.git', {source}}}\n    \
+             manifests: {{forge: it, url: '{origin}/o/b.git', branch: {branch}}}\n    \
              cluster: {{namespace: qa, deployer: native, native: {{kubeconfig: '{}'}}}}\n",
             server.settings(),
             kubeconfig.display()
         ));
-        Self { a, cluster, sandbox, _server: server, _root: root }
+        Self { a, cluster, sandbox, server, root }
     }
 
     /// How often a run was made for each name, tag, branch and commit.
-    fn made(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn made(&self) -> BTreeMap<String, usize> {
         let mut made = BTreeMap::new();
         for run in self.cluster.objects_of("PipelineRun") {
             let what = run["spec"]["params"][0]["value"].as_str().unwrap();

@@ -82,7 +82,7 @@ async fn manifests(
     subject: &str,
 ) -> Option<Check> {
     let (forge, repo) = (parts.forges[&watch.manifests.forge].as_ref(), &watch.manifests.repo);
-    let wanted = watch.manifests_branches(head);
+    let wanted = watch.manifests_branches(head, None);
     let found = heads(forge, repo, &BranchSelector::named(wanted.iter()).into()).await.ok()?;
     if !found.heads.is_empty() {
         return None;

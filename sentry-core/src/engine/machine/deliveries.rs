@@ -153,6 +153,7 @@ impl Machine {
                 only: None,
                 dry_run,
             },
+            pull: self.ledger.pull(watch, &revision.subject),
             revision,
             commit: None,
             state: DeliveryState::Pending,
@@ -195,8 +196,8 @@ impl Machine {
     fn newer_head(&self, delivery: &Delivery) -> Option<CommitSha> {
         let state = self.ledger.cursors(&key_of(delivery))?;
         let is_change = delivery.asked.cause.is_automatic() && delivery.asked.trigger.is_none();
-        (is_change && state.observed.sha != delivery.revision.sha)
-            .then(|| state.observed.sha.clone())
+        let is_newest = state.is_of(&delivery.revision.sha, delivery.pull.as_deref());
+        (is_change && !is_newest).then(|| state.observed.sha.clone())
     }
 
     fn launch(&mut self, delivery: Delivery, key: SubjectKey) {

@@ -218,6 +218,7 @@ impl Machine {
             ..delivery.asked
         };
         (delivery.intent, delivery.commit) = (earlier.intent, earlier.commit);
+        delivery.pull = earlier.pull;
         let id = delivery.id.clone();
         self.answer(trigger, &id, vec![Write::Delivery(Box::new(delivery))]);
     }

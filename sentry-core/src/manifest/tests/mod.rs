@@ -32,6 +32,7 @@ const SHA: &str = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d";
 struct Scene {
     watch: Watch,
     revision: Revision,
+    pull: Option<PullRequest>,
     delivery: DeliveryId,
     trigger: Option<TriggerId>,
     manifests: Revision,
@@ -70,6 +71,7 @@ impl Default for Scene {
                 subject: Subject::Branch("release/1.0".parse().unwrap()),
                 sha: SHA.parse().unwrap(),
             },
+            pull: None,
             delivery: "01jdq0000000000000000000aa".parse().unwrap(),
             trigger: None,
             manifests: Revision {
@@ -90,6 +92,7 @@ impl Scene {
         Context {
             watch: &self.watch,
             revision: &self.revision,
+            pull: self.pull.as_ref(),
             delivery: &self.delivery,
             again: self.trigger.as_ref().map(TriggerId::as_str),
             manifests: &self.manifests,

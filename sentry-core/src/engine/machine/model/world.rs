@@ -317,7 +317,9 @@ impl World {
 
     fn make(&mut self, call: Call) -> Option<Effects> {
         match call {
-            Call::Poll { forge, asked } => self.after(ANSWER, Happening::Answer { forge, asked }),
+            Call::Poll { forge, asked, pulls: _ } => {
+                self.after(ANSWER, Happening::Answer { forge, asked })
+            }
             Call::Attempt { delivery, .. } => {
                 let (id, earlier) = (delivery.id.clone(), delivery.runs.len());
                 let step = DeliveryState::Fetching;
@@ -348,7 +350,8 @@ impl World {
         match happening {
             Happening::Answer { forge, asked } => {
                 let answers = asked.iter().map(|(_, query)| self.answer(query)).collect();
-                self.input(Input::Polled(Polled { forge, asked, answers, took: ANSWER }));
+                let (pulls, took) = (Vec::new(), ANSWER);
+                self.input(Input::Polled(Polled { forge, asked, answers, pulls, took }));
             }
             Happening::Step(id) => self.step(&id),
             Happening::Applied(id) => self.applied(&id),
