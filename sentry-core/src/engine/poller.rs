@@ -139,11 +139,12 @@ impl Group {
     fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<BranchName> {
         let mut wanted = BTreeSet::new();
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                if state.is_parked() || (watch.watch_manifests && state.gone.is_none()) {
-                    wanted.extend(watch.manifests_branches(&state.subject));
-                }
-            }
+            let mut want =
+                |state: &Cursors| wanted.extend(watch.manifests_branches(&state.subject));
+            ledger.parked(&watch.name).for_each(&mut want);
+            let all = ledger.cursors.get(&watch.name).filter(|_| watch.watch_manifests);
+            let states = all.into_iter().flat_map(BTreeMap::values);
+            states.filter(|state| state.gone.is_none()).for_each(|state| want(state));
         }
         wanted
     }
@@ -304,10 +305,8 @@ impl Group {
     fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
         let Some(heads) = &self.last else { return };
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                let Some(parked) = state.parked.as_ref().filter(|_| state.is_parked()) else {
-                    continue;
-                };
+            for state in ledger.parked(&watch.name) {
+                let Some(parked) = &state.parked else { continue };
                 let names = watch.manifests_branches(&state.subject);
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let moved = head.is_some() && head != parked.manifests.as_ref();

@@ -162,7 +162,7 @@ mirrors! {
         manifests_attempted: Option<Text<CommitSha>>,
         baseline: Option<Text<CommitSha>>,
         passed: Option<Passed>,
-        parked: Option<Parked>,
+        parked: Option<Box<Parked>>,
         gone: Option<Stamp>,
     }
     Watch of store::WatchState {

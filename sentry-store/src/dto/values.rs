@@ -164,6 +164,16 @@ impl<T, M: Mirror<T>> Mirror<Option<T>> for Option<M> {
     }
 }
 
+impl<T, M: Mirror<T>> Mirror<Box<T>> for Box<M> {
+    fn of(value: Box<T>) -> Self {
+        Self::new(M::of(*value))
+    }
+
+    fn back(self) -> Box<T> {
+        Box::new((*self).back())
+    }
+}
+
 impl<T, M: Mirror<T>> Mirror<Vec<T>> for Vec<M> {
     fn of(value: Vec<T>) -> Self {
         value.into_iter().map(M::of).collect()
