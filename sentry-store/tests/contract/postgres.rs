@@ -6,14 +6,14 @@ use sentry_core::delivery::Delivery;
 use sentry_core::fleet::{Member, MemberId, Slot, SlotSet, Slots as _, Term};
 use sentry_core::secret::{Redactor, Secret, SecretSource};
 use sentry_core::store::{
-    Archive as _, Claim, DeliveryQuery, Inbox as _, StoreError, StoreErrorKind, Write,
+    Archive as _, Claim, DeliveryQuery, Inbox as _, Journal as _, StoreError, StoreErrorKind, Write,
 };
 use sentry_core::testing::sample;
 use sentry_store::{PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
-use crate::server::{PASSWORD, ROLE, server};
+use crate::server::{PASSWORD, ROLE, Server, server};
 use crate::shared::{config, end_leases, open};
 
 /// A connection of a test's own, which ends with the set.
@@ -146,6 +146,61 @@ async fn many_processes_that_open_an_empty_database_at_once_make_one_state() {
     for store in &stores {
         assert_eq!(store.requests().await.unwrap().triggers, [sample::trigger(1)]);
     }
+}
+
+#[tokio::test]
+async fn who_only_looks_makes_no_tables_and_sees_what_is_there_once_an_agent_made_them() {
+    let database = server().database();
+    let tables =
+        || server().sql(&database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+    assert!(PostgresStore::open_read_only(config(&database)).await.unwrap().is_none());
+    assert_eq!(tables(), "0");
+    let store = open(&database).await;
+    store.request(&sample::trigger(1)).await.unwrap();
+    let seen = PostgresStore::open_read_only(config(&database)).await.unwrap().unwrap();
+    assert_eq!(seen.requests().await.unwrap().triggers, [sample::trigger(1)]);
+    server().sql(&database, "UPDATE schema SET version = 1");
+    let older = PostgresStore::open_read_only(config(&database)).await.map(drop).unwrap_err();
+    assert_eq!(older.kind(), StoreErrorKind::Unavailable);
+    assert!(older.told().contains("schema 1"), "{}", older.told());
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_at_first_is_brought_forward_by_the_first_call_that_reaches_it() {
+    let (database, directory) = (server().database(), tempfile::tempdir().unwrap());
+    let file: PathBuf = directory.path().join("password");
+    let away = PostgresConfig::new(&server().url(&database)).unwrap();
+    let away = away.with_password(SecretSource::File(file.clone()), Redactor::new());
+    let store = PostgresStore::new(away).unwrap();
+    for _ in 0..2 {
+        let error = store.requests().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.told());
+    }
+    std::fs::write(&file, PASSWORD).unwrap();
+    renewed(&store, 1).await;
+    assert_eq!(store.requests().await.unwrap().triggers, []);
+}
+
+#[tokio::test]
+async fn a_server_that_crashed_and_came_back_has_what_was_committed_and_is_used_again() {
+    let own = Server::start();
+    let database = own.database();
+    let store = PostgresStore::open(with_password(&own.url(&database), PASSWORD)).await.unwrap();
+    store.request(&sample::trigger(1)).await.unwrap();
+    own.crash();
+    let error = store.deliveries(&DeliveryQuery::default()).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{}", error.told());
+    own.recover();
+    until(&store, Result::is_ok).await.unwrap();
+    assert_eq!(store.requests().await.unwrap().triggers, [sample::trigger(1)]);
+    own.crash();
+}
+
+#[tokio::test]
+async fn nobody_owns_the_whole_of_a_state_that_is_shared() {
+    let store = open(&server().database()).await;
+    let error = store.claim("a test").await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Held);
 }
 
 #[tokio::test]
