@@ -157,7 +157,7 @@ pub(crate) trait Side: Send + Sync {
 
 /// A state that nobody works with.
 #[derive(Debug)]
-pub enum Store<'a> {
+pub enum AnyStore<'a> {
     /// In a directory.
     Sqlite(&'a SqliteStore),
     /// In a database.
@@ -210,7 +210,7 @@ pub enum CopyError {
 ///
 /// # Errors
 /// [`CopyError`]. Where it fails half-way, a database is as it was; a directory may hold a part.
-pub async fn copy(from: Store<'_>, to: Store<'_>) -> Result<Vec<Copied>, CopyError> {
+pub async fn copy(from: AnyStore<'_>, to: AnyStore<'_>) -> Result<Vec<Copied>, CopyError> {
     let (from, to) = (from.side(false).await?, to.side(true).await?);
     for kind in Kind::ALL {
         let there = to.page(kind, None).await?;
@@ -248,7 +248,7 @@ async fn each(from: &dyn Side, kind: Kind, to: Option<&dyn Side>) -> Result<Sum,
     }
 }
 
-impl<'a> Store<'a> {
+impl<'a> AnyStore<'a> {
     async fn side(self, writes: bool) -> Result<Box<dyn Side + 'a>, StoreError> {
         Ok(match self {
             Self::Sqlite(store) => Box::new(store.side().await?),

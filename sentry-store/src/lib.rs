@@ -38,7 +38,7 @@ mod memory;
 mod postgres;
 mod sqlite;
 
-pub use copy::{Copied, CopyError, Store, copy};
+pub use copy::{AnyStore, Copied, CopyError, copy};
 pub use memory::MemoryStore;
 pub use postgres::{PostgresConfig, PostgresStore, PostgresUrlError};
 pub use sqlite::SqliteStore;

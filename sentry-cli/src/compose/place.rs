@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sentry_config::PostgresState;
 use sentry_core::secret::Redactor;
 use sentry_core::store::{State, StoreError};
-use sentry_store::{Copied, CopyError, PostgresStore, SqliteStore, Store};
+use sentry_store::{AnyStore, Copied, CopyError, PostgresStore, SqliteStore};
 
 use super::shared::database;
 use super::{ComposeError, open_store, read_store};
@@ -110,10 +110,10 @@ impl Whole {
         })
     }
 
-    fn store(&self) -> Store<'_> {
+    fn store(&self) -> AnyStore<'_> {
         match self {
-            Self::Directory(store) => Store::Sqlite(store),
-            Self::Postgres(store) => Store::Postgres(store),
+            Self::Directory(store) => AnyStore::Sqlite(store),
+            Self::Postgres(store) => AnyStore::Postgres(store),
         }
     }
 }

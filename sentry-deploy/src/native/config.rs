@@ -1,5 +1,6 @@
 //! Where a cluster is and who we are there: from kubeconfigs, merged as kubectl merges them, or from the pod.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kube::Config;
@@ -78,9 +79,9 @@ pub async fn cluster_identity(
     };
     let address = config.cluster_url.to_string();
     let address = Url::parse(&address).map_or(address, String::from);
-    let hash = config.root_cert.iter().flatten().fold(Sha256::new(), |hash, one| {
-        hash.chain_update(one.len().to_be_bytes()).chain_update(one)
-    });
+    // In whatever order a file has them.
+    let authorities: BTreeSet<_> = config.root_cert.iter().flatten().map(Sha256::digest).collect();
+    let hash = authorities.iter().fold(Sha256::new(), |hash, one| hash.chain_update(one));
     let hash = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     Ok(format!("{} {hash}", address.trim_end_matches('/')))
 }
