@@ -35,8 +35,7 @@ impl Fixed {
 impl Heads for Fixed {
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>> {
         let one = |query: &HeadsQuery| {
-            let Subject::Branch(branch) = &self.branch;
-            let selected = query.branches.matches(branch);
+            let selected = query.subjects.matches(&self.branch);
             let heads: BTreeMap<_, _> =
                 selected.then(|| (self.branch.clone(), self.head.clone())).into_iter().collect();
             Ok(HeadsAnswer::Heads(HeadList { heads, ..HeadList::default() }))

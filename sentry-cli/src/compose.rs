@@ -200,7 +200,7 @@ pub(crate) fn facts(config: &Config) -> Vec<WatchFacts> {
     let forge = |watch: &Watch| config.forge(&watch.source.forge);
     let facts = |watch: &Watch| WatchFacts {
         name: watch.name.clone(),
-        branches: watch.source.branches.clone(),
+        subjects: watch.source.subjects.clone(),
         has_statuses: forge(watch).is_none_or(|forge| forge.kind.is_hosted()),
     };
     config.watches.iter().map(facts).collect()

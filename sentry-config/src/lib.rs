@@ -54,7 +54,7 @@ pub use place::{At, Place};
 pub use print::to_long_form;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
-pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+pub use values::{Kinds, Namespaces, SecretName, SecretText, Span, Tags, Texts};
 pub use words::{DeployerWord, Word};
 
 use interpolate::Variables;

@@ -2,7 +2,8 @@
 
 use sentry_core::secret::SecretSource;
 use sentry_core::watch::{
-    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting, Watch,
+    AllowKinds, GitAuthSecret, ManifestsBranch, NamespacePolicy, Reading, Reporting,
+    SubjectSelector, Watch,
 };
 use serde_json::{Value, json};
 
@@ -249,7 +250,15 @@ fn write_watch(out: &mut Lines, watch: &Watch, config: &Config) {
     out.nest("source", |out| {
         out.put("forge", watch.source.forge.as_str());
         out.put("url", watch.source.repo.as_str());
-        out.put("branches", watch.source.branches.patterns().collect::<Vec<_>>());
+        let SubjectSelector { branches, tags } = &watch.source.subjects;
+        if let Some(branches) = branches {
+            out.put("branches", branches.patterns().collect::<Vec<_>>());
+        }
+        match tags.as_ref().map(|tags| (tags, tags.range())) {
+            None => {}
+            Some((_, Some(range))) => out.nest("tags", |out| out.put("semver", range)),
+            Some((tags, None)) => out.put("tags", tags.patterns().collect::<Vec<_>>()),
+        }
     });
     out.nest("manifests", |out| {
         out.put("forge", watch.manifests.forge.as_str());

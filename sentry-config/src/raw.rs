@@ -15,7 +15,7 @@ use crate::node::{Kind, Node};
 use crate::place::{At, Place};
 use crate::problem::Report;
 use crate::read::{Fields, Read};
-use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Texts};
+use crate::values::{Kinds, Namespaces, SecretName, SecretText, Span, Tags, Texts};
 use crate::words::{
     DeployerWord, GitClient, LogLevel, Polling, ReceiverKind, TokenKind, TokenRight, Word,
 };
@@ -408,7 +408,7 @@ rules! {
 }
 
 raw! {
-    /// Repository A and its branches.
+    /// Repository A, and what of it is watched.
     RawSource {
         /// A name from `forges`; optional if the URL's host matches exactly one.
         forge "forge": String,
@@ -416,6 +416,8 @@ raw! {
         url "url": String,
         /// Exact names and globs: `main,release/*`, or a list.
         branches "branches": Texts,
+        /// Tags: exact names and globs as for branches, or a range of versions, `{semver: ">=1.2"}`. Default: none.
+        tags "tags": Tags,
     }
 }
 

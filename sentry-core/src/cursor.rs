@@ -1,11 +1,14 @@
 //! What is remembered of one subject: the three cursors, and why a head was passed over.
 
+use std::collections::BTreeMap;
+
 use crate::clock::Timestamp;
 use crate::delivery::Reason;
 use crate::ids::DeliveryId;
 use crate::names::WatchName;
-use crate::repo::CommitSha;
+use crate::repo::{CommitSha, TagName};
 use crate::subject::Subject;
+use crate::watch;
 
 /// A commit and when a cursor was moved to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,4 +121,17 @@ impl Cursors {
     pub fn is_parked(&self) -> bool {
         self.is_change() && self.parked.as_ref().is_some_and(|p| p.mark.sha == self.observed.sha)
     }
+}
+
+/// The head that a tag's is compared with: that of the tag before it, among those of its watch that are there. `None` if
+/// there is none, or if tags are no versions.
+pub(crate) fn base_of_tag<'a>(
+    tag: &TagName,
+    all: impl Iterator<Item = &'a Cursors>,
+) -> Option<&'a CommitSha> {
+    let there = all.filter(|cursors| cursors.gone.is_none());
+    let there: BTreeMap<&TagName, &Cursors> =
+        there.filter_map(|cursors| Some((cursors.subject.tag()?, cursors))).collect();
+    let before = watch::before(tag, there.keys().copied())?;
+    there.get(before).map(|cursors| &cursors.observed.sha)
 }

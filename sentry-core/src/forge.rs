@@ -16,7 +16,7 @@ use crate::revision::Revision;
 use crate::secret::Secret;
 use crate::subject::Subject;
 use crate::text;
-use crate::watch::BranchSelector;
+use crate::watch::SubjectSelector;
 
 /// A forge as an engine gets it: an implementation for each of the ports.
 #[derive(Debug, Clone)]
@@ -51,7 +51,8 @@ impl ForgePorts {
 pub trait Heads: fmt::Debug + Send + Sync {
     /// The heads of many repositories: one answer per query, in order.
     ///
-    /// A branch that is absent from an `Ok` answer does not exist; an error says nothing about any branch.
+    /// A subject that is absent from an `Ok` answer does not exist; an error says nothing about any. The head of a tag is
+    /// the commit that it stands for, never a tag object.
     async fn heads(&self, queries: &[HeadsQuery]) -> Vec<Result<HeadsAnswer, ForgeError>>;
 
     /// What is left of the forge's budget for us, as it last said; `None` where it has none.
@@ -113,8 +114,8 @@ pub trait Reporter: fmt::Debug + Send + Sync {
 pub struct HeadsQuery {
     /// The repository.
     pub repo: RepoUrl,
-    /// Which branches.
-    pub branches: BranchSelector,
+    /// Which subjects.
+    pub subjects: SubjectSelector,
     /// The validator of an earlier answer to the same query, if there is one: allows [`HeadsAnswer::NotModified`].
     pub validator: Option<Validator>,
 }
@@ -132,7 +133,7 @@ pub enum HeadsAnswer {
     Heads(HeadList),
 }
 
-/// All branches of a repository that a query selects, with the commits they point at.
+/// All subjects of a repository that a query selects, with the commits they point at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HeadList {
     /// The heads.

@@ -22,7 +22,7 @@
 //!     let source = Source {
 //!         forge: "github".into(),
 //!         repo: "https://github.com/acme/app".parse()?,
-//!         branches: BranchSelector::new(["main", "release/*"])?,
+//!         subjects: BranchSelector::new(["main", "release/*"])?.into(),
 //!     };
 //!     let manifests = Manifests {
 //!         forge: "github".into(),

@@ -1,6 +1,8 @@
-//! A watch: one rule that says which branches of A make what of B run where.
+//! A watch: one rule that says which branches and tags of A make what of B run where.
 
 mod selector;
+mod subjects;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,31 +16,25 @@ use crate::subject::Subject;
 use crate::subscription::Subscription;
 
 pub use selector::BranchSelector;
+pub use subjects::SubjectSelector;
+pub use tags::TagSelector;
+pub(crate) use tags::before;
 
-/// Repository A and the branches that are watched.
+/// Repository A and what of it is watched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The name of the forge, as registered with the engine.
     pub forge: String,
     /// Repository A.
     pub repo: RepoUrl,
-    /// Which branches.
-    pub branches: BranchSelector,
-}
-
-impl Source {
-    /// True if the watch covers the subject.
-    #[must_use]
-    pub fn selects(&self, subject: &Subject) -> bool {
-        let Subject::Branch(branch) = subject;
-        self.branches.matches(branch)
-    }
+    /// Which of its subjects.
+    pub subjects: SubjectSelector,
 }
 
 /// A branch of B: fixed, or the one with the same name as A's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestsBranch {
-    /// `{source_branch}`: B's branch with the same name as A's.
+    /// `{source_branch}`: B's branch with the same name as A's; none for a tag.
     SourceBranch,
     /// A fixed branch.
     Named(BranchName),
@@ -268,12 +264,12 @@ impl Default for Timing {
     }
 }
 
-/// One rule: source (repo A + branches) → manifests (repo B, branch, directory) → cluster.
+/// One rule: source (repo A + branches, tags) → manifests (repo B, branch, directory) → cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watch {
     /// Its name, unique in a configuration.
     pub name: WatchName,
-    /// Repository A and its branches.
+    /// Repository A and what of it is watched.
     pub source: Source,
     /// Repository B.
     pub manifests: Manifests,
@@ -345,12 +341,13 @@ impl Watch {
     /// The branches of B to look for, in order, for a head of the given subject of A.
     #[must_use]
     pub fn manifests_branches(&self, source: &Subject) -> Vec<BranchName> {
-        let Subject::Branch(source) = source;
         let mut names: Vec<BranchName> = Vec::new();
         for branch in &self.manifests.branches {
-            let name = match branch {
-                ManifestsBranch::SourceBranch => source,
-                ManifestsBranch::Named(name) => name,
+            let name = match (branch, source) {
+                (ManifestsBranch::Named(name), _)
+                | (ManifestsBranch::SourceBranch, Subject::Branch(name)) => name,
+                // A tag has no branch.
+                (ManifestsBranch::SourceBranch, Subject::Tag(_)) => continue,
             };
             if !names.contains(name) {
                 names.push(name.clone());
@@ -376,7 +373,7 @@ pub mod sample {
         let source = Source {
             forge: "forge".into(),
             repo: "https://example.com/product/app".parse().expect(parse),
-            branches: BranchSelector::new(branches.iter().copied()).expect(parse),
+            subjects: BranchSelector::new(branches.iter().copied()).expect(parse).into(),
         };
         let manifests = Manifests {
             forge: "forge".into(),

@@ -207,7 +207,11 @@ impl Site {
 
 /// The question about `main` of a repository.
 pub(crate) fn heads_query(repo: &RepoUrl, validator: Option<Validator>) -> HeadsQuery {
-    HeadsQuery { repo: repo.clone(), branches: BranchSelector::new(["main"]).unwrap(), validator }
+    HeadsQuery {
+        repo: repo.clone(),
+        subjects: BranchSelector::new(["main"]).unwrap().into(),
+        validator,
+    }
 }
 
 /// What the client learns about a repository with these two commits, as a short text.

@@ -11,7 +11,7 @@ use sentry_core::store::{
     WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
-use sentry_core::watch::BranchSelector;
+use sentry_core::watch::SubjectSelector;
 
 use super::branch::Facts;
 use super::history::words;
@@ -122,7 +122,7 @@ impl Filter {
         let is_last = subjects.len() <= self.limit;
         subjects.truncate(self.limit);
         let last = &subjects.last().filter(|_| !is_last)?.cursors;
-        Some(format!("{}/{}", last.watch, last.subject.name()))
+        Some(format!("{}/{}", last.watch, last.subject))
     }
 }
 
@@ -166,10 +166,10 @@ fn watch(
 /// now than the watch was polled with.
 fn idle(kept: &WatchState, facts: Option<&WatchFacts>, there: &[&Subject]) -> Vec<String> {
     let patterns = || kept.patterns.iter().map(String::as_str);
-    let configured = facts.map(|facts| &facts.branches).filter(|it| it.patterns().eq(patterns()));
+    let configured = facts.map(|facts| &facts.subjects).filter(|it| it.patterns().eq(patterns()));
     let selector = match configured {
         Some(selector) => Some(Cow::Borrowed(selector)),
-        None => BranchSelector::new(patterns()).ok().map(Cow::Owned),
+        None => SubjectSelector::read(patterns()).ok().map(Cow::Owned),
     };
     let idle = selector.iter().flat_map(|selector| selector.idle(there));
     idle.map(str::to_owned).collect()
@@ -179,7 +179,7 @@ fn branch(facts: &Facts<'_>) -> BranchStatus {
     let branch = facts.cursors;
     let errors = [facts.delivery_error(), facts.run_error()];
     BranchStatus {
-        branch: branch.subject.name().to_owned(),
+        branch: branch.subject.to_string(),
         subject: (&branch.subject).into(),
         observed: (&branch.observed).into(),
         commit: facts.commit(&branch.observed.sha),

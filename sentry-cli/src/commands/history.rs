@@ -38,7 +38,7 @@ pub(crate) async fn history(ctx: &Context, args: &HistoryArgs) -> Result<Exit, F
 fn query(args: &HistoryArgs) -> HistoryQuery {
     HistoryQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
-        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        branch: args.branch.as_ref().map(|subject| subject.to_string()),
         state: joined(&args.state),
         failed: args.failed,
         since: args.since.map(|since| since.to_string()),

@@ -15,7 +15,7 @@ use sentry_core::repo::{CommitSha, DirPath, ParseError};
 use sentry_core::revision::Revision;
 use sentry_core::subject::{EventName, Subject};
 use sentry_core::watch::{
-    BranchSelector, GitAuthSecret, Manifests, ManifestsBranch, NamespacePolicy, Reading, Source,
+    GitAuthSecret, Manifests, ManifestsBranch, NamespacePolicy, Reading, Source, SubjectSelector,
     Watch,
 };
 
@@ -139,17 +139,16 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         Some(subject) => subject.clone(),
         None => Subject::Branch("main".parse()?),
     };
-    let Subject::Branch(branch) = &subject;
     let event = args.event.event.clone().map_or_else(|| subject.event(), EventName::new);
     let source = Source {
         forge: "lint".to_owned(),
         repo: "https://example.com/lint/source".parse()?,
-        branches: BranchSelector::named([branch]),
+        subjects: SubjectSelector::named([&subject]),
     };
     let manifests = Manifests {
         forge: "lint".to_owned(),
         repo: "https://example.com/lint/manifests".parse()?,
-        branches: vec![ManifestsBranch::Named(branch.clone())],
+        branches: vec![ManifestsBranch::SourceBranch],
         dir: DirPath::default(),
     };
     let cluster = ClusterRef {
@@ -158,7 +157,7 @@ fn prepare(tree: &Tree, args: &LintArgs, reading: Reading) -> Result<ManifestSet
         namespace: "your-namespace".parse()?,
     };
     let watch = Watch { reading, ..Watch::new("lint".parse()?, source, manifests, cluster) };
-    let revision = Revision { subject: subject.clone(), sha: tree.commit.clone() };
+    let revision = Revision { subject, sha: tree.commit.clone() };
     let context = manifest::Context {
         watch: &watch,
         revision: &revision,

@@ -46,7 +46,7 @@ pub(crate) async fn run(ctx: &Context, args: &StatusArgs) -> Result<Exit, Failur
 pub(super) async fn ask(source: &Source, args: &StatusArgs) -> Result<Status, ApiError> {
     let query = StatusQuery {
         watch: args.watch.as_ref().map(ToString::to_string),
-        branch: args.branch.as_ref().map(|subject| subject.name().to_owned()),
+        branch: args.branch.as_ref().map(|subject| subject.to_string()),
         state: joined(&args.state),
         q: args.search.clone(),
         ..StatusQuery::default()

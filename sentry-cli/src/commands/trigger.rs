@@ -35,7 +35,7 @@ pub(crate) async fn run(ctx: &Context, args: &TriggerArgs) -> Result<Exit, Failu
     let desk = Desk::here(ctx, Some(config)).await?;
     let request = TriggerRequest {
         watch: Some(watch.to_string()),
-        branch: Some(subject.name().to_owned()),
+        branch: Some(subject.to_string()),
         ..request(args)
     };
     let kept = desk.answers.trigger(&request, asker).await?;

@@ -6,6 +6,7 @@ mod notify;
 mod rules;
 mod server;
 mod short;
+mod source;
 mod state;
 mod watch;
 

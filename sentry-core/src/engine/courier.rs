@@ -441,8 +441,8 @@ pub(super) async fn resolve(
     let (repo, names) = (watch.manifests.repo.clone(), watch.manifests_branches(source));
     let wanted = names.iter().map(BranchName::as_str).collect::<Vec<_>>().join(", ");
     let none = || AttemptError::NoBranch { repo: repo.to_string(), wanted: wanted.clone() };
-    let branches = BranchSelector::named(names.iter());
-    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let subjects = BranchSelector::named(names.iter()).into();
+    let query = HeadsQuery { repo: repo.clone(), subjects, validator: None };
     let failed = |source| AttemptError::Forge {
         what: format!("can't read the head of {wanted} in {repo}"),
         source,

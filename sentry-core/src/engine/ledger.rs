@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::clock::Timestamp;
-use crate::cursor::Cursors;
+use crate::cursor::{self, Cursors};
 use crate::delivery::{Delivery, DeliveryState, TriggerState};
 use crate::forge::Validator;
 use crate::ids::{DeliveryId, NoticeId};
@@ -197,6 +197,18 @@ impl Ledger {
 
     pub(super) fn cursors(&self, key: &SubjectKey) -> Option<&Cursors> {
         self.cursors.get(&key.0)?.get(&key.1).map(AsRef::as_ref)
+    }
+
+    /// What a subject's head is compared with, if that is known.
+    pub(super) fn base(&self, key: &SubjectKey) -> Option<CommitSha> {
+        let base = match &key.1 {
+            Subject::Branch(_) => self.cursors(key)?.base(),
+            Subject::Tag(tag) => {
+                let all = self.cursors.get(&key.0)?.values().map(AsRef::as_ref);
+                cursor::base_of_tag(tag, all)
+            }
+        };
+        base.cloned()
     }
 
     /// The open delivery of a head that moved, if there is one whose objects are not all acknowledged.

@@ -1,5 +1,6 @@
 //! Which repositories are asked when, and what their answers change. One request answers all watches of a repository.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,12 @@ use crate::delivery::{HeadRecord, Reason};
 use crate::event::EventKind;
 use crate::forge::{ForgeError, ForgeErrorKind, HeadList, HeadsAnswer, HeadsQuery};
 use crate::names::WatchName;
-use crate::repo::{BranchName, CommitSha, RepoUrl};
+use crate::repo::{CommitSha, RepoUrl};
 use crate::retry::{Backoff, Retry};
 use crate::revision::Revision;
 use crate::store::{Outage, WatchState, Write};
 use crate::subject::{Subject, SubjectKey};
-use crate::watch::{BranchSelector, Watch};
+use crate::watch::{SubjectSelector, Watch};
 
 /// However many hints come, a repository is asked at most this often.
 const HINT_SPACING: Duration = Duration::from_secs(1);
@@ -114,9 +115,9 @@ impl Group {
         if self.sources.is_empty() && wanted.is_empty() {
             return None;
         }
-        let names = BranchSelector::named(wanted.iter());
-        let selectors = self.sources.iter().map(|w| &w.source.branches).chain([&names]);
-        let branches = BranchSelector::union(selectors);
+        let names = SubjectSelector::named(&wanted);
+        let selectors = self.sources.iter().map(|w| &w.source.subjects).chain([&names]);
+        let subjects = SubjectSelector::union(selectors);
         // An answer "as before" helps only if every watch has seen what was before.
         let seen = self
             .sources
@@ -124,27 +125,31 @@ impl Group {
             .all(|w| ledger.watches.get(&w.name).is_some_and(|k| is_current(k, w)));
         let usable = seen && (wanted.is_empty() || self.last.is_some());
         let validator = usable
-            .then(|| ledger.validators.get(&self.validator_key(&branches)).cloned())
+            .then(|| ledger.validators.get(&self.validator_key(&subjects)).cloned())
             .flatten();
-        Some(HeadsQuery { repo: self.repo.clone(), branches, validator })
+        Some(HeadsQuery { repo: self.repo.clone(), subjects, validator })
     }
 
     /// It is kept: the same across versions.
-    fn validator_key(&self, branches: &BranchSelector) -> String {
-        let patterns: Vec<_> = branches.patterns().collect();
+    fn validator_key(&self, subjects: &SubjectSelector) -> String {
+        let patterns: Vec<_> = subjects.patterns().collect();
         format!("{} {} {}", self.forge, self.repo, patterns.join(","))
     }
 
     /// The branches of B that somebody waits for: a watch that also follows B, or a parked head.
-    fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<BranchName> {
+    fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<Subject> {
         let mut wanted = BTreeSet::new();
         for watch in &self.manifests {
-            let mut want =
-                |state: &Cursors| wanted.extend(watch.manifests_branches(&state.subject));
+            let mut want = |state: &Cursors| {
+                let branches = watch.manifests_branches(&state.subject);
+                wanted.extend(branches.into_iter().map(Subject::Branch));
+            };
             ledger.parked(&watch.name).for_each(&mut want);
             let all = ledger.cursors.get(&watch.name).filter(|_| watch.watch_manifests);
             let states = all.into_iter().flat_map(BTreeMap::values);
-            states.filter(|state| state.gone.is_none()).for_each(|state| want(state));
+            states
+                .filter(|state| follows_manifests(watch, state) && state.gone.is_none())
+                .for_each(|state| want(state));
         }
         wanted
     }
@@ -285,8 +290,8 @@ impl Group {
         let subjects: Vec<&Subject> = heads.heads.keys().collect();
         for watch in &self.sources {
             sight(watch, &heads.heads, ledger, stamp, absorbed);
-            let patterns: Vec<String> =
-                watch.source.branches.idle(&subjects).into_iter().map(str::to_owned).collect();
+            let patterns = watch.source.subjects.idle(&subjects);
+            let patterns: Vec<String> = patterns.into_iter().map(str::to_owned).collect();
             let told = self.idle.get(&watch.name).map_or(&[][..], Vec::as_slice);
             if told != patterns {
                 let watch = watch.name.clone();
@@ -294,7 +299,7 @@ impl Group {
                 absorbed.events.push(EventKind::PatternsIdle { watch, patterns });
             }
         }
-        let key = self.validator_key(&query.branches);
+        let key = self.validator_key(&query.subjects);
         if heads.validator.as_ref() != ledger.validators.get(&key) {
             absorbed.writes.push(Write::Validator(key, heads.validator));
         }
@@ -327,7 +332,8 @@ impl Group {
             for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
                 let names = watch.manifests_branches(&state.subject);
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
-                let settled = !state.is_change() && state.gone.is_none();
+                let settled =
+                    !state.is_change() && state.gone.is_none() && follows_manifests(watch, state);
                 let is_new = |h: &&CommitSha| {
                     state.manifests.as_ref().is_some_and(|m| m != *h)
                         && state.manifests_attempted.as_ref() != Some(*h)
@@ -344,7 +350,13 @@ impl Group {
 /// True if the watch was polled with the repository and the patterns it has now.
 fn is_current(known: &WatchState, watch: &Watch) -> bool {
     known.repo.is_same_place(&watch.source.repo)
-        && watch.source.branches.patterns().eq(known.patterns.iter().map(String::as_str))
+        && watch.source.subjects.patterns().eq(known.patterns.iter().map(String::as_str))
+}
+
+/// True if the subject is delivered again when B moves. A tag is not: it stands for what was once released, and there may
+/// be hundreds.
+fn follows_manifests(watch: &Watch, state: &Cursors) -> bool {
+    watch.watch_manifests && state.subject.tag().is_none()
 }
 
 fn sight(
@@ -364,7 +376,7 @@ fn sight(
         absorbed.writes.push(Write::Watch(WatchState {
             watch: watch.name.clone(),
             repo: watch.source.repo.clone(),
-            patterns: watch.source.branches.patterns().map(str::to_owned).collect(),
+            patterns: watch.source.subjects.patterns().map(Cow::into_owned).collect(),
             unreachable: None,
         }));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::courier;
 use super::failure::AttemptError;
 use super::{EngineError, Parts, references, refusals};
+use crate::cursor::base_of_tag;
 use crate::delivery::Selection;
 use crate::deployer::{DeployError, DeployErrorKind, ObjectDiff};
 use crate::forge::{
@@ -19,7 +20,7 @@ use crate::repo::CommitSha;
 use crate::revision::Revision;
 use crate::store::OverviewQuery;
 use crate::subject::Subject;
-use crate::watch::{BranchSelector, Refusals, Watch};
+use crate::watch::{Refusals, SubjectSelector, Watch};
 
 /// What a delivery would do.
 #[derive(Debug)]
@@ -150,10 +151,10 @@ async fn head(
     subject: &Subject,
 ) -> Result<CommitSha, EngineError> {
     let repo = &watch.source.repo;
-    let none = || EngineError::Unknown(format!("{repo} has no {} {subject}", subject.kind()));
-    let Subject::Branch(branch) = subject;
-    let branches = BranchSelector::named([branch]);
-    let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+    let (kind, called) = (subject.kind(), subject.name());
+    let none = || EngineError::Unknown(format!("{repo} has no {kind} {called}"));
+    let subjects = SubjectSelector::named([subject]);
+    let query = HeadsQuery { repo: repo.clone(), subjects, validator: None };
     let failed = |source| EngineError::Forge {
         what: format!("can't read the head of {subject} in {repo}"),
         source,
@@ -187,9 +188,17 @@ async fn changed(
     if !manifest::needs_changes(documents) {
         return None;
     }
-    let query = OverviewQuery::subject(&watch.name, &revision.subject);
+    let query = match revision.subject {
+        Subject::Branch(_) => OverviewQuery::subject(&watch.name, &revision.subject),
+        Subject::Tag(_) => OverviewQuery { watch: Some(watch.name.clone()), ..Default::default() },
+    };
     let known = parts.state.archive.overview(&query).await.ok()?;
-    let from = known.subjects.first()?.cursors.base()?.clone();
+    let mut all = known.subjects.iter().map(|subject| &subject.cursors);
+    let from = match &revision.subject {
+        Subject::Branch(_) => all.next()?.base(),
+        Subject::Tag(tag) => base_of_tag(tag, all),
+    };
+    let from = from?.clone();
     let (repo, timeout) = (watch.source.repo.clone(), watch.timing.timeout);
     let to = revision.clone();
     source.changes(&ChangesQuery { repo, from, to, timeout }).await.ok()

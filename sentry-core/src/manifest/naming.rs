@@ -91,8 +91,9 @@ pub(super) fn mark(
 
     let mut annotations = section(metadata, "annotations");
     taken_over |= annotations.remove(PAC_STATE).is_some();
+    let subject = context.revision.subject.text();
     for (name, value) in [
-        ("branch", context.revision.subject.name()),
+        ("branch", &*subject),
         ("revision", context.revision.sha.as_str()),
         ("source-url", context.watch.source.repo.as_str()),
         ("manifests-url", context.watch.manifests.repo.as_str()),

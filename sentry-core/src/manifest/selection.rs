@@ -1,4 +1,4 @@
-//! Which runs start: what Pipelines-as-Code's annotations say about an event on a branch.
+//! Which runs start: what Pipelines-as-Code's annotations say about an event on a branch or a tag.
 //!
 //! A run that does not start is left out before anything else about it is judged. As in Pipelines-as-Code
 //! (`pkg/matcher`): an expression decides alone; otherwise event, branch, paths and labels must all fit.
@@ -14,6 +14,7 @@ use super::parse::{Content, printable};
 use super::variables::Variables;
 use super::{Context, Documents, MAX_TEXT_CHARS, policy};
 use crate::plan::RunRules;
+use crate::subject::Subject;
 use crate::watch::{NamespacePolicy, Unannotated};
 
 const EVENT: &str = "on-event";
@@ -197,6 +198,10 @@ impl<'m> Choice<'_, 'm> {
             event: context.event.as_str(),
             source_branch: context.revision.subject.source_branch(),
             target_branch: context.revision.subject.target_branch(),
+            heads: match context.revision.subject {
+                Subject::Branch(_) => annotations::HEADS,
+                Subject::Tag(_) => "",
+            },
             url: context.watch.source.repo.as_str(),
             title: context.title,
             own: &context.watch.variables,
@@ -245,7 +250,7 @@ impl<'m> Choice<'_, 'm> {
     }
 
     fn event_and_branch(&self) -> String {
-        format!("{} to {}", self.context.event, self.context.revision.subject)
+        format!("{} to {}", self.context.event, self.context.revision.subject.label())
     }
 
     fn annotated(&mut self) -> Result<String, Not> {
@@ -324,8 +329,9 @@ impl<'m> Choice<'_, 'm> {
                 )));
             }
         }
-        Err(Not::Meant(if patterns.iter().all(|p| annotations::is_for_tags(p)) {
-            format!("{BRANCH} {text} is for tags, which are not watched")
+        let is_branch = matches!(self.context.revision.subject, Subject::Branch(_));
+        Err(Not::Meant(if is_branch && patterns.iter().all(|p| annotations::is_for_tags(p)) {
+            format!("{BRANCH} {text} is for tags, and {branch} is a branch")
         } else if patterns.iter().any(|p| p.starts_with(['"', '\''])) {
             format!("{BRANCH} {text} is not {branch}: quotes are part of the name")
         } else {

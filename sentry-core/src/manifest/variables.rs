@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Context, MAX_NOTES, naming};
+use crate::repo::TagName;
 use crate::watch::GitAuthSecret;
 
 /// Bytes of all values that are put into all documents: many uses of a long value must not fill the memory.
@@ -107,7 +108,7 @@ pub(super) struct Findings {
 }
 
 impl<'a> Variables<'a> {
-    /// What Pipelines-as-Code sets for a push, with A's values, and Sentry's own.
+    /// What Pipelines-as-Code sets for a push to a branch or a tag, with A's values, and Sentry's own.
     pub(super) fn new(context: &Context<'a>) -> Self {
         let watch = context.watch;
         let url = watch.source.repo.as_str();
@@ -124,7 +125,7 @@ impl<'a> Variables<'a> {
             ("sender", context.sender.unwrap_or_default()),
             ("event_type", context.event.as_str()),
             ("target_namespace", watch.cluster.namespace.as_str()),
-            ("git_tag", ""),
+            ("git_tag", subject.tag().map_or("", TagName::as_str)),
             ("trigger_comment", ""),
             ("pull_request_number", ""),
             ("pull_request_labels", ""),

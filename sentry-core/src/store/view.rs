@@ -56,7 +56,7 @@ impl OverviewQuery {
         });
         let text = self.text.as_ref().map(|text| text.to_lowercase());
         let holds = |text: &String| {
-            let names = [cursors.watch.as_str(), cursors.subject.name()];
+            let names = [cursors.watch.as_str(), &cursors.subject.text()];
             names.iter().any(|name| name.to_lowercase().contains(text))
         };
         later
@@ -428,7 +428,7 @@ impl DeliveryQuery {
     fn is_found_by(&self, text: &str, delivery: &Delivery) -> bool {
         let Delivery { watch, revision, commit, .. } = delivery;
         let note = commit.as_ref().map(|note| [note.title.as_str(), note.author.as_str()]);
-        let names = [watch.as_str(), revision.subject.name()];
+        let names = [watch.as_str(), &revision.subject.text()];
         let text = text.to_lowercase();
         let holds = |known: &str| known.to_lowercase().contains(&text);
         let is_long =

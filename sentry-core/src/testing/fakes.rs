@@ -225,8 +225,7 @@ impl Host {
             let text = format!("{} lists nothing at all", query.repo);
             return Err(ForgeError::new(ForgeErrorKind::WrongAnswer, text));
         }
-        let selected =
-            all.iter().filter(|(Subject::Branch(branch), _)| query.branches.matches(branch));
+        let selected = all.iter().filter(|(subject, _)| query.subjects.matches(subject));
         let heads: BTreeMap<_, _> = selected.map(|(b, s)| (b.clone(), s.clone())).collect();
         let validator = Validator(format!("{heads:?}"));
         if query.validator.as_ref() == Some(&validator) {

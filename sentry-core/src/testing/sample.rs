@@ -47,16 +47,19 @@ pub fn watch(name: &str) -> WatchName {
     parse(name)
 }
 
-/// A branch of this name.
+/// The branch of this name, or the tag of a whole reference such as `refs/tags/v1`.
 #[must_use]
-pub fn subject(name: &str) -> Subject {
-    Subject::Branch(parse(name))
+pub fn subject(text: &str) -> Subject {
+    match text.strip_prefix("refs/tags/") {
+        Some(tag) => Subject::Tag(parse(tag)),
+        None => Subject::Branch(parse(text)),
+    }
 }
 
-/// A branch's head.
+/// A subject's head.
 #[must_use]
-pub fn at(branch: &str, sha: &str) -> Revision {
-    Revision { subject: subject(branch), sha: parse(sha) }
+pub fn at(subject: &str, sha: &str) -> Revision {
+    Revision { subject: self::subject(subject), sha: parse(sha) }
 }
 
 /// The `n`th commit; ids of neighbours differ in their last digits only.

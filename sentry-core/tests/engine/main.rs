@@ -52,6 +52,7 @@ mod refusing;
 mod reporting;
 mod sharing;
 mod superseding;
+mod tags;
 
 /// Everything around an engine.
 struct World {
@@ -154,7 +155,7 @@ impl World {
 
     async fn branch(&self, name: &str) -> Option<Cursors> {
         let snapshot = self.store.snapshot();
-        snapshot.cursors.into_iter().find(|b| b.subject.name() == name)
+        snapshot.cursors.into_iter().find(|b| b.subject.text() == name)
     }
 
     async fn delivered(&self) -> Option<CommitSha> {

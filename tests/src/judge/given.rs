@@ -162,7 +162,8 @@ impl Given {
         if matches!(repo.scheme(), Scheme::Ssh | Scheme::File)
             && let Ok(branches) = BranchSelector::new([names.branch.as_str()])
         {
-            let query = HeadsQuery { repo: repo.clone(), branches, validator: None };
+            let query =
+                HeadsQuery { repo: repo.clone(), subjects: branches.into(), validator: None };
             _ = self.forge.heads(&[query]).await;
         }
         if let Ok(branch) = names.branch.parse() {

@@ -27,6 +27,7 @@ mod remote;
 mod replicas;
 mod secrets;
 mod ssh;
+mod tags;
 mod upgrade;
 mod verdict;
 mod why;

@@ -211,8 +211,7 @@ impl Machine {
         self.tell(EventKind::step(&delivery));
         // What a person asks for runs whatever changed, and so does a head that is delivered once more because B moved.
         let compares = delivery.asked.trigger.is_none() && delivery.asked.cause != Cause::Manifests;
-        let base = self.ledger.cursors(&key).filter(|_| compares);
-        let base = base.and_then(|cursors| cursors.base().cloned());
+        let base = if compares { self.ledger.base(&key) } else { None };
         self.attempts.running.insert(key, delivery.id.clone());
         self.attempts.ready.forget(&delivery.id);
         self.touch(&delivery.id);

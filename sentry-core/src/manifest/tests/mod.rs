@@ -11,6 +11,7 @@ mod patterns;
 mod policy;
 mod reading;
 mod refs;
+mod tags;
 mod values;
 mod variables;
 
@@ -46,7 +47,7 @@ impl Default for Scene {
         let source = Source {
             forge: "github".into(),
             repo: "https://github.com/Acme/Web.git".parse().unwrap(),
-            branches: BranchSelector::new(["main"]).unwrap(),
+            subjects: BranchSelector::new(["main"]).unwrap().into(),
         };
         let manifests = Manifests {
             forge: "github".into(),
