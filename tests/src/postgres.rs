@@ -45,7 +45,9 @@ impl Server {
         if number == 0 {
             clear();
         }
-        let name = format!("{NAME}{}-{number}", std::process::id());
+        let id = std::process::id();
+        // A program may have several, and knows all of them by its id.
+        let name = if number == 0 { format!("{NAME}{id}") } else { format!("{MORE}{id}-{number}") };
         let directory = std::env::temp_dir().join(name);
         let mut initdb = unprivileged(&program("initdb"));
         initdb.args(["--username=postgres", "--auth-local=trust", "--auth-host=scram-sha-256"]);
@@ -188,12 +190,15 @@ impl Server {
 
 /// What the directories of servers begin with; the id of the program follows.
 const NAME: &str = "sentry-postgres-";
+/// The same of further servers of a program.
+const MORE: &str = "sentry-more-postgres-";
 
 /// Removes what programs left behind that have ended.
 fn clear() {
     for entry in fs::read_dir(std::env::temp_dir()).expect("a directory").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let id = name.strip_prefix(NAME).map(|id| id.split('-').next().unwrap_or_default());
+        let id = name.strip_prefix(NAME).or_else(|| name.strip_prefix(MORE));
+        let id = id.map(|id| id.split(['-', '.']).next().unwrap_or_default());
         if id.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
             // Another program may be at it too.
             drop(fs::remove_dir_all(entry.path()));
