@@ -9,8 +9,8 @@ use sentry_core::watch::{
 use serde_json::{Value, json};
 
 use crate::config::{
-    Config, DeployerKind, ForgeAuth, ForgeConfig, GitClient, Polling, ReceiverConfig, ServerConfig,
-    TokenConfig, TokenKind,
+    Config, DeployerKind, ForgeAuth, ForgeConfig, GitClient, Polling, PostgresState,
+    ReceiverConfig, ServerConfig, TokenConfig, TokenKind,
 };
 use crate::environment::is_name;
 use crate::resolve::SERVER_TOKENS;
@@ -22,6 +22,9 @@ pub fn to_long_form(config: &Config) -> String {
     let mut out = Lines::default();
     if let Some(dir) = &config.state_dir {
         out.put("state_dir", dir.display().to_string());
+    }
+    if let Some(postgres) = &config.postgres {
+        out.nest("state", |out| out.nest("postgres", |out| write_postgres(out, postgres)));
     }
     out.put("log_level", config.log_level.as_str());
     out.put("max_parallel", config.max_parallel.get());
@@ -82,6 +85,16 @@ impl Lines {
         self.dash = true;
         inside(self);
         self.indent -= 2;
+    }
+}
+
+fn write_postgres(out: &mut Lines, postgres: &PostgresState) {
+    let PostgresState { url, ca_file, password_file } = postgres;
+    out.put("url", escaped(url));
+    for (key, file) in [("ca_file", ca_file), ("password_file", password_file)] {
+        if let Some(file) = file {
+            out.put(key, file.display().to_string());
+        }
     }
 }
 

@@ -112,6 +112,8 @@ raw! {
     RawLong {
         /// The state directory.
         state_dir "state_dir": String,
+        /// A state that many processes share, in the place of a directory.
+        state "state": RawState,
         /// The log level. Default `info`.
         log_level "log_level": Word<LogLevel>,
         /// How many deliveries may run at the same time. Default 4.
@@ -126,6 +128,36 @@ raw! {
         forges "forges": BTreeMap<String, At<RawForge>>,
         /// The rules.
         watches "watches": Vec<At<RawWatch>>,
+    }
+}
+
+raw! {
+    /// What a file says of its state.
+    RawKept {
+        /// The state directory.
+        state_dir "state_dir": String,
+        /// A state that many processes share, in the place of a directory.
+        state "state": RawState,
+    }
+}
+
+raw! {
+    /// Where the state is, if not in a directory.
+    RawState {
+        /// In a PostgreSQL database. Every watch then needs `deployer: native`.
+        postgres "postgres": RawPostgres,
+    }
+}
+
+raw! {
+    /// A PostgreSQL database, version 14 or newer.
+    RawPostgres {
+        /// Where it is: `postgres://USER@HOST:5432/DATABASE`. Never with a password.
+        url "url": String,
+        /// Certificates (PEM) to trust in addition to the system's.
+        ca_file "ca_file": String,
+        /// A file with the password; reread for each new connection.
+        password_file "password_file": String,
     }
 }
 
@@ -485,7 +517,7 @@ impl Read for RawConfig {
         };
         let has = |name: &str| entries.iter().find(|(key, _)| key.text == name);
         let short = SHORT_ONLY.iter().find_map(|name| has(name));
-        let (long, forges) = (has("watches"), has("forges"));
+        let (long, forges) = (has("watches"), has("forges").or_else(|| has("state")));
         let mut node = Cow::Borrowed(node);
         // The odd one out is told, and the rest read for what else may be wrong in it.
         let (odd, belongs) =

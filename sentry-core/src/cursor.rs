@@ -70,8 +70,8 @@ pub struct Cursors {
     /// A head that was settled without a run: a later one than `delivered`, or that one, where only objects were
     /// delivered. Cleared when `delivered` moves by a delivery that starts runs.
     pub passed: Option<Passed>,
-    /// A parked head. Cleared by another head, a delivery, a person's change, or when it is retried.
-    pub parked: Option<Parked>,
+    /// A parked head; boxed, as there is seldom one. Cleared by another head, a delivery, a person's change, or when it is retried.
+    pub parked: Option<Box<Parked>>,
     /// When the subject was found gone, if it is.
     pub gone: Option<Timestamp>,
     /// Of a pull request what is known of it, with the observed head.

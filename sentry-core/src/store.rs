@@ -26,8 +26,8 @@ use crate::subject::Subject;
 
 pub use audit::{Act, ActKind, AuditEntry, AuditQuery};
 pub use view::{
-    Brief, DeliveryQuery, Overview, OverviewQuery, Past, PastQuery, PastRun, QueueView, RECENT,
-    ReceiverView, SubjectFilter, SubjectView, WatchView,
+    Brief, DeliveryQuery, FleetView, MemberView, Overview, OverviewQuery, Past, PastQuery, PastRun,
+    QueueView, RECENT, ReceiverView, SubjectFilter, SubjectView, WatchView,
 };
 
 /// Whom a state belongs to.

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use sentry_core::clock::Timestamp;
+use sentry_core::fleet::{Slot, Term};
 use sentry_core::names::WatchName;
 use sentry_core::store::{
-    OverviewQuery, QueueView, ReceiverView, SubjectFilter, SubjectView, WatchState, WatchView,
+    FleetView, MemberView, OverviewQuery, QueueView, ReceiverView, SubjectFilter, SubjectView,
+    WatchState, WatchView,
 };
 use sentry_core::subject::Subject;
 use sentry_core::watch::SubjectSelector;
@@ -18,8 +20,8 @@ use crate::VERSION;
 use crate::error::ApiError;
 use crate::query::StatusQuery;
 use crate::shape::{
-    BranchStatus, OutageStatus, QueueStatus, ReceiverStatus, ReportingStatus, Status,
-    SuspensionStatus, WatchStatus,
+    BranchStatus, FleetStatus, MemberStatus, OutageStatus, QueueStatus, ReceiverStatus,
+    ReportingStatus, SlotStatus, Status, SuspensionStatus, WatchStatus,
 };
 use crate::words::{BranchState, DeliveryState, Word};
 
@@ -55,7 +57,25 @@ pub(super) async fn status(local: &Local, asked: &StatusQuery) -> Result<Status,
         notifications: overview.receivers.iter().map(receiver).collect(),
         next,
         agent: overview.agent.as_ref().map(|one| agent::agent(one, now)),
+        fleet: overview.fleet.as_ref().map(fleet),
     })
+}
+
+fn fleet(view: &FleetView) -> FleetStatus {
+    let slot = |(slot, term): &(Slot, Term)| {
+        let (slot, term) = (slot.number(), term.to_string());
+        SlotStatus { slot, term }
+    };
+    let member = |member: &MemberView| MemberStatus {
+        holder: member.holder.clone(),
+        seconds: member.age.as_secs(),
+        slots: member.slots.iter().map(slot).collect(),
+        watches: member.watches,
+    };
+    FleetStatus {
+        members: view.members.iter().map(member).collect(),
+        unowned: view.unowned.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn query(asked: &StatusQuery, watch: Option<WatchName>) -> Result<OverviewQuery, ApiError> {

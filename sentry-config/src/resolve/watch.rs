@@ -189,8 +189,9 @@ impl Resolver<'_> {
             }
             self.parsed(&at, "write a namespace name such as qa")
         });
-        let deployer = raw.deployer.or(d.deployer).map(|at| at.value.0);
-        let word = deployer.unwrap_or(DeployerWord::Kubectl);
+        let deployer = raw.deployer.or(d.deployer);
+        let word = deployer.as_ref().map_or(DeployerWord::Kubectl, |at| at.value.0);
+        self.must_be_native(word, deployer.map(|at| at.place), &place);
         let kubectl = raw.kubectl.map(|at| at.value).unwrap_or_default();
         let kubectl_default = d.kubectl.map(|at| at.value).unwrap_or_default();
         let native = raw.native.map(|at| at.value).unwrap_or_default();
@@ -207,6 +208,20 @@ impl Resolver<'_> {
         let deployer = self.deployer(word, kubectl.path.or(kubectl_default.path), kubeconfig);
         let context = self.context(raw.context.or(d.context), has_kubeconfig);
         Some(ClusterRef { deployer, context, namespace: namespace? })
+    }
+
+    /// Where processes share a state, each write to a cluster says what it replaces: only so is one that comes too late
+    /// refused. The native deployer alone does.
+    fn must_be_native(&mut self, deployer: DeployerWord, written: Option<Place>, cluster: &Place) {
+        if !self.is_shared || deployer == DeployerWord::Native {
+            return;
+        }
+        let message =
+            format!("is {}, but with `state.postgres` it must be native", deployer.as_str());
+        let place = written
+            .unwrap_or_else(|| Place { path: join(&cluster.path, "deployer"), ..cluster.clone() });
+        let hint = "write `deployer: native`, or keep the state in a directory: `state_dir`";
+        self.report.error(&place, message, hint);
     }
 
     /// What runs in a namespace may mount its Secrets and claims, and run as its accounts.

@@ -478,7 +478,7 @@ fn park(
         writes.push(record(&delivery, Reason::Parked, Some(text.clone()), now));
     }
     if let Some(state) = cursors {
-        let parked = Some(Parked {
+        let parked = Some(Box::new(Parked {
             mark: Mark { sha: delivery.revision.sha.clone(), at: now },
             delivery: delivery.id.clone(),
             fingerprint: watch.fingerprint(),
@@ -486,7 +486,7 @@ fn park(
             regardless_of_b: b.regardless,
             error: text,
             again: delivery.next_attempt,
-        });
+        }));
         // Another delivery of the head may have been cancelled: this one still stands for it.
         let passed = state.passed.clone().filter(|passed| passed.reason != Reason::Cancelled);
         writes.push(Write::Cursors(Cursors { parked, passed, ..state.clone() }));

@@ -26,6 +26,8 @@ pub(super) struct Ledger {
     /// Those of each watch whose head waits for a delivery to be begun, by the time it was seen: where `cursors` may be
     /// thousands, the next one is found at once.
     pub(super) changes: BTreeMap<WatchName, BTreeSet<(Timestamp, Subject)>>,
+    /// Those of each watch whose head is parked: where B is not followed, they alone ask for it.
+    parked: BTreeMap<WatchName, BTreeSet<Subject>>,
     /// Heads that a dry run has shown: no cursor tells of them.
     shown: HashMap<SubjectKey, CommitSha>,
     /// The open delivery of each head that moved, whose objects are not all acknowledged.
@@ -89,6 +91,7 @@ impl Ledger {
             Write::Cursors(state) => {
                 let key = (state.watch.clone(), state.subject.clone());
                 self.forget_change(&key);
+                self.note_parked(&key, state.is_parked());
                 let watch = self.cursors.entry(state.watch.clone()).or_default();
                 watch.insert(state.subject.clone(), Box::new(state));
                 self.note_change(&key);
@@ -96,6 +99,7 @@ impl Ledger {
             Write::ForgetCursors(watch, subject) => {
                 let key = (watch, subject);
                 self.forget_change(&key);
+                self.note_parked(&key, false);
                 self.cursors.entry(key.0).or_default().remove(&key.1);
             }
             Write::Watch(state) => {
@@ -250,6 +254,21 @@ impl Ledger {
             let change = (state.observed.at, key.1.clone());
             self.changes.entry(key.0.clone()).or_default().insert(change);
         }
+    }
+
+    fn note_parked(&mut self, key: &SubjectKey, is_parked: bool) {
+        if is_parked {
+            self.parked.entry(key.0.clone()).or_default().insert(key.1.clone());
+        } else if let Some(parked) = self.parked.get_mut(&key.0) {
+            parked.remove(&key.1);
+        }
+    }
+
+    /// The subjects of a watch whose head is parked.
+    pub(super) fn parked(&self, watch: &WatchName) -> impl Iterator<Item = &Cursors> {
+        let cursors = self.cursors.get(watch);
+        let subjects = self.parked.get(watch).into_iter().flatten();
+        subjects.filter_map(move |subject| cursors?.get(subject).map(AsRef::as_ref))
     }
 
     pub(super) fn suspension(&self, watch: &WatchName, now: Timestamp) -> Option<&Suspension> {

@@ -199,12 +199,16 @@ impl Group {
     fn wanted_manifests(&self, ledger: &Ledger) -> BTreeSet<Subject> {
         let mut wanted = BTreeSet::new();
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                if state.is_parked() || (follows_manifests(watch, state) && state.gone.is_none()) {
-                    let branches = watch.manifests_branches(&state.subject, state.pull.as_deref());
-                    wanted.extend(branches.into_iter().map(Subject::Branch));
-                }
-            }
+            let mut want = |state: &Cursors| {
+                let branches = watch.manifests_branches(&state.subject, state.pull.as_deref());
+                wanted.extend(branches.into_iter().map(Subject::Branch));
+            };
+            ledger.parked(&watch.name).for_each(&mut want);
+            let all = ledger.cursors.get(&watch.name).filter(|_| watch.watch_manifests);
+            let states = all.into_iter().flat_map(BTreeMap::values);
+            states
+                .filter(|state| follows_manifests(watch, state) && state.gone.is_none())
+                .for_each(|state| want(state));
         }
         wanted
     }
@@ -366,10 +370,8 @@ impl Group {
     fn unpark(&self, ledger: &Ledger, absorbed: &mut Absorbed) {
         let Some(heads) = &self.last else { return };
         for watch in &self.manifests {
-            for state in ledger.cursors.get(&watch.name).into_iter().flat_map(BTreeMap::values) {
-                let Some(parked) = state.parked.as_ref().filter(|_| state.is_parked()) else {
-                    continue;
-                };
+            for state in ledger.parked(&watch.name) {
+                let Some(parked) = &state.parked else { continue };
                 let names = watch.manifests_branches(&state.subject, state.pull.as_deref());
                 let head = names.into_iter().find_map(|name| heads.get(&Subject::Branch(name)));
                 let moved = head.is_some() && head != parked.manifests.as_ref();

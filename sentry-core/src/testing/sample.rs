@@ -134,7 +134,7 @@ pub fn cursors(n: u32) -> Cursors {
         manifests_attempted: Some(sha(n + 9)),
         baseline: Some(sha(n + 8)),
         passed: Some(Passed { mark: mark(n + 2), reason: Reason::SkippedByMarker }),
-        parked: Some(Parked {
+        parked: Some(Box::new(Parked {
             mark: mark(n + 3),
             delivery: id(n),
             fingerprint: format!("fingerprint-{n}"),
@@ -142,7 +142,7 @@ pub fn cursors(n: u32) -> Cursors {
             regardless_of_b: true,
             error: format!("namespace \"team-{n}\" not found"),
             again: Some(time(n + 6)),
-        }),
+        })),
         gone: Some(time(n + 5)),
         pull: None,
     }

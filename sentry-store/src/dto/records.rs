@@ -164,7 +164,7 @@ mirrors! {
         manifests_attempted: Option<Text<CommitSha>>,
         baseline: Option<Text<CommitSha>>,
         passed: Option<Passed>,
-        parked: Option<Parked>,
+        parked: Option<Box<Parked>>,
         gone: Option<Stamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pull: Option<Box<Pull>>,

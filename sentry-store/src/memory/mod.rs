@@ -22,6 +22,7 @@ use sentry_core::store::{
     Suspension, Trouble, WatchState, WatchView, Write,
 };
 use sentry_core::subject::{Subject, SubjectKey};
+use tokio::time::Instant;
 
 /// Keeps state in memory. A clone is another handle on the same state.
 #[derive(Debug, Clone, Default)]
@@ -235,6 +236,7 @@ impl Kept {
             receivers: self.receivers(asked),
             agent: self.agent.clone(),
             past: past.map(|(watch, past)| self.past(watch, past)).unwrap_or_default(),
+            fleet: self.fleet.view(Instant::now()),
         }
     }
 

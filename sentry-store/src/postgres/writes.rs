@@ -135,7 +135,7 @@ fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Failure> {
 
 /// The database keeps no NUL in a text (<https://www.postgresql.org/docs/current/datatype-json.html>): where one is, something
 /// that can't be read stands for it.
-fn without_nul(json: String) -> String {
+pub(crate) fn without_nul(json: String) -> String {
     const NUL: &str = "\\u0000";
     if !json.contains(NUL) {
         return json;

@@ -265,6 +265,7 @@ pub(super) fn overview(db: &Connection, query: &OverviewQuery) -> Result<Overvie
             (Some(watch), Some(past)) => past::past(db, watch, past)?,
             _ => Vec::new(),
         },
+        fleet: None,
     })
 }
 

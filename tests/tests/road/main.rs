@@ -25,6 +25,7 @@ mod queue;
 mod reasons;
 mod reload;
 mod remote;
+mod replicas;
 mod secrets;
 mod ssh;
 mod tags;
